@@ -9,9 +9,11 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
+from benchmarks.options import declared, parsed
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,21 +49,42 @@ def names() -> tuple[str, ...]:
 
 
 def benchmark(
-    benchmark_id: str, data_root: Path | None = None, *, images: bool = True
+    benchmark_id: str,
+    data_root: Path | None = None,
+    *,
+    images: bool = True,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> Benchmark:
     """Return a benchmark that reads its data under ``data_root``; no data is touched yet.
 
     Without a data root it is the default one (`benchmarks.data.data_root`).  Without ``images``
-    none is needed: to score responses that exist already.
+    none is needed: to score responses that exist already.  ``options`` are words of a user, by
+    the option's name (`benchmarks.options`).
 
     Raises:
-        UsageError: there is none of that name; names the nearest.
+        UsageError: there is none of that name (names the nearest), or an option is wrong.
     """
+    kind = _class(benchmark_id)
+    constructor = cast("Callable[..., Benchmark]", kind)
+    values = parsed(benchmark_id, kind, options)
+    return constructor(data.data_root(data_root), images, **values)
+
+
+def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
+    """Return a benchmark's options: name -> (default, what it is).
+
+    Raises:
+        UsageError: there is no benchmark of that name; names the nearest.
+    """
+    fields = declared(_class(benchmark_id)).values()
+    return {field.name: (field.default, field.metadata["help"]) for field in fields}
+
+
+def _class(benchmark_id: str) -> type[Any]:
     if benchmark_id not in _CLASSES:
         raise UsageError(_unknown("benchmark", benchmark_id, names()))
     module, name = _CLASSES[benchmark_id]
-    constructor = cast("Callable[[Path, bool], Benchmark]", getattr(import_module(module), name))
-    return constructor(data.data_root(data_root), images)
+    return cast("type[Any]", getattr(import_module(module), name))
 
 
 def declarations() -> tuple[Declaration, ...]:

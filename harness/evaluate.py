@@ -15,7 +15,7 @@ from typing import Protocol
 
 from harness.errors import ItemError, UsageError
 from harness.fingerprint import json_hash
-from harness.protocols import Benchmark, FailedItem, Judge, Model
+from harness.protocols import Benchmark, FailedItem, Judge, Model, Tools
 from harness.records import Item, Response, Sample, Sampling, Score
 from harness.store import Native, RunStore, SampleKey, read_native, read_samples
 
@@ -41,6 +41,7 @@ class Settings:
     max_tokens: int | str | None = None
     concurrency: int = 64
     judge: Judge | None = None
+    tools: Tools = field(default_factory=Tools)
 
     def sampling(self, benchmark: Benchmark) -> Sampling:
         """Return the sampling of a benchmark, with the run's seed."""
@@ -256,11 +257,11 @@ class Engine:
             sampling = self.settings.draw(benchmark, item, job.repeat)
             began = time.perf_counter()
             try:
-                response = await benchmark.solve(item, opened, sampling)
+                response = await benchmark.solve(item, opened, sampling, self.settings.tools)
             except ItemError as error:
                 return _keep(job, None, Score(None, "error", why=str(error)))
             response = replace(response, seconds=time.perf_counter() - began)
-        return _keep(job, response, _score(benchmark, item, response))
+        return _keep(job, response, await _score(benchmark, item, response, self.settings.tools))
 
     async def _score_natively(self, tally: _Tally) -> None:
         await tally.finished.wait()
@@ -274,7 +275,7 @@ class Engine:
     def _write_native(self, tally: _Tally) -> None:
         """Score answers natively where a value of this answer, judge and rules is missing."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
-        if declared.native_needs_judge and judge is None:
+        if not declared.native_rules or (declared.native_needs_judge and judge is None):
             return
         if not declared.native_needs_judge:
             judge = None
@@ -350,9 +351,13 @@ def _keep(job: _Job, response: Response | None, score: Score) -> Sample:
     )
 
 
-def _score(benchmark: Benchmark, item: Item, response: Response) -> Score:
+async def _score(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
     try:
-        return benchmark.score(item, response)
+        return await benchmark.score(item, response, tools)
+    except ItemError as error:
+        return Score(None, "error", why=str(error))
+    except UsageError:  # nothing can be scored any more
+        raise
     except Exception as error:  # a scorer's bug costs one item, shown as an error, not the run
         return Score(None, "error", why=f"the scorer failed: {type(error).__name__}: {error}")
 

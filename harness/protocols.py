@@ -48,6 +48,13 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
+class Tools:
+    """What solving and scoring may use beside the model; None where it was not given."""
+
+    sandbox: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """What a benchmark declares of itself before any data is read.
 
@@ -56,8 +63,9 @@ class Declaration:
     is the limit that the wrapped task sets.  ``scoring`` names the version of the strict scorer:
     when it changes, stored responses are scored again.  ``headline`` names the parts whose mean is
     the score; empty: the mean over items.  ``clusters`` says what a cluster is.  ``native_rules``
-    names the version of the native scoring, as ``scoring`` does of the strict one.  ``revision`` is
-    the commit of the data set that is meant, None where none is pinned.
+    names the version of the native scoring, as ``scoring`` does of the strict one; "" where there
+    is none.  ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision`` is the commit
+    of the data set that is meant, None where none is pinned.
     """
 
     id: str
@@ -73,6 +81,7 @@ class Declaration:
     headline: tuple[str, ...] = ()
     native_needs_judge: bool = False
     native_rules: str = ""
+    needs_sandbox: bool = False
 
 
 class Benchmark(Protocol):
@@ -105,12 +114,20 @@ class Benchmark(Protocol):
         """
         ...
 
-    async def solve(self, item: Item, model: Model, sampling: Sampling) -> Response:
-        """Ask the model; one chat call unless the benchmark says otherwise."""
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask the model; one chat call unless the benchmark says otherwise.
+
+        Raises:
+            ItemError: the machinery failed for this item.
+        """
         ...
 
-    def score(self, item: Item, response: Response) -> Score:
-        """Score one response strictly.  Never raises on any text."""
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Score one response strictly.  Never raises on any text.
+
+        Raises:
+            ItemError: the machinery failed for this item (its sandbox died), not the model.
+        """
         ...
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:

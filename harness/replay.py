@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.protocols import Benchmark, Declaration, FailedItem, Judge, Model
+from harness.protocols import Benchmark, Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Response, Sampling, Score
 
 
@@ -82,13 +82,13 @@ class Replay:
             )
         return iter([item for item in items[:limit] if item.id not in skip])
 
-    async def solve(self, item: Item, model: Model, sampling: Sampling) -> Response:
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Return the stored response; no model is asked."""
         return Response(self.responses[item.id])
 
-    def score(self, item: Item, response: Response) -> Score:
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score as the benchmark does."""
-        return self.benchmark.score(item, response)
+        return await self.benchmark.score(item, response, tools)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
         """Score as the wrapped library does."""

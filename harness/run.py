@@ -192,7 +192,9 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
     """Whether a stored summary answers all that is asked now and still holds."""
     declared, wanted = benchmark.declaration, run.settings.wanted(benchmark)
-    if declared.native_needs_judge:
+    if not declared.native_rules:
+        native_done = True
+    elif declared.native_needs_judge:
         every = known.judge == run.judge and known.native_n >= known.answers - known.errors
         native_done = run.judge is None or every
     else:

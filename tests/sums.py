@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import ItemError, UsageError
 from harness.fingerprint import json_hash
-from harness.protocols import Declaration, FailedItem, Judge, Model
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Message, Response, Sampling, Score, TextPart
 
 
@@ -66,10 +66,10 @@ class Sums:
             message = Message("user", (TextPart(text),))
             yield Item(name, (message,), str(number * 8), f"c{number // 2}", (part,))
 
-    async def solve(self, item: Item, model: Model, sampling: Sampling) -> Response:
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         return await model.chat(item.messages, sampling)
 
-    def score(self, item: Item, response: Response) -> Score:
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         found = re.search(r"-?\d+", response.answer)
         if not found:
             return Score(0.0, "unparsable", None, "no number")

@@ -25,7 +25,7 @@ from benchmarks import data
 from benchmarks.data.images import decode, is_empty, undecodable
 from benchmarks.scoring import Target, score
 from harness.errors import ItemError, UsageError
-from harness.protocols import Declaration, FailedItem, Judge, Model
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import (
     ImagePart,
     Item,
@@ -304,11 +304,11 @@ class LmmsBenchmark(ABC):
             if place.id not in skip:
                 yield self._build(place)
 
-    async def solve(self, item: Item, model: Model, sampling: Sampling) -> Response:
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask the model once."""
         return await model.chat(item.messages, sampling)
 
-    def score(self, item: Item, response: Response) -> Score:
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score a response by the strict rules."""
         return score(response.answer, item.target)
 

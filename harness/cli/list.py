@@ -10,15 +10,17 @@ from harness.cli import options
 
 
 @click.command("list")
+@click.option("--options", "with_options", is_flag=True, help="Show what --set can set of each.")
 @options.as_json
-def list_(as_json: bool) -> None:
+def list_(with_options: bool, as_json: bool) -> None:
     """Show suites, benchmarks and how each is scored."""
+    from benchmarks import suites
     from benchmarks.suites import SUITES, declarations
 
     declared = declarations()
     if as_json:
-        suites = {name: list(members) for name, members in SUITES.items()}
-        document = {"suites": suites, "benchmarks": [d.id for d in declared], "arms": []}
+        members_of = {name: list(members) for name, members in SUITES.items()}
+        document = {"suites": members_of, "benchmarks": [d.id for d in declared], "arms": []}
         click.echo(json.dumps(document))
         return
     for name, members in SUITES.items():
@@ -27,3 +29,6 @@ def list_(as_json: bool) -> None:
             if declaration.id in members:
                 row = f"  {declaration.id:<22} {declaration.n_items:>5} items  {declaration.title}"
                 click.echo(f"{row}; {declaration.metric}")
+                known = suites.options(declaration.id) if with_options else {}
+                for option, (default, text) in known.items():
+                    click.echo(f"      --set {declaration.id}.{option}={default}  {text}")

@@ -22,6 +22,17 @@ def data_root(command: F) -> F:
     )(command)
 
 
+def settings(command: F) -> F:
+    """Add ``--set``."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="BENCHMARK.OPTION=VALUE",
+        help="Set an option of a benchmark ('harness list --options'); may be repeated.",
+    )(command)
+
+
 def out(command: F) -> F:
     """Add ``--out``."""
     return click.option(

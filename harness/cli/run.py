@@ -75,6 +75,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 @click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Answers an item.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@options.settings
 @options.judge
 @options.data_root
 @options.out
@@ -111,6 +112,7 @@ class _Command:
     temperature: float
     repeats: int
     seed: int
+    settings: Sequence[str]
     judge_url: str | None
     judge_model: str | None
     data_root: Path | None
@@ -133,6 +135,7 @@ class _Command:
 
     def _plan(self) -> RunPlan:
         from benchmarks import suites
+        from benchmarks.options import split
         from harness import run as runs
         from harness.evaluate import Settings
 
@@ -140,7 +143,11 @@ class _Command:
         chosen = members
         if self.benchmarks is not None:
             chosen = suites.chosen(members, self.benchmarks.split(","))
-        built = {name: suites.benchmark(name, self.data_root) for name in members}
+        given = split(self.settings, members)
+        built = {
+            name: suites.benchmark(name, self.data_root, options=given.get(name, {}))
+            for name in members
+        }
         settings = Settings(
             limit=self.limit,
             repeats=self.repeats,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from harness.cli import options
 @click.command()
 @click.argument("benchmark")
 @click.argument("responses", type=click.Path(path_type=Path, dir_okay=False))
+@options.settings
 @options.data_root
 @options.out
 @options.judge
@@ -19,6 +21,7 @@ from harness.cli import options
 def score(
     benchmark: str,
     responses: Path,
+    settings: Sequence[str],
     data_root: Path | None,
     out: Path,
     judge_url: str | None,
@@ -27,6 +30,7 @@ def score(
 ) -> None:
     """Score the lines {"id": ..., "response": ...} of RESPONSES as answers to BENCHMARK."""
     from benchmarks import suites
+    from benchmarks.options import split
     from harness import run as runs
     from harness.cli import tables
     from harness.errors import UsageError
@@ -38,13 +42,14 @@ def score(
     if more:
         raise UsageError(f"{benchmark} is a suite: name one benchmark, for example {name}")
     texts = read_responses(responses)
-    replay = Replay(suites.benchmark(name, data_root, images=False), texts)
+    given = split(settings, [name]).get(name, {})
+    replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)
     identity = runs.ModelIdentity(responses.stem, json_hash(texts), verified=True)
-    settings = Settings(judge=options.judge_of(judge_url, judge_model))
-    plan = runs.plan(identity, name, [replay], [replay], settings, out)
+    how = Settings(judge=options.judge_of(judge_url, judge_model))
+    plan = runs.plan(identity, name, [replay], [replay], how, out)
     rows = runs.finished(plan)
     if rows is None:
-        options.check_judge(settings.judge)
+        options.check_judge(how.judge)
         progress = tables.progress()
         try:
             rows = runs.execute(plan, NoModel, {"kind": "responses"}, progress)

@@ -114,8 +114,8 @@ def test_a_change_of_scoring_scores_stored_answers_again(tmp_path: Path) -> None
     fill(planned(tmp_path))
 
     class Harsh(Sums):
-        def score(self, item, response):  # type: ignore[no-untyped-def]
-            return dataclasses.replace(super().score(item, response), value=0.0)
+        async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
+            return dataclasses.replace(await super().score(item, response, tools), value=0.0)
 
     plan, model = planned(tmp_path, Harsh(scoring="2")), Adder()
     assert runs.finished(plan) is None
@@ -128,8 +128,8 @@ def test_a_limited_rescore_leaves_no_score_of_the_old_scorer(tmp_path: Path) -> 
     fill(planned(tmp_path))
 
     class Harsh(Sums):
-        def score(self, item, response):  # type: ignore[no-untyped-def]
-            return dataclasses.replace(super().score(item, response), value=0.0)
+        async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
+            return dataclasses.replace(await super().score(item, response, tools), value=0.0)
 
     model = Adder()
     (row,) = fill(planned(tmp_path, Harsh(scoring="2"), limit=5), model)
@@ -140,10 +140,10 @@ def test_an_interrupted_rescore_is_not_taken_for_finished(tmp_path: Path) -> Non
     fill(planned(tmp_path))
 
     class Interrupted(Sums):
-        def score(self, item, response):  # type: ignore[no-untyped-def]
+        async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
             if item.id == "s9":
                 raise KeyboardInterrupt
-            return dataclasses.replace(super().score(item, response), value=0.0)
+            return dataclasses.replace(await super().score(item, response, tools), value=0.0)
 
     with pytest.raises(KeyboardInterrupt):
         fill(planned(tmp_path, Interrupted(scoring="2"), concurrency=1))
@@ -282,9 +282,9 @@ def test_repeats_draw_with_their_own_seeds(tmp_path: Path) -> None:
     seeds: list[int] = []
 
     class Seeded(Sums):
-        async def solve(self, item, model, sampling):  # type: ignore[no-untyped-def]
+        async def solve(self, item, model, sampling, tools):  # type: ignore[no-untyped-def]
             seeds.append(sampling.seed)
-            return await super().solve(item, model, sampling)
+            return await super().solve(item, model, sampling, tools)
 
     (row,) = fill(planned(tmp_path, Seeded(n=4), repeats=3, seed=10))
     assert (row.n, row.answers, row.native_n) == (4, 12, 12)
@@ -304,7 +304,7 @@ def test_requests_overlap_up_to_the_limit(tmp_path: Path) -> None:
 
 def test_a_scorer_that_fails_costs_one_item_and_keeps_its_answer(tmp_path: Path) -> None:
     class Buggy(Sums):
-        def score(self, item, response):  # type: ignore[no-untyped-def]
+        async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
             return Score(1 / int(item.id != "s3"), "scored")
 
     from harness.records import Score

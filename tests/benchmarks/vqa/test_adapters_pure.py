@@ -25,6 +25,7 @@ from benchmarks.vqa.mathvista import MathVista
 from benchmarks.vqa.mmmu import DISCIPLINES, Mmmu
 from benchmarks.vqa.olympiadbench_physics import OlympiadBenchPhysics
 from harness.errors import ItemError, UsageError
+from harness.protocols import Tools
 from harness.records import Item, Message, Response, Sampling, TextPart
 
 ROOT = Path(__file__).parents[3]
@@ -271,9 +272,9 @@ def test_solve_is_one_call_and_score_reads_the_answer_without_thinking() -> None
     target = Target("choice", "C", choices=("red", "blue", "green"))
     item = Item("0", (Message("user", (TextPart("The answer is C."),)),), target, "0")
     model, sampling = Parrot(), Sampling(max_tokens=7)
-    response = asyncio.run(benchmark.solve(item, model, sampling))
+    response = asyncio.run(benchmark.solve(item, model, sampling, Tools()))
     assert model.asked == [sampling]
-    verdict = benchmark.score(item, response)
+    verdict = asyncio.run(benchmark.score(item, response, Tools()))
     assert (verdict.value, verdict.status, verdict.prediction) == (1.0, "scored", "C")
 
 

@@ -1,0 +1,116 @@
+"""Options of a benchmark: fields of its dataclass that ``--set NAME.OPTION=VALUE`` sets.
+
+A benchmark declares them with `option`; the command line's words come in, a benchmark built with
+them leaves.  Whatever changes what is asked or how it is graded belongs in the declared protocol.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from harness.errors import UsageError
+
+T = TypeVar("T")
+
+
+def option(default: T, parse: Callable[[str], T], help: str) -> T:
+    """Return a dataclass field that a user may set.
+
+    Args:
+        default: its value where nobody sets it.
+        parse: makes the value of the user's word; a ``ValueError`` says what is wrong with it.
+        help: one line for ``harness list --options``.
+    """
+    field: T = dataclasses.field(default=default, metadata={"parse": parse, "help": help})
+    return field
+
+
+def declared(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """Return the options of a benchmark's class by name."""
+    return {field.name: field for field in dataclasses.fields(kind) if "parse" in field.metadata}
+
+
+def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return option words ``NAME.OPTION=VALUE`` by benchmark.
+
+    Args:
+        words: as given on the command line.
+        known: the benchmarks that are in question.
+
+    Raises:
+        UsageError: a word has another form, or names another benchmark.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for word in words:
+        name, dot, rest = word.partition(".")
+        key, sign, value = rest.partition("=")
+        if not (dot and sign and key):
+            raise UsageError(f"--set {word}: write BENCHMARK.OPTION=VALUE")
+        if name not in known:
+            raise UsageError(f"--set {word}: {name!r} is not among {', '.join(known)}")
+        found.setdefault(name, {})[key] = value
+    return found
+
+
+def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of given options of a benchmark's class.
+
+    Raises:
+        UsageError: there is no such option (names the nearest), or a value does not read.
+    """
+    known = declared(kind)
+    values = {}
+    for name, word in given.items():
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1) or sorted(known)
+            hint = f"did you mean {near[0]}?" if near else "it has none"
+            raise UsageError(f"{benchmark_id} has no option {name!r}: {hint}")
+        try:
+            values[name] = known[name].metadata["parse"](word)
+        except ValueError as error:
+            raise UsageError(f"--set {benchmark_id}.{name}={word}: {error}") from error
+    return values
+
+
+def yes_or_no(word: str) -> bool:
+    """Return a truth value."""
+    if word.lower() in ("true", "yes", "1"):
+        return True
+    if word.lower() in ("false", "no", "0"):
+        return False
+    raise ValueError("write true or false")
+
+
+def positive(word: str) -> int:
+    """Return a whole number above 0."""
+    if not word.isdigit() or int(word) == 0:
+        raise ValueError("write a whole number above 0")
+    return int(word)
+
+
+def numbers(word: str) -> tuple[int, ...]:
+    """Return whole numbers of at least 0, written with commas between."""
+    parts = word.split(",")
+    if not all(part.strip().isdigit() for part in parts):
+        raise ValueError("write whole numbers with commas between")
+    return tuple(int(part) for part in parts)
+
+
+def one_of(*names: str) -> Callable[[str], str]:
+    """Return a parser of one of some names."""
+
+    def parse(word: str) -> str:
+        if word not in names:
+            raise ValueError(f"write one of {', '.join(names)}")
+        return word
+
+    return parse
+
+
+def some_of(*names: str) -> Callable[[str], tuple[str, ...]]:
+    """Return a parser of some names with commas between."""
+    one = one_of(*names)
+    return lambda word: tuple(one(part.strip()) for part in word.split(","))
