@@ -1,0 +1,60 @@
+"""Where code that a model wrote or chose runs: no network, limits, and nothing left behind.
+
+Callers come in with `choose` and get a `Sandbox`; they hand it a `Command` and get a `Result`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from harness.errors import UsageError
+from harness.sandbox.bubblewrap import INSTALL, Bubblewrap
+from harness.sandbox.container import Container, find_engine
+from harness.sandbox.protocol import MIB, Command, Limits, Result, Sandbox, Status, run_sync
+from harness.sandbox.unsafe import Unsafe
+
+__all__ = [
+    "MIB",
+    "Command",
+    "Limits",
+    "Result",
+    "Sandbox",
+    "Status",
+    "choose",
+    "run_sync",
+]
+
+_TRIAL = Command((sys.executable, "-c", "print('it works')"))
+
+
+def choose(
+    *, image: str | None = None, unsafe: bool = False, limits: Limits | None = None
+) -> tuple[Sandbox, str]:
+    """Return the best sandbox that works here, and why it is this one.
+
+    A container where ``image`` is given and an engine answers, else bubblewrap where a trial run
+    works.  ``unsafe`` takes none at all.  Call it where no event loop runs.
+
+    Raises:
+        UsageError: nothing works here; says what to install.
+    """
+    if unsafe:
+        return Unsafe(limits), "as asked: NO sandbox, programs run with your rights"
+    if image and (engine := find_engine()):
+        return Container(
+            engine, image, limits
+        ), f"the {engine.name} engine {engine.version} answers"
+    why = "no docker or podman engine answers" if image else "no container image was given"
+    try:
+        sandbox = Bubblewrap(limits)
+        trial = run_sync(sandbox, _TRIAL)
+    except UsageError as error:
+        failed = str(error)
+    else:
+        if trial.status == "ok" and trial.stdout == b"it works\n":
+            return sandbox, f"{why}, and bubblewrap {sandbox.version} works"
+        failed = trial.reason or trial.stderr.decode(errors="replace").strip() or trial.status
+    raise UsageError(
+        f"no sandbox for programs that a model wrote ({why}; bubblewrap: {failed}): {INSTALL} or "
+        "start a docker or podman engine; --unsafe runs them with your rights"
+    )

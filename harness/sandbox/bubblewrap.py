@@ -1,0 +1,252 @@
+"""Runs commands with bubblewrap: Linux namespaces, no daemon, no image, milliseconds to start.
+
+As root the command runs under another user id; as an ordinary user, in a user namespace.  The
+system is this machine's own, read-only: /usr, a minimal /etc and /dev, the Python interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from harness.errors import UsageError
+from harness.sandbox import seccomp, supervise, watch
+from harness.sandbox.folders import Owners, checked, python_prefixes
+from harness.sandbox.programs import ENVIRONMENT, limited, output, program
+from harness.sandbox.protocol import Command, Limits, Result
+
+INSTALL = "install bubblewrap 0.7 or later (Debian, Ubuntu: apt-get install bubblewrap)"
+
+_SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "mime.types")
+_NAMESPACES = ("ipc", "pid", "net", "uts", "cgroup-try")
+_USER = 1000  # inside a user namespace
+_COUNTS_PROCESSES_PER_NAMESPACE = (5, 14)  # this Linux and later ones
+
+
+class Bubblewrap:
+    """A sandbox of Linux namespaces; see `harness.sandbox.protocol.Sandbox`."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Find the programs that are needed.
+
+        Raises:
+            UsageError: one is missing; says how to get it.
+        """
+        self.limits = limits or Limits()
+        self._bwrap = program("bwrap", INSTALL)
+        self._prlimit = program("prlimit", "install util-linux")
+        self._owners = Owners() if os.geteuid() == 0 else None
+        self._setpriv = program("setpriv", "install util-linux") if self._owners else ""
+        self._filter = seccomp.program()
+        if not watch.available():
+            raise UsageError("this kernel lists no children in /proc: memory cannot be watched")
+        self.version = (output([self._bwrap, "--version"]) or "unknown").split()[-1]
+
+    def describe(self) -> dict[str, Any]:
+        """Return kind, version, what protects, and the limits."""
+        return {
+            "kind": "bubblewrap",
+            "version": self.version,
+            "user": "another id" if self._owners else "user namespace",
+            "seccomp": self._filter is not None,
+            "limits_processes": self._limits_processes,
+            "limits": self.limits.describe(),
+        }
+
+    @property
+    def _limits_processes(self) -> bool:
+        """Whether a limit on processes counts the run's own alone."""
+        return bool(self._owners) or _kernel() >= _COUNTS_PROCESSES_PER_NAMESPACE
+
+    async def run(self, command: Command) -> Result:
+        """Run one command; see `Sandbox.run`."""
+        limits = command.limits or self.limits
+        writable = checked(command.writable, writable=True)
+        readable = checked(command.readable, writable=False)
+        uid = self._owners.hand_over(writable) if self._owners else None
+        with contextlib.ExitStack() as stack:
+            files = _Files(stack)
+            argv = [self._bwrap, *_isolation(uid), "--json-status-fd", files.status()]
+            if self._filter is not None:
+                argv += ["--seccomp", files.holding(self._filter)]
+            argv += _system(limits)
+            for path, text in _etc(_USER if uid is None else uid).items():
+                argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
+            argv += _shown(readable, writable)
+            argv += ["--chdir", str(command.folder.absolute()), "--"]
+            argv += [*self._limited(limits, uid), *command.argv]
+            environment = ENVIRONMENT | dict(command.environment)
+            process = supervise.start(argv, environment, Path("/"), files.passed)
+            namespace = stack.enter_context(_Namespace(process, files.started()))
+            ended = await supervise.finish(process, namespace, command.stdin, limits)
+        return supervise.result(ended, namespace.exit_code, limits)
+
+    def _limited(self, limits: Limits, uid: int | None) -> list[str]:
+        """Return the words before the command that set its limits and take its rights away."""
+        words = limited(self._prlimit, limits)
+        if self._limits_processes:
+            ours = 1 if uid is None else 0  # bubblewrap's first process has the same user then
+            words.append(f"--nproc={limits.processes + ours}")
+        if uid is not None:
+            words += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+            words += ["--bounding-set=-all", "--inh-caps=-all"]
+        return [*words, "--"]
+
+
+class _Files:
+    """The open files that bubblewrap is given beside its arguments; the stack closes them."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        self._stack = stack
+        self.passed: list[int] = []
+
+    def holding(self, data: bytes) -> str:
+        """Return the number of a new file in memory that holds ``data``."""
+        file = self._stack.enter_context(os.fdopen(os.memfd_create("sandbox"), "w+b", buffering=0))
+        file.write(data)
+        file.seek(0)
+        return self._pass(file.fileno())
+
+    def status(self) -> str:
+        """Return the number of a new pipe's end for bubblewrap to say how things go."""
+        read, write = os.pipe()
+        self._read = self._stack.enter_context(os.fdopen(read, "rb", buffering=0))
+        self._write = self._stack.enter_context(os.fdopen(write, "wb", buffering=0))
+        return self._pass(write)
+
+    def started(self) -> int:
+        """Return our end of that pipe, once bubblewrap has its own."""
+        self._write.close()
+        return self._read.fileno()
+
+    def _pass(self, number: int) -> str:
+        self.passed.append(number)
+        return str(number)
+
+
+class _Namespace:
+    """The process namespace of one run: when its first process dies, the kernel kills the rest.
+
+    ``exit_code`` is the command's; None before it ended, or where it never began.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], status: int) -> None:
+        self._process, self._status = process, status
+        self._killed = False
+        self._pidfd: int | None = None
+        self.root: int | None = None
+        self.exit_code: int | None = None
+
+    def __enter__(self) -> Self:
+        self._listener = asyncio.ensure_future(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.cancel()
+        if self._pidfd is not None:
+            os.close(self._pidfd)
+
+    def kill(self) -> None:
+        """Kill the first process, and so all; before it is known, bubblewrap, whose end it is."""
+        self._killed = True
+        if self._pidfd is None:
+            self._process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def gone(self) -> None:
+        """Return when the first process has ended: the kernel ends it after all the others."""
+        await self._listener
+        if self._pidfd is not None:
+            await supervise.readable(self._pidfd)
+
+    async def _listen(self) -> None:
+        """Follow what bubblewrap says: one JSON document a line."""
+        os.set_blocking(self._status, False)
+        rest = b""
+        while True:
+            await supervise.readable(self._status)
+            chunk = os.read(self._status, 4096)
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._hear(json.loads(line))
+
+    def _hear(self, said: Mapping[str, int]) -> None:
+        self.exit_code = said.get("exit-code", self.exit_code)
+        if "child-pid" in said:
+            with contextlib.suppress(ProcessLookupError):  # it ended already
+                self._pidfd = os.pidfd_open(said["child-pid"])
+                self.root = said["child-pid"]
+            if self._killed:
+                self.kill()
+
+
+def _kernel() -> tuple[int, ...]:
+    return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+
+
+def _isolation(uid: int | None) -> list[str]:
+    """Return the namespaces, and who the command is: ``uid``, or None for a user namespace."""
+    words = ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    words += [f"--unshare-{name}" for name in _NAMESPACES]
+    if uid is None:
+        return [*words, "--unshare-user", "--uid", str(_USER), "--gid", str(_USER)]
+    for right in ("SETUID", "SETGID", "SETPCAP"):  # for setpriv, which gives them up
+        words += ["--cap-add", f"CAP_{right}"]
+    return words
+
+
+def _system(limits: Limits) -> list[str]:
+    """Return the mounts that every run sees."""
+    words = ["--ro-bind", "/usr", "/usr"]
+    for path in (Path("/") / name for name in _SYSTEM):
+        if path.is_symlink():
+            words += ["--symlink", str(path.readlink()), str(path)]
+        elif path.is_dir():
+            words += ["--ro-bind", str(path), str(path)]
+    words += ["--dir", "/etc"]
+    for name in _ETC:
+        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    words += ["--proc", "/proc", "--dev", "/dev", *_memory_folder("/dev/shm", limits)]
+    words += ["--remount-ro", "/dev", *_memory_folder("/tmp", limits)]
+    return [*words, "--dir", "/var", "--symlink", "../tmp", "/var/tmp"]
+
+
+def _memory_folder(path: str, limits: Limits) -> list[str]:
+    return ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", path]
+
+
+def _etc(uid: int) -> dict[str, str]:
+    """Return the files by which names are found: users, groups, hosts."""
+    return {
+        "/etc/passwd": f"root:x:0:0::/:/bin/sh\nsandbox:x:{uid}:{uid}::/tmp:/bin/sh\n",
+        "/etc/group": f"root:x:0:\nsandbox:x:{uid}:\n",
+        "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+        "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+    }
+
+
+def _shown(readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
+    """Return the mounts of the interpreter and of the command's folders, outer ones first."""
+    kinds = dict.fromkeys([*python_prefixes(), *readable], "--ro-bind")
+    kinds |= dict.fromkeys(writable, "--bind")
+    words: list[str] = []
+    for path in sorted(kinds, key=lambda path: len(path.parts)):
+        if kinds[path] == "--ro-bind" and path.is_relative_to("/usr"):
+            continue
+        if not any(path.is_relative_to(outer) for outer in kinds if outer != path):
+            # Folders on the way that bubblewrap makes by itself would be closed to other ids.
+            words += ["--dir", str(path.parent)]
+        words += [kinds[path], str(path), str(path)]
+    return [*words, "--remount-ro", "/"]

@@ -1,0 +1,157 @@
+"""Runs commands in containers of a docker or podman engine: the system is an image's.
+
+Every run is a container of its own that is removed afterwards.  The engine limits memory and
+processes; a client without an engine that answers is no sandbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import secrets
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.sandbox import supervise
+from harness.sandbox.folders import checked
+from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
+from harness.sandbox.protocol import Command, Limits, Result
+
+# What an engine is asked to see whether it answers: docker's client alone knows no server version.
+_QUESTIONS = {
+    "docker": ("version", "--format", "{{.Server.Version}}"),
+    "podman": ("info", "--format", "{{.Version.Version}}"),
+}
+_ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
+_KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A container engine that answers."""
+
+    name: str
+    program: str
+    version: str
+
+
+def find_engine() -> Engine | None:
+    """Return the first engine that answers, docker before podman."""
+    for name, question in _QUESTIONS.items():
+        path = shutil.which(name)
+        version = output([path, *question]) if path else None
+        if path and version:
+            return Engine(name, path, version)
+    return None
+
+
+class Container:
+    """A sandbox of containers; see `harness.sandbox.protocol.Sandbox`."""
+
+    def __init__(self, engine: Engine, image: str, limits: Limits | None = None) -> None:
+        """Look the image up.
+
+        Raises:
+            UsageError: the engine has no such image; says how to get it.
+        """
+        self.limits = limits or Limits()
+        self.engine, self.image = engine, image
+        found = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
+        if not found:
+            raise UsageError(f"no image {image} here; get it with: {engine.name} pull {image}")
+        self.image_id = found
+
+    def describe(self) -> dict[str, Any]:
+        """Return engine, its version, the image by content, and the limits."""
+        return {
+            "kind": self.engine.name,
+            "version": self.engine.version,
+            "image": self.image,
+            "image_id": self.image_id,
+            "limits": self.limits.describe(),
+        }
+
+    async def run(self, command: Command) -> Result:
+        """Run one command; see `Sandbox.run`."""
+        limits = command.limits or self.limits
+        name = f"harness-{secrets.token_hex(8)}"
+        argv = [self.engine.program, "run", f"--name={name}", *_isolation(limits)]
+        for folder in checked(command.readable, writable=False):
+            argv.append(f"--mount=type=bind,src={folder},dst={folder},readonly")
+        for folder in checked(command.writable, writable=True):
+            argv.append(f"--mount=type=bind,src={folder},dst={folder}")
+        for key, value in (ENVIRONMENT | dict(command.environment)).items():
+            argv.append(f"--env={key}={value}")
+        argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]
+        # The client needs our environment (where its engine is); the container gets none of it.
+        process = supervise.start(argv, os.environ, Path("/"))
+        container = _Running(self.engine, name, process)
+        ended = await supervise.finish(process, container, command.stdin, limits)
+        code = ended.returncode
+        result = supervise.result(ended, None if code == _ENGINE_FAILED else code, limits)
+        if container.out_of_memory and result.status == "signal":
+            reason = f"more than {limits.memory} bytes of memory"
+            return dataclasses.replace(result, status="memory", exit_code=None, reason=reason)
+        return result
+
+
+class _Running:
+    """One container: removing it kills all that runs in it."""
+
+    root = None  # the engine watches memory
+
+    def __init__(self, engine: Engine, name: str, client: subprocess.Popen[bytes]) -> None:
+        self._engine, self._name, self._client = engine, name, client
+        self.out_of_memory = False
+        # While the client lives, it may be about to create the container.
+        script = 'client=$1; shift; while kill -0 "$client"; do "$@"; sleep 0.2; done; exec "$@"'
+        remove = (engine.program, "rm", "--force", "--volumes", name)
+        self._lifeline = Lifeline(script, str(client.pid), *remove)
+
+    def kill(self) -> None:
+        """Let the container be removed."""
+        self._lifeline.pull()
+
+    async def gone(self) -> None:
+        """Return when the container has been removed."""
+        if self._client.returncode == _KILLED:
+            self.out_of_memory = await self._asked("{{.State.OOMKilled}}") == "true"
+        self._lifeline.pull()
+        await supervise.exited(self._lifeline.process)
+
+    async def _asked(self, question: str) -> str:
+        words = ("inspect", "--format", question, self._name)
+        process = await asyncio.create_subprocess_exec(
+            self._engine.program, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        said, _ = await process.communicate()
+        return said.decode().strip()
+
+
+def _isolation(limits: Limits) -> list[str]:
+    """Return the options that separate a container from this machine and limit it."""
+    soft, hard = cpu_seconds(limits)
+    return [
+        "--interactive",
+        "--init",
+        "--pull=never",
+        "--log-driver=none",
+        "--network=none",
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        f"--user={os.getuid()}:{os.getgid()}",
+        f"--memory={limits.memory}",
+        f"--memory-swap={limits.memory}",
+        f"--pids-limit={limits.processes}",
+        f"--tmpfs=/tmp:rw,exec,nosuid,nodev,mode=1777,size={limits.disk}",
+        f"--shm-size={limits.disk}",
+        f"--ulimit=cpu={soft}:{hard}",
+        f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        "--ulimit=core=0:0",
+    ]

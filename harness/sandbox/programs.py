@@ -1,0 +1,76 @@
+"""The small programs around a command: finding them, limiting with them, outliving us with one."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from harness.errors import UsageError
+from harness.sandbox.protocol import MIB, Limits
+
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+
+# Memory that is asked for and never touched (a thread's large stack) is not what is limited.
+_UNTOUCHED = 1024 * MIB
+
+
+def program(name: str, advice: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        UsageError: it is not installed; gives ``advice``.
+    """
+    found = shutil.which(name)
+    if found is None:
+        raise UsageError(f"the program {name} is missing: {advice}")
+    return found
+
+
+def limited(prlimit: str, limits: Limits) -> list[str]:
+    """Return the words before a command that limit each of its processes."""
+    soft, hard = cpu_seconds(limits)
+    return [
+        prlimit,
+        "--core=0",
+        f"--fsize={limits.disk}",
+        f"--data={limits.memory + _UNTOUCHED}",
+        f"--cpu={soft}:{hard}",
+    ]
+
+
+def cpu_seconds(limits: Limits) -> tuple[int, int]:
+    """Return when a process is told (SIGXCPU) and when it is killed, in whole CPU seconds."""
+    soft = math.ceil(limits.cpu_seconds)
+    return soft, soft + 1
+
+
+class Lifeline:
+    """A shell that waits for our end, however it comes, and then runs its script."""
+
+    def __init__(self, script: str, *arguments: str) -> None:
+        """Start it: ``script`` finds the arguments in ``$@``."""
+        self.process = subprocess.Popen(
+            ["/bin/sh", "-c", f"read -r _; {script}", "lifeline", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def pull(self) -> None:
+        """Let the script run now; may be called more than once."""
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+
+def output(argv: Sequence[str], seconds: float = 10.0) -> str | None:
+    """Return what a command prints, stripped; None where it fails or does not answer."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

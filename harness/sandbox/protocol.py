@@ -1,0 +1,107 @@
+"""What a sandbox is asked and what it answers; every kind of sandbox speaks this.
+
+In comes a `Command` that a model wrote or chose; out comes a `Result`, whatever the command did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+# "ok": the command ran to its end, whatever its exit code.  "timeout" (wall or CPU time), "memory"
+# and "output" (too much written): it broke that limit and was killed.  "signal": a signal ended
+# it.  "error": the sandbox itself failed, which says nothing about the command.
+Status = Literal["ok", "timeout", "memory", "output", "signal", "error"]
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one run may use, over all of its processes together unless said otherwise.
+
+    ``seconds`` is wall time, ``cpu_seconds`` processor time.  ``memory`` is resident bytes.
+    ``processes`` counts threads too.  ``output`` is the bytes kept of stdout and of stderr, each.
+    ``disk`` is the bytes of the private /tmp, of any one file, and of what is written to disk.
+    """
+
+    seconds: float = 10.0
+    cpu_seconds: float = 10.0
+    memory: int = 2048 * MIB
+    processes: int = 64
+    output: int = MIB
+    disk: int = 256 * MIB
+
+    def describe(self) -> dict[str, Any]:
+        """Return the limits as a JSON mapping, for a run's protocol."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One program to run.
+
+    ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths;
+    everything else of the user's files is not there.  ``cwd`` is the working folder: by default
+    the first writable one, else the private /tmp.  ``environment`` is added to a minimal one
+    (PATH, HOME, LANG); nothing is inherited.  ``limits`` replaces the sandbox's own.
+    """
+
+    argv: tuple[str, ...]
+    stdin: bytes = b""
+    cwd: Path | None = None
+    writable: tuple[Path, ...] = ()
+    readable: tuple[Path, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The working folder."""
+        return self.cwd or (self.writable[0] if self.writable else Path("/tmp"))
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run ended.
+
+    ``exit_code`` is the command's own, 128 + n where signal n ended it (as shells say it), and
+    None where it has none.  ``seconds`` is wall time with the start of the sandbox (milliseconds).
+    ``peak_memory`` is the most resident bytes that were seen, None where nothing was: memory is
+    looked at every few milliseconds.  ``reason`` says in one line why ``status`` is not "ok".
+    """
+
+    status: Status
+    exit_code: int | None
+    stdout: bytes
+    stderr: bytes
+    seconds: float
+    peak_memory: int | None = None
+    reason: str = ""
+
+
+class Sandbox(Protocol):
+    """A place where a command can do no harm."""
+
+    async def run(self, command: Command) -> Result:
+        """Run one command to its end or to its first broken limit; nothing of it is left then.
+
+        Many may run at once: the caller's semaphore says how many.  Cancelled, it kills the run.
+
+        Raises:
+            UsageError: the command asks for a folder that is not there or must not be given.
+        """
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return kind, versions, protections and limits as a JSON mapping, for the record."""
+        ...
+
+
+def run_sync(sandbox: Sandbox, command: Command) -> Result:
+    """Run one command from a thread that has no event loop; see `Sandbox.run`."""
+    return asyncio.run(sandbox.run(command))

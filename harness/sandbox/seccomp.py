@@ -1,0 +1,83 @@
+"""The system calls that a sandboxed command is refused: a small classic BPF program.
+
+Refused is what would hold memory that belongs to no process (anonymous files, System V shared
+memory) and so escape the memory limit, new user namespaces, and kernel interfaces that are much
+attacked and that no benchmark needs.  They fail as on a kernel that lacks them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from dataclasses import dataclass
+
+# linux/audit.h, asm/unistd.h
+_COMMON = {"io_uring_setup": 425, "clone3": 435, "memfd_secret": 447}
+_X86_64 = {
+    "shmget": 29,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "unshare": 272,
+    "perf_event_open": 298,
+    "memfd_create": 319,
+    "bpf": 321,
+    "userfaultfd": 323,
+}
+_AARCH64 = {
+    "unshare": 97,
+    "shmget": 194,
+    "add_key": 217,
+    "request_key": 218,
+    "keyctl": 219,
+    "perf_event_open": 241,
+    "memfd_create": 279,
+    "bpf": 280,
+    "userfaultfd": 282,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    audit: int
+    refused: dict[str, int]
+    clone: int
+
+
+_MACHINES = {
+    "x86_64": _Machine(0xC000003E, _X86_64 | _COMMON, clone=56),
+    "aarch64": _Machine(0xC00000B7, _AARCH64 | _COMMON, clone=220),
+}
+
+# linux/bpf_common.h, linux/seccomp.h, linux/sched.h
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_NUMBER, _ARCHITECTURE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
+_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_X32 = 0x40000000  # the other calling convention of x86-64 sets this bit
+_CLONE_NEWUSER = 0x10000000
+
+
+def program() -> bytes | None:
+    """Return the filter for this machine's architecture, None where there is none for it."""
+    machine = _MACHINES.get(os.uname().machine)
+    if machine is None:
+        return None
+    refuse = _step(_RETURN, _ERRNO | errno.ENOSYS)
+    code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, machine.audit, then=1), refuse]
+    code += [_step(_LOAD, _NUMBER), _step(_AT_LEAST, _X32, otherwise=1), refuse]
+    for number in sorted(machine.refused.values()):
+        code += [_step(_EQUAL, number, otherwise=1), refuse]
+    code += [
+        _step(_EQUAL, machine.clone, otherwise=3),
+        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_ANY_BIT, _CLONE_NEWUSER, otherwise=1),
+        refuse,
+        _step(_RETURN, _ALLOW),
+    ]
+    return b"".join(code)
+
+
+def _step(code: int, value: int, then: int = 0, otherwise: int = 0) -> bytes:
+    """Return one instruction: a jump skips so many of the next ones."""
+    return struct.pack("=HBBI", code, then, otherwise, value)

@@ -1,0 +1,72 @@
+"""Runs commands as plain processes with limits: no sandbox at all, only when a user insists.
+
+The command has the user's rights, files and network.  A process that leaves the session lives on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from harness.sandbox import supervise, watch
+from harness.sandbox.folders import checked
+from harness.sandbox.programs import ENVIRONMENT, Lifeline, limited, program
+from harness.sandbox.protocol import Command, Limits, Result
+
+
+class Unsafe:
+    """No sandbox; see `harness.sandbox.protocol.Sandbox` for what it stands in for."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Find the program that sets limits.
+
+        Raises:
+            UsageError: it is missing.
+        """
+        self.limits = limits or Limits()
+        self._prlimit = program("prlimit", "install util-linux")
+
+    def describe(self) -> dict[str, Any]:
+        """Return the kind, and the limits (processes are not limited)."""
+        return {"kind": "unsafe", "limits": self.limits.describe()}
+
+    async def run(self, command: Command) -> Result:
+        """Run one command; see `Sandbox.run`."""
+        limits = command.limits or self.limits
+        checked((*command.writable, *command.readable), writable=False)
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
+            named = command.cwd or command.writable
+            cwd = command.folder if named else Path(private)
+            environment = (
+                ENVIRONMENT | {"HOME": private, "TMPDIR": private} | dict(command.environment)
+            )
+            argv = [*limited(self._prlimit, limits), "--", *command.argv]
+            process = supervise.start(argv, environment, cwd)
+            ended = await supervise.finish(process, _Session(process), command.stdin, limits)
+        code = ended.returncode
+        return supervise.result(ended, code if code >= 0 else 128 - code, limits)
+
+
+class _Session:
+    """The processes of one session and their descendants, as far as they can be found."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.root = process.pid
+        self._lifeline = Lifeline('kill -KILL -- "-$1"', str(process.pid))
+
+    def kill(self) -> None:
+        """Kill the process group and what is below its first process."""
+        for pid in watch.tree(self.root):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        self._lifeline.pull()
+
+    async def gone(self) -> None:
+        """Return when the group that the first process left has been killed."""
+        self._lifeline.pull()
+        await supervise.exited(self._lifeline.process)
