@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.records import Item, Message, Response, Sampling, Score
+
+if TYPE_CHECKING:
+    from harness.sandbox.protocol import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ class Judge:
 class Tools:
     """What solving and scoring may use beside the model; None where it was not given."""
 
-    sandbox: Any = None
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -291,6 +291,7 @@ def _manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     if (run.path / "manifest.json").exists():
         before = _check_manifest(run)
     invocations = list(before["invocations"])
+    sandbox = run.settings.tools.sandbox
     invocations.append(
         {
             "started": _now(),
@@ -300,6 +301,7 @@ def _manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "limit": run.settings.limit,
             "repeats": run.settings.repeats,
             "judge": run.judge,
+            "sandbox": sandbox.describe() if sandbox else None,
             "packages": _packages(),
             "git": _git(),
             "machine": _machine(),

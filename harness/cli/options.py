@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from harness.protocols import Benchmark, Tools
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,6 +34,39 @@ def settings(command: F) -> F:
         metavar="BENCHMARK.OPTION=VALUE",
         help="Set an option of a benchmark ('harness list --options'); may be repeated.",
     )(command)
+
+
+def sandbox(command: F) -> F:
+    """Add ``--sandbox-image`` and ``--unsafe``."""
+    command = click.option(
+        "--unsafe", is_flag=True, help="Run a model's programs with your rights, in no sandbox."
+    )(command)
+    return click.option(
+        "--sandbox-image",
+        default=None,
+        metavar="IMAGE",
+        help="Run a model's programs in containers of this image where an engine answers  "
+        "[default: bubblewrap]",
+    )(command)
+
+
+def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -> Tools:
+    """Return the tools that the benchmarks need: a sandbox where one of them runs programs.
+
+    Raises:
+        UsageError: none works here, or one was asked for that nothing needs.
+    """
+    from harness.errors import UsageError
+    from harness.protocols import Tools
+    from harness.sandbox import choose
+
+    if not any(benchmark.declaration.needs_sandbox for benchmark in benchmarks):
+        if image or unsafe:
+            raise UsageError("--sandbox-image and --unsafe: no benchmark here runs programs")
+        return Tools()
+    sandbox, why = choose(image=image, unsafe=unsafe)
+    click.echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
+    return Tools(sandbox)
 
 
 def out(command: F) -> F:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,6 +76,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Answers an item.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.settings
+@options.sandbox
 @options.judge
 @options.data_root
 @options.out
@@ -113,6 +114,8 @@ class _Command:
     repeats: int
     seed: int
     settings: Sequence[str]
+    sandbox_image: str | None
+    unsafe: bool
     judge_url: str | None
     judge_model: str | None
     data_root: Path | None
@@ -131,7 +134,11 @@ class _Command:
             self._show_plan(plan)
             return
         rows = finished(plan)
-        self._show(plan, rows if rows is not None else self._execute(plan))
+        if rows is None:
+            tools = options.tools_of(self.sandbox_image, self.unsafe, plan.chosen)
+            settings = replace(plan.settings, tools=tools)
+            rows = self._execute(replace(plan, settings=settings))
+        self._show(plan, rows)
 
     def _plan(self) -> RunPlan:
         from benchmarks import suites

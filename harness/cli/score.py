@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from harness.cli import options
 @click.argument("benchmark")
 @click.argument("responses", type=click.Path(path_type=Path, dir_okay=False))
 @options.settings
+@options.sandbox
 @options.data_root
 @options.out
 @options.judge
@@ -22,6 +24,8 @@ def score(
     benchmark: str,
     responses: Path,
     settings: Sequence[str],
+    sandbox_image: str | None,
+    unsafe: bool,
     data_root: Path | None,
     out: Path,
     judge_url: str | None,
@@ -50,6 +54,8 @@ def score(
     rows = runs.finished(plan)
     if rows is None:
         options.check_judge(how.judge)
+        tools = options.tools_of(sandbox_image, unsafe, [replay])
+        plan = replace(plan, settings=replace(how, tools=tools))
         progress = tables.progress()
         try:
             rows = runs.execute(plan, NoModel, {"kind": "responses"}, progress)
