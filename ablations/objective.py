@@ -1,0 +1,108 @@
+"""The context-selection loss L_CA, in plain torch: letter logits in, a loss and diagnostics out.
+
+The trainer comes in with the next-token logits of the two option letters of each selection prompt;
+what leaves is the mean loss to add to GRPO's, and what to log of every example.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch.nn.functional import logsigmoid
+
+Clip = Literal["two-sided", "upper", "none"]
+CLIPS: tuple[Clip, ...] = get_args(Clip)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the objective says of a batch of ``n`` selection prompts; every tensor is float32.
+
+    ``losses``, shape (n,), is differentiable; the others are detached.  ``margins``, shape (n,), is
+    l+ - l- in logits.  ``correct``, shape (n,), is 1 where the supporting context's letter leads,
+    1/2 where both lead alike, else 0.  ``clipped_wrong``, shape (n,), marks examples whose margin
+    lies below -c under a two-sided clip: confidently wrong, and without a gradient.
+    """
+
+    losses: torch.Tensor
+    margins: torch.Tensor
+    correct: torch.Tensor
+    clipped_wrong: torch.Tensor
+
+    @property
+    def loss(self) -> torch.Tensor:
+        """The batch's mean loss, a scalar."""
+        return self.losses.mean()
+
+
+def selection_loss(
+    letter_logits: torch.Tensor,
+    supports_first: torch.Tensor,
+    *,
+    clip: float | None = None,
+    form: Clip = "two-sided",
+) -> Selection:
+    """Return L_CA = -log sigmoid(clip(D, -c, c)) of each example, with D = l+ - l-.
+
+    The prompt is a two-way multiple choice; l+ and l- are the next-token logits, at the answer
+    position, of the letters of the context that supports the answer and of the other one.
+    Source: arXiv 2606.17053, the context-selection objective of ContextRL.
+
+    The two-sided clip is the paper's.  Its gradient is zero where abs(D) > c, so also where the
+    model is confidently wrong; ``upper`` clips at +c alone and keeps that gradient.  With ``none``
+    the loss is the cross-entropy over the two letters.
+
+    Args:
+        letter_logits: shape (n, 2), the logits of the first and the second letter.
+        supports_first: shape (n,), boolean: whether the first letter's context supports.
+        clip: c > 0 in logits; goes with every form but ``none``.
+        form: "two-sided", "upper" or "none".
+
+    Raises:
+        ValueError: a shape, c or the form is wrong.
+    """
+    _check(letter_logits, supports_first, clip, form)
+    first, second = letter_logits.float().unbind(dim=1)
+    sign = supports_first.to(letter_logits.device).float() * 2 - 1
+    margins = (first - second) * sign
+    low = -clip if clip is not None and form == "two-sided" else None
+    clipped = margins if clip is None else margins.clamp(min=low, max=clip)
+    settled = margins.detach()
+    lost = settled < low if low is not None else torch.zeros_like(settled)
+    return Selection(
+        losses=-logsigmoid(clipped),
+        margins=settled,
+        correct=(settled.sign() + 1) / 2,
+        clipped_wrong=lost.float(),
+    )
+
+
+def _check(
+    letter_logits: torch.Tensor, supports_first: torch.Tensor, clip: float | None, form: str
+) -> None:
+    if letter_logits.ndim != 2 or letter_logits.shape[1] != 2:
+        raise ValueError(f"letter logits have shape (n, 2), not {tuple(letter_logits.shape)}")
+    if supports_first.shape != letter_logits.shape[:1]:
+        raise ValueError(
+            f"{len(letter_logits)} examples have labels of shape {tuple(supports_first.shape)}"
+        )
+    if form not in CLIPS:
+        raise ValueError(f"the clip is one of {', '.join(CLIPS)}, not {form!r}")
+    if (form == "none") != (clip is None):
+        raise ValueError("a clip has a bound c, and only 'none' has none")
+    if clip is not None and not clip > 0:
+        raise ValueError(f"the bound of the clip is above 0, not {clip}")
+
+
+def both_orders(losses: torch.Tensor) -> torch.Tensor:
+    """Return each pair's loss: the mean over its two orders.
+
+    Args:
+        losses: shape (2 p,), the two orders of a pair beside each other.
+
+    Returns:
+        Shape (p,).
+    """
+    return losses.reshape(-1, 2).mean(dim=1)
