@@ -9,6 +9,7 @@ from harness.protocols import Benchmark
 from harness.records import Item
 from harness.run import RunPlan
 from harness.store import read_samples
+from harness.text import abridged
 
 EXAMPLES = 3
 
@@ -45,7 +46,7 @@ def _examples(run: RunPlan) -> list[dict[str, Any]]:
     for benchmark in run.chosen[:EXAMPLES]:
         for item in islice(benchmark.items(), each):
             if isinstance(item, Item):
-                prompt = [f"[{m.role}] {m.render()}" for m in item.messages]
+                prompt = [f"[{m.role}] {abridged(m.render())}" for m in item.messages]
                 name = benchmark.declaration.id
                 examples.append({"benchmark": name, "id": item.id, "prompt": prompt})
     return examples[:EXAMPLES]

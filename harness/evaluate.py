@@ -18,6 +18,7 @@ from harness.fingerprint import json_hash
 from harness.protocols import Benchmark, FailedItem, Judge, Model, Tools
 from harness.records import Item, Response, Sample, Sampling, Score
 from harness.store import Native, RunStore, SampleKey, read_native, read_samples
+from harness.text import abridged
 
 JUDGED_AT_ONCE = 32  # answers between two writes of a judge's verdicts
 
@@ -345,7 +346,8 @@ def _keep(job: _Job, response: Response | None, score: Score) -> Sample:
     item, scoring = job.item, job.benchmark.declaration.scoring
     if isinstance(item, FailedItem):
         return Sample(item.id, job.repeat, item.id, (), (), None, response, score, scoring)
-    prompt = tuple(message.render() for message in item.messages)
+    # A document of a million characters is in the data: a line keeps its beginning and its end.
+    prompt = tuple(abridged(message.render()) for message in item.messages)
     return Sample(
         item.id, job.repeat, item.cluster, item.parts, prompt, item.target, response, score, scoring
     )

@@ -23,6 +23,21 @@ class FailedItem:
     reason: str
 
 
+class Tokenizer(Protocol):
+    """A model's tokenizer; it adds no special tokens (no BOS) and drops none.
+
+    Both methods raise `UsageError` where no tokenizer can be had, and say what to give.
+    """
+
+    async def encode(self, text: str) -> list[int]:
+        """Return the token ids of a text."""
+        ...
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids."""
+        ...
+
+
 class Model(Protocol):
     """A model that answers, whichever backend serves it."""
 
@@ -38,6 +53,11 @@ class Model(Protocol):
             ItemError: this request failed for good (the others may go on).
             UsageError: no request can succeed (the server is gone).
         """
+        ...
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The model's tokenizer; it is loaded, or looked for, when it is first used."""
         ...
 
 

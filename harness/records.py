@@ -100,7 +100,8 @@ class Response:
 
     ``text`` is kept as it came, thinking included; ``reasoning`` is thinking that the server
     returned apart.  Token counts are None where the backend does not tell them.  ``seconds`` is
-    wall time from request to answer.
+    wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out before
+    it was sent, because the benchmark's protocol limits its length.
     """
 
     text: str
@@ -109,6 +110,7 @@ class Response:
     completion_tokens: int | None = None
     finish_reason: str | None = None
     seconds: float = 0.0
+    prompt_tokens_cut: int = 0
 
     @property
     def truncated(self) -> bool:
@@ -141,7 +143,8 @@ class Score:
 class Sample:
     """One stored line: one item, one repeat, its response and its score.
 
-    ``prompt`` is the rendered messages, one string a message; ``scoring`` is the version of the
+    ``prompt`` is the rendered messages, one string a message, a long one without its middle
+    (`harness.text.abridged`); ``scoring`` is the version of the
     scorer that gave ``score``.  ``response`` is None where the machinery failed.
     """
 

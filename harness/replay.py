@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.protocols import Benchmark, Declaration, FailedItem, Judge, Model, Tools
+from harness.protocols import (
+    Benchmark,
+    Declaration,
+    FailedItem,
+    Judge,
+    Model,
+    Tokenizer,
+    Tools,
+)
 from harness.records import Item, Response, Sampling, Score
 
 
@@ -109,4 +117,9 @@ class NoModel:
 
     async def chat(self, messages: object, sampling: object) -> Response:
         """Never called: a replay answers from its file."""
+        raise AssertionError("a replay asks no model")
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Never used: nothing is asked, so nothing is cut."""
         raise AssertionError("a replay asks no model")

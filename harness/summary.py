@@ -24,7 +24,8 @@ class BenchmarkSummary:
     ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
     ``native_n`` answers for which it gave a value; where its rules need a judge and none was given
     there is none.  ``n`` counts items, ``answers`` items x repeats, of which ``unparsable``,
-    ``unscored``, ``errors`` and ``truncated`` are counts.  ``covered`` says how many leading items
+    ``unscored``, ``errors`` and ``truncated`` are counts, and ``prompts_truncated`` of those whose
+    prompt was cut to the protocol's limit.  ``covered`` says how many leading items
     of the data were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary
     is of.
     """
@@ -40,6 +41,7 @@ class BenchmarkSummary:
     unscored: int
     errors: int
     truncated: int
+    prompts_truncated: int
     native_n: int
     native_rules: str
     judge: str | None
@@ -76,6 +78,9 @@ def summarise(
         unscored=status.count("unscored"),
         errors=status.count("error"),
         truncated=sum(bool(s.response and s.response.truncated) for s in samples.values()),
+        prompts_truncated=sum(
+            bool(s.response and s.response.prompt_tokens_cut) for s in samples.values()
+        ),
         native_n=sum(value is not None for value in native.values()),
         native_rules=declaration.native_rules,
         judge=judge,

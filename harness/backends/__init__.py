@@ -35,7 +35,8 @@ class BackendSpec:
     name.  ``dtype`` is "auto", "float32", "bfloat16" or "float16".  ``tensor_parallel`` GPUs hold
     one copy of the model, ``replicas`` copies answer side by side.  ``max_model_len`` limits prompt
     and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
-    once.  ``log_path`` is the file that vLLM's output goes to.
+    once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
+    with the tokenizer of an endpoint's model, for a server that does not offer it.
     """
 
     kind: Literal["auto", "vllm", "transformers", "endpoint"] = "auto"
@@ -48,6 +49,7 @@ class BackendSpec:
     max_model_len: int | None = None
     batch_size: int | None = None
     log_path: Path | None = None
+    tokenizer: str | None = None
 
 
 def gpu_present() -> bool:
@@ -116,7 +118,7 @@ def open_model(
 
         if spec.endpoint is None:
             raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
-        return EndpointModel(spec.endpoint, spec.model)
+        return EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
     folder = _checked_folder(spec)
     if kind == "vllm":
         from harness.backends import vllm

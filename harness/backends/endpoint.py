@@ -13,8 +13,9 @@ import os
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -23,7 +24,9 @@ import orjson
 import tenacity
 
 from harness.errors import ItemError, UsageError
+from harness.protocols import Tokenizer
 from harness.records import ImagePart, Message, Part, Response, Sampling, TextPart
+from harness.tokenizer import LocalTokenizer
 from harness.urls import base_url
 
 if TYPE_CHECKING:
@@ -156,6 +159,8 @@ class EndpointModel:
         max_connections: the most requests that are open at once; others wait.
         first_wait: seconds before the second attempt; each further wait is twice as long.
         obituary: returns why the server is dead, or None while it lives or where nobody knows.
+        tokenizer: a folder or hub id with the model's tokenizer; None asks the server's
+            ``/tokenize`` and ``/detokenize`` (vLLM's).
     """
 
     def __init__(
@@ -167,6 +172,7 @@ class EndpointModel:
         max_connections: int = 1024,
         first_wait: float = 0.5,
         obituary: Callable[[], str | None] = lambda: None,
+        tokenizer: str | Path | None = None,
     ) -> None:
         self.url = base_url(url)
         self._model = model
@@ -175,6 +181,9 @@ class EndpointModel:
         self._max_connections = max_connections
         self._first_wait = first_wait
         self._obituary = obituary
+        self.tokenizer: Tokenizer = (
+            _ServerTokenizer(self) if tokenizer is None else LocalTokenizer(tokenizer)
+        )
         self._session: aiohttp.ClientSession | None = None
         self._last_answer = 0.0
 
@@ -276,12 +285,25 @@ class EndpointModel:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
         }
-        answer = await self._post(body)
+        answer = await self._post(f"{self.url}/chat/completions", body)
         if answer.status == 400 and _OVERFLOW.search(answer.message()):
             del body["max_tokens"]
-            answer = await self._post(body)
+            answer = await self._post(f"{self.url}/chat/completions", body)
         self._refuse(answer)
         return _parse(answer, time.perf_counter() - begun)
+
+    async def beside_chat(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask what the server offers beside the chat API, at its root; return the parsed answer.
+
+        None where it offers no such thing.
+
+        Raises:
+            ItemError: the request failed for good.
+            UsageError: the server is gone.
+        """
+        root = self.url.removesuffix("/v1")
+        answer = await self._post(f"{root}/{path}", {"model": self.name, **body})
+        return answer.json() if answer.status == 200 else None
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
         """Return the messages for the wire; images are compressed off the event loop."""
@@ -303,8 +325,8 @@ class EndpointModel:
             raise UsageError(f"{self.url}: {reason}")
         raise ItemError(reason)
 
-    async def _post(self, body: dict[str, Any]) -> _Answer:
-        """Send a chat request, as often as it takes, and return what is no passing failure."""
+    async def _post(self, url: str, body: Mapping[str, Any]) -> _Answer:
+        """Send a request, as often as it takes, and return what is no passing failure."""
         begun = time.monotonic()
         data = orjson.dumps(body)
         try:
@@ -317,7 +339,7 @@ class EndpointModel:
                 reraise=True,
             ):
                 with attempt:
-                    return await self._post_once(data)
+                    return await self._post_once(url, data)
         except _TryAgainError as error:
             if error.unreachable and self._last_answer < begun:
                 raise UsageError(
@@ -335,9 +357,9 @@ class EndpointModel:
         doubled = min(self._first_wait * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
         return doubled + random.uniform(0, self._first_wait)
 
-    async def _post_once(self, data: bytes) -> _Answer:
+    async def _post_once(self, url: str, data: bytes) -> _Answer:
         try:
-            async with self._open_session().post(f"{self.url}/chat/completions", data=data) as got:
+            async with self._open_session().post(url, data=data) as got:
                 answer = _Answer(got.status, await got.read())
                 self._last_answer = time.monotonic()
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -354,3 +376,33 @@ class EndpointModel:
                 wait=_retry_after(got.headers),
             )
         return answer
+
+
+class _ServerTokenizer:
+    """The tokenizer that a server offers as vLLM does: ``/tokenize`` and ``/detokenize``."""
+
+    def __init__(self, server: EndpointModel) -> None:
+        self._server = server
+
+    async def encode(self, text: str) -> list[int]:
+        """Return the token ids of ``text``."""
+        body = {"prompt": text, "add_special_tokens": False}
+        answer = await self._server.beside_chat("tokenize", body)
+        tokens = answer.get("tokens") if isinstance(answer, dict) else None
+        if not (isinstance(tokens, list) and all(isinstance(token, int) for token in tokens)):
+            raise self._absent("/tokenize")
+        return tokens
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids."""
+        answer = await self._server.beside_chat("detokenize", {"tokens": list(ids)})
+        text = answer.get("prompt") if isinstance(answer, dict) else None
+        if not isinstance(text, str):
+            raise self._absent("/detokenize")
+        return text
+
+    def _absent(self, what: str) -> UsageError:
+        return UsageError(
+            f"{self._server.url} offers no {what}: "
+            "give the model's tokenizer with --tokenizer FOLDER or hub id"
+        )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from harness.backends.batching import Batcher, BatchError
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
+from harness.tokenizer import LocalTokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -376,6 +377,8 @@ class TransformersModel:
         self._load: Callable[[], Checkpoint] = lambda: Checkpoint(
             checkpoint, dtype, device, max_model_len
         )
+        # One of its own, beside the one that prompts need: they work in different threads.
+        self.tokenizer = LocalTokenizer(checkpoint)
         self._batch_size = batch_size
         self._on_status = on_status
         self._stack = AsyncExitStack()

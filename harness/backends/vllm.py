@@ -251,6 +251,10 @@ async def serve(
     with start(spec, cpu=cpu) as server:
         await wait_until_healthy(server, on_status)
         async with EndpointModel(
-            server.url, served_name(spec), api_key="none", obituary=server.obituary
+            server.url,
+            served_name(spec),
+            api_key="none",
+            obituary=server.obituary,
+            tokenizer=spec.checkpoint,
         ) as model:
             yield model

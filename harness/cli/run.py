@@ -31,9 +31,16 @@ class _Limit(click.ParamType[int | str]):
         return "native" if value == "native" else int(value)
 
 
-_BACKEND_OPTIONS = ("dtype", "tensor_parallel", "replicas", "max_model_len", "batch_size")
+_BACKEND_OPTIONS = (
+    "dtype",
+    "tensor_parallel",
+    "replicas",
+    "max_model_len",
+    "batch_size",
+    "tokenizer",
+)
 _HEEDED: dict[str, tuple[str, ...]] = {
-    "endpoint": (),
+    "endpoint": ("tokenizer",),
     "vllm": ("dtype", "tensor_parallel", "replicas", "max_model_len"),
     "transformers": ("dtype", "max_model_len", "batch_size"),
 }
@@ -50,6 +57,11 @@ _HEEDED: dict[str, tuple[str, ...]] = {
     help="Who runs the checkpoint  [default: auto]",
 )
 @click.option("--endpoint", metavar="URL", help="Ask this OpenAI-compatible server instead.")
+@click.option(
+    "--tokenizer",
+    metavar="FOLDER|HUB_ID",
+    help="endpoint: its model's tokenizer, where the server has no /tokenize.",
+)
 @click.option("--revision", help="The model's revision: of a hub id, or stated of an endpoint.")
 @click.option("--replicas", type=click.IntRange(min=1), help="vllm: data-parallel replicas.")
 @click.option("--tensor-parallel", type=click.IntRange(min=1), help="vllm: GPUs a replica.")
@@ -102,6 +114,7 @@ class _Command:
     limit: int | None
     backend: str | None
     endpoint: str | None
+    tokenizer: str | None
     revision: str | None
     replicas: int | None
     tensor_parallel: int | None

@@ -58,7 +58,17 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
     notes = []
     if any(map(_partly_native, rows)):
         notes.append("* over the answers for which the native scoring gave a value")
-    unjudged = [row.benchmark for row in rows if row.native is None and row.judge is None]
+    notes += [
+        f"{row.benchmark}: {row.prompts_truncated} of {row.answers} prompts were cut to the "
+        "protocol's limit"
+        for row in rows
+        if row.prompts_truncated
+    ]
+    unjudged = [
+        row.benchmark
+        for row in rows
+        if row.native is None and row.judge is None and row.native_rules
+    ]
     if unjudged:
         notes.append(f"no native score without a judge (--judge): {', '.join(unjudged)}")
     return notes
@@ -86,7 +96,7 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.summary import items_json
 
     fields = ("benchmark", "n", "strict", "native", "native_n", "judged", "parts")
-    counts = ("unparsable", "unscored", "errors", "truncated")
+    counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated")
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
         entry: dict[str, Any] = {name: getattr(row, name) for name in (*fields, *counts)}

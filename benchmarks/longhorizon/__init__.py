@@ -1,0 +1,1 @@
+"""The long-horizon benchmarks: long texts, programs and repositories."""

@@ -1,0 +1,66 @@
+"""A model's tokenizer in this process, for benchmarks whose protocol counts or cuts tokens.
+
+A checkpoint's folder or a hub id comes in; token ids and text leave.  No weights are loaded;
+transformers is imported when the first text is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+
+
+class LocalTokenizer:
+    """What transformers' ``AutoTokenizer`` loads; adds no special tokens and drops none.
+
+    Every method raises `UsageError` where it cannot be loaded.
+
+    Args:
+        name: a folder that holds a tokenizer, or a hub id.
+    """
+
+    def __init__(self, name: str | Path) -> None:
+        self._name = name
+        self._lock = asyncio.Lock()  # a fast tokenizer refuses two threads at once
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        from transformers import AutoTokenizer
+
+        try:
+            loaded = AutoTokenizer.from_pretrained(self._name)
+        except (OSError, ValueError, LookupError, TypeError, ImportError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UsageError(f"no tokenizer can be loaded from {self._name}: {reason}") from error
+        # It warns of texts that are longer than the model's context; it is here to cut those.
+        loaded.model_max_length = int(1e30)
+        return loaded
+
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+        return len(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+    def _text(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(
+            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
+    async def encode(self, text: str) -> list[int]:
+        """Return the token ids of ``text``."""
+        async with self._lock:
+            return await asyncio.to_thread(self._ids, text)
+
+    async def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of token ids."""
+        async with self._lock:
+            return await asyncio.to_thread(self._text, ids)
