@@ -100,8 +100,8 @@ class Response:
 
     ``text`` is kept as it came, thinking included; ``reasoning`` is thinking that the server
     returned apart.  Token counts are None where the backend does not tell them.  ``seconds`` is
-    wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out before
-    it was sent, because the benchmark's protocol limits its length.
+    wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out
+    before it was sent, because the benchmark's protocol limits its length.
     """
 
     text: str

@@ -1,0 +1,205 @@
+"""LongBench v2: multiple-choice questions on documents of up to two million words.
+
+Source of prompts, truncation and extraction: ``pred.py`` and ``prompts/`` of THUDM/LongBench.  The
+data set (zai-org/LongBench-v2) comes in; one user message an item leaves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import data
+from benchmarks.options import option, positive, yes_or_no
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.records import Item, Message, Response, Sampling, Score, TextPart
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_QUESTION = """
+What is the correct answer to this question: {question}
+Choices:
+(A) {A}
+(B) {B}
+(C) {C}
+(D) {D}
+"""
+_FORMAT = 'Format your response as follows: "The correct answer is (insert answer here)".'
+_DIRECT = (
+    "Please read the following text and answer the question below.\n\n"
+    f"<text>\n{{document}}\n</text>\n{_QUESTION}\n{_FORMAT}"
+)
+_THINK = (
+    "Please read the following text and answer the questions below.\n\n"
+    f"<text>\n{{document}}\n</text>\n{_QUESTION}\nLet’s think step by step:"
+)
+_CONCLUDE = (
+    "Please read the following text and answer the questions below.\n\n"
+    f"The text is too long and omitted here.\n{_QUESTION}\n"
+    "Let’s think step by step: {thoughts}\n\n"
+    f"Based on the above, what is the single, most likely answer choice? {_FORMAT}"
+)
+
+LETTERS = "ABCD"
+_ANSWERS = (
+    re.compile(r"The correct answer is \(([A-D])\)"),
+    re.compile(r"The correct answer is ([A-D])"),
+)
+
+
+def extract(answer: str) -> str | None:
+    """Return the letter that an answer gives by the official rule, or None."""
+    plain = answer.replace("*", "")
+    for pattern in _ANSWERS:
+        if found := pattern.search(plain):
+            return found[1]
+    return None
+
+
+@dataclass(frozen=True)
+class LongBenchV2:
+    """LongBench v2; parts are the lengths (short, medium, long), the domains and the difficulty."""
+
+    root: Path
+    images: bool = True
+    max_prompt_tokens: int = option(
+        120_000, positive, "longer prompts lose their middle (tokens of the model's tokenizer)"
+    )
+    cot: bool = option(False, yes_or_no, "think in a first call, answer in a second")
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declared protocol."""
+        return Declaration(
+            id="longbench_v2",
+            title="LongBench v2",
+            protocol={
+                "prompts": [_THINK, _CONCLUDE] if self.cot else [_DIRECT],
+                "truncation": "the middle of the whole prompt",
+                "max_prompt_tokens": self.max_prompt_tokens,
+            },
+            scoring="longbench_v2-1",
+            max_tokens=8192,
+            native_max_tokens=1024 if self.cot else 128,
+            n_items=503,
+            metric="accuracy",
+            clusters="items with the same document",
+            revision=data.SOURCES["longbench_v2"].revision,
+        )
+
+    def fingerprint(self) -> str:
+        """Return the content hash of the local data.
+
+        Raises:
+            UsageError: the data is missing; says the command that gets it.
+        """
+        return data.fingerprint("longbench_v2", self.root)
+
+    def count(self) -> int:
+        """Return the number of items in the local data.
+
+        Raises:
+            UsageError: the data is missing; says the command that gets it.
+        """
+        return data.count("longbench_v2", self.root)
+
+    @cached_property
+    def _table(self) -> Dataset:
+        return data.load("longbench_v2", self.root)[""]["train"]
+
+    def items(
+        self, *, skip: Container[str] = (), limit: int | None = None
+    ) -> Iterator[Item | FailedItem]:
+        """Yield the items in the data's order."""
+        ids = self._table["_id"]
+        for number, item_id in enumerate(islice(ids, limit)):
+            if item_id not in skip:
+                yield self._item(item_id, self._table[number])
+
+    def _item(self, item_id: str, row: Mapping[str, Any]) -> Item | FailedItem:
+        choices = {letter: str(row[f"choice_{letter}"]).strip() for letter in LETTERS}
+        answer, document = row["answer"], str(row["context"]).strip()
+        if answer not in choices:
+            return FailedItem(item_id, f"its answer is {answer!r}, none of A to D")
+        target = {"answer": answer, "question": str(row["question"]).strip(), "choices": choices}
+        form = _THINK if self.cot else _DIRECT
+        prompt = form.format(document=document, question=target["question"], **choices)
+        return Item(
+            id=item_id,
+            messages=(_user(prompt),),
+            target=target,
+            cluster=hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()[:16],
+            parts=(row["length"], row["domain"], row["difficulty"]),
+        )
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask once, or let the model think in a first call and answer without the document."""
+        first = await self._ask(item.messages[0].render(), model, sampling)
+        thoughts = first.answer
+        if not self.cot or not thoughts:
+            return first
+        target = item.target
+        prompt = _CONCLUDE.format(
+            question=target["question"], thoughts=thoughts, **target["choices"]
+        )
+        return _joined(first, await self._ask(prompt, model, sampling))
+
+    async def _ask(self, prompt: str, model: Model, sampling: Sampling) -> Response:
+        kept, cut = await self._without_middle(prompt, model)
+        response = await model.chat((_user(kept),), sampling)
+        return replace(response, prompt_tokens_cut=cut)
+
+    async def _without_middle(self, prompt: str, model: Model) -> tuple[str, int]:
+        """Return a prompt within the limit, and how many tokens of its middle are left out."""
+        most = self.max_prompt_tokens
+        if len(prompt.encode("utf-8", "replace")) <= most:  # a token has one byte at least
+            return prompt, 0
+        ids = await model.tokenizer.encode(prompt)
+        if len(ids) <= most:
+            return prompt, 0
+        kept = ids[: most // 2] + ids[len(ids) - (most + 1) // 2 :]
+        return await model.tokenizer.decode(kept), len(ids) - most
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Score by the official rule; an answer without a letter, or an empty one, is wrong."""
+        cut = response.prompt_tokens_cut
+        note = f"; {cut} tokens in the middle of the prompt were left out" if cut else ""
+        letter = extract(response.answer)
+        if letter is None:
+            return Score(0.0, "unparsable", None, f"no 'The correct answer is (letter)'{note}")
+        value = float(letter == item.target["answer"])
+        return Score(value, "scored", letter, f"'The correct answer is {letter}'{note}")
+
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+        """Give no values: there is no other scoring."""
+        return dict.fromkeys(answers)
+
+
+def _user(text: str) -> Message:
+    return Message("user", (TextPart(text),))
+
+
+def _joined(first: Response, second: Response) -> Response:
+    """Return the answer of the second call, with the first as its reasoning and both calls' costs.
+
+    The answer counts as truncated where either call's was.
+    """
+    return replace(
+        second,
+        reasoning=first.text,
+        prompt_tokens=_sum(first.prompt_tokens, second.prompt_tokens),
+        completion_tokens=_sum(first.completion_tokens, second.completion_tokens),
+        finish_reason="length" if first.truncated else second.finish_reason,
+        prompt_tokens_cut=first.prompt_tokens_cut + second.prompt_tokens_cut,
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else one + other
