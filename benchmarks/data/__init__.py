@@ -5,7 +5,17 @@ count (cheap: neither torch nor datasets is imported) or with the tables themsel
 """
 
 from benchmarks.data.layout import count, data_root, fingerprint, tables
-from benchmarks.data.read import load
+from benchmarks.data.read import load, records
 from benchmarks.data.sources import SOURCES, Source, Table
 
-__all__ = ["SOURCES", "Source", "Table", "count", "data_root", "fingerprint", "load", "tables"]
+__all__ = [
+    "SOURCES",
+    "Source",
+    "Table",
+    "count",
+    "data_root",
+    "fingerprint",
+    "load",
+    "records",
+    "tables",
+]

@@ -1,8 +1,8 @@
 """How data sets lie on disk: which files are which table, how many rows, what content hash.
 
 A benchmark id and a data root come in; the files of its tables, their count and their fingerprint
-leave.  Three forms are read: what ``save_to_disk`` wrote, parquet files named as on the hub, and
-official release files.  Neither torch nor datasets is imported here.
+leave.  Four forms are read: what ``save_to_disk`` wrote, parquet files named as on the hub, raw
+release files, and official release folders.  Neither torch nor datasets is imported here.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from benchmarks.data import raw
 from benchmarks.data.names import table_files
 from benchmarks.data.official import FORMATS, Release, release
 from benchmarks.data.sources import Source, Table, source
@@ -23,7 +24,7 @@ from harness.fingerprint import cache_dir, tree_hash
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Form = Literal["saved", "parquet", "official"]
+Form = Literal["saved", "parquet", "raw", "official"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ def rows(item: Found) -> int:
     """
     if item.release is not None:
         return len(item.release.rows)
+    if item.form == "raw":
+        return sum(raw.count(path) for path in item.files)
     counter = _parquet_rows if item.form == "parquet" else _arrow_rows
     return sum(counter(path) for path in item.files)
 
@@ -137,13 +140,15 @@ def columns(item: Found) -> tuple[str, ...]:
         return tuple(dict.fromkeys([*item.release.rows[0], *item.table.images]))
     if not item.files:
         return ()
+    if item.form == "raw":
+        return raw.columns(item.files[0])
     reader = _parquet_schema if item.form == "parquet" else _arrow_schema
     return tuple(reader(item.files[0]).names)
 
 
 def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: bool) -> str:
     get = f"get it with `harness data pull {benchmark_id} --data-root {folder.parent}`"
-    if benchmark_id in FORMATS:
+    if benchmark_id in FORMATS or any(table.file for table in gone):
         get += ", or bring an official release with `harness data import`"
     for table in gone:
         part = release(benchmark_id, folder, table) if folder.is_dir() else None
@@ -165,6 +170,8 @@ def _find_table(
         found = _saved(home, table)
         if found:
             return found
+    if table.file and (folder / table.file).is_file():
+        return Found(table, "raw", folder, (folder / table.file,))
     return _parquet(folder, origin, table) or _official(benchmark_id, folder, table, images)
 
 

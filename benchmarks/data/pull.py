@@ -109,14 +109,22 @@ def _fetch(benchmark_id: str, origin: Source, repository: Repository, target: Pa
 def _tables(
     repository: Repository, card: str | None, origin: Source
 ) -> Mapping[Table, tuple[str, ...]]:
-    names = {table: table_files(repository.names, card, origin, table) for table in origin.tables}
+    names = {
+        table: _raw_file(repository, table) or table_files(repository.names, card, origin, table)
+        for table in origin.tables
+        if table.role != "apart"
+    }
     gone = [table.label for table, files in names.items() if table.role == "required" and not files]
     if gone:
         raise UsageError(
-            f"{origin.repository} holds no parquet files for {', '.join(gone)}: load it with "
+            f"{origin.repository} holds no files for {', '.join(gone)}: load it with "
             "datasets yourself and save_to_disk it into the benchmark's folder"
         )
     return names
+
+
+def _raw_file(repository: Repository, table: Table) -> tuple[str, ...]:
+    return (table.file,) if table.file and table.file in repository.names else ()
 
 
 def _pulled(benchmark_id: str, folder: Path, receipt: Receipt, *, new: bool) -> Pulled:

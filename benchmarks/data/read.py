@@ -1,15 +1,17 @@
-"""Reading a benchmark's tables as ``datasets`` objects, images lazy.
+"""Reading a benchmark's tables: as ``datasets`` objects, images lazy, or as plain rows.
 
-A benchmark id and a data root come in; one ``DatasetDict`` a config leaves.
+A benchmark id and a data root come in; one ``DatasetDict`` a config leaves.  Raw release files
+are read as rows without datasets, and not as ``DatasetDict``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from benchmarks.data import raw
 from benchmarks.data.layout import Found, find, tables
 from benchmarks.data.official import build
 from harness.errors import UsageError
@@ -43,6 +45,19 @@ def load(benchmark_id: str, root: Path, *, images: bool = True) -> Mapping[str, 
         splits = configs.setdefault(item.table.config, DatasetDict())
         splits[item.table.split] = read(item)
     return configs
+
+
+def records(item: Found) -> Sequence[raw.Row]:
+    """Return the rows of one table, whatever its form; each is read when it is asked for.
+
+    The exception is a ``.json`` list, which is read as a whole.
+
+    Raises:
+        UsageError: a file does not open or is garbled.
+    """
+    if item.form == "raw":
+        return raw.read(item.files[0])
+    return cast("Sequence[raw.Row]", read(item))
 
 
 def read(item: Found) -> Dataset:

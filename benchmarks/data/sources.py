@@ -11,7 +11,7 @@ from typing import Literal
 
 from harness.errors import UsageError
 
-Role = Literal["required", "stand-in", "optional"]
+Role = Literal["required", "stand-in", "optional", "apart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,9 @@ class Table:
     rows.  ``columns`` are those that the wrapped task reads; ``images`` are those of them (or
     further ones that may be absent) that hold images: PIL images, or base64 text where the data
     set has them so.  ``required`` tables together are the benchmark; a ``stand-in`` takes the
-    place of all of them where they are not there; ``optional`` ones may be read beside them.
+    place of all of them where they are not there; ``optional`` ones may be read beside them, and
+    so may those that lie ``apart``, which `pull` leaves (they are large).  ``file`` is the raw
+    release file (``.jsonl`` or ``.json``) that is the table, where the hub has no parquet of it.
     """
 
     config: str
@@ -31,6 +33,7 @@ class Table:
     columns: tuple[str, ...]
     images: tuple[str, ...]
     role: Role = "required"
+    file: str = ""
 
     @property
     def label(self) -> str:
@@ -102,6 +105,20 @@ _SCIENCEQA_COLUMNS = ("image", "question", "choices", "answer", "hint")
 _OLYMPIAD_COLUMNS = (
     *("id", "question", "final_answer", "is_multiple_answer", "answer_type"),
     *("subfield", "unit", "error", "image_1"),
+)
+
+# Fields: lcb_runner/benchmarks/code_generation.py of LiveCodeBench.
+_LIVECODEBENCH_COLUMNS = (
+    *("question_title", "question_content", "platform", "question_id", "contest_id"),
+    *("contest_date", "starter_code", "difficulty", "public_test_cases", "private_test_cases"),
+    "metadata",
+)
+# The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
+# v6 1055 (the data set's card).
+_LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
+_LONGBENCH_COLUMNS = (
+    *("_id", "domain", "sub_domain", "difficulty", "length", "question"),
+    *("choice_A", "choice_B", "choice_C", "choice_D", "answer", "context"),
 )
 
 # Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin
@@ -190,6 +207,24 @@ SOURCES: dict[str, Source] = {
         # public evaluation code that checks its 1919 rows
         "f6b0dc81ba4d3c39bd9b4e544578198d365ac084",
         (Table("", "train", 1919, _REALWORLD_COLUMNS, ("bytes",)),),
+    ),
+    "livecodebench_v6": Source(
+        "livecodebench/code_generation_lite",
+        # several public evaluations pin it, one of them with the checksum of test6.jsonl
+        "0fe84c3912ea0c4d4a78037083943e8f0c4dd505",
+        (
+            Table("", "test6", 175, _LIVECODEBENCH_COLUMNS, (), file="test6.jsonl"),
+            *(
+                Table("", name, n, _LIVECODEBENCH_COLUMNS, (), "apart", f"{name}.jsonl")
+                for name, n in _LIVECODEBENCH_FILES.items()
+            ),
+        ),
+    ),
+    "longbench_v2": Source(
+        "zai-org/LongBench-v2",
+        # several public evaluations pin it, one of them with the checksum of data.json
+        "2b48e494f2c7a2f0af81aae178e05c7e1dde0fe9",
+        (Table("", "train", 503, _LONGBENCH_COLUMNS, (), file="data.json"),),
     ),
 }
 

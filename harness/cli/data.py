@@ -78,7 +78,7 @@ def pull(
 def import_(
     benchmark: str, folder: Path, data_root: Path | None, split: str | None, force: bool
 ) -> None:
-    """Import the official release in FOLDER (MathVision, MathVista, MathVerse)."""
+    """Import the official release in FOLDER: MathVision, MathVista, MathVerse, or raw files."""
     from benchmarks.data import data_root as root_of
     from benchmarks.data.bring import bring
 

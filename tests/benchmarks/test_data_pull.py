@@ -444,7 +444,7 @@ def test_a_cut_or_missing_file_in_a_copy_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="only 1 of 2 parquet files"):
         pull("olympiadbench_physics", tmp_path / "data", local=folder)
     (folder / FILES[0]).unlink()
-    with pytest.raises(UsageError, match="holds no parquet files for OE_MM_physics"):
+    with pytest.raises(UsageError, match="holds no files for OE_MM_physics"):
         pull("olympiadbench_physics", tmp_path / "data", local=folder)
     assert not list((tmp_path / "data").iterdir())
 

@@ -19,6 +19,7 @@ from benchmarks.data.pull import pull
 from benchmarks.data.sources import source
 from benchmarks.data.verify import SAMPLE, verify
 from benchmarks.micro import datasets as micro
+from benchmarks.suites import SUITES
 
 OFFICIAL = source("vstar").tables[0].count
 
@@ -130,7 +131,7 @@ def test_base64_images_are_looked_at_too(tmp_path: Path) -> None:
     assert "the images of 2 of 3 rows looked at do not decode (row 1: " in problems[1]
 
 
-@pytest.mark.parametrize("benchmark", data.SOURCES)
+@pytest.mark.parametrize("benchmark", SUITES["vqa12"])
 def test_the_embedded_data_differ_from_the_official_in_number_only(
     tmp_path: Path, benchmark: str, embedded: Path
 ) -> None:
@@ -201,7 +202,7 @@ def test_damage_and_absence_are_problems_with_exit_code_2(tmp_path: Path) -> Non
     assert sum("is damaged" in line and "get the data set anew" in line for line in lines) == 1
     document = json.loads(done.stdout)
     assert document["ok"] is False
-    assert [row["benchmark"] for row in document["benchmarks"]] == list(data.SOURCES)
+    assert [row["benchmark"] for row in document["benchmarks"]] == list(SUITES["vqa12"])
 
 
 def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
