@@ -1,0 +1,38 @@
+"""Which split owns a piece of content: disjoint by construction, whatever seeds are used.
+
+The generators of scenes and traces come in with a draw; what leaves belongs to the wanted split,
+because every content's hash has exactly one owner and a draw of another owner's is thrown away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+Split = Literal["pretrain", "rl", "pairs", "probe", "eval"]
+
+# Half of all contents are for pretraining, the rest is shared equally.
+_OWNERS: tuple[Split, ...] = ("pretrain",) * 4 + ("rl", "pairs", "probe", "eval")
+SPLITS: tuple[Split, ...] = tuple(dict.fromkeys(_OWNERS))
+
+T = TypeVar("T")
+
+
+def owner(content: str) -> Split:
+    """Return the split that owns a content (any text that says all of it that matters)."""
+    digest = hashlib.blake2b(content.encode(), digest_size=4).digest()
+    return _OWNERS[int.from_bytes(digest, "big") % len(_OWNERS)]
+
+
+def draw_until(draw: Callable[[], T], owned: Callable[[T], bool], most: int = 10_000) -> T:
+    """Return the first drawn thing that is owned.
+
+    Raises:
+        RuntimeError: ``most`` draws in a row were not (the generator cannot make such a thing).
+    """
+    for _ in range(most):
+        drawn = draw()
+        if owned(drawn):
+            return drawn
+    raise RuntimeError(f"{most} draws, none of the wanted split: the draw has too few outcomes")
