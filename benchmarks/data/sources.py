@@ -229,6 +229,10 @@ SOURCES: dict[str, Source] = {
 }
 
 
+# Benchmarks whose items a seeded generator makes.
+GENERATED = frozenset({"niah"})
+
+
 def source(benchmark_id: str) -> Source:
     """Return where a benchmark's data comes from.
 
@@ -239,6 +243,8 @@ def source(benchmark_id: str) -> Source:
 
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
+    if benchmark_id in GENERATED:
+        raise UsageError(f"{benchmark_id} makes its items from a seed: it needs no data")
     near = difflib.get_close_matches(benchmark_id, SOURCES, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(SOURCES)}"
     raise UsageError(f"no data set for a benchmark named {benchmark_id!r}: {hint}")

@@ -14,7 +14,7 @@ from benchmarks.data.images import decode, is_empty
 from benchmarks.data.layout import Found, chosen, columns, files_hash, find, rows
 from benchmarks.data.read import read
 from benchmarks.data.receipt import Receipt, read_receipt
-from benchmarks.data.sources import Table, source
+from benchmarks.data.sources import GENERATED, Table, source
 from harness.errors import ItemError, UsageError
 
 SAMPLE = 8  # rows of a table whose images are decoded unless all are asked for
@@ -34,7 +34,10 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `verify` found of one benchmark; ``problems`` is empty where all is well."""
+    """What `verify` found of one benchmark; ``problems`` is empty where all is well.
+
+    A benchmark that needs no data has neither folder nor fingerprint nor tables.
+    """
 
     benchmark: str
     folder: str
@@ -56,6 +59,9 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     Raises:
         UsageError: unknown benchmark.
     """
+    if benchmark_id in GENERATED:
+        note = "makes its items from a seed, needs no data"
+        return Report(benchmark_id, "", None, None, (), (), (note,))
     pinned = source(benchmark_id).revision
     folder = root / benchmark_id
     try:

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks import data
 from benchmarks.options import option, positive, yes_or_no
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Message, Response, Sampling, Score, TextPart
-
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 _QUESTION = """
 What is the correct answer to this question: {question}
@@ -47,7 +44,9 @@ _CONCLUDE = (
     f"Based on the above, what is the single, most likely answer choice? {_FORMAT}"
 )
 
-LETTERS = "ABCD"
+LETTERS = ("A", "B", "C", "D")
+_SOURCE = data.SOURCES["longbench_v2"]
+_COLUMNS = _SOURCE.tables[0].columns
 _ANSWERS = (
     re.compile(r"The correct answer is \(([A-D])\)"),
     re.compile(r"The correct answer is ([A-D])"),
@@ -88,10 +87,10 @@ class LongBenchV2:
             scoring="longbench_v2-1",
             max_tokens=8192,
             native_max_tokens=1024 if self.cot else 128,
-            n_items=503,
+            n_items=_SOURCE.tables[0].count,
             metric="accuracy",
             clusters="items with the same document",
-            revision=data.SOURCES["longbench_v2"].revision,
+            revision=_SOURCE.revision,
         )
 
     def fingerprint(self) -> str:
@@ -111,32 +110,36 @@ class LongBenchV2:
         return data.count("longbench_v2", self.root)
 
     @cached_property
-    def _table(self) -> Dataset:
-        return data.load("longbench_v2", self.root)[""]["train"]
+    def _rows(self) -> Sequence[Mapping[str, Any]]:
+        (table,) = data.tables("longbench_v2", self.root)
+        return data.records(table)
 
     def items(
         self, *, skip: Container[str] = (), limit: int | None = None
     ) -> Iterator[Item | FailedItem]:
         """Yield the items in the data's order."""
-        ids = self._table["_id"]
-        for number, item_id in enumerate(islice(ids, limit)):
-            if item_id not in skip:
-                yield self._item(item_id, self._table[number])
+        for row in islice(self._rows, limit):
+            if row.get("_id") not in skip:
+                yield self._item(row)
 
-    def _item(self, item_id: str, row: Mapping[str, Any]) -> Item | FailedItem:
-        choices = {letter: str(row[f"choice_{letter}"]).strip() for letter in LETTERS}
-        answer, document = row["answer"], str(row["context"]).strip()
-        if answer not in choices:
-            return FailedItem(item_id, f"its answer is {answer!r}, none of A to D")
-        target = {"answer": answer, "question": str(row["question"]).strip(), "choices": choices}
+    def _item(self, row: Mapping[str, Any]) -> Item | FailedItem:
+        cells = {name: row.get(name) for name in _COLUMNS}
+        item_id = str(cells["_id"])
+        odd = [name for name, cell in cells.items() if not isinstance(cell, str)]
+        if odd or cells["answer"] not in LETTERS:
+            reason = f"no text in {', '.join(odd)}" if odd else f"its answer is {row['answer']!r}"
+            return FailedItem(item_id, reason)
+        text = {name: str(cell).strip() for name, cell in cells.items()}
+        choices = {letter: text[f"choice_{letter}"] for letter in LETTERS}
+        document, question, answer = text["context"], text["question"], text["answer"]
         form = _THINK if self.cot else _DIRECT
-        prompt = form.format(document=document, question=target["question"], **choices)
+        prompt = form.format(document=document, question=question, **choices)
         return Item(
             id=item_id,
             messages=(_user(prompt),),
-            target=target,
+            target={"answer": answer, "question": question, "choices": choices},
             cluster=hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()[:16],
-            parts=(row["length"], row["domain"], row["difficulty"]),
+            parts=(text["length"], text["domain"], text["difficulty"]),
         )
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:

@@ -38,6 +38,7 @@ def _build_model(folder: Path) -> None:
 
 
 def _write_data(folder: Path) -> None:
-    from benchmarks.micro.datasets import write
+    from benchmarks.micro import datasets, longbench
 
-    write(folder)
+    datasets.write(folder)
+    longbench.write(folder)

@@ -40,6 +40,7 @@ def pull(
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
     from benchmarks.data.pull import pull as pull_one
+    from benchmarks.data.sources import GENERATED
     from harness.errors import UsageError
 
     names = suites.resolve(name)
@@ -47,6 +48,9 @@ def pull(
         raise UsageError("--revision is for one benchmark: a suite has a commit for each")
     root, failed = root_of(data_root), 0
     for number, benchmark in enumerate(names, start=1):
+        if benchmark in GENERATED:
+            click.echo(f"{benchmark}: makes its items from a seed, needs no data")
+            continue
         click.echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
         try:
             with _bars():
@@ -107,6 +111,8 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
         reports.append(report)
         for problem in report.problems:
             click.echo(f"harness: {problem}", err=True)
+        if not as_json and not report.folder:
+            click.echo(f"{benchmark}: {report.notes[0]}")
         if as_json or report.fingerprint is None:
             continue
         counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])

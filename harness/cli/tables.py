@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ def percent(value: float | None) -> str:
     """Return a score in [0, 1] as a percentage with one decimal, a dash where there is none."""
     return "-" if value is None else f"{100 * value:.1f}"
 
+
+FEW = 12  # parts that a line of the result may hold
 
 _HEADER = (
     *("benchmark", "strict", "native", "items"),
@@ -46,12 +49,29 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     for row in rows:
-        if 1 < len(row.parts) <= 3:
-            parts = ", ".join(f"{name} {percent(value)}" for name, value in row.parts.items())
-            lines.append(f"{row.benchmark}: {parts}")
+        lines += _parts(row)
     lines += _footnotes(rows)
     lines.append(f"strict and native in percent; run: {run}")
     return "\n".join(lines)
+
+
+_CELL = re.compile(r"\d+/\d+")
+
+
+def _parts(row: BenchmarkSummary) -> list[str]:
+    """Return a benchmark's parts: cells ``4096/50`` as a table, others in a line if they are few."""
+    grid = [tuple(map(int, name.split("/"))) for name in row.parts if _CELL.fullmatch(name)]
+    if grid:
+        heads = sorted({across for _, across in grid})
+        lines = [f"{row.benchmark:<12}" + "".join(f"{head:>8}" for head in heads)]
+        for down in sorted({down for down, _ in grid}):
+            cells = (percent(row.parts.get(f"{down}/{head}")) for head in heads)
+            lines.append(f"{down:>12}" + "".join(f"{cell:>8}" for cell in cells))
+        return lines
+    if 1 < len(row.parts) <= FEW:
+        parts = ", ".join(f"{name} {percent(value)}" for name, value in row.parts.items())
+        return [f"{row.benchmark}: {parts}"]
+    return []
 
 
 def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
