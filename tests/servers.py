@@ -12,7 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from aiohttp import web
 
@@ -69,6 +69,13 @@ class Reply:
 Answer = Callable[[Request], Reply | str]
 
 
+class Tokens(Protocol):
+    """A tokenizer that a server can offer: transformers' have this shape."""
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]: ...
+    def decode(self, ids: list[int]) -> str: ...
+
+
 def fails_first(times: int, failure: Reply, answer: Answer) -> Answer:
     """Return an answer that sends ``failure`` to the first ``times`` requests, then answers."""
 
@@ -99,7 +106,8 @@ class ScriptedServer:
 
     ``answer`` maps each chat request to a `Reply` (or its text).  ``api_key`` is required of every
     request if given.  ``models_body`` replaces the answer to GET /v1/models.  ``requests`` holds
-    every chat request in order of arrival, ``peak`` the most that were in flight at once.
+    every chat request in order of arrival, ``peak`` the most that were in flight at once.  With a
+    ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them.
     """
 
     def __init__(
@@ -110,6 +118,7 @@ class ScriptedServer:
         api_key: str | None = None,
         models_body: Reply | None = None,
         port: int = 0,
+        tokenizer: Tokens | None = None,
     ) -> None:
         self.requests: list[Request] = []
         self.peak = 0
@@ -118,6 +127,7 @@ class ScriptedServer:
         self._models = models
         self._api_key = api_key
         self._models_body = models_body
+        self._tokenizer = tokenizer
         self._in_flight = 0
         self._started = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -143,6 +153,9 @@ class ScriptedServer:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self._tokenizer is not None:
+            app.router.add_post("/tokenize", self._tokenize)
+            app.router.add_post("/detokenize", self._detokenize)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         self._loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", self.port)
@@ -164,6 +177,18 @@ class ScriptedServer:
             return await _send(self._models_body, request, "")
         models = [{"id": name, "object": "model"} for name in self._models]
         return web.json_response({"object": "list", "data": models})
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        assert self._tokenizer is not None
+        body = json.loads(await request.read())
+        special = body.get("add_special_tokens", True)
+        ids = self._tokenizer.encode(body["prompt"], add_special_tokens=special)
+        return web.json_response({"count": len(ids), "max_model_len": 8192, "tokens": ids})
+
+    async def _detokenize(self, request: web.Request) -> web.Response:
+        assert self._tokenizer is not None
+        body = json.loads(await request.read())
+        return web.json_response({"prompt": self._tokenizer.decode(body["tokens"])})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         if self._unauthorized(request):

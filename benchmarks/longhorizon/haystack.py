@@ -149,7 +149,9 @@ def question(
             f"a length of {length} tokens has no room for the question and {ANSWER_ROOM} tokens of "
             "answer: give a larger one"
         )
-    sentences = list(_fill(_hay(task, pairs, essay), room, count))
+    joined = " {}" if task.haystack == "essay" else "{}\n"
+    hay = _hay(task, pairs, essay)
+    sentences = list(_fill(hay, room, lambda sentence: count(joined.format(sentence))))
     place = len(sentences) * depth // 100
     for other in needles[1:]:
         at = rng.randint(0, len(sentences))
@@ -184,7 +186,7 @@ def _fill(hay: Iterator[str], room: int, count: Count) -> Iterator[str]:
     known: dict[str, int] = {}
     for sentence in hay:
         if sentence not in known:
-            known[sentence] = count(f"{sentence}\n")
+            known[sentence] = count(sentence)
         room -= known[sentence]
         if room < 0:
             return

@@ -59,7 +59,7 @@ _CELL = re.compile(r"\d+/\d+")
 
 
 def _parts(row: BenchmarkSummary) -> list[str]:
-    """Return a benchmark's parts: cells ``4096/50`` as a table, others in a line if they are few."""
+    """Return a benchmark's parts: cells ``4096/50`` as a table, others in a line if few."""
     grid = [tuple(map(int, name.split("/"))) for name in row.parts if _CELL.fullmatch(name)]
     if grid:
         heads = sorted({across for _, across in grid})
