@@ -25,6 +25,7 @@ from harness.backends.vllm import Server, cause_of_death, command, served_name, 
 from harness.errors import ItemError, UsageError
 from harness.protocols import Model
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
+from harness.tokenizer import LocalTokenizer
 from tests.harness.backends.questions import picture, question
 
 REPOSITORY = Path(__file__).parents[3]
@@ -66,6 +67,20 @@ def by_vllm(served: Served, *questions: Sequence[Message]) -> list[Response]:
             return await ask(model, questions)
 
     return asyncio.run(run())
+
+
+def test_its_tokens_are_those_of_the_checkpoint(served: Served, micro_model: Path) -> None:
+    async def run(text: str) -> tuple[list[int], str, list[int]]:
+        async with EndpointModel(served.url, served.name) as model:
+            ids = await model.tokenizer.encode(text)
+            return ids, await model.tokenizer.decode(ids), await local.encode(text)
+
+    local = LocalTokenizer(micro_model)
+    text = "a <|im_start|> b  c\n\n  d<|endoftext|>é漢" + " and a long text" * 5000
+    ids, again, expected = asyncio.run(run(text))
+    assert len(ids) > 8192  # more than the model's context
+    assert ids == expected
+    assert again == text
 
 
 def test_greedy_answers_are_those_of_transformers(served: Served, micro_model: Path) -> None:
