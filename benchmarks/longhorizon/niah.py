@@ -19,6 +19,7 @@ from benchmarks.longhorizon.haystack import (
     TASKS,
     TEMPLATE,
     Count,
+    Question,
     estimate,
     question,
     split_sentences,
@@ -137,7 +138,13 @@ class Niah:
         )
 
     def fingerprint(self) -> str:
-        """Return the hash of all that decides the questions: there is no data."""
+        """Return the hash of all that decides the questions: there is no data.
+
+        Raises:
+            UsageError: a length has no room for a question, or the essay is not readable.
+        """
+        for task in self.tasks:  # said before a model is started
+            self._question(Place(min(self.lengths), 0, task, 0), estimate)
         return json_hash(
             {
                 "generator": GENERATOR,
@@ -195,15 +202,18 @@ class Niah:
 
         return LocalTokenizer(self.tokenizer).count
 
-    def _item(self, place: Place) -> Item:
-        asked = question(
+    def _question(self, place: Place, count: Count) -> Question:
+        return question(
             random.Random(f"{self.seed}/{place.id}"),
             TASKS[place.task],
             place.length,
             place.depth,
-            count=self._count,
+            count=count,
             essay=self._sentences,
         )
+
+    def _item(self, place: Place) -> Item:
+        asked = self._question(place, self._count)
         return Item(
             id=place.id,
             messages=(Message("user", (TextPart(asked.prompt),)),),

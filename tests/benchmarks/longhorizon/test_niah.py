@@ -233,7 +233,8 @@ def test_a_reader_finds_all_and_a_forgetful_one_all_but_the_middle(tmp_path: Pat
 def test_wrong_settings_are_one_line(word: str, reason: str, tmp_path: Path) -> None:
     with ScriptedServer(reader) as server:
         done = harness("run", "--model", "scripted", "--endpoint", server.url, "--suite", "niah",
-                       "--out", tmp_path, "--set", word, "--dry-run")  # fmt: skip
+                       "--out", tmp_path, "--set", word)  # fmt: skip
+        assert not server.requests
     assert done.returncode == 2
     assert reason in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -243,11 +244,11 @@ def test_an_essay_that_is_no_text_is_refused(tmp_path: Path) -> None:
     blank = tmp_path / "blank.txt"
     blank.write_text(" \n", encoding="utf-8")
     with pytest.raises(UsageError, match="empty"):
-        next(Niah(Path(), tasks=("single_2",), essay=blank).items())
+        Niah(Path(), tasks=("single_2",), essay=blank).fingerprint()
     garbled = tmp_path / "garbled.txt"
     garbled.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not readable text"):
-        next(Niah(Path(), tasks=("single_2",), essay=garbled).items())
+        Niah(Path(), tasks=("single_2",), essay=garbled).fingerprint()
 
 
 def test_it_needs_no_data(tmp_path: Path) -> None:
