@@ -63,7 +63,8 @@ def _parts(row: BenchmarkSummary) -> list[str]:
     grid = [tuple(map(int, name.split("/"))) for name in row.parts if _CELL.fullmatch(name)]
     if grid:
         heads = sorted({across for _, across in grid})
-        lines = [f"{row.benchmark:<12}" + "".join(f"{head:>8}" for head in heads)]
+        lines = [f"{row.benchmark}: lengths in tokens, depths in percent"]
+        lines.append(" " * 12 + "".join(f"{head:>8}" for head in heads))
         for down in sorted({down for down, _ in grid}):
             cells = (percent(row.parts.get(f"{down}/{head}")) for head in heads)
             lines.append(f"{down:>12}" + "".join(f"{cell:>8}" for cell in cells))
