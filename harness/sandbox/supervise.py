@@ -221,7 +221,6 @@ def result(ended: Ended, exit_code: int | None, limits: Limits) -> Result:
     reason = ""
     if ended.broken:
         status, reason = ended.broken
-        exit_code = None
     elif exit_code is None:
         said = ended.stderr.decode(errors="replace").strip().splitlines()
         status = "error"
@@ -232,6 +231,8 @@ def result(ended: Ended, exit_code: int | None, limits: Limits) -> Result:
         status, reason = "output", f"a file of more than {limits.disk} bytes"
     elif 128 < exit_code <= 128 + signal.SIGRTMAX:
         status, reason = "signal", f"ended by {_signal_name(exit_code - 128)}"
+    if status not in ("ok", "signal"):
+        exit_code = None
     return Result(
         status, exit_code, ended.stdout, ended.stderr, ended.seconds, ended.peak_memory, reason
     )
