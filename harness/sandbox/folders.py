@@ -6,6 +6,7 @@ once; later runs in the folder find whose it is and take the same id.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
@@ -48,8 +49,11 @@ def checked(folders: Iterable[Path], *, writable: bool) -> list[Path]:
 
 def _precious() -> list[Path]:
     """Return folders that no command may write to, nor to any folder that holds them."""
-    named = ("/usr", "/etc", "/dev", "/proc", "/tmp", "/var/tmp", sys.prefix, Path.home())
-    return [Path(name).resolve() for name in named]
+    named = [Path(sys.prefix)]
+    named += map(Path, ("/usr", "/etc", "/dev", "/proc", "/tmp", "/var/tmp"))
+    with contextlib.suppress(RuntimeError):  # a user id without an entry has no home
+        named.append(Path.home())
+    return [path.resolve() for path in named]
 
 
 class Owners:
