@@ -70,9 +70,10 @@ class Result:
     """How a run ended.
 
     ``exit_code`` is the command's own where ``status`` is "ok", 128 + n where signal n ended it
-    (as shells say it), else None.  ``seconds`` is wall time with the start of the sandbox (milliseconds).
-    ``peak_memory`` is the most resident bytes that were seen, None where nothing was: memory is
-    looked at every few milliseconds.  ``reason`` says in one line why ``status`` is not "ok".
+    (as shells say it), else None.  ``seconds`` is wall time, the sandbox's start (milliseconds)
+    included.  ``peak_memory`` is the most resident bytes that were seen, None where nothing was:
+    memory is looked at every few milliseconds.  ``reason`` says in one line why ``status`` is not
+    "ok".
     """
 
     status: Status

@@ -140,8 +140,9 @@ CASES = [
     ),
     killed("output", "endless complaints", "while True: sys.stderr.write('x' * 1000)"),
     killed("timeout", "endless loop", "while True: pass", limits=SHORT),
-    killed("timeout", "endless loop in CPU time", "while True: pass", limits=LITTLE_CPU,
-           reason="CPU"),
+    killed(
+        "timeout", "endless loop in CPU time", "while True: pass", limits=LITTLE_CPU, reason="CPU"
+    ),
     killed(
         "timeout",
         "endless loops in many processes",
@@ -149,8 +150,13 @@ CASES = [
         limits=Limits(seconds=20, cpu_seconds=1, memory=300 * MIB, processes=200),
         reason="CPU",
     ),
-    killed("timeout", "endless sleep", "print('early', flush=True); time.sleep(1000)",
-           limits=SHORT, printed="early\n"),
+    killed(
+        "timeout",
+        "endless sleep",
+        "print('early', flush=True); time.sleep(1000)",
+        limits=SHORT,
+        printed="early\n",
+    ),
     killed("timeout", "stopped", "os.kill(os.getpid(), signal.SIGSTOP)", limits=SHORT),
     killed(
         "timeout",
@@ -230,19 +236,32 @@ CASES = [
         printed="30000000\n",
         stdin=b"x" * 30_000_000,
     ),
-    killed("timeout", "input that is waited for", "time.sleep(100)", limits=SHORT,
-           stdin=b"x" * 30_000_000),
-    Case("closed outputs", "os.close(1); os.close(2); os.close(0); os._exit(7)", exit_code=7,
-         printed=""),
-    killed("timeout", "closed outputs and no end",
-           "os.close(1); os.close(2)\nwhile True: time.sleep(1)", limits=SHORT),
+    killed(
+        "timeout",
+        "input that is waited for",
+        "time.sleep(100)",
+        limits=SHORT,
+        stdin=b"x" * 30_000_000,
+    ),
+    Case(
+        "closed outputs",
+        "os.close(1); os.close(2); os.close(0); os._exit(7)",
+        exit_code=7,
+        printed="",
+    ),
+    killed(
+        "timeout",
+        "closed outputs and no end",
+        "os.close(1); os.close(2)\nwhile True: time.sleep(1)",
+        limits=SHORT,
+    ),
     Case(
         "filling the private folders",
         "for folder in ('/tmp', '/dev/shm'):\n"
         "    total = 0\n"
         "    try:\n"
         "        for n in range(1000):\n"
-        "            with open(f'{folder}/{n}', 'wb') as file: total += file.write(bytes(1 << 20))\n"
+        "            with open(f'{folder}/{n}', 'wb') as f: total += f.write(bytes(1 << 20))\n"
         "    except OSError as error: print(errno.errorcode[error.errno], total >> 20)",
         printed="ENOSPC (19|20)\nENOSPC (19|20)\n",
     ),
@@ -258,8 +277,13 @@ CASES = [
         "    with open(f'{n}', 'wb') as file: file.write(bytes(1 << 20))\n"
         "time.sleep(60)",
     ),
-    Case("killed by itself", "os.kill(os.getpid(), 9)", status="signal", exit_code=137,
-         reason="SIGKILL"),
+    Case(
+        "killed by itself",
+        "os.kill(os.getpid(), 9)",
+        status="signal",
+        exit_code=137,
+        reason="SIGKILL",
+    ),
     Case("crash", "ctypes.string_at(0)", status="signal", exit_code=139, reason="SIGSEGV"),
     Case(
         "links out of the working folder",
