@@ -95,6 +95,22 @@ def _disk() -> Check:
     return Check("disk", status, f"{free:.0f} GB free for caches and data")
 
 
+def sandbox(*, needed: bool) -> Check:
+    """Return which sandbox a model's programs would run in, and why; ``needed`` by what is asked.
+
+    Call it where no event loop runs.
+    """
+    from harness.sandbox import choose, find_engine
+
+    try:
+        chosen, why = choose()
+    except UsageError as error:
+        return Check("sandbox", "missing" if needed else "note", str(error))
+    engine = find_engine()
+    more = f"; with --sandbox-image: {engine.name} {engine.version}" if engine else ""
+    return Check("sandbox", "ok", f"{chosen.describe()['kind']}: {why}{more}")
+
+
 def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
     """Yield whether each benchmark's data is there and complete."""
     for benchmark in benchmarks:

@@ -25,9 +25,10 @@ def doctor(suite: str | None, model: Path | None, data_root: Path | None, as_jso
     found = list(checks.machine())
     kind, reason = backends.choose(backends.BackendSpec())
     found.append(checks.Check("backend", "ok", f"{kind}: {reason}"))
-    if suite:
-        names = suites.resolve([suite])
-        found += checks.data([suites.benchmark(name, data_root) for name in names])
+    asked = [suites.benchmark(name, data_root) for name in suites.resolve([suite])] if suite else []
+    needed = any(benchmark.declaration.needs_sandbox for benchmark in asked)
+    found.append(checks.sandbox(needed=needed))
+    found += checks.data(asked)
     if model:
         found += checks.checkpoint(model)
     if as_json:

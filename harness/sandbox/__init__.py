@@ -21,6 +21,7 @@ __all__ = [
     "Sandbox",
     "Status",
     "choose",
+    "find_engine",
     "run_sync",
 ]
 
@@ -55,6 +56,7 @@ def choose(
             return sandbox, f"{why}, and bubblewrap {sandbox.version} works"
         failed = trial.reason or trial.stderr.decode(errors="replace").strip() or trial.status
     raise UsageError(
-        f"no sandbox for programs that a model wrote ({why}; bubblewrap: {failed}): {INSTALL} or "
-        "start a docker or podman engine; --unsafe runs them with your rights"
+        f"no sandbox for programs that a model wrote works here ({why}; bubblewrap: {failed}): "
+        f"{INSTALL}, or start a docker or podman engine and name --sandbox-image; "
+        "--unsafe runs them with your own rights"
     )

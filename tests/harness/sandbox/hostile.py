@@ -174,6 +174,14 @@ CASES = [
         "    attempt(lambda: open(path, 'w'))",
         printed="(ENOENT|EROFS|EACCES|EPERM)\n(EROFS\n|EACCES\n|EPERM\n|ENOENT\n){7}",
     ),
+    Case(
+        "what is mounted for writing",
+        "mounts = [line.split() for line in open('/proc/mounts')]\n"
+        "found = {m[1] for m in mounts if 'rw' in m[3].split(',')}\n"
+        "devices = {p for p in found if p.startswith('/dev/') and p != '/dev/shm'}\n"
+        "print(found - devices == {'/proc', '/dev/shm', '/tmp', os.getcwd()} or found)",
+        printed="True\n",
+    ),
     Case("reading outside", "attempt(lambda: open(OUTSIDE).read())", printed="ENOENT\n"),
     Case(
         "reading the shadow file",

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import doctor
 from harness.errors import UsageError
 from harness.sandbox import Command, Limits, choose, run_sync
 from harness.sandbox.container import Container
@@ -178,13 +179,22 @@ def test_an_image_that_is_not_there(engine: Engine) -> None:
         choose(image="other:image")
 
 
-def test_a_client_without_an_engine_is_none(engine: Engine) -> None:
+def test_a_client_without_an_engine_is_none(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # What docker's client does where no daemon runs: it prints to stderr and exits with 1.
-    (engine.folder / "docker").write_text("#!/bin/sh\necho no daemon >&2; exit 1\n")
-    (engine.folder / "bwrap").write_text("#!/bin/sh\necho namespaces are forbidden >&2; exit 1\n")
-    (engine.folder / "bwrap").chmod(0o755)
-    with pytest.raises(UsageError, match="no docker or podman engine answers; bubblewrap: names"):
+    for name, said in (("docker", "no daemon"), ("bwrap", "namespaces are forbidden")):
+        (engine.folder / name).write_text(f"#!/bin/sh\necho {said} >&2; exit 1\n")
+        (engine.folder / name).chmod(0o755)
+    for name in ("prlimit", "setpriv"):
+        (engine.folder / name).symlink_to(str(shutil.which(name)))
+    monkeypatch.setenv("PATH", str(engine.folder))  # no podman either
+    with pytest.raises(UsageError, match="engine answers; bubblewrap: namespaces are forbidden"):
         choose(image="known:image")
+    assert doctor.sandbox(needed=True).status == "missing"
+    found = doctor.sandbox(needed=False)
+    assert (found.status, "namespaces are forbidden" in found.text) == ("note", True)
+    assert "apt-get install bubblewrap" in found.text
 
 
 def test_what_is_recorded_is_json(sandbox: Container) -> None:
