@@ -57,7 +57,7 @@ class _Session:
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.root = process.pid
-        self._lifeline = Lifeline('kill -KILL -- "-$1"', str(process.pid))
+        self._lifeline = Lifeline('kill -s KILL -- "-$1"', str(process.pid))
 
     def kill(self) -> None:
         """Kill the process group and what is below its first process."""

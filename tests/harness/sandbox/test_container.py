@@ -117,9 +117,9 @@ def test_secrets_stay_outside(
 def test_ends(
     engine: Engine, sandbox: Container, script: str, status: str, exit_code: int | None
 ) -> None:
-    mark = f"mark-{time.monotonic_ns()}"
+    mark = f"1000.{time.monotonic_ns()}"  # seconds to sleep, by which the sleepers are found
     limits = Limits(seconds=1.5, output=1000)
-    argv = ("sh", "-c", script, mark)
+    argv = ("sh", "-c", script.replace("1000", mark), mark)
     result = run_sync(sandbox, Command(argv, stdin=b"x" * 1_000_000, limits=limits))
     assert (result.status, result.exit_code) == (status, exit_code), result
     assert len(result.stdout) <= 1000

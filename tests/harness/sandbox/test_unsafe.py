@@ -36,8 +36,10 @@ def sandbox() -> Sandbox:
     ],
 )
 def test_ends(sandbox: Sandbox, script: str, status: str, exit_code: int | None) -> None:
-    mark = f"mark-{time.monotonic_ns()}"
-    result = run_sync(sandbox, Command(("sh", "-c", script, mark), stdin=b"word"))
+    mark = f"1000.{time.monotonic_ns()}"  # seconds to sleep, by which the sleepers are found
+    result = run_sync(
+        sandbox, Command(("sh", "-c", script.replace("1000", mark), mark), stdin=b"word")
+    )
     assert (result.status, result.exit_code) == (status, exit_code), result
     assert hostile.marked(mark) == []
 
