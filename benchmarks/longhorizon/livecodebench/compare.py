@@ -1,0 +1,83 @@
+"""Whether an answer is right, by the official rules.
+
+What a program printed, or what its function returned as the driver wrote it, comes in with the
+expected answer; what is wrong leaves, in a sentence, or nothing.  Source: LiveCodeBench,
+lcb_runner/evaluation/testing_util.py (``grade_stdio``, ``grade_call_based``).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+_SHOWN = 60  # characters of an answer that a sentence quotes
+
+
+def printed(answer: bytes, expected: str) -> str:
+    """Compare lines, stripped at both ends and each by itself, then numbers, exactly.
+
+    Returns:
+        What is wrong, "" where nothing is.
+    """
+    mine, theirs = _lines(answer.decode(errors="replace")), _lines(expected)
+    if len(mine) != len(theirs):
+        return f"wrong answer: {len(mine)} lines where {len(theirs)} are expected"
+    for number, (line, other) in enumerate(zip(mine, theirs, strict=True), start=1):
+        if line != other and not _same_numbers(line, other):
+            return f"wrong answer in line {number}: {quoted(line)}, expected {quoted(other)}"
+    return ""
+
+
+def returned(answer: bytes, expected: str) -> str:
+    """Compare the value that a function returned by ``==``.
+
+    Args:
+        answer: the value as the driver wrote it, see `value`; empty where there is none.
+        expected: the expected value, as JSON.
+
+    Returns:
+        What is wrong, "" where nothing is.
+    """
+    if not answer:
+        return "wrong answer: the function did not return"
+    try:
+        right = value(answer) == json.loads(expected)
+    except (ValueError, RecursionError) as error:
+        return f"wrong answer: it does not read ({type(error).__name__})"
+    text = answer.decode(errors="replace")
+    return "" if right else f"wrong answer: {quoted(text)}, expected {quoted(expected)}"
+
+
+def value(answer: bytes) -> Any:
+    """Return the value that the driver wrote; what JSON has no word for is equal to nothing."""
+
+    def restored(tagged: dict[str, Any]) -> Any:
+        if "int" in tagged:
+            return int(tagged["int"], 16)
+        if "dict" in tagged:
+            return dict(tagged["dict"])
+        return object()
+
+    try:
+        return json.loads(answer, object_hook=restored)
+    except (TypeError, AttributeError) as error:  # written by the program, not by the driver
+        raise ValueError(str(error)) from error
+
+
+def quoted(text: str) -> str:
+    """Return a text in quotes, its middle left out where it is long."""
+    if len(text) > _SHOWN:
+        text = f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"
+    return repr(text)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().split("\n")]
+
+
+def _same_numbers(line: str, other: str) -> bool:
+    try:
+        return [Decimal(word) for word in line.split()] == [Decimal(w) for w in other.split()]
+    except InvalidOperation:  # no number, or a signalling NaN
+        return False

@@ -1,0 +1,229 @@
+"""Grading one program: its tests in order, in the sandbox, up to the first that fails.
+
+A program, its tests and a sandbox come in; a `Verdict` leaves.  Tests go to the sandbox in jobs of
+growing size (one start of the interpreter a job), without their expected answers: those are
+compared here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.longhorizon.livecodebench import compare
+from benchmarks.longhorizon.livecodebench.gate import gate
+from benchmarks.longhorizon.livecodebench.problems import Test
+from harness.errors import ItemError
+from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+
+# Most wrong programs fail early: the first job is small, the next ones grow.
+_FIRST_JOB, _GROWTH = 4, 4
+_JOB_BYTES = 64 * MIB  # of inputs in one job
+_ANSWER = 16 * MIB  # of one test; the longest expected answers have a few
+_JOB_OUTPUT = 96 * MIB  # the driver's own limit on a job's answers, one answer and the reports
+_START = 10.0  # seconds that the sandbox and the interpreter may take to start
+_NOTICE = 0.5  # seconds a test that the driver may need to end what ran out of time
+_THREADS = 8  # of a program at full load, for the limit on processor time
+
+_DRIVER = Path(__file__).with_name("driver.py")
+_ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONIOENCODING": "utf-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one test may use: wall seconds, and resident bytes of all of its processes."""
+
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program to grade; ``function`` is the one to call, None where it reads standard input."""
+
+    code: str
+    function: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a program passed, how many tests it passed, and what the record should know."""
+
+    passed: bool
+    tests: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """What the driver said of one test.  ``code`` is the exit code, or minus the signal."""
+
+    status: Literal["ended", "timeout", "output"]
+    code: int
+    seconds: float
+    stderr: str
+    answer: bytes
+
+
+async def grade(
+    sandbox: Sandbox, program: Program, tests: Sequence[Test], resources: Resources
+) -> Verdict:
+    """Run a program on its tests and stop at the first that fails.
+
+    A test that ran out of time, or of which nothing was heard, is run once more while nothing else
+    of ours is graded.
+
+    Raises:
+        ItemError: the sandbox failed, which says nothing about the program.
+    """
+    passed, size, slowest, again = 0, _FIRST_JOB, 0.0, 0
+    wrong = ""
+    while passed < len(tests) and not wrong:
+        job = _portion(tests[passed:], size)
+        async with gate().shared():
+            reports, heard = await _run(sandbox, program, job, resources)
+        good, slow, wrong, unsure = await asyncio.to_thread(_judge, program, job, reports)
+        passed += good
+        if unsure or not reports:
+            again += 1
+            async with gate().alone():
+                reports, heard = await _run(sandbox, program, job[good : good + 1], resources)
+            good, slow_again, wrong, _ = _judge(program, job[good : good + 1], reports)
+            passed, slow = passed + good, max(slow, slow_again)
+            wrong = wrong or ("" if good else heard)
+        slowest, size = max(slowest, slow), size * _GROWTH
+    return Verdict(not wrong, passed, _why(len(tests), passed, wrong, slowest, again, resources))
+
+
+def _portion(tests: Sequence[Test], size: int) -> Sequence[Test]:
+    """Return the first tests: so many, and no more than a job takes, but at least one."""
+    taken = 0
+    for number, test in enumerate(tests[:size]):
+        taken += len(test.given)
+        if number and taken > _JOB_BYTES:
+            return tests[:number]
+    return tests[:size]
+
+
+async def _run(
+    sandbox: Sandbox, program: Program, tests: Sequence[Test], resources: Resources
+) -> tuple[list[_Report], str]:
+    """Run one job; return its reports, and what became of it where one is missing."""
+    given = [test.given.encode(errors="replace") for test in tests]
+    job = {
+        "code": program.code,
+        "function": program.function,
+        "seconds": resources.seconds,
+        "output": _ANSWER,
+        "sizes": [len(data) for data in given],
+    }
+    seconds = _START + len(tests) * (resources.seconds + _NOTICE)
+    limits = Limits(
+        seconds=seconds,
+        cpu_seconds=seconds * _THREADS,
+        memory=resources.memory,
+        processes=128,
+        output=_JOB_OUTPUT,
+    )
+    result = await sandbox.run(
+        Command(
+            (_interpreter(sandbox), "-s", "-c", _source()),
+            stdin=b"\n".join([json.dumps(job).encode(), b"".join(given)]),
+            environment=_ENVIRONMENT,
+            limits=limits,
+        )
+    )
+    if result.status == "error":
+        raise ItemError(f"the sandbox failed: {result.reason}")
+    return list(_reports(result.stdout, len(tests))), _heard(result)
+
+
+def _interpreter(sandbox: Sandbox) -> str:
+    """Return the Python to run: this one, or that of a container's image."""
+    ours = sandbox.describe()["kind"] in ("bubblewrap", "unsafe")
+    return sys.executable if ours else "python3"
+
+
+@cache
+def _source() -> str:
+    return _DRIVER.read_text(encoding="utf-8")
+
+
+def _reports(data: bytes, most: int) -> Iterator[_Report]:
+    """Read the driver's reports, up to where they end or a program spoilt them."""
+    start = 0
+    for _ in range(most):
+        head, newline, _rest = data[start : start + 16384].partition(b"\n")
+        try:
+            said = json.loads(head)
+            start += len(head) + len(newline)
+            answer = data[start : start + int(said["size"])]
+            if len(answer) != said["size"]:
+                return
+            yield _Report(
+                said["status"], int(said["code"]), float(said["seconds"]), said["stderr"], answer
+            )
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return
+        start += len(answer)
+
+
+def _heard(result: Result) -> str:
+    """Say what became of a job whose test has no report."""
+    if result.status != "ok":
+        return f"it broke a limit: {result.reason}"
+    said = result.stderr.decode(errors="replace").strip().splitlines()
+    return f"it ended the process that ran it ({said[-1] if said else f'exit code {result.exit_code}'})"
+
+
+def _judge(
+    program: Program, tests: Sequence[Test], reports: Sequence[_Report]
+) -> tuple[int, float, str, bool]:
+    """Return how many tests passed in a row, the slowest, what is wrong, and if that may be ours."""
+    right = compare.returned if program.function else compare.printed
+    slowest = 0.0
+    for number, (test, report) in enumerate(zip(tests, reports, strict=False)):
+        slowest = max(slowest, report.seconds)
+        if report.status == "timeout":
+            return number, slowest, "time limit exceeded", True
+        wrong = _failed(report) or right(report.answer, test.expected)
+        if wrong:
+            return number, slowest, wrong, False
+    # A job that ends early without a failure has lost its driver, or its room for answers.
+    return len(reports), slowest, "", len(reports) < len(tests)
+
+
+def _failed(report: _Report) -> str:
+    if report.status == "output":
+        return f"more than {_ANSWER // MIB} MiB of output"
+    if report.code == 0:
+        return ""
+    said = report.stderr.strip().splitlines()
+    end = f"exit code {report.code}" if report.code > 0 else f"signal {-report.code}"
+    return (
+        f"runtime error ({end}): {compare.quoted(said[-1])}" if said else f"runtime error ({end})"
+    )
+
+
+def _why(n: int, passed: int, wrong: str, slowest: float, again: int, resources: Resources) -> str:
+    """Return the record of a grading: the verdict, and the conditions that it depends on."""
+    verdict = f"test {passed + 1} of {n}: {wrong}" if wrong else f"passed {n} tests"
+    repeated = f"; {again} run again alone" if again else ""
+    load = os.getloadavg()[0]
+    return (
+        f"{verdict}; slowest {slowest:.2f} s of {resources.seconds:g} s{repeated}; "
+        f"{resources.memory // MIB} MiB; load {load:.1f} on {os.cpu_count()} CPUs"
+    )

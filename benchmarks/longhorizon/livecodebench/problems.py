@@ -1,0 +1,135 @@
+"""The problems of LiveCodeBench as its release files have them, and their tests.
+
+A row of the data set comes in; a `Problem` leaves, and, when a program is to be graded, its
+`Test`s.  The private tests are a pickle that is never run.  Source of the fields:
+LiveCodeBench, lcb_runner/benchmarks/code_generation.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import pickletools
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import ItemError
+
+# The private tests of one problem, unpacked; the largest of the release take a few tens of MiB.
+LARGEST = 1 << 29
+
+# The opcodes of a pickled string: its frame, the string, a note of it, the end.
+_STRING = {"UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"}
+_AROUND = {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """One test: what the program is given and the expected answer, both as text."""
+
+    given: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem.  ``function`` is the name of the function to write, None for a program."""
+
+    id: str
+    title: str
+    content: str
+    starter: str
+    platform: str
+    difficulty: str
+    contest: str
+    date: str
+    function: str | None
+
+
+def problem(row: Mapping[str, Any]) -> Problem:
+    """Return the problem of a row, without its tests.
+
+    Raises:
+        ItemError: the row lacks a field, or one does not read.
+    """
+    try:
+        metadata = json.loads(row["metadata"] or "{}")
+        return Problem(
+            id=str(row["question_id"]),
+            title=str(row["question_title"]),
+            content=str(row["question_content"]),
+            starter=str(row["starter_code"] or ""),
+            platform=str(row["platform"]),
+            difficulty=str(row["difficulty"]),
+            contest=str(row["contest_id"]),
+            date=str(row["contest_date"])[:10],
+            function=metadata.get("func_name"),
+        )
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ItemError(f"the row does not read: {type(error).__name__}: {error}") from error
+
+
+def tests(row: Mapping[str, Any]) -> tuple[Test, ...]:
+    """Return the public and then the private tests of a row.
+
+    Raises:
+        ItemError: they do not read, or are not what they should be (a pickle of something else).
+    """
+    public = _tests(str(row.get("public_test_cases")), "public")
+    hidden = str(row.get("private_test_cases"))
+    private = _tests(hidden if hidden.lstrip().startswith("[") else unpacked(hidden), "private")
+    if not public + private:
+        raise ItemError("the problem has no tests")
+    return public + private
+
+
+def unpacked(text: str) -> str:
+    """Return the text in base64 of a zlib stream of a pickled string.
+
+    The pickle is read, not run: its opcodes must be those of a single string.
+
+    Raises:
+        ItemError: it is anything else, or larger than `LARGEST`.
+    """
+    try:
+        stream = zlib.decompressobj()
+        data = stream.decompress(base64.b64decode(text, validate=True), LARGEST)
+    except (binascii.Error, zlib.error, ValueError) as error:
+        raise ItemError(f"the private tests do not unpack: {error}") from error
+    if stream.unconsumed_tail:
+        raise ItemError(f"the private tests are larger than {LARGEST >> 20} MiB")
+    if not stream.eof:
+        raise ItemError("the private tests are cut off")
+    return _string(data)
+
+
+def _string(data: bytes) -> str:
+    found: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(data):
+            if opcode.name in _STRING:
+                found.append(argument)
+            elif opcode.name not in _AROUND:
+                raise ItemError(
+                    f"the private tests are a pickle with the opcode {opcode.name}, "
+                    "not of a string alone: nothing of it was run"
+                )
+    except (ValueError, IndexError) as error:
+        raise ItemError(f"the private tests are no pickle: {error}") from error
+    if len(found) != 1:
+        raise ItemError(f"the private tests are a pickle of {len(found)} strings, not of one")
+    return found[0]
+
+
+def _tests(text: str, kind: str) -> tuple[Test, ...]:
+    try:
+        listed = json.loads(text)
+        found = tuple(Test(entry["input"], entry["output"]) for entry in listed)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ItemError(f"the {kind} tests do not read: {type(error).__name__}: {error}") from error
+    if not all(isinstance(text, str) for test in found for text in (test.given, test.expected)):
+        raise ItemError(f"the {kind} tests hold something other than text")
+    return found
