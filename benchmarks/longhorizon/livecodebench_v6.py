@@ -248,7 +248,8 @@ class LiveCodeBenchV6:
 def _scoring_version() -> str:
     """Return a name for the checker: the hash of its code, and the Python that programs get."""
     digest = hashlib.sha256()
-    for path in sorted(Path(str(problems.__file__)).parent.glob("*.py")):
+    here = Path(__file__)
+    for path in [here, *sorted((here.parent / "livecodebench").glob("*.py"))]:
         digest.update(path.read_bytes())
     version = ".".join(map(str, sys.version_info[:2]))
     return f"real-stdin-{digest.hexdigest()[:8]}-python{version}"

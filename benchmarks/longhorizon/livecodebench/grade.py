@@ -22,6 +22,7 @@ from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.problems import Test
 from harness.errors import ItemError
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+from harness.text import last_line
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
 _FIRST_JOB, _GROWTH = 4, 4
@@ -31,6 +32,8 @@ _JOB_OUTPUT = 96 * MIB  # the driver's own limit on a job's answers, one answer 
 _START = 10.0  # seconds that the sandbox and the interpreter may take to start
 _NOTICE = 0.5  # seconds a test that the driver may need to end what ran out of time
 _THREADS = 8  # of a program at full load, for the limit on processor time
+
+_READY = b"ready\n"  # what the driver says once it has seen a test run
 
 _DRIVER = Path(__file__).with_name("driver.py")
 _ENVIRONMENT = {
@@ -97,7 +100,7 @@ async def grade(
             reports, heard = await _run(sandbox, program, job, resources)
         good, slow, wrong, unsure = await asyncio.to_thread(_judge, program, job, reports)
         passed += good
-        if unsure or not reports:
+        if unsure:
             again += 1
             async with gate().alone():
                 reports, heard = await _run(sandbox, program, job[good : good + 1], resources)
@@ -148,7 +151,10 @@ async def _run(
     )
     if result.status == "error":
         raise ItemError(f"the sandbox failed: {result.reason}")
-    return list(_reports(result.stdout, len(tests))), _heard(result)
+    ready, rest = result.stdout[: len(_READY)], result.stdout[len(_READY) :]
+    if ready != _READY:  # the program has not run yet
+        raise ItemError(f"the sandbox does not run tests: {_heard(result)}")
+    return list(_reports(rest, len(tests))), _heard(result)
 
 
 def _interpreter(sandbox: Sandbox) -> str:
@@ -184,15 +190,18 @@ def _reports(data: bytes, most: int) -> Iterator[_Report]:
 def _heard(result: Result) -> str:
     """Say what became of a job whose test has no report."""
     if result.status != "ok":
-        return f"it broke a limit: {result.reason}"
-    said = result.stderr.decode(errors="replace").strip().splitlines()
-    return f"it ended the process that ran it ({said[-1] if said else f'exit code {result.exit_code}'})"
+        return f"{result.status}: {result.reason}"
+    said = last_line(result.stderr.decode(errors="replace")) or f"exit code {result.exit_code}"
+    return f"the process that ran it ended ({said})"
 
 
 def _judge(
     program: Program, tests: Sequence[Test], reports: Sequence[_Report]
 ) -> tuple[int, float, str, bool]:
-    """Return how many tests passed in a row, the slowest, what is wrong, and if that may be ours."""
+    """Return how many tests passed in a row, the slowest, what is wrong, and whether to ask again.
+
+    That is where the machine, not the program, may be at fault.
+    """
     right = compare.returned if program.function else compare.printed
     slowest = 0.0
     for number, (test, report) in enumerate(zip(tests, reports, strict=False)):
@@ -211,11 +220,9 @@ def _failed(report: _Report) -> str:
         return f"more than {_ANSWER // MIB} MiB of output"
     if report.code == 0:
         return ""
-    said = report.stderr.strip().splitlines()
     end = f"exit code {report.code}" if report.code > 0 else f"signal {-report.code}"
-    return (
-        f"runtime error ({end}): {compare.quoted(said[-1])}" if said else f"runtime error ({end})"
-    )
+    said = last_line(report.stderr)
+    return f"runtime error ({end})" + (f": {compare.quoted(said)}" if said else "")
 
 
 def _why(n: int, passed: int, wrong: str, slowest: float, again: int, resources: Resources) -> str:
