@@ -38,7 +38,8 @@ def _build_model(folder: Path) -> None:
 
 
 def _write_data(folder: Path) -> None:
-    from benchmarks.micro import datasets, longbench
+    from benchmarks.micro import datasets, longbench, programs
 
     datasets.write(folder)
     longbench.write(folder)
+    programs.write(folder)

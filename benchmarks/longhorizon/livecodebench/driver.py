@@ -98,7 +98,7 @@ class _Test:
     """One test: its process, and the descriptors between it and the driver."""
 
     def __init__(self, given: bytes) -> None:
-        self.given = tempfile.TemporaryFile(buffering=0)
+        self.given = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (closed in start)
         self.stdin = self.given.fileno()
         _write_all(self.stdin, given)
         os.lseek(self.stdin, 0, os.SEEK_SET)

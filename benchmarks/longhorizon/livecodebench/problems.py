@@ -86,21 +86,21 @@ def tests(row: Mapping[str, Any]) -> tuple[Test, ...]:
     return public + private
 
 
-def unpacked(text: str) -> str:
+def unpacked(text: str, largest: int = LARGEST) -> str:
     """Return the text in base64 of a zlib stream of a pickled string.
 
     The pickle is read, not run: its opcodes must be those of a single string.
 
     Raises:
-        ItemError: it is anything else, or larger than `LARGEST`.
+        ItemError: it is anything else, or of more than ``largest`` bytes.
     """
     try:
         stream = zlib.decompressobj()
-        data = stream.decompress(base64.b64decode(text, validate=True), LARGEST)
+        data = stream.decompress(base64.b64decode(text, validate=True), largest)
     except (binascii.Error, zlib.error, ValueError) as error:
         raise ItemError(f"the private tests do not unpack: {error}") from error
     if stream.unconsumed_tail:
-        raise ItemError(f"the private tests are larger than {LARGEST >> 20} MiB")
+        raise ItemError(f"the private tests are larger than {largest} bytes")
     if not stream.eof:
         raise ItemError("the private tests are cut off")
     return _string(data)
