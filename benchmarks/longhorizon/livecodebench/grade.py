@@ -19,7 +19,7 @@ from typing import Literal
 
 from benchmarks.longhorizon.livecodebench import compare
 from benchmarks.longhorizon.livecodebench.gate import gate
-from benchmarks.longhorizon.livecodebench.problems import Test
+from benchmarks.longhorizon.livecodebench.problems import Case
 from harness.errors import ItemError
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
 from harness.text import last_line
@@ -82,7 +82,7 @@ class _Report:
 
 
 async def grade(
-    sandbox: Sandbox, program: Program, tests: Sequence[Test], resources: Resources
+    sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> Verdict:
     """Run a program on its tests and stop at the first that fails.
 
@@ -111,7 +111,7 @@ async def grade(
     return Verdict(not wrong, passed, _why(len(tests), passed, wrong, slowest, again, resources))
 
 
-def _portion(tests: Sequence[Test], size: int) -> Sequence[Test]:
+def _portion(tests: Sequence[Case], size: int) -> Sequence[Case]:
     """Return the first tests: so many, and no more than a job takes, but at least one."""
     taken = 0
     for number, test in enumerate(tests[:size]):
@@ -122,7 +122,7 @@ def _portion(tests: Sequence[Test], size: int) -> Sequence[Test]:
 
 
 async def _run(
-    sandbox: Sandbox, program: Program, tests: Sequence[Test], resources: Resources
+    sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> tuple[list[_Report], str]:
     """Run one job; return its reports, and what became of it where one is missing."""
     given = [test.given.encode(errors="replace") for test in tests]
@@ -196,7 +196,7 @@ def _heard(result: Result) -> str:
 
 
 def _judge(
-    program: Program, tests: Sequence[Test], reports: Sequence[_Report]
+    program: Program, tests: Sequence[Case], reports: Sequence[_Report]
 ) -> tuple[int, float, str, bool]:
     """Return how many tests passed in a row, the slowest, what is wrong, and whether to ask again.
 

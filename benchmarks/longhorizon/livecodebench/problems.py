@@ -1,7 +1,7 @@
 """The problems of LiveCodeBench as its release files have them, and their tests.
 
 A row of the data set comes in; a `Problem` leaves, and, when a program is to be graded, its
-`Test`s.  The private tests are a pickle that is never run.  Source of the fields:
+`Case`s.  The private tests are a pickle that is never run.  Source of the fields:
 LiveCodeBench, lcb_runner/benchmarks/code_generation.py.
 """
 
@@ -27,7 +27,7 @@ _AROUND = {"PROTO", "FRAME", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "STOP"}
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Case:
     """One test: what the program is given and the expected answer, both as text."""
 
     given: str
@@ -72,7 +72,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
         raise ItemError(f"the row does not read: {type(error).__name__}: {error}") from error
 
 
-def tests(row: Mapping[str, Any]) -> tuple[Test, ...]:
+def tests(row: Mapping[str, Any]) -> tuple[Case, ...]:
     """Return the public and then the private tests of a row.
 
     Raises:
@@ -124,10 +124,10 @@ def _string(data: bytes) -> str:
     return found[0]
 
 
-def _tests(text: str, kind: str) -> tuple[Test, ...]:
+def _tests(text: str, kind: str) -> tuple[Case, ...]:
     try:
         listed = json.loads(text)
-        found = tuple(Test(entry["input"], entry["output"]) for entry in listed)
+        found = tuple(Case(entry["input"], entry["output"]) for entry in listed)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ItemError(f"the {kind} tests do not read: {type(error).__name__}: {error}") from error
     if not all(isinstance(text, str) for test in found for text in (test.given, test.expected)):

@@ -43,7 +43,7 @@ def test_public_tests_come_before_private_ones() -> None:
 def test_private_tests_may_be_plain_json() -> None:
     fields = row("a", TESTS[:1], TESTS[1:])
     fields["private_test_cases"] = json.dumps([{"input": "3", "output": "6", "testtype": "stdin"}])
-    assert problems.tests(fields)[1] == problems.Test("3", "6")
+    assert problems.tests(fields)[1] == problems.Case("3", "6")
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
