@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import decimal
+import gc
 import json
 import numbers
 import os
 import resource
 import select
 import signal
+import site
 import sys
 import tempfile
 import time
@@ -55,11 +57,14 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(_DIGITS)
+    sys.path.append(job["packages"])
+    site.setquit()  # exit and quit
     program = types.ModuleType("solution" if job["function"] else "__main__")
     exec(HEADER, program.__dict__)
     if not _works():
         return None
     _write_all(channel, b"ready\n")
+    gc.freeze()  # what is there now is not gone through when a test ends
     sent = 0
     for given in inputs:
         test = _Test(given)

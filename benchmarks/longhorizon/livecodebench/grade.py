@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +26,7 @@ from harness.sandbox import MIB, Command, Limits, Result, Sandbox
 from harness.text import last_line
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
-_FIRST_JOB, _GROWTH = 4, 4
+FIRST_JOB, GROWTH = 4, 4
 _JOB_BYTES = 64 * MIB  # of inputs in one job
 _ANSWER = 16 * MIB  # of one test; the longest expected answers have a few
 _JOB_OUTPUT = 96 * MIB  # the driver's own limit on a job's answers, one answer and the reports
@@ -92,7 +93,7 @@ async def grade(
     Raises:
         ItemError: the sandbox failed, which says nothing about the program.
     """
-    passed, size, slowest, again = 0, _FIRST_JOB, 0.0, 0
+    passed, size, slowest, again = 0, FIRST_JOB, 0.0, 0
     wrong = ""
     while passed < len(tests) and not wrong:
         job = _portion(tests[passed:], size)
@@ -107,7 +108,7 @@ async def grade(
             good, slow_again, wrong, _ = _judge(program, job[good : good + 1], reports)
             passed, slow = passed + good, max(slow, slow_again)
             wrong = wrong or ("" if good else heard)
-        slowest, size = max(slowest, slow), size * _GROWTH
+        slowest, size = max(slowest, slow), size * GROWTH
     return Verdict(not wrong, passed, _why(len(tests), passed, wrong, slowest, again, resources))
 
 
@@ -129,6 +130,7 @@ async def _run(
     job = {
         "code": program.code,
         "function": program.function,
+        "packages": sysconfig.get_path("purelib"),
         "seconds": resources.seconds,
         "output": _ANSWER,
         "sizes": [len(data) for data in given],
@@ -143,7 +145,7 @@ async def _run(
     )
     result = await sandbox.run(
         Command(
-            (_interpreter(sandbox), "-s", "-c", _source()),
+            (*_python(sandbox), "-c", _source()),
             stdin=b"\n".join([json.dumps(job).encode(), b"".join(given)]),
             environment=_ENVIRONMENT,
             limits=limits,
@@ -157,10 +159,14 @@ async def _run(
     return list(_reports(rest, len(tests))), _heard(result)
 
 
-def _interpreter(sandbox: Sandbox) -> str:
-    """Return the Python to run: this one, or that of a container's image."""
+def _python(sandbox: Sandbox) -> tuple[str, ...]:
+    """Return the Python to run: this one, or that of a container's image.
+
+    Ours starts without its site customization (-S), which takes longer than all else; the driver
+    gets the folder of packages by its name.
+    """
     ours = sandbox.describe()["kind"] in ("bubblewrap", "unsafe")
-    return sys.executable if ours else "python3"
+    return (sys.executable, "-s", "-S") if ours else ("python3", "-s")
 
 
 @cache
