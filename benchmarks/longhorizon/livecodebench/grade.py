@@ -26,7 +26,7 @@ from harness.sandbox import MIB, Command, Limits, Result, Sandbox
 from harness.text import last_line
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
-FIRST_JOB, GROWTH = 4, 4
+FIRST_JOB, GROWTH = 8, 8
 _JOB_BYTES = 64 * MIB  # of inputs in one job
 _ANSWER = 16 * MIB  # of one test; the longest expected answers have a few
 _JOB_OUTPUT = 96 * MIB  # the driver's own limit on a job's answers, one answer and the reports

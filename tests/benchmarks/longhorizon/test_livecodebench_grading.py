@@ -28,6 +28,7 @@ from harness.protocols import Tools
 from harness.records import Item, Response
 from harness.sandbox import Command, Result, Sandbox, choose
 from tests.benchmarks.longhorizon.idioms import FUNCTIONS, IDIOMS, WRONG, WRONG_FUNCTIONS
+from tests.servers import Request, ScriptedServer
 
 pytestmark = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed (apt-get install bubblewrap)"
@@ -107,6 +108,16 @@ def test_the_limits_and_the_load_are_recorded(sandbox: Sandbox) -> None:
     assert why.startswith("passed 6 tests; slowest ")
     assert " s of 6 s; 1024 MiB; load " in why
     assert why.endswith(f" on {os.cpu_count()} CPUs")
+
+
+def test_many_tests_go_in_several_jobs(sandbox: Sandbox) -> None:
+    tests = [Case(f"{n}\n", f"{n * n}\n") for n in range(90)]
+    noted = Changed(sandbox, None, times=0)
+    assert run(noted, "print(int(input()) ** 2)", tests).passed
+    assert [number for number, _ in noted.seen] == [8, 64, 18]
+    late = run(sandbox, "n = int(input())\nprint(n * n if n < 75 else 0)", tests)
+    assert (late.passed, late.tests) == (False, 75)
+    assert late.why.startswith("test 76 of 90: wrong answer in line 1: '0', expected '5625'")
 
 
 def test_much_input_and_output(sandbox: Sandbox) -> None:
@@ -246,6 +257,36 @@ def test_the_command_line_scores_programs(embedded: Path, tmp_path: Path) -> Non
     assert result["strict"] == sum(right for *_, right in given) / 24
     assert set(result["parts"]) == {"easy", "medium", "atcoder", "leetcode"}
     assert (result["errors"], result["unparsable"]) == (0, 0)
+
+
+def test_a_run_asks_grades_and_is_finished(embedded: Path, tmp_path: Path) -> None:
+    made = list(programs.problems(0))[5:9]  # of both kinds
+    questions = {problem.row["question_content"].strip(): problem for problem in made}
+
+    def reply(request: Request) -> str:
+        asked = next((p for text, p in questions.items() if text in request.text), None)
+        return f"```python\n{asked.solution}\n```" if asked else "I do not know."
+
+    program = "from harness.cli.main import main; main()"
+    with ScriptedServer(reply) as server:
+        words = [sys.executable, "-c", program, "run", "--model", "scripted", "--json", "--items"]
+        words += ["--endpoint", server.url, "--suite", "livecodebench_v6", "--limit", "9"]
+        words += ["--data-root", str(embedded), "--out", str(tmp_path)]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        asked = len(server.requests)
+        again = subprocess.run(words, capture_output=True, text=True)
+        assert len(server.requests) == asked == 9
+    assert again.stdout == done.stdout
+    document = json.loads(done.stdout)
+    (result,) = document["benchmarks"]
+    right = {problem.row["question_id"] for problem in made}
+    assert {item["id"] for item in result["items"] if item["value"] == 1.0} == right
+    assert (result["strict"], result["unparsable"], result["errors"]) == (4 / 9, 5, 0)
+    manifest = json.loads((Path(document["run"]) / "manifest.json").read_text())
+    entry = manifest["benchmarks"]["livecodebench_v6"]
+    assert entry["protocol"]["checker"] == "real-stdin"
+    assert "bubblewrap" in json.dumps(manifest)
 
 
 def test_every_solution_of_other_seeds_passes(sandbox: Sandbox, tmp_path: Path) -> None:
