@@ -7,6 +7,7 @@ Source: github.com/LiveCodeBench/LiveCodeBench, lcb_runner.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import hashlib
 import re
@@ -21,8 +22,9 @@ from typing import Any
 from benchmarks import data
 from benchmarks.data.layout import Found, files_hash, find, rows
 from benchmarks.longhorizon.livecodebench import problems
+from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
-from benchmarks.longhorizon.livecodebench.problems import Problem
+from benchmarks.longhorizon.livecodebench.problems import Case, Problem
 from benchmarks.options import option, positive
 from harness.errors import ItemError, UsageError
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
@@ -233,12 +235,16 @@ class LiveCodeBenchV6:
             return Score(0.0, "unparsable", why="no program between two fences (```)")
         if tools.sandbox is None:
             raise UsageError(f"{self.id} runs programs and needs a sandbox: see `harness doctor`")
-        place = self.places[item.id]
-        tests = problems.tests(self.tables[place.table][place.row])
         program = Program(code, item.target["function"])
         resources = Resources(self.seconds, self.memory << 20)
-        verdict = await grade(tools.sandbox, program, tests, resources)
+        async with gate().admitted:
+            tests = await asyncio.to_thread(self._tests, item.id)
+            verdict = await grade(tools.sandbox, program, tests, resources)
         return Score(float(verdict.passed), "scored", code, verdict.why)
+
+    def _tests(self, name: str) -> Sequence[Case]:
+        place = self.places[name]
+        return problems.tests(self.tables[place.table][place.row])
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
         """There is none: the official runner is no library, and no sandbox."""

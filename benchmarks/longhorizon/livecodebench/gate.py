@@ -19,10 +19,14 @@ def places() -> int:
 
 
 class Gate:
-    """Lets so many in at once, or one alone.  Belongs to one event loop."""
+    """Lets so many in at once, or one alone.  Belongs to one event loop.
+
+    ``admitted`` is held by a problem that is being graded: so many have their tests in memory.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.admitted = asyncio.Semaphore(size)
         self._inside = 0
         self._want_it_alone = 0
         self._waiting: list[asyncio.Future[None]] = []
