@@ -38,11 +38,15 @@ def returned(answer: bytes, expected: str) -> str:
 
     Returns:
         What is wrong, "" where nothing is.
+
+    Raises:
+        ValueError: the expected value is no JSON.
     """
     if not answer:
         return "wrong answer: the function did not return"
+    wanted = json.loads(expected)
     try:
-        right = value(answer) == json.loads(expected)
+        right = value(answer) == wanted
     except (ValueError, RecursionError) as error:
         return f"wrong answer: it does not read ({type(error).__name__})"
     text = answer.decode(errors="replace")

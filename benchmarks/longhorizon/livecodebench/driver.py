@@ -85,7 +85,7 @@ def _works() -> bool:
     if not test.start():
         os._exit(0)
     report, _ = test.watch(5.0, 1)
-    return report["status"] == "ended" and report["code"] == 0
+    return (report["status"], report["code"]) == ("ended", 0)
 
 
 def _job(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
@@ -159,7 +159,7 @@ class _Test:
             if code is None and not kept:
                 time.sleep(0.0005)
         taken = time.monotonic() - self.began
-        self._kill()
+        self._kill(code is None)
         code = self._wait(0) if code is None else code
         os.close(self.answer)
         os.close(self.errors)
@@ -176,9 +176,11 @@ class _Test:
         pid, status = os.waitpid(self.pid, how)
         return os.waitstatus_to_exitcode(status) if pid else None
 
-    def _kill(self) -> None:
-        with contextlib.suppress(OSError):  # nobody is left in its session
+    def _kill(self, alive: bool) -> None:
+        with contextlib.suppress(OSError):  # nobody is left in its session, or it has none yet
             os.killpg(self.pid, signal.SIGKILL)
+        if alive:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def _play(job: dict[str, Any], program: types.ModuleType, given: bytes) -> None:
@@ -213,8 +215,8 @@ def _plain(value: Any) -> Any:
         number = int(value)
         return number if abs(number) < 1 << 63 else {"int": hex(number)}
     if isinstance(value, (numbers.Real, decimal.Decimal)):
-        number = float(value)
-        return number if number == value else {"other": type(value).__name__}
+        real = float(value)
+        return real if real == value else {"other": type(value).__name__}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmarks.longhorizon.livecodebench import compare
 from benchmarks.longhorizon.livecodebench.gate import gate
@@ -71,11 +71,14 @@ class Verdict:
     why: str
 
 
+_Status = Literal["ended", "timeout", "output"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Report:
     """What the driver said of one test.  ``code`` is the exit code, or minus the signal."""
 
-    status: Literal["ended", "timeout", "output"]
+    status: _Status
     code: int
     seconds: float
     stderr: str
@@ -103,9 +106,10 @@ async def grade(
         passed += good
         if unsure:
             again += 1
+            one = job[good : good + 1]
             async with gate().alone():
-                reports, heard = await _run(sandbox, program, job[good : good + 1], resources)
-            good, slow_again, wrong, _ = _judge(program, job[good : good + 1], reports)
+                reports, heard = await _run(sandbox, program, one, resources)
+            good, slow_again, wrong, _ = await asyncio.to_thread(_judge, program, one, reports)
             passed, slow = passed + good, max(slow, slow_again)
             wrong = wrong or ("" if good else heard)
         slowest, size = max(slowest, slow), size * GROWTH
@@ -181,16 +185,16 @@ def _reports(data: bytes, most: int) -> Iterator[_Report]:
         head, newline, _rest = data[start : start + 16384].partition(b"\n")
         try:
             said = json.loads(head)
-            start += len(head) + len(newline)
-            answer = data[start : start + int(said["size"])]
-            if len(answer) != said["size"]:
-                return
-            yield _Report(
-                said["status"], int(said["code"]), float(said["seconds"]), said["stderr"], answer
-            )
-        except (ValueError, KeyError, TypeError, RecursionError):
+            size = int(said["size"])
+            told = (said["status"], int(said["code"]), float(said["seconds"]), str(said["stderr"]))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return
-        start += len(answer)
+        start += len(head) + len(newline)
+        answer = data[start : start + size]
+        if len(answer) != size or told[0] not in get_args(_Status):
+            return
+        yield _Report(*told, answer)
+        start += size
 
 
 def _heard(result: Result) -> str:

@@ -111,7 +111,7 @@ def _string(data: bytes) -> str:
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name in _STRING:
-                found.append(argument)
+                found.append(str(argument))
             elif opcode.name not in _AROUND:
                 raise ItemError(
                     f"the private tests are a pickle with the opcode {opcode.name}, "

@@ -22,6 +22,7 @@ import pytest
 from benchmarks import suites
 from benchmarks.longhorizon.livecodebench import compare, problems
 from benchmarks.longhorizon.livecodebench.gate import Gate, gate
+from benchmarks.longhorizon.livecodebench.grade import Program, _judge, _reports
 from benchmarks.longhorizon.livecodebench_v6 import LiveCodeBenchV6, extract, prompt, window
 from benchmarks.micro import programs
 from harness.errors import ItemError, UsageError
@@ -400,3 +401,31 @@ def test_so_many_at_once_and_one_alone() -> None:
     alone = [number for kind, number in seen if kind == "alone"]
     assert alone[-2:] == [1, 1]
     assert len([kind for kind, _ in seen if kind == "shared"]) == 18
+
+
+# Reports
+
+
+REPORT = {"status": "ended", "code": 0, "seconds": 0.1, "stderr": "", "size": 2}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "n"),
+    [
+        ({}, 1),
+        ({"size": 3}, 0),
+        ({"size": -1}, 0),
+        ({"size": "many"}, 0),
+        ({"code": None}, 0),
+        ({"seconds": 10**400}, 0),
+        ({"stderr": [1]}, 1),
+        ({"status": {}}, 0),
+    ],
+)
+def test_reports_that_a_program_spoilt_break_nothing(spoilt: dict[str, object], n: int) -> None:
+    data = json.dumps(REPORT | spoilt).encode() + b"\n5\n"
+    reports = list(_reports(data, 4))
+    assert len(reports) == n
+    passed, _, wrong, _ = _judge(Program("", None), [problems.Case("", "5")], reports)
+    assert (passed, wrong) == (n, "")
+    assert list(_reports(b"[" * 20_000, 4)) == list(_reports(b"\n", 4)) == []
