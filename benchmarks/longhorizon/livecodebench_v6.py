@@ -7,7 +7,6 @@ Source: github.com/LiveCodeBench/LiveCodeBench, lcb_runner.
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import hashlib
 import re
@@ -22,8 +21,6 @@ from typing import Any
 from benchmarks import data
 from benchmarks.data.layout import Found, files_hash, find, rows
 from benchmarks.longhorizon.livecodebench import problems
-from benchmarks.longhorizon.livecodebench.gate import gate
-from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
 from benchmarks.longhorizon.livecodebench.problems import Case, Problem
 from benchmarks.options import option, positive
 from harness.errors import ItemError, UsageError
@@ -235,6 +232,12 @@ class LiveCodeBenchV6:
             return Score(0.0, "unparsable", why="no program between two fences (```)")
         if tools.sandbox is None:
             raise UsageError(f"{self.id} runs programs and needs a sandbox: see `harness doctor`")
+        # Here, and not above: `harness list` imports every benchmark.
+        import asyncio
+
+        from benchmarks.longhorizon.livecodebench.gate import gate
+        from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
+
         program = Program(code, item.target["function"])
         resources = Resources(self.seconds, self.memory << 20)
         async with gate().admitted:
