@@ -16,6 +16,7 @@ import orjson
 
 from benchmarks.scoring import Target, score
 from benchmarks.scoring.extract import boxed
+from benchmarks.scoring.target import Program
 from harness.errors import UsageError
 from harness.records import Score
 
@@ -27,6 +28,12 @@ _NEEDED: dict[str, type | tuple[type, ...]] = {
     "answer": (str, list),
 }
 _NEEDED |= {"response": str, "official_correct": bool}
+_PROGRAMS: dict[str, Program] = {
+    "mathvision": "mathvision",
+    "mmmu": "mmmu",
+    "mmmu_pro": "mmmu_pro",
+    "blink": "blink",
+}
 _LESS = " [less misreads]"
 _ORDINALS = ("the first image", "the second image", "the third image", "the fourth image")
 _POINTS = tuple(f"Point {letter}" for letter in "ABCD")
@@ -116,13 +123,14 @@ def target_of(row: Row) -> Target:
     choices = tuple(map(str, row.get("choices") or ()))
     multiple = str(row.get("question_type", "")).startswith("multi")
     if row["benchmark"] == "blink":
-        return Target("choice", row["answer"], choices or _blink_choices(row))
+        return Target("choice", row["answer"], choices or _blink_choices(row), official="blink")
+    official = _PROGRAMS.get(row["benchmark"])
     if multiple:
-        return Target("choice", _choice_letter(row, choices), choices)
+        return Target("choice", _choice_letter(row, choices), choices, official=official)
     if row["benchmark"] == "mathvista":
         return _mathvista_target(row)
     if row["benchmark"] == "mathvision":
-        return Target("math", str(row["answer"]), precision=2)
+        return Target("math", str(row["answer"]), precision=2, official=official)
     answers = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
     return Target("text", str(answers[0]), alternatives=tuple(map(str, answers[1:])), precision=2)
 

@@ -14,6 +14,7 @@ from benchmarks.scoring.equality import Rule, equal
 from benchmarks.scoring.extract import clean
 from benchmarks.scoring.forms import Form, Group, Reader, symbols_of
 from benchmarks.scoring.mathematics import MathReader
+from benchmarks.scoring.official import objection, objection_to_value
 from benchmarks.scoring.options import OptionReader
 from benchmarks.scoring.target import Target
 from benchmarks.scoring.words import answer_part, states
@@ -54,13 +55,18 @@ def score(text: str, target: Target) -> Score:
 
 def _score_choice(text: str, target: Target) -> Score:
     choices = target.choices or ("",) * _UNKNOWN_OPTIONS
-    reading = OptionReader(choices).read(text)
+    reading = OptionReader(choices, last_named=target.official in {"mmmu", "mmmu_pro"}).read(text)
     if reading is None:
         return Score(0.0, "unparsable", None, "no rule found an option")
     read = ", ".join(reading.letters)
-    given = {_same_text(letter, choices) for letter in reading.letters}
-    right = any(given == _letters(a, choices) for a in (target.answer, *target.alternatives))
-    return Score(float(right), "scored", read, f"{reading.rule}: {reading.part!r} reads as {read}")
+    why = f"{reading.rule}: {reading.part!r} reads as {read}"
+    # The official programs compare letters alone.
+    texts = () if target.official else choices
+    given = {_same_text(letter, texts) for letter in reading.letters}
+    right = any(given == _letters(a, texts) for a in (target.answer, *target.alternatives))
+    if right and target.official and (wrong := objection(target.official, text, reading, choices)):
+        return Score(0.0, "scored", read, f"{why}, but is not credited: {wrong}")
+    return Score(float(right), "scored", read, why)
 
 
 def _letters(answer: str, choices: tuple[str, ...]) -> set[str]:
@@ -85,8 +91,12 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
     found = reader.read(text)
     if found is None:
         return Score(0.0, "unparsable", None, "no rule found an answer")
-    value = any(equal(right, found.form, _rule(target)) for right in rights)
-    return Score(float(value), "scored", found.part, f"{found.rule}: {found.part!r}")
+    why = f"{found.rule}: {found.part!r}"
+    right = any(equal(right, found.form, _rule(target)) for right in rights)
+    if right and target.official == "mathvision":
+        if wrong := objection_to_value(found.part, first):
+            return Score(0.0, "scored", found.part, f"{why}, but is not credited: {wrong}")
+    return Score(float(right), "scored", found.part, why)
 
 
 def _score_words(text: str, target: Target, rights: tuple[Form, ...]) -> Score:

@@ -117,6 +117,11 @@ class OptionTexts:
         value = Reader().form(rest) if isinstance(right, Scalar) else None
         return isinstance(value, Scalar) and isinstance(right, Scalar) and far(right, value)
 
+    def is_own(self, index: int, rest: str) -> bool:
+        """Whether the text behind an option's letter is the option's text or value, and no more."""
+        own = _signs(self.choices[index])
+        return bool(own) and (_signs(rest) == own or self._with_value(rest) == index)
+
     def mentioned(self, text: str) -> list[int]:
         """Return the options named in a text, those inside the name of a longer one aside."""
         text = text.casefold()
@@ -185,6 +190,11 @@ def _pattern(option: str) -> re.Pattern[str] | None:
     if len(tokens[-1]) > 2 and tokens[-1].isalpha():
         body = body.removesuffix("s") + "s?"
     return re.compile(rf"(?<![\w.\-]){body}(?!\w|[.,]\d)")
+
+
+def _signs(text: str) -> str:
+    """Return the letters and digits of a text, however it is set."""
+    return re.sub(r"[\W_]", "", simplify(text).replace("\\times", "x")).casefold()
 
 
 def _is_mathematics(span: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from benchmarks.scoring.extract import conclusions, declared, flat, sentences
 from benchmarks.scoring.letters import (
@@ -35,11 +36,18 @@ _FEW, _SHORT = 2, 80
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: the letters (one as a rule), by which rule, from which part."""
+    """What was read: the letters (one as a rule), by which rule, from which part.
+
+    ``given`` is how the option was given: by its ``letter``, by its letter and its own text
+    (``both``), by its ``text``, or by a ``hint`` where the response declares no answer and names
+    the option in passing.  ``span`` is the part in full, with its LaTeX where that is known.
+    """
 
     letters: tuple[str, ...]
     rule: str
     part: str
+    given: Literal["letter", "both", "text", "hint"] = "letter"
+    span: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +60,14 @@ class _Parts:
 
 
 class OptionReader:
-    """Reads the chosen option among ``choices`` (their texts in order, empty where unknown)."""
+    """Reads the chosen option among ``choices`` (their texts in order, empty where unknown).
 
-    def __init__(self, choices: Sequence[str]) -> None:
-        self.texts = OptionTexts(choices)
+    ``last_named``: by the benchmark's convention the last of several options that a response
+    names in brackets is its answer, where nothing else says which.
+    """
+
+    def __init__(self, choices: Sequence[str], last_named: bool = False) -> None:
+        self.texts, self.last_named = OptionTexts(choices), last_named
         self.forms = letters_for(len(choices))
 
     def read(self, text: str) -> Reading | None:
@@ -67,7 +79,7 @@ class OptionReader:
                 return reading if reading.letters else None
         if any(span.rule == "boxed" for span in spans):
             return None
-        reading = self._undeclared(simplify(plain))
+        reading = self._undeclared(plain)
         return reading if reading and reading.letters else None
 
     def _span(self, text: str, rule: str) -> Reading | None:
@@ -79,10 +91,10 @@ class OptionReader:
         start = after_filler(text)
         for position in dict.fromkeys((0, start)):
             if letters := self.forms.at(text, position):
-                return self._agreed(letters, text[position:], rule)
+                return self._agreed(letters, text[position:], rule, raw)
             index = self.texts.named_by(text[position:], raw)
             if index is not None:
-                return Reading((letter(index),), f"{rule}, option text", text[:80])
+                return Reading((letter(index),), f"{rule}, option text", text[:80], "text", raw)
         if names_no_option(text, start):
             return Reading((), f"{rule}, no option's letter", text[:80])
         only = self._only(marked(text)) or self._only(named(text))
@@ -90,7 +102,7 @@ class OptionReader:
             return Reading((only,), f"{rule}, marked letter", text[:80])
         return None
 
-    def _agreed(self, letters: tuple[str, ...], text: str, rule: str) -> Reading:
+    def _agreed(self, letters: tuple[str, ...], text: str, rule: str, span: str) -> Reading:
         """Return the reading of a letter: of no option where the text behind contradicts it.
 
         "(D) 120°" names no option when D is 108°; "(D) Rome" none when B is Rome.
@@ -101,26 +113,29 @@ class OptionReader:
             index = ord(letters[0]) - ord("A")
             if self.texts.contradicted(index, rest):
                 return Reading((), f"{rule}, letter and text disagree", text[:80])
-        return Reading(letters, rule, text[:80])
+            if rule == "boxed" or self.texts.is_own(index, rest):
+                return Reading(letters, rule, text[:80], "both", span)
+        return Reading(letters, rule, text[:80], "letter", span)
 
     def _only(self, letters: list[str]) -> str | None:
         """Return the letter that stands there alone, if it is an option's."""
         found = set(letters)
         return letters[0] if len(found) == 1 and found <= self.texts.letters else None
 
-    def _undeclared(self, text: str) -> Reading | None:
+    def _undeclared(self, plain: str) -> Reading | None:
         """Read a response that nowhere says which part of it is the answer."""
+        text = simplify(plain)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         if not lines:
             return None
         parts = _Parts(text, lines, sentences(text) or lines)
         short = len(parts.sentences) == 1 and len(text) <= _SHORT and len(set(named(text))) < _FEW
-        if short and (reading := self._span(text, "whole response")):
+        if short and (reading := self._span(plain, "whole response")):
             return reading
         for rule in (self._edges, self._announced, self._verdict, self._marked, self._contents):
             if reading := rule(parts):
                 return reading
-        return None
+        return self._last(parts) if self.last_named else None
 
     def _edges(self, parts: _Parts) -> Reading | None:
         """The first or the last line is an option, and its neighbour is not another one."""
@@ -129,7 +144,7 @@ class OptionReader:
         for rule, line, neighbours in ends:
             found = self.forms.on_line(line)
             if found and not any(self.forms.on_line(other) for other in neighbours):
-                return self._agreed(self.forms.at(line) or (found,), line, rule)
+                return self._agreed(self.forms.at(line) or (found,), line, rule, line)
         return None
 
     def _announced(self, parts: _Parts) -> Reading | None:
@@ -157,11 +172,21 @@ class OptionReader:
         for rule, part in ends:
             only = self._only(marked(part)) or self._only(named(part))
             if only and _PREFERS.search(part) and not _CONTRASTS.search(part):
-                return Reading((only,), f"only letter in {rule}", part[-80:])
+                return Reading((only,), f"only letter in {rule}", part[-80:], "hint", part)
         only = self._only(marked(parts.text)) or self._only(named(parts.text))
         if only and not REFUSAL.search(parts.text):
-            return Reading((only,), "only letter", parts.text[-80:])
+            return Reading((only,), "only letter", parts.text[-80:], "hint", parts.text)
         return None
+
+    def _last(self, parts: _Parts) -> Reading | None:
+        """The last option in brackets, unless the response refuses or joins it to another."""
+        found = marked(parts.text)
+        if not found or not set(found) <= self.texts.letters or REFUSAL.search(parts.text):
+            return None
+        last = next(piece for piece in reversed(parts.sentences) if marked(piece))
+        if len(set(marked(last))) > 1:
+            return None
+        return Reading((found[-1],), "last option named", last[:80], "hint", last)
 
     def _contents(self, parts: _Parts) -> Reading | None:
         """An option's text stands in a conclusion, up front, alone, or in a claim."""
@@ -179,7 +204,7 @@ class OptionReader:
         )
         for rule, part, index in found:
             if index is not None:
-                return Reading((letter(index),), f"option text, {rule}", part[:80])
+                return Reading((letter(index),), f"option text, {rule}", part[:80], "hint", part)
         return None
 
     def _claimed(self, pieces: list[str]) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["choice", "number", "text", "math"]
+Program = Literal["mathvision", "mmmu", "mmmu_pro", "blink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,9 @@ class Target:
     right answers.  ``math``: a LaTeX expression, number, tuple, interval or equation; several
     right answers that must all be given stand in ``answer`` joined as the benchmark joins them;
     ``tolerance`` is the official absolute tolerance.  ``answer_type`` is the benchmark's own word
-    for the type of its answer.
+    for the type of its answer.  ``official`` names the official grading program where that is a
+    deterministic one whose reading an accepted answer must not contradict
+    (`benchmarks.scoring.official`).
     """
 
     kind: Kind
@@ -31,3 +34,4 @@ class Target:
     tolerance: float | None = None
     answer_type: str | None = None
     tolerances: tuple[float, ...] = ()
+    official: Program | None = None

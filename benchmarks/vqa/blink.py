@@ -60,4 +60,5 @@ class Blink(LmmsBenchmark):
     def target(self, doc: Doc) -> Target:
         """A letter; the data set writes it as ``(B)``."""
         choices = tuple(doc["choices"])
-        return Target("choice", letter(doc["answer"], choices), choices=choices)
+        right = letter(doc["answer"], choices)
+        return Target("choice", right, choices=choices, official="blink")

@@ -58,8 +58,9 @@ class MathVision(LmmsBenchmark):
         """
         options = tuple(doc["options"])
         if options:
-            return Target("choice", letter(doc["answer"], options), choices=options)
-        return Target("math", doc["answer"], precision=2)
+            right = letter(doc["answer"], options)
+            return Target("choice", right, choices=options, official="mathvision")
+        return Target("math", doc["answer"], precision=2, official="mathvision")
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """The subject, as on the official leaderboard."""

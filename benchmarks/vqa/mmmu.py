@@ -96,7 +96,8 @@ class Mmmu(LmmsBenchmark):
         """
         if doc["question_type"] == "multiple-choice":
             choices = literal(doc["options"])
-            return Target("choice", letter(doc["answer"], choices), choices=choices)
+            right = letter(doc["answer"], choices)
+            return Target("choice", right, choices=choices, official="mmmu")
         gold, *others = literal(doc["answer"])
         return Target("text", gold, alternatives=tuple(others), precision=2, answer_type="open")
 

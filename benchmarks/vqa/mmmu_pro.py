@@ -56,7 +56,8 @@ class MmmuPro(LmmsBenchmark):
     def target(self, doc: Doc) -> Target:
         """A letter among up to ten."""
         choices = literal(doc["options"])
-        return Target("choice", letter(doc["answer"], choices), choices=choices)
+        right = letter(doc["answer"], choices)
+        return Target("choice", right, choices=choices, official="mmmu_pro")
 
     def cluster(self, doc: Doc, item_id: str) -> str:
         """The question."""

@@ -1,0 +1,192 @@
+r"""What an official grading program reads, where that is a rule: an accepted answer must stand it.
+
+A target that names its benchmark's program, our reading and the response come in; the objection
+leaves: None, or what the program takes the answer for instead.  The programs never give an answer
+here, they only take credit away, so a wrong letter stays wrong.  A letter alone is never objected
+to, nor is a letter with its option's text that is written plainly, nor anything for the sake of
+what follows the answer: the programs misread some of these, but no reader does.
+
+The rules follow, in our own words,
+MathVision: ``evaluation/evaluate.py`` and ``utils.py`` (github.com/mathvision-cuhk/MathVision);
+MMMU: ``mmmu/utils/eval_utils.py``, MMMU-Pro: ``mmmu-pro/evaluate.py``, both
+``parse_multi_choice_response`` (github.com/MMMU-Benchmark/MMMU);
+BLINK: ``eval/test_benchmark.py``, ``analyze_answer`` (github.com/zeyofu/BLINK_Benchmark).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from benchmarks.scoring.equality import Rule, equal
+from benchmarks.scoring.extract import flat
+from benchmarks.scoring.forms import Form, Reader, Scalar
+from benchmarks.scoring.letters import letter
+from benchmarks.scoring.options import Reading
+from benchmarks.scoring.target import Program, Target
+
+# What MathVision's program takes out of an answer before it compares, in its order.
+_SPACE = re.compile(r"\\,|[ \n]")
+_DROPPED = re.compile(
+    r"\\text|\\mbox|\\left|\\right|\\!|\^\{\\circ\}|\^\\circ|\{m\}\^3|m\^3|\{?units\}?|\{km\}|km"
+    r"|\\?\$|\\%"
+)
+_FRACTION = re.compile(r"[td]frac")
+_WRAPPED = re.compile(r"\(([a-e])\)|\{([a-e])\}")
+_PLAIN = re.compile(r"[{}().,:;*\"'\[\]]")
+_MATHEMATICS = re.compile(r"[\d\\]")
+_NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*")
+_CLOSING = re.compile(r" \(?([A-E])\)?\.\Z|\A\(?([A-E])\)?\n")
+_NAMES = {"mmmu": "MMMU's", "mmmu_pro": "MMMU-Pro's", "blink": "BLINK's"}
+_EXACT = Reader(plain_units=False)
+# "A dog", "I see": no letters, though the programs of MMMU take them for such.
+_WORDS = re.compile(r"(?:\bA|\bI)(?= [a-z])")
+
+
+def objection(program: Program, text: str, reading: Reading, choices: Sequence[str]) -> str | None:
+    """Return why the official program does not credit an option that we read; None if it may.
+
+    Args:
+        program: the official program.
+        text: the whole response, cleaned.
+        reading: our reading of it, of one letter.
+        choices: the texts of the options in order.
+    """
+    if reading.given == "letter" or len(reading.letters) != 1:
+        return None
+    if program == "mathvision":
+        return _objection_to_option(text, reading, choices[ord(reading.letters[0]) - ord("A")])
+    found = read(program, _until(text, reading), choices)
+    return None if found in (None, *reading.letters) else f"{_NAMES[program]} program reads {found}"
+
+
+def _objection_to_option(text: str, reading: Reading, option: str) -> str | None:
+    closing = _CLOSING.search(text)
+    if closing and (closing[1] or closing[2]) in reading.letters:
+        return None
+    if reading.given != "both" and not _MATHEMATICS.search(option):
+        return None
+    span = reading.span
+    if reading.rule.startswith("answer statement"):
+        span = span.split("\n")[0].split(". ")[0]
+    formula = mathvision_formula(span)
+    if _is_option(reading, formula, option):
+        return None
+    return f"MathVision's program reads the formula {formula[:60]!r}, which is no option"
+
+
+def objection_to_value(text: str, right: Form) -> str | None:
+    """Return why MathVision's program does not credit a value that we read; None if it may.
+
+    It has no units but a few: it takes the letters of any other for symbols.
+    """
+    if not isinstance(right, Scalar) or right.node.symbols() or right.unit_text:
+        return None
+    formula = mathvision_formula(text)
+    if _value(formula) is not None:
+        return None
+    return f"MathVision's program reads the formula {formula[:60]!r}, which is no number"
+
+
+def mathvision_formula(span: str) -> str:
+    """Return a stated answer as MathVision's program compares it: one formula without spaces.
+
+    Of "The area is 24." it is the number.
+    """
+    end = span.rpartition("is ")[2].rstrip(".")
+    if _NUMBER.fullmatch(end):
+        return end
+    return _formula(span).split("=")[-1].split("\\approx")[-1]
+
+
+def _formula(span: str) -> str:
+    """Return the formula with the left sides of its equations."""
+    formula = _SPACE.sub("", span.lower().replace("{}", ""))
+    formula = _FRACTION.sub("frac", _DROPPED.sub("", formula.replace("\\\\", "\\")))
+    formula = _WRAPPED.sub(lambda match: match[1] or match[2], formula)
+    return formula.rstrip(".").lstrip(":").strip()
+
+
+def _is_option(reading: Reading, formula: str, option: str) -> bool:
+    """Whether a formula is an option: its text or value, or its letter with its plain text."""
+    if reading.given == "both":
+        plain = _formula(f"({reading.letters[0]}) {option}")
+        return _PLAIN.sub("", _formula(reading.span)) == _PLAIN.sub("", plain)
+    if formula == option.strip().lower():
+        return True
+    given, right = _value(formula), _value(option.strip().strip("$").lower())
+    return given is not None and right is not None and equal(right, given, Rule(precision=2))
+
+
+def _value(formula: str) -> Scalar | None:
+    """Return the number that a formula is; None where units or symbols are left in it."""
+    form = _EXACT.form(formula)
+    if not isinstance(form, Scalar) or form.percent or form.unit_text or form.node.symbols():
+        return None
+    return form
+
+
+def read(program: Program, text: str, choices: Sequence[str]) -> str | None:
+    """Return the letter that a program which looks for letters reads in a text, or None."""
+    if program == "blink":
+        return blink_letter(text, choices)
+    return mmmu_letter(text, choices, after_answer=program == "mmmu_pro")
+
+
+def mmmu_letter(text: str, choices: Sequence[str], after_answer: bool) -> str | None:
+    """Return the letter that the program of MMMU reads, or None where it would draw one.
+
+    Of the first of these forms that occurs it takes the last one: a letter in brackets; a letter
+    with spaces around it; an option's text, if there are more than five words.  MMMU-Pro
+    (``after_answer``) looks first for the only capital behind the last "Answer:", asks for no
+    space before a letter, and also takes one with a full stop.
+    """
+    letters = [letter(index) for index in range(len(choices))]
+    if after_answer and "Answer:" in text:
+        behind = text.rpartition("Answer:")[2]
+        inside = [one for one in letters if one in behind]
+        if len(inside) == 1:
+            return inside[0]
+    text = f" {text.strip(',.!?;:')} "
+    spaced = "{} " if after_answer else " {} "
+    for form, place in (("({})",) * 2, (spaced, " {} "), ("{}.", " {} "))[: 2 + after_answer]:
+        if found := [one for one in letters if form.format(one) in text]:
+            return _last(text, found, [place.format(one) for one in found])
+    if len(text.split()) > 5:
+        low = text.lower()
+        found = [one for one, option in zip(letters, choices, strict=True) if option.lower() in low]
+        if found:
+            return _last(low, found, [choices[ord(one) - ord("A")].lower() for one in found])
+    return None
+
+
+def _last(text: str, letters: Sequence[str], places: Sequence[str]) -> str:
+    """Return the letter whose place in the text is last; the first letter of equals."""
+    found = [text.rfind(place) for place in places]
+    return letters[found.index(max(found))]
+
+
+def blink_letter(text: str, choices: Sequence[str]) -> str | None:
+    """Return the letter that the rule of BLINK reads, or None where a language model reads it.
+
+    It is the only bracketed letter between spaces of the last paragraph, else of the response.
+    """
+    options = {f"({letter(index)})" for index in range(len(choices))}
+    for part in (text.rpartition("\n\n")[2], text):
+        found = options & set(part.split())
+        if len(found) == 1:
+            return found.pop()[1]
+    return None
+
+
+def _until(text: str, reading: Reading) -> str:
+    """Return a response up to the line of a letter with its text, without "A dog" and "I think".
+
+    What is named by its text or in passing is read from the whole response, as the programs do.
+    """
+    plain, lines = flat(text), text.split("\n")
+    start = plain.rfind(reading.span) if reading.given == "both" else -1
+    if start < 0:
+        return _WORDS.sub("", text)
+    line = plain.count("\n", 0, start + len(reading.span))
+    return "\n".join([*(_WORDS.sub("", before) for before in lines[:line]), lines[line]])
