@@ -6,7 +6,6 @@ of the conformance data); records of agreement by benchmark and model leave.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import Any
 import orjson
 
 from benchmarks.scoring import Target, score
-from benchmarks.scoring.extract import boxed
 from benchmarks.scoring.target import Program
 from harness.errors import UsageError
 from harness.records import Score
@@ -32,9 +30,7 @@ _PROGRAMS: dict[str, Program] = {
     "mathvision": "mathvision",
     "mmmu": "mmmu",
     "mmmu_pro": "mmmu_pro",
-    "blink": "blink",
 }
-_LESS = " [less misreads]"
 _ORDINALS = ("the first image", "the second image", "the third image", "the fourth image")
 _POINTS = tuple(f"Point {letter}" for letter in "ABCD")
 # BLINK's option texts by subtask, as in the data set; the released outputs leave them out, and
@@ -125,6 +121,9 @@ def target_of(row: Row) -> Target:
     if row["benchmark"] == "blink":
         return Target("choice", row["answer"], choices or _blink_choices(row), official="blink")
     official = _PROGRAMS.get(row["benchmark"])
+    if row["benchmark"] == "mmmu_pro" and not choices:
+        # The vision form, whose options stand in the picture.
+        return Target("choice", _choice_letter(row, ()), ("",) * 10, official=official)
     if multiple:
         return Target("choice", _choice_letter(row, choices), choices, official=official)
     if row["benchmark"] == "mathvista":
@@ -173,84 +172,19 @@ def conformance(rows: Iterable[Row], from_extraction: bool = False) -> list[Agre
 
     The subsets stand under the model's name with a note in brackets: ``[rule-read]`` and
     ``[model-read]`` part BLINK's lines by whether a rule or a language model chose the official
-    letter; ``[less misreads]`` leaves out the lines of `misread`, where there are any.
+    letter.
     """
     groups: dict[tuple[str, str], list[tuple[Row, Score]]] = {}
-    misreads: set[tuple[str, str]] = set()
     for row in rows:
         verdict = judge(row, from_extraction)
-        if misread(row):
-            misreads.add((row["benchmark"], str(row["model"])))
         for model in _subsets(row):
             groups.setdefault((row["benchmark"], model), []).append((row, verdict))
-    return [
-        _agreement(*key, pairs)
-        for key, pairs in groups.items()
-        if not key[1].endswith(_LESS) or (key[0], key[1].removesuffix(_LESS)) in misreads
-    ]
-
-
-def misread(row: Row) -> str | None:
-    """Return how the official grader misread a response that is beyond doubt, or None.
-
-    Beyond doubt is a response whose last box, last line or only line is nothing but one option's
-    letter, one option's exact text, both of the same option, or the right value with a unit.  The
-    classes: ``letter``, ``option text``, ``letter with its text``, ``value with unit``.
-    """
-    stated = None if row.get("official_suspect") else _stated(row)
-    if stated is None:
-        return None
-    kind, right = stated
-    return kind if right != row["official_correct"] else None
-
-
-def _stated(row: Row) -> tuple[str, bool] | None:
-    """Return what the committed part of a response is, and whether it is right."""
-    part = _committed(str(row["response"]))
-    choices = tuple(map(str, row.get("choices") or ()))
-    gold = target_of(row).answer.strip("()")
-    if not row.get("choices"):
-        number = re.fullmatch(
-            rf"{re.escape(_bare(gold))}(?P<unit>[a-z%]{{1,20}}(?:\^?[23])?)", _bare(part)
-        )
-        return ("value with unit", True) if number and _bare(gold) else None
-    texts = [_bare(choice) for choice in choices]
-    if _bare(part) in texts and texts.count(_bare(part)) == 1 and len(_bare(part)) > 1:
-        return "option text", chr(ord("A") + texts.index(_bare(part))) == gold
-    match = re.fullmatch(r"\W{0,3}([A-J])(?:\W{1,3}(?P<text>.*))?", _plain(part), re.DOTALL)
-    index = ord(match[1]) - ord("A") if match else len(choices)
-    if match is None or index >= len(choices):
-        return None
-    if not _bare(match["text"] or ""):
-        return "letter", match[1] == gold
-    same = _bare(match["text"]) == texts[index]
-    return ("letter with its text", match[1] == gold) if same else None
-
-
-def _committed(response: str) -> str:
-    """Return the last box of a response, else its last line without "Answer:"."""
-    boxes = boxed(response)
-    if boxes:
-        return boxes[-1]
-    lines = [line for line in response.splitlines() if line.strip()] or [""]
-    return re.sub(r"(?i)^\W*(?:the )?(?:final |correct )?answer(?: is)?\s*:?\s*", "", lines[-1])
-
-
-def _plain(text: str) -> str:
-    text = re.sub(
-        r"\\(?:(?:text|textbf|mathrm|mathbf|mbox|bf|quad)(?![a-z])|[ ,;:!~])\s*|[${}*~]", " ", text
-    )
-    return text.replace("\\", "").strip()
-
-
-def _bare(text: str) -> str:
-    """Return a text without spaces, LaTeX wrappers and outer punctuation, in lower case."""
-    return re.sub(r"\s|\^circ|dfrac|frac", "", _plain(text)).casefold().strip(".,:;")
+    return [_agreement(*key, pairs) for key, pairs in groups.items()]
 
 
 def _subsets(row: Row) -> list[str]:
     model = str(row["model"])
-    names = [model] if misread(row) else [model, model + _LESS]
+    names = [model]
     if "official_rule_extraction" in row:
         reader = "model-read" if row["official_rule_extraction"] is None else "rule-read"
         names.append(f"{model} [{reader}]")

@@ -93,9 +93,9 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
         return Score(0.0, "unparsable", None, "no rule found an answer")
     why = f"{found.rule}: {found.part!r}"
     right = any(equal(right, found.form, _rule(target)) for right in rights)
-    if right and target.official == "mathvision":
-        if wrong := objection_to_value(found.part, first):
-            return Score(0.0, "scored", found.part, f"{why}, but is not credited: {wrong}")
+    asked = right and target.official == "mathvision"
+    if asked and (wrong := objection_to_value(found.part, first)):
+        return Score(0.0, "scored", found.part, f"{why}, but is not credited: {wrong}")
     return Score(float(right), "scored", found.part, why)
 
 

@@ -155,12 +155,17 @@ def statements(text: str) -> list[Span]:
     return found
 
 
+def pleasantry(piece: str) -> bool:
+    """Whether a line or sentence only takes leave: "I hope this helps!"."""
+    return bool(_CLOSER.match(piece))
+
+
 def sentences(text: str) -> list[str]:
     """Return the sentences and lines of a text: no pleasantries, no code blocks, no table rows."""
     text = _CODE.sub("\n", text)
     pieces = (piece.strip() for piece in _SENTENCE_END.split(text))
     return [
-        piece for piece in pieces if piece and not _CLOSER.match(piece) and piece.count("|") < 2
+        piece for piece in pieces if piece and not pleasantry(piece) and piece.count("|") < 2
     ]
 
 

@@ -23,7 +23,7 @@ from benchmarks.scoring.extract import flat
 from benchmarks.scoring.forms import Form, Reader, Scalar
 from benchmarks.scoring.letters import letter
 from benchmarks.scoring.options import Reading
-from benchmarks.scoring.target import Program, Target
+from benchmarks.scoring.target import Program
 
 # What MathVision's program takes out of an answer before it compares, in its order.
 _SPACE = re.compile(r"\\,|[ \n]")
@@ -32,15 +32,16 @@ _DROPPED = re.compile(
     r"|\\?\$|\\%"
 )
 _FRACTION = re.compile(r"[td]frac")
-_WRAPPED = re.compile(r"\(([a-e])\)|\{([a-e])\}")
+_BRACKETED, _BRACED = re.compile(r"\(([a-e])\)"), re.compile(r"\{([a-e])\}")
 _PLAIN = re.compile(r"[{}().,:;*\"'\[\]]")
 _MATHEMATICS = re.compile(r"[\d\\]")
 _NUMBER = re.compile(r"\s*[-+]?(?:\d+\.?\d*|\.\d+)\s*")
 _CLOSING = re.compile(r" \(?([A-E])\)?\.\Z|\A\(?([A-E])\)?\n")
 _NAMES = {"mmmu": "MMMU's", "mmmu_pro": "MMMU-Pro's", "blink": "BLINK's"}
 _EXACT = Reader(plain_units=False)
-# "A dog", "I see": no letters, though the programs of MMMU take them for such.
-_WORDS = re.compile(r"(?:\bA|\bI)(?= [a-z])")
+# "A dog", "I see", "Florida": no letters, though the programs of MMMU take them for such.
+_ARTICLE = re.compile(r"\b[AI](?= [a-z])")
+_INITIAL = re.compile(r"\b(?!Answer:)[A-J](?=[a-z])")
 
 
 def objection(program: Program, text: str, reading: Reading, choices: Sequence[str]) -> str | None:
@@ -66,13 +67,15 @@ def _objection_to_option(text: str, reading: Reading, option: str) -> str | None
         return None
     if reading.given != "both" and not _MATHEMATICS.search(option):
         return None
-    span = reading.span
-    if reading.rule.startswith("answer statement"):
-        span = span.split("\n")[0].split(". ")[0]
-    formula = mathvision_formula(span)
-    if _is_option(reading, formula, option):
+    span = reading.span.strip()
+    if reading.rule != "boxed":
+        span = span.partition("\n")[0]
+    if reading.given == "text" and reading.rule.startswith("answer statement"):
+        span = span.partition(". ")[0]
+    if _is_option(reading.letters[0], reading.given == "both", span, option):
         return None
-    return f"MathVision's program reads the formula {formula[:60]!r}, which is no option"
+    formula = mathvision_formula(span)[:60]
+    return f"MathVision's program reads the formula {formula!r}, which is no option"
 
 
 def objection_to_value(text: str, right: Form) -> str | None:
@@ -103,15 +106,15 @@ def _formula(span: str) -> str:
     """Return the formula with the left sides of its equations."""
     formula = _SPACE.sub("", span.lower().replace("{}", ""))
     formula = _FRACTION.sub("frac", _DROPPED.sub("", formula.replace("\\\\", "\\")))
-    formula = _WRAPPED.sub(lambda match: match[1] or match[2], formula)
+    formula = _BRACED.sub(r"\1", _BRACKETED.sub(r"\1", formula))
     return formula.rstrip(".").lstrip(":").strip()
 
 
-def _is_option(reading: Reading, formula: str, option: str) -> bool:
+def _is_option(said: str, lettered: bool, span: str, option: str) -> bool:
     """Whether a formula is an option: its text or value, or its letter with its plain text."""
-    if reading.given == "both":
-        plain = _formula(f"({reading.letters[0]}) {option}")
-        return _PLAIN.sub("", _formula(reading.span)) == _PLAIN.sub("", plain)
+    if lettered:
+        return _PLAIN.sub("", _formula(span)) == _PLAIN.sub("", _formula(f"({said}) {option}"))
+    formula = mathvision_formula(span)
     if formula == option.strip().lower():
         return True
     given, right = _value(formula), _value(option.strip().strip("$").lower())
@@ -154,7 +157,8 @@ def mmmu_letter(text: str, choices: Sequence[str], after_answer: bool) -> str | 
             return _last(text, found, [place.format(one) for one in found])
     if len(text.split()) > 5:
         low = text.lower()
-        found = [one for one, option in zip(letters, choices, strict=True) if option.lower() in low]
+        pairs = zip(letters, choices, strict=True)
+        found = [one for one, option in pairs if option and option.lower() in low]
         if found:
             return _last(low, found, [choices[ord(one) - ord("A")].lower() for one in found])
     return None
@@ -180,13 +184,15 @@ def blink_letter(text: str, choices: Sequence[str]) -> str | None:
 
 
 def _until(text: str, reading: Reading) -> str:
-    """Return a response up to the line of a letter with its text, without "A dog" and "I think".
+    """Return a response up to the line of a letter with its text, words that are no letters small.
 
     What is named by its text or in passing is read from the whole response, as the programs do.
     """
-    plain, lines = flat(text), text.split("\n")
+    plain, lines = flat(text), _INITIAL.sub(_small, text).split("\n")
     start = plain.rfind(reading.span) if reading.given == "both" else -1
-    if start < 0:
-        return _WORDS.sub("", text)
-    line = plain.count("\n", 0, start + len(reading.span))
-    return "\n".join([*(_WORDS.sub("", before) for before in lines[:line]), lines[line]])
+    line = plain.count("\n", 0, start + len(reading.span)) if start >= 0 else len(lines)
+    return "\n".join([*(_ARTICLE.sub(_small, one) for one in lines[:line]), *lines[line : line + 1]])
+
+
+def _small(match: re.Match[str]) -> str:
+    return match[0].lower()

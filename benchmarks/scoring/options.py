@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.scoring.extract import conclusions, declared, flat, sentences
+from benchmarks.scoring.extract import conclusions, declared, flat, pleasantry, sentences
 from benchmarks.scoring.letters import (
     after_filler,
     letter,
@@ -30,6 +30,7 @@ _PREFERS = re.compile(
 _CONTRASTS = re.compile(
     r"\b(?:whereas|while|although|unlike|different\w*|other|less|not|cannot)\b|n't\b"
 )
+_REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
 _SUPPORTS = re.compile(r"(?:This|These|Both|It|That)\b")
 _FEW, _SHORT = 2, 80
 
@@ -85,7 +86,8 @@ class OptionReader:
     def _span(self, text: str, rule: str) -> Reading | None:
         """Read a span that is declared to be the answer."""
         raw, text = text, simplify(text)
-        inside = dict.fromkeys(one for one in marked(text) if one in self.texts.letters)
+        claim = _REASON.split(text, maxsplit=1)[0] if rule == "whole response" else text
+        inside = dict.fromkeys(one for one in marked(claim) if one in self.texts.letters)
         if rule != "answer statement" and len(inside) > 1:
             return Reading(tuple(inside), f"{rule}, several letters", text[:80])
         start = after_filler(text)
@@ -126,6 +128,7 @@ class OptionReader:
         """Read a response that nowhere says which part of it is the answer."""
         text = simplify(plain)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line for line in lines if not pleasantry(line)] or lines
         if not lines:
             return None
         parts = _Parts(text, lines, sentences(text) or lines)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
-from hypothesis import example, given, settings
+from typing import get_args
+
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
+from benchmarks.scoring.target import Program
 
 LIMIT_SECONDS = 0.05
 
@@ -53,6 +56,8 @@ AFTER = (
     "<|eot_id|>",
 )
 
+# The laws hold whichever official program an accepted answer has to stand.
+programs = st.sampled_from((None, *get_args(Program)))
 letters = st.integers(0, len(OPTIONS) - 1).map(lambda index: chr(ord("A") + index))
 
 
@@ -62,41 +67,63 @@ letters = st.integers(0, len(OPTIONS) - 1).map(lambda index: chr(ord("A") + inde
     st.sampled_from(LETTER_FRAMES),
     st.sampled_from(BEFORE),
     st.sampled_from(AFTER),
+    programs,
 )
-@settings(max_examples=600, deadline=None)
-def test_frames_keep_a_letter(said: str, right: str, frame: str, before: str, after: str) -> None:
+@settings(max_examples=1200, deadline=None)
+def test_frames_keep_a_letter(
+    said: str, right: str, frame: str, before: str, after: str, program: Program | None
+) -> None:
     """A framed letter is read, whatever stands around it: right if right, wrong if wrong."""
     sentence_start = not before or before.endswith((".", " ", "\n", ">"))
     text = before + frame.format(said) + after if sentence_start else frame.format(said)
     bare = LETTER_FRAMES.index(frame) < 7 or "<" in frame[:2]
     if before and bare and not before.endswith(("\n", ">")):
         text = before.rstrip(", ") + "\n\n" + frame.format(said) + after
-    given_ = score(text, Target("choice", right, choices=OPTIONS))
+    given_ = score(text, Target("choice", right, choices=OPTIONS, official=program))
     assert (given_.prediction, given_.value) == (said, float(said == right)), text
+
+
+# Frames around a letter with its option's text.
+TEXT_FRAMES = (
+    *("{}", "**{}**", "The answer is {}.", "The correct answer is: {}", "Answer: {}"),
+    *("**Answer:** {}", "\\boxed{{{}}}", "\\boxed{{\\text{{{}}}}}", "Therefore, the answer is {}."),
+    *("<answer>{}</answer>", "答案：{}", "The correct option is:\n\n{}", "Final answer: **{}**"),
+)
 
 
 @given(
     letters,
     letters,
-    st.booleans(),
-    st.sampled_from(("{} {}", "{}. {}", "({}) {}", "{}: {}", "**{}. {}**")),
+    st.sampled_from(TEXT_FRAMES),
+    st.sampled_from(("({}) {}", "{}. {}", "{}: {}", "{}) {}", "{} {}")),
+    st.sampled_from(BEFORE),
+    st.sampled_from(AFTER),
+    programs,
 )
-@settings(max_examples=300, deadline=None)
-def test_letter_with_its_text(said: str, right: str, boxed: bool, form: str) -> None:
+@settings(max_examples=1200, deadline=None)
+def test_letter_with_its_text(
+    said: str, right: str, frame: str, form: str, before: str, after: str, program: Program | None
+) -> None:
     """A letter with its own option's text is that option."""
-    text = form.format(said, OPTIONS[ord(said) - ord("A")])
-    text = f"\\boxed{{\\text{{{text.strip('*')}}}}}" if boxed else text
-    given_ = score(text, Target("choice", right, choices=OPTIONS))
+    stated = frame.format(form.format(said, OPTIONS[ord(said) - ord("A")]))
+    text = (f"{before.rstrip(', ')}\n\n" if before else "") + stated + after
+    given_ = score(text, Target("choice", right, choices=OPTIONS, official=program))
     assert (given_.prediction, given_.value) == (said, float(said == right)), text
 
 
 @given(
-    letters, letters, st.sampled_from(("{}", "{}.", "The answer is {}.", "**{}**", "Answer: {}"))
+    letters,
+    letters,
+    st.sampled_from(("{}", "{}.", "The answer is {}.", "**{}**", "Answer: {}")),
+    programs,
 )
-@settings(max_examples=200, deadline=None)
-def test_option_text_alone(said: str, right: str, frame: str) -> None:
-    text = frame.format(OPTIONS[ord(said) - ord("A")])
-    given_ = score(text, Target("choice", right, choices=OPTIONS))
+@settings(max_examples=400, deadline=None)
+def test_option_text_alone(said: str, right: str, frame: str, program: Program | None) -> None:
+    option = OPTIONS[ord(said) - ord("A")]
+    # MathVision's program credits no value with a unit.
+    assume(program != "mathvision" or option != "12 cm")
+    text = frame.format(option)
+    given_ = score(text, Target("choice", right, choices=OPTIONS, official=program))
     assert (given_.prediction, given_.value) == (said, float(said == right)), text
 
 
@@ -108,13 +135,23 @@ REASONS = (
 )
 
 
-@given(letters, letters, st.sampled_from(("The answer is {}", "{}")), st.sampled_from(REASONS))
-@settings(max_examples=200, deadline=None)
-def test_trailing_reasoning(said: str, other: str, frame: str, reason: str) -> None:
+@given(
+    letters,
+    letters,
+    st.sampled_from(("The answer is {}", "{}")),
+    st.booleans(),
+    st.sampled_from(REASONS),
+    programs,
+)
+@settings(max_examples=600, deadline=None)
+def test_trailing_reasoning(
+    said: str, other: str, frame: str, named: bool, reason: str, program: Program | None
+) -> None:
     """What is said of other options behind an answer does not change it."""
     separator = " " if frame != "{}" or reason.startswith("\n") else ", "
-    text = frame.format(said) + separator + reason.format(other=other)
-    given_ = score(text, Target("choice", said, choices=OPTIONS))
+    stated = f"({said}) {OPTIONS[ord(said) - ord('A')]}" if named else said
+    text = frame.format(stated) + separator + reason.format(other=other)
+    given_ = score(text, Target("choice", said, choices=OPTIONS, official=program))
     assert (given_.prediction, given_.value) == (said, 1.0), text
 
 
@@ -130,7 +167,7 @@ NUMBER_FRAMES = (
 @settings(max_examples=400, deadline=None)
 def test_frames_keep_a_number(said: int, right: int, frame: str) -> None:
     text = frame.format(said)
-    given_ = score(text, Target("math", str(right), precision=2))
+    given_ = score(text, Target("math", str(right), precision=2, official="mathvision"))
     assert (given_.status, given_.value) == ("scored", float(said == right)), text
 
 
@@ -186,7 +223,11 @@ FRAGMENTS = (
 TARGETS = (
     Target("choice", "B", choices=OPTIONS),
     Target("choice", "J", choices=("",) * 10),
-    Target("math", "\\frac{\\sqrt{3}}{2}", precision=2),
+    Target("choice", "D", choices=OPTIONS, official="mathvision"),
+    Target("choice", "C", choices=OPTIONS, official="mmmu"),
+    Target("choice", "A", choices=OPTIONS, official="mmmu_pro"),
+    Target("choice", "B", choices=OPTIONS, official="blink"),
+    Target("math", "\\frac{\\sqrt{3}}{2}", precision=2, official="mathvision"),
     Target("math", "y=2x+1"),
     Target("math", "[0, 2)", answer_type="Interval"),
     Target("math", "1, -1", tolerance=0.1),
@@ -208,11 +249,11 @@ def soup() -> st.SearchStrategy[str]:
 @example("\\boxed{" * 5000, TARGETS[0])
 @example("answer is " * 5000, TARGETS[0])
 @example("<think>" * 50_000, TARGETS[0])
-@example("\\boxed{" + "10^{" * 60 + "10" + "}" * 61, TARGETS[2])
+@example("\\boxed{" + "10^{" * 60 + "10" + "}" * 61, TARGETS[6])
 @example("I" * 40 + "A $(x+1)^2+(y+3)^2=36$", TARGETS[0])
-@example("\\boxed{" + "(" * 300 + ")" * 300 + "}", TARGETS[4])
-@example("\\boxed{" + "1 \\pm " * 60 + "1}", TARGETS[5])
-@example("\\boxed{" + "9" * 390 + "!}", TARGETS[2])
+@example("\\boxed{" + "(" * 300 + ")" * 300 + "}", TARGETS[8])
+@example("\\boxed{" + "1 \\pm " * 60 + "1}", TARGETS[9])
+@example("\\boxed{" + "9" * 390 + "!}", TARGETS[6])
 def test_any_text_gives_a_score_in_time(text: str, target: Target) -> None:
     """No text crashes a scorer, makes it wait or gets anything but 0 or 1."""
     score("", target)

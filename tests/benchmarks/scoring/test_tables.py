@@ -12,7 +12,7 @@ from tests.benchmarks.scoring.tables import (
     mathverse,
     mme_realworld_lite,
     mmstar,
-    olympiadbench,
+    olympiadbench_physics,
     phyx,
     scienceqa,
     vstar,
@@ -21,7 +21,7 @@ from tests.benchmarks.scoring.tables import (
 TABLES = {
     module.__name__.rpartition(".")[2]: module.ROWS
     for module in (
-        *(mathverse, mme_realworld_lite, mmstar, olympiadbench),
+        *(mathverse, mme_realworld_lite, mmstar, olympiadbench_physics),
         *(phyx, scienceqa, vstar),
     )
 }
