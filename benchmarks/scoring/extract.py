@@ -164,9 +164,7 @@ def sentences(text: str) -> list[str]:
     """Return the sentences and lines of a text: no pleasantries, no code blocks, no table rows."""
     text = _CODE.sub("\n", text)
     pieces = (piece.strip() for piece in _SENTENCE_END.split(text))
-    return [
-        piece for piece in pieces if piece and not pleasantry(piece) and piece.count("|") < 2
-    ]
+    return [piece for piece in pieces if piece and not pleasantry(piece) and piece.count("|") < 2]
 
 
 def conclusions(pieces: list[str]) -> list[str]:

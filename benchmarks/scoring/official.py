@@ -18,7 +18,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from benchmarks.scoring.equality import Rule, equal
 from benchmarks.scoring.extract import flat
 from benchmarks.scoring.forms import Form, Reader, Scalar
 from benchmarks.scoring.letters import letter
@@ -28,7 +27,7 @@ from benchmarks.scoring.target import Program
 # What MathVision's program takes out of an answer before it compares, in its order.
 _SPACE = re.compile(r"\\,|[ \n]")
 _DROPPED = re.compile(
-    r"\\text|\\mbox|\\left|\\right|\\!|\^\{\\circ\}|\^\\circ|\{m\}\^3|m\^3|\{?units\}?|\{km\}|km"
+    r"\\text|\\mbox|\\left|\\right|\\!|\^\{\\circ\}|\^\\circ|\{m\}\^3|m\^3|\{units\}|units|\{km\}|km"
     r"|\\?\$|\\%"
 )
 _FRACTION = re.compile(r"[td]frac")
@@ -65,17 +64,20 @@ def _objection_to_option(text: str, reading: Reading, option: str) -> str | None
     closing = _CLOSING.search(text)
     if closing and (closing[1] or closing[2]) in reading.letters:
         return None
-    if reading.given != "both" and not _MATHEMATICS.search(option):
-        return None
     span = reading.span.strip()
     if reading.rule != "boxed":
         span = span.partition("\n")[0]
-    if reading.given == "text" and reading.rule.startswith("answer statement"):
-        span = span.partition(". ")[0]
-    if _is_option(reading.letters[0], reading.given == "both", span, option):
+    formula = mathvision_formula(span)
+    if reading.given == "both":
+        plain = _formula(f"({reading.letters[0]}) {option}")
+        credited = _PLAIN.sub("", _formula(span)) == _PLAIN.sub("", plain)
+    else:
+        number = _value(option.strip().strip("$").lower()) is not None
+        words = not _MATHEMATICS.search(option)
+        credited = words or number or formula == option.strip().lower()
+    if credited:
         return None
-    formula = mathvision_formula(span)[:60]
-    return f"MathVision's program reads the formula {formula!r}, which is no option"
+    return f"MathVision's program reads the formula {formula[:60]!r}, which is no option"
 
 
 def objection_to_value(text: str, right: Form) -> str | None:
@@ -108,17 +110,6 @@ def _formula(span: str) -> str:
     formula = _FRACTION.sub("frac", _DROPPED.sub("", formula.replace("\\\\", "\\")))
     formula = _BRACED.sub(r"\1", _BRACKETED.sub(r"\1", formula))
     return formula.rstrip(".").lstrip(":").strip()
-
-
-def _is_option(said: str, lettered: bool, span: str, option: str) -> bool:
-    """Whether a formula is an option: its text or value, or its letter with its plain text."""
-    if lettered:
-        return _PLAIN.sub("", _formula(span)) == _PLAIN.sub("", _formula(f"({said}) {option}"))
-    formula = mathvision_formula(span)
-    if formula == option.strip().lower():
-        return True
-    given, right = _value(formula), _value(option.strip().strip("$").lower())
-    return given is not None and right is not None and equal(right, given, Rule(precision=2))
 
 
 def _value(formula: str) -> Scalar | None:
@@ -191,7 +182,9 @@ def _until(text: str, reading: Reading) -> str:
     plain, lines = flat(text), _INITIAL.sub(_small, text).split("\n")
     start = plain.rfind(reading.span) if reading.given == "both" else -1
     line = plain.count("\n", 0, start + len(reading.span)) if start >= 0 else len(lines)
-    return "\n".join([*(_ARTICLE.sub(_small, one) for one in lines[:line]), *lines[line : line + 1]])
+    return "\n".join(
+        [*(_ARTICLE.sub(_small, one) for one in lines[:line]), *lines[line : line + 1]]
+    )
 
 
 def _small(match: re.Match[str]) -> str:

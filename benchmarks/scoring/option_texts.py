@@ -21,6 +21,7 @@ REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _DENIED = re.compile(r"\b(?:not|never|cannot|neither|nor|less|except|unlikely)\b|n't\b")
+_YES_NO = re.compile(r"(?:yes|no)[,.;:!]")  # "No, it is not": what follows denies no option
 _OTHERWISE = re.compile(
     r",?\s(?:whereas|while|unlike|rather than|instead of|but|compared (?:to|with)|than)\s"
     r"|,\s(?:and\s)?not\s"
@@ -68,7 +69,7 @@ class OptionTexts:
     def up_front(self, sentence: str) -> int | None:
         """Return the option that a first sentence is, begins with, or ends with after "is"."""
         claim = self._claim(sentence)
-        if _DENIED.search(claim):
+        if _DENIED.search(claim) and not _YES_NO.match(claim):
             return None
         begun = [
             i

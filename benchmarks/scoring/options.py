@@ -145,10 +145,17 @@ class OptionReader:
         lines = parts.lines
         ends = (("first line", lines[0], lines[1:2]), ("last line", lines[-1], lines[-2:-1]))
         for rule, line, neighbours in ends:
-            found = self.forms.on_line(line)
+            found = self.forms.on_line(line) or self._bare(line)
             if found and not any(self.forms.on_line(other) for other in neighbours):
                 return self._agreed(self.forms.at(line) or (found,), line, rule, line)
         return None
+
+    def _bare(self, line: str) -> str | None:
+        """Return the letter of a line such as "D 12 cm", where D is 12 cm."""
+        said, _, rest = line.rstrip(" .").partition(" ")
+        if said not in self.texts.letters or not self.texts.is_own(ord(said) - ord("A"), rest):
+            return None
+        return said
 
     def _announced(self, parts: _Parts) -> Reading | None:
         """A line that ends with a colon announces an option, alone on the next line."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.conformance import Agreement, conformance, misread, read, records, target_of
+from benchmarks.conformance import Agreement, conformance, read, records, target_of
 from harness.cli.conformance import conformance as command
 from harness.errors import UsageError
 
@@ -18,9 +18,6 @@ FIELDS = (
     *("benchmark", "model", "lines", "agreement", "lines_clean", "agreement_clean"),
     *("false_accepts", "false_rejects", "unparsable", "accuracy", "official_accuracy"),
 )
-
-
-FREE = {"benchmark": "mathvision", "choices": None, "question_type": "free-form", "answer": "12"}
 
 
 def row(response: str, correct: bool, **fields: Any) -> dict[str, Any]:
@@ -47,15 +44,13 @@ def test_counts_and_rates() -> None:
         row("It must be Paris.", False),
         row("no idea", True, official_suspect="drawn at random"),
     ]
-    main, less = conformance(rows)
+    (main,) = conformance(rows)
     assert main.model == "m"
     assert (main.lines, main.lines_clean) == (5, 4)
     assert (main.agreement, main.agreement_clean) == (2 / 5, 2 / 4)
     assert (main.false_accepts, main.false_rejects, main.unparsable) == (1, 1, 0)
     assert (main.accuracy, main.official_accuracy) == (2 / 5, 3 / 5)
     assert tuple(records([main])[0]) == FIELDS
-    # "C", alone and wrong, was credited: that line is beyond doubt and left out.
-    assert (less.model, less.lines, less.false_rejects) == ("m [less misreads]", 4, 0)
 
 
 def test_from_extraction() -> None:
@@ -76,27 +71,6 @@ def test_blink_lines_are_parted_by_who_read_them() -> None:
     assert found["m [model-read]"].agreement == 0.0
 
 
-@pytest.mark.parametrize(
-    ("response", "correct", "fields", "kind"),
-    [
-        ("B. Paris", False, {}, "letter with its text"),
-        ("\\boxed{\\textbf{(B)}\\ \\text{Paris}}", False, {}, "letter with its text"),
-        ("Answer: B", False, {}, "letter"),
-        ("Paris", False, {}, "option text"),
-        ("\\boxed{12\\text{ cm}}", False, FREE, "value with unit"),
-        ("B. Paris", True, {}, None),
-        ("A", False, {}, None),
-        ("B. Rome", False, {}, None),
-        ("I think it may be B.", False, {}, None),
-        ("B", False, {"official_suspect": "yes"}, None),
-    ],
-)
-def test_misread_is_beyond_doubt(
-    response: str, correct: bool, fields: dict[str, Any], kind: str | None
-) -> None:
-    assert misread(row(response, correct, **fields)) == kind
-
-
 def test_targets() -> None:
     vista = {"benchmark": "mathvista", "answer_type": "float", "precision": 1, "unit": None}
     text = target_of(row("", True, **vista, answer="Paris"))
@@ -109,6 +83,8 @@ def test_targets() -> None:
         row("", True, benchmark="mathvision", choices=None, question_type="free-form", answer="7")
     )
     assert (vision.kind, vision.precision) == ("math", 2)
+    picture = target_of(row("", True, choices=None, question_type=None, answer="H"))
+    assert (picture.kind, picture.choices, picture.official) == ("choice", ("",) * 10, "mmmu_pro")
     opened = target_of(
         row(
             "",
@@ -151,11 +127,10 @@ def test_command(tmp_path: Path) -> None:
     path.write_text("\n".join(json.dumps(one) for one in (row("B", True), row("B. Paris", False))))
     printed = CliRunner().invoke(command, [str(path), "--json"], catch_exceptions=False)
     rows = json.loads(printed.stdout)["rows"]
-    assert [tuple(one) for one in rows] == [FIELDS, FIELDS]
+    assert [tuple(one) for one in rows] == [FIELDS]
     assert rows[0]["agreement"] == 0.5
     table = CliRunner().invoke(command, [str(path)], catch_exceptions=False).stdout
     assert "mmmu_pro" in table
-    assert "m [less misreads]" in table
 
 
 @pytest.fixture(scope="module")
@@ -171,16 +146,13 @@ def clean_rate(chosen: Iterator[Agreement]) -> float:
     return sum(rate * lines for rate, lines in pairs) / sum(lines for _, lines in pairs)
 
 
-# What is reached, a little below the figures in docs/conformance.md: a change of the rules that
-# loses agreement shows here.  "misreads" leaves out the official grader's proven misreads.
+# What a scorer must reach to be comparable with the published figures, over all models.
 FLOORS = [
     ("mathvista", "", 0.975),
     ("blink", " [rule-read]", 0.985),
-    ("mathvision", "", 0.978),
-    ("mathvision", " [less misreads]", 0.995),
-    ("mmmu_pro", "", 0.980),
-    ("mmmu_pro", " [less misreads]", 0.995),
-    ("mmmu", "", 0.985),
+    ("mathvision", "", 0.995),
+    ("mmmu_pro", "", 0.995),
+    ("mmmu", "", 0.99),
 ]
 
 
@@ -189,10 +161,7 @@ def test_agreement(
     real: dict[tuple[str, str], Agreement], benchmark: str, note: str, floor: float
 ) -> None:
     models = {model.partition(" [")[0] for name, model in real if name == benchmark}
-    chosen = (
-        real.get((benchmark, model + note), real[benchmark, model]) for model in sorted(models)
-    )
-    assert clean_rate(chosen) >= floor
+    assert clean_rate(real[benchmark, model + note] for model in sorted(models)) >= floor
 
 
 def test_mathvista_from_extraction(shared: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-
 from typing import get_args
 
 from hypothesis import assume, example, given, settings

@@ -5,15 +5,19 @@ Each fault was seen by running lmms-eval 0.7.3; the right verdict is plain from 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.scoring import Target, score
+from benchmarks.scoring.target import Program
+from benchmarks.vqa.olympiadbench_physics import OlympiadBenchPhysics
 
 FOUR = ("", "", "", "")
 
 
-def choice(answer: str, count: int = 4) -> Target:
-    return Target("choice", answer, choices=("",) * count)
+def choice(answer: str, count: int = 4, official: Program | None = None) -> Target:
+    return Target("choice", answer, choices=("",) * count, official=official)
 
 
 def read(response: str, target: Target) -> tuple[str, str | None]:
@@ -44,25 +48,27 @@ def test_mathverse_is_read_without_a_judge() -> None:
 def test_mathvision_evaluates_no_text() -> None:
     # lmms-eval: eval() of the parsed answer; this one would raise or run.
     hostile = "\\boxed{__import__('os').abort()}"
-    assert score(hostile, Target("math", "2", precision=2)).value == 0.0
+    assert score(hostile, Target("math", "2", precision=2, official="mathvision")).value == 0.0
 
 
 @pytest.mark.parametrize("response", ["B", "B.", "(B)", "B)", "**B**", "B. text", "Answer: B"])
 def test_mmmu_pro_vision_reads_every_form_of_a_letter(response: str) -> None:
     # lmms-eval: vision compares the raw string, "B." and "(B)" score 0.
-    assert read(response, choice("B", 10)) == ("scored", "B")
+    assert read(response, choice("B", 10, "mmmu_pro")) == ("scored", "B")
 
 
 def test_mmmu_never_draws_a_letter() -> None:
     # lmms-eval: what it cannot parse becomes a random letter.
     response = "The figure does not give enough information."
-    assert {read(response, choice(letter)) for letter in "ABCD"} == {("unparsable", None)}
+    assert {read(response, choice(letter, 4, "mmmu")) for letter in "ABCD"} == {
+        ("unparsable", None)
+    }
 
 
 @pytest.mark.parametrize("response", ["**Answer: B**", "\\boxed{B}", "$\\boxed{\\text{B}}$"])
 def test_mmmu_reads_bold_and_boxed(response: str) -> None:
     # lmms-eval: unparsable.
-    assert read(response, choice("B")) == ("scored", "B")
+    assert read(response, choice("B", 4, "mmmu")) == ("scored", "B")
 
 
 def test_vstar_answer_is_not_the_word_answer() -> None:
@@ -83,13 +89,16 @@ def test_mmstar_a_dog_is_not_a() -> None:
 
 def test_blink_boxed() -> None:
     # lmms-eval: \boxed{B} fails.
-    assert read("\\boxed{B}", choice("B", 2)) == ("scored", "B")
+    assert read("\\boxed{B}", choice("B", 2, "blink")) == ("scored", "B")
 
 
 def test_blink_both_is_not_b() -> None:
     # lmms-eval: "Both..." parses as B.
-    assert read("Both images are similar.", choice("B", 2))[0] == "unparsable"
-    assert read("Both images are similar. The answer is (A).", choice("A", 2)) == ("scored", "A")
+    assert read("Both images are similar.", choice("B", 2, "blink"))[0] == "unparsable"
+    assert read("Both images are similar. The answer is (A).", choice("A", 2, "blink")) == (
+        "scored",
+        "A",
+    )
 
 
 @pytest.mark.parametrize("response", ["B", "b", "B....", "(B)", "Answer: B", "The answer is B."])
@@ -105,7 +114,8 @@ def test_phyx_bare_letter() -> None:
 
 def test_olympiadbench_tolerance_is_a_number() -> None:
     # lmms-eval: the tolerance "1e-1" stays a string, so 3.1 against 3.14 is false.
-    target = Target("math", "3.14", tolerance=float("1e-1"), answer_type="Numerical")
+    doc = {"final_answer": ["3.14"], "unit": None, "error": "1e-1", "answer_type": "Numerical"}
+    target = OlympiadBenchPhysics(Path()).target(doc)
     assert score("\\boxed{3.1}", target).value == 1.0
     assert score("\\boxed{3.0}", target).value == 0.0
 

@@ -1,4 +1,4 @@
-"""Tables of responses with verdicts, one module a benchmark whose official outputs are not at hand.
+"""Tables of responses with verdicts, one module for each of the twelve benchmarks.
 
 Each module names the official rules from which it was written.  A row is (target, response,
 verdict); the verdicts are RIGHT, WRONG (read, and not the answer) and UNREAD (no answer in it).

@@ -1,0 +1,58 @@
+"""MathVista: options given as text, integers, decimals and lists (lupantech/MathVista).
+
+Official rules (``evaluation/extract_answer.py``, ``calculate_score.py``): a model extracts the
+answer; an integer is cut (``int(float(x))``), a float rounded to ``precision`` decimals; a list is
+compared as text; a letter stands for its option.
+"""
+
+from __future__ import annotations
+
+from benchmarks.scoring import Target
+from tests.benchmarks.scoring.tables import RIGHT, UNREAD, WRONG, Row
+
+YES = Target("choice", "B", choices=("Yes", "No"))
+PLACE = Target("choice", "C", choices=("4", "8", "3", "2"))
+ANGLE = Target("choice", "B", choices=("40°", "50°", "80°", "100°"))
+COUNT = Target("number", "5", precision=0, answer_type="integer")
+PRICE = Target("number", "1.2", precision=1, answer_type="float")
+LIST = Target("math", "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6]", answer_type="list")
+
+ROWS: list[Row] = [
+    (YES, "B", RIGHT),
+    (YES, "(B) No", RIGHT),
+    (YES, "No", RIGHT),
+    (YES, "No, there are fewer metal cars.", RIGHT),
+    (YES, "The answer is no.", RIGHT),
+    (YES, "Yes", WRONG),
+    (YES, "(A)", WRONG),
+    (YES, "There are more metal cars in the picture.", UNREAD),
+    (PLACE, "C", RIGHT),
+    (PLACE, "The answer is (C) 3.", RIGHT),
+    (PLACE, "The answer is 3.", RIGHT),
+    (PLACE, "\\boxed{3}", RIGHT),
+    (PLACE, "3", RIGHT),
+    (PLACE, "The answer is 4.", WRONG),
+    (PLACE, "(C) 4", UNREAD),
+    (ANGLE, "50°", RIGHT),
+    (ANGLE, "\\boxed{50^\\circ}", RIGHT),
+    (ANGLE, "The angle is 50 degrees, so the answer is B.", RIGHT),
+    (ANGLE, "The angle is 80°.", WRONG),
+    (COUNT, "5", RIGHT),
+    (COUNT, "The answer is 5.", RIGHT),
+    (COUNT, "There are five bars in the picture.", RIGHT),
+    (COUNT, "5.7", RIGHT),
+    (COUNT, "\\boxed{5}", RIGHT),
+    (COUNT, "6", WRONG),
+    (COUNT, "The answer is 15.", WRONG),
+    (COUNT, "I cannot count them.", UNREAD),
+    (PRICE, "1.2", RIGHT),
+    (PRICE, "The spring is compressed by 1.22 cm.", RIGHT),
+    (PRICE, "\\boxed{1.20}", RIGHT),
+    (PRICE, "1.31", WRONG),
+    (PRICE, "12", WRONG),
+    (PRICE, "It is not possible to determine this.", UNREAD),
+    (LIST, "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6]", RIGHT),
+    (LIST, "The list is [0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6].", RIGHT),
+    (LIST, "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 6, 0]", WRONG),
+    (LIST, "[0, 2]", WRONG),
+]
