@@ -1,1 +1,1 @@
-"""What is compared: arms, pairs, objective, trainer, study, statistics.  Nothing is here yet."""
+"""What is compared: arms, pairs, objective, trainer, study, statistics."""

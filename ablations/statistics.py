@@ -1,0 +1,335 @@
+"""The tests that a verdict stands on: numbers come in as arrays, estimates with intervals leave.
+
+Nothing here knows runs, arms or benchmarks by name.  What is written for one comparison also works
+on many at once (leading axes): the calibration simulates with the very functions that are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse, stats
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+Words = NDArray[np.str_]
+
+BETTER, WORSE, EQUIVALENT, INCONCLUSIVE = "better", "worse", "equivalent", "inconclusive"
+WITHIN = " (within the margin)"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A difference, its standard error, and the degrees of freedom of its t distribution.
+
+    All three are arrays of one shape (0-d for a single comparison), in units of the score.  Where
+    the standard error is 0 there is nothing to test against: p and the interval are nan.
+    """
+
+    delta: Array
+    se: Array
+    df: Array
+
+    @property
+    def _se(self) -> Array:
+        return np.where(self.se > 0, self.se, np.nan)
+
+    @property
+    def p(self) -> Array:
+        """Two-sided p of the difference being 0."""
+        return np.asarray(2 * stats.t.sf(np.abs(self.delta) / self._se, self.df))
+
+    def interval(self, level: float = 0.95) -> tuple[Array, Array]:
+        """Return the two-sided confidence interval."""
+        half = stats.t.ppf((1 + level) / 2, self.df) * self._se
+        return np.asarray(self.delta - half), np.asarray(self.delta + half)
+
+    def equivalence_p(self, margin: float) -> Array:
+        """Return the p of TOST: the difference lies within +-margin (Schuirmann 1987)."""
+        above = stats.t.sf((self.delta + margin) / self._se, self.df)
+        below = stats.t.cdf((self.delta - margin) / self._se, self.df)
+        return np.asarray(np.maximum(above, below))
+
+
+def words(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Words:
+    """Return the word of each comparison: better, worse, equivalent, inconclusive.
+
+    A difference that is significant and inside the margin reads "better (within the margin)".
+    nan (nothing could be tested) reads inconclusive.
+    """
+    significant, inside = p < alpha, equivalence_p < alpha
+    up, down = significant & (delta > 0), significant & (delta < 0)
+    chosen = [up & inside, up, down & inside, down, inside]
+    names = [BETTER + WITHIN, BETTER, WORSE + WITHIN, WORSE, EQUIVALENT]
+    return np.asarray(np.select(chosen, names, INCONCLUSIVE), dtype=np.str_)
+
+
+def welch(a: Array, b: Array) -> Estimate:
+    """Return mean(a) - mean(b) with unequal variances (Welch 1947).
+
+    Args:
+        a: scores of one arm's training seeds, on the last axis; at least two.
+        b: likewise of the other arm; seed k of one is not paired with seed k of the other.
+
+    Raises:
+        ValueError: an arm has fewer than two seeds.
+    """
+    if min(a.shape[-1], b.shape[-1]) < 2:
+        raise ValueError("Welch's test needs two seeds in each arm")
+    var_a, var_b = a.var(-1, ddof=1) / a.shape[-1], b.var(-1, ddof=1) / b.shape[-1]
+    df = satterthwaite([var_a, var_b], [a.shape[-1] - 1, b.shape[-1] - 1])
+    return Estimate(
+        np.asarray(a.mean(-1) - b.mean(-1)), np.asarray(np.sqrt(var_a + var_b)), np.asarray(df)
+    )
+
+
+def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | float]) -> Array:
+    """Return the degrees of freedom of a sum of independent variance estimates; nan if all are 0.
+
+    Source: Satterthwaite 1946; of two variances it is Welch's formula.
+    """
+    total = sum(np.asarray(v, dtype=float) for v in variances)
+    parts = sum(np.asarray(v, dtype=float) ** 2 / f for v, f in zip(variances, dfs, strict=True))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.asarray(total) ** 2 / parts)
+
+
+def pooled_variance(arms: Sequence[Array]) -> tuple[Array, int]:
+    """Return the seed variance pooled over arms, and its degrees of freedom.
+
+    Args:
+        arms: scores of each trained arm, seeds on the last axis; arms with one seed add nothing.
+    """
+    several = [arm for arm in arms if arm.shape[-1] > 1]
+    df = sum(arm.shape[-1] - 1 for arm in several)
+    squares = sum(arm.var(-1, ddof=1) * (arm.shape[-1] - 1) for arm in several)
+    return np.asarray(squares) / df, df
+
+
+def pooled(a: Array, b: Array, variance: Array, df: int) -> Estimate:
+    """Return mean(a) - mean(b) with a variance that all arms share; see `pooled_variance`."""
+    se = np.sqrt(variance * (1 / a.shape[-1] + 1 / b.shape[-1]))
+    delta = np.asarray(a.mean(-1) - b.mean(-1))
+    return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Return Holm's adjusted p values; nan (not tested) stays nan and is not counted."""
+    from statsmodels.stats.multitest import multipletests
+
+    values = np.asarray(p, dtype=float)
+    known = ~np.isnan(values)
+    if known.any():
+        values[known] = multipletests(values[known], method="holm")[1]
+    return [float(value) for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two differences with its interval; low and high are None where it is unbounded."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def share(gain: Array, reused: Array, start: Array, level: float = 0.95) -> Ratio:
+    """Return (gain - reused) / (gain - start) of three arms' means, with a Fieller interval.
+
+    The share of the total that the objective makes up.  Variances are each arm's own; degrees of
+    freedom are Satterthwaite's at the estimated share.
+
+    Args:
+        gain: scores of the seeds of the arm with the objective (1-d, at least two).
+        reused: those of the arm that has the data and not the objective.
+        start: those of the arm that has neither.
+        level: of the interval.
+    """
+    arms = (gain, reused, start)
+    variances = [float(arm.var(ddof=1)) / arm.size for arm in arms]
+    dfs = [arm.size - 1 for arm in arms]
+    means = [float(arm.mean()) for arm in arms]
+    value = (means[0] - means[1]) / (means[0] - means[2])
+    df = satterthwaite(
+        [variances[0] * (1 - value) ** 2, variances[1], variances[2] * value**2], dfs
+    )
+    return fieller(
+        means[0] - means[1],
+        means[0] - means[2],
+        (variances[0] + variances[1], variances[0] + variances[2], variances[0]),
+        float(df),
+        level,
+    )
+
+
+def fieller(
+    numerator: float,
+    denominator: float,
+    variances: tuple[float, float, float],
+    df: float,
+    level: float = 0.95,
+) -> Ratio:
+    """Return a ratio with Fieller's interval (Fieller 1954): {r: |x - r y| <= t se(x - r y)}.
+
+    Args:
+        numerator: x.
+        denominator: y.
+        variances: of x, of y, and their covariance.
+        df: degrees of freedom of t.
+        level: of the interval.
+    """
+    value = numerator / denominator
+    var_x, var_y, covariance = variances
+    t2 = float(stats.t.ppf((1 + level) / 2, df)) ** 2
+    # a r^2 - 2 b r + c <= 0; an interval only where the denominator is clearly not 0 (a > 0).
+    a = denominator**2 - t2 * var_y
+    b = numerator * denominator - t2 * covariance
+    c = numerator**2 - t2 * var_x
+    if not a > 0:
+        return Ratio(value, None, None)
+    half = float(np.sqrt(max(b * b - a * c, 0.0)))
+    return Ratio(value, (b - half) / a, (b + half) / a)
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """How the items of one benchmark hang together.
+
+    ``clusters`` holds an integer an item: items of one cluster are not independent.  ``parts`` is
+    items x parts, true where an item counts towards a part; the benchmark's score is the mean over
+    parts of the mean over the part's items (one part with all items: the plain mean).
+    """
+
+    clusters: Integers
+    parts: Booleans
+
+    @classmethod
+    def plain(cls, n: int) -> Items:
+        """Return ``n`` independent items in one part."""
+        return cls(np.arange(n), np.ones((n, 1), dtype=bool))
+
+    def mean(self, values: Array) -> Array:
+        """Return the benchmark's score of values on the last axis."""
+        return np.asarray(values @ self.weights)
+
+    @property
+    def weights(self) -> Array:
+        """Each item's weight in the benchmark's score; they sum to 1."""
+        return np.asarray((self.parts / self.parts.sum(0)).mean(1))
+
+    @property
+    def independent(self) -> bool:
+        """Whether the score is the plain mean of items that are each their own cluster."""
+        return self.parts.shape[1] == 1 and len(np.unique(self.clusters)) == len(self.clusters)
+
+    def grouping(self) -> sparse.csr_matrix:
+        """Return the clusters x items matrix that sums over clusters, clusters in sorted order."""
+        names, codes = np.unique(self.clusters, return_inverse=True)
+        n = len(codes)
+        shape = (len(names), n)
+        return sparse.csr_matrix((np.ones(n), (codes, np.arange(n))), shape=shape)
+
+    def residuals(self, values: Array) -> Array:
+        """Return each cluster's share in the error of `mean` (they sum to 0); last axis items."""
+        centred = np.zeros(values.shape)
+        for part in self.parts.T:
+            mean = values[..., part].mean(-1, keepdims=True)
+            centred[..., part] += (values[..., part] - mean) / part.sum()
+        by_cluster: Array = (self.grouping() @ centred.T).T
+        return np.asarray(by_cluster / self.parts.shape[1])
+
+
+def clustered(d: Array, items: Items) -> Estimate:
+    """Return a benchmark's mean of per-item differences with a clustered standard error.
+
+    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2) / n, t with C - 1
+    degrees of freedom (Miller 2024, arXiv 2411.00640); with parts, the residuals are taken within
+    parts.  One cluster alone has no standard error (nan).
+    """
+    residuals = items.residuals(d)
+    c = residuals.shape[-1]
+    scale = c / (c - 1) if c > 1 else np.nan
+    se = np.sqrt(scale * (residuals**2).sum(-1))
+    return Estimate(items.mean(d), np.asarray(se), np.asarray(float(max(c - 1, 1))))
+
+
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the mean of independent estimates, degrees of freedom after Satterthwaite."""
+    n = len(estimates)
+    variances = [one.se**2 / n**2 for one in estimates]
+    delta = np.mean([one.delta for one in estimates], axis=0)
+    se = np.asarray(np.sqrt(sum(variances)))
+    return Estimate(np.asarray(delta), se, satterthwaite(variances, [one.df for one in estimates]))
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """Exact McNemar test of paired right/wrong answers.
+
+    ``gained`` and ``lost`` count the discordant items, ``p`` is binomial on them.  ``adjusted`` is
+    Bonett and Price's (2012) Wald estimate, one item added to either kind of discordance: its
+    interval is sound also where few or no items are discordant.
+    """
+
+    gained: int
+    lost: int
+    p: float
+    adjusted: Estimate
+
+
+def mcnemar(d: Array) -> McNemar:
+    """Return the exact McNemar test of differences in {-1, 0, 1}, one an item."""
+    from statsmodels.stats.contingency_tables import mcnemar as test
+
+    gained, lost, n = int((d > 0).sum()), int((d < 0).sum()), d.size
+    p = float(test([[0, gained], [lost, 0]], exact=True).pvalue)
+    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    se = np.sqrt((up + down - (up - down) ** 2) / (n + 2))
+    adjusted = Estimate(np.asarray(up - down), np.asarray(se), np.asarray(np.inf))
+    return McNemar(gained, lost, min(p, 1.0), adjusted)
+
+
+def is_binary(values: Array) -> bool:
+    """Whether all values are 0 or 1."""
+    return bool(np.isin(values, (0.0, 1.0)).all())
+
+
+def cluster_warning(items: Items) -> str | None:
+    """Return why a clustered standard error is not to be trusted here, None where it is."""
+    sizes = np.unique(items.clusters, return_counts=True)[1]
+    if len(sizes) < 30:
+        return f"only {len(sizes)} clusters (fewer than 30)"
+    largest = sizes.max() / sizes.sum()
+    return f"one cluster holds {largest:.0%} of the items" if largest > 0.25 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """The variance of one training seed's score, in squared units of the score.
+
+    ``decoding`` is what items add by themselves: answers that change from seed to seed
+    independently of the other items (sampling, and changes of single items by training).
+    ``training`` is the rest: what moves all items of a seed together, at least 0.
+    """
+
+    training: float
+    decoding: float
+
+
+def components(scores: Sequence[Array], items: Sequence[Items]) -> Components:
+    """Split the seed variance of one arm's macro average.
+
+    Args:
+        scores: one array a benchmark, seeds x items, at least two seeds.
+        items: how each benchmark's items hang together.
+    """
+    macro = np.mean([one.mean(y) for y, one in zip(scores, items, strict=True)], axis=0)
+    decoding = 0.0
+    for y, one in zip(scores, items, strict=True):
+        by_cluster = np.asarray((one.grouping() @ (y * one.weights).T).T)
+        decoding += float(by_cluster.var(0, ddof=1).sum()) / len(scores) ** 2
+    return Components(max(float(macro.var(ddof=1)) - decoding, 0.0), decoding)
