@@ -20,6 +20,7 @@ Words = NDArray[np.str_]
 
 BETTER, WORSE, EQUIVALENT, INCONCLUSIVE = "better", "worse", "equivalent", "inconclusive"
 WITHIN = " (within the margin)"
+ROUNDING = 1e-12  # a standard error of equal numbers, in units of the score
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Estimate:
 
     @property
     def _se(self) -> Array:
-        return np.where(self.se > 0, self.se, np.nan)
+        return np.where(self.se > ROUNDING, self.se, np.nan)
 
     @property
     def p(self) -> Array:

@@ -1,0 +1,108 @@
+"""The hierarchical bootstrap against a slow loop that copies rows, and its exact properties."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ablations.bootstrap import hierarchical
+from ablations.statistics import Array, Items
+
+RNG = np.random.default_rng(11)
+
+
+def study(sizes: dict[str, int], arms: tuple[str, ...], seeds: int) -> dict[str, dict[str, Array]]:
+    rng = np.random.default_rng(2)
+    shift = {arm: rng.normal(0, 0.05, seeds) for arm in arms}
+    found = {}
+    for name, n in sizes.items():
+        p = rng.beta(1, 0.8, n)
+        found[name] = {
+            arm: (rng.random((seeds, n)) < np.clip(p + shift[arm][:, None], 0, 1)).astype(float)
+            for arm in arms
+        }
+    return found
+
+
+SIZES = {"one": 40, "two": 60}
+ITEMS = {
+    "one": Items(np.repeat(np.arange(10), 4), np.ones((40, 1), dtype=bool)),
+    "two": Items(np.tile(np.arange(30), 2), np.arange(60)[:, None] // 30 == np.arange(2)),
+}
+
+
+def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) -> Array:
+    """Copy the rows of drawn seeds and drawn clusters, and score them anew."""
+    found = np.empty(resamples)
+    for r in range(resamples):
+        seeds = {arm: RNG.integers(0, 3, 3) for arm in (a, b)}
+        deltas = []
+        for name, arms in scores.items():
+            clusters, parts = ITEMS[name].clusters, ITEMS[name].parts
+            drawn = RNG.choice(np.unique(clusters), len(np.unique(clusters)))
+            rows = np.concatenate([np.flatnonzero(clusters == c) for c in drawn])
+            means = []
+            for arm in (a, b):
+                copied = arms[arm][seeds[arm]][:, rows]
+                by_part = [copied[:, parts[rows, k]].mean() for k in range(parts.shape[1])]
+                means.append(sum(by_part) / len(by_part))
+            deltas.append(means[0] - means[1])
+        found[r] = np.mean(deltas)
+    return found
+
+
+def test_counts_stand_for_copied_rows() -> None:
+    scores = study(SIZES, ("x", "y"), 3)
+    reference = slow(scores, "x", "y", 6000)
+    found = hierarchical(scores, ITEMS, 20_000).deltas("x", "y")
+    # Monte Carlo errors: of a mean sd / sqrt(n), of an sd sd / sqrt(2 n), of quantiles more.
+    sd = reference.std()
+    assert found.mean() == pytest.approx(reference.mean(), abs=4 * sd / np.sqrt(6000))
+    assert found.std() == pytest.approx(sd, rel=4 / np.sqrt(12_000))
+    for q in (0.025, 0.25, 0.75, 0.975):
+        expected = np.quantile(reference, q)
+        assert np.quantile(found, q) == pytest.approx(expected, abs=0.12 * sd)
+
+
+def test_with_one_seed_its_spread_is_the_closed_form() -> None:
+    # Items alone: the variance of the bootstrap mean is the plain variance over n.
+    scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
+    items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
+    found = hierarchical(scores, items, 20_000).deltas("x", "y")
+    d = [(arms["x"] - arms["y"])[0] for arms in scores.values()]
+    assert found.std() == pytest.approx(np.sqrt(sum(x.var() / x.size for x in d)) / 2, rel=0.02)
+    assert found.mean() == pytest.approx(np.mean([x.mean() for x in d]), abs=5e-4)
+
+
+def test_with_one_seed_it_is_the_multinomial_of_equal_differences() -> None:
+    # Equal difference vectors collapsed and drawn as one multinomial: the same distribution.
+    scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
+    items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
+    found = hierarchical(scores, items, 20_000).deltas("x", "y")
+    total = np.zeros(20_000)
+    for arms in scores.values():
+        values, counts = np.unique((arms["x"] - arms["y"])[0], return_counts=True)
+        n = counts.sum()
+        total += RNG.multinomial(n, counts / n, size=20_000) @ values / n / 2
+    for q in (0.025, 0.5, 0.975):
+        expected = np.quantile(total, q)
+        assert np.quantile(found, q) == pytest.approx(expected, abs=0.06 * total.std())
+
+
+def test_total_is_objective_plus_data_in_every_resample() -> None:
+    drawn = hierarchical(study(SIZES, ("c", "d", "g"), 3), ITEMS, 500)
+    sums = drawn.deltas("c", "d") + drawn.deltas("d", "g")
+    assert np.abs(drawn.deltas("c", "g") - sums).max() < 1e-12
+
+
+def test_neither_other_arms_nor_the_order_of_items_change_an_interval() -> None:
+    scores = study(SIZES, ("c", "d", "g"), 3)
+    whole = hierarchical(scores, ITEMS, 500).interval("c", "g")
+    fewer = {name: {arm: arms[arm] for arm in ("c", "g")} for name, arms in scores.items()}
+    assert hierarchical(fewer, ITEMS, 500).interval("c", "g") == whole
+    turned, items = {}, {}
+    for name in reversed(scores):
+        order = RNG.permutation(SIZES[name])
+        turned[name] = {arm: y[:, order] for arm, y in scores[name].items()}
+        items[name] = Items(ITEMS[name].clusters[order], ITEMS[name].parts[order])
+    assert hierarchical(turned, items, 500).interval("c", "g") == pytest.approx(whole, abs=1e-9)

@@ -1,0 +1,128 @@
+"""The simulation against a direct one of single answers, and the rates that ship."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablations import calibration
+from ablations.bootstrap import hierarchical
+from ablations.calibration import World, calibrate, shipped_bootstrap_rates
+from ablations.contrasts import Rules
+from ablations.statistics import Array, Items
+from benchmarks.suites import SUITES, benchmark
+from harness.cli.calibrate import COVERAGE, FALSE_POSITIVES
+from harness.cli.calibrate import calibrate as command
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = json.loads((ROOT / "ablations" / "calibration.json").read_text())
+
+
+def answers(world: World, rng: np.random.Generator, shift: Array) -> list[Array]:
+    """Draw every single answer, seeds x items, benchmark by benchmark."""
+    found = []
+    for counts, chances in zip(world.counts, world.chances, strict=True):
+        p = np.repeat(chances, counts)
+        found.append((rng.random((len(shift), p.size)) < p + shift[:, None]).astype(float))
+    return found
+
+
+def test_the_world_has_the_items_and_the_variance_that_it_says() -> None:
+    world, rng = World.of([100, 257]), np.random.default_rng(0)
+    assert world.counts.sum(1).tolist() == [100, 257]
+    direct = [np.mean([y.mean() for y in answers(world, rng, np.zeros(1))]) for _ in range(4000)]
+    quick = world.macro(rng, (4000, 1), 0.0, 0.0)
+    for macro in (np.array(direct), quick):
+        assert macro.var() == pytest.approx(world.decoding_variance, rel=4 * np.sqrt(2 / 4000))
+    assert quick.mean() == pytest.approx(np.mean(direct), abs=0.003)
+
+
+def test_a_planted_effect_and_spread_are_what_comes_out() -> None:
+    world, rng = World.of([500] * 4), np.random.default_rng(1)
+    moved = world.macro(rng, (3000, 2), 0.02, 0.01)
+    still = world.macro(rng, (3000, 2), 0.0, 0.01)
+    assert moved.mean() - still.mean() == pytest.approx(0.02, abs=0.001)
+    # A common part, and four parts of 0.6 that average out to a quarter of their variance.
+    expected = 0.01**2 * (1 + 0.36 / 4) + world.decoding_variance
+    assert moved.var() == pytest.approx(expected, rel=0.1)
+
+
+def test_the_simulated_bootstrap_rejects_as_the_real_one() -> None:
+    # Many small studies: 0 outside the real bootstrap's interval, and by the quick one.
+    world, rng = World.of([300, 300, 300]), np.random.default_rng(2)
+    real, quick = [], []
+    for study in range(150):
+        shift = rng.normal(0, 0.03, 6)
+        drawn = answers(world, rng, shift)
+        scores = {f"b{k}": {"a": y[:3], "b": y[3:]} for k, y in enumerate(drawn)}
+        items = {name: Items.plain(300) for name in scores}
+        low, high = hierarchical(scores, items, 600, study).interval("b", "a")
+        real.append(not low <= 0 <= high)
+        macro = np.mean([y.mean(1) for y in drawn], axis=0)
+        b, a = macro[None, 3:], macro[None, :3]
+        variance = world.decoding_variance
+        quick.append(bool(calibration._bootstrap_rejects(b, a, variance, rng, 0.05)[0]))
+    assert 5 < sum(real) < 75
+    assert np.mean(np.equal(real, quick)) > 0.93
+
+
+@pytest.mark.parametrize(
+    ("effect", "word"), [(0.018, "better"), (-0.018, "worse"), (0.0, "equivalent")]
+)
+def test_with_many_seeds_the_planted_word_comes_out(effect: float, word: str) -> None:
+    world, rng = World.of([2000] * 12), np.random.default_rng(3)
+    row = calibration._pair(world, rng, (200, 12), 0.002, effect, Rules())
+    # "better (within the margin)" may be said of nothing, at alpha.
+    assert row.words[word] >= (0.99 if effect else 0.90)
+
+
+def test_a_calibration_is_the_same_again_and_another_with_another_seed() -> None:
+    one = calibrate([60, 80], 40, 0, lambda _: None)
+    assert one == calibrate([60, 80], 40, 0, lambda _: None)
+    assert one != calibrate([60, 80], 40, 1, lambda _: None)
+    assert len(one.pairs) == 27
+    for row in one.pairs:
+        assert sum(row.words.values()) == pytest.approx(1)
+        assert 0 <= row.coverage <= 1
+
+
+def test_what_ships_is_a_full_calibration_that_meets_its_aims() -> None:
+    assert SHIPPED["reps"] >= 10_000
+    assert SHIPPED["sizes"] == [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
+    nothing = [row for row in SHIPPED["pairs"] if row["effect"] == 0]
+    assert {(row["seeds"], row["spread"]) for row in nothing} == {
+        (seeds, spread) for seeds in (3, 5, 8) for spread in (0.0, 0.005, 0.01)
+    }
+    assert max(row["significant"]["welch"] for row in nothing) <= FALSE_POSITIVES
+    assert min(row["coverage"] for row in SHIPPED["pairs"]) >= COVERAGE
+    # What the field does: with training variance it calls nothing significant far too often.
+    naive = [row["significant"]["items"] for row in nothing if row["spread"] == 0.01]
+    assert min(naive) > 0.3
+    assert shipped_bootstrap_rates(2) is None
+    rates = [100 * row["significant"]["bootstrap"] for row in nothing if row["seeds"] == 5]
+    assert shipped_bootstrap_rates(7) == (5, f"{min(rates):.1f} to {max(rates):.1f} %")
+
+
+def test_the_documentation_has_the_tables_that_ship() -> None:
+    text = (ROOT / "docs" / "statistics.md").read_text()
+    for row in SHIPPED["pairs"]:
+        cells = [str(row["seeds"]), f"{100 * row['spread']:g}", f"{100 * row['effect']:+.1f}"]
+        cells += [f"{100 * rate:.1f}" for rate in row["words"].values()]
+        assert f"| {' | '.join(cells)} |" in text
+    for row in SHIPPED["studies"]:
+        cells = [str(row["seeds"]), f"{100 * row['spread']:g}", row["planted"]]
+        assert f"| {' | '.join(cells)} | {100 * row['total']:.1f} |" in text
+
+
+def test_a_short_calibration_says_where_its_primary_test_stands() -> None:
+    from click.testing import CliRunner
+
+    done = CliRunner().invoke(command, ["--reps", "20"], standalone_mode=False)
+    assert done.return_value in (0, 1)
+    assert done.output.count("\n| ") == 2 * 2 + 27 + 36 - 0
+    assert "primary test: at most" in done.output
+    assert dataclasses.is_dataclass(calibration.Calibration)

@@ -1,0 +1,297 @@
+"""Runs on disk, compared: real runs through the engine, numbers from scipy, errors in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from ablations import compare, scores
+from ablations.contrasts import ONE_SEED, Rules
+from harness import run as runs
+from harness.errors import UsageError
+from harness.evaluate import Settings
+from harness.protocols import FailedItem
+from harness.records import Item
+from tests.harness.test_cli import harness, modules_of
+from tests.sums import Adder, Quiet, Sums
+
+RULES = Rules(resamples=500)
+FIRST = frozenset(range(0, 40))
+EASY, HARD = "easy", "hard"
+
+
+@dataclasses.dataclass(frozen=True)
+class Alone(Sums):
+    """Sums whose items are each a cluster of their own."""
+
+    def items(self, **words: object) -> Iterator[Item | FailedItem]:  # type: ignore[override]
+        for item in super().items(**words):  # type: ignore[arg-type]
+            yield dataclasses.replace(item, cluster=item.id) if isinstance(item, Item) else item
+
+
+def made(
+    out: Path, name: str, wrong: frozenset[int], *benchmarks: Sums, model: Adder | None = None,
+    **settings: object,
+) -> Path:  # fmt: skip
+    """Return the folder of a run of a model of that name that is wrong on some items."""
+    identity = runs.ModelIdentity(name, f"content of {name}", verified=True)
+    members = list(benchmarks) or [Alone(60, id=EASY), Sums(80, id=HARD)]
+    plan = runs.plan(identity, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
+    runs.execute(plan, (model or Adder(wrong=wrong)).open, {"kind": "test"}, Quiet())
+    return plan.path
+
+
+def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
+    tmp_path: Path,
+) -> None:
+    a = made(tmp_path, "a", frozenset({*range(0, 12), 70, 71, 75}))
+    b = made(tmp_path, "b", frozenset({0, 1, 30, 70}))
+    found = compare.checkpoints(a, b, RULES)
+    assert (found.kind, found.heading) == (
+        "checkpoints",
+        "these two checkpoints, not the method that made them",
+    )
+    easy, hard = found.benchmarks
+    # Easy: b gains 10 (2..11), loses 1 (30) of 60.
+    p_easy = stats.binomtest(10, 11).pvalue
+    assert (easy.items, easy.clusters, easy.delta) == (60, 60, pytest.approx(9 / 60))
+    assert easy.p == pytest.approx(p_easy)
+    # Hard: pairs of items are clusters; gains 2..11, 71, 75, loses 30.
+    d = np.zeros(80)
+    d[[*range(2, 12), 71, 75]], d[30] = 1, -1
+    residual = (d - d.mean()).reshape(40, 2).sum(1)
+    se = np.sqrt(40 / 39 * (residual**2).sum()) / 80
+    p_hard = 2 * stats.t.sf(d.mean() / se, 39)
+    assert (hard.items, hard.clusters, hard.delta) == (80, 40, pytest.approx(11 / 80))
+    assert hard.p == pytest.approx(p_hard)
+    assert hard.mde == pytest.approx((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * se)
+    smaller, larger = sorted((p_easy, p_hard))
+    adjusted = {smaller: 2 * smaller, larger: max(larger, 2 * smaller)}
+    assert (easy.p_holm, hard.p_holm) == (
+        pytest.approx(adjusted[p_easy]),
+        pytest.approx(adjusted[p_hard]),
+    )
+    assert (easy.word, hard.word) == ("better", "better")
+    assert found.macro.delta == pytest.approx((9 / 60 + 11 / 80) / 2)
+    assert found.macro.word == "better"
+    assert not found.loses
+    other = compare.checkpoints(b, a, RULES)
+    assert (other.macro.delta, other.macro.p) == (-found.macro.delta, found.macro.p)
+    assert other.loses
+
+
+def test_arms_are_welch_on_seeds(tmp_path: Path) -> None:
+    wrong_a, wrong_b = (20, 22, 25), (10, 9, 14)
+    a = [made(tmp_path, f"a{n}", frozenset(range(n))) for n in wrong_a]
+    b = [made(tmp_path, f"b{n}", frozenset(range(n))) for n in wrong_b]
+    found = compare.arms(a, b, RULES)
+    easy = {side: [1 - n / 60 for n in wrong] for side, wrong in (("a", wrong_a), ("b", wrong_b))}
+    hard = {side: [1 - n / 80 for n in wrong] for side, wrong in (("a", wrong_a), ("b", wrong_b))}
+    macro = {side: np.add(easy[side], hard[side]) / 2 for side in "ab"}
+    reference = stats.ttest_ind(macro["b"], macro["a"], equal_var=False)
+    interval = reference.confidence_interval(0.95)
+    assert found.macro.delta == pytest.approx(macro["b"].mean() - macro["a"].mean())
+    assert (found.macro.low, found.macro.high) == (
+        pytest.approx(interval.low),
+        pytest.approx(interval.high),
+    )
+    assert found.macro.p == pytest.approx(reference.pvalue)
+    for line, score in zip(found.benchmarks, (easy, hard), strict=True):
+        expected = stats.ttest_ind(score["b"], score["a"], equal_var=False).pvalue
+        assert line.p == pytest.approx(expected)
+        # The two benchmarks' scores are proportional, so their p are equal: Holm doubles both.
+        assert line.p_holm == pytest.approx(2 * expected)
+    pooled = stats.ttest_ind(macro["b"], macro["a"]).confidence_interval(0.95)
+    assert found.pooled == (pytest.approx(pooled.low), pytest.approx(pooled.high))
+    assert (found.kind, found.macro.word) == ("arms", "better")
+    assert found.spread is not None
+    assert [side.seeds for side in found.spread] == [3, 3]
+
+
+def test_one_seed_on_a_side_gets_no_word(tmp_path: Path) -> None:
+    a = [made(tmp_path, "a", frozenset(range(20)))]
+    b = [made(tmp_path, f"b{n}", frozenset(range(n))) for n in (3, 5)]
+    found = compare.arms(a, b, RULES)
+    assert (found.heading, found.macro.word, found.macro.p) == (ONE_SEED, None, None)
+    assert {(line.word, line.p) for line in found.benchmarks} == {(None, None)}
+    # b2 and b3 average: 4 wrong of each benchmark.
+    assert found.macro.delta == pytest.approx((16 / 60 + 16 / 80) / 2)
+
+
+def test_items_without_a_score_are_left_out_of_both_and_counted(tmp_path: Path) -> None:
+    one = Alone(60, id=EASY)
+    failing = Adder(fails=frozenset({1, 2}), wrong=frozenset({5}))
+    a = made(tmp_path, "a", frozenset(), one, model=failing)
+    b = made(tmp_path, "b", frozenset({1, 3}), Alone(60, id=EASY, broken=frozenset({9})))
+    found = compare.checkpoints(a, b, RULES)
+    assert found.benchmarks[0].items == 57
+    assert found.benchmarks[0].delta == pytest.approx(0)  # gains 5, loses 3; 1 is not counted
+    assert "easy: 3 items without a score in some run left out of all" in found.notes
+
+
+def test_repeats_are_averaged_within_items_first(tmp_path: Path) -> None:
+    one = Alone(40, id=EASY)
+    a = made(tmp_path, "a", frozenset(range(10)), one, repeats=3)
+    b = made(tmp_path, "b", frozenset(range(6)), one)
+    table = scores.read({"a": [a], "b": [b]})
+    assert table.scores[EASY]["a"].mean() == pytest.approx(30 / 40)
+    assert table.single == frozenset()
+    made(tmp_path, "a", frozenset(), one, repeats=4)  # one more repeat of each, all right
+    table = scores.read({"a": [a], "b": [b]})
+    assert sorted(set(table.scores[EASY]["a"][0])) == [0.25, 1.0]
+    d = (table.scores[EASY]["b"] - table.scores[EASY]["a"])[0]
+    found = compare.checkpoints(a, b, RULES).benchmarks[0]
+    assert found.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue)  # not McNemar: no 0/1 any more
+
+
+def test_a_headline_of_parts_is_the_mean_of_the_parts(tmp_path: Path) -> None:
+    one = Sums(41, id="halves", headline=("even", "odd"))
+    a = made(tmp_path, "a", frozenset({0, 2}), one)
+    b = made(tmp_path, "b", frozenset({0, 1, 3, 5}), one)
+    found = compare.checkpoints(a, b, RULES).benchmarks[0]
+    # 21 even and 20 odd items.
+    assert found.delta == pytest.approx((1 / 21 - 3 / 20) / 2)
+
+
+def test_benchmarks_of_one_run_only_are_left_out_and_said(tmp_path: Path) -> None:
+    both, more = Alone(40, id=EASY), Sums(40, id=HARD)
+    a, b = made(tmp_path, "a", frozenset(), both), made(tmp_path, "b", FIRST, both, more)
+    found = compare.checkpoints(a, b, RULES)
+    assert [line.benchmark for line in found.benchmarks] == [EASY]
+    assert any(note.startswith("hard: left out") and str(a) in note for note in found.notes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reworded(Alone):
+    @property
+    def declaration(self):  # type: ignore[no-untyped-def]
+        return dataclasses.replace(super().declaration, protocol={"prompt": "sum of a and b"})
+
+
+Case = tuple[list[Path], list[Path], str]
+
+
+def cases(out: Path) -> list[Case]:
+    """Return pairs of sides that cannot be compared, and what is said of them."""
+    one = Alone(20, id=EASY)
+    a = made(out, "a", FIRST, one)
+    again = made(out, "a", FIRST, one, seed=1)
+
+    def b(message: str, benchmark: Sums = one, model: Adder | None = None, **more: object) -> Case:
+        return [a], [made(out / message[:9], "b", FIRST, benchmark, model=model, **more)], message
+
+    return [
+        b("differ in protocol", Reworded(20, id=EASY)),
+        b("differ in data", Alone(21, id=EASY)),
+        b("differ in max_tokens", max_tokens=9),
+        b("differ in temperature", temperature=0.5),
+        b("holds 20 items and .* 7, 7 of them", limit=7),
+        b("different versions", Alone(20, id=EASY, scoring="2")),
+        b("no benchmark in common", Sums(20, id=HARD)),
+        b("nothing to compare", model=Adder(fails=FIRST)),
+        ([a], [out / "nothing"], "is not a run"),
+        ([a], [a], "is given twice"),
+        ([a, again], [made(out, "c", FIRST, one)], "same checkpoint"),
+    ]
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(tmp_path: Path) -> None:
+    for a, b, message in cases(tmp_path):
+        with pytest.raises(UsageError, match=message) as error:
+            compare.arms(a, b, RULES)
+        assert "\n" not in str(error.value)
+
+
+def test_a_garbled_manifest_is_said_in_one_line(tmp_path: Path) -> None:
+    a, b = (made(tmp_path, name, FIRST, Alone(20, id=EASY)) for name in "ab")
+    manifest = json.loads((b / "manifest.json").read_text())
+    manifest["sampling"] = None
+    (b / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="garbled"):
+        compare.checkpoints(a, b, RULES)
+
+
+def test_runs_without_any_difference_are_no_loss(tmp_path: Path) -> None:
+    a, b = (made(tmp_path, name, FIRST) for name in "ab")
+    found = compare.checkpoints(a, b, RULES)
+    assert found.macro.delta == 0
+    assert {line.p for line in found.benchmarks} == {1.0}
+    assert not found.loses
+
+
+# ---- the command ----
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Path]]:
+    """Three runs each of a worse and a better method."""
+    out = tmp_path_factory.mktemp("compare")
+    worse = [made(out, f"w{n}", frozenset(range(n))) for n in (30, 33, 31)]
+    return worse, [made(out, f"g{n}", frozenset(range(n))) for n in (5, 8, 4)]
+
+
+BENCHMARK = {"benchmark", "items", "clusters", "delta", "low", "high", "p", "p_holm", "mde", "word"}
+
+
+def test_the_command_prints_the_documented_json(sides: tuple[list[Path], list[Path]]) -> None:
+    worse, better = sides
+    two = json.loads(harness("compare", worse[0], better[0], "--json").stdout)
+    assert two["kind"] == "checkpoints"
+    assert set(two["macro"]) >= {"delta", "low", "high", "p", "word"}
+    assert all(set(row) == BENCHMARK for row in two["benchmarks"])
+    arms = json.loads(harness("compare", "--a", *worse, "--b", *better, "--json").stdout)
+    assert arms["kind"] == "arms"
+    assert arms["macro"]["word"] == "better"
+    assert [row["benchmark"] for row in arms["benchmarks"]] == [EASY, HARD]
+
+
+def test_the_gate_fails_on_a_loss_only(sides: tuple[list[Path], list[Path]]) -> None:
+    worse, better = sides
+    lost = harness("compare", "--b", *worse, "--a", *better, "--gate")
+    assert lost.returncode == 1
+    assert "worse" in lost.stdout
+    assert "hierarchical bootstrap" in lost.stdout
+    assert "3 seeds" in lost.stdout
+    won = harness("compare", "--a", *worse, "--gate", "--b", *better)
+    assert won.returncode == 0
+    two = harness("compare", better[0], worse[0], "--gate")
+    assert two.returncode == 1
+    assert two.stdout.startswith("these two checkpoints, not the method that made them\n")
+
+
+def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path]]) -> None:
+    worse, better = sides
+    for words, message in (
+        ([worse[0]], "give RUN_A RUN_B"),
+        (["--a", worse[0]], "give RUN_A RUN_B"),
+        ([worse[0], better[0], "--margin", "-1"], "margin"),
+        ([worse[0], worse[0]], "given twice"),
+        ([worse[0], worse[0].parent], "is not a run"),
+        (["--a", worse[0], "--b", *better, "--gate"], "--gate needs two training seeds"),
+    ):
+        done = harness("compare", *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert message in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_compare_imports_no_torch(sides: tuple[list[Path], list[Path]]) -> None:
+    loaded = modules_of("compare", "--a", *sides[0], "--b", *sides[1])
+    assert loaded.isdisjoint({"torch", "transformers", "datasets", "lmms_eval", "vllm", "PIL"})
+    assert "scipy" in loaded
+
+
+def test_a_copy_of_a_run_is_the_same_checkpoint(
+    sides: tuple[list[Path], list[Path]], tmp_path: Path
+) -> None:
+    worse, better = sides
+    shutil.copytree(worse[0], tmp_path / "copy")
+    with pytest.raises(UsageError, match="same checkpoint"):
+        compare.arms([worse[0], tmp_path / "copy"], better, RULES)

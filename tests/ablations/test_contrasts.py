@@ -1,0 +1,333 @@
+"""The algebra of contrasts, the fixed order of tests, and the sentence that comes out."""
+
+from __future__ import annotations
+
+import csv
+import math
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from ablations.contrasts import (
+    DATA,
+    FORM,
+    GAIN,
+    ONE_SEED,
+    PLACEBO,
+    START,
+    Analysis,
+    Line,
+    Rules,
+    analyse,
+    contrasts,
+    judge,
+)
+from ablations.statistics import Array, Items
+from harness.errors import UsageError
+
+ARMS = ("base", START, *DATA, PLACEBO, GAIN)
+REAL = "The gain of contextrl over grpo is real"
+NOTHING: dict[str, float] = {}
+OBJECTIVE = {GAIN: 0.03}
+FROM_DATA = dict.fromkeys((GAIN, PLACEBO, *DATA), 0.03)
+BOTH = {**FROM_DATA, GAIN: 0.06}
+
+
+def macro(
+    effects: dict[str, float], arms: tuple[str, ...] = ARMS, sd: float = 0.002
+) -> dict[str, Array]:
+    """Return per-seed macro averages whose sample means and spreads are exactly as planted."""
+    seeds = sd * np.array([-1.0, 0.2, 0.8]) / np.std([-1.0, 0.2, 0.8], ddof=1)
+    return {arm: 0.5 + effects.get(arm, 0.0) + seeds for arm in arms}
+
+
+def single_items(scores: dict[str, Array]) -> tuple[dict[str, dict[str, Array]], dict[str, Items]]:
+    """Return per-seed scores as a benchmark of two items that both have the score."""
+    return (
+        {"b": {arm: np.stack([y, y], axis=1) for arm, y in scores.items()}},
+        {"b": Items.plain(2)},
+    )
+
+
+def analysed(
+    effects: dict[str, float], arms: tuple[str, ...] = ARMS, sd: float = 0.002
+) -> Analysis:
+    return analyse(*single_items(macro(effects, arms, sd)), Rules(resamples=200))
+
+
+def by_name(found: Analysis) -> dict[str, Line]:
+    return {line.name: line for line in found.contrasts}
+
+
+def test_the_contrasts_are_those_of_the_order() -> None:
+    assert [(one.kind, one.name) for one in contrasts((*ARMS, FORM))] == [
+        ("total", "contextrl - grpo"),
+        ("objective", "contextrl - da-rl"),
+        ("objective", "contextrl - da-sft"),
+        ("objective", "contextrl - da-qa"),
+        ("placebo", "contextrl - contextrl-shuffled"),
+        ("data", "da-rl - grpo"),
+        ("data", "da-sft - grpo"),
+        ("data", "da-qa - grpo"),
+        ("form", "contextrl - da-joint-sft"),
+    ]
+    assert [one.kind for one in contrasts((START, "da-rl"))] == ["data"]
+    assert contrasts(("base", GAIN)) == ()
+
+
+@pytest.mark.parametrize(
+    ("effects", "begins", "words"),
+    [
+        (NOTHING, "No gain of contextrl over grpo is shown", ["equivalent", None, None, None]),
+        (
+            OBJECTIVE,
+            f"{REAL} and comes from the objective, not from the data",
+            ["better", "better", "better", "equivalent"],
+        ),
+        (
+            FROM_DATA,
+            "The gain of contextrl over grpo is real, but the objective adds nothing to what",
+            ["better", "equivalent", None, None],
+        ),
+        (
+            BOTH,
+            f"{REAL} and comes from the objective and from the data",
+            ["better", "better", "better", "better"],
+        ),
+        ({GAIN: -0.03}, "contextrl loses to grpo", ["worse", None, None, None]),
+        (
+            {GAIN: 0.03, PLACEBO: 0.03},
+            "The gain of contextrl over grpo is real and more than its data gives, but the placebo",
+            ["better", "better", "equivalent", None],
+        ),
+    ],
+)
+def test_each_planted_source_gets_its_sentence(
+    effects: dict[str, float], begins: str, words: list[str | None]
+) -> None:
+    found = analysed(effects)
+    assert found.verdict.startswith(begins)
+    for kind, word in zip(("total", "objective", "placebo", "data"), words, strict=True):
+        lines = [line for line in found.contrasts if line.kind == kind]
+        assert {line.word for line in lines} == {word}
+        assert {line.tested for line in lines} == {word is not None}
+        assert all((line.p is None) == (word is None) for line in lines)
+        said = f"{kind} {word}" if word else f"{kind} not tested"
+        assert said in found.verdict
+
+
+def test_one_data_arm_that_is_not_beaten_holds_up_the_objective() -> None:
+    found = analysed({GAIN: 0.03, "da-sft": 0.03})
+    lines = by_name(found)
+    assert lines["contextrl - da-rl"].word == "better"
+    assert lines["contextrl - da-sft"].word == "equivalent"
+    assert "objective inconclusive as a whole" in found.verdict
+    assert not lines["contextrl - contextrl-shuffled"].tested
+    assert "but it is not shown to come from the objective" in found.verdict
+
+
+def test_data_that_harms_is_no_source() -> None:
+    # The paper's picture: da-sft collapses on the task.
+    found = analysed({GAIN: 0.03, "da-sft": -0.2})
+    assert by_name(found)["da-sft - grpo"].word == "worse"
+    assert "comes from the objective, not from the data" in found.verdict
+
+
+def test_a_wide_spread_is_inconclusive_and_stops_the_order() -> None:
+    found = analysed(OBJECTIVE, sd=0.03)
+    assert [line.word for line in found.contrasts] == ["inconclusive", *[None] * 7]
+    assert found.verdict.startswith("No gain of contextrl over grpo is shown: total inconclusive")
+
+
+def test_numbers_of_a_line_are_scipys() -> None:
+    scores = macro(OBJECTIVE)
+    found = by_name(analysed(OBJECTIVE))["contextrl - grpo"]
+    reference = stats.ttest_ind(scores[GAIN], scores[START], equal_var=False)
+    interval = reference.confidence_interval(0.95)
+    assert found.delta == pytest.approx(0.03)
+    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert found.p == pytest.approx(reference.pvalue)
+    (line,) = found.benchmarks
+    assert (line.p, line.p_holm) == (found.p, found.p)
+    # Arms of equal spread: pooling the six trained ones has 12 degrees of freedom.
+    half = stats.t.ppf(0.975, 12) * 0.002 * math.sqrt(2 / 3)
+    assert found.other_high == pytest.approx(0.03 + half)
+
+
+SEED = st.integers(0, 2**32 - 1)
+
+
+def random_study(seed: int) -> tuple[dict[str, dict[str, Array]], dict[str, Items]]:
+    rng = np.random.default_rng(seed)
+    sizes = {"one": 12, "two": 30}
+    scores = {name: {arm: rng.random((3, n)) for arm in ARMS} for name, n in sizes.items()}
+    items = {
+        name: Items(rng.integers(0, 8, n), np.ones((n, 1), dtype=bool)) for name, n in sizes.items()
+    }
+    return scores, items
+
+
+@given(SEED)
+@settings(deadline=None, max_examples=5)
+def test_total_is_objective_plus_data_through_every_data_arm(seed: int) -> None:
+    found = analyse(*random_study(seed), Rules(resamples=20))
+    lines = by_name(found)
+    assert [term.arm for term in found.waterfall] == list(DATA)
+    for term in found.waterfall:
+        assert term.total == pytest.approx(term.objective + term.data, abs=1e-12)
+        assert term.total == pytest.approx(lines["contextrl - grpo"].delta)
+        assert term.objective == pytest.approx(lines[f"contextrl - {term.arm}"].delta)
+        assert term.data == pytest.approx(lines[f"{term.arm} - grpo"].delta)
+
+
+@given(SEED, st.sampled_from(ARMS))
+@settings(deadline=None, max_examples=5)
+def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> None:
+    scores, items = random_study(seed)
+    fewer = {n: {arm: y for arm, y in arms.items() if arm != dropped} for n, arms in scores.items()}
+    whole = by_name(analyse(scores, items, Rules(resamples=20)))
+    numbers = ("delta", "low", "high", "mde", "benchmarks")
+    for name, line in by_name(analyse(fewer, items, Rules(resamples=20))).items():
+        assert dropped not in (line.plus, line.minus)
+        for number in numbers:
+            assert getattr(line, number) == getattr(whole[name], number)
+        # The same draws; a matrix of other width is summed in another order, in single precision.
+        before = whole[name]
+        assert line.items_low == pytest.approx(before.items_low, abs=1e-6)
+        assert line.items_high == pytest.approx(before.items_high, abs=1e-6)
+
+
+@given(SEED)
+@settings(deadline=None, max_examples=4)
+def test_the_order_of_items_seeds_and_benchmarks_says_nothing(seed: int) -> None:
+    scores, items = random_study(seed)
+    rng = np.random.default_rng(seed)
+    turned: dict[str, dict[str, Array]] = {}
+    turned_items = {}
+    seeds = {arm: rng.permutation(3) for arm in ARMS}
+    for name in reversed(scores):
+        order = rng.permutation(items[name].clusters.size)
+        turned[name] = {arm: y[seeds[arm]][:, order] for arm, y in scores[name].items()}
+        turned_items[name] = Items(items[name].clusters[order], items[name].parts[order])
+    one = analyse(scores, items, Rules(resamples=20))
+    other = analyse(turned, turned_items, Rules(resamples=20))
+    assert other.verdict == one.verdict
+    for a, b in zip(one.contrasts, other.contrasts, strict=True):
+        assert [b.delta, b.low, b.high, b.mde] == pytest.approx([a.delta, a.low, a.high, a.mde])
+    for x, y in zip(one.arms, other.arms, strict=True):
+        assert y.training_sd == pytest.approx(x.training_sd)
+        assert y.decoding_sd == pytest.approx(x.decoding_sd)
+
+
+def test_missing_arms_shrink_what_is_tested() -> None:
+    found = analysed(OBJECTIVE, (START, "da-rl", GAIN))
+    assert [line.kind for line in found.contrasts] == ["total", "objective", "data"]
+    assert all(line.tested for line in found.contrasts)
+    assert found.missing == ("da-sft", "da-qa", PLACEBO)
+    assert "placebo missing" in found.verdict
+    without_data = analysed(OBJECTIVE, (START, PLACEBO, GAIN))
+    assert "without a data arm its source cannot be judged" in without_data.verdict
+    without_start = analysed(OBJECTIVE, ("da-rl", GAIN))
+    assert without_start.verdict.startswith("No gain of contextrl over grpo can be judged without")
+    assert without_start.waterfall == ()
+    with pytest.raises(UsageError, match="make no contrast"):
+        analysed(OBJECTIVE, ("base", GAIN))
+
+
+def test_shares_are_there_only_where_there_is_a_total() -> None:
+    found = {term.arm: term for term in analysed(BOTH).waterfall}
+    assert found["da-rl"].share == pytest.approx(0.5)
+    low, high = found["da-rl"].share_low, found["da-rl"].share_high
+    assert low is not None
+    assert high is not None
+    assert low < 0.5 < high
+    assert all(term.share is None for term in analysed(NOTHING).waterfall)
+
+
+def test_one_seed_has_no_verdict() -> None:
+    scores, items = random_study(1)
+    single = {n: {arm: y[:1] for arm, y in arms.items()} for n, arms in scores.items()}
+    found = analyse(single, items, Rules(resamples=20))
+    assert found.verdict == f"No verdict: {ONE_SEED}."
+    assert {(line.word, line.tested, line.p) for line in found.contrasts} == {(None, False, None)}
+    total = found.contrasts[0]
+    deltas = [items[n].mean(arms[GAIN][0] - arms[START][0]) for n, arms in single.items()]
+    assert total.delta == pytest.approx(np.mean(deltas))
+    assert total.low is not None
+    assert total.low < total.delta
+
+
+def test_an_arm_with_one_seed_is_an_estimate_among_tested_arms() -> None:
+    scores, items = single_items(macro(OBJECTIVE))
+    scores["b"]["da-sft"] = scores["b"]["da-sft"][:1]
+    found = analyse(scores, items, Rules(resamples=20))
+    lines = by_name(found)
+    assert lines["contextrl - da-rl"].word == "better"
+    assert (lines["contextrl - da-sft"].word, lines["contextrl - da-sft"].tested) == (None, False)
+    assert "not shown to come from the objective" in found.verdict
+
+
+def test_many_studies_at_once_are_judged_as_one_by_one() -> None:
+    rng = np.random.default_rng(4)
+    scores = {arm: rng.normal(BOTH.get(arm, 0.0), 0.02, (60, 3)) for arm in ARMS}
+    together = judge(scores, Rules())
+    for k in range(60):
+        alone = judge({arm: y[k] for arm, y in scores.items()}, Rules())
+        for many, one in zip(together, alone, strict=True):
+            assert (many.words[k], many.tested[k]) == (one.words, one.tested)
+
+
+def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) -> None:
+    text = (shared / "data" / "paper" / "vqa12.csv").read_text().splitlines()
+    *rows, printed = list(csv.DictReader(text))
+    for model in ("qwen2.5-vl-7b", "qwen3-vl-8b"):
+        scores = {
+            row["benchmark"]: {
+                arm: np.array([[float(row[f"{model}/{arm}"]) / 100]]) for arm in (START, GAIN)
+            }
+            for row in rows
+        }
+        found = analyse(scores, {name: Items.plain(1) for name in scores}, Rules(resamples=20))
+        for line in found.arms:
+            assert 100 * line.mean == pytest.approx(
+                float(printed[f"{model}/{line.arm}"]), abs=0.051
+            )
+        assert ONE_SEED in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"margin": 0.01}, "at most half"),
+        ({"margin": 0.0}, "above 0"),
+        ({"alpha": 0.0}, "alpha"),
+        ({"variance": "students"}, "welch or pooled"),
+    ],
+)
+def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Rules(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
+    scores, items = single_items(macro(OBJECTIVE))
+    chosen = by_name(analyse(scores, items, Rules(variance="pooled", resamples=20)))
+    default = by_name(analyse(scores, items, Rules(resamples=20)))
+    for name, line in chosen.items():
+        assert (line.low, line.high) == (default[name].other_low, default[name].other_high)
+        assert (line.other_low, line.other_high) == (default[name].low, default[name].high)
+
+
+def test_no_two_arms_share_their_draws() -> None:
+    # Every pair of arms differs in the bootstrap's draws of seeds.
+    from ablations.bootstrap import hierarchical
+
+    scores, items = random_study(3)
+    drawn = hierarchical(scores, items, 500).weights
+    for a, b in combinations(ARMS, 2):
+        assert abs(np.corrcoef(drawn[a][:, 0], drawn[b][:, 0])[0, 1]) < 0.2
