@@ -104,10 +104,10 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     """
     table = read({A: [a], B: [b]})
     tests = [_items_test(table, name) for name in table.scores]
-    adjusted = holm([p for _, p in tests])
+    adjusted = holm([test.p for test in tests])
     lines = [
-        _items_line(table, name, one, p, p_holm, rules)
-        for name, (one, p), p_holm in zip(table.scores, tests, adjusted, strict=True)
+        _items_line(table, name, test, p_holm, rules)
+        for name, test, p_holm in zip(table.scores, tests, adjusted, strict=True)
     ]
     return Comparison(
         "checkpoints",
@@ -124,24 +124,33 @@ def _difference(table: ScoreTable, name: str) -> Array:
     return np.asarray(found[B].mean(0) - found[A].mean(0))
 
 
-def _items_test(table: ScoreTable, name: str) -> tuple[Estimate, float]:
-    """Return the estimate that makes the interval, and the p, of one benchmark."""
+@dataclass(frozen=True, slots=True)
+class _ItemsTest:
+    """What one benchmark says of two checkpoints: the estimate behind the interval, and p."""
+
+    estimate: Estimate
+    p: float
+    name: str
+
+
+def _items_test(table: ScoreTable, name: str) -> _ItemsTest:
     d, items = _difference(table, name), table.items[name]
     binary = all(is_binary(y) for y in table.scores[name].values())
     if name in table.single and binary and items.independent:
         exact = mcnemar(d)
-        return exact.adjusted, exact.p
+        return _ItemsTest(exact.adjusted, exact.p, "McNemar")
     one = clustered(d, items)
-    return one, float(one.p) if d.any() else 1.0  # no item differs: nothing speaks against 0
+    # Where no item differs nothing speaks against 0.
+    return _ItemsTest(one, float(one.p) if d.any() else 1.0, "clustered t")
 
 
 def _items_line(
-    table: ScoreTable, name: str, one: Estimate, p: float, p_holm: float, rules: Rules
+    table: ScoreTable, name: str, test: _ItemsTest, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
     items, d = table.items[name], _difference(table, name)
-    line = benchmark_line(name, items, one, p, p_holm, rules)
+    line = benchmark_line(name, items, test.estimate, test.p, p_holm, rules)
     mde = power.mde(float(clustered(d, items).se), np.inf, rules.alpha, rules.wanted)
-    return replace(line, delta=float(items.mean(d)), mde=number(mde))
+    return replace(line, delta=float(items.mean(d)), mde=number(mde), test=test.name)
 
 
 def _items_macro(table: ScoreTable, rules: Rules) -> Macro:

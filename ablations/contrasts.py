@@ -166,6 +166,7 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
 class BenchmarkLine:
     """One contrast on one benchmark; ``p_holm`` is adjusted over the benchmarks of the suite.
 
+    ``test`` names what made p and interval: Welch t, clustered t, or McNemar.
     ``mde`` is the smallest effect that would be seen with the wanted power at this variance.
     Numbers are None where there is no variance to test against.
     """
@@ -180,6 +181,7 @@ class BenchmarkLine:
     p_holm: float | None
     mde: float | None
     word: str | None
+    test: str = "Welch t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +391,7 @@ def benchmark_line(
 def untested_line(name: str, items: Items, one: Estimate, rules: Rules) -> BenchmarkLine:
     """Return the line of one benchmark as an estimate only."""
     line = benchmark_line(name, items, one, np.nan, np.nan, rules)
-    return replace(line, mde=None, word=None)
+    return replace(line, mde=None, word=None, test="clustered t")
 
 
 def _items_only(

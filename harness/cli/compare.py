@@ -60,17 +60,17 @@ def compare(
     RUN_A RUN_B compares two fixed checkpoints, over items.  --a RUN... --b RUN... compares the
     methods that made them, one run a training seed.  docs/statistics.md explains every cell.
     """
-    from ablations import compare as sides
-    from ablations.contrasts import Rules
     from harness.errors import UsageError
 
-    rules = Rules(planned=2 * margin / 100, margin=margin / 100)
-    if len(runs) == 2 and not side_a and not side_b:
-        found = sides.checkpoints(*runs, rules)
-    elif not runs and side_a and side_b:
-        found = sides.arms(side_a, side_b, rules)
-    else:
+    two = len(runs) == 2 and not side_a and not side_b
+    if not two and (runs or not side_a or not side_b):
         raise UsageError("give RUN_A RUN_B, or --a RUN... --b RUN...: nothing else is compared")
+    from ablations import compare as sides
+    from ablations.contrasts import Rules
+
+    margin = round(margin / 100, 12)  # points to units of the score
+    rules = Rules(planned=2 * margin, margin=margin)
+    found = sides.checkpoints(*runs, rules) if two else sides.arms(side_a, side_b, rules)
     if gate and found.macro.word is None:
         raise UsageError(f"--gate needs two training seeds a side: one is {found.heading}")
     click.echo(_json(found) if as_json else _text(found))
@@ -91,10 +91,11 @@ def _text(found: Comparison) -> str:
     for name in ("benchmark", "items", "clusters", "B - A", "95 % interval", "p", "p (Holm)"):
         table.add_column(name, justify="left" if name == "benchmark" else "right")
     table.add_column("MDE", justify="right")
-    table.add_column("", justify="left")
+    for name in ("", "test"):
+        table.add_column(name, justify="left")
     for line in found.benchmarks:
         counts = (line.benchmark, str(line.items), str(line.clusters))
-        table.add_row(*counts, *_cells(line, _p(line.p_holm)))
+        table.add_row(*counts, *_cells(line, _p(line.p_holm)), line.test)
     if len(found.benchmarks) > 1:
         table.add_row(f"mean of {len(found.benchmarks)}", "", "", *_cells(found.macro, ""))
     console = Console(width=140, no_color=True)

@@ -15,6 +15,7 @@ from scipy import stats
 from ablations import compare, scores
 from ablations.contrasts import ONE_SEED, Rules
 from harness import run as runs
+from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.evaluate import Settings
 from harness.protocols import FailedItem
@@ -79,6 +80,7 @@ def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
         pytest.approx(adjusted[p_hard]),
     )
     assert (easy.word, hard.word) == ("better", "better")
+    assert (easy.test, hard.test) == ("McNemar", "clustered t")
     assert found.macro.delta == pytest.approx((9 / 60 + 11 / 80) / 2)
     assert found.macro.word == "better"
     assert not found.loses
@@ -238,6 +240,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Pa
 
 
 BENCHMARK = {"benchmark", "items", "clusters", "delta", "low", "high", "p", "p_holm", "mde", "word"}
+BENCHMARK |= {"test"}
 
 
 def test_the_command_prints_the_documented_json(sides: tuple[list[Path], list[Path]]) -> None:
@@ -268,18 +271,20 @@ def test_the_gate_fails_on_a_loss_only(sides: tuple[list[Path], list[Path]]) -> 
 
 def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path]]) -> None:
     worse, better = sides
+    done = harness("compare", worse[0], worse[0])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "given twice" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     for words, message in (
         ([worse[0]], "give RUN_A RUN_B"),
         (["--a", worse[0]], "give RUN_A RUN_B"),
         ([worse[0], better[0], "--margin", "-1"], "margin"),
-        ([worse[0], worse[0]], "given twice"),
         ([worse[0], worse[0].parent], "is not a run"),
         (["--a", worse[0], "--b", *better, "--gate"], "--gate needs two training seeds"),
     ):
-        done = harness("compare", *words)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert message in done.stderr
-        assert len(done.stderr.splitlines()) == 1
+        with pytest.raises(UsageError, match=message) as error:
+            cli.main(["compare", *map(str, words)], standalone_mode=False)
+        assert "\n" not in str(error.value)
 
 
 def test_compare_imports_no_torch(sides: tuple[list[Path], list[Path]]) -> None:

@@ -173,7 +173,7 @@ def random_study(seed: int) -> tuple[dict[str, dict[str, Array]], dict[str, Item
 
 
 @given(SEED)
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=4)
 def test_total_is_objective_plus_data_through_every_data_arm(seed: int) -> None:
     found = analyse(*random_study(seed), Rules(resamples=20))
     lines = by_name(found)
@@ -186,7 +186,7 @@ def test_total_is_objective_plus_data_through_every_data_arm(seed: int) -> None:
 
 
 @given(SEED, st.sampled_from(ARMS))
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=4)
 def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> None:
     scores, items = random_study(seed)
     fewer = {n: {arm: y for arm, y in arms.items() if arm != dropped} for n, arms in scores.items()}
@@ -203,7 +203,7 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
 
 
 @given(SEED)
-@settings(deadline=None, max_examples=4)
+@settings(deadline=None, max_examples=3)
 def test_the_order_of_items_seeds_and_benchmarks_says_nothing(seed: int) -> None:
     scores, items = random_study(seed)
     rng = np.random.default_rng(seed)
