@@ -16,7 +16,6 @@ import numpy as np
 
 from ablations.statistics import Array, Items, cluster_warning
 from harness.errors import UsageError
-from harness.records import Sample
 from harness.store import read_manifest, read_samples
 
 
@@ -34,12 +33,6 @@ class ScoreTable:
     items: Mapping[str, Items]
     single: frozenset[str]
     notes: tuple[str, ...]
-
-    def only(self, arms: Iterable[str]) -> ScoreTable:
-        """Return the table of some of the arms, on the same items."""
-        wanted = list(arms)
-        scores = {name: {arm: found[arm] for arm in wanted} for name, found in self.scores.items()}
-        return ScoreTable(scores, self.items, self.single, self.notes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,28 +77,59 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     single = set()
     for name in names:
         _check_protocols(runs, name)
-        samples = [read_samples(run.path, name) for run in runs]
-        values = [_by_item(rows.values()) for rows in samples]
-        _check_items(runs, samples, name)
-        kept = sorted(item for item in values[0] if all(item in found for found in values))
+        found = [_read_answers(run, name) for run in runs]
+        _check_items(runs, found, name)
+        kept = sorted(item for item in found[0].values if all(item in one.values for one in found))
         if not kept:
             notes.append(f"{name}: left out, no item has a score in every run")
             continue
-        first = {row.id: row for row in samples[0].values() if row.score.value is not None}
-        items[name] = _items([first[item] for item in kept], runs[0].asked(name)["headline"], name)
+        headline = runs[0].asked(name)["headline"]
+        items[name] = _items([found[0].kinds[item] for item in kept], headline, name)
+        rows = [[one.values[item] for item in kept] for one in found]
         scores[name] = {
-            arm: np.array(
-                [[found[i] for i in kept] for run, found in zip(runs, values, strict=True)
-                 if run.arm == arm]
-            )
+            arm: np.array([row for run, row in zip(runs, rows, strict=True) if run.arm == arm])
             for arm in groups
-        }  # fmt: skip
-        if all(len(rows) == len({item for item, _ in rows}) for rows in samples):
+        }
+        if all(one.single for one in found):
             single.add(name)
-        notes += _remarks(name, len({i for i, _ in samples[0]}) - len(kept), items[name])
+        notes += _remarks(name, len(found[0].asked) - len(kept), items[name])
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     return ScoreTable(scores, items, frozenset(single), tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What one run says of one benchmark, without the texts, which may be gigabytes.
+
+    ``asked`` are all items, ``values`` the mean over repeats of those with a score, ``kinds``
+    their clusters and parts, ``scorers`` the versions that scored them; ``single``: no repeats.
+    """
+
+    asked: frozenset[str]
+    values: Mapping[str, float]
+    kinds: Mapping[str, tuple[str, tuple[str, ...]]]
+    scorers: frozenset[str]
+    single: bool
+
+
+def _read_answers(run: _Run, name: str) -> _Answers:
+    samples = read_samples(run.path, name)
+    values: dict[str, list[float]] = {}
+    kinds, scorers = {}, set()
+    for row in samples.values():
+        if row.score.value is not None:
+            values.setdefault(row.id, []).append(row.score.value)
+            kinds[row.id] = (row.cluster, row.parts)
+            scorers.add(row.scoring)
+    asked = frozenset(item for item, _ in samples)
+    return _Answers(
+        asked,
+        {item: fmean(found) for item, found in values.items()},
+        kinds,
+        frozenset(scorers),
+        len(asked) == len(samples),
+    )
 
 
 def _open(arm: str, path: Path) -> _Run:
@@ -167,49 +191,37 @@ def _short(value: Any) -> str:
     return str(value)[:12]
 
 
-def _check_items(
-    runs: Sequence[_Run], samples: Sequence[Mapping[tuple[str, int], Sample]], name: str
-) -> None:
+def _check_items(runs: Sequence[_Run], found: Sequence[_Answers], name: str) -> None:
     """Refuse runs that were asked different items or scored by different scorers."""
-    asked = [{item for item, _ in rows} for rows in samples]
-    scorers = [
-        {row.scoring for row in rows.values() if row.score.value is not None} for rows in samples
-    ]
-    for run, found, by in zip(runs[1:], asked[1:], scorers[1:], strict=True):
-        if found != asked[0]:
+    first = found[0]
+    for run, one in zip(runs[1:], found[1:], strict=True):
+        if one.asked != first.asked:
             raise UsageError(
-                f"{name}: {runs[0].path} holds {len(asked[0])} items and {run.path} {len(found)}, "
-                f"{len(found & asked[0])} of them in common: fill both with the same "
-                "`harness run` (and --limit)"
+                f"{name}: {runs[0].path} holds {len(first.asked)} items and {run.path} "
+                f"{len(one.asked)}, {len(one.asked & first.asked)} of them in common: fill both "
+                "with the same `harness run` (and --limit)"
             )
-        if by and scorers[0] and by != scorers[0]:
+        if one.scorers and first.scorers and one.scorers != first.scorers:
             raise UsageError(
                 f"{name}: {runs[0].path} and {run.path} were scored by different versions of the "
                 "scorer: run the same `harness run` again, which only scores the stored answers"
             )
 
 
-def _by_item(rows: Iterable[Sample]) -> dict[str, float]:
-    """Return the mean over repeats of every item that has a score."""
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        if row.score.value is not None:
-            found.setdefault(row.id, []).append(row.score.value)
-    return {item: fmean(values) for item, values in found.items()}
-
-
-def _items(rows: Sequence[Sample], headline: Sequence[str], name: str) -> Items:
-    clusters = np.unique([row.cluster for row in rows], return_inverse=True)[1]
+def _items(
+    kinds: Sequence[tuple[str, tuple[str, ...]]], headline: Sequence[str], name: str
+) -> Items:
+    clusters = np.unique([cluster for cluster, _ in kinds], return_inverse=True)[1]
     if not headline:
-        return Items(clusters, np.ones((len(rows), 1), dtype=bool))
-    parts = np.array([[part in row.parts for part in headline] for row in rows])
-    for part, members in zip(headline, parts.T, strict=True):
-        if not members.any():
+        return Items(clusters, np.ones((len(kinds), 1), dtype=bool))
+    members = np.array([[part in parts for part in headline] for _, parts in kinds])
+    for part, column in zip(headline, members.T, strict=True):
+        if not column.any():
             raise UsageError(
                 f"{name}: no item of its part {part} has a score in every run, so there is no "
                 "score to compare: fill the runs further"
             )
-    return Items(clusters, parts)
+    return Items(clusters, members)
 
 
 def _remarks(name: str, dropped: int, items: Items) -> list[str]:

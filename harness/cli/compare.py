@@ -70,7 +70,7 @@ def compare(
 
     margin = round(margin / 100, 12)  # points to units of the score
     rules = Rules(planned=2 * margin, margin=margin)
-    found = sides.checkpoints(*runs, rules) if two else sides.arms(side_a, side_b, rules)
+    found = sides.checkpoints(runs[0], runs[1], rules) if two else sides.arms(side_a, side_b, rules)
     if gate and found.macro.word is None:
         raise UsageError(f"--gate needs two training seeds a side: one is {found.heading}")
     click.echo(_json(found) if as_json else _text(found))
