@@ -18,3 +18,10 @@ class ItemError(Exception):
 
     The item gets status ``error``: it is never scored 0, and it is tried again on the next run.
     """
+
+
+def first_failure(failures: BaseException) -> BaseException:
+    """Return the first plain exception of a group of groups, or the exception itself."""
+    while isinstance(failures, BaseExceptionGroup):
+        failures = failures.exceptions[0]
+    return failures

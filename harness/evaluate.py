@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
-from harness.errors import ItemError, UsageError
+from harness.errors import ItemError, UsageError, first_failure
 from harness.fingerprint import json_hash
-from harness.protocols import Benchmark, FailedItem, Judge, Model, Tools
+from harness.judge import JudgedScoring
+from harness.protocols import Benchmark, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Sampling, Score
-from harness.store import Native, RunStore, SampleKey, read_native, read_samples
+from harness.store import RunStore, SampleKey, Verdict, read_samples, read_verdicts
 from harness.text import abridged
 
 JUDGED_AT_ONCE = 32  # answers between two writes of a judge's verdicts
@@ -61,22 +61,6 @@ class Settings:
         """Return how many items of a benchmark are asked for."""
         total = benchmark.count()
         return total if self.limit is None else min(self.limit, total)
-
-
-class Progress(Protocol):
-    """Where the engine tells how far it is."""
-
-    def start(self, benchmark: str, total: int, done: int) -> None:
-        """A benchmark has ``total`` answers to give, of which ``done`` are stored."""
-        ...
-
-    def advance(self, benchmark: str, score: Score) -> None:
-        """One more answer is stored."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something worth a line happened."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +125,10 @@ class Engine:
         ]
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(settings.concurrency)
         self._native_lock = asyncio.Lock()
+        judge = settings.judge
+        self._judged = (
+            JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
+        )
 
     def _has_untried(self) -> bool:
         """Whether some wanted answer was never tried: then a model is needed for certain."""
@@ -158,33 +146,45 @@ class Engine:
         start says so at once; a run that only lacks scores never opens it.
 
         Raises:
-            UsageError: the model cannot be opened or is gone; everything answered is stored.
+            UsageError: the model cannot be opened or is gone, or the judge is, without whom all
+                was answered nevertheless; everything answered and judged is stored.
         """
         async with AsyncExitStack() as stack:
             model = _LateModel(open_model, stack)
             if self._has_untried():
                 await model.get()
             await self._stream(model)
+        if self._judged is not None and self._judged.failure is not None:
+            raise self._judged.failure
 
     async def _stream(self, model: _LateModel) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._produce())
-                for _ in range(self.settings.concurrency):
-                    group.create_task(self._work(model))
                 for tally in self.tallies:
                     group.create_task(self._score_natively(tally))
+                if self._judged is not None:
+                    group.create_task(self._judged.run())
+                async with asyncio.TaskGroup() as answering:
+                    answering.create_task(self._produce())
+                    for _ in range(self.settings.concurrency):
+                        answering.create_task(self._work(model))
+                if self._judged is not None:
+                    self._judged.close()
         except BaseExceptionGroup as failures:
-            raise _first(failures) from None
+            raise first_failure(failures) from None
 
     async def _produce(self) -> None:
         for tally in self.tallies:
             self._announce(tally)
         for tally in self.tallies:
+            before = list(tally.stored.values())
             jobs = self._jobs(tally)
             while (job := await asyncio.to_thread(next, jobs, None)) is not None:
                 tally.pending += 1
                 await self._queue.put(job)
+            if self._judged is not None:
+                for sample in before:
+                    self._judged.add(tally.benchmark, sample)
             tally.all_queued = True
             tally.check()
         for _ in range(self.settings.concurrency):
@@ -198,6 +198,8 @@ class Engine:
         )
         total = self.settings.wanted(tally.benchmark) * self.settings.repeats
         self.progress.start(tally.benchmark.declaration.id, total, min(done, total))
+        if self._judged is not None:
+            self._judged.start(tally.benchmark, total)
 
     def _jobs(self, tally: _Tally) -> Iterator[_Job]:
         """Yield what is left to do of one benchmark, in the data's order.
@@ -245,6 +247,8 @@ class Engine:
             tally = by_id[name]
             self.store.append(name, sample)
             tally.stored[sample.id, sample.repeat] = sample
+            if self._judged is not None:
+                self._judged.add(job.benchmark, sample)
             tally.pending -= 1
             tally.check()
             self.progress.advance(name, sample.score)
@@ -281,17 +285,18 @@ class Engine:
         if not declared.native_needs_judge:
             judge = None
         judge_name = judge.model if judge else None
-        known = read_native(self.store.path, declared.id, judge_name)
-        for repeat in range(self.settings.repeats):
+        known = read_verdicts(self.store.path, "native", declared.id, judge_name)
+        for repeat in sorted({repeat for _, repeat in tally.stored}):
             answers = {
                 item_id: sample.response.answer
                 for (item_id, other), sample in tally.stored.items()
                 if other == repeat and sample.response is not None
             }
             missing = [
-                i
-                for i in answers
-                if not native_holds(known.get((i, repeat)), answers[i], declared.native_rules)
+                item_id
+                for item_id, answer in answers.items()
+                if not (row := known.get((item_id, repeat)))
+                or not row.holds(answer, declared.native_rules)
             ]
             if not missing:
                 continue
@@ -299,32 +304,22 @@ class Engine:
             # Without a judge it is quick, and lmms-eval's random letters hang on the whole order.
             portions = [list(answers)] if judge is None else _portions(missing, JUDGED_AT_ONCE)
             for portion in portions:
-                values = tally.benchmark.native({i: answers[i] for i in portion}, judge)
-                self.store.append_native(
+                scores = tally.benchmark.native({i: answers[i] for i in portion}, judge)
+                self.store.append_verdicts(
+                    "native",
                     declared.id,
                     [
-                        Native(
-                            item_id,
-                            repeat,
-                            answer_hash(answers[item_id]),
+                        Verdict.of(
+                            score,
+                            (item_id, repeat),
+                            answers[item_id],
                             judge_name,
                             declared.native_rules,
-                            value,
                         )
-                        for item_id, value in values.items()
-                        if value is not None or judge is None  # a judge that failed is asked again
+                        for item_id, score in scores.items()
+                        if score.value is not None or judge is None  # else it is asked again
                     ],
                 )
-
-
-def answer_hash(text: str) -> str:
-    """Return a short hash that tells one answer from another."""
-    return json_hash(text)[:16]
-
-
-def native_holds(row: Native | None, answer: str, rules: str) -> bool:
-    """Whether a stored native value is of this answer and these rules."""
-    return row is not None and row.rules == rules and row.answer == answer_hash(answer)
 
 
 def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
@@ -362,11 +357,3 @@ async def _score(benchmark: Benchmark, item: Item, response: Response, tools: To
         raise
     except Exception as error:  # a scorer's bug costs one item, shown as an error, not the run
         return Score(None, "error", why=f"the scorer failed: {type(error).__name__}: {error}")
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first plain exception of a group of groups."""
-    failure: BaseException = failures
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import UsageError
 from harness.records import Sample
-from harness.store import native_rows, read_manifest, read_samples
+from harness.store import (
+    Verdict,
+    VerdictKind,
+    answer_hash,
+    read_manifest,
+    read_samples,
+    verdict_rows,
+)
 
-Found = tuple[str, Sample, float | None]
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A stored answer with the latest verdicts on it, None where there is none."""
+
+    benchmark: str
+    sample: Sample
+    native: Verdict | None
+    judged: Verdict | None
 
 
 def find(run: Path, wanted: str) -> list[Found]:
-    """Return (benchmark, sample, native value) of every repeat of one item.
+    """Return every repeat of one item.
 
     ``wanted`` is an item id, or ``benchmark/id``.
 
@@ -36,9 +52,22 @@ def find(run: Path, wanted: str) -> list[Found]:
             f"{wanted} is an item of {', '.join(holders)}: say which, as {holders[0]}/{wanted}"
         )
     name = holders[0]
-    native = {(row.id, row.repeat): row.value for row in native_rows(run, name)}
     return [
-        (name, sample, native.get(key))
+        Found(
+            name, sample, _latest(run, "native", name, sample), _latest(run, "judged", name, sample)
+        )
         for key, sample in sorted(stored[name].items())
         if key[0] == wanted
     ]
+
+
+def _latest(run: Path, kind: VerdictKind, benchmark: str, sample: Sample) -> Verdict | None:
+    """Return the last stored verdict on a sample's present answer, whoever gave it."""
+    if sample.response is None:
+        return None
+    key = (sample.id, sample.repeat, answer_hash(sample.response.answer))
+    found = None
+    for row in verdict_rows(run, kind, benchmark):
+        if (row.id, row.repeat, row.answer) == key:
+            found = row
+    return found

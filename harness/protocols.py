@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from harness.records import Item, Message, Response, Sampling, Score
 
 if TYPE_CHECKING:
     from harness.sandbox.protocol import Sandbox
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,38 @@ class Judge:
     api_key: str = field(default="EMPTY", repr=False)
 
 
+class Ask(Protocol):
+    """Puts one question to the judge."""
+
+    async def __call__(self, question: str, read: Callable[[str], T | None]) -> T:
+        """Return what ``read`` makes of the judge's reply; None there: it is no verdict, ask again.
+
+        The engine handles what this raises: that no reply was a verdict, that the judge is gone.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What solving and scoring may use beside the model; None where it was not given."""
 
     sandbox: Sandbox | None = None
+
+
+class Progress(Protocol):
+    """Where the engine tells how far it is."""
+
+    def start(self, benchmark: str, total: int, done: int) -> None:
+        """A benchmark has ``total`` answers to give, of which ``done`` are stored."""
+        ...
+
+    def advance(self, benchmark: str, score: Score) -> None:
+        """One more answer is stored."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +116,10 @@ class Declaration:
     when it changes, stored responses are scored again.  ``headline`` names the parts whose mean is
     the score; empty: the mean over items.  ``clusters`` says what a cluster is.  ``native_rules``
     names the version of the native scoring, as ``scoring`` does of the strict one; "" where there
-    is none.  ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision`` is the commit
-    of the data set that is meant, None where none is pinned.
+    is none.  ``judged_rules`` names the version of the judge's prompt and of what is made of its
+    replies; "" where the official protocol needs no judge, else the benchmark is a
+    `JudgedBenchmark`.  ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision`` is
+    the commit of the data set that is meant, None where none is pinned.
     """
 
     id: str
@@ -104,6 +135,7 @@ class Declaration:
     headline: tuple[str, ...] = ()
     native_needs_judge: bool = False
     native_rules: str = ""
+    judged_rules: str = ""
     needs_sandbox: bool = False
 
 
@@ -153,10 +185,18 @@ class Benchmark(Protocol):
         """
         ...
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score answers (item id -> text without thinking) by the wrapped library's own rules.
 
         Runs in a limited child process.  A value is None where that scoring gave none (it
         crashed, ran out of time, or needs a judge that was not given).
         """
+        ...
+
+
+class JudgedBenchmark(Benchmark, Protocol):
+    """A benchmark whose official protocol asks a judge; its declaration names `judged_rules`."""
+
+    async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
+        """Score one answer (text without thinking) as the official protocol does, by a judge."""
         ...

@@ -6,13 +6,16 @@ import json
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from harness.errors import UsageError
 from harness.protocols import (
+    Ask,
     Benchmark,
     Declaration,
     FailedItem,
     Judge,
+    JudgedBenchmark,
     Model,
     Tokenizer,
     Tools,
@@ -98,9 +101,13 @@ class Replay:
         """Score as the benchmark does."""
         return await self.benchmark.score(item, response, tools)
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score as the wrapped library does."""
         return self.benchmark.native(answers, judge)
+
+    async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
+        """Have it judged as the benchmark does."""
+        return await cast("JudgedBenchmark", self.benchmark).judged(item_id, answer, ask)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.evaluate import Engine, OpenModel, Progress, Settings
+from harness.evaluate import Engine, OpenModel, Settings
 from harness.fingerprint import json_hash, model_fingerprint
-from harness.protocols import Benchmark
+from harness.protocols import Benchmark, Progress
 from harness.store import SCHEMA, RunStore, read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary, summarise
 
@@ -199,6 +199,8 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
         native_done = run.judge is None or every
     else:
         native_done = known.native_n > 0
+    judged_done = run.judge is None or not declared.judged_rules
+    judged_done = judged_done or (known.judge == run.judge and known.judged_missing == 0)
     return (
         len(known.covered) >= run.settings.repeats
         and all(covered >= wanted for covered in known.covered[: run.settings.repeats])
@@ -206,7 +208,9 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
         and known.scoring == declared.scoring
         and known.samples_bytes == samples_size(run.path, known.benchmark)
         and known.native_rules == declared.native_rules
+        and known.judged_rules == declared.judged_rules
         and native_done
+        and judged_done
     )
 
 
@@ -270,11 +274,10 @@ def _write_summary(run: RunPlan, store: RunStore, completed: bool) -> list[Bench
         declared = benchmark.declaration
         before = known.get(declared.id)
         covered = list(before.covered) if before else []
-        judge = before.judge if before else None
+        judge = run.judge or (before.judge if before else None)
         if completed:
             wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
             covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]
-            judge = run.judge or judge
         known[declared.id] = summarise(run.path, declared, covered, judge)
     rows = [known[b.declaration.id] for b in run.members if b.declaration.id in known]
     store.write_json("summary.json", {"benchmarks": [dataclasses.asdict(row) for row in rows]})
@@ -350,6 +353,8 @@ def _benchmark_entry(
         "clusters": declared.clusters,
         "headline": list(declared.headline),
         "native_rules": declared.native_rules,
+        "judged_rules": declared.judged_rules,
+        "judge": run.judge or before.get(declared.id, {}).get("judge"),
     }
 
 

@@ -2,7 +2,7 @@
 
 The engine appends one line for each answer; a kill at any moment loses at most what was in
 flight.  Readers (the table, ``harness show``, reports) come in by `read_manifest`,
-`read_samples` and `read_native`.
+`read_samples` and `read_verdicts`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
 from harness.errors import UsageError
-from harness.fingerprint import write_atomically
+from harness.fingerprint import json_hash, write_atomically
 from harness.records import Response, Sample, Score
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
+VerdictKind = Literal["native", "judged"]
+_REPLIES = "judge-replies.jsonl"
 
 
 def _sample_from(row: dict[str, Any]) -> Sample:
@@ -114,8 +116,12 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Native:
-    """One native value: of which answer, by which judge and which version of the rules."""
+class Verdict:
+    """A score that stands beside the strict one: of which answer, by which judge and rules.
+
+    ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
+    ``value`` is None where there is none; ``why`` then says so.
+    """
 
     id: str
     repeat: int
@@ -123,26 +129,63 @@ class Native:
     judge: str | None
     rules: str
     value: float | None
+    prediction: str | None = None
+    why: str = ""
+
+    @property
+    def by(self) -> str:
+        """The rules, and the judge where one was asked."""
+        return f"{self.rules}, judge {self.judge}" if self.judge else self.rules
+
+    @classmethod
+    def of(cls, score: Score, key: SampleKey, answer: str, judge: str | None, rules: str) -> Self:
+        """Return a score as the verdict on one answer (its text)."""
+        hashed = answer_hash(answer)
+        return cls(*key, hashed, judge, rules, score.value, score.prediction, score.why)
+
+    def holds(self, answer: str, rules: str) -> bool:
+        """Whether this is a verdict on that answer by those rules."""
+        return self.rules == rules and self.answer == answer_hash(answer)
 
 
-def native_rows(run: Path, benchmark: str) -> Iterator[Native]:
-    """Yield the stored native values of one benchmark, oldest first.
+def answer_hash(text: str) -> str:
+    """Return a short hash that tells one answer from another."""
+    return json_hash(text)[:16]
 
-    Derived data: a line that does not read is passed over, and its value is made again.
+
+def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdict]:
+    """Yield the stored native or judged verdicts of one benchmark, oldest first.
+
+    Derived data: a line that does not read is passed over, and its verdict is made again.
     """
-    path = run / "native" / f"{benchmark}.jsonl"
+    path = run / kind / f"{benchmark}.jsonl"
     if path.exists():
         for _, line in _lines(path):
             try:
-                yield Native(**json.loads(line))
+                yield Verdict(**json.loads(line))
             except (ValueError, TypeError):
                 continue
 
 
-def read_native(run: Path, benchmark: str, judge: str | None) -> dict[SampleKey, Native]:
-    """Return the native values that ``judge`` (None: no judge) gave, by (item id, repeat)."""
-    rows = native_rows(run, benchmark)
+def read_verdicts(
+    run: Path, kind: VerdictKind, benchmark: str, judge: str | None
+) -> dict[SampleKey, Verdict]:
+    """Return the verdicts that ``judge`` (None: no judge) gave, by (item id, repeat)."""
+    rows = verdict_rows(run, kind, benchmark)
     return {(row.id, row.repeat): row for row in rows if row.judge == judge}
+
+
+def read_replies(run: Path) -> dict[str, str]:
+    """Return the judges' stored replies by the hash of judge and question."""
+    path = run / _REPLIES
+    replies: dict[str, str] = {}
+    for _, line in _lines(path) if path.exists() else ():
+        try:
+            row = json.loads(line)
+            replies[row["key"]] = row["reply"]
+        except (ValueError, TypeError, LookupError):
+            continue  # asked again
+    return replies
 
 
 def samples_size(run: Path, benchmark: str) -> int:
@@ -192,21 +235,25 @@ class RunStore:
 
     def append(self, benchmark: str, sample: Sample) -> None:
         """Add one line and hand it to the operating system before returning."""
-        stream = self._streams.get(benchmark)
-        if stream is None:
-            path = self.path / "samples" / f"{benchmark}.jsonl"
-            _drop_torn_line(path)
-            stream = self._streams[benchmark] = path.open("ab", buffering=0)
-        _write_whole(stream, encode(sample).encode())
+        self._append(f"samples/{benchmark}.jsonl", encode(sample))
 
-    def append_native(self, benchmark: str, rows: Iterable[Native]) -> None:
-        """Add native values; the last line of an item, repeat and judge counts."""
-        path = self.path / "native" / f"{benchmark}.jsonl"
-        path.parent.mkdir(exist_ok=True)
-        _drop_torn_line(path)
-        text = "".join(json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
-        with path.open("ab", buffering=0) as stream:
-            _write_whole(stream, text.encode())
+    def append_verdicts(self, kind: VerdictKind, benchmark: str, rows: Iterable[Verdict]) -> None:
+        """Add verdicts; the last line of an item, repeat and judge counts."""
+        lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+        self._append(f"{kind}/{benchmark}.jsonl", "".join(lines))
+
+    def append_reply(self, key: str, reply: str) -> None:
+        """Add a judge's reply to the question with this hash."""
+        self._append(_REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
+
+    def _append(self, name: str, text: str) -> None:
+        stream = self._streams.get(name)
+        if stream is None:
+            path = self.path / name
+            path.parent.mkdir(exist_ok=True)
+            _drop_torn_line(path)
+            stream = self._streams[name] = path.open("ab", buffering=0)
+        _write_whole(stream, text.encode())
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write ``manifest.json`` or ``summary.json`` atomically."""

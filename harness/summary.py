@@ -11,10 +11,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from harness.evaluate import native_holds
 from harness.protocols import Declaration
 from harness.records import Sample
-from harness.store import SampleKey, read_native, read_samples, samples_size
+from harness.store import (
+    SampleKey,
+    Verdict,
+    VerdictKind,
+    read_samples,
+    read_verdicts,
+    samples_size,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -23,11 +29,13 @@ class BenchmarkSummary:
 
     ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
     ``native_n`` answers for which it gave a value; where its rules need a judge and none was given
-    there is none.  ``n`` counts items, ``answers`` items x repeats, of which ``unparsable``,
-    ``unscored``, ``errors`` and ``truncated`` are counts, and ``prompts_truncated`` of those whose
-    prompt was cut to the protocol's limit.  ``covered`` says how many leading items
-    of the data were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary
-    is of.
+    there is none.  ``judged`` is the official protocol with ``judge``, over the ``judged_n``
+    answers on which there is a verdict; ``judged_missing`` are still to be judged.  ``n`` counts
+    items, ``answers`` items x repeats, of which ``unparsable``, ``unscored``, ``errors`` and
+    ``truncated`` are counts, and ``prompts_truncated`` of those whose prompt was cut to the
+    protocol's limit; answers on which the judge gave no verdict are ``unscored``.  ``covered``
+    says how many leading items of the data were asked for, by repeat.  ``scoring`` and
+    ``samples_bytes`` tell what the summary is of.
     """
 
     benchmark: str
@@ -44,6 +52,10 @@ class BenchmarkSummary:
     prompts_truncated: int
     native_n: int
     native_rules: str
+    native_judge: str | None
+    judged_n: int
+    judged_missing: int
+    judged_rules: str
     judge: str | None
     covered: Sequence[int]
     scoring: str
@@ -51,7 +63,8 @@ class BenchmarkSummary:
 
     def __post_init__(self) -> None:
         """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
-        numbers = (self.answers, self.errors, self.native_n, self.samples_bytes, *self.covered)
+        counts = (self.answers, self.errors, self.native_n, self.judged_missing)
+        numbers = (*counts, self.samples_bytes, *self.covered)
         if not all(isinstance(number, int) for number in numbers):
             raise TypeError("a summary counts in whole numbers")
 
@@ -61,8 +74,14 @@ def summarise(
 ) -> BenchmarkSummary:
     """Return the summary of one benchmark of a run from its stored samples."""
     samples = read_samples(run, declaration.id)
-    judge = judge if declaration.native_needs_judge else None
-    native = native_values(run, declaration.id, declaration.native_rules, judge, samples)
+    if not (declaration.native_needs_judge or declaration.judged_rules):
+        judge = None
+    native_judge = judge if declaration.native_needs_judge else None
+    name = declaration.id
+    found = verdicts(run, "native", name, declaration.native_rules, native_judge, samples)
+    native = {key: _value(row) for key, row in found.items()}
+    verdict_of = judged_verdicts(run, name, declaration.judged_rules, judge, samples)
+    judged = {key: _value(row) for key, row in verdict_of.items()}
     strict = {key: sample.score.value for key, sample in samples.items()}
     status = [sample.score.status for sample in samples.values()]
     unjudged = declaration.native_needs_judge and judge is None
@@ -72,10 +91,10 @@ def summarise(
         answers=len(samples),
         strict=headline(declaration, samples, strict),
         native=None if unjudged else headline(declaration, samples, native),
-        judged=None,
+        judged=headline(declaration, samples, judged),
         parts=parts(samples, strict),
         unparsable=status.count("unparsable"),
-        unscored=status.count("unscored"),
+        unscored=status.count("unscored") + list(judged.values()).count(None),
         errors=status.count("error"),
         truncated=sum(bool(s.response and s.response.truncated) for s in samples.values()),
         prompts_truncated=sum(
@@ -83,6 +102,10 @@ def summarise(
         ),
         native_n=sum(value is not None for value in native.values()),
         native_rules=declaration.native_rules,
+        native_judge=native_judge,
+        judged_n=sum(value is not None for value in judged.values()),
+        judged_missing=list(verdict_of.values()).count(None),
+        judged_rules=declaration.judged_rules,
         judge=judge,
         covered=list(covered),
         scoring="+".join(sorted({sample.scoring for sample in samples.values()})),
@@ -90,21 +113,39 @@ def summarise(
     )
 
 
-def native_values(
+def verdicts(
+    run: Path,
+    kind: VerdictKind,
+    benchmark: str,
+    rules: str,
+    judge: str | None,
+    samples: Mapping[SampleKey, Sample],
+) -> dict[SampleKey, Verdict | None]:
+    """Return the verdict on every answered sample, None where there is none on this answer."""
+    rows = read_verdicts(run, kind, benchmark, judge)
+    found: dict[SampleKey, Verdict | None] = {}
+    for key, sample in samples.items():
+        if sample.response is not None:
+            row = rows.get(key)
+            found[key] = row if row and row.holds(sample.response.answer, rules) else None
+    return found
+
+
+def judged_verdicts(
     run: Path,
     benchmark: str,
     rules: str,
     judge: str | None,
     samples: Mapping[SampleKey, Sample],
-) -> dict[SampleKey, float | None]:
-    """Return the native value of every sample, None where there is none of its present answer."""
-    rows = read_native(run, benchmark, judge)
-    values: dict[SampleKey, float | None] = {}
-    for key, sample in samples.items():
-        row = rows.get(key)
-        holds = sample.response and native_holds(row, sample.response.answer, rules)
-        values[key] = row.value if row and holds else None
-    return values
+) -> dict[SampleKey, Verdict | None]:
+    """Return the judge's verdicts as `verdicts` does; empty where nobody judges."""
+    if not rules or judge is None:
+        return {}
+    return verdicts(run, "judged", benchmark, rules, judge, samples)
+
+
+def _value(verdict: Verdict | None) -> float | None:
+    return verdict.value if verdict else None
 
 
 def headline(
@@ -131,7 +172,7 @@ def parts(
     members: dict[str, dict[SampleKey, float | None]] = {}
     for key, sample in samples.items():
         for part in sample.parts:
-            members.setdefault(part, {})[key] = values[key]
+            members.setdefault(part, {})[key] = values.get(key)
     return {part: _mean_over_items(members[part]) for part in sorted(members)}
 
 
@@ -147,7 +188,9 @@ def _mean_over_items(values: Mapping[SampleKey, float | None]) -> float | None:
 def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
     """Return the per-item rows of one benchmark for ``--json``."""
     samples = read_samples(run, row.benchmark)
-    native = native_values(run, row.benchmark, row.native_rules, row.judge, samples)
+    name = row.benchmark
+    native = verdicts(run, "native", name, row.native_rules, row.native_judge, samples)
+    judged = judged_verdicts(run, name, row.judged_rules, row.judge, samples)
     return [
         {
             "id": sample.id,
@@ -155,7 +198,8 @@ def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
             "value": sample.score.value,
             "status": sample.score.status,
             "prediction": sample.score.prediction,
-            "native": native[key],
+            "native": _value(native.get(key)),
+            "judged": _value(judged.get(key)),
         }
         for key, sample in samples.items()
     ]

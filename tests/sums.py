@@ -75,9 +75,9 @@ class Sums:
             return Score(0.0, "unparsable", None, "no number")
         return Score(float(found[0] == item.target), "scored", found[0], "first number")
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         right = {f"s{number}": str(number * 8) for number in range(self.n)}
-        return {name: float(text == right[name]) for name, text in answers.items()}
+        return {name: Score(float(text == right[name]), "scored") for name, text in answers.items()}
 
 
 @dataclass

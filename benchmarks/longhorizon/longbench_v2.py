@@ -180,9 +180,9 @@ class LongBenchV2:
         value = float(letter == item.target["answer"])
         return Score(value, "scored", letter, f"'The correct answer is {letter}'{note}")
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Give no values: there is no other scoring."""
-        return dict.fromkeys(answers)
+        return {}
 
 
 def _user(text: str) -> Message:

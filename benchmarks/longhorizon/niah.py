@@ -236,9 +236,9 @@ class Niah:
         other = re.search(r"\b\d{7}\b|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", answer, re.I)
         return Score(0.0, "scored", other and other[0], "the value does not occur in the answer")
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Give no values: there is no other scoring."""
-        return dict.fromkeys(answers)
+        return {}
 
 
 def _tokenizer_hash(folder: Path) -> str:

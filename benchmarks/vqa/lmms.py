@@ -25,7 +25,7 @@ from benchmarks import data
 from benchmarks.data.images import decode, is_empty, undecodable
 from benchmarks.scoring import Target, score
 from harness.errors import ItemError, UsageError
-from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
 from harness.records import (
     ImagePart,
     Item,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = [
-    *("Doc", "Form", "LmmsBenchmark", "Place", "Table"),
+    *("Doc", "Form", "JudgedLmmsBenchmark", "LmmsBenchmark", "Place", "Table"),
     *("build_task", "declare", "digest", "protocol", "task_config"),
 ]
 
@@ -312,7 +312,7 @@ class LmmsBenchmark(ABC):
         """Score a response by the strict rules."""
         return score(response.answer, item.target)
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score answers by lmms-eval's own rules, in a limited child process."""
         from benchmarks.vqa.native import native_scores
 
@@ -380,13 +380,34 @@ class LmmsBenchmark(ABC):
         return tuple(_message(turn) for turn in asked)
 
 
+class JudgedLmmsBenchmark(LmmsBenchmark):
+    """A benchmark whose official protocol asks a judge, by rules in `benchmarks.judging`."""
+
+    async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
+        """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
+        place = self._places_by_id[item_id]
+        return await self.judge(
+            self.tables[place.form].task.eval_docs_no_media[place.row], answer, ask
+        )
+
+    @abstractmethod
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """Score an answer to a document, which comes without its images."""
+
+    @cached_property
+    def _places_by_id(self) -> Mapping[str, Place]:
+        return {place.id: place for place in self.places}
+
+
 def declare(benchmark: type[LmmsBenchmark], **fields: Any) -> Declaration:
     """Return a declaration with what the VQA benchmarks have in common filled in."""
     adapter = Path(str(sys.modules[benchmark.__module__].__file__))
+    judged = issubclass(benchmark, JudgedLmmsBenchmark)
     return Declaration(
         id=benchmark.id,
         scoring=_scoring_version(adapter),
         native_rules=_native_rules(),
+        judged_rules=_judged_rules(adapter) if judged else "",
         revision=data.SOURCES[benchmark.id].revision,
         **fields,
     )
@@ -399,6 +420,17 @@ def _scoring_version(adapter: Path) -> str:
 
     rules = sorted(Path(str(scoring.__file__)).parent.glob("*.py"))
     return f"strict-{_source_hash(*rules, adapter.with_name('gold.py'), adapter)}"
+
+
+@lru_cache
+def _judged_rules(adapter: Path) -> str:
+    """Return a name for the judged rules: the hash of the prompt and of all that reads replies."""
+    from benchmarks import judging, scoring
+
+    prompts = Path(str(judging.__file__))
+    compared = sorted(Path(str(scoring.__file__)).parent.glob("*.py"))
+    files = (prompts, prompts.with_name(adapter.name), adapter, adapter.with_name("gold.py"))
+    return f"judge-{_source_hash(*files, *compared)}"
 
 
 @lru_cache(maxsize=1)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from benchmarks.judging import mathverse as judging
 from benchmarks.scoring import Target
 from benchmarks.vqa.gold import letter, options_in, parsed_choices
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
-from harness.protocols import Declaration
+from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from harness.protocols import Ask, Declaration
+from harness.records import Score
 
 _SEVERAL_LETTERS = re.compile(r"[A-J](?:\s+[A-J])+")
 
 
 @dataclass(frozen=True)
-class MathVerse(LmmsBenchmark):
+class MathVerse(JudgedLmmsBenchmark):
     """MathVerse testmini; parts are the problem versions."""
 
     id = "mathverse"
@@ -58,6 +60,10 @@ class MathVerse(LmmsBenchmark):
         if _SEVERAL_LETTERS.fullmatch(gold):
             return Target("choice", ", ".join(gold.split()), choices=choices)
         return Target("choice", letter(gold, choices), choices=choices)
+
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """The judge extracts the answer, then compares it; see `benchmarks.judging.mathverse`."""
+        return await judging.judged(doc["question_for_eval"], doc["answer"], answer, ask)
 
     def cluster(self, doc: Doc, item_id: str) -> str:
         """The problem."""

@@ -9,14 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import ascii_uppercase
 
+from benchmarks.judging import mathvista as judging
 from benchmarks.scoring import Target
 from benchmarks.vqa.gold import letter
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
-from harness.protocols import Declaration
+from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from harness.protocols import Ask, Declaration
+from harness.records import Score
 
 
 @dataclass(frozen=True)
-class MathVista(LmmsBenchmark):
+class MathVista(JudgedLmmsBenchmark):
     """MathVista testmini; parts are the five official tasks."""
 
     id = "mathvista"
@@ -57,6 +59,11 @@ class MathVista(LmmsBenchmark):
         precision = 0 if kind == "integer" else int(doc["precision"] or 0)
         unit = doc.get("unit") or None
         return Target("number", gold, unit=unit, precision=precision, answer_type=kind)
+
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """The judge extracts the answer; see `benchmarks.judging.mathvista`."""
+        choices = doc["choices"] if doc["question_type"] == "multi_choice" else ()
+        return await judging.judged(doc["question"], choices, self.target(doc), answer, ask)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """The task: figure, geometry, word problem, textbook or visual question answering."""

@@ -26,6 +26,7 @@ from benchmarks.vqa.native_worker import Request
 from harness.errors import UsageError
 from harness.fingerprint import cache_dir
 from harness.protocols import Judge
+from harness.records import Score, Status
 from harness.text import last_line
 from harness.urls import base_url
 
@@ -45,14 +46,14 @@ _TRIES = 2  # starts of the child without a single value before the rest has non
 
 def native_scores(
     benchmark: LmmsBenchmark, answers: Mapping[str, str], judge: Judge | None
-) -> Mapping[str, float | None]:
+) -> Mapping[str, Score]:
     """Score answers (item id -> text without thinking) by lmms-eval's own rules.
 
     All benchmarks of this process share one child, which starts at the first call and ends with
     the process.
 
     Returns:
-        For every id of ``answers`` a value in [0, 1], or None.
+        For every id of ``answers`` a score: a value in [0, 1] or None, and what lmms-eval found.
 
     Raises:
         UsageError: the data is missing, or lmms-eval does not start.
@@ -104,12 +105,13 @@ class NativeScorer:
         judge: Judge | None,
         *,
         images: bool = True,
-    ) -> dict[str, float | None]:
+    ) -> dict[str, Score]:
         """Score answers (item id -> text) to one benchmark's items; see `native_scores`.
 
         A child that is killed is started again, and goes on with the answers that have no value.
         """
-        values: dict[str, float | None] = dict.fromkeys(answers)
+        none = Score(None, "unscored", None, "the native scorer did not come to this answer")
+        values = dict.fromkeys(answers, none)
         left = dict(answers)
         seconds = self._judged_item_seconds if judge else self._item_seconds
         with self._lock:
@@ -134,9 +136,7 @@ class NativeScorer:
         """End the child; the next call of `score` starts another."""
         self._stop()
 
-    def _exchange(
-        self, request: Request, values: dict[str, float | None], left: dict[str, str]
-    ) -> bool:
+    def _exchange(self, request: Request, values: dict[str, Score], left: dict[str, str]) -> bool:
         """Send a request and take values until all are there; False if the child died before."""
         process = self._process
         if process is None or process.poll() is not None:
@@ -151,7 +151,9 @@ class NativeScorer:
         for line in replies:
             message: dict[str, Any] = json.loads(line)
             if "id" in message:
-                values[message["id"]] = message["value"]
+                value: float | None = message["value"]
+                status: Status = "unscored" if value is None else "scored"
+                values[message["id"]] = Score(value, status, None, message["why"])
                 del left[message["id"]]
             elif "failed" in message:
                 raise UsageError(message["failed"])

@@ -13,6 +13,7 @@ import json
 import multiprocessing
 import os
 import random
+import reprlib
 import resource
 import signal
 import sys
@@ -25,7 +26,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
 
 from harness.errors import UsageError
 
@@ -39,7 +40,16 @@ _FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
 _JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
+_WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
+
 Metrics = Mapping[str, Any]
+
+
+class Verdict(NamedTuple):
+    """lmms-eval's value of one answer, and its findings (what ``process_results`` returned)."""
+
+    value: float | None
+    why: str
 
 
 @dataclass(frozen=True)
@@ -164,7 +174,7 @@ class _Fork:
         if "order" in message:
             self._order = deque(message["order"])
         elif self._order:
-            _reply(self._replies, {"id": self._order.popleft(), "value": message["value"]})
+            _reply(self._replies, {"id": self._order.popleft(), **message})
         self.deadline = time.monotonic() + self._request.item_seconds
         return True
 
@@ -178,7 +188,8 @@ class _Fork:
             return False
         rest = self._order
         if rest:
-            _reply(self._replies, {"id": rest.popleft(), "value": None})
+            why = "the native scorer crashed on this answer or ran out of time"
+            _reply(self._replies, {"id": rest.popleft(), "value": None, "why": why})
         if rest:
             self._start(rest)
         return bool(rest)
@@ -225,12 +236,12 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
         if place.form != form:
             _seed()
             form = place.form
-        value = None
+        verdict = Verdict(None, "the judge failed several times in a row: not asked any more")
         if failures < _JUDGE_FAILURES:
             _allow_seconds(request.item_seconds)
-            value = _value(benchmark, place, request.answers[place.id], judge)
+            verdict = _verdict(benchmark, place, request.answers[place.id], judge)
             failures = failures + 1 if judge.failed else 0
-        pipe.send_bytes(json.dumps({"value": value}).encode())
+        pipe.send_bytes(json.dumps(verdict._asdict()).encode())
 
 
 def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Place]]:
@@ -245,15 +256,27 @@ def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Pl
     return benchmark, sorted(places, key=lambda place: (place.form, place.row))
 
 
-def _value(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeWatch) -> float | None:
+def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeWatch) -> Verdict:
     """Return lmms-eval's value of one answer; None where its judge was missing or failed."""
     task = benchmark.tables[place.form].task
     judge.failed = False
     try:
         metrics = _metrics(task, place.row, answer)
     except _NoJudge:
-        return None
-    return None if judge.failed else float(_VALUES[benchmark.id](metrics))
+        return Verdict(None, "these rules ask a judge, and none was given")
+    if judge.failed:
+        return Verdict(None, "the judge did not answer")
+    return Verdict(float(_VALUES[benchmark.id](metrics)), _said(metrics))
+
+
+def _said(metrics: Metrics) -> str:
+    """Return what lmms-eval found, long texts shortened."""
+    short = reprlib.Repr()
+    short.maxstring, short.maxdict, short.maxother = 80, 20, 80
+    try:
+        return short.repr(dict(metrics))[:_WHY]
+    except ValueError:  # an integer of more digits than Python prints
+        return "lmms-eval's findings are too long to show"
 
 
 def _metrics(task: Any, row: int, answer: str) -> Metrics:

@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.judging import olympiadbench_physics as judging
 from benchmarks.scoring import Target
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, digest, protocol
+from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, digest, protocol
 from harness.errors import ItemError
-from harness.protocols import Declaration
+from harness.protocols import Ask, Declaration
+from harness.records import Score
 
 
 @dataclass(frozen=True)
-class OlympiadBenchPhysics(LmmsBenchmark):
+class OlympiadBenchPhysics(JudgedLmmsBenchmark):
     """OlympiadBench physics: free-form answers with official tolerances."""
 
     id = "olympiadbench_physics"
@@ -72,9 +74,19 @@ class OlympiadBenchPhysics(LmmsBenchmark):
             "math",
             ",".join(answers),
             unit=doc["unit"] or None,
-            # The official evaluation compares tuples without one.
-            tolerance=None if "Tuple" in (kind or "") else _tolerance(doc["error"]),
+            tolerance=min(_tolerances(doc), default=None),
             answer_type=kind,
+        )
+
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """The judge compares answers; see `benchmarks.judging.olympiadbench_physics`."""
+        return await judging.judged(
+            _with_context(doc)["question"],
+            doc["final_answer"],
+            doc["unit"] or None,
+            _tolerances(doc),
+            answer,
+            ask,
         )
 
 
@@ -84,13 +96,16 @@ def _with_context(doc: Doc) -> Doc:
     return {**doc, "question": f"{doc['context']}\n{doc['question']}"}
 
 
-def _tolerance(error: str | None) -> float | None:
-    """Return the absolute tolerance of an ``error`` field such as "1e-1"; None where it is empty.
+def _tolerances(doc: Doc) -> tuple[float, ...]:
+    """Return the absolute tolerances of an ``error`` field such as "1e-1" or "1e-1,1".
 
-    Several answers may each have their own, separated by commas: then the smallest holds for all.
+    Several answers may each have their own; the strict scorer takes the smallest for all.  The
+    official evaluation compares tuples without one.
     """
+    error = doc["error"] or ""
+    if "Tuple" in (doc["answer_type"] or ""):
+        return ()
     try:
-        each = [float(entry) for entry in (error or "").split(",") if entry.strip()]
+        return tuple(float(entry) for entry in error.split(",") if entry.strip())
     except ValueError as bad:
         raise ItemError(f"the data set's tolerance {error!r} is no number") from bad
-    return min(each, default=None)

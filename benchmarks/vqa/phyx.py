@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from benchmarks.judging import phyx as judging
 from benchmarks.scoring import Target
 from benchmarks.vqa.gold import letter, parsed_choices
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
-from harness.protocols import Declaration
+from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from harness.protocols import Ask, Declaration
+from harness.records import Score
 
 
 @dataclass(frozen=True)
-class PhyX(LmmsBenchmark):
+class PhyX(JudgedLmmsBenchmark):
     """PhyX testmini, multiple choice; parts are the six physics domains."""
 
     id = "phyx"
@@ -43,6 +45,10 @@ class PhyX(LmmsBenchmark):
         gold = str(doc["answer"])
         choices = parsed_choices(doc["question"], gold)
         return Target("choice", letter(gold, choices), choices=choices)
+
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """The judge compares letters; see `benchmarks.judging.phyx`."""
+        return await judging.judged(str(doc["answer"]), True, answer, ask)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """The physics domain."""

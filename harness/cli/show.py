@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
+
+if TYPE_CHECKING:
+    from harness.lookup import Found
 
 
 @click.command()
@@ -24,13 +28,19 @@ def show(run: Path, item: str, as_json: bool) -> None:
 
     found = find(run, item)
     if as_json:
-        rows = [
-            {"benchmark": name, "native": native, **dataclasses.asdict(sample)}
-            for name, sample, native in found
-        ]
-        click.echo(json.dumps({"samples": rows}))
+        click.echo(json.dumps({"samples": [_row(one) for one in found]}))
         return
     from harness.cli.tables import sample_text
 
-    for name, sample, native in found:
-        click.echo(sample_text(name, sample, native))
+    for one in found:
+        click.echo(sample_text(one))
+
+
+def _row(one: Found) -> dict[str, Any]:
+    """Return one stored answer as JSON."""
+    verdicts: dict[str, Any] = {}
+    for kind, verdict in (("native", one.native), ("judged", one.judged)):
+        verdicts[kind] = verdict.value if verdict else None
+        verdicts[f"{kind}_why"] = verdict.why if verdict else None
+        verdicts[f"{kind}_by"] = verdict.by if verdict else None
+    return {"benchmark": one.benchmark, **verdicts, **dataclasses.asdict(one.sample)}

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.records import Sample, Score
+from harness.lookup import Found
+from harness.records import Score
+from harness.store import Verdict
 from harness.summary import BenchmarkSummary
 
 
@@ -21,10 +23,7 @@ def percent(value: float | None) -> str:
 
 FEW = 12  # parts that a line of the result may hold
 
-_HEADER = (
-    *("benchmark", "strict", "native", "items"),
-    *("unparsable", "unscored", "errors", "truncated"),
-)
+_COUNTS = ("items", "unparsable", "unscored", "errors", "truncated")
 
 
 def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
@@ -36,12 +35,15 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
             f"{errors} answers are errors of the machinery, not of the model, and are not in the "
             "scores: run the same command again to try them once more."
         )
-    table = [_HEADER, *(_cells(row) for row in rows)]
+    judged = any(row.judge is not None and row.judged_rules for row in rows)
+    scores = ("strict", "native", "judged") if judged else ("strict", "native")
+    header = ("benchmark", *scores, *_COUNTS)
+    table = [header, *(_cells(row, judged) for row in rows)]
     known = [row.strict for row in rows if row.strict is not None]
     if len(rows) > 1 and len(known) == len(rows):
         mean = percent(sum(known) / len(known))
-        table.append((f"mean of {len(rows)}", mean, *[""] * 6))
-    widths = [max(len(row[column]) for row in table) for column in range(len(_HEADER))]
+        table.append((f"mean of {len(rows)}", mean, *[""] * (len(header) - 2)))
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     for line in table:
         cells = [
             line[0].ljust(widths[0]),
@@ -51,7 +53,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
-    lines.append(f"strict and native in percent; run: {run}")
+    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run: {run}")
     return "\n".join(lines)
 
 
@@ -79,6 +81,8 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
     notes = []
     if any(map(_partly_native, rows)):
         notes.append("* over the answers for which the native scoring gave a value")
+    if any(map(_partly_judged, rows)):
+        notes.append("+ over the answers on which the judge gave a verdict")
     notes += [
         f"{row.benchmark}: {row.prompts_truncated} of {row.answers} prompts were cut to the "
         "protocol's limit"
@@ -99,11 +103,18 @@ def _partly_native(row: BenchmarkSummary) -> bool:
     return row.native is not None and row.native_n < row.answers - row.errors
 
 
-def _cells(row: BenchmarkSummary) -> tuple[str, ...]:
+def _partly_judged(row: BenchmarkSummary) -> bool:
+    return row.judged is not None and row.judged_n < row.answers - row.errors
+
+
+def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
+    verdicts = [percent(row.native) + ("*" if _partly_native(row) else "")]
+    if judged:
+        verdicts.append(percent(row.judged) + ("+" if _partly_judged(row) else ""))
     return (
         row.benchmark,
         percent(row.strict),
-        percent(row.native) + ("*" if _partly_native(row) else ""),
+        *verdicts,
         str(row.n),
         str(row.unparsable),
         str(row.unscored),
@@ -116,7 +127,7 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     """Return the JSON document of ``run`` and ``score``; scores are between 0 and 1."""
     from harness.summary import items_json
 
-    fields = ("benchmark", "n", "strict", "native", "native_n", "judged", "parts")
+    fields = ("benchmark", "n", "strict", "native", "native_n", "judged", "judged_n", "parts")
     counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated")
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
@@ -127,12 +138,12 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     return json.dumps({"benchmarks": benchmarks, "run": str(run)})
 
 
-def sample_text(benchmark: str, sample: Sample, native: float | None) -> str:
+def sample_text(found: Found) -> str:
     """Return one sample in full, for reading."""
+    sample = found.sample
     response, score = sample.response, sample.score
-    value = "-" if score.value is None else f"{score.value:g}"
     lines = [
-        f"{benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
+        f"{found.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
     ]
     if response is not None:
@@ -144,12 +155,27 @@ def sample_text(benchmark: str, sample: Sample, native: float | None) -> str:
             f"{response.seconds:.2f} s"
         )
     lines += [
-        f"--- score {value} ({score.status}); native {'-' if native is None else f'{native:g}'}",
-        f"prediction: {score.prediction}",
-        f"target: {json.dumps(sample.target, ensure_ascii=False)}",
-        f"why: {score.why}",
+        f"--- target: {json.dumps(sample.target, ensure_ascii=False)}",
+        f"strict {_number(score.value)} ({score.status}, {sample.scoring})",
+        f"  prediction: {score.prediction}",
+        f"  why: {score.why}",
+        *_verdict_lines("native", found.native),
+        *_verdict_lines("judged", found.judged),
     ]
     return "\n".join(lines)
+
+
+def _verdict_lines(kind: str, verdict: Verdict | None) -> list[str]:
+    if verdict is None:
+        return [f"{kind} -"]
+    lines = [f"{kind} {_number(verdict.value)} ({verdict.by})"]
+    if verdict.prediction is not None:
+        lines.append(f"  prediction: {verdict.prediction}")
+    return [*lines, f"  why: {verdict.why}"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"
 
 
 class PlainProgress:

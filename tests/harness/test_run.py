@@ -13,6 +13,7 @@ from harness import run as runs
 from harness.errors import UsageError
 from harness.evaluate import JUDGED_AT_ONCE, Settings
 from harness.protocols import Benchmark, Judge
+from harness.records import Score
 from harness.run import RunPlan
 from harness.store import RunStore, read_manifest, read_samples
 from harness.summary import BenchmarkSummary
@@ -203,7 +204,8 @@ class Judged(Sums):
     def native(self, answers, judge):  # type: ignore[no-untyped-def]
         self.asked.extend(answers)
         found = super().native(answers, judge)
-        return {name: None if name in self.silent else found[name] for name in answers}
+        silent = dict.fromkeys(self.silent & answers.keys(), Score(None, "unscored"))
+        return {**found, **silent}
 
 
 def test_a_judge_is_asked_once_an_answer_and_again_where_it_was_silent(tmp_path: Path) -> None:
@@ -306,8 +308,6 @@ def test_a_scorer_that_fails_costs_one_item_and_keeps_its_answer(tmp_path: Path)
     class Buggy(Sums):
         async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
             return Score(1 / int(item.id != "s3"), "scored")
-
-    from harness.records import Score
 
     plan = planned(tmp_path, Buggy())
     (row,) = fill(plan)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from benchmarks import suites
 from benchmarks.micro import datasets
 from harness.protocols import Judge
+from harness.records import Score
 from tests.benchmarks.vqa.native_reference import AGGREGATES
 from tests.servers import Reply, Request, ScriptedServer
 
@@ -35,6 +36,10 @@ def verdict(request: Request) -> str:
     if 'Return only "Yes"' in text:
         return "Yes" if right else "No"
     return "1" if right else "0"
+
+
+def values(scores: Mapping[str, Score]) -> dict[str, float | None]:
+    return {item_id: score.value for item_id, score in scores.items()}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +83,7 @@ def reference(root: Path, judge: Judge, tmp_path_factory: pytest.TempPathFactory
 def native(root: Path, judge: Judge, reference: dict[str, Any]) -> dict[str, Any]:
     """Return the values of every benchmark, from one child."""
     return {
-        name: suites.benchmark(name, root).native(found["answers"], judge)
+        name: values(suites.benchmark(name, root).native(found["answers"], judge))
         for name, found in reference.items()
     }
 
@@ -111,11 +116,11 @@ def test_without_a_judge_there_is_no_value_where_one_is_asked(
     name: str, root: Path, reference: dict[str, Any]
 ) -> None:
     found = reference[name]
-    values = suites.benchmark(name, root).native(found["answers"], None)
-    scored = {item_id: value for item_id, value in values.items() if value is not None}
+    found_values = values(suites.benchmark(name, root).native(found["answers"], None))
+    scored = {item_id: value for item_id, value in found_values.items() if value is not None}
     # lmms-eval itself asks no judge on exact choices and bare numbers: these keep its value.
     assert scored.items() <= found["values"].items()
-    assert len(scored) < len(values)
+    assert len(scored) < len(found_values)
     if name in ("mathverse", "olympiadbench_physics"):
         assert not scored
 
@@ -124,10 +129,10 @@ def test_a_judge_that_fails_gives_no_value(root: Path, reference: dict[str, Any]
     answers = {"1": "I think that it is red, but it may be blue.", "2": "3"}
     with ScriptedServer(lambda _: Reply("no such model", status=404)) as server:
         judge = Judge(server.url, "absent", KEY)
-        values = suites.benchmark("mathvista", root).native(answers, judge)
+        found = suites.benchmark("mathvista", root).native(answers, judge)
         asked = len(server.requests)
-    assert values["1"] is None
-    assert values["2"] is not None
+    assert (found["1"].value, found["1"].why) == (None, "the judge did not answer")
+    assert found["2"].value is not None
     assert asked > 0
 
 
@@ -136,5 +141,6 @@ def test_the_judge_is_asked_by_its_name_with_its_key(root: Path) -> None:
         judge = Judge(server.url, "the judge", "secret of the judge")
         for name, item_id in (("phyx", "1"), ("mathverse", "1")):
             answers = {item_id: "It is rather hard to tell."}
-            assert suites.benchmark(name, root).native(answers, judge) == {item_id: 1.0}
+            scores = suites.benchmark(name, root).native(answers, judge)
+            assert values(scores) == {item_id: 1.0}
         assert {request.body["model"] for request in server.requests} == {"the judge"}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import DatasetDict, load_from_disk
@@ -47,6 +48,13 @@ def _environment(pid: int) -> str:
     return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
 
 
+def values_of(scorer: NativeScorer, *request: Any) -> dict[str, float | None]:
+    """Return the values alone; where there is none, the scorer says why."""
+    scores = scorer.score(*request)
+    assert all(score.why for score in scores.values())
+    return {item_id: score.value for item_id, score in scores.items()}
+
+
 def _gold(root: Path) -> dict[str, str]:
     rows = load_from_disk(str(root / "mathvision"))["test"]
     return {row["id"]: rf"\boxed{{{row['answer']}}}" for row in rows}
@@ -54,7 +62,7 @@ def _gold(root: Path) -> dict[str, str]:
 
 def test_an_answer_that_hangs_costs_only_itself(root: Path, scorer: NativeScorer) -> None:
     answers = {**_gold(root), "2": TOWER, "4": "9**9**9**9", "5": POWER}
-    values = scorer.score("mathvision", root, answers, None)
+    values = values_of(scorer, "mathvision", root, answers, None)
     # lmms-eval's parser refuses the Python power, and calls it wrong.
     assert values == {**dict.fromkeys(answers, 1.0), "2": None, "4": 0.0, "5": None}
 
@@ -62,7 +70,7 @@ def test_an_answer_that_hangs_costs_only_itself(root: Path, scorer: NativeScorer
 def test_huge_text_costs_only_itself(root: Path, scorer: NativeScorer) -> None:
     huge = r"\boxed{" + r"\frac{1}{" * 20_000 + "2" + "}" * 20_000 + "}"
     answers = {**_gold(root), "1": huge}
-    values = scorer.score("mathvision", root, answers, None)
+    values = values_of(scorer, "mathvision", root, answers, None)
     assert values["1"] in (None, 0.0)
     assert {values[item_id] for item_id in answers if item_id != "1"} == {1.0}
 
@@ -77,19 +85,19 @@ def test_a_scorer_that_raises_costs_only_its_item(tmp_path: Path, scorer: Native
     garbled = rows.map(garble, with_indices=True)
     DatasetDict({"validation": garbled}).save_to_disk(tmp_path / "garbled" / "mmmu")
     answers = dict.fromkeys(rows["id"], "A")
-    values = scorer.score("mmmu", tmp_path / "garbled", answers, None)
-    whole = scorer.score("mmmu", tmp_path, answers, None)
+    values = values_of(scorer, "mmmu", tmp_path / "garbled", answers, None)
+    whole = values_of(scorer, "mmmu", tmp_path, answers, None)
     assert values == {**whole, rows["id"][1]: None}
     assert None not in whole.values()
 
 
 def test_a_killed_child_is_started_again(root: Path, scorer: NativeScorer) -> None:
     answers = dict.fromkeys(("0", "1", "2"), "A")
-    before = scorer.score("vstar", root, answers, None)
+    before = values_of(scorer, "vstar", root, answers, None)
     first = scorer.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    assert scorer.score("vstar", root, answers, None) == before
+    assert values_of(scorer, "vstar", root, answers, None) == before
     assert scorer.pid != first
 
 
@@ -109,11 +117,11 @@ def test_missing_data_is_said_and_the_child_goes_on(
 ) -> None:
     with pytest.raises(UsageError, match="harness data pull vstar"):
         scorer.score("vstar", tmp_path, {"0": "A"}, None)
-    assert scorer.score("vstar", root, {"0": "A"}, None)["0"] is not None
+    assert values_of(scorer, "vstar", root, {"0": "A"}, None)["0"] is not None
 
 
 def test_an_unknown_id_has_no_value(root: Path, scorer: NativeScorer) -> None:
-    values = scorer.score("vstar", root, {"0": "A", "nobody": "A"}, None)
+    values = values_of(scorer, "vstar", root, {"0": "A", "nobody": "A"}, None)
     assert values["0"] is not None
     assert values["nobody"] is None
 
@@ -128,7 +136,7 @@ def test_an_interrupt_ends_scoring_at_once(root: Path, scorer: NativeScorer) -> 
         os.kill(pid, signal.SIGINT)
         with pytest.raises(UsageError, match="interrupted"):
             waiting.result(10)
-    assert scorer.score("mathvision", root, {"1": "nothing"}, None) == {"1": 0.0}
+    assert values_of(scorer, "mathvision", root, {"1": "nothing"}, None) == {"1": 0.0}
 
 
 def test_the_child_and_its_forks_die_with_a_killed_parent(root: Path, tmp_path: Path) -> None:
