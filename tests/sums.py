@@ -77,7 +77,10 @@ class Sums:
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         right = {f"s{number}": str(number * 8) for number in range(self.n)}
-        return {name: Score(float(text == right[name]), "scored") for name, text in answers.items()}
+        return {
+            name: Score(float(text == right[name]), "scored", None, "arithmetic says")
+            for name, text in answers.items()
+        }
 
 
 @dataclass

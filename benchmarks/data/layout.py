@@ -62,25 +62,34 @@ def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found
     return tuple(table for table in found if table is not None)
 
 
-def tables(benchmark_id: str, root: Path, *, images: bool = True) -> tuple[Found, ...]:
+def tables(
+    benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
+) -> tuple[Found, ...]:
     """Return the tables under ``root`` that make up the benchmark.
 
-    These are all required ones; where none of them is there, the stand-ins.  Without ``images`` a
-    table counts as there though its images are not.
+    These are all required ones; where none of them is there, the stand-ins; with a ``split``,
+    that split's alone, which may be optional.  Without ``images`` a table counts as there though
+    its images are not.
 
     Raises:
         UsageError: they are not (all) there; says the command that gets them.
     """
-    return chosen(benchmark_id, root / benchmark_id, images=images)
+    return chosen(benchmark_id, root / benchmark_id, images=images, split=split)
 
 
-def chosen(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found, ...]:
+def chosen(
+    benchmark_id: str, folder: Path, *, images: bool = True, split: str = ""
+) -> tuple[Found, ...]:
     """Return the tables in the benchmark's own folder that make it up; see `tables`."""
     origin = source(benchmark_id)
     found = find(benchmark_id, folder, images=images)
-    wanted = [table for table in origin.tables if table.role == "required"]
+    wanted = [
+        table
+        for table in origin.tables
+        if (table.split == split if split else table.role == "required")
+    ]
     there = tuple(item for item in found if item.table in wanted)
-    if not there:
+    if not there and not split:
         stand_ins = tuple(item for item in found if item.table.role == "stand-in")
         if stand_ins:
             return stand_ins
@@ -90,13 +99,16 @@ def chosen(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Fou
     return there
 
 
-def fingerprint(benchmark_id: str, root: Path, *, images: bool = True) -> str:
+def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
     """Return the sha256 (hex) over the relative names and contents of the benchmark's data files.
+
+    With a ``split``, of that split's alone.
 
     Raises:
         UsageError: the data is missing; says the command that gets it.
     """
-    return files_hash(root / benchmark_id, tables(benchmark_id, root, images=images))
+    found = tables(benchmark_id, root, images=images, split=split)
+    return files_hash(root / benchmark_id, found)
 
 
 def files_hash(folder: Path, found: Sequence[Found]) -> str:
@@ -107,13 +119,14 @@ def files_hash(folder: Path, found: Sequence[Found]) -> str:
         raise UsageError(f"{folder} is not readable: {error}") from error
 
 
-def count(benchmark_id: str, root: Path, *, images: bool = True) -> int:
-    """Return the number of rows of the benchmark's tables; no image is decoded.
+def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> int:
+    """Return the number of rows of the benchmark's tables, or of one split; no image is decoded.
 
     Raises:
         UsageError: the data is missing or a file does not open.
     """
-    return sum(rows(item) for item in tables(benchmark_id, root, images=images))
+    found = tables(benchmark_id, root, images=images, split=split)
+    return sum(rows(item) for item in found)
 
 
 def rows(item: Found) -> int:

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 
-def load(benchmark_id: str, root: Path, *, images: bool = True) -> Mapping[str, DatasetDict]:
+def load(
+    benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
+) -> Mapping[str, DatasetDict]:
     """Read a benchmark's local data.
 
     Args:
         benchmark_id: one of `SOURCES`.
         root: the data root; it may be read-only.
         images: without them, the rows of a release whose image files are missing are read too.
+        split: the split that must be there; "": all required ones.
 
     Returns:
         For each config (named as on the hub, "" where the hub names none) a ``DatasetDict`` with
@@ -39,7 +42,9 @@ def load(benchmark_id: str, root: Path, *, images: bool = True) -> Mapping[str, 
     """
     from datasets import DatasetDict
 
-    tables(benchmark_id, root, images=images)  # raises where the benchmark is not whole
+    tables(
+        benchmark_id, root, images=images, split=split
+    )  # raises where the benchmark is not whole
     configs: dict[str, DatasetDict] = {}
     for item in find(benchmark_id, root / benchmark_id, images=images):
         splits = configs.setdefault(item.table.config, DatasetDict())

@@ -59,6 +59,5 @@ async def judged(question: str, gold: str, response: str, ask: Ask) -> Score:
     extraction = await ask(_EXTRACT.format(response=response), stated)
     if not extraction:
         return Score(0.0, "unparsable", None, "the judge finds no answer in the response")
-    return await compare(
-        ask, _COMPARE.format(question=question, gold=gold, extraction=extraction), extraction
-    )
+    put = _COMPARE.format(question=question, gold=gold.strip(), extraction=extraction)
+    return await compare(ask, put, extraction)

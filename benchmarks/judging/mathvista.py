@@ -19,12 +19,16 @@ from harness.protocols import Ask
 from harness.records import Score
 
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+# How judges say in a sentence what they should say by "none".
+_DECLINES = re.compile(
+    r"\b(?:no|not|cannot|can't|unable|insufficient|missing|incorrect|sorry|provide|without)\b", re.I
+)
 _PROMPT = """\
 A model was asked the question below and gave the response below. Copy out the final answer that \
 the response gives. Do not solve the question, and do not correct the response.
 
 {form}
-If the response gives no answer, write: none
+If the response gives no answer, or none of that form, write: none
 Write this and nothing else, on one line.
 
 [Question]
@@ -63,9 +67,11 @@ async def judged(
 
     def read(reply: str) -> Score | None:
         text = stated(reply)
-        if text == "":
-            return Score(0.0, "unparsable", None, "the judge finds no answer in the response")
         found = score(text or "", target)
+        if text == "" or (found.status == "unparsable" and _DECLINES.search(text or "")):
+            return Score(
+                0.0, "unparsable", None, f"the judge finds no answer: {reply.strip()!r:.200}"
+            )
         if found.status == "unparsable":
             return None
         return replace(found, why=f"the judge extracts {text!r:.200}; {found.why}")

@@ -223,6 +223,11 @@ class LmmsBenchmark(ABC):
     needs: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def split(self) -> str:
+        """The split that is the data; "" where all required tables are."""
+        return ""
+
+    @property
     @abstractmethod
     def declaration(self) -> Declaration:
         """The declared protocol; reading it imports nothing heavy."""
@@ -274,11 +279,11 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing; says the command that gets it.
         """
-        return data.fingerprint(self.id, self.data_root, images=self.images)
+        return data.fingerprint(self.id, self.data_root, images=self.images, split=self.split)
 
     def count(self) -> int:
         """Return the number of items in the local data; nothing is decoded."""
-        return data.count(self.id, self.data_root, images=self.images)
+        return data.count(self.id, self.data_root, images=self.images, split=self.split)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -323,7 +328,7 @@ class LmmsBenchmark(ABC):
         """The forms with their tasks and rows, in order."""
         from datasets import Image
 
-        configs = data.load(self.id, self.data_root, images=self.images)
+        configs = data.load(self.id, self.data_root, images=self.images, split=self.split)
         built = []
         for form in self.forms:
             rows = configs[form.config][form.split]

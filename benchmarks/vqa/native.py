@@ -20,8 +20,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, Self
 
+from benchmarks.options import declared
 from benchmarks.vqa.native_worker import Request
 from harness.errors import UsageError
 from harness.fingerprint import cache_dir
@@ -60,7 +62,12 @@ def native_scores(
     """
     judge = judge if benchmark.declaration.native_needs_judge else None
     return _shared().score(
-        benchmark.id, benchmark.data_root, answers, judge, images=benchmark.images
+        benchmark.id,
+        benchmark.data_root,
+        answers,
+        judge,
+        images=benchmark.images,
+        options={name: str(getattr(benchmark, name)) for name in declared(type(benchmark))},
     )
 
 
@@ -105,6 +112,7 @@ class NativeScorer:
         judge: Judge | None,
         *,
         images: bool = True,
+        options: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, Score]:
         """Score answers (item id -> text) to one benchmark's items; see `native_scores`.
 
@@ -122,6 +130,7 @@ class NativeScorer:
                     benchmark,
                     str(data_root.resolve()),
                     images,
+                    dict(options),
                     left,
                     _judge_environment(judge),
                     seconds,

@@ -39,7 +39,6 @@ _FILE_BYTES = 1 << 26
 _FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
 _JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
-
 _WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
 
 Metrics = Mapping[str, Any]
@@ -56,13 +55,15 @@ class Verdict(NamedTuple):
 class Request:
     """Answers (item id -> text) to one benchmark's items.
 
-    ``environment`` is what reaches the judge, empty where none was given; ``item_seconds`` is the
-    wall-clock limit for one item, its judge calls included.
+    ``options`` are the benchmark's, as words (`benchmarks.options`).  ``environment`` is what
+    reaches the judge, empty where none was given; ``item_seconds`` is the wall-clock limit for one
+    item, its judge calls included.
     """
 
     benchmark: str
     data_root: str
     images: bool
+    options: Mapping[str, str]
     answers: Mapping[str, str]
     environment: Mapping[str, str]
     item_seconds: float
@@ -248,7 +249,12 @@ def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Pl
     """Return the benchmark, its tasks built, and the places of ``ids`` in document order."""
     from benchmarks import suites
 
-    found = suites.benchmark(request.benchmark, Path(request.data_root), images=request.images)
+    found = suites.benchmark(
+        request.benchmark,
+        Path(request.data_root),
+        images=request.images,
+        options=request.options,
+    )
     benchmark = cast("LmmsBenchmark", found)
     places = [place for place in benchmark.places if place.id in ids]
     if request.benchmark == "phyx" and request.environment:

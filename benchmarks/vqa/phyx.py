@@ -1,20 +1,34 @@
-"""PhyX: university physics with a picture, multiple choice (Cloudriver/PhyX, testmini)."""
+"""PhyX: university physics with a picture (Cloudriver/PhyX, testmini).
+
+Multiple choice is the headline; the option ``form`` asks the open-ended questions instead.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from benchmarks.judging import phyx as judging
+from benchmarks.options import one_of, option
 from benchmarks.scoring import Target
 from benchmarks.vqa.gold import letter, parsed_choices
 from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
+# lmms-eval's task and the data set's split of each form, which have one name, and what it is.
+_FORMS = {
+    "multiple_choice": ("phyx_mini_mc", "multiple choice"),
+    "open_ended": ("phyx_mini_oe", "open-ended"),
+}
+
 
 @dataclass(frozen=True)
 class PhyX(JudgedLmmsBenchmark):
-    """PhyX testmini, multiple choice; parts are the six physics domains."""
+    """PhyX testmini in one of its forms; parts are the six physics domains."""
+
+    form: str = option(
+        "multiple_choice", one_of(*_FORMS), "multiple_choice, or open_ended: best with --judge"
+    )
 
     id = "phyx"
     needs = ("image",)
@@ -22,10 +36,11 @@ class PhyX(JudgedLmmsBenchmark):
     @property
     def declaration(self) -> Declaration:
         """The declared protocol."""
+        words = _FORMS[self.form][1]
         return declare(
             type(self),
-            title="PhyX (multiple choice)",
-            protocol=protocol(["phyx_mini_mc"], "phyx_mini_mc", "the data set's question"),
+            title=f"PhyX ({words})",
+            protocol=protocol([self.split], self.split, "the data set's question"),
             max_tokens=16384,
             # The task sets none; this is what lmms-eval's vllm model then takes.
             native_max_tokens=4096,
@@ -36,19 +51,26 @@ class PhyX(JudgedLmmsBenchmark):
         )
 
     @property
+    def split(self) -> str:
+        """The form's split."""
+        return _FORMS[self.form][0]
+
+    @property
     def forms(self) -> tuple[Form, ...]:
         """The one task."""
-        return (Form("phyx_mini_mc", "data_for_llms_eval", "phyx_mini_mc", id_column="index"),)
+        return (Form(self.split, "data_for_llms_eval", self.split, id_column="index"),)
 
     def target(self, doc: Doc) -> Target:
-        """A letter among the four that the question lists."""
+        """A letter among the four that the question lists, or the open answer with its unit."""
         gold = str(doc["answer"])
+        if self.form == "open_ended":
+            return Target("math", gold)
         choices = parsed_choices(doc["question"], gold)
         return Target("choice", letter(gold, choices), choices=choices)
 
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """The judge compares letters; see `benchmarks.judging.phyx`."""
-        return await judging.judged(str(doc["answer"]), True, answer, ask)
+        """The judge compares answers; see `benchmarks.judging.phyx`."""
+        return await judging.judged(str(doc["answer"]), self.form != "open_ended", answer, ask)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """The physics domain."""

@@ -132,6 +132,7 @@ def test_a_judge_gives_native_scores_and_is_asked_first(finished) -> None:  # ty
         assert done.returncode == 0, done.stderr
         (row,) = json.loads(done.stdout)["benchmarks"]
         assert (row["native"], row["native_n"]) == (0.0, row["n"])
+        assert (row["judged"], row["judged_n"], row["unscored"]) == (0.0, row["n"], 0)
         before = len(judge.requests)
         assert before >= row["n"]
         assert harness(*words, *asked, "--json").stdout == done.stdout
@@ -148,6 +149,9 @@ def test_show_prints_one_item_in_full(finished) -> None:  # type: ignore[no-unty
     document = json.loads(harness("show", run, f"vstar/{item['id']}", "--json").stdout)
     (sample,) = document["samples"]
     assert sample["score"]["value"] == item["value"]
+    assert (sample["native"], sample["judged"]) == (item["native"], None)
+    assert sample["native_why"].startswith("{'vstar_overall_acc'")
+    assert sample["native_by"].startswith("lmms-eval 0.7.3")
 
 
 def test_score_gives_what_run_gave(finished, micro_data: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
