@@ -175,7 +175,7 @@ def test_mathvista_agrees_with_the_official_verdicts_given_the_official_extracti
 def official_steps(question: str) -> str:
     """Extract what follows "is", or compare letter by letter, as a judge without wit would."""
     if "[Right answer]" not in question:
-        return section(question, "Response").rpartition(" is ")[2]
+        return section(question, "Response").partition(" is ")[2]
     right, given = section(question, "Right answer"), section(question, "Model's answer")
     return str(int(right == given.strip()))
 
