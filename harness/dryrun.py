@@ -35,6 +35,7 @@ def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
         "to_ask": max(wanted - answered, 0),
         "stored": answered,
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
+        "judge": run.judge if benchmark.declaration.judged_rules else None,
         "protocol": dict(benchmark.declaration.protocol),
     }
 

@@ -146,6 +146,7 @@ class JudgedScoring:
                     group.create_task(self._work(replies))
         except* UsageError as gone:
             self.failure = UsageError(f"the judge: {first_failure(gone)}")
+            self._progress.note(f"{self.failure} (the model's answers go on)")
         if self._missed:
             self._progress.note(
                 f"{len(self._missed)} answers could not be judged, the first: {self._missed[0]}; "

@@ -340,6 +340,8 @@ def _benchmark_entry(
     data = run.data[declared.id]
     if data is None and declared.id in before:  # gone since, but the samples are of it
         return dict(before[declared.id])
+    judged = (declared.judged_rules or declared.native_needs_judge) and benchmark in run.chosen
+    judge = run.judge if judged else None
     return {
         "title": declared.title,
         "protocol": dict(declared.protocol),
@@ -354,7 +356,7 @@ def _benchmark_entry(
         "headline": list(declared.headline),
         "native_rules": declared.native_rules,
         "judged_rules": declared.judged_rules,
-        "judge": run.judge or before.get(declared.id, {}).get("judge"),
+        "judge": judge or before.get(declared.id, {}).get("judge"),
     }
 
 

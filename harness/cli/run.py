@@ -273,9 +273,10 @@ def document_text(document: dict[str, Any]) -> str:
     """Return the preview of a run as text."""
     lines = [f"model {document['model']} by {document['backend']}", f"run {document['run']}"]
     for row in document["benchmarks"]:
+        judge = f", judged by {row['judge']}" if row["judge"] else ""
         lines.append(
             f"  {row['benchmark']:<22} {row['to_ask']:>6} to ask, {row['stored']:>6} stored, "
-            f"at most {row['max_tokens']} tokens each"
+            f"at most {row['max_tokens']} tokens each{judge}"
         )
     for example in document["examples"]:
         lines.append(f"--- {example['benchmark']}/{example['id']}")
