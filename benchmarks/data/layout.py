@@ -95,7 +95,7 @@ def chosen(
             return stand_ins
     if len(there) < len(wanted):
         gone = [table for table in wanted if all(table != item.table for item in there)]
-        raise UsageError(_missing(benchmark_id, folder, gone, whole=not there))
+        raise UsageError(_missing(benchmark_id, folder, gone, whole=not found))
     return there
 
 
