@@ -249,7 +249,7 @@ class LiveCodeBenchV6:
         place = self.places[name]
         return problems.tests(self.tables[place.table][place.row])
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """There is none: the official runner is no library, and no sandbox."""
         return {}
 
