@@ -80,7 +80,7 @@ class Bubblewrap:
             argv += _system(limits)
             for path, text in _etc(_USER if uid is None else uid).items():
                 argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
-            argv += _shown(readable, writable)
+            argv += _shown(readable, writable, command.places)
             argv += ["--chdir", str(command.folder.absolute()), "--"]
             argv += [*self._limited(limits, uid), *command.argv]
             environment = ENVIRONMENT | dict(command.environment)
@@ -237,16 +237,21 @@ def _etc(uid: int) -> dict[str, str]:
     }
 
 
-def _shown(readable: Iterable[Path], writable: Iterable[Path]) -> list[str]:
+def _shown(
+    readable: Iterable[Path], writable: Iterable[Path], places: Mapping[Path, Path]
+) -> list[str]:
     """Return the mounts of the interpreter and of the command's folders, outer ones first."""
     kinds = dict.fromkeys([*python_prefixes(), *readable], "--ro-bind")
     kinds |= dict.fromkeys(writable, "--bind")
+    inside = {path: places.get(path, path) for path in kinds}
+    unmoved = [path for path in kinds if inside[path] == path]
     words: list[str] = []
-    for path in sorted(kinds, key=lambda path: len(path.parts)):
-        if kinds[path] == "--ro-bind" and path.is_relative_to("/usr"):
+    for path in sorted(kinds, key=lambda path: len(inside[path].parts)):
+        place = inside[path]
+        if kinds[path] == "--ro-bind" and path == place and path.is_relative_to("/usr"):
             continue
-        if not any(path.is_relative_to(outer) for outer in kinds if outer != path):
+        if not any(place.is_relative_to(outer) for outer in unmoved if outer != path):
             # Folders on the way that bubblewrap makes by itself would be closed to other ids.
-            words += ["--dir", str(path.parent)]
-        words += [kinds[path], str(path), str(path)]
+            words += ["--dir", str(place.parent)]
+        words += [kinds[path], str(path), str(place)]
     return [*words, "--remount-ro", "/"]

@@ -82,9 +82,9 @@ class Container:
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", *_isolation(limits)]
         for folder in checked(command.readable, writable=False):
-            argv.append(f"--mount=type=bind,src={folder},dst={folder},readonly")
+            argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
-            argv.append(f"--mount=type=bind,src={folder},dst={folder}")
+            argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)}")
         for key, value in (ENVIRONMENT | dict(command.environment)).items():
             argv.append(f"--env={key}={value}")
         argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]

@@ -45,10 +45,11 @@ class Limits:
 class Command:
     """One program to run.
 
-    ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths;
-    everything else of the user's files is not there.  ``cwd`` is the working folder: by default
-    the first writable one, else the private /tmp.  ``environment`` is added to a minimal one
-    (PATH, HOME, LANG); nothing is inherited.  ``limits`` replaces the sandbox's own.
+    ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths
+    or where ``places`` says; everything else of the user's files is not there.  ``cwd`` is the
+    working folder inside: by default the first writable one, else the private /tmp.
+    ``environment`` is added to a minimal one (PATH, HOME, LANG); nothing is inherited.
+    ``limits`` replaces the sandbox's own.
     """
 
     argv: tuple[str, ...]
@@ -58,11 +59,18 @@ class Command:
     readable: tuple[Path, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits | None = None
+    places: Mapping[Path, Path] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
-        """The working folder."""
-        return self.cwd or (self.writable[0] if self.writable else Path("/tmp"))
+        """The working folder, as it is seen inside."""
+        if self.cwd is not None:
+            return self.cwd
+        return self.place(self.writable[0]) if self.writable else Path("/tmp")
+
+    def place(self, folder: Path) -> Path:
+        """Return where a folder of this machine is seen inside."""
+        return self.places.get(folder, folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UsageError
 from harness.sandbox import supervise, watch
 from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, limited, program
@@ -38,6 +39,8 @@ class Unsafe:
     async def run(self, command: Command) -> Result:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
+        if command.places:
+            raise UsageError("without a sandbox no folder can be shown at another place: use one")
         checked((*command.writable, *command.readable), writable=False)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
             named = command.cwd or command.writable
