@@ -38,8 +38,9 @@ def _build_model(folder: Path) -> None:
 
 
 def _write_data(folder: Path) -> None:
-    from benchmarks.micro import datasets, longbench, programs
+    from benchmarks.micro import datasets, longbench, programs, repositories
 
     datasets.write(folder)
     longbench.write(folder)
     programs.write(folder)
+    repositories.write(folder)
