@@ -10,25 +10,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
 from harness.errors import UsageError
 from harness.fingerprint import cache_dir, model_fingerprint
-from harness.protocols import Benchmark
+from harness.protocols import Benchmark, Check, Demanding
 
 _IMPORTS = ("torchvision", "transformers", "lmms_eval.api.task", "latex2sympy2")
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: ``ok``, ``note`` (works, but know this) or ``missing`` (will not work)."""
-
-    name: str
-    status: Literal["ok", "note", "missing"]
-    text: str
 
 
 def machine() -> Iterator[Check]:
@@ -125,6 +115,13 @@ def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
         else:
             text = f"{count} items, the official set has {declared.n_items}"
             yield Check(f"data {declared.id}", "note", text)
+
+
+def demands(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
+    """Yield what benchmarks need of the machine beyond data and a model."""
+    for benchmark in benchmarks:
+        if isinstance(benchmark, Demanding):
+            yield from benchmark.checks()
 
 
 def checkpoint(folder: Path) -> Iterator[Check]:

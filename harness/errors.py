@@ -20,6 +20,13 @@ class ItemError(Exception):
     """
 
 
+class ContextOverflowError(ItemError):
+    """The conversation is longer than what the model reads.
+
+    Who asks once gets an error item; an agent's episode ends by it, as by any other limit.
+    """
+
+
 def first_failure(failures: BaseException) -> BaseException:
     """Return the first plain exception of a group of groups, or the exception itself."""
     while isinstance(failures, BaseExceptionGroup):

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from harness.errors import ItemError, UsageError, first_failure
 from harness.fingerprint import json_hash
 from harness.judge import JudgedScoring
-from harness.protocols import Benchmark, FailedItem, Judge, Model, Progress, Tools
+from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Sampling, Score
 from harness.store import RunStore, SampleKey, Verdict, read_samples, read_verdicts
 from harness.text import abridged
@@ -151,11 +151,25 @@ class Engine:
         """
         async with AsyncExitStack() as stack:
             model = _LateModel(open_model, stack)
+            await self._prepare()
             if self._has_untried():
                 await model.get()
             await self._stream(model)
         if self._judged is not None and self._judged.failure is not None:
             raise self._judged.failure
+
+    async def _prepare(self) -> None:
+        """Let benchmarks that need more of the machine see that it is there, where work is left.
+
+        Raises:
+            UsageError: it is not.
+        """
+        for tally in self.tallies:
+            declared = tally.benchmark.declaration
+            wanted = self.settings.wanted(tally.benchmark) * self.settings.repeats
+            done = sum(settled(sample, declared.scoring) for sample in tally.stored.values())
+            if isinstance(tally.benchmark, Demanding) and done < wanted:
+                await tally.benchmark.prepare(self.settings.tools)
 
     async def _stream(self, model: _LateModel) -> None:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from harness.records import Item, Message, Response, Sampling, Score
 
@@ -119,7 +119,8 @@ class Declaration:
     is none.  ``judged_rules`` names the version of the judge's prompt and of what is made of its
     replies; "" where the official protocol needs no judge, else the benchmark is a
     `JudgedBenchmark`.  ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision`` is
-    the commit of the data set that is meant, None where none is pinned.
+    the commit of the data set that is meant, None where none is pinned.  ``note`` stands beside
+    every score where the data are not what the id promises.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Declaration:
     native_rules: str = ""
     judged_rules: str = ""
     needs_sandbox: bool = False
+    note: str = ""
 
 
 class Benchmark(Protocol):
@@ -199,4 +201,30 @@ class JudgedBenchmark(Benchmark, Protocol):
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer (text without thinking) as the official protocol does, by a judge."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding: ``ok``, ``note`` (works, but know this) or ``missing`` (will not work)."""
+
+    name: str
+    status: Literal["ok", "note", "missing"]
+    text: str
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A benchmark that needs more of the machine than a model and data (an engine, images)."""
+
+    def checks(self) -> Iterator[Check]:
+        """Yield what of it is there and what to do about the rest."""
+        ...
+
+    async def prepare(self, tools: Tools) -> None:
+        """See, before anything is asked, that answers can be given and scored here.
+
+        Raises:
+            UsageError: they cannot; says what to do.
+        """
         ...

@@ -102,6 +102,10 @@ class Response:
     returned apart.  Token counts are None where the backend does not tell them.  ``seconds`` is
     wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out
     before it was sent, because the benchmark's protocol limits its length.
+
+    An agent's answer is what it submitted: ``trajectory`` holds the messages of its episode (JSON
+    objects with ``role`` and ``content``), the tokens are those of all its steps, and a finish
+    reason of "length" says that a limit ended it.
     """
 
     text: str
@@ -111,10 +115,11 @@ class Response:
     finish_reason: str | None = None
     seconds: float = 0.0
     prompt_tokens_cut: int = 0
+    trajectory: list[dict[str, Any]] | None = None
 
     @property
     def truncated(self) -> bool:
-        """Whether the token limit cut the answer."""
+        """Whether a limit cut the answer."""
         return self.finish_reason == "length"
 
     @property

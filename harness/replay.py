@@ -12,7 +12,9 @@ from harness.errors import UsageError
 from harness.protocols import (
     Ask,
     Benchmark,
+    Check,
     Declaration,
+    Demanding,
     FailedItem,
     Judge,
     JudgedBenchmark,
@@ -100,6 +102,16 @@ class Replay:
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score as the benchmark does."""
         return await self.benchmark.score(item, response, tools)
+
+    def checks(self) -> Iterator[Check]:
+        """The benchmark's own, where it has any."""
+        if isinstance(self.benchmark, Demanding):
+            yield from self.benchmark.checks()
+
+    async def prepare(self, tools: Tools) -> None:
+        """Let the benchmark see what it needs to score."""
+        if isinstance(self.benchmark, Demanding):
+            await self.benchmark.prepare(tools)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score as the wrapped library does."""

@@ -35,7 +35,8 @@ class BenchmarkSummary:
     ``truncated`` are counts, and ``prompts_truncated`` of those whose prompt was cut to the
     protocol's limit; answers on which the judge gave no verdict are ``unscored``.  ``covered``
     says how many leading items of the data were asked for, by repeat.  ``scoring`` and
-    ``samples_bytes`` tell what the summary is of.
+    ``samples_bytes`` tell what the summary is of.  ``note`` is the benchmark's own, where its
+    data are not what the id promises.
     """
 
     benchmark: str
@@ -60,6 +61,7 @@ class BenchmarkSummary:
     covered: Sequence[int]
     scoring: str
     samples_bytes: int
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
@@ -110,6 +112,7 @@ def summarise(
         covered=list(covered),
         scoring="+".join(sorted({sample.scoring for sample in samples.values()})),
         samples_bytes=samples_size(run, declaration.id),
+        note=declaration.note,
     )
 
 

@@ -23,7 +23,7 @@ import aiohttp
 import orjson
 import tenacity
 
-from harness.errors import ItemError, UsageError
+from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.protocols import Tokenizer
 from harness.records import ImagePart, Message, Part, Response, Sampling, TextPart
 from harness.tokenizer import LocalTokenizer
@@ -273,6 +273,7 @@ class EndpointModel:
         once more without a limit, so that the answer takes what remains.
 
         Raises:
+            ContextOverflowError: the prompt leaves no room for an answer.
             ItemError: the request failed for good, or an image cannot be encoded.
             UsageError: the server is gone, or refuses the key or the model.
         """
@@ -323,6 +324,8 @@ class EndpointModel:
         reason = f"the server answered {answer.status}: {answer.message()}"
         if answer.status in (401, 404):
             raise UsageError(f"{self.url}: {reason}")
+        if answer.status == 400 and _OVERFLOW.search(answer.message()):
+            raise ContextOverflowError(reason)
         raise ItemError(reason)
 
     async def _post(self, url: str, body: Mapping[str, Any]) -> _Answer:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.backends.batching import Batcher, BatchError
-from harness.errors import ItemError, UsageError
+from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
 from harness.tokenizer import LocalTokenizer
 
@@ -270,7 +270,8 @@ class Checkpoint:
         """Return the prompt of a conversation.
 
         Raises:
-            ItemError: the processor refuses it, or it does not fit into the context.
+            ContextOverflowError: it does not fit into the context.
+            ItemError: the processor refuses it.
         """
         from jinja2 import TemplateError
 
@@ -296,7 +297,7 @@ class Checkpoint:
         prompt = Prompt(dict(inputs), sampling.max_tokens, sampling)
         room = self._context - prompt.length
         if room < 1:
-            raise ItemError(
+            raise ContextOverflowError(
                 f"the prompt is {prompt.length} tokens long, the context holds {self._context}"
             )
         return replace(prompt, limit=min(sampling.max_tokens, room))

@@ -21,14 +21,15 @@ def doctor(suite: str | None, model: Path | None, data_root: Path | None, as_jso
     from benchmarks import suites
     from harness import backends
     from harness import doctor as checks
+    from harness.protocols import Check
 
     found = list(checks.machine())
     kind, reason = backends.choose(backends.BackendSpec())
-    found.append(checks.Check("backend", "ok", f"{kind}: {reason}"))
+    found.append(Check("backend", "ok", f"{kind}: {reason}"))
     asked = [suites.benchmark(name, data_root) for name in suites.resolve([suite])] if suite else []
     needed = any(benchmark.declaration.needs_sandbox for benchmark in asked)
     found.append(checks.sandbox(needed=needed))
-    found += checks.data(asked)
+    found += [*checks.data(asked), *checks.demands(asked)]
     if model:
         found += checks.checkpoint(model)
     if as_json:

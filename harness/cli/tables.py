@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.cli.trajectories import trajectory_text
 from harness.lookup import Found
 from harness.records import Score
 from harness.store import Verdict
@@ -78,7 +79,7 @@ def _parts(row: BenchmarkSummary) -> list[str]:
 
 
 def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
-    notes = []
+    notes = [f"{row.benchmark}: {row.note}" for row in rows if row.note]
     if any(map(_partly_native, rows)):
         notes.append("* over the answers for which the native scoring gave a value")
     if any(map(_partly_judged, rows)):
@@ -127,7 +128,17 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     """Return the JSON document of ``run`` and ``score``; scores are between 0 and 1."""
     from harness.summary import items_json
 
-    fields = ("benchmark", "n", "strict", "native", "native_n", "judged", "judged_n", "parts")
+    fields = (
+        "benchmark",
+        "note",
+        "n",
+        "strict",
+        "native",
+        "native_n",
+        "judged",
+        "judged_n",
+        "parts",
+    )
     counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated")
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
@@ -149,6 +160,8 @@ def sample_text(found: Found) -> str:
     if response is not None:
         if response.reasoning:
             lines.append(f"--- reasoning\n{response.reasoning}")
+        if response.trajectory:
+            lines.append(trajectory_text(response.trajectory))
         lines.append(f"--- response\n{response.text}")
         lines.append(
             f"--- {response.completion_tokens} tokens, finish reason {response.finish_reason}, "
