@@ -33,6 +33,8 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "phyx": ("benchmarks.vqa.phyx", "PhyX"),
     "olympiadbench_physics": ("benchmarks.vqa.olympiadbench_physics", "OlympiadBenchPhysics"),
     "mme_realworld_lite": ("benchmarks.vqa.mme_realworld_lite", "MmeRealWorldLite"),
+    "swebench_verified": ("benchmarks.longhorizon.swebench", "SweBenchVerified"),
+    "swebench_lite": ("benchmarks.longhorizon.swebench", "SweBenchLite"),
     "livecodebench_v6": ("benchmarks.longhorizon.livecodebench_v6", "LiveCodeBenchV6"),
     "longbench_v2": ("benchmarks.longhorizon.longbench_v2", "LongBenchV2"),
     "niah": ("benchmarks.longhorizon.niah", "Niah"),

@@ -101,6 +101,10 @@ _MMMU_PRO_COLUMNS = ("id", "question", "options", "answer", "subject", "image_1"
 _MMMU_PRO_VISION_COLUMNS = ("id", "image", "options", "answer", "subject")
 _VSTAR_COLUMNS = ("image", "text", "category", "label", "question_id")
 _MMSTAR_COLUMNS = ("index", "question", "image", "answer", "category", "l2_category")
+_SWEBENCH_COLUMNS = (
+    *("instance_id", "repo", "version", "base_commit", "problem_statement", "patch"),
+    *("FAIL_TO_PASS", "PASS_TO_PASS", "image", "eval_script", "log_parser", "eval_type"),
+)
 _SCIENCEQA_COLUMNS = ("image", "question", "choices", "answer", "hint")
 _OLYMPIAD_COLUMNS = (
     *("id", "question", "final_answer", "is_multiple_answer", "answer_type"),
@@ -207,6 +211,19 @@ SOURCES: dict[str, Source] = {
         # public evaluation code that checks its 1919 rows
         "f6b0dc81ba4d3c39bd9b4e544578198d365ac084",
         (Table("", "train", 1919, _REALWORLD_COLUMNS, ("bytes",)),),
+    ),
+    "swebench_verified": Source(
+        "SWE-bench/SWE-bench_Verified",
+        # public evaluation code for swebench 5, which checks the file's sha256: the data set with
+        # the columns that swebench 5 grades by
+        "78f471bf655a3137b2e8a75af1501690ec009ec3",
+        (Table("", "test", 500, _SWEBENCH_COLUMNS, (), file="test.jsonl"),),
+    ),
+    "swebench_lite": Source(
+        "SWE-bench/SWE-bench_Lite",
+        # likewise
+        "b0dde1093fe417d83b7184254edf8199c1f0dff5",
+        (Table("", "test", 300, _SWEBENCH_COLUMNS, (), file="test.jsonl"),),
     ),
     "livecodebench_v6": Source(
         "livecodebench/code_generation_lite",

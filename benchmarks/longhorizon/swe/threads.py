@@ -1,0 +1,100 @@
+"""Episodes are blocking programs: each gets a thread, from which it asks the event loop.
+
+`solve` comes in with an episode; it waits for it without blocking the loop, and where it is
+cancelled the episode ends at its next question.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from os import cpu_count
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+CLEANUP_SECONDS = 5.0
+
+_slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def slots() -> asyncio.Semaphore:
+    """Return the running loop's semaphore: as many commands run at once as there are cores.
+
+    Commands have time limits, so more of them at once would change what they come to.
+    """
+    return _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(cpu_count() or 1))
+
+
+class Caller:
+    """Runs coroutines of an event loop for a thread, until it is closed."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._closed = False
+        self._pending: concurrent.futures.Future[Any] | None = None
+
+    def __call__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return what the coroutine returns.
+
+        Raises:
+            CancelledError: the episode was cancelled.
+        """
+        if self._closed:
+            raise asyncio.CancelledError
+        pending = asyncio.run_coroutine_threadsafe(make(), self._loop)
+        self._pending = pending
+        try:
+            return pending.result()
+        except concurrent.futures.CancelledError:
+            raise asyncio.CancelledError from None
+
+    def close(self) -> None:
+        """Cancel the call that is being waited for, and refuse all further ones."""
+        self._closed = True
+        if self._pending is not None:
+            self._pending.cancel()
+
+
+async def in_thread(work: Callable[[Caller], T]) -> T:
+    """Return what ``work`` returns, run in a thread of its own.
+
+    Not the loop's pool: episodes are long and many, and backends need the pool meanwhile.  The
+    thread does not keep the process alive.  Cancelled, it ends the work at its present or next
+    call, and gives it a moment to clean up.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+    caller = Caller(loop)
+
+    def finish(settle: Callable[[Any], None], value: Any) -> None:
+        if not done.done():
+            settle(value)
+
+    def deliver(settle: Callable[[Any], None], value: Any) -> None:
+        with suppress(RuntimeError):  # the loop is gone, and nobody waits any more
+            loop.call_soon_threadsafe(finish, settle, value)
+
+    def run() -> None:
+        try:
+            value = work(caller)
+        except BaseException as error:
+            deliver(done.set_exception, error)
+        else:
+            deliver(done.set_result, value)
+
+    threading.Thread(target=run, daemon=True, name="episode").start()
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        caller.close()
+        ended, _ = await asyncio.wait([done], timeout=CLEANUP_SECONDS)
+        for future in ended:
+            future.exception()  # seen: it is the cancellation's own
+        raise
