@@ -200,9 +200,9 @@ class SweBench:
         why = f"{text} ({grading.grader()})"
         return f"{why}; {NOT_SWE_BENCH}" if self.set.ours else why
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, float | None]:
-        """Return nothing: the strict score is the official grader's own."""
-        return dict.fromkeys(answers)
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
+        """Give no values: the strict score is the official grader's own."""
+        return {}
 
     def checks(self) -> Iterator[Check]:
         """Yield what of the machine's needs is there: engine, images and disk."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "scoring", "livecodebench", "statistics", "throughput")
+NAMES = ("startup", "scoring", "livecodebench", "statistics", "swe", "throughput")
 
 
 def main(names: list[str]) -> int:
