@@ -45,6 +45,9 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         *("mathvista", "mathverse", "mathvision", "mmmu_pro", "mmmu", "vstar"),
         *("mmstar", "blink", "scienceqa", "phyx", "olympiadbench_physics", "mme_realworld_lite"),
     ),
+    "longhorizon5": (
+        *("swebench_verified", "swebench_lite", "livecodebench_v6", "longbench_v2", "niah"),
+    ),
 }
 
 
