@@ -1,7 +1,8 @@
 """The nouns: frozen, typed records that every floor passes to the next.
 
 An `Item` goes in, a `Response` comes back, a `Score` judges it, and a `Sample`
-is the line that the store keeps of all three.
+is the line that the store keeps of all three.  A `Pair` is what contrastive training and the
+probe are made of.
 """
 
 from __future__ import annotations
@@ -82,6 +83,25 @@ class Item:
     target: Any
     cluster: str
     parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A contrastive pair: two contexts that are alike, of which one supports the answer.
+
+    ``answer`` is right for ``query`` in ``context_positive`` and wrong in ``context_negative``,
+    where ``answer_negative`` is right (None where that is not known).  ``domain`` names the kind
+    (such as ``trajectory`` or a visual domain), ``source`` where the pair was made from.
+    """
+
+    id: str
+    domain: str
+    query: str
+    answer: str
+    answer_negative: str | None
+    context_positive: tuple[Part, ...]
+    context_negative: tuple[Part, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

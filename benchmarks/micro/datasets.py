@@ -2,7 +2,8 @@
 
 A folder, a number of items and a seed come in; ``FOLDER/<benchmark id>/`` leaves, written by
 ``save_to_disk`` with the columns, types, splits and configs that lmms-eval 0.7.3's tasks read, so
-that the same loaders, adapters and scorers run on it as on the real data.
+that the same loaders, adapters and scorers run on it as on the real data.  All of it is of the
+split ``eval``.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.data import schemas
 from benchmarks.data.read import quiet
 from benchmarks.data.schemas import Schema, features
-from benchmarks.micro import scenes
-from benchmarks.micro.scenes import LETTERS, Motion, Question, Scene
+from benchmarks.micro import prompts, questions
+from benchmarks.micro.prompts import COLON, ROUND, TIGHT, lettered, lines
+from benchmarks.micro.questions import Asked, Family
+from benchmarks.micro.scenes import Scene, Sheet, page, strip
+from benchmarks.micro.splits import Split
 
 if TYPE_CHECKING:
-    from PIL import Image
+    pass
 
 Row = dict[str, Any]
 Tables = Mapping[str, Mapping[str, list[Row]]]  # config ("" for none) -> split -> rows
@@ -52,49 +56,45 @@ def write(directory: Path, n: int = 24, seed: int = 0) -> None:
                 saved.save_to_disk(directory / benchmark / config)
 
 
+SPLIT: Split = "eval"
+
+
 def _ask(
-    rng: random.Random, place: int, families: Sequence[scenes.Family], number: int = 4
-) -> tuple[Scene, Question]:
-    """Draw a scene and ask the ``place``-th family about it."""
-    picture = scenes.scene(rng)
-    return picture, families[place % len(families)](rng, picture, number)
+    rng: random.Random,
+    families: Sequence[Family],
+    place: int,
+    number: int = 4,
+    grid: tuple[int, int] = (3, 3),
+) -> Asked:
+    """Ask the ``place``-th family about a scene of its own."""
+    return questions.ask(rng, SPLIT, families[place % len(families)], number, grid)
 
 
-def _images(schema: Schema, pictures: Sequence[Image.Image]) -> Row:
+def _images(schema: Schema, pictures: Sequence[Scene]) -> Row:
     """Fill ``image_1``, ``image_2``, ... and leave the rest of the schema's empty."""
     names = [name for name, kind in schema.items() if kind == "image"]
-    return {name: pictures[i] if i < len(pictures) else None for i, name in enumerate(names)}
+    return {name: pictures[i].draw() if i < len(pictures) else None for i, name in enumerate(names)}
 
 
-def _base64(picture: Image.Image) -> str:
+def _base64(picture: Scene | Sheet) -> str:
     stream = io.BytesIO()
-    picture.save(stream, format="PNG")
+    picture.draw().save(stream, format="PNG")
     return base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def _lettered(options: Sequence[str], form: str) -> list[str]:
-    return [form.format(letter=LETTERS[i], text=text) for i, text in enumerate(options)]
 
 
 # --- MathVista ------------------------------------------------------------------------------
 
-_MATHVISTA_HINTS = {
-    "text": "provide the correct option letter, e.g., A, B, C, D, at the end.",
-    "integer": "requiring an integer answer and provide the final value, e.g., 1, 2, 3, "
-    "at the end.",
-    "float1": "requiring a floating-point number with one decimal place and provide the final "
-    "value, e.g., 1.2, 1.3, 1.4, at the end.",
-    "float2": "requiring a floating-point number with two decimal places and provide the final "
-    "value, e.g., 1.23, 1.34, 1.45, at the end.",
-    "list": "requiring a Python list as an answer and provide the final list, e.g., [1, 2, 3], "
-    "[1.2, 1.3, 1.4], at the end.",
-}
 _MATHVISTA_TASKS = {
     "text": "visual question answering",
     "integer": "figure question answering",
     "float": "math word problem",
     "list": "textbook question answering",
 }
+_MATHVISTA_FAMILIES: tuple[Family | None, ...] = (  # None: a distance
+    *(questions.colour_at, questions.count_colour, questions.side, None, questions.where),
+    *(questions.count_all, questions.size_at, None, questions.share, questions.colour_at),
+    *(questions.two_counts, questions.count_colour),
+)
 
 
 def _mathvista(rng: random.Random, n: int) -> Tables:
@@ -102,42 +102,41 @@ def _mathvista(rng: random.Random, n: int) -> Tables:
 
 
 def _mathvista_row(rng: random.Random, place: int) -> Row:
-    unit, precision = None, None
-    if place % 6 == 5:
-        moving = scenes.motion(rng)
-        image, answer, kind = moving.draw(), f"{moving.speed:.1f}", "float"
-        text, unit, precision = _speed(moving, "ball"), "m/s", 1.0
-        options: tuple[str, ...] = ()
+    family = _MATHVISTA_FAMILIES[place % len(_MATHVISTA_FAMILIES)]
+    if family:
+        asked = questions.ask(rng, SPLIT, family)
+        unit, precision = None, 2.0 if asked.question.kind == "float" else None
     else:
-        families = (scenes.colour_at, scenes.count_colour, scenes.share, scenes.side, scenes.pair)
-        picture, question = _ask(rng, place % 6, families)
-        image, answer, kind, text = picture.draw(), question.answer, question.kind, question.text
-        options = question.options if kind == "text" else ()
-        precision = 2.0 if kind == "float" else None
-    hint = kind if kind != "float" else f"float{int(precision or 2)}"
+        tenths = place % len(_MATHVISTA_FAMILIES) == 7
+        asked = questions.distance(rng, SPLIT, questions.HALVES if tenths else questions.STEPS)
+        unit, precision = "m", 1.0 if tenths else None
+    question, picture = asked.question, asked.scenes[0]
+    options = question.options if question.kind == "text" else ()
+    hint = question.kind if question.kind != "float" else f"float{int(precision or 2)}"
+    asks = question.text + (f" (Unit: {unit})" if unit else "")
     return {
         "pid": str(place + 1),
-        "question": text,
+        "question": question.text,
         "image": f"images/{place + 1}.jpg",
-        "decoded_image": image,
+        "decoded_image": picture.draw(),
         "choices": list(options) or None,
         "unit": unit,
         "precision": precision,
-        "answer": answer,
+        "answer": question.answer,
         "question_type": "multi_choice" if options else "free_form",
-        "answer_type": kind,
-        "metadata": _mathvista_metadata(image, kind),
-        "query": _mathvista_query(text, unit, options, hint),
+        "answer_type": question.kind,
+        "metadata": _mathvista_metadata(picture, question.kind),
+        "query": _mathvista_query(asks, options, hint),
     }
 
 
-def _mathvista_metadata(image: Image.Image, kind: str) -> Row:
+def _mathvista_metadata(picture: Scene, kind: str) -> Row:
     return {
         "category": "math-targeted-vqa" if kind != "text" else "general-vqa",
         "context": "synthetic scene",
         "grade": "elementary school",
-        "img_height": image.height,
-        "img_width": image.width,
+        "img_height": picture.draw().height,
+        "img_width": picture.draw().width,
         "language": "english",
         "skills": ["arithmetic reasoning"] if kind != "text" else ["numeric commonsense"],
         "source": "micro world",
@@ -146,13 +145,10 @@ def _mathvista_metadata(image: Image.Image, kind: str) -> Row:
     }
 
 
-def _mathvista_query(text: str, unit: str | None, options: Sequence[str], hint: str) -> str:
-    joint = "and " if hint == "text" else ""
-    lines = [f"Hint: Please answer the question {joint}{_MATHVISTA_HINTS[hint]}"]
-    lines.append(f"Question: {text}" + (f" (Unit: {unit})" if unit else ""))
-    if options:
-        lines += ["Choices:", *_lettered(options, "({letter}) {text}")]
-    return "\n".join(lines)
+def _mathvista_query(text: str, options: Sequence[str], hint: str) -> str:
+    """Return the data set's own query: the hint stands first there."""
+    listed = ["Choices:", *lettered(options, ROUND)] if options else []
+    return "\n".join([prompts.VISTA_HINTS[hint], f"Question: {text}", *listed])
 
 
 # --- MathVerse ------------------------------------------------------------------------------
@@ -164,13 +160,11 @@ _VERSIONS = (
 
 
 def _mathverse(rng: random.Random, n: int) -> Tables:
-    problems = [
-        _ask(rng, place, (scenes.count_colour, scenes.share, scenes.shape_at, scenes.fraction))
-        for place in range(-(-n // len(_VERSIONS)))
-    ]
+    families = (questions.colour_at, questions.count_colour)
     rows = [
-        _mathverse_row(place, version, *problem, free=place % 2 == 1)
-        for place, problem in enumerate(problems)
+        _mathverse_row(place, version, asked, free=place % 2 == 1)
+        for place in range(-(-n // len(_VERSIONS)))
+        for asked in [_ask(rng, families, place, grid=questions.WIDE)]
         for version in _VERSIONS
     ]
     for index, row in enumerate(rows):
@@ -178,23 +172,19 @@ def _mathverse(rng: random.Random, n: int) -> Tables:
     return {"": {"testmini": rows[:n]}}
 
 
-def _mathverse_row(
-    place: int, version: str, picture: Scene, question: Question, *, free: bool
-) -> Row:
-    choices = [] if free else ["Choices:", *_lettered(question.options, "{letter}:{text}")]
-    full = "\n".join([question.text, *choices])
+def _mathverse_row(place: int, version: str, asked: Asked, *, free: bool) -> Row:
+    question, picture = asked.question, asked.scenes[0]
+    options = () if free else question.options
+    full = "\n".join([question.text, *(["Choices:", *lettered(options, TIGHT)] if options else [])])
     seen = version == "Vision Only"
-    image = picture.draw()
-    wish = "" if free else " and provide the correct option letter, e.g., A, B, C, D"
-    lead = "According to the question shown in the image, please" if seen else "Please"
-    asked = "" if seen else f"\nQuestion: {full}"
+    query = prompts.mathverse(question.text, options, seen=seen)
+    thinking = "first conduct reasoning, and then answer the question"
+    ending = "" if free else ", at the end"
     return {
         "problem_index": str(place + 1),
         "problem_version": version,
         "question": "" if seen else full,
-        "image": scenes.page(question.text, () if free else question.options, image)
-        if seen
-        else image,
+        "image": questions.in_signs(asked, options).draw() if seen else picture.draw(),
         "answer": question.answer if free else question.letter,
         "question_type": "free-form" if free else "multi-choice",
         "metadata": {
@@ -203,9 +193,10 @@ def _mathverse_row(
             "subject": ("Plane Geometry", "Solid Geometry", "Functions")[place % 3],
             "subfield": question.family,
         },
-        "query_wo": f"{lead} directly answer the question{wish}.{asked}",
-        "query_cot": f"{lead} first conduct reasoning, and then answer the question{wish}"
-        f"{'' if free else ', at the end'}.{asked}",
+        "query_wo": query,
+        "query_cot": query.replace("directly answer the question", thinking).replace(
+            prompts.VERSE_LETTER, f"{prompts.VERSE_LETTER}{ending}"
+        ),
         "question_for_eval": full,
     }
 
@@ -218,16 +209,20 @@ def _mathvision(rng: random.Random, n: int) -> Tables:
 
 
 def _mathvision_row(rng: random.Random, place: int) -> Row:
-    families = (scenes.count_colour, scenes.shape_at, scenes.fraction, scenes.count_shape)
-    picture, question = _ask(rng, place, (*families, scenes.fraction), number=5)
+    families = (
+        *(questions.count_colour, questions.colour_at, questions.count_all, questions.where),
+        *(questions.fraction, questions.count_colour, questions.colour_at),
+    )
+    asked = _ask(rng, families, place, number=5)
+    question = asked.question
     chosen = question.kind == "text" or place % 2 == 1
     subjects = ("counting", "logic", "arithmetic", "statistics", "analytic geometry")
     return {
         "id": str(place + 1),
-        "question": f"{question.text}\n<image1>",
+        "question": f"{question.text}{prompts.VISION_IMAGE}",
         "options": list(question.options) if chosen else [],
         "image": f"images/{place + 1}.jpg",
-        "decoded_image": picture.draw(),
+        "decoded_image": asked.scenes[0].draw(),
         "answer": question.letter if chosen else question.answer,
         "solution": None,
         "level": place % 5 + 1,
@@ -244,18 +239,18 @@ def _mmmu(rng: random.Random, n: int) -> Tables:
     rows = []
     for place in range(n):
         if place % 4 == 3:
-            pictures, text, options, answer = _open_question(rng, place)
+            asked, options, answer = _open_question(rng, place // 4)
         else:
-            pictures, question = _mmmu_question(rng, place, 4)
-            text, options, answer = question.text, question.options, question.letter
+            asked = _mmmu_question(rng, place, 4)
+            options, answer = asked.question.options, asked.question.letter
         subject = _SUBJECTS[place % len(_SUBJECTS)]
         rows.append(
             {
                 "id": f"validation_{subject}_{place + 1}",
-                "question": text,
+                "question": asked.question.text,
                 "options": str(list(options)),
                 "explanation": "",
-                **_images(schemas.MMMU_IMAGES, pictures),
+                **_images(schemas.MMMU_IMAGES, asked.scenes),
                 "img_type": "['Diagrams']",
                 "answer": answer,
                 "topic_difficulty": ("Easy", "Medium", "Hard")[place % 3],
@@ -266,46 +261,42 @@ def _mmmu(rng: random.Random, n: int) -> Tables:
     return {"": {"validation": rows}}
 
 
-def _open_question(
-    rng: random.Random, place: int
-) -> tuple[list[Image.Image], str, tuple[str, ...], str]:
-    """Return pictures, text, no options and the gold: several ones as the hub writes them."""
-    picture, question = _ask(rng, place // 4, (scenes.count_shape, scenes.share, scenes.colour_at))
-    answer = question.answer
-    if question.kind == "float":
+def _open_question(rng: random.Random, place: int) -> tuple[Asked, tuple[str, ...], str]:
+    """Return what is asked, no options and the gold: several ones as the hub writes them."""
+    families = (
+        *(questions.count_colour, questions.colour_at, questions.share, questions.count_all),
+        questions.where,
+    )
+    asked = questions.marked(_ask(rng, families, place))
+    answer = asked.question.answer
+    if asked.question.kind == "float":
         answer = str([answer, f"{float(answer) * 100:.0f}%"])
-    return [picture.draw()], f"<image 1> {question.text}", (), answer
+    return asked, (), answer
 
 
-def _mmmu_question(
-    rng: random.Random, place: int, number: int
-) -> tuple[list[Image.Image], Question]:
+def _mmmu_question(rng: random.Random, place: int, number: int) -> Asked:
     """Return a question on one picture, on several, or with pictures as its options."""
     if place % 4 == 0 or place % 4 == 3:
-        picture, question = _ask(rng, place // 2, scenes.FAMILIES, number)
-        return [picture.draw()], _reworded(question, f"<image 1> {question.text}")
-    pictures = scenes.album(rng, 2 + place % 3)
-    marks = [f"<image {place + 1}>" for place in range(len(pictures))]
+        return questions.marked(_ask(rng, questions.FAMILIES, place // 2, number))
     if place % 4 == 1:
-        question = scenes.most_things(rng, pictures)
-        asked = _reworded(question, f"{' '.join(marks)} {question.text}")
-    else:
-        sizes = [len(picture.things) for picture in pictures]
-        text = f"Which of these pictures holds {sizes[0]} shapes?"
-        options = scenes.shuffled(rng, marks[0], marks, len(marks))
-        asked = Question(text, marks[0], "text", options, "pictures as options")
-    return [picture.draw() for picture in pictures], asked
-
-
-def _reworded(question: Question, text: str) -> Question:
-    return Question(text, question.answer, question.kind, question.options, question.family)
+        family = questions.SEVERAL[place // 4 % len(questions.SEVERAL)]
+        return questions.marked(family(rng, SPLIT, 2 + place % 3, number))
+    return questions.pictures_as_options(rng, SPLIT, 2 + place % 3)
 
 
 def _mmmu_pro(rng: random.Random, n: int) -> Tables:
     standard, vision = [], []
     for place in range(-(-n // 2)):
-        pictures, question = _mmmu_question(rng, place, 10)
-        subject = _SUBJECTS[place % len(_SUBJECTS)]
+        # Two of three are questions that the vision form puts in signs; the third is written out.
+        if place % 3 != 2:
+            asked = _ask(rng, (questions.colour_at,), place, 8, questions.WIDE)
+            sign = questions.in_signs(asked, asked.question.options).draw()
+            asked = questions.marked(asked)
+        else:
+            asked = _mmmu_question(rng, place // 3, 10)
+            options = asked.question.options
+            sign = page(asked.question.text, options, strip(asked.scenes))
+        question, subject = asked.question, _SUBJECTS[place % len(_SUBJECTS)]
         shared = {
             "id": f"test_{subject}_{place + 1}",
             "options": str(list(question.options)),
@@ -315,15 +306,14 @@ def _mmmu_pro(rng: random.Random, n: int) -> Tables:
         standard.append(
             {
                 **shared,
-                **_images(schemas.MMMU_IMAGES, pictures),
+                **_images(schemas.MMMU_IMAGES, asked.scenes),
                 "question": question.text,
                 "explanation": "",
                 "img_type": "['Diagrams']",
                 "topic_difficulty": ("Easy", "Medium", "Hard")[place % 3],
             }
         )
-        sheet = scenes.page(question.text, question.options, scenes.strip(pictures))
-        vision.append({**shared, "image": sheet})
+        vision.append({**shared, "image": sign})
     return {"standard (10 options)": {"test": standard}, "vision": {"test": vision}}
 
 
@@ -334,13 +324,13 @@ def _vstar(rng: random.Random, n: int) -> Tables:
     rows = []
     for place in range(n):
         relative = place % 5 > 2  # as in the benchmark: 115 attributes, 76 positions
-        picture, question = _ask(rng, 0, (scenes.side,) if relative else (scenes.colour_at,))
-        options = "\n".join(_lettered(question.options, "({letter}) {text}"))
+        family = questions.side if relative else questions.colour_at
+        asked = _ask(rng, (family,), 0, grid=questions.LARGE)
+        question = asked.question
         rows.append(
             {
-                "image": picture.draw(),
-                "text": f"{question.text}\n{options}\n"
-                "Answer with the option's letter from the given choices directly.",
+                "image": asked.scenes[0].draw(),
+                "text": f"{question.text}\n{lines(question.options, ROUND)}{prompts.LETTER_END}",
                 "category": "relative_position" if relative else "direct_attributes",
                 "label": question.letter,
                 "question_id": str(place),
@@ -362,17 +352,21 @@ _MMSTAR_CATEGORIES = (
 
 
 def _mmstar(rng: random.Random, n: int) -> Tables:
-    families = (scenes.colour_at, scenes.count_colour, scenes.shape_at, scenes.pair, scenes.share)
+    families = (
+        *(questions.colour_at, questions.count_colour, questions.where, questions.two_counts),
+        *(questions.share, questions.colour_at, questions.count_all),
+    )
     rows = []
     for place in range(n):
-        picture, question = _ask(rng, place, families)
+        asked = _ask(rng, families, place)
+        question = asked.question
         category, finer = _MMSTAR_CATEGORIES[place % len(_MMSTAR_CATEGORIES)]
-        options = ", ".join(_lettered(question.options, "{letter}: {text}"))
+        options = ", ".join(lettered(question.options, COLON))
         rows.append(
             {
                 "index": place,
-                "question": f"{question.text}\nOptions: {options}",
-                "image": picture.draw(),
+                "question": f"{question.text}{prompts.STAR_OPTIONS}{options}",
+                "image": asked.scenes[0].draw(),
                 "answer": question.letter,
                 "category": category,
                 "l2_category": finer,
@@ -403,6 +397,15 @@ _BLINK_SUBTASKS = {
     "Visual_Correspondence": 2,
     "Visual_Similarity": 3,
 }
+# What each subtask of one image asks.
+_BLINK_FAMILIES: Mapping[str, Family] = {
+    "Counting": questions.count_colour,
+    "IQ_Test": questions.count_all,
+    "Object_Localization": questions.where,
+    "Relative_Depth": questions.size_at,
+    "Relative_Reflectance": questions.colour_at,
+    "Spatial_Relation": questions.side,
+}
 
 
 def _blink(rng: random.Random, n: int) -> Tables:
@@ -416,22 +419,20 @@ def _blink(rng: random.Random, n: int) -> Tables:
 def _blink_row(rng: random.Random, subtask: str, place: int) -> Row:
     number = _BLINK_SUBTASKS[subtask]
     if number == 1:
-        picture, question = _ask(rng, rng.randrange(len(scenes.FAMILIES)), scenes.FAMILIES)
-        pictures: tuple[Scene, ...] = (picture,)
+        asked = _ask(rng, (_BLINK_FAMILIES[subtask],), place)
     elif number == 3:
-        pictures, question = scenes.same_number(rng)
+        asked = questions.same_as_first(rng, SPLIT, 3)
     else:
-        pictures = scenes.album(rng, number)
-        question = scenes.most_things(rng, pictures)
-    options = "\n".join(_lettered(question.options, "({letter}) {text}"))
+        asked = questions.SEVERAL[place % len(questions.SEVERAL)](rng, SPLIT, number)
+    question = asked.question
     return {
         "idx": f"val_{subtask}_{place + 1}",
         "sub_task": subtask,
         "question": question.text,
-        **_images(schemas.BLINK, [picture.draw() for picture in pictures]),
+        **_images(schemas.BLINK, asked.scenes),
         "choices": list(question.options),
         "answer": f"({question.letter})",
-        "prompt": f"{question.text}\nSelect from the following choices.\n{options}",
+        "prompt": f"{question.text}{prompts.BLINK_CHOICES}{lines(question.options, ROUND)}",
         "explanation": "",
     }
 
@@ -439,15 +440,16 @@ def _blink_row(rng: random.Random, subtask: str, place: int) -> Row:
 def _scienceqa(rng: random.Random, n: int) -> Tables:
     rows = []
     for place in range(n):
-        picture, question = _ask(rng, place, scenes.FAMILIES, number=2 + place % 4)
+        asked = _ask(rng, questions.FAMILIES, place, number=2 + place % 4)
+        question = asked.question
         subject = ("natural science", "social science", "language science")[place % 3]
         rows.append(
             {
-                "image": picture.draw(),
+                "image": asked.scenes[0].draw(),
                 "question": question.text,
                 "choices": list(question.options),
                 "answer": question.options.index(question.answer),
-                "hint": "Rows and columns count from 1 at the top left." if place % 2 else "",
+                "hint": prompts.SCIENCE_HINT_TEXT if place % 2 else "",
                 "task": "closed choice",
                 "grade": f"grade{place % 8 + 1}",
                 "subject": subject,
@@ -473,21 +475,23 @@ _REALWORLD_CATEGORIES = (
 
 
 def _realworld(rng: random.Random, n: int) -> Tables:
+    families = (
+        *(questions.colour_at, questions.count_all, questions.where, questions.count_colour),
+        *(questions.colour_at, questions.colour_at_empty),
+    )
     rows = []
     for place in range(n):
-        picture, question = _ask(rng, place, (scenes.colour_at, scenes.count_shape, scenes.pair))
-        text, options, letter = question.text, question.options, question.letter
-        if place % 6 == 5:  # a question on what is not there: (E) is right
-            text, options, letter = "What colour is the star?", tuple(scenes.COLOURS), "E"
+        asked = _ask(rng, families, place, grid=questions.LARGE)
+        question = asked.question
         category, finer = _REALWORLD_CATEGORIES[place % len(_REALWORLD_CATEGORIES)]
-        texts = [*options, "The image does not feature it."]
+        listed = [option for option in question.options if option != prompts.REALWORLD_NONE]
         rows.append(
             {
                 "index": place,
-                "question": text,
-                "bytes": _base64(picture.draw()),
-                "multi-choice options": _lettered(texts, "({letter}) {text}"),
-                "answer": letter,
+                "question": question.text,
+                "bytes": _base64(asked.scenes[0]),
+                "multi-choice options": lettered([*listed, prompts.REALWORLD_NONE], ROUND),
+                "answer": question.letter,
                 "category": category,
                 "l2-category": finer,
             }
@@ -497,65 +501,49 @@ def _realworld(rng: random.Random, n: int) -> Tables:
 
 # --- PhyX and OlympiadBench physics ---------------------------------------------------------
 
-_CARRIERS = {
-    "Mechanics": "ball",
-    "Electromagnetism": "charge",
-    "Thermodynamics": "heat front",
-    "Wave/Acoustics": "wave crest",
-    "Optics": "spot of light",
-    "Modern Physics": "particle",
-}
-
-
-def _speed(moving: Motion, carrier: str) -> str:
-    return (
-        f"The picture shows a {carrier} once a second over a ruler whose marks are "
-        f"{moving.metres:g} m apart. What is its speed?"
-    )
+_DOMAINS = (
+    *("Mechanics", "Electromagnetism", "Thermodynamics", "Wave/Acoustics", "Optics"),
+    "Modern Physics",
+)
 
 
 def _phyx(rng: random.Random, n: int) -> Tables:
     chosen, written = [], []
     for place in range(n):
-        moving = scenes.motion(rng)
-        category = tuple(_CARRIERS)[place % len(_CARRIERS)]
-        text, answer = _speed(moving, _CARRIERS[category]), f"{moving.speed:g} m/s"
-        wrong = [f"{moving.speed * factor:g} m/s" for factor in (0.5, 1.5, 2, 3, 4)]
-        options = scenes.shuffled(rng, answer, wrong, 4)
+        asked = questions.distance(rng, SPLIT)
+        question = asked.question
         shared = {
             "index": str(place + 1),
-            "image": _base64(moving.draw()),
-            "category": category,
+            "image": _base64(asked.scenes[0]),
+            "category": _DOMAINS[place % len(_DOMAINS)],
             "subfield": "Kinematics",
             "reasoning_type": "['Physical Model Grounding Reasoning', 'Numerical Reasoning']",
         }
-        listed = "\n".join(_lettered(options, "{letter}: {text}"))
-        letter = LETTERS[options.index(answer)]
-        chosen.append({**shared, "question": f"{text}\nOptions:\n{listed}", "answer": letter})
-        written.append({**shared, "question": text, "answer": answer})
+        options = [f"{option} m" for option in question.options]
+        listed = f"{question.text}{prompts.PHYX_OPTIONS}{lines(options, COLON)}"
+        chosen.append({**shared, "question": listed, "answer": question.letter})
+        written.append({**shared, "question": question.text, "answer": f"{question.answer} m"})
     return {"data_for_llms_eval": {"phyx_mini_mc": chosen, "phyx_mini_oe": written}}
 
 
 def _olympiad(rng: random.Random, n: int) -> Tables:
     rows = []
     for place in range(n):
-        moving = scenes.motion(rng)
-        text, answer, kind, unit, error = _olympiad_question(place, moving)
+        made = questions.physics(rng, SPLIT, questions.PHYSICS[place % len(questions.PHYSICS)])
         rows.append(
             {
                 "id": place + 1,
-                "question": f"A ball is shown once a second over a ruler whose marks are "
-                f"{moving.metres:g} m apart. <image_1>\n{text}",
-                "solution": [f"The ball moves {moving.ticks} marks a second."],
-                "final_answer": [answer],
+                "question": made.text,
+                "solution": [f"The scale reads {made.reading}."],
+                "final_answer": [",".join(f"${answer}$" for answer in made.answers)],
                 "context": None,
-                **_images(schemas.OLYMPIAD, [moving.draw()]),
+                **_images(schemas.OLYMPIAD, [made.picture]),
                 "modality": "Multimodal",
                 "difficulty": "Competition",
-                "is_multiple_answer": place % 6 == 1,
-                "unit": unit,
-                "answer_type": kind,
-                "error": error,
+                "is_multiple_answer": len(made.answers) > 1,
+                "unit": made.unit,
+                "answer_type": made.kind,
+                "error": made.error,
                 "question_type": "Open-ended",
                 "subfield": "Mechanics",
                 "subject": "Physics",
@@ -563,21 +551,6 @@ def _olympiad(rng: random.Random, n: int) -> Tables:
             }
         )
     return {"OE_MM_physics_en_COMP": {"train": rows}}
-
-
-def _olympiad_question(place: int, moving: Motion) -> tuple[str, str, str, str | None, str | None]:
-    """Return question, final answer, answer type, unit and tolerance (a string, as on the hub)."""
-    v = moving.speed
-    both = "How far is it from its start after 2 s and after 3 s?"
-    law = "What is its place $x$ at time $t$, from $x=0$ at $t=0$?"
-    return (
-        ("What is its speed?", f"${v:g}$", "Numerical", "m/s", "1e-1"),
-        (both, f"${2 * v:g}$,${3 * v:g}$", "Numerical", "m", "1e-1"),
-        (law, f"${v:g} t$", "Expression", None, None),
-        ("Write the equation of its motion.", f"$x={v:g} t$", "Equation", None, None),
-        ("Where is it between 1 s and 2 s?", f"$[{v:g}, {2 * v:g}]$", "Interval", "m", None),
-        ("How long does it take for 100 m?", f"${100 / v:.3g}$", "Numerical", "s", "5e-1"),
-    )[place % 6]
 
 
 _Builder = Callable[[random.Random, int], Tables]

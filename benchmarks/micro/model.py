@@ -8,12 +8,14 @@ mostly letters, digits and short words, so that scorers have something to read.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLProcessor
 
 CONTEXT = 8192
@@ -81,7 +83,8 @@ class Shape:
 
     ``vision_layers`` counts the blocks of the vision tower, of which the last feeds the language
     model besides (deepstack).  ``max_pixels`` is the largest image area kept, in pixels; one visual
-    token stands for 32 x 32 of them.
+    token stands for ``merge`` x ``merge`` patches of 16 x 16.  ``tied``: the output layer is the
+    transposed embedding.
     """
 
     hidden: int
@@ -95,6 +98,8 @@ class Shape:
     vision_layers: int
     vision_heads: int
     max_pixels: int
+    merge: int = 2
+    tied: bool = False
 
 
 TINY = Shape(
@@ -128,13 +133,17 @@ BENCH = Shape(
 """More than a hundred million parameters: for measuring speed."""
 
 
-def _tokenizer() -> PreTrainedTokenizerFast:
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast
+def byte_level(digits: str = r"\p{N}") -> Tokenizer:
+    """Return an untrained byte-level BPE that splits text in Qwen's way.
+
+    A word takes the blank before it; ``digits`` is the pattern of a number that stays whole.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.BPE())
-    # Qwen's way: a word takes the blank before it, every digit stands alone.
-    words = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    words = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{L}+|" + digits + r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(words), behavior="isolated"),
@@ -142,14 +151,26 @@ def _tokenizer() -> PreTrainedTokenizerFast:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def learn(tokenizer: Tokenizer, texts: Sequence[str], size: int) -> None:
+    """Learn the merges of a byte-level BPE of at most ``size`` tokens, special ones included."""
+    from tokenizers import pre_tokenizers, trainers
+
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=size,
         special_tokens=list(SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    # Lower case beside the text as written: options are often named in either.
-    tokenizer.train_from_iterator([TRAINING_TEXT, TRAINING_TEXT.lower()], trainer)
+    tokenizer.train_from_iterator(texts, trainer)
+
+
+def wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """Return a tokenizer as transformers uses it, with the special tokens of Qwen3-VL."""
+    from transformers import PreTrainedTokenizerFast
+
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token=END_OF_TURN,
@@ -166,20 +187,35 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _processor(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
+def _tokenizer() -> PreTrainedTokenizerFast:
+    tokenizer = byte_level()
+    # Lower case beside the text as written: options are often named in either.
+    learn(tokenizer, [TRAINING_TEXT, TRAINING_TEXT.lower()], VOCABULARY)
+    return wrapped(tokenizer)
+
+
+def processor(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProcessor:
+    """Return the processor of a shape: images up to its ``max_pixels``, and the chat template."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    patches: dict[str, Any] = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2}
-    size = {"shortest_edge": (2 * PATCH) ** 2, "longest_edge": shape.max_pixels}
+    patches: dict[str, Any] = {
+        "patch_size": PATCH,
+        "temporal_patch_size": 2,
+        "merge_size": shape.merge,
+    }
+    # Of Qwen3-VL: pixels from -1 to 1.
+    scale = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    size = {"shortest_edge": (shape.merge * PATCH) ** 2, "longest_edge": shape.max_pixels}
     return Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=size, **patches),
+        image_processor=Qwen2VLImageProcessor(size=size, **scale, **patches),
         tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(**patches),
+        video_processor=Qwen3VLVideoProcessor(**scale, **patches),
         chat_template=TEMPLATE,
     )
 
 
-def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
+def config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
+    """Return the configuration of a shape with a tokenizer's vocabulary."""
     from transformers import Qwen3VLConfig
 
     half = shape.head_dim // 2
@@ -187,7 +223,7 @@ def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     side = half * 3 // 8
     return Qwen3VLConfig(
         text_config={
-            "vocab_size": VOCABULARY,
+            "vocab_size": len(tokenizer),
             "hidden_size": shape.hidden,
             "intermediate_size": shape.intermediate,
             "num_hidden_layers": shape.layers,
@@ -211,7 +247,7 @@ def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "num_heads": shape.vision_heads,
             "out_hidden_size": shape.hidden,
             "patch_size": PATCH,
-            "spatial_merge_size": 2,
+            "spatial_merge_size": shape.merge,
             "temporal_patch_size": 2,
             "num_position_embeddings": 256,
             "deepstack_visual_indexes": [shape.vision_layers - 1],
@@ -220,7 +256,7 @@ def _config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
         video_token_id=tokenizer.convert_tokens_to_ids(VIDEO),
         vision_start_token_id=tokenizer.convert_tokens_to_ids(VISION_START),
         vision_end_token_id=tokenizer.convert_tokens_to_ids(VISION_END),
-        tie_word_embeddings=False,
+        tie_word_embeddings=shape.tied,
     )
 
 
@@ -265,7 +301,7 @@ def build(directory: Path, seed: int = 0, shape: Shape = TINY) -> None:
     tokenizer = _tokenizer()
     # Making the model draws numbers that are thrown away; they leave no trace in the caller.
     with torch.random.fork_rng(devices=[]):
-        model = Qwen3VLForConditionalGeneration(_config(shape, tokenizer))
+        model = Qwen3VLForConditionalGeneration(config(shape, tokenizer))
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, weight in sorted(model.named_parameters()):
@@ -276,5 +312,5 @@ def build(directory: Path, seed: int = 0, shape: Shape = TINY) -> None:
         pad_token_id=tokenizer.pad_token_id,
     )
     directory.mkdir(parents=True, exist_ok=True)
-    _processor(shape, tokenizer).save_pretrained(directory)
+    processor(shape, tokenizer).save_pretrained(directory)
     model.save_pretrained(directory)

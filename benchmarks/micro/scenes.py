@@ -1,269 +1,257 @@
-"""Tiny drawn scenes and questions about them whose answers are right by construction.
+"""Small drawn scenes: coloured discs in the cells of a grid, under noise.
 
-`datasets.py` comes in with a seeded generator; it leaves with a `Scene` (which draws itself) and a
-`Question` about it, or with a `Motion` for physics.
+The question families and the pair builders come in with a seeded generator and a split; a `Scene`
+leaves, which draws itself.  A cell is 16 x 16 pixels, one visual token of the embedded model.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from benchmarks.micro.splits import Split, draw_until, owner
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
 COLOURS = {
-    "red": (214, 39, 40),
-    "green": (44, 160, 44),
-    "blue": (31, 119, 180),
-    "orange": (255, 127, 14),
+    "red": (214, 40, 40),
+    "green": (50, 160, 60),
+    "blue": (45, 85, 210),
+    "yellow": (235, 205, 60),
+    "purple": (150, 60, 190),
+    "orange": (240, 140, 50),
+    "cyan": (70, 200, 215),
+    "black": (35, 35, 35),
 }
-SHAPES = ("circle", "square", "triangle")
-GRID = 3
-SIZES = (48, 72, 96)
-LETTERS = "ABCDEFGHIJ"
-
-Kind = Literal["integer", "float", "list", "text", "latex"]
+SIZES = {"large": 7.0, "small": 4.0}  # radius in pixels
+CELL = 16
+GROUND = 205
+FRAME = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """One shape of one colour in one cell (row and column count from 0 at the top left)."""
+class Noise:
+    """How hard a scene is to see: standard deviations in grey levels (of 255).
 
-    colour: str
-    shape: str
+    ``jitter`` shifts the colour of a whole cell, which no averaging over pixels removes; ``pixel``
+    is drawn anew for every pixel and channel.
+    """
+
+    jitter: float
+    pixel: float
+
+
+NOISE = Noise(jitter=26.0, pixel=30.0)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Thing:
+    """A disc in one cell (row and column count from 0 at the top left)."""
+
     row: int
     column: int
+    colour: str
+    size: str
 
     @property
-    def name(self) -> str:
-        """Colour and shape, which no other thing of its scene shares."""
-        return f"{self.colour} {self.shape}"
+    def cell(self) -> str:
+        """The name of its cell: a letter for the column, a number for the row, both from 1."""
+        return cell_name(self.row, self.column)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A square picture of ``size`` pixels with things in the cells of a grid."""
+    """Things in a grid of ``rows`` x ``columns`` cells, at most one in each, in reading order.
 
+    ``framed`` is a cell with a dark frame.  ``seed`` draws the noise: scenes that differ in a thing
+    alone have pictures that differ in its cell alone.
+    """
+
+    rows: int
+    columns: int
     things: tuple[Thing, ...]
-    size: int
+    seed: int
+    framed: tuple[int, int] | None = None
+    noise: Noise = NOISE
 
-    def draw(self) -> Image.Image:
-        """Return the picture (PIL, RGB, ``size`` x ``size`` pixels, white ground)."""
-        from PIL import Image, ImageDraw
+    def at(self, cell: str) -> Thing | None:
+        """Return the thing in a cell, None where there is none."""
+        return next((thing for thing in self.things if thing.cell == cell), None)
 
-        image = Image.new("RGB", (self.size, self.size), "white")
-        pen = ImageDraw.Draw(image)
-        cell = self.size // GRID
+    @property
+    def empty(self) -> tuple[str, ...]:
+        """The names of the cells without a thing."""
+        taken = {thing.cell for thing in self.things}
+        every = (cell_name(r, c) for r in range(self.rows) for c in range(self.columns))
+        return tuple(name for name in every if name not in taken)
+
+    @property
+    def content(self) -> str:
+        """What decides the split that owns the scene: all but the noise and the frame."""
+        return f"{self.rows}x{self.columns} " + " ".join(
+            f"{t.cell}:{t.colour}:{t.size}" for t in self.things
+        )
+
+    def changed(self, old: Thing, **fields: str) -> Scene:
+        """Return the scene with another colour or size of one thing."""
+        new = replace(old, **fields)
+        return replace(self, things=tuple(new if thing == old else thing for thing in self.things))
+
+    def pixels(self) -> np.ndarray:
+        """Return the picture, shape (rows x 16, columns x 16, 3), uint8."""
+        import numpy as np
+
+        height, width = self.rows * CELL, self.columns * CELL
+        rng = np.random.Generator(np.random.PCG64(self.seed))
+        shift = rng.standard_normal((self.rows, self.columns, 1, 1, 3)) * self.noise.jitter
+        grain = rng.standard_normal((height, width, 3), dtype=np.float32) * self.noise.pixel
+        cells = np.full((self.rows, self.columns, CELL, CELL, 3), GROUND, np.float32)
         for thing in self.things:
-            left, top = thing.column * cell + 2, thing.row * cell + 2
-            right, bottom = left + cell - 5, top + cell - 5
-            colour = COLOURS[thing.colour]
-            if thing.shape == "circle":
-                pen.ellipse((left, top, right, bottom), fill=colour)
-            elif thing.shape == "square":
-                pen.rectangle((left, top, right, bottom), fill=colour)
-            else:
-                pen.polygon(
-                    [((left + right) // 2, top), (left, bottom), (right, bottom)], fill=colour
-                )
-        return image
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question, its right answer as text, and options of which exactly one is right."""
-
-    text: str
-    answer: str
-    kind: Kind
-    options: tuple[str, ...]
-    family: str
-
-    @property
-    def letter(self) -> str:
-        """The letter of the right option."""
-        return LETTERS[self.options.index(self.answer)]
-
-
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """A ball seen once a second, ``ticks`` ruler marks apart, ``metres`` a mark."""
-
-    ticks: int
-    metres: float
-    size: int
-
-    @property
-    def speed(self) -> float:
-        """Metres per second."""
-        return self.ticks * self.metres
+            place = thing.row, thing.column
+            cells[place][_disc(thing.size)] = np.asarray(COLOURS[thing.colour]) + shift[place]
+        if self.framed:
+            cells[self.framed][_border()] = FRAME
+        picture = cells.transpose(0, 2, 1, 3, 4).reshape(height, width, 3) + grain
+        drawn: np.ndarray = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
+        return drawn
 
     def draw(self) -> Image.Image:
-        """Return the picture (PIL, RGB, ``size`` x ``size / 2`` pixels): balls over a ruler."""
-        from PIL import Image, ImageDraw
+        """Return the picture (PIL, RGB)."""
+        from PIL import Image
 
-        image = Image.new("RGB", (self.size, self.size // 2), "white")
-        pen = ImageDraw.Draw(image)
-        mark, ground = self.size // 16, self.size // 2 - 8
-        for x in range(mark, self.size, mark):
-            pen.line((x, ground, x, ground + 6), fill="black")
-        for x in range(mark, self.size, mark * self.ticks):
-            pen.ellipse((x - 2, ground - 8, x + 2, ground - 4), fill=COLOURS["red"])
-        return image
+        return Image.fromarray(self.pixels())
 
 
-def scene(rng: random.Random, least: int = 3, most: int = 6) -> Scene:
-    """Return a scene of ``least`` to ``most`` things, no two alike, no two in one cell."""
-    kinds = [(colour, shape) for colour in COLOURS for shape in SHAPES]
-    cells = [(row, column) for row in range(GRID) for column in range(GRID)]
-    number = rng.randint(least, most)
-    chosen = zip(rng.sample(kinds, number), rng.sample(cells, number), strict=True)
-    things = tuple(Thing(*kind, *cell) for kind, cell in chosen)
-    return Scene(things, rng.choice(SIZES))
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A question put in signs, for those who cannot read: a scene over a key of as many columns.
+
+    A framed cell in the scene asks for its colour; a framed disc in the key asks how many things of
+    its colour there are.  Discs in the key without a frame are the options, A, B, C and so on in
+    reading order.
+    """
+
+    picture: Scene
+    key: Scene
+
+    @property
+    def rows(self) -> int:
+        """The rows of cells, those of the key included."""
+        return self.picture.rows + self.key.rows
+
+    @property
+    def columns(self) -> int:
+        """The columns of cells."""
+        return self.picture.columns
+
+    @property
+    def content(self) -> str:
+        """What decides the split: the scene's content."""
+        return self.picture.content
+
+    def pixels(self) -> np.ndarray:
+        """Return scene over key, shape (16 x all rows, 16 x columns, 3), uint8."""
+        import numpy as np
+
+        return np.vstack([self.picture.pixels(), self.key.pixels()])
+
+    def draw(self) -> Image.Image:
+        """Return the picture (PIL, RGB)."""
+        from PIL import Image
+
+        return Image.fromarray(self.pixels())
 
 
-def motion(rng: random.Random) -> Motion:
-    """Return a ball's even motion of 2 to 6 marks a second."""
-    return Motion(rng.randint(2, 6), rng.choice((0.5, 1.0, 1.5, 2.0)), rng.choice(SIZES))
+def sheet(
+    picture: Scene, *, cell: str = "", colour: str = "", options: Sequence[str] = ()
+) -> Sheet:
+    """Return a scene with a question in signs: the colour in a cell, or how many of a colour."""
+    framed = next(((t.row, t.column) for t in picture.things if t.cell == cell), None)
+    discs = (colour, *options) if colour else tuple(options)
+    columns = picture.columns
+    things = tuple(
+        Thing(1 + place // columns, place % columns, name, "large")
+        for place, name in enumerate(discs)
+    )
+    rows = 1 + -(-len(discs) // columns)
+    key = Scene(rows, columns, things, picture.seed ^ 1, (1, 0) if colour else None, picture.noise)
+    return Sheet(replace(picture, framed=framed), key)
 
 
-def shuffled(rng: random.Random, right: str, wrong: Sequence[str], number: int) -> tuple[str, ...]:
-    """Return ``right`` and up to ``number - 1`` of ``wrong``, in random order."""
-    others = [text for text in dict.fromkeys(wrong) if text != right]
-    options = [right, *rng.sample(others, min(number - 1, len(others)))]
-    rng.shuffle(options)
-    return tuple(options)
+def cell_name(row: int, column: int) -> str:
+    """Return the name of a cell, as on a chessboard but from the top: ``b3`` is column 2, row 3."""
+    return f"{'abcdefghij'[column]}{row + 1}"
 
 
-def count_colour(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask how many things have a colour."""
-    colour = rng.choice(picture.things).colour
-    answer = str(sum(thing.colour == colour for thing in picture.things))
-    return _number(rng, f"How many {colour} shapes are there?", answer, number, "count by colour")
+@lru_cache
+def _disc(size: str) -> np.ndarray:
+    import numpy as np
+
+    middle = (CELL - 1) / 2
+    y, x = np.mgrid[:CELL, :CELL]
+    disc: np.ndarray = (y - middle) ** 2 + (x - middle) ** 2 <= SIZES[size] ** 2
+    return disc
 
 
-def count_shape(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask how many things have a shape."""
-    shape = rng.choice(SHAPES)
-    answer = str(sum(thing.shape == shape for thing in picture.things))
-    return _number(rng, f"How many {shape}s are there?", answer, number, "count by shape")
+@lru_cache
+def _border() -> np.ndarray:
+    import numpy as np
+
+    border = np.zeros((CELL, CELL), bool)
+    border[[0, -1], :] = border[:, [0, -1]] = True
+    return border
 
 
-def share(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask for the share of a shape, to two decimals."""
-    shape = rng.choice(picture.things).shape
-    total = len(picture.things)
-    answer = f"{sum(thing.shape == shape for thing in picture.things) / total:.2f}"
-    wrong = [f"{part / 12:.2f}" for part in range(13)]
-    text = f"What share of all shapes are {shape}s? Give two decimals."
-    return Question(text, answer, "float", shuffled(rng, answer, wrong, number), "share")
+def scene(
+    rng: random.Random,
+    split: Split,
+    grid: tuple[int, int] = (3, 3),
+    things: tuple[int, int] = (3, 7),
+) -> Scene:
+    """Return a scene of ``grid`` rows and columns that ``split`` owns, with a number of things."""
+
+    def draw() -> Scene:
+        cells = [(row, column) for row in range(grid[0]) for column in range(grid[1])]
+        chosen = sorted(rng.sample(cells, rng.randint(*things)))
+        return Scene(*grid, tuple(_thing(rng, *cell) for cell in chosen), rng.getrandbits(32))
+
+    return draw_until(draw, lambda drawn: owner(drawn.content) == split)
 
 
-def fraction(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask for the share of a shape as a fraction in lowest terms (LaTeX)."""
-    shape = rng.choice(picture.things).shape
-    total = len(picture.things)
-    part = Fraction(sum(thing.shape == shape for thing in picture.things), total)
-    wrong = [latex(Fraction(top, bottom)) for bottom in range(2, 8) for top in range(1, bottom)]
-    text = f"What fraction of all shapes are {shape}s, in lowest terms?"
-    options = shuffled(rng, latex(part), wrong, number)
-    return Question(text, latex(part), "latex", options, "fraction")
+def scale(rng: random.Random, split: Split) -> Scene:
+    """Return three scales, one a row, each of six marks with a ball of its own colour on one."""
+
+    def draw() -> Scene:
+        colours = rng.sample(list(COLOURS), 3)
+        things = (
+            Thing(row, rng.randrange(6), colour, rng.choice(list(SIZES)))
+            for row, colour in enumerate(colours)
+        )
+        return Scene(3, 6, tuple(things), rng.getrandbits(32))
+
+    return draw_until(draw, lambda drawn: owner(drawn.content) == split)
 
 
-def latex(value: Fraction) -> str:
-    r"""Return a fraction as LaTeX: ``\frac{2}{5}``, or the bare integer."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
+def _thing(rng: random.Random, row: int, column: int) -> Thing:
+    return Thing(row, column, rng.choice(list(COLOURS)), rng.choice(list(SIZES)))
 
 
-def pair(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask for two counts as a list."""
-    one, two = rng.sample(SHAPES, 2)
-    counts = [sum(thing.shape == shape for thing in picture.things) for shape in (one, two)]
-    wrong = [str([first, second]) for first in range(4) for second in range(4)]
-    text = f"How many {one}s and how many {two}s are there? Answer with a list of two numbers."
-    options = shuffled(rng, str(counts), wrong, number)
-    return Question(text, str(counts), "list", options, "two counts")
-
-
-def colour_at(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask which colour the thing in a cell has."""
-    thing = rng.choice(picture.things)
-    text = f"What colour is the shape in row {thing.row + 1}, column {thing.column + 1}?"
-    options = shuffled(rng, thing.colour, tuple(COLOURS), number)
-    return Question(text, thing.colour, "text", options, "colour")
-
-
-def shape_at(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask which thing is in a cell."""
-    thing = rng.choice(picture.things)
-    text = f"What is in row {thing.row + 1}, column {thing.column + 1}?"
-    names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
-    return Question(text, thing.name, "text", shuffled(rng, thing.name, names, number), "identity")
-
-
-def side(rng: random.Random, picture: Scene, number: int) -> Question:
-    """Ask on which side of one thing another lies (always two options)."""
-    del number
-    one, two = rng.sample(picture.things, 2)
-    if one.column == two.column:
-        answer, other = ("above", "below") if one.row < two.row else ("below", "above")
-    else:
-        answer, other = ("left", "right") if one.column < two.column else ("right", "left")
-    place = {"above": "above", "below": "below", "left": "left of", "right": "right of"}
-    first, second = sorted((answer, other))
-    text = f"Is the {one.name} {place[first]} or {place[second]} the {two.name}?"
-    return Question(text, answer, "text", shuffled(rng, answer, [other], 2), "side")
-
-
-Family = Callable[[random.Random, Scene, int], Question]
-
-NUMBERS: tuple[Family, ...] = (count_colour, count_shape, share, pair)
-NAMES: tuple[Family, ...] = (colour_at, shape_at, side)
-FAMILIES: tuple[Family, ...] = (count_colour, colour_at, count_shape, side, share, shape_at)
-
-
-def most_things(rng: random.Random, pictures: Sequence[Scene]) -> Question:
-    """Ask which of several pictures (of different numbers of things) holds most shapes."""
-    sizes = [len(picture.things) for picture in pictures]
-    names = ["the first", "the second", "the third", "the fourth"][: len(pictures)]
-    answer = names[sizes.index(max(sizes))]
-    text = f"Which of the {len(pictures)} pictures holds the most shapes?"
-    return Question(text, answer, "text", shuffled(rng, answer, names, len(names)), "comparison")
-
-
-def album(rng: random.Random, number: int) -> tuple[Scene, ...]:
-    """Return ``number`` (at most 4) scenes of different numbers of things."""
-    sizes = rng.sample(range(2, 8), number)
-    return tuple(scene(rng, size, size) for size in sizes)
-
-
-def same_number(rng: random.Random) -> tuple[tuple[Scene, ...], Question]:
-    """Return a reference and two pictures, and ask which of these holds as many shapes as it."""
-    right, other = rng.sample(range(2, 8), 2)
-    numbers = [right, other]
-    rng.shuffle(numbers)
-    pictures = tuple(scene(rng, number, number) for number in (right, *numbers))
-    names = ("the second image", "the third image")
-    text = "Which of the second and the third image holds as many shapes as the first?"
-    return pictures, Question(text, names[numbers.index(right)], "text", names, "matching")
-
-
-def strip(pictures: Sequence[Image.Image]) -> Image.Image:
-    """Return pictures side by side (RGB), 8 pixels apart."""
+def strip(pictures: Sequence[Scene]) -> Image.Image:
+    """Return scenes of equal height side by side (RGB), one empty cell apart."""
     from PIL import Image
 
-    width = sum(picture.width + 8 for picture in pictures) - 8
-    sheet = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
+    drawn = [picture.draw() for picture in pictures]
+    width = sum(image.width + CELL for image in drawn) - CELL
+    sheet = Image.new("RGB", (width, max(image.height for image in drawn)), (GROUND,) * 3)
     left = 0
-    for picture in pictures:
-        sheet.paste(picture, (left, 0))
-        left += picture.width + 8
+    for image in drawn:
+        sheet.paste(image, (left, 0))
+        left += image.width + CELL
     return sheet
 
 
@@ -271,7 +259,7 @@ def page(question: str, options: Sequence[str], picture: Image.Image) -> Image.I
     """Return a picture with a question and its options written under it (RGB)."""
     from PIL import Image, ImageDraw, ImageFont
 
-    lines = [question, *(f"{LETTERS[place]}. {text}" for place, text in enumerate(options))]
+    lines = [question, *(f"{'ABCDEFGHIJ'[i]}. {text}" for i, text in enumerate(options))]
     font = ImageFont.load_default(10)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     width = max([picture.width, *(int(pen.textlength(line, font)) + 8 for line in lines)])
@@ -281,8 +269,3 @@ def page(question: str, options: Sequence[str], picture: Image.Image) -> Image.I
     for row, line in enumerate(lines):
         pen.text((4, picture.height + 14 * row), line, fill="black", font=font)
     return sheet
-
-
-def _number(rng: random.Random, text: str, answer: str, number: int, family: str) -> Question:
-    wrong = [str(value) for value in range(12)]
-    return Question(text, answer, "integer", shuffled(rng, answer, wrong, number), family)

@@ -39,6 +39,14 @@ _FILLER = (
     *("$ run lint\nok", "call save()", "read plan.txt: go on", "$ run build\ndone"),
 )
 
+# What traces and their questions are made of besides keys and values: whole tokens of the embedded
+# model, since its budget is counted in tokens.
+PHRASES = (
+    *_FILLER,
+    *("read ", ".txt: ", "$ show ", "call set(", ", ", ")"),
+    *("What does ", ".txt hold?", "What did show ", " print?", "What was ", " set to?"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:
@@ -74,8 +82,8 @@ class Trace:
 
     @property
     def content(self) -> str:
-        """What decides the split that owns the trace."""
-        return f"{self.text}\n{self.question}"
+        """What decides the split that owns the trace: its text, whatever is asked of it."""
+        return self.text
 
 
 def trace(

@@ -95,13 +95,13 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 @click.option("--dry-run", is_flag=True, help="Say what would be asked of whom; ask nothing.")
 @click.option("--items", is_flag=True, help="With --json: one row an item as well.")
 @options.as_json
-def run(**words: Any) -> None:
+def run(**words: Any) -> Path:
     """Evaluate a checkpoint on a suite.
 
     What is stored is never asked again: the same command continues an interrupted run, and shows
     a finished one at once.
     """
-    _Command(**words).go()
+    return _Command(**words).go()
 
 
 @dataclass(frozen=True)
@@ -137,21 +137,22 @@ class _Command:
     items: bool
     as_json: bool
 
-    def go(self) -> None:
-        """Plan, then show what is there, what would be, or what came out."""
+    def go(self) -> Path:
+        """Plan, then show what is there, what would be, or what came out; return the run folder."""
         from harness.run import finished
 
         self._refuse_idle_options()
         plan = self._plan()
         if self.dry_run:
             self._show_plan(plan)
-            return
+            return plan.path
         rows = finished(plan)
         if rows is None:
             tools = options.tools_of(self.sandbox_image, self.unsafe, plan.chosen)
             settings = replace(plan.settings, tools=tools)
             rows = self._execute(replace(plan, settings=settings))
         self._show(plan, rows)
+        return plan.path
 
     def _plan(self) -> RunPlan:
         from benchmarks import suites

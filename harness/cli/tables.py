@@ -44,13 +44,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     if len(rows) > 1 and len(known) == len(rows):
         mean = percent(sum(known) / len(known))
         table.append((f"mean of {len(rows)}", mean, *[""] * (len(header) - 2)))
-    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
-    for line in table:
-        cells = [
-            line[0].ljust(widths[0]),
-            *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-        ]
-        lines.append("  ".join(cells).rstrip())
+    lines += aligned(table)
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
@@ -122,6 +116,44 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
         str(row.errors),
         str(row.truncated),
     )
+
+
+def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
+    """Return a table of a run's accuracies with 95 % intervals, beside what guessing scores.
+
+    Both are over the items that have a score; the intervals are clustered.
+    """
+    import numpy as np
+
+    from ablations.statistics import Items, clustered
+    from benchmarks.micro.chance import chance
+    from harness.store import read_samples
+
+    table = [("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")]
+    for name in benchmarks:
+        every = read_samples(run, name).values()
+        samples = [sample for sample in every if sample.score.value is not None]
+        _, clusters = np.unique([sample.cluster for sample in samples], return_inverse=True)
+        items = Items(clusters, np.ones((len(samples), 1), dtype=bool))
+        found = clustered(np.array([sample.score.value for sample in samples]), items)
+        low, high = (float(bound) for bound in found.interval())
+        guess = chance([sample.target for sample in samples])
+        between = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
+        counts = str(len(samples)), str(clusters.max() + 1)
+        table.append((name, percent(float(found.delta)), between, percent(guess), *counts))
+    return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
+
+
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows as lines: the first column flush left, the others flush right."""
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        ).rstrip()
+        for row in table
+    ]
 
 
 def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str:

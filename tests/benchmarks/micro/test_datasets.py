@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import base64
 import io
-import random
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from datasets import DatasetDict
 from PIL import Image, ImageStat
 
 from benchmarks import data
-from benchmarks.micro import datasets, scenes
+from benchmarks.micro import datasets
+from benchmarks.micro.prompts import LETTERS
 from benchmarks.suites import SUITES
 
 BENCHMARKS = tuple(datasets._BENCHMARKS)
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_content_and_another_gives_other(tmp_path: 
 
 
 def _choice_gold(row: dict[str, object], options: object, answer: object) -> str:
-    letters = dict(zip(scenes.LETTERS, list(options), strict=False))  # type: ignore[call-overload]
+    letters = dict(zip(LETTERS, list(options), strict=False))  # type: ignore[call-overload]
     return str(letters[str(answer).strip("()")])
 
 
@@ -62,25 +62,6 @@ def _only(tables: object) -> list[dict[str, object]]:
     splits = tables[""] if "" in tables else next(iter(tables.values()))
     assert isinstance(splits, DatasetDict)
     return list(next(iter(splits.values())))
-
-
-def test_counts_are_those_of_the_drawn_scene() -> None:
-    """Pixels tell how many shapes a colour has: every shape fills over a fifth of its cell."""
-    for seed in range(40):
-        rng = random.Random(seed)
-        picture = scenes.scene(rng)
-        question = scenes.count_colour(rng, picture, 4)
-        colour = question.text.split()[2]
-        cell = picture.size // scenes.GRID
-        image = picture.draw()
-        filled = 0
-        for row in range(scenes.GRID):
-            for column in range(scenes.GRID):
-                box = (column * cell, row * cell, (column + 1) * cell, (row + 1) * cell)
-                pixels = {rgb: n for n, rgb in image.crop(box).getcolors() or ()}
-                filled += pixels.get(scenes.COLOURS[colour], 0) > cell**2 / 5
-        assert question.answer == str(filled)
-        assert question.options[scenes.LETTERS.index(question.letter)] == question.answer
 
 
 def test_multiple_choice_golds_name_an_option(root: Path) -> None:

@@ -32,10 +32,10 @@ def test_sizes(shape: Shape, low: float, high: float) -> None:
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    from benchmarks.micro.model import _config, _tokenizer
+    from benchmarks.micro.model import _tokenizer, config
 
     with torch.device("meta"):
-        model = Qwen3VLForConditionalGeneration(_config(shape, _tokenizer()))
+        model = Qwen3VLForConditionalGeneration(config(shape, _tokenizer()))
     assert low < sum(parameter.numel() for parameter in model.parameters()) < high
 
 

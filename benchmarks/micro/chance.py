@@ -1,0 +1,25 @@
+"""What guessing scores: printed beside the embedded world's results.
+
+The demo comes in with the targets of one benchmark's items; the expected score of a guess leaves.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+
+def chance(targets: Sequence[Mapping[str, Any]]) -> float:
+    """Return the expected score of one who has not seen the pictures.
+
+    With options: one of them at random.  Without: the answer that is right most often among the
+    items without options, which is the best that a constant answer can do.
+
+    Args:
+        targets: as samples store them: ``choices`` and ``answer`` of a `benchmarks.scoring.Target`.
+    """
+    free = Counter(target["answer"] for target in targets if not target["choices"])
+    constant = max(free.values(), default=0) / max(free.total(), 1)
+    return fmean(1 / len(t["choices"]) if t["choices"] else constant for t in targets)

@@ -1,0 +1,83 @@
+"""The build repeats itself, and the shipped weights are what their record says."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from benchmarks.micro import build
+from benchmarks.micro.build import RECORD, WEIGHTS, Plan
+from benchmarks.micro.pairs import tasks
+from benchmarks.scoring import score
+from harness.backends.transformers import TransformersModel
+from harness.records import Response, Sampling
+
+SHORT = Plan(steps=16, seeing=8)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_a_shortened_build_repeats_itself_bit_for_bit(tmp_path: Path) -> None:
+    for name, plan in (("a", SHORT), ("b", SHORT), ("c", replace(SHORT, seed=1))):
+        build.save(*build.train(plan), tmp_path / name, plan)
+    first, again, other = (_digests(tmp_path / name) for name in "abc")
+    assert first == again
+    changed = {name for name in first if first[name] != other[name]}
+    assert changed == {"model.safetensors", RECORD}
+
+
+def test_the_shipped_weights_are_those_of_their_record() -> None:
+    record = json.loads((WEIGHTS / RECORD).read_text())
+    weights = (WEIGHTS / "model.safetensors").read_bytes()
+    assert record["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert (record["steps"], record["seed"]) == (Plan().steps, Plan().seed)
+    assert record["torch"].partition("+")[0] == version("torch").partition("+")[0]
+    assert len(weights) < 8e6
+
+
+def test_the_shipped_model_answers_far_above_chance_and_below_the_ceiling() -> None:
+    """On RL items of the world, about images: a third is what guessing gets at most."""
+    asked = tasks("rl", 120, domains=("image",))
+
+    async def answers() -> list[Response]:
+        async with TransformersModel(WEIGHTS, dtype="float32") as model:
+            return await asyncio.gather(
+                *(model.chat(task.messages, Sampling(16)) for task in asked)
+            )
+
+    given = asyncio.run(answers())
+    values = [score(r.answer, t.target).value or 0.0 for r, t in zip(given, asked, strict=True)]
+    assert 0.45 < sum(values) / len(values) < 0.9
+    assert not any(response.truncated for response in given)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_selection_is_learned_from_l_ca_alone() -> None:
+    """Near chance before; over 80 % of held-out selections within ten minutes."""
+    import torch
+    from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+
+    from benchmarks.micro.pairs import pairs
+    from tests.benchmarks.micro.selecting import accuracy, train
+
+    model = Qwen3VLForConditionalGeneration.from_pretrained(
+        WEIGHTS, dtype=torch.float32, attn_implementation="eager"
+    )
+    processor = AutoProcessor.from_pretrained(WEIGHTS)
+    held_out = pairs("probe", 150, domains=("image",))
+    assert 0.4 < accuracy(model, processor, held_out) < 0.6
+
+    def learned(step: int, loss: float) -> bool:
+        return step % 100 == 0 and accuracy(model, processor, held_out) > 0.85
+
+    train(model, processor, 600, after=learned)
+    assert accuracy(model, processor, held_out) > 0.8
