@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.installed-$(EXTRA)
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo test test-slow check bench clean
+.PHONY: install demo demo-longhorizon test test-slow check bench clean
 
 install: $(STAMP)
 
@@ -26,6 +26,9 @@ $(STAMP): pyproject.toml constraints.txt overrides-cpu.txt harness/setup_environ
 
 demo: install
 	$(BIN)/harness demo
+
+demo-longhorizon: install
+	$(BIN)/harness demo --suite longhorizon5
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"

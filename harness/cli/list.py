@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -31,4 +32,11 @@ def list_(with_options: bool, as_json: bool) -> None:
                 click.echo(f"{row}; {declaration.metric}")
                 known = suites.options(declaration.id) if with_options else {}
                 for option, (default, text) in known.items():
-                    click.echo(f"      --set {declaration.id}.{option}={default}  {text}")
+                    click.echo(f"      --set {declaration.id}.{option}={_word(default)}  {text}")
+
+
+def _word(default: Any) -> str:
+    """Return a default as a user would write it."""
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None else str(default).lower()
