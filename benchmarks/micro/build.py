@@ -15,7 +15,7 @@ import random
 import sys
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -206,12 +206,13 @@ def save(
 
 def main() -> None:
     """Build and save."""
+    usual = Plan()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder (default: the shipped)")
-    parser.add_argument("--steps", type=int, default=Plan.steps)
-    parser.add_argument("--seed", type=int, default=Plan.seed)
+    parser.add_argument("--steps", type=int, default=usual.steps)
+    parser.add_argument("--seed", type=int, default=usual.seed)
     given = parser.parse_args()
-    plan = Plan(steps=given.steps, seed=given.seed)
+    plan = replace(usual, steps=given.steps, seed=given.seed)
     save(*train(plan), given.out, plan)
 
 

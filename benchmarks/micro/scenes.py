@@ -97,9 +97,9 @@ class Scene:
             f"{t.cell}:{t.colour}:{t.size}" for t in self.things
         )
 
-    def changed(self, old: Thing, **fields: str) -> Scene:
+    def changed(self, old: Thing, *, colour: str = "", size: str = "") -> Scene:
         """Return the scene with another colour or size of one thing."""
-        new = replace(old, **fields)
+        new = replace(old, colour=colour or old.colour, size=size or old.size)
         return replace(self, things=tuple(new if thing == old else thing for thing in self.things))
 
     def pixels(self) -> np.ndarray:
