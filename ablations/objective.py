@@ -96,13 +96,14 @@ def _check(
         raise ValueError(f"the bound of the clip is above 0, not {clip}")
 
 
-def both_orders(losses: torch.Tensor) -> torch.Tensor:
-    """Return each pair's loss: the mean over its two orders.
+def letter_cross_entropy(logits: torch.Tensor, letters: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of the right letter over the whole vocabulary, shape (n,).
+
+    The loss of the control ``da-joint-sft``: ordinary supervised training on the letter.  Over the
+    two letters alone it would be L_CA without a clip.
 
     Args:
-        losses: shape (2 p,), the two orders of a pair beside each other.
-
-    Returns:
-        Shape (p,).
+        logits: shape (n, vocabulary), the next-token logits at the answer position.
+        letters: shape (n,), the token of the right letter.
     """
-    return losses.reshape(-1, 2).mean(dim=1)
+    return torch.nn.functional.cross_entropy(logits.float(), letters, reduction="none")

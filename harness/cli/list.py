@@ -14,17 +14,23 @@ from harness.cli import options
 @click.option("--options", "with_options", is_flag=True, help="Show what --set can set of each.")
 @options.as_json
 def list_(with_options: bool, as_json: bool) -> None:
-    """Show suites, benchmarks and how each is scored."""
+    """Show suites, benchmarks and how each is scored, and the arms that can be trained."""
+    from ablations.arms import ARMS
     from benchmarks import suites
     from benchmarks.suites import SUITES, declarations
 
     declared = declarations()
     if as_json:
         members_of = {name: list(members) for name, members in SUITES.items()}
-        document = {"suites": members_of, "benchmarks": [d.id for d in declared], "arms": []}
+        document = {
+            "suites": members_of,
+            "benchmarks": [d.id for d in declared],
+            "arms": list(ARMS),
+        }
         click.echo(json.dumps(document))
         return
-    for name, members in SUITES.items():
+    alone = [d.id for d in declared if not any(d.id in members for members in SUITES.values())]
+    for name, members in {**SUITES, "in no suite": tuple(alone)}.items():
         click.echo(f"{name}: {len(members)} benchmarks")
         for declaration in declared:
             if declaration.id in members:
@@ -33,6 +39,9 @@ def list_(with_options: bool, as_json: bool) -> None:
                 known = suites.options(declaration.id) if with_options else {}
                 for option, (default, text) in known.items():
                     click.echo(f"      --set {declaration.id}.{option}={_word(default)}  {text}")
+    click.echo(f"arms: {len(ARMS)}")
+    for name, arm in ARMS.items():
+        click.echo(f"  {name:<22} {arm.title}")
 
 
 def _word(default: Any) -> str:

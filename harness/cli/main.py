@@ -22,6 +22,8 @@ COMMANDS = {
     "run": ("harness.cli.run:run", "Evaluate a checkpoint on a suite."),
     "score": ("harness.cli.score:score", "Score responses that exist already."),
     "conformance": ("harness.cli.conformance:conformance", "Compare scorers with verdicts."),
+    "train": ("harness.cli.train:train", "Train one arm of the ablation."),
+    "pairs": ("harness.cli.pairs:pairs", "Check contrastive pairs."),
     "show": ("harness.cli.show:show", "Show one item of a run in full."),
     "compare": ("harness.cli.compare:compare", "Compare two runs, or two sides of several seeds."),
     "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),

@@ -136,3 +136,17 @@ def check_judge(judge: Any) -> None:
 
     if judge is not None:
         asyncio.run(open_and_close())
+
+
+def columns_of(words: Sequence[str]) -> dict[str, str]:
+    """Return ``--columns FIELD=COLUMN`` words as a mapping.
+
+    Raises:
+        UsageError: a word has another form.
+    """
+    from harness.errors import UsageError
+
+    found = dict(word.partition("=")[::2] for word in words)
+    if not all(found.values()):
+        raise UsageError("--columns FIELD=COLUMN: write what the data set calls the field")
+    return found

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.objective import CLIPS, both_orders, selection_loss
+from ablations.objective import CLIPS, letter_cross_entropy, selection_loss
 
 logits = st.floats(-30, 30, width=32)
 batches = st.lists(st.tuples(logits, logits, st.booleans()), min_size=1, max_size=8)
@@ -116,7 +116,7 @@ def test_a_taste_for_one_letter_gains_nothing_over_both_orders() -> None:
     """A model that always leans to A by b has, over both orders, softplus(b) and softplus(-b)."""
     values = torch.tensor([[3.0, 0.0], [3.0, 0.0]])
     found = selection_loss(values, torch.tensor([True, False]), form="none")
-    (pair,) = both_orders(found.losses).tolist()
+    pair = found.loss.item()
     assert pair == pytest.approx((math.log1p(math.exp(-3)) + math.log1p(math.exp(3))) / 2)
     assert pair > math.log(2)
     assert found.correct.mean().item() == 0.5
@@ -138,3 +138,19 @@ def test_wrong_input_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"shape|bound|clip"):
         selection_loss(values, labels, **words)  # type: ignore[arg-type]
+
+
+@given(batches)
+def test_the_letters_cross_entropy_over_two_letters_is_the_loss_without_a_clip(
+    batch: list[tuple[float, float, bool]],
+) -> None:
+    values, labels = tensors(batch)
+    found = letter_cross_entropy(values, (~labels).long())
+    expected = selection_loss(values, labels, form="none").losses
+    assert torch.allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_letters_cross_entropy_counts_the_whole_vocabulary() -> None:
+    """Four equal logits: log 4, whatever the letter."""
+    found = letter_cross_entropy(torch.zeros(2, 4), torch.tensor([1, 3]))
+    assert found.tolist() == pytest.approx([math.log(4)] * 2)

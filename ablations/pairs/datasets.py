@@ -1,0 +1,196 @@
+"""Pairs and RL items in a Hugging Face data set, the published ones of the paper among them.
+
+A folder or a hub id comes in; the rows that have two contexts leave as pairs, the others as RL
+items.  The published sets' columns are assumed, since no machine of ours could read them: where
+they are called otherwise, the error names what was found, and ``--columns`` says what is what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+from ablations.rl_data import COLUMNS as RL_COLUMNS
+from ablations.rl_data import task_of
+from benchmarks.micro.pairs import Task
+from benchmarks.pairfile import REQUIRED, from_row
+from harness.errors import UsageError
+from harness.records import Pair
+
+PUBLISHED = (
+    "xupy21/ContextRL_Agentic",
+    "xupy21/ContextRL_Multimodal_Qwen2.5_VL",
+    "xupy21/ContextRL_multimodal_Qwen3_VL",
+)
+"""The data sets that arXiv 2606.17053 published."""
+
+# Our field -> names that a data set's column may have, ours first.  Assumed, not seen.
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "id": ("id", "index", "instance_id"),
+        "domain": ("domain", "data_source", "category"),
+        "query": ("query", "question", "problem"),
+        "answer": ("answer", "ground_truth", "solution"),
+        "answer_negative": ("answer_negative", "negative_answer"),
+        "context_positive": ("context_positive", "positive_context", "image_positive"),
+        "context_negative": ("context_negative", "negative_context", "image_negative"),
+        "source": ("source",),
+        "images": ("images", "image"),
+        "choices": ("choices", "options"),
+        "kind": ("kind",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data set's rows under our names; ``rows[i][columns[field]]`` is a field's value."""
+
+    name: str
+    rows: Any
+    columns: Mapping[str, str]
+
+    @cached_property
+    def _paired(self) -> list[bool]:
+        """Whether each row has two contexts; reads no image."""
+        names = [self.columns.get(field) for field in REQUIRED[2:]]
+        if None in names:
+            return [False] * len(self.rows)
+        tables = [self.rows.data.column(name) for name in names]
+        return [all(table[i].is_valid for table in tables) for i in range(len(self.rows))]
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """The rows that have two contexts.
+
+        Raises:
+            UsageError: there are none, or a column of pairs is not there.
+        """
+        self._need(REQUIRED)
+        places = [place for place, is_pair in enumerate(self._paired) if is_pair]
+        if not places:
+            raise UsageError(f"{self.name}: no row has two contexts")
+        return _Pairs(self, places)
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """The rows that do not have two contexts, as RL items.
+
+        Raises:
+            UsageError: there are none, or a column of RL items is not there.
+        """
+        self._need(RL_COLUMNS)
+        places = [place for place, is_pair in enumerate(self._paired) if not is_pair]
+        if not places:
+            raise UsageError(f"{self.name}: every row has two contexts, so there is no RL item")
+        return _Tasks(self, places)
+
+    def row(self, place: int) -> dict[str, Any]:
+        """Return one row under our names."""
+        found = self.rows[place]
+        return {field: found[column] for field, column in self.columns.items()}
+
+    def _need(self, fields: Sequence[str]) -> None:
+        missing = [field for field in fields if field not in self.columns]
+        if missing:
+            raise UsageError(
+                f"{self.name} has no column for {', '.join(missing)}; its columns are "
+                f"{', '.join(self.rows.column_names)}: say what is what with "
+                f"--columns {missing[0]}=COLUMN"
+            )
+
+
+@dataclass(frozen=True)
+class _Pairs(Sequence[Pair]):
+    source: Rows
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
+        if isinstance(index, slice):
+            return _Pairs(self.source, self.places[index])
+        place = self.places[index]
+        return from_row(self.source.row(place), Path(), f"{self.source.name}, row {place}")
+
+
+@dataclass(frozen=True)
+class _Tasks(Sequence[Task]):
+    source: Rows
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        if isinstance(index, slice):
+            return _Tasks(self.source, self.places[index])
+        place = self.places[index]
+        return task_of(self.source.row(place), Path(), f"{self.source.name}, row {place}")
+
+
+def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:
+    """Return a data set's rows under our names.
+
+    Raises:
+        UsageError: there is no such data set, or a column that ``columns`` names is not there.
+    """
+    rows = _load(source)
+    known = set(rows.column_names)
+    for field, column in columns.items():
+        if field not in NAMES:
+            raise UsageError(f"--columns {field}=...: the fields are {', '.join(NAMES)}")
+        if column not in known:
+            raise UsageError(f"{source} has no column {column!r}: {', '.join(sorted(known))}")
+    found = {
+        field: next((name for name in names if name in known), None)
+        for field, names in NAMES.items()
+    }
+    mapped = {field: name for field, name in found.items() if name is not None}
+    return Rows(source, rows, {**mapped, **columns})
+
+
+def _load(source: str) -> Any:
+    import datasets
+
+    folder = Path(source)
+    try:
+        if folder.is_dir():
+            parquet = sorted(str(file) for file in folder.rglob("*.parquet"))
+            if parquet:
+                return datasets.load_dataset("parquet", data_files=parquet, split="train")
+            return _one(datasets.load_from_disk(source), source)
+        if folder.is_absolute() or source.startswith(".") or source.count("/") != 1:
+            raise UsageError(f"there is no file, folder or data set {source}")
+        return _one(datasets.load_dataset(source), source)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        published = " (one of the paper's published sets)" if source in PUBLISHED else ""
+        raise UsageError(f"{source}{published} cannot be read: {reason}") from error
+
+
+def _one(loaded: Any, source: str) -> Any:
+    """Return the only split, or ``train``."""
+    if not hasattr(loaded, "column_names") or not isinstance(loaded.column_names, dict):
+        return loaded
+    names = list(loaded)
+    if "train" in names or len(names) == 1:
+        return loaded["train" if "train" in names else names[0]]
+    raise UsageError(f"{source} has the splits {', '.join(names)}, and none is named train")

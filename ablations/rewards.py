@@ -1,0 +1,103 @@
+"""Rewards of reinforcement learning: accuracy by the strict scorers, and a format term.
+
+TRL comes in with completions and the tasks that they answer; one number each leaves.  A user's own
+function, named by ``module:function``, may take this one's place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.micro.pairs import Task
+from benchmarks.scoring import score
+from harness.errors import UsageError
+from harness.records import without_thinking
+
+Reward = Callable[..., list[float | None]]
+
+
+class AccuracyAndFormat:
+    """``weight`` x accuracy + (1 - ``weight``) x format.
+
+    Accuracy is the strict scorer's verdict.  Format is 1 where ``pattern`` matches the whole
+    completion, or, without a pattern, where the scorer could read an answer.  A selection prompt
+    (`da-rl`) is worth its accuracy alone, 0 or 1.
+    """
+
+    __name__ = "accuracy_and_format"
+
+    def __init__(self, weight: float = 0.9, pattern: str | None = None) -> None:
+        self.weight = weight
+        try:
+            self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
+        except re.error as error:
+            raise UsageError(f"the format pattern {pattern!r} is no expression: {error}") from error
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        task: Sequence[Task],
+        selection: Sequence[bool],
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        """Return the reward of each completion; TRL's signature."""
+        rewards: list[float | None] = []
+        sums = [0.0, 0.0]
+        for completion, asked, chosen in zip(completions, task, selection, strict=True):
+            accuracy, form = self.terms(text_of(completion), asked)
+            mixed = accuracy if chosen else self.weight * accuracy + (1 - self.weight) * form
+            rewards.append(mixed)
+            sums[0] += accuracy
+            sums[1] += form
+        if log_metric is not None:
+            log_metric("reward/accuracy", sums[0] / len(rewards))
+            log_metric("reward/format", sums[1] / len(rewards))
+        return rewards
+
+    def terms(self, text: str, task: Task) -> tuple[float, float]:
+        """Return accuracy and format of one completion, each 0 or 1."""
+        found = score(without_thinking(text), task.target)
+        if self.pattern is None:
+            form = found.status == "scored"
+        else:
+            form = self.pattern.fullmatch(text.strip()) is not None
+        return float(found.value or 0.0), float(form)
+
+
+def text_of(completion: Any) -> str:
+    """Return the text of a completion in TRL's conversational form, or as it is."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[0]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or ())
+
+
+def named(name: str) -> Reward:
+    """Return a user's reward function ``module:function``; the current folder is looked in too.
+
+    It is called as TRL calls reward functions: ``completions`` and the columns ``task`` and
+    ``selection`` by keyword, and returns one number for each.
+
+    Raises:
+        UsageError: there is no such function.
+    """
+    module, _, attribute = name.partition(":")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
+    if not callable(found):
+        raise UsageError(f"--reward {name} is no function")
+    reward: Reward = found
+    return reward

@@ -1,0 +1,292 @@
+"""The stages of an arm: supervised training, then GRPO or L_CA alone; each saved and resumable.
+
+`ablations/training.py` comes in with a planned run; its folder leaves with the trained checkpoint.
+Importing this module imports torch and TRL.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+import torch
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+
+with warnings.catch_warnings():
+    # TRL names the versions of vLLM that it knows; it is imported for rollouts in process as well.
+    warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+    from ablations.trainer import ContextTrainer, Kind, Objective, SelectionTrainer, Term
+
+from ablations import loading
+from ablations.distributed import first_process
+from ablations.exposures import Exposures, Shown
+from ablations.objective import Clip
+from ablations.prompting import Prompter
+from ablations.rewards import AccuracyAndFormat, named
+from ablations.settings import Settings
+from ablations.training import Say, Training, checkpoint_folder, read_lines
+from benchmarks.selection import selection
+from harness.errors import UsageError
+
+
+def run_stages(training: Training, say: Say) -> None:
+    """Run what is left of an arm's stages and write its checkpoint."""
+    start = checkpoint_folder(training.settings.model)
+    if training.arm.sft:
+        taught = training.out / "sft"
+        if not taught.exists():
+            _Stage(training, "sft", start, say).run(taught)
+        start = taught
+    if not training.checkpoint.exists():
+        name = "rl" if training.arm.grpo else "selection"
+        _Stage(training, name, start, say).run(training.checkpoint)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """One stage: a trainer from a checkpoint to a checkpoint."""
+
+    training: Training
+    name: str
+    start: Path
+    say: Say
+
+    @property
+    def settings(self) -> Settings:
+        return self.training.settings
+
+    @property
+    def folder(self) -> Path:
+        return self.training.out / "stages" / self.name
+
+    @property
+    def steps(self) -> int:
+        amounts = self.training.amounts
+        return amounts.sft_steps if self.name == "sft" else amounts.steps
+
+    def run(self, target: Path) -> None:
+        """Train, or go on training, and save."""
+        quiet()
+        # Adapters are drawn when the trainer is made.
+        set_seed(self.settings.seed)
+        prompter = loading.prompter(self.start, self.settings)
+        trainer = self._rl(prompter) if self.name == "rl" else self._alone(prompter)
+        last = last_whole(self.folder)
+        done = int(last.name.rpartition("-")[2]) if last else 0
+        log = self.training.out / "training.jsonl"
+        trainer.remove_callback(PrinterCallback)  # standard output is for --json
+        if first_process():
+            _keep_lines(log, self.name, done)
+            trainer.add_callback(_Log(log, self.name, self.steps, self.say))
+        if last:
+            self.say(f"{self.name}: goes on after step {done} of {self.steps}")
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+        loading.save(trainer, prompter.processor, self.start, target)
+
+    def _common(self, micro: int, accumulate: int) -> dict[str, Any]:
+        s = self.settings
+        rate = s.sft_learning_rate if self.name == "sft" else None
+        gpu = torch.cuda.is_available()
+        return {
+            "output_dir": str(self.folder),
+            "max_steps": self.steps,
+            "per_device_train_batch_size": micro,
+            "gradient_accumulation_steps": accumulate,
+            "learning_rate": s.learning_rate if rate is None else rate,
+            "weight_decay": s.weight_decay,
+            "warmup_steps": s.warmup_steps,
+            "lr_scheduler_type": s.schedule,
+            "max_grad_norm": s.max_grad_norm,
+            "seed": s.seed,
+            "bf16": gpu if s.bf16 is None else s.bf16,
+            "use_cpu": not gpu,
+            "gradient_checkpointing": s.gradient_checkpointing,
+            "save_strategy": "steps",
+            "save_steps": s.save_every,
+            "save_total_limit": 2,
+            "logging_steps": 1,
+            "report_to": [] if s.report_to == "none" else s.report_to.split(","),
+            "disable_tqdm": True,
+            "dataloader_pin_memory": gpu,
+            "remove_unused_columns": False,
+        }
+
+    def _rl(self, prompter: Prompter) -> ContextTrainer:
+        from trl import GRPOConfig
+
+        s = self.settings
+        if s.vllm_server and not torch.cuda.is_available():
+            # TRL hands the weights to the server over NCCL.
+            raise UsageError("--vllm-server needs a GPU here: without it rollouts are in process")
+        cpu = not torch.cuda.is_available()
+        world = TrainingArguments(output_dir=str(self.folder), use_cpu=cpu)
+        together = s.prompts_per_step * s.group
+        micro = s.batch_size or together // world.world_size
+        server = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": s.vllm_server}
+        config = GRPOConfig(
+            **self._common(micro, together // (micro * world.world_size)),
+            num_generations=s.group,
+            max_completion_length=s.max_tokens,
+            temperature=s.temperature,
+            top_p=s.top_p,
+            top_k=0,
+            beta=s.kl,
+            epsilon=s.ratio_low,
+            epsilon_high=s.ratio_high,
+            loss_type=s.loss_type,
+            shuffle_dataset=False,  # the schedule is in its order
+            chat_template_kwargs=dict(s.template) or None,
+            **(server if s.vllm_server else {}),
+        )
+        reward = (
+            named(s.reward) if s.reward else AccuracyAndFormat(s.accuracy_weight, s.format_pattern)
+        )
+        return ContextTrainer(
+            term=self._term(prompter) if self.training.arm.joint else None,
+            norms_every=s.norms_every,
+            model=loading.load(self.start, s),
+            reward_funcs=reward,
+            args=config,
+            train_dataset=_schedule(self.training, prompter),
+            processing_class=prompter.processor,
+            peft_config=loading.adapters(s),
+        )
+
+    def _alone(self, prompter: Prompter) -> SelectionTrainer:
+        s = self.settings
+        model = loading.load(self.start, s)
+        lora = loading.adapters(s)
+        if lora is not None:
+            from peft import get_peft_model
+
+            model = get_peft_model(model, lora)
+        # One device takes a step at once unless it is told to take less.
+        parts = 1 if s.batch_size is None else -(-2 * s.pairs_per_step // s.batch_size)
+        return SelectionTrainer(
+            term=self._term(prompter),
+            norms_every=s.norms_every,
+            model=model,
+            args=TrainingArguments(**self._common(1, parts)),
+        )
+
+    def _term(self, prompter: Prompter) -> Term:
+        training, s = self.training, self.settings
+        arm = training.arm
+        kinds: Mapping[str | None, Kind] = {
+            "selection": "selection",
+            "cross-entropy": "cross-entropy",
+        }
+        kind: Kind = "answer" if self.name == "sft" else kinds[arm.joint]
+        shown = Shown(training.pairs, s.seed, arm.shuffled, arm.unrelated)
+        form = cast("Clip", s.clip_form)
+        return Term(
+            shown=shown,
+            exposures=Exposures(len(shown), training.amounts.exposures, self.steps, s.seed),
+            prompter=prompter,
+            objective=Objective(
+                kind,
+                1.0 if self.name == "sft" else s.coefficient,
+                None if form == "none" else s.clip,
+                form,
+            ),
+            letters=prompter.letters(selection(shown.pair(0), "A").messages),
+        )
+
+
+def _schedule(training: Training, prompter: Prompter) -> Any:
+    """Return the RL items as TRL takes them; prompts and images are made when they are needed."""
+    from datasets import Dataset
+
+    order = training.schedule()
+
+    def rows(places: dict[str, list[int]]) -> dict[str, list[Any]]:
+        items = [training.item(*order[place]) for place in places["place"]]
+        return {
+            "prompt": [prompter.chat(item.task.messages) for item in items],
+            "task": [item.task for item in items],
+            "selection": [item.selection for item in items],
+        }
+
+    return Dataset.from_dict({"place": list(range(len(order)))}).with_transform(rows)
+
+
+def quiet() -> None:
+    """Leave out the bars of loading and writing: progress is told by our own lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def last_whole(folder: Path) -> Path | None:
+    """Return the newest checkpoint of a stage that was written to its end, None where none was.
+
+    transformers writes trainer_state.json last.
+    """
+    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return False
+    return True
+
+
+def _keep_lines(path: Path, stage: str, done: int) -> None:
+    """Drop what was logged after the checkpoint that training goes on from."""
+    lines = [
+        line for line in read_lines(path) if line["stage"] != stage or int(line["step"]) <= done
+    ]
+    beside = path.with_suffix(".part")
+    beside.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    beside.replace(path)
+
+
+class _Log(TrainerCallback):  # type: ignore[misc]
+    """Writes a line a step to training.jsonl and tells how far it is."""
+
+    def __init__(self, path: Path, stage: str, steps: int, say: Say) -> None:
+        self._path, self._stage, self._steps, self._say = path, stage, steps, say
+        self._begun = self._told = time.monotonic()
+        self._first: int | None = None
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remember when the step began; its rollouts are made in it."""
+        self._begun = time.monotonic()
+        if self._first is None:
+            self._first, self._started = state.global_step, self._begun
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write the step's line."""
+        if not logs or "train_runtime" in logs:
+            return
+        line = {
+            "stage": self._stage,
+            "step": state.global_step,
+            **logs,
+            "seconds": time.monotonic() - self._begun,
+        }
+        with self._path.open("ab") as file:
+            file.write(orjson.dumps(line) + b"\n")
+        self._tell(state.global_step, logs)
+
+    def _tell(self, step: int, logs: Mapping[str, Any]) -> None:
+        now = time.monotonic()
+        if step < self._steps and now - self._told < (1 if sys.stderr.isatty() else 10):
+            return
+        self._told = now
+        each = (now - self._started) / max(step - (self._first or 0), 1)
+        shown = {"reward": "reward", "ca/loss": "L_CA", "ca/accuracy": "selected"}
+        figures = [f"{word} {logs[name]:.3f}" for name, word in shown.items() if name in logs]
+        left = f"{each * (self._steps - step):.0f} s left"
+        self._say(", ".join([f"{self._stage} {step}/{self._steps}", *figures, left]))

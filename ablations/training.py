@@ -1,0 +1,392 @@
+"""One arm, from data to a checkpoint: plan, stages, ledger.
+
+The command line and the study come in with an arm and `Settings`; a folder leaves, with a
+checkpoint that ``harness run`` takes, training.jsonl (a line a step) and ledger.json (what
+happened, derived from those lines).  A killed run continues from its last whole checkpoint and
+draws the same.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from ablations.arms import ARMS, Amounts, Arm, Matching, Sizes, amounts
+from ablations.settings import Settings
+from benchmarks.micro.pairs import Task
+from harness.errors import UsageError
+from harness.fingerprint import json_hash
+from harness.records import ImagePart, Pair
+
+ARCHITECTURES = ("qwen3", "qwen2_5_vl", "qwen3_vl")
+"""Model types whose training is tested; others are refused."""
+_SAMPLED = 64
+"""Items that mean lengths are taken over."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RlItem:
+    """An RL item of the schedule: its task, and whether it is a selection prompt (reward 0/1)."""
+
+    task: Task
+    selection: bool
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run before anything is trained: its data, its place and how much of everything it gets.
+
+    Raises:
+        UsageError: on access: data is missing or too little, the checkpoint is none of ours.
+    """
+
+    arm: Arm
+    settings: Settings
+    out: Path
+
+    @cached_property
+    def model_type(self) -> str:
+        """The architecture of the model to start from."""
+        return model_type(checkpoint_folder(self.settings.model))
+
+    @cached_property
+    def pairs(self) -> Sequence[Pair]:
+        """The contrastive pairs; empty where none are given and the arm needs none."""
+        from ablations.pairs import open_pairs
+
+        if self.settings.pairs is None:
+            if self.arm.uses_pairs:
+                raise UsageError(f"{self.arm.name} trains on pairs: give --pairs")
+            return []
+        return open_pairs(self.settings.pairs, self.settings.pair_count, self.settings.columns)
+
+    @cached_property
+    def tasks(self) -> Sequence[Task]:
+        """All ordinary RL items; empty where none are given and the arm needs none."""
+        from ablations.rl_data import open_tasks
+
+        if self.settings.rl_data is None:
+            if self.arm.grpo:
+                raise UsageError(f"{self.arm.name} trains by GRPO: give --rl-data")
+            return []
+        return open_tasks(self.settings.rl_data, columns=self.settings.columns)
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes that the matching table is computed from."""
+        s = self.settings
+        prompts = s.prompts
+        if prompts is None:
+            # By instances, grpo gets as many more as there are pairs: it finds them in the data.
+            prompts = len(self.tasks) - (len(self.pairs) if s.matching == "instances" else 0)
+        if prompts < 1 and self.arm.grpo:
+            raise UsageError(
+                f"{len(self.tasks)} RL items and {len(self.pairs)} pairs: matched by instances, "
+                "grpo needs as many more RL items as there are pairs; give --prompts or fewer pairs"
+            )
+        lengths = self._lengths() if s.matching == "tokens" else {}
+        return Sizes(
+            prompts=max(prompts, 0),
+            pairs=len(self.pairs),
+            prompts_per_step=s.prompts_per_step,
+            group=s.group,
+            pairs_per_step=s.pairs_per_step,
+            **lengths,
+        )
+
+    @cached_property
+    def amounts(self) -> Amounts:
+        """How much of everything this arm gets."""
+        return amounts(self.arm, cast("Matching", self.settings.matching), self.sizes)
+
+    def table(self) -> dict[str, Amounts | str]:
+        """Return the matching table: arm -> amounts, or why it cannot be trained on this data."""
+        rows: dict[str, Amounts | str] = {}
+        for name, one in ARMS.items():
+            try:
+                if one.uses_pairs and not self.pairs:
+                    raise UsageError("no pairs are given")
+                rows[name] = amounts(one, cast("Matching", self.settings.matching), self.sizes)
+            except UsageError as error:
+                rows[name] = str(error)
+        return rows
+
+    def schedule(self) -> list[tuple[str, int, bool]]:
+        """Return the RL items of all steps in order: kind, index, and which side or order.
+
+        Ordinary items are the first ones of the data, whatever the arm, and begin anew where they
+        do not suffice; the contrastive ones are mixed among them; the seed decides the order.
+        """
+        rng = random.Random(f"schedule/{self.settings.seed}")
+        n = len(self.tasks)
+        items = [("task", place % n, False) for place in range(self.amounts.prompts)]
+        if self.arm.extra:
+            toss = random.Random(f"sides/{self.settings.seed}")
+            items += [
+                (self.arm.extra, place, toss.random() < 0.5) for place in range(self.amounts.extra)
+            ]
+        rng.shuffle(items)
+        return items
+
+    def item(self, kind: str, index: int, first: bool) -> RlItem:
+        """Return one RL item of the schedule."""
+        from ablations.rl_data import as_qa_task, as_selection_task
+
+        if kind == "task":
+            return RlItem(self.tasks[index], False)
+        if kind == "selection":
+            return RlItem(as_selection_task(self.pairs[index], first), True)
+        return RlItem(as_qa_task(self.pairs[index], first), False)
+
+    def negative_questions(self) -> int:
+        """Return how many of `da-qa`'s questions are about the other context of a pair."""
+        return sum(
+            kind == "qa" and not first and self.pairs[index].answer_negative is not None
+            for kind, index, first in self.schedule()
+        )
+
+    def _lengths(self) -> dict[str, float]:
+        from ablations.loading import prompter
+        from ablations.rl_data import as_qa_task
+        from benchmarks.selection import selection
+
+        shown = prompter(checkpoint_folder(self.settings.model), self.settings)
+
+        def mean(messages: list[Any]) -> float:
+            return sum(map(shown.length, messages)) / max(len(messages), 1)
+
+        pairs = self.pairs[:_SAMPLED]
+        return {
+            "prompt_tokens": mean([task.messages for task in self.tasks[:_SAMPLED]]),
+            "completion_tokens": float(self.settings.max_tokens),
+            "selection_tokens": mean([selection(pair, "A").messages for pair in pairs]),
+            "qa_tokens": mean([as_qa_task(pair, True).messages for pair in pairs]),
+        }
+
+    @property
+    def key(self) -> str:
+        """The hash of all choices that decide the outcome."""
+        return json_hash({"arm": self.arm.name, **self.settings.decisive()})
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the trained checkpoint comes to lie."""
+        return self.out / "checkpoint"
+
+    def check(self) -> None:
+        """See that all is there and fits, before anything is trained.
+
+        Raises:
+            UsageError: names the first thing that does not.
+        """
+        assert self.model_type
+        planned = self.amounts
+        if self.arm.uses_pairs:
+            from benchmarks.pairfile import check
+
+            for pair in self.pairs[:_SAMPLED]:
+                check(pair)
+        if not self.model_type.endswith("_vl") and _has_images(self.tasks, self.pairs):
+            raise UsageError(f"the data has images, and {self.settings.model} reads text only")
+        if self.arm.grpo:
+            self._check_batches()
+        assert planned.steps >= 0
+
+    def _check_batches(self) -> None:
+        import os
+
+        s = self.settings
+        together = s.prompts_per_step * s.group
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        micro = s.batch_size or together // world
+        if micro < 1 or together % (micro * world):
+            raise UsageError(
+                f"{s.prompts_per_step} prompts x {s.group} completions a step do not divide into "
+                f"{world} processes x batches of {micro}: change prompts_per_step or batch_size"
+            )
+
+
+def _has_images(tasks: Sequence[Task], pairs: Sequence[Pair]) -> bool:
+    parts = [part for task in tasks[:1] for message in task.messages for part in message.content]
+    parts += [part for pair in pairs[:1] for part in pair.context_positive]
+    return any(isinstance(part, ImagePart) for part in parts)
+
+
+def checkpoint_folder(model: str) -> Path:
+    """Return the folder of a checkpoint or of a hub id.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from harness.run import identify
+
+    if not model:
+        raise UsageError("give --model, the checkpoint to start from")
+    folder = identify(model, None, None).checkpoint
+    assert folder is not None
+    return folder
+
+
+def model_type(folder: Path) -> str:
+    """Return a checkpoint's architecture.
+
+    Raises:
+        UsageError: it is none that is trained here, or there is no configuration.
+    """
+    try:
+        found = orjson.loads((folder / "config.json").read_bytes()).get("model_type")
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise UsageError(f"{folder} has no readable config.json: {error}") from error
+    if found not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
+        raise UsageError(f"{folder} is a checkpoint of {found!r}; trained here are {known}")
+    return str(found)
+
+
+def train(training: Training, say: Say) -> dict[str, Any]:
+    """Train one arm and return its ledger; a finished run answers at once.
+
+    Under torchrun or accelerate every process calls this; the first one writes.
+
+    Raises:
+        UsageError: something does not fit, or the folder holds a run with other settings.
+    """
+    ledger = finished(training)
+    if ledger is not None:
+        return ledger
+    training.check()
+    _claim(training)
+    if not training.arm.trains:
+        return _copy_base(training)
+    from ablations.stages import run_stages
+
+    run_stages(training, say)
+    return _finish(training)
+
+
+def finished(training: Training) -> dict[str, Any] | None:
+    """Return the ledger of a finished run, None where it is not finished.
+
+    Raises:
+        UsageError: the folder holds a run with other settings.
+    """
+    _check_claim(training)
+    path = training.out / "ledger.json"
+    return orjson.loads(path.read_bytes()) if path.exists() else None
+
+
+def _check_claim(training: Training) -> None:
+    path = training.out / "plan.json"
+    if not path.exists():
+        return
+    plan = orjson.loads(path.read_bytes())
+    if plan["key"] != training.key:
+        old, new = plan["settings"], training.settings.decisive()
+        changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
+        what = ", ".join(changed) or f"arm ({plan['arm']})"
+        raise UsageError(f"{training.out} holds a run with other settings ({what}): name another")
+
+
+def _claim(training: Training) -> None:
+    from ablations.distributed import first_process
+
+    if first_process():
+        training.out.mkdir(parents=True, exist_ok=True)
+        _write_json(
+            training.out / "plan.json",
+            {
+                "key": training.key,
+                "arm": training.arm.name,
+                "settings": training.settings.decisive(),
+                "amounts": asdict(training.amounts),
+            },
+        )
+
+
+def _write_json(path: Path, document: Any) -> None:
+    beside = path.with_suffix(".part")
+    beside.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    beside.replace(path)
+
+
+def _copy_base(training: Training) -> dict[str, Any]:
+    beside = training.out / ".checkpoint"
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(checkpoint_folder(training.settings.model), beside)
+    shutil.rmtree(training.checkpoint, ignore_errors=True)
+    beside.rename(training.checkpoint)
+    (training.out / "training.jsonl").touch()
+    return _finish(training)
+
+
+def _finish(training: Training) -> dict[str, Any]:
+    from ablations.distributed import first_process
+
+    ledger = ledger_of(training)
+    if first_process():
+        _write_json(training.out / "ledger.json", ledger)
+    return ledger
+
+
+_COUNTS = ("exposures", "train_tokens", "generated_tokens", "grpo_forwards", "selection_forwards")
+
+
+def ledger_of(training: Training) -> dict[str, Any]:
+    """Return what happened, from the lines of training.jsonl.
+
+    ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
+    it enters the step (lambda included), before clipping.  ``reference_forwards`` count the batches
+    that the KL term's starting weights saw.
+    """
+    lines = read_lines(training.out / "training.jsonl")
+    main = [line for line in lines if line["stage"] != "sft"]
+    counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
+    kl = training.settings.kl if training.arm.grpo else 0.0
+    document = {
+        "arm": training.arm.name,
+        "seed": training.settings.seed,
+        "matching": training.settings.matching,
+        "planned": asdict(training.amounts),
+        "optimizer_steps": len(lines),
+        "sft_steps": len(lines) - len(main),
+        "prompts": training.amounts.prompts,
+        "contrastive_rl_items": training.amounts.extra,
+        **counts,
+        "reference_forwards": counts["grpo_forwards"] if kl else 0,
+        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in ("grpo", "ca")},
+        "clipped_wrong": _mean(lines, "ca/clipped_wrong"),
+        "first": _summary(main[:10]),
+        "last": _summary(main[-10:]),
+        "seconds": sum(line["seconds"] for line in lines),
+    }
+    if training.arm.extra == "qa":
+        document["negative_questions"] = training.negative_questions()
+    return document
+
+
+def _summary(lines: Sequence[dict[str, Any]]) -> dict[str, float | None]:
+    """Return means over some steps of what shows whether training works."""
+    names = ("reward", "reward/accuracy", "reward/format", "ca/loss", "ca/accuracy")
+    return {name: _mean(lines, name) for name in names}
+
+
+def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
+    known = [line[name] for line in lines if line.get(name) is not None]
+    return sum(known) / len(known) if known else None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a training.jsonl; a torn last line is none."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_bytes().rpartition(b"\n")
+    return [orjson.loads(line) for line in whole.splitlines()]

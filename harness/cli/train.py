@@ -1,0 +1,152 @@
+"""``harness train``: one arm, from a checkpoint, pairs and RL data to a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ablations.settings import Settings
+from harness.cli import options
+
+if TYPE_CHECKING:
+    from ablations.training import Training
+
+F = TypeVar("F", bound=Callable[..., Any])
+_TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+
+
+def _settings(command: F) -> F:
+    """Add an option for each field of `Settings` that has a single value."""
+    for field in reversed(dataclasses.fields(Settings)):
+        flag = f"--{field.name.replace('_', '-')}"
+        kind = str(field.type).partition(" ")[0]
+        text = field.metadata["help"]
+        if field.default not in ("", None):
+            text += f"  [default: {field.default}]"
+        if kind == "bool":
+            command = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)(command)
+        elif kind in _TYPES:
+            choices = field.metadata["choices"]
+            type_ = click.Choice(choices) if choices else _TYPES[kind]
+            command = click.option(flag, type=type_, default=None, help=text)(command)
+    return command
+
+
+@click.command()
+@click.option("--arm", "arm_name", required=True, help="What to train; see 'harness list'.")
+@click.option("--config", metavar="FILE|RECIPE", help="YAML with any of the options below.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Folder of the run  [default: trained/<model>-<arm>-seed<seed>]",
+)
+@click.option(
+    "--columns",
+    "column_words",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="What a data set's column is called; may be repeated.",
+)
+@_settings
+@click.option("--dry-run", is_flag=True, help="Show the matching table; train nothing.")
+@options.as_json
+def train(
+    arm_name: str,
+    config: str | None,
+    out: Path | None,
+    column_words: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Train one arm of the ablation.
+
+    The checkpoint that comes out runs with 'harness run --model OUT/checkpoint'.  The same command
+    continues a run that was interrupted, and shows a finished one at once.
+    """
+    from ablations.arms import arm
+    from ablations.distributed import first_process
+    from ablations.settings import read_recipe, settings
+    from ablations.training import Training, finished
+    from ablations.training import train as run
+
+    chosen = arm(arm_name)
+    recipe = read_recipe(config) if config else {}
+    if column_words:
+        given["columns"] = {**recipe.get("columns", {}), **options.columns_of(column_words)}
+    made = settings(recipe, given)
+    name = Path(made.model.rstrip("/")).name or "model"
+    training = Training(chosen, made, out or Path("trained") / f"{name}-{arm_name}-seed{made.seed}")
+    if dry_run:
+        _show_plan(training, as_json)
+        return
+
+    def say(text: str) -> None:
+        if first_process():
+            click.echo(text, err=True)
+
+    known = finished(training)
+    if known is None:
+        say(f"{arm_name}: {chosen.title}; in {training.out}")
+    ledger = known or run(training, say)
+    if first_process():
+        _show(training, ledger, as_json)
+
+
+def _show_plan(training: Training, as_json: bool) -> None:
+    from ablations.arms import Amounts
+
+    training.check()
+    rows = training.table()
+    if as_json:
+        plain = {
+            name: dataclasses.asdict(row) if isinstance(row, Amounts) else {"reason": row}
+            for name, row in rows.items()
+        }
+        document = {"arm": training.arm.name, "matching": training.settings.matching, "arms": plain}
+        click.echo(json.dumps(document))
+        return
+    click.echo(f"matched by {training.settings.matching}; planned, {training.arm.name} marked by *")
+    heads = ("ordinary", "contrastive", "RL", "SFT", "L_CA", "pair")
+    units = ("prompts", "RL items", "steps", "steps", "steps", "exposures")
+    click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
+    click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
+    for name, row in rows.items():
+        mark = "*" if name == training.arm.name else " "
+        if isinstance(row, str):
+            click.echo(f"{mark} {name:<19}{row}")
+            continue
+        cells = (row.prompts, row.extra, row.rl_steps, row.sft_steps)
+        numbers = (*cells, row.selection_steps, row.exposures)
+        click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
+    if training.arm.extra == "qa":
+        click.echo(
+            f"  da-qa asks {training.negative_questions()} questions about the other context"
+        )
+
+
+def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        document = {
+            "arm": training.arm.name,
+            "checkpoint": str(training.checkpoint),
+            "ledger": ledger,
+        }
+        click.echo(json.dumps(document))
+        return
+    click.echo(
+        f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "
+        f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
+        f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
+    )
+    for name, word in (("reward", "reward"), ("ca/accuracy", "selection accuracy in training")):
+        first, last = ledger["first"][name], ledger["last"][name]
+        if first is not None:
+            click.echo(f"{word}: {first:.3f} in the first ten steps, {last:.3f} in the last ten")
+    click.echo(f"$ harness run --model {training.checkpoint} --suite ...")
