@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, get_args, overload
+from typing import Any, cast, get_args, overload
 
 import orjson
 
@@ -107,7 +107,7 @@ def task_of(row: Mapping[str, Any], folder: Path, where: str) -> Task:
         id=str(row.get("id") or where),
         domain="image" if images else "trajectory",
         messages=(Message("user", (*shown, *_question(str(row["query"]), shown))),),
-        target=Target(kind, str(row["answer"]), choices=choices),
+        target=Target(cast("Kind", kind), str(row["answer"]), choices=choices),
     )
 
 

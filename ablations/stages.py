@@ -41,15 +41,15 @@ def run_stages(training: Training, say: Say) -> None:
     if training.arm.sft:
         taught = training.out / "sft"
         if not taught.exists():
-            _Stage(training, "sft", start, say).run(taught)
+            Stage(training, "sft", start, say).run(taught)
         start = taught
     if not training.checkpoint.exists():
         name = "rl" if training.arm.grpo else "selection"
-        _Stage(training, name, start, say).run(training.checkpoint)
+        Stage(training, name, start, say).run(training.checkpoint)
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """One stage: a trainer from a checkpoint to a checkpoint."""
 
     training: Training
@@ -59,14 +59,17 @@ class _Stage:
 
     @property
     def settings(self) -> Settings:
+        """The choices of the run."""
         return self.training.settings
 
     @property
     def folder(self) -> Path:
+        """Where the stage keeps what it continues from."""
         return self.training.out / "stages" / self.name
 
     @property
     def steps(self) -> int:
+        """Optimizer steps of the stage."""
         amounts = self.training.amounts
         return amounts.sft_steps if self.name == "sft" else amounts.steps
 
@@ -76,7 +79,10 @@ class _Stage:
         # Adapters are drawn when the trainer is made.
         set_seed(self.settings.seed)
         prompter = loading.prompter(self.start, self.settings)
-        trainer = self._rl(prompter) if self.name == "rl" else self._alone(prompter)
+        if self.name == "rl":
+            trainer: Any = ContextTrainer(**self.grpo_words(prompter))
+        else:
+            trainer = SelectionTrainer(**self.selection_words(prompter))
         last = last_whole(self.folder)
         done = int(last.name.rpartition("-")[2]) if last else 0
         log = self.training.out / "training.jsonl"
@@ -117,7 +123,8 @@ class _Stage:
             "remove_unused_columns": False,
         }
 
-    def _rl(self, prompter: Prompter) -> ContextTrainer:
+    def grpo_words(self, prompter: Prompter) -> dict[str, Any]:
+        """Return the arguments of the trainer of the GRPO stage."""
         from trl import GRPOConfig
 
         s = self.settings
@@ -137,6 +144,7 @@ class _Stage:
             top_p=s.top_p,
             top_k=0,
             beta=s.kl,
+            use_bias_correction_kl=False,  # the plain k3 term; TRL would weigh it by the ratio
             epsilon=s.ratio_low,
             epsilon_high=s.ratio_high,
             loss_type=s.loss_type,
@@ -147,18 +155,19 @@ class _Stage:
         reward = (
             named(s.reward) if s.reward else AccuracyAndFormat(s.accuracy_weight, s.format_pattern)
         )
-        return ContextTrainer(
-            term=self._term(prompter) if self.training.arm.joint else None,
-            norms_every=s.norms_every,
-            model=loading.load(self.start, s),
-            reward_funcs=reward,
-            args=config,
-            train_dataset=_schedule(self.training, prompter),
-            processing_class=prompter.processor,
-            peft_config=loading.adapters(s),
-        )
+        return {
+            "term": self._term(prompter) if self.training.arm.joint else None,
+            "norms_every": s.norms_every,
+            "model": loading.load(self.start, s),
+            "reward_funcs": reward,
+            "args": config,
+            "train_dataset": _schedule(self.training, prompter),
+            "processing_class": prompter.processor,
+            "peft_config": loading.adapters(s),
+        }
 
-    def _alone(self, prompter: Prompter) -> SelectionTrainer:
+    def selection_words(self, prompter: Prompter) -> dict[str, Any]:
+        """Return the arguments of the trainer of a stage on selection prompts alone."""
         s = self.settings
         model = loading.load(self.start, s)
         lora = loading.adapters(s)
@@ -168,12 +177,12 @@ class _Stage:
             model = get_peft_model(model, lora)
         # One device takes a step at once unless it is told to take less.
         parts = 1 if s.batch_size is None else -(-2 * s.pairs_per_step // s.batch_size)
-        return SelectionTrainer(
-            term=self._term(prompter),
-            norms_every=s.norms_every,
-            model=model,
-            args=TrainingArguments(**self._common(1, parts)),
-        )
+        return {
+            "term": self._term(prompter),
+            "norms_every": s.norms_every,
+            "model": model,
+            "args": TrainingArguments(**self._common(1, parts)),
+        }
 
     def _term(self, prompter: Prompter) -> Term:
         training, s = self.training, self.settings

@@ -112,7 +112,7 @@ def context(value: Any, folder: Path, where: str) -> tuple[Part, ...]:
 def _part(piece: Any, folder: Path, where: str) -> Part:
     if isinstance(piece, dict) and isinstance(piece.get("text"), str):
         return TextPart(piece["text"])
-    image = piece.get("image") if isinstance(piece, dict) else piece
+    image: Any = piece.get("image") if isinstance(piece, dict) else piece
     if isinstance(image, str):
         return ImagePart(_opened(folder / image, where))
     if hasattr(image, "convert"):

@@ -1,0 +1,136 @@
+"""The trainer against a plain-torch GRPO + L_CA, alone and in two processes, and its draws."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ablations import tiny
+
+os.environ.setdefault("WANDB_DISABLED", "true")
+KINDS = ("qwen3", "qwen2_5_vl", "qwen3_vl")
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a folder for each architecture, with a model and data."""
+    found = {}
+    for kind in KINDS:
+        folder = tmp_path_factory.mktemp(kind)
+        tiny.build(kind, folder / "model")
+        tiny.write(folder / "data", images=kind != "qwen3")
+        found[kind] = folder
+    return found
+
+
+def reference(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+    """GRPO + lambda L_CA by its formulas: no padding, no trainer, one sequence at a time.
+
+    GRPO: Shao et al. 2024 (arXiv 2402.03300), the clipped ratio with two bounds and the k3 estimate
+    of the KL term, mean over all tokens (DAPO, arXiv 2503.14476).  L_CA: arXiv 2606.17053.
+    """
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    from ablations import loading
+    from benchmarks.selection import both_orders
+    from tests.ablations import stored as s
+
+    run = s.training(folder)
+    prompter = loading.prompter(folder / "model", run.settings)
+    model = loading.load(folder / "model", run.settings).train()
+    items = [run.item(*place) for place in run.schedule() for _ in range(2)]
+    if run.model_type.endswith("_vl"):
+        items.sort(key=lambda item: item.task.domain)
+    batch = s.stored(prompter, items, model)
+
+    logp = s.log_probabilities(model, batch, range(s.ROWS))
+    mask = batch["completion_mask"]
+    ratio = (logp - batch["old_per_token_logps"]).exp()
+    advantage = batch["advantages"][:, None]
+    gain = torch.min(ratio * advantage, ratio.clamp(1 - s.LOW, 1 + s.HIGH) * advantage)
+    off = batch["ref_per_token_logps"] - logp
+    kl = off.exp() - off - 1
+    grpo = ((s.KL * kl - gain) * mask).sum() / mask.sum()
+
+    tokenizer = prompter.tokenizer
+    a, b = (tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "AB")
+    losses = []
+    for pair in run.pairs:
+        for order in both_orders(pair):
+            images = [p.image for p in order.messages[0].content if hasattr(p, "image")]
+            words = {"images": [images]} if images else {}
+            text = [prompter.text(order.messages)]
+            shown = prompter.processor(text=text, return_tensors="pt", **words)
+            logits = model(**shown).logits[0, -1]
+            margin = logits[a] - logits[b] if order.letter == "A" else logits[b] - logits[a]
+            losses.append(-logsigmoid(margin.clamp(-s.CLIP, s.CLIP)))
+    ca = torch.stack(losses).mean()
+    (grpo + s.COEFFICIENT * ca).backward()
+    gradient = {name: weight.grad for name, weight in model.named_parameters()}
+    return gradient, {"grpo": grpo.item(), "ca": ca.item()}
+
+
+def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    import torch
+
+    assert expected.keys() >= found.keys()
+    for name, there in expected.items():
+        here = found.get(name)
+        if here is None:
+            assert there is None or not there.any(), name
+        else:
+            assert torch.allclose(here, there, rtol=0, atol=1e-5), (
+                name,
+                (here - there).abs().max().item(),
+            )
+    assert sum(float(grad.abs().sum()) for grad in found.values()) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_is_that_of_plain_torch(kind: str, places: dict[str, Path]) -> None:
+    from tests.ablations import stored
+
+    expected, losses = reference(places[kind])
+    # Two micro-steps; image rows and text rows are in one of them, so that pixels are sliced.
+    found, log = stored.step(places[kind], places[kind], batch_size=4, norms_every=1)
+    assert_same(found, expected)
+    assert log["ca/loss"] == pytest.approx(losses["ca"], abs=1e-5)
+    assert log["grpo/loss"] == pytest.approx(losses["grpo"], abs=1e-5)
+    assert log["count/exposures"] == 6
+    total = sum(float((grad**2).sum()) for grad in found.values()) ** 0.5
+    assert log["grad_norm/grpo"] > 0
+    assert abs(log["grad_norm/grpo"] - log["grad_norm/ca"]) <= total + 1e-6
+    assert log["grad_norm/grpo"] + log["grad_norm/ca"] >= total - 1e-6
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_step_of_one(places: dict[str, Path]) -> None:
+    """DDP over gloo; of the VLM, one process has prompts with images only and one without any."""
+    import torch
+
+    from tests.ablations import stored
+
+    kinds = ("qwen3", "qwen3_vl")
+    alone = {kind: stored.step(places[kind], places[kind], norms_every=1) for kind in kinds}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    subprocess.run(
+        [*command, "-m", "tests.ablations.stored", *(str(places[kind]) for kind in kinds)],
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    for kind in kinds:
+        together = torch.load(places[kind] / "ddp.pt")
+        assert_same(together["gradient"], alone[kind][0])
+        for name in ("ca/loss", "ca/accuracy", "ca/margin", "grad_norm/ca", "grad_norm/grpo"):
+            assert together["log"][name] == pytest.approx(alone[kind][1][name], abs=1e-5)
+        for name in ("count/exposures", "count/train_tokens"):
+            assert together["log"][name] == alone[kind][1][name]
