@@ -38,6 +38,7 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "livecodebench_v6": ("benchmarks.longhorizon.livecodebench_v6", "LiveCodeBenchV6"),
     "longbench_v2": ("benchmarks.longhorizon.longbench_v2", "LongBenchV2"),
     "niah": ("benchmarks.longhorizon.niah", "Niah"),
+    "probe": ("benchmarks.probe", "Probe"),
 }
 
 SUITES: Mapping[str, tuple[str, ...]] = {

@@ -57,6 +57,19 @@ class Model(Protocol):
         """
         ...
 
+    async def logprobs(
+        self, messages: Sequence[Message], tokens: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        """Return the natural log-probability that each token is the first one of an answer.
+
+        None where the backend tells no log-probabilities; of a token, None where it tells those of
+        the likeliest only and the token is not among them.
+
+        Raises:
+            ItemError, UsageError: as of `chat`.
+        """
+        ...
+
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer; it is loaded, or looked for, when it is first used."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
-from harness.records import Message, Response, Sampling
+from harness.records import Message, Sampling
 
 
 class BatchError(Exception):
@@ -40,12 +40,13 @@ class Prepared(Protocol):
 
 
 P = TypeVar("P", bound=Prepared)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Waiting(Generic[P]):
+class _Waiting(Generic[P, R]):
     prompt: P
-    answer: asyncio.Future[Response]
+    answer: asyncio.Future[R]
 
 
 def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
@@ -64,7 +65,7 @@ def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
     return sorted(fitting, key=distance)[:most]
 
 
-class Batcher(Generic[P]):
+class Batcher(Generic[P, R]):
     """Prepares prompts in one thread and answers batches of them in another; use in ``async with``.
 
     Args:
@@ -77,13 +78,13 @@ class Batcher(Generic[P]):
     def __init__(
         self,
         prepare: Callable[[Sequence[Message], Sampling], P],
-        generate: Callable[[Sequence[P]], list[Response]],
+        generate: Callable[[Sequence[P]], list[R]],
         batch_size: int,
     ) -> None:
         self.batch_size = batch_size
         self._prepare = prepare
         self._generate = generate
-        self._waiting: list[_Waiting[P]] = []
+        self._waiting: list[_Waiting[P, R]] = []
         self._preparing = 0
         self._changed = asyncio.Event()
         self._threads = (ThreadPoolExecutor(1, "prepare"), ThreadPoolExecutor(1, "generate"))
@@ -99,7 +100,7 @@ class Batcher(Generic[P]):
         for waiting in self._waiting:
             waiting.answer.cancel()
 
-    async def ask(self, messages: Sequence[Message], sampling: Sampling) -> Response:
+    async def ask(self, messages: Sequence[Message], sampling: Sampling) -> R:
         """Return the answer to one question.
 
         Raises:
@@ -112,7 +113,7 @@ class Batcher(Generic[P]):
         finally:
             self._preparing -= 1
             self._changed.set()
-        waiting = _Waiting(prompt, loop.create_future())
+        waiting: _Waiting[P, R] = _Waiting(prompt, loop.create_future())
         self._waiting.append(waiting)
         return await waiting.answer
 
@@ -129,13 +130,13 @@ class Batcher(Generic[P]):
         full = len(self._waiting) >= self.batch_size
         return full or (bool(self._waiting) and self._preparing == 0)
 
-    def _take(self) -> list[_Waiting[P]]:
+    def _take(self) -> list[_Waiting[P, R]]:
         chosen = set(pick([waiting.prompt for waiting in self._waiting], self.batch_size))
         batch = [waiting for i, waiting in enumerate(self._waiting) if i in chosen]
         self._waiting = [waiting for i, waiting in enumerate(self._waiting) if i not in chosen]
         return batch
 
-    async def _answer(self, batch: list[_Waiting[P]]) -> None:
+    async def _answer(self, batch: list[_Waiting[P, R]]) -> None:
         """Answer a batch, in parts where it fails as a whole."""
         prompts = [waiting.prompt for waiting in batch]
         work = asyncio.get_running_loop().run_in_executor(self._threads[1], self._generate, prompts)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 CHECK_TIMEOUT = 30.0
+LIKELIEST = 20  # what OpenAI's API and vLLM tell at most by default
 ATTEMPTS = 6
 LONGEST_WAIT = 60.0
 # Servers close idle connections after some seconds (uvicorn: 5); ours must give them up before.
@@ -138,6 +139,16 @@ def _parse(answer: _Answer, seconds: float) -> Response:
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ItemError(f"the server answered no chat completion: {answer.message()}") from error
+
+
+def _told_logprobs(answer: _Answer) -> dict[str, float] | None:
+    """Return the first position's log-probabilities by token, None where there are none."""
+    document = answer.json()
+    try:
+        told = document["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return {str(entry["token"]): float(entry["logprob"]) for entry in told}
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def _retry_after(headers: Any) -> float | None:
@@ -292,6 +303,31 @@ class EndpointModel:
             answer = await self._post(f"{self.url}/chat/completions", body)
         self._refuse(answer)
         return _parse(answer, time.perf_counter() - begun)
+
+    async def logprobs(
+        self, messages: Sequence[Message], tokens: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        """Return the log-probability that each token is the first one of an answer.
+
+        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all.
+
+        Raises:
+            ItemError, UsageError: as of `chat`.
+        """
+        body = {
+            "model": self.name,
+            "messages": await self._encode(messages),
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": LIKELIEST,
+        }
+        answer = await self._post(f"{self.url}/chat/completions", body)
+        if answer.status == 400 and "logprob" in answer.message().lower():
+            return None
+        self._refuse(answer)
+        told = _told_logprobs(answer)
+        return None if told is None else [told.get(token) for token in tokens]
 
     async def beside_chat(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask what the server offers beside the chat API, at its root; return the parsed answer.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.backends.batching import Batcher, BatchError
 from harness.errors import ContextOverflowError, ItemError, UsageError
@@ -24,6 +24,8 @@ from harness.tokenizer import LocalTokenizer
 
 if TYPE_CHECKING:
     import torch
+
+T = TypeVar("T")
 
 CPU_BATCH = 8
 GPU_BATCH = 16
@@ -308,29 +310,54 @@ class Checkpoint:
         Raises:
             BatchError: it does not fit into memory, or the model refuses it.
         """
+        rows = self._attempted(self._generate, prompts)
+        return [self._response(p, row) for p, row in zip(prompts, rows, strict=True)]
+
+    def first_tokens(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+        """Return the log-probabilities of the first answered token, shape (vocabulary,) each.
+
+        Raises:
+            BatchError: as of `generate`.
+        """
+        return self._attempted(self._first_tokens, prompts)
+
+    def token_id(self, token: str) -> int | None:
+        """Return the id of a text that is one token, None where it is more."""
+        ids = self._tokenizer.encode(token, add_special_tokens=False)
+        return int(ids[0]) if len(ids) == 1 else None
+
+    def _attempted(self, work: Callable[[Sequence[Prompt]], list[T]], prompts: Any) -> list[T]:
         import torch
 
         try:
-            rows = self._generate(prompts)
+            return work(prompts)
         except torch.AcceleratorError:
             raise  # the device is lost: no smaller batch would help
         except (ValueError, IndexError, RuntimeError) as error:
             memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
             failure = BatchError(f"generation failed: {error}", memory=memory)
-        else:
-            return [self._response(p, row) for p, row in zip(prompts, rows, strict=True)]
         # Here, after the traceback let go of the tensors.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise failure
 
-    def _generate(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+    def _inputs(self, prompts: Sequence[Prompt]) -> dict[str, torch.Tensor]:
         device = self._model.device
-        inputs = {
+        return {
             name: tensor.to(device, self._model.dtype if tensor.is_floating_point() else None)
             for name, tensor in collate(prompts, self._pad).items()
         }
+
+    def _first_tokens(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+        import torch
+
+        with torch.inference_mode():
+            output = self._model(**self._inputs(prompts), logits_to_keep=1, use_cache=False)
+        return list(output.logits[:, -1].float().log_softmax(-1).cpu())
+
+    def _generate(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        device, inputs = self._model.device, self._inputs(prompts)
         start = inputs["input_ids"].shape[1]
         options = _batch_options(prompts, start, self.closing, device)
         output = self._model.generate(**inputs, **options)
@@ -390,7 +417,10 @@ class TransformersModel:
         loaded = await asyncio.to_thread(self._load)
         size = self._batch_size or (GPU_BATCH if loaded.on_gpu else CPU_BATCH)
         self._batcher = Batcher(loaded.prepare, loaded.generate, size)
-        await self._stack.enter_async_context(self._batcher)
+        self._letters = Batcher(loaded.prepare, loaded.first_tokens, size)
+        self._token_id = loaded.token_id
+        for batcher in (self._batcher, self._letters):
+            await self._stack.enter_async_context(batcher)
         # On leaving, first: a running batch ends at its next token.
         self._stack.callback(loaded.closing.set)
         self._on_status(
@@ -410,3 +440,17 @@ class TransformersModel:
         begun = time.perf_counter()
         response = await self._batcher.ask(messages, sampling)
         return replace(response, seconds=time.perf_counter() - begun)
+
+    async def logprobs(
+        self, messages: Sequence[Message], tokens: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        """Return the log-probability that each token is the first one of an answer.
+
+        None of a token that is more than one for this model.
+
+        Raises:
+            ItemError: this question cannot be asked.
+        """
+        found = await self._letters.ask(messages, Sampling(max_tokens=1))
+        ids = [self._token_id(token) for token in tokens]
+        return [None if token is None else float(found[token]) for token in ids]

@@ -1,0 +1,161 @@
+"""The contrastive context probe: which of two contexts supports the answer?
+
+Pairs come in; each is asked twice, with the supporting context under A and under B, so that a taste
+for one letter cancels and shows as the difference of two parts.  Where the backend tells
+log-probabilities, the likelier letter is the choice, else the letter that is answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks.options import option, positive
+from benchmarks.pairfile import PairError, PairFile, check
+from benchmarks.scoring import Target
+from benchmarks.scoring import score as read_letter
+from benchmarks.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
+from harness.errors import UsageError
+from harness.fingerprint import file_hash, json_hash
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.records import Item, Pair, Response, Sampling, Score, TextPart
+
+MICRO = "micro"
+MICRO_PAIRS = 200
+_PREFIX = "logprobs "
+
+
+def _source(word: str) -> str:
+    if word != MICRO and not Path(word).is_file():
+        raise ValueError("no such file; write a file of pairs, or micro")
+    return word
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Context-selection accuracy (chance 50); parts are the orders and the pairs' domains."""
+
+    root: Path
+    images: bool = True
+    pairs: str | None = option(
+        None, _source, "file of pairs, or micro for held-out pairs of the embedded world"
+    )
+    number: int = option(MICRO_PAIRS, positive, "pairs of the embedded world")
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declared protocol."""
+        return Declaration(
+            id="probe",
+            title="Contrastive context probe",
+            protocol={
+                "prompt": [FIRST, SECOND, ASK],
+                "orders": list(LETTERS),
+                "choice": "log-probability, else the answered letter",
+            },
+            scoring="probe-1",
+            max_tokens=8192,
+            native_max_tokens=8,
+            n_items=2 * MICRO_PAIRS,
+            metric="share of right choices over both orders",
+            clusters="the pair",
+        )
+
+    def _path(self) -> Path:
+        path = self.root / "probe" / "pairs.jsonl" if self.pairs is None else Path(self.pairs)
+        if not path.is_file():
+            raise UsageError(
+                f"probe: there is no file of pairs at {path}: put one there, or give "
+                "--set probe.pairs=FILE or probe.pairs=micro"
+            )
+        return path
+
+    @cached_property
+    def _pairs(self) -> Sequence[Pair]:
+        if self.pairs == MICRO:
+            from benchmarks.micro.pairs import pairs
+
+            return pairs("probe", self.number)
+        return PairFile(self._path())
+
+    def fingerprint(self) -> str:
+        """Return the hash of the pairs; of a file, its images are hashed by the paths in it.
+
+        Raises:
+            UsageError: there is no file of pairs.
+        """
+        if self.pairs != MICRO:
+            return file_hash(self._path())
+        told = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
+        return json_hash([MICRO, told])
+
+    def count(self) -> int:
+        """Return the number of questions, two a pair."""
+        return 2 * len(self._pairs)
+
+    def items(
+        self, *, skip: Container[str] = (), limit: int | None = None
+    ) -> Iterator[Item | FailedItem]:
+        """Yield the questions, the two orders of a pair one after the other."""
+        for place in range(self.count())[:limit]:
+            letter = LETTERS[place % 2]
+            try:
+                pair = self._pairs[place // 2]
+                check(pair)
+            except PairError as error:
+                yield FailedItem(f"{place // 2}/{letter}", str(error))
+                continue
+            if f"{pair.id}/{letter}" not in skip:
+                yield _item(pair, letter)
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask for the letters' log-probabilities, else for an answer."""
+        told = await model.logprobs(item.messages, LETTERS)
+        if told is None or all(value is None for value in told):
+            return await model.chat(item.messages, sampling)
+        # JSON knows no infinity: null is a letter that is not among the likeliest tokens.
+        return Response(_PREFIX + json.dumps(dict(zip(LETTERS, told, strict=True))))
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Score the likelier letter, or the answered one by the rules of choice questions."""
+        right = item.target["letter"]
+        if not response.text.startswith(_PREFIX):
+            return read_letter(response.answer, Target("choice", right, choices=("", "")))
+        told = json.loads(response.text.removeprefix(_PREFIX))
+        first, second = (_known(told[letter]) for letter in LETTERS)
+        if first == second:
+            return Score(0.5, "scored", None, "both letters are alike")
+        chosen = LETTERS[0] if first > second else LETTERS[1]
+        why = f"log-probabilities {told[LETTERS[0]]} of A and {told[LETTERS[1]]} of B"
+        return Score(float(chosen == right), "scored", chosen, why)
+
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
+        """Give no values: there is no other scoring."""
+        return {}
+
+
+def _item(pair: Pair, letter: Letter) -> Item:
+    return Item(
+        id=f"{pair.id}/{letter}",
+        messages=selection(pair, letter).messages,
+        target={"letter": letter},
+        cluster=pair.id,
+        parts=(f"supports_{letter}", pair.domain),
+    )
+
+
+def _content(pair: Pair) -> str:
+    """Return a hash of both contexts."""
+    digest = hashlib.sha256()
+    for part in (*pair.context_positive, *pair.context_negative):
+        content = part.text.encode() if isinstance(part, TextPart) else part.image.tobytes()
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _known(value: float | None) -> float:
+    return float("-inf") if value is None else value
