@@ -118,10 +118,11 @@ def _question(text: str, shown: tuple[Part, ...]) -> tuple[Part, ...]:
 
 def as_selection_task(pair: Pair, supports_first: bool) -> Task:
     """Return a pair's selection prompt as an RL item, for ``da-rl``; right is the letter."""
+    from benchmarks.probe import NAMES
     from benchmarks.selection import selection
 
     shown = selection(pair, "A" if supports_first else "B")
-    target = Target("choice", shown.letter, choices=("", ""))
+    target = Target("choice", shown.letter, choices=NAMES)
     return Task(f"{pair.id}/{shown.letter}", _domain(pair), shown.messages, target)
 
 

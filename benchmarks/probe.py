@@ -26,6 +26,7 @@ from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 
 MICRO = "micro"
 MICRO_PAIRS = 200
+NAMES = ("Context A", "Context B")
 _PREFIX = "logprobs "
 
 
@@ -124,7 +125,7 @@ class Probe:
         """Score the likelier letter, or the answered one by the rules of choice questions."""
         right = item.target["letter"]
         if not response.text.startswith(_PREFIX):
-            return read_letter(response.answer, Target("choice", right, choices=("", "")))
+            return read_letter(response.answer, Target("choice", right, choices=NAMES))
         told = json.loads(response.text.removeprefix(_PREFIX))
         first, second = (_known(told[letter]) for letter in LETTERS)
         if first == second:

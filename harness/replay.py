@@ -138,6 +138,10 @@ class NoModel:
         """Never called: a replay answers from its file."""
         raise AssertionError("a replay asks no model")
 
+    async def logprobs(self, messages: object, tokens: object) -> None:
+        """Never called: a replay answers from its file."""
+        raise AssertionError("a replay asks no model")
+
     @property
     def tokenizer(self) -> Tokenizer:
         """Never used: nothing is asked, so nothing is cut."""

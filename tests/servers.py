@@ -50,7 +50,8 @@ class Reply:
 
     With ``raw`` these bytes are the whole body; with a ``status`` other than 200 ``text`` is the
     message of an OpenAI error; else a chat completion.  ``delay`` is in seconds.  ``drop`` closes
-    the connection without an answer.
+    the connection without an answer.  ``logprobs`` are the likeliest first tokens'
+    log-probabilities, sent where they are asked for.
     """
 
     text: str | None = ""
@@ -64,6 +65,7 @@ class Reply:
     raw: bytes | None = None
     delay: float = 0.0
     drop: bool = False
+    logprobs: Mapping[str, float] | None = None
 
 
 Answer = Callable[[Request], Reply | str]
@@ -224,6 +226,13 @@ async def _send(reply: Reply, request: web.Request, model: str) -> web.StreamRes
     message = {"role": "assistant", "content": reply.text}
     if reply.reasoning is not None:
         message["reasoning_content"] = reply.reasoning
-    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason}
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": message,
+        "finish_reason": reply.finish_reason,
+    }
+    if reply.logprobs is not None:
+        likeliest = [{"token": word, "logprob": value} for word, value in reply.logprobs.items()]
+        choice["logprobs"] = {"content": [{**likeliest[0], "top_logprobs": likeliest}]}
     completion = {"id": "chatcmpl-0", "object": "chat.completion", "model": model}
     return web.json_response({**completion, "choices": [choice], "usage": reply.usage})

@@ -1,0 +1,91 @@
+"""Arms and matching: the paper's counts, sums by hand, and what must never differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablations.arms import ARMS, MATCHINGS, Sizes, amounts, arm, table
+from harness.errors import UsageError
+
+PAPER = Sizes(prompts=7000, pairs=1000, prompts_per_step=8, group=5, pairs_per_step=8)
+sizes = st.builds(
+    Sizes,
+    prompts=st.integers(100, 5000),
+    pairs=st.integers(1, 60),
+    prompts_per_step=st.integers(1, 32),
+    group=st.integers(2, 8),
+    pairs_per_step=st.integers(1, 32),
+    prompt_tokens=st.floats(10, 500),
+    completion_tokens=st.floats(1, 500),
+    selection_tokens=st.floats(10, 900),
+    qa_tokens=st.floats(10, 500),
+)
+
+
+def test_the_papers_agentic_numbers_come_out() -> None:
+    """arXiv 2606.17053: 7k RL items and 1k pairs; the baseline is matched to 8k instances."""
+    rows = table("instances", PAPER)
+    assert rows["grpo"].prompts == 8000
+    assert (rows["contextrl"].prompts, rows["contextrl"].exposures) == (7000, 1000)
+    assert (rows["da-sft"].prompts, rows["da-sft"].sft_steps) == (7000, 125)
+    assert (rows["da-rl"].prompts, rows["da-rl"].extra, rows["da-rl"].rl_steps) == (
+        7000,
+        1000,
+        1000,
+    )
+    assert rows["base"].steps == 0
+
+
+@given(sizes)
+def test_by_instances_every_arm_with_grpo_sees_as_many(s: Sizes) -> None:
+    """Up to the last, incomplete step."""
+    for name, row in table("instances", s).items():
+        if ARMS[name].grpo:
+            seen = row.prompts + row.extra + row.exposures
+            assert s.prompts + s.pairs - s.prompts_per_step < seen <= s.prompts + s.pairs
+
+
+@given(sizes)
+def test_by_steps_every_arm_sees_the_same_ordinary_items(s: Sizes) -> None:
+    for name, row in table("steps", s).items():
+        if ARMS[name].grpo:
+            assert s.prompts - s.prompts_per_step < row.prompts <= s.prompts
+
+
+@given(sizes)
+def test_by_tokens_every_arm_trains_on_as_many_tokens(s: Sizes) -> None:
+    budget = amounts(arm("contextrl"), "tokens", s).tokens
+    step = s.prompts_per_step * s.group * (s.prompt_tokens + s.completion_tokens)
+    for one in ARMS.values():
+        if not one.grpo:
+            continue
+        try:
+            row = amounts(one, "tokens", s)
+        except UsageError:  # its pairs cost more than all there is
+            assert one.extra
+            continue
+        assert abs(row.tokens - budget) <= 2 * step
+
+
+@given(sizes, st.sampled_from(MATCHINGS))
+def test_the_placebo_is_trained_as_contextrl_is(s: Sizes, matching: str) -> None:
+    mode = matching
+    expected = amounts(arm("contextrl"), mode, s)  # type: ignore[arg-type]
+    for name in ("contextrl-shuffled", "contextrl-easyneg", "da-joint-sft"):
+        assert amounts(arm(name), mode, s) == expected  # type: ignore[arg-type]
+
+
+def test_too_little_data_is_one_line() -> None:
+    with pytest.raises(UsageError, match="no ordinary item"):
+        amounts(arm("contextrl"), "instances", replace(PAPER, prompts=3))
+    with pytest.raises(UsageError, match="lengths"):
+        amounts(arm("grpo"), "tokens", PAPER)
+
+
+def test_an_unknown_arm_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean contextrl"):
+        arm("contextrll")

@@ -1,0 +1,171 @@
+"""Pairs and RL items as files and data sets, and each way in which they may be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from ablations.pairs import open_pairs
+from ablations.pairs.check import survey
+from ablations.pairs.datasets import PUBLISHED, open_dataset
+from ablations.rl_data import as_qa_task, as_selection_task, open_tasks
+from benchmarks.scoring import Target, score
+from harness.cli.main import cli
+from harness.errors import UsageError
+from harness.records import ImagePart, TextPart
+from tests.ablations import tiny
+
+GOOD = {
+    "id": "a",
+    "domain": "trajectory",
+    "query": "key",
+    "answer": "1",
+    "answer_negative": "2",
+    "context_positive": "key=1",
+    "context_negative": [{"text": "key=2"}],
+}
+
+
+def one(folder: Path, **changes: Any) -> Path:
+    path = folder / "pairs.jsonl"
+    path.write_bytes(orjson.dumps({**GOOD, **changes}) + b"\n")
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path, rl = tiny.write(tmp_path, images=True)
+    read = list(open_pairs(str(path)))
+    assert {pair.domain for pair in read} == {"image", "trajectory"}
+    expected = {pair.id: pair for pair in (*tiny.image_pairs(8), *tiny.text_pairs(8))}
+    for pair in read:
+        there = expected[pair.id]
+        assert (pair.query, pair.answer, pair.answer_negative) == (
+            *(there.query, there.answer, there.answer_negative),
+        )
+        for here, other in zip(pair.context_positive, there.context_positive, strict=True):
+            if isinstance(here, ImagePart):
+                assert isinstance(other, ImagePart)
+                assert here.image.tobytes() == other.image.tobytes()
+            else:
+                assert here == other
+    assert survey(read) == {
+        "pairs": 8,
+        "domains": {"image": 4, "trajectory": 4},
+        "answers_negative": 8,
+    }
+    tasks = list(open_tasks(str(rl)))
+    assert [task.target for task in tasks] == [task.target for task in tiny.tasks(32, images=True)]
+    assert isinstance(tasks[0].messages[0].content[0], ImagePart)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"context_negative": "key=1"}, "two contexts are identical"),
+        ({"context_positive": [{"image": "gone.png"}]}, "no image"),
+        ({"context_positive": [{"image": "pairs.jsonl"}]}, "cannot be read"),
+        ({"context_positive": [{"sound": "x"}]}, "a context is a text"),
+        ({"query": ""}, "query is missing"),
+        ({"answer": 3}, "answer is no text"),
+        ({"answer_negative": "1"}, "two answers are identical"),
+    ],
+)
+def test_a_wrong_pair_is_one_line(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        survey(open_pairs(str(one(tmp_path, **changes))))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "no pairs"), (b"{", "line 1 is no JSON"), (b"[]\n", "no JSON object")],
+)
+def test_a_wrong_file_is_one_line(content: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=says):
+        open_pairs(str(path))
+
+
+def test_two_pairs_of_one_id_are_refused(tmp_path: Path) -> None:
+    path = one(tmp_path)
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(UsageError, match="two pairs have the id a"):
+        survey(open_pairs(str(path)))
+
+
+def published(folder: Path, **renamed: str) -> Path:
+    """A data set of the shape that is assumed: RL items and pairs in one table, with images."""
+    import datasets
+
+    (yes, no), colour = (tiny.image("red"), tiny.image("blue")), tiny.image("green")
+    rows = [
+        {"problem": "<image>What colour?", "answer": "green", "images": [colour]},
+        {
+            "problem": "What colour?",
+            "answer": "red",
+            "context_positive": [yes],
+            "context_negative": [no],
+        },
+    ]
+    columns = ("problem", "answer", "images", "context_positive", "context_negative")
+    table = {renamed.get(name, name): [row.get(name) for row in rows] for name in columns}
+    pictures = {
+        renamed.get(name, name): datasets.Sequence(datasets.Image()) for name in columns[2:]
+    }
+    words = {renamed.get(name, name): datasets.Value("string") for name in columns[:2]}
+    made = datasets.Dataset.from_dict(table, features=datasets.Features({**words, **pictures}))
+    made.save_to_disk(folder)
+    return folder
+
+
+def test_a_data_set_of_the_published_shape_is_split(tmp_path: Path) -> None:
+    rows = open_dataset(str(published(tmp_path / "set")), {})
+    (pair,) = rows.pairs
+    assert (pair.query, pair.answer) == ("What colour?", "red")
+    assert isinstance(pair.context_negative[0], ImagePart)
+    assert pair.context_negative[0].image.getpixel((0, 0)) == tiny.COLOURS["blue"]
+    (task,) = rows.tasks
+    assert task.target == Target("text", "green")
+    assert task.messages[0].content[1] == TextPart("What colour?")
+
+
+def test_other_columns_are_named_by_hand(tmp_path: Path) -> None:
+    folder = published(tmp_path / "set", context_positive="ctx_a", context_negative="ctx_b")
+    with pytest.raises(UsageError, match=r"no column for context_positive.*ctx_a.*--columns"):
+        _ = open_dataset(str(folder), {}).pairs
+    columns = {"context_positive": "ctx_a", "context_negative": "ctx_b"}
+    assert len(open_pairs(str(folder), columns=columns)) == 1
+    with pytest.raises(UsageError, match="no column 'none'"):
+        open_pairs(str(folder), columns={"query": "none"})
+
+
+def test_a_published_set_that_cannot_be_reached_says_so() -> None:
+    """The tests run without a hub (HF_HUB_OFFLINE)."""
+    with pytest.raises(UsageError, match="one of the paper's published sets") as caught:
+        open_pairs(PUBLISHED[0])
+    assert "\n" not in str(caught.value)
+
+
+def test_pairs_become_rl_items_that_the_scorers_judge() -> None:
+    pair = tiny.text_pairs(1)[0]
+    for first, letter in ((True, "A"), (False, "B")):
+        task = as_selection_task(pair, first)
+        assert score(letter, task.target).value == 1
+        assert score("AB"["AB".index(letter) - 1], task.target).value == 0
+    assert pair.answer_negative is not None
+    assert score(pair.answer, as_qa_task(pair, True).target).value == 1
+    asked = as_qa_task(pair, False)
+    assert score(pair.answer_negative, asked.target).value == 1
+    assert asked.messages[0].content[0] == pair.context_negative[0]
+
+
+def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = tiny.write(tmp_path, images=False)
+    cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+    assert found == {"pairs": 8, "domains": {"trajectory": 8}, "answers_negative": 8}

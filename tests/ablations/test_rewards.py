@@ -1,0 +1,60 @@
+"""Rewards: the strict scorer's verdict and the format term, by hand; a user's own function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ablations.rewards import AccuracyAndFormat, named
+from benchmarks.micro.pairs import Task
+from benchmarks.scoring import Target
+from harness.errors import UsageError
+
+WORD = Task("w", "trajectory", (), Target("text", "red"))
+LETTER = Task("l", "trajectory", (), Target("choice", "A", choices=("", "")))
+
+
+@pytest.mark.parametrize(
+    ("text", "task", "selection", "reward"),
+    [
+        ("red", WORD, False, 1.0),
+        ("blue", WORD, False, 0.1),
+        ("", WORD, False, 0.0),
+        ("A", LETTER, True, 1.0),
+        ("B", LETTER, True, 0.0),
+        ("A", LETTER, False, 1.0),
+        ("B", LETTER, False, 0.1),
+    ],
+)
+def test_accuracy_is_nine_tenths_and_format_one(
+    text: str, task: Task, selection: bool, reward: float
+) -> None:
+    completion = [{"role": "assistant", "content": text}]
+    assert AccuracyAndFormat()([completion], [task], [selection]) == [pytest.approx(reward)]
+
+
+def test_a_pattern_is_of_the_whole_completion() -> None:
+    """EasyR1's form: thinking in tags, then the answer."""
+    reward = AccuracyAndFormat(0.9, r"<think>.*</think>.*")
+    told: dict[str, float] = {}
+    texts = ["<think>hm</think>red", "red", "<think>hm</think>blue", "<think>hm red"]
+    found = reward(
+        [[{"content": text}] for text in texts],
+        [WORD] * 4,
+        [False] * 4,
+        log_metric=lambda name, value: told.update({name: value}),
+    )
+    assert found == pytest.approx([1.0, 0.9, 0.1, 0.0])
+    assert told == {"reward/accuracy": 0.5, "reward/format": 0.5}
+    with pytest.raises(UsageError, match="no expression"):
+        AccuracyAndFormat(0.9, "(")
+
+
+def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_rewards.py").write_text("def length(completions, **_):\n    return [1.0]\n")
+    monkeypatch.chdir(tmp_path)
+    assert named("my_rewards:length")(completions=[]) == [1.0]
+    for name in ("my_rewards:none", "no_such_module:f", "json:__name__", "nothing"):
+        with pytest.raises(UsageError, match="--reward"):
+            named(name)

@@ -1,0 +1,316 @@
+"""Arms from the command line to a checkpoint that runs: every arm, resume, seeds, wrong input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from ablations.arms import ARMS, arm
+from ablations.settings import RECIPES, Settings, read_recipe, settings
+from ablations.training import Training, read_lines
+from harness.cli.main import cli
+from harness.errors import UsageError
+from tests.ablations import tiny
+
+SMALL = {
+    "prompts": 8,
+    "pair_count": 6,
+    "prompts_per_step": 4,
+    "pairs_per_step": 3,
+    "group": 2,
+    "max_tokens": 6,
+    "learning_rate": 1e-3,
+    "norms_every": 1,
+    "report_to": "none",
+}
+
+
+@pytest.fixture(scope="session")
+def text_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("text_world")
+    tiny.build("qwen3", folder / "model")
+    tiny.write(folder / "data", images=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("image_world")
+    tiny.build("qwen3_vl", folder / "model")
+    tiny.write(folder / "data", images=True)
+    return folder
+
+
+def words(world: Path, name: str, out: Path, **changes: Any) -> list[str]:
+    found = ["train", "--arm", name, "--model", str(world / "model"), "--out", str(out)]
+    found += ["--pairs", str(world / "data/pairs.jsonl"), "--rl-data", str(world / "data/rl.jsonl")]
+    for option, value in {**SMALL, **changes}.items():
+        found += [f"--{option.replace('_', '-')}", str(value)]
+    return found
+
+
+def train(world: Path, name: str, out: Path, **changes: Any) -> dict[str, Any]:
+    """Train in this process and return the ledger."""
+    cli.main([*words(world, name, out, **changes)], standalone_mode=False)
+    found: dict[str, Any] = orjson.loads((out / "ledger.json").read_bytes())
+    return found
+
+
+def weights(checkpoint: Path) -> bytes:
+    return (checkpoint / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_is_trained_as_planned(name: str, text_world: Path, tmp_path: Path) -> None:
+    """The ledger, counted as things ran, says what the table planned."""
+    ledger = train(text_world, name, tmp_path)
+    planned = ledger["planned"]
+    steps = planned["rl_steps"] + planned["selection_steps"]
+    assert ledger["optimizer_steps"] == planned["sft_steps"] + steps
+    assert ledger["exposures"] == planned["exposures"]
+    assert ledger["sft_steps"] == planned["sft_steps"]
+    assert ledger["grpo_forwards"] == planned["rl_steps"]
+    joint = ARMS[name].joint is not None
+    assert ledger["selection_forwards"] == planned["sft_steps"] + joint * steps
+    assert (ledger["gradient_norms"]["ca"] is not None) == (joint or ARMS[name].sft)
+    assert (weights(tmp_path / "checkpoint") == weights(text_world / "model")) == (name == "base")
+    # Asked again, it answers from what is there.
+    before = (tmp_path / "ledger.json").stat().st_mtime_ns
+    assert train(text_world, name, tmp_path) == ledger
+    assert (tmp_path / "ledger.json").stat().st_mtime_ns == before
+
+
+def test_the_checkpoint_runs_at_once(
+    image_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(image_world, "contextrl", tmp_path / "t", lora_rank=4)
+    capsys.readouterr()
+    run = ["run", "--model", str(tmp_path / "t/checkpoint"), "--suite", "probe", "--json"]
+    pairs = ["--set", f"probe.pairs={image_world / 'data/pairs.jsonl'}"]
+    place = ["--out", str(tmp_path / "runs"), "--backend", "transformers"]
+    cli.main([*run, *pairs, *place], standalone_mode=False)
+    (row,) = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert (row["n"], row["errors"], row["unparsable"]) == (16, 0, 0)
+
+
+def test_one_seed_gives_the_same_bits_and_another_other_rollouts(
+    text_world: Path, tmp_path: Path
+) -> None:
+    runs = {place: tmp_path / place for place in ("one", "again", "other")}
+    for place, out in runs.items():
+        train(text_world, "contextrl", out, seed=int(place == "other"))
+    assert weights(runs["one"] / "checkpoint") == weights(runs["again"] / "checkpoint")
+    assert weights(runs["one"] / "checkpoint") != weights(runs["other"] / "checkpoint")
+    drawn = [
+        [(line["count/generated_tokens"], line["reward"], line["entropy"]) for line in lines]
+        for lines in (read_lines(out / "training.jsonl") for out in runs.values())
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["contextrl", "da-sft", "ca-only"])
+def test_an_interrupted_run_goes_on_as_if_nothing_was(
+    name: str, image_world: Path, tmp_path: Path
+) -> None:
+    """Stopped in the step after a checkpoint; weights and log are those of a run in one piece."""
+    from transformers import TrainerCallback
+
+    from ablations import loading, stages
+    from ablations.trainer import ContextTrainer, SelectionTrainer
+    from ablations.training import checkpoint_folder
+
+    class Stop(TrainerCallback):  # type: ignore[misc]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 2:
+                raise _StopError
+
+    changes = {"save_every": 1, "prompts": 16, "pairs_per_step": 1}
+    whole = train(image_world, name, tmp_path / "whole", **changes)
+    run = Training(arm(name), _settings(image_world, **changes), tmp_path / "parts")
+    first = {"contextrl": "rl", "da-sft": "sft", "ca-only": "selection"}[name]
+    stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
+    prompter = loading.prompter(stage.start, run.settings)
+    stages.set_seed(run.settings.seed)
+    if first == "rl":
+        trainer: Any = ContextTrainer(**stage.grpo_words(prompter))
+    else:
+        trainer = SelectionTrainer(**stage.selection_words(prompter))
+    trainer.add_callback(Stop())
+    with pytest.raises(_StopError):
+        trainer.train()
+    assert stages.last_whole(stage.folder) == stage.folder / "checkpoint-1"
+    train(image_world, name, tmp_path / "parts", **changes)
+    assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
+    assert whole["optimizer_steps"] > 2
+
+
+def _settings(world: Path, **changes: Any) -> Settings:
+    return Settings(
+        **{
+            "model": str(world / "model"),
+            "pairs": str(world / "data/pairs.jsonl"),
+            "rl_data": str(world / "data/rl.jsonl"),
+            **SMALL,
+            **changes,
+        }
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: Path) -> None:
+    """SIGKILL once a checkpoint is there; the log of all steps is that of a run in one piece."""
+    changes = {"save_every": 2, "prompts": 24}
+    train(image_world, "contextrl", tmp_path / "whole", **changes)
+    command = [sys.executable, "-m", "harness.cli.main"]
+    command += words(image_world, "contextrl", tmp_path / "parts", **changes)
+    child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 200
+    while not list((tmp_path / "parts/stages/rl").glob("checkpoint-*/trainer_state.json")):
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (tmp_path / "parts/ledger.json").exists()
+    train(image_world, "contextrl", tmp_path / "parts", **changes)
+    logs = [read_lines(tmp_path / place / "training.jsonl") for place in ("whole", "parts")]
+    names = ("step", "reward", "count/generated_tokens", "ca/loss", "ca/margin")
+    drawn = [[[line.get(name) for name in names] for line in log] for log in logs]
+    assert drawn[0] == drawn[1]
+    assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
+
+
+def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> None:
+    """A user's reward, the share of digits: the policy's gradient points to more of them."""
+    (tmp_path / "digits.py").write_text(
+        "def share(completions, **_):\n"
+        "    texts = [c[0]['content'] for c in completions]\n"
+        "    return [sum(x.isdigit() for x in t) / max(len(t), 1) for t in texts]\n"
+    )
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        changes = {"prompts": 160, "group": 8, "learning_rate": 1e-2, "kl": 0.0, "norms_every": 0}
+        ledger = train(
+            text_world, "grpo", tmp_path / "t", reward="digits:share", matching="steps", **changes
+        )
+    finally:
+        os.chdir(here)
+    assert ledger["last"]["reward"] > ledger["first"]["reward"] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"arm": "contextrll"}, "did you mean contextrl"),
+        ({"model": "/nowhere/model"}, "no checkpoint folder"),
+        ({"pairs": "/nowhere/pairs.jsonl"}, "there is no file, folder or data set"),
+        ({"pairs": None}, "trains on pairs: give --pairs"),
+        ({"rl_data": None}, "trains by GRPO: give --rl-data"),
+        ({"pair_count": 100}, "holds 8 pairs, not 100"),
+        ({"prompts": 2}, "no ordinary item"),
+        ({"batch_size": 3}, "do not divide"),
+        ({"group": 1}, "group is at least 2"),
+        ({"clip": -1.0}, "clip is above 0"),
+        ({"config": "no_such_recipe"}, "the recipes are"),
+    ],
+)
+def test_wrong_input_is_one_line(
+    changes: dict[str, Any], says: str, text_world: Path, tmp_path: Path
+) -> None:
+    given = words(text_world, "contextrl", tmp_path / "t")
+    for option, value in changes.items():
+        name = f"--{option.replace('_', '-')}"
+        if name in given:
+            del given[given.index(name) : given.index(name) + 2]
+        given += [] if value is None else [name, str(value)]
+    with pytest.raises(UsageError, match=says) as caught:
+        cli.main([*given, "--dry-run"], standalone_mode=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_architecture_is_refused(text_world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "llama"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "model.safetensors").touch()
+    given = words(text_world, "contextrl", tmp_path / "t")
+    given[given.index("--model") + 1] = str(folder)
+    with pytest.raises(UsageError, match="a checkpoint of 'llama'; trained here are qwen3"):
+        cli.main([*given, "--dry-run"], standalone_mode=False)
+
+
+def test_images_for_a_text_model_are_refused(
+    text_world: Path, image_world: Path, tmp_path: Path
+) -> None:
+    given = words(image_world, "contextrl", tmp_path / "t")
+    given[given.index("--model") + 1] = str(text_world / "model")
+    with pytest.raises(UsageError, match="reads text only"):
+        cli.main([*given, "--dry-run"], standalone_mode=False)
+
+
+def test_a_letter_that_is_no_single_token_is_refused(text_world: Path) -> None:
+    """A tokenizer that writes the end of the prompt and A as one token."""
+    import transformers
+
+    from ablations.prompting import Prompter
+    from benchmarks.selection import selection
+
+    words = transformers.AutoTokenizer.from_pretrained(text_world / "model")
+    words.add_tokens(["assistant\nA"])
+    with pytest.raises(UsageError, match="the option letter A is not one token"):
+        Prompter(words).letters(selection(tiny.text_pairs(1)[0], "A").messages)
+
+
+def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) -> None:
+    train(text_world, "base", tmp_path)
+    with pytest.raises(UsageError, match=r"other settings \(seed\)"):
+        train(text_world, "base", tmp_path, seed=3)
+    with pytest.raises(UsageError, match=r"arm \(base\)"):
+        train(text_world, "grpo", tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_reads(path: Path) -> None:
+    made = settings(read_recipe(path.stem), {"seed": 3})
+    assert made.seed == 3
+    assert isinstance(made.learning_rate, float)
+
+
+def test_a_recipe_with_a_wrong_name_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("lerning_rate: 1e-6\n")
+    with pytest.raises(UsageError, match="did you mean learning_rate"):
+        read_recipe(str(path))
+    path.write_text("learning_rate: fast\n")
+    with pytest.raises(UsageError, match="learning_rate is of the kind float"):
+        settings(read_recipe(str(path)), {})
+    # YAML 1.1 reads 1e-6 as a text.
+    path.write_text("learning_rate: 1e-6\n")
+    assert settings(read_recipe(str(path)), {}).learning_rate == 1e-6
+
+
+def test_the_dry_run_prints_the_table(
+    text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = words(text_world, "da-qa", tmp_path / "t")
+    cli.main([*given, "--dry-run"], standalone_mode=False)
+    assert "* da-qa" in capsys.readouterr().out
+    cli.main([*given, "--dry-run", "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+    assert found["arms"]["grpo"]["prompts"] == 12
+    assert found["arms"]["da-qa"]["extra"] == 6
+    assert not (tmp_path / "t").exists()
