@@ -51,7 +51,7 @@ def card_patterns(card: str, table: Table) -> tuple[str, ...]:
     A table without a config is the card's default config, or its only one.  Source: the hub's
     "Manual configuration" of data files.
     """
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     parts = card.split("---", 2)
     if len(parts) < 3 or parts[0].strip():
