@@ -44,7 +44,7 @@ def write(directory: Path) -> None:
 
 
 def _write(folder: Path) -> None:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     folder.mkdir(parents=True)
     head = {"datasets": [DATASET], "splits": ["test"]}

@@ -74,7 +74,7 @@ def _config_text() -> str:
 @lru_cache(maxsize=1)
 def config() -> Mapping[str, Any]:
     """Return the configuration: ``agent``, ``environment`` and ``model``, as mappings."""
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     read: Mapping[str, Any] = yaml.safe_load(_config_text())
     return read

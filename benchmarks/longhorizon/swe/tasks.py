@@ -125,7 +125,7 @@ class TaskSet:
         )
 
     def _repository(self) -> list[Task]:
-        import yaml  # type: ignore[import-untyped]
+        import yaml
         from swebench.task.repo import load_task_repo
 
         try:
