@@ -134,3 +134,30 @@ def test_two_processes_make_the_step_of_one(places: dict[str, Path]) -> None:
             assert together["log"][name] == pytest.approx(alone[kind][1][name], abs=1e-5)
         for name in ("count/exposures", "count/train_tokens"):
             assert together["log"][name] == alone[kind][1][name]
+
+
+def test_what_is_known_of_trls_private_parts_holds() -> None:
+    """Fails when TRL moves what `SelectionTap` and `ContextTrainer._generate` rely on."""
+    import inspect
+    from dataclasses import fields
+    from importlib.metadata import version
+
+    import torch
+    from trl import GRPOTrainer
+    from trl.trainer.utils import FusedCausalLMOutput
+
+    from ablations.trainer import SelectionTap, WithSelection
+
+    assert version("trl") == "1.16.0", "read the trainer's private parts again, then pin anew"
+    assert list(inspect.signature(GRPOTrainer._generate).parameters) == ["self", "prompts"]
+    ending = inspect.getsource(GRPOTrainer._generate).rstrip().splitlines()[-1].strip()
+    assert ending == (
+        "return prompt_ids, completion_ids, tool_mask, completions, logprobs, extra_fields, "
+        "images, tool_images"
+    )
+    names = [field.name for field in fields(FusedCausalLMOutput)]
+    assert {"log_probs", "entropy"} <= set(names)
+    whole = WithSelection(log_probs=torch.ones(1), selection_logits=torch.zeros(1))
+    assert whole.selection_logits is not None
+    with pytest.raises(RuntimeError, match="no fused forward"):
+        SelectionTap(1).taken()

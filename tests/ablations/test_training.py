@@ -174,7 +174,7 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     """SIGKILL once a checkpoint is there; the log of all steps is that of a run in one piece."""
     changes = {"save_every": 2, "prompts": 24}
     train(image_world, "contextrl", tmp_path / "whole", **changes)
-    command = [sys.executable, "-m", "harness.cli.main"]
+    command = [str(Path(sys.executable).parent / "harness")]
     command += words(image_world, "contextrl", tmp_path / "parts", **changes)
     child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 200
@@ -191,6 +191,21 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     drawn = [[[line.get(name) for name in names] for line in log] for log in logs]
     assert drawn[0] == drawn[1]
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
+
+
+@pytest.mark.slow
+def test_two_processes_train_an_arm_by_the_command(image_world: Path, tmp_path: Path) -> None:
+    """Torchrun with real rollouts: the pairs are shared out, and one process writes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    command += ["--no-python", str(Path(sys.executable).parent / "harness")]
+    command += words(image_world, "contextrl", tmp_path / "two")
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=400)
+    two = orjson.loads((tmp_path / "two/ledger.json").read_bytes())
+    one = train(image_world, "contextrl", tmp_path / "one")
+    for name in ("optimizer_steps", "exposures", "planned"):
+        assert two[name] == one[name]
+    assert two["grpo_forwards"] == 2 * one["grpo_forwards"]
+    assert (tmp_path / "two/checkpoint/model.safetensors").exists()
 
 
 def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> None:
@@ -314,3 +329,16 @@ def test_the_dry_run_prints_the_table(
     assert found["arms"]["grpo"]["prompts"] == 12
     assert found["arms"]["da-qa"]["extra"] == 6
     assert not (tmp_path / "t").exists()
+
+
+def test_matching_by_tokens_measures_this_models_prompts(
+    image_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Selection prompts with two images are longer than RL prompts: `grpo` gets more of those."""
+    given = words(image_world, "contextrl", tmp_path / "t", matching="tokens", prompts=32)
+    cli.main([*given, "--dry-run", "--json"], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)["arms"]
+    budget, item = found["contextrl"]["tokens"], found["grpo"]["tokens"] / found["grpo"]["prompts"]
+    assert found["grpo"]["prompts"] > found["contextrl"]["prompts"]
+    for name in ("grpo", "da-sft", "contextrl-shuffled"):
+        assert abs(found[name]["tokens"] - budget) <= 4 * item
