@@ -49,6 +49,7 @@ class Settings:
     learning_rate: float = _field(1e-6, "Peak learning rate (AdamW).")
     sft_learning_rate: float | None = _field(None, "Of da-sft's first stage  [default: the same]")
     weight_decay: float = _field(1e-2, "AdamW's weight decay.")
+    adam_beta2: float = _field(0.999, "AdamW's second beta.")
     warmup_steps: int = _field(0, "Steps of linear warm-up.")
     schedule: str = _field("constant", "transformers' learning-rate schedule.")
     max_grad_norm: float = _field(1.0, "Gradient norm to clip at.")

@@ -106,6 +106,7 @@ class Stage:
             "gradient_accumulation_steps": accumulate,
             "learning_rate": s.learning_rate if rate is None else rate,
             "weight_decay": s.weight_decay,
+            "adam_beta2": s.adam_beta2,
             "warmup_steps": s.warmup_steps,
             "lr_scheduler_type": s.schedule,
             "max_grad_norm": s.max_grad_norm,
