@@ -34,7 +34,12 @@ class Settings:
 
     model: str = _field("", "Checkpoint folder or hub id to start from.")
     pairs: str | None = _field(None, "Contrastive pairs: file, folder, hub id, or micro[:DOMAIN].")
-    rl_data: str | None = _field(None, "RL items: file, folder, hub id, or micro[:DOMAIN].")
+    rl_data: str | None = _field(
+        None, "RL items: file, folder, hub id, micro[:DOMAIN], or agent:BENCHMARK."
+    )
+    data_root: str | None = _field(None, "agent: folder with the benchmark's data.")
+    agent_steps: int = _field(30, "agent: most steps of an episode.")
+    agent_context: int = _field(32768, "agent: most tokens of an episode.")
     prompts: int | None = _field(None, "Ordinary RL items of an arm with pairs  [default: all]")
     pair_count: int | None = _field(None, "Only the first N pairs.")
     matching: str = _field("instances", "What all arms have alike.", choices=MATCHINGS)

@@ -24,6 +24,7 @@ with warnings.catch_warnings():
     from ablations.trainer import ContextTrainer, Kind, Objective, SelectionTrainer, Term
 
 from ablations import loading
+from ablations.agentic import Rollouts, episode_score
 from ablations.distributed import first_process
 from ablations.exposures import Exposures, Shown
 from ablations.objective import Clip
@@ -153,10 +154,14 @@ class Stage:
             chat_template_kwargs=dict(s.template) or None,
             **(server if s.vllm_server else {}),
         )
-        reward = (
-            named(s.reward) if s.reward else AccuracyAndFormat(s.accuracy_weight, s.format_pattern)
-        )
+        reward: Any = AccuracyAndFormat(s.accuracy_weight, s.format_pattern)
+        rollouts = self._episodes(prompter)
+        if s.reward:
+            reward = named(s.reward)
+        elif rollouts:
+            reward = episode_score
         return {
+            "rollout_func": rollouts,
             "term": self._term(prompter) if self.training.arm.joint else None,
             "norms_every": s.norms_every,
             "model": loading.load(self.start, s),
@@ -166,6 +171,19 @@ class Stage:
             "processing_class": prompter.processor,
             "peft_config": loading.adapters(s),
         }
+
+    def _episodes(self, prompter: Prompter) -> Rollouts | None:
+        """Return what plays an agent's episodes, None where items are answered in one turn."""
+        from harness.protocols import Tools
+        from harness.records import Sampling
+        from harness.sandbox import choose
+
+        benchmark, s = self.training.agent, self.settings
+        if benchmark is None:
+            return None
+        tools = Tools(choose()[0]) if benchmark.declaration.needs_sandbox else Tools()
+        sampling = Sampling(s.max_tokens, s.temperature, s.top_p)
+        return Rollouts(benchmark, prompter, tools, sampling, s.agent_context)
 
     def selection_words(self, prompter: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of a stage on selection prompts alone."""

@@ -290,8 +290,8 @@ class ContextTrainer(GRPOTrainer):  # type: ignore[misc]
         TRL 1.16 hands the images on to the processor, which takes lists only.
         """
         *others, images, tool_images = super()._generate(prompts)
-        completion_ids = others[1]
-        self.tally.add(generated_tokens=sum(len(ids) for ids in completion_ids))
+        completions, said = others[1], others[2]  # of an agent's episode, the policy said a part
+        self.tally.add(generated_tokens=sum(map(sum, said)) if said else sum(map(len, completions)))
         return (*others, images and [shown or [] for shown in images], tool_images)
 
     def compute_loss(

@@ -23,6 +23,7 @@ from ablations.settings import Settings
 from benchmarks.micro.pairs import Task
 from harness.errors import UsageError
 from harness.fingerprint import json_hash
+from harness.protocols import Benchmark
 from harness.records import ImagePart, Pair
 
 ARCHITECTURES = ("qwen3", "qwen2_5_vl", "qwen3_vl")
@@ -78,7 +79,21 @@ class Training:
             if self.arm.grpo:
                 raise UsageError(f"{self.arm.name} trains by GRPO: give --rl-data")
             return []
+        if self.agent is not None:
+            from ablations.agentic import tasks_of
+
+            return tasks_of(self.agent)
         return open_tasks(self.settings.rl_data, columns=self.settings.columns)
+
+    @cached_property
+    def agent(self) -> Benchmark | None:
+        """The benchmark whose agent plays, None where items are answered in one turn."""
+        from ablations.agentic import AGENT, open_agent
+
+        source = self.settings.rl_data
+        if source is None or not source.startswith(AGENT):
+            return None
+        return open_agent(source, self.settings.data_root, self.settings.agent_steps)
 
     @cached_property
     def sizes(self) -> Sizes:
@@ -199,6 +214,8 @@ class Training:
             raise UsageError(f"the data has images, and {self.settings.model} reads text only")
         if self.arm.grpo:
             self._check_batches()
+            if self.agent is not None and self.arm.extra:
+                raise UsageError(f"{self.arm.name} mixes single turns with an agent's episodes")
         assert planned.steps >= 0
 
     def _check_batches(self) -> None:

@@ -214,3 +214,10 @@ def write(folder: Path, *, images: bool, number: int = 8) -> tuple[Path, Path]:
     for path, table in zip(paths, (rows, items), strict=True):
         path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in table))
     return paths
+
+
+def callback() -> Any:
+    """Return the class of trainer callbacks; it is imported late."""
+    from transformers import TrainerCallback
+
+    return TrainerCallback
