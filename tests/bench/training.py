@@ -1,4 +1,4 @@
-"""A step of contextrl beside one of grpo: seconds, and the share of it that is this project's code.
+"""A step of contextrl beside one of grpo: processor seconds, and the share of them in our code.
 
 The embedded model and data; the arms in turns in one process, three rounds, the first steps of each
 left out.  What the pairs cost as such is a step on the same pairs alone.
@@ -28,11 +28,11 @@ class Clock:
         """Return the call, timed."""
 
         def wrapped(*args: Any, **words: Any) -> Any:
-            began = time.perf_counter()
+            began = time.process_time()
             try:
                 return call(*args, **words)
             finally:
-                self.seconds += time.perf_counter() - began
+                self.seconds += time.process_time() - began
 
         return wrapped
 
@@ -86,7 +86,7 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
         log = ours.timed(base.log)
 
         def training_step(self, *args: Any, **words: Any) -> Any:
-            marks.append((time.perf_counter(), ours.seconds))
+            marks.append((time.process_time(), ours.seconds))
             return super().training_step(*args, **words)
 
     trainer = Timed(**words)
