@@ -1,0 +1,213 @@
+"""The arms: what data each sees, in which order, with which objective; nothing else differs.
+
+The command line and the study come in with an arm's name, the sizes of the data and a matching
+mode; an `Arm` and its `Amounts` (how much of everything) leave.  Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from harness.errors import UsageError
+
+Joint = Literal["selection", "cross-entropy"]
+Extra = Literal["selection", "qa"]
+Matching = Literal["instances", "steps", "tokens"]
+MATCHINGS: tuple[Matching, ...] = get_args(Matching)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to train.
+
+    ``grpo``: reinforcement learning on the ordinary items.  ``extra``: what the contrastive pairs
+    become as further RL items: selection prompts with a 0/1 reward, or ordinary questions about one
+    of the contexts.  ``sft``: supervised training on the selection prompts comes before.
+    ``joint``: the loss on selection prompts that is added to every step: L_CA over the two letters,
+    or the cross-entropy over the whole vocabulary.  ``shuffled``: which context supports is one
+    coin toss a pair, the same in both orders and all epochs.  ``unrelated``: the other context is
+    taken from another pair.
+    """
+
+    name: str
+    title: str
+    grpo: bool = True
+    extra: Extra | None = None
+    sft: bool = False
+    joint: Joint | None = None
+    shuffled: bool = False
+    unrelated: bool = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether anything is trained at all."""
+        return self.grpo or self.sft or self.joint is not None
+
+    @property
+    def uses_pairs(self) -> bool:
+        """Whether the arm sees the contrastive pairs."""
+        return self.sft or self.extra is not None or self.joint is not None
+
+
+_ALL = (
+    Arm("base", "the model as given", grpo=False),
+    Arm("grpo", "GRPO on the RL data"),
+    Arm("da-sft", "SFT on the selection prompts, then GRPO", sft=True),
+    Arm("da-rl", "GRPO with the selection prompts as further RL items", extra="selection"),
+    Arm("da-qa", "GRPO with the contexts as further question-answer items", extra="qa"),
+    Arm("contextrl", "GRPO + lambda L_CA", joint="selection"),
+    Arm(
+        "contextrl-shuffled",
+        "GRPO + lambda L_CA with one random label a pair (placebo)",
+        joint="selection",
+        shuffled=True,
+    ),
+    Arm(
+        "da-joint-sft",
+        "GRPO + lambda cross-entropy of the letter over the vocabulary",
+        joint="cross-entropy",
+    ),
+    Arm("ca-only", "L_CA without GRPO", grpo=False, joint="selection"),
+    Arm(
+        "contextrl-easyneg",
+        "GRPO + lambda L_CA with an unrelated second context",
+        joint="selection",
+        unrelated=True,
+    ),
+)
+ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
+
+
+def arm(name: str) -> Arm:
+    """Return the arm of a name.
+
+    Raises:
+        UsageError: there is none; names the nearest.
+    """
+    if name not in ARMS:
+        near = difflib.get_close_matches(name.lower(), ARMS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(ARMS)}"
+        raise UsageError(f"no arm named {name!r}: {hint}")
+    return ARMS[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What there is to train on, and how it is taken.
+
+    ``prompts``: ordinary RL items that an arm with pairs sees.  ``pairs``: contrastive pairs, each
+    seen once by an arm that uses them.  ``prompts_per_step``: RL items in one optimizer step, each
+    answered ``group`` times.  ``pairs_per_step``: pairs in one step of supervised or selection-only
+    training.  The lengths are mean tokens: of an RL prompt, of a completion (before anything ran,
+    its limit), of a selection prompt, of a question about one context; ``tokens`` needs them.
+    """
+
+    prompts: int
+    pairs: int
+    prompts_per_step: int
+    group: int
+    pairs_per_step: int
+    prompt_tokens: float = 0.0
+    completion_tokens: float = 0.0
+    selection_tokens: float = 0.0
+    qa_tokens: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Amounts:
+    """One row of the matching table: what an arm is to be trained with.
+
+    ``prompts``: ordinary RL items.  ``extra``: contrastive RL items beside them.  ``rl_steps``:
+    optimizer steps of GRPO.  ``sft_steps``: of supervised training before it.  ``selection_steps``:
+    of L_CA without GRPO.  ``exposures``: pairs shown by SFT or the joint loss, each in both orders.
+    ``tokens``: forward and backward, as planned.
+    """
+
+    prompts: int
+    extra: int
+    rl_steps: int
+    sft_steps: int
+    selection_steps: int
+    exposures: int
+    tokens: int
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the main stage, the one that a joint loss is spread over."""
+        return self.rl_steps + self.selection_steps
+
+
+def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
+    """Return how much of everything an arm gets.
+
+    ``instances``: every arm sees the same number of instances, as in the paper: the contrastive
+    pairs come in place of ordinary items, so that `grpo` gets ``prompts + pairs`` items.
+    ``steps``: `grpo` gets the same ``prompts`` items as the others, whose pairs come on top.
+    ``tokens``: every arm is planned to train on as many tokens as `contextrl`; ordinary items fill
+    what the pairs leave.  RL steps are whole: a last, incomplete step is left out.
+
+    Raises:
+        UsageError: there is too little for one step, or no token left for ordinary items.
+    """
+    if not arm.trains:
+        return Amounts(0, 0, 0, 0, 0, 0, 0)
+    extra = sizes.pairs if arm.extra else 0
+    exposures = sizes.pairs if arm.sft or arm.joint else 0
+    prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
+    rl_steps = (prompts + extra) // sizes.prompts_per_step
+    whole = rl_steps * sizes.prompts_per_step
+    # What does not fill a step is taken from the ordinary items.
+    prompts = whole - extra if arm.grpo else 0
+    if arm.grpo and prompts < 1:
+        raise UsageError(
+            f"{arm.name}: {sizes.prompts} RL items and {sizes.pairs} pairs leave no ordinary item "
+            f"in steps of {sizes.prompts_per_step} ({matching}): give more RL items or fewer pairs"
+        )
+    pair_steps = -(-exposures // sizes.pairs_per_step)
+    planned = Amounts(
+        prompts=prompts,
+        extra=extra,
+        rl_steps=rl_steps,
+        sft_steps=pair_steps if arm.sft else 0,
+        selection_steps=pair_steps if not arm.grpo else 0,
+        exposures=exposures,
+        tokens=0,
+    )
+    return _with_tokens(planned, arm, sizes)
+
+
+def _ordinary(arm: Arm, matching: Matching, sizes: Sizes) -> int:
+    if matching == "steps":
+        return sizes.prompts
+    if matching == "instances":
+        return sizes.prompts if arm.uses_pairs else sizes.prompts + sizes.pairs
+    item = sizes.group * (sizes.prompt_tokens + sizes.completion_tokens)
+    if item <= 0:
+        raise UsageError("matching by tokens needs the lengths of prompts and completions")
+    budget = sizes.prompts * item + 2 * sizes.pairs * sizes.selection_tokens
+    return int((budget - _pair_tokens(arm, sizes)) // item)
+
+
+def _pair_tokens(arm: Arm, sizes: Sizes) -> float:
+    """Return the tokens that an arm's pairs cost."""
+    if arm.extra:
+        each = sizes.selection_tokens if arm.extra == "selection" else sizes.qa_tokens
+        return sizes.pairs * sizes.group * (each + sizes.completion_tokens)
+    return 2 * sizes.pairs * sizes.selection_tokens if arm.sft or arm.joint else 0.0
+
+
+def _with_tokens(planned: Amounts, arm: Arm, sizes: Sizes) -> Amounts:
+    item = sizes.group * (sizes.prompt_tokens + sizes.completion_tokens)
+    return replace(planned, tokens=int(planned.prompts * item + _pair_tokens(arm, sizes)))
+
+
+def table(matching: Matching, sizes: Sizes) -> dict[str, Amounts]:
+    """Return the matching table: arm -> amounts, for all arms.
+
+    Raises:
+        UsageError: as of `amounts`.
+    """
+    return {name: amounts(one, matching, sizes) for name, one in ARMS.items()}
