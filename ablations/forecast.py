@@ -21,7 +21,7 @@ from statistics import fmean
 from ablations import power
 from ablations.contrasts import BASE, GAIN
 from ablations.jobs import FailedError, Training, begin, child, jobs, say, stop
-from ablations.plan import PROBE, Plan
+from ablations.plan import PROBE, Plan, benchmark
 from ablations.statistics import Components
 from harness.errors import UsageError
 
@@ -163,12 +163,10 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 
 def counts(plan: Plan) -> dict[str, int]:
     """Return the items that one model is asked; nothing where all runs are brought."""
-    from benchmarks import suites
-
     asked, found = plan.request, {}
     for name, fingerprint in plan.benchmarks.items():
         if fingerprint is not None:
-            n = suites.benchmark(name, asked.data_root).count()
+            n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
             found[name] = min(n, asked.limit or n) if limited else n
     return found

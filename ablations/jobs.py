@@ -101,8 +101,9 @@ def _job(plan: Plan, one: ArmPlan, seed: int) -> Job:
     limit = [] if asked.limit is None else ["--limit", str(asked.limit)]
     chosen = [] if asked.benchmarks is None else ["--benchmarks", ",".join(asked.benchmarks)]
     suites = [(asked.suite, ("--suite", asked.suite, *chosen, *limit, *common))]
-    if asked.probe:
-        suites.append((PROBE, ("--suite", PROBE, *common)))
+    if asked.probe is not None:
+        pairs = f"{PROBE}.pairs={asked.probe}"
+        suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
     out = asked.folder / "runs" / f"{one.arm}-seed-{seed}"
     return Job(one.arm, seed, training, model, tuple(suites), out)
 

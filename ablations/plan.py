@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.arms import Matching, arm
 from ablations.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
@@ -19,6 +19,9 @@ from harness.errors import UsageError
 from harness.fingerprint import file_hash, json_hash, tree_hash, write_atomically
 from harness.run import identify
 from harness.store import read_json, read_manifest
+
+if TYPE_CHECKING:
+    from harness.protocols import Benchmark
 
 SCHEMA = 1
 PROBE = "probe"
@@ -33,7 +36,9 @@ class Request:
     ``arms`` None: the default seven where there is a model, else those that are brought.
     ``checkpoints`` and ``runs`` bring arms, one folder a training seed.  ``benchmarks`` None: the
     whole suite.  ``train_args`` and ``run_args`` are further words for ``harness train`` and
-    ``harness run``.  ``note`` is a sentence to stand beside every result.
+    ``harness run``.  ``probe`` names the held-out pairs of the
+    context selection probe (None: it is not measured).  ``note`` is a sentence to stand beside
+    every result.
     """
 
     folder: Path
@@ -49,7 +54,7 @@ class Request:
     runs: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     benchmarks: tuple[str, ...] | None = None
     limit: int | None = None
-    probe: bool = False
+    probe: str | None = None
     data_root: Path | None = None
     train_args: tuple[str, ...] = ()
     run_args: tuple[str, ...] = ()
@@ -96,7 +101,7 @@ class Plan:
             "suite": asked.suite,
             "benchmarks": dict(self.benchmarks),
             "limit": asked.limit,
-            "probe": asked.probe,
+            "probe": None if asked.probe is None else content_of(asked.probe),
             "model": self.model,
             "data": dict(self.data),
             "matching": asked.matching,
@@ -158,11 +163,19 @@ def plan(request: Request) -> Plan:
         data["pairs"] = content_of(_needed(request.pairs, "--pairs"))
         data["rl_data"] = content_of(_needed(request.rl_data, "--rl-data"))
     found: dict[str, str | None] = dict.fromkeys(members)
-    wanted = (*members, *((PROBE,) if request.probe else ()))
+    wanted = (*members, *((PROBE,) if request.probe is not None else ()))
     if measured:
         for name in wanted:
-            found[name] = suites.benchmark(name, request.data_root).fingerprint()
+            found[name] = benchmark(request, name).fingerprint()
     return Plan(request, model, data, found, arms)
+
+
+def benchmark(request: Request, name: str) -> Benchmark:
+    """Return a benchmark of the study, or the probe with its pairs."""
+    from benchmarks import suites
+
+    of_probe = {"pairs": str(request.probe)} if name == PROBE else {}
+    return suites.benchmark(name, request.data_root, options=of_probe)
 
 
 def _needed(value: str | None, option: str) -> str:

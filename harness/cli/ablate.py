@@ -48,7 +48,7 @@ def ablate() -> None:
 @click.option("--runs", multiple=True, metavar="ARM=RUN,RUN", help="Runs made elsewhere.")
 @click.option("--benchmarks", metavar="A,B", help="Only these benchmarks of the suite.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N items of each.")
-@click.option("--probe", is_flag=True, help="Measure context selection too.")
+@click.option("--probe", metavar="PAIRS", help="Measure context selection on these pairs too.")
 @click.option("--planned", type=float, default=1.8, show_default=True, help="Effect in points.")
 @click.option(
     "--margin",
@@ -124,7 +124,7 @@ class _Command:
     runs: Sequence[str]
     benchmarks: str | None
     limit: int | None
-    probe: bool
+    probe: str | None
     planned: float
     margin: float
     alpha: float
@@ -191,7 +191,7 @@ class _Command:
             runs=_brought("--runs", self.runs),
             benchmarks=_split(self.benchmarks),
             limit=self.limit,
-            probe=self.probe,
+            probe=_placed(self.probe),
             data_root=None if self.data_root is None else self.data_root.resolve(),
             train_args=tuple(shlex.split(self.train_args)),
             run_args=tuple(shlex.split(self.run_args)),
