@@ -268,16 +268,11 @@ def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysi
         items: by benchmark, how its items hang together.
         rules: as planned.
 
-    Raises:
-        UsageError: no two arms make a contrast.
+    Where no two arms make a contrast there is no verdict, and the arms alone.
     """
     by_seed = per_seed(scores, items)
     macro = average_of(by_seed)
     found = contrasts(list(macro))
-    if not found:
-        raise UsageError(
-            f"the arms {', '.join(macro)} make no contrast: total needs {GAIN} and {START}"
-        )
     judged = {one.contrast: one for one in judge(macro, rules)}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines = tuple(
@@ -288,12 +283,21 @@ def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysi
     )
     missing = tuple(arm for arm in (START, GAIN, *DATA, PLACEBO) if arm not in macro)
     return Analysis(
-        verdict=verdict(lines, rules) if judged else f"No verdict: {ONE_SEED}.",
+        verdict=_sentence(lines, rules, macro),
         arms=tuple(_arm(arm, macro[arm], scores, items) for arm in macro),
         contrasts=lines,
         waterfall=waterfall(macro, lines, rules),
         missing=missing,
     )
+
+
+def _sentence(lines: Sequence[Line], rules: Rules, macro: Mapping[str, Array]) -> str:
+    """Return the verdict, or why there is none."""
+    if not lines:
+        listed = ", ".join(macro)
+        return f"No verdict: {listed} alone make no contrast; total needs {GAIN} and {START}."
+    several = [arm for arm, y in macro.items() if y.size > 1]
+    return verdict(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:

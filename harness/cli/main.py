@@ -26,6 +26,10 @@ COMMANDS = {
     "pairs": ("harness.cli.pairs:pairs", "Check contrastive pairs."),
     "show": ("harness.cli.show:show", "Show one item of a run in full."),
     "compare": ("harness.cli.compare:compare", "Compare two runs, or two sides of several seeds."),
+    "ablate": (
+        "harness.cli.ablate:ablate",
+        "Tell whether a gain is the objective's or the data's.",
+    ),
     "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),
     "demo": ("harness.cli.demo:demo", "Run vqa12 on the embedded model and data."),
 }

@@ -235,8 +235,10 @@ def test_missing_arms_shrink_what_is_tested() -> None:
     without_start = analysed(OBJECTIVE, ("da-rl", GAIN))
     assert without_start.verdict.startswith("No gain of contextrl over grpo can be judged without")
     assert without_start.waterfall == ()
-    with pytest.raises(UsageError, match="make no contrast"):
-        analysed(OBJECTIVE, ("base", GAIN))
+    alone = analysed(OBJECTIVE, ("base", GAIN))
+    assert alone.verdict.startswith("No verdict: base, contextrl alone make no contrast")
+    assert alone.contrasts == ()
+    assert [line.arm for line in alone.arms] == ["base", GAIN]
 
 
 def test_shares_are_there_only_where_there_is_a_total() -> None:

@@ -1,0 +1,357 @@
+"""The jobs of a study: one model each is trained and measured, by child processes of our own.
+
+A `Plan` comes in; an `Outcome` a job leaves.  Whatever was done is marked in the study's folder and
+not done again; a killed job goes on where it was (training from its last checkpoint, a run from its
+last answer).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal, Protocol
+
+from ablations.plan import PROBE, ArmPlan, Plan, json_text
+from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
+from harness.errors import UsageError
+from harness.fingerprint import json_hash, model_fingerprint, write_atomically
+from harness.run import identify
+from harness.store import read_json
+
+Executor = Literal["local", "ray"]
+Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
+PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One training: the words of ``harness train``, and what decides its result."""
+
+    arm: str
+    words: tuple[str, ...]
+    folder: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One model of a study: trained (where it is not there yet), then measured.
+
+    ``suites`` maps each suite to the words of ``harness run`` but for model and ``--out``.
+    """
+
+    arm: str
+    seed: int
+    training: Training | None
+    model: str
+    suites: tuple[tuple[str, tuple[str, ...]], ...]
+    out: Path
+
+    @property
+    def name(self) -> str:
+        """The job's name in messages."""
+        return f"{self.arm} seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a job: the run folder of each suite, or at which step and why it failed."""
+
+    arm: str
+    seed: int
+    runs: tuple[tuple[str, Path], ...] = ()
+    failed: str | None = None
+    reason: str = ""
+    train_seconds: float | None = None
+    run_seconds: float | None = None
+
+
+class FailedError(Exception):
+    """A child process failed; the message is its last line."""
+
+
+def jobs(plan: Plan) -> list[Job]:
+    """Return the jobs of a plan, the first seed of every arm before the second."""
+    found = [_job(plan, one, seed) for one in plan.arms for seed in _seeds(one)]
+    return sorted(found, key=lambda job: job.seed)
+
+
+def _seeds(one: ArmPlan) -> range:
+    return range(one.seeds) if one.origin != "runs" else range(0)
+
+
+def _job(plan: Plan, one: ArmPlan, seed: int) -> Job:
+    asked = plan.request
+    training = _training(plan, one.arm, seed) if one.origin == "train" else None
+    if training is not None:
+        model = str(training.folder / "checkpoint")
+    else:
+        model = str(one.paths[seed]) if one.paths else str(asked.model)
+    common: list[str] = []
+    if asked.data_root is not None:
+        common += ["--data-root", str(asked.data_root)]
+    common += asked.run_args
+    limit = [] if asked.limit is None else ["--limit", str(asked.limit)]
+    chosen = [] if asked.benchmarks is None else ["--benchmarks", ",".join(asked.benchmarks)]
+    suites = [(asked.suite, ("--suite", asked.suite, *chosen, *limit, *common))]
+    if asked.probe is not None:
+        pairs = f"{PROBE}.pairs={asked.probe}"
+        suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
+    out = asked.folder / "runs" / f"{one.arm}-seed-{seed}"
+    return Job(one.arm, seed, training, model, tuple(suites), out)
+
+
+def _training(plan: Plan, arm: str, seed: int) -> Training:
+    asked, content = plan.request, plan.content
+    folder = asked.folder / "arms" / arm / f"seed-{seed}"
+    words = {
+        "--arm": arm,
+        "--model": str(asked.model),
+        "--pairs": str(asked.pairs),
+        "--rl-data": str(asked.rl_data),
+        "--matching": asked.matching,
+        "--seed": str(seed),
+        "--out": str(folder),
+    }
+    names = ("model", "data", "matching", "train")
+    key = json_hash({"arm": arm, "seed": seed, **{name: content[name] for name in names}})
+    given = tuple(word for pair in words.items() for word in pair)
+    return Training(arm, ("train", *given, *asked.train_args), folder, key)
+
+
+def work(job: Job, preload: bool = False) -> Outcome:
+    """Train and measure one model; a failure is an outcome, not an exception."""
+    say(f"{job.name}: begins")
+    trained = measured = None
+    step = "training"
+    try:
+        if job.training is not None:
+            trained = _train(job.training, preload)
+        step = "evaluation"
+        runs, measured = _measure(job, preload)
+    except (FailedError, UsageError) as error:
+        say(f"{job.name}: {step} failed: {error}")
+        return Outcome(job.arm, job.seed, (), step, str(error), trained)
+    say(f"{job.name}: done")
+    return Outcome(job.arm, job.seed, runs, None, "", trained, measured)
+
+
+def _train(training: Training, preload: bool) -> float:
+    """Train where it was not done, and return the seconds that it took (of the last start).
+
+    ``harness train`` continues what it began, and refuses a folder that it began otherwise.
+    """
+    marker = training.folder / "trained.json"
+    if marker.exists():
+        done = read_json(marker)
+        if done.get("key") != training.key:
+            raise UsageError(
+                f"{training.folder} was trained by another plan: move it away, or give the study "
+                "another --name"
+            )
+        if (training.folder / "checkpoint").is_dir():
+            return float(done.get("seconds", 0.0))
+    start = time.monotonic()
+    child(training.words, training.folder / "train.log", preload)
+    model_fingerprint(training.folder / "checkpoint")  # it is one
+    seconds = time.monotonic() - start
+    write_atomically(marker, json_text({"key": training.key, "seconds": seconds}))
+    return seconds
+
+
+def _measure(job: Job, preload: bool) -> tuple[tuple[tuple[str, Path], ...], float]:
+    """Fill the job's runs where they are not full, and return them and the seconds it took."""
+    marker = job.out / "evaluated.json"
+    identity = identify(job.model, None, None)
+    # What was asked, without the places where things lie.
+    key = json_hash([identity.fingerprint, [[name, *words] for name, words in job.suites]])
+    if marker.exists():
+        done = read_json(marker)
+        runs = tuple((name, job.out / run) for name, run in done.get("runs", {}).items())
+        if done.get("key") == key and all((run / "manifest.json").exists() for _, run in runs):
+            return runs, float(done.get("seconds", 0.0))
+    start, found = time.monotonic(), {}
+    for suite, words in job.suites:
+        given = ("run", "--model", job.model, *words, "--out", str(job.out), "--json")
+        found[suite] = _run_of(child(given, job.out / f"{suite}.log", preload))
+    seconds = time.monotonic() - start
+    document = {"key": key, "runs": {name: run.name for name, run in found.items()}}
+    write_atomically(marker, json_text({**document, "seconds": seconds}))
+    return tuple(found.items()), seconds
+
+
+def _run_of(printed: str) -> Path:
+    """Return the folder of the run that ``harness run --json`` printed.
+
+    Raises:
+        FailedError: items ended in error: they are asked again by the next start.
+    """
+    document = json.loads(printed)
+    errors = {row["benchmark"]: row["errors"] for row in document["benchmarks"] if row["errors"]}
+    if errors:
+        listed = ", ".join(f"{count} of {name}" for name, count in errors.items())
+        raise FailedError(f"items ended in error ({listed}); the same command asks them again")
+    return Path(document["run"])
+
+
+class Command(Protocol):
+    """A running command of ours, as `subprocess.Popen` and `ablations.preloaded.Fork` have it."""
+
+    @property
+    def stderr(self) -> IO[str] | None:
+        """What it says."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return its exit code when it has ended."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+
+def child(words: Sequence[str], log: Path, preload: bool = False) -> str:
+    """Run one command of ours as a child process and return its standard output.
+
+    Its standard error goes to ``log`` and, indented, to ours.  The child dies with us.
+
+    Args:
+        words: of the command.
+        log: is added to.
+        preload: fork it from a process that has loaded the libraries (`ablations/preloaded.py`).
+
+    Raises:
+        FailedError: it failed; says its last line and where the log is.
+    """
+    say(f"$ harness {shlex.join(words)}")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    printed, last = log.with_suffix(".out"), ""
+    with log.open("a", encoding="utf-8") as kept:
+        command = _started(words, printed, preload)
+        assert command.stderr is not None
+        try:
+            with command.stderr as said:
+                for line in said:
+                    kept.write(line)
+                    kept.flush()
+                    last = line.strip() or last
+                    say(f"  {line.rstrip()}")
+            code = command.wait()
+        except BaseException:
+            stop(command)
+            raise
+    text = printed.read_text(encoding="utf-8", errors="replace")
+    printed.unlink()
+    if code:
+        reason = last.removeprefix("harness: ") or "it said nothing"
+        raise FailedError(f"{reason} (exit code {code}; {log})")
+    return text
+
+
+def _started(words: Sequence[str], printed: Path, preload: bool) -> Command:
+    if preload:
+        from ablations.preloaded import Fork
+
+        return Fork(tuple(words), str(printed))
+    with printed.open("w", encoding="utf-8") as out:
+        return begin(words, stdout=out, stderr=subprocess.PIPE)
+
+
+def begin(
+    words: Sequence[str], stdout: IO[str] | int, stderr: IO[str] | int
+) -> subprocess.Popen[str]:
+    """Start one command of ours as a child process that dies with us."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        start_new_session=True,  # an interrupt reaches it once, through us
+        preexec_fn=lambda: process_control(PR_SET_PDEATHSIG, signal.SIGKILL),
+    )
+
+
+def stop(command: Command) -> None:
+    """Let an interrupted child end by itself, then end it."""
+    command.send_signal(signal.SIGINT)
+    try:
+        ended = command.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        ended = None
+    if ended is None:
+        command.kill()
+        command.wait()
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def on_this_machine(todo: Sequence[Job], preload: bool = False) -> Iterator[Outcome]:
+    """Do the jobs one after the other: one model in memory at a time."""
+    for job in todo:
+        yield work(job, preload)
+
+
+def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
+    """Do the jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
+
+    The workers need the same environment and see the study's folder under the same path.
+
+    Args:
+        todo: the jobs.
+        gpus: that each task takes.
+
+    Raises:
+        UsageError: ray is not installed, or its cluster does not answer.
+    """
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise UsageError("--executor ray needs ray: pip install 'contextrl-harness[ray]'") from None
+    try:
+        ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UsageError(f"no Ray cluster: {str(error).splitlines()[0]}") from error
+    try:
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
+        pending = [task.remote(job) for job in todo]
+        names = dict(zip(pending, todo, strict=True))
+        while pending:
+            (done,), pending = ray.wait(pending)
+            try:
+                yield ray.get(done)
+            except ray.exceptions.RayError as error:
+                job, said = names[done], str(error).strip().splitlines()
+                reason = said[-1] if said else type(error).__name__
+                yield Outcome(job.arm, job.seed, (), "the task", reason)
+    finally:
+        ray.shutdown()
+
+
+def executor(kind: Executor, gpus: float, preload: bool) -> Execute:
+    """Return what does the jobs.
+
+    Args:
+        kind: this machine, or a Ray cluster.
+        gpus: ray: that each task takes.
+        preload: this machine: load the libraries once for all commands.
+    """
+    if kind == "local":
+        return lambda todo: on_this_machine(todo, preload)
+    return lambda todo: on_ray(todo, gpus)

@@ -1,0 +1,10 @@
+"""Importing this loads what our commands load late: the fork server of `ablations/preloaded.py`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+
+for _name in ("torch", "transformers", "datasets", "lmms_eval.tasks", "trl"):
+    with contextlib.suppress(ImportError):  # the command that needs it says so
+        importlib.import_module(_name)

@@ -1,0 +1,73 @@
+"""Commands of ours as forks of one process that has loaded the libraries already.
+
+For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
+`ablations/jobs.py` comes in with the words of a command; a running `Fork` leaves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from multiprocessing.connection import Connection
+from typing import IO
+
+
+class Fork:
+    """One running command; it has of `subprocess.Popen` what is needed here."""
+
+    def __init__(self, words: tuple[str, ...], stdout: str) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["ablations.libraries"])
+        reader, writer = context.Pipe(duplex=False)
+        self._process = context.Process(target=_command, args=(words, stdout, writer))
+        self._process.start()
+        writer.close()
+        self.stderr: IO[str] = os.fdopen(os.dup(reader.fileno()), errors="replace")
+        reader.close()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return the exit code, None where it still runs after ``timeout`` seconds."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self._process.is_alive() and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+
+def _die_with_parent() -> None:
+    """End this process at once when the study's is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _command(words: tuple[str, ...], stdout: str, stderr: Connection) -> None:
+    """Run one command in this fork."""
+    os.setsid()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    with open(stdout, "wb") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        for descriptor, other in enumerate((nothing.fileno(), out.fileno(), stderr.fileno())):
+            os.dup2(other, descriptor)
+    stderr.close()
+    # New streams: those of the server remember where they were.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+    sys.argv = ["harness", *words]
+    from harness.cli.main import main
+
+    try:
+        main()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

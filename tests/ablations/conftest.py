@@ -1,0 +1,57 @@
+"""Runs of models with a planted accuracy, made once a session for all tests of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from ablations.contrasts import DATA, GAIN, PLACEBO, START
+from benchmarks.micro.datasets import write
+from harness.cli.main import cli
+from tests.planted import BENCHMARKS, Planted
+from tests.servers import ScriptedServer
+
+LOW, HIGH, HIGHER = 50, 58, 66
+SEEDS = 3
+TRAINED = (START, *DATA, GAIN, PLACEBO)
+Levels = Mapping[str, int]
+NONE: Levels = dict.fromkeys(TRAINED, LOW)
+OBJECTIVE: Levels = {**NONE, GAIN: HIGH}
+FROM_DATA: Levels = {**dict.fromkeys(TRAINED, HIGH), START: LOW}
+BOTH: Levels = {**FROM_DATA, GAIN: HIGHER}
+PLANNED = {"none": NONE, "objective": OBJECTIVE, "data": FROM_DATA, "both": BOTH}
+
+
+def names_of(arm: str, level: int) -> list[str]:
+    """Return the served names of an arm's models, a seed each."""
+    return [f"{level}-{arm}-{seed}" for seed in range(SEEDS)]
+
+
+@pytest.fixture(scope="session")
+def planted_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the run of every model that the planted studies need: most are shared by them."""
+    root = tmp_path_factory.mktemp("planted")
+    write(root / "data", n=60)
+    levels = {(arm, level) for arms in PLANNED.values() for arm, level in arms.items()}
+    names = sorted(name for arm, level in levels for name in names_of(arm, level))
+    planted = Planted(root / "data")
+    with ScriptedServer(planted.answer, models=tuple(names)) as server:
+        for name in names:
+            words = ["run", "--model", name, "--endpoint", server.url, "--suite", "vqa12"]
+            words += ["--benchmarks", ",".join(BENCHMARKS), "--data-root", str(root / "data")]
+            words += ["--out", str(root / "runs"), "--max-tokens", "16"]
+            cli.main(words, standalone_mode=False)
+        assert len(server.requests) == len(names) * planted.items
+    return {name: next((root / "runs").glob(f"{name}-vqa12-*")) for name in names}
+
+
+def study_words(folder: Path, runs: Mapping[str, Path], arms: Levels) -> list[object]:
+    """Return the command of a study of planted runs, in the folder's ``objective-vs-data``."""
+    words: list[object] = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", folder]
+    words += ["--benchmarks", ",".join(BENCHMARKS), "--planned", 8, "--margin", 4]
+    for arm, level in arms.items():
+        brought = ",".join(str(runs[name]) for name in names_of(arm, level))
+        words += ["--runs", f"{arm}={brought}"]
+    return words

@@ -1,0 +1,325 @@
+"""A study: its plan is fixed before scores, what is missing is said, nothing is done twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ablations.contrasts import GAIN, ONE_SEED, START
+from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
+from tests.harness.test_cli import ROOT, harness, modules_of
+
+Runs = dict[str, Path]
+
+
+def analysis(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(
+        (folder / "objective-vs-data" / "analysis.json").read_text()
+    )
+    return document
+
+
+def one_line(done: subprocess.CompletedProcess[str], *pieces: str) -> None:
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert all(piece in done.stderr for piece in pieces), done.stderr
+
+
+def test_a_plan_is_hashed_and_fixed_once_there_are_scores(
+    planted_runs: Runs, tmp_path: Path
+) -> None:
+    words = study_words(tmp_path, planted_runs, OBJECTIVE)
+    first = harness(*words, "--json")
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "objective-vs-data"
+    plan, found = json.loads((folder / "plan.json").read_text()), json.loads(first.stdout)
+    assert plan["hash"] == found["plan_hash"] == analysis(tmp_path)["plan_hash"]
+    assert plan["plan"]["contrasts"][0] == "contextrl - grpo"
+    assert plan["plan"]["rules"]["margin"] == 0.04
+    # The same plan again is no change, and gives the same.
+    assert harness(*words, "--json").stdout == first.stdout
+    one_line(harness(*words, "--margin", 3), "has scores", "rules.margin", "--name")
+    fewer = words[:-2]
+    one_line(harness(*fewer), "has scores", "contrasts")
+    assert harness(*words, "--margin", 3, "--name", "other").returncode == 0
+    text = (folder / "plan.json").read_text()
+    (folder / "plan.json").write_text(text.replace('"margin": 0.04', '"margin": 0.03'))
+    one_line(harness(*words), "changed by hand")
+
+
+def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: Path) -> None:
+    runs = dict(planted_runs)
+    for name in names_of(GAIN, HIGH):
+        runs[name] = tmp_path / "copies" / name
+        shutil.copytree(planted_runs[name], runs[name])
+    samples = runs[names_of(GAIN, HIGH)[0]] / "samples" / "phyx.jsonl"
+    whole = samples.read_text()
+    samples.write_text("garbled\n" + whole)
+    words = study_words(tmp_path, runs, OBJECTIVE)
+    one_line(harness(*words), "garbled at line 1")
+    folder = tmp_path / "objective-vs-data"
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "plan.json"]
+    # Nothing was read, so the plan may still change.
+    samples.write_text(whole)
+    before = json.loads((folder / "plan.json").read_text())["hash"]
+    assert harness(*words, "--margin", 3).returncode == 0
+    assert json.loads((folder / "plan.json").read_text())["hash"] != before
+
+
+def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> None:
+    arms = {arm: OBJECTIVE[arm] for arm in (START, "da-rl", GAIN)}
+    done = harness(*study_words(tmp_path, planted_runs, arms))
+    assert done.returncode == 0, done.stderr
+    found = analysis(tmp_path)
+    assert found["analysis"]["missing"] == ["da-rl", "da-sft", "da-qa", "contextrl-shuffled"][1:]
+    assert "placebo missing" in found["verdict"]
+    assert found["verdict"] in done.stdout
+    assert found["complete"]
+    assert [row["benchmark"] for row in found["benchmarks"]] == ["mathvista", "mathverse", "phyx"]
+    assert all(set(row["scores"]) == set(arms) for row in found["benchmarks"])
+
+
+def test_one_seed_is_no_verdict(planted_runs: Runs, tmp_path: Path) -> None:
+    words = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", tmp_path]
+    for arm, level in ((START, LOW), (GAIN, HIGH)):
+        words += ["--runs", f"{arm}={planted_runs[names_of(arm, level)[0]]}"]
+    done = harness(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["verdict"].startswith(f"No verdict: {ONE_SEED}.")
+    assert [line["word"] for line in found["contrasts"]] == [None]
+    assert not found["contrasts"][0]["tested"]
+    # Nine benchmarks of the suite were planned, and no run holds them.
+    assert "vstar (no scores)" in found["verdict"]
+
+
+def test_a_benchmark_outside_the_plan_is_left_out(planted_runs: Runs, tmp_path: Path) -> None:
+    words = study_words(tmp_path, planted_runs, OBJECTIVE)
+    words[words.index("--benchmarks") + 1] = "mathverse,phyx"
+    assert harness(*words).returncode == 0
+    found = analysis(tmp_path)
+    assert [row["benchmark"] for row in found["benchmarks"]] == ["mathverse", "phyx"]
+    assert "mathvista: left out, it is not in the plan" in found["notes"]
+
+
+WRONG: dict[str, tuple[list[object], list[str]]] = {
+    "no arm": (["--suite", "vqa12"], ["no arms", "--model"]),
+    "no contrast": (["--suite", "vqa12", "--model", "x", "--arms", "base,grpo"], ["no contrast"]),
+    "no model": (["--suite", "vqa12", "--arms", "grpo,contextrl"], ["--model is needed"]),
+    "a name": (["--suite", "vqa12", "--arms", "grpo,contextlr"], ["did you mean contextrl"]),
+    "a form": (["--suite", "vqa12", "--runs", "grpo"], ["ARM=DIR,DIR"]),
+    "a margin": (["--suite", "vqa12", "--margin", 1], ["at most half"]),
+    "no run": (
+        ["--suite", "vqa12", "--runs", "grpo=/tmp", "--runs", "contextrl=/tmp"],
+        ["is not a run"],
+    ),
+    "a folder": (["--suite", "vqa12", "--name", "../x"], ["--name"]),
+    "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_is_wrong_is_one_line(wrong: str, tmp_path: Path) -> None:
+    words, pieces = WRONG[wrong]
+    one_line(harness("ablate", "objective-vs-data", "--studies", tmp_path, *words), *pieces)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_run_twice_is_refused(planted_runs: Runs, tmp_path: Path) -> None:
+    run = planted_runs[names_of(START, LOW)[0]]
+    words = study_words(tmp_path, planted_runs, {GAIN: HIGH})
+    one_line(harness(*words, "--runs", f"grpo={run},{run}"), "one and the same model")
+
+
+def test_one_process_at_a_time(planted_runs: Runs, tmp_path: Path) -> None:
+    folder = tmp_path / "objective-vs-data"
+    folder.mkdir()
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        one_line(harness(*study_words(tmp_path, planted_runs, NONE)), "another process works on")
+
+
+def test_a_study_of_runs_imports_no_torch(planted_runs: Runs, tmp_path: Path) -> None:
+    words = study_words(tmp_path, planted_runs, NONE)
+    heavy = {"torch", "transformers", "datasets", "lmms_eval", "vllm"}
+    assert modules_of(*words, "--json").isdisjoint(heavy)
+
+
+def test_the_forecast_is_a_closed_form(
+    planted_runs: Runs, micro_data: Path, tmp_path: Path
+) -> None:
+    """Nothing can be measured on runs, so the numbers of items come from a checkpoint's data."""
+    from ablations.forecast import forecast
+    from ablations.plan import ArmPlan, Plan, Request
+
+    request = Request(tmp_path / "study", "vqa12", benchmarks=("mathverse", "phyx"), limit=20,
+                      data_root=micro_data)  # fmt: skip
+    arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in (START, GAIN))
+    data: dict[str, str | None] = {"mathverse": "x", "phyx": "y"}
+    found = forecast(Plan(request, None, {}, data, arms), training_sd=0.005)
+    assert (found.trainings, found.evaluations, found.items) == (0, 6, 40)
+    # Two benchmarks of 20 independent items answered right half of the time.
+    assert found.decoding_sd == pytest.approx(math.sqrt(0.25 / 20 / 2))
+    alone, together = found.benchmarks[0].mde, found.mde
+    assert together is not None
+    spread = [math.sqrt(0.005**2 + 0.25 / 20 / n) for n in (1, 2)]
+    assert alone / together == pytest.approx(spread[0] / spread[1])
+    assert found.seconds is None
+
+
+def test_checkpoints_are_planned_without_a_trace(planted_runs: Runs, tmp_path: Path) -> None:
+    words = study_words(tmp_path, planted_runs, OBJECTIVE)
+    done = harness(*words, "--plan")
+    assert done.returncode == 0, done.stderr
+    assert "0 trainings, 0 evaluations" in done.stdout
+    assert not list(tmp_path.iterdir())
+    document = json.loads(harness(*words, "--plan", "--json").stdout)
+    assert document["plan"]["arms"]["grpo"]["origin"] == "runs"
+
+
+# --- With models: each evaluation is a process that loads torch.
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
+    """Return two random checkpoints an arm."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    folders = {arm: [root / f"{arm}-{seed}" for seed in range(2)] for arm in (START, GAIN)}
+    program = "import sys; from pathlib import Path; from benchmarks.micro.model import build\n"
+    program += "for seed, name in enumerate(sys.argv[1:]): build(Path(name), seed=seed)"
+    every = [str(path) for paths in folders.values() for path in paths]
+    subprocess.run([sys.executable, "-c", program, *every], check=True, cwd=ROOT)
+    return folders
+
+
+def words_of(folder: Path, checkpoints: dict[str, list[Path]], data: Path) -> list[object]:
+    words: list[object] = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", folder]
+    words += ["--benchmarks", "mathverse,phyx", "--limit", 8, "--data-root", data]
+    words += ["--run-args", "--backend transformers --dtype float32 --max-tokens 8"]
+    for arm, paths in checkpoints.items():
+        words += ["--checkpoints", f"{arm}={','.join(map(str, paths))}"]
+    return words
+
+
+@pytest.mark.slow
+def test_a_failed_arm_is_said_and_made_up_for(
+    checkpoints: dict[str, list[Path]], micro_data: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(checkpoints[GAIN][1], broken)
+    weights = broken / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:1000])
+    brought = {**checkpoints, GAIN: [checkpoints[GAIN][0], broken]}
+    words = words_of(tmp_path, brought, micro_data)
+    done = harness(*words, "--json")
+    assert done.returncode == 1, done.stderr
+    found = analysis(tmp_path)
+    assert "Missing of the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
+    (missing,) = found["missing"]
+    assert (missing["arm"], missing["seed"], missing["step"]) == (GAIN, 1, "evaluation")
+    assert missing["reason"] in done.stderr
+    assert not found["complete"]
+    assert [one["seeds"] for one in found["analysis"]["arms"]] == [2, 1]
+
+
+def comparable(folder: Path) -> dict[str, Any]:
+    """Return the analysis without what differs between two makings: places and seconds."""
+    found = analysis(folder)
+    models = [{**one, "run": "", "run_seconds": 0} for one in found["models"]]
+    return {**found, "models": models}
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    while not condition() and process.poll() is None:
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def whole(
+    checkpoints: dict[str, list[Path]], micro_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Return the folder of a study of the checkpoints that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole")
+    done = harness(*words_of(folder, checkpoints, micro_data))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("$ harness run") == 4
+    return folder
+
+
+@pytest.mark.slow
+def test_ray_does_what_one_machine_does(
+    checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
+) -> None:
+    words = words_of(tmp_path, checkpoints, micro_data)
+    done = harness(*words, "--executor", "ray", "--gpus-per-job", 0)
+    assert done.returncode == 0, done.stderr
+    assert comparable(tmp_path) == comparable(whole)
+
+
+@pytest.mark.slow
+def test_the_calibration_measures_and_leaves_nothing(
+    checkpoints: dict[str, list[Path]], micro_data: Path, tmp_path: Path
+) -> None:
+    words = words_of(tmp_path, checkpoints, micro_data)
+    done = harness(*words, "--plan", "--json")
+    assert done.returncode == 0, done.stderr
+    forecast = json.loads(done.stdout)["forecast"]
+    assert (forecast["trainings"], forecast["evaluations"], forecast["items"]) == (0, 4, 16)
+    assert forecast["evaluation"]["start"] > 0
+    assert forecast["training"] is None
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_a_study_goes_on(
+    checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path
+    words = [str(word) for word in words_of(killed, checkpoints, micro_data)]
+    folder = killed / "objective-vs-data"
+
+    def samples() -> int:
+        return sum(path.stat().st_size for path in folder.glob("runs/*/*/samples/*.jsonl"))
+
+    def marked() -> int:
+        return len(list(folder.glob("runs/*/evaluated.json")))
+
+    def children() -> list[psutil.Process]:
+        return psutil.Process(process.pid).children(recursive=True)
+
+    moments: list[Callable[[], bool]] = [
+        lambda: (folder / "plan.json").exists(),
+        lambda: samples() > 0,
+        lambda: marked() == 1,
+        lambda: marked() == 2 and bool(children()),
+        lambda: marked() == 4,
+    ]
+    for number, moment in enumerate(moments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness", *words], cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+        until(moment, process)
+        family = children() if process.poll() is None else []
+        # An interrupt once, sudden death otherwise.
+        os.kill(process.pid, signal.SIGINT if number == 1 else signal.SIGKILL)
+        process.wait(60)
+        psutil.wait_procs(family, timeout=20)
+        assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+    done = harness(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("$ harness run") == 0  # all four were measured before
+    assert comparable(killed) == comparable(whole)
