@@ -24,6 +24,7 @@ COMMANDS = {
     "conformance": ("harness.cli.conformance:conformance", "Compare scorers with verdicts."),
     "show": ("harness.cli.show:show", "Show one item of a run in full."),
     "compare": ("harness.cli.compare:compare", "Compare two runs, or two sides of several seeds."),
+    "report": ("harness.cli.report:report", "Write a study, comparison or run as one page."),
     "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),
     "demo": ("harness.cli.demo:demo", "Run vqa12 on the embedded model and data."),
 }
