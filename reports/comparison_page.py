@@ -1,4 +1,4 @@
-"""A comparison as a page: two runs, or two sides of several seeds, or what `compare --json` kept."""
+"""A comparison as a page: of two runs, or what `compare --json` printed."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]
 def _headline(found: Comparison, names: tuple[str, str]) -> str:
     word = found.macro.word
     if word is None:
-        return "Estimates only: with one training seed a side no claim about the methods can be made"
+        return (
+            "Estimates only: with one training seed a side no claim about the methods can be made"
+        )
     if word == "inconclusive":
         return f"No difference between {names[0]} and {names[1]} is shown"
     if word == "equivalent":
@@ -113,8 +115,8 @@ def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
     macro = found.macro
     word = tables.signed_word(macro.word or "not tested")
     tone = "gain" if "better" in word else "loss" if "worse" in word else "flat"
-    numbers = [(f"mean of {len(found.benchmarks)}: {title}",
-                f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}")]  # fmt: skip
+    said = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
+    numbers = [(f"mean of {len(found.benchmarks)}: {title}", said)]
     if macro.mde is not None:
         numbers.append(("would be seen with 80 % power", tables.cell(macro.mde, "width")))
     return (Step("On average", tuple(numbers), word, tone),)
@@ -127,28 +129,22 @@ def _benchmarks(
     title: str,
 ) -> Section:
     lines = found.benchmarks
-    minus, plus = (
-        _side(names[number], sides[number] if sides else (), lines, found.spread)
-        for number in (0, 1)
-    )
+    minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
     figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
     table = tables.benchmarks("delta-0", title, lines, plus, minus)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 
-def _side(
-    name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], spread: object
-) -> Side:
-    known = [run for run in runs]
+def _side(name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine]) -> Side:
     means: Mapping[str, float | None] = {
-        line.benchmark: _mean([run.rows[line.benchmark].strict for run in known
+        line.benchmark: _mean([run.rows[line.benchmark].strict for run in runs
                                if line.benchmark in run.rows])
         for line in lines
     }  # fmt: skip
     counts = {
-        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in known) for line in lines
+        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs) for line in lines
     }
-    return Side(name, len(known), means, counts)
+    return Side(name, len(runs), means, counts)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -224,7 +224,7 @@ def forest(lines: Sequence[Line], margin: float) -> Figure:
     return Figure(
         *("forest", "The contrasts in the order of tests"),
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
-        f"analysis.json, contrasts; the shaded band is the margin, ±{100 * margin:g} points",
+        f"analysis.json, contrasts; shaded: the margin, ±{100 * margin:g} points",
         lambda narrow: _rows(_short(rows) if narrow else rows, narrow, 100 * margin, "points"),
     )
 
@@ -254,7 +254,7 @@ def by_benchmark(id_: str, name: str, lines: Sequence[Any], margin: float) -> Fi
     return Figure(
         *(id_, f"{name} by benchmark"),
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
-        f"contrast {name}; words after Holm; the shaded band is the margin, ±{100 * margin:g} points",
+        f"contrast {name}, words after Holm; shaded: the margin, ±{100 * margin:g} points",
         lambda narrow: _rows(_short(rows) if narrow else rows, narrow, 100 * margin, "points"),
     )
 

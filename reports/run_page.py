@@ -47,7 +47,10 @@ def _scores(run: Run, average: float | None) -> tuple[Block, ...]:
     )
     rows = [
         {
-            **{name: getattr(row, name) for name in ("benchmark", "n", "strict", "native", "judged")},
+            **{
+                name: getattr(row, name)
+                for name in ("benchmark", "n", "strict", "native", "judged")
+            },
             "invalid": shared.invalid(run, row.benchmark),
         }
         for row in run.rows.values()
@@ -64,7 +67,11 @@ def _scores(run: Run, average: float | None) -> tuple[Block, ...]:
 
 def _items(run: Run) -> Section:
     columns = (
-        *(Column("benchmark", "Benchmark"), Column("id", "Item"), Column("value", "Score", "number")),
+        *(
+            Column("benchmark", "Benchmark"),
+            Column("id", "Item"),
+            Column("value", "Score", "number"),
+        ),
         *(Column("status", "Status"), Column("prediction", "Prediction")),
         *(Column("target", "Target"), Column("answer", "Answer")),
     )
@@ -77,8 +84,8 @@ def _items(run: Run) -> Section:
         found.sort(key=lambda one: -1.0 if one.value is None else one.value)
         rows += [_item(run, name, one.place) for one in found[:each]]
     text = (
-        f"Shown are {len(rows):,} of {total:,} answers, at most {each} a benchmark, those that went "
-        "wrong first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
+        f"Shown are {len(rows):,} of {total:,} answers, at most {each} a benchmark, the "
+        "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     table = Table(
         *("items", "Answers", columns, frame(rows, columns)),
@@ -101,4 +108,3 @@ def _item(run: Run, name: str, place: int) -> dict[str, object]:
 
 def _short(text: str | None) -> str | None:
     return None if text is None else abridged(text, LONGEST).replace("\n", " ")
-

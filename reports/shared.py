@@ -144,7 +144,8 @@ def _run_row(run: Run) -> dict[str, Any]:
         f"seed {sampling.get('seed')}",
         "backend": str((last.get("backend") or {}).get("kind")),
         "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
-        "commit": (git.get("commit") or "unknown")[:12] + (" (changed)" if git.get("dirty") else ""),
+        "commit": (git.get("commit") or "unknown")[:12]
+        + (" (changed)" if git.get("dirty") else ""),
         "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
         "started": (run.manifest["invocations"] or [{}])[0].get("started"),
         "ended": last.get("ended"),
@@ -158,7 +159,11 @@ def protocols_table(runs: Sequence[Run]) -> Table:
         *(Column("data", "Data"), Column("n", "Items", "count")),
         Column("official", "Official", "count", "Items of the official data set"),
         Column("max_tokens", "Max tokens", "count"),
-        *(Column("clusters", "Clusters"), Column("scoring", "Scorer"), Column("runs", "Runs", "count")),
+        *(
+            Column("clusters", "Clusters"),
+            Column("scoring", "Scorer"),
+            Column("runs", "Runs", "count"),
+        ),
     )
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
     for run in runs:
@@ -207,7 +212,7 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 
 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
-    """Return the subscores of each benchmark but for the cells of needles; None if there are none."""
+    """Return the subscores of each benchmark but for cells of needles; None without any."""
     columns = (
         *(Column("benchmark", "Benchmark"), Column("part", "Part")),
         *(Column(name, name, "score") for name in by_name),

@@ -105,8 +105,8 @@ def read(folder: Path) -> Study:
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{folder / 'analysis.json'} or plan.json is garbled ({type(error).__name__}: {error}): "
-            "analyse the study again"
+            f"{folder / 'analysis.json'} or plan.json is garbled "
+            f"({type(error).__name__}: {error}): analyse the study again"
         ) from error
 
 
@@ -141,7 +141,7 @@ def _model(folder: Path, found: Mapping[str, Any]) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``training.jsonl``; a torn last line is dropped; empty if there is none."""
+    """Return the lines of ``training.jsonl``but for a torn one; empty without the file."""
     import orjson
 
     path = training / "training.jsonl"

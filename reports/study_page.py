@@ -108,7 +108,9 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
     )  # fmt: skip
     rows = [
         {
-            **{name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")},
+            **{
+                name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")
+            },
             "share_interval": _share(term.share_low, term.share_high),
         }
         for term in terms
@@ -151,9 +153,7 @@ def _side(study: Study, arm: str) -> Side:
         arm,
         len(models),
         {name: fmean(found[arm]) for name, found in study.scores.items()},
-        {
-            name: sum(shared.invalid(model.run, name) for model in models) for name in study.scores
-        },
+        {name: sum(shared.invalid(model.run, name) for model in models) for name in study.scores},
     )
 
 
@@ -186,7 +186,9 @@ def _delta_table(study: Study, line: Line) -> Table:
 def macro(study: Study) -> dict[str, list[float]]:
     """Return the macro average of every seed of every arm: the plain mean over benchmarks."""
     return {
-        arm: [fmean(values) for values in zip(*(s[arm] for s in study.scores.values()), strict=True)]
+        arm: [
+            fmean(values) for values in zip(*(s[arm] for s in study.scores.values()), strict=True)
+        ]
         for arm in study.arms
     }
 
@@ -259,7 +261,8 @@ def _arms_table(study: Study) -> Table:
                "that change one by one"),
     )  # fmt: skip
     rows = [
-        {column.key: getattr(line, column.key) for column in columns} for line in study.analysis.arms
+        {column.key: getattr(line, column.key) for column in columns}
+        for line in study.analysis.arms
     ]
     return Table(
         *("arms", "The arms: macro average, and the spread of a seed", columns),
@@ -365,9 +368,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         if found:
             norms = found.get("gradient_norms") or {}
             more = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
-            rows.append(
-                {**found, **more, "model": model.name, "run_seconds": model.run_seconds}
-            )
+            rows.append({**found, **more, "model": model.name, "run_seconds": model.run_seconds})
             sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
     if not rows:
         return None

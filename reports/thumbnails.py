@@ -1,6 +1,6 @@
 """Thumbnails of items' images, from the local data that the runs were made on.
 
-Benchmark and item ids come in; data URIs leave, none where the data is not at hand or is other data.
+Benchmark and item ids come in; data URIs leave, none where that very data is not at hand.
 """
 
 from __future__ import annotations

@@ -362,8 +362,8 @@ class LmmsBenchmark(ABC):
                 if item in wanted:
                     cells = [rows[row][name] for name in images]
                     shown = [cell for cell in cells if not is_empty(cell)]
-                    with suppress(ItemError):
-                        found.update({item: decode(cell) for cell in shown[:1]})
+                    with suppress(ItemError, StopIteration):
+                        found[item] = decode(next(iter(shown)))
         return found
 
     def _check_columns(self, form: Form, rows: Dataset) -> None:

@@ -1,16 +1,12 @@
-"""``harness report``: a study, a comparison or a run as one HTML page, and as LaTeX, CSV, figures."""
+"""``harness report``: a study, a comparison or a run as one HTML page; LaTeX, CSV, figures."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli import options
-
-if TYPE_CHECKING:
-    from reports.pages import Page
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -19,7 +15,9 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH")
 @click.option("--out", type=_FILE, default=None, help="The page  [default: report.html in PATH]")
 @click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
-@click.option("--csv", type=_FILE, default=None, help="Also write the tables, and all flips, as CSV.")
+@click.option(
+    "--csv", type=_FILE, default=None, help="Also write the tables, and all flips, as CSV."
+)
 @click.option(
     "--figures",
     type=click.Path(path_type=Path, file_okay=False),
