@@ -14,7 +14,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ablations.contrasts import Line, Term
-from reports.tables import interval, points, signed_word
+from reports.tables import SIGNS, interval, points, signed_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # What a colour means -> its value in light; each is a variable of that name in the page's style.
 COLOURS = {
+    "page": "#fefefe",
     "ink": "#1a2230",
     "muted": "#5b6575",
     "rule": "#d6dbe3",
@@ -36,7 +37,7 @@ COLOURS = {
     ), strict=True)),
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-WIDE, NARROW = 10.0, 4.4  # inches; the page shows either, by its own width
+WIDE, NARROW = 10.0, 4.0  # inches; the page shows either, by its own width
 SHOWN_POINTS = 150  # of a curve
 
 
@@ -140,14 +141,14 @@ def _rows(rows: Sequence[_Row], narrow: bool, margin: float | None, label: str) 
         y, colour = -place, COLOURS[row.colour]
         if row.start is not None:
             left, width = min(row.start, row.at), abs(row.at - row.start)
-            axes.barh(y, width, left=left, height=0.34 if narrow else 0.56, color=colour)
+            axes.barh(y, width, left=left, height=0.3 if narrow else 0.56, color=colour)
         if row.low is not None and row.high is not None:
             line = COLOURS["ink"] if row.start is not None else colour
             axes.plot([row.low, row.high], [y, y], color=line, linewidth=1.6)
         if row.start is None:
             axes.plot([row.at], [y], "s", color=colour, markersize=6)
         _labels(axes, row, y, narrow)
-    axes.set_ylim(-len(rows) + (0.6 if narrow else 0.4), 0.75 if narrow else 0.6)
+    axes.set_ylim(-len(rows) + (0.6 if narrow else 0.4), 0.9 if narrow else 0.6)
     axes.set_yticks([])
     axes.margins(x=0.06)
     axes.set_xlabel(label)
@@ -159,9 +160,10 @@ def _labels(axes: Axes, row: _Row, y: float, narrow: bool) -> None:
     if row.strong:
         style["fontweight"] = "bold"
     across = axes.get_yaxis_transform()
-    if narrow:
-        axes.text(0, y + 0.3, row.label, transform=across, va="bottom", ha="left", **style)
-        axes.text(1, y + 0.3, row.text, transform=across, va="bottom", ha="right", **style)
+    if narrow:  # on a ground of its own, where lines pass below
+        style["bbox"] = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 1}
+        axes.text(0, y + 0.27, row.label, transform=across, va="bottom", ha="left", **style)
+        axes.text(1, y + 0.27, row.text, transform=across, va="bottom", ha="right", **style)
         return
     axes.text(-0.015, y, row.label, transform=across, va="center", ha="right", **style)
     axes.text(1.015, y, row.text, transform=across, va="center", ha="left", **style)
@@ -189,7 +191,7 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line]) -> Figure:
         for term in terms
     )
     return Figure(
-        *("waterfall", "Where the gain comes from: data against objective"),
+        *("waterfall", "Total = data + objective, through each data arm"),
         f"Total {points(total.delta)} points. {said}.",
         "analysis.json, waterfall; whiskers are the 95 % intervals of the contrasts",
         lambda narrow: _rows(rows, narrow, None, "points of the macro average"),
@@ -234,9 +236,16 @@ def _short(rows: Sequence[_Row]) -> list[_Row]:
     from dataclasses import replace
 
     return [
-        replace(row, label=row.label.partition(": ")[2] or row.label, text=row.text.split(" [")[0])
+        replace(row, label=row.label.partition(": ")[2] or row.label, text=_sign(row.text))
         for row in rows
     ]
+
+
+def _sign(text: str) -> str:
+    """Return the difference of a row's text and the sign of its word."""
+    number, _, rest = text.partition(" [")
+    word = rest.rpartition("]  ")[2]
+    return f"{number} {word[:1]}" if word[:1] in SIGNS.values() else number
 
 
 def by_benchmark(id_: str, name: str, lines: Sequence[Any], margin: float) -> Figure:
@@ -341,10 +350,14 @@ def selection(
     )
 
 
-def training(curves: Mapping[str, Mapping[str, Sequence[Sequence[tuple[float, float]]]]]) -> Figure:
+def training(
+    curves: Mapping[str, Mapping[str, Sequence[Sequence[tuple[float, float]]]]],
+    arms: Sequence[str],
+) -> Figure:
     """Show curves over the optimizer step.
 
     Args:
+        arms: all arms, so that each has the colour that it has in the other figures.
         curves: by panel (what is measured) and arm, one list of (step, value) a seed.
     """
 
@@ -352,13 +365,12 @@ def training(curves: Mapping[str, Mapping[str, Sequence[Sequence[tuple[float, fl
         across = 1 if narrow else 2
         down = -(-len(curves) // across)
         canvas, panels = _axes(narrow, 2.1 * down + 0.6, len(curves), across)
-        arms = list(dict.fromkeys(arm for found in curves.values() for arm in found))
         for axes, (name, found) in zip(panels, curves.items(), strict=True):
             for arm, several in found.items():
                 colour = COLOURS[f"arm{arms.index(arm) % 8}"]
                 for number, curve in enumerate(several):
                     x, y = zip(*thinned(curve), strict=True)
-                    axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.85,
+                    axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.6,
                               label=None if number else arm)  # fmt: skip
             axes.set_title(name, fontsize=9, color=COLOURS["ink"], loc="left")
             axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.6)

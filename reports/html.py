@@ -24,6 +24,7 @@ def render(page: Page) -> str:
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
+    environment.filters["coded"] = _coded
     script = _template("report.js")
     return environment.get_template("report.html.j2").render(
         page=page,
@@ -38,6 +39,19 @@ def render(page: Page) -> str:
         percent=lambda share: f"{100 * share:.0f} %",
         raw=_raw,
         tone=_tone,
+    )
+
+
+def _coded(text: str) -> Any:
+    """Return a paragraph of ours with what stands between backticks as code, all escaped."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
     )
 
 

@@ -140,7 +140,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "folder": run.path.name,
         "model": model["name"],
         "fingerprint": model["fingerprint"][:12] + verified,
-        "sampling": f"temperature {sampling.get('temperature')}, top-p {sampling.get('top_p')}, "
+        "sampling": f"T {sampling.get('temperature')}, top-p {sampling.get('top_p')}, "
         f"seed {sampling.get('seed')}",
         "backend": str((last.get("backend") or {}).get("kind")),
         "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),

@@ -170,7 +170,7 @@ def _deltas(study: Study) -> Section:
         figure = figures.by_benchmark(
             "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
         )
-        blocks += [made[0], figure]
+        blocks += [figure, made[0]]
         blocks += [Folded(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]]
     return Section("benchmarks", "Benchmark by benchmark", tuple(blocks))
 
@@ -255,9 +255,9 @@ def _seeds(study: Study) -> Section:
 def _arms_table(study: Study) -> Table:
     columns = (
         *(Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score")),
-        Column("training_sd", "sd, training", "width", "Of a seed's macro average, points: what "
+        Column("training_sd", "sd, training", "sd", "Of a seed's macro average, points: what "
                "moves all items of a seed together"),
-        Column("decoding_sd", "sd, items", "width", "Of a seed's macro average, points: answers "
+        Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
                "that change one by one"),
     )  # fmt: skip
     rows = [
@@ -289,7 +289,7 @@ def _training(study: Study) -> tuple[Section, ...]:
     if not panels:
         return ()
     text = "A line a seed. A term whose gradient norm is far below the other's moves little."
-    return (Section("training", "Training curves", (text, figures.training(panels))),)
+    return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:

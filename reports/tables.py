@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "text", "count", "score", "delta", "width", "p", "word", "share", "number", "seconds"
+    "text", "count", "score", "delta", "width", "sd", "p", "word", "share", "number", "seconds"
 ]
 
 AVERAGE = "average"
@@ -73,6 +73,7 @@ def cell(value: Any, kind: Kind) -> str:
         "score": lambda v: f"{100 * v:.1f}",
         "delta": points,
         "width": lambda v: f"{100 * v:.1f}",
+        "sd": lambda v: f"{100 * v:.2f}",
         "p": p_value,
         "word": signed_word,
         "share": lambda v: f"{100 * v:.0f} %",
