@@ -322,7 +322,7 @@ def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
         tuple(f"samples of {found.plus} and {found.minus}, {row['benchmark']}" for row in rows),
     )
     text = (
-        f"An item is gained where {found.plus} is right more often than not over its seeds and "
+        f"An item is gained where {found.plus} is right more often than not over its runs and "
         f"{found.minus} is not; lost the other way round. Shown are {len(found.shown)} of "
         f"{len(found.rows)}, some of every benchmark; `harness show RUN BENCHMARK/ITEM` shows any "
         "item in full, `harness report --csv` lists them all."

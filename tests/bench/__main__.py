@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "scoring", "livecodebench", "statistics", "swe", "throughput")
+NAMES = ("startup", "scoring", "livecodebench", "statistics", "report", "swe", "throughput")
 
 
 def main(names: list[str]) -> int:
