@@ -36,7 +36,7 @@ def total(run: Run, name: str) -> int:
 
 
 def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return what must be said before any number: errors, and answers that no summary knows."""
+    """Return what must be said before any number: errors, notes, answers that no summary knows."""
     said = []
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
@@ -45,6 +45,9 @@ def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             f"{sum(failed.values())} items have errors and no score: {listed}. "
             "Run the same commands again to ask them again."
         )
+    said += dict.fromkeys(
+        f"{row.benchmark}: {row.note}" for run in runs for row in run.rows.values() if row.note
+    )
     for run in runs:
         if run.stale:
             said.append(
