@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ablations.contrasts import Line, Term
-from reports.tables import SIGNS, interval, points, signed_word
+from ablations.contrasts import BenchmarkLine, Line, Term
+from reports.tables import interval, points, signed_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,6 +128,7 @@ class _Row:
     high: float | None = None
     start: float | None = None  # a bar from here to ``at``, else a marker
     strong: bool = False
+    short: tuple[str, str] | None = None  # label and text where there is little room
 
 
 def _rows(rows: Sequence[_Row], narrow: bool, margin: float | None, label: str) -> Canvas:
@@ -162,8 +163,9 @@ def _labels(axes: Axes, row: _Row, y: float, narrow: bool) -> None:
     across = axes.get_yaxis_transform()
     if narrow:  # on a ground of its own, where lines pass below
         style["bbox"] = {"facecolor": COLOURS["page"], "edgecolor": "none", "pad": 1}
-        axes.text(0, y + 0.27, row.label, transform=across, va="bottom", ha="left", **style)
-        axes.text(1, y + 0.27, row.text, transform=across, va="bottom", ha="right", **style)
+        label, text = row.short or (row.label, row.text)
+        axes.text(0, y + 0.27, label, transform=across, va="bottom", ha="left", **style)
+        axes.text(1, y + 0.27, text, transform=across, va="bottom", ha="right", **style)
         return
     axes.text(-0.015, y, row.label, transform=across, va="center", ha="right", **style)
     axes.text(1.015, y, row.text, transform=across, va="center", ha="left", **style)
@@ -213,58 +215,42 @@ def _bar(label: str, line: Line, start: float, end: float, strong: bool = False)
 
 def forest(lines: Sequence[Line], margin: float) -> Figure:
     """Show every contrast with its interval, in the order of tests."""
-    rows = [
-        _Row(
-            f"{line.kind}: {line.name}",
-            f"{points(line.delta)} {interval(line.low, line.high)}  "
-            + signed_word(line.word or "not tested"),
-            _colour(line.word),
-            *(None if v is None else 100 * v for v in (line.delta, line.low, line.high)),
-        )  # type: ignore[arg-type]
-        for line in lines
-    ]
+    rows = [_difference(f"{line.kind}: {line.name}", line.name, line) for line in lines]
     return Figure(
         *("forest", "The contrasts in the order of tests"),
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
         f"analysis.json, contrasts; shaded: the margin, ±{100 * margin:g} points",
-        lambda narrow: _rows(_short(rows) if narrow else rows, narrow, 100 * margin, "points"),
+        lambda narrow: _rows(rows, narrow, 100 * margin, "points"),
     )
 
 
-def _short(rows: Sequence[_Row]) -> list[_Row]:
-    """Return rows without what a phone has no room for: the kind, and all but the difference."""
-    from dataclasses import replace
-
-    return [
-        replace(row, label=row.label.partition(": ")[2] or row.label, text=_sign(row.text))
-        for row in rows
-    ]
-
-
-def _sign(text: str) -> str:
-    """Return the difference of a row's text and the sign of its word."""
-    number, _, rest = text.partition(" [")
-    word = rest.rpartition("]  ")[2]
-    return f"{number} {word[:1]}" if word[:1] in SIGNS.values() else number
+def _difference(label: str, short: str, line: Line | BenchmarkLine) -> _Row:
+    """Return the row of one difference; a phone has room for its sign alone."""
+    word = signed_word(line.word or "not tested")
+    brief = f"{points(line.delta)} {word[:1]}" if line.word else points(line.delta)
+    return _Row(
+        label,
+        f"{points(line.delta)} {interval(line.low, line.high)}  {word}",
+        _colour(line.word),
+        100 * line.delta,
+        _percent(line.low),
+        _percent(line.high),
+        short=(short, brief),
+    )
 
 
-def by_benchmark(id_: str, name: str, lines: Sequence[Any], margin: float) -> Figure:
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: float) -> Figure:
     """Show one difference on every benchmark."""
-    rows = [
-        _Row(
-            line.benchmark,
-            f"{points(line.delta)} {interval(line.low, line.high)}  "
-            + signed_word(line.word or "not tested"),
-            _colour(line.word),
-            *(None if v is None else 100 * v for v in (line.delta, line.low, line.high)),
-        )  # type: ignore[arg-type]
-        for line in lines
-    ]
+    rows = [_difference(line.benchmark, line.benchmark, line) for line in lines]
     return Figure(
         *(id_, f"{name} by benchmark"),
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
         f"contrast {name}, words after Holm; shaded: the margin, ±{100 * margin:g} points",
-        lambda narrow: _rows(_short(rows) if narrow else rows, narrow, 100 * margin, "points"),
+        lambda narrow: _rows(rows, narrow, 100 * margin, "points"),
     )
 
 

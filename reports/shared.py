@@ -19,6 +19,7 @@ COUNTS = (
     Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
+    Column("judged_missing", "Not judged", "count", "Answers that a judge has yet to judge"),
     Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
     Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
 )

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ablations.contrasts import BETTER, GATE, Line
+from ablations.contrasts import GATE, Line
+from ablations.statistics import BETTER
 from reports import figures, paper, shared, tables
 from reports.flips import Flips, flips
 from reports.pages import Block, Folded, Page, Pictured, Section, Step
@@ -236,7 +237,9 @@ def _seeds(study: Study) -> Section:
     averages = macro(study)
     columns = [Column("model", "Model"), Column(tables.AVERAGE, "Average", "score")]
     columns += [Column(name, name, "score") for name in study.scores]
-    rows, links, sources = [], {}, []
+    rows: list[dict[str, Any]] = []
+    links: dict[tuple[int, str], str] = {}
+    sources: list[str] = []
     for arm in study.arms:
         for number, (model, average) in enumerate(zip(study.of(arm), averages[arm], strict=True)):
             links[len(rows), "model"] = model.run.anchor
@@ -361,7 +364,8 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("seconds", "Training", "seconds"),
         Column("run_seconds", "Evaluation", "seconds"),
     )
-    rows, sources = [], []
+    rows: list[dict[str, Any]] = []
+    sources: list[str] = []
     for model in models:
         assert model.training is not None
         found = ledger(model.training)

@@ -5,7 +5,7 @@ HTML, LaTeX and CSV are written from the same frames; every row says where its n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +68,7 @@ def cell(value: Any, kind: Kind) -> str:
     """Return a value as it is read: scores and differences in points, a dash for none."""
     if value is None or value != value:
         return NOTHING
-    write = {
+    write: dict[Kind, Callable[[Any], str]] = {
         "count": lambda v: f"{int(v):,}",
         "score": lambda v: f"{100 * v:.1f}",
         "delta": points,
@@ -79,8 +79,8 @@ def cell(value: Any, kind: Kind) -> str:
         "share": lambda v: f"{100 * v:.0f} %",
         "number": lambda v: f"{v:.4g}",
         "seconds": seconds,
-    }.get(kind, str)
-    return write(value)
+    }
+    return write.get(kind, str)(value)
 
 
 def points(value: float) -> str:
