@@ -199,7 +199,11 @@ def test_sorting_and_search(browser: Browser, page: Path) -> None:
 
 
 def test_it_prints(browser: Browser, page: Path) -> None:
-    tab = opened(browser, page)
+    tab = opened(browser, page, (718, 1000))  # A4 without its margins
+    tab.emulate_media(media="print")
+    wide = "[...document.querySelectorAll('table, svg')].filter(t => " \
+        "t.getBoundingClientRect().right > 718).map(t => t.closest('figure').id)"  # fmt: skip
+    assert tab.evaluate(wide) == []
     pdf = tab.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
     assert len(pdf) > 50_000
