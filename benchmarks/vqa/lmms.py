@@ -358,9 +358,12 @@ class LmmsBenchmark(ABC):
             images = tuple(_image_columns(rows))
             for name in images:
                 rows = rows.cast_column(name, Column(decode=False))
+            # Some data sets hold images as base64 text.
+            named = (name for table in data.SOURCES[self.id].tables for name in table.images)
+            columns = [name for name in dict.fromkeys(named) if name in rows.column_names]
             for row, item in enumerate(_ids(Table(form, None, rows, images))):
                 if item in wanted:
-                    cells = [rows[row][name] for name in images]
+                    cells = [rows[row][name] for name in columns]
                     shown = [cell for cell in cells if not is_empty(cell)]
                     with suppress(ItemError, StopIteration):
                         found[item] = decode(next(iter(shown)))

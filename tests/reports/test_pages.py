@@ -167,6 +167,24 @@ def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: P
     assert thumbnails.thumbnails(wanted, {"vstar": "other data"}, micro_data) == {}
 
 
+@pytest.mark.parametrize(
+    "name", ["mathvista", "mmmu_pro", "phyx", "olympiadbench_physics", "mme_realworld_lite"]
+)
+def test_every_form_of_image_cell_gives_a_picture(micro_data: Path, name: str) -> None:
+    from benchmarks import suites
+    from benchmarks.vqa.lmms import LmmsBenchmark
+
+    class Everything:
+        def __contains__(self, item: object) -> bool:
+            return True
+
+    benchmark = suites.benchmark(name, micro_data)
+    assert isinstance(benchmark, LmmsBenchmark)
+    found = benchmark.first_images(Everything())
+    assert 0 < len(found) <= benchmark.count()
+    assert all(min(image.size) > 1 for image in found.values())
+
+
 def test_a_page_with_images_holds_them(study: Path, micro_data: Path) -> None:
     made, _ = reports.page_of([study], None)
     block = next(b for s in made.sections for b in s.blocks if isinstance(b, Pictured))
