@@ -1,1 +1,4 @@
-"""What is read: tables, figures, HTML, LaTeX, CSV.  Nothing is here yet."""
+"""What is read: a run, a comparison or a study comes in; a page, LaTeX, CSV and figures leave.
+
+Nothing statistical is computed here: every number comes from the records of the floors below.
+"""

@@ -12,7 +12,7 @@ import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
@@ -39,6 +39,7 @@ from harness.records import (
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from PIL import Image
 
 __all__ = [
     *("Doc", "Form", "JudgedLmmsBenchmark", "LmmsBenchmark", "Place", "Table"),
@@ -339,6 +340,34 @@ class LmmsBenchmark(ABC):
                 rows = rows.cast_column(name, Image(decode=False))
             built.append(Table(form, task, rows, images))
         return tuple(built)
+
+    def first_images(self, wanted: Container[str]) -> dict[str, Image.Image]:
+        """Return the first image of some items by id, of those whose image decodes.
+
+        No task is built, so that nothing heavy is imported: for a report.
+
+        Raises:
+            UsageError: the data is missing or not readable.
+        """
+        from datasets import Image as Column
+
+        found = {}
+        configs = data.load(self.id, self.data_root)
+        for form in self.forms:
+            rows = configs[form.config][form.split]
+            images = tuple(_image_columns(rows))
+            for name in images:
+                rows = rows.cast_column(name, Column(decode=False))
+            # Some data sets hold images as base64 text.
+            named = (name for table in data.SOURCES[self.id].tables for name in table.images)
+            columns = [name for name in dict.fromkeys(named) if name in rows.column_names]
+            for row, item in enumerate(_ids(Table(form, None, rows, images))):
+                if item in wanted:
+                    cells = [rows[row][name] for name in columns]
+                    shown = [cell for cell in cells if not is_empty(cell)]
+                    with suppress(ItemError, StopIteration):
+                        found[item] = decode(next(iter(shown)))
+        return found
 
     def _check_columns(self, form: Form, rows: Dataset) -> None:
         for table in data.SOURCES[self.id].tables:

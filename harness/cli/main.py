@@ -30,6 +30,7 @@ COMMANDS = {
         "harness.cli.ablate:ablate",
         "Tell whether a gain is the objective's or the data's.",
     ),
+    "report": ("harness.cli.report:report", "Write a study, comparison or run as one page."),
     "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),
     "demo": ("harness.cli.demo:demo", "Run vqa12 on the embedded model and data."),
 }

@@ -8,7 +8,10 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("startup", "scoring", "livecodebench", "statistics", "swe", "training", "throughput")
+NAMES = (
+    *("startup", "scoring", "livecodebench", "statistics", "report", "swe", "training"),
+    "throughput",
+)
 
 
 def main(names: list[str]) -> int:

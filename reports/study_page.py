@@ -1,0 +1,407 @@
+"""A study as a page: verdict, where the gain comes from, and everything that it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from ablations.contrasts import GATE, Line
+from ablations.statistics import BETTER
+from reports import figures, paper, shared, tables
+from reports.flips import Flips, flips
+from reports.pages import Block, Folded, Page, Pictured, Section, Step
+from reports.runs import Run
+from reports.study import Model, Study, curves, ledger
+from reports.tables import Column, Side, Table, frame
+
+Pictures = Callable[[Flips], dict[tuple[str, str], str]]
+
+# The panels of the training curves: heading -> name in training.jsonl.
+CURVES = {
+    "Loss of selection, L_CA": "ca/loss",
+    "Loss of GRPO": "grpo/loss",
+    "Gradient norm of λ L_CA": "grad_norm/ca",
+    "Gradient norm of GRPO": "grad_norm/grpo",
+}
+
+
+def page(study: Study, pictures: Pictures) -> Page:
+    """Return the page of a study.
+
+    Args:
+        study: as read.
+        pictures: gives thumbnails of the flips that are shown, where the data is at hand.
+    """
+    runs = [model.run for model in study.models]
+    headline, _, _ = study.verdict.partition(": ")
+    sections = (
+        *_waterfall(study),
+        *_forest(study),
+        _deltas(study),
+        *_selection(study),
+        _seeds(study),
+        *_training(study),
+        *_flips(study, pictures),
+        *shared.needle_section(_by_arm(study)),
+        _validity(study, runs),
+        shared.provenance(
+            [*runs, *(model.probe for model in study.models if model.probe)],
+            (_plan_table(study),),
+        ),
+    )
+    label = f"Ablation study {study.name}: objective against data"
+    incomplete = [f"Missing of the plan: {one}." for one in study.missing]
+    return Page(
+        *("study", study.name, label, headline.rstrip("."), study.verdict),
+        steps=tuple(_step(kind, study) for kind in GATE),
+        warnings=(*study.notes, *incomplete, *shared.warnings(runs)),
+        sections=sections,
+    )
+
+
+def _by_arm(study: Study) -> dict[str, list[Run]]:
+    return {arm: [model.run for model in study.of(arm)] for arm in study.arms}
+
+
+def _step(kind: str, study: Study) -> Step:
+    lines = [line for line in study.analysis.contrasts if line.kind == kind]
+    titles = {"total": "Is there a gain?", "objective": "Is it the objective?"}
+    titles |= {"placebo": "Does a placebo lack it?", "data": "Does the data alone help?"}
+    if not lines:
+        return Step(titles[kind], (), "no arms for it", "flat")
+    numbers = tuple(
+        (line.name, f"{tables.points(line.delta)} {tables.interval(line.low, line.high)}")
+        for line in lines
+    )
+    word, tone = _word(lines)
+    return Step(titles[kind], numbers, word, tone)
+
+
+def _word(lines: Sequence[Line]) -> tuple[str, str]:
+    """Return the word of a step, and its tone.
+
+    Several contrasts have one where they agree (better is better with or without the margin).
+    """
+    if not all(line.tested for line in lines):
+        return "not tested", "flat"
+    words = {str(line.word) for line in lines}
+    if all(word.startswith(BETTER) for word in words):
+        word = words.pop() if len(words) == 1 else BETTER
+    else:
+        word = words.pop() if len(words) == 1 else "mixed: see the contrasts"
+    tone = "gain" if word.startswith("better") else "loss" if word.startswith("worse") else "flat"
+    return tables.signed_word(word), tone
+
+
+def _waterfall(study: Study) -> tuple[Section, ...]:
+    terms = study.analysis.waterfall
+    if not terms:
+        return ()
+    columns = (
+        Column("arm", "Through"),
+        Column("total", "Total", "delta"),
+        Column("objective", "Objective", "delta", "The gain over the arm that reuses the data"),
+        Column("data", "Data", "delta", "That arm's gain over the start"),
+        Column("share", "Objective's share", "share", "Objective / total; only where the interval "
+               "of the total excludes 0"),
+        Column("share_interval", "95 % interval (Fieller)"),
+    )  # fmt: skip
+    rows = [
+        {
+            **{
+                name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")
+            },
+            "share_interval": _share(term.share_low, term.share_high),
+        }
+        for term in terms
+    ]
+    table = Table(
+        *("waterfall-table", "Total = objective + data, in points", columns, frame(rows, columns)),
+        tuple(f"analysis.json, waterfall through {term.arm}" for term in terms),
+    )
+    figure = figures.waterfall(terms, study.analysis.contrasts)
+    return (Section("source", "Where the gain comes from", (figure, table)),)
+
+
+def _share(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return tables.NOTHING
+    return f"[{tables.cell(low, 'share')}, {tables.cell(high, 'share')}]".replace("-", "−")
+
+
+def _forest(study: Study) -> tuple[Section, ...]:
+    lines = study.analysis.contrasts
+    if not lines:
+        return ()
+    margin = 100 * study.rules.margin
+    text = (
+        "Each step is tested only if all before it came out better; after that, numbers are "
+        f"estimates. Words are at {study.rules.alpha:g}, with a margin of {margin:g} points; the "
+        f"primary test is {_test(study)} on per-seed macro averages."
+    )
+    blocks = (text, figures.forest(lines, study.rules.margin), tables.contrasts(lines))
+    return (Section("contrasts-section", "The contrasts", blocks),)
+
+
+def _test(study: Study) -> str:
+    return "Welch's t" if study.rules.variance == "welch" else "t with pooled variance"
+
+
+def _side(study: Study, arm: str) -> Side:
+    models = study.of(arm)
+    return Side(
+        arm,
+        len(models),
+        {name: fmean(found[arm]) for name, found in study.scores.items()},
+        {name: sum(shared.invalid(model.run, name) for model in models) for name in study.scores},
+    )
+
+
+def _deltas(study: Study) -> Section:
+    means = {
+        name: {arm: fmean(found[arm]) for arm in study.arms} for name, found in study.scores.items()
+    }
+    blocks: list[Block] = [
+        tables.scores(means, {arm: len(study.of(arm)) for arm in study.arms}),
+    ]
+    made = [_delta_table(study, line) for line in study.analysis.contrasts]
+    if made:
+        first = study.analysis.contrasts[0]
+        figure = figures.by_benchmark(
+            "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
+        )
+        blocks += [figure, made[0]]
+        blocks += [Folded(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]]
+    return Section("benchmarks", "Benchmark by benchmark", tuple(blocks))
+
+
+def _delta_table(study: Study, line: Line) -> Table:
+    number = study.analysis.contrasts.index(line)
+    return tables.benchmarks(
+        f"delta-{number}", line.name, line.benchmarks,
+        _side(study, line.plus), _side(study, line.minus),
+    )  # fmt: skip
+
+
+def macro(study: Study) -> dict[str, list[float]]:
+    """Return the macro average of every seed of every arm: the plain mean over benchmarks."""
+    return {
+        arm: [
+            fmean(values) for values in zip(*(s[arm] for s in study.scores.values()), strict=True)
+        ]
+        for arm in study.arms
+    }
+
+
+def _selection(study: Study) -> tuple[Section, ...]:
+    averages = macro(study)
+    ours: dict[str, list[tuple[float, float]]] = {}
+    for arm in study.arms:
+        pairs = zip(study.of(arm), averages[arm], strict=True)
+        found = [(one.selection, score) for one, score in pairs if one.selection is not None]
+        if found:
+            ours[arm] = found
+    if not ours:
+        return ()
+    text = (
+        "Does a model that learned to select the supporting context also do better on the task? "
+        "Our seeds are in colour. The paper's models stand in grey for the shape of its claim: "
+        "they are other models on other benchmarks."
+    )
+    figure = figures.selection(ours, paper.selection_vs_task(), paper.SOURCE)
+    columns = (
+        *(Column("arm", "Arm"), Column("seed", "Seed", "count")),
+        Column("selection", "Selection accuracy", "score", "On the probe, both orders; chance 50"),
+        Column("macro", "Macro average", "score"),
+    )
+    rows = [
+        {"arm": one.arm, "seed": one.seed, "selection": one.selection, "macro": score}
+        for arm in ours
+        for one, score in zip(study.of(arm), averages[arm], strict=True)
+    ]
+    table = Table(
+        *("selection-table", "Selection accuracy and macro average, in percent", columns),
+        frame(rows, columns),
+        tuple(f"analysis.json, {row['arm']} seed {row['seed']}" for row in rows),
+    )
+    return (
+        Section(
+            "selection", "Selecting the context against doing the task",
+            (text, figure, Folded("The numbers", (table,))),
+        ),
+    )  # fmt: skip
+
+
+def _seeds(study: Study) -> Section:
+    averages = macro(study)
+    columns = [Column("model", "Model"), Column(tables.AVERAGE, "Average", "score")]
+    columns += [Column(name, name, "score") for name in study.scores]
+    rows: list[dict[str, Any]] = []
+    links: dict[tuple[int, str], str] = {}
+    sources: list[str] = []
+    for arm in study.arms:
+        for number, (model, average) in enumerate(zip(study.of(arm), averages[arm], strict=True)):
+            links[len(rows), "model"] = model.run.anchor
+            sources.append(f"{model.run.path.name}, items with a score in every run")
+            by_benchmark = {name: found[arm][number] for name, found in study.scores.items()}
+            rows.append({"model": model.name, tables.AVERAGE: average, **by_benchmark})
+    table = Table(
+        *("seeds-table", "Score of every seed, in percent", tuple(columns)),
+        frame(rows, columns),
+        tuple(sources),
+        links=links,
+    )
+    return Section("seeds", "Per seed", (figures.seeds(averages), _arms_table(study), table))
+
+
+def _arms_table(study: Study) -> Table:
+    columns = (
+        *(Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score")),
+        Column("training_sd", "sd, training", "sd", "Of a seed's macro average, points: what "
+               "moves all items of a seed together"),
+        Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
+               "that change one by one"),
+    )  # fmt: skip
+    rows = [
+        {column.key: getattr(line, column.key) for column in columns}
+        for line in study.analysis.arms
+    ]
+    return Table(
+        *("arms", "The arms: macro average, and the spread of a seed", columns),
+        frame(rows, columns),
+        tuple(f"analysis.json, arm {line.arm}" for line in study.analysis.arms),
+    )
+
+
+def _training(study: Study) -> tuple[Section, ...]:
+    lines = {
+        arm: [
+            [row for row in curves(model.training) if row.get("stage") != "sft"]
+            for model in study.of(arm)
+            if model.training is not None
+        ]
+        for arm in study.arms
+    }
+    panels: dict[str, dict[str, list[list[tuple[float, float]]]]] = {}
+    for title, name in CURVES.items():
+        for arm, several in lines.items():
+            found = [one for one in (_curve(rows, name) for rows in several) if one]
+            if found:
+                panels.setdefault(title, {})[arm] = found
+    if not panels:
+        return ()
+    text = "A line a seed. A term whose gradient norm is far below the other's moves little."
+    return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
+
+
+def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+
+
+def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
+    if not study.analysis.contrasts:
+        return ()
+    line = study.analysis.contrasts[0]
+    by_arm = _by_arm(study)
+    found = flips(
+        (line.minus, by_arm[line.minus]), (line.plus, by_arm[line.plus]), list(study.scores)
+    )
+    return (flips_section(found, pictures(found)),)
+
+
+def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
+    """Return the section on items gained and lost."""
+    columns = (
+        Column("benchmark", "Benchmark"),
+        *(Column("gained", "Gained", "count"), Column("lost", "Lost", "count")),
+    )
+    rows = [
+        {"benchmark": name, "gained": up, "lost": down} for name, (up, down) in found.counts.items()
+    ]
+    table = Table(
+        *("flips-counts", f"Items that {found.plus} gains and loses against {found.minus}"),
+        *(columns, frame(rows, columns)),
+        tuple(f"samples of {found.plus} and {found.minus}, {row['benchmark']}" for row in rows),
+    )
+    text = (
+        f"An item is gained where {found.plus} is right more often than not over its runs and "
+        f"{found.minus} is not; lost the other way round. Shown are {len(found.shown)} of "
+        f"{len(found.rows)}, some of every benchmark; `harness show RUN BENCHMARK/ITEM` shows any "
+        "item in full, `harness report --csv` lists them all."
+    )
+    return Section("flips", "Items gained and lost", (text, table, Pictured(found, images)))
+
+
+def _validity(study: Study, runs: Sequence[Run]) -> Section:
+    blocks: list[Block] = []
+    probes = [model for model in study.models if model.probe is not None]
+    parts = shared.parts_table({model.name: model.probe for model in probes if model.probe})
+    if parts is not None:
+        bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
+        blocks += [bias, Folded("Parts of the probe", (parts,))]
+    spent = _ledger_table([model for model in study.models if model.training is not None])
+    if spent is not None:
+        blocks.append(spent)
+    blocks.append(
+        "Contamination (training pairs among the benchmark items) is not checked by this version."
+    )
+    return shared.validity(runs, blocks)
+
+
+def _ledger_table(models: Sequence[Model]) -> Table | None:
+    columns = (
+        Column("model", "Model"),
+        Column("optimizer_steps", "Steps", "count", "Optimizer steps"),
+        Column("train_tokens", "Train tokens", "count"),
+        Column("generated_tokens", "Generated tokens", "count"),
+        Column("grpo_forwards", "GRPO forwards", "count"),
+        Column("selection_forwards", "Selection forwards", "count"),
+        Column("exposures", "Exposures", "count", "Contrastive pairs shown"),
+        Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
+        Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
+        Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),
+        Column("seconds", "Training", "seconds"),
+        Column("run_seconds", "Evaluation", "seconds"),
+    )
+    rows: list[dict[str, Any]] = []
+    sources: list[str] = []
+    for model in models:
+        assert model.training is not None
+        found = ledger(model.training)
+        if found:
+            norms = found.get("gradient_norms") or {}
+            more = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
+            rows.append({**found, **more, "model": model.name, "run_seconds": model.run_seconds})
+            sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
+    if not rows:
+        return None
+    return Table(
+        *("ledger", "What the training took", columns, frame(rows, columns)), tuple(sources)
+    )
+
+
+def _plan_table(study: Study) -> Table:
+    plan, rules = study.plan["plan"], study.rules
+    found = {
+        "plan hash": study.plan["hash"],
+        "written, before any score was read": study.plan.get("written"),
+        "suite": plan.get("suite"),
+        "items a benchmark": plan.get("limit") or "all",
+        "matching": plan.get("matching"),
+        "base model's content hash": plan.get("model") or "brought from elsewhere",
+        "pairs": (plan.get("data") or {}).get("pairs") or "none",
+        "RL data": (plan.get("data") or {}).get("rl_data") or "none",
+        "arms": ", ".join(
+            f"{arm} ({one['origin']}, {one['seeds']})" for arm, one in plan["arms"].items()
+        ),
+        "contrasts": ", ".join(plan["contrasts"]),
+        "alpha": f"{rules.alpha:g}",
+        "margin": f"{100 * rules.margin:g} points",
+        "planned effect": f"{100 * rules.planned:g} points",
+        "variance": rules.variance,
+        "bootstrap": f"{rules.resamples} resamples, seed {rules.seed}",
+    }
+    columns = (Column("what", "Plan"), Column("value", "Value"))
+    rows = [{"what": what, "value": str(value)} for what, value in found.items()]
+    return Table("plan", "The plan", columns, frame(rows, columns), ("plan.json",) * len(rows))

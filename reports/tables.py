@@ -1,0 +1,299 @@
+"""Tables: records come in, frames of numbers with their columns' meaning leave.
+
+HTML, LaTeX and CSV are written from the same frames; every row says where its numbers are from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from ablations.contrasts import BenchmarkLine, Line
+from ablations.statistics import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal[
+    "text", "count", "score", "delta", "width", "sd", "p", "word", "share", "number", "seconds"
+]
+
+AVERAGE = "average"
+NOTHING = "–"
+SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", INCONCLUSIVE: "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its key in the frame, its heading, how its cells are written, what it means."""
+
+    key: str
+    head: str
+    kind: Kind = "text"
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A frame and how to read it.
+
+    ``frame`` holds scores and differences in units of the score; cells are None where there is no
+    number.  ``sources`` says of each row, and ``cell_sources`` of a (row, column key), where it is
+    from; ``links`` maps a (row, column key) to an anchor.  The rows from ``foot`` on are below a
+    line.
+    """
+
+    id: str
+    caption: str
+    columns: tuple[Column, ...]
+    frame: pd.DataFrame
+    sources: tuple[str, ...] = ()
+    cell_sources: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    links: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    foot: int | None = None
+    search: bool = False
+
+    def text(self, row: int, column: Column) -> str:
+        """Return a cell as it is read."""
+        return cell(self.frame.iloc[row][column.key], column.kind)
+
+    def source(self, row: int, column: Column) -> str:
+        """Return where a cell's number is from."""
+        by_row = self.sources[row] if self.sources else ""
+        return self.cell_sources.get((row, column.key), by_row)
+
+
+def cell(value: Any, kind: Kind) -> str:
+    """Return a value as it is read: scores and differences in points, a dash for none."""
+    if value is None or value != value:
+        return NOTHING
+    write: dict[Kind, Callable[[Any], str]] = {
+        "count": lambda v: f"{int(v):,}",
+        "score": lambda v: f"{100 * v:.1f}",
+        "delta": points,
+        "width": lambda v: f"{100 * v:.1f}",
+        "sd": lambda v: f"{100 * v:.2f}",
+        "p": p_value,
+        "word": signed_word,
+        "share": lambda v: f"{100 * v:.0f} %",
+        "number": lambda v: f"{v:.4g}",
+        "seconds": seconds,
+    }
+    return write.get(kind, str)(value)
+
+
+def points(value: float) -> str:
+    """Return a difference in points, with a sign that is as wide as a plus."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return an interval in points."""
+    if low is None or high is None or low != low or high != high:
+        return NOTHING
+    return f"[{points(low)}, {points(high)}]"
+
+
+def p_value(p: float) -> str:
+    """Return a p value to three places."""
+    return f"{p:.3f}" if p >= 0.001 else "< .001"
+
+
+def seconds(value: float) -> str:
+    """Return a duration in the unit that fits it."""
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def signed_word(word: str) -> str:
+    """Return a word of the verdict with its sign, so that it is not told by colour alone."""
+    sign = next((sign for name, sign in SIGNS.items() if word.startswith(name)), "")
+    return f"{sign} {word}".strip()
+
+
+def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
+    """Return a frame of rows; what is missing is None, whole numbers stay whole."""
+    import pandas as pd
+
+    keys = [column.key for column in columns]
+    data = {key: [row.get(key) for row in rows] for key in keys}
+    return pd.DataFrame(data, columns=keys, dtype=object)
+
+
+def scores(
+    by_benchmark: Mapping[str, Mapping[str, float]], seeds: Mapping[str, int] | None = None
+) -> Table:
+    """Return the table benchmark x arm with the plain average over benchmarks below.
+
+    The average is the macro average of the analysis by another way: a test holds them together.
+    """
+    arms = list(next(iter(by_benchmark.values())))
+    columns = [Column("benchmark", "Benchmark")]
+    columns += [Column(arm, arm, "score", f"Mean of {arm} over its training seeds") for arm in arms]
+    rows: list[dict[str, Any]] = [
+        {"benchmark": name, **found} for name, found in by_benchmark.items()
+    ]
+    made = frame(rows, columns)
+    made.loc[len(made)] = [AVERAGE, *(made[arm].astype(float).mean() for arm in arms)]
+    counts = {arm: f" over {seeds[arm]} seeds" if seeds else "" for arm in arms}
+    cell_sources = {
+        (row, arm): f"{arm} on {made['benchmark'][row]}, mean{counts[arm]}; see Per seed"
+        for row in range(len(made))
+        for arm in arms
+    }
+    return Table(
+        *("scores", "Mean score of each arm, in percent", tuple(columns), made),
+        cell_sources=cell_sources,
+        foot=len(made) - 1,
+    )
+
+
+_DELTA = (
+    Column("delta", "Δ", "delta", "Difference in points"),
+    Column("interval", "95 % interval", "text", "Confidence interval of the difference, points"),
+)
+_MDE = Column("mde", "MDE", "width", "Smallest difference that would be seen with 80 % power")
+
+
+def contrasts(lines: Sequence[Line]) -> Table:
+    """Return the table of the contrasts, in the order in which they are tested."""
+    columns = (
+        Column("kind", "Question"),
+        Column("name", "Contrast"),
+        *_DELTA,
+        Column("p", "p", "p", "Two-sided p of the difference; none where the order stopped before"),
+        Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
+        _MDE,
+        Column("other", "Other variance", "text", "Interval by the variance that was not planned"),
+        Column("items", "New items too", "text", "Hierarchical bootstrap over seeds and items"),
+        Column("word", "Word", "word"),
+    )
+    rows = [
+        {
+            **{
+                name: getattr(line, name)
+                for name in ("kind", "name", "delta", "p", "p_equivalence")
+            },
+            "mde": line.mde,
+            "interval": interval(line.low, line.high),
+            "other": interval(line.other_low, line.other_high),
+            "items": interval(line.items_low, line.items_high),
+            "word": line.word or "not tested",
+        }
+        for line in lines
+    ]
+    return Table(
+        *("contrasts", "The contrasts of the macro average, in points", columns),
+        frame(rows, columns),
+        tuple(f"analysis.json, contrast {line.name}" for line in lines),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a difference on a benchmark: its name, seeds, mean score and invalid answers."""
+
+    name: str
+    seeds: int
+    means: Mapping[str, float | None]
+    invalid: Mapping[str, int]
+
+
+def benchmarks(
+    id_: str, name: str, lines: Sequence[BenchmarkLine], plus: Side, minus: Side
+) -> Table:
+    """Return the table of one difference by benchmark.
+
+    Args:
+        id_: the table's anchor.
+        name: the contrast's name.
+        lines: one a benchmark.
+        plus: the side that counts positive.
+        minus: the other.
+    """
+    columns = (
+        Column("benchmark", "Benchmark"),
+        Column("items", "Items", "count", "Items with a score in every run"),
+        Column("clusters", "Clusters", "count", "Groups of items that are not independent"),
+        Column("seeds", "Seeds", "text", f"Training seeds of {plus.name} and {minus.name}"),
+        Column("plus", plus.name, "score", "Mean over seeds, percent"),
+        Column("minus", minus.name, "score", "Mean over seeds, percent"),
+        *_DELTA,
+        Column("p", "p", "p", "Two-sided, of this benchmark alone"),
+        Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; the word goes by it"),
+        _MDE,
+        Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
+        Column("word", "Word", "word"),
+    )
+    rows = [
+        {
+            **{key: getattr(line, key) for key in ("benchmark", "items", "clusters", "delta")},
+            **{key: getattr(line, key) for key in ("p", "p_holm", "mde")},
+            "seeds": f"{plus.seeds} / {minus.seeds}",
+            "plus": plus.means.get(line.benchmark),
+            "minus": minus.means.get(line.benchmark),
+            "interval": interval(line.low, line.high),
+            "invalid": plus.invalid.get(line.benchmark, 0) + minus.invalid.get(line.benchmark, 0),
+            "word": line.word or "not tested",
+        }
+        for line in lines
+    ]
+    return Table(
+        *(id_, f"{name} by benchmark: scores in percent, differences in points", columns),
+        frame(rows, columns),
+        tuple(f"contrast {name}, benchmark {line.benchmark}, {line.test}" for line in lines),
+    )
+
+
+def to_csv(tables: Sequence[Table]) -> str:
+    """Return tables as one CSV: a column that names the table, and full-precision numbers."""
+    import pandas as pd
+
+    frames = [table.frame.assign(table=table.id, source=_sources(table)) for table in tables]
+    whole = pd.concat(frames, ignore_index=True)
+    first = ["table", "source"]
+    return str(whole[first + [c for c in whole.columns if c not in first]].to_csv(index=False))
+
+
+def _sources(table: Table) -> list[str]:
+    return list(table.sources) or [""] * len(table.frame)
+
+
+_LATEX = {
+    **{"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_"},
+    **{"{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"−": "$-$", "–": "--", "Δ": r"$\Delta$", "▲": r"$\uparrow$", "▼": r"$\downarrow$"},
+    **{"<": "$<$", ">": "$>$", "±": r"$\pm$", "λ": r"$\lambda$"},
+}
+
+
+def latex(text: str) -> str:
+    """Return a text for LaTeX; a character that a plain LaTeX does not know becomes a ``?``."""
+    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    r"""Return tables for ``\input``: plain LaTeX, no package is needed."""
+    return "\n\n".join(_latex_table(table) for table in tables) + "\n"
+
+
+def _latex_table(table: Table) -> str:
+    form = "".join("l" if c.kind in ("text", "word") else "r" for c in table.columns)
+    lines = [
+        r"\begin{table}",
+        rf"\caption{{{latex(table.caption)}}}",
+        rf"\label{{tab:{table.id}}}",
+        rf"\begin{{tabular}}{{{form}}}",
+        r"\hline",
+        " & ".join(latex(column.head) for column in table.columns) + r" \\",
+        r"\hline",
+    ]
+    for row in range(len(table.frame)):
+        if row == table.foot:
+            lines.append(r"\hline")
+        # A cell that begins with [ would be read as the length after \\.
+        cells = ["{}" + latex(table.text(row, column)) for column in table.columns]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\hline", r"\end{tabular}", r"\end{table}"])

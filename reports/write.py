@@ -1,0 +1,132 @@
+"""From paths to files: what a path is, its page, and the page written in every form.
+
+The command line comes in; files leave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.fingerprint import write_atomically
+from reports import comparison_page, run_page, study_page, tables
+from reports.flips import Flips
+from reports.html import render
+from reports.pages import Page, Pictured
+from reports.runs import Run, open_run
+from reports.study import Study, read
+from reports.tables import Column, Table, frame
+
+
+def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
+    """Return the page of what the paths are, and the folder where it belongs.
+
+    Args:
+        paths: one study, run or saved comparison, or two runs to compare.
+        data_root: where images of items are, None for the study's or the default one.
+
+    Raises:
+        UsageError: a path is none of them.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"there is no {path}: give a study's, a run's or a comparison's path")
+    if len(paths) == 2:
+        return _two_runs(paths[0], paths[1], data_root), Path()
+    if len(paths) != 1:
+        raise UsageError(
+            "give one path, or two runs; for several seeds a side save `harness compare --json`"
+        )
+    path = paths[0]
+    if path.is_file():
+        found = comparison_page.load(path)
+        return comparison_page.page(found, None, lambda flips: {}, path.name), path.parent
+    if (path / "manifest.json").exists():
+        return run_page.page(open_run(path, path.resolve().name)), path
+    study = read(path)
+    return study_page.page(study, _Pictures(_first_run(study), _data_root(study, data_root))), path
+
+
+def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
+    from ablations import compare
+    from ablations.contrasts import Rules
+
+    found = compare.checkpoints(a, b, Rules())
+    before, after = open_run(a, a.resolve().name), open_run(b, b.resolve().name)
+    pictures = _Pictures(before, data_root)
+    name = f"{before.label} and {after.label}"
+    return comparison_page.page(found, ([before], [after]), pictures, name)
+
+
+def _first_run(study: Study) -> Run | None:
+    return study.models[0].run if study.models else None
+
+
+def _data_root(study: Study, given: Path | None) -> Path | None:
+    stored = (study.plan.get("paths") or {}).get("data_root")
+    return given or (Path(stored) if stored else None)
+
+
+class _Pictures:
+    """Gives thumbnails of the flips that are shown, from the data that a run was made on."""
+
+    def __init__(self, run: Run | None, data_root: Path | None) -> None:
+        self.run, self.data_root = run, data_root
+
+    def __call__(self, flips: Flips) -> dict[tuple[str, str], str]:
+        """Return data URIs by benchmark and item id."""
+        from reports.thumbnails import thumbnails
+
+        if self.run is None or not flips.shown:
+            return {}
+        entries = self.run.manifest["benchmarks"]
+        fingerprints = {name: entry.get("data_fingerprint") for name, entry in entries.items()}
+        wanted = [(flip.benchmark, flip.id) for flip in flips.shown]
+        return thumbnails(wanted, fingerprints, self.data_root)
+
+
+def html(page: Page, path: Path) -> None:
+    """Write the page."""
+    _write(path, render(page))
+
+
+def latex(page: Page, path: Path) -> None:
+    """Write the tables of numbers as LaTeX."""
+    wanted = ("scores", "contrasts", "waterfall-table", "rules")
+    found = [t for t in page.tables if t.id in wanted or t.id.startswith("delta-")]
+    _write(path, tables.to_latex(found))
+
+
+def csv(page: Page, path: Path) -> None:
+    """Write all tables as one CSV, and every flip."""
+    found = [*page.tables, *(_flip_rows(flips) for flips in _flips(page))]
+    _write(path, tables.to_csv(found))
+
+
+def _flips(page: Page) -> list[Flips]:
+    blocks = [block for section in page.sections for block in section.blocks]
+    return [block.flips for block in blocks if isinstance(block, Pictured)]
+
+
+def _flip_rows(flips: Flips) -> Table:
+    columns = tuple(Column(name, name) for name in ("benchmark", "item", flips.minus, flips.plus))
+    rows = [
+        {"benchmark": o.benchmark, "item": o.id, flips.minus: o.before, flips.plus: o.after}
+        for o in flips.rows
+    ]
+    return Table("flips", "All items gained and lost", columns, frame(rows, columns))
+
+
+def figures(page: Page, folder: Path) -> None:
+    """Write each figure as an SVG file of its name."""
+    for figure in page.figures:
+        _write(folder / f"{figure.id}.svg", figure.file())
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error

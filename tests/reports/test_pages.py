@@ -1,0 +1,247 @@
+"""What a page is made of: studies, comparisons and runs on disk in; files, warnings, errors out."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from ablations.contrasts import ONE_SEED
+from harness.errors import UsageError
+from harness.store import read_samples
+from reports import thumbnails
+from reports import write as reports
+from reports.flips import SHOWN, flips
+from reports.pages import Pictured
+from reports.runs import open_run
+from reports.study import read
+from tests.harness.test_cli import harness, modules_of
+from tests.reports.studies import Planted, write
+
+SMALL = {"vstar": 0.5, "mmstar": 0.4}
+
+
+def test_a_report_is_one_command_without_torch(study: Path, tmp_path: Path) -> None:
+    words = ("report", study, "--out", tmp_path / "r.html", "--csv", tmp_path / "r.csv")
+    more = ("--latex", tmp_path / "r.tex", "--figures", tmp_path / "figures")
+    modules = modules_of(*words, *more)
+    assert {"matplotlib", "jinja2"} <= modules
+    assert not {"torch", "transformers", "lmms_eval"} & modules
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    names = {path.stem for path in (tmp_path / "figures").iterdir()}
+    assert {"waterfall", "forest", "seeds-figure", "training-figure", "niah-figure"} <= names
+
+
+def test_the_same_study_gives_the_same_bytes(study: Path, page: Path, tmp_path: Path) -> None:
+    made, _ = reports.page_of([study], None)
+    reports.html(made, tmp_path / "again.html")
+    assert (tmp_path / "again.html").read_bytes() == page.read_bytes()
+
+
+def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: Path) -> None:
+    made, _ = reports.page_of([study], None)
+    stored = json.loads((study / "analysis.json").read_text())
+    assert made.sentence == stored["verdict"]
+    assert stored["verdict"].startswith(made.headline)
+    words = [line["word"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"]
+    assert made.steps[0].word == f"▲ {words[0]}" == "▲ better"
+    order = [section.id for section in made.sections]
+    assert order == [
+        *("source", "contrasts-section", "benchmarks", "selection", "seeds", "training"),
+        *("flips", "niah", "validity", "provenance"),
+    ]
+    text = page.read_text()
+    assert text.index("<h1>") < text.index("<svg")
+
+
+def test_flips_are_counted_over_all_items(study: Path) -> None:
+    found = read(study)
+    sides = [[model.run for model in found.of(arm)] for arm in ("grpo", "contextrl")]
+    got = flips(("grpo", sides[0]), ("contextrl", sides[1]), ["vstar"])
+    right = []
+    for runs in sides:
+        several = [read_samples(run.path, "vstar") for run in runs]
+        votes = {key: sum(one[key].score.value or 0 for one in several) for key in several[0]}
+        right.append({key for key, n in votes.items() if n / len(several) >= 0.5})
+    assert got.counts["vstar"] == (len(right[1] - right[0]), len(right[0] - right[1]))
+    for flip in got.shown:
+        assert (flip.after > flip.before) == flip.gained == ((flip.id, 0) in right[1])
+        stored = read_samples(flip.plus.run.path, "vstar")[flip.id, 0]
+        assert stored.response is not None
+        assert (flip.plus.text, flip.plus.value) == (stored.response.text, stored.score.value)
+    assert len(got.shown) <= 2 * SHOWN
+
+
+def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
+    effects = {"grpo": 0.0, "contextrl": 0.1}
+    folder = write(tmp_path / "one", Planted(effects, seeds=1, items=60, benchmarks=SMALL))
+    page, _ = reports.page_of([folder], None)
+    assert page.headline == "No verdict"
+    assert ONE_SEED in page.sentence
+    assert {step.word for step in page.steps} == {"not tested", "no arms for it"}
+    assert "<svg" in reports.render(page)
+
+
+def test_errors_and_stale_summaries_are_said_first(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    run = read(copy).models[0].run.path
+    summary = json.loads((run / "summary.json").read_text())
+    summary["benchmarks"][0]["errors"] = 3
+    (run / "summary.json").write_text(json.dumps(summary))
+    with (run / "samples" / "vstar.jsonl").open("a") as file:
+        file.write((run / "samples" / "vstar.jsonl").read_text().splitlines()[0] + "\n")
+    page, _ = reports.page_of([copy], None)
+    assert "3 items have errors and no score: base seed 0 (3)" in " ".join(page.warnings)
+    assert "base seed 0 holds answers to vstar that its summary" in " ".join(page.warnings)
+
+
+def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Path) -> None:
+    a, b = (read(study).of(arm)[0].run.path for arm in ("grpo", "contextrl"))
+    done = harness("compare", a, b, "--json")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "saved.json").write_text(done.stdout)
+    stored = json.loads(done.stdout)
+    direct, _ = reports.page_of([a, b], None)
+    saved, home = reports.page_of([tmp_path / "saved.json"], None)
+    assert home == tmp_path
+    for page in (direct, saved):
+        frame = page.table("delta-0").frame
+        assert list(frame["delta"]) == [line["delta"] for line in stored["benchmarks"]]
+        assert list(frame["p_holm"]) == [line["p_holm"] for line in stored["benchmarks"]]
+    assert [section.id for section in direct.sections] == [
+        *("benchmarks", "flips", "niah", "validity", "provenance"),
+    ]
+    summary = json.loads((b / "summary.json").read_text())["benchmarks"]
+    means = dict(zip(direct.table("delta-0").frame["benchmark"],
+                     direct.table("delta-0").frame["plus"], strict=True))  # fmt: skip
+    assert means == {row["benchmark"]: row["strict"] for row in summary}
+
+
+def test_arms_compared_show_spread_and_both_intervals(study: Path, tmp_path: Path) -> None:
+    found = read(study)
+    a, b = ([model.run.path for model in found.of(arm)] for arm in ("grpo", "contextrl"))
+    done = harness("compare", "--a", *a, "--b", *b, "--json")
+    (tmp_path / "arms.json").write_text(done.stdout)
+    page, _ = reports.page_of([tmp_path / "arms.json"], None)
+    rules = page.table("rules").frame.set_index("what")["value"]
+    assert {"side A", "side B", "mean, one variance for both sides"} <= set(rules.index)
+    assert rules["side A"].startswith("3 seeds; sd of a seed's mean")
+
+
+def test_a_run_shows_its_scores_and_its_wrong_answers_first(study: Path) -> None:
+    run = read(study).models[0].run
+    page, home = reports.page_of([run.path], None)
+    assert home == run.path
+    frame = page.table("scores").frame.set_index("benchmark")
+    for row in run.rows.values():
+        assert frame.loc[row.benchmark, "strict"] == row.strict
+    values = [v for name, v in zip(page.table("items").frame["benchmark"],
+                                   page.table("items").frame["value"], strict=True)
+              if name == "vstar"]  # fmt: skip
+    assert values == sorted(values)
+    assert values[0] == 0.0
+
+
+def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: Path) -> None:
+    from benchmarks import suites
+    from benchmarks.data import load
+
+    fingerprint = suites.benchmark("vstar", micro_data).fingerprint()
+    rows = load("vstar", micro_data)[""]["test"]
+    wanted = [("vstar", str(rows[3]["question_id"])), ("vstar", "none such"), ("niah", "1")]
+    found = thumbnails.thumbnails(wanted, {"vstar": fingerprint}, micro_data)
+    assert list(found) == [wanted[0]]
+    head, _, data = found[wanted[0]].partition(",")
+    assert head == "data:image/jpeg;base64"
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    original = rows[3]["image"].convert("RGB")
+    assert image.size == original.size  # small already
+    pairs = zip(image.resize((8, 8)).tobytes(), original.resize((8, 8)).tobytes(), strict=True)
+    assert sum(abs(a - b) for a, b in pairs) / (3 * 64) < 6  # JPEG
+    assert thumbnails.thumbnails(wanted, {"vstar": "other data"}, micro_data) == {}
+
+
+@pytest.mark.parametrize(
+    "name", ["mathvista", "mmmu_pro", "phyx", "olympiadbench_physics", "mme_realworld_lite"]
+)
+def test_every_form_of_image_cell_gives_a_picture(micro_data: Path, name: str) -> None:
+    from benchmarks import suites
+    from benchmarks.vqa.lmms import LmmsBenchmark
+
+    class Everything:
+        def __contains__(self, item: object) -> bool:
+            return True
+
+    benchmark = suites.benchmark(name, micro_data)
+    assert isinstance(benchmark, LmmsBenchmark)
+    found = benchmark.first_images(Everything())
+    assert 0 < len(found) <= benchmark.count()
+    assert all(min(image.size) > 1 for image in found.values())
+
+
+def test_a_page_with_images_holds_them(study: Path, micro_data: Path) -> None:
+    made, _ = reports.page_of([study], None)
+    block = next(b for s in made.sections for b in s.blocks if isinstance(b, Pictured))
+    flip = block.flips.shown[0]
+    block.images[flip.benchmark, flip.id] = "data:image/jpeg;base64,AAAA"
+    assert '<img src="data:image/jpeg;base64,AAAA" alt=' in reports.render(made)
+
+
+def _garbled(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: [p / "nothing"], "there is no"),
+        (lambda p: [p], "no study that was analysed"),
+        (lambda p: [p, p, p], "give one path, or two runs"),
+        (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
+        (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
+        (lambda p: [p, p], "is not a run"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path: Path, make: Any, says: str) -> None:
+    with pytest.raises(UsageError, match=says) as error:
+        reports.page_of(make(tmp_path), None)
+    assert "\n" not in str(error.value)
+
+
+def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    stored = json.loads((copy / "analysis.json").read_text())
+    del stored["analysis"]["contrasts"][0]["delta"]
+    (copy / "analysis.json").write_text(json.dumps(stored))
+    done = harness("report", copy)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "garbled" in done.stderr
+    assert (
+        not (copy / "report.html").exists()
+        or (copy / "report.html").stat().st_mtime < (copy / "analysis.json").stat().st_mtime
+    )
+
+
+def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    path = read(copy).of("grpo")[0].run.path / "samples" / "vstar.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + "{broken}\n" + "".join(lines[1:]))
+    with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
+        reports.page_of([copy], None)
+
+
+def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
+    (copy / "summary.json").write_text('{"benchmarks": [{"benchmark": "vstar"}]}')
+    with pytest.raises(UsageError, match=r"summary.json is garbled"):
+        open_run(copy, "run")

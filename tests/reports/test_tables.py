@@ -1,0 +1,85 @@
+"""Tables: the paper's averages through our code, the analysis' numbers, LaTeX that compiles."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from reports import paper, tables
+from reports import write as reports
+from reports.study import read
+
+
+def test_the_papers_table_has_its_printed_averages() -> None:
+    printed = paper.vqa12().set_index("benchmark").drop(columns="category")
+    benchmarks = printed.drop(index="average") / 100
+    table = tables.scores({str(name): row.to_dict() for name, row in benchmarks.iterrows()})
+    assert table.foot == 12
+    shown = {c.key: table.text(12, c) for c in table.columns[1:]}
+    assert shown == {name: f"{value:.1f}" for name, value in printed.loc["average"].items()}
+    assert list(shown.values()) == ["47.0", "51.4", "52.2", "53.4", "58.3", "64.1", "65.7"]
+
+
+def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
+    found = read(study)
+    page, _ = reports.page_of([study], None)
+    last = page.table("scores").frame.iloc[-1]
+    for line in found.analysis.arms:
+        assert last[line.arm] == pytest.approx(line.mean, abs=1e-12)
+
+
+def test_cells_say_points_signs_and_words() -> None:
+    assert tables.cell(0.0182, "delta") == "+1.8"
+    assert tables.cell(-0.0004, "delta") == "−0.0"
+    assert tables.cell(None, "score") == tables.cell(float("nan"), "p") == "–"
+    assert tables.cell(0.0004, "p") == "< .001"
+    assert tables.interval(-0.009, 0.009) == "[−0.9, +0.9]"
+    assert tables.interval(None, 0.1) == "–"
+    assert tables.signed_word("better (within the margin)") == "▲ better (within the margin)"
+    assert [tables.seconds(v) for v in (90, 840, 9000)] == ["90 s", "14 min", "2.5 h"]
+
+
+def test_csv_holds_the_numbers_of_the_analysis_and_every_flip(study: Path, tmp_path: Path) -> None:
+    page, _ = reports.page_of([study], None)
+    reports.csv(page, tmp_path / "all.csv")
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
+    stored = json.loads((study / "analysis.json").read_text())["analysis"]["contrasts"]
+    found = [row for row in rows if row["table"] == "contrasts"]
+    assert [row["name"] for row in found] == [line["name"] for line in stored]
+    assert [float(row["delta"]) for row in found] == [line["delta"] for line in stored]
+    counts = [row for row in rows if row["table"] == "flips-counts"]
+    flips = [row for row in rows if row["table"] == "flips"]
+    total = sum(int(row["gained"]) + int(row["lost"]) for row in counts)
+    assert len(flips) == total > 0
+    gained = [row for row in flips if float(row["contextrl"]) > float(row["grpo"])]
+    assert len(gained) == sum(int(row["gained"]) for row in counts)
+
+
+def test_latex_escapes_what_it_must() -> None:
+    assert tables.latex(r"a_b & 5 % \x {y} −1 ▲ é") == (
+        r"a\_b \& 5 \% \textbackslash{}x \{y\} $-$1 $\uparrow$ ?"
+    )
+
+
+def test_the_latex_compiles(study: Path, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None:
+        assert not os.environ.get("CI"), "CI installs pdflatex"
+        pytest.skip("no pdflatex on this machine")
+    page, _ = reports.page_of([study], None)
+    reports.latex(page, tmp_path / "tables.tex")
+    (tmp_path / "main.tex").write_text(
+        r"\documentclass{article}\begin{document}\scriptsize\input{tables}\end{document}"
+    )
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "main.tex"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "main.pdf").stat().st_size > 1000
