@@ -245,10 +245,7 @@ def _brought(option: str, words: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 def _page(folder: Path) -> Path | None:
     """Write the study's page; one that cannot be written costs no verdict."""
     from ablations.jobs import FailedError, child, say
-    from harness.cli.main import COMMANDS
 
-    if "report" not in COMMANDS:
-        return None
     page = folder / "report.html"
     try:
         child(("report", str(folder), "--out", str(page)), folder / "report.log")
