@@ -490,7 +490,7 @@ n, *a = map(int, open(0).read().split())
 print(sum(a))
 print(*a[::-1])
 import threading
-threading.Thread(target=lambda: [0 for _ in iter(int, 1)]).start()
+threading.Thread(target=lambda: all(zero == 0 for zero in iter(int, 1))).start()
 """,
         0,
         "time limit exceeded",
