@@ -150,6 +150,7 @@ class Stage:
             epsilon=s.ratio_low,
             epsilon_high=s.ratio_high,
             loss_type=s.loss_type,
+            log_multimodal=False,  # it gathers where this process has images: others may have none
             shuffle_dataset=False,  # the schedule is in its order
             chat_template_kwargs=dict(s.template) or None,
             **(server if s.vllm_server else {}),

@@ -199,7 +199,13 @@ def test_two_processes_train_an_arm_by_the_command(image_world: Path, tmp_path: 
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     command += ["--no-python", str(Path(sys.executable).parent / "harness")]
     command += words(image_world, "contextrl", tmp_path / "two")
-    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=400)
+    child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    try:
+        assert child.wait(timeout=300) == 0
+    finally:
+        if child.poll() is None:
+            child.terminate()  # then it ends its workers; killed, it would leave them behind
+            child.wait(timeout=60)
     two = orjson.loads((tmp_path / "two/ledger.json").read_bytes())
     one = train(image_world, "contextrl", tmp_path / "one")
     for name in ("optimizer_steps", "exposures", "planned"):
