@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -315,7 +314,7 @@ def test_killed_at_any_step_a_study_goes_on(
         until(moment, process)
         family = children() if process.poll() is None else []
         # An interrupt once, sudden death otherwise.
-        os.kill(process.pid, signal.SIGINT if number == 1 else signal.SIGKILL)
+        process.send_signal(signal.SIGINT if number == 1 else signal.SIGKILL)  # if it still runs
         process.wait(60)
         psutil.wait_procs(family, timeout=20)
         assert not [one for one in family if one.is_running() and one.status() != "zombie"]

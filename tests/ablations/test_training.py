@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import pytest
+import torch
 
 from ablations.arms import ARMS, arm
 from ablations.settings import RECIPES, Settings, read_recipe, settings
@@ -176,7 +177,9 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     train(image_world, "contextrl", tmp_path / "whole", **changes)
     command = [str(Path(sys.executable).parent / "harness")]
     command += words(image_world, "contextrl", tmp_path / "parts", **changes)
-    child = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    # The same threads as this process: another number rounds sums otherwise.
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    child = subprocess.Popen(command, env={**os.environ, **threads})
     deadline = time.monotonic() + 200
     while not list((tmp_path / "parts/stages/rl").glob("checkpoint-*/trainer_state.json")):
         assert time.monotonic() < deadline
