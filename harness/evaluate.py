@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -130,14 +131,12 @@ class Engine:
             JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
         )
 
-    def _has_untried(self) -> bool:
+    def _has_untried(self, tally: _Tally) -> bool:
         """Whether some wanted answer was never tried: then a model is needed for certain."""
         repeats = self.settings.repeats
-        return any(
-            sum(repeat < repeats for _, repeat in tally.stored)
-            < self.settings.wanted(tally.benchmark) * repeats
-            for tally in self.tallies
-        )
+        tried = Counter(item_id for item_id, repeat in tally.stored if repeat < repeats)
+        whole = sum(answers == repeats for answers in tried.values())
+        return whole < self.settings.wanted(tally.benchmark)
 
     async def run(self, open_model: OpenModel) -> None:
         """Fill the run.
@@ -152,7 +151,7 @@ class Engine:
         async with AsyncExitStack() as stack:
             model = _LateModel(open_model, stack)
             await self._prepare()
-            if self._has_untried():
+            if any(map(self._has_untried, self.tallies)):
                 await model.get()
             await self._stream(model)
         if self._judged is not None and self._judged.failure is not None:
@@ -165,10 +164,11 @@ class Engine:
             UsageError: it is not.
         """
         for tally in self.tallies:
-            declared = tally.benchmark.declaration
-            wanted = self.settings.wanted(tally.benchmark) * self.settings.repeats
-            done = sum(settled(sample, declared.scoring) for sample in tally.stored.values())
-            if isinstance(tally.benchmark, Demanding) and done < wanted:
+            scoring = tally.benchmark.declaration.scoring
+            left = self._has_untried(tally) or not all(
+                settled(sample, scoring) for sample in tally.stored.values()
+            )
+            if isinstance(tally.benchmark, Demanding) and left:
                 await tally.benchmark.prepare(self.settings.tools)
 
     async def _stream(self, model: _LateModel) -> None:
@@ -220,6 +220,9 @@ class Engine:
 
         Items beyond the limit are only scored again, where the scoring of their answers is stale:
         a run never holds the scores of two scorers.
+
+        Raises:
+            UsageError: two items have one id: one of them would be lost.
         """
         benchmark, repeats = tally.benchmark, range(self.settings.repeats)
         scoring = benchmark.declaration.scoring
@@ -239,6 +242,11 @@ class Engine:
         }
         tried: set[str] = set()
         for item in benchmark.items(skip=finished, limit=self.settings.limit):
+            if item.id in tried:
+                raise UsageError(
+                    f"{benchmark.declaration.id} has two items with the id {item.id}: "
+                    "make them differ in the data"
+                )
             tried.add(item.id)
             samples = stored.get(item.id, {})
             for repeat in sorted({*samples, *repeats}):
@@ -292,14 +300,14 @@ class Engine:
                 self.progress.note(f"{name}: no native scores: {error}")
 
     def _write_native(self, tally: _Tally) -> None:
-        """Score answers natively where a value of this answer, judge and rules is missing."""
+        """Score answers natively where a verdict on this answer by these rules is missing."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
         if not declared.native_rules or (declared.native_needs_judge and judge is None):
             return
         if not declared.native_needs_judge:
             judge = None
-        judge_name = judge.model if judge else None
-        known = read_verdicts(self.store.path, "native", declared.id, judge_name)
+        name, rules = judge.model if judge else None, declared.native_rules
+        known = read_verdicts(self.store.path, "native", declared.id, name)
         for repeat in sorted({repeat for _, repeat in tally.stored}):
             answers = {
                 item_id: sample.response.answer
@@ -309,8 +317,7 @@ class Engine:
             missing = [
                 item_id
                 for item_id, answer in answers.items()
-                if not (row := known.get((item_id, repeat)))
-                or not row.holds(answer, declared.native_rules)
+                if not (row := known.get((item_id, repeat))) or not row.holds(answer, rules)
             ]
             if not missing:
                 continue
@@ -319,21 +326,17 @@ class Engine:
             portions = [list(answers)] if judge is None else _portions(missing, JUDGED_AT_ONCE)
             for portion in portions:
                 scores = tally.benchmark.native({i: answers[i] for i in portion}, judge)
-                self.store.append_verdicts(
-                    "native",
-                    declared.id,
-                    [
-                        Verdict.of(
-                            score,
-                            (item_id, repeat),
-                            answers[item_id],
-                            judge_name,
-                            declared.native_rules,
-                        )
-                        for item_id, score in scores.items()
-                        if score.value is not None or judge is None  # else it is asked again
-                    ],
-                )
+                rows = [
+                    Verdict.of(score, (item_id, repeat), answers[item_id], name, rules)
+                    for item_id, score in scores.items()
+                    if score.value is not None or judge is None  # else it is asked again
+                ]
+                self.store.append_verdicts("native", declared.id, rows)
+                if left := len(portion) - len(scores):
+                    self.progress.note(
+                        f"{declared.id}: native scoring died before {left} answers: the same "
+                        "command scores them"
+                    )
 
 
 def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

@@ -204,7 +204,8 @@ class Benchmark(Protocol):
         """Score answers (item id -> text without thinking) by the wrapped library's own rules.
 
         Runs in a limited child process.  A value is None where that scoring gave none (it
-        crashed, ran out of time, or needs a judge that was not given).
+        crashed, ran out of time, or needs a judge that was not given); an answer that it did not
+        come to is left out, and is scored by the next call of the same run.
         """
         ...
 

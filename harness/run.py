@@ -192,13 +192,9 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
     """Whether a stored summary answers all that is asked now and still holds."""
     declared, wanted = benchmark.declaration, run.settings.wanted(benchmark)
-    if not declared.native_rules:
-        native_done = True
-    elif declared.native_needs_judge:
-        every = known.judge == run.judge and known.native_n >= known.answers - known.errors
-        native_done = run.judge is None or every
-    else:
-        native_done = known.native_n > 0
+    native_done = known.native_missing == 0
+    if declared.native_needs_judge:
+        native_done = run.judge is None or (native_done and known.native_judge == run.judge)
     judged_done = run.judge is None or not declared.judged_rules
     judged_done = judged_done or (known.judge == run.judge and known.judged_missing == 0)
     return (

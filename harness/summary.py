@@ -28,15 +28,15 @@ class BenchmarkSummary:
     """The result of one benchmark in one run; scores are between 0 and 1, None where there is none.
 
     ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
-    ``native_n`` answers for which it gave a value; where its rules need a judge and none was given
-    there is none.  ``judged`` is the official protocol with ``judge``, over the ``judged_n``
-    answers on which there is a verdict; ``judged_missing`` are still to be judged.  ``n`` counts
-    items, ``answers`` items x repeats, of which ``unparsable``, ``unscored``, ``errors`` and
-    ``truncated`` are counts, and ``prompts_truncated`` of those whose prompt was cut to the
-    protocol's limit; answers on which the judge gave no verdict are ``unscored``.  ``covered``
-    says how many leading items of the data were asked for, by repeat.  ``scoring`` and
-    ``samples_bytes`` tell what the summary is of.  ``note`` is the benchmark's own, where its
-    data are not what the id promises.
+    ``native_n`` answers for which it gave a value; ``native_missing`` it has still to come to.
+    Where its rules need a judge and none was given there is none.  ``judged`` is the official
+    protocol with ``judge``, over the ``judged_n`` answers on which there is a verdict;
+    ``judged_missing`` are still to be judged.  ``n`` counts items, ``answers`` items x repeats, of
+    which ``unparsable``, ``unscored``, ``errors`` and ``truncated`` are counts, and
+    ``prompts_truncated`` of those whose prompt was cut to the protocol's limit; answers on which
+    the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
+    were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
+    ``note`` is the benchmark's own, where its data are not what the id promises.
     """
 
     benchmark: str
@@ -52,6 +52,7 @@ class BenchmarkSummary:
     truncated: int
     prompts_truncated: int
     native_n: int
+    native_missing: int
     native_rules: str
     native_judge: str | None
     judged_n: int
@@ -65,7 +66,7 @@ class BenchmarkSummary:
 
     def __post_init__(self) -> None:
         """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
-        counts = (self.answers, self.errors, self.native_n, self.judged_missing)
+        counts = (self.answers, self.errors, self.native_missing, self.judged_missing)
         numbers = (*counts, self.samples_bytes, *self.covered)
         if not all(isinstance(number, int) for number in numbers):
             raise TypeError("a summary counts in whole numbers")
@@ -87,6 +88,7 @@ def summarise(
     strict = {key: sample.score.value for key, sample in samples.items()}
     status = [sample.score.status for sample in samples.values()]
     unjudged = declaration.native_needs_judge and judge is None
+    asks_native = bool(declaration.native_rules) and not unjudged
     return BenchmarkSummary(
         benchmark=declaration.id,
         n=len({key[0] for key in samples}),
@@ -103,6 +105,7 @@ def summarise(
             bool(s.response and s.response.prompt_tokens_cut) for s in samples.values()
         ),
         native_n=sum(value is not None for value in native.values()),
+        native_missing=list(found.values()).count(None) if asks_native else 0,
         native_rules=declaration.native_rules,
         native_judge=native_judge,
         judged_n=sum(value is not None for value in judged.values()),

@@ -55,7 +55,8 @@ def native_scores(
     the process.
 
     Returns:
-        For every id of ``answers`` a score: a value in [0, 1] or None, and what lmms-eval found.
+        For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
+        what lmms-eval found.
 
     Raises:
         UsageError: the data is missing, or lmms-eval does not start.
@@ -118,8 +119,7 @@ class NativeScorer:
 
         A child that is killed is started again, and goes on with the answers that have no value.
         """
-        none = Score(None, "unscored", None, "the native scorer did not come to this answer")
-        values = dict.fromkeys(answers, none)
+        values: dict[str, Score] = {}
         left = dict(answers)
         seconds = self._judged_item_seconds if judge else self._item_seconds
         with self._lock:

@@ -375,3 +375,94 @@ def test_a_large_run_is_planned_while_answers_come_in(tmp_path: Path) -> None:
     # Jobs are made in a thread beside the loop that stores answers.
     (row,) = fill(planned(tmp_path, Sums(4000), repeats=2, concurrency=64))
     assert (row.n, row.answers, row.strict) == (4000, 8000, 1.0)
+
+
+def test_native_scoring_that_failed_on_later_answers_is_made_up_for(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Broken(Sums):
+        def native(self, answers, judge):  # type: ignore[no-untyped-def]
+            raise UsageError("lmms-eval does not start")
+
+    fill(planned(tmp_path, limit=5))
+    (row,) = fill(planned(tmp_path, Broken()))
+    assert (row.n, row.native_n, row.native_missing) == (20, 5, 15)
+    plan = planned(tmp_path)
+    assert runs.finished(plan) is None
+    (row,) = fill(plan)
+    assert (row.native, row.native_n, row.native_missing) == (1.0, 20, 0)
+    assert runs.finished(plan) is not None
+
+
+def test_native_scoring_comes_again_to_answers_that_it_did_not_reach(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Dying(Sums):
+        def native(self, answers, judge):  # type: ignore[no-untyped-def]
+            return dict(list(super().native(answers, judge).items())[:8])
+
+    @dataclasses.dataclass(frozen=True)
+    class Crashing(Sums):
+        def native(self, answers, judge):  # type: ignore[no-untyped-def]
+            return {**super().native(answers, judge), "s3": Score(None, "unscored", why="crash")}
+
+    (row,) = fill(planned(tmp_path, Dying()))
+    assert (row.native_n, row.native_missing) == (8, 12)
+    assert runs.finished(planned(tmp_path)) is None
+    (row,) = fill(planned(tmp_path, Crashing()))
+    # A verdict that there is no value is one: it is not asked for again.
+    assert (row.native_n, row.native_missing) == (19, 0)
+    assert runs.finished(planned(tmp_path)) is not None
+
+
+def test_two_items_with_one_id_are_refused(tmp_path: Path) -> None:
+    class Twice(Sums):
+        def items(self, *, skip=(), limit=None):  # type: ignore[no-untyped-def]
+            yield from super().items(skip=skip, limit=limit)
+            yield from super().items(skip=skip, limit=1)
+
+    with pytest.raises(UsageError, match="two items with the id s0"):
+        fill(planned(tmp_path, Twice()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Demanding(Sums):
+    """Sums that look at the machine before anything is asked."""
+
+    prepared: list[int] = dataclasses.field(default_factory=list, compare=False)
+
+    def checks(self):  # type: ignore[no-untyped-def]
+        yield from ()
+
+    async def prepare(self, tools):  # type: ignore[no-untyped-def]
+        self.prepared.append(1)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "times"),
+    [
+        ({"limit": 10}, {"limit": 5}, 0),
+        # As many answers are stored as are wanted, but other ones.
+        ({"limit": 10}, {"limit": 5, "repeats": 2}, 1),
+        ({"limit": 3, "repeats": 2}, {"limit": 6}, 1),
+    ],
+)
+def test_the_machine_is_looked_at_where_answers_are_missing(
+    tmp_path: Path, before: dict[str, int], now: dict[str, int], times: int
+) -> None:
+    fill(planned(tmp_path, **before))
+    benchmark = Demanding()
+    fill(planned(tmp_path, benchmark, **now))
+    assert len(benchmark.prepared) == times
+
+
+def test_a_model_that_cannot_start_says_so_before_items_are_built(tmp_path: Path) -> None:
+    # Ten answers are stored and ten are wanted: the second ones of five items.
+    fill(planned(tmp_path, limit=10))
+
+    class Gone(Adder):
+        def open(self):  # type: ignore[no-untyped-def]
+            raise UsageError("the model cannot start")
+
+    benchmark = Sums()
+    with pytest.raises(UsageError, match="cannot start"):
+        fill(planned(tmp_path, benchmark, limit=5, repeats=2), Gone())
+    assert benchmark.seen == []
