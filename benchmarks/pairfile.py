@@ -58,6 +58,11 @@ class PairFile(Sequence[Pair]):
     def __iter__(self) -> Iterator[Pair]:
         return (self[place] for place in range(len(self)))
 
+    def id_of(self, index: int) -> str:
+        """Return a pair's id without reading the rest of it, which may be wrong."""
+        number, row = self._rows[index]
+        return _id(row, str(number))
+
 
 def _row(path: Path, number: int, line: bytes) -> tuple[int, Mapping[str, Any]]:
     try:
@@ -67,6 +72,10 @@ def _row(path: Path, number: int, line: bytes) -> tuple[int, Mapping[str, Any]]:
     if not isinstance(row, dict):
         raise UsageError(f"{path}, line {number} is no JSON object")
     return number, row
+
+
+def _id(row: Mapping[str, Any], number: str) -> str:
+    return str(row.get("id") or number)
 
 
 def from_row(row: Mapping[str, Any], folder: Path, where: str) -> Pair:
@@ -83,7 +92,7 @@ def from_row(row: Mapping[str, Any], folder: Path, where: str) -> Pair:
             raise PairError(f"{where}: {name} is no text")
     other = row.get("answer_negative")
     return Pair(
-        id=str(row.get("id") or where.rpartition(" ")[2]),
+        id=_id(row, where.rpartition(" ")[2]),
         domain=str(row.get("domain") or "unknown"),
         query=row["query"],
         answer=row["answer"],

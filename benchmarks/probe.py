@@ -104,14 +104,20 @@ class Probe:
         """Yield the questions, the two orders of a pair one after the other."""
         for place in range(self.count())[:limit]:
             letter = LETTERS[place % 2]
+            item_id = f"{self._id_of(place // 2)}/{letter}"
+            if item_id in skip:
+                continue
             try:
                 pair = self._pairs[place // 2]
                 check(pair)
             except PairError as error:
-                yield FailedItem(f"{place // 2}/{letter}", str(error))
-                continue
-            if f"{pair.id}/{letter}" not in skip:
-                yield _item(pair, letter)
+                yield FailedItem(item_id, str(error))
+            else:
+                yield _item(item_id, pair, letter)
+
+    def _id_of(self, place: int) -> str:
+        pairs = self._pairs
+        return pairs.id_of(place) if isinstance(pairs, PairFile) else pairs[place].id
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask for the letters' log-probabilities, else for an answer."""
@@ -139,9 +145,9 @@ class Probe:
         return {}
 
 
-def _item(pair: Pair, letter: Letter) -> Item:
+def _item(item_id: str, pair: Pair, letter: Letter) -> Item:
     return Item(
-        id=f"{pair.id}/{letter}",
+        id=item_id,
         messages=selection(pair, letter).messages,
         target={"letter": letter},
         cluster=pair.id,

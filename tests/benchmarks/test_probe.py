@@ -7,6 +7,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from PIL import Image
 
 from benchmarks.probe import Probe
 from harness.cli.main import cli
@@ -173,3 +174,29 @@ def test_a_checkpoint_tells_what_its_own_forward_says(micro_model: Path) -> None
 def test_missing_pairs_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no file of pairs"):
         Probe(tmp_path).fingerprint()
+
+
+def test_a_pair_that_is_mended_takes_the_place_of_its_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its image is no part of the file of pairs: the run goes on when it has come."""
+    path = write_pairs(tmp_path / "data" / "probe", number=1)
+    row = json.loads(path.read_text())
+    row["context_positive"] = [{"image": "late.png"}, {"text": "key=0"}]
+    path.write_text(json.dumps(row) + "\n")
+    with ScriptedServer(looks, models=["m"]) as server:
+        asked = [*words(tmp_path), "--endpoint", server.url]
+        before = run(asked, capsys)
+        Image.new("RGB", (4, 4)).save(path.with_name("late.png"))
+        after = run(asked, capsys)
+    assert (before["n"], before["errors"]) == (2, 2)
+    assert (after["n"], after["errors"], after["strict"]) == (2, 0, 1.0)
+
+
+def test_what_is_stored_opens_no_image(tmp_path: Path) -> None:
+    path = write_pairs(tmp_path / "probe", number=2)
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[0]["context_negative"] = [{"image": "gone.png"}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    items = list(Probe(tmp_path).items(skip={"p0/A", "p0/B"}))
+    assert [item.id for item in items] == ["p1/A", "p1/B"]
