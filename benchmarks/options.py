@@ -86,7 +86,7 @@ def yes_or_no(word: str) -> bool:
 
 def positive(word: str) -> int:
     """Return a whole number above 0."""
-    if not word.isdigit() or int(word) == 0:
+    if not word.isdecimal() or int(word) == 0:
         raise ValueError("write a whole number above 0")
     return int(word)
 
@@ -94,7 +94,7 @@ def positive(word: str) -> int:
 def numbers(word: str) -> tuple[int, ...]:
     """Return whole numbers of at least 0, written with commas between."""
     parts = word.split(",")
-    if not all(part.strip().isdigit() for part in parts):
+    if not all(part.strip().isdecimal() for part in parts):
         raise ValueError("write whole numbers with commas between")
     return tuple(int(part) for part in parts)
 

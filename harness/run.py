@@ -47,12 +47,17 @@ def identify(model: str, endpoint: str | None, revision: str | None) -> ModelIde
     """Return the identity of a checkpoint folder, a hub id, or a name served by an endpoint.
 
     Raises:
-        UsageError: there is no such checkpoint, or the hub cannot be reached.
+        UsageError: there is no such checkpoint, the hub cannot be reached, or a revision is given
+            of a folder.
     """
     if endpoint is not None:
         fingerprint = json_hash({"served": model, "revision": revision})
         return ModelIdentity(model, fingerprint, verified=False, revision=revision)
     folder = Path(model)
+    if folder.is_dir() and revision is not None:
+        raise UsageError(
+            f"--revision is of a hub id or an endpoint, and {model} is a folder: leave it out"
+        )
     if not folder.is_dir():
         if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
             raise UsageError(f"no checkpoint folder at {model}: give a folder or a hub id")

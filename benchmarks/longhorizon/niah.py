@@ -48,7 +48,7 @@ def _folder(word: str) -> Path:
 
 
 def _whole(word: str) -> int:
-    if not word.isdigit():
+    if not word.isdecimal():
         raise ValueError("write a whole number of at least 0")
     return int(word)
 

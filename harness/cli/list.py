@@ -18,8 +18,11 @@ def list_(with_options: bool, as_json: bool) -> None:
     from ablations.arms import ARMS
     from benchmarks import suites
     from benchmarks.suites import SUITES, declarations
+    from harness.errors import UsageError
 
     declared = declarations()
+    if as_json and with_options:
+        raise UsageError("--options is for reading: it does not go with --json")
     if as_json:
         members_of = {name: list(members) for name, members in SUITES.items()}
         document = {

@@ -101,13 +101,13 @@ def judge(command: F) -> F:
     )(command)
 
 
-def judge_of(url: str | None, model: str | None) -> Any:
+def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]) -> Any:
     """Return the judge that the options name, or None.
 
     The key is taken from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.
 
     Raises:
-        UsageError: only one of the two options was given.
+        UsageError: only one of the two options was given, or none of the benchmarks asks a judge.
     """
     from harness.errors import UsageError
     from harness.protocols import Judge
@@ -116,6 +116,9 @@ def judge_of(url: str | None, model: str | None) -> Any:
         return None
     if url is None or model is None:
         raise UsageError("--judge URL and --judge-model M go together: give both")
+    declared = [benchmark.declaration for benchmark in benchmarks]
+    if not any(one.judged_rules or one.native_needs_judge for one in declared):
+        raise UsageError("--judge: no benchmark here asks a judge, leave it out")
     key = os.environ.get("JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "EMPTY"
     return Judge(url, model, key)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,9 +27,21 @@ class _Limit(click.ParamType[int | str]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
-        if value != "native" and not (str(value).isdigit() and int(value) > 0):
+        if value != "native" and not (str(value).isdecimal() and int(value) > 0):
             self.fail(f"{value!r} is neither a positive number nor 'native'", param, ctx)
         return "native" if value == "native" else int(value)
+
+
+class _Temperature(click.FloatRange):
+    """A finite number: NaN is in every range of click's."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no temperature", param, ctx)
+        return number
 
 
 _BACKEND_OPTIONS = (
@@ -84,7 +97,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
     help="Requests in flight.",
 )
 @click.option("--max-tokens", type=_Limit(), help="Token limit, or 'native' for each task's own.")
-@click.option("--temperature", type=click.FloatRange(min=0), default=0.0, show_default=True)
+@click.option("--temperature", type=_Temperature(min=0), default=0.0, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Answers an item.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.settings
@@ -176,7 +189,9 @@ class _Command:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             concurrency=self.concurrency,
-            judge=options.judge_of(self.judge_url, self.judge_model),
+            judge=options.judge_of(
+                self.judge_url, self.judge_model, [built[name] for name in chosen]
+            ),
         )
         identity = runs.identify(self.model, self.endpoint, self.revision)
         return runs.plan(

@@ -49,7 +49,7 @@ def score(
     given = split(settings, [name]).get(name, {})
     replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)
     identity = runs.ModelIdentity(responses.stem, json_hash(texts), verified=True)
-    how = Settings(judge=options.judge_of(judge_url, judge_model))
+    how = Settings(judge=options.judge_of(judge_url, judge_model, [replay]))
     plan = runs.plan(identity, name, [replay], [replay], how, out)
     rows = runs.finished(plan)
     if rows is None:

@@ -228,6 +228,12 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness("run", "--suite", "vqa12", "--data-root", empty, *served), "harness data pull")
     one_line(harness(*run, *served, "--judge", "http://127.0.0.1:9"), "--judge-model")
     one_line(harness(*run, *served, "--max-tokens", "many"), "native")
+    one_line(harness(*run, *served, "--max-tokens", "²"), "native")
+    one_line(harness(*run, *served, "--temperature", "nan"), "--temperature")
+    judge = ["--judge", "http://127.0.0.1:9", "--judge-model", "j"]
+    one_line(harness(*run, *served, "--benchmarks", "vstar", *judge), "no benchmark here asks")
+    one_line(harness(*run, "--model", empty, "--revision", "main"), "--revision")
+    one_line(harness("list", "--options", "--json"), "--options")
     one_line(harness(*run, *served, "--backend", "vllm"), "--backend")
     one_line(harness(*run, *served, "--replicas", 2), "--replicas", "endpoint")
     one_line(harness(*run, *served, "--items"), "--json")
