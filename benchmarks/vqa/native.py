@@ -10,11 +10,9 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -29,6 +27,7 @@ from harness.errors import UsageError
 from harness.fingerprint import cache_dir
 from harness.protocols import Judge
 from harness.records import Score, Status
+from harness.scratch import Scratch
 from harness.text import last_line
 from harness.urls import base_url
 
@@ -92,7 +91,7 @@ class NativeScorer:
         self._judged_item_seconds = judged_item_seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: Path | None = None
+        self._scratch: Scratch | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -177,16 +176,16 @@ class NativeScorer:
         Raises:
             UsageError: it does not start; tells its last words.
         """
-        self._folder = Path(tempfile.mkdtemp(prefix="harness-native-"))
-        started = threading.Event()
+        self._scratch = Scratch("native")
+        folder, started = self._scratch.path, threading.Event()
         # The child is killed when the thread that started it ends: this one lives as long as it.
-        threading.Thread(target=self._keep, args=(self._folder, started), daemon=True).start()
+        threading.Thread(target=self._keep, args=(folder, started), daemon=True).start()
         started.wait()
         process = self._process
         if process is None or not _pipes(process)[1].readline():
             if process is not None:
                 _raise_if_interrupted(process)
-            log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+            log = (folder / "log").read_text(encoding="utf-8", errors="replace")
             last = last_line(log) or "it said nothing"
             self._stop()
             raise UsageError(f"lmms-eval's scorers do not start ({last}): run `make install`")
@@ -214,8 +213,8 @@ class NativeScorer:
             process.wait()
             for stream in _pipes(process):
                 stream.close()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        if self._scratch is not None:
+            self._scratch.close()
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -23,6 +23,7 @@ from benchmarks.longhorizon.swe.threads import slots
 from benchmarks.longhorizon.swe.workplace import Workplace, workplace
 from harness.errors import ItemError
 from harness.sandbox import Sandbox
+from harness.scratch import Scratch
 
 # The ways to apply a patch, in order: GIT_APPLY_CMDS of swebench/harness/run_evaluation.py 5.0.2,
 # each after the first from a clean tree again.  Exit code 77: none of them did it.
@@ -152,10 +153,10 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
     each time, so no result is ever another patch's.
     """
     job = {"row": dict(task.row), "patch": patch, "seconds": seconds}
-    with tempfile.TemporaryDirectory(prefix="harness-swe-", ignore_cleanup_errors=True) as folder:
+    with Scratch("swe") as private:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "benchmarks.longhorizon.swe.container_worker"),
-            cwd=folder,
+            cwd=private.path,
             env=_child_environment(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

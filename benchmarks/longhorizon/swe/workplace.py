@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from typing import Any
 from benchmarks import micro
 from harness.errors import ItemError, UsageError
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+from harness.scratch import Scratch
 
 TESTBED = Path("/testbed")  # the images' place, and what the prompts say
 
@@ -104,8 +104,9 @@ def workplace(sandbox: Sandbox, files: Path) -> Iterator[Workplace]:
         ItemError: the copy cannot be made.
         UsageError: git is not installed.
     """
-    with _folder() as folder:
-        repository, scratch, hidden = (folder / name for name in ("testbed", "tmp", "hidden"))
+    with Scratch("swe") as private:
+        private.path.chmod(0o755)
+        repository, scratch, hidden = (private.path / name for name in ("testbed", "tmp", "hidden"))
         scratch.mkdir()
         hidden.mkdir()
         try:
@@ -135,14 +136,3 @@ def fresh_history(repository: Path) -> None:
         )
         if done.returncode:
             raise ItemError(f"git {words[0]} failed: {done.stderr.strip()}")
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="harness-swe-"))
-    path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        # rm, as a program's folders may be nested deeper than Python's own removal goes.
-        subprocess.run(["rm", "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from harness.errors import ItemError, UsageError
 from harness.protocols import Tools
 from harness.records import Item, Response, Sampling, Score
 from harness.sandbox import Sandbox, choose
+from harness.scratch import abandoned
 from tests.benchmarks.longhorizon import players
 from tests.benchmarks.longhorizon.players import SUBMIT, command
 from tests.servers import Answer, Reply, Request, ScriptedServer, context_overflow
@@ -479,10 +479,8 @@ HOSTILE = {
 }
 
 
-def test_hostile_commands_leave_the_next_task_as_it_is(
-    root: Path, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_hostile_commands_leave_the_next_task_as_it_is(root: Path, sandbox: Sandbox) -> None:
+    before = set(abandoned("swe"))
     hostile = players.plays(lambda row: [*HOSTILE.values(), SUBMIT])
     ((response, score),) = play(
         root, sandbox, hostile, step_limit=len(HOSTILE) + 1, command_timeout=2
@@ -491,7 +489,7 @@ def test_hostile_commands_leave_the_next_task_as_it_is(
     said = dict(zip(HOSTILE, outputs(response), strict=False))
     assert "unreachable" in said["network"]
     assert "problem_statement" not in said["read the fixes"]
-    assert not list(tmp_path.glob("harness-swe-*"))
+    assert set(abandoned("swe")) <= before
     ((_, after),) = play(root, sandbox, players.plays(players.right)).values()
     assert after.value == 1.0
 

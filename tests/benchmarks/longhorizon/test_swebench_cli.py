@@ -110,7 +110,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing_behind(root: Path, tmp_
             stderr=subprocess.PIPE,
             text=True,
         )
-        while len(list(temporary.glob("harness-swe-*"))) < 4:
+        while len(list(temporary.glob("harness-tmp-swe-*"))) < 4:
             assert process.poll() is None
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
@@ -118,7 +118,7 @@ def test_an_interrupted_run_ends_soon_and_leaves_nothing_behind(root: Path, tmp_
     assert process.returncode == 130
     assert "Traceback" not in said
     assert "never retrieved" not in said
-    assert not list(temporary.glob("harness-swe-*"))
+    assert not list(temporary.glob("harness-tmp-swe-*"))
 
 
 def _shown(run: Path) -> None:

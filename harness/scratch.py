@@ -1,0 +1,97 @@
+"""Temporary folders that do not outlive their use: also not where a process was killed.
+
+Who needs room for a while comes in with a word for it; a private folder leaves.  The folder is
+locked for as long as it is used, so that what nobody holds is known to be left over.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_PREFIX = "harness-tmp-"
+
+
+class Scratch:
+    """A new folder that is this process's alone, removed by `close` or at the end of ``with``.
+
+    The first one of a kind in a process removes those that killed processes have left.
+    """
+
+    def __init__(self, kind: str) -> None:
+        _sweep(kind, tempfile.gettempdir())
+        self.path, self._lock = _locked(kind)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the folder; may be called more than once."""
+        if self._lock >= 0:
+            _remove(self.path)
+            os.close(self._lock)
+            self._lock = -1
+
+
+def abandoned(kind: str) -> list[Path]:
+    """Return the folders of a kind, of this user, that no living process holds."""
+    return list(_free(kind))
+
+
+def _locked(kind: str) -> tuple[Path, int]:
+    """Make a folder and lock it; another one where a sweep came between the two."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-"))
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
+            return path, lock
+        os.close(lock)
+
+
+def _free(kind: str) -> Iterator[Path]:
+    """Yield what nobody holds, each locked until the next is asked for."""
+    for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{kind}-*")):
+        try:
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # another user's, or gone
+            continue
+        try:
+            if os.fstat(lock).st_uid == os.geteuid():
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                yield path
+        except OSError:  # held
+            continue
+        finally:
+            os.close(lock)
+
+
+@cache
+def _sweep(kind: str, root: str) -> None:
+    for path in _free(kind):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    # rm, as a program's folders may be nested deeper than Python's own removal goes.
+    subprocess.run(["rm", "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)

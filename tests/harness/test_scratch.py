@@ -1,0 +1,82 @@
+"""Temporary folders: removed after use, and by the next process where one was killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness.scratch import Scratch, abandoned
+
+HOLDS = """
+import sys, time
+from harness.scratch import Scratch
+scratch = Scratch("test")
+(scratch.path / "file").write_text("x")
+print(scratch.path, flush=True)
+time.sleep(60)
+"""
+MAKES = """
+from harness.scratch import Scratch
+with Scratch("test") as scratch:
+    print(scratch.path)
+"""
+
+
+def start(program: str, temporary: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def path_of(process: subprocess.Popen[str]) -> Path:
+    assert process.stdout is not None
+    return Path(process.stdout.readline().strip())
+
+
+def test_a_folder_is_private_and_goes_with_its_use() -> None:
+    with Scratch("test") as scratch:
+        assert scratch.path.stat().st_mode & 0o077 == 0
+        (scratch.path / "a" / "b").mkdir(parents=True)
+        assert scratch.path not in abandoned("test")
+    assert not scratch.path.exists()
+    scratch.close()
+
+
+def test_the_next_process_sweeps_after_a_killed_one_and_not_after_a_living(tmp_path: Path) -> None:
+    killed, living = start(HOLDS, tmp_path), start(HOLDS, tmp_path)
+    try:
+        left, held = path_of(killed), path_of(living)
+        killed.kill()
+        killed.wait()
+        assert left.exists()
+        (tmp_path / "harness-tmp-test-link").symlink_to(tmp_path / "other")
+        (tmp_path / "harness-tmp-else-1").mkdir()
+        maker = start(MAKES, tmp_path)
+        own = path_of(maker)
+        assert maker.wait() == 0
+        assert not left.exists()
+        assert not own.exists()
+        assert (held / "file").read_text() == "x"
+        assert (tmp_path / "harness-tmp-else-1").exists()
+        assert (tmp_path / "harness-tmp-test-link").is_symlink()
+    finally:
+        for process in (killed, living):
+            process.kill()
+            process.wait()
+
+
+def test_processes_that_start_together_do_not_sweep_each_other(tmp_path: Path) -> None:
+    makers = [start(HOLDS, tmp_path) for _ in range(8)]
+    try:
+        paths = [path_of(maker) for maker in makers]
+        assert len(set(paths)) == 8
+        assert all((path / "file").exists() for path in paths)
+    finally:
+        for maker in makers:
+            maker.kill()
+            maker.wait()
