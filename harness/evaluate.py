@@ -256,7 +256,7 @@ class Engine:
                 elif not settled(known, scoring):
                     yield _Job(benchmark, item, repeat, known.response)
         beyond = unsettled - tried
-        for item in benchmark.items(skip=_AllBut(beyond)) if beyond else ():
+        for item in benchmark.items(skip=AllBut(beyond)) if beyond else ():
             for repeat, sample in sorted(stored[item.id].items()):
                 if sample.response is not None and not settled(sample, scoring):
                     yield _Job(benchmark, item, repeat, sample.response)
@@ -343,7 +343,7 @@ def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-class _AllBut:
+class AllBut:
     """A container of every id but some: what to skip where only those are wanted."""
 
     def __init__(self, wanted: set[str]) -> None:

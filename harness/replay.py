@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from harness.errors import UsageError
+from harness.evaluate import AllBut
 from harness.protocols import (
     Ask,
     Benchmark,
@@ -56,6 +58,17 @@ def read_responses(path: Path) -> dict[str, str]:
     return responses
 
 
+class _Roll:
+    """A container of every id, which remembers the ids that it was asked about: all there are."""
+
+    def __init__(self) -> None:
+        self.called: list[object] = []
+
+    def __contains__(self, item_id: object) -> bool:
+        self.called.append(item_id)
+        return True
+
+
 @dataclass(frozen=True)
 class Replay:
     """A benchmark restricted to the items that have a stored response."""
@@ -79,21 +92,22 @@ class Replay:
     def items(
         self, *, skip: Container[str] = (), limit: int | None = None
     ) -> Iterator[Item | FailedItem]:
-        """Yield the items that have a response.
+        """Yield the items that have a response, each built when it is asked for.
 
         Raises:
             UsageError: a response belongs to no item.
         """
-        items: Sequence[Item | FailedItem] = [
-            item for item in self.benchmark.items() if item.id in self.responses
-        ]
-        unknown = set(self.responses) - {item.id for item in items}
+        every = _Roll()
+        deque(self.benchmark.items(skip=every), maxlen=0)
+        known = [item_id for item_id in every.called if item_id in self.responses]
+        unknown = set(self.responses).difference(known)
         if unknown:
             raise UsageError(
                 f"{len(unknown)} responses belong to no item of {self.declaration.id} "
                 f"in the local data, the first: {min(unknown)}"
             )
-        return iter([item for item in items[:limit] if item.id not in skip])
+        wanted = {item_id for item_id in known[:limit] if item_id not in skip}
+        return self.benchmark.items(skip=AllBut(wanted))
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Return the stored response; no model is asked."""

@@ -119,7 +119,7 @@ class LongBenchV2:
     ) -> Iterator[Item | FailedItem]:
         """Yield the items in the data's order."""
         for row in islice(self._rows, limit):
-            if row.get("_id") not in skip:
+            if str(row.get("_id")) not in skip:
                 yield self._item(row)
 
     def _item(self, row: Mapping[str, Any]) -> Item | FailedItem:

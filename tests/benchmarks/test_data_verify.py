@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ from benchmarks import data
 from benchmarks.data.pull import pull
 from benchmarks.data.sources import source
 from benchmarks.data.verify import SAMPLE, verify
+from benchmarks.longhorizon.swe.tasks import TaskSet
 from benchmarks.micro import datasets as micro
+from benchmarks.micro import repositories
 from benchmarks.suites import SUITES
 
 OFFICIAL = source("vstar").tables[0].count
@@ -209,3 +212,23 @@ def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
     done = harness("vstr", "--data-root", tmp_path)
     assert done.returncode == 2
     assert done.stderr == "harness: no suite or benchmark named 'vstr': did you mean vstar?\n"
+
+
+def test_a_task_repository_is_checked_in_the_place_of_swe_bench(tmp_path: Path) -> None:
+    repositories.write(tmp_path)
+    report = verify("swebench_lite", tmp_path)
+    assert report.problems == ()
+    assert [(t.form, t.rows, t.official) for t in report.tables] == [("task repository", 10, 300)]
+    assert "not SWE-bench" in report.notes[0]
+    assert report.fingerprint == TaskSet("swebench_lite", tmp_path).fingerprint()
+
+    task = tmp_path / "swebench_lite" / "tasks" / "micro__pages-1"
+    (task / "tests.json").write_text('{"FAIL_TO_PASS": [1], "PASS_TO_PASS": []}')
+    (problem,) = verify("swebench_lite", tmp_path).problems
+    assert "FAIL_TO_PASS of micro__pages-1" in problem
+    shutil.rmtree(task / "repository")
+    (problem,) = verify("swebench_lite", tmp_path).problems
+    assert "micro__pages-1 has no files" in problem
+    (task / "task.yaml").write_text("[")
+    (problem,) = verify("swebench_lite", tmp_path).problems
+    assert "do not read" in problem
