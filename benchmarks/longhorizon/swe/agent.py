@@ -76,6 +76,21 @@ def _kept(message: Mapping[str, Any]) -> Record:
     return {"role": message["role"], "content": message["content"], "extra": extra}
 
 
+def said(text: str) -> str:
+    """Return a message without the thinking that it begins with; "" where that never closes.
+
+    A template may have opened it in the prompt.  Further on the tags are text: a command may write
+    them to a file.
+    """
+    if text.lstrip().startswith("<think>"):
+        return text.partition("</think>")[2].strip()
+    before, closed, after = text.partition("</think>")
+    begun = before.rpartition(scaffold.FENCE)[1:]
+    in_command = begun[0] and "\n```" not in begun[1]
+    opened_before = closed and "<think>" not in before and not in_command
+    return (after if opened_before else text).strip()
+
+
 @dataclass
 class _Model:
     """Our model in mini-swe-agent's ``Model`` protocol.
@@ -97,7 +112,7 @@ class _Model:
         except ContextOverflowError as error:
             end = {"exit_status": "ContextWindowExceeded", "submission": ""}
             raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
-        answer = response.answer
+        answer = said(response.text)
         extra = {**_facts(response), "timestamp": time.time()}
         try:
             actions = parse_regex_actions(
@@ -153,7 +168,7 @@ def _facts(response: Response) -> Record:
         "finish_reason": response.finish_reason,
         "seconds": response.seconds,
     }
-    if response.text != response.answer:
+    if response.text.strip() != said(response.text):
         facts["text"] = response.text
     if response.reasoning:
         facts["reasoning"] = response.reasoning

@@ -26,7 +26,8 @@ from harness.records import Message, TextPart
 # can play, with or without a parser of tool calls.
 CONFIG = "swebench_backticks.yaml"
 # minisweagent/models/litellm_textbased_model.py, whose import loads litellm.
-ACTION = r"```mswea_bash_command\s*\n(.*?)\n```"
+FENCE = "```mswea_bash_command"
+ACTION = FENCE + r"\s*\n(.*?)\n```"
 
 _lock = threading.Lock()
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks.longhorizon.swe import scaffold
+from benchmarks.longhorizon.swe.agent import said
 from benchmarks.longhorizon.swe.environments import CUT_HISTORY, submit
 from benchmarks.longhorizon.swe.workplace import fresh_history, workplace
 from benchmarks.longhorizon.swebench import SweBenchLite, SweBenchVerified
@@ -174,7 +175,7 @@ def test_a_patch_that_does_not_apply_is_unparsable(root: Path, sandbox: Sandbox)
 def test_a_patch_with_think_tags_is_graded_whole(root: Path, sandbox: Sandbox) -> None:
     def script(row: dict[str, Any]) -> list[str]:
         steps = players.right(row)
-        steps.insert(2, "printf '# <%s> </%s>\\n' think think >> pages/core.py")
+        steps.insert(2, "printf '# <think> </think>\\n' >> pages/core.py")
         steps[3] = "git diff > patch.txt"
         return steps
 
@@ -197,6 +198,28 @@ def test_a_patch_made_elsewhere_is_graded(root: Path, sandbox: Sandbox) -> None:
 
 
 # The scaffold's rules
+
+
+COMMAND = "```mswea_bash_command\necho '{}' > notes\n```"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<think>ls?</think>\n\nTHOUGHT: look", "THOUGHT: look"),
+        ("\n<think>ls?</think>THOUGHT: look", "THOUGHT: look"),
+        ("the template opened it</think>\nTHOUGHT: look", "THOUGHT: look"),
+        ("<think>it never closes", ""),
+        (COMMAND.format("<think>a</think> b"), COMMAND.format("<think>a</think> b")),
+        (COMMAND.format("<think>"), COMMAND.format("<think>")),
+        (COMMAND.format("</think>"), COMMAND.format("</think>")),
+        ("<think>hm</think>" + COMMAND.format("<think>"), COMMAND.format("<think>")),
+        ("hm</think>" + COMMAND.format("</think>"), COMMAND.format("</think>")),
+        (f"draft {COMMAND.format('x')}</think>{COMMAND.format('y')}", COMMAND.format("y")),
+    ],
+)
+def test_only_the_thinking_before_a_message_is_no_part_of_it(text: str, message: str) -> None:
+    assert said(text) == message
 
 
 def test_the_prompt_is_the_scaffolds_own(root: Path, sandbox: Sandbox) -> None:
