@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # A tiny model needs little; vLLM takes whole GiB.
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+
+# Tests interrupt processes; shells make what they start in the background, us, ignore that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).parents[1]
 
