@@ -18,6 +18,9 @@ PRICE = Target("number", "1.2", precision=1, answer_type="float")
 LIST = Target("math", "[0, 2, 0, 2, 1, 7, 1, 2, 0, 3, 0, 6]", answer_type="list")
 
 ROWS: list[Row] = [
+    (COUNT, "There are 3 cars and 2 trucks, so 5 vehicles in total.", RIGHT),
+    (COUNT, "There are 5 cars and 3 trucks, so 8 vehicles in total.", WRONG),
+    (COUNT, "She has 7 apples and gives away 2, leaving 5.", RIGHT),
     (YES, "B", RIGHT),
     (YES, "(B) No", RIGHT),
     (YES, "No", RIGHT),
