@@ -31,7 +31,8 @@ _ANCHOR = re.compile(r"\d|\\(?:pi|frac|sqrt|infty|[dt]frac)|[π√∞½¼¾]|\bp
 _BEGINS = re.compile(_ANCHOR.pattern + r"|[=(\[\-+\\<>]|^[a-zA-Z]$")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gives?|yields?|obtain|have|has|had|find"
-    r"|(?<!out )of|costs?|measures?|needs?|becomes?|leav(?:es?|ing)|makes?|total(?:s|ing)?|there(?:'s| is| are))"
+    r"|(?<!out )of|costs?|measures?|needs?|becomes?|leav(?:es?|ing)|makes?"
+    r"|total(?:s|ing)?|there(?:'s| is| are))"
     r"|,\s(?:so|thus|hence|therefore)|[=≈:])\s*(?:(?:exactly|approximately|about|around|roughly"
     r"|only|therefore|thus|also|simply|equal to|a total of|then)\s+){0,3}$",
     re.IGNORECASE,
