@@ -134,7 +134,7 @@ def checkpoint(folder: Path) -> Iterator[Check]:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         architecture = ", ".join(config.get("architectures") or ["unknown architecture"])
-    except (ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         yield Check("model", "missing", f"{folder / 'config.json'} does not read: {error}")
         return
     yield Check("model", "ok", f"{architecture}, content {fingerprint[:12]}")
@@ -149,4 +149,4 @@ def _has_chat_template(folder: Path) -> bool:
     if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
         return True
     tokenizer = folder / "tokenizer_config.json"
-    return tokenizer.exists() and '"chat_template"' in tokenizer.read_text(encoding="utf-8")
+    return tokenizer.exists() and b'"chat_template"' in tokenizer.read_bytes()

@@ -204,10 +204,13 @@ class _Command:
         )
 
     def _refuse_idle_options(self) -> None:
-        """Raise for options that this call would not heed."""
+        """Raise for options that this call would not heed, and for an address that is none."""
         from harness import backends
         from harness.errors import UsageError
+        from harness.urls import base_url
 
+        if self.endpoint is not None:
+            base_url(self.endpoint)  # before a manifest holds it: it may hold a password
         if self.endpoint and self.backend:
             raise UsageError("--endpoint URL and --backend exclude each other: give one of them")
         if self.items and not self.as_json:

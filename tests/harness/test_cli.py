@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.suites import SUITES
+from harness.doctor import checkpoint
 from tests.servers import Reply, Request, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
@@ -234,6 +235,9 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness(*run, *served, "--benchmarks", "vstar", *judge), "no benchmark here asks")
     one_line(harness(*run, "--model", empty, "--revision", "main"), "--revision")
     one_line(harness("list", "--options", "--json"), "--options")
+    secret = ["--model", "m", "--endpoint", "http://me:hidden@localhost:9"]
+    one_line(harness(*run, *secret, "--benchmarks", "vstar"), "OPENAI_API_KEY")
+    assert not (tmp_path / "runs").exists()
     one_line(harness(*run, *served, "--backend", "vllm"), "--backend")
     one_line(harness(*run, *served, "--replicas", 2), "--replicas", "endpoint")
     one_line(harness(*run, *served, "--items"), "--json")
@@ -323,3 +327,21 @@ def test_responses_are_scored_where_the_images_are_not_at_hand(
     unknown.write_text('{"id": "nothing", "response": "A"}\n')
     done = harness("score", "mathvision", unknown, *words[3:])
     one_line(done, "belong to no item of mathvision", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "finding"),
+    [
+        ("config.json", b'{"architectures": [1]}', "missing  model: "),
+        ("config.json", b"[]", "missing  model: "),
+        ("tokenizer_config.json", b"\xff\xfe", "missing  chat template: "),
+    ],
+)
+def test_doctor_says_what_is_wrong_with_a_checkpoint(
+    name: str, content: bytes, finding: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / name).write_bytes(content)
+    found = [f"{one.status:<8} {one.name}: {one.text}" for one in checkpoint(tmp_path)]
+    assert any(line.startswith(finding) for line in found)
