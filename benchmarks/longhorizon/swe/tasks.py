@@ -101,10 +101,14 @@ class TaskSet:
         """The tasks by instance id, in the data's order.
 
         Raises:
-            UsageError: the data are missing, do not read, or are the classic ones.
+            UsageError: the data are missing, do not read, are the classic ones, or have two tasks
+                with one id.
         """
         found = self._repository() if self.ours else self._table()
-        return {task.id: task for task in found}
+        by_id = {task.id: task for task in found}
+        if len(by_id) < len(found):
+            raise UsageError(f"the data in {self.folder} have two tasks with one instance_id")
+        return by_id
 
     def _table(self) -> list[Task]:
         (found,) = data.tables(self.benchmark_id, self.root)

@@ -620,6 +620,12 @@ def test_a_classic_row_is_one_line_that_names_the_right_data_set(tmp_path: Path)
     assert "\n" not in said
 
 
+def test_no_task_is_lost_by_another_of_its_id(tmp_path: Path) -> None:
+    table([real_row(), real_row(problem_statement="y")], tmp_path / "swebench_lite")
+    with pytest.raises(UsageError, match="two tasks with one instance_id"):
+        list(SweBenchLite(tmp_path).items())
+
+
 def real_row(**changed: Any) -> dict[str, Any]:
     row = dict.fromkeys(CLASSIC, "x") | {
         "instance_id": "a__b-1",
