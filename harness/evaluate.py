@@ -285,8 +285,10 @@ class Engine:
             began = time.perf_counter()
             try:
                 response = await benchmark.solve(item, opened, sampling, self.settings.tools)
-            except ItemError as error:
-                return _keep(job, None, Score(None, "error", why=str(error)))
+            except UsageError:  # nothing can be asked any more
+                raise
+            except Exception as error:
+                return _keep(job, None, _failure(error, "the question"))
             response = replace(response, seconds=time.perf_counter() - began)
         return _keep(job, response, await _score(benchmark, item, response, self.settings.tools))
 
@@ -368,9 +370,13 @@ def _keep(job: _Job, response: Response | None, score: Score) -> Sample:
 async def _score(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
     try:
         return await benchmark.score(item, response, tools)
-    except ItemError as error:
-        return Score(None, "error", why=str(error))
     except UsageError:  # nothing can be scored any more
         raise
-    except Exception as error:  # a scorer's bug costs one item, shown as an error, not the run
-        return Score(None, "error", why=f"the scorer failed: {type(error).__name__}: {error}")
+    except Exception as error:
+        return _failure(error, "the scorer")
+
+
+def _failure(error: Exception, what: str) -> Score:
+    """Return the score of an item that failed: a bug too costs one item, and not the run."""
+    bug = "" if isinstance(error, ItemError) else f"{what} failed: {type(error).__name__}: "
+    return Score(None, "error", why=f"{bug}{error}")

@@ -331,8 +331,11 @@ class Checkpoint:
 
         try:
             return work(prompts)
-        except torch.AcceleratorError:
-            raise  # the device is lost: no smaller batch would help
+        except torch.AcceleratorError as error:  # no smaller batch would help
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(
+                f"the device is lost ({reason}): run the same command again to continue"
+            ) from error
         except (ValueError, IndexError, RuntimeError) as error:
             memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
             failure = BatchError(f"generation failed: {error}", memory=memory)

@@ -318,6 +318,24 @@ def test_a_scorer_that_fails_costs_one_item_and_keeps_its_answer(tmp_path: Path)
     assert model.asked == []
 
 
+def test_a_bug_on_one_question_costs_that_item(tmp_path: Path) -> None:
+    class Buggy(Sums):
+        async def solve(self, item, model, sampling, tools):  # type: ignore[no-untyped-def]
+            return dataclasses.replace(
+                await super().solve(item, model, sampling, tools), text=str(24 / int(item.target))
+            )
+
+    # The first item's target is 0.
+    plan = planned(tmp_path, Buggy(n=3))
+    (row,) = fill(plan)
+    assert (row.errors, row.n) == (1, 3)
+    why = read_samples(plan.path, "sums")["s0", 0].score.why
+    assert why == "the question failed: ZeroDivisionError: division by zero"
+    model = Adder()
+    assert fill(planned(tmp_path, Sums(n=3)), model)[0].errors == 0
+    assert model.asked == ["0 + 0 = ?"]
+
+
 def _hold(path: Path, ready: object, release: object) -> None:
     with RunStore.open(path):
         ready.set()  # type: ignore[attr-defined]

@@ -226,3 +226,16 @@ def test_leaving_ends_a_running_answer(micro_model: Path) -> None:
         return loop.time() - begun
 
     assert asyncio.run(run()) < 3
+
+
+def test_a_device_that_is_lost_ends_the_run_in_one_line(micro_model: Path) -> None:
+    import torch
+
+    def lose(*_: object) -> None:
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure\nmore lines of torch")
+
+    checkpoint = Checkpoint(micro_model, "float32", "cpu")
+    checkpoint._model.register_forward_pre_hook(lose)
+    prompt = checkpoint.prepare(question(4), Sampling(4))
+    with pytest.raises(UsageError, match=r"lost \(CUDA error: unspecified launch failure\): run"):
+        checkpoint.generate([prompt])
