@@ -62,10 +62,10 @@ class _Roll:
     """A container of every id, which remembers the ids that it was asked about: all there are."""
 
     def __init__(self) -> None:
-        self.called: list[object] = []
+        self.called: list[str] = []
 
     def __contains__(self, item_id: object) -> bool:
-        self.called.append(item_id)
+        self.called.append(str(item_id))
         return True
 
 
