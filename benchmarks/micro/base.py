@@ -40,7 +40,7 @@ BASE = Shape(
 )
 """About a million parameters; one visual token stands for 16 x 16 pixels."""
 
-VOCABULARY = 1280
+VOCABULARY = 1600
 CELLS = tuple(cell_name(row, column) for row in range(6) for column in range(6))
 _PLAIN = """
 What Which Where How how Is Name Give Answer Question Context Each
@@ -58,8 +58,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
     """Return the base model's tokenizer.
 
     Whole tokens are: the fixed sentences of the benchmarks' prompts and of the world's questions,
-    the names of cells, the words of the world (with and without a blank before them), numbers below
-    100, the option letters, and each of them as it stands before an option's text.
+    the names of cells, the words of the world and the texts of options (with and without a blank
+    before them), numbers below 100, the option letters, and each of them as it stands before an
+    option's text.
     """
     from tokenizers import AddedToken
 
@@ -79,7 +80,9 @@ def _whole() -> list[str]:
     said = (*prompts.SENTENCES, *questions.PHRASES, *traces.PHRASES)
     said += (*(f"{blank}{name}" for name in questions.image_names(4) for blank in ("", " ")),)
     said += (selection.ASK,)
-    return [*dict.fromkeys(said), *letters, *cells]
+    options = [option for option in questions.OPTIONS if not option.isalnum()]
+    said += (*options, *(f" {option}" for option in questions.OPTIONS if not option.isalpha()))
+    return [*dict.fromkeys((*said, *letters, *cells))]
 
 
 def untrained(
@@ -88,7 +91,9 @@ def untrained(
     """Return a model with random weights and its processor.
 
     Weights are drawn with variance 1 / fan-in: with the usual 0.02 a model this narrow does not
-    learn.
+    learn.  What a layer adds to the stream starts at a tenth of that, so that a token can still be
+    told after the first layers.  Two heads start as the circuit that looks a letter up by its
+    option, see `_look_up`.
     """
     import torch
     from transformers import Qwen3VLForConditionalGeneration
@@ -108,4 +113,52 @@ def untrained(
             else:
                 fan_in = math.prod(weight.shape[1:])
                 weight.normal_(0.0, 1 / math.sqrt(fan_in), generator=generator)
+            if "language_model" in name and name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.mul_(0.1)
+        _look_up(model, words, shape, generator)
     return model, processor(shape, words)
+
+
+def _look_up(
+    model: Qwen3VLForConditionalGeneration,
+    words: PreTrainedTokenizerFast,
+    shape: Shape,
+    generator: torch.Generator,
+) -> None:
+    """Let two heads start as an induction circuit, which training alone does not find in time.
+
+    The first head of the first layer attends to the token before; the first head of the second
+    layer to an equal token (with or without the blank before it).  Where a thought names an option,
+    that is the option in the list, which knows the letter before it.  How the letter is said is
+    left to training.
+    """
+    import torch
+
+    language = model.model.language_model
+    half = shape.head_dim // 2
+    embedding = language.embed_tokens.weight
+    for text, token in words.get_vocab().items():
+        bare = words.vocab.get(text[1:]) if text[0] in "Ġ " else None
+        if bare is not None:
+            embedding[token] = (embedding[bare] + embedding[token] / 2) / math.sqrt(1.25)
+    # Equal for all tokens, for a query and a key that know nothing but the position.
+    embedding[:, 0] = 0.25
+
+    before = language.layers[0].self_attn
+    before.q_proj.weight[: shape.head_dim] = before.k_proj.weight[: shape.head_dim] = 0
+    for pair, turn in enumerate(language.rotary_emb.inv_freq[:3]):
+        before.k_proj.weight[pair, 0] = 1
+        before.q_proj.weight[pair, 0] = torch.cos(turn)
+        before.q_proj.weight[half + pair, 0] = -torch.sin(turn)
+        before.q_norm.weight[[pair, half + pair]] = 4
+
+    # The slow frequencies, which hardly turn over the length of a prompt.
+    slow = [side + pair for side in (0, half) for pair in range(7, half)]
+    equal = language.layers[1].self_attn
+    match = torch.empty(len(slow), shape.hidden).normal_(
+        0.0, 1 / math.sqrt(shape.hidden), generator=generator
+    )
+    match[:, 0] = 0
+    for weight in (equal.q_proj.weight, equal.k_proj.weight):
+        weight[: shape.head_dim] = 0
+        weight[slow] = match

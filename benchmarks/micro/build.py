@@ -33,15 +33,19 @@ RECORD = "build.json"
 
 Mix = tuple[tuple[Maker, float], ...]
 
-# First seeing, with answers in a word or two; then all that the benchmarks ask.  All at once, or
-# without captions, a model this small stays at chance for long.
+# First the letters of options, in text alone; then seeing, with answers in a word or two; then all
+# that the benchmarks ask.  All at once, or without captions, a model this small stays at chance for
+# long.
+LETTERS: Mix = ((lessons.options, 1.0),)
 SEEING: Mix = (
+    (lessons.options, 1.0),
     (lessons.caption, 4.0),
     (lessons.marks, 0.5),
     (lessons.key, 0.5),
     (lessons.looked_up, 5.0),
 )
 MIX: Mix = (
+    (lessons.options, 0.5),
     (lessons.caption, 1.5),
     (lessons.marks, 0.4),
     (lessons.key, 0.4),
@@ -62,10 +66,11 @@ MIX: Mix = (
 class Plan:
     """How long and how fast to train; the learning rate rises, stays and falls to a twentieth.
 
-    ``seeing`` is the step before which the first mix ends.
+    ``letters`` and ``seeing`` are the steps before which the first and the second mix end.
     """
 
-    steps: int = 4000
+    steps: int = 3000
+    letters: int = 200
     seeing: int = 800
     batch: int = 48
     rate: float = 2e-3
@@ -82,6 +87,8 @@ class Plan:
 
     def mix_at(self, step: int) -> Mix:
         """Return what is taught at a step."""
+        if step < self.letters:
+            return LETTERS
         return SEEING if step < self.seeing else MIX
 
 

@@ -2,9 +2,9 @@
 
 `build.py` comes in with a seeded generator; a `Lesson` leaves.  The mix holds what the benchmarks
 ask and the skills below it (naming what is where, checking an answer), in the benchmarks' own
-prompts, on the pretraining split alone.  Where options are listed, the answer is the right one's
-text: to find its letter takes a look-up that a model this small does not learn in the time of its
-build.  The selection prompt is not among the lessons.
+prompts, on the pretraining split alone.  Where options are listed, the right one and its letter are
+a thought before the answer: a model this small cannot find both at once.  The selection prompt is
+not among the lessons.
 """
 
 from __future__ import annotations
@@ -70,6 +70,18 @@ def key(rng: random.Random, split: Split) -> Lesson:
     return Lesson((shown,), "Name the choices.", " ".join((thing.colour, *options)), "key")
 
 
+def options(rng: random.Random, split: Split) -> Lesson:
+    """Name all of a list of options, in another order, each with its letter."""
+    del split
+    listed = rng.sample(questions.OPTIONS, rng.choice((2, 3, 4, 4, 5, 8, 10)))
+    if rng.random() < 0.4:
+        listed = rng.sample(tuple(COLOURS), min(len(listed), len(COLOURS)))
+    lettered = list(zip(listed, prompts.LETTERS, strict=False))
+    rng.shuffle(lettered)
+    said = " ".join(prompts.thought(option, letter) for option, letter in lettered)
+    return Lesson((), prompts.lines(listed, rng.choice(prompts.FORMS)), said, "options")
+
+
 # --- answering ------------------------------------------------------------------------------
 
 
@@ -131,8 +143,13 @@ def chosen(rng: random.Random, split: Split) -> Lesson:
     asked = questions.ask(rng, split, family, number, rng.choice(_GRIDS))
     if benchmark in ("mmmu_pro",):
         asked = questions.marked(asked)
-    text = prompts.CHOICE[benchmark](asked.question)
-    return Lesson(asked.scenes, text, asked.question.answer, "choice")
+    return _chosen(benchmark, asked, "choice")
+
+
+def _chosen(benchmark: str, asked: Asked, kind: str) -> Lesson:
+    question = asked.question
+    answer = prompts.chosen(benchmark, question.answer, question.letter)
+    return Lesson(asked.scenes, prompts.CHOICE[benchmark](question), answer, kind)
 
 
 def chosen_several(rng: random.Random, split: Split) -> Lesson:
@@ -145,8 +162,7 @@ def chosen_several(rng: random.Random, split: Split) -> Lesson:
     asked = family(rng, split, images)
     if benchmark == "mmmu_pro":
         asked = questions.marked(asked)
-    text = prompts.CHOICE[benchmark](asked.question)
-    return Lesson(asked.scenes, text, asked.question.answer, "choice, several")
+    return _chosen(benchmark, asked, "choice, several")
 
 
 def _pictures(rng: random.Random, split: Split, benchmark: str) -> Lesson:
@@ -155,7 +171,8 @@ def _pictures(rng: random.Random, split: Split, benchmark: str) -> Lesson:
     question = asked.question
     if benchmark == "mmmu_pro":
         text = prompts.mmmu_pro(question.text, question.options)
-        return Lesson(asked.scenes, text, question.answer, "choice, pictures")
+        answer = prompts.chosen(benchmark, question.answer, question.letter)
+        return Lesson(asked.scenes, text, answer, "choice, pictures")
     shown = tuple(asked.scenes[int(option[7]) - 1] for option in question.options)
     text = prompts.mmmu_pictures(question.text, len(shown))
     return Lesson(shown, text, question.letter, "choice, pictures")
@@ -171,7 +188,7 @@ def counted(rng: random.Random, split: Split) -> Lesson:
         return Lesson(asked.scenes, prompts.mathvista(text, (), "integer"), answer, "number")
     if form == 1:
         return Lesson(asked.scenes, prompts.mathverse(text, ()), answer, "number")
-    return Lesson(asked.scenes, prompts.mathvision(text, ()), f"\\boxed{{{answer}}}", "number")
+    return Lesson(asked.scenes, prompts.mathvision(text, ()), prompts.boxed(answer), "number")
 
 
 def measured(rng: random.Random, split: Split) -> Lesson:
@@ -188,11 +205,12 @@ def measured(rng: random.Random, split: Split) -> Lesson:
     if form in (2, 3):
         made = questions.physics(rng, split, rng.choice(questions.PHYSICS))
         text = prompts.olympiad(made.text, made.kind, several=len(made.answers) > 1)
-        return Lesson((made.picture,), text, f"\\boxed{{{', '.join(made.answers)}}}", "physics")
+        return Lesson((made.picture,), text, prompts.olympiad_answer(made.answers), "physics")
     asked = questions.distance(rng, split)
     options = [f"{option} m" for option in asked.question.options]
     text = prompts.phyx(asked.question.text, options)
-    return Lesson(asked.scenes, text, f"{asked.question.answer} m", "physics, choice")
+    answer = prompts.chosen("phyx", f"{asked.question.answer} m", asked.question.letter)
+    return Lesson(asked.scenes, text, answer, "physics, choice")
 
 
 def computed(rng: random.Random, split: Split) -> Lesson:
@@ -201,11 +219,10 @@ def computed(rng: random.Random, split: Split) -> Lesson:
     asked = questions.ask(rng, split, family, 4)
     question = asked.question
     if rng.random() < 0.4:
-        text = prompts.CHOICE[rng.choice(("mmstar", "mathvision"))](question)
-        return Lesson(asked.scenes, text, question.answer, "computed")
+        return _chosen(rng.choice(("mmstar", "mathvision")), asked, "computed, choice")
     if family is questions.fraction:
         text = prompts.mathvision(question.text, ())
-        return Lesson(asked.scenes, text, f"\\boxed{{{question.answer}}}", "computed")
+        return Lesson(asked.scenes, text, prompts.boxed(question.answer), "computed")
     hint = "float2" if family is questions.share else "list"
     return Lesson(
         asked.scenes, prompts.mathvista(question.text, (), hint), question.answer, "computed"
@@ -225,11 +242,12 @@ def signed(rng: random.Random, split: Split) -> Lesson:
             str(count),
             "signs",
         )
-    number = 4 if form == 1 else 8
+    kind, number = ("mathverse", 4) if form == 1 else ("mmmu_pro", 8)
     options = questions.shuffled(rng, thing.colour, tuple(COLOURS), number)
     text = prompts.mathverse("", options, seen=True) if form == 1 else prompts.MMMU_PRO_SEEN
     shown = sheet(picture, cell=thing.cell, options=options)
-    return Lesson((shown,), text, thing.colour, "signs, choice")
+    letter = prompts.LETTERS[options.index(thing.colour)]
+    return Lesson((shown,), text, prompts.chosen(kind, thing.colour, letter), "signs, choice")
 
 
 # --- reading --------------------------------------------------------------------------------
@@ -243,7 +261,9 @@ def read(rng: random.Random, split: Split) -> Lesson:
             (), f"{found.text}\n{prompts.mmmu(found.question, ())}", found.answer, "trace"
         )
     text = prompts.longbench(found.text, found.question, found.options)
-    return Lesson((), text, prompts.longbench_answer(found.letter), "trace, choice")
+    said = prompts.longbench_answer(found.letter)
+    answer = prompts.thought(found.answer, found.letter, said)
+    return Lesson((), text, answer, "trace, choice")
 
 
 def make(

@@ -76,6 +76,9 @@ LONGBENCH = (
     '\n\nFormat your response as follows: "The correct answer is (insert answer here)".',
 )
 LONGBENCH_ANSWER = "The correct answer is ("
+OLYMPIAD_ANSWER = "So the final answer is "
+# How the model thinks before it names a letter, in the form of the Qwen family.
+THINK, THOUGHT = "<think>\n", "\n</think>\n\n"
 
 SENTENCES = (
     *VISTA_HINTS.values(),
@@ -94,7 +97,7 @@ SENTENCES = (
     *(OLYMPIAD_LEAD, OLYMPIAD_END, OLYMPIAD_END_SEVERAL),
     OLYMPIAD_KINDS.format(kind="Numerical"),
     *(OLYMPIAD_KIND.format(kind=k) for k in ("Numerical", "Expression", "Equation", "Interval")),
-    *(*LONGBENCH, LONGBENCH_ANSWER, MMMU_PRO_SEEN),
+    *(*LONGBENCH, LONGBENCH_ANSWER, MMMU_PRO_SEEN, OLYMPIAD_ANSWER, THINK, THOUGHT),
     *(f"<image {number}>" for number in range(1, 5)),
     *(
         "<image_1> ",
@@ -216,6 +219,26 @@ def longbench(trace: str, text: str, options: Sequence[str]) -> str:
 def longbench_answer(letter: str) -> str:
     """The answer in the form that LongBench v2 asks for."""
     return f"{LONGBENCH_ANSWER}{letter})"
+
+
+def olympiad_answer(answers: Sequence[str]) -> str:
+    """The answer in the form that OlympiadBench asks for."""
+    return f"{OLYMPIAD_ANSWER}{boxed(', '.join(answers))}."
+
+
+def boxed(answer: str) -> str:
+    """An answer in a box."""
+    return f"\\boxed{{{answer}}}"
+
+
+def thought(option: str, letter: str, said: str | None = None) -> str:
+    """The right option and its letter as a thought, then what is ``said`` (usually the letter)."""
+    return f"{THINK}{option} {letter}{THOUGHT}{said or letter}"
+
+
+def chosen(benchmark: str, option: str, letter: str) -> str:
+    """The answer to a question with options: in a box where the benchmark asks for one."""
+    return thought(option, letter, boxed(letter) if benchmark == "mathvision" else None)
 
 
 CHOICE: dict[str, Callable[[Question], str]] = {

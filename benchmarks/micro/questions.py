@@ -410,6 +410,24 @@ def physics(rng: random.Random, split: Split, form: str) -> Physics:
     return Physics(picture, f"<image_1> {text}", answers, kind, unit, error, reading)
 
 
+def _options() -> tuple[str, ...]:
+    """Return the texts that options have, except pictures and what stands in traces."""
+    steps = range(1, 7)
+    whole = sorted({int(step) * mark for step in STEPS for mark in steps})
+    halves = sorted({step * mark for step in HALVES for mark in steps})
+    shares = {Fraction(part, total) for total in range(2, 13) for part in range(total + 1)}
+    cells = [cell_name(row, column) for row in range(4) for column in range(4)]
+    said = (*COLOURS, *SIZES, "yes", "no", "left", "right", "above", "below", *cells)
+    said += (*image_names(4), *(str(number) for number in range(13)), *map(str, whole))
+    said += (*(f"{metres} m" for metres in whole), *(f"{metres:.1f}" for metres in halves))
+    said += (*(f"{float(part):.2f}" for part in sorted(shares)), *map(latex, sorted(shares)))
+    said += (*(str([one, two]) for one in range(8) for two in range(8)),)
+    return tuple(dict.fromkeys(said))
+
+
+OPTIONS = _options()
+
+
 # --- shared ---------------------------------------------------------------------------------
 
 
