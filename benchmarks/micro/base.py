@@ -17,6 +17,7 @@ from benchmarks.micro.questions import ORDINALS
 from benchmarks.micro.scenes import COLOURS, SIZES, cell_name
 
 if TYPE_CHECKING:
+    import torch
     from transformers import (
         PreTrainedTokenizerFast,
         Qwen3VLForConditionalGeneration,

@@ -18,7 +18,7 @@ from benchmarks.scoring import score
 from harness.backends.transformers import TransformersModel
 from harness.records import Response, Sampling
 
-SHORT = Plan(steps=10, seeing=5, batch=16)
+SHORT = Plan(steps=10, letters=2, seeing=5, batch=16)
 
 
 def _digests(folder: Path) -> dict[str, str]:

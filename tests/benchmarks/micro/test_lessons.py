@@ -14,10 +14,10 @@ from benchmarks.micro import base, lessons, prompts
 from benchmarks.micro.batches import IGNORED, collate
 from benchmarks.micro.build import MIX
 from benchmarks.micro.lessons import Lesson
-from benchmarks.micro.questions import Question
+from benchmarks.micro.questions import OPTIONS, Question
 from benchmarks.scoring import Target, score
 from benchmarks.suites import SUITES, benchmark
-from harness.records import Item, TextPart
+from harness.records import Item, TextPart, without_thinking
 
 MAKERS = [maker for maker, _ in MIX]
 _ASKED = re.compile(
@@ -84,13 +84,41 @@ def test_answers_of_the_taught_form_are_scored_right(name: str, micro_data: Path
     """The gold, written as the lessons write answers, is read and right by the strict rules."""
     for item, target, text in _items(name, micro_data):
         gold = target.answer.replace("$,$", ", ").strip("$")
-        said = f"\\boxed{{{gold}}}" if "boxed" in text else gold
+        said = prompts.boxed(gold) if "boxed" in text else gold
+        if name == "olympiadbench_physics":
+            said = prompts.olympiad_answer(gold.split(", "))
         if target.choices:
             option = target.choices["ABCDEFGHIJ".index(target.answer)]
-            said = option
-            assert score(target.answer, target).value == 1.0
+            said = without_thinking(prompts.chosen(name, option, target.answer))
         verdict = score(said, target)
         assert verdict.value == 1.0, (item.id, said, verdict)
+
+
+def test_options_and_their_letters_are_one_token_each() -> None:
+    """The look-up of a letter is one step of attention only if they are."""
+    words = base.tokenizer()
+    for option in OPTIONS:
+        thought = prompts.thought(option, "B")
+        assert len(words(thought)["input_ids"]) == 5, thought
+        for form in prompts.FORMS:
+            assert len(words(form.format(letter="B", text=option))["input_ids"]) == 2, option
+
+
+def test_a_look_up_starts_as_an_induction_circuit() -> None:
+    """The first layer's head sees the token before, the second's the option that is named."""
+    model, processor = base.untrained(0)
+    words = processor.tokenizer
+    listed = words(prompts.lines(("red", "3 m", "b2"), prompts.ROUND))["input_ids"]
+    said = words(f"{prompts.THINK}3 m")["input_ids"]
+    option = listed.index(words(" 3 m")["input_ids"][0])
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        first, second, *_ = model(
+            input_ids=torch.tensor([listed + said]), output_attentions=True
+        ).attentions
+    assert first[0, 0, option].argmax() == option - 1
+    to_options = second[0, 0, -1, : len(listed)]
+    assert to_options.argmax() == option
 
 
 @pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
