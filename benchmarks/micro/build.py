@@ -2,7 +2,7 @@
 
 A seed and a number of steps come in; a checkpoint leaves, with ``build.json`` beside it that says
 how it was made.  The same command gives the same bytes on the same kind of machine with the same
-packages.  It takes about half an hour of one core.
+packages.  It takes about twenty minutes of one core.
 """
 
 from __future__ import annotations
