@@ -155,13 +155,26 @@ class _Namespace:
             os.close(self._pidfd)
 
     def kill(self) -> None:
-        """Kill the first process, and so all; before it is known, bubblewrap, whose end it is."""
+        """Kill the first process, and so all; before it is known, bubblewrap and its children."""
         self._killed = True
         if self._pidfd is None:
-            self._process.kill()
+            self._kill_unknown()
         else:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _kill_unknown(self) -> None:
+        """Kill bubblewrap and the first process, which may wait for a word of bubblewrap's.
+
+        It would wait for ever, since it asks to die with its parent only after that.  Stopped,
+        bubblewrap starts none that we have not seen.
+        """
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
+            self._process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            for pid in reversed(watch.tree(self._process.pid)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     async def gone(self) -> None:
         """Return when the first process has ended: the kernel ends it after all the others."""

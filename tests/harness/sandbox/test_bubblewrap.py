@@ -125,6 +125,22 @@ def test_a_cancelled_run_leaves_nothing(sandbox: Bubblewrap) -> None:
     assert not hostile.marked(mark)
 
 
+def test_a_run_cancelled_while_it_starts_leaves_nothing(sandbox: Bubblewrap) -> None:
+    """At any moment of bubblewrap's start: its first process must not wait for ever."""
+    mark = f"1000.{time.monotonic_ns()}"
+
+    async def cancel(after: float) -> None:
+        task = asyncio.ensure_future(sandbox.run(Command(("sleep", mark))))
+        await asyncio.sleep(after)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    for moment in range(150):
+        asyncio.run(cancel(moment * 1e-4))
+    assert gone(mark)
+
+
 def test_many_at_once_do_not_disturb_each_other(sandbox: Bubblewrap, tmp_path: Path) -> None:
     cases = {case.name: case for case in hostile.CASES}
     here = hostile.Ground(tmp_path, tmp_path / "outside", 1)
