@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from ablations.contrasts import DATA, GAIN, PLACEBO, START, Judgement, Rules, judge
+from ablations.contrasts import DATA, GAIN, NO_GAIN, PLACEBO, START, Judgement, Rules, judge
 from ablations.statistics import (
     BETTER,
     EQUIVALENT,
@@ -37,10 +37,10 @@ GAIN_PLANTED = 0.018
 PLANTED: Mapping[str, Mapping[str, float]] = {
     "nothing": {},
     "objective": {GAIN: GAIN_PLANTED},
-    "data": dict.fromkeys((GAIN, PLACEBO, *DATA[:2]), GAIN_PLANTED),
-    "both": {GAIN: 2 * GAIN_PLANTED, **dict.fromkeys((PLACEBO, *DATA[:2]), GAIN_PLANTED)},
+    "data": dict.fromkeys((GAIN, PLACEBO, *DATA), GAIN_PLANTED),
+    "both": {GAIN: 2 * GAIN_PLANTED, **dict.fromkeys((PLACEBO, *DATA), GAIN_PLANTED)},
 }
-STUDY_ARMS = (START, *DATA[:2], PLACEBO, GAIN)
+STUDY_ARMS = (START, *DATA, PLACEBO, GAIN)
 
 _CLASSES = 16  # items of a benchmark come in so many degrees of difficulty
 _IDIOSYNCRATIC = 0.6  # what a seed moves single benchmarks, over what it moves all together
@@ -252,9 +252,7 @@ def _study(
         for kind in ("total", "objective", "placebo")
     }
     data = _of(judged, "data")
-    no_gain = [
-        one.tested & np.isin(one.words, (EQUIVALENT, BETTER + WITHIN, WORSE)) for one in data
-    ]
+    no_gain = [one.tested & np.isin(one.words, NO_GAIN) for one in data]
     gains = [one.tested & (one.words == BETTER) for one in data]
     return StudyRow(
         *(shape[1], spread, planted),

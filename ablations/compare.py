@@ -104,7 +104,7 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     """
     table = read({A: [a], B: [b]})
     tests = [_items_test(table, name) for name in table.scores]
-    adjusted = holm([test.p for test in tests])
+    adjusted = holm(np.array([test.p for test in tests]))
     lines = [
         _items_line(table, name, test, p_holm, rules)
         for name, test, p_holm in zip(table.scores, tests, adjusted, strict=True)

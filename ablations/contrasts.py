@@ -45,6 +45,8 @@ BASE, START, GAIN = "base", "grpo", "contextrl"
 PLACEBO, FORM = "contextrl-shuffled", "da-joint-sft"
 DATA = ("da-rl", "da-sft", "da-qa")
 GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
+NO_GAIN = (EQUIVALENT, BETTER + WITHIN, WORSE + WITHIN, WORSE)
+"""What is said of a data arm that cannot gain more than the margin."""
 ONE_SEED = "inference over items only; cannot support a claim about the method"
 
 
@@ -108,6 +110,10 @@ class Rules:
             )
         if self.variance not in get_args(Variance):
             raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
+        if not self.alpha < self.wanted < 1:
+            raise UsageError(
+                f"the power is {self.wanted:g}: it must lie between alpha ({self.alpha:g}) and 1"
+            )
 
     @property
     def level(self) -> float:
@@ -117,10 +123,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """One contrast judged, on one study or on many at once (leading axes of the scores)."""
+    """One contrast judged, on one study or on many at once (leading axes of the scores).
+
+    ``p`` is what the word goes by: of the data contrasts after Holm over all of them.
+    """
 
     contrast: Contrast
     estimate: Estimate
+    p: Array
     words: Words
     tested: Booleans
 
@@ -130,35 +140,48 @@ def estimate(
 ) -> Estimate:
     """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
     plus, minus = scores[contrast.plus], scores[contrast.minus]
-    if variance == "welch":
-        return welch(plus, minus)
-    return pooled(plus, minus, *pooled_variance([y for arm, y in scores.items() if arm != BASE]))
+    return (
+        welch(plus, minus) if variance == "welch" else pooled(plus, minus, *_one_variance(scores))
+    )
+
+
+def _one_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
+    """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
+    return pooled_variance([y for arm, y in scores.items() if arm != BASE])
 
 
 def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     """Judge every contrast in the fixed order: a step is tested only if those before it passed.
 
     A step passes where all of its contrasts are better (for the objective: an intersection-union
-    test, each at alpha).  A step without arms is passed over.  Arms with one seed are left out.
+    test, each at alpha).  "The data adds something" is said where any of its contrasts is better,
+    so there p is adjusted (Holm); that it adds nothing takes all of them, and no adjustment.  A
+    step without arms is passed over.  A contrast with one seed in an arm is left out, and its step
+    does not pass.
 
     Args:
         scores: macro averages by arm, seeds on the last axis.
         rules: as planned.
     """
     several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1}
-    found = contrasts(list(several))
+    testable = contrasts(list(several))
     judged: list[Judgement] = []
     open_: Booleans = np.asarray(True)
     for kind in (*GATE, "form"):
-        step = []
-        for contrast in (one for one in found if one.kind == kind):
-            one = estimate(several, contrast, rules.variance)
-            said = words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)
-            tested = open_ if kind in GATE else np.zeros_like(open_)
-            step.append(Judgement(contrast, one, said, np.broadcast_to(tested, one.delta.shape)))
-        judged += step
-        for line in step:
-            open_ = open_ & np.char.startswith(line.words, BETTER)
+        step = [one for one in contrasts(list(scores)) if one.kind == kind]
+        found = {one: estimate(several, one, rules.variance) for one in step if one in testable}
+        ps = np.array([one.p for one in found.values()])
+        if kind == "data":
+            ps = holm(ps)
+        tested = open_ if kind in GATE else np.zeros_like(open_)
+        for (contrast, one), p in zip(found.items(), ps, strict=True):
+            said = words(one.delta, p, one.equivalence_p(rules.margin), rules.alpha)
+            judged.append(
+                Judgement(contrast, one, p, said, np.broadcast_to(tested, one.delta.shape))
+            )
+            open_ = open_ & np.char.startswith(said, BETTER)
+        if len(found) < len(step):
+            open_ = np.zeros_like(open_)
     return tuple(judged)
 
 
@@ -189,8 +212,10 @@ class Line:
     """One contrast of the macro average.
 
     ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is of the two-sided test,
+    ``p_holm`` (data contrasts only: the word goes by it) adjusted over the data contrasts,
     ``p_equivalence`` of TOST.  Where the contrast was not ``tested`` (a step before it failed, or
-    it stands outside the order) p and word are None: it is an estimate only.  ``other_low`` and
+    it stands outside the order) p and word are None, on every benchmark too: it is an estimate
+    only.  ``other_low`` and
     ``other_high`` are the interval by the variance that was not chosen; ``items_low`` and
     ``items_high`` the percentile interval of the hierarchical bootstrap.
     """
@@ -212,6 +237,7 @@ class Line:
     other_high: float | None = None
     items_low: float | None = None
     items_high: float | None = None
+    p_holm: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,19 +357,16 @@ def _line(
     contrast, one = judgement.contrast, judgement.estimate
     several = {arm: y for arm, y in macro.items() if y.size > 1}
     other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
-    low, high = one.interval(rules.level)
     other_low, other_high = other.interval(rules.level)
     items_low, items_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
+    by_benchmark = benchmark_lines(by_seed, items, contrast.plus, contrast.minus, rules)
     tested = bool(judgement.tested)
-    return Line(
-        name=contrast.name,
-        kind=contrast.kind,
-        plus=contrast.plus,
-        minus=contrast.minus,
-        delta=float(one.delta),
-        low=number(low),
-        high=number(high),
+    if not tested:
+        by_benchmark = tuple(replace(b, p=None, p_holm=None, word=None) for b in by_benchmark)
+    return replace(
+        _estimated(contrast, one, by_benchmark, rules),
         p=number(one.p) if tested else None,
+        p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(one.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
         word=str(judgement.words) if tested else None,
@@ -352,7 +375,23 @@ def _line(
         other_high=number(other_high),
         items_low=items_low,
         items_high=items_high,
-        benchmarks=benchmark_lines(by_seed, items, contrast.plus, contrast.minus, rules),
+    )
+
+
+def _estimated(
+    contrast: Contrast, one: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
+) -> Line:
+    """Return the line of an estimate: no test, no word."""
+    low, high = one.interval(rules.level)
+    return Line(
+        name=contrast.name,
+        kind=contrast.kind,
+        plus=contrast.plus,
+        minus=contrast.minus,
+        delta=float(one.delta),
+        low=number(low),
+        high=number(high),
+        benchmarks=benchmarks,
     )
 
 
@@ -365,7 +404,7 @@ def benchmark_lines(
 ) -> tuple[BenchmarkLine, ...]:
     """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
     found = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
-    adjusted = holm([float(one.p) for one in found])
+    adjusted = holm(np.array([one.p for one in found]))
     return tuple(
         benchmark_line(name, items[name], one, float(one.p), p_holm, rules)
         for name, one, p_holm in zip(by_seed, found, adjusted, strict=True)
@@ -406,18 +445,8 @@ def _items_only(
         name: clustered(arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), items[name])
         for name, arms in scores.items()
     }
-    one = average(list(found.values()))
-    low, high = one.interval(rules.level)
-    return Line(
-        name=contrast.name,
-        kind=contrast.kind,
-        plus=contrast.plus,
-        minus=contrast.minus,
-        delta=float(one.delta),
-        low=number(low),
-        high=number(high),
-        benchmarks=tuple(untested_line(n, items[n], each, rules) for n, each in found.items()),
-    )
+    lines = tuple(untested_line(name, items[name], one, rules) for name, one in found.items())
+    return _estimated(contrast, average(list(found.values())), lines, rules)
 
 
 def _arm(arm: str, macro: Array, scores: Scores, items: Mapping[str, Items]) -> ArmLine:
@@ -439,13 +468,15 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
     if total is None:
         return ()
     excludes_0 = total.low is not None and total.high is not None and total.low * total.high > 0
+    several = {arm: y for arm, y in macro.items() if y.size > 1}
+    one_variance = _one_variance(several) if rules.variance == "pooled" and several else None
     terms = []
     for arm in (arm for arm in DATA if arm in macro):
         three = (macro[GAIN], macro[arm], macro[START])
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = None
         if excludes_0 and min(y.size for y in three) > 1:
-            ratio = share(*three, rules.level)
+            ratio = share(*three, rules.level, one_variance)
         terms.append(
             Term(
                 *(arm, gain - start, gain - reused, reused - start),
@@ -472,50 +503,62 @@ def _better(step: Sequence[Line]) -> bool:
     return bool(step) and all(str(line.word).startswith(BETTER) for line in step)
 
 
-def _no_gain(step: Sequence[Line]) -> bool:
-    """Whether all of a step was tested and none of it can be a gain beyond the margin."""
-    return bool(step) and all(line.word in (EQUIVALENT, BETTER + WITHIN, WORSE) for line in step)
-
-
 def _conclusion(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    total, objective, placebo, data = (steps[kind] for kind in GATE)
+    total, objective = steps["total"], steps["objective"]
     if not total:
         return f"No gain of {GAIN} over {START} can be judged without both arms"
-    if total[0].word is None:
+    word = total[0].word
+    if word is None:
         return f"No gain of {GAIN} over {START} can be judged with one seed in an arm ({ONE_SEED})"
-    if not _better(total):
-        loses = total[0].word.startswith(WORSE)
+    if not word.startswith(BETTER):
+        loses = word.startswith(WORSE)
         return f"{GAIN} loses to {START}" if loses else f"No gain of {GAIN} over {START} is shown"
-    gain = f"The gain of {GAIN} over {START} is real"
+    gain = f"The gain of {GAIN} over {START} is real{WITHIN * word.endswith(WITHIN)}"
     if not objective:
         return f"{gain}, and without a data arm its source cannot be judged"
     if not _better(objective):
-        nothing = all(line.word == EQUIVALENT for line in objective)
-        return f"{gain}, but " + (
-            "the objective adds nothing to what its data gives"
-            if nothing
-            else "it is not shown to come from the objective"
-        )
-    if placebo and not _better(placebo):
-        return f"{gain} and more than its data gives, but the placebo is not shown to lack it"
-    if any(line.word == BETTER for line in data):
-        return f"{gain} and comes from the objective and from the data"
-    if _no_gain(data):
-        return f"{gain} and comes from the objective, not from the data"
-    return f"{gain} and comes from the objective, whether or not the data adds to it"
+        if all(line.word == EQUIVALENT for line in objective):
+            return f"{gain}, but the objective adds nothing to what its data gives{WITHIN}"
+        return f"{gain}, but it is not shown to come from the objective"
+    return f"{gain} and {_source(steps)}{_not_compared(steps)}"
+
+
+def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
+    """Return where a gain comes from that is more than every data arm's."""
+    if steps["placebo"] and not _better(steps["placebo"]):
+        return "more than its data gives, but the placebo is not shown to lack it"
+    found = {line.word for line in steps["data"]}
+    if BETTER in found:
+        return "comes from the objective and from the data"
+    if not found or not found <= set(NO_GAIN):
+        return "comes from the objective, whether or not the data adds to it"
+    if BETTER + WITHIN in found:
+        return "comes from the objective, and what the data adds lies within the margin"
+    return "comes from the objective, not from the data"
+
+
+def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
+    """Return which arms the claim had to do without."""
+    there = {line.minus for line in (*steps["objective"], *steps["placebo"])}
+    missing = [arm for arm in (*DATA, PLACEBO) if arm not in there]
+    return f" (not compared with {', '.join(missing)})" if missing else ""
 
 
 def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
     if not step:
         return f"{kind} missing"
     numbers = ", ".join(f"{line.name} {_figures(line)}" for line in step)
-    if not all(line.tested for line in step):
+    if not any(line.tested for line in step):
         return f"{kind} not tested ({numbers})"
-    said = {str(line.word) for line in step}
+    said = {line.word for line in step}
     if len(said) > 1 and not _better(step):
-        each = ", ".join(f"{line.name} {_figures(line)} {line.word}" for line in step)
-        return f"{kind} {INCONCLUSIVE} as a whole ({each})"
-    word = said.pop() if len(said) == 1 else BETTER
+        each = ", ".join(
+            f"{line.name} {_figures(line)} {line.word or 'not tested'}" for line in step
+        )
+        # The data contrasts make a claim each, those of the objective one together.
+        whole = "mixed" if kind == "data" else f"{INCONCLUSIVE} as a whole"
+        return f"{kind} {whole} ({each})"
+    word = str(said.pop()) if len(said) == 1 else BETTER
     margin = f" within {100 * rules.margin:g} points" if word == EQUIVALENT else ""
     return f"{kind} {word}{margin} ({numbers})"
 

@@ -105,6 +105,8 @@ def seeds_needed(
         wanted: power.
     """
     variance = of.training + of.decoding
+    if variance == 0:
+        return 2
     for seeds in range(2, MANY_SEEDS + 1):
         # The non-central t is an upper bound, and quicker.
         bound = power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)

@@ -118,15 +118,19 @@ def pooled(a: Array, b: Array, variance: Array, df: int) -> Estimate:
     return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Return Holm's adjusted p values; nan (not tested) stays nan and is not counted."""
-    from statsmodels.stats.multitest import multipletests
+def holm(p: Array) -> Array:
+    """Return Holm's adjusted p values of the comparisons on the first axis (Holm 1979).
 
-    values = np.asarray(p, dtype=float)
-    known = ~np.isnan(values)
-    if known.any():
-        values[known] = multipletests(values[known], method="holm")[1]
-    return [float(value) for value in values]
+    nan (not tested) stays nan and is not counted.  `statsmodels` has it for one list at a time, and
+    collects garbage on every call: too slow for ten thousand simulated studies.
+    """
+    order = np.argsort(p, axis=0)  # nan last
+    ranks = np.arange(len(p)).reshape(-1, *(1,) * (p.ndim - 1))
+    left = (~np.isnan(p)).sum(0) - ranks
+    ranked = np.take_along_axis(p, order, 0) * left
+    adjusted = np.empty_like(p)
+    np.put_along_axis(adjusted, order, np.minimum(np.maximum.accumulate(ranked), 1), 0)
+    return adjusted
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,31 +142,41 @@ class Ratio:
     high: float | None
 
 
-def share(gain: Array, reused: Array, start: Array, level: float = 0.95) -> Ratio:
+def share(
+    gain: Array,
+    reused: Array,
+    start: Array,
+    level: float = 0.95,
+    one_variance: tuple[Array, int] | None = None,
+) -> Ratio:
     """Return (gain - reused) / (gain - start) of three arms' means, with a Fieller interval.
 
-    The share of the total that the objective makes up.  Variances are each arm's own; degrees of
-    freedom are Satterthwaite's at the estimated share.
+    The share of the total that the objective makes up.  Variances are each arm's own, and degrees
+    of freedom Satterthwaite's at the estimated share, unless one variance is given for all arms.
 
     Args:
         gain: scores of the seeds of the arm with the objective (1-d, at least two).
         reused: those of the arm that has the data and not the objective.
         start: those of the arm that has neither.
         level: of the interval.
+        one_variance: the seed variance that all arms share and its degrees of freedom, as of
+            `pooled_variance`.
     """
     arms = (gain, reused, start)
-    variances = [float(arm.var(ddof=1)) / arm.size for arm in arms]
-    dfs = [arm.size - 1 for arm in arms]
     means = [float(arm.mean()) for arm in arms]
     value = (means[0] - means[1]) / (means[0] - means[2])
-    df = satterthwaite(
-        [variances[0] * (1 - value) ** 2, variances[1], variances[2] * value**2], dfs
-    )
+    if one_variance is None:
+        variances = [float(arm.var(ddof=1)) / arm.size for arm in arms]
+        parts = [variances[0] * (1 - value) ** 2, variances[1], variances[2] * value**2]
+        df = float(satterthwaite(parts, [arm.size - 1 for arm in arms]))
+    else:
+        variances = [float(one_variance[0]) / arm.size for arm in arms]
+        df = one_variance[1]
     return fieller(
         means[0] - means[1],
         means[0] - means[2],
         (variances[0] + variances[1], variances[0] + variances[2], variances[0]),
-        float(df),
+        df,
         level,
     )
 

@@ -81,7 +81,7 @@ def _text(found: Calibration) -> str:
                 pairs,
             ),
             "",
-            "Whole studies of five arms; how often each step passed, in percent",
+            "Whole studies of six arms; how often each step passed, in percent",
             "",
             *_table(
                 [

@@ -90,9 +90,19 @@ def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
 
 def test_holm_steps_down_and_leaves_out_what_was_not_tested() -> None:
     # Holm 1979: the k-th smallest of m times m - k + 1, made monotone.
-    assert statistics.holm([0.04, 0.01, math.nan, 0.03]) == pytest.approx(
+    assert statistics.holm(np.array([0.04, 0.01, math.nan, 0.03])) == pytest.approx(
         [0.06, 0.03, math.nan, 0.06], nan_ok=True
     )
+    assert statistics.holm(np.array([])).size == 0
+
+
+def test_holm_is_that_of_statsmodels_for_each_of_many() -> None:
+    from statsmodels.stats.multitest import multipletests
+
+    p = RNG.random((5, 30)) ** 3
+    found = statistics.holm(p)
+    for k in range(30):
+        assert found[:, k] == pytest.approx(multipletests(p[:, k], method="holm")[1])
 
 
 @pytest.mark.parametrize(
@@ -308,6 +318,8 @@ def test_seeds_needed_is_the_first_number_with_the_power() -> None:
     assert power.planned_mde(of, needed) <= 0.018 < power.planned_mde(of, needed - 1)
     assert power.welch_power(power.planned_mde(of, 3), of, of, (3, 3)) == pytest.approx(0.8)
     assert power.seeds_needed(1e-6, of) is None
+    # Without any variance two seeds, the fewest that there can be, see every effect.
+    assert power.seeds_needed(0.018, Components(0.0, 0.0)) == 2
 
 
 def test_what_two_fixed_checkpoints_could_show_on_300_items() -> None:
