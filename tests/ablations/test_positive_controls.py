@@ -19,7 +19,7 @@ CONCLUSIONS = {
     "objective": "The gain of contextrl over grpo is real and comes from the objective, not from "
     "the data: ",
     "data": "The gain of contextrl over grpo is real, but the objective adds nothing to what its "
-    "data gives: ",
+    "data gives (within the margin): ",
     "both": "The gain of contextrl over grpo is real and comes from the objective and from the "
     "data: ",
 }
