@@ -155,10 +155,15 @@ def _items_line(
 
 def _items_macro(table: ScoreTable, rules: Rules) -> Macro:
     one = average([clustered(_difference(table, name), table.items[name]) for name in table.scores])
+    return _macro(one, np.inf, rules)
+
+
+def _macro(one: Estimate, df: float, rules: Rules) -> Macro:
+    """Return an average as it is told; ``df`` are those of its minimal detectable effect."""
     low, high = one.interval(rules.level)
     return Macro(
         *(float(one.delta), number(low), number(high), number(one.p)),
-        mde=number(power.mde(float(one.se), np.inf, rules.alpha, rules.wanted)),
+        mde=number(power.mde(float(one.se), df, rules.alpha, rules.wanted)),
         word=str(words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)),
     )
 
@@ -177,17 +182,12 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     by_seed = per_seed(table.scores, table.items)
     macro = average_of(by_seed)
     one = welch(macro[B], macro[A])
-    low, high = one.interval(rules.level)
     other = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]])).interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
     return Comparison(
         "arms",
         f"two methods, by {len(a)} and {len(b)} training seeds, on these benchmarks",
-        Macro(
-            *(float(one.delta), number(low), number(high), number(one.p)),
-            mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
-            word=str(words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)),
-        ),
+        _macro(one, float(one.df), rules),
         benchmark_lines(by_seed, table.items, B, A, rules),
         *(rules.margin, rules.alpha, table.notes),
         pooled=(number(other[0]), number(other[1])),
