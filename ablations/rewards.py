@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.micro.pairs import Task
-from benchmarks.scoring import score
+from benchmarks.scoring import Target, score
 from harness.errors import UsageError
 from harness.records import without_thinking
 
@@ -50,9 +50,8 @@ class AccuracyAndFormat:
         rewards: list[float | None] = []
         sums = [0.0, 0.0]
         for completion, asked, chosen in zip(completions, task, selection, strict=True):
-            accuracy, form = self.terms(text_of(completion), asked)
-            mixed = accuracy if chosen else self.weight * accuracy + (1 - self.weight) * form
-            rewards.append(mixed)
+            accuracy, form = self.terms(text_of(completion), asked.target)
+            rewards.append(self._mixed(accuracy, form, chosen))
             sums[0] += accuracy
             sums[1] += form
         if log_metric is not None:
@@ -60,9 +59,16 @@ class AccuracyAndFormat:
             log_metric("reward/format", sums[1] / len(rewards))
         return rewards
 
-    def terms(self, text: str, task: Task) -> tuple[float, float]:
+    def value(self, text: str, target: Target, selection: bool) -> float:
+        """Return the reward of one completion."""
+        return self._mixed(*self.terms(text, target), selection)
+
+    def _mixed(self, accuracy: float, form: float, selection: bool) -> float:
+        return accuracy if selection else self.weight * accuracy + (1 - self.weight) * form
+
+    def terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        found = score(without_thinking(text), task.target)
+        found = score(without_thinking(text), target)
         if self.pattern is None:
             form = found.status == "scored"
         else:

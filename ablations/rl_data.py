@@ -41,7 +41,7 @@ def open_tasks(
         return pairs.tasks("rl", number or MICRO_TASKS, domains=micro_domains(source))
     path = Path(source)
     tasks: Sequence[Task]
-    if path.is_file():
+    if path.is_file() and path.suffix != ".parquet":
         tasks = TaskFile(path)
     else:
         from ablations.pairs.datasets import open_dataset

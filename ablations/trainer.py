@@ -265,7 +265,61 @@ def _without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in kwargs.items() if k not in ("pixel_values", "image_grid_thw")}
 
 
-class ContextTrainer(GRPOTrainer):  # type: ignore[misc]
+class _Books:
+    """What both trainers keep of a step: its pairs, what they came to, and the log.
+
+    Comes before a trainer among the bases; `_open` is called once the trainer is made.
+    """
+
+    term: Term | None
+    state: Any
+    args: Any
+    accelerator: Any
+    model: Any
+
+    def _open(self, term: Term | None, norms_every: int) -> None:
+        self.term = term
+        self.tally = Tally()
+        self._norms = TermNorms(norms_every)
+        self._micro = MicroSteps()
+
+    def _draw(self) -> tuple[SelectionBatch, float] | None:
+        """Return what this micro-step shows and its weight, None in a step of no pairs.
+
+        The weights of all micro-steps and processes have the sum of the number of processes: DDP
+        takes the mean over those.
+        """
+        step, processes = self.state.global_step, self.accelerator.num_processes
+        part = self._micro.next(step) * processes + self.accelerator.process_index
+        if self.term is None:
+            return None
+        drawn = self.term.batch(step, part, self.args.gradient_accumulation_steps * processes)
+        return drawn and (drawn[0], drawn[1] * processes)
+
+    def _selection(
+        self, logits: torch.Tensor, batch: SelectionBatch, weight: float
+    ) -> torch.Tensor:
+        """Return lambda times this micro-step's part of the mean over the step's pairs."""
+        assert self.term is not None
+        found = self.term.objective.judge(logits, batch, self.term.letters)
+        if weight > 0:
+            _tell(self.tally, found, batch)
+        return self.term.objective.coefficient * weight * found.loss
+
+    def _measure(self, **terms: torch.Tensor) -> None:
+        """Measure each term's gradient in the steps where that is wanted."""
+        if self._norms.wanted(self.state.global_step, self.accelerator):
+            self._norms.add(self.model.parameters(), **terms)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log a step under the trainer's names and those of `report`."""
+        if "train_runtime" not in logs:  # the summary at the end is of no step
+            logs.update(report(self.tally.take(self.accelerator)))
+            logs.update(self._norms.take(self.accelerator))
+        super().log(logs, start_time)  # type: ignore[misc]
+
+
+class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPO with a term on selection prompts; without a term it is GRPO with our log.
 
     Args:
@@ -276,10 +330,7 @@ class ContextTrainer(GRPOTrainer):  # type: ignore[misc]
 
     def __init__(self, *, term: Term | None = None, norms_every: int = 0, **words: Any) -> None:
         super().__init__(**words)
-        self.term = term
-        self.tally = Tally()
-        self._norms = TermNorms(norms_every)
-        self._micro = MicroSteps()
+        self._open(term, norms_every)
         self._tap = SelectionTap(_KEPT[term.objective.kind] if term else 1)
         get_base = getattr(self.model, "get_base_model", None)
         self._tap.attach(get_base() if get_base else self.model)
@@ -308,11 +359,7 @@ class ContextTrainer(GRPOTrainer):  # type: ignore[misc]
         """
         if not self.model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        step, processes = self.state.global_step, self.accelerator.num_processes
-        micros = self.args.gradient_accumulation_steps
-        micro = self._micro.next(step)
-        part = micro * processes + self.accelerator.process_index
-        drawn = self.term.batch(step, part, micros * processes) if self.term else None
+        drawn = self._draw()
         if drawn:
             device = self.accelerator.device
             self._tap.tensors = {k: v.to(device) for k, v in drawn[0].tensors.items()}
@@ -325,27 +372,12 @@ class ContextTrainer(GRPOTrainer):  # type: ignore[misc]
             grpo_tokens=_tokens(inputs),
         )
         if drawn:
-            batch, weight = drawn
-            # DDP takes the mean over processes; the weights of all of them sum to 1.
-            terms["ca"] = self._selection(batch, weight) * processes
-        if self._norms.wanted(step, self.accelerator):
-            self._norms.add(self.model.parameters(), **terms)
+            terms["ca"] = self._selection(self._tap.taken(), *drawn)
+        self._measure(**terms)
         return sum(terms.values())
 
-    def _selection(self, batch: SelectionBatch, weight: float) -> torch.Tensor:
-        assert self.term is not None
-        found = self.term.objective.judge(self._tap.taken(), batch, self.term.letters)
-        if weight > 0:
-            _tell(self.tally, found, batch)
-        return self.term.objective.coefficient * weight * found.loss
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a step under TRL's names and ours."""
-        _log(self, logs)
-        super().log(logs, start_time)
-
-
-class SelectionTrainer(Trainer):  # type: ignore[misc]
+class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
     """Training on selection prompts alone: `ca-only`, and the supervised stage of `da-sft`.
 
     Args:
@@ -357,10 +389,7 @@ class SelectionTrainer(Trainer):  # type: ignore[misc]
         parts = args.gradient_accumulation_steps * args.world_size
         steps = [{"place": place} for place in range(term.exposures.steps * parts)]
         super().__init__(args=args, train_dataset=steps, data_collator=_as_tensors, **words)
-        self.term = term
-        self.tally = Tally()
-        self._norms = TermNorms(norms_every)
-        self._micro = MicroSteps()
+        self._open(term, norms_every)
         # Ours is the mean over the whole step already.
         self.loss_is_scaled_for_ga = True
 
@@ -372,33 +401,15 @@ class SelectionTrainer(Trainer):  # type: ignore[misc]
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Return a micro-step's part of lambda times the mean loss over the step's pairs."""
-        step, processes = self.state.global_step, self.accelerator.num_processes
-        part = self._micro.next(step) * processes + self.accelerator.process_index
-        drawn = self.term.batch(step, part, self.args.gradient_accumulation_steps * processes)
+        drawn = self._draw()
         assert drawn is not None, "every step of this stage shows pairs"
-        batch, weight = drawn
-        objective = self.term.objective
-        tensors = {k: v.to(self.accelerator.device) for k, v in batch.tensors.items()}
-        output = model(**tensors, logits_to_keep=_KEPT[objective.kind], use_cache=False)
-        found = objective.judge(output.logits, batch, self.term.letters)
-        if weight > 0:
-            _tell(self.tally, found, batch)
-        loss = objective.coefficient * found.loss * weight * processes
-        if self._norms.wanted(step, self.accelerator):
-            self._norms.add(self.model.parameters(), ca=loss)
+        assert self.term is not None
+        tensors = {k: v.to(self.accelerator.device) for k, v in drawn[0].tensors.items()}
+        kept = _KEPT[self.term.objective.kind]
+        logits = model(**tensors, logits_to_keep=kept, use_cache=False).logits
+        loss = self._selection(logits, *drawn)
+        self._measure(ca=loss)
         return loss
-
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a step under the names of `report`."""
-        _log(self, logs)
-        super().log(logs, start_time)
-
-
-def _log(trainer: Any, logs: dict[str, float]) -> None:
-    if "train_runtime" in logs:  # the summary at the end is of no step
-        return
-    logs.update(report(trainer.tally.take(trainer.accelerator)))
-    logs.update(trainer._norms.take(trainer.accelerator))
 
 
 def _tell(tally: Tally, found: Selection, batch: SelectionBatch) -> None:

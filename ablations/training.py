@@ -19,6 +19,7 @@ from typing import Any, cast
 import orjson
 
 from ablations.arms import ARMS, Amounts, Arm, Matching, Sizes, amounts
+from ablations.instances import Instances
 from ablations.settings import Settings
 from benchmarks.micro.pairs import Task
 from harness.errors import UsageError
@@ -197,8 +198,11 @@ class Training:
         """Where the trained checkpoint comes to lie."""
         return self.out / "checkpoint"
 
-    def check(self) -> None:
+    def check(self, elsewhere: bool = False) -> None:
         """See that all is there and fits, before anything is trained.
+
+        Args:
+            elsewhere: it is trained on other machines, so that this one's need not suit.
 
         Raises:
             UsageError: names the first thing that does not.
@@ -212,11 +216,26 @@ class Training:
                 check(pair)
         if not self.model_type.endswith("_vl") and _has_images(self.tasks, self.pairs):
             raise UsageError(f"the data has images, and {self.settings.model} reads text only")
-        if self.arm.grpo:
+        if self.arm.sft or self.arm.joint:
+            self._check_letters()
+        if self.arm.grpo and not elsewhere:
             self._check_batches()
+            if isinstance(self.tasks, Instances):
+                raise UsageError(
+                    f"{self.settings.rl_data} holds software tasks, which an agent has to play: "
+                    "--export skyrl writes them for SkyRL; --rl-data agent:... plays a benchmark's"
+                )
             if self.agent is not None and self.arm.extra:
                 raise UsageError(f"{self.arm.name} mixes single turns with an agent's episodes")
         assert planned.steps >= 0
+
+    def _check_letters(self) -> None:
+        """See that the option letters are single tokens of this model."""
+        from ablations.loading import prompter
+        from benchmarks.selection import selection
+
+        shown = prompter(checkpoint_folder(self.settings.model), self.settings)
+        shown.letters(selection(self.pairs[0], "A").messages)
 
     def _check_batches(self) -> None:
         import os

@@ -55,6 +55,12 @@ class PairFile(Sequence[Pair]):
         number, row = self._rows[index]
         return from_row(row, self.path.parent, f"{self.path}, line {number}")
 
+    def images(self) -> dict[str, Path]:
+        """Return the image paths that the file names, each with where it lies."""
+        contexts = (row.get(field) for _, row in self._rows for field in REQUIRED[2:])
+        names = {name for context in contexts for name in _image_names(context)}
+        return {name: self.path.parent / name for name in sorted(names)}
+
     def __iter__(self) -> Iterator[Pair]:
         return (self[place] for place in range(len(self)))
 
@@ -127,6 +133,16 @@ def _part(piece: Any, folder: Path, where: str) -> Part:
     if hasattr(image, "convert"):
         return ImagePart(image.convert("RGB"))
     raise PairError(f"{where}: a context is a text, or a list of texts and images, not {piece!r}")
+
+
+def _image_names(value: Any) -> Iterator[str]:
+    """Yield the image paths of a context, by the rules of `context`; of a wrong one, none."""
+    if isinstance(value, str):
+        return
+    for piece in value if isinstance(value, list) else [value]:
+        image = piece.get("image") if isinstance(piece, dict) else piece
+        if isinstance(image, str):
+            yield image
 
 
 def _opened(path: Path, where: str) -> Any:

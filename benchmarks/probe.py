@@ -20,7 +20,7 @@ from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
 from benchmarks.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from harness.errors import UsageError
-from harness.fingerprint import file_hash, json_hash
+from harness.fingerprint import file_hashes, json_hash
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 
@@ -84,13 +84,15 @@ class Probe:
         return PairFile(self._path())
 
     def fingerprint(self) -> str:
-        """Return the hash of the pairs; of a file, its images are hashed by the paths in it.
+        """Return the hash of the pairs; of a file, of its text and of every image that it names.
+
+        An image that is missing counts as such: its pair is an error of the run.
 
         Raises:
             UsageError: there is no file of pairs.
         """
         if self.pairs != MICRO:
-            return file_hash(self._path())
+            return _files_hash(PairFile(self._path()))
         told = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
         return json_hash([MICRO, told])
 
@@ -153,6 +155,15 @@ def _item(item_id: str, pair: Pair, letter: Letter) -> Item:
         cluster=pair.id,
         parts=(f"supports_{letter}", pair.domain),
     )
+
+
+def _files_hash(pairs: PairFile) -> str:
+    """Return the hash of a file of pairs and of the images in it; nothing is decoded."""
+    named = pairs.images()
+    there = [name for name, path in named.items() if path.is_file()]
+    text, *images = file_hashes([pairs.path, *(named[name] for name in there)])
+    missing = sorted(named.keys() - there)
+    return json_hash([text, dict(zip(there, images, strict=True)), missing]) if named else text
 
 
 def _content(pair: Pair) -> str:

@@ -96,10 +96,15 @@ def _cache() -> _HashCache:
 
 def file_hash(path: Path) -> str:
     """Return the sha256 of one file's content (hex)."""
+    return file_hashes([path])[0]
+
+
+def file_hashes(paths: Iterable[Path]) -> list[str]:
+    """Return the sha256 of each file's content (hex), in their order."""
     cache = _cache()
-    digest = cache.digest(path)
+    digests = [cache.digest(path) for path in paths]
     cache.save()
-    return digest
+    return digests
 
 
 def tree_hash(root: Path, files: Iterable[Path]) -> str:

@@ -33,8 +33,8 @@ def open_pairs(
     """Return the first ``number`` pairs of a source, all by default.
 
     Args:
-        source: ``micro``, ``micro:DOMAIN``, a JSON-lines file, a folder that ``save_to_disk`` wrote
-            or one with parquet files, or the id of a data set on the hub.
+        source: ``micro``, ``micro:DOMAIN``, a JSON-lines or parquet file, a folder that
+            ``save_to_disk`` wrote or one with parquet files, or a data set's id on the hub.
         number: how many.
         columns: our field -> the data set's column, where that differs.
 
@@ -44,7 +44,7 @@ def open_pairs(
     if is_micro(source):
         return _micro(source, number or MICRO_PAIRS)
     path = Path(source)
-    if path.is_file():
+    if path.is_file() and path.suffix != ".parquet":
         from benchmarks.pairfile import PairFile
 
         pairs: Sequence[Pair] = PairFile(path)

@@ -1,8 +1,9 @@
 """Pairs and RL items in a Hugging Face data set, the published ones of the paper among them.
 
 A folder or a hub id comes in; the rows that have two contexts leave as pairs, the others as RL
-items.  The published sets' columns are assumed, since no machine of ours could read them: where
-they are called otherwise, the error names what was found, and ``--columns`` says what is what.
+items.  The published sets were never seen here: what is known of them is what the authors' code
+reads (docs/pairs.md).  Where a column is called otherwise, the error names what was looked for and
+what was found, and ``--columns`` says what is what.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
 
+from ablations.instances import Instances, holds_instances
 from ablations.rl_data import COLUMNS as RL_COLUMNS
 from ablations.rl_data import task_of
 from benchmarks.micro.pairs import Task
@@ -28,7 +30,8 @@ PUBLISHED = (
 )
 """The data sets that arXiv 2606.17053 published."""
 
-# Our field -> names that a data set's column may have, ours first.  Assumed, not seen.
+# Our field -> names that a data set's column may have, ours first.  `problem`, `answer` and
+# `images` are the published multimodal sets' by the authors' code; the others are assumed.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "id": ("id", "index", "instance_id"),
@@ -48,11 +51,15 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Rows:
-    """A data set's rows under our names; ``rows[i][columns[field]]`` is a field's value."""
+    """A data set's rows under our names; ``rows[i][columns[field]]`` is a field's value.
+
+    ``published``: it is one of the paper's, whose selection prompts are written already.
+    """
 
     name: str
     rows: Any
     columns: Mapping[str, str]
+    published: bool = False
 
     @cached_property
     def _paired(self) -> list[bool]:
@@ -70,6 +77,13 @@ class Rows:
         Raises:
             UsageError: there are none, or a column of pairs is not there.
         """
+        if not set(REQUIRED[2:]) <= self.columns.keys() and any(self._written):
+            raise UsageError(
+                f"{self.name} has no column for context_positive, context_negative; "
+                f"{sum(self._written)} of its rows are selection prompts that are written already "
+                "(several images, answer A or B): the arms need question, answer and the two "
+                "contexts apart, as docs/pairs.md says"
+            )
         self._need(REQUIRED)
         places = [place for place, is_pair in enumerate(self._paired) if is_pair]
         if not places:
@@ -78,16 +92,33 @@ class Rows:
 
     @property
     def tasks(self) -> Sequence[Task]:
-        """The rows that do not have two contexts, as RL items.
+        """The rows that do not have two contexts, as RL items; a software task stays one.
 
         Raises:
             UsageError: there are none, or a column of RL items is not there.
         """
+        if holds_instances(self.rows.column_names):
+            return Instances(self.name, self.rows)
         self._need(RL_COLUMNS)
-        places = [place for place, is_pair in enumerate(self._paired) if not is_pair]
+        shown = zip(self._paired, self._written, strict=True)
+        places = [place for place, contrastive in enumerate(shown) if not any(contrastive)]
         if not places:
             raise UsageError(f"{self.name}: every row has two contexts, so there is no RL item")
         return _Tasks(self, places)
+
+    @cached_property
+    def _written(self) -> list[bool]:
+        """Whether each row is a selection prompt as the published sets hold them.
+
+        By the authors' loader: several images, and the answer is A or B.
+        """
+        if not self.published or not {"images", "answer"} <= self.columns.keys():
+            return [False] * len(self.rows)
+        images, answers = (self.rows.data.column(self.columns[n]) for n in ("images", "answer"))
+        return [
+            image.is_valid and len(image) > 1 and answer.as_py() in ("A", "B")
+            for image, answer in zip(images, answers, strict=True)
+        ]
 
     def row(self, place: int) -> dict[str, Any]:
         """Return one row under our names."""
@@ -97,8 +128,11 @@ class Rows:
     def _need(self, fields: Sequence[str]) -> None:
         missing = [field for field in fields if field not in self.columns]
         if missing:
+            looked = "; ".join(
+                f"{field} (looked for {', '.join(NAMES[field])})" for field in missing
+            )
             raise UsageError(
-                f"{self.name} has no column for {', '.join(missing)}; its columns are "
+                f"{self.name} has no column for {looked}; its columns are "
                 f"{', '.join(self.rows.column_names)}: say what is what with "
                 f"--columns {missing[0]}=COLUMN"
             )
@@ -164,7 +198,8 @@ def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:
         for field, names in NAMES.items()
     }
     mapped = {field: name for field, name in found.items() if name is not None}
-    return Rows(source, rows, {**mapped, **columns})
+    published = Path(source).name in {name.partition("/")[2] for name in PUBLISHED}
+    return Rows(source, rows, {**mapped, **columns}, published)
 
 
 def _load(source: str) -> Any:
@@ -172,10 +207,11 @@ def _load(source: str) -> Any:
 
     folder = Path(source)
     try:
-        if folder.is_dir():
-            parquet = sorted(str(file) for file in folder.rglob("*.parquet"))
-            if parquet:
-                return datasets.load_dataset("parquet", data_files=parquet, split="train")
+        if folder.exists():
+            files = [folder] if folder.is_file() else sorted(folder.rglob("*.parquet"))
+            if files:
+                names = [str(file) for file in files]
+                return datasets.load_dataset("parquet", data_files=names, split="train")
             return _one(datasets.load_from_disk(source), source)
         if folder.is_absolute() or source.startswith(".") or source.count("/") != 1:
             raise UsageError(f"there is no file, folder or data set {source}")

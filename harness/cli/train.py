@@ -55,6 +55,11 @@ def _settings(command: F) -> F:
 )
 @_settings
 @click.option("--dry-run", is_flag=True, help="Show the matching table; train nothing.")
+@click.option(
+    "--export",
+    type=click.Choice(["skyrl"]),
+    help="Write the arm for another trainer in the folder --out; train nothing.",
+)
 @options.as_json
 def train(
     arm_name: str,
@@ -62,6 +67,7 @@ def train(
     out: Path | None,
     column_words: tuple[str, ...],
     dry_run: bool,
+    export: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -86,6 +92,9 @@ def train(
     if dry_run:
         _show_plan(training, as_json)
         return
+    if export:
+        _export(training, out or Path(export) / f"{name}-{arm_name}-seed{made.seed}", as_json)
+        return
 
     def say(text: str) -> None:
         if first_process():
@@ -97,6 +106,22 @@ def train(
     ledger = known or run(training, say)
     if first_process():
         _show(training, ledger, as_json)
+
+
+def _export(training: Training, out: Path, as_json: bool) -> None:
+    from ablations.skyrl import Export
+
+    found = Export(training, out).write()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(
+        f"{found['arm']} for SkyRL in {found['folder']}: {found['train']} RL items, "
+        f"{found['validation']} held out, {found['pairs']} pairs, "
+        f"{found['selection_prompts']} selection prompts; not run, see README.md there"
+    )
+    if found["runs"] is None:
+        click.echo("there is no run.sh: README.md says what SkyRL lacks for this arm")
 
 
 def _show_plan(training: Training, as_json: bool) -> None:

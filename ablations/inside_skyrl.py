@@ -1,0 +1,62 @@
+"""What an exported arm runs inside SkyRL: the strict scorers as an environment, and its start.
+
+``python -m ablations.inside_skyrl OPTION=VALUE...`` comes in from an export's run.sh; SkyRL's own
+trainer does the rest.  SkyRL and this project's trainer need different transformers, so that this
+module imports the scorers only.  The start was never run on a cluster.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import orjson
+from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
+
+from ablations.rewards import AccuracyAndFormat
+from benchmarks.scoring import Target
+
+
+class StrictScorers(BaseTextEnv):  # type: ignore[misc]
+    """One turn; its reward is 0.9 accuracy + 0.1 format, or as the row's ``extra_info`` says."""
+
+    def __init__(self, env_config: Any = None, extras: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        told = (extras or {})["extra_info"]
+        words = orjson.loads(told["target"])
+        # JSON has lists where the scorers have tuples.
+        tuples = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
+        self._target = Target(**{**words, **tuples})
+        self._selection = bool(told["selection"])
+        self._reward = AccuracyAndFormat(told["accuracy_weight"], told["format_pattern"])
+
+    def step(self, action: str) -> Any:
+        """Return the reward of an answer; the episode ends."""
+        reward = self._reward.value(action, self._target, self._selection)
+        return BaseTextEnvStepOutput(observations=[], reward=reward, done=True, metadata={})
+
+
+def main() -> None:
+    """Start SkyRL's trainer with the environment registered, as its documentation says."""
+    import ray
+    import skyrl_gym
+    from skyrl.train.config import SkyRLTrainConfig
+    from skyrl.train.entrypoints.main_base import BasePPOExp
+    from skyrl.train.utils import validate_cfg
+    from skyrl.train.utils.utils import initialize_ray
+
+    from ablations.skyrl import ENVIRONMENT
+
+    @ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
+    def entrypoint(config: Any) -> None:
+        skyrl_gym.register(ENVIRONMENT, entry_point="ablations.inside_skyrl:StrictScorers")
+        BasePPOExp(config).run()
+
+    config = SkyRLTrainConfig.from_cli_overrides(sys.argv[1:])
+    validate_cfg(config)
+    initialize_ray(config)
+    ray.get(entrypoint.remote(config))
+
+
+if __name__ == "__main__":
+    main()
