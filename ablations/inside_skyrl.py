@@ -10,29 +10,21 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import orjson
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
-from ablations.rewards import AccuracyAndFormat
-from benchmarks.scoring import Target
+from ablations.rewards import TextReward
 
 
 class StrictScorers(BaseTextEnv):  # type: ignore[misc]
-    """One turn; its reward is 0.9 accuracy + 0.1 format, or as the row's ``extra_info`` says."""
+    """One turn; the reward is that of `ablations.rewards`, as the row's ``extra_info`` tells."""
 
     def __init__(self, env_config: Any = None, extras: dict[str, Any] | None = None) -> None:
         super().__init__()
-        told = (extras or {})["extra_info"]
-        words = orjson.loads(told["target"])
-        # JSON has lists where the scorers have tuples.
-        tuples = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
-        self._target = Target(**{**words, **tuples})
-        self._selection = bool(told["selection"])
-        self._reward = AccuracyAndFormat(told["accuracy_weight"], told["format_pattern"])
+        self._reward = TextReward((extras or {})["extra_info"])
 
     def step(self, action: str) -> Any:
         """Return the reward of an answer; the episode ends."""
-        reward = self._reward.value(action, self._target, self._selection)
+        reward = self._reward(action)
         return BaseTextEnvStepOutput(observations=[], reward=reward, done=True, metadata={})
 
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from benchmarks.micro.pairs import Task
 from benchmarks.scoring import Target, score
 from harness.errors import UsageError
 from harness.records import without_thinking
+
+if TYPE_CHECKING:
+    from ablations.settings import Settings
 
 Reward = Callable[..., list[float | None]]
 
@@ -74,6 +79,33 @@ class AccuracyAndFormat:
         else:
             form = self.pattern.fullmatch(text.strip()) is not None
         return float(found.value or 0.0), float(form)
+
+
+def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
+    """Return what a row of an export tells, so that `TextReward` can be made of it."""
+    return {
+        "id": task.id,
+        "selection": selection,
+        "target": orjson.dumps(task.target).decode(),
+        "accuracy_weight": settings.accuracy_weight,
+        "format_pattern": settings.format_pattern,
+    }
+
+
+class TextReward:
+    """The reward of answers to one item, from what `told` wrote of it."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        words = orjson.loads(row["target"])
+        # JSON has lists where the scorers have tuples.
+        tuples = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
+        self._target = Target(**{**words, **tuples})
+        self._selection = bool(row["selection"])
+        self._reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+
+    def __call__(self, text: str) -> float:
+        """Return the reward of one answer."""
+        return self._reward.value(text, self._target, self._selection)
 
 
 def text_of(completion: Any) -> str:

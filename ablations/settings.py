@@ -27,7 +27,7 @@ def _field(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The choices of one run.  The paper publishes none of its hyperparameters: all are ours.
+    """The choices of one run.  The paper's text publishes no hyperparameter: the defaults are ours.
 
     The defaults follow what is usual for GRPO on vision-language models (EasyR1, PAPO).
     """

@@ -13,6 +13,7 @@ import dataclasses
 import hashlib
 import io
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,8 +22,10 @@ from typing import Any
 
 import orjson
 
+from ablations.agentic import AGENT
 from ablations.exposures import Exposures, Shown
 from ablations.instances import Instances
+from ablations.rewards import told
 from ablations.skyrl_readme import readme
 from ablations.training import Training, checkpoint_folder
 from benchmarks.selection import both_orders
@@ -33,6 +36,9 @@ ENVIRONMENT = "harness"
 """The ``env_class`` of a single-turn item, which `ablations.inside_skyrl` registers."""
 VALIDATION = 128
 """Most items that are held out."""
+Place = tuple[str, int, bool]
+"""An RL item of a schedule: kind, index, and which side or order."""
+_TOGETHER = 256  # rows in memory
 _REDUCTIONS = {"dapo": "token_mean", "grpo": "sequence_mean"}  # TRL's loss_type -> SkyRL's
 _AGENT = "examples.train.mini_swe_agent.main_mini_swe"
 # The module of the authors' extension, and the options that SkyRL 0.4.0 has no more.
@@ -65,35 +71,62 @@ class Export:
         self.training.check(elsewhere=True)
         if self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty: name another folder")
-        held_out = self._held_out()
-        rows = [self._row(*place) for place in self.training.schedule()]
-        longest = self._longest()
-        self.out.mkdir(parents=True, exist_ok=True)
-        _parquet(self.out / "train.parquet", rows)
+        beside = self.out.with_name(f".{self.out.name}.part")
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        try:
+            found = self._fill(beside)
+        except BaseException:
+            shutil.rmtree(beside)
+            raise
+        shutil.rmtree(self.out, ignore_errors=True)
+        beside.rename(self.out)
+        return found
+
+    def _fill(self, folder: Path) -> dict[str, Any]:
+        schedule, held_out = self.training.schedule(), self._held_out()
+        self._parquet(folder / "train.parquet", schedule)
         if held_out:
-            _parquet(self.out / "validation.parquet", held_out)
-        prompts = 0
+            self._parquet(folder / "validation.parquet", held_out)
+        pairs = prompts = 0
         if self.training.arm.uses_pairs:
-            _write_pairs(self.out, [self.shown.pair(place) for place in range(len(self.shown))])
+            each = (self.shown.pair(place) for place in range(len(self.shown)))
+            rows = (_pair_row(pair, folder) for pair in each)
+            pairs = _write_lines(folder / "pairs.jsonl", rows)
         if self.training.arm.joint:
-            prompts = _write_lines(self.out / "selection.jsonl", self._selection_prompts())
-        options = {**self._options(longest), **self._validation(bool(held_out))}
+            prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts())
+        options = {**self._options(), **_validation(bool(held_out))}
         if self.module:
-            script = self.out / "run.sh"
+            script = folder / "run.sh"
             script.write_text(_script(self.module, self.checkout, options))
             script.chmod(0o755)
         found = {
             "arm": self.training.arm.name,
             "folder": str(self.out),
-            "train": len(rows),
+            "train": len(schedule),
             "validation": len(held_out),
-            "pairs": len(self.shown) if self.training.arm.uses_pairs else 0,
+            "pairs": pairs,
             "selection_prompts": prompts,
             "runs": self.module,
             "planned": dataclasses.asdict(self.training.amounts),
         }
-        (self.out / "README.md").write_text(readme(self.training.arm, found, options))
+        (folder / "README.md").write_text(readme(self.training.arm, found, options))
         return found
+
+    def _parquet(self, path: Path, places: Sequence[Place]) -> None:
+        """Write rows, the RL items of some places of a schedule; images are opened one by one."""
+        import pyarrow
+        from pyarrow import parquet
+
+        if self.instances:
+            tasks = [_instance_row(self.instances, index) for _, index, _ in places]
+            parquet.write_table(pyarrow.Table.from_pylist(tasks), path)
+            return
+        schema = _schema(self.reads_images)
+        with parquet.ParquetWriter(path, schema) as writer:
+            for first in range(0, len(places), _TOGETHER):
+                rows = [self._row(*place) for place in places[first : first + _TOGETHER]]
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
     @cached_property
     def shown(self) -> Shown:
@@ -138,7 +171,7 @@ class Export:
             f"clip_form {s.clip_form} is none of the authors' extension": bool(arm.joint)
             and s.clip_form != "two-sided",
             "an agent's tasks are exported from a data set of them, not from agent:...": (
-                self.training.agent is not None
+                (s.rl_data or "").startswith(AGENT)
             ),
             f"{arm.name} mixes single turns with an agent's episodes": bool(arm.extra)
             and self.instances is not None,
@@ -148,22 +181,13 @@ class Export:
                 raise UsageError(f"{arm.name} cannot be exported to SkyRL: {reason}")
 
     def _row(self, kind: str, index: int, first: bool) -> dict[str, Any]:
-        if kind == "task" and self.instances:
-            return _instance_row(self.instances, index)
         item = self.training.item(kind, index, first)
-        s = self.training.settings
         return {
             "data_source": ENVIRONMENT if kind == "task" else f"{ENVIRONMENT}-{kind}",
             "prompt": [self._message(message) for message in item.task.messages],
             "env_class": ENVIRONMENT,
             "reward_spec": {"method": "rule", "ground_truth": item.task.target.answer},
-            "extra_info": {
-                "id": item.task.id,
-                "selection": item.selection,
-                "target": orjson.dumps(item.task.target).decode(),
-                "accuracy_weight": s.accuracy_weight,
-                "format_pattern": s.format_pattern,
-            },
+            "extra_info": told(item.task, item.selection, self.training.settings),
         }
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -171,7 +195,7 @@ class Export:
             return {"role": message.role, "content": message.render()}
         return {"role": message.role, "content": [_content(part) for part in message.content]}
 
-    def _held_out(self) -> list[dict[str, Any]]:
+    def _held_out(self) -> list[Place]:
         """Return items that no arm of this matching trains on."""
         from ablations.arms import ARMS, amounts
 
@@ -179,7 +203,7 @@ class Export:
         matching: Any = training.settings.matching
         used = max(amounts(ARMS[name], matching, training.sizes).prompts for name in self._alike())
         last = min(used + VALIDATION, len(training.tasks))
-        return [self._row("task", place, False) for place in range(used, last)]
+        return [("task", place, False) for place in range(used, last)]
 
     def _alike(self) -> tuple[str, ...]:
         return ("grpo", "contextrl") if self.training.pairs else ("grpo",)
@@ -189,10 +213,8 @@ class Export:
         from ablations.loading import prompter
 
         shown = prompter(checkpoint_folder(self.training.settings.model), self.training.settings)
-        places = {(kind, index, first) for kind, index, first in self.training.schedule()}
-        return max(
-            shown.length(self.training.item(*place).task.messages) for place in sorted(places)
-        )
+        places = sorted({*self.training.schedule(), *self._held_out()})
+        return max(shown.length(self.training.item(*place).task.messages) for place in places)
 
     def _selection_prompts(self) -> Iterator[dict[str, Any]]:
         """Yield the selection prompts in the order of our own steps, both orders of each pair."""
@@ -210,7 +232,7 @@ class Export:
                         "correct_answer": order.letter,
                     }
 
-    def _options(self, longest: int) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         s, amounts = self.training.settings, self.training.amounts
         options: dict[str, Any] = {
             "data.train_data": ["$HERE/train.parquet"],
@@ -220,7 +242,7 @@ class Export:
             "trainer.update_epochs_per_batch": 1,
             "trainer.train_batch_size": s.prompts_per_step,
             "trainer.policy_mini_batch_size": s.prompts_per_step,
-            "trainer.max_prompt_length": longest,
+            "trainer.max_prompt_length": self._longest(),
             "trainer.gradient_checkpointing": s.gradient_checkpointing,
             "trainer.policy.optimizer_config.lr": s.learning_rate,
             "trainer.policy.optimizer_config.weight_decay": s.weight_decay,
@@ -282,15 +304,35 @@ class Export:
             ),
         }
 
-    @staticmethod
-    def _validation(any_held_out: bool) -> dict[str, Any]:
-        if any_held_out:
-            return {"data.val_data": ["$HERE/validation.parquet"]}
-        return {
-            "data.val_data": [],
-            "trainer.eval_before_train": False,
-            "trainer.eval_interval": -1,
+
+def _validation(any_held_out: bool) -> dict[str, Any]:
+    if any_held_out:
+        return {"data.val_data": ["$HERE/validation.parquet"]}
+    return {
+        "data.val_data": [],
+        "trainer.eval_before_train": False,
+        "trainer.eval_interval": -1,
+    }
+
+
+def _schema(images: bool) -> Any:
+    """Return the columns of single-turn rows; a part without an image has a null in its place."""
+    import pyarrow as pa
+
+    text = pa.string()
+    part = {"type": text, "text": text, "image_url": pa.struct({"url": text})}
+    content = pa.list_(pa.struct(part)) if images else text
+    extra = {"id": text, "selection": pa.bool_(), "target": text}
+    extra |= {"accuracy_weight": pa.float64(), "format_pattern": text}
+    return pa.schema(
+        {
+            "data_source": text,
+            "prompt": pa.list_(pa.struct({"role": text, "content": content})),
+            "env_class": text,
+            "reward_spec": pa.struct({"method": text, "ground_truth": text}),
+            "extra_info": pa.struct(extra),
         }
+    )
 
 
 def _instance_row(instances: Instances, index: int) -> dict[str, Any]:
@@ -349,11 +391,6 @@ def _file_name(part: ImagePart) -> str:
     return hashlib.sha256(part.image.tobytes()).hexdigest()[:20] + ".png"
 
 
-def _write_pairs(folder: Path, pairs: Sequence[Pair]) -> None:
-    """Write pairs in our own format (docs/pairs.md), their images beside."""
-    _write_lines(folder / "pairs.jsonl", (_pair_row(pair, folder) for pair in pairs))
-
-
 def _pair_row(pair: Pair, folder: Path) -> dict[str, Any]:
     contexts = {
         "context_positive": pair.context_positive,
@@ -377,12 +414,6 @@ def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:
             file.write(orjson.dumps(row) + b"\n")
             written += 1
     return written
-
-
-def _parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    import datasets
-
-    datasets.Dataset.from_list([dict(row) for row in rows]).to_parquet(path)
 
 
 def _word(value: Any) -> str:

@@ -134,9 +134,38 @@ def test_a_data_set_of_the_published_shape_is_split(tmp_path: Path) -> None:
     assert task.messages[0].content[1] == TextPart("What colour?")
 
 
+def test_written_selection_prompts_are_no_rl_items(tmp_path: Path) -> None:
+    """Of a published set: several images and A or B, by the authors' own loader (EasyR1 fork).
+
+    As RL items they would put contrastive data into the arm that is to have none.
+    """
+    import datasets
+
+    red, blue = tiny.image("red"), tiny.image("blue")
+    rows = {
+        "problem": ["<image>What colour?", "<image><image>Which?", "<image><image>Same?"],
+        "answer": ["red", "B", "no"],
+        "images": [[red], [red, blue], [red, blue]],
+    }
+    words = {name: datasets.Value("string") for name in ("problem", "answer")}
+    features = datasets.Features({**words, "images": datasets.Sequence(datasets.Image())})
+    made = datasets.Dataset.from_dict(rows, features=features)
+    folder = tmp_path / PUBLISHED[1].partition("/")[2]
+    made.to_parquet(tmp_path / "rows.parquet")
+    folder.mkdir()
+    (tmp_path / "rows.parquet").rename(folder / "train.parquet")
+    assert [task.target.answer for task in open_tasks(str(folder))] == ["red", "no"]
+    with pytest.raises(UsageError, match="1 of its rows are selection prompts") as caught:
+        open_pairs(str(folder))
+    assert "\n" not in str(caught.value)
+    # Any other data set may ask with several images and letters.
+    folder.rename(tmp_path / "other")
+    assert len(open_tasks(str(tmp_path / "other/train.parquet"))) == 3
+
+
 def test_other_columns_are_named_by_hand(tmp_path: Path) -> None:
     folder = published(tmp_path / "set", context_positive="ctx_a", context_negative="ctx_b")
-    with pytest.raises(UsageError, match=r"no column for context_positive.*ctx_a.*--columns"):
+    with pytest.raises(UsageError, match=r"context_positive \(looked for .*ctx_a.*--columns"):
         _ = open_dataset(str(folder), {}).pairs
     columns = {"context_positive": "ctx_a", "context_negative": "ctx_b"}
     assert len(open_pairs(str(folder), columns=columns)) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -297,6 +298,29 @@ def test_a_letter_that_is_no_single_token_is_refused(text_world: Path) -> None:
     words.add_tokens(["assistant\nA"])
     with pytest.raises(UsageError, match="the option letter A is not one token"):
         Prompter(words).letters(selection(tiny.text_pairs(1)[0], "A").messages)
+
+
+@pytest.mark.parametrize(
+    ("name", "looked"), [("contextrl", True), ("da-sft", True), ("grpo", False)]
+)
+def test_a_dry_run_looks_at_the_letters(
+    name: str, looked: bool, text_world: Path, tmp_path: Path
+) -> None:
+    """Of the arms whose loss is on the letters, and of no others."""
+    import transformers
+
+    folder = tmp_path / "model"
+    shutil.copytree(text_world / "model", folder)
+    words_ = transformers.AutoTokenizer.from_pretrained(folder)
+    words_.add_tokens(["assistant\nA"])
+    words_.save_pretrained(folder)
+    given = words(text_world, name, tmp_path / "t")
+    given[given.index("--model") + 1] = str(folder)
+    if looked:
+        with pytest.raises(UsageError, match="the option letter A is not one token"):
+            cli.main([*given, "--dry-run"], standalone_mode=False)
+    else:
+        cli.main([*given, "--dry-run"], standalone_mode=False)
 
 
 def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) -> None:

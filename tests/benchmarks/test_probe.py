@@ -171,6 +171,34 @@ def test_a_checkpoint_tells_what_its_own_forward_says(micro_model: Path) -> None
         assert found == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+def test_the_fingerprint_holds_the_images(tmp_path: Path) -> None:
+    """The text of the file alone does not say what is asked: an image may be another."""
+    from PIL import Image
+
+    folder = tmp_path / "probe"
+    folder.mkdir()
+    row = {"query": "What colour?", "answer": "red"}
+    contexts = {"context_positive": [{"image": "a.png"}], "context_negative": [{"image": "b.png"}]}
+    (folder / "pairs.jsonl").write_bytes(orjson.dumps({**row, **contexts}) + b"\n")
+    found = set()
+    for first, second in (("red", "blue"), ("red", "green"), ("green", "red")):
+        Image.new("RGB", (8, 8), first).save(folder / "a.png")
+        Image.new("RGB", (8, 8), second).save(folder / "b.png")
+        found.add(Probe(tmp_path).fingerprint())
+    (folder / "b.png").unlink()
+    found.add(Probe(tmp_path).fingerprint())
+    assert len(found) == 4
+    before = Probe(tmp_path).fingerprint()
+    assert Probe(tmp_path).fingerprint() == before
+
+
+def test_a_file_of_texts_has_the_fingerprint_of_its_text(tmp_path: Path) -> None:
+    import hashlib
+
+    path = write_pairs(tmp_path / "probe")
+    assert Probe(tmp_path).fingerprint() == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def test_missing_pairs_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no file of pairs"):
         Probe(tmp_path).fingerprint()
