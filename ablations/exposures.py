@@ -90,6 +90,9 @@ class Shown:
         start = random.Random(f"stranger/{self.seed}/{pair.id}").randrange(len(self.pairs))
         for step in range(len(self.pairs)):
             place = (start + step) % len(self.pairs)
-            if place != index and (other := self.pairs[place]).domain == pair.domain:
+            other = self.pairs[place]
+            # Pairs may share contexts: the pair's own one is no unrelated one.
+            own = (pair.context_positive, pair.context_negative)
+            if place != index and other.domain == pair.domain and other.context_negative not in own:
                 return other
         raise UsageError(f"pair {pair.id}: no other pair of its domain has an unrelated context")

@@ -195,8 +195,8 @@ class Stage:
             from peft import get_peft_model
 
             model = get_peft_model(model, lora)
-        # One device takes a step at once unless it is told to take less.
-        parts = 1 if s.batch_size is None else -(-2 * s.pairs_per_step // s.batch_size)
+        # One device takes a step at once unless it is told to take less; a pair is two prompts.
+        parts = 1 if s.batch_size is None else -(-s.pairs_per_step // max(s.batch_size // 2, 1))
         return {
             "term": self._term(prompter),
             "norms_every": s.norms_every,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import types
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -78,20 +78,29 @@ class Term:
     objective: Objective
     letters: tuple[int, int]
 
-    def batch(self, step: int, part: int, parts: int) -> tuple[SelectionBatch, float] | None:
-        """Return what one micro-step shows and its weight in the mean, None in a step of no pairs.
+    def batch(
+        self, step: int, part: int, parts: int, ranks: int
+    ) -> tuple[SelectionBatch, float] | None:
+        """Return what one of a step's parts shows and its weight in the mean over the step.
 
-        A micro-step whose share is empty shows the step's first pair with weight 0: under FSDP all
+        ``ranks`` parts run at a time, one a process.  None where none of those has a pair left;
+        where only some have, the others show the step's first pair with weight 0: under FSDP all
         processes must run the same forwards.
         """
         together = self.exposures.at(step)
-        if not together:
+        if part - part % ranks >= len(together):
             return None
         mine = self.exposures.share(step, part, parts)
-        pairs = [self.shown.pair(index) for index in mine or together[:1]]
+        return self._asked(mine or together[:1]), len(mine) / len(together)
+
+    def first(self, step: int) -> SelectionBatch:
+        """Return the first pair of a step, which is to have some."""
+        return self._asked(self.exposures.at(step)[:1])
+
+    def _asked(self, places: Sequence[int]) -> SelectionBatch:
+        pairs = [self.shown.pair(index) for index in places]
         answered = self.objective.kind == "answer"
-        batch = self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
-        return batch, len(mine) / len(together)
+        return self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
 
 
 class Tally:
@@ -284,16 +293,15 @@ class _Books:
         self._micro = MicroSteps()
 
     def _draw(self) -> tuple[SelectionBatch, float] | None:
-        """Return what this micro-step shows and its weight, None in a step of no pairs.
+        """Return what this micro-step shows and its weight, None where no process shows a pair.
 
         The weights of all micro-steps and processes have the sum of the number of processes: DDP
         takes the mean over those.
         """
         step, processes = self.state.global_step, self.accelerator.num_processes
         part = self._micro.next(step) * processes + self.accelerator.process_index
-        if self.term is None:
-            return None
-        drawn = self.term.batch(step, part, self.args.gradient_accumulation_steps * processes)
+        parts = self.args.gradient_accumulation_steps * processes
+        drawn = self.term and self.term.batch(step, part, parts, processes)
         return drawn and (drawn[0], drawn[1] * processes)
 
     def _selection(
@@ -302,6 +310,7 @@ class _Books:
         """Return lambda times this micro-step's part of the mean over the step's pairs."""
         assert self.term is not None
         found = self.term.objective.judge(logits, batch, self.term.letters)
+        self.tally.add(selection_tokens=batch.tokens, selection_forwards=1)
         if weight > 0:
             _tell(self.tally, found, batch)
         return self.term.objective.coefficient * weight * found.loss
@@ -401,9 +410,10 @@ class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
         num_items_in_batch: Any = None,
     ) -> torch.Tensor:
         """Return a micro-step's part of lambda times the mean loss over the step's pairs."""
-        drawn = self._draw()
-        assert drawn is not None, "every step of this stage shows pairs"
         assert self.term is not None
+        # DDP adds up the gradients of all processes in the last micro-step's backward: where no
+        # pair is left for it, the step's first one passes through with weight 0.
+        drawn = self._draw() or (self.term.first(self.state.global_step), 0.0)
         tensors = {k: v.to(self.accelerator.device) for k, v in drawn[0].tensors.items()}
         kept = _KEPT[self.term.objective.kind]
         logits = model(**tensors, logits_to_keep=kept, use_cache=False).logits
@@ -420,8 +430,6 @@ def _tell(tally: Tally, found: Selection, batch: SelectionBatch) -> None:
         correct=found.correct.sum().item(),
         margin=found.margins.sum().item(),
         clipped_wrong=found.clipped_wrong.sum().item(),
-        selection_tokens=batch.tokens,
-        selection_forwards=1,
     )
 
 

@@ -20,6 +20,7 @@ import orjson
 
 from ablations.arms import ARMS, Amounts, Arm, Matching, Sizes, amounts
 from ablations.instances import Instances
+from ablations.pairs import content_of
 from ablations.settings import Settings
 from benchmarks.micro.pairs import Task
 from harness.errors import UsageError
@@ -141,17 +142,17 @@ class Training:
 
         Ordinary items are the first ones of the data, whatever the arm, and begin anew where they
         do not suffice; the contrastive ones are mixed among them; the seed decides the order.
+        Every item has a place of its own in it: what arms have in common, they see in one order.
         """
-        rng = random.Random(f"schedule/{self.settings.seed}")
-        n = len(self.tasks)
+        seed, n = self.settings.seed, len(self.tasks)
         items = [("task", place % n, False) for place in range(self.amounts.prompts)]
+        drawn = [_draw(seed, "task", place) for place in range(self.amounts.prompts)]
         if self.arm.extra:
-            toss = random.Random(f"sides/{self.settings.seed}")
-            items += [
-                (self.arm.extra, place, toss.random() < 0.5) for place in range(self.amounts.extra)
-            ]
-        rng.shuffle(items)
-        return items
+            toss = random.Random(f"sides/{seed}")
+            for place in range(self.amounts.extra):
+                items.append((self.arm.extra, place, toss.random() < 0.5))
+                drawn.append(_draw(seed, "pair", place))
+        return [items[place] for place in sorted(range(len(items)), key=drawn.__getitem__)]
 
     def item(self, kind: str, index: int, first: bool) -> RlItem:
         """Return one RL item of the schedule."""
@@ -187,6 +188,17 @@ class Training:
             "selection_tokens": mean([selection(pair, "A").messages for pair in pairs]),
             "qa_tokens": mean([as_qa_task(pair, True).messages for pair in pairs]),
         }
+
+    def content(self) -> dict[str, str | None]:
+        """Return the hash of what the model's and the data's words stand for today."""
+        from harness.fingerprint import model_fingerprint
+
+        s = self.settings
+        folder = Path(s.model)
+        model = model_fingerprint(folder) if (folder / "config.json").is_file() else None
+        data = {"pairs": s.pairs, "rl_data": s.rl_data}
+        hashes = {name: word and content_of(word) for name, word in data.items()}
+        return {"model": model, **hashes}
 
     @property
     def key(self) -> str:
@@ -249,6 +261,10 @@ class Training:
                 f"{s.prompts_per_step} prompts x {s.group} completions a step do not divide into "
                 f"{world} processes x batches of {micro}: change prompts_per_step or batch_size"
             )
+
+
+def _draw(seed: int, kind: str, place: int) -> float:
+    return random.Random(f"schedule/{seed}/{kind}/{place}").random()
 
 
 def _has_images(tasks: Sequence[Task], pairs: Sequence[Pair]) -> bool:
@@ -330,6 +346,13 @@ def _check_claim(training: Training) -> None:
         changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
         what = ", ".join(changed) or f"arm ({plan['arm']})"
         raise UsageError(f"{training.out} holds a run with other settings ({what}): name another")
+    was = plan.get("content", {})
+    for name, now in training.content().items():
+        # What is gone cannot be compared; a finished run can still be looked at.
+        if now is not None and was.get(name) not in (None, now):
+            raise UsageError(
+                f"{training.out} holds a run with another content of {name}: name another folder"
+            )
 
 
 def _claim(training: Training) -> None:
@@ -343,6 +366,7 @@ def _claim(training: Training) -> None:
                 "key": training.key,
                 "arm": training.arm.name,
                 "settings": training.settings.decisive(),
+                "content": training.content(),
                 "amounts": asdict(training.amounts),
             },
         )
@@ -381,10 +405,14 @@ def ledger_of(training: Training) -> dict[str, Any]:
 
     ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
     it enters the step (lambda included), before clipping.  ``reference_forwards`` count the batches
-    that the KL term's starting weights saw.
+    that the KL term's starting weights saw.  ``prompts`` and ``contrastive_rl_items`` are those of
+    the steps that ran.
     """
     lines = read_lines(training.out / "training.jsonl")
     main = [line for line in lines if line["stage"] != "sft"]
+    steps = sum(line["stage"] == "rl" for line in lines)
+    asked = training.schedule()[: steps * training.settings.prompts_per_step] if steps else []
+    ordinary = sum(kind == "task" for kind, _, _ in asked)
     counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
     kl = training.settings.kl if training.arm.grpo else 0.0
     document = {
@@ -394,8 +422,8 @@ def ledger_of(training: Training) -> dict[str, Any]:
         "planned": asdict(training.amounts),
         "optimizer_steps": len(lines),
         "sft_steps": len(lines) - len(main),
-        "prompts": training.amounts.prompts,
-        "contrastive_rl_items": training.amounts.extra,
+        "prompts": ordinary,
+        "contrastive_rl_items": len(asked) - ordinary,
         **counts,
         "reference_forwards": counts["grpo_forwards"] if kl else 0,
         "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in ("grpo", "ca")},

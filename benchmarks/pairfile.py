@@ -13,6 +13,7 @@ from typing import Any, overload
 import orjson
 
 from harness.errors import UsageError
+from harness.fingerprint import file_hashes, json_hash
 from harness.records import ImagePart, Pair, Part, TextPart
 
 REQUIRED = ("query", "answer", "context_positive", "context_negative")
@@ -55,12 +56,6 @@ class PairFile(Sequence[Pair]):
         number, row = self._rows[index]
         return from_row(row, self.path.parent, f"{self.path}, line {number}")
 
-    def images(self) -> dict[str, Path]:
-        """Return the image paths that the file names, each with where it lies."""
-        contexts = (row.get(field) for _, row in self._rows for field in REQUIRED[2:])
-        names = {name for context in contexts for name in _image_names(context)}
-        return {name: self.path.parent / name for name in sorted(names)}
-
     def __iter__(self) -> Iterator[Pair]:
         return (self[place] for place in range(len(self)))
 
@@ -68,6 +63,26 @@ class PairFile(Sequence[Pair]):
         """Return a pair's id without reading the rest of it, which may be wrong."""
         number, row = self._rows[index]
         return _id(row, str(number))
+
+
+def content_hash(path: Path) -> str:
+    """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
+
+    Pairs or RL items.  An image that is missing counts as such.
+
+    Raises:
+        UsageError: a line is no JSON object.
+    """
+    lines = path.read_bytes().splitlines()
+    rows = [_row(path, n, line)[1] for n, line in enumerate(lines, 1) if line.strip()]
+    fields = (*REQUIRED[2:], "images")
+    names = sorted({name for row in rows for field in fields for name in _images(row.get(field))})
+    there = [name for name in names if (path.parent / name).is_file()]
+    text, *images = file_hashes([path, *(path.parent / name for name in there)])
+    if not names:
+        return text
+    missing = sorted(set(names) - set(there))
+    return json_hash([text, dict(zip(there, images, strict=True)), missing])
 
 
 def _row(path: Path, number: int, line: bytes) -> tuple[int, Mapping[str, Any]]:
@@ -135,8 +150,8 @@ def _part(piece: Any, folder: Path, where: str) -> Part:
     raise PairError(f"{where}: a context is a text, or a list of texts and images, not {piece!r}")
 
 
-def _image_names(value: Any) -> Iterator[str]:
-    """Yield the image paths of a context, by the rules of `context`; of a wrong one, none."""
+def _images(value: Any) -> Iterator[str]:
+    """Yield the image paths of a field, by the rules of `context`; of a wrong one, none."""
     if isinstance(value, str):
         return
     for piece in value if isinstance(value, list) else [value]:

@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks.options import option, positive
-from benchmarks.pairfile import PairError, PairFile, check
+from benchmarks.pairfile import PairError, PairFile, check, content_hash
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
 from benchmarks.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from harness.errors import UsageError
-from harness.fingerprint import file_hashes, json_hash
+from harness.fingerprint import json_hash
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 
@@ -92,7 +92,7 @@ class Probe:
             UsageError: there is no file of pairs.
         """
         if self.pairs != MICRO:
-            return _files_hash(PairFile(self._path()))
+            return content_hash(self._path())
         told = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
         return json_hash([MICRO, told])
 
@@ -155,15 +155,6 @@ def _item(item_id: str, pair: Pair, letter: Letter) -> Item:
         cluster=pair.id,
         parts=(f"supports_{letter}", pair.domain),
     )
-
-
-def _files_hash(pairs: PairFile) -> str:
-    """Return the hash of a file of pairs and of the images in it; nothing is decoded."""
-    named = pairs.images()
-    there = [name for name, path in named.items() if path.is_file()]
-    text, *images = file_hashes([pairs.path, *(named[name] for name in there)])
-    missing = sorted(named.keys() - there)
-    return json_hash([text, dict(zip(there, images, strict=True)), missing]) if named else text
 
 
 def _content(pair: Pair) -> str:

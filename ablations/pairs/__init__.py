@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from harness.errors import UsageError
+from harness.fingerprint import file_hash, tree_hash
 from harness.records import Pair
 
 if TYPE_CHECKING:
@@ -55,6 +56,21 @@ def open_pairs(
     if number is not None and number > len(pairs):
         raise UsageError(f"{source} holds {len(pairs)} pairs, not {number}")
     return pairs if number is None else pairs[:number]
+
+
+def content_of(source: str) -> str | None:
+    """Return the hash of a source's content; of the embedded world and of a hub id, its word.
+
+    None where it is a path and nothing is there.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return tree_hash(path, [file for file in path.rglob("*") if file.is_file()])
+    if path.is_file():
+        from benchmarks.pairfile import content_hash
+
+        return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
+    return None if path.is_absolute() or path.suffix else source
 
 
 def _micro(source: str, number: int) -> Sequence[Pair]:

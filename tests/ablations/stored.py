@@ -148,10 +148,17 @@ class Stored(ContextTrainer):
 
 
 class Keep(TrainerCallback):
-    """Keeps the gradient of the step; nothing clips it."""
+    """Keeps the gradient of the step, which nothing clips, and counts the model's forwards."""
 
     def __init__(self) -> None:
         self.gradient: dict[str, torch.Tensor] = {}
+        self.forwards = 0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **words: Any) -> None:
+        def count(*_: Any) -> None:
+            self.forwards += torch.is_grad_enabled()
+
+        words["model"].get_input_embeddings().register_forward_hook(count)
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **words: Any) -> None:
         for name, weight in words["model"].named_parameters():
@@ -173,7 +180,7 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     keep = Keep()
     trainer.add_callback(keep)
     trainer.train()
-    return keep.gradient, trainer.state.log_history[0]
+    return keep.gradient, {**trainer.state.log_history[0], "forwards": keep.forwards}
 
 
 def main(folders: list[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -75,3 +76,14 @@ def test_a_stranger_is_of_another_pair_of_the_domain() -> None:
         assert next(one for one in real if one.id == owner).domain == pair.domain
     with pytest.raises(UsageError, match="no other pair"):
         Shown(real[:1], seed=0, unrelated=True).pair(0)
+
+
+def test_a_strangers_context_is_none_of_the_pairs_own() -> None:
+    """Pairs of a retrieval share images: one's second context may be another's first."""
+    one, two, three = pairs("pairs", 3, domains=("image",))
+    shared = replace(two, context_negative=one.context_positive)
+    for seed in range(8):
+        seen = Shown([one, shared, three], seed=seed, unrelated=True).pair(0)
+        assert seen.context_negative == three.context_negative
+    with pytest.raises(UsageError, match="no other pair"):
+        Shown([one, shared], seed=0, unrelated=True).pair(0)

@@ -109,6 +109,32 @@ def test_the_gradient_is_that_of_plain_torch(kind: str, places: dict[str, Path])
     assert log["grad_norm/grpo"] + log["grad_norm/ca"] >= total - 1e-6
 
 
+def test_a_micro_step_without_a_pair_costs_no_forward(places: dict[str, Path]) -> None:
+    """Eight micro-steps and six pairs: six selection forwards, counted as they ran."""
+    from tests.ablations import stored
+
+    expected, _ = reference(places["qwen3"])
+    found, log = stored.step(places["qwen3"], places["qwen3"], batch_size=1)
+    assert_same(found, expected)
+    assert log["count/grpo_forwards"] == 8
+    assert log["count/selection_forwards"] == 6
+    assert log["forwards"] == 8 + 6
+    assert log["count/exposures"] == 6
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_vl"])
+def test_recomputed_activations_give_the_same_gradient(kind: str, places: dict[str, Path]) -> None:
+    """What every recipe of a large model trains with."""
+    from tests.ablations import stored
+
+    expected, losses = reference(places[kind])
+    words: dict[str, Any] = {"batch_size": 4, "norms_every": 1, "gradient_checkpointing": True}
+    found, log = stored.step(places[kind], places[kind], **words)
+    assert_same(found, expected)
+    assert log["ca/loss"] == pytest.approx(losses["ca"], abs=1e-5)
+    assert log["grad_norm/ca"] > 0
+
+
 @pytest.mark.slow
 def test_two_processes_make_the_step_of_one(places: dict[str, Path]) -> None:
     """DDP over gloo; of the VLM, one process has prompts with images only and one without any."""

@@ -78,6 +78,9 @@ def test_every_arm_is_trained_as_planned(name: str, text_world: Path, tmp_path: 
     planned = ledger["planned"]
     steps = planned["rl_steps"] + planned["selection_steps"]
     assert ledger["optimizer_steps"] == planned["sft_steps"] + steps
+    assert (ledger["prompts"], ledger["contrastive_rl_items"]) == (
+        *(planned["prompts"], planned["extra"]),
+    )
     assert ledger["exposures"] == planned["exposures"]
     assert ledger["sft_steps"] == planned["sft_steps"]
     assert ledger["grpo_forwards"] == planned["rl_steps"]
@@ -321,6 +324,38 @@ def test_a_dry_run_looks_at_the_letters(
             cli.main([*given, "--dry-run"], standalone_mode=False)
     else:
         cli.main([*given, "--dry-run"], standalone_mode=False)
+
+
+@pytest.mark.parametrize("matching", ["instances", "steps"])
+def test_ordinary_items_come_in_one_order_in_every_arm(matching: str, text_world: Path) -> None:
+    """What two arms have in common, they see in the same order, whatever stands between."""
+    places = {}
+    for name, one in ARMS.items():
+        if one.grpo:
+            made = _settings(text_world, matching=matching, prompts=16)
+            schedule = Training(one, made, text_world / "unused").schedule()
+            places[name] = [place for kind, place, _ in schedule if kind == "task"]
+    longest = places["grpo"]
+    assert longest != sorted(longest)
+    for name, order in places.items():
+        common = set(order) & set(longest)
+        assert len(common) >= 16, name
+        assert [p for p in order if p in common] == [p for p in longest if p in common], name
+
+
+def test_other_content_needs_another_folder(text_world: Path, tmp_path: Path) -> None:
+    """The same words, and other files behind them."""
+    world = tmp_path / "world"
+    shutil.copytree(text_world, world)
+    train(world, "base", tmp_path / "t")
+    ledger = train(world, "base", tmp_path / "t")
+    path = world / "data/pairs.jsonl"
+    rows = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(rows[::-1]))
+    with pytest.raises(UsageError, match="another content of pairs"):
+        train(world, "base", tmp_path / "t")
+    path.unlink()  # what is gone cannot be compared; what was made is still there
+    assert train(world, "base", tmp_path / "t") == ledger
 
 
 def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) -> None:
