@@ -301,7 +301,7 @@ class _Books:
         step, processes = self.state.global_step, self.accelerator.num_processes
         part = self._micro.next(step) * processes + self.accelerator.process_index
         parts = self.args.gradient_accumulation_steps * processes
-        drawn = self.term and self.term.batch(step, part, parts, processes)
+        drawn = self.term.batch(step, part, parts, processes) if self.term else None
         return drawn and (drawn[0], drawn[1] * processes)
 
     def _selection(
