@@ -25,10 +25,12 @@ $(STAMP): pyproject.toml constraints.txt overrides-cpu.txt harness/setup_environ
 	touch $@
 
 demo: install
-	$(BIN)/harness demo
+	$(BIN)/harness demo --quick
+	@echo "That was one seed. The whole study, with a verdict: $(BIN)/harness demo"
 
 demo-longhorizon: install
-	$(BIN)/harness demo --suite longhorizon5
+	$(BIN)/harness demo --suite longhorizon5 --quick
+	@echo "That was one seed. The whole study: $(BIN)/harness demo --suite longhorizon5"
 
 test: install
 	$(BIN)/python -m pytest -m "not slow"

@@ -19,8 +19,9 @@ from pathlib import Path
 from statistics import fmean
 
 from ablations import power
-from ablations.contrasts import BASE, GAIN
-from ablations.jobs import FailedError, Training, begin, child, jobs, say, stop
+from ablations.commands import FailedError, begin, child, say, stop
+from ablations.contrasts import BASE, GAIN, contrasts
+from ablations.jobs import Training, jobs
 from ablations.plan import PROBE, Plan, benchmark
 from ablations.statistics import Components
 from harness.errors import UsageError
@@ -55,7 +56,9 @@ class Forecast:
 
     ``mde``: of the macro average, at ``seeds`` seeds an arm, with the power and alpha of the rules.
     ``steps``: planned optimizer steps of each arm that is trained.
-    ``seeds_needed`` (None: more than a thousand) is for the planned effect.  ``training_sd`` of a
+    ``seeds_needed`` (None: more than a thousand) is for the planned effect; ``equivalence`` is the
+    chance that arms which do not differ are called equivalent (None: no contrast asks for it), and
+    ``equivalence_seeds`` the seeds an arm for the wanted power of that.  ``training_sd`` of a
     seed's score is assumed, ``decoding_sd`` an upper bound from the number of items.
     """
 
@@ -67,6 +70,8 @@ class Forecast:
     decoding_sd: float
     mde: float | None
     seeds_needed: int | None
+    equivalence: float | None
+    equivalence_seeds: int | None
     benchmarks: tuple[BenchmarkForecast, ...]
     steps: Mapping[str, int]
     training: Timing | None = None
@@ -111,6 +116,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 
     several = seeds > 1 and bool(scored)
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
+    equal = several and any(one.kind == "data" for one in contrasts([a.arm for a in plan.arms]))
     return Forecast(
         trainings=sum(job.training is not None for job in todo),
         evaluations=len(todo),
@@ -120,6 +126,10 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         decoding_sd=macro.decoding**0.5,
         mde=smallest(scored) if several else None,
         seeds_needed=power.seeds_needed(rules.planned, macro, rules.alpha, rules.wanted),
+        equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
+        if equal
+        else None,
+        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.wanted),
         benchmarks=tuple(
             BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
         )

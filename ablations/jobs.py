@@ -2,24 +2,21 @@
 
 A `Plan` comes in; an `Outcome` a job leaves.  Whatever was done is marked in the study's folder and
 not done again; a killed job goes on where it was (training from its last checkpoint, a run from its
-last answer).
+last answer).  How commands are run is `ablations/commands.py`.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol
+from typing import Literal
 
+from ablations.commands import Crew, FailedError, Run, child, say
 from ablations.plan import PROBE, ArmPlan, Plan, json_text
-from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, model_fingerprint, write_atomically
 from harness.run import identify
@@ -27,7 +24,6 @@ from harness.store import read_json
 
 Executor = Literal["local", "ray"]
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
-PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +69,6 @@ class Outcome:
     run_seconds: float | None = None
 
 
-class FailedError(Exception):
-    """A child process failed; the message is its last line."""
-
-
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
     found = [_job(plan, one, seed) for one in plan.arms for seed in _seeds(one)]
@@ -100,7 +92,8 @@ def _job(plan: Plan, one: ArmPlan, seed: int) -> Job:
     common += asked.run_args
     limit = [] if asked.limit is None else ["--limit", str(asked.limit)]
     chosen = [] if asked.benchmarks is None else ["--benchmarks", ",".join(asked.benchmarks)]
-    suites = [(asked.suite, ("--suite", asked.suite, *chosen, *limit, *common))]
+    set_ = [word for setting in asked.settings for word in ("--set", setting)]
+    suites = [(asked.suite, ("--suite", asked.suite, *chosen, *limit, *set_, *common))]
     if asked.probe is not None:
         pairs = f"{PROBE}.pairs={asked.probe}"
         suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
@@ -126,16 +119,16 @@ def _training(plan: Plan, arm: str, seed: int) -> Training:
     return Training(arm, ("train", *given, *asked.train_args), folder, key)
 
 
-def work(job: Job, preload: bool = False) -> Outcome:
+def work(job: Job, run: Run = child) -> Outcome:
     """Train and measure one model; a failure is an outcome, not an exception."""
     say(f"{job.name}: begins")
     trained = measured = None
     step = "training"
     try:
         if job.training is not None:
-            trained = _train(job.training, preload)
+            trained = _train(job.training, run)
         step = "evaluation"
-        runs, measured = _measure(job, preload)
+        runs, measured = _measure(job, run)
     except (FailedError, UsageError) as error:
         say(f"{job.name}: {step} failed: {error}")
         return Outcome(job.arm, job.seed, (), step, str(error), trained)
@@ -143,7 +136,7 @@ def work(job: Job, preload: bool = False) -> Outcome:
     return Outcome(job.arm, job.seed, runs, None, "", trained, measured)
 
 
-def _train(training: Training, preload: bool) -> float:
+def _train(training: Training, run: Run) -> float:
     """Train where it was not done, and return the seconds that it took (of the last start).
 
     ``harness train`` continues what it began, and refuses a folder that it began otherwise.
@@ -159,14 +152,14 @@ def _train(training: Training, preload: bool) -> float:
         if (training.folder / "checkpoint").is_dir():
             return float(done.get("seconds", 0.0))
     start = time.monotonic()
-    child(training.words, training.folder / "train.log", preload)
+    run(training.words, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
     write_atomically(marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 
-def _measure(job: Job, preload: bool) -> tuple[tuple[tuple[str, Path], ...], float]:
+def _measure(job: Job, run: Run) -> tuple[tuple[tuple[str, Path], ...], float]:
     """Fill the job's runs where they are not full, and return them and the seconds it took."""
     marker = job.out / "evaluated.json"
     identity = identify(job.model, None, None)
@@ -175,12 +168,12 @@ def _measure(job: Job, preload: bool) -> tuple[tuple[tuple[str, Path], ...], flo
     if marker.exists():
         done = read_json(marker)
         runs = tuple((name, job.out / run) for name, run in done.get("runs", {}).items())
-        if done.get("key") == key and all((run / "manifest.json").exists() for _, run in runs):
+        if done.get("key") == key and all((path / "manifest.json").exists() for _, path in runs):
             return runs, float(done.get("seconds", 0.0))
     start, found = time.monotonic(), {}
     for suite, words in job.suites:
         given = ("run", "--model", job.model, *words, "--out", str(job.out), "--json")
-        found[suite] = _run_of(child(given, job.out / f"{suite}.log", preload))
+        found[suite] = _run_of(run(given, job.out / f"{suite}.log"))
     seconds = time.monotonic() - start
     document = {"key": key, "runs": {name: run.name for name, run in found.items()}}
     write_atomically(marker, json_text({**document, "seconds": seconds}))
@@ -201,111 +194,23 @@ def _run_of(printed: str) -> Path:
     return Path(document["run"])
 
 
-class Command(Protocol):
-    """A running command of ours, as `subprocess.Popen` and `ablations.preloaded.Fork` have it."""
+def on_this_machine(
+    todo: Sequence[Job], preload: bool = False, at_once: int = 1
+) -> Iterator[Outcome]:
+    """Do the jobs on this machine, as many at once as is said, and yield outcomes as they come.
 
-    @property
-    def stderr(self) -> IO[str] | None:
-        """What it says."""
-        ...
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Return its exit code when it has ended."""
-        ...
-
-    def send_signal(self, sig: int, /) -> None:
-        """Send it a signal."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-
-def child(words: Sequence[str], log: Path, preload: bool = False) -> str:
-    """Run one command of ours as a child process and return its standard output.
-
-    Its standard error goes to ``log`` and, indented, to ours.  The child dies with us.
-
-    Args:
-        words: of the command.
-        log: is added to.
-        preload: fork it from a process that has loaded the libraries (`ablations/preloaded.py`).
-
-    Raises:
-        FailedError: it failed; says its last line and where the log is.
+    Whatever ends this ends the commands that run, each as an interrupt does.
     """
-    say(f"$ harness {shlex.join(words)}")
-    log.parent.mkdir(parents=True, exist_ok=True)
-    printed, last = log.with_suffix(".out"), ""
-    with log.open("a", encoding="utf-8") as kept:
-        command = _started(words, printed, preload)
-        assert command.stderr is not None
+    crew = Crew(preload, at_once)
+    with ThreadPoolExecutor(at_once, "job") as pool:
         try:
-            with command.stderr as said:
-                for line in said:
-                    kept.write(line)
-                    kept.flush()
-                    last = line.strip() or last
-                    say(f"  {line.rstrip()}")
-            code = command.wait()
+            done = [pool.submit(work, job, crew.run) for job in todo]
+            for one in as_completed(done):
+                yield one.result()
         except BaseException:
-            stop(command)
+            crew.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    text = printed.read_text(encoding="utf-8", errors="replace")
-    printed.unlink()
-    if code:
-        reason = last.removeprefix("harness: ") or "it said nothing"
-        raise FailedError(f"{reason} (exit code {code}; {log})")
-    return text
-
-
-def _started(words: Sequence[str], printed: Path, preload: bool) -> Command:
-    if preload:
-        from ablations.preloaded import Fork
-
-        return Fork(tuple(words), str(printed))
-    with printed.open("w", encoding="utf-8") as out:
-        return begin(words, stdout=out, stderr=subprocess.PIPE)
-
-
-def begin(
-    words: Sequence[str], stdout: IO[str] | int, stderr: IO[str] | int
-) -> subprocess.Popen[str]:
-    """Start one command of ours as a child process that dies with us."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words],
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # an interrupt reaches it once, through us
-        preexec_fn=lambda: process_control(PR_SET_PDEATHSIG, signal.SIGKILL),
-    )
-
-
-def stop(command: Command) -> None:
-    """Let an interrupted child end by itself, then end it."""
-    command.send_signal(signal.SIGINT)
-    try:
-        ended = command.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        ended = None
-    if ended is None:
-        command.kill()
-        command.wait()
-
-
-def say(text: str) -> None:
-    """Print a line of progress."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def on_this_machine(todo: Sequence[Job], preload: bool = False) -> Iterator[Outcome]:
-    """Do the jobs one after the other: one model in memory at a time."""
-    for job in todo:
-        yield work(job, preload)
 
 
 def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
@@ -344,14 +249,15 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
         ray.shutdown()
 
 
-def executor(kind: Executor, gpus: float, preload: bool) -> Execute:
+def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:
     """Return what does the jobs.
 
     Args:
         kind: this machine, or a Ray cluster.
         gpus: ray: that each task takes.
         preload: this machine: load the libraries once for all commands.
+        at_once: this machine: jobs at a time, each with its share of the cores.
     """
     if kind == "local":
-        return lambda todo: on_this_machine(todo, preload)
+        return lambda todo: on_this_machine(todo, preload, at_once)
     return lambda todo: on_ray(todo, gpus)

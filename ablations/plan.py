@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.arms import Matching, arm
 from ablations.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
+from ablations.settings import recipe_path
 from harness.errors import UsageError
 from harness.fingerprint import file_hash, json_hash, tree_hash, write_atomically
 from harness.run import identify
@@ -35,10 +36,10 @@ class Request:
 
     ``arms`` None: the default seven where there is a model, else those that are brought.
     ``checkpoints`` and ``runs`` bring arms, one folder a training seed.  ``benchmarks`` None: the
-    whole suite.  ``train_args`` and ``run_args`` are further words for ``harness train`` and
-    ``harness run``.  ``probe`` names the held-out pairs of the
-    context selection probe (None: it is not measured).  ``note`` is a sentence to stand beside
-    every result.
+    whole suite; ``settings`` are their options, words of the form BENCHMARK.OPTION=VALUE.
+    ``train_args`` and ``run_args`` are further words for ``harness train`` and ``harness run``.
+    ``probe`` names the held-out pairs of the context selection probe (None: it is not measured).
+    ``note`` is a sentence to stand beside every result.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Request:
     checkpoints: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     runs: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     benchmarks: tuple[str, ...] | None = None
+    settings: tuple[str, ...] = ()
     limit: int | None = None
     probe: str | None = None
     data_root: Path | None = None
@@ -100,6 +102,7 @@ class Plan:
             "schema": SCHEMA,
             "suite": asked.suite,
             "benchmarks": dict(self.benchmarks),
+            "settings": sorted(map(_setting, asked.settings)),
             "limit": asked.limit,
             "probe": None if asked.probe is None else content_of(asked.probe),
             "model": self.model,
@@ -171,11 +174,19 @@ def plan(request: Request) -> Plan:
 
 
 def benchmark(request: Request, name: str) -> Benchmark:
-    """Return a benchmark of the study, or the probe with its pairs."""
-    from benchmarks import suites
+    """Return a benchmark of the study with its settings, or the probe with its pairs.
 
-    of_probe = {"pairs": str(request.probe)} if name == PROBE else {}
-    return suites.benchmark(name, request.data_root, options=of_probe)
+    Raises:
+        UsageError: a setting is wrong, or of a benchmark that is not in the suite.
+    """
+    from benchmarks import suites
+    from benchmarks.options import split
+
+    if name == PROBE:
+        options: Mapping[str, str] = {"pairs": str(request.probe)}
+    else:
+        options = split(request.settings, suites.resolve([request.suite])).get(name, {})
+    return suites.benchmark(name, request.data_root, options=options)
 
 
 def _needed(value: str | None, option: str) -> str:
@@ -224,7 +235,14 @@ def _model_of(run: Path) -> str:
 
 
 def content_of(data: str) -> str:
-    """Return the content hash of a file or folder of data, or the name of a generated set."""
+    """Return the content hash of a file or folder of data.
+
+    A generated set's is its name and its generator's version; a data set's of the hub its name.
+    """
+    from benchmarks.micro.pairs import is_micro, version
+
+    if is_micro(data):
+        return f"{data} by {version()}"
     path = Path(data)
     if path.is_file():
         return file_hash(path)
@@ -234,8 +252,18 @@ def content_of(data: str) -> str:
 
 
 def _words(words: Sequence[str]) -> list[str]:
-    """Return words as they are hashed: a file by its content."""
-    return [content_of(word) if Path(word).is_file() else word for word in words]
+    """Return words as they are hashed: a file, and a recipe of ours, by its content."""
+    hashed = []
+    for last, word in zip(("", *words), words, strict=False):
+        path = recipe_path(word) if last == "--config" else Path(word)
+        hashed.append(content_of(str(path)) if path.is_file() else word)
+    return hashed
+
+
+def _setting(word: str) -> str:
+    """Return BENCHMARK.OPTION=VALUE as it is hashed: a file by its content."""
+    name, equals, value = word.partition("=")
+    return f"{name}{equals}{content_of(value)}" if Path(value).is_file() else word
 
 
 def has_scores(folder: Path) -> bool:
@@ -285,6 +313,7 @@ def _paths(planned: Plan) -> dict[str, Any]:
         "data_root": None if asked.data_root is None else str(asked.data_root),
         "train_args": list(asked.train_args),
         "run_args": list(asked.run_args),
+        "settings": list(asked.settings),
         "arms": {one.arm: [str(path) for path in one.paths] for one in planned.arms if one.paths},
         "note": asked.note,
     }

@@ -6,6 +6,7 @@ planned, come in.  A seed's variance is training variance plus decoding variance
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
@@ -70,17 +71,58 @@ def welch_power(
         seeds: of a and of b, at least two each.
         alpha: of the two-sided test.
     """
-    true = [(one.training + one.decoding) / n for one, n in zip((a, b), seeds, strict=True)]
+    seen, df, se = _seen_variances((a, b), seeds)
+    needed = stats.t.ppf(1 - alpha / 2, df) * np.sqrt(seen)
+    chance = ndtr((effect - needed) / se) + ndtr((-effect - needed) / se)
+    return float(chance.mean())
+
+
+def _seen_variances(
+    arms: tuple[Components, Components], seeds: tuple[int, int]
+) -> tuple[Array, Array, float]:
+    """Return what Welch's test of two arms may see, over a grid of both variance estimates.
+
+    The estimated variance of the difference and its degrees of freedom, shape (grid, grid), and the
+    true standard error.
+    """
+    true = [(one.training + one.decoding) / n for one, n in zip(arms, seeds, strict=True)]
     dfs = [n - 1 for n in seeds]
     seen_a, seen_b = (
         value * stats.chi2.ppf(_GRID, df) / df for value, df in zip(true, dfs, strict=True)
     )
     seen_a, seen_b = seen_a[:, None], seen_b[None, :]
-    df = satterthwaite([seen_a, seen_b], dfs)
-    needed = stats.t.ppf(1 - alpha / 2, df) * np.sqrt(seen_a + seen_b)
-    se = np.sqrt(sum(true))
-    chance = ndtr((effect - needed) / se) + ndtr((-effect - needed) / se)
-    return float(chance.mean())
+    return seen_a + seen_b, satterthwaite([seen_a, seen_b], dfs), float(np.sqrt(sum(true)))
+
+
+def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 0.05) -> float:
+    """Return the chance that TOST calls two arms equivalent that do not differ at all.
+
+    Both one-sided Welch tests reject where the difference lies within the margin by a one-sided
+    bound of the t distribution; averaged over both variance estimates as in `welch_power`.
+
+    Args:
+        margin: what counts as no difference, in units of the score.
+        of: the variance of a seed's score, the same in both arms.
+        seeds: an arm, at least two.
+        alpha: of each one-sided test.
+    """
+    seen, df, se = _seen_variances((of, of), (seeds, seeds))
+    room = margin - stats.t.ppf(1 - alpha, df) * np.sqrt(seen)
+    return float(np.where(room > 0, 2 * ndtr(room / se) - 1, 0.0).mean())
+
+
+def equivalence_seeds(
+    margin: float, of: Components, alpha: float = 0.05, wanted: float = 0.8
+) -> int | None:
+    """Return the seeds an arm with which TOST finds equal arms equivalent, None beyond a thousand.
+
+    Arguments are those of `equivalence_power`, and the power that is wanted.
+    """
+    several = range(2, MANY_SEEDS + 1)
+    place = bisect_left(
+        several, True, key=lambda seeds: equivalence_power(margin, of, seeds, alpha) >= wanted
+    )
+    return several[place] if place < len(several) else None
 
 
 def planned_mde(of: Components, seeds: int, alpha: float = 0.05, wanted: float = 0.8) -> float:

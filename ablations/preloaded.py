@@ -1,7 +1,7 @@
 """Commands of ours as forks of one process that has loaded the libraries already.
 
 For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
-`ablations/jobs.py` comes in with the words of a command; a running `Fork` leaves.
+`ablations/commands.py` comes in with the words of a command; a running `Fork` leaves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import IO
 
@@ -18,11 +19,12 @@ from typing import IO
 class Fork:
     """One running command; it has of `subprocess.Popen` what is needed here."""
 
-    def __init__(self, words: tuple[str, ...], stdout: str) -> None:
+    def __init__(self, words: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ablations.libraries"])
         reader, writer = context.Pipe(duplex=False)
-        self._process = context.Process(target=_command, args=(words, stdout, writer))
+        given = (words, stdout, writer, dict(environment))
+        self._process = context.Process(target=_command, args=given)
         self._process.start()
         writer.close()
         self.stderr: IO[str] = os.fdopen(os.dup(reader.fileno()), errors="replace")
@@ -51,9 +53,16 @@ def _die_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _command(words: tuple[str, ...], stdout: str, stderr: Connection) -> None:
+def _command(
+    words: tuple[str, ...], stdout: str, stderr: Connection, environment: dict[str, str]
+) -> None:
     """Run one command in this fork."""
     os.setsid()
+    os.environ.update(environment)
+    if "OMP_NUM_THREADS" in environment:
+        import torch  # loaded by the server, which has read its own environment already
+
+        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     threading.Thread(target=_die_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
     with open(stdout, "wb") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123

@@ -13,8 +13,8 @@ from typing import Any, cast, get_args, overload
 
 import orjson
 
-from ablations.pairs import MICRO_TASKS, is_micro, micro_domains
-from benchmarks.micro.pairs import Task
+from ablations.pairs import MICRO_TASKS
+from benchmarks.micro.pairs import Task, is_micro, micro_domains
 from benchmarks.pairfile import context
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind

@@ -124,6 +124,21 @@ class Settings:
         return {name: value for name, value in everything.items() if name not in _FREE}
 
 
+def recipe_path(name: str) -> Path:
+    """Return the path of a YAML file, or of a recipe that ships with the project by its name.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = RECIPES / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise UsageError(f"--config {name}: no such file, and the recipes are {known}")
+    return path
+
+
 def read_recipe(name: str) -> dict[str, Any]:
     """Return the fields of a YAML file, or of a recipe that ships with the project by its name.
 
@@ -132,12 +147,7 @@ def read_recipe(name: str) -> dict[str, Any]:
     """
     import yaml
 
-    path = Path(name)
-    if not path.is_file():
-        path = RECIPES / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
-        raise UsageError(f"--config {name}: no such file, and the recipes are {known}")
+    path = recipe_path(name)
     try:
         found = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

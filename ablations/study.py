@@ -7,19 +7,29 @@ leave in the study's folder, which is all that a report reads.  What failed is s
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ablations.contrasts import Analysis, analyse, per_seed
-from ablations.jobs import Execute, Outcome, jobs, say
+from ablations.commands import say
+from ablations.contrasts import (
+    Analysis,
+    ArmLine,
+    BenchmarkLine,
+    Line,
+    Term,
+    analyse,
+    per_seed,
+)
+from ablations.jobs import Execute, Outcome, jobs
 from ablations.plan import PROBE, Plan, commit, json_text
 from ablations.scores import ScoreTable, read
 from harness.errors import UsageError
-from harness.fingerprint import write_atomically
+from harness.fingerprint import json_hash, source_hash, write_atomically
+from harness.locking import alone
+from harness.store import read_json
 
 SCHEMA = 1
 
@@ -67,7 +77,7 @@ class Report:
     """``analysis.json``: all that a report of the study says.
 
     ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
-    is.
+    is.  ``read`` is a hash of all that was read, and of the code that read it.
     """
 
     schema: int
@@ -80,39 +90,88 @@ class Report:
     models: tuple[Measured, ...]
     missing: tuple[Missing, ...]
     notes: tuple[str, ...]
+    read: str
 
 
 def study(plan: Plan, execute: Execute) -> Report:
     """Do what is left of a study and return its report, which is in ``analysis.json`` too.
 
+    A finished study is read and nothing else, unless a run of it or our code has changed.
+
     Raises:
         UsageError: the plan was changed after scores, another process works on the study, or no
             arms are left that could be compared.
     """
-    with _alone(plan.folder):
+    with alone(plan.folder):
         commit(plan)
+        done = finished(plan)
+        if done is not None:
+            say(f"{plan.folder}: finished, nothing is left to do")
+            return done
         outcomes = list(execute(jobs(plan)))
         report = analysed(plan, outcomes)
         write_atomically(plan.folder / "analysis.json", json_text(report))
         return report
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the study's folder for this process; the kernel lets go of it however we end."""
+def finished(plan: Plan) -> Report | None:
+    """Return the stored report of a study of which nothing is left to do, else None."""
+    path = plan.folder / "analysis.json"
+    if not path.exists():
+        return None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise UsageError(f"cannot write the study's folder {folder}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process works on {folder}: wait for it, or stop it"
-            ) from None
-        yield
+        report = report_of(read_json(path))
+    except (UsageError, KeyError, TypeError, AttributeError):
+        return None  # garbled, or of another version of ours: it is made again
+    if report.plan_hash != plan.hash or not report.complete:
+        return None
+    return report if report.read == _read(plan, report.models) else None
+
+
+def report_of(stored: Mapping[str, Any]) -> Report:
+    """Return the report that ``analysis.json`` holds.
+
+    Raises:
+        KeyError, TypeError, AttributeError: it has not that form.
+    """
+    return Report(
+        **{
+            **stored,
+            "analysis": analysis_of(stored["analysis"]),
+            "benchmarks": tuple(
+                BenchmarkScores(
+                    **{**one, "scores": {arm: tuple(y) for arm, y in one["scores"].items()}}
+                )
+                for one in stored["benchmarks"]
+            ),
+            "models": tuple(Measured(**one) for one in stored["models"]),
+            "missing": tuple(Missing(**one) for one in stored["missing"]),
+            "notes": tuple(stored["notes"]),
+        }
+    )
+
+
+def analysis_of(stored: Mapping[str, Any]) -> Analysis:
+    """Return the analysis of a stored report; raises as `report_of`."""
+    return Analysis(
+        verdict=stored["verdict"],
+        arms=tuple(ArmLine(**one) for one in stored["arms"]),
+        contrasts=tuple(
+            Line(**{**one, "benchmarks": tuple(BenchmarkLine(**row) for row in one["benchmarks"])})
+            for one in stored["contrasts"]
+        ),
+        waterfall=tuple(Term(**one) for one in stored["waterfall"]),
+        missing=tuple(stored["missing"]),
+    )
+
+
+def _read(plan: Plan, models: Sequence[Measured]) -> str:
+    """Return the hash of what an analysis reads: runs by sizes and times, and of our code."""
+    runs = [run for one in models for run in (one.run, one.probe) if run is not None]
+    files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
+    seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
+    code = source_hash(*sorted(Path(__file__).parent.glob("*.py")))
+    return json_hash([code, plan.request.note, sorted(runs), seen])
 
 
 def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
@@ -143,6 +202,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         benchmarks=_by_seed(table),
         models=tuple(models),
         missing=tuple(missing),
+        read=_read(plan, models),
         notes=(*([plan.request.note] if plan.request.note else []), *table.notes, *notes),
     )
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmarks.micro.pairs import MICRO, is_micro, micro_domains
+from benchmarks.micro.pairs import pairs as micro_pairs
 from benchmarks.options import option, positive
 from benchmarks.pairfile import PairError, PairFile, check, content_hash
 from benchmarks.scoring import Target
@@ -24,15 +26,19 @@ from harness.fingerprint import json_hash
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 
-MICRO = "micro"
 MICRO_PAIRS = 200
 NAMES = ("Context A", "Context B")
 _PREFIX = "logprobs "
 
 
 def _source(word: str) -> str:
-    if word != MICRO and not Path(word).is_file():
-        raise ValueError("no such file; write a file of pairs, or micro")
+    if is_micro(word):
+        try:
+            micro_domains(word)
+        except UsageError as error:
+            raise ValueError(str(error)) from error
+    elif not Path(word).is_file():
+        raise ValueError("no such file; write a file of pairs, or micro[:DOMAIN]")
     return word
 
 
@@ -43,7 +49,7 @@ class Probe:
     root: Path
     images: bool = True
     pairs: str | None = option(
-        None, _source, "file of pairs, or micro for held-out pairs of the embedded world"
+        None, _source, "file of pairs, or micro[:DOMAIN] for held-out pairs of the embedded world"
     )
     number: int = option(MICRO_PAIRS, positive, "pairs of the embedded world")
 
@@ -75,12 +81,14 @@ class Probe:
             )
         return path
 
+    @property
+    def _generated(self) -> bool:
+        return self.pairs is not None and is_micro(self.pairs)
+
     @cached_property
     def _pairs(self) -> Sequence[Pair]:
-        if self.pairs == MICRO:
-            from benchmarks.micro.pairs import pairs
-
-            return pairs("probe", self.number)
+        if self._generated:
+            return micro_pairs("probe", self.number, domains=micro_domains(str(self.pairs)))
         return PairFile(self._path())
 
     def fingerprint(self) -> str:
@@ -91,7 +99,7 @@ class Probe:
         Raises:
             UsageError: there is no file of pairs.
         """
-        if self.pairs != MICRO:
+        if not self._generated:
             return content_hash(self._path())
         told = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
         return json_hash([MICRO, told])

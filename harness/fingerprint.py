@@ -115,6 +115,14 @@ def tree_hash(root: Path, files: Iterable[Path]) -> str:
     return json_hash(rows)
 
 
+def source_hash(*files: Path) -> str:
+    """Return a short sha256 over the contents of source files: the version of what they do."""
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def json_hash(value: Any) -> str:
     """Return the sha256 of a JSON value in canonical form (hex)."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -8,7 +8,6 @@ flight.  Readers (the table, ``harness show``, reports) come in by `read_manifes
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -18,6 +17,7 @@ from typing import Any, Literal, Self
 
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, write_atomically
+from harness.locking import alone
 from harness.records import Response, Sample, Score
 
 SCHEMA = 1
@@ -209,21 +209,10 @@ class RunStore:
         Raises:
             UsageError: another process writes this run, or the folder cannot be written.
         """
-        try:
-            (path / "samples").mkdir(parents=True, exist_ok=True)
-            lock = (path / ".lock").open("a+")
-        except OSError as error:
-            raise UsageError(f"cannot write the run folder {path}: {error.strerror}") from error
-        with lock:
-            try:
-                # The kernel drops the lock with the process, however it ends.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another process writes {path}: wait for it, or stop it, and run again"
-                ) from None
+        with alone(path):
             store = cls(path)
             try:
+                (path / "samples").mkdir(exist_ok=True)
                 yield store
             finally:
                 store._close()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ablations.contrasts import Analysis, ArmLine, BenchmarkLine, Line, Rules, Term
+from ablations.contrasts import Analysis, Rules
+from ablations.study import analysis_of
 from harness.errors import UsageError
 from harness.store import read_json
 from reports.runs import Run, open_run
@@ -89,7 +90,7 @@ def read(folder: Path) -> Study:
             folder=folder,
             name=found["name"],
             verdict=found["verdict"],
-            analysis=_analysis(found["analysis"]),
+            analysis=analysis_of(found["analysis"]),
             rules=Rules(**plan["plan"]["rules"]),
             scores={one["benchmark"]: one["scores"] for one in found["benchmarks"]},
             counts={
@@ -108,21 +109,6 @@ def read(folder: Path) -> Study:
             f"{folder / 'analysis.json'} or plan.json is garbled "
             f"({type(error).__name__}: {error}): analyse the study again"
         ) from error
-
-
-def _analysis(found: Mapping[str, Any]) -> Analysis:
-    return Analysis(
-        verdict=found["verdict"],
-        arms=tuple(ArmLine(**one) for one in found["arms"]),
-        contrasts=tuple(_line(one) for one in found["contrasts"]),
-        waterfall=tuple(Term(**one) for one in found["waterfall"]),
-        missing=tuple(found["missing"]),
-    )
-
-
-def _line(found: Mapping[str, Any]) -> Line:
-    benchmarks = tuple(BenchmarkLine(**one) for one in found["benchmarks"])
-    return Line(**{**found, "benchmarks": benchmarks})
 
 
 def _model(folder: Path, found: Mapping[str, Any]) -> Model:

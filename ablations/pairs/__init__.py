@@ -8,24 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
 
+from benchmarks.micro.pairs import is_micro, micro_domains, version
+from benchmarks.micro.pairs import pairs as micro_pairs
 from harness.errors import UsageError
 from harness.fingerprint import file_hash, tree_hash
 from harness.records import Pair
 
-if TYPE_CHECKING:
-    from benchmarks.micro.pairs import Domain
-
-MICRO = "micro"
 MICRO_PAIRS = 512
 MICRO_TASKS = 2048
 """How many the embedded world gives where no number is asked for."""
-
-
-def is_micro(source: str) -> bool:
-    """Whether a source is the embedded world (``micro``, ``micro:image``, ``micro:trajectory``)."""
-    return source.partition(":")[0] == MICRO
 
 
 def open_pairs(
@@ -43,7 +35,7 @@ def open_pairs(
         UsageError: there is no such source, it lacks a column, or it holds fewer pairs.
     """
     if is_micro(source):
-        return _micro(source, number or MICRO_PAIRS)
+        return micro_pairs("pairs", number or MICRO_PAIRS, domains=micro_domains(source))
     path = Path(source)
     if path.is_file() and path.suffix != ".parquet":
         from benchmarks.pairfile import PairFile
@@ -59,10 +51,14 @@ def open_pairs(
 
 
 def content_of(source: str) -> str | None:
-    """Return the hash of a source's content; of the embedded world and of a hub id, its word.
+    """Return the hash of a source's content; of a hub id its word.
+
+    Of the embedded world it is the word and the version of the generator.
 
     None where it is a path and nothing is there.
     """
+    if is_micro(source):
+        return f"{source} by {version()}"
     path = Path(source)
     if path.is_dir():
         return tree_hash(path, [file for file in path.rglob("*") if file.is_file()])
@@ -71,23 +67,3 @@ def content_of(source: str) -> str | None:
 
         return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
     return None if path.is_absolute() or path.suffix else source
-
-
-def _micro(source: str, number: int) -> Sequence[Pair]:
-    from benchmarks.micro import pairs
-
-    return pairs.pairs("pairs", number, domains=micro_domains(source))
-
-
-def micro_domains(source: str) -> tuple[Domain, ...]:
-    """Return the domains that ``micro`` or ``micro:DOMAIN`` names.
-
-    Raises:
-        UsageError: there is no such domain.
-    """
-    from benchmarks.micro.pairs import DOMAINS
-
-    _, sign, name = source.partition(":")
-    if sign and name not in DOMAINS:
-        raise UsageError(f"{source}: the embedded world has the domains {', '.join(DOMAINS)}")
-    return cast("tuple[Domain, ...]", (name,)) if sign else DOMAINS

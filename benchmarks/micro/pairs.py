@@ -1,7 +1,8 @@
 """Contrastive pairs and RL items of the embedded world, image and trajectory.
 
-The trainer, the probe and the checks come in with a split, a number and a seed; `Pair`s or `Task`s
-leave.  The contexts of a pair differ in the one place that the answer hangs on.
+The trainer, the probe and the checks come in with a split, a number and a seed, or with a user's
+word (``micro:image``); `Pair`s or `Task`s leave.  The contexts of a pair differ in the one place
+that the answer hangs on.
 """
 
 from __future__ import annotations
@@ -9,20 +10,49 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast
 
 from benchmarks.micro import prompts, questions, traces
 from benchmarks.micro.questions import Asked, Family, Question
 from benchmarks.micro.scenes import COLOURS, SIZES, Scene
 from benchmarks.micro.splits import Split, draw_until, owner
 from benchmarks.scoring import Target
+from harness.errors import UsageError
+from harness.fingerprint import source_hash
 from harness.records import ImagePart, Message, Pair, TextPart
 
 Domain = Literal["image", "trajectory"]
 DOMAINS: tuple[Domain, ...] = ("image", "trajectory")
 SOURCE = "micro world"
+MICRO = "micro"
 WORDS = (6, 10, 16)
 """Lengths of the traces in pairs and RL items, in words."""
+
+_SOURCES = ("pairs", "prompts", "questions", "scenes", "splits", "traces")
+
+
+def is_micro(source: str) -> bool:
+    """Whether a user's word means this world (``micro``, ``micro:image``, ``micro:trajectory``)."""
+    return source.partition(":")[0] == MICRO
+
+
+def micro_domains(source: str) -> tuple[Domain, ...]:
+    """Return the domains that ``micro`` or ``micro:DOMAIN`` names.
+
+    Raises:
+        UsageError: there is no such domain.
+    """
+    _, sign, name = source.partition(":")
+    if sign and name not in DOMAINS:
+        raise UsageError(f"{source}: the embedded world has the domains {', '.join(DOMAINS)}")
+    return cast("tuple[Domain, ...]", (name,)) if sign else DOMAINS
+
+
+def version() -> str:
+    """Return a name for what is generated here: the hash of all code that it is written in."""
+    here = Path(__file__)
+    return f"{MICRO}-{source_hash(*(here.with_name(f'{name}.py') for name in _SOURCES))}"
 
 
 @dataclass(frozen=True, slots=True)

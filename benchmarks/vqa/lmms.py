@@ -25,6 +25,7 @@ from benchmarks import data
 from benchmarks.data.images import decode, is_empty, undecodable
 from benchmarks.scoring import Target, score
 from harness.errors import ItemError, UsageError
+from harness.fingerprint import source_hash
 from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
 from harness.records import (
     ImagePart,
@@ -453,7 +454,7 @@ def _scoring_version(adapter: Path) -> str:
     from benchmarks import scoring
 
     rules = sorted(Path(str(scoring.__file__)).parent.glob("*.py"))
-    return f"strict-{_source_hash(*rules, adapter.with_name('gold.py'), adapter)}"
+    return f"strict-{source_hash(*rules, adapter.with_name('gold.py'), adapter)}"
 
 
 @lru_cache
@@ -464,21 +465,14 @@ def _judged_rules(adapter: Path) -> str:
     prompts = Path(str(judging.__file__))
     compared = sorted(Path(str(scoring.__file__)).parent.glob("*.py"))
     files = (prompts, prompts.with_name(adapter.name), adapter, adapter.with_name("gold.py"))
-    return f"judge-{_source_hash(*files, *compared)}"
+    return f"judge-{source_hash(*files, *compared)}"
 
 
 @lru_cache(maxsize=1)
 def _native_rules() -> str:
     """Return a name for the native rules: lmms-eval's version and the code that runs them."""
     worker = Path(__file__).with_name("native_worker.py")
-    return f"lmms-eval {_library_version()}-{_source_hash(worker)}"
-
-
-def _source_hash(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    return f"lmms-eval {_library_version()}-{source_hash(worker)}"
 
 
 def protocol(tasks: Sequence[str], split: str, prompt: str, **more: Any) -> dict[str, Any]:

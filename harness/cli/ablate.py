@@ -15,6 +15,7 @@ import click
 from harness.cli import options
 
 if TYPE_CHECKING:
+    from ablations.contrasts import Rules
     from ablations.forecast import Forecast
     from ablations.plan import Plan
     from ablations.study import Report
@@ -29,7 +30,7 @@ def ablate() -> None:
 
 @ablate.command(NAME)
 @click.option("--model", metavar="BASE", help="The checkpoint that every arm starts from.")
-@click.option("--suite", required=True, help="A suite of 'harness list', or one benchmark's id.")
+@options.suite
 @click.option("--pairs", metavar="P", help="Contrastive pairs, as for 'harness train'.")
 @click.option("--rl-data", metavar="D", help="Ordinary RL items, as for 'harness train'.")
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
@@ -46,8 +47,7 @@ def ablate() -> None:
     "--checkpoints", multiple=True, metavar="ARM=DIR,DIR", help="Checkpoints made elsewhere."
 )
 @click.option("--runs", multiple=True, metavar="ARM=RUN,RUN", help="Runs made elsewhere.")
-@click.option("--benchmarks", metavar="A,B", help="Only these benchmarks of the suite.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N items of each.")
+@options.settings
 @click.option("--probe", metavar="PAIRS", help="Measure context selection on these pairs too.")
 @click.option("--planned", type=float, default=1.8, show_default=True, help="Effect in points.")
 @click.option(
@@ -82,6 +82,13 @@ def ablate() -> None:
     default=1.0,
     show_default=True,
     help="ray: GPUs that each training or evaluation takes.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="local: trainings and evaluations at a time, each with its share of the cores.",
 )
 @click.option(
     "--preload",
@@ -124,6 +131,7 @@ class _Command:
     runs: Sequence[str]
     benchmarks: str | None
     limit: int | None
+    settings: Sequence[str]
     probe: str | None
     planned: float
     margin: float
@@ -135,6 +143,7 @@ class _Command:
     run_args: str
     executor: Any
     gpus_per_job: float
+    jobs: int
     preload: bool
     note: str
     data_root: Path | None
@@ -152,8 +161,9 @@ class _Command:
         if self.plan_only:
             self._show_plan(planned)
             return 0
+        doer = executor(self.executor, self.gpus_per_job, self.preload, self.jobs)
         try:
-            report = study(planned, executor(self.executor, self.gpus_per_job, self.preload))
+            report = study(planned, doer)
         except KeyboardInterrupt:
             click.echo("interrupted: the same command continues the study", err=True)
             raise
@@ -190,6 +200,7 @@ class _Command:
             checkpoints=_brought("--checkpoints", self.checkpoints),
             runs=_brought("--runs", self.runs),
             benchmarks=_split(self.benchmarks),
+            settings=tuple(self.settings),
             limit=self.limit,
             probe=_placed(self.probe),
             data_root=None if self.data_root is None else self.data_root.resolve(),
@@ -243,10 +254,12 @@ def _brought(option: str, words: Sequence[str]) -> dict[str, tuple[Path, ...]]:
 
 
 def _page(folder: Path) -> Path | None:
-    """Write the study's page; one that cannot be written costs no verdict."""
-    from ablations.jobs import FailedError, child, say
+    """Write the study's page where it is not there; one that cannot be costs no verdict."""
+    from ablations.commands import FailedError, child, say
 
-    page = folder / "report.html"
+    page, analysis = folder / "report.html", folder / "analysis.json"
+    if page.exists() and page.stat().st_mtime_ns > analysis.stat().st_mtime_ns:
+        return page
     try:
         child(("report", str(folder), "--out", str(page)), folder / "report.log")
     except FailedError as error:
@@ -342,10 +355,29 @@ def plan_text(planned: Plan, found: Forecast) -> str:
         f"smallest difference of the mean seen with power {rules.wanted:g}: {smallest} at "
         f"{found.seeds} seed{'s' * (found.seeds > 1)} an arm; "
         f"{100 * rules.planned:g} points need {needed} seeds an arm",
+        *_equivalence_text(rules, found),
         f"(sd of a seed's mean: {100 * found.training_sd:.2f} points from training, assumed; at "
         f"most {100 * found.decoding_sd:.2f} from items)",
     ]
     return "\n".join([*lines, _lines(seen)] if found.benchmarks else lines)
+
+
+def _equivalence_text(rules: Rules, found: Forecast) -> list[str]:
+    """Say whether the word "equivalent" is within reach, where a contrast asks for it."""
+    if found.equivalence is None:
+        return []
+    within = f"equivalence within {100 * rules.margin:g} points"
+    chance = (
+        f"arms that do not differ at all are called so with a chance of {found.equivalence:.1%} "
+        f"at {found.seeds} seeds an arm"
+    )
+    if found.equivalence >= rules.wanted:
+        return [f"{within}: {chance}"]
+    seeds = found.equivalence_seeds
+    needed = "more than 1000" if seeds is None else str(seeds)
+    return [
+        f"{within} cannot be reached with power {rules.wanted:g}: {chance}; it needs {needed} seeds"
+    ]
 
 
 def _time_text(found: Forecast) -> str:

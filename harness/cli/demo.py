@@ -1,64 +1,125 @@
-"""``harness demo``: a suite on the embedded model and data, nothing to download."""
+"""``harness demo``: the whole ablation on the embedded micro world, nothing to download.
+
+It writes the model and the data, and calls ``harness ablate`` with the words that it prints.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-# What makes the long-horizon suite small enough for the embedded model and a few minutes.
-_SHORT = (
-    *("niah.lengths=512,1024,2048", "niah.depths=0,50,100", "niah.per_cell=6"),
-    *("longbench_v2.max_prompt_tokens=2000",),
-    *("swebench_verified.step_limit=3", "swebench_lite.step_limit=3"),
-)
+
+@dataclass(frozen=True)
+class _Suite:
+    """What is small enough for minutes: the pairs' domain, items a benchmark, how it is run."""
+
+    domain: str
+    limit: int
+    train: str
+    run: str
+    settings: tuple[str, ...] = ()
+
+
+_RUN = "--backend transformers --dtype float32 --max-tokens 32"
+# The amounts are what fits into the time that the command promises, and nothing else.
+_SUITES: Mapping[str, _Suite] = {
+    "vqa12": _Suite(
+        "image", 50, "--config micro --prompts 800 --pair-count 2400 --warmup-steps 12", _RUN
+    ),
+    "longhorizon5": _Suite(
+        "trajectory",
+        10,
+        "--config micro --prompts 800 --pair-count 2400 --warmup-steps 12",
+        _RUN,
+        (
+            *("niah.lengths=512,1024,2048", "niah.depths=0,50,100", "niah.per_cell=6"),
+            *("longbench_v2.max_prompt_tokens=2000",),
+            *("swebench_verified.step_limit=3", "swebench_lite.step_limit=3"),
+        ),
+    ),
+}
+_NOTE = "micro world: generated scenes and traces, no evidence about real models"
 
 
 @click.command()
 @click.option(
     "--suite",
-    type=click.Choice(["vqa12", "longhorizon5"]),
+    type=click.Choice(list(_SUITES)),
     default="vqa12",
     show_default=True,
-    help="What to run.",
+    help="What to measure on; longhorizon5 trains on trajectory pairs.",
 )
+@click.option("--quick", is_flag=True, help="One seed, a third of the time: no verdict.")
+@click.option("--base", is_flag=True, help="Train nothing: only run the base model, all items.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("demo"),
     show_default=True,
-    help="Folder for the model, the data and the run.",
+    help="Folder for the model, the data, studies and runs.",
 )
 @click.pass_context
-def demo(ctx: click.Context, suite: str, out: Path) -> None:
-    """Run a suite on the micro world: the embedded small model on the embedded data sets.
+def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> int:
+    """Tell objective from data on the micro world: the embedded small model and data sets.
 
-    The model is trained on other scenes of the same world; on vqa12 its accuracy is printed beside
-    chance.  It is no agent: longhorizon5 shows that agent, sandbox and graders work, and that its
-    answers there are wrong.
+    Seven arms are trained with three seeds each, measured on the suite and on held-out pairs, and
+    compared, by the command 'harness ablate objective-vs-data' that is printed first.  The same
+    command continues a demo that was stopped, and shows a finished one.
     """
     from benchmarks.micro.world import prepare
+    from harness.errors import UsageError
+
+    if base and quick:
+        raise UsageError("--base and --quick exclude each other: give one of them")
+    click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
+    model, data = prepare(out)
+    places = ["--model", str(model), "--data-root", str(data), "--suite", suite]
+    return (_run if base else _ablate)(ctx, _SUITES[suite], places, out, quick)
+
+
+def _ablate(
+    ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, quick: bool
+) -> int:
+    from harness.cli.ablate import NAME, objective_vs_data
+
+    data = f"micro:{small.domain}"
+    words = [*places, "--pairs", data, "--rl-data", data, "--probe", data]
+    words += ["--seeds", "1" if quick else "3", "--matching", "steps"]
+    words += ["--limit", str(small.limit), *_set(small)]
+    words += ["--train-args", small.train, "--run-args", small.run, "--note", _NOTE]
+    words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
+    words += ["--studies", str(out / "studies")]
+    words += ["--name", f"{places[-1]}{'-quick' * quick}"]
+    click.echo(f"$ harness ablate {NAME} {shlex.join(words)}")
+    if quick:
+        click.echo(
+            "one seed gives no verdict about the method; three do: "
+            f"harness demo --suite {places[-1]} --out {out}"
+        )
+    with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
+        failed: int = objective_vs_data.invoke(context)
+    return failed
+
+
+def _run(ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, quick: bool) -> int:
     from benchmarks.suites import resolve
     from harness.cli import tables
     from harness.cli.run import run
 
-    click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
-    model, data = prepare(out)
-    words = {
-        "--model": str(model),
-        "--data-root": str(data),
-        "--out": str(out / "runs"),
-        "--suite": suite,
-        "--backend": "transformers",
-        "--dtype": "float32",
-        "--max-tokens": "32",
-    }
-    arguments = [word for pair in words.items() for word in pair]
-    if suite == "longhorizon5":
-        arguments += [word for setting in _SHORT for word in ("--set", setting)]
-    click.echo(f"$ harness run {' '.join(arguments)}")
-    with run.make_context("harness run", arguments, parent=ctx) as context:
+    words = [*places, *shlex.split(small.run), *_set(small), "--out", str(out / "runs")]
+    click.echo(f"$ harness run {shlex.join(words)}")
+    with run.make_context("harness run", words, parent=ctx) as context:
         folder: Path = run.invoke(context)
-    if suite == "vqa12":
+    if small.domain == "image":
         click.echo("\nmicro world: accuracy beside chance")
-        click.echo(tables.beside_chance(folder, resolve(suite)))
+        click.echo(tables.beside_chance(folder, resolve(places[-1])))
+    return 0
+
+
+def _set(small: _Suite) -> list[str]:
+    return [word for setting in small.settings for word in ("--set", setting)]

@@ -32,7 +32,7 @@ COMMANDS = {
     ),
     "report": ("harness.cli.report:report", "Write a study, comparison or run as one page."),
     "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),
-    "demo": ("harness.cli.demo:demo", "Run vqa12 on the embedded model and data."),
+    "demo": ("harness.cli.demo:demo", "The whole ablation on the embedded model and data."),
 }
 
 

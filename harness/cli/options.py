@@ -15,6 +15,19 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def suite(command: F) -> F:
+    """Add ``--suite``, ``--benchmarks`` and ``--limit``."""
+    command = click.option(
+        "--limit", type=click.IntRange(min=1), help="Only the first N items of each."
+    )(command)
+    command = click.option(
+        "--benchmarks", metavar="A,B", help="Only these benchmarks of the suite."
+    )(command)
+    return click.option(
+        "--suite", required=True, help="A suite of 'harness list', or one benchmark's id."
+    )(command)
+
+
 def data_root(command: F) -> F:
     """Add ``--data-root``."""
     return click.option(

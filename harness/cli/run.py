@@ -61,9 +61,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 
 @click.command()
 @click.option("--model", required=True, help="Checkpoint folder, hub id, or served name.")
-@click.option("--suite", required=True, help="A suite of 'harness list', or one benchmark's id.")
-@click.option("--benchmarks", metavar="A,B", help="Fill only these benchmarks of the suite.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only the first N items of each.")
+@options.suite
 @click.option(
     "--backend",
     type=click.Choice(["auto", "vllm", "transformers"]),

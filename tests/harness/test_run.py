@@ -350,7 +350,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     other.start()
     try:
         assert ready.wait(30)
-        with pytest.raises(UsageError, match="another process writes"):
+        with pytest.raises(UsageError, match="another process works on"):
             fill(plan)
     finally:
         release.set()

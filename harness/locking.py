@@ -1,0 +1,35 @@
+"""One process at a time works on a folder: a run's, a study's.
+
+The store and the study come in with a folder; the lock ends with the block, or with the process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import UsageError
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, made if need be, for this process; the kernel lets go however we end.
+
+    Raises:
+        UsageError: another process holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise UsageError(f"cannot write the folder {folder}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another process works on {folder}: wait for it, or stop it, and run again"
+            ) from None
+        yield
