@@ -322,6 +322,31 @@ def test_seeds_needed_is_the_first_number_with_the_power() -> None:
     assert power.seeds_needed(0.018, Components(0.0, 0.0)) == 2
 
 
+@pytest.mark.parametrize(("seeds", "margin"), [(3, 1.0), (3, 3.0), (5, 2.0), (8, 2.5)])
+def test_the_power_of_equivalence_is_that_of_simulated_tests(seeds: int, margin: float) -> None:
+    from statsmodels.stats.weightstats import ttost_ind
+
+    rng = np.random.default_rng(seeds)
+    a, b = rng.normal(0, 1, (2, seeds, 20_000))
+    simulated = (ttost_ind(a, b, -margin, margin, usevar="unequal")[0] < 0.05).mean()
+    found = power.equivalence_power(margin, Components(0.4, 0.6), seeds)
+    assert found == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 20_000))
+
+
+def test_the_seeds_for_equivalence_are_the_first_number_with_the_power() -> None:
+    of = Components(0.005**2, 0.004**2)
+    needed = power.equivalence_seeds(0.009, of)
+    assert needed is not None
+    reached = [power.equivalence_power(0.009, of, seeds) >= 0.8 for seeds in (needed - 1, needed)]
+    assert reached == [False, True]
+    # Many seeds: the normal's, n = 2 sd^2 (z_{1-alpha} + z_{1-beta/2})^2 / margin^2 (Schuirmann).
+    sd, z = math.sqrt(of.training + of.decoding), stats.norm.ppf(0.95) + stats.norm.ppf(0.9)
+    assert power.equivalence_seeds(0.0009, of) == pytest.approx(
+        2 * (sd * z / 0.0009) ** 2, rel=0.01
+    )
+    assert power.equivalence_seeds(1e-6, of) is None
+
+
 def test_what_two_fixed_checkpoints_could_show_on_300_items() -> None:
     # SWE-bench Lite at 5 % discordance: 3.6 points (2.80 standard errors).
     assert power.mde(math.sqrt(0.05 / 300), math.inf) == pytest.approx(0.036, abs=0.0005)

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from ablations.contrasts import GAIN, ONE_SEED, START
+from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
 from tests.harness.test_cli import ROOT, harness, modules_of
 
@@ -59,6 +60,30 @@ def test_a_plan_is_hashed_and_fixed_once_there_are_scores(
     one_line(harness(*words), "changed by hand")
 
 
+def test_a_finished_study_is_read_and_not_made_again(planted_runs: Runs, tmp_path: Path) -> None:
+    runs = dict(planted_runs)
+    changed = names_of(GAIN, HIGH)[0]
+    runs[changed] = tmp_path / "copies" / changed
+    shutil.copytree(planted_runs[changed], runs[changed])
+    words = study_words(tmp_path, runs, OBJECTIVE)
+    first, folder = harness(*words), tmp_path / "objective-vs-data"
+    written = {
+        name: (folder / name).stat().st_mtime_ns for name in ("analysis.json", "report.html")
+    }
+    again = harness(*words)
+    assert again.stdout == first.stdout
+    assert again.stderr == f"{folder}: finished, nothing is left to do\n"
+    assert {name: (folder / name).stat().st_mtime_ns for name in written} == written
+    # One answer of one run is another: all is made again.
+    path = runs[changed] / "samples" / "phyx.jsonl"
+    line = json.loads(path.read_text().splitlines()[0])
+    line["score"]["value"] = 1 - line["score"]["value"]
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    assert harness(*words).stdout != first.stdout
+    assert all((folder / name).stat().st_mtime_ns > old for name, old in written.items())
+
+
 def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: Path) -> None:
     runs = dict(planted_runs)
     for name in names_of(GAIN, HIGH):
@@ -76,6 +101,46 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
     before = json.loads((folder / "plan.json").read_text())["hash"]
     assert harness(*words, "--margin", 3).returncode == 0
     assert json.loads((folder / "plan.json").read_text())["hash"] != before
+
+
+def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
+    from ablations.plan import Plan, Request, content_of, plan
+    from ablations.settings import RECIPES
+    from benchmarks.micro.pairs import version
+
+    assert content_of("micro:image") == f"micro:image by {version()}"
+    recipe = tmp_path / "micro.yaml"
+    shutil.copy(RECIPES / "micro.yaml", recipe)
+
+    def content(train: tuple[str, ...], *settings: str) -> dict[str, Any]:
+        asked = Request(tmp_path, "niah", train_args=train, settings=settings)
+        return Plan(asked, None, {}, {}, ()).content
+
+    # By content: the recipe's name and a copy of it are one plan, a changed copy is another.
+    named, copied = content(("--config", "micro")), content(("--config", str(recipe)))
+    assert named == copied
+    recipe.write_text(recipe.read_text() + "seed: 1\n")
+    assert content(("--config", str(recipe))) != named
+    assert content((), "niah.per_cell=2") != content((), "niah.per_cell=3")
+    with pytest.raises(UsageError, match="no such file, and the recipes are"):
+        content(("--config", "macro"))
+    # Settings decide what is asked, and are of benchmarks of the suite.
+    checkpoints = {arm: (_checkpoint(tmp_path / arm),) for arm in (START, GAIN)}
+    planned = [
+        plan(Request(tmp_path, "niah", checkpoints=checkpoints, settings=(f"niah.per_cell={n}",)))
+        for n in (2, 3)
+    ]
+    assert planned[0].benchmarks != planned[1].benchmarks
+    with pytest.raises(UsageError, match="'phyx' is not among niah"):
+        plan(Request(tmp_path, "niah", checkpoints=checkpoints, settings=("phyx.form=x",)))
+
+
+def _checkpoint(folder: Path) -> Path:
+    """Write what a plan takes for a checkpoint: it hashes files and loads none."""
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_text(folder.name)
+    return folder
 
 
 def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> None:
@@ -179,6 +244,29 @@ def test_the_forecast_is_a_closed_form(
     assert found.seconds is None
 
 
+def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
+    """200 items: a seed's sd is at most 3.6 points, a difference's 2.9 at 3 seeds, 1.1 at 20."""
+    from ablations.contrasts import Rules
+    from ablations.forecast import forecast
+    from ablations.plan import ArmPlan, Plan, Request
+    from harness.cli.ablate import plan_text
+
+    request = Request(tmp_path / "study", "niah", settings=("niah.per_cell=10",),
+                      rules=Rules(planned=0.16, margin=0.08))  # fmt: skip
+
+    def said(seeds: int, *arms: str) -> str:
+        plans = [ArmPlan(arm, "checkpoints", seeds, paths=(tmp_path,) * seeds) for arm in arms]
+        planned = Plan(request, None, {}, {"niah": "x"}, tuple(plans))
+        return plan_text(planned, forecast(planned, training_sd=0.005))
+
+    few = said(3, START, "da-qa", GAIN)
+    assert "equivalence within 8 points cannot be reached with power 0.8" in few
+    many = said(20, START, "da-qa", GAIN)
+    assert "equivalence within 8 points: " in many
+    assert "cannot be reached" not in many
+    assert "equivalence within" not in said(3, START, GAIN)
+
+
 def test_checkpoints_are_planned_without_a_trace(planted_runs: Runs, tmp_path: Path) -> None:
     words = study_words(tmp_path, planted_runs, OBJECTIVE)
     done = harness(*words, "--plan")
@@ -239,7 +327,7 @@ def comparable(folder: Path) -> dict[str, Any]:
     """Return the analysis without what differs between two makings: places and seconds."""
     found = analysis(folder)
     models = [{**one, "run": "", "run_seconds": 0} for one in found["models"]]
-    return {**found, "models": models}
+    return {**found, "models": models, "read": ""}
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -284,11 +372,12 @@ def test_the_calibration_measures_and_leaves_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_any_step_a_study_goes_on(
-    checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
+    jobs: str, checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
 ) -> None:
     killed = tmp_path
-    words = [str(word) for word in words_of(killed, checkpoints, micro_data)]
+    words = [str(word) for word in words_of(killed, checkpoints, micro_data)] + ["--jobs", jobs]
     folder = killed / "objective-vs-data"
 
     def samples() -> int:

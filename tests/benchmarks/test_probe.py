@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.probe import Probe
+from benchmarks.suites import benchmark
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.protocols import Tools
@@ -228,3 +229,14 @@ def test_what_is_stored_opens_no_image(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     items = list(Probe(tmp_path).items(skip={"p0/A", "p0/B"}))
     assert [item.id for item in items] == ["p1/A", "p1/B"]
+
+
+def test_one_domain_of_the_embedded_world_can_be_asked() -> None:
+    for domain in ("image", "trajectory"):
+        probe = Probe(Path(), pairs=f"micro:{domain}", number=3)
+        assert {part for item in probe.items() for part in item.parts} == {
+            *("supports_A", "supports_B", domain)
+        }
+    assert probe.fingerprint() != Probe(Path(), pairs="micro", number=3).fingerprint()
+    with pytest.raises(UsageError, match=r"probe\.pairs=micro:sound.*image, trajectory"):
+        benchmark("probe", options={"pairs": "micro:sound"})

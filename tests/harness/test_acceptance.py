@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
+from ablations.plan import DEFAULT_ARMS
 from tests.harness.test_cli import harness, modules_of
 
 pytestmark = pytest.mark.slow
@@ -84,8 +86,33 @@ def test_the_real_mathvision_items_go_through_both_engines(
     print(f"MathVision: {n} answers, predictions agree {predictions:.1%}, texts {texts:.1%}")
 
 
-def test_the_demo_runs_and_runs_again_at_once(tmp_path: Path) -> None:
-    first = harness("demo", "--out", tmp_path)
+def test_the_base_model_runs_and_runs_again_at_once(tmp_path: Path) -> None:
+    words = ("demo", "--base", "--out", tmp_path)
+    first = harness(*words)
     assert first.returncode == 0, first.stderr
     assert "mean of 12" in first.stdout
-    assert "torch" not in modules_of("demo", "--out", tmp_path)
+    assert "torch" not in modules_of(*words)
+
+
+def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
+    words = ("demo", "--quick", "--out", tmp_path)
+    first = harness(*words)
+    assert first.returncode == 0, first.stderr
+    said = first.stdout.splitlines()
+    study = tmp_path / "studies" / "vqa12-quick"
+    assert said[-1] == f"report {study / 'report.html'}"
+    assert any(line.startswith("$ harness ablate objective-vs-data --model ") for line in said)
+    found = json.loads((study / "analysis.json").read_text())
+    assert found["complete"]
+    assert found["verdict"].startswith("No verdict: inference over items only")
+    assert found["verdict"] in said
+    assert [one["arm"] for one in found["analysis"]["arms"]] == list(DEFAULT_ARMS)
+    assert len(found["benchmarks"]) == 12
+    assert all(0 <= one["selection"] <= 1 for one in found["models"])
+    # The command that was printed is the study itself: nothing is left to do.
+    (command,) = (line for line in said if line.startswith("$ harness ablate"))
+    again = harness(*shlex.split(command)[2:])
+    assert again.returncode == 0, again.stderr
+    assert again.stderr == f"{study}: finished, nothing is left to do\n"
+    assert again.stdout in first.stdout
+    assert "torch" not in modules_of(*words)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +137,16 @@ def test_the_same_seed_gives_the_same(make: object) -> None:
     assert callable(make)
     assert make("rl", 10, 3) == make("rl", 10, 3)
     assert make("rl", 10, 3) != make("rl", 10, 4)
+
+
+def test_the_version_is_of_all_code_that_makes_them() -> None:
+    program = "import sys, benchmarks.micro.pairs; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    stem = "benchmarks.micro."
+    names = sorted(name.removeprefix(stem) for name in done.stdout.split() if name.startswith(stem))
+    folder = Path(pairs.__file__).parent
+    sources = b"".join((folder / f"{name}.py").read_bytes() for name in names)
+    assert "scenes" in names
+    assert pairs.version() == f"micro-{hashlib.sha256(sources).hexdigest()[:12]}"
