@@ -25,6 +25,7 @@ def render(page: Page) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["coded"] = _coded
+    environment.filters["breakable"] = _breakable
     script = _template("report.js")
     return environment.get_template("report.html.j2").render(
         page=page,
@@ -53,6 +54,13 @@ def _coded(text: str) -> Any:
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
         for number, part in enumerate(parts)
     )
+
+
+def _breakable(text: str) -> Any:
+    """Return a heading that may be broken after its underscores: a benchmark's id is long."""
+    from markupsafe import Markup, escape
+
+    return escape(text).replace("_", Markup("_<wbr>"))
 
 
 def _template(name: str) -> str:

@@ -112,25 +112,37 @@ def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
     """Return the section on where everything is from: runs, models, data, versions, machines."""
-    blocks = (*before, runs_table(runs), Folded("Protocols and data", (protocols_table(runs),)))
+    table, alike = runs_table(runs)
+    blocks = (*before, *alike, table, Folded("Protocols and data", (protocols_table(runs),)))
     return Section("provenance", "Provenance", blocks)
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
-    """Return where each run lies, of which model it is, and what made it."""
+def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
+    """Return where each run lies, of which model it is, and what made it.
+
+    What all of several runs have alike of how they were made is a sentence instead of a column.
+    """
+    made = (
+        *(Column("sampling", "Sampling"), Column("backend", "Backend")),
+        *(Column("versions", "Versions"), Column("commit", "Source commit")),
+        Column("machine", "Machine"),
+    )
+    rows = [_run_row(run) for run in runs]
+    alike = [one for one in made if len(rows) > 1 and len({row[one.key] for row in rows}) == 1]
     columns = (
         *(Column("run", "Run"), Column("folder", "Folder"), Column("model", "Model")),
         Column("fingerprint", "Content hash", "text", "Of the checkpoint's files; of an endpoint "
                "its served name and stated revision, which nobody verified"),
-        *(Column("sampling", "Sampling"), Column("backend", "Backend")),
-        *(Column("versions", "Versions"), Column("commit", "Source commit")),
-        *(Column("machine", "Machine"), Column("started", "Started"), Column("ended", "Ended")),
+        *(one for one in made if one not in alike),
+        *(Column("started", "Started"), Column("ended", "Ended")),
     )  # fmt: skip
-    return Table(
+    told = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
+    table = Table(
         *("runs", "The runs behind the numbers", columns),
-        frame([_run_row(run) for run in runs], columns),
+        frame(rows, columns),
         tuple(f"{run.path.name}/manifest.json" for run in runs),
     )
+    return table, (f"Alike in all runs: {told}.",) if told else ()
 
 
 def _run_row(run: Run) -> dict[str, Any]:

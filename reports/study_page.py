@@ -34,7 +34,9 @@ def page(study: Study, pictures: Pictures) -> Page:
         pictures: gives thumbnails of the flips that are shown, where the data is at hand.
     """
     runs = [model.run for model in study.models]
-    headline, _, _ = study.verdict.partition(": ")
+    # Where there is no verdict the first sentence says why, else the word before the figures.
+    end = ". " if study.verdict.startswith("No verdict") else ": "
+    headline, _, _ = study.verdict.partition(end)
     sections = (
         *_waterfall(study),
         *_forest(study),

@@ -77,7 +77,7 @@ def cell(value: Any, kind: Kind) -> str:
         "p": p_value,
         "word": signed_word,
         "share": lambda v: f"{100 * v:.0f} %",
-        "number": lambda v: f"{v:.4g}",
+        "number": lambda v: f"{v:.3g}" if abs(v) < 0.1 else f"{v:.3f}",
         "seconds": seconds,
     }
     return write.get(kind, str)(value)
