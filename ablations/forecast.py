@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -55,7 +56,7 @@ class Forecast:
     """What a study will do and could see; effects in units of the score.
 
     ``mde``: of the macro average, at ``seeds`` seeds an arm, with the power and alpha of the rules.
-    ``steps``: planned optimizer steps of each arm that is trained.
+    ``steps``: planned optimizer steps of each arm that is trained; ``trained``: how often it is.
     ``seeds_needed`` (None: more than a thousand) is for the planned effect; ``equivalence`` is the
     chance that arms which do not differ are called equivalent (None: no contrast asks for it), and
     ``equivalence_seeds`` the seeds an arm for the wanted power of that.  ``training_sd`` of a
@@ -74,6 +75,7 @@ class Forecast:
     equivalence_seeds: int | None
     benchmarks: tuple[BenchmarkForecast, ...]
     steps: Mapping[str, int]
+    trained: Mapping[str, int]
     training: Timing | None = None
     evaluation: Timing | None = None
 
@@ -85,7 +87,9 @@ class Forecast:
             if self.training is None:
                 return None
             start, step = self.training.start, self.training.each
-            parts.append(sum(start + step * steps for steps in self.steps.values()) * self.seeds)
+            parts += [
+                (start + step * steps) * self.trained[arm] for arm, steps in self.steps.items()
+            ]
         if self.evaluations:
             if self.evaluation is None:
                 return None
@@ -135,6 +139,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         )
         if several
         else (),
+        trained=Counter(job.arm for job in todo if job.training is not None),
         steps=planned_steps([job.training for job in todo if job.training is not None]),
     )
 

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 SCHEMA = 1
 PROBE = "probe"
 DEFAULT_ARMS = (BASE, START, *DATA, GAIN, PLACEBO)
+# Words that the study gives itself: as further words they would win, unseen by the plan.
+_TRAIN_WORDS = (
+    *("--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out"),
+    *("--dry-run", "--json"),
+)
+_RUN_WORDS = (
+    *("--model", "--suite", "--benchmarks", "--limit", "--set", "--data-root", "--out"),
+    *("--dry-run", "--items", "--json"),
+)
 Origin = Literal["given", "train", "checkpoints", "runs"]
 
 
@@ -145,6 +154,8 @@ def plan(request: Request) -> Plan:
     """
     from benchmarks import suites
 
+    _refuse_own("--train-args", request.train_args, _TRAIN_WORDS)
+    _refuse_own("--run-args", request.run_args, _RUN_WORDS)
     members = suites.resolve([request.suite])
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
@@ -187,6 +198,14 @@ def benchmark(request: Request, name: str) -> Benchmark:
     else:
         options = split(request.settings, suites.resolve([request.suite])).get(name, {})
     return suites.benchmark(name, request.data_root, options=options)
+
+
+def _refuse_own(option: str, words: Sequence[str], own: Sequence[str]) -> None:
+    """Raise for a word among a command's further words that the study gives itself."""
+    for word in words:
+        name = word.partition("=")[0]
+        if name in own:
+            raise UsageError(f"{option}: {name} is given by the study: give it to the study itself")
 
 
 def _needed(value: str | None, option: str) -> str:

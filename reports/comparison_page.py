@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ablations.compare import Comparison, Macro, Spread
-from ablations.contrasts import BenchmarkLine
+from ablations.contrasts import BenchmarkLine, Rules
 from harness.errors import UsageError
 from reports import figures, shared, tables
 from reports.flips import flips
@@ -118,7 +118,12 @@ def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
     said = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
     numbers = [(f"mean of {len(found.benchmarks)}: {title}", said)]
     if macro.mde is not None:
-        numbers.append(("would be seen with 80 % power", tables.cell(macro.mde, "width")))
+        numbers.append(
+            (
+                f"would be seen with {tables.level_of(Rules().wanted)} power",
+                tables.cell(macro.mde, "width"),
+            )
+        )
     return (Step("On average", tuple(numbers), word, tone),)
 
 
@@ -131,7 +136,7 @@ def _benchmarks(
     lines = found.benchmarks
     minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
     figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
-    table = tables.benchmarks("delta-0", title, lines, plus, minus)
+    table = tables.benchmarks("delta-0", title, lines, plus, minus, 1 - found.alpha, Rules().wanted)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 

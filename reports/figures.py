@@ -177,7 +177,7 @@ def _colour(word: str | None) -> str:
     return "gain" if word.startswith("better") else "loss" if word.startswith("worse") else "flat"
 
 
-def waterfall(terms: Sequence[Term], lines: Sequence[Line]) -> Figure:
+def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Figure:
     """Show total = data + objective through every data arm, with the intervals of each part."""
     by_name = {(line.kind, line.plus, line.minus): line for line in lines}
     total = next(line for line in lines if line.kind == "total")
@@ -195,7 +195,7 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line]) -> Figure:
     return Figure(
         *("waterfall", "Total = data + objective, through each data arm"),
         f"Total {points(total.delta)} points. {said}.",
-        "analysis.json, waterfall; whiskers are the 95 % intervals of the contrasts",
+        f"analysis.json, waterfall; whiskers are the {100 * level:g} % intervals of the contrasts",
         lambda narrow: _rows(rows, narrow, None, "points of the macro average"),
     )
 

@@ -107,7 +107,7 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         Column("data", "Data", "delta", "That arm's gain over the start"),
         Column("share", "Objective's share", "share", "Objective / total; only where the interval "
                "of the total excludes 0"),
-        Column("share_interval", "95 % interval (Fieller)"),
+        Column("share_interval", f"{tables.level_of(study.rules.level)} interval (Fieller)"),
     )  # fmt: skip
     rows = [
         {
@@ -122,7 +122,7 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         *("waterfall-table", "Total = objective + data, in points", columns, frame(rows, columns)),
         tuple(f"analysis.json, waterfall through {term.arm}" for term in terms),
     )
-    figure = figures.waterfall(terms, study.analysis.contrasts)
+    figure = figures.waterfall(terms, study.analysis.contrasts, study.rules.level)
     return (Section("source", "Where the gain comes from", (figure, table)),)
 
 
@@ -142,7 +142,7 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Words are at {study.rules.alpha:g}, with a margin of {margin:g} points; the "
         f"primary test is {_test(study)} on per-seed macro averages."
     )
-    blocks = (text, figures.forest(lines, study.rules.margin), tables.contrasts(lines))
+    blocks = (text, figures.forest(lines, study.rules.margin), tables.contrasts(lines, study.rules))
     return (Section("contrasts-section", "The contrasts", blocks),)
 
 
@@ -182,7 +182,7 @@ def _delta_table(study: Study, line: Line) -> Table:
     number = study.analysis.contrasts.index(line)
     return tables.benchmarks(
         f"delta-{number}", line.name, line.benchmarks,
-        _side(study, line.plus), _side(study, line.minus),
+        _side(study, line.plus), _side(study, line.minus), study.rules.level, study.rules.wanted,
     )  # fmt: skip
 
 
@@ -359,7 +359,9 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("generated_tokens", "Generated tokens", "count"),
         Column("grpo_forwards", "GRPO forwards", "count"),
         Column("selection_forwards", "Selection forwards", "count"),
-        Column("exposures", "Exposures", "count", "Contrastive pairs shown"),
+        Column("prompts", "RL items", "count", "Ordinary RL items, as planned"),
+        Column("contrastive_rl_items", "Pairs as RL items", "count", "Planned, of da-rl and da-qa"),
+        Column("exposures", "Pairs by SFT, L_CA", "count", "Contrastive pairs shown by a loss"),
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
         Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablations.contrasts import BenchmarkLine, Line
+from ablations.contrasts import BenchmarkLine, Line, Rules
 from ablations.statistics import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
 
 if TYPE_CHECKING:
@@ -150,22 +150,36 @@ def scores(
     )
 
 
-_DELTA = (
-    Column("delta", "Δ", "delta", "Difference in points"),
-    Column("interval", "95 % interval", "text", "Confidence interval of the difference, points"),
-)
-_MDE = Column("mde", "MDE", "width", "Smallest difference that would be seen with 80 % power")
+def level_of(share: float) -> str:
+    """Return a level or a power as it is read."""
+    return f"{100 * share:g} %"
 
 
-def contrasts(lines: Sequence[Line]) -> Table:
+def _difference(level: float, wanted: float) -> tuple[tuple[Column, Column], Column]:
+    """Return the columns of a difference and its interval, and of the smallest that would be seen.
+
+    Args:
+        level: of the interval.
+        wanted: the power of the smallest difference.
+    """
+    hint = f"Smallest difference that would be seen with {level_of(wanted)} power"
+    delta = Column("delta", "Δ", "delta", "Difference in points")
+    of_it = "Confidence interval of the difference, points"
+    return (delta, Column("interval", f"{level_of(level)} interval", "text", of_it)), Column(
+        "mde", "MDE", "width", hint
+    )
+
+
+def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
+    delta, mde = _difference(rules.level, rules.wanted)
     columns = (
         Column("kind", "Question"),
         Column("name", "Contrast"),
-        *_DELTA,
+        *delta,
         Column("p", "p", "p", "Two-sided p of the difference; none where the order stopped before"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
-        _MDE,
+        mde,
         Column("other", "Other variance", "text", "Interval by the variance that was not planned"),
         Column("items", "New items too", "text", "Hierarchical bootstrap over seeds and items"),
         Column("word", "Word", "word"),
@@ -202,7 +216,13 @@ class Side:
 
 
 def benchmarks(
-    id_: str, name: str, lines: Sequence[BenchmarkLine], plus: Side, minus: Side
+    id_: str,
+    name: str,
+    lines: Sequence[BenchmarkLine],
+    plus: Side,
+    minus: Side,
+    level: float,
+    wanted: float,
 ) -> Table:
     """Return the table of one difference by benchmark.
 
@@ -212,7 +232,10 @@ def benchmarks(
         lines: one a benchmark.
         plus: the side that counts positive.
         minus: the other.
+        level: of the intervals.
+        wanted: the power of the smallest difference that would be seen.
     """
+    delta, mde = _difference(level, wanted)
     columns = (
         Column("benchmark", "Benchmark"),
         Column("items", "Items", "count", "Items with a score in every run"),
@@ -220,10 +243,10 @@ def benchmarks(
         Column("seeds", "Seeds", "text", f"Training seeds of {plus.name} and {minus.name}"),
         Column("plus", plus.name, "score", "Mean over seeds, percent"),
         Column("minus", minus.name, "score", "Mean over seeds, percent"),
-        *_DELTA,
+        *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; the word goes by it"),
-        _MDE,
+        mde,
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
         Column("word", "Word", "word"),
     )

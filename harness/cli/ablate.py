@@ -171,7 +171,7 @@ class _Command:
         if self.as_json:
             click.echo(json.dumps(_document(report, page)))
         else:
-            click.echo(report_text(report))
+            click.echo(report_text(report, planned.request.rules))
             click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
         say_missing(report)
         return int(bool(report.missing))
@@ -298,7 +298,7 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def report_text(report: Report) -> str:
+def report_text(report: Report, rules: Rules) -> str:
     """Return what a study says as text: scores, differences, the verdict, what is missing."""
     arms = {line.arm: line for line in report.analysis.arms}
     selection = any(one.selection is not None for one in report.models)
@@ -312,7 +312,8 @@ def report_text(report: Report) -> str:
     scores.add_row("seeds", *(str(one.seeds) for one in arms.values()))
     if selection:
         scores.add_row("context selection", *(_selection(report, arm) for arm in arms))
-    deltas = _table("difference (points)", "", "delta", "interval", "p", "MDE", "word")
+    level = f"{100 * rules.level:g} % interval"
+    deltas = _table("difference (points)", "", "delta", level, "p", "MDE", "word")
     for line in report.analysis.contrasts:
         deltas.add_row(
             *(line.name, line.kind, f"{100 * line.delta:+.1f}", _interval(line.low, line.high)),
@@ -354,7 +355,8 @@ def plan_text(planned: Plan, found: Forecast) -> str:
         f"alpha {rules.alpha:g}, margin {100 * rules.margin:g} points, variance {rules.variance}",
         f"smallest difference of the mean seen with power {rules.wanted:g}: {smallest} at "
         f"{found.seeds} seed{'s' * (found.seeds > 1)} an arm; "
-        f"{100 * rules.planned:g} points need {needed} seeds an arm",
+        f"{100 * rules.planned:g} points need {needed} seeds an arm "
+        "(of the total alone; all contrasts of the objective at once need more)",
         *_equivalence_text(rules, found),
         f"(sd of a seed's mean: {100 * found.training_sd:.2f} points from training, assumed; at "
         f"most {100 * found.decoding_sd:.2f} from items)",

@@ -191,6 +191,14 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
         ["is not a run"],
     ),
     "a folder": (["--suite", "vqa12", "--name", "../x"], ["--name"]),
+    "its own word to training": (
+        ["--suite", "vqa12", "--train-args", "--config micro --seed=7"],
+        ["--train-args: --seed is given by the study"],
+    ),
+    "its own word to runs": (
+        ["--suite", "vqa12", "--run-args", "--limit 3"],
+        ["--run-args: --limit is given by the study"],
+    ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
 }
 
@@ -265,6 +273,14 @@ def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
     assert "equivalence within 8 points: " in many
     assert "cannot be reached" not in many
     assert "equivalence within" not in said(3, START, GAIN)
+
+
+def test_the_time_counts_every_training_of_every_arm() -> None:
+    from ablations.forecast import Forecast, Timing
+
+    steps, trained = {"grpo": 10, "contextrl": 20}, {"grpo": 3, "contextrl": 2}
+    found = Forecast(5, 0, 0, 1, 0, 0, None, None, None, None, (), steps, trained, Timing(2, 1))
+    assert found.seconds == 3 * (2 + 10) + 2 * (2 + 20)
 
 
 def test_checkpoints_are_planned_without_a_trace(planted_runs: Runs, tmp_path: Path) -> None:
