@@ -82,7 +82,7 @@ def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     effects = {"grpo": 0.0, "contextrl": 0.1}
     folder = write(tmp_path / "one", Planted(effects, seeds=1, items=60, benchmarks=SMALL))
     page, _ = reports.page_of([folder], None)
-    assert page.headline == "No verdict"
+    assert page.headline == f"No verdict: {ONE_SEED}"
     assert ONE_SEED in page.sentence
     assert {step.word for step in page.steps} == {"not tested", "no arms for it"}
     assert "<svg" in reports.render(page)
