@@ -149,7 +149,8 @@ def _side(name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine]) -> Sid
     counts = {
         line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs) for line in lines
     }
-    return Side(name, len(runs), means, counts)
+    # The difference is over the items that all runs have a score of.
+    return Side(name, len(runs), means, counts, "runs, each over all of its items with a score")
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -207,12 +207,16 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a difference on a benchmark: its name, seeds, mean score and invalid answers."""
+    """One side of a difference on a benchmark: its name, seeds, mean score and invalid answers.
+
+    ``over`` says what the means are taken over.
+    """
 
     name: str
     seeds: int
     means: Mapping[str, float | None]
     invalid: Mapping[str, int]
+    over: str = "seeds"
 
 
 def benchmarks(
@@ -241,8 +245,8 @@ def benchmarks(
         Column("items", "Items", "count", "Items with a score in every run"),
         Column("clusters", "Clusters", "count", "Groups of items that are not independent"),
         Column("seeds", "Seeds", "text", f"Training seeds of {plus.name} and {minus.name}"),
-        Column("plus", plus.name, "score", "Mean over seeds, percent"),
-        Column("minus", minus.name, "score", "Mean over seeds, percent"),
+        Column("plus", plus.name, "score", f"Mean over {plus.over}, percent"),
+        Column("minus", minus.name, "score", f"Mean over {minus.over}, percent"),
         *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; the word goes by it"),

@@ -94,6 +94,7 @@ def test_the_base_model_runs_and_runs_again_at_once(tmp_path: Path) -> None:
     assert "torch" not in modules_of(*words)
 
 
+@pytest.mark.timeout(1800)
 def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
     words = ("demo", "--quick", "--out", tmp_path)
     first = harness(*words)
