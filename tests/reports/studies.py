@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
-from ablations.contrasts import Rules, analyse, contrasts, per_seed
-from ablations.scores import read
+from ablations.contrasts import Rules
+from ablations.plan import Request, json_text, plan
+from ablations.study import Measured, analysed
 from harness.fingerprint import json_hash
 from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
@@ -202,33 +202,22 @@ def _train(folder: Path, arm: str, rng: np.random.Generator) -> None:
 
 def _analysis(
     folder: Path,
-    planted: Planted,
+    planned: Planted,
     groups: Mapping[str, Sequence[Path]],
     models: Sequence[Mapping[str, Any]],
 ) -> None:
-    rules = Rules(resamples=500)
-    table = read(groups)
-    found = analyse(table.scores, table.items, rules)
-    plan = {
-        "suite": "vqa12", "limit": None, "matching": "instances", "model": None, "data": {},
-        "arms": {arm: {"origin": "train", "seeds": len(runs)} for arm, runs in groups.items()},
-        "contrasts": [one.name for one in contrasts(list(groups))],
-        "rules": dataclasses.asdict(rules),
-    }  # fmt: skip
-    document = {
-        "schema": 1, "name": folder.name, "plan_hash": json_hash(plan), "verdict": found.verdict,
-        "complete": True, "analysis": dataclasses.asdict(found),
-        "benchmarks": [
-            {"benchmark": name, "items": len(table.items[name].clusters),
-             "clusters": len(np.unique(table.items[name].clusters)),
-             "scores": {arm: values.tolist() for arm, values in arms.items()}}
-            for name, arms in per_seed(table.scores, table.items).items()
-        ],
-        "models": list(models), "missing": [], "notes": [planted.note, *table.notes],
-    }  # fmt: skip
-    (folder / "analysis.json").write_bytes(orjson.dumps(document))
-    stored = {"hash": json_hash(plan), "written": "2026-06-01T09:00:00+00:00", "plan": plan}
-    (folder / "plan.json").write_text(json.dumps({**stored, "paths": {}}))
+    """Analyse the runs as brought ones, and tell of them as of trained ones."""
+    made = plan(
+        Request(
+            folder, "vqa12", benchmarks=tuple(planned.benchmarks), note=planned.note,
+            runs={arm: tuple(runs) for arm, runs in groups.items()}, rules=Rules(resamples=500),
+        )
+    )  # fmt: skip
+    stored = {"hash": made.hash, "written": "2026-06-01T09:00:00+00:00", "plan": made.content}
+    (folder / "plan.json").write_text(json_text({**stored, "paths": {}}))
+    report = analysed(made, ())
+    told = dataclasses.replace(report, models=tuple(Measured(**one) for one in models))
+    (folder / "analysis.json").write_text(json_text(told))
 
 
 EFFECTS = {
