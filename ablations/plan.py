@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.arms import Matching, arm
 from ablations.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
+from ablations.pairs import content_of
 from ablations.settings import recipe_path
 from harness.errors import UsageError
-from harness.fingerprint import file_hash, json_hash, tree_hash, write_atomically
+from harness.fingerprint import file_hash, json_hash, write_atomically
 from harness.run import identify
 from harness.store import read_json, read_manifest
 
@@ -253,36 +254,19 @@ def _model_of(run: Path) -> str:
     return str((read_manifest(run).get("model") or {}).get("fingerprint"))
 
 
-def content_of(data: str) -> str:
-    """Return the content hash of a file or folder of data.
-
-    A generated set's is its name and its generator's version; a data set's of the hub its name.
-    """
-    from benchmarks.micro.pairs import is_micro, version
-
-    if is_micro(data):
-        return f"{data} by {version()}"
-    path = Path(data)
-    if path.is_file():
-        return file_hash(path)
-    if path.is_dir():
-        return tree_hash(path, (file for file in path.rglob("*") if file.is_file()))
-    return data
-
-
 def _words(words: Sequence[str]) -> list[str]:
     """Return words as they are hashed: a file, and a recipe of ours, by its content."""
     hashed = []
     for last, word in zip(("", *words), words, strict=False):
         path = recipe_path(word) if last == "--config" else Path(word)
-        hashed.append(content_of(str(path)) if path.is_file() else word)
+        hashed.append(file_hash(path) if path.is_file() else word)
     return hashed
 
 
 def _setting(word: str) -> str:
     """Return BENCHMARK.OPTION=VALUE as it is hashed: a file by its content."""
     name, equals, value = word.partition("=")
-    return f"{name}{equals}{content_of(value)}" if Path(value).is_file() else word
+    return f"{name}{equals}{file_hash(Path(value))}" if Path(value).is_file() else word
 
 
 def has_scores(folder: Path) -> bool:

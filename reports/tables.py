@@ -178,6 +178,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("name", "Contrast"),
         *delta,
         Column("p", "p", "p", "Two-sided p of the difference; none where the order stopped before"),
+        Column("p_holm", "p (Holm)", "p", "After Holm over the data arms; the word goes by it"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
         mde,
         Column("other", "Other variance", "text", "Interval by the variance that was not planned"),
@@ -188,7 +189,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         {
             **{
                 name: getattr(line, name)
-                for name in ("kind", "name", "delta", "p", "p_equivalence")
+                for name in ("kind", "name", "delta", "p", "p_holm", "p_equivalence")
             },
             "mde": line.mde,
             "interval": interval(line.low, line.high),

@@ -315,9 +315,10 @@ def report_text(report: Report, rules: Rules) -> str:
     level = f"{100 * rules.level:g} % interval"
     deltas = _table("difference (points)", "", "delta", level, "p", "MDE", "word")
     for line in report.analysis.contrasts:
+        p = line.p if line.p_holm is None else line.p_holm  # the word goes by it
         deltas.add_row(
             *(line.name, line.kind, f"{100 * line.delta:+.1f}", _interval(line.low, line.high)),
-            "-" if line.p is None else f"{line.p:.3f}" if line.p >= 0.001 else "<.001",
+            "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<.001",
             "-" if line.mde is None else f"{100 * line.mde:.1f}",
             line.word or ("not tested" if line.mde is not None else "-"),
         )

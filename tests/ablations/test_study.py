@@ -104,7 +104,8 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
 
 
 def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
-    from ablations.plan import Plan, Request, content_of, plan
+    from ablations.pairs import content_of
+    from ablations.plan import Plan, Request, plan
     from ablations.settings import RECIPES
     from benchmarks.micro.pairs import version
 
