@@ -121,14 +121,15 @@ class Amounts:
     """One row of the matching table: what an arm is to be trained with.
 
     ``prompts``: ordinary RL items.  ``extra``: contrastive RL items beside them.  ``rl_steps``:
-    optimizer steps of GRPO.  ``sft_steps``: of supervised training before it.  ``selection_steps``:
-    of L_CA without GRPO.  ``exposures``: pairs shown by SFT or the joint loss, each in both orders.
-    ``tokens``: forward and backward, as planned.
+    optimizer steps of GRPO, each of ``items_per_step`` RL items.  ``sft_steps``: of supervised
+    training before it.  ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by
+    SFT or the joint loss, each in both orders.  ``tokens``: forward and backward, as planned.
     """
 
     prompts: int
     extra: int
     rl_steps: int
+    items_per_step: int
     sft_steps: int
     selection_steps: int
     exposures: int
@@ -145,22 +146,25 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
 
     ``instances``: every arm sees the same number of instances, as in the paper: the contrastive
     pairs come in place of ordinary items, so that `grpo` gets ``prompts + pairs`` items.
-    ``steps``: `grpo` gets the same ``prompts`` items as the others, whose pairs come on top.
+    ``steps``: all arms make the same RL steps on the same ``prompts`` items, and the pairs come on
+    top: as further RL items they make every step larger, by the same number.
     ``tokens``: every arm is planned to train on as many tokens as `contextrl`; ordinary items fill
     what the pairs leave.  RL steps are whole: a last, incomplete step is left out.
 
     Raises:
-        UsageError: there is too little for one step, or no token left for ordinary items.
+        UsageError: there is too little for one step, no token left for ordinary items, or by
+            ``steps`` contrastive items that do not come out even over the steps.
     """
     if not arm.trains:
-        return Amounts(0, 0, 0, 0, 0, 0, 0)
+        return Amounts(0, 0, 0, 0, 0, 0, 0, 0)
     extra = sizes.pairs if arm.extra else 0
     exposures = sizes.pairs if arm.sft or arm.joint else 0
     prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
-    rl_steps = (prompts + extra) // sizes.prompts_per_step
-    whole = rl_steps * sizes.prompts_per_step
+    # Contrastive items in place of ordinary ones in a step; the others are on top of it.
+    inside = 0 if matching == "steps" else extra
+    rl_steps = (prompts + inside) // sizes.prompts_per_step
     # What does not fill a step is taken from the ordinary items.
-    prompts = whole - extra if arm.grpo else 0
+    prompts = rl_steps * sizes.prompts_per_step - inside
     if arm.grpo and prompts < 1:
         raise UsageError(
             f"{arm.name}: {sizes.prompts} RL items and {sizes.pairs} pairs leave no ordinary item "
@@ -171,12 +175,30 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
         prompts=prompts,
         extra=extra,
         rl_steps=rl_steps,
+        items_per_step=_items_per_step(arm, rl_steps, extra - inside, sizes) if arm.grpo else 0,
         sft_steps=pair_steps if arm.sft else 0,
         selection_steps=pair_steps if not arm.grpo else 0,
         exposures=exposures,
         tokens=0,
     )
     return _with_tokens(planned, arm, sizes)
+
+
+def _items_per_step(arm: Arm, steps: int, on_top: int, sizes: Sizes) -> int:
+    """Return the RL items of each step: TRL takes as many in every one.
+
+    Raises:
+        UsageError: the steps would not be of one size; says which numbers of pairs or prompts fit.
+    """
+    each, left = divmod(on_top, steps)
+    if left:
+        fitting = next(count for count in range(steps, 0, -1) if on_top % count == 0)
+        pairs = " or ".join(str(count * steps) for count in (each, each + 1) if count)
+        raise UsageError(
+            f"{arm.name}: {on_top} pairs are not equally many in each of {steps} steps (steps): "
+            f"give --pair-count {pairs}, or --prompts {fitting * sizes.prompts_per_step}"
+        )
+    return sizes.prompts_per_step + each
 
 
 def _ordinary(arm: Arm, matching: Matching, sizes: Sizes) -> int:

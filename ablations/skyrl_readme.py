@@ -94,7 +94,8 @@ Planned: {planned["prompts"]} ordinary RL items, {planned["extra"]} contrastive 
 {table}
 
 ## What is not the same as in `harness train`
-SkyRL shuffles prompts by its own seed, so the items are ours and their order is not. Its KL term
+SkyRL shuffles prompts by its own seed, so the items are ours and their order is not (matched by
+steps, nor how many of a step's items are contrastive). Its KL term
 is a mean over each response and then over responses; ours is a mean over all tokens. Its policy
 computes in bf16. `trainer.max_prompt_length` is the longest prompt here: SkyRL drops longer ones.
 """

@@ -135,7 +135,7 @@ class Stage:
             raise UsageError("--vllm-server needs a GPU here: without it rollouts are in process")
         cpu = not torch.cuda.is_available()
         world = TrainingArguments(output_dir=str(self.folder), use_cpu=cpu)
-        together = s.prompts_per_step * s.group
+        together = self.training.amounts.items_per_step * s.group
         micro = s.batch_size or together // world.world_size
         server = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": s.vllm_server}
         config = GRPOConfig(

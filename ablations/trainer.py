@@ -343,6 +343,10 @@ class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
         self._tap = SelectionTap(_KEPT[term.objective.kind] if term else 1)
         get_base = getattr(self.model, "get_base_model", None)
         self._tap.attach(get_base() if get_base else self.model)
+        if self.ref_model is not None:
+            self.ref_model.register_forward_pre_hook(
+                lambda _, args, kwargs: (args, _without_empty_images(kwargs)), with_kwargs=True
+            )
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         """Say of a text prompt among prompts with images that it has none, not None.

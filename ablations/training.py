@@ -19,6 +19,7 @@ from typing import Any, cast
 import orjson
 
 from ablations.arms import ARMS, Amounts, Arm, Matching, Sizes, amounts
+from ablations.exposures import Exposures
 from ablations.instances import Instances
 from ablations.pairs import content_of
 from ablations.settings import Settings
@@ -143,16 +144,28 @@ class Training:
         Ordinary items are the first ones of the data, whatever the arm, and begin anew where they
         do not suffice; the contrastive ones are mixed among them; the seed decides the order.
         Every item has a place of its own in it: what arms have in common, they see in one order.
+        By steps, a step's ordinary items are those of every arm's, and on top come the pairs that
+        a joint loss shows in it.
         """
-        seed, n = self.settings.seed, len(self.tasks)
-        items = [("task", place % n, False) for place in range(self.amounts.prompts)]
-        drawn = [_draw(seed, "task", place) for place in range(self.amounts.prompts)]
-        if self.arm.extra:
-            toss = random.Random(f"sides/{seed}")
-            for place in range(self.amounts.extra):
-                items.append((self.arm.extra, place, toss.random() < 0.5))
-                drawn.append(_draw(seed, "pair", place))
-        return [items[place] for place in sorted(range(len(items)), key=drawn.__getitem__)]
+        planned, seed, n = self.amounts, self.settings.seed, len(self.tasks)
+        ordinary = sorted(
+            (_draw(seed, "task", place), ("task", place % n, False))
+            for place in range(planned.prompts)
+        )
+        toss = random.Random(f"sides/{seed}")
+        extra = [
+            (_draw(seed, "pair", place), (str(self.arm.extra), place, toss.random() < 0.5))
+            for place in range(planned.extra)
+        ]
+        size = self.settings.prompts_per_step
+        if planned.items_per_step == size:
+            return [item for _, item in sorted(ordinary + extra)]
+        on_top = Exposures(planned.extra, planned.extra, planned.rl_steps, seed)
+        steps = (
+            ordinary[step * size : (step + 1) * size] + [extra[place] for place in on_top.at(step)]
+            for step in range(planned.rl_steps)
+        )
+        return [item for step in steps for _, item in sorted(step)]
 
     def item(self, kind: str, index: int, first: bool) -> RlItem:
         """Return one RL item of the schedule."""
@@ -253,13 +266,14 @@ class Training:
         import os
 
         s = self.settings
-        together = s.prompts_per_step * s.group
+        items = self.amounts.items_per_step
+        together = items * s.group
         world = int(os.environ.get("WORLD_SIZE", "1"))
         micro = s.batch_size or together // world
         if micro < 1 or together % (micro * world):
             raise UsageError(
-                f"{s.prompts_per_step} prompts x {s.group} completions a step do not divide into "
-                f"{world} processes x batches of {micro}: change prompts_per_step or batch_size"
+                f"{items} RL items x {s.group} completions a step do not divide into {world} "
+                f"processes x batches of {micro}: change prompts_per_step, pair_count or batch_size"
             )
 
 
@@ -411,7 +425,7 @@ def ledger_of(training: Training) -> dict[str, Any]:
     lines = read_lines(training.out / "training.jsonl")
     main = [line for line in lines if line["stage"] != "sft"]
     steps = sum(line["stage"] == "rl" for line in lines)
-    asked = training.schedule()[: steps * training.settings.prompts_per_step] if steps else []
+    asked = training.schedule()[: steps * training.amounts.items_per_step] if steps else []
     ordinary = sum(kind == "task" for kind, _, _ in asked)
     counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
     kl = training.settings.kl if training.arm.grpo else 0.0

@@ -138,8 +138,8 @@ def _show_plan(training: Training, as_json: bool) -> None:
         click.echo(json.dumps(document))
         return
     click.echo(f"matched by {training.settings.matching}; planned, {training.arm.name} marked by *")
-    heads = ("ordinary", "contrastive", "RL", "SFT", "L_CA", "pair")
-    units = ("prompts", "RL items", "steps", "steps", "steps", "exposures")
+    heads = ("ordinary", "contrastive", "RL", "RL items", "SFT", "L_CA", "pair")
+    units = ("prompts", "RL items", "steps", "a step", "steps", "steps", "exposures")
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
     for name, row in rows.items():
@@ -147,8 +147,8 @@ def _show_plan(training: Training, as_json: bool) -> None:
         if isinstance(row, str):
             click.echo(f"{mark} {name:<19}{row}")
             continue
-        cells = (row.prompts, row.extra, row.rl_steps, row.sft_steps)
-        numbers = (*cells, row.selection_steps, row.exposures)
+        cells = (row.prompts, row.extra, row.rl_steps, row.items_per_step)
+        numbers = (*cells, row.sft_steps, row.selection_steps, row.exposures)
         click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
     if training.arm.extra == "qa":
         click.echo(

@@ -26,8 +26,8 @@ COMPLETION = 5
 COEFFICIENT, CLIP, KL, LOW, HIGH = 0.7, 2.0, 0.05, 0.2, 0.3
 
 
-def training(folder: Path, **words: Any) -> Training:
-    """Return a run of `contextrl` whose step has all pairs of ``folder`` and 8 completions."""
+def training(folder: Path, name: str = "contextrl", **words: Any) -> Training:
+    """Return a run whose step has six pairs of ``folder``, by default, and 8 completions."""
     made = Settings(
         **{
             "model": str(folder / "model"),
@@ -49,7 +49,7 @@ def training(folder: Path, **words: Any) -> Training:
             **words,
         }
     )
-    return Training(arm("contextrl"), made, folder / "run")
+    return Training(arm(name), made, folder / "run")
 
 
 def stored(prompter: Any, items: list[Any], reference: Any) -> dict[str, Any]:

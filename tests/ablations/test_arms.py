@@ -49,11 +49,44 @@ def test_by_instances_every_arm_with_grpo_sees_as_many(s: Sizes) -> None:
             assert s.prompts + s.pairs - s.prompts_per_step < seen <= s.prompts + s.pairs
 
 
-@given(sizes)
-def test_by_steps_every_arm_sees_the_same_ordinary_items(s: Sizes) -> None:
-    for name, row in table("steps", s).items():
+@given(sizes, st.integers(1, 4))
+def test_by_steps_every_arm_makes_the_same_steps_on_the_same_ordinary_items(
+    s: Sizes, more: int
+) -> None:
+    """STATISTICS: the same RL steps on the same ordinary prompts, contrastive items on top."""
+    steps = s.prompts // s.prompts_per_step
+    for name, row in table("steps", replace(s, pairs=more * steps)).items():
         if ARMS[name].grpo:
-            assert s.prompts - s.prompts_per_step < row.prompts <= s.prompts
+            assert (row.rl_steps, row.prompts) == (steps, steps * s.prompts_per_step)
+            on_top = more if ARMS[name].extra else 0
+            assert row.items_per_step == s.prompts_per_step + on_top
+            assert row.extra == on_top * steps
+
+
+def test_by_steps_items_on_top_are_as_many_in_every_step() -> None:
+    """1,600 prompts, 8 a step: 200 steps, of which each takes 24 of 4,800 pairs."""
+    micro = Sizes(prompts=1600, pairs=4800, prompts_per_step=8, group=4, pairs_per_step=24)
+    rows = table("steps", micro)
+    found = {name: (row.rl_steps, row.items_per_step) for name, row in rows.items() if row.rl_steps}
+    assert {name for name, steps in found.items() if steps == (200, 32)} == {"da-rl", "da-qa"}
+    assert {steps for name, steps in found.items() if not ARMS[name].extra} == {(200, 8)}
+
+
+@given(sizes)
+def test_items_that_do_not_come_out_even_are_refused_with_numbers_that_do(s: Sizes) -> None:
+    steps = s.prompts // s.prompts_per_step
+    try:
+        amounts(arm("da-rl"), "steps", s)
+    except UsageError as error:
+        assert s.pairs % steps
+        text = str(error).partition("--pair-count ")[2]
+        pairs, _, prompts = text.partition(", or --prompts ")
+        for number in pairs.split(" or "):
+            amounts(arm("da-rl"), "steps", replace(s, pairs=int(number)))
+        assert 0 < int(prompts) < s.prompts
+        amounts(arm("da-rl"), "steps", replace(s, prompts=int(prompts)))
+    else:
+        assert s.pairs % steps == 0
 
 
 @given(sizes)
@@ -84,6 +117,9 @@ def test_too_little_data_is_one_line() -> None:
         amounts(arm("contextrl"), "instances", replace(PAPER, prompts=3))
     with pytest.raises(UsageError, match="lengths"):
         amounts(arm("grpo"), "tokens", PAPER)
+    # 7,000 prompts are 875 steps; of the numbers of steps below, 500 is the next that 1,000 fits.
+    with pytest.raises(UsageError, match=r"--pair-count 875 or 1750, or --prompts 4000$"):
+        amounts(arm("da-rl"), "steps", PAPER)
 
 
 def test_an_unknown_arm_names_the_nearest() -> None:

@@ -28,11 +28,12 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return found
 
 
-def reference(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
+def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, float]]:
     """GRPO + lambda L_CA by its formulas: no padding, no trainer, one sequence at a time.
 
     GRPO: Shao et al. 2024 (arXiv 2402.03300), the clipped ratio with two bounds and the k3 estimate
     of the KL term, mean over all tokens (DAPO, arXiv 2503.14476).  L_CA: arXiv 2606.17053.
+    ``words`` are those of `stored.training`; an arm without a joint loss has GRPO alone.
     """
     import torch
     from torch.nn.functional import logsigmoid
@@ -41,7 +42,7 @@ def reference(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     from benchmarks.selection import both_orders
     from tests.ablations import stored as s
 
-    run = s.training(folder)
+    run = s.training(folder, **words)
     prompter = loading.prompter(folder / "model", run.settings)
     model = loading.load(folder / "model", run.settings).train()
     items = [run.item(*place) for place in run.schedule() for _ in range(2)]
@@ -64,14 +65,14 @@ def reference(folder: Path) -> tuple[dict[str, Any], dict[str, float]]:
     for pair in run.pairs:
         for order in both_orders(pair):
             images = [p.image for p in order.messages[0].content if hasattr(p, "image")]
-            words = {"images": [images]} if images else {}
+            given = {"images": [images]} if images else {}
             text = [prompter.text(order.messages)]
-            shown = prompter.processor(text=text, return_tensors="pt", **words)
+            shown = prompter.processor(text=text, return_tensors="pt", **given)
             logits = model(**shown).logits[0, -1]
             margin = logits[a] - logits[b] if order.letter == "A" else logits[b] - logits[a]
             losses.append(-logsigmoid(margin.clamp(-s.CLIP, s.CLIP)))
     ca = torch.stack(losses).mean()
-    (grpo + s.COEFFICIENT * ca).backward()
+    (grpo + s.COEFFICIENT * ca if run.arm.joint else grpo).backward()
     gradient = {name: weight.grad for name, weight in model.named_parameters()}
     return gradient, {"grpo": grpo.item(), "ca": ca.item()}
 
@@ -120,6 +121,24 @@ def test_a_micro_step_without_a_pair_costs_no_forward(places: dict[str, Path]) -
     assert log["count/selection_forwards"] == 6
     assert log["forwards"] == 8 + 6
     assert log["count/exposures"] == 6
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "qwen3_vl"])
+def test_a_step_with_pairs_on_top_is_the_mean_over_all_of_its_tokens(
+    kind: str, places: dict[str, Path]
+) -> None:
+    """Matched by steps: 2 prompts and 2 pairs of `da-rl`, 2 completions each, in four parts."""
+    from tests.ablations import stored
+
+    words: dict[str, Any] = {"name": "da-rl", "matching": "steps", "prompts": 2, "pair_count": 2}
+    words["prompts_per_step"] = 2
+    kinds = [item[0] for item in stored.training(places[kind], **words).schedule()]
+    assert sorted(kinds) == ["selection", "selection", "task", "task"]
+    expected, losses = reference(places[kind], **words)
+    found, log = stored.step(places[kind], places[kind], batch_size=2, **words)
+    assert_same(found, expected)
+    assert log["grpo/loss"] == pytest.approx(losses["grpo"], abs=1e-5)
+    assert log["count/grpo_forwards"] == 4
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "qwen3_vl"])

@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from ablations.arms import ARMS, arm
+from ablations.exposures import Exposures
 from ablations.settings import RECIPES, Settings, read_recipe, settings
 from ablations.training import Training, read_lines
 from harness.cli.main import cli
@@ -126,7 +127,7 @@ class _StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["contextrl", "da-sft", "ca-only"])
+@pytest.mark.parametrize("name", ["contextrl", "da-sft", "ca-only", "da-rl"])
 def test_an_interrupted_run_goes_on_as_if_nothing_was(
     name: str, image_world: Path, tmp_path: Path
 ) -> None:
@@ -143,9 +144,11 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
                 raise _StopError
 
     changes = {"save_every": 1, "prompts": 16, "pairs_per_step": 1}
+    if name == "da-rl":  # its steps are larger by two pairs, and are taken in parts
+        changes |= {"pair_count": 8, "matching": "steps", "batch_size": 4}
     whole = train(image_world, name, tmp_path / "whole", **changes)
     run = Training(arm(name), _settings(image_world, **changes), tmp_path / "parts")
-    first = {"contextrl": "rl", "da-sft": "sft", "ca-only": "selection"}[name]
+    first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
     stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
     prompter = loading.prompter(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
@@ -160,6 +163,66 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     train(image_world, name, tmp_path / "parts", **changes)
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
     assert whole["optimizer_steps"] > 2
+
+
+_ASKED = """
+import pathlib
+from ablations.rewards import AccuracyAndFormat
+
+RIGHT = AccuracyAndFormat(0.9, None)
+
+def reward(completions, task, selection, **more):
+    with pathlib.Path("asked").open("a") as file:
+        print(*(one.id for one in task), file=file)
+    return RIGHT(completions=completions, task=task, selection=selection, **more)
+"""
+
+
+def test_by_steps_the_pairs_come_on_top_of_the_same_steps(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What TRL asks in every step of three arms, as their rewards see it.
+
+    8 prompts, 4 a step, make 2 steps; 6 pairs are 3 on top of each, the ones that the joint loss
+    shows in it.  A linear schedule over 2 steps has the rates 1 and 1/2.
+    """
+    (tmp_path / "watched.py").write_text(_ASKED)
+    monkeypatch.chdir(tmp_path)
+    asked: dict[str, list[list[str]]] = {}
+    changes = {"matching": "steps", "schedule": "linear", "reward": "watched:reward"}
+    for name in ("grpo", "contextrl", "da-rl", "da-qa"):
+        Path("asked").unlink(missing_ok=True)
+        ledger = train(text_world, name, tmp_path / name, **changes)
+        groups = [line.split() for line in Path("asked").read_text().splitlines()]
+        # A group's completions stand together, so that advantages are relative to its own.
+        assert all(ids[::2] == ids[1::2] for ids in groups)
+        asked[name] = [ids[::2] for ids in groups]
+        lines = read_lines(tmp_path / name / "training.jsonl")
+        assert [line["learning_rate"] for line in lines] == [1e-3, 5e-4]
+        assert (ledger["optimizer_steps"], ledger["prompts"]) == (2, 8)
+        assert ledger["contrastive_rl_items"] == (6 if ARMS[name].extra else 0)
+    joint = Training(arm("contextrl"), _settings(text_world, **changes), tmp_path / "unused")
+    shown = Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
+    assert asked["contextrl"] == asked["grpo"]
+    for name in ("da-rl", "da-qa"):
+        for step, ids in enumerate(asked[name]):
+            assert [one for one in ids if "/" not in one] == asked["grpo"][step]
+            pairs = [one.partition("/")[0] for one in ids if "/" in one]
+            assert sorted(pairs) == sorted(joint.pairs[place].id for place in shown.at(step))
+            assert len(ids) == 4 + 3
+
+
+def test_a_dry_run_says_the_items_of_a_step(
+    text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*words(text_world, "da-rl", tmp_path, matching="steps"), "--dry-run"]
+    cli.main([*given, "--json"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["arms"]
+    assert [rows[name]["items_per_step"] for name in ("grpo", "da-rl", "ca-only")] == [4, 7, 0]
+    cli.main(given, standalone_mode=False)
+    table = capsys.readouterr().out.splitlines()
+    (row,) = (line.split() for line in table if line.startswith("* da-rl"))
+    assert row == ["*", "da-rl", "8", "6", "2", "7", "0", "0", "0"]
 
 
 def _settings(world: Path, **changes: Any) -> Settings:
@@ -250,7 +313,9 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"rl_data": None}, "trains by GRPO: give --rl-data"),
         ({"pair_count": 100}, "holds 8 pairs, not 100"),
         ({"prompts": 2}, "no ordinary item"),
-        ({"batch_size": 3}, "do not divide"),
+        ({"batch_size": 3}, "4 RL items x 2 completions a step do not divide"),
+        ({"arm": "da-rl", "matching": "steps", "batch_size": 4}, "7 RL items x 2 completions"),
+        ({"arm": "da-rl", "matching": "steps", "pair_count": 5}, "--pair-count 4 or 6, or"),
         ({"group": 1}, "group is at least 2"),
         ({"clip": -1.0}, "clip is above 0"),
         ({"config": "no_such_recipe"}, "the recipes are"),
@@ -332,7 +397,7 @@ def test_ordinary_items_come_in_one_order_in_every_arm(matching: str, text_world
     places = {}
     for name, one in ARMS.items():
         if one.grpo:
-            made = _settings(text_world, matching=matching, prompts=16)
+            made = _settings(text_world, matching=matching, prompts=16, pair_count=8)
             schedule = Training(one, made, text_world / "unused").schedule()
             places[name] = [place for kind, place, _ in schedule if kind == "task"]
     longest = places["grpo"]
