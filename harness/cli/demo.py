@@ -98,12 +98,16 @@ def _ablate(
         )
     with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
         failed: int = objective_vs_data.invoke(context)
+    study = out / "studies" / words[-1]
+    if small.domain == "image":
+        for run in study.glob("runs/base-seed-0/model-vqa12-*"):
+            _beside_chance(run, places[-1])
+        if (page := study / "report.html").exists():
+            click.echo(f"\nreport {page}")
     return failed
 
 
 def _run(ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, quick: bool) -> int:
-    from benchmarks.suites import resolve
-    from harness.cli import tables
     from harness.cli.run import run
 
     words = [*places, *shlex.split(_RUN), *_set(small), "--out", str(out / "runs")]
@@ -111,9 +115,16 @@ def _run(ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, qu
     with run.make_context("harness run", words, parent=ctx) as context:
         folder: Path = run.invoke(context)
     if small.domain == "image":
-        click.echo("\nmicro world: accuracy beside chance")
-        click.echo(tables.beside_chance(folder, resolve(places[-1])))
+        _beside_chance(folder, places[-1])
     return 0
+
+
+def _beside_chance(run: Path, suite: str) -> None:
+    from benchmarks.suites import resolve
+    from harness.cli import tables
+
+    click.echo("\nmicro world: the base model's accuracy beside chance")
+    click.echo(tables.beside_chance(run, resolve(suite)))
 
 
 def _set(small: _Suite) -> list[str]:

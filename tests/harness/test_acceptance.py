@@ -103,6 +103,7 @@ def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
     study = tmp_path / "studies" / "vqa12-quick"
     assert said[-1] == f"report {study / 'report.html'}"
     assert any(line.startswith("$ harness ablate objective-vs-data --model ") for line in said)
+    assert "micro world: the base model's accuracy beside chance" in said
     found = json.loads((study / "analysis.json").read_text())
     assert found["complete"]
     assert found["verdict"].startswith("No verdict: inference over items only")
