@@ -88,8 +88,8 @@ def _ablate(
     words += ["--limit", str(small.limit), *_set(small)]
     words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", _NOTE]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
-    words += ["--studies", str(out / "studies")]
-    words += ["--name", f"{places[-1]}{'-quick' * quick}"]
+    study = out / "studies" / f"{places[-1]}{'-quick' * quick}"
+    words += ["--studies", str(study.parent), "--name", study.name]
     click.echo(f"$ harness ablate {NAME} {shlex.join(words)}")
     if quick:
         click.echo(
@@ -98,7 +98,6 @@ def _ablate(
         )
     with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
         failed: int = objective_vs_data.invoke(context)
-    study = out / "studies" / words[-1]
     if small.domain == "image":
         for run in study.glob("runs/base-seed-0/model-vqa12-*"):
             _beside_chance(run, places[-1])
