@@ -30,7 +30,7 @@ _SUITES: Mapping[str, _Suite] = {
     "vqa12": _Suite("image", 50),
     "longhorizon5": _Suite(
         "trajectory",
-        8,
+        9,
         (
             *("niah.lengths=512,1024,2048", "niah.depths=0,50,100", "niah.per_cell=6"),
             *("longbench_v2.max_prompt_tokens=2000",),
@@ -82,14 +82,13 @@ def _ablate(
 ) -> int:
     from harness.cli.ablate import NAME, objective_vs_data
 
-    data = f"micro:{small.domain}"
+    data, name = f"micro:{small.domain}", f"{places[-1]}{'-quick' * quick}"
     words = [*places, "--pairs", data, "--rl-data", data, "--probe", data]
     words += ["--seeds", "1" if quick else "3", "--matching", "steps"]
     words += ["--limit", str(small.limit), *_set(small)]
     words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", _NOTE]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
-    study = out / "studies" / f"{places[-1]}{'-quick' * quick}"
-    words += ["--studies", str(study.parent), "--name", study.name]
+    words += ["--studies", str(out / "studies"), "--name", name]
     click.echo(f"$ harness ablate {NAME} {shlex.join(words)}")
     if quick:
         click.echo(
@@ -98,6 +97,7 @@ def _ablate(
         )
     with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
         failed: int = objective_vs_data.invoke(context)
+    study = out / "studies" / name  # click has emptied the words
     if small.domain == "image":
         for run in study.glob("runs/base-seed-0/model-vqa12-*"):
             _beside_chance(run, places[-1])
