@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.fingerprint import source_hash
+
 ITEMS = 200
 """Items of each benchmark: half of a 95 % interval is then 7 points at most."""
 
@@ -14,15 +16,29 @@ ITEMS = 200
 def prepare(directory: Path) -> tuple[Path, Path]:
     """Make ``directory/model`` and ``directory/data`` where they are not there yet.
 
-    Each is written beside and then renamed, so that a half-made one is never taken for whole.
+    Those of another version of the world are made anew.  Each is written beside and then renamed,
+    so that a half-made one is never taken for whole.
 
     Returns:
         The checkpoint folder and the data root.
     """
-    return (
-        _made(directory / "model", _copy_model),
-        _made(directory / "data", _write_data),
-    )
+    model, data = directory / "model", directory / "data"
+    mark = directory / ".micro-world"
+    version = _version()
+    if not mark.exists() or mark.read_text() != version:
+        for old in (model, data):
+            shutil.rmtree(old, ignore_errors=True)
+    _made(model, _copy_model)
+    _made(data, _write_data)
+    mark.write_text(version)
+    return model, data
+
+
+def _version() -> str:
+    """Return the hash of the weights' record and of all that the data is made by."""
+    here = Path(__file__).parent
+    made_by = sorted((*here.glob("*.py"), *(p for p in (here / "tasks").rglob("*") if p.is_file())))
+    return source_hash(here / "weights" / "build.json", *made_by)
 
 
 def _made(target: Path, make: Callable[[Path], None]) -> Path:

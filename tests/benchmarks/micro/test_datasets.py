@@ -12,7 +12,7 @@ from datasets import DatasetDict
 from PIL import Image, ImageStat
 
 from benchmarks import data
-from benchmarks.micro import datasets
+from benchmarks.micro import datasets, world
 from benchmarks.micro.prompts import LETTERS
 from benchmarks.suites import SUITES
 
@@ -107,3 +107,15 @@ def test_base64_columns_hold_pictures(root: Path, benchmark: str, column: str) -
     for row in _only(data.load(benchmark, root)):
         picture = Image.open(io.BytesIO(base64.b64decode(str(row[column]))))
         assert max(ImageStat.Stat(picture.convert("RGB")).stddev) > 0
+
+
+def test_a_world_of_another_version_is_made_anew(tmp_path: Path) -> None:
+    model, data = world.prepare(tmp_path)
+    old = data / "of another version"
+    old.touch()
+    assert world.prepare(tmp_path) == (model, data)
+    assert old.exists()
+    (tmp_path / ".micro-world").write_text("another version")
+    world.prepare(tmp_path)
+    assert not old.exists()
+    assert (model / "model.safetensors").exists()
