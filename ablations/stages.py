@@ -109,7 +109,7 @@ class Stage:
             "weight_decay": s.weight_decay,
             "adam_beta2": s.adam_beta2,
             "warmup_steps": s.warmup_steps,
-            "lr_scheduler_type": s.schedule,
+            "lr_scheduler_type": _schedule_name(s),
             "max_grad_norm": s.max_grad_norm,
             "seed": s.seed,
             "bf16": gpu if s.bf16 is None else s.bf16,
@@ -243,6 +243,12 @@ def _schedule(training: Training, prompter: Prompter) -> Any:
         }
 
     return Dataset.from_dict({"place": list(range(len(order)))}).with_transform(rows)
+
+
+def _schedule_name(settings: Settings) -> str:
+    """Return the learning-rate schedule's name: transformers' "constant" knows no warm-up."""
+    constant = settings.schedule == "constant" and settings.warmup_steps
+    return "constant_with_warmup" if constant else settings.schedule
 
 
 def quiet() -> None:

@@ -25,6 +25,7 @@ from ablations.objective import Clip, Selection, letter_cross_entropy, selection
 from ablations.prompting import Prompter, SelectionBatch
 
 Kind = Literal["selection", "cross-entropy", "answer"]
+Name = Literal["ca", "cross_entropy"]
 # Positions of a prompt's end whose logits are needed.
 _KEPT: Mapping[Kind, int] = {"selection": 1, "cross-entropy": 1, "answer": 3}
 
@@ -42,10 +43,15 @@ class Objective:
     clip: float | None = 10.0
     form: Clip = "two-sided"
 
+    @property
+    def name(self) -> Name:
+        """What the loss that is trained on is called in the log."""
+        return "ca" if self.kind == "selection" else "cross_entropy"
+
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch, letters: tuple[int, int]
-    ) -> Selection:
-        """Return losses and diagnostics of a batch.
+    ) -> tuple[torch.Tensor, Selection]:
+        """Return the losses that are trained on, shape (n,), and L_CA of the same prompts.
 
         Args:
             logits: shape (n, kept positions, vocabulary), the last positions of each prompt.
@@ -56,13 +62,14 @@ class Objective:
         asked = logits[:, -_KEPT[self.kind]]
         found = selection_loss(asked[:, list(letters)], first, clip=self.clip, form=self.form)
         if self.kind == "selection":
-            return found
+            return found.losses, found
         right = torch.where(first, letters[0], letters[1])
         losses = letter_cross_entropy(asked, right)
         if self.kind == "answer":
             end = batch.tensors["input_ids"][:, -1].to(logits.device)
             losses = (losses + letter_cross_entropy(logits[:, -2], end)) / 2
-        return replace(found, losses=losses, clipped_wrong=torch.zeros_like(losses.detach()))
+        # What the clip would have taken keeps its gradient here.
+        return losses, replace(found, clipped_wrong=torch.zeros_like(found.margins))
 
 
 @dataclass
@@ -127,21 +134,23 @@ class Tally:
 
 
 _SUMS = (
-    *("examples", "exposures", "loss", "correct", "margin", "clipped_wrong"),
+    *("examples", "exposures", "loss", "ca_loss", "correct", "margin", "clipped_wrong"),
     *("grpo_loss", "parts", "grpo_tokens", "selection_tokens", "generated_tokens"),
     *("grpo_forwards", "selection_forwards"),
 )
 
 
-def report(sums: Mapping[str, float]) -> dict[str, float]:
+def report(sums: Mapping[str, float], trained: Name) -> dict[str, float]:
     """Return what a step's sums say, under the names of the log.
 
-    ``ca/*`` are means over the step's selection prompts; ``grpo/loss`` is the mean over its
-    micro-steps; ``count/*`` are sums over micro-steps and processes.
+    ``ca/*`` are means over the step's selection prompts: of L_CA over the two letters, whatever is
+    trained on; where that is another loss, it stands beside it under the name ``trained``.
+    ``grpo/loss`` is the mean over the micro-steps; ``count/*`` are sums over those and processes.
     """
     told: dict[str, float] = {}
     if examples := sums["examples"]:
-        told["ca/loss"] = sums["loss"] / examples
+        told[f"{trained}/loss"] = sums["loss"] / examples
+        told["ca/loss"] = sums["ca_loss"] / examples
         told["ca/accuracy"] = sums["correct"] / examples
         told["ca/margin"] = sums["margin"] / examples
         told["ca/clipped_wrong"] = sums["clipped_wrong"] / examples
@@ -309,11 +318,11 @@ class _Books:
     ) -> torch.Tensor:
         """Return lambda times this micro-step's part of the mean over the step's pairs."""
         assert self.term is not None
-        found = self.term.objective.judge(logits, batch, self.term.letters)
+        losses, found = self.term.objective.judge(logits, batch, self.term.letters)
         self.tally.add(selection_tokens=batch.tokens, selection_forwards=1)
         if weight > 0:
-            _tell(self.tally, found, batch)
-        return self.term.objective.coefficient * weight * found.loss
+            _tell(self.tally, losses, found, batch)
+        return self.term.objective.coefficient * weight * losses.mean()
 
     def _measure(self, **terms: torch.Tensor) -> None:
         """Measure each term's gradient in the steps where that is wanted."""
@@ -323,7 +332,8 @@ class _Books:
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log a step under the trainer's names and those of `report`."""
         if "train_runtime" not in logs:  # the summary at the end is of no step
-            logs.update(report(self.tally.take(self.accelerator)))
+            trained = self.term.objective.name if self.term else "ca"
+            logs.update(report(self.tally.take(self.accelerator), trained))
             logs.update(self._norms.take(self.accelerator))
         super().log(logs, start_time)  # type: ignore[misc]
 
@@ -385,7 +395,8 @@ class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
             grpo_tokens=_tokens(inputs),
         )
         if drawn:
-            terms["ca"] = self._selection(self._tap.taken(), *drawn)
+            assert self.term is not None
+            terms[self.term.objective.name] = self._selection(self._tap.taken(), *drawn)
         self._measure(**terms)
         return sum(terms.values())
 
@@ -422,15 +433,16 @@ class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
         kept = _KEPT[self.term.objective.kind]
         logits = model(**tensors, logits_to_keep=kept, use_cache=False).logits
         loss = self._selection(logits, *drawn)
-        self._measure(ca=loss)
+        self._measure(**{self.term.objective.name: loss})
         return loss
 
 
-def _tell(tally: Tally, found: Selection, batch: SelectionBatch) -> None:
+def _tell(tally: Tally, losses: torch.Tensor, found: Selection, batch: SelectionBatch) -> None:
     tally.add(
         examples=len(found.margins),
         exposures=batch.pairs,
-        loss=found.losses.detach().sum().item(),
+        loss=losses.detach().sum().item(),
+        ca_loss=found.losses.detach().sum().item(),
         correct=found.correct.sum().item(),
         margin=found.margins.sum().item(),
         clipped_wrong=found.clipped_wrong.sum().item(),

@@ -414,6 +414,9 @@ def _finish(training: Training) -> dict[str, Any]:
 _COUNTS = ("exposures", "train_tokens", "generated_tokens", "grpo_forwards", "selection_forwards")
 
 
+_TERMS = ("grpo", "ca", "cross_entropy")
+
+
 def ledger_of(training: Training) -> dict[str, Any]:
     """Return what happened, from the lines of training.jsonl.
 
@@ -440,7 +443,7 @@ def ledger_of(training: Training) -> dict[str, Any]:
         "contrastive_rl_items": len(asked) - ordinary,
         **counts,
         "reference_forwards": counts["grpo_forwards"] if kl else 0,
-        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in ("grpo", "ca")},
+        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in _TERMS},
         "clipped_wrong": _mean(lines, "ca/clipped_wrong"),
         "first": _summary(main[:10]),
         "last": _summary(main[-10:]),

@@ -33,10 +33,11 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
 
     GRPO: Shao et al. 2024 (arXiv 2402.03300), the clipped ratio with two bounds and the k3 estimate
     of the KL term, mean over all tokens (DAPO, arXiv 2503.14476).  L_CA: arXiv 2606.17053.
-    ``words`` are those of `stored.training`; an arm without a joint loss has GRPO alone.
+    ``words`` are those of `stored.training`; an arm without a joint loss has GRPO alone, that of
+    `da-joint-sft` is the cross-entropy of the right letter.
     """
     import torch
-    from torch.nn.functional import logsigmoid
+    from torch.nn.functional import cross_entropy, logsigmoid
 
     from ablations import loading
     from benchmarks.selection import both_orders
@@ -61,7 +62,7 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
 
     tokenizer = prompter.tokenizer
     a, b = (tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "AB")
-    losses = []
+    losses, entropies = [], []
     for pair in run.pairs:
         for order in both_orders(pair):
             images = [p.image for p in order.messages[0].content if hasattr(p, "image")]
@@ -71,10 +72,13 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
             logits = model(**shown).logits[0, -1]
             margin = logits[a] - logits[b] if order.letter == "A" else logits[b] - logits[a]
             losses.append(-logsigmoid(margin.clamp(-s.CLIP, s.CLIP)))
-    ca = torch.stack(losses).mean()
-    (grpo + s.COEFFICIENT * ca if run.arm.joint else grpo).backward()
+            entropies.append(cross_entropy(logits, torch.tensor(a if order.letter == "A" else b)))
+    ca, entropy = torch.stack(losses).mean(), torch.stack(entropies).mean()
+    joint = {"selection": ca, "cross-entropy": entropy, None: torch.zeros(())}[run.arm.joint]
+    (grpo + s.COEFFICIENT * joint).backward()
     gradient = {name: weight.grad for name, weight in model.named_parameters()}
-    return gradient, {"grpo": grpo.item(), "ca": ca.item()}
+    found = {"grpo": grpo, "ca": ca, "cross_entropy": entropy}
+    return gradient, {name: loss.item() for name, loss in found.items()}
 
 
 def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -121,6 +125,21 @@ def test_a_micro_step_without_a_pair_costs_no_forward(places: dict[str, Path]) -
     assert log["count/selection_forwards"] == 6
     assert log["forwards"] == 8 + 6
     assert log["count/exposures"] == 6
+
+
+def test_another_loss_on_the_letters_has_a_name_of_its_own(places: dict[str, Path]) -> None:
+    """`da-joint-sft` is trained on the cross-entropy over the vocabulary; L_CA is told beside."""
+    from tests.ablations import stored
+
+    words: dict[str, Any] = {"name": "da-joint-sft", "norms_every": 1}
+    expected, losses = reference(places["qwen3"], name="da-joint-sft")
+    found, log = stored.step(places["qwen3"], places["qwen3"], batch_size=4, **words)
+    assert_same(found, expected)
+    for name, loss in losses.items():
+        assert log[f"{name}/loss"] == pytest.approx(loss, abs=1e-5)
+    assert losses["cross_entropy"] > losses["ca"] + 1
+    assert log["grad_norm/cross_entropy"] > 0
+    assert "grad_norm/ca" not in log
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "qwen3_vl"])
