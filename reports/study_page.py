@@ -364,6 +364,10 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("exposures", "Pairs by SFT, L_CA", "count", "Contrastive pairs shown by a loss"),
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
+        Column(
+            *("norm_ce", "Gradient, cross-entropy", "number"),
+            "Mean gradient norm of the loss, where the letter is learned by cross-entropy",
+        ),
         Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),
         Column("seconds", "Training", "seconds"),
         Column("run_seconds", "Evaluation", "seconds"),
@@ -376,6 +380,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         if found:
             norms = found.get("gradient_norms") or {}
             more = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
+            more["norm_ce"] = norms.get("cross_entropy")
             rows.append({**found, **more, "model": model.name, "run_seconds": model.run_seconds})
             sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
     if not rows:

@@ -177,6 +177,13 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     assert whole["optimizer_steps"] > 2
 
 
+def test_a_constant_rate_is_warmed_up_to(text_world: Path, tmp_path: Path) -> None:
+    """transformers' linear warm-up over 2 steps, which begins at 0; 6 pairs by 2 are 3 steps."""
+    train(text_world, "ca-only", tmp_path, warmup_steps=2, pairs_per_step=2)
+    rates = [line["learning_rate"] for line in read_lines(tmp_path / "training.jsonl")]
+    assert rates == pytest.approx([0, 5e-4, 1e-3])
+
+
 _ASKED = """
 import pathlib
 from ablations.rewards import AccuracyAndFormat
