@@ -26,6 +26,7 @@ from ablations.jobs import Training, jobs
 from ablations.plan import PROBE, Plan, benchmark
 from ablations.statistics import Components
 from harness.errors import UsageError
+from harness.store import read_samples
 
 EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
 STEPS = 4  # of training that are measured
@@ -177,14 +178,29 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 
 
 def counts(plan: Plan) -> dict[str, int]:
-    """Return the items that one model is asked; nothing where all runs are brought."""
+    """Return the items that one model is asked; where all runs are brought, those that all hold.
+
+    Raises:
+        UsageError: the runs hold no items of the suite in common.
+    """
     asked, found = plan.request, {}
+    runs = [path for one in plan.arms if one.origin == "runs" for path in one.paths]
     for name, fingerprint in plan.benchmarks.items():
         if fingerprint is not None:
             n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
             found[name] = min(n, asked.limit or n) if limited else n
+        elif n := _held(runs, name):
+            found[name] = n
+    if not found:
+        raise UsageError(f"the runs hold no items of {asked.suite} in common")
     return found
+
+
+def _held(runs: Sequence[Path], name: str) -> int:
+    """Return the number of a benchmark's items that all runs hold; no score is looked at."""
+    items = [{item for item, _ in read_samples(run, name)} for run in runs]
+    return len(set.intersection(*items))
 
 
 def _run_time(plan: Plan, out: Path) -> Timing | None:

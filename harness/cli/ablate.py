@@ -350,8 +350,8 @@ def plan_text(planned: Plan, found: Forecast) -> str:
     lines = [
         f"plan {planned.hash[:12]} in {planned.folder}",
         _lines(arms),
-        f"{found.trainings} trainings, {found.evaluations} evaluations of {found.items} items",
-        _time_text(found),
+        _todo_text(found),
+        *_time_text(found),
         "contrasts, in the order of tests: " + ", ".join(planned.content["contrasts"]),
         f"alpha {rules.alpha:g}, margin {100 * rules.margin:g} points, variance {rules.variance}",
         f"smallest difference of the mean seen with power {rules.wanted:g}: {smallest} at "
@@ -383,7 +383,14 @@ def _equivalence_text(rules: Rules, found: Forecast) -> list[str]:
     ]
 
 
-def _time_text(found: Forecast) -> str:
+def _todo_text(found: Forecast) -> str:
+    done = f"{found.trainings} trainings, {found.evaluations} evaluations"
+    if not found.evaluations:
+        return f"{done}; the runs hold {found.items} items in common"
+    return f"{done} of {found.items} items"
+
+
+def _time_text(found: Forecast) -> list[str]:
     one, other, lines = found.training, found.evaluation, []
     if one is not None:
         lines.append(
@@ -400,4 +407,4 @@ def _time_text(found: Forecast) -> str:
         lines.append(f"all of it, one after the other: {found.seconds / 60:.0f} min")
     elif found.seconds is None:
         lines.append("all of it: not known, no model is there yet that could be measured")
-    return "\n".join(lines)
+    return lines
