@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ablations.arms import Matching, arm
+from ablations.arms import MATCHINGS, Matching, arm
 from ablations.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
 from ablations.pairs import content_of
-from ablations.settings import recipe_path
+from ablations.settings import read_recipe, recipe_path
 from harness.errors import UsageError
 from harness.fingerprint import file_hash, json_hash, write_atomically
 from harness.run import identify
@@ -185,6 +185,30 @@ def plan(request: Request) -> Plan:
     return Plan(request, model, data, found, arms)
 
 
+def matching(given: Matching | None, train_words: Sequence[str]) -> Matching:
+    """Return what the arms have alike: as given, else as the recipe says, else instances.
+
+    Args:
+        given: to the study.
+        train_words: further words for ``harness train``, a recipe among them.
+
+    Raises:
+        UsageError: both are there and differ, or the recipe cannot be read.
+    """
+    named = [value for name, value in _named(train_words) if name == "--config"]
+    found = read_recipe(named[-1]).get("matching") if named else None
+    if found is None:
+        return given or "instances"
+    if given not in (None, found):
+        raise UsageError(
+            f"--matching {given}: the recipe {named[-1]} says {found}; leave --matching out, or "
+            "change the recipe"
+        )
+    if found not in MATCHINGS:
+        raise UsageError(f"--config {named[-1]}: matching is one of {', '.join(MATCHINGS)}")
+    return cast("Matching", found)
+
+
 def benchmark(request: Request, name: str) -> Benchmark:
     """Return a benchmark of the study with its settings, or the probe with its pairs.
 
@@ -257,10 +281,21 @@ def _model_of(run: Path) -> str:
 def _words(words: Sequence[str]) -> list[str]:
     """Return words as they are hashed: a file, and a recipe of ours, by its content."""
     hashed = []
-    for last, word in zip(("", *words), words, strict=False):
-        path = recipe_path(word) if last == "--config" else Path(word)
-        hashed.append(file_hash(path) if path.is_file() else word)
+    for word, (name, value) in zip(words, _named(words), strict=True):
+        path = recipe_path(value) if name == "--config" and value else Path(value)
+        start = word.removesuffix(value)  # "--config=", where it is one word
+        hashed.append(start + file_hash(path) if path.is_file() else word)
     return hashed
+
+
+def _named(words: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every word as a value with the option before it, which may stand in the same word."""
+    found = []
+    for last, word in zip(("", *words), words, strict=False):
+        name, equals, value = word.partition("=")
+        together = equals and name.startswith("--")
+        found.append((name, value) if together else (last, word))
+    return found
 
 
 def _setting(word: str) -> str:

@@ -39,9 +39,8 @@ def ablate() -> None:
 @click.option(
     "--matching",
     type=click.Choice(["instances", "steps", "tokens"]),
-    default="instances",
-    show_default=True,
-    help="What the arms have the same amount of.",
+    default=None,
+    help="What the arms have the same amount of  [default: as the recipe says, else instances]",
 )
 @click.option(
     "--checkpoints", multiple=True, metavar="ARM=DIR,DIR", help="Checkpoints made elsewhere."
@@ -178,7 +177,7 @@ class _Command:
 
     def _request(self) -> Any:
         from ablations.contrasts import Rules
-        from ablations.plan import Request
+        from ablations.plan import Request, matching
 
         rules = Rules(
             alpha=self.alpha,
@@ -187,6 +186,7 @@ class _Command:
             variance=self.variance,
             wanted=self.power,
         )
+        train_args = tuple(shlex.split(self.train_args))
         return Request(
             folder=self.studies.resolve() / _folder_name(self.name),
             suite=self.suite,
@@ -195,7 +195,7 @@ class _Command:
             rl_data=_placed(self.rl_data),
             arms=_split(self.arms),
             seeds=self.seeds,
-            matching=self.matching,
+            matching=matching(self.matching, train_args),
             rules=rules,
             checkpoints=_brought("--checkpoints", self.checkpoints),
             runs=_brought("--runs", self.runs),
@@ -204,7 +204,7 @@ class _Command:
             limit=self.limit,
             probe=_placed(self.probe),
             data_root=None if self.data_root is None else self.data_root.resolve(),
-            train_args=tuple(shlex.split(self.train_args)),
+            train_args=train_args,
             run_args=tuple(shlex.split(self.run_args)),
             note=self.note,
         )

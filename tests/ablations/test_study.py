@@ -120,8 +120,11 @@ def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None
     # By content: the recipe's name and a copy of it are one plan, a changed copy is another.
     named, copied = content(("--config", "micro")), content(("--config", str(recipe)))
     assert named == copied
+    together = content((f"--config={recipe}",))
+    assert together == content(("--config=micro",))
     recipe.write_text(recipe.read_text() + "seed: 1\n")
     assert content(("--config", str(recipe))) != named
+    assert content((f"--config={recipe}",)) != together
     assert content((), "niah.per_cell=2") != content((), "niah.per_cell=3")
     with pytest.raises(UsageError, match="no such file, and the recipes are"):
         content(("--config", "macro"))
@@ -134,6 +137,22 @@ def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None
     assert planned[0].benchmarks != planned[1].benchmarks
     with pytest.raises(UsageError, match="'phyx' is not among niah"):
         plan(Request(tmp_path, "niah", checkpoints=checkpoints, settings=("phyx.form=x",)))
+
+
+def test_a_recipe_says_the_matching(tmp_path: Path) -> None:
+    from ablations.plan import matching
+
+    recipe = tmp_path / "own.yaml"
+    for words in (("--config", "micro"), ("--lora-rank", "4", "--config=micro")):
+        assert matching(None, words) == matching("steps", words) == "steps"
+        with pytest.raises(UsageError, match="--matching tokens: the recipe micro says steps"):
+            matching("tokens", words)
+    recipe.write_text("group: 4\n")
+    assert matching(None, ("--config", str(recipe))) == matching(None, ()) == "instances"
+    assert matching("tokens", ("--config", str(recipe))) == "tokens"
+    recipe.write_text("matching: step\n")
+    with pytest.raises(UsageError, match="matching is one of"):
+        matching(None, ("--config", str(recipe)))
 
 
 def _checkpoint(folder: Path) -> Path:
