@@ -10,7 +10,6 @@ import json
 import shlex
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ablations import power
-from ablations.commands import FailedError, begin, child, say, stop
+from ablations.commands import begin, say, stop
 from ablations.contrasts import BASE, GAIN, contrasts
 from ablations.jobs import Training, jobs
 from ablations.plan import PROBE, Plan, benchmark
@@ -153,12 +152,15 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     """
     if not trainings:
         return {}
-    first = trainings[0]
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            printed = child((*first.words, "--dry-run", "--json"), Path(folder) / "dry-run.log")
-        except FailedError as error:
-            raise UsageError(str(error)) from error
+    words = (*trainings[0].words, "--dry-run", "--json")
+    process = begin(words, subprocess.PIPE, subprocess.PIPE)
+    try:
+        printed, told = process.communicate()
+    except BaseException:
+        stop(process)
+        raise
+    if process.returncode:
+        raise UsageError(f"nothing can be trained so: {_last(told)}")
     rows = json.loads(printed)["arms"]
     wanted = dict.fromkeys(one.arm for one in trainings)
     for name in wanted:
@@ -253,7 +255,11 @@ def _watched(words: Sequence[str], out: Path) -> Iterator[subprocess.Popen[str]]
 
 
 def _last_line(out: Path) -> str:
-    said = (out / LOG).read_text().strip().splitlines() or ["it said nothing"]
+    return _last((out / LOG).read_text())
+
+
+def _last(told: str) -> str:
+    said = told.strip().splitlines() or ["it said nothing"]
     return said[-1].removeprefix("harness: ")
 
 

@@ -35,6 +35,16 @@ class Training:
     folder: Path
     key: str
 
+    @property
+    def marker(self) -> Path:
+        """The file that says that it was done."""
+        return self.folder / "trained.json"
+
+    @property
+    def done(self) -> bool:
+        """Whether it was done, by this plan or another."""
+        return self.marker.exists()
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -141,9 +151,8 @@ def _train(training: Training, run: Run) -> float:
 
     ``harness train`` continues what it began, and refuses a folder that it began otherwise.
     """
-    marker = training.folder / "trained.json"
-    if marker.exists():
-        done = read_json(marker)
+    if training.done:
+        done = read_json(training.marker)
         if done.get("key") != training.key:
             raise UsageError(
                 f"{training.folder} was trained by another plan: move it away, or give the study "
@@ -155,7 +164,7 @@ def _train(training: Training, run: Run) -> float:
     run(training.words, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
-    write_atomically(marker, json_text({"key": training.key, "seconds": seconds}))
+    write_atomically(training.marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 

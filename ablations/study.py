@@ -23,6 +23,7 @@ from ablations.contrasts import (
     analyse,
     per_seed,
 )
+from ablations.forecast import planned_steps
 from ablations.jobs import Execute, Outcome, jobs
 from ablations.plan import PROBE, Plan, commit, json_text
 from ablations.scores import ScoreTable, read
@@ -99,16 +100,19 @@ def study(plan: Plan, execute: Execute) -> Report:
     A finished study is read and nothing else, unless a run of it or our code has changed.
 
     Raises:
-        UsageError: the plan was changed after scores, another process works on the study, or no
-            arms are left that could be compared.
+        UsageError: an arm cannot be trained with what is given, the plan was changed after scores,
+            another process works on the study, or no arms are left that could be compared.
     """
+    todo = jobs(plan)
+    # What cannot be trained is told before a score is there, from which on the plan is fixed.
+    planned_steps([job.training for job in todo if job.training and not job.training.done])
     with alone(plan.folder):
         commit(plan)
         done = finished(plan)
         if done is not None:
             say(f"{plan.folder}: finished, nothing is left to do")
             return done
-        outcomes = list(execute(jobs(plan)))
+        outcomes = list(execute(todo))
         report = analysed(plan, outcomes)
         write_atomically(plan.folder / "analysis.json", json_text(report))
         return report

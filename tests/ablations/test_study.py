@@ -314,6 +314,15 @@ def test_checkpoints_are_planned_without_a_trace(planted_runs: Runs, tmp_path: P
     assert document["plan"]["arms"]["grpo"]["origin"] == "runs"
 
 
+@pytest.mark.parametrize("plan_only", [True, False])
+def test_what_cannot_be_trained_is_told_before_all_else(plan_only: bool, tmp_path: Path) -> None:
+    words: list[object] = ["ablate", "objective-vs-data", "--suite", "niah", "--studies", tmp_path]
+    words += ["--model", _checkpoint(tmp_path / "base"), "--pairs", "micro", "--rl-data", "micro"]
+    words += ["--train-args", "--lr 1", *(["--plan"] if plan_only else [])]
+    one_line(harness(*words), "No such option '--lr'", "harness train --help")
+    assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
 # --- With models: each evaluation is a process that loads torch.
 
 
