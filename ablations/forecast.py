@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -171,12 +171,16 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:
-    """Return a forecast with the times measured here; the study's own folders are not touched."""
+    """Return a forecast with the times measured here; of the study's folder nothing is left."""
     out = plan.folder / "calibration"
+    made = [path for path in (plan.folder, plan.folder.parent) if not path.exists()]
     try:
         return replace(of, training=_training_time(plan, out), evaluation=_run_time(plan, out))
     finally:
         shutil.rmtree(out, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # it was not made, or somebody else has put something there
+                path.rmdir()
 
 
 def counts(plan: Plan) -> dict[str, int]:
@@ -208,15 +212,17 @@ def _held(runs: Sequence[Path], name: str) -> int:
 def _run_time(plan: Plan, out: Path) -> Timing | None:
     """Measure one evaluation of the first model that is there, on a few items.
 
-    Seconds an item from the first stored answer on; the rest of the time is the start.  None where
-    every model is yet to be trained or every run is brought.
+    Seconds an item from the first stored answer on; the rest of the time is the start.  Where every
+    model is yet to be trained it is the one that they start from; None where every run is brought.
     """
-    there = [job for job in jobs(plan) if job.training is None]
-    if not there:
+    todo = jobs(plan)
+    if not todo:
         return None
-    job, begun = there[0], time.monotonic()
-    _, words = job.suites[0]
-    few = ("run", "--model", job.model, *words, "--limit", str(FEW), "--out", str(out / "runs"))
+    there = [job.model for job in todo if job.training is None]
+    model = there[0] if there else str(plan.request.model)
+    begun = time.monotonic()
+    _, words = todo[0].suites[0]
+    few = ("run", "--model", model, *words, "--limit", str(FEW), "--out", str(out / "runs"))
     seen = [(begun, 0)]  # when, and how many answers there were
     with _watched(few, out) as process:
         while process.poll() is None:

@@ -69,14 +69,11 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         UsageError: a folder is no run, one run or checkpoint counts as several seeds, no benchmark
             is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
-    runs = [_open(arm, path) for arm, paths in groups.items() for path in paths]
-    _check_distinct(runs)
-    names, notes = _common(runs)
+    runs, names, notes = _opened(groups)
     scores: dict[str, dict[str, Array]] = {}
     items: dict[str, Items] = {}
     single = set()
     for name in names:
-        _check_protocols(runs, name)
         found = [_read_answers(run, name) for run in runs]
         _check_items(runs, found, name)
         kept = sorted(item for item in found[0].values if all(item in one.values for one in found))
@@ -96,6 +93,21 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     return ScoreTable(scores, items, frozenset(single), tuple(notes))
+
+
+def check(groups: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse what `read` refuses of runs that cannot be compared, before an answer is read."""
+    _opened(groups)
+
+
+def _opened(groups: Mapping[str, Sequence[Path]]) -> tuple[list[_Run], list[str], list[str]]:
+    """Return the runs, the benchmarks that all of them hold, and notes on the others."""
+    runs = [_open(arm, path) for arm, paths in groups.items() for path in paths]
+    _check_distinct(runs)
+    names, notes = _common(runs)
+    for name in names:
+        _check_protocols(runs, name)
+    return runs, names, notes
 
 
 @dataclass(frozen=True, slots=True)

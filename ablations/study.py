@@ -26,7 +26,7 @@ from ablations.contrasts import (
 from ablations.forecast import planned_steps
 from ablations.jobs import Execute, Outcome, jobs
 from ablations.plan import PROBE, Plan, commit, json_text
-from ablations.scores import ScoreTable, read
+from ablations.scores import ScoreTable, check, read
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, source_hash, write_atomically
 from harness.locking import alone
@@ -106,6 +106,9 @@ def study(plan: Plan, execute: Execute) -> Report:
     todo = jobs(plan)
     # What cannot be trained is told before a score is there, from which on the plan is fixed.
     planned_steps([job.training for job in todo if job.training and not job.training.done])
+    brought = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
+    if brought:
+        check(brought)
     with alone(plan.folder):
         commit(plan)
         done = finished(plan)
@@ -183,7 +186,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     models, missing = _models(plan, outcomes)
     groups: dict[str, list[Path]] = {}
     for one in models:
-        groups.setdefault(one.arm, []).append(plan.folder / one.run)
+        groups.setdefault(one.arm, []).append((plan.folder / one.run).resolve())
     if not groups:
         raise UsageError(
             f"{plan.folder}: no model could be measured; the first failure was "
@@ -270,7 +273,7 @@ def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
         return list(models)
     groups: dict[str, list[Path]] = {}
     for one in probed:
-        groups.setdefault(one.arm, []).append(plan.folder / str(one.probe))
+        groups.setdefault(one.arm, []).append((plan.folder / str(one.probe)).resolve())
     table = read(groups)
     scores = per_seed(table.scores, table.items)[PROBE]
     values = {arm: iter(map(float, found)) for arm, found in scores.items()}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ablations.study import Report
 
 NAME = "objective-vs-data"
+_PLAN = "Say what would be done and how long it takes, by a few steps and items; keep nothing."
 
 
 @click.group()
@@ -103,7 +104,7 @@ def ablate() -> None:
     show_default=True,
     help="Folder that holds the studies' folders.",
 )
-@click.option("--plan", "plan_only", is_flag=True, help="Say what would be done; do nothing.")
+@click.option("--plan", "plan_only", is_flag=True, help=_PLAN)
 @options.as_json
 def objective_vs_data(**words: Any) -> int:
     """Train and measure arms that separate the objective from its data, and say what is shown.
@@ -405,6 +406,4 @@ def _time_text(found: Forecast) -> list[str]:
         )
     if found.seconds:
         lines.append(f"all of it, one after the other: {found.seconds / 60:.0f} min")
-    elif found.seconds is None:
-        lines.append("all of it: not known, no model is there yet that could be measured")
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -236,6 +237,25 @@ def test_one_run_twice_is_refused(planted_runs: Runs, tmp_path: Path) -> None:
     one_line(harness(*words, "--runs", f"grpo={run},{run}"), "one and the same model")
 
 
+def test_runs_that_cannot_be_compared_leave_nothing(planted_runs: Runs, tmp_path: Path) -> None:
+    other, studies = tmp_path / "runs" / "other", tmp_path / "studies"
+    shutil.copytree(planted_runs[names_of(GAIN, HIGH)[0]], other)
+    manifest = json.loads((other / "manifest.json").read_text())
+    manifest["benchmarks"]["phyx"]["max_tokens"] = 17
+    (other / "manifest.json").write_text(json.dumps(manifest))
+    words = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", studies]
+    words += ["--runs", f"grpo={planted_runs[names_of(START, LOW)[0]]}"]
+    words += ["--runs", f"contextrl={other}"]
+    one_line(harness(*words), "phyx", "differ in max_tokens (16 and 17)", f"and {other} ")
+    assert not studies.exists()
+    # What only the answers tell comes later; it names the runs as they were given, too.
+    shutil.rmtree(other)
+    shutil.copytree(planted_runs[names_of(GAIN, HIGH)[0]], other)
+    samples = other / "samples" / "phyx.jsonl"
+    samples.write_text("".join(samples.read_text().splitlines(keepends=True)[1:]))
+    one_line(harness(*words), "phyx", "holds 60 items", f"and {other} 59")
+
+
 def test_one_process_at_a_time(planted_runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "objective-vs-data"
     folder.mkdir()
@@ -321,6 +341,32 @@ def test_what_cannot_be_trained_is_told_before_all_else(plan_only: bool, tmp_pat
     words += ["--train-args", "--lr 1", *(["--plan"] if plan_only else [])]
     one_line(harness(*words), "No such option '--lr'", "harness train --help")
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> None:
+    words: list[object] = ["ablate", "objective-vs-data", "--suite", "niah", "--studies", tmp_path]
+    words += ["--preload", "--set", "niah.per_cell=2"]
+    for arm in (START, GAIN):
+        words += ["--checkpoints", f"{arm}={_checkpoint(tmp_path / arm)}"]
+    study = subprocess.Popen(
+        [sys.executable, "-m", "harness", *map(str, words)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert study.stderr is not None
+    assert study.stderr.readline() == "grpo seed 0: begins\n"
+    assert study.stderr.readline().startswith("$ harness run")
+    server = psutil.Process(study.pid)
+    while not any("forkserver" in " ".join(one.cmdline()) for one in server.children()):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    os.killpg(study.pid, signal.SIGINT)  # as a terminal does
+    rest = study.communicate(timeout=120)[1]
+    assert rest == "interrupted: the same command continues the study\n"
+    assert study.returncode == 130
 
 
 # --- With models: each evaluation is a process that loads torch.
@@ -414,7 +460,7 @@ def test_the_calibration_measures_and_leaves_nothing(
     assert (forecast["trainings"], forecast["evaluations"], forecast["items"]) == (0, 4, 16)
     assert forecast["evaluation"]["start"] > 0
     assert forecast["training"] is None
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
