@@ -92,6 +92,8 @@ class Crew:
             FailedError: it failed.
             StoppedError: `stop` was called.
         """
+        if self._stopped:
+            raise StoppedError
         say(f"$ harness {shlex.join(words)}")
         log.parent.mkdir(parents=True, exist_ok=True)
         printed, last = log.with_suffix(".out"), ""
@@ -105,7 +107,8 @@ class Crew:
                         kept.write(line)
                         kept.flush()
                         last = line.strip() or last
-                        say(f"{before}{line.rstrip()}")
+                        if not self._stopped:  # who stopped us says so
+                            say(f"{before}{line.rstrip()}")
                 code = command.wait()
             except BaseException:
                 stop(command)
@@ -139,8 +142,8 @@ class Crew:
 
     def stop(self) -> None:
         """End what runs, as an interrupt does, and start nothing more."""
+        self._stopped = True  # at once: the lock is held while libraries are loaded
         with self._lock:
-            self._stopped = True
             running = tuple(self._running)
         for command in running:
             command.send_signal(signal.SIGINT)

@@ -217,8 +217,8 @@ def on_this_machine(
             for one in as_completed(done):
                 yield one.result()
         except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # first: no other job begins
             crew.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import IO
 
@@ -25,7 +26,13 @@ class Fork:
         reader, writer = context.Pipe(duplex=False)
         given = (words, stdout, writer, dict(environment))
         self._process = context.Process(target=_command, args=given)
-        self._process.start()
+        resource_tracker.ensure_running()  # which would unblock what is blocked below
+        # An interrupt of a terminal goes to the server too, and would end it while it loads.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         writer.close()
         self.stderr: IO[str] = os.fdopen(os.dup(reader.fileno()), errors="replace")
         reader.close()
@@ -64,7 +71,6 @@ def _command(
 
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
     with open(stdout, "wb") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         for descriptor, other in enumerate((nothing.fileno(), out.fileno(), stderr.fileno())):
             os.dup2(other, descriptor)
@@ -76,7 +82,11 @@ def _command(
     from harness.cli.main import main
 
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as of the server
         main()
+    except KeyboardInterrupt:  # before it was in main's hands
+        sys.exit(130)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -166,7 +166,7 @@ class _Command:
             report = study(planned, doer)
         except KeyboardInterrupt:
             click.echo("interrupted: the same command continues the study", err=True)
-            raise
+            raise click.Abort from None  # for an interrupt click adds an empty line
         page = _page(planned.folder)
         if self.as_json:
             click.echo(json.dumps(_document(report, page)))
