@@ -12,8 +12,8 @@ from reports.pages import Page
 from reports.runs import slug
 from reports.tables import SIGNS, Column, Table, cell
 
-# Columns of text that hold numbers: intervals and counts of seeds.
-_NUMERIC = ("interval", "other", "items", "share_interval", "seeds")
+# Columns of text that hold numbers: counts of seeds.
+_NUMERIC = ("seeds",)
 
 
 def render(page: Page) -> str:
@@ -73,8 +73,10 @@ def _hash(script: str) -> str:
 
 
 def _raw(table: Table, row: int, column: Column) -> str:
-    """Return a cell's number in full, for sorting and for whoever looks."""
+    """Return a cell's number (of an interval the lower end) in full, for sorting."""
     value: Any = table.frame.iloc[row][column.key]
+    if column.kind in ("interval", "shares"):
+        value = value[0]
     return "" if cell(value, "text") == cell(None, "text") else f"{value:.10g}"
 
 

@@ -107,14 +107,15 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         Column("data", "Data", "delta", "That arm's gain over the start"),
         Column("share", "Objective's share", "share", "Objective / total; only where the interval "
                "of the total excludes 0"),
-        Column("share_interval", f"{tables.level_of(study.rules.level)} interval (Fieller)"),
+        Column("share_interval", f"{tables.level_of(study.rules.level)} interval (Fieller)",
+               "shares"),
     )  # fmt: skip
     rows = [
         {
             **{
                 name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")
             },
-            "share_interval": _share(term.share_low, term.share_high),
+            "share_interval": (term.share_low, term.share_high),
         }
         for term in terms
     ]
@@ -124,12 +125,6 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
     )
     figure = figures.waterfall(terms, study.analysis.contrasts, study.rules.level)
     return (Section("source", "Where the gain comes from", (figure, table)),)
-
-
-def _share(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return tables.NOTHING
-    return f"[{tables.cell(low, 'share')}, {tables.cell(high, 'share')}]".replace("-", "−")
 
 
 def _forest(study: Study) -> tuple[Section, ...]:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "text", "count", "score", "delta", "width", "sd", "p", "word", "share", "number", "seconds"
-]
+    "text", "count", "score", "delta", "interval", "width", "sd", "p", "word", "share", "shares",
+    "number", "seconds",
+]  # fmt: skip
 
 AVERAGE = "average"
 NOTHING = "–"
@@ -39,9 +40,9 @@ class Table:
     """A frame and how to read it.
 
     ``frame`` holds scores and differences in units of the score; cells are None where there is no
-    number.  ``sources`` says of each row, and ``cell_sources`` of a (row, column key), where it is
-    from; ``links`` maps a (row, column key) to an anchor.  The rows from ``foot`` on are below a
-    line.
+    number; an interval (of shares too) is a pair (low, high).  ``sources`` says of each row, and
+    ``cell_sources`` of a (row, column key), where it is from; ``links`` maps a (row, column key) to
+    an anchor.  The rows from ``foot`` on are below a line.
     """
 
     id: str
@@ -72,11 +73,13 @@ def cell(value: Any, kind: Kind) -> str:
         "count": lambda v: f"{int(v):,}",
         "score": lambda v: f"{100 * v:.1f}",
         "delta": points,
+        "interval": lambda v: interval(*v),
         "width": lambda v: f"{100 * v:.1f}",
         "sd": lambda v: f"{100 * v:.2f}",
         "p": p_value,
         "word": signed_word,
         "share": lambda v: f"{100 * v:.0f} %",
+        "shares": lambda v: shares(*v),
         "number": lambda v: f"{v:.3g}" if abs(v) < 0.1 else f"{v:.3f}",
         "seconds": seconds,
     }
@@ -93,6 +96,13 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None or high is None or low != low or high != high:
         return NOTHING
     return f"[{points(low)}, {points(high)}]"
+
+
+def shares(low: float | None, high: float | None) -> str:
+    """Return an interval of shares in percent."""
+    if low is None or high is None:
+        return NOTHING
+    return f"[{cell(low, 'share')}, {cell(high, 'share')}]".replace("-", "−")
 
 
 def p_value(p: float) -> str:
@@ -165,7 +175,7 @@ def _difference(level: float, wanted: float) -> tuple[tuple[Column, Column], Col
     hint = f"Smallest difference that would be seen with {level_of(wanted)} power"
     delta = Column("delta", "Δ", "delta", "Difference in points")
     of_it = "Confidence interval of the difference, points"
-    return (delta, Column("interval", f"{level_of(level)} interval", "text", of_it)), Column(
+    return (delta, Column("interval", f"{level_of(level)} interval", "interval", of_it)), Column(
         "mde", "MDE", "width", hint
     )
 
@@ -181,8 +191,8 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("p_holm", "p (Holm)", "p", "After Holm over the data arms; the word goes by it"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
         mde,
-        Column("other", "Other variance", "text", "Interval by the variance that was not planned"),
-        Column("items", "New items too", "text", "Hierarchical bootstrap over seeds and items"),
+        Column("other", "Other variance", "interval", "By the variance that was not planned"),
+        Column("items", "New items too", "interval", "Hierarchical bootstrap over seeds and items"),
         Column("word", "Word", "word"),
     )
     rows = [
@@ -192,9 +202,9 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
                 for name in ("kind", "name", "delta", "p", "p_holm", "p_equivalence")
             },
             "mde": line.mde,
-            "interval": interval(line.low, line.high),
-            "other": interval(line.other_low, line.other_high),
-            "items": interval(line.items_low, line.items_high),
+            "interval": (line.low, line.high),
+            "other": (line.other_low, line.other_high),
+            "items": (line.items_low, line.items_high),
             "word": line.word or "not tested",
         }
         for line in lines
@@ -262,7 +272,7 @@ def benchmarks(
             "seeds": f"{plus.seeds} / {minus.seeds}",
             "plus": plus.means.get(line.benchmark),
             "minus": minus.means.get(line.benchmark),
-            "interval": interval(line.low, line.high),
+            "interval": (line.low, line.high),
             "invalid": plus.invalid.get(line.benchmark, 0) + minus.invalid.get(line.benchmark, 0),
             "word": line.word or "not tested",
         }
@@ -276,13 +286,27 @@ def benchmarks(
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV: a column that names the table, and full-precision numbers."""
+    """Return tables as one CSV: a column that names the table, and full-precision numbers.
+
+    An interval ``key`` becomes two columns, ``key_low`` and ``key_high``.
+    """
     import pandas as pd
 
-    frames = [table.frame.assign(table=table.id, source=_sources(table)) for table in tables]
+    frames = [_bounds(table).assign(table=table.id, source=_sources(table)) for table in tables]
     whole = pd.concat(frames, ignore_index=True)
     first = ["table", "source"]
     return str(whole[first + [c for c in whole.columns if c not in first]].to_csv(index=False))
+
+
+def _bounds(table: Table) -> pd.DataFrame:
+    """Return a table's frame with two columns for each of intervals."""
+    made = table.frame.copy()
+    for column in table.columns:
+        if column.kind in ("interval", "shares"):
+            place, pairs = made.columns.get_loc(column.key), made.pop(column.key)
+            for number, bound in enumerate(("low", "high")):
+                made.insert(place + number, f"{column.key}_{bound}", [p[number] for p in pairs])
+    return made
 
 
 def _sources(table: Table) -> list[str]:
@@ -308,7 +332,8 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex_table(table: Table) -> str:
-    form = "".join("l" if c.kind in ("text", "word") else "r" for c in table.columns)
+    left = ("text", "word", "interval", "shares")
+    form = "".join("l" if c.kind in left else "r" for c in table.columns)
     lines = [
         r"\begin{table}",
         rf"\caption{{{latex(table.caption)}}}",

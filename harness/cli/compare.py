@@ -65,6 +65,10 @@ def compare(
     two = len(runs) == 2 and not side_a and not side_b
     if not two and (runs or not side_a or not side_b):
         raise UsageError("give RUN_A RUN_B, or --a RUN... --b RUN...: nothing else is compared")
+    if not margin > 0:
+        raise UsageError(
+            f"--margin {margin:g}: give more than 0 points, what you would not care about"
+        )
     from ablations import compare as sides
     from ablations.contrasts import Rules
 

@@ -278,7 +278,8 @@ def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path
     for words, message in (
         ([worse[0]], "give RUN_A RUN_B"),
         (["--a", worse[0]], "give RUN_A RUN_B"),
-        ([worse[0], better[0], "--margin", "-1"], "margin"),
+        ([worse[0], better[0], "--margin", "-1"], "--margin -1: give more than 0 points"),
+        ([worse[0], better[0], "--margin", "0"], "--margin 0: give more than 0 points"),
         ([worse[0], worse[0].parent], "is not a run"),
         (["--a", worse[0], "--b", *better, "--gate"], "--gate needs two training seeds"),
     ):

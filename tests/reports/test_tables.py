@@ -54,6 +54,9 @@ def test_csv_holds_the_numbers_of_the_analysis_and_every_flip(study: Path, tmp_p
     found = [row for row in rows if row["table"] == "contrasts"]
     assert [row["name"] for row in found] == [line["name"] for line in stored]
     assert [float(row["delta"]) for row in found] == [line["delta"] for line in stored]
+    for bound in ("low", "high"):
+        assert [float(row[f"interval_{bound}"]) for row in found] == [one[bound] for one in stored]
+    assert "interval" not in rows[0]
     counts = [row for row in rows if row["table"] == "flips-counts"]
     flips = [row for row in rows if row["table"] == "flips"]
     total = sum(int(row["gained"]) + int(row["lost"]) for row in counts)
