@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from benchmarks.suites import SUITES
+from harness.errors import UsageError
 from harness.text import abridged
 from reports import shared
 from reports.flips import target
@@ -14,11 +16,17 @@ LONGEST = 160  # characters of a text in a row
 
 
 def page(run: Run) -> Page:
-    """Return the page of a run."""
+    """Return the page of a run.
+
+    Raises:
+        UsageError: it holds no scores.
+    """
     known = [row.strict for row in run.rows.values() if row.strict is not None]
-    average = sum(known) / len(known) if known else None
+    if not known:
+        raise UsageError(f"{run.path} has no scores yet: run its `harness run` to the end")
+    average = sum(known) / len(known)
     name = run.manifest["model"]["name"]
-    headline = f"{name} scores {cell(average, 'score')} on {run.manifest['suite']}"
+    headline = f"{name} scores {cell(average, 'score')} on {_covered(run, len(known))}"
     count = f"the plain mean of {len(known)} benchmarks" if len(known) > 1 else "one benchmark"
     items = sum(row.n for row in run.rows.values())
     sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
@@ -37,7 +45,14 @@ def page(run: Run) -> Page:
     )
 
 
-def _scores(run: Run, average: float | None) -> tuple[Block, ...]:
+def _covered(run: Run, scored: int) -> str:
+    """Return the suite, or how many of its benchmarks have a score where not all have."""
+    suite = str(run.manifest["suite"])
+    members = len(SUITES.get(suite, ()))
+    return suite if scored >= members else f"{scored} of the {members} benchmarks of {suite}"
+
+
+def _scores(run: Run, average: float) -> tuple[Block, ...]:
     columns = (
         *(Column("benchmark", "Benchmark"), Column("n", "Items", "count")),
         Column("strict", "Strict", "score", "Our scorer: the headline"),

@@ -12,8 +12,16 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH")
-@click.option("--out", type=_FILE, default=None, help="The page  [default: report.html in PATH]")
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH]"
+)
+@click.option(
+    "--out",
+    type=_FILE,
+    default=None,
+    help="The page; what is there is written over  "
+    "[default: report.html in PATH, beside a file, in the present folder for two runs]",
+)
 @click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
 @click.option(
     "--csv", type=_FILE, default=None, help="Also write the tables, and all flips, as CSV."
@@ -35,7 +43,7 @@ def report(
 ) -> None:
     """Write one HTML page on PATH: a study's folder, a run's folder, or a saved `compare --json`.
 
-    Two run folders are compared as two fixed checkpoints, B - A.  The page needs no network.
+    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The page needs no network.
     docs/report.md explains its sections.
     """
     from reports import write

@@ -148,6 +148,22 @@ def test_a_run_shows_its_scores_and_its_wrong_answers_first(study: Path) -> None
     assert values[0] == 0.0
 
 
+def test_a_run_of_a_part_of_its_suite_says_so_and_an_empty_one_is_refused(
+    study: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps({**manifest, "suite": "vqa12"}))
+    summary = json.loads((run / "summary.json").read_text())
+    rows = [row for row in summary["benchmarks"] if row["benchmark"] in ("vstar", "blink")]
+    (run / "summary.json").write_text(json.dumps({**summary, "benchmarks": rows}))
+    page, _ = reports.page_of([run], None)
+    assert page.headline.endswith(" on 2 of the 12 benchmarks of vqa12")
+    (run / "summary.json").unlink()
+    with pytest.raises(UsageError, match="has no scores yet"):
+        reports.page_of([run], None)
+
+
 def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: Path) -> None:
     from benchmarks import suites
     from benchmarks.data import load
