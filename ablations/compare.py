@@ -41,9 +41,11 @@ from ablations.statistics import (
     welch,
     words,
 )
+from harness.store import read_manifest
 
 A, B = "a", "b"
 CHECKPOINTS = "these two checkpoints, not the method that made them"
+ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +113,21 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     ]
     return Comparison(
         "checkpoints",
-        CHECKPOINTS,
+        ONE_CHECKPOINT if _shared([a], [b]) else CHECKPOINTS,
         _items_macro(table, rules),
         tuple(lines),
         *(rules.margin, rules.alpha, table.notes),
     )
+
+
+def _shared(a: Sequence[Path], b: Sequence[Path]) -> set[str]:
+    """Return the content hashes of the checkpoints that are on both sides."""
+    one, other = ({_fingerprint(path) for path in side} for side in (a, b))
+    return one & other
+
+
+def _fingerprint(run: Path) -> str:
+    return str(read_manifest(run)["model"]["fingerprint"])
 
 
 def _difference(table: ScoreTable, name: str) -> Array:
@@ -177,6 +189,10 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
         UsageError: the runs cannot be compared.
     """
     table = read({A: a, B: b})
+    if shared := _shared(a, b):
+        on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
+        same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled anew"
+        table = replace(table, notes=(same, *table.notes))
     if min(len(a), len(b)) < 2:
         return _one_seed(table, rules)
     by_seed = per_seed(table.scores, table.items)

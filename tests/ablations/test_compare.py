@@ -228,6 +228,17 @@ def test_runs_without_any_difference_are_no_loss(tmp_path: Path) -> None:
     assert not found.loses
 
 
+def test_one_checkpoint_on_both_sides_is_said(tmp_path: Path) -> None:
+    one = Alone(40, id=EASY)
+    first, again = (made(tmp_path, "a", FIRST, one, seed=seed) for seed in (0, 1))
+    other = made(tmp_path, "b", frozenset(), one)
+    assert compare.checkpoints(first, again, RULES).heading == compare.ONE_CHECKPOINT
+    assert compare.checkpoints(first, other, RULES).heading == compare.CHECKPOINTS
+    same = f"{first} and {again}, on both sides, are of the same checkpoint, sampled anew"
+    assert compare.arms([other, first], [again], RULES).notes[0] == same
+    assert compare.arms([first], [other], RULES).notes == ()
+
+
 # ---- the command ----
 
 
