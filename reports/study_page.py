@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.contrasts import GATE, Line
 from ablations.statistics import BETTER
+from benchmarks.micro.pairs import is_micro
 from reports import figures, paper, shared, tables
 from reports.flips import Flips, flips
 from reports.pages import Block, Folded, Page, Pictured, Section, Step
@@ -16,6 +17,7 @@ from reports.study import Model, Study, curves, ledger
 from reports.tables import Column, Side, Table, frame
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
+MICRO_WORLD = "micro world"
 
 # The panels of the training curves: heading -> name in training.jsonl.
 CURVES = {
@@ -57,9 +59,18 @@ def page(study: Study, pictures: Pictures) -> Page:
     return Page(
         *("study", study.name, label, headline.rstrip("."), study.verdict),
         steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=(*study.notes, *incomplete, *shared.warnings(runs)),
+        warnings=(*_micro(study), *study.notes, *incomplete, *shared.warnings(runs)),
         sections=sections,
     )
+
+
+def _micro(study: Study) -> tuple[str, ...]:
+    """Return the label of a study that trained on the embedded world, where no note gives it."""
+    paths = study.plan.get("paths") or {}
+    trained = any(is_micro(paths.get(name) or "") for name in ("pairs", "rl_data"))
+    if not trained or any(note.startswith(MICRO_WORLD) for note in study.notes):
+        return ()
+    return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
 
 def _by_arm(study: Study) -> dict[str, list[Run]]:

@@ -101,6 +101,20 @@ def test_errors_and_stale_summaries_are_said_first(study: Path, tmp_path: Path) 
     assert "base seed 0 holds answers to vstar that its summary" in " ".join(page.warnings)
 
 
+def test_a_study_of_the_micro_world_is_labelled(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    assert "micro world" not in " ".join(reports.page_of([copy], None)[0].warnings)
+    plan = json.loads((copy / "plan.json").read_text())
+    plan["paths"] = {"pairs": "micro:image", "rl_data": None}
+    (copy / "plan.json").write_text(json.dumps(plan))
+    assert reports.page_of([copy], None)[0].warnings[0].startswith("micro world: ")
+    analysis = json.loads((copy / "analysis.json").read_text())
+    analysis["notes"] = ["micro world: as the demo says"]
+    (copy / "analysis.json").write_text(json.dumps(analysis))
+    said = reports.page_of([copy], None)[0].warnings
+    assert [one for one in said if one.startswith("micro world")] == analysis["notes"]
+
+
 def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Path) -> None:
     a, b = (read(study).of(arm)[0].run.path for arm in ("grpo", "contextrl"))
     done = harness("compare", a, b, "--json")
