@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,19 +35,22 @@ def find(run: Path, wanted: str) -> list[Found]:
     ``wanted`` is an item id, or ``benchmark/id``.
 
     Raises:
-        UsageError: the folder is no run, no such item is stored, or several benchmarks have it.
+        UsageError: the folder is no run, no such item is stored (names the nearest), or several
+            benchmarks have it.
     """
-    names = list(read_manifest(run)["benchmarks"])
+    names, asked = list(read_manifest(run)["benchmarks"]), wanted
     benchmark, _, rest = wanted.partition("/")
     if benchmark in names and rest:
         names, wanted = [benchmark], rest
     stored = {name: read_samples(run, name) for name in names}
     holders = [name for name, rows in stored.items() if any(i == wanted for i, _ in rows)]
     if not holders:
-        ids = {item_id for rows in stored.values() for item_id, _ in rows}
-        near = difflib.get_close_matches(wanted, ids, n=1)
-        hint = f"; the nearest is {near[0]}" if near else ""
-        raise UsageError(f"{run} holds no item {wanted} ({len(ids)} items stored){hint}")
+        ids = {(name, item_id) for name, rows in stored.items() for item_id, _ in rows}
+        of = f" of {names[0]}" if wanted != asked else ""
+        raise UsageError(
+            f"{run} holds no item {wanted}{of} ({len(ids)} items{of} stored)"
+            + _nearest(wanted, names, ids)
+        )
     if len(holders) > 1:
         raise UsageError(
             f"{wanted} is an item of {', '.join(holders)}: say which, as {holders[0]}/{wanted}"
@@ -59,6 +63,16 @@ def find(run: Path, wanted: str) -> list[Found]:
         for key, sample in sorted(stored[name].items())
         if key[0] == wanted
     ]
+
+
+def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> str:
+    """Return a hint: a benchmark that is spelled nearly so, else an item, with its benchmark."""
+    benchmark, _, rest = wanted.partition("/")
+    if rest and (near := difflib.get_close_matches(benchmark, names, n=1)):
+        return f"; did you mean {near[0]}/{rest}?"
+    holders = {item_id: name for name, item_id in sorted(ids)}
+    close = difflib.get_close_matches(wanted, holders, n=1)
+    return f"; the nearest is {holders[close[0]]}/{close[0]}" if close else ""
 
 
 def _latest(run: Path, kind: VerdictKind, benchmark: str, sample: Sample) -> Verdict | None:

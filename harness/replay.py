@@ -46,7 +46,7 @@ def read_responses(path: Path) -> dict[str, str]:
             item_id, text = str(row["id"]), row["response"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(
-                f'{path} line {number} is not {{"id": ..., "response": ...}}: {error!r}'
+                f'{path} line {number} is not {{"id": ..., "response": ...}}: {_said(error)}'
             ) from error
         if not isinstance(text, str):
             raise UsageError(f"{path} line {number}: the response is no text")
@@ -56,6 +56,13 @@ def read_responses(path: Path) -> dict[str, str]:
     if not responses:
         raise UsageError(f"{path} holds no responses")
     return responses
+
+
+def _said(error: Exception) -> str:
+    """Return in words why a line could not be read."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    return f"no JSON ({error})" if isinstance(error, ValueError) else "no object"
 
 
 class _Roll:

@@ -138,7 +138,7 @@ def _show_plan(training: Training, as_json: bool) -> None:
         click.echo(json.dumps(document))
         return
     click.echo(f"matched by {training.settings.matching}; planned, {training.arm.name} marked by *")
-    heads = ("ordinary", "contrastive", "RL", "RL items", "SFT", "L_CA", "pair")
+    heads = ("ordinary", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
     units = ("prompts", "RL items", "steps", "a step", "steps", "steps", "exposures")
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
@@ -170,8 +170,21 @@ def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:
         f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
         f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
     )
+    for line in learned(ledger):
+        click.echo(line)
+    click.echo(f"$ harness run --model {training.checkpoint} --suite ...")
+
+
+def learned(ledger: dict[str, Any]) -> list[str]:
+    """Return lines on reward and selection accuracy in the first and the last ten steps."""
+    steps = ledger["optimizer_steps"] - ledger["sft_steps"]
+    lines = []
     for name, word in (("reward", "reward"), ("ca/accuracy", "selection accuracy in training")):
         first, last = ledger["first"][name], ledger["last"][name]
-        if first is not None:
-            click.echo(f"{word}: {first:.3f} in the first ten steps, {last:.3f} in the last ten")
-    click.echo(f"$ harness run --model {training.checkpoint} --suite ...")
+        if last is None:
+            continue
+        if steps < 20:  # the first ten and the last ten would be partly the same steps
+            lines.append(f"{word}: {last:.3f} in the last {min(steps, 10)} of {steps} steps")
+        else:
+            lines.append(f"{word}: {first:.3f} in the first ten steps, {last:.3f} in the last ten")
+    return lines

@@ -21,6 +21,7 @@ from ablations.exposures import Exposures
 from ablations.settings import RECIPES, Settings, read_recipe, settings
 from ablations.training import Training, read_lines
 from harness.cli.main import cli
+from harness.cli.train import learned
 from harness.errors import UsageError
 from tests.ablations import tiny
 
@@ -494,3 +495,11 @@ def test_matching_by_tokens_measures_this_models_prompts(
     assert found["grpo"]["prompts"] > found["contextrl"]["prompts"]
     for name in ("grpo", "da-sft", "contextrl-shuffled"):
         assert abs(found[name]["tokens"] - budget) <= 4 * item
+
+
+def test_steps_are_not_told_twice() -> None:
+    seen = {"reward": 0.25, "ca/accuracy": None}
+    ledger = {"optimizer_steps": 4, "sft_steps": 2, "first": seen, "last": seen}
+    assert learned(ledger) == ["reward: 0.250 in the last 2 of 2 steps"]
+    ledger = {"optimizer_steps": 20, "sft_steps": 0, "first": seen, "last": {**seen, "reward": 0.5}}
+    assert learned(ledger) == ["reward: 0.250 in the first ten steps, 0.500 in the last ten"]

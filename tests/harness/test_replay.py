@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import UsageError
-from harness.replay import Replay
+from harness.replay import Replay, read_responses
 from tests.sums import Sums
 
 
@@ -29,3 +31,16 @@ def test_a_response_to_no_item_is_said_before_any_is_built() -> None:
     with pytest.raises(UsageError, match=r"2 responses belong to no item of sums .*: nobody"):
         Replay(sums, {"s3": "24", "nobody": "1", "nothing": "2"}).items()
     assert sums.seen == []
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [('{"response": "1"}', "it has no 'id'$"), ("{", "no JSON"), ("[1]", "no object$")],
+)
+def test_a_wrong_line_is_said_in_words(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "responses.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(UsageError, match=says) as error:
+        read_responses(path)
+    assert "line 1 is not" in str(error.value)
+    assert "\n" not in str(error.value)

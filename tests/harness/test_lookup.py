@@ -1,0 +1,27 @@
+"""Finding an item of a run: what is said where it is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import run as runs
+from harness.errors import UsageError
+from harness.evaluate import Settings
+from harness.lookup import find
+from tests.sums import Adder, Quiet, Sums
+
+
+def test_an_item_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
+    members = [Sums(), Sums(id="more")]
+    identity = runs.ModelIdentity("a", "content of a", verified=True)
+    plan = runs.plan(identity, "both", members, members, Settings(), tmp_path)
+    runs.execute(plan, Adder().open, {"kind": "test"}, Quiet())
+    for asked, says in (
+        ("smus/s3", r"no item smus/s3 \(40 items stored\); did you mean sums/s3\?$"),
+        ("sums/s33", r"no item s33 of sums \(20 items of sums stored\); the nearest is sums/s1?3$"),
+        ("nowhere", r"no item nowhere \(40 items stored\)$"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            find(plan.path, asked)
