@@ -263,7 +263,8 @@ class EndpointModel:
             ) from None
         except aiohttp.ClientError as error:
             raise UsageError(
-                f"no server answers at {self.url} ({error}); start it, or correct the address."
+                f"no server answers at {self.url} ({_in_words(error)}); "
+                "start it, or correct the address."
             ) from None
         if answer.status in (401, 403):
             raise UsageError(
@@ -406,7 +407,7 @@ class EndpointModel:
                 raise UsageError(reason) from error
             unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
             raise _TryAgainError(
-                str(error) or f"no answer within {self._timeout:.0f} seconds",
+                _in_words(error) or f"no answer within {self._timeout:.0f} seconds",
                 unreachable=isinstance(error, unconnected),
             ) from error
         if answer.status == 429 or answer.status >= 500:
@@ -415,6 +416,15 @@ class EndpointModel:
                 wait=_retry_after(got.headers),
             )
         return answer
+
+
+def _in_words(error: Exception) -> str:
+    """Return what the system says of a connection that was not made; of other errors their text."""
+    if not isinstance(error, aiohttp.ClientConnectorError):
+        return str(error)
+    reason = error.os_error
+    known = os.strerror(reason.errno) if (reason.errno or 0) > 0 else reason.strerror
+    return (known or "cannot connect").lower()
 
 
 class _ServerTokenizer:

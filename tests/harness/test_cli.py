@@ -252,7 +252,8 @@ def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(
     micro_data: Path, tmp_path: Path
 ) -> None:
     run = ["run", "--suite", "vqa12", "--data-root", micro_data, "--out", tmp_path, "--model", "m"]
-    one_line(harness(*run, "--endpoint", "http://127.0.0.1:9"), "http://127.0.0.1:9")
+    refused = "no server answers at http://127.0.0.1:9/v1 (connection refused)"
+    one_line(harness(*run, "--endpoint", "http://127.0.0.1:9"), refused)
     with ScriptedServer(letter, models_body=Reply(raw=b"<html>hello</html>")) as server:
         one_line(harness(*run, "--endpoint", server.url), server.url)
 
