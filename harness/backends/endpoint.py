@@ -422,8 +422,8 @@ def _in_words(error: Exception) -> str:
     """Return what the system says of a connection that was not made; of other errors their text."""
     if not isinstance(error, aiohttp.ClientConnectorError):
         return str(error)
-    reason = error.os_error
-    known = os.strerror(reason.errno) if (reason.errno or 0) > 0 else reason.strerror
+    number = error.os_error.errno or 0  # below 0 for names that are not resolved
+    known = os.strerror(number) if number > 0 else error.os_error.strerror
     return (known or "cannot connect").lower()
 
 
