@@ -47,6 +47,7 @@ DATA = ("da-rl", "da-sft", "da-qa")
 GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
 NO_GAIN = (EQUIVALENT, BETTER + WITHIN, WORSE + WITHIN, WORSE)
 """What is said of a data arm that cannot gain more than the margin."""
+NOT_TESTED = "not tested"
 ONE_SEED = "inference over items only; cannot support a claim about the method"
 
 
@@ -544,21 +545,30 @@ def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
     return f" (not compared with {', '.join(missing)})" if missing else ""
 
 
+def step_word(kind: Kind, step: Sequence[Line]) -> str:
+    """Return the word of a step that has contrasts: theirs, where they agree.
+
+    Better is better with or without the margin.  The data contrasts make a claim each, those of the
+    objective one together.
+    """
+    if not any(line.tested for line in step):
+        return NOT_TESTED
+    said = {line.word for line in step}
+    if len(said) == 1:
+        return str(said.pop())
+    if _better(step):
+        return BETTER
+    return "mixed" if kind == "data" else f"{INCONCLUSIVE} as a whole"
+
+
 def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
     if not step:
         return f"{kind} missing"
-    numbers = ", ".join(f"{line.name} {_figures(line)}" for line in step)
-    if not any(line.tested for line in step):
-        return f"{kind} not tested ({numbers})"
-    said = {line.word for line in step}
-    if len(said) > 1 and not _better(step):
-        each = ", ".join(
-            f"{line.name} {_figures(line)} {line.word or 'not tested'}" for line in step
-        )
-        # The data contrasts make a claim each, those of the objective one together.
-        whole = "mixed" if kind == "data" else f"{INCONCLUSIVE} as a whole"
-        return f"{kind} {whole} ({each})"
-    word = str(said.pop()) if len(said) == 1 else BETTER
+    word = step_word(kind, step)
+    apart = len({line.word for line in step}) > 1 and word != BETTER
+    numbers = ", ".join(
+        f"{line.name} {_figures(line)}" + f" {line.word or NOT_TESTED}" * apart for line in step
+    )
     margin = f" within {100 * rules.margin:g} points" if word == EQUIVALENT else ""
     return f"{kind} {word}{margin} ({numbers})"
 

@@ -17,6 +17,7 @@ from benchmarks.options import declared, parsed
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from benchmarks.data.verify import Report
     from harness.protocols import Benchmark, Declaration
 
 # Where each benchmark's class lives; modules are imported when a benchmark is asked for.
@@ -129,6 +130,29 @@ def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
         if name not in members:
             raise UsageError(_unknown("benchmark in this suite", name, members))
     return tuple(name for name in members if name in names_wanted)
+
+
+def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
+    """Check one benchmark's local data, in whichever of its forms they are.
+
+    Args:
+        benchmark_id: as in `names`.
+        root: the data root.
+        all_images: decode the images of every row, not of a few.
+
+    Raises:
+        UsageError: unknown benchmark.
+    """
+    from benchmarks.data.verify import verify as verify_tables
+    from benchmarks.longhorizon.swe.tasks import TaskSet
+    from benchmarks.longhorizon.swe.verify import verify as verify_tasks
+
+    tasks = TaskSet(benchmark_id, root)
+    return (
+        verify_tasks(tasks)
+        if tasks.ours
+        else verify_tables(benchmark_id, root, all_images=all_images)
+    )
 
 
 def _unknown(what: str, name: str, known: Sequence[str]) -> str:

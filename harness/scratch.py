@@ -49,11 +49,6 @@ class Scratch:
             self._lock = -1
 
 
-def abandoned(kind: str) -> list[Path]:
-    """Return the folders of a kind, of this user, that no living process holds."""
-    return list(_free(kind))
-
-
 def _locked(kind: str) -> tuple[Path, int]:
     """Make a folder and lock it; another one where a sweep came between the two."""
     while True:
@@ -69,8 +64,11 @@ def _locked(kind: str) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _free(kind: str) -> Iterator[Path]:
-    """Yield what nobody holds, each locked until the next is asked for."""
+def abandoned(kind: str) -> Iterator[Path]:
+    """Yield the folders of a kind, of this user, that no living process holds.
+
+    Each is locked until the next is asked for.
+    """
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{kind}-*")):
         try:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -88,7 +86,7 @@ def _free(kind: str) -> Iterator[Path]:
 
 @cache
 def _sweep(kind: str, root: str) -> None:
-    for path in _free(kind):
+    for path in abandoned(kind):
         _remove(path)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ablations.contrasts import GATE, Line
-from ablations.statistics import BETTER
+from ablations.contrasts import GATE, Kind, Line, step_word
+from ablations.statistics import BETTER, WORSE
 from benchmarks.micro.pairs import is_micro
 from reports import figures, paper, shared, tables
 from reports.flips import Flips, flips
@@ -77,7 +77,7 @@ def _by_arm(study: Study) -> dict[str, list[Run]]:
     return {arm: [model.run for model in study.of(arm)] for arm in study.arms}
 
 
-def _step(kind: str, study: Study) -> Step:
+def _step(kind: Kind, study: Study) -> Step:
     lines = [line for line in study.analysis.contrasts if line.kind == kind]
     titles = {"total": "Is there a gain?", "objective": "Is it the objective?"}
     titles |= {"placebo": "Does a placebo lack it?", "data": "Does the data alone help?"}
@@ -87,24 +87,9 @@ def _step(kind: str, study: Study) -> Step:
         (line.name, f"{tables.points(line.delta)} {tables.interval(line.low, line.high)}")
         for line in lines
     )
-    word, tone = _word(lines)
-    return Step(titles[kind], numbers, word, tone)
-
-
-def _word(lines: Sequence[Line]) -> tuple[str, str]:
-    """Return the word of a step, and its tone.
-
-    Several contrasts have one where they agree (better is better with or without the margin).
-    """
-    if not all(line.tested for line in lines):
-        return "not tested", "flat"
-    words = {str(line.word) for line in lines}
-    if all(word.startswith(BETTER) for word in words):
-        word = words.pop() if len(words) == 1 else BETTER
-    else:
-        word = words.pop() if len(words) == 1 else "mixed: see the contrasts"
-    tone = "gain" if word.startswith("better") else "loss" if word.startswith("worse") else "flat"
-    return tables.signed_word(word), tone
+    word = step_word(kind, lines)
+    tone = "gain" if word.startswith(BETTER) else "loss" if word.startswith(WORSE) else "flat"
+    return Step(titles[kind], numbers, tables.signed_word(word), tone)
 
 
 def _waterfall(study: Study) -> tuple[Section, ...]:
@@ -365,8 +350,8 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("generated_tokens", "Generated tokens", "count"),
         Column("grpo_forwards", "GRPO forwards", "count"),
         Column("selection_forwards", "Selection forwards", "count"),
-        Column("prompts", "RL items", "count", "Ordinary RL items, as planned"),
-        Column("contrastive_rl_items", "Pairs as RL items", "count", "Planned, of da-rl and da-qa"),
+        Column("prompts", "RL items", "count", "Ordinary RL items of the steps that ran"),
+        Column("contrastive_rl_items", "Pairs as RL items", "count", "Of da-rl and da-qa"),
         Column("exposures", "Pairs by SFT, L_CA", "count", "Contrastive pairs shown by a loss"),
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),

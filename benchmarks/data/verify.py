@@ -64,8 +64,6 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         return Report(benchmark_id, "", None, None, (), (), (note,))
     pinned = source(benchmark_id).revision
     folder = root / benchmark_id
-    if (folder / "sweb.yaml").is_file():
-        return _task_repository(benchmark_id, root)
     try:
         main = chosen(benchmark_id, folder)
         extra = [item for item in find(benchmark_id, folder) if item.table not in _tables(main)]
@@ -96,29 +94,6 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         problems=tuple(f"{benchmark_id}: {problem}" for problem in problems),
         notes=tuple(notes),
     )
-
-
-def _task_repository(benchmark_id: str, root: Path) -> Report:
-    """Check the tasks of ours that stand in for SWE-bench where no docker is."""
-    # They are the benchmark's own, which lies above the data sets.
-    from benchmarks.longhorizon.swe.tasks import TaskSet
-
-    found, folder = TaskSet(benchmark_id, root), str(root / benchmark_id)
-    try:
-        digest, tasks = found.fingerprint(), found.tasks
-    except UsageError as error:
-        return Report(benchmark_id, folder, None, None, (), (f"{benchmark_id}: {error}",), ())
-    problems = []
-    for task in tasks.values():
-        try:
-            for column in ("FAIL_TO_PASS", "PASS_TO_PASS"):
-                task.tests(column)
-        except ItemError as error:
-            problems.append(f"{benchmark_id}: {error}")
-    (table,) = (table for table in source(benchmark_id).tables if table.role == "required")
-    report = TableReport("", table.split, "task repository", len(tasks), table.count, 0)
-    notes = ("a task repository that needs no docker, not SWE-bench",)
-    return Report(benchmark_id, folder, digest, None, (report,), tuple(problems), notes)
 
 
 def _tables(found: Sequence[Found]) -> tuple[Table, ...]:

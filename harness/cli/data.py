@@ -102,12 +102,11 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
     """Check counts, columns, images and content; exit code 2 where something is wrong."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
-    from benchmarks.data.verify import verify as verify_one
 
     root = root_of(data_root)
     reports = []
     for benchmark in suites.resolve(name):
-        report = verify_one(benchmark, root, all_images=images)
+        report = suites.verify(benchmark, root, all_images=images)
         reports.append(report)
         for problem in report.problems:
             click.echo(f"harness: {problem}", err=True)

@@ -73,19 +73,19 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
         raise UsageError("--base and --quick exclude each other: give one of them")
     click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
     model, data = prepare(out)
-    places = ["--model", str(model), "--data-root", str(data), "--suite", suite]
-    return (_run if base else _ablate)(ctx, _SUITES[suite], places, out, quick)
+    words = ["--model", str(model), "--data-root", str(data), "--suite", suite]
+    words += [word for setting in _SUITES[suite].settings for word in ("--set", setting)]
+    return _run(ctx, suite, words, out) if base else _ablate(ctx, suite, words, out, quick)
 
 
-def _ablate(
-    ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, quick: bool
-) -> int:
+def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, quick: bool) -> int:
     from harness.cli.ablate import NAME, objective_vs_data
 
-    data, name = f"micro:{small.domain}", f"{places[-1]}{'-quick' * quick}"
+    small, name = _SUITES[suite], f"{suite}{'-quick' * quick}"
+    data = f"micro:{small.domain}"
     words = [*places, "--pairs", data, "--rl-data", data, "--probe", data]
     words += ["--seeds", "1" if quick else "3", "--matching", "steps"]
-    words += ["--limit", str(small.limit), *_set(small)]
+    words += ["--limit", str(small.limit)]
     words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", _NOTE]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
     words += ["--studies", str(out / "studies"), "--name", name]
@@ -93,38 +93,34 @@ def _ablate(
     if quick:
         click.echo(
             "one seed gives no verdict about the method; three do: "
-            f"harness demo --suite {places[-1]} --out {out}"
+            f"harness demo --suite {suite} --out {out}"
         )
     with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
         failed: int = objective_vs_data.invoke(context)
     study = out / "studies" / name  # click has emptied the words
-    if small.domain == "image":
-        for run in study.glob("runs/base-seed-0/model-vqa12-*"):
-            _beside_chance(run, places[-1])
-        if (page := study / "report.html").exists():
-            click.echo(f"\nreport {page}")
+    for run in study.glob(f"runs/base-seed-0/model-{suite}-*"):
+        _beside_chance(run, suite)
+    if (page := study / "report.html").exists():
+        click.echo(f"\nreport {page}")
     return failed
 
 
-def _run(ctx: click.Context, small: _Suite, places: Sequence[str], out: Path, quick: bool) -> int:
+def _run(ctx: click.Context, suite: str, places: Sequence[str], out: Path) -> int:
     from harness.cli.run import run
 
-    words = [*places, *shlex.split(_RUN), *_set(small), "--out", str(out / "runs")]
+    words = [*places, *shlex.split(_RUN), "--out", str(out / "runs")]
     click.echo(f"$ harness run {shlex.join(words)}")
     with run.make_context("harness run", words, parent=ctx) as context:
         folder: Path = run.invoke(context)
-    if small.domain == "image":
-        _beside_chance(folder, places[-1])
+    _beside_chance(folder, suite)
     return 0
 
 
 def _beside_chance(run: Path, suite: str) -> None:
+    """Print the base model's accuracy beside what guessing scores, where that is known."""
     from benchmarks.suites import resolve
     from harness.cli import tables
 
-    click.echo("\nmicro world: the base model's accuracy beside chance")
-    click.echo(tables.beside_chance(run, resolve(suite)))
-
-
-def _set(small: _Suite) -> list[str]:
-    return [word for setting in small.settings for word in ("--set", setting)]
+    if suite == "vqa12":
+        click.echo("\nmicro world: the base model's accuracy beside chance")
+        click.echo(tables.beside_chance(run, resolve(suite)))

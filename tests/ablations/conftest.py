@@ -1,4 +1,4 @@
-"""Runs of models with a planted accuracy, made once a session for all tests of a study."""
+"""What tests of studies and trainings share, made once a session: planted runs, tiny worlds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from ablations.contrasts import DATA, GAIN, PLACEBO, START
 from benchmarks.micro.datasets import write
 from harness.cli.main import cli
+from tests.ablations import tiny
 from tests.planted import BENCHMARKS, Planted
 from tests.servers import ScriptedServer
 
@@ -27,6 +28,24 @@ PLANNED = {"none": NONE, "objective": OBJECTIVE, "data": FROM_DATA, "both": BOTH
 def names_of(arm: str, level: int) -> list[str]:
     """Return the served names of an arm's models, a seed each."""
     return [f"{level}-{arm}-{seed}" for seed in range(SEEDS)]
+
+
+@pytest.fixture(scope="session")
+def text_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny text model, and pairs and RL items for it."""
+    folder = tmp_path_factory.mktemp("text_world")
+    tiny.build("qwen3", folder / "model")
+    tiny.write(folder / "data", images=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def image_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny vision-language model, and pairs and RL items for it."""
+    folder = tmp_path_factory.mktemp("image_world")
+    tiny.build("qwen3_vl", folder / "model")
+    tiny.write(folder / "data", images=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

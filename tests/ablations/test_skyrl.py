@@ -24,7 +24,6 @@ from benchmarks.selection import both_orders
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.records import ImagePart
-from tests.ablations import tiny
 
 SMALL = {
     "prompts": 8,
@@ -38,22 +37,6 @@ SMALL = {
     "coefficient": 0.5,
     "clip": 5.0,
 }
-
-
-@pytest.fixture(scope="module")
-def text_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("text_world")
-    tiny.build("qwen3", folder / "model")
-    tiny.write(folder / "data", images=False)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def image_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("image_world")
-    tiny.build("qwen3_vl", folder / "model")
-    tiny.write(folder / "data", images=True)
-    return folder
 
 
 def training(world: Path, name: str, **changes: Any) -> Training:

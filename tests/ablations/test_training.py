@@ -38,22 +38,6 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="session")
-def text_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("text_world")
-    tiny.build("qwen3", folder / "model")
-    tiny.write(folder / "data", images=False)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def image_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("image_world")
-    tiny.build("qwen3_vl", folder / "model")
-    tiny.write(folder / "data", images=True)
-    return folder
-
-
 def words(world: Path, name: str, out: Path, **changes: Any) -> list[str]:
     found = ["train", "--arm", name, "--model", str(world / "model"), "--out", str(out)]
     found += ["--pairs", str(world / "data/pairs.jsonl"), "--rl-data", str(world / "data/rl.jsonl")]

@@ -15,7 +15,7 @@ import pytest
 from datasets import Dataset, DatasetDict, Features, Value
 from PIL import Image
 
-from benchmarks import data
+from benchmarks import data, suites
 from benchmarks.data.pull import pull
 from benchmarks.data.sources import source
 from benchmarks.data.verify import SAMPLE, verify
@@ -216,7 +216,7 @@ def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
 
 def test_a_task_repository_is_checked_in_the_place_of_swe_bench(tmp_path: Path) -> None:
     repositories.write(tmp_path)
-    report = verify("swebench_lite", tmp_path)
+    report = suites.verify("swebench_lite", tmp_path)
     assert report.problems == ()
     assert [(t.form, t.rows, t.official) for t in report.tables] == [("task repository", 10, 300)]
     assert "not SWE-bench" in report.notes[0]
@@ -224,11 +224,11 @@ def test_a_task_repository_is_checked_in_the_place_of_swe_bench(tmp_path: Path) 
 
     task = tmp_path / "swebench_lite" / "tasks" / "micro__pages-1"
     (task / "tests.json").write_text('{"FAIL_TO_PASS": [1], "PASS_TO_PASS": []}')
-    (problem,) = verify("swebench_lite", tmp_path).problems
+    (problem,) = suites.verify("swebench_lite", tmp_path).problems
     assert "FAIL_TO_PASS of micro__pages-1" in problem
     shutil.rmtree(task / "repository")
-    (problem,) = verify("swebench_lite", tmp_path).problems
+    (problem,) = suites.verify("swebench_lite", tmp_path).problems
     assert "micro__pages-1 has no files" in problem
     (task / "task.yaml").write_text("[")
-    (problem,) = verify("swebench_lite", tmp_path).problems
+    (problem,) = suites.verify("swebench_lite", tmp_path).problems
     assert "do not read" in problem
