@@ -193,10 +193,11 @@ class OptionReader:
         found = marked(parts.text)
         if not found or not set(found) <= self.texts.letters or REFUSAL.search(parts.text):
             return None
-        last = next(piece for piece in reversed(parts.sentences) if marked(piece))
-        if len(set(marked(last))) > 1:
+        naming = [piece for piece in parts.sentences if marked(piece)]
+        if not naming or len(set(marked(naming[-1]))) > 1:
             return None
-        return Reading((found[-1],), "last option named", last[:80], "hint", last)
+        (last, *_) = marked(naming[-1])
+        return Reading((last,), "last option named", naming[-1][:80], "hint", naming[-1])
 
     def _contents(self, parts: _Parts) -> Reading | None:
         """An option's text stands in a conclusion, up front, alone, or in a claim."""

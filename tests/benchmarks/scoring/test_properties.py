@@ -253,6 +253,7 @@ def soup() -> st.SearchStrategy[str]:
 @example("\\boxed{" + "(" * 300 + ")" * 300 + "}", TARGETS[8])
 @example("\\boxed{" + "1 \\pm " * 60 + "1}", TARGETS[9])
 @example("\\boxed{" + "9" * 390 + "!}", TARGETS[6])
+@example("Rows (A) a || (B) b.\nThe image is dark.\nThe sky is dark.", TARGETS[3])
 def test_any_text_gives_a_score_in_time(text: str, target: Target) -> None:
     """No text crashes a scorer, makes it wait or gets anything but 0 or 1."""
     score("", target)
