@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.fingerprint import source_hash
 
 ITEMS = 200
@@ -21,16 +22,23 @@ def prepare(directory: Path) -> tuple[Path, Path]:
 
     Returns:
         The checkpoint folder and the data root.
+
+    Raises:
+        UsageError: There is a ``model`` or a ``data`` that no micro world wrote: it stays.
     """
     model, data = directory / "model", directory / "data"
     mark = directory / ".micro-world"
     version = _version()
-    if not mark.exists() or mark.read_text() != version:
+    if not mark.exists():
+        for strange in (path for path in (model, data) if path.exists()):
+            raise UsageError(f"{strange} is not of the micro world and stays: give another folder")
+        directory.mkdir(parents=True, exist_ok=True)
+    elif mark.read_text() != version:
         for old in (model, data):
             shutil.rmtree(old, ignore_errors=True)
+    mark.write_text(version)
     _made(model, _copy_model)
     _made(data, _write_data)
-    mark.write_text(version)
     return model, data
 
 
@@ -43,7 +51,6 @@ def _version() -> str:
 
 def _made(target: Path, make: Callable[[Path], None]) -> Path:
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as folder:
             make(Path(folder) / "made")
             shutil.move(Path(folder) / "made", target)

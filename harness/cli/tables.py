@@ -123,25 +123,30 @@ def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
 
     Both are over the items that have a score; the intervals are clustered.
     """
+    table = [("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")]
+    table += [_beside_chance(run, name) for name in benchmarks]
+    return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
+
+
+def _beside_chance(run: Path, name: str) -> tuple[str, ...]:
     import numpy as np
 
     from ablations.statistics import Items, clustered
     from benchmarks.micro.chance import chance
     from harness.store import read_samples
 
-    table = [("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")]
-    for name in benchmarks:
-        every = read_samples(run, name).values()
-        samples = [sample for sample in every if sample.score.value is not None]
-        _, clusters = np.unique([sample.cluster for sample in samples], return_inverse=True)
-        items = Items(clusters, np.ones((len(samples), 1), dtype=bool))
-        found = clustered(np.array([sample.score.value for sample in samples]), items)
-        low, high = (float(bound) for bound in found.interval())
-        guess = chance([sample.target for sample in samples])
-        between = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
-        counts = str(len(samples)), str(clusters.max() + 1)
-        table.append((name, percent(float(found.delta)), between, percent(guess), *counts))
-    return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
+    every = read_samples(run, name).values()
+    samples = [sample for sample in every if sample.score.value is not None]
+    if not samples:
+        return name, "-", "-", "-", "0", "0"
+    _, clusters = np.unique([sample.cluster for sample in samples], return_inverse=True)
+    items = Items(clusters, np.ones((len(samples), 1), dtype=bool))
+    found = clustered(np.array([sample.score.value for sample in samples]), items)
+    low, high = (float(bound) for bound in found.interval())
+    guess = chance([sample.target for sample in samples])
+    between = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
+    counts = str(len(samples)), str(clusters.max() + 1)
+    return name, percent(float(found.delta)), between, percent(guess), *counts
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from ablations.arms import ARMS
 from ablations.plan import DEFAULT_ARMS
+from benchmarks.micro.build import WEIGHTS
 from tests.harness.test_cli import harness, modules_of
 
 pytestmark = pytest.mark.slow
@@ -70,6 +72,18 @@ def test_vllm_and_transformers_agree_on_the_embedded_items(
     assert list((tmp_path / "vllm").glob("*/vllm.log"))
 
 
+def test_vllm_serves_the_shipped_base_model(micro_data: Path, tmp_path: Path) -> None:
+    for backend in ("vllm", "transformers"):
+        run_on(backend, WEIGHTS, micro_data, tmp_path / backend,
+               "--benchmarks", "mmmu,blink,mathverse", "--limit", 40)  # fmt: skip
+    predictions, texts, n = agreement(tmp_path / "vllm", tmp_path / "transformers")
+    print(f"base: {n} answers, predictions agree {predictions:.1%}, texts {texts:.1%}")
+    read = [row["score"]["prediction"] for row in samples(tmp_path / "vllm").values()]  # type: ignore[index]
+    assert sum(one is not None for one in read) > 0.8 * n
+    assert len(set(read)) > 5
+    assert predictions >= 0.95
+
+
 def test_the_real_mathvision_items_go_through_both_engines(
     shared: Path, micro_model: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +106,12 @@ def test_the_base_model_runs_and_runs_again_at_once(tmp_path: Path) -> None:
     first = harness(*words)
     assert first.returncode == 0, first.stderr
     assert "mean of 12" in first.stdout
+    table = first.stdout.partition("beside chance\n")[2].splitlines()[1:13]
+    rows = [re.findall(r"-?\d+\.\d", line) for line in table]
+    accuracies = [tuple(map(float, row)) for row in rows]
+    assert len(accuracies) == 12, table
+    # accuracy, the ends of its 95 % interval, chance
+    assert sum(low > chance and one < 90 for one, low, _, chance in accuracies) >= 9, table
     assert "torch" not in modules_of(*words)
 
 

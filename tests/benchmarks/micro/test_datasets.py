@@ -15,6 +15,8 @@ from benchmarks import data
 from benchmarks.micro import datasets, world
 from benchmarks.micro.prompts import LETTERS
 from benchmarks.suites import SUITES
+from harness.cli import tables
+from harness.errors import UsageError
 
 BENCHMARKS = tuple(datasets._BENCHMARKS)
 
@@ -119,3 +121,18 @@ def test_a_world_of_another_version_is_made_anew(tmp_path: Path) -> None:
     world.prepare(tmp_path)
     assert not old.exists()
     assert (model / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["model", "data"])
+def test_folders_that_no_micro_world_wrote_stay(tmp_path: Path, name: str) -> None:
+    work = tmp_path / name / "thesis.txt"
+    work.parent.mkdir()
+    work.write_text("years")
+    with pytest.raises(UsageError, match=f"{name} is not of the micro world and stays"):
+        world.prepare(tmp_path)
+    assert work.read_text() == "years"
+
+
+def test_a_benchmark_without_scores_stands_beside_chance_as_a_dash(tmp_path: Path) -> None:
+    (row,) = tables.beside_chance(tmp_path, ["vstar"]).splitlines()[1:-1]
+    assert row.split() == ["vstar", "-", "-", "-", "0", "0"]
