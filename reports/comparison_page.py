@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
-from ablations.compare import Comparison, Macro, Spread
+from ablations.compare import Comparison
 from ablations.contrasts import BenchmarkLine, Rules
 from harness.errors import UsageError
 from reports import figures, shared, tables
 from reports.flips import flips
 from reports.pages import Page, Section, Step
-from reports.runs import Run
+from reports.runs import Run, record
 from reports.study_page import Pictures, flips_section
 from reports.tables import Column, Side, Table, frame
 
@@ -26,17 +25,8 @@ def load(path: Path) -> Comparison:
         UsageError: the file is no such document.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Comparison(
-            **{
-                **found,
-                "macro": Macro(**found["macro"]),
-                "benchmarks": tuple(BenchmarkLine(**one) for one in found["benchmarks"]),
-                "notes": tuple(found["notes"]),
-                "spread": found["spread"] and tuple(Spread(**one) for one in found["spread"]),
-            }
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return record(Comparison, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
         ) from error
@@ -76,7 +66,7 @@ def page(
         *("comparison", name, f"Comparison: {found.heading}", _headline(found, names)),
         sentence=_sentence(found, title),
         steps=_steps(found, title),
-        warnings=(*found.notes, *shared.warnings(runs)),
+        warnings=(*shared.joined(found.notes), *shared.warnings(runs)),
         sections=tuple(sections),
     )
 
@@ -158,6 +148,11 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
+def _measured(found: Comparison) -> str:
+    seeds = [spread.seeds for spread in found.spread or ()]
+    return shared.error_rates(min(seeds)) if seeds else ""
+
+
 def _rules(found: Comparison) -> Table:
     rows = [
         {"what": "alpha", "value": f"{found.alpha:g}"},
@@ -172,7 +167,7 @@ def _rules(found: Comparison) -> Table:
         rows.append(
             {
                 "what": "mean, on new items too (hierarchical bootstrap)",
-                "value": tables.interval(*found.bootstrap),
+                "value": tables.interval(*found.bootstrap) + _measured(found),
             }
         )
     for side, spread in zip("AB", found.spread or (), strict=False):

@@ -32,11 +32,13 @@ COLOURS = {
     "loss": "#b3471d",
     "flat": "#6b7688",
     "paper": "#a9b1be",
-    **dict(zip((f"arm{n}" for n in range(8)), (
+    **dict(zip((f"arm{n}" for n in range(10)), (
         "#1f77b5", "#c8641b", "#2a8a4a", "#a23b72", "#7a5cc4", "#8a6d1d", "#11888a", "#5c5c66",
+        "#c4395a", "#3b4a9e",
     ), strict=True)),
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+MARKED = 6  # markers on a curve
 WIDE, NARROW = 10.0, 4.0  # inches; the page shows either, by its own width
 SHOWN_POINTS = 150  # of a curve
 
@@ -254,6 +256,11 @@ def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: fl
     )
 
 
+def _of_arm(place: int) -> dict[str, Any]:
+    """Return the colour and the marker of an arm, by its place among the study's arms."""
+    return {"color": COLOURS[f"arm{place % 10}"], "marker": MARKERS[place % len(MARKERS)]}
+
+
 def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
     """Show the macro average of every seed of every arm."""
 
@@ -261,7 +268,7 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
         canvas, (axes,) = _axes(narrow, (0.5 if narrow else 0.36) * len(macro) + 0.75)
         across = axes.get_yaxis_transform()
         for place, (arm, values) in enumerate(macro.items()):
-            colour = COLOURS[f"arm{place % 8}"]
+            colour = _of_arm(place)["color"]
             shown = [100 * value for value in values]
             mean = sum(shown) / len(shown)
             axes.plot(shown, [-place] * len(shown), "o", color=colour, markersize=6, alpha=0.75)
@@ -291,7 +298,10 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def selection(
-    ours: Mapping[str, Sequence[tuple[float, float]]], paper: pd.DataFrame, source: str
+    ours: Mapping[str, Sequence[tuple[float, float]]],
+    paper: pd.DataFrame,
+    source: str,
+    arms: Sequence[str],
 ) -> Figure:
     """Show selection accuracy against the end-task score: our seeds, the paper's points greyed.
 
@@ -299,21 +309,21 @@ def selection(
         ours: by arm, a (selection accuracy, macro average) a seed, in units of the score.
         paper: model, arm, selection_accuracy and end_task in percent.
         source: where the paper's points are from.
+        arms: all arms, so that each has the colour and the marker that it has in other figures.
     """
-    known = list(dict.fromkeys([*ours, *paper["arm"]]))
+    known = list(dict.fromkeys([*arms, *paper["arm"]]))
 
     def draw(narrow: bool) -> Canvas:
         canvas, (axes,) = _axes(narrow, 4.6 if narrow else 4.4)
         axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.6)
         for arm, rows in paper.groupby("arm", sort=False):
-            mark = MARKERS[known.index(str(arm)) % len(MARKERS)]
-            axes.plot(rows["selection_accuracy"], rows["end_task"], mark, color=COLOURS["paper"],
-                      markersize=5, fillstyle="none")  # fmt: skip
-        for place, (arm, found) in enumerate(ours.items()):
-            mark = MARKERS[known.index(arm) % len(MARKERS)]
+            look = {**_of_arm(known.index(str(arm))), "color": COLOURS["paper"]}
+            axes.plot(rows["selection_accuracy"], rows["end_task"], linestyle="none", markersize=5,
+                      fillstyle="none", **look)  # fmt: skip
+        for arm, found in ours.items():
             x, y = zip(*found, strict=True)
-            axes.plot([100 * v for v in x], [100 * v for v in y], mark, label=arm, markersize=8,
-                      color=COLOURS[f"arm{place % 8}"])  # fmt: skip
+            axes.plot([100 * v for v in x], [100 * v for v in y], linestyle="none", label=arm,
+                      markersize=8, **_of_arm(known.index(arm)))  # fmt: skip
         axes.plot([], [], "o", color=COLOURS["paper"], fillstyle="none", label="the paper's models")
         axes.axvline(50, color=COLOURS["muted"], linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_xlabel("selection accuracy, percent (dashed: chance)")
@@ -343,7 +353,7 @@ def training(
     """Show curves over the optimizer step.
 
     Args:
-        arms: all arms, so that each has the colour that it has in the other figures.
+        arms: all arms, so that each has the colour and the marker that it has in other figures.
         curves: by panel (what is measured) and arm, one list of (step, value) a seed.
     """
 
@@ -353,11 +363,14 @@ def training(
         canvas, panels = _axes(narrow, 2.1 * down + 0.6, len(curves), across)
         for axes, (name, found) in zip(panels, curves.items(), strict=True):
             for arm, several in found.items():
-                colour = COLOURS[f"arm{arms.index(arm) % 8}"]
+                place = arms.index(arm)
                 for number, curve in enumerate(several):
                     x, y = zip(*thinned(curve), strict=True)
-                    axes.plot(x, y, color=colour, linewidth=1.1, alpha=0.6,
-                              label=None if number else arm)  # fmt: skip
+                    # Markers of arms that lie upon each other stand beside each other.
+                    step = max(1, len(x) // MARKED)
+                    axes.plot(x, y, linewidth=1.1, alpha=0.7, markersize=5,
+                              markevery=(place * step // len(arms), step),
+                              label=None if number else arm, **_of_arm(place))  # fmt: skip
             axes.set_title(name, fontsize=9, color=COLOURS["ink"], loc="left")
             axes.grid(axis="y", color=COLOURS["rule"], linewidth=0.6)
             axes.set_xlabel("optimizer step")

@@ -55,7 +55,7 @@ class Page:
     """A whole report.
 
     ``label`` stands above the headline (what was measured), ``sentence`` is the whole verdict to
-    quote, ``warnings`` stand before everything else.
+    quote, ``warnings`` stand before everything else, ``notes`` below the steps.
     """
 
     kind: str
@@ -66,6 +66,7 @@ class Page:
     steps: tuple[Step, ...]
     warnings: tuple[str, ...]
     sections: tuple[Section, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def figures(self) -> tuple[Figure, ...]:

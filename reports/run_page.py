@@ -32,17 +32,26 @@ def page(run: Run) -> Page:
     sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
     sections += shared.needle_section({name: [run]})
     sections += [_items(run), shared.validity([run]), shared.provenance([run])]
-    limits = {entry.get("limit") for entry in run.manifest["invocations"]} - {None}
-    partial = [f"Filled with --limit {max(limits)}: not the whole data set."] if limits else []
     return Page(
         *("run", run.path.name, f"Run of {name}", headline),
         sentence=f"{headline} ({count}, {items:,} items, strict scoring).",
         steps=(
             Step("Strict score", ((count, f"{items:,} items"),), cell(average, "score"), "flat"),
         ),
-        warnings=(*partial, *shared.warnings([run])),
+        warnings=(*_partial(run), *shared.warnings([run])),
         sections=tuple(sections),
     )
+
+
+def _partial(run: Run) -> tuple[str, ...]:
+    """Return the benchmarks of which only a part of the data was asked, as the samples tell."""
+    wholes = {name: run.manifest["benchmarks"].get(name, {}).get("n") for name in run.rows}
+    parts = [
+        f"{name} ({row.n:,} of {wholes[name]:,} items)"
+        for name, row in run.rows.items()
+        if wholes[name] is not None and row.n < wholes[name]
+    ]
+    return (f"Not the whole data set: {', '.join(parts)}.",) if parts else ()
 
 
 def _covered(run: Run, scored: int) -> str:
@@ -83,11 +92,11 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
 def _items(run: Run) -> Section:
     columns = (
         *(
-            Column("benchmark", "Benchmark"),
+            Column("benchmark", "Benchmark", pick=True),
             Column("id", "Item"),
             Column("value", "Score", "number"),
         ),
-        *(Column("status", "Status"), Column("prediction", "Prediction")),
+        *(Column("status", "Status", pick=True), Column("prediction", "Prediction")),
         *(Column("target", "Target"), Column("answer", "Answer")),
     )
     each = max(1, ITEMS // max(len(run.rows), 1))

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import UsageError
 from harness.store import read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,29 @@ def slug(text: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
 
 
+def record(kind: type[Record], stored: object) -> Record:
+    """Return what was stored as JSON as a record, of which every field has its type.
+
+    Raises:
+        ValueError: a field is missing or is of another type.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _reader(kind).validate_python(stored)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
+
+
+@cache
+def _reader(kind: type[Record]) -> TypeAdapter[Record]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
@@ -56,10 +85,9 @@ def open_run(path: Path, label: str) -> Run:
     rows: dict[str, BenchmarkSummary] = {}
     if (path / "summary.json").exists():
         try:
-            found = [
-                BenchmarkSummary(**row) for row in read_json(path / "summary.json")["benchmarks"]
-            ]
-        except (KeyError, TypeError) as error:
+            stored = read_json(path / "summary.json")["benchmarks"]
+            found = [record(BenchmarkSummary, row) for row in stored]
+        except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
             ) from error
@@ -103,6 +131,8 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
                 try:
                     row = orjson.loads(line)
                     score = row["score"]
+                    if not isinstance(score["value"], float | int | None):
+                        raise TypeError("a score is a number")
                     one = Answer(
                         row["id"], row["repeat"], row["cluster"], score["value"],
                         score["status"], place,

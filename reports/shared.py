@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -13,6 +13,8 @@ from reports.runs import Run
 from reports.tables import Column, Table, frame
 
 _CELL = re.compile(r"(\d+)/(\d+)")
+_BENCHMARK = re.compile(r"[a-z0-9_]+")
+_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # by itself, not within a name or a path
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
@@ -46,7 +48,7 @@ def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             f"{sum(failed.values())} items have errors and no score: {listed}. "
             "Run the same commands again to ask them again."
         )
-    said += dict.fromkeys(
+    said += joined(
         f"{row.benchmark}: {row.note}" for run in runs for row in run.rows.values() if row.note
     )
     for run in runs:
@@ -56,6 +58,45 @@ def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
                 "know (it was killed): run the same `harness run` again."
             )
     return tuple(said)
+
+
+def error_rates(seeds: int) -> str:
+    """Return how often the hierarchical bootstrap errs at a number of seeds, as it was measured."""
+    from ablations.calibration import shipped_bootstrap_rates
+
+    rates = shipped_bootstrap_rates(seeds)
+    if rates is None:
+        return f"; how often it errs at {seeds} seeds was not measured"
+    return f"; in simulations with {rates[0]} seeds {rates[1]} false positives"
+
+
+def joined(notes: Iterable[str]) -> tuple[str, ...]:
+    """Return notes ("BENCHMARK: text") of which those that differ in benchmark and numbers are one.
+
+    That one names the benchmarks, and of each number the range.
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for note in notes:
+        name, _, text = note.partition(": ")
+        # A note of another form is of its own kind.
+        kind = _NUMBER.sub("0", text) if _BENCHMARK.fullmatch(name) and text else note
+        groups.setdefault(kind, {})[note if kind == note else name] = text
+    return tuple(
+        kind if kind in found else f"{', '.join(found)}: {_ranged(list(found.values()))}"
+        for kind, found in groups.items()
+    )
+
+
+def _ranged(texts: Sequence[str]) -> str:
+    """Return the one text of several that differ in numbers alone, with the range of each."""
+    several = zip(*(map(int, _NUMBER.findall(text)) for text in texts), strict=True)
+    ranges = iter([(min(numbers), max(numbers)) for numbers in several])
+
+    def written(_: re.Match[str]) -> str:
+        low, high = next(ranges)
+        return str(low) if low == high else f"{low} to {high}"
+
+    return _NUMBER.sub(written, texts[0])
 
 
 def counts_table(runs: Sequence[Run]) -> Table:
@@ -79,7 +120,7 @@ def counts_table(runs: Sequence[Run]) -> Table:
 def counts_by_benchmark(runs: Sequence[Run]) -> Table:
     """Return what went wrong, a row a run and benchmark that has anything to tell."""
     columns = (
-        *(Column("run", "Run"), Column("benchmark", "Benchmark")),
+        *(Column("run", "Run", pick=True), Column("benchmark", "Benchmark", pick=True)),
         *(Column("answers", "Answers", "count"), *COUNTS),
     )
     found = [
@@ -230,7 +271,7 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     """Return the subscores of each benchmark but for cells of needles; None without any."""
     columns = (
-        *(Column("benchmark", "Benchmark"), Column("part", "Part")),
+        *(Column("benchmark", "Benchmark", pick=True), Column("part", "Part")),
         *(Column(name, name, "score") for name in by_name),
     )
     keys = dict.fromkeys(

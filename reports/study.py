@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ablations.contrasts import Analysis, Rules
-from ablations.study import analysis_of
+from ablations.study import Measured, Report
 from harness.errors import UsageError
 from harness.store import read_json
-from reports.runs import Run, open_run
+from reports.runs import Run, open_run, record
 
 SCHEMA = 1
 
@@ -42,8 +42,8 @@ class Model:
 class Study:
     """A study that was analysed.
 
-    ``scores`` maps benchmark and arm to the score of each seed; ``counts`` a benchmark to its items
-    and clusters.  ``missing`` are sentences on models that the analysis had to do without.
+    ``scores`` maps benchmark and arm to the score of each seed.  ``missing`` are sentences on
+    models that the analysis had to do without.
     """
 
     folder: Path
@@ -52,7 +52,6 @@ class Study:
     analysis: Analysis
     rules: Rules
     scores: Mapping[str, Mapping[str, Sequence[float]]]
-    counts: Mapping[str, tuple[int, int]]
     models: tuple[Model, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
@@ -86,43 +85,41 @@ def read(folder: Path) -> Study:
                 f"{folder / 'analysis.json'} has schema version {found['schema']!r}, this program "
                 f"reads {SCHEMA}: analyse the study again"
             )
-        return Study(
-            folder=folder,
-            name=found["name"],
-            verdict=found["verdict"],
-            analysis=analysis_of(found["analysis"]),
-            rules=Rules(**plan["plan"]["rules"]),
-            scores={one["benchmark"]: one["scores"] for one in found["benchmarks"]},
-            counts={
-                one["benchmark"]: (one["items"], one["clusters"]) for one in found["benchmarks"]
-            },
-            models=tuple(_model(folder, one) for one in found["models"]),
-            missing=tuple(
-                f"{one['arm']} seed {one['seed']}: {one['step']} failed: {one['reason']}"
-                for one in found["missing"]
-            ),
-            notes=tuple(found["notes"]),
-            plan=plan,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
+        report = record(Report, found)
+        rules = record(Rules, plan["plan"]["rules"])
+    except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{folder / 'analysis.json'} or plan.json is garbled "
             f"({type(error).__name__}: {error}): analyse the study again"
         ) from error
+    return Study(
+        folder=folder,
+        name=report.name,
+        verdict=report.verdict,
+        analysis=report.analysis,
+        rules=rules,
+        scores={one.benchmark: one.scores for one in report.benchmarks},
+        models=tuple(_model(folder, one) for one in report.models),
+        missing=tuple(
+            f"{one.arm} seed {one.seed}: {one.step} failed: {one.reason}" for one in report.missing
+        ),
+        notes=report.notes,
+        plan=plan,
+    )
 
 
-def _model(folder: Path, found: Mapping[str, Any]) -> Model:
-    name = f"{found['arm']} seed {found['seed']}"
-    probe, training = found["probe"], found["training"]
+def _model(folder: Path, found: Measured) -> Model:
+    name = f"{found.arm} seed {found.seed}"
+    probe, training = found.probe, found.training
     return Model(
-        arm=found["arm"],
-        seed=found["seed"],
-        run=open_run(folder / found["run"], name),
+        arm=found.arm,
+        seed=found.seed,
+        run=open_run(folder / found.run, name),
         probe=None if probe is None else open_run(folder / probe, f"{name} probe"),
-        selection=found["selection"],
+        selection=found.selection,
         training=None if training is None else folder / training,
-        train_seconds=found["train_seconds"],
-        run_seconds=found["run_seconds"],
+        train_seconds=found.train_seconds,
+        run_seconds=found.run_seconds,
     )
 
 

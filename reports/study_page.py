@@ -55,12 +55,17 @@ def page(study: Study, pictures: Pictures) -> Page:
         ),
     )
     label = f"Ablation study {study.name}: objective against data"
+    # What is said of the items of a benchmark is no word on the verdict, which is over seeds.
+    names = {name for run in runs for name in run.manifest["benchmarks"]}
+    aside = [note for note in study.notes if note.partition(": ")[0] in names]
+    said = [note for note in study.notes if note not in aside]
     incomplete = [f"Missing of the plan: {one}." for one in study.missing]
     return Page(
         *("study", study.name, label, headline.rstrip("."), study.verdict),
         steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=(*_micro(study), *study.notes, *incomplete, *shared.warnings(runs)),
+        warnings=(*_micro(study), *said, *incomplete, *shared.warnings(runs)),
         sections=sections,
+        notes=shared.joined(aside),
     )
 
 
@@ -133,7 +138,12 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Words are at {study.rules.alpha:g}, with a margin of {margin:g} points; the "
         f"primary test is {_test(study)} on per-seed macro averages."
     )
-    blocks = (text, figures.forest(lines, study.rules.margin), tables.contrasts(lines, study.rules))
+    seeds = min(len(study.of(arm)) for line in lines for arm in (line.plus, line.minus))
+    blocks = (
+        *(text, figures.forest(lines, study.rules.margin)),
+        tables.contrasts(lines, study.rules),
+        f"New items too is the interval of the hierarchical bootstrap{shared.error_rates(seeds)}.",
+    )
     return (Section("contrasts-section", "The contrasts", blocks),)
 
 
@@ -202,7 +212,7 @@ def _selection(study: Study) -> tuple[Section, ...]:
         "Our seeds are in colour. The paper's models stand in grey for the shape of its claim: "
         "they are other models on other benchmarks."
     )
-    figure = figures.selection(ours, paper.selection_vs_task(), paper.SOURCE)
+    figure = figures.selection(ours, paper.selection_vs_task(), paper.SOURCE, study.arms)
     columns = (
         *(Column("arm", "Arm"), Column("seed", "Seed", "count")),
         Column("selection", "Selection accuracy", "score", "On the probe, both orders; chance 50"),
@@ -244,6 +254,7 @@ def _seeds(study: Study) -> Section:
         frame(rows, columns),
         tuple(sources),
         links=links,
+        search=True,
     )
     return Section("seeds", "Per seed", (figures.seeds(averages), _arms_table(study), table))
 
@@ -284,7 +295,10 @@ def _training(study: Study) -> tuple[Section, ...]:
                 panels.setdefault(title, {})[arm] = found
     if not panels:
         return ()
-    text = "A line a seed. A term whose gradient norm is far below the other's moves little."
+    text = (
+        "A line a seed, a marker an arm. A term whose gradient norm is far below the other's moves "
+        "little."
+    )
     return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
 
@@ -320,8 +334,8 @@ def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
     text = (
         f"An item is gained where {found.plus} is right more often than not over its runs and "
         f"{found.minus} is not; lost the other way round. Shown are {len(found.shown)} of "
-        f"{len(found.rows)}, some of every benchmark; `harness show RUN BENCHMARK/ITEM` shows any "
-        "item in full, `harness report --csv` lists them all."
+        f"{len(found.rows):,}, some of every benchmark; all are listed in the file beside this "
+        "page that ends in `.flips.csv`. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     return Section("flips", "Items gained and lost", (text, table, Pictured(found, images)))
 

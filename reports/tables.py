@@ -27,12 +27,16 @@ SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", INCONCLUSIVE: "?"}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key in the frame, its heading, how its cells are written, what it means."""
+    """A column: its key in the frame, its heading, how its cells are written, what it means.
+
+    ``pick``: rows can be filtered by its values.
+    """
 
     key: str
     head: str
     kind: Kind = "text"
     hint: str = ""
+    pick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +188,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
     delta, mde = _difference(rules.level, rules.wanted)
     columns = (
-        Column("kind", "Question"),
+        Column("kind", "Question", pick=True),
         Column("name", "Contrast"),
         *delta,
         Column("p", "p", "p", "Two-sided p of the difference; none where the order stopped before"),
@@ -193,7 +197,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         mde,
         Column("other", "Other variance", "interval", "By the variance that was not planned"),
         Column("items", "New items too", "interval", "Hierarchical bootstrap over seeds and items"),
-        Column("word", "Word", "word"),
+        Column("word", "Word", "word", pick=True),
     )
     rows = [
         {
@@ -213,6 +217,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         *("contrasts", "The contrasts of the macro average, in points", columns),
         frame(rows, columns),
         tuple(f"analysis.json, contrast {line.name}" for line in lines),
+        search=True,
     )
 
 
@@ -252,7 +257,7 @@ def benchmarks(
     """
     delta, mde = _difference(level, wanted)
     columns = (
-        Column("benchmark", "Benchmark"),
+        Column("benchmark", "Benchmark", pick=True),
         Column("items", "Items", "count", "Items with a score in every run"),
         Column("clusters", "Clusters", "count", "Groups of items that are not independent"),
         Column("seeds", "Seeds", "text", f"Training seeds of {plus.name} and {minus.name}"),
@@ -263,7 +268,7 @@ def benchmarks(
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; the word goes by it"),
         mde,
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
-        Column("word", "Word", "word"),
+        Column("word", "Word", "word", pick=True),
     )
     rows = [
         {
@@ -282,6 +287,7 @@ def benchmarks(
         *(id_, f"{name} by benchmark: scores in percent, differences in points", columns),
         frame(rows, columns),
         tuple(f"contrast {name}, benchmark {line.benchmark}, {line.test}" for line in lines),
+        search=True,
     )
 
 

@@ -87,8 +87,10 @@ class _Pictures:
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page."""
+    """Write the page, and beside it all items gained and lost, of which it shows some."""
     _write(path, render(page))
+    for flips in _flips(page):
+        _write(path.with_suffix(".flips.csv"), tables.to_csv([_flip_rows(flips)]))
 
 
 def latex(page: Page, path: Path) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// Sorting by a click on a heading, and search; without this script the page reads the same.
+// Sorting by a click on a heading, filters and search; without this script the page reads the same.
 const value = (row, column) => {
   const cell = row.cells[column];
   if (cell.dataset.v === undefined) return cell.textContent.trim().toLowerCase();
@@ -23,16 +23,31 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 for (const place of document.querySelectorAll("table.search, .items.search")) {
+  const table = place.matches("table");
+  const parts = table ? [...place.tBodies[0].rows] : [...place.children];
+  // What a row can be filtered by: a name, and its value in a row.
+  const picks = table
+    ? [...place.tHead.rows[0].cells].filter(head => "pick" in head.dataset)
+      .map(head => [head.textContent.trim(), row => row.cells[head.cellIndex].textContent.trim()])
+    : place.dataset.picks.split(" ").map(name => [name, item => item.dataset[name.toLowerCase()]]);
+  const filters = document.createElement("div");
+  filters.className = "filters";
+  const tests = picks.map(([name, of]) => {
+    const select = document.createElement("select");
+    select.setAttribute("aria-label", `Show only rows of one value: ${name}`);
+    select.add(new Option(`${name}: all`, ""));
+    for (const one of new Set(parts.map(of))) select.add(new Option(one, one));
+    if (select.length > 2) filters.append(select);
+    return part => !select.value || of(part) === select.value;
+  });
   const input = document.createElement("input");
   input.type = "search";
-  input.className = "filter";
   input.placeholder = "Search";
   input.setAttribute("aria-label", "Show only what holds this text");
-  const before = place.closest(".scroll") || place;
-  before.before(input);
-  const parts = () => place.matches("table") ? place.tBodies[0].rows : place.children;
-  input.addEventListener("input", () => {
-    const wanted = input.value.toLowerCase();
-    for (const part of parts()) part.hidden = !part.textContent.toLowerCase().includes(wanted);
+  filters.append(input);
+  tests.push(part => part.textContent.toLowerCase().includes(input.value.toLowerCase()));
+  filters.addEventListener("input", () => {
+    for (const part of parts) part.hidden = !tests.every(test => test(part));
   });
+  (place.closest(".scroll") || place).before(filters);
 }

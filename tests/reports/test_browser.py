@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reports import write as reports
+from tests.reports.studies import BENCHMARKS, Planted, write
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -69,6 +72,22 @@ def test_it_opens_from_disk_silently_and_fits(
     assert first["y"] + first["height"] < size[1]
     assert tab.evaluate(CUT) == []
     assert tab.evaluate(OVERLAPPING) == []
+    tab.context.close()
+
+
+def test_the_answer_is_on_a_phones_first_screen_whatever_the_notes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    small = Planted({"grpo": 0.0, "contextrl": 0.1}, seeds=2, items=60, training=False)
+    made, _ = reports.page_of([write(tmp_path / "small", small)], None)
+    reports.html(made, tmp_path / "small.html")
+    tab = opened(browser, tmp_path / "small.html", PHONE)
+    first = tab.locator(".step .verdict").first.bounding_box()
+    assert first is not None
+    assert first["y"] + first["height"] < PHONE[1]
+    notes = tab.locator(".notes li").all_inner_texts()
+    assert len(notes) == 1
+    assert notes[0].startswith(", ".join(BENCHMARKS) + ": only 20 clusters (fewer than 30)")
     tab.context.close()
 
 
@@ -174,6 +193,35 @@ def test_it_reads_without_javascript(browser: Browser, page: Path) -> None:
     assert tab.locator("h1").inner_text().startswith("The gain of contextrl over grpo is real")
     assert tab.locator("#contrasts tbody tr").count() == 8
     assert tab.locator("input").count() == 0
+    tab.context.close()
+
+
+def test_filters(browser: Browser, page: Path) -> None:
+    tab = opened(browser, page)
+    rows = tab.locator("#delta-0 tbody tr:visible")
+    assert rows.count() == 12
+    benchmark, word = tab.locator("#delta-0 select").all()
+    benchmark.select_option("vstar")
+    assert [text.split()[0] for text in rows.all_inner_texts()] == ["vstar"]
+    benchmark.select_option("")
+    said = rows.last.locator("td").last.inner_text()
+    word.select_option(said)
+    assert {text.endswith(said) for text in rows.all_inner_texts()} == {True}
+    tab.locator("#delta-0 input").fill("no such row")
+    assert rows.count() == 0
+    models = tab.locator("#seeds-table tbody tr:visible")
+    tab.locator("#seeds-table input").fill("da-rl")
+    assert models.count() == 3
+    questions = tab.locator("#contrasts tbody tr:visible")
+    tab.locator("#contrasts select").first.select_option("objective")
+    assert questions.count() == 3
+    items = tab.locator("#flips .item:visible h3")
+    change, place = tab.locator("#flips .filters select").all()
+    change.select_option("gained")
+    place.select_option("blink")
+    found = items.all_inner_texts()
+    assert found
+    assert {text.startswith("▲ gained blink/") for text in found} == {True}
     tab.context.close()
 
 

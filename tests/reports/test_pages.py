@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ablations.arms import ARMS
 from ablations.contrasts import ONE_SEED
 from harness.errors import UsageError
 from harness.store import read_samples
-from reports import thumbnails
+from reports import figures, shared, thumbnails
 from reports import write as reports
 from reports.flips import SHOWN, flips
 from reports.pages import Pictured
@@ -178,6 +181,77 @@ def test_a_run_of_a_part_of_its_suite_says_so_and_an_empty_one_is_refused(
         reports.page_of([run], None)
 
 
+def test_a_run_filled_in_parts_is_whole_once_all_items_are_there(
+    study: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
+    manifest = json.loads((run / "manifest.json").read_text())
+    [entry] = manifest["invocations"]
+    manifest["invocations"] = [{**entry, "limit": 20}, entry]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert reports.page_of([run], None)[0].warnings == ()
+    manifest["benchmarks"]["vstar"]["n"] = 1_191
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    assert reports.page_of([run], None)[0].warnings == (
+        "Not the whole data set: vstar (90 of 1,191 items).",
+    )
+
+
+def test_notes_of_one_kind_are_one_line() -> None:
+    notes = (
+        "micro world: as the demo says",
+        "vstar: only 20 clusters (fewer than 30)",
+        "blink: only 7 clusters (fewer than 30)",
+        "phyx: one cluster holds 38% of the items",
+        "blink: left out, runs/b-3 holds no answers to it",
+        "mmmu: left out, runs/b-4 holds no answers to it",
+        "mmstar: only 20 clusters (fewer than 30)",
+    )
+    assert shared.joined(notes) == (
+        notes[0],
+        "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30)",
+        *notes[3:6],
+    )
+
+
+def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: Path) -> None:
+    # docs/statistics.md: three seeds without an effect, at three spreads of the seeds.
+    said = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
+    made, _ = reports.page_of([study], None)
+    section = next(one for one in made.sections if one.id == "contrasts-section")
+    assert said in str(section.blocks[-1])
+    a, b = ([model.run.path for model in read(study).of(arm)] for arm in ("grpo", "contextrl"))
+    saved = tmp_path / "arms.json"
+    saved.write_text(harness("compare", "--a", *a, "--b", *b, "--json").stdout)
+    rules = reports.page_of([saved], None)[0].table("rules").frame.set_index("what")["value"]
+    assert said in rules["mean, on new items too (hierarchical bootstrap)"]
+    assert shared.error_rates(2) == "; how often it errs at 2 seeds was not measured"
+
+
+def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
+    made, _ = reports.page_of([study], None)
+    reports.html(made, tmp_path / "page.html")
+    with (tmp_path / "page.flips.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    block = next(b for s in made.sections for b in s.blocks if isinstance(b, Pictured))
+    assert len(rows) == sum(map(sum, block.flips.counts.values())) > len(block.flips.shown)
+    gained = [row for row in rows if float(row["contextrl"]) > float(row["grpo"])]
+    assert len(gained) == sum(up for up, _ in block.flips.counts.values())
+
+
+def test_arms_differ_in_more_than_colour() -> None:
+    arms = tuple(ARMS)
+    assert len(arms) == 10
+    curves = {"L": {arm: [[(step, place) for step in range(50)]] for place, arm in enumerate(arms)}}
+    figure = figures.training(curves, arms)
+    lines = figure.draw(False).axes[0].lines
+    assert len({line.get_marker() for line in lines} - {"None"}) == 10
+    assert len({line.get_color() for line in lines}) == 10
+    assert figure.svg(False) == figure.svg(False)
+    for name in ("arm8", "arm9"):
+        assert f"var(--{name})" in figure.svg(False)
+
+
 def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: Path) -> None:
     from benchmarks import suites
     from benchmarks.data import load
@@ -259,6 +333,66 @@ def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: P
         not (copy / "report.html").exists()
         or (copy / "report.html").stat().st_mtime < (copy / "analysis.json").stat().st_mtime
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "path"),
+    [
+        ("analysis.json", ("analysis", "contrasts", 0, "delta")),
+        ("analysis.json", ("analysis", "contrasts", 0, "benchmarks", 0, "low")),
+        ("analysis.json", ("benchmarks", 0, "scores", "grpo", 0)),
+        ("analysis.json", ("models", 0, "selection")),
+        ("plan.json", ("plan", "rules", "margin")),
+        ("summary.json", ("benchmarks", 0, "strict")),
+        ("c.json", ("macro", "delta")),
+        ("c.json", ("benchmarks", 0, "p_holm")),
+        ("c.json", ("pooled", 0)),
+    ],
+)
+def test_a_text_in_the_place_of_a_number_is_one_line(
+    study: Path, tmp_path: Path, file: str, path: tuple[Any, ...]
+) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    run = read(copy).models[0].run.path
+    (copy / "c.json").write_text(json.dumps(COMPARISON))
+    target = (run if file == "summary.json" else copy) / file
+    stored = json.loads(target.read_text())
+    place = stored
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = "many"
+    target.write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match=re.escape(file)) as error:
+        reports.page_of([target if file == "c.json" else copy], None)
+    assert "\n" not in str(error.value)
+    if path == ("macro", "delta"):
+        done = harness("report", target)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert "macro.delta: Input should be a valid number" in done.stderr
+
+
+LINE = {
+    "benchmark": "vstar", "items": 90, "clusters": 30, "delta": 0.1, "low": 0.0, "high": 0.2,
+    "p": 0.04, "p_holm": 0.04, "mde": 0.1, "word": "better", "test": "Welch t",
+}  # fmt: skip
+MACRO = {name: LINE[name] for name in ("delta", "low", "high", "p", "mde", "word")}
+COMPARISON = {
+    "kind": "arms", "heading": "two methods", "macro": MACRO, "benchmarks": [LINE],
+    "margin": 0.009, "alpha": 0.05, "notes": [], "pooled": [0.0, 0.2], "bootstrap": [0.0, 0.2],
+    "spread": [{"seeds": 3, "training_sd": 0.01, "decoding_sd": 0.01}] * 2,
+}  # fmt: skip
+
+
+def test_a_score_that_is_no_number_is_named(study: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
+    path = run / "samples" / "vstar.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    row = json.loads(first)
+    row["score"]["value"] = "many"
+    path.write_text(json.dumps(row) + "\n" + "".join(others))
+    with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 1"):
+        reports.page_of([run], None)
 
 
 def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
