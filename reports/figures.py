@@ -38,7 +38,7 @@ COLOURS = {
     ), strict=True)),
 }  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-MARKED = 6  # markers on a curve
+MARKED = 5  # markers on a curve
 WIDE, NARROW = 10.0, 4.0  # inches; the page shows either, by its own width
 SHOWN_POINTS = 150  # of a curve
 
@@ -368,7 +368,8 @@ def training(
                     x, y = zip(*thinned(curve), strict=True)
                     # Markers of arms that lie upon each other stand beside each other.
                     step = max(1, len(x) // MARKED)
-                    axes.plot(x, y, linewidth=1.1, alpha=0.7, markersize=5,
+                    axes.plot(x, y, linewidth=1.1, alpha=0.5, color=_of_arm(place)["color"])
+                    axes.plot(x, y, linestyle="none", markersize=5.5, zorder=3,
                               markevery=(place * step // len(arms), step),
                               label=None if number else arm, **_of_arm(place))  # fmt: skip
             axes.set_title(name, fontsize=9, color=COLOURS["ink"], loc="left")

@@ -142,7 +142,7 @@ def _forest(study: Study) -> tuple[Section, ...]:
     blocks = (
         *(text, figures.forest(lines, study.rules.margin)),
         tables.contrasts(lines, study.rules),
-        f"New items too is the interval of the hierarchical bootstrap{shared.error_rates(seeds)}.",
+        f'"New items too" is the interval of the hierarchical bootstrap{shared.error_rates(seeds)}.',
     )
     return (Section("contrasts-section", "The contrasts", blocks),)
 
