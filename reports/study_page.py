@@ -55,7 +55,7 @@ def page(study: Study, pictures: Pictures) -> Page:
         ),
     )
     label = f"Ablation study {study.name}: objective against data"
-    # What is said of the items of a benchmark is no word on the verdict, which is over seeds.
+    # What is said of a benchmark's items does not touch the verdict, which is over seeds only.
     names = {name for run in runs for name in run.manifest["benchmarks"]}
     aside = [note for note in study.notes if note.partition(": ")[0] in names]
     said = [note for note in study.notes if note not in aside]
@@ -139,10 +139,11 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"primary test is {_test(study)} on per-seed macro averages."
     )
     seeds = min(len(study.of(arm)) for line in lines for arm in (line.plus, line.minus))
+    measured = f"the hierarchical bootstrap{shared.error_rates(seeds)}"
     blocks = (
         *(text, figures.forest(lines, study.rules.margin)),
         tables.contrasts(lines, study.rules),
-        f'"New items too" is the interval of the hierarchical bootstrap{shared.error_rates(seeds)}.',
+        f'"New items too" is the interval of {measured}.',
     )
     return (Section("contrasts-section", "The contrasts", blocks),)
 
