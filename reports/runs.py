@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from harness.errors import UsageError
 from harness.store import read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
 
 Record = TypeVar("Record")
 
@@ -58,21 +54,14 @@ def record(kind: type[Record], stored: object) -> Record:
     Raises:
         ValueError: a field is missing or is of another type.
     """
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     try:
-        return _reader(kind).validate_python(stored)
+        return TypeAdapter(kind).validate_python(stored)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
-
-
-@cache
-def _reader(kind: type[Record]) -> TypeAdapter[Record]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
 
 
 def open_run(path: Path, label: str) -> Run:
@@ -86,7 +75,7 @@ def open_run(path: Path, label: str) -> Run:
     if (path / "summary.json").exists():
         try:
             stored = read_json(path / "summary.json")["benchmarks"]
-            found = [record(BenchmarkSummary, row) for row in stored]
+            found = record(list[BenchmarkSummary], stored)
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(
                 f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
