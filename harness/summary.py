@@ -54,6 +54,7 @@ class BenchmarkSummary:
     native_n: int
     native_missing: int
     native_rules: str
+    native_needs_judge: bool
     native_judge: str | None
     judged_n: int
     judged_missing: int
@@ -107,6 +108,7 @@ def summarise(
         native_n=sum(value is not None for value in native.values()),
         native_missing=list(found.values()).count(None) if asks_native else 0,
         native_rules=declaration.native_rules,
+        native_needs_judge=declaration.native_needs_judge,
         native_judge=native_judge,
         judged_n=sum(value is not None for value in judged.values()),
         judged_missing=list(verdict_of.values()).count(None),
