@@ -174,9 +174,10 @@ class Engine:
         stored = (sample.score for tally in self.tallies for sample in tally.stored.values())
         scores = self._new or list(stored)
         if scores and all(score.status == "error" for score in scores):
+            why = " ".join(scores[0].why.split())
             raise UsageError(
-                f"all {len(scores)} answers are errors, the first: {' '.join(scores[0].why.split())}"
-                " (stored as errors: the same command tries them again)"
+                f"all {len(scores)} answers are errors, the first: {why} "
+                "(stored as errors: the same command tries them again)"
             )
 
     async def _prepare(self) -> None:

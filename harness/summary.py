@@ -29,7 +29,7 @@ class BenchmarkSummary:
 
     ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
     ``native_n`` answers for which it gave a value; ``native_missing`` it has still to come to.
-    Where its rules need a judge and none was given there is none.  ``judged`` is the official
+    Where ``native_needs_judge`` and none was given there is none.  ``judged`` is the official
     protocol with ``judge``, over the ``judged_n`` answers on which there is a verdict;
     ``judged_missing`` are still to be judged.  ``n`` counts items, ``answers`` items x repeats, of
     which ``unparsable``, ``unscored``, ``errors`` and ``truncated`` are counts, and
@@ -54,7 +54,6 @@ class BenchmarkSummary:
     native_n: int
     native_missing: int
     native_rules: str
-    native_needs_judge: bool
     native_judge: str | None
     judged_n: int
     judged_missing: int
@@ -64,6 +63,7 @@ class BenchmarkSummary:
     scoring: str
     samples_bytes: int
     note: str = ""
+    native_needs_judge: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
@@ -108,7 +108,6 @@ def summarise(
         native_n=sum(value is not None for value in native.values()),
         native_missing=list(found.values()).count(None) if asks_native else 0,
         native_rules=declaration.native_rules,
-        native_needs_judge=declaration.native_needs_judge,
         native_judge=native_judge,
         judged_n=sum(value is not None for value in judged.values()),
         judged_missing=list(verdict_of.values()).count(None),
@@ -118,6 +117,7 @@ def summarise(
         scoring="+".join(sorted({sample.scoring for sample in samples.values()})),
         samples_bytes=samples_size(run, declaration.id),
         note=declaration.note,
+        native_needs_judge=declaration.native_needs_judge,
     )
 
 

@@ -266,8 +266,6 @@ def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(
             "all 3 answers are errors, the first: the server answered no chat completion: "
             "<html>hello</html> (stored as errors: the same command tries them again)",
         ),
-        (Reply(raw=b'{"choices": []}'), "the server answered no chat completion"),
-        (Reply("no images", status=400), "the first: the server answered 400: no images (stored"),
         (Reply("forbidden", status=403), "the server answered 403: forbidden"),
     ],
 )
@@ -316,7 +314,7 @@ def test_killed_and_started_again_the_scores_are_the_same(
             said = process.communicate(timeout=60)[1]
             kills += 1
         assert process.returncode == 130
-        assert said.splitlines()[-1] == (
+        assert said.rstrip().splitlines()[-1] == (
             "interrupted; every answer so far is stored: the same command continues the run"
         )
         done = harness(*words)
