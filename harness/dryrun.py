@@ -27,13 +27,12 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 
 
 def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
-    stored = read_samples(run.path, benchmark.declaration.id).values()
-    answered = sum(s.response is not None and s.repeat < run.settings.repeats for s in stored)
-    wanted = run.settings.wanted(benchmark) * run.settings.repeats
+    stored = read_samples(run.path, benchmark.declaration.id)
+    unanswered = sum(sample.response is None for sample in stored.values())
     return {
         "benchmark": benchmark.declaration.id,
-        "to_ask": max(wanted - answered, 0),
-        "stored": answered,
+        "to_ask": run.settings.untried(benchmark, stored) + unanswered,
+        "stored": len(stored) - unanswered,
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
         "judge": run.judge if benchmark.declaration.judged_rules else None,
         "protocol": dict(benchmark.declaration.protocol),

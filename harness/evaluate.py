@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -62,6 +62,15 @@ class Settings:
         """Return how many items of a benchmark are asked for."""
         total = benchmark.count()
         return total if self.limit is None else min(self.limit, total)
+
+    def untried(self, benchmark: Benchmark, tried: Iterable[SampleKey]) -> int:
+        """Return how many of the wanted answers were never tried, where these were.
+
+        Ids are not known before items are built: those with most answers count as the wanted.
+        """
+        answers = Counter(item_id for item_id, repeat in tried if repeat < self.repeats)
+        wanted = self.wanted(benchmark)
+        return wanted * self.repeats - sum(n for _, n in answers.most_common(wanted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ class Engine:
         ]
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(settings.concurrency)
         self._native_lock = asyncio.Lock()
+        self._new: list[Score] = []  # of answers that were tried first, or mended
         judge = settings.judge
         self._judged = (
             JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
@@ -133,10 +143,7 @@ class Engine:
 
     def _has_untried(self, tally: _Tally) -> bool:
         """Whether some wanted answer was never tried: then a model is needed for certain."""
-        repeats = self.settings.repeats
-        tried = Counter(item_id for item_id, repeat in tally.stored if repeat < repeats)
-        whole = sum(answers == repeats for answers in tried.values())
-        return whole < self.settings.wanted(tally.benchmark)
+        return self.settings.untried(tally.benchmark, tally.stored) > 0
 
     async def run(self, open_model: OpenModel) -> None:
         """Fill the run.
@@ -145,8 +152,9 @@ class Engine:
         start says so at once; a run that only lacks scores never opens it.
 
         Raises:
-            UsageError: the model cannot be opened or is gone, or the judge is, without whom all
-                was answered nevertheless; everything answered and judged is stored.
+            UsageError: the model cannot be opened or is gone, or every answer is an error, or the
+                judge is gone, without whom all was answered nevertheless; everything answered and
+                judged is stored.
         """
         async with AsyncExitStack() as stack:
             model = _LateModel(open_model, stack)
@@ -154,8 +162,23 @@ class Engine:
             if any(map(self._has_untried, self.tallies)):
                 await model.get()
             await self._stream(model)
+        self._refuse_nothing_but_errors()
         if self._judged is not None and self._judged.failure is not None:
             raise self._judged.failure
+
+    def _refuse_nothing_but_errors(self) -> None:
+        """Raise where the call came to nothing: all that it tried first or mended is an error.
+
+        Where it only tried old errors in vain, their good neighbours in the store count as well.
+        """
+        stored = (sample.score for tally in self.tallies for sample in tally.stored.values())
+        scores = self._new or list(stored)
+        if scores and all(score.status == "error" for score in scores):
+            why = " ".join(scores[0].why.split())
+            raise UsageError(
+                f"all {len(scores)} answers are errors, the first: {why} "
+                "(stored as errors: the same command tries them again)"
+            )
 
     async def _prepare(self) -> None:
         """Let benchmarks that need more of the machine see that it is there, where work is left.
@@ -206,12 +229,10 @@ class Engine:
 
     def _announce(self, tally: _Tally) -> None:
         scoring = tally.benchmark.declaration.scoring
-        done = sum(
-            settled(sample, scoring) and key[1] < self.settings.repeats
-            for key, sample in tally.stored.items()
-        )
-        total = self.settings.wanted(tally.benchmark) * self.settings.repeats
-        self.progress.start(tally.benchmark.declaration.id, total, min(done, total))
+        left = self.settings.untried(tally.benchmark, tally.stored)
+        left += sum(not settled(sample, scoring) for sample in tally.stored.values())
+        total = max(left, self.settings.wanted(tally.benchmark) * self.settings.repeats)
+        self.progress.start(tally.benchmark.declaration.id, total, total - left)
         if self._judged is not None:
             self._judged.start(tally.benchmark, total)
 
@@ -268,6 +289,8 @@ class Engine:
             name = job.benchmark.declaration.id
             tally = by_id[name]
             self.store.append(name, sample)
+            if sample.score.status != "error" or (sample.id, sample.repeat) not in tally.stored:
+                self._new.append(sample.score)
             tally.stored[sample.id, sample.repeat] = sample
             if self._judged is not None:
                 self._judged.add(job.benchmark, sample)

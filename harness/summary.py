@@ -29,7 +29,7 @@ class BenchmarkSummary:
 
     ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
     ``native_n`` answers for which it gave a value; ``native_missing`` it has still to come to.
-    Where its rules need a judge and none was given there is none.  ``judged`` is the official
+    Where ``native_needs_judge`` and none was given there is none.  ``judged`` is the official
     protocol with ``judge``, over the ``judged_n`` answers on which there is a verdict;
     ``judged_missing`` are still to be judged.  ``n`` counts items, ``answers`` items x repeats, of
     which ``unparsable``, ``unscored``, ``errors`` and ``truncated`` are counts, and
@@ -63,6 +63,7 @@ class BenchmarkSummary:
     scoring: str
     samples_bytes: int
     note: str = ""
+    native_needs_judge: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
@@ -116,6 +117,7 @@ def summarise(
         scoring="+".join(sorted({sample.scoring for sample in samples.values()})),
         samples_bytes=samples_size(run, declaration.id),
         note=declaration.note,
+        native_needs_judge=declaration.native_needs_judge,
     )
 
 

@@ -84,14 +84,24 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for row in rows
         if row.prompts_truncated
     ]
-    unjudged = [
-        row.benchmark
-        for row in rows
-        if row.native is None and row.judge is None and row.native_rules
-    ]
-    if unjudged:
-        notes.append(f"no native score without a judge (--judge): {', '.join(unjudged)}")
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
+    notes += [f"{reason}: {', '.join(names)}" for reason, names in reasons.items() if reason]
     return notes
+
+
+def _why_not_native(row: BenchmarkSummary) -> str:
+    """Say why there is no native score; "" where there is one, or no answer that it could score."""
+    if row.native is not None or not row.native_rules:
+        return ""
+    if row.native_needs_judge and row.judge is None:
+        return "no native score without a judge (--judge)"
+    if row.native_missing:
+        return "native scoring is not done (the same command goes on with it)"
+    if row.answers > row.errors and not row.native_n:
+        return "native scoring gave no value"
+    return ""
 
 
 def _partly_native(row: BenchmarkSummary) -> bool:

@@ -258,6 +258,25 @@ def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(
         one_line(harness(*run, "--endpoint", server.url), server.url)
 
 
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (
+            Reply(raw=b"<html>hello</html>"),
+            "all 3 answers are errors, the first: the server answered no chat completion: "
+            "<html>hello</html> (stored as errors: the same command tries them again)",
+        ),
+        (Reply("forbidden", status=403), "the server answered 403: forbidden"),
+    ],
+)
+def test_an_endpoint_that_answers_nothing_but_nonsense_is_one_line(
+    reply: Reply, said: str, micro_data: Path, tmp_path: Path
+) -> None:
+    with ScriptedServer(lambda _: reply) as server:
+        words = [*run_words(server, micro_data, tmp_path), "--benchmarks", "vstar", "--limit", 3]
+        one_line(harness(*words), said)
+
+
 def test_a_garbled_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) -> None:
     with ScriptedServer(letter) as server:
         words = [*run_words(server, micro_data, tmp_path), "--benchmarks", "vstar"]
@@ -284,15 +303,20 @@ def test_killed_and_started_again_the_scores_are_the_same(
                 [sys.executable, "-c", PROGRAM, *map(str, words)],
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             wanted = len(server.requests) + patience
             began = time.monotonic()
             while len(server.requests) < wanted or time.monotonic() - began < 1:
                 time.sleep(0.01)
             process.send_signal(signal.SIGKILL if patience != 20 else signal.SIGINT)
-            process.wait(60)
+            said = process.communicate(timeout=60)[1]
             kills += 1
+        assert process.returncode == 130
+        assert said.rstrip().splitlines()[-1] == (
+            "interrupted; every answer so far is stored: the same command continues the run"
+        )
         done = harness(*words)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout)["benchmarks"]

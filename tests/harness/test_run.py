@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import run as runs
+from harness.cli.tables import result_table
+from harness.dryrun import preview
 from harness.errors import UsageError
 from harness.evaluate import JUDGED_AT_ONCE, Settings
 from harness.protocols import Benchmark, Judge
@@ -96,6 +98,60 @@ def test_errors_are_kept_apart_and_tried_again(tmp_path: Path) -> None:
     (row,) = fill(plan, model)
     assert (row.errors, row.strict) == (0, 1.0)
     assert sorted(model.asked) == ["2 + 14 = ?", "4 + 28 = ?", "7 + 49 = ?"]
+
+
+def test_a_call_of_nothing_but_errors_ends_in_one(tmp_path: Path) -> None:
+    every = frozenset(range(20))
+    said = r"^all 3 answers are errors, the first: the request failed for good \(stored.* again\)$"
+    for _ in range(2):  # the same command says the same
+        with pytest.raises(UsageError, match=said):
+            fill(planned(tmp_path, limit=3, concurrency=1), Adder(fails=every))
+    plan = planned(tmp_path, limit=3)
+    assert len(read_samples(plan.path, "sums")) == 3
+    (row,) = json.loads((plan.path / "summary.json").read_text())["benchmarks"]
+    assert (row["errors"], row["n"]) == (3, 3)
+    (row,) = fill(plan, Adder(fails=frozenset({1})))
+    assert (row.errors, row.n) == (1, 3)
+    # A server that broke since: what is stored does not hide it.
+    with pytest.raises(UsageError, match="all 17 answers are errors"):
+        fill(planned(tmp_path), Adder(fails=every))
+
+
+def test_an_error_among_good_answers_is_tried_in_vain_without_a_word(tmp_path: Path) -> None:
+    broken = Sums(broken=frozenset({7}))
+    for _ in range(2):
+        (row,) = fill(planned(tmp_path, broken))
+        assert (row.errors, row.n, row.strict) == (1, 20, 1.0)
+
+
+def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="all 2 answers"):
+        fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
+    (row,) = fill(planned(tmp_path, limit=4), Adder(fails=frozenset({2, 3})))
+    assert (row.errors, row.n) == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"limit": 10}, {"limit": 5, "repeats": 2}),
+        ({"limit": 3, "repeats": 3}, {"limit": 6}),
+        ({"limit": 3, "repeats": 3}, {"limit": 6, "repeats": 4}),
+        ({"limit": 8}, {"limit": 8}),
+        ({}, {"repeats": 2}),
+    ],
+)
+def test_the_preview_and_the_progress_count_what_is_asked(
+    tmp_path: Path, before: dict[str, int], after: dict[str, int]
+) -> None:
+    fill(planned(tmp_path, **before), Adder(fails=frozenset({2})))
+    plan = planned(tmp_path, **after)
+    (row,) = preview(plan, "test")["benchmarks"]
+    model, progress = Adder(), Quiet()
+    runs.execute(plan, model.open, {"kind": "test"}, progress)
+    assert row["to_ask"] == len(model.asked)
+    total, done = progress.totals["sums"]
+    assert total - done == len(progress.statuses) == len(model.asked)
 
 
 def test_a_model_that_dies_keeps_what_was_answered(tmp_path: Path) -> None:
@@ -253,9 +309,32 @@ def test_native_scoring_that_cannot_start_costs_no_strict_score(tmp_path: Path) 
 
     rows = fill(planned(tmp_path, Broken(id="a"), Sums(id="b")))
     assert [(row.strict, row.native) for row in rows] == [(1.0, None), (1.0, 1.0)]
+    text = result_table(rows, tmp_path)
+    assert "native scoring is not done (the same command goes on with it): a\n" in text
+    assert "judge" not in text
     model = Adder()
     rows = fill(planned(tmp_path, Sums(id="a"), Sums(id="b")), model)
     assert [(row.native, model.opened) for row in rows] == [(1.0, 0), (1.0, 0)]
+
+
+def test_the_table_asks_for_a_judge_only_where_one_is_needed(tmp_path: Path) -> None:
+    plan = planned(tmp_path, Sums(id="a"), Judged(id="b"), limit=3)
+    table = result_table(fill(plan), tmp_path)
+    assert "no native score without a judge (--judge): b\n" in table
+    every = Sums(id="all-errors", broken=frozenset(range(20)))
+    rows = fill(planned(tmp_path / "more", every, Sums(id="b"), limit=3))
+    assert [(row.native, row.errors) for row in rows] == [(None, 3), (1.0, 0)]
+    assert "native sc" not in result_table(rows, tmp_path)
+
+
+def test_the_table_says_where_native_scoring_gave_no_value(tmp_path: Path) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Silent(Sums):
+        def native(self, answers, judge):  # type: ignore[no-untyped-def]
+            return {name: Score(None, "error", why="it crashed") for name in answers}
+
+    rows = fill(planned(tmp_path, Silent()))
+    assert "native scoring gave no value: sums\n" in result_table(rows, tmp_path)
 
 
 def test_other_native_rules_score_natively_again(tmp_path: Path) -> None:

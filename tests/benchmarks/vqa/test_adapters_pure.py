@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import yaml
 from PIL import Image
 
 from benchmarks import suites
@@ -22,10 +24,13 @@ from benchmarks.scoring import Target, score
 from benchmarks.vqa.gold import letter, literal, options_in, unlabelled, wide_enough
 from benchmarks.vqa.lmms import LmmsBenchmark
 from benchmarks.vqa.mathverse import MathVerse
+from benchmarks.vqa.mathvision import MathVision
 from benchmarks.vqa.mathvista import MathVista
 from benchmarks.vqa.mmmu import DISCIPLINES, Mmmu
 from benchmarks.vqa.olympiadbench_physics import OlympiadBenchPhysics
+from harness import run as runs
 from harness.errors import ItemError, UsageError
+from harness.evaluate import Settings
 from harness.protocols import Tools
 from harness.records import Item, Message, Response, Sampling, TextPart
 
@@ -249,10 +254,47 @@ def test_mathvision_is_the_split_that_is_there(tmp_path: Path) -> None:
     (home / "testmini").mkdir(parents=True)
     (home / "dataset_dict.json").write_text('{"splits": ["testmini"]}')
     (home / "testmini" / "state.json").write_text('{"_data_files": []}')
-    declared = suites.benchmark("mathvision", tmp_path).declaration
-    assert declared.n_items == 304
-    assert declared.protocol["tasks"] == ["mathvision_testmini"]
-    assert declared.protocol["split"] == "testmini"
+    small = suites.benchmark("mathvision", tmp_path)
+    assert isinstance(small, MathVision)
+    assert small.forms[0].split == "testmini"
+    assert small.declaration.n_items == 304
+    assert small.declaration.note == "testmini (304 items) stands in for test (3040)"
+    # Data may come after a run began, and a run is found by its protocols.
+    assert small.declaration.protocol == benchmark.declaration.protocol
+
+
+def test_lmms_eval_asks_the_same_on_both_splits_of_mathvision() -> None:
+    spec = find_spec("lmms_eval")
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent / "tasks" / "mathvision"
+    names = ("task", "tag", "test_split")
+    test, testmini = (
+        yaml.load((folder / f"mathvision_{split}.yaml").read_text(), yaml.BaseLoader)
+        for split in ("test", "testmini")
+    )
+    assert "doc_to_text" in test
+    assert {key: value for key, value in test.items() if key not in names} == {
+        key: value for key, value in testmini.items() if key not in names
+    }
+
+
+def test_mathvision_that_comes_later_continues_the_run(tmp_path: Path, micro_data: Path) -> None:
+    from datasets import DatasetDict, load_from_disk
+
+    def plan() -> runs.RunPlan:
+        members = [suites.benchmark(name, tmp_path) for name in ("vstar", "mathvision")]
+        identity = runs.ModelIdentity("m", "fingerprint", verified=True)
+        return runs.plan(identity, "two", members, members[:1], Settings(), tmp_path / "runs")
+
+    (tmp_path / "vstar").symlink_to(micro_data / "vstar")
+    first = plan()
+    table = load_from_disk(str(micro_data / "mathvision"))["test"]
+    DatasetDict(testmini=table).save_to_disk(str(tmp_path / "mathvision"))
+    later = plan()
+    assert first.data["mathvision"] is None
+    assert later.data["mathvision"] is not None
+    assert later.base == first.base
 
 
 class Parrot:

@@ -219,6 +219,12 @@ def test_a_server_that_talks_nonsense_is_named_as_such(body: Reply) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_server_that_refuses_every_request_ends_the_run(status: int) -> None:
+    with pytest.raises(UsageError, match=f"the server answered {status}: forbidden"):
+        ask(lambda _: Reply("forbidden", status=status))
+
+
 def test_no_server_is_said_at_once() -> None:
     async def open_nothing() -> None:
         async with EndpointModel(f"http://127.0.0.1:{free_port()}"):
