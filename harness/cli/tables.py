@@ -133,7 +133,9 @@ def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
 
     Both are over the items that have a score; the intervals are clustered.
     """
-    table = [("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")]
+    table: list[tuple[str, ...]] = [
+        ("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")
+    ]
     table += [_beside_chance(run, name) for name in benchmarks]
     return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
 
