@@ -501,28 +501,36 @@ def _realworld(rng: random.Random, n: int) -> Tables:
 
 # --- PhyX and OlympiadBench physics ---------------------------------------------------------
 
-_DOMAINS = (
-    *("Mechanics", "Electromagnetism", "Thermodynamics", "Wave/Acoustics", "Optics"),
-    "Modern Physics",
-)
+# What each of PhyX's domains asks, always with four options; None: a distance in metres.
+_PHYX_FAMILIES: Mapping[str, Family | None] = {
+    "Mechanics": None,
+    "Electromagnetism": questions.count_colour,
+    "Thermodynamics": questions.share,
+    "Wave/Acoustics": None,
+    "Optics": questions.colour_at,
+    "Modern Physics": questions.count_all,
+}
 
 
 def _phyx(rng: random.Random, n: int) -> Tables:
     chosen, written = [], []
+    domains = tuple(_PHYX_FAMILIES)
     for place in range(n):
-        asked = questions.distance(rng, SPLIT)
-        question = asked.question
+        domain = domains[place % len(domains)]
+        family = _PHYX_FAMILIES[domain]
+        asked = questions.ask(rng, SPLIT, family) if family else questions.distance(rng, SPLIT)
+        question, unit = asked.question, "" if family else " m"
         shared = {
             "index": str(place + 1),
             "image": _base64(asked.scenes[0]),
-            "category": _DOMAINS[place % len(_DOMAINS)],
-            "subfield": "Kinematics",
+            "category": domain,
+            "subfield": question.family,
             "reasoning_type": "['Physical Model Grounding Reasoning', 'Numerical Reasoning']",
         }
-        options = [f"{option} m" for option in question.options]
+        options = [f"{option}{unit}" for option in question.options]
         listed = f"{question.text}{prompts.PHYX_OPTIONS}{lines(options, COLON)}"
         chosen.append({**shared, "question": listed, "answer": question.letter})
-        written.append({**shared, "question": question.text, "answer": f"{question.answer} m"})
+        written.append({**shared, "question": question.text, "answer": f"{question.answer}{unit}"})
     return {"data_for_llms_eval": {"phyx_mini_mc": chosen, "phyx_mini_oe": written}}
 
 

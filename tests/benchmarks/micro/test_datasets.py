@@ -5,18 +5,22 @@ from __future__ import annotations
 import ast
 import base64
 import io
+import re
 from pathlib import Path
 
 import pytest
 from datasets import DatasetDict
 from PIL import Image, ImageStat
 
-from benchmarks import data
+from benchmarks import data, suites
 from benchmarks.micro import datasets, world
 from benchmarks.micro.prompts import LETTERS
+from benchmarks.micro.scenes import COLOURS, SIZES
+from benchmarks.scoring import score
 from benchmarks.suites import SUITES
 from harness.cli import tables
 from harness.errors import UsageError
+from harness.records import Item
 
 BENCHMARKS = tuple(datasets._BENCHMARKS)
 
@@ -100,6 +104,31 @@ def test_every_form_that_the_benchmarks_have_is_there(root: Path) -> None:
     assert len({row["problem_version"] for row in verse if row["problem_index"] == "1"}) == 5
     vision = _only(data.load("mathvision", root))
     assert {bool(row["options"]) for row in vision} == {True, False}
+
+
+# What differs between two questions of one family, but for words such as "left or right".
+_DETAIL = re.compile(rf"\b({'|'.join((*COLOURS, *SIZES))})\b|\b[a-f]\d\b|\d+(\.\d+)?")
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_every_benchmark_asks_several_families_of_questions(root: Path, benchmark: str) -> None:
+    rows = [r for splits in data.load(benchmark, root).values() for t in splits.values() for r in t]
+    asked = [row.get("question") or row.get("text") or "" for row in rows]
+    assert len({_DETAIL.sub("*", text.split("\n")[0]) for text in asked if text}) > 1
+
+
+@pytest.mark.parametrize("form", ["multiple_choice", "open_ended"])
+def test_phyx_asks_every_family_in_both_of_its_forms(root: Path, form: str) -> None:
+    phyx = suites.benchmark("phyx", root, options={"form": form})
+    items = [item for item in phyx.items() if isinstance(item, Item)]
+    assert len(items) == 24
+    for item in items:
+        assert len(item.target.choices) == (4 if form == "multiple_choice" else 0)
+        assert score(item.target.answer, item.target).value == 1.0
+    tables = data.load("phyx", root)["data_for_llms_eval"].values()
+    for table in tables:
+        families = {"distance", "count of a colour", "share", "colour", "count"}
+        assert set(table["subfield"]) == families
 
 
 @pytest.mark.parametrize(
