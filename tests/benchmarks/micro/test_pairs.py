@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
-from typing import Any
+from types import FrameType
 
-import datasets as hub
 import numpy as np
 import pytest
 
-from benchmarks import data
-from benchmarks.data.images import decode
-from benchmarks.micro import lessons, pairs
+from benchmarks.micro import datasets, lessons, longbench, pairs
 from benchmarks.micro.build import MIX, SEEING
-from benchmarks.micro.datasets import write
-from benchmarks.micro.splits import SPLITS, Split
+from benchmarks.micro.scenes import COLOURS, SIZES, Scene, Sheet
+from benchmarks.micro.splits import SPLITS, Split, owner
 from benchmarks.scoring import score
 from benchmarks.selection import both_orders
-from harness.records import ImagePart, Pair, Part, TextPart
+from harness.records import ImagePart, Part, TextPart
 
 
 def test_the_pictures_of_a_pair_differ_in_one_cell_alone() -> None:
@@ -75,61 +77,73 @@ def test_a_right_answer_to_an_rl_item_scores_and_a_wrong_one_does_not() -> None:
         assert score(wrong[task.target.kind], task.target).value == 0.0
 
 
-def _contents(split: Split, root: Path) -> set[str]:
-    """The digests of every picture and trace of a split, in all the forms that the world makes."""
+def _made(split: Split, root: Path) -> Iterator[Part]:
+    """Every picture and trace of a split, in all the forms that the world makes."""
     rng = random.Random(1)
-    found = {_digest(part) for made in pairs.pairs(split, 300) for part in _contexts(made)}
+    for made in pairs.pairs(split, 300):
+        yield from (*made.context_positive, *made.context_negative)
     for task in pairs.tasks(split, 300):
-        (message,) = task.messages
-        images = [part for part in message.content if isinstance(part, ImagePart)]
-        found |= {_digest(part) for part in images or message.content}
+        yield from task.messages[0].content
     for lesson in [lessons.make(rng, mix, split) for mix in (SEEING, MIX) for _ in range(300)]:
-        if lesson.kind == "options":  # a list of words: neither a picture nor a trace
-            continue
-        images = [ImagePart(picture.draw()) for picture in lesson.pictures]
-        found |= {_digest(part) for part in images or [TextPart(lesson.text)]}
+        if lesson.kind != "options":  # a list of words: neither a picture nor a trace
+            yield from (ImagePart(picture.draw()) for picture in lesson.pictures)
+            yield TextPart(lesson.text)
     if split == "eval":
-        write(root, n=40)
-        pictures = [image for name in data.SOURCES for image in _pictures(root / name)]
-        found |= {_digest(ImagePart(image)) for image in pictures}
-    return found
+        datasets.write(root, n=40)
+        longbench.write(root)
+        rows = json.loads((root / "longbench_v2" / "data.json").read_text())
+        yield from (TextPart(row["context"]) for row in rows)
 
 
-def _contexts(made: Pair) -> tuple[Part, ...]:
-    return (*made.context_positive, *made.context_negative)
+def _traces(parts: Iterable[Part]) -> set[str]:
+    """The traces in texts, without the questions and their frames."""
+    texts = (part.text for part in parts if isinstance(part, TextPart))
+    told = (text.partition("<text>\n")[2] or text for text in texts)
+    found = (text.partition("\n</text>")[0].partition("\nWhat ")[0] for text in told)
+    return {text for text in found if any(step in text for step in ("read ", "$ ", "call "))}
 
 
-def _pictures(folder: Path) -> list[Any]:
-    found: list[Any] = []
-    for place in sorted({path.parent for path in folder.rglob("dataset_dict.json")}):
-        for table in hub.load_from_disk(str(place)).values():
-            for row in table:
-                found += [cell for cell in row.values() if hasattr(cell, "convert")]
-                found += [
-                    decode(row[name]) for name in ("bytes", "image") if _encoded(row.get(name))
-                ]
-    return found
+@contextmanager
+def _watched() -> Iterator[list[Scene]]:
+    """Yield a list that fills with every scene that is drawn; keys of sheets are left out."""
+    drawn: list[Scene] = []
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code is Scene.pixels.__code__:
+            scene, caller = frame.f_locals["self"], frame.f_back
+            of_sheet = caller is not None and caller.f_code is Sheet.pixels.__code__
+            if not (of_sheet and scene is caller.f_locals["self"].key):  # type: ignore[union-attr]
+                drawn.append(scene)
+
+    sys.setprofile(watch)
+    try:
+        yield drawn
+    finally:
+        sys.setprofile(None)
 
 
-def _encoded(cell: object) -> bool:
-    return isinstance(cell, str) and len(cell) > 200
-
-
-def _digest(part: Part) -> str:
-    """A picture by its pixels, a text by the trace in it, without the question and its frame."""
-    if isinstance(part, ImagePart):
-        return hashlib.sha256(part.image.convert("RGB").tobytes()).hexdigest()
-    trace = part.text.partition("<text>\n")[2] or part.text
-    return trace.partition("\n</text>")[0].partition("\nWhat ")[0]
-
-
-def test_no_picture_and_no_trace_is_in_two_splits(tmp_path: Path) -> None:
-    """By content, over pairs, RL items, lessons and the embedded benchmarks."""
-    contents = {split: _contents(split, tmp_path) for split in SPLITS}
+def test_what_a_split_makes_is_its_own_and_in_no_other_split(tmp_path: Path) -> None:
+    """By content without noise: pairs, RL items, lessons, the embedded benchmarks."""
+    contents: dict[Split, set[str]] = {}
     for split in SPLITS:
-        assert len(contents[split]) > 1000
-        for other in SPLITS:
-            assert split == other or not contents[split] & contents[other]
+        with _watched() as drawn:
+            traces = _traces(_made(split, tmp_path))
+        scenes = {scene.content for scene in drawn}
+        assert len(scenes) > 700
+        assert len(traces) > 300
+        contents[split] = scenes | traces
+        assert {owner(content) for content in contents[split]} == {split}
+    for one, two in combinations(SPLITS, 2):
+        assert not contents[one] & contents[two]
+
+
+def test_noise_and_frame_do_not_decide_the_split_of_a_scene() -> None:
+    scene = pairs.scene_pair(random.Random(0), "pairs").positive
+    assert replace(scene, seed=scene.seed + 1, framed=(0, 0)).content == scene.content
+    thing = scene.things[0]
+    others = [scene.changed(thing, colour=colour) for colour in COLOURS if colour != thing.colour]
+    others += [scene.changed(thing, size=size) for size in SIZES if size != thing.size]
+    assert scene.content not in {other.content for other in others}
 
 
 @pytest.mark.parametrize("make", [pairs.pairs, pairs.tasks])
