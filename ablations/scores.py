@@ -17,6 +17,7 @@ import numpy as np
 from ablations.statistics import Array, Items, cluster_warning
 from harness.errors import UsageError
 from harness.store import read_manifest, read_samples
+from harness.summary import notes_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class ScoreTable:
     ``scores`` maps benchmark and arm to seeds x items (repeats averaged), ``items`` says how a
     benchmark's items hang together.  ``single`` names the benchmarks that every run answered once
     an item.  ``notes`` are sentences that belong beside any number made of the table: benchmarks
-    and items that were left out, clusters that are few.
+    and items that were left out, clusters that are few, data that are not what an id promises.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -44,6 +45,10 @@ class _Run:
     @property
     def model(self) -> str:
         return str(self.manifest["model"]["fingerprint"])
+
+    def note(self, benchmark: str) -> str:
+        """What must stand beside the scores on a benchmark."""
+        return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
     def asked(self, benchmark: str) -> dict[str, Any]:
         """What decides whether two runs were asked the same in the same way, by its name."""
@@ -92,6 +97,7 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         notes += _remarks(name, len(found[0].asked) - len(kept), items[name])
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
+    notes += notes_of((name, run.note(name)) for name in scores for run in runs)
     return ScoreTable(scores, items, frozenset(single), tuple(notes))
 
 

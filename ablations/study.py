@@ -210,7 +210,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         models=tuple(models),
         missing=tuple(missing),
         read=_read(plan, models),
-        notes=(*([plan.request.note] if plan.request.note else []), *table.notes, *notes),
+        notes=tuple(dict.fromkeys([*filter(None, [plan.request.note]), *table.notes, *notes])),
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from benchmarks.micro.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.pairs import pairs as micro_pairs
+from benchmarks.micro.world import LABEL
 from benchmarks.options import option, positive
 from benchmarks.pairfile import PairError, PairFile, check, content_hash
 from benchmarks.scoring import Target
@@ -70,6 +71,7 @@ class Probe:
             n_items=2 * MICRO_PAIRS,
             metric="share of right choices over both orders",
             clusters="the pair",
+            note=LABEL if self._generated else "",
         )
 
     def _path(self) -> Path:

@@ -80,6 +80,17 @@ def benchmark(
     return constructor(data.data_root(data_root), images, **values)
 
 
+def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, str]:
+    """Return what must stand beside every score on the data of benchmarks that have such a note.
+
+    Raises:
+        UsageError: a note is not readable.
+    """
+    root = data.data_root(data_root)
+    found = {name: data.note(name, root) for name in members}
+    return {name: note for name, note in found.items() if note}
+
+
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
     """Return a benchmark's options: name -> (default, what it is).
 

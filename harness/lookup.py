@@ -21,12 +21,16 @@ from harness.store import (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A stored answer with the latest verdicts on it, None where there is none."""
+    """A stored answer with the latest verdicts on it, None where there is none.
+
+    ``note`` is what the run says of the benchmark or its data, "" where nothing.
+    """
 
     benchmark: str
     sample: Sample
     native: Verdict | None
     judged: Verdict | None
+    note: str
 
 
 def find(run: Path, wanted: str) -> list[Found]:
@@ -38,7 +42,8 @@ def find(run: Path, wanted: str) -> list[Found]:
         UsageError: the folder is no run, no such item is stored (names the nearest), or several
             benchmarks have it.
     """
-    names, asked = list(read_manifest(run)["benchmarks"]), wanted
+    entries = read_manifest(run)["benchmarks"]
+    names, asked = list(entries), wanted
     benchmark, _, rest = wanted.partition("/")
     if benchmark in names and rest:
         names, wanted = [benchmark], rest
@@ -58,7 +63,9 @@ def find(run: Path, wanted: str) -> list[Found]:
     name = holders[0]
     return [
         Found(
-            name, sample, _latest(run, "native", name, sample), _latest(run, "judged", name, sample)
+            *(name, sample),
+            *(_latest(run, "native", name, sample), _latest(run, "judged", name, sample)),
+            note=entries[name].get("note", ""),
         )
         for key, sample in sorted(stored[name].items())
         if key[0] == wanted

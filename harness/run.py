@@ -16,12 +16,13 @@ from datetime import UTC, datetime
 from functools import cached_property
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from harness.errors import UsageError
 from harness.evaluate import Engine, OpenModel, Settings
 from harness.fingerprint import json_hash, model_fingerprint
-from harness.protocols import Benchmark, Progress
+from harness.protocols import Benchmark, Declaration, Progress
 from harness.store import SCHEMA, RunStore, read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary, summarise
 
@@ -85,7 +86,8 @@ class RunPlan:
 
     ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
     ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
-    benchmark that was not chosen has no local data.
+    benchmark that was not chosen has no local data.  ``notes`` maps ids to what must stand beside
+    scores on these data; they are outside the key.
     """
 
     identity: ModelIdentity
@@ -95,6 +97,11 @@ class RunPlan:
     data: Mapping[str, str | None]
     settings: Settings
     out: Path
+    notes: Mapping[str, str]
+
+    def note(self, declared: Declaration) -> str:
+        """Return what stands beside a benchmark's scores: its own note and that of its data."""
+        return "; ".join(filter(None, (declared.note, self.notes.get(declared.id))))
 
     @cached_property
     def base(self) -> str:
@@ -162,6 +169,7 @@ def plan(
     chosen: Sequence[Benchmark],
     settings: Settings,
     out: Path,
+    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> RunPlan:
     """Return the plan of a run.
 
@@ -182,7 +190,7 @@ def plan(
     if missing:
         more = f" (and {len(missing) - 1} more benchmarks lack data)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
-    return RunPlan(identity, suite, members, chosen, data, settings, out)
+    return RunPlan(identity, suite, members, chosen, data, settings, out, notes)
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
@@ -210,6 +218,7 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
         and known.samples_bytes == samples_size(run.path, known.benchmark)
         and known.native_rules == declared.native_rules
         and known.judged_rules == declared.judged_rules
+        and known.note == run.note(declared)
         and native_done
         and judged_done
     )
@@ -279,7 +288,8 @@ def _write_summary(run: RunPlan, store: RunStore, completed: bool) -> list[Bench
         if completed:
             wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
             covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]
-        known[declared.id] = summarise(run.path, declared, covered, judge)
+        noted = dataclasses.replace(declared, note=run.note(declared))
+        known[declared.id] = summarise(run.path, noted, covered, judge)
     rows = [known[b.declaration.id] for b in run.members if b.declaration.id in known]
     store.write_json("summary.json", {"benchmarks": [dataclasses.asdict(row) for row in rows]})
     return rows
@@ -355,6 +365,7 @@ def _benchmark_entry(
         "metric": declared.metric,
         "clusters": declared.clusters,
         "headline": list(declared.headline),
+        "note": run.note(declared),
         "native_rules": declared.native_rules,
         "judged_rules": declared.judged_rules,
         "judge": judge or before.get(declared.id, {}).get("judge"),

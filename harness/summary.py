@@ -6,7 +6,7 @@ Derived from the samples alone, so it can always be made again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -119,6 +119,23 @@ def summarise(
         note=declaration.note,
         native_needs_judge=declaration.native_needs_judge,
     )
+
+
+def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each note once from pairs of a benchmark and its note, "" where it has none.
+
+    The benchmarks that it is of stand before it, unless those are all of several.
+    """
+    named: dict[str, dict[str, None]] = {}
+    every = set()
+    for benchmark, note in notes:
+        every.add(benchmark)
+        if note:
+            named.setdefault(note, {})[benchmark] = None
+    return [
+        note if len(names) == len(every) > 1 else f"{', '.join(names)}: {note}"
+        for note, names in named.items()
+    ]
 
 
 def verdicts(

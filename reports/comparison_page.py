@@ -66,7 +66,7 @@ def page(
         *("comparison", name, f"Comparison: {found.heading}", _headline(found, names)),
         sentence=_sentence(found, title),
         steps=_steps(found, title),
-        warnings=(*shared.joined(found.notes), *shared.warnings(runs)),
+        warnings=shared.warnings(runs, shared.joined(found.notes)),
         sections=tuple(sections),
     )
 

@@ -38,7 +38,7 @@ def page(run: Run) -> Page:
         steps=(
             Step("Strict score", ((count, f"{items:,} items"),), cell(average, "score"), "flat"),
         ),
-        warnings=(*_partial(run), *shared.warnings([run])),
+        warnings=shared.warnings([run], _partial(run)),
         sections=tuple(sections),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from harness.summary import notes_of
 from reports.figures import Figure, needles
 from reports.pages import Block, Folded, Section
 from reports.runs import Run
@@ -38,9 +39,12 @@ def total(run: Run, name: str) -> int:
     return sum(getattr(row, name) for row in run.rows.values())
 
 
-def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
-    """Return what must be said before any number: errors, notes, answers that no summary knows."""
-    said = []
+def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return what must be said before any number, each once.
+
+    What is said ``before``, then errors, notes, answers that no summary knows.
+    """
+    said = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
         listed = ", ".join(f"{label} ({count})" for label, count in failed.items())
@@ -48,16 +52,14 @@ def warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             f"{sum(failed.values())} items have errors and no score: {listed}. "
             "Run the same commands again to ask them again."
         )
-    said += joined(
-        f"{row.benchmark}: {row.note}" for run in runs for row in run.rows.values() if row.note
-    )
+    said += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
     for run in runs:
         if run.stale:
             said.append(
                 f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "
                 "know (it was killed): run the same `harness run` again."
             )
-    return tuple(said)
+    return tuple(dict.fromkeys(said))
 
 
 def error_rates(seeds: int) -> str:

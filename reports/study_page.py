@@ -63,7 +63,7 @@ def page(study: Study, pictures: Pictures) -> Page:
     return Page(
         *("study", study.name, label, headline.rstrip("."), study.verdict),
         steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=(*_micro(study), *said, *incomplete, *shared.warnings(runs)),
+        warnings=shared.warnings(runs, (*_micro(study), *said, *incomplete)),
         sections=sections,
         notes=shared.joined(aside),
     )

@@ -4,7 +4,7 @@ The adapters come in with a benchmark id and a data root; they leave with a fing
 count (cheap: neither torch nor datasets is imported) or with the tables themselves.
 """
 
-from benchmarks.data.layout import count, data_root, fingerprint, tables
+from benchmarks.data.layout import count, data_root, fingerprint, note, tables
 from benchmarks.data.read import load, records
 from benchmarks.data.sources import SOURCES, Source, Table
 
@@ -16,6 +16,7 @@ __all__ = [
     "data_root",
     "fingerprint",
     "load",
+    "note",
     "records",
     "tables",
 ]

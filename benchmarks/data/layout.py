@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Form = Literal["saved", "parquet", "raw", "official"]
+NOTE = "note.txt"
+"""The file in a benchmark's folder with what must stand beside every score on its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,21 @@ def data_root(given: Path | None = None) -> Path:
         return given
     named = os.environ.get("HARNESS_DATA")
     return Path(named) if named else cache_dir() / "data"
+
+
+def note(benchmark_id: str, root: Path) -> str:
+    """Return what must stand beside every score on a benchmark's data; "" where nothing must.
+
+    It is no part of the data: fingerprint and run key do not hold it.
+
+    Raises:
+        UsageError: the file is not readable.
+    """
+    path = root / benchmark_id / NOTE
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not readable ({error}): delete it, or get the data") from error
 
 
 def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found, ...]:

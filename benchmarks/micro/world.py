@@ -7,8 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.data.layout import NOTE
 from harness.errors import UsageError
 from harness.fingerprint import source_hash
+
+LABEL = "micro world: generated scenes and traces, no evidence about real models"
+"""What stands beside every score on its data, and beside every study of it."""
 
 ITEMS = 200
 """Items of each benchmark: half of a 95 % interval is then 7 points at most."""
@@ -69,4 +73,11 @@ def _write_data(folder: Path) -> None:
     datasets.write(folder, n=ITEMS)
     longbench.write(folder)
     programs.write(folder)
-    repositories.write(folder)
+    label(folder)
+    repositories.write(folder)  # their benchmark says itself what they are
+
+
+def label(root: Path) -> None:
+    """Write beside every data set of a data root that it is of this world."""
+    for benchmark in root.iterdir():
+        (benchmark / NOTE).write_text(f"{LABEL}\n", encoding="utf-8")

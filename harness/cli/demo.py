@@ -38,7 +38,6 @@ _SUITES: Mapping[str, _Suite] = {
         ),
     ),
 }
-_NOTE = "micro world: generated scenes and traces, no evidence about real models"
 
 
 @click.command()
@@ -79,6 +78,7 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
 
 
 def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, quick: bool) -> int:
+    from benchmarks.micro.world import LABEL
     from harness.cli.ablate import NAME, objective_vs_data
 
     small, name = _SUITES[suite], f"{suite}{'-quick' * quick}"
@@ -86,7 +86,7 @@ def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, qu
     words = [*places, "--pairs", data, "--rl-data", data, "--probe", data]
     words += ["--seeds", "1" if quick else "3", "--matching", "steps"]
     words += ["--limit", str(small.limit)]
-    words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", _NOTE]
+    words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", LABEL]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
     words += ["--studies", str(out / "studies"), "--name", name]
     click.echo(f"$ harness ablate {NAME} {shlex.join(words)}")

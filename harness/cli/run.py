@@ -199,6 +199,7 @@ class _Command:
             [built[name] for name in chosen],
             settings,
             self.out,
+            suites.notes(members, self.data_root),
         )
 
     def _refuse_idle_options(self) -> None:

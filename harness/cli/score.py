@@ -50,7 +50,8 @@ def score(
     replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)
     identity = runs.ModelIdentity(responses.stem, json_hash(texts), verified=True)
     how = Settings(judge=options.judge_of(judge_url, judge_model, [replay]))
-    plan = runs.plan(identity, name, [replay], [replay], how, out)
+    notes = suites.notes([name], data_root)
+    plan = runs.plan(identity, name, [replay], [replay], how, out, notes)
     rows = runs.finished(plan)
     if rows is None:
         options.check_judge(how.judge)

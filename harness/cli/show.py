@@ -43,4 +43,9 @@ def _row(one: Found) -> dict[str, Any]:
         verdicts[kind] = verdict.value if verdict else None
         verdicts[f"{kind}_why"] = verdict.why if verdict else None
         verdicts[f"{kind}_by"] = verdict.by if verdict else None
-    return {"benchmark": one.benchmark, **verdicts, **dataclasses.asdict(one.sample)}
+    return {
+        "benchmark": one.benchmark,
+        "note": one.note,
+        **verdicts,
+        **dataclasses.asdict(one.sample),
+    }

@@ -14,7 +14,7 @@ from harness.cli.trajectories import trajectory_text
 from harness.lookup import Found
 from harness.records import Score
 from harness.store import Verdict
-from harness.summary import BenchmarkSummary
+from harness.summary import BenchmarkSummary, notes_of
 
 
 def percent(value: float | None) -> str:
@@ -73,7 +73,7 @@ def _parts(row: BenchmarkSummary) -> list[str]:
 
 
 def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
-    notes = [f"{row.benchmark}: {row.note}" for row in rows if row.note]
+    notes = notes_of((row.benchmark, row.note) for row in rows)
     if any(map(_partly_native, rows)):
         notes.append("* over the answers for which the native scoring gave a value")
     if any(map(_partly_judged, rows)):
@@ -204,6 +204,7 @@ def sample_text(found: Found) -> str:
     response, score = sample.response, sample.score
     lines = [
         f"{found.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
+        *([f"note: {found.note}"] if found.note else []),
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
     ]
     if response is not None:

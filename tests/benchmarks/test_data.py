@@ -16,6 +16,7 @@ from datasets import Dataset, DatasetDict, concatenate_datasets
 from PIL import Image
 
 from benchmarks import data
+from benchmarks.data.layout import NOTE
 from benchmarks.data.names import card_patterns, table_files
 from benchmarks.data.sources import Table, source
 from benchmarks.micro import datasets as micro
@@ -252,6 +253,9 @@ def test_the_fingerprint_is_of_content_and_relative_names(saved: Path, tmp_path:
     shutil.copytree(saved / "vstar", copy / "vstar")
     assert data.fingerprint("vstar", copy) == data.fingerprint("vstar", saved)
     (copy / "vstar" / "source.json").write_text("{}")
+    (copy / "vstar" / NOTE).write_text("these are\n not real\n")
+    assert data.note("vstar", copy) == "these are not real"
+    assert data.note("vstar", saved) == ""
     assert data.fingerprint("vstar", copy) == data.fingerprint("vstar", saved)
     path = next((copy / "vstar").rglob("*.arrow"))
     path.write_bytes(path.read_bytes() + b"x")

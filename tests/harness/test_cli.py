@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.micro.world import LABEL, label
 from benchmarks.suites import SUITES
 from harness.doctor import checkpoint
 from tests.servers import Reply, Request, ScriptedServer
@@ -173,6 +175,32 @@ def test_score_gives_what_run_gave(finished, micro_data: Path, tmp_path: Path) -
     key = lambda item: item["id"]  # noqa: E731
     assert sorted(scored["items"], key=key) == sorted(ran["items"], key=key)
     assert scored["native"] == ran["native"]
+
+
+def test_results_on_the_micro_world_are_labelled_everywhere(
+    micro_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(micro_data / "vstar", data / "vstar")
+    label(data)
+    runs = []
+    for letter in "AB":
+        rows = [{"id": str(number), "response": letter} for number in range(24)]
+        responses = tmp_path / f"{letter}.jsonl"
+        responses.write_text("\n".join(map(json.dumps, rows)))
+        words = ("score", "vstar", responses, "--data-root", data, "--out", tmp_path / "runs")
+        assert f"vstar: {LABEL}" in harness(*words).stdout
+        document = json.loads(harness(*words, "--json").stdout)
+        assert [row["note"] for row in document["benchmarks"]] == [LABEL]
+        runs.append(document["run"])
+    assert f"note: {LABEL}" in harness("show", runs[0], "3").stdout
+    (sample,) = json.loads(harness("show", runs[0], "3", "--json").stdout)["samples"]
+    assert sample["note"] == LABEL
+    assert f"note: vstar: {LABEL}" in harness("compare", *runs).stdout
+    assert f"vstar: {LABEL}" in json.loads(harness("compare", *runs, "--json").stdout)["notes"]
+    for compared in (runs[:1], runs):
+        assert harness("report", *compared, "--out", tmp_path / "report.html").returncode == 0
+        assert (tmp_path / "report.html").read_text().count(f"vstar: {LABEL}") == 1
 
 
 def test_dry_run_asks_nothing_and_shows_prompts(micro_data: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from harness.protocols import Benchmark, Judge
 from harness.records import Score
 from harness.run import RunPlan
 from harness.store import RunStore, read_manifest, read_samples
-from harness.summary import BenchmarkSummary
+from harness.summary import BenchmarkSummary, notes_of
 from tests.sums import Adder, Quiet, Sums
 
 IDENTITY = runs.ModelIdentity("adder", "fingerprint", verified=True)
@@ -54,6 +54,30 @@ def test_a_finished_run_asks_and_builds_nothing(tmp_path: Path) -> None:
     assert rows[0].strict == 1.0
     assert fill(plan, model)[0].strict == 1.0
     assert (model.opened, benchmark.seen) == (0, [])
+
+
+def test_a_note_on_the_data_stands_beside_scores_and_outside_the_key(tmp_path: Path) -> None:
+    before = planned(tmp_path)
+    fill(before)
+    members: list[Benchmark] = [Sums()]
+    noted = {"sums": "generated"}
+    plan = runs.plan(IDENTITY, "arithmetic", members, members, Settings(), tmp_path, noted)
+    assert plan.path == before.path
+    assert runs.finished(plan) is None  # its summary lacks the note
+    model = Adder()
+    (row,) = fill(plan, model)
+    assert (row.note, model.opened) == ("generated", 0)
+    assert runs.finished(plan) == [row]
+    assert read_manifest(plan.path)["benchmarks"]["sums"]["note"] == "generated"
+    assert "sums: generated" in result_table([row], plan.path)
+
+
+def test_a_note_is_told_once_with_its_benchmarks() -> None:
+    assert notes_of([("a", "x"), ("b", "x"), ("c", "")]) == ["a, b: x"]
+    assert notes_of([("a", "x"), ("b", "x"), ("a", "x")]) == ["x"]
+    assert notes_of([("a", "x"), ("a", "y"), ("b", "x")]) == ["x", "a: y"]
+    assert notes_of([("a", "x")]) == ["a: x"]
+    assert notes_of([("a", "")]) == []
 
 
 def test_limit_and_choice_fill_the_same_run(tmp_path: Path) -> None:

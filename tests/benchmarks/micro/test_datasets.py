@@ -146,6 +146,9 @@ def test_a_world_of_another_version_is_made_anew(tmp_path: Path) -> None:
     old.touch()
     assert world.prepare(tmp_path) == (model, data)
     assert old.exists()
+    notes = suites.notes(suites.names(), data)
+    assert set(notes) == {*BENCHMARKS, "longbench_v2", "livecodebench_v6"}
+    assert set(notes.values()) == {world.LABEL}
     (tmp_path / ".micro-world").write_text("another version")
     world.prepare(tmp_path)
     assert not old.exists()
