@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.micro import pairs, questions
+from benchmarks.micro import pairs, questions, traces
 from benchmarks.micro.questions import LARGE, WIDE
 from benchmarks.micro.scenes import CELL, Scene, Sheet
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image, ImageDraw
 
 SCALE = 5
+COLUMN, LINE, MARKED = 270, 18, (255, 233, 150)  # of a trace, in pixels; its decisive step's colour
 Shown = tuple[Scene | Sheet, str]
 
 
@@ -38,6 +39,29 @@ def image_pair() -> list[Shown]:
         (made.positive, f"C+  {made.query} {made.answer}"),
         (made.negative, f"C-  {made.query} {made.answer_negative}"),
     ]
+
+
+def trajectory_pair() -> Image.Image:
+    """Return the two traces of a contrastive pair side by side, the decisive step marked."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    told = traces.contrast(random.Random(5), 16, "pairs")
+    font = ImageFont.load_default(13)
+    height = max(trace.text.count("\n") for trace in told) + 4
+    sheet = Image.new("RGB", (2 * COLUMN, height * LINE), "white")
+    pen = ImageDraw.Draw(sheet)
+    for left, trace, name in zip((CELL, COLUMN), told, ("C+", "C-"), strict=False):
+        top = LINE // 2
+        for place, step in enumerate(trace.steps):
+            below = top + LINE * (step.count("\n") + 1)
+            if place == trace.place:
+                mark = (left - 4, top - 1, left + COLUMN - 2 * CELL, below - 1)
+                pen.rectangle(mark, fill=MARKED, outline="black")
+            pen.text((left, top), step, fill="black", font=font, spacing=LINE - font.size)
+            top = below
+        caption = f"{name}  {trace.question} {trace.answer}"
+        pen.text((left, top + LINE), caption, fill="black", font=font)
+    return sheet
 
 
 def drawn(row: list[Shown]) -> Image.Image:
@@ -79,6 +103,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     drawn(scenes()).save(folder / "micro_scenes.png", optimize=True)
     drawn(image_pair()).save(folder / "micro_pair.png", optimize=True)
+    trajectory_pair().save(folder / "micro_trajectory_pair.png", optimize=True)
 
 
 if __name__ == "__main__":
