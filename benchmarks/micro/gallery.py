@@ -57,7 +57,7 @@ def trajectory_pair() -> Image.Image:
             if place == trace.place:
                 mark = (left - 4, top - 1, left + COLUMN - 2 * CELL, below - 1)
                 pen.rectangle(mark, fill=MARKED, outline="black")
-            pen.text((left, top), step, fill="black", font=font, spacing=LINE - font.size)
+            pen.text((left, top), step, fill="black", font=font, spacing=LINE - 13)
             top = below
         caption = f"{name}  {trace.question} {trace.answer}"
         pen.text((left, top + LINE), caption, fill="black", font=font)
