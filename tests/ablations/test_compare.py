@@ -197,7 +197,11 @@ def cases(out: Path) -> list[Case]:
         b("holds 20 items and .* 7, 7 of them", limit=7),
         b("different versions", Alone(20, id=EASY, scoring="2")),
         b("no benchmark in common", Sums(20, id=HARD)),
-        b("nothing to compare", model=Adder(fails=FIRST)),
+        (
+            [a],
+            [made(out / "none", "b", FIRST, one, Sums(80, id=HARD), model=Adder(fails=FIRST))],
+            "nothing to compare",
+        ),
         ([a], [out / "nothing"], "is not a run"),
         ([a], [a], "is given twice"),
         ([a, again], [made(out, "c", FIRST, one)], "same checkpoint"),
