@@ -29,6 +29,7 @@ from ablations.plan import PROBE, Plan, commit, json_text
 from ablations.scores import ScoreTable, check, read
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, source_hash, write_atomically
+from harness.foreign import typed
 from harness.locking import alone
 from harness.store import read_json
 
@@ -141,25 +142,26 @@ def report_of(stored: Mapping[str, Any]) -> Report:
     Raises:
         KeyError, TypeError, AttributeError: it has not that form.
     """
-    return Report(
-        **{
-            **stored,
-            "analysis": analysis_of(stored["analysis"]),
-            "benchmarks": tuple(
-                BenchmarkScores(
-                    **{**one, "scores": {arm: tuple(y) for arm, y in one["scores"].items()}}
-                )
-                for one in stored["benchmarks"]
-            ),
-            "models": tuple(Measured(**one) for one in stored["models"]),
-            "missing": tuple(Missing(**one) for one in stored["missing"]),
-            "notes": tuple(stored["notes"]),
-        }
+    return typed(
+        Report(
+            **{
+                **stored,
+                "analysis": _analysis_of(stored["analysis"]),
+                "benchmarks": tuple(
+                    BenchmarkScores(
+                        **{**one, "scores": {arm: tuple(y) for arm, y in one["scores"].items()}}
+                    )
+                    for one in stored["benchmarks"]
+                ),
+                "models": tuple(Measured(**one) for one in stored["models"]),
+                "missing": tuple(Missing(**one) for one in stored["missing"]),
+                "notes": tuple(stored["notes"]),
+            }
+        )
     )
 
 
-def analysis_of(stored: Mapping[str, Any]) -> Analysis:
-    """Return the analysis of a stored report; raises as `report_of`."""
+def _analysis_of(stored: Mapping[str, Any]) -> Analysis:
     return Analysis(
         verdict=stored["verdict"],
         arms=tuple(ArmLine(**one) for one in stored["arms"]),

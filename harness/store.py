@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, write_atomically
+from harness.foreign import fits, parse, typed
 from harness.locking import alone
 from harness.records import Response, Sample, Score
 
@@ -24,20 +25,33 @@ SCHEMA = 1
 SampleKey = tuple[str, int]
 VerdictKind = Literal["native", "judged"]
 _REPLIES = "judge-replies.jsonl"
+# What readers of a manifest rely on: the names down to a value, and its type.
+_MANIFEST = {
+    ("base",): str,
+    ("suite",): str,
+    ("model", "name"): str,
+    ("model", "fingerprint"): str,
+    ("sampling", "temperature"): float,
+    ("sampling", "top_p"): float,
+    ("benchmarks",): dict[str, dict[str, Any]],
+    ("invocations",): list[dict[str, Any]],
+}
 
 
 def _sample_from(row: dict[str, Any]) -> Sample:
     response, score = row["response"], row["score"]
-    return Sample(
-        id=row["id"],
-        repeat=row["repeat"],
-        cluster=row["cluster"],
-        parts=tuple(row["parts"]),
-        prompt=tuple(row["prompt"]),
-        target=row["target"],
-        response=None if response is None else Response(**response),
-        score=Score(**score),
-        scoring=row["scoring"],
+    return typed(
+        Sample(
+            id=row["id"],
+            repeat=row["repeat"],
+            cluster=row["cluster"],
+            parts=tuple(row["parts"]),
+            prompt=tuple(row["prompt"]),
+            target=row["target"],
+            response=None if response is None else Response(**response),
+            score=Score(**score),
+            scoring=row["scoring"],
+        )
     )
 
 
@@ -66,7 +80,7 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
         return samples
     for number, line in _lines(path):
         try:
-            sample = _sample_from(json.loads(line))
+            sample = _sample_from(parse(line))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{path} is garbled at line {number} ({type(error).__name__}): "
@@ -83,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UsageError: the file is missing or is no JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(path.read_bytes())
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except (ValueError, OSError) as error:
@@ -106,11 +120,14 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise UsageError(
             f"{run} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA}"
         )
-    shapes = {"base": str, "benchmarks": dict, "invocations": list}
-    for name, kind in shapes.items():
-        if not isinstance(manifest.get(name), kind):
+    for names, kind in _MANIFEST.items():
+        value: Any = manifest
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        if not fits(value, kind):
             raise UsageError(
-                f"{run / 'manifest.json'} is garbled (its {name}): move the run folder away"
+                f"{run / 'manifest.json'} is garbled (its {' '.join(names)}): "
+                "move the run folder away"
             )
     return manifest
 
@@ -162,7 +179,7 @@ def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdi
     if path.exists():
         for _, line in _lines(path):
             try:
-                yield Verdict(**json.loads(line))
+                yield typed(Verdict(**parse(line)))
             except (ValueError, TypeError):
                 continue
 
@@ -181,10 +198,12 @@ def read_replies(run: Path) -> dict[str, str]:
     replies: dict[str, str] = {}
     for _, line in _lines(path) if path.exists() else ():
         try:
-            row = json.loads(line)
-            replies[row["key"]] = row["reply"]
+            row = parse(line)
+            key, reply = row["key"], row["reply"]
         except (ValueError, TypeError, LookupError):
             continue  # asked again
+        if fits([key, reply], list[str]):
+            replies[key] = reply
     return replies
 
 

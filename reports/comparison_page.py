@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +10,7 @@ from typing import Any
 from ablations.compare import Comparison, Macro, Spread
 from ablations.contrasts import BenchmarkLine, Rules
 from harness.errors import UsageError
+from harness.foreign import parse, typed
 from reports import figures, shared, tables
 from reports.flips import flips
 from reports.pages import Page, Section, Step
@@ -26,15 +26,19 @@ def load(path: Path) -> Comparison:
         UsageError: the file is no such document.
     """
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return Comparison(
-            **{
-                **found,
-                "macro": Macro(**found["macro"]),
-                "benchmarks": tuple(BenchmarkLine(**one) for one in found["benchmarks"]),
-                "notes": tuple(found["notes"]),
-                "spread": found["spread"] and tuple(Spread(**one) for one in found["spread"]),
-            }
+        found: dict[str, Any] = parse(path.read_bytes())
+        pairs = {name: found[name] and tuple(found[name]) for name in ("pooled", "bootstrap")}
+        return typed(
+            Comparison(
+                **{
+                    **found,
+                    **pairs,
+                    "macro": Macro(**found["macro"]),
+                    "benchmarks": tuple(BenchmarkLine(**one) for one in found["benchmarks"]),
+                    "notes": tuple(found["notes"]),
+                    "spread": found["spread"] and tuple(Spread(**one) for one in found["spread"]),
+                }
+            )
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(

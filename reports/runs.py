@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.foreign import parse, typed
 from harness.store import read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary
 
@@ -56,9 +57,8 @@ def open_run(path: Path, label: str) -> Run:
     rows: dict[str, BenchmarkSummary] = {}
     if (path / "summary.json").exists():
         try:
-            found = [
-                BenchmarkSummary(**row) for row in read_json(path / "summary.json")["benchmarks"]
-            ]
+            listed = read_json(path / "summary.json")["benchmarks"]
+            found = [typed(BenchmarkSummary(**row)) for row in listed]
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
@@ -90,8 +90,6 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
     Raises:
         UsageError: a complete line is not a sample.
     """
-    import orjson
-
     path = run / "samples" / f"{benchmark}.jsonl"
     found: dict[tuple[str, int], Answer] = {}
     if not path.exists():
@@ -101,13 +99,15 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n"):
                 try:
-                    row = orjson.loads(line)
+                    row = parse(line)
                     score = row["score"]
-                    one = Answer(
-                        row["id"], row["repeat"], row["cluster"], score["value"],
-                        score["status"], place,
+                    one = typed(
+                        Answer(
+                            row["id"], row["repeat"], row["cluster"], score["value"],
+                            score["status"], place,
+                        )
                     )  # fmt: skip
-                except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                except (ValueError, KeyError, TypeError) as error:
                     raise UsageError(f"{path} is garbled at line {number}") from error
                 found[one.id, one.repeat] = one
             place += len(line)
@@ -116,9 +116,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
 
 def line_at(run: Path, benchmark: str, place: int) -> dict[str, Any]:
     """Return the stored line that begins at a place, which `answers` told."""
-    import orjson
-
     with (run / "samples" / f"{benchmark}.jsonl").open("rb") as stream:
         stream.seek(place)
-        row: dict[str, Any] = orjson.loads(stream.readline())
+        row: dict[str, Any] = parse(stream.readline())
     return row

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ablations.contrasts import Analysis, Rules
-from ablations.study import analysis_of
+from ablations.plan import read_plan
+from ablations.study import Measured, report_of
 from harness.errors import UsageError
+from harness.foreign import parse, typed
 from harness.store import read_json
 from reports.runs import Run, open_run
 
@@ -79,63 +81,58 @@ def read(folder: Path) -> Study:
             f"{folder} is no study that was analysed (no analysis.json): run its `harness ablate` "
             "to the end, or give a run or a comparison"
         )
-    found, plan = read_json(folder / "analysis.json"), read_json(folder / "plan.json")
+    found, plan = read_json(folder / "analysis.json"), read_plan(folder)
     try:
         if found["schema"] != SCHEMA:
             raise UsageError(
                 f"{folder / 'analysis.json'} has schema version {found['schema']!r}, this program "
                 f"reads {SCHEMA}: analyse the study again"
             )
-        return Study(
-            folder=folder,
-            name=found["name"],
-            verdict=found["verdict"],
-            analysis=analysis_of(found["analysis"]),
-            rules=Rules(**plan["plan"]["rules"]),
-            scores={one["benchmark"]: one["scores"] for one in found["benchmarks"]},
-            counts={
-                one["benchmark"]: (one["items"], one["clusters"]) for one in found["benchmarks"]
-            },
-            models=tuple(_model(folder, one) for one in found["models"]),
-            missing=tuple(
-                f"{one['arm']} seed {one['seed']}: {one['step']} failed: {one['reason']}"
-                for one in found["missing"]
-            ),
-            notes=tuple(found["notes"]),
-            plan=plan,
-        )
+        report, rules = report_of(found), typed(Rules(**plan["plan"]["rules"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"{folder / 'analysis.json'} or plan.json is garbled "
             f"({type(error).__name__}: {error}): analyse the study again"
         ) from error
+    return Study(
+        folder=folder,
+        name=report.name,
+        verdict=report.verdict,
+        analysis=report.analysis,
+        rules=rules,
+        scores={one.benchmark: one.scores for one in report.benchmarks},
+        counts={one.benchmark: (one.items, one.clusters) for one in report.benchmarks},
+        models=tuple(_model(folder, one) for one in report.models),
+        missing=tuple(
+            f"{one.arm} seed {one.seed}: {one.step} failed: {one.reason}" for one in report.missing
+        ),
+        notes=report.notes,
+        plan=plan,
+    )
 
 
-def _model(folder: Path, found: Mapping[str, Any]) -> Model:
-    name = f"{found['arm']} seed {found['seed']}"
-    probe, training = found["probe"], found["training"]
+def _model(folder: Path, found: Measured) -> Model:
+    name = f"{found.arm} seed {found.seed}"
     return Model(
-        arm=found["arm"],
-        seed=found["seed"],
-        run=open_run(folder / found["run"], name),
-        probe=None if probe is None else open_run(folder / probe, f"{name} probe"),
-        selection=found["selection"],
-        training=None if training is None else folder / training,
-        train_seconds=found["train_seconds"],
-        run_seconds=found["run_seconds"],
+        arm=found.arm,
+        seed=found.seed,
+        run=open_run(folder / found.run, name),
+        probe=None if found.probe is None else open_run(folder / found.probe, f"{name} probe"),
+        selection=found.selection,
+        training=None if found.training is None else folder / found.training,
+        train_seconds=found.train_seconds,
+        run_seconds=found.run_seconds,
     )
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
     """Return the lines of ``training.jsonl``but for a torn one; empty without the file."""
-    import orjson
-
     path = training / "training.jsonl"
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            row = parse(line)
+        except ValueError:
             continue
         if isinstance(row, dict):
             rows.append(row)

@@ -121,6 +121,11 @@ async def _scores(text: str, probe: Probe) -> float | None:
         ('{"A": null, "B": -9.0}', 0.0),
         ('{"A": -9.0, "B": null}', 1.0),
         ('{"A": -1.0, "B": -1.0}', 0.5),
+        # No log-probabilities: an answer, of which the letter is read.
+        ("are what you want, but I choose A", 1.0),
+        ('{"A": "x", "B": -1.0}: Context B', 0.0),
+        ('{"A": "x", "B": 1}', 0.0),
+        ("[" * 100_000, 0.0),
     ],
 )
 def test_the_likelier_letter_is_the_choice(told: str, value: float, tmp_path: Path) -> None:
