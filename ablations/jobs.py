@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ablations.commands import Crew, FailedError, Run, child, say
 from ablations.plan import PROBE, ArmPlan, Plan, json_text
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, model_fingerprint, write_atomically
+from harness.foreign import fits
 from harness.run import identify
 from harness.store import read_json
 
@@ -159,7 +160,7 @@ def _train(training: Training, run: Run) -> float:
                 "another --name"
             )
         if (training.folder / "checkpoint").is_dir():
-            return float(done.get("seconds", 0.0))
+            return _seconds(done)
     start = time.monotonic()
     run(training.words, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
@@ -176,9 +177,10 @@ def _measure(job: Job, run: Run) -> tuple[tuple[tuple[str, Path], ...], float]:
     key = json_hash([identity.fingerprint, [[name, *words] for name, words in job.suites]])
     if marker.exists():
         done = read_json(marker)
-        runs = tuple((name, job.out / run) for name, run in done.get("runs", {}).items())
-        if done.get("key") == key and all((path / "manifest.json").exists() for _, path in runs):
-            return runs, float(done.get("seconds", 0.0))
+        listed = done["runs"] if fits(done.get("runs"), dict[str, str]) else {}
+        runs = tuple((name, job.out / run) for name, run in listed.items())
+        if done.get("key") == key and runs and all((p / "manifest.json").exists() for _, p in runs):
+            return runs, _seconds(done)
     start, found = time.monotonic(), {}
     for suite, words in job.suites:
         given = ("run", "--model", job.model, *words, "--out", str(job.out), "--json")
@@ -187,6 +189,11 @@ def _measure(job: Job, run: Run) -> tuple[tuple[tuple[str, Path], ...], float]:
     document = {"key": key, "runs": {name: run.name for name, run in found.items()}}
     write_atomically(marker, json_text({**document, "seconds": seconds}))
     return tuple(found.items()), seconds
+
+
+def _seconds(done: Mapping[str, Any]) -> float:
+    found: Any = done.get("seconds")
+    return float(found) if fits(found, float) else 0.0  # shown, and nothing is decided by it
 
 
 def _run_of(printed: str) -> Path:

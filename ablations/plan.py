@@ -275,7 +275,7 @@ def _arm(name: str, request: Request) -> ArmPlan:
 
 
 def _model_of(run: Path) -> str:
-    return str((read_manifest(run).get("model") or {}).get("fingerprint"))
+    return str(read_manifest(run)["model"]["fingerprint"])
 
 
 def _words(words: Sequence[str]) -> list[str]:
@@ -310,6 +310,20 @@ def has_scores(folder: Path) -> bool:
     return (folder / "analysis.json").exists() or any(path.stat().st_size for path in samples)
 
 
+def read_plan(folder: Path) -> dict[str, Any]:
+    """Return a study's ``plan.json``: the plan, its hash, when it was written, and paths.
+
+    Raises:
+        UsageError: there is none, it is garbled, or the plan is not that of the hash.
+    """
+    path = folder / "plan.json"
+    stored = read_json(path)
+    content = stored.get("plan")
+    if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
+        raise UsageError(f"{path} was changed by hand: its hash is not that of its plan")
+    return stored
+
+
 def commit(planned: Plan) -> None:
     """Write ``plan.json`` before any score is read; a plan that is there already must be the same.
 
@@ -318,10 +332,8 @@ def commit(planned: Plan) -> None:
     """
     path = planned.folder / "plan.json"
     if path.exists():
-        stored = read_json(path)
-        content = stored.get("plan")
-        if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
-            raise UsageError(f"{path} was changed by hand: its hash is not that of its plan")
+        stored = read_plan(planned.folder)
+        content = stored["plan"]
         if stored["hash"] == planned.hash:
             return
         if has_scores(planned.folder):

@@ -92,9 +92,13 @@ def task_of(row: Mapping[str, Any], folder: Path, where: str) -> Task:
     Raises:
         UsageError: a field is missing or of a wrong kind, or an image cannot be read.
     """
+    if not isinstance(row, Mapping):
+        raise UsageError(f"{where} is no JSON object")
     missing = [name for name in COLUMNS if not row.get(name)]
     if missing:
         raise UsageError(f"{where}: {', '.join(missing)} is missing or empty")
+    if not isinstance(row.get("choices") or [], list):
+        raise UsageError(f"{where}: choices are a list of texts, not {row['choices']!r}")
     images = row.get("images") or []
     images = images if isinstance(images, list) else [images]
     pieces = [piece if isinstance(piece, dict) else {"image": piece} for piece in images]

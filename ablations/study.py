@@ -11,15 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ablations.commands import say
 from ablations.contrasts import (
     Analysis,
-    ArmLine,
-    BenchmarkLine,
-    Line,
-    Term,
     analyse,
     per_seed,
 )
@@ -29,6 +24,7 @@ from ablations.plan import PROBE, Plan, commit, json_text
 from ablations.scores import ScoreTable, check, read
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, source_hash, write_atomically
+from harness.foreign import record
 from harness.locking import alone
 from harness.store import read_json
 
@@ -127,49 +123,12 @@ def finished(plan: Plan) -> Report | None:
     if not path.exists():
         return None
     try:
-        report = report_of(read_json(path))
-    except (UsageError, KeyError, TypeError, AttributeError):
+        report = record(Report, read_json(path))
+    except (UsageError, ValueError):
         return None  # garbled, or of another version of ours: it is made again
     if report.plan_hash != plan.hash or not report.complete:
         return None
     return report if report.read == _read(plan, report.models) else None
-
-
-def report_of(stored: Mapping[str, Any]) -> Report:
-    """Return the report that ``analysis.json`` holds.
-
-    Raises:
-        KeyError, TypeError, AttributeError: it has not that form.
-    """
-    return Report(
-        **{
-            **stored,
-            "analysis": analysis_of(stored["analysis"]),
-            "benchmarks": tuple(
-                BenchmarkScores(
-                    **{**one, "scores": {arm: tuple(y) for arm, y in one["scores"].items()}}
-                )
-                for one in stored["benchmarks"]
-            ),
-            "models": tuple(Measured(**one) for one in stored["models"]),
-            "missing": tuple(Missing(**one) for one in stored["missing"]),
-            "notes": tuple(stored["notes"]),
-        }
-    )
-
-
-def analysis_of(stored: Mapping[str, Any]) -> Analysis:
-    """Return the analysis of a stored report; raises as `report_of`."""
-    return Analysis(
-        verdict=stored["verdict"],
-        arms=tuple(ArmLine(**one) for one in stored["arms"]),
-        contrasts=tuple(
-            Line(**{**one, "benchmarks": tuple(BenchmarkLine(**row) for row in one["benchmarks"])})
-            for one in stored["contrasts"]
-        ),
-        waterfall=tuple(Term(**one) for one in stored["waterfall"]),
-        missing=tuple(stored["missing"]),
-    )
 
 
 def _read(plan: Plan, models: Sequence[Measured]) -> str:

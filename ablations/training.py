@@ -26,8 +26,10 @@ from ablations.settings import Settings
 from benchmarks.micro.pairs import Task
 from harness.errors import UsageError
 from harness.fingerprint import json_hash
+from harness.foreign import fits, parse
 from harness.protocols import Benchmark
 from harness.records import ImagePart, Pair
+from harness.store import read_json
 
 ARCHITECTURES = ("qwen3", "qwen2_5_vl", "qwen3_vl")
 """Model types whose training is tested; others are refused."""
@@ -309,8 +311,8 @@ def model_type(folder: Path) -> str:
         UsageError: it is none that is trained here, or there is no configuration.
     """
     try:
-        found = orjson.loads((folder / "config.json").read_bytes()).get("model_type")
-    except (OSError, orjson.JSONDecodeError) as error:
+        found = orjson.loads((folder / "config.json").read_bytes())["model_type"]
+    except (OSError, orjson.JSONDecodeError, LookupError, TypeError) as error:
         raise UsageError(f"{folder} has no readable config.json: {error}") from error
     if found not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -347,14 +349,18 @@ def finished(training: Training) -> dict[str, Any] | None:
     """
     _check_claim(training)
     path = training.out / "ledger.json"
-    return orjson.loads(path.read_bytes()) if path.exists() else None
+    return read_json(path) if path.exists() else None
 
 
 def _check_claim(training: Training) -> None:
     path = training.out / "plan.json"
     if not path.exists():
         return
-    plan = orjson.loads(path.read_bytes())
+    plan = read_json(path)
+    if not fits([plan.get("key"), plan.get("arm")], list[str]) or not fits(
+        [plan.get("settings"), plan.get("content", {})], list[dict[str, Any]]
+    ):
+        raise UsageError(f"{path} is garbled: move the folder away and train again")
     if plan["key"] != training.key:
         old, new = plan["settings"], training.settings.decisive()
         changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
@@ -466,8 +472,23 @@ def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a training.jsonl; a torn last line is none."""
+    """Return the lines of a training.jsonl; a torn last line is none.
+
+    Raises:
+        UsageError: a complete line is no step.
+    """
     if not path.exists():
         return []
     whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return [orjson.loads(line) for line in whole.splitlines()]
+    return [_step(line, f"{path}, line {n}") for n, line in enumerate(whole.splitlines(), 1)]
+
+
+def _step(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = parse(line)
+        numbers = [row["step"], row["seconds"], *(row.get(f"count/{name}", 0) for name in _COUNTS)]
+        if fits(row["stage"], str) and fits(numbers, list[float]):
+            return dict(row)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise UsageError(f"{where} is garbled: repair or remove it, and train again")

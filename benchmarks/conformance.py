@@ -16,16 +16,18 @@ import orjson
 from benchmarks.scoring import Target, score
 from benchmarks.scoring.target import Program
 from harness.errors import UsageError
+from harness.foreign import fits
 from harness.records import Score
 
 Row = Mapping[str, Any]
-_NEEDED: dict[str, type | tuple[type, ...]] = {
-    "benchmark": str,
-    "model": str,
-    "id": str,
-    "answer": (str, list),
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("benchmark", "model", "id", "response"), str),
+    "answer": str | list[Any],
+    "official_correct": bool,
+    "choices": list[Any] | None,
+    "precision": float | None,
+    **dict.fromkeys(("unit", "answer_type"), str | None),
 }
-_NEEDED |= {"response": str, "official_correct": bool}
 _PROGRAMS: dict[str, Program] = {
     "mathvision": "mathvision",
     "mmmu": "mmmu",
@@ -99,7 +101,7 @@ def _row(line: bytes, where: str) -> Row:
         raise UsageError(f"{where} is no JSON; give one JSON object a line.") from None
     if not isinstance(row, dict):
         raise UsageError(f"{where} is no JSON object; give one a line.")
-    wrong = [name for name, kind in _NEEDED.items() if not isinstance(row.get(name), kind)]
+    wrong = [name for name, kind in _TYPES.items() if not fits(row.get(name), kind)]
     if row.get("benchmark") == "blink" and not isinstance(row.get("n_choices"), int):
         wrong.append("n_choices")
     if wrong:

@@ -13,6 +13,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from benchmarks.micro.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.pairs import pairs as micro_pairs
@@ -24,6 +25,7 @@ from benchmarks.scoring import score as read_letter
 from benchmarks.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from harness.errors import UsageError
 from harness.fingerprint import json_hash
+from harness.foreign import fits, parse
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 
@@ -142,9 +144,9 @@ class Probe:
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score the likelier letter, or the answered one by the rules of choice questions."""
         right = item.target["letter"]
-        if not response.text.startswith(_PREFIX):
+        told = _told(response.text)
+        if told is None:
             return read_letter(response.answer, Target("choice", right, choices=NAMES))
-        told = json.loads(response.text.removeprefix(_PREFIX))
         first, second = (_known(told[letter]) for letter in LETTERS)
         if first == second:
             return Score(0.5, "scored", None, "both letters are alike")
@@ -174,6 +176,16 @@ def _content(pair: Pair) -> str:
         content = part.text.encode() if isinstance(part, TextPart) else part.image.tobytes()
         digest.update(content)
     return digest.hexdigest()
+
+
+def _told(text: str) -> dict[str, float | None] | None:
+    """Return the letters' log-probabilities; None where the text is an answer."""
+    try:
+        told: Any = parse(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else None
+    except ValueError:
+        return None
+    whole = fits(told, dict[str, float | None]) and set(LETTERS) == set(told)
+    return told if whole else None
 
 
 def _known(value: float | None) -> float:

@@ -16,6 +16,7 @@ from typing import Literal
 
 from harness.errors import UsageError
 from harness.fingerprint import cache_dir, model_fingerprint
+from harness.foreign import parse
 from harness.protocols import Benchmark, Check, Demanding
 
 _IMPORTS = ("torchvision", "transformers", "lmms_eval.api.task", "latex2sympy2")
@@ -132,7 +133,7 @@ def checkpoint(folder: Path) -> Iterator[Check]:
         yield Check("model", "missing", str(error))
         return
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse((folder / "config.json").read_bytes())
         architecture = ", ".join(config.get("architectures") or ["unknown architecture"])
     except (OSError, ValueError, AttributeError, TypeError) as error:
         yield Check("model", "missing", f"{folder / 'config.json'} does not read: {error}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.foreign import parse
 
 # The files that decide a checkpoint's answers; trainers leave many others beside them.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
@@ -54,7 +55,7 @@ class _HashCache:
         self.entries: dict[str, tuple[int, int, str]] = {}
         self.changed = False
         try:
-            stored = json.loads(path.read_text(encoding="utf-8"))
+            stored = parse(path.read_bytes())
             self.entries = {
                 str(name): (int(size), int(mtime), str(digest))
                 for name, (size, mtime, digest) in stored.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import cast
 
 from harness.errors import UsageError
 from harness.evaluate import AllBut
+from harness.foreign import parse
 from harness.protocols import (
     Ask,
     Benchmark,
@@ -42,7 +42,7 @@ def read_responses(path: Path) -> dict[str, str]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse(line)
             item_id, text = str(row["id"]), row["response"]
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(

@@ -22,6 +22,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.evaluate import Engine, OpenModel, Settings
 from harness.fingerprint import json_hash, model_fingerprint
+from harness.foreign import record
 from harness.protocols import Benchmark, Declaration, Progress
 from harness.store import SCHEMA, RunStore, read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary, summarise
@@ -197,8 +198,8 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
     """Return the summaries on disk; what does not read as one is made again."""
     try:
         rows = read_json(run.path / "summary.json")["benchmarks"]
-        return {row["benchmark"]: BenchmarkSummary(**row) for row in rows}
-    except (UsageError, KeyError, TypeError):
+        return {one.benchmark: one for one in record(list[BenchmarkSummary], rows)}
+    except (UsageError, KeyError, ValueError):
         return {}
 
 

@@ -13,12 +13,13 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict
 
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, write_atomically
+from harness.foreign import parse, record
 from harness.locking import alone
-from harness.records import Response, Sample, Score
+from harness.records import Sample, Score
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
@@ -26,19 +27,25 @@ VerdictKind = Literal["native", "judged"]
 _REPLIES = "judge-replies.jsonl"
 
 
-def _sample_from(row: dict[str, Any]) -> Sample:
-    response, score = row["response"], row["score"]
-    return Sample(
-        id=row["id"],
-        repeat=row["repeat"],
-        cluster=row["cluster"],
-        parts=tuple(row["parts"]),
-        prompt=tuple(row["prompt"]),
-        target=row["target"],
-        response=None if response is None else Response(**response),
-        score=Score(**score),
-        scoring=row["scoring"],
-    )
+class _Model(TypedDict):
+    name: str
+    fingerprint: str
+
+
+class _Sampling(TypedDict):
+    temperature: float
+    top_p: float
+
+
+class _Manifest(TypedDict):
+    """What readers of a manifest rely on."""
+
+    base: str
+    suite: str
+    model: _Model
+    sampling: _Sampling
+    benchmarks: dict[str, dict[str, Any]]
+    invocations: list[dict[str, Any]]
 
 
 def encode(sample: Sample) -> str:
@@ -66,10 +73,10 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
         return samples
     for number, line in _lines(path):
         try:
-            sample = _sample_from(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            sample = record(Sample, parse(line))
+        except ValueError as error:
             raise UsageError(
-                f"{path} is garbled at line {number} ({type(error).__name__}): "
+                f"{path} is garbled at line {number} ({error}): "
                 "repair or remove that line, or move the run folder away, and run again"
             ) from error
         samples[sample.id, sample.repeat] = sample
@@ -83,7 +90,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UsageError: the file is missing or is no JSON object.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(path.read_bytes())
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except (ValueError, OSError) as error:
@@ -106,12 +113,12 @@ def read_manifest(run: Path) -> dict[str, Any]:
         raise UsageError(
             f"{run} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA}"
         )
-    shapes = {"base": str, "benchmarks": dict, "invocations": list}
-    for name, kind in shapes.items():
-        if not isinstance(manifest.get(name), kind):
-            raise UsageError(
-                f"{run / 'manifest.json'} is garbled (its {name}): move the run folder away"
-            )
+    try:
+        record(_Manifest, manifest)
+    except ValueError as error:
+        raise UsageError(
+            f"{run / 'manifest.json'} is garbled ({error}): move the run folder away"
+        ) from error
     return manifest
 
 
@@ -148,6 +155,11 @@ class Verdict:
         return self.rules == rules and self.answer == answer_hash(answer)
 
 
+class _Reply(TypedDict):
+    key: str
+    reply: str
+
+
 def answer_hash(text: str) -> str:
     """Return a short hash that tells one answer from another."""
     return json_hash(text)[:16]
@@ -162,8 +174,8 @@ def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdi
     if path.exists():
         for _, line in _lines(path):
             try:
-                yield Verdict(**json.loads(line))
-            except (ValueError, TypeError):
+                yield record(Verdict, parse(line))
+            except ValueError:
                 continue
 
 
@@ -181,10 +193,10 @@ def read_replies(run: Path) -> dict[str, str]:
     replies: dict[str, str] = {}
     for _, line in _lines(path) if path.exists() else ():
         try:
-            row = json.loads(line)
-            replies[row["key"]] = row["reply"]
-        except (ValueError, TypeError, LookupError):
+            row = record(_Reply, parse(line))
+        except ValueError:
             continue  # asked again
+        replies[row["key"]] = row["reply"]
     return replies
 
 

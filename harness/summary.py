@@ -65,13 +65,6 @@ class BenchmarkSummary:
     note: str = ""
     native_needs_judge: bool = False
 
-    def __post_init__(self) -> None:
-        """Refuse what a garbled file may hold in place of the numbers that decide fullness."""
-        counts = (self.answers, self.errors, self.native_missing, self.judged_missing)
-        numbers = (*counts, self.samples_bytes, *self.covered)
-        if not all(isinstance(number, int) for number in numbers):
-            raise TypeError("a summary counts in whole numbers")
-
 
 def summarise(
     run: Path, declaration: Declaration, covered: Sequence[int], judge: str | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,10 +9,11 @@ from statistics import fmean
 from ablations.compare import Comparison
 from ablations.contrasts import BenchmarkLine, Rules
 from harness.errors import UsageError
+from harness.foreign import parse, record
 from reports import figures, shared, tables
 from reports.flips import flips
 from reports.pages import Page, Section, Step
-from reports.runs import Run, record
+from reports.runs import Run
 from reports.study_page import Pictures, flips_section
 from reports.tables import Column, Side, Table, frame
 
@@ -25,7 +25,7 @@ def load(path: Path) -> Comparison:
         UsageError: the file is no such document.
     """
     try:
-        return record(Comparison, json.loads(path.read_text(encoding="utf-8")))
+        return record(Comparison, parse(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"

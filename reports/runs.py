@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import UsageError
+from harness.foreign import parse, record
 from harness.store import read_json, read_manifest, samples_size
 from harness.summary import BenchmarkSummary
 
@@ -48,22 +49,6 @@ def slug(text: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
 
 
-def record(kind: type[Record], stored: object) -> Record:
-    """Return what was stored as JSON as a record, of which every field has its type.
-
-    Raises:
-        ValueError: a field is missing or is of another type.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(kind).validate_python(stored)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
-
-
 def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
@@ -76,7 +61,7 @@ def open_run(path: Path, label: str) -> Run:
         try:
             stored = read_json(path / "summary.json")["benchmarks"]
             found = record(list[BenchmarkSummary], stored)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, ValueError) as error:
             raise UsageError(
                 f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
             ) from error
@@ -107,8 +92,6 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
     Raises:
         UsageError: a complete line is not a sample.
     """
-    import orjson
-
     path = run / "samples" / f"{benchmark}.jsonl"
     found: dict[tuple[str, int], Answer] = {}
     if not path.exists():
@@ -118,15 +101,12 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
         for number, line in enumerate(stream, 1):
             if line.endswith(b"\n"):
                 try:
-                    row = orjson.loads(line)
+                    row = parse(line)
                     score = row["score"]
-                    if not isinstance(score["value"], float | int | None):
-                        raise TypeError("a score is a number")
-                    one = Answer(
-                        row["id"], row["repeat"], row["cluster"], score["value"],
-                        score["status"], place,
-                    )  # fmt: skip
-                except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+                    kept = {name: row[name] for name in ("id", "repeat", "cluster")}
+                    kept |= {"value": score["value"], "status": score["status"], "place": place}
+                    one = record(Answer, kept)
+                except (ValueError, KeyError, TypeError) as error:
                     raise UsageError(f"{path} is garbled at line {number}") from error
                 found[one.id, one.repeat] = one
             place += len(line)
@@ -135,9 +115,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
 
 def line_at(run: Path, benchmark: str, place: int) -> dict[str, Any]:
     """Return the stored line that begins at a place, which `answers` told."""
-    import orjson
-
     with (run / "samples" / f"{benchmark}.jsonl").open("rb") as stream:
         stream.seek(place)
-        row: dict[str, Any] = orjson.loads(stream.readline())
+        row: dict[str, Any] = parse(stream.readline())
     return row

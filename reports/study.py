@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ablations.contrasts import Analysis, Rules
+from ablations.plan import read_plan
 from ablations.study import Measured, Report
 from harness.errors import UsageError
+from harness.foreign import parse, record
 from harness.store import read_json
-from reports.runs import Run, open_run, record
+from reports.runs import Run, open_run
 
 SCHEMA = 1
 
@@ -78,7 +80,7 @@ def read(folder: Path) -> Study:
             f"{folder} is no study that was analysed (no analysis.json): run its `harness ablate` "
             "to the end, or give a run or a comparison"
         )
-    found, plan = read_json(folder / "analysis.json"), read_json(folder / "plan.json")
+    found, plan = read_json(folder / "analysis.json"), read_plan(folder)
     try:
         if found["schema"] != SCHEMA:
             raise UsageError(
@@ -125,14 +127,12 @@ def _model(folder: Path, found: Measured) -> Model:
 
 def curves(training: Path) -> list[dict[str, Any]]:
     """Return the lines of ``training.jsonl``but for a torn one; empty without the file."""
-    import orjson
-
     path = training / "training.jsonl"
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            row = parse(line)
+        except ValueError:
             continue
         if isinstance(row, dict):
             rows.append(row)

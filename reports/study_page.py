@@ -9,6 +9,7 @@ from typing import Any
 from ablations.contrasts import GATE, Kind, Line, step_word
 from ablations.statistics import BETTER, WORSE
 from benchmarks.micro.pairs import is_micro
+from harness.foreign import fits
 from reports import figures, paper, shared, tables
 from reports.flips import Flips, flips
 from reports.pages import Block, Folded, Page, Pictured, Section, Step
@@ -304,7 +305,8 @@ def _training(study: Study) -> tuple[Section, ...]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
-    return [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    points: list[Any] = [(row.get("step"), row.get(name)) for row in rows]
+    return [point for point in points if fits(point, tuple[float, float])]
 
 
 def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
@@ -384,10 +386,12 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         assert model.training is not None
         found = ledger(model.training)
         if found:
-            norms = found.get("gradient_norms") or {}
+            norms: Any = found.get("gradient_norms")
+            norms = norms if fits(norms, dict[str, float | None]) else {}
+            numbers = {name: value for name, value in found.items() if fits(value, float)}
             more = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
             more["norm_ce"] = norms.get("cross_entropy")
-            rows.append({**found, **more, "model": model.name, "run_seconds": model.run_seconds})
+            rows.append({**numbers, **more, "model": model.name, "run_seconds": model.run_seconds})
             sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
     if not rows:
         return None

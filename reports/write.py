@@ -129,6 +129,7 @@ def figures(page: Page, folder: Path) -> None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
+        # An answer may end in half a character, which no file in UTF-8 can hold.
+        write_atomically(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

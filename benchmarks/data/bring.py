@@ -94,7 +94,7 @@ def _bring_raw(
         for item in there:
             shutil.copyfile(item.files[0], staging / item.table.file)
         digest = files_hash(staging, chosen(benchmark_id, staging))
-    _put(benchmark_id, staging, target, digest)
+        _put(benchmark_id, staging, target, digest)
     return Imported(benchmark_id, target, splits, (), digest)
 
 
@@ -147,13 +147,13 @@ def _write(benchmark_id: str, parts: list[Release], target: Path) -> str:
             splits = DatasetDict({part.table.split: build(part) for part in parts})
             splits.save_to_disk(str(staging))
         digest = files_hash(staging, chosen(benchmark_id, staging))
-    _put(benchmark_id, staging, target, digest)
+        _put(benchmark_id, staging, target, digest)
     return digest
 
 
 @contextmanager
 def _staging(benchmark_id: str, target: Path) -> Iterator[Path]:
-    """Make an empty folder beside the target, to be filled."""
+    """Make an empty folder beside the target, to be filled; gone in the end."""
     staging = target.with_name(f".{benchmark_id}.import.part")
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
@@ -161,6 +161,8 @@ def _staging(benchmark_id: str, target: Path) -> Iterator[Path]:
         yield staging
     except OSError as error:
         raise UsageError(f"cannot write {staging} ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # where `install` moved it, none is there
 
 
 def _put(benchmark_id: str, staging: Path, target: Path, digest: str) -> None:

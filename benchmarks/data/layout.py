@@ -7,7 +7,6 @@ release files, and official release folders.  Neither torch nor datasets is impo
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from benchmarks.data.official import FORMATS, Release, release
 from benchmarks.data.sources import Source, Table, source
 from harness.errors import UsageError
 from harness.fingerprint import cache_dir, tree_hash
+from harness.foreign import parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -209,7 +209,10 @@ def _saved(home: Path, table: Table) -> Found | None:
     index = home / "dataset_dict.json"
     lone = not index.is_file()
     if not lone:
-        if table.split not in _json(index).get("splits", ()):
+        splits = _json(index).get("splits")
+        if not isinstance(splits, list):
+            raise UsageError(f"{index} lists no splits: the data set is damaged, get it anew")
+        if table.split not in splits:
             return None
         home = home / table.split
         if not (home / "state.json").is_file():
@@ -259,7 +262,7 @@ def _official(benchmark_id: str, folder: Path, table: Table, images: bool) -> Fo
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is not readable JSON ({error}): get the data set anew") from error
     if not isinstance(value, dict):

@@ -6,15 +6,18 @@ the hub's columns leave, the images as paths.  datasets is imported only to buil
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.data import schemas
+from benchmarks.data.schemas import Schema
 from benchmarks.data.sources import Table
 from harness.errors import UsageError
+from harness.foreign import fits, parse
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,12 +29,14 @@ Row = dict[str, Any]
 class Format:
     """How a benchmark is released.
 
-    ``annotations`` gives the annotation's possible file names by split; ``keys`` are the keys
-    that every row has; ``image_column`` is the hub's column for the decoded image.  ``convert``
-    turns the rows into the hub's (without that column), given the annotation's folder.
+    ``schema`` is the hub's.  ``annotations`` gives the annotation's possible file names by split;
+    ``keys`` are the keys that every row has; ``image_column`` is the hub's column for the decoded
+    image.  ``convert`` turns the rows into the hub's (without that column), given the annotation's
+    folder.
     ``image_folders`` are where a row's relative image path may start.
     """
 
+    schema: Schema
     annotations: Mapping[str, tuple[str, ...]]
     keys: tuple[str, ...]
     image_column: str
@@ -96,21 +101,15 @@ def build(found: Release) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
 
-    from benchmarks.data import schemas
-
-    schema = {
-        "mathvision": schemas.MATHVISION,
-        "mathvista": schemas.MATHVISTA,
-        "mathverse": schemas.MATHVERSE,
-    }[found.benchmark_id]
-    column = FORMATS[found.benchmark_id].image_column
+    form = FORMATS[found.benchmark_id]
+    column = form.image_column
     rows = [
         {**row, column: image and {"path": str(image), "bytes": None}}
         for row, image in zip(found.rows, found.images, strict=True)
     ]
     try:
-        return Dataset.from_list(rows, features=schemas.features(schema))
-    except (pa.ArrowException, TypeError, ValueError) as error:
+        return Dataset.from_list(rows, features=schemas.features(form.schema))
+    except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(
             f"{found.annotation} does not fit the hub's columns ({reason}): get the release anew"
@@ -137,6 +136,30 @@ def _check(row: Any, form: Format, table: Table, where: str) -> None:
         raise UsageError(f"{where} lacks {', '.join(gone)}: the items must be in {name}")
     if not isinstance(row["image"], str) or _leaves(row["image"]):
         raise UsageError(f"{where} names no image within the release: {row['image']!r}")
+    wrong = [
+        key
+        for key, kind in form.schema.items()
+        if key != form.image_column and not _has_form(row.get(key), kind)
+    ]
+    if wrong:
+        raise UsageError(
+            f"{where} does not fit the hub's columns ({', '.join(wrong)}): get the release anew"
+        )
+
+
+def _has_form(value: Any, kind: Any) -> bool:
+    """Whether a value is of a column's form; `build` converts numbers to texts and back."""
+    if value is None:
+        return True
+    if isinstance(kind, Mapping):
+        return isinstance(value, dict) and all(
+            _has_form(value.get(key), inner) for key, inner in kind.items()
+        )
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_has_form(one, kind[0]) for one in value)
+    if kind == "float64":
+        return fits(value, float) and -inf < value < inf
+    return isinstance(value, str | int | float)
 
 
 def _leaves(name: str) -> bool:
@@ -146,10 +169,7 @@ def _leaves(name: str) -> bool:
 
 def _rows(annotation: Path) -> Iterator[Any]:
     """Yield the rows of a JSON-lines file, of a JSON list, or of a JSON object of rows."""
-    try:
-        text = annotation.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{annotation} is not readable ({error}): get the release anew") from error
+    text = _text(annotation)
     if annotation.suffix == ".jsonl":
         # Not splitlines(): strings in JSON may hold U+2028 and other ends of lines as they are.
         for number, line in enumerate(text.split("\n"), start=1):
@@ -162,9 +182,16 @@ def _rows(annotation: Path) -> Iterator[Any]:
     yield from value.values() if isinstance(value, dict) else value
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not readable ({error}): get the release anew") from error
+
+
 def _parse(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        return parse(text)
     except ValueError as error:
         raise UsageError(f"{where} is not JSON ({error}): get the release anew") from error
 
@@ -199,7 +226,9 @@ _VISTA = (
 def _vista(rows: Sequence[Row], home: Path) -> list[Row]:
     """Add the hub's ``query`` column: from query.json where it is there, else by its rule."""
     path = home / "query.json"
-    queries = _parse(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else {}
+    queries = _parse(_text(path), str(path)) if path.is_file() else {}
+    if not fits(queries, dict[str, str]):
+        raise UsageError(f"{path} is no JSON object of texts: get the release anew")
     kept = _as_they_are(rows, home, _VISTA)
     return [{**row, "query": queries.get(row["pid"]) or vista_query(row)} for row in kept]
 
@@ -243,18 +272,21 @@ def vista_query(row: Mapping[str, Any]) -> str:
 # it is named so that its user is told.
 FORMATS: Mapping[str, Format] = {
     "mathvision": Format(
+        schemas.MATHVISION,
         {"test": ("test.jsonl",), "testmini": ("testmini.jsonl",)},
         ("id", "question", "options", "image", "answer", "level", "subject"),
         "decoded_image",
         partial(_as_they_are, keys=_VISION),
     ),
     "mathvista": Format(
+        schemas.MATHVISTA,
         {"testmini": ("testmini.json", "annot_testmini.json")},
         _VISTA,
         "decoded_image",
         _vista,
     ),
     "mathverse": Format(
+        schemas.MATHVERSE,
         {"testmini": ("testmini.json",)},
         (*_VERSE, "image"),
         "image",

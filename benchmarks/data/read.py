@@ -81,8 +81,11 @@ def read(item: Found) -> Dataset:
         if item.form == "saved":
             return Dataset.load_from_disk(str(item.home))
         return _from_parquet(item)
-    except (pa.ArrowException, OSError, ValueError, DatasetGenerationError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0]
+    except (
+        *(pa.ArrowException, OSError, ValueError, DatasetGenerationError),
+        *(AttributeError, LookupError, TypeError, RecursionError),  # a garbled dataset_info.json
+    ) as error:
+        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
             f"{item.table.label} in {item.home} does not open ({reason}): get the data set anew"
         ) from error

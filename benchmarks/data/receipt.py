@@ -14,6 +14,7 @@ from typing import Literal
 
 from harness.errors import UsageError
 from harness.fingerprint import write_atomically
+from harness.foreign import parse
 
 NAME = "source.json"
 Origin = Literal["hub", "mirror", "release"]
@@ -47,7 +48,7 @@ def read_receipt(folder: Path) -> Receipt | None:
     if not path.is_file():
         return None
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse(path.read_bytes())
         return Receipt(
             repository=str(value["repository"]),
             revision=None if value["revision"] is None else str(value["revision"]),

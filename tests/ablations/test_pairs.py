@@ -193,6 +193,22 @@ def test_pairs_become_rl_items_that_the_scorers_judge() -> None:
     assert asked.messages[0].content[0] == pair.context_negative[0]
 
 
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ([1], "no JSON object"),
+        ({"query": "key", "answer": "1", "choices": 5}, "choices are a list"),
+        ({"query": "key"}, "answer is missing"),
+        ({"query": "key", "answer": "1", "kind": ["x"]}, "kind is one of"),
+    ],
+)
+def test_a_garbled_rl_item_is_one_line(row: Any, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "rl.jsonl"
+    path.write_bytes(orjson.dumps(row) + b"\n")
+    with pytest.raises(UsageError, match=says):
+        list(open_tasks(str(path)))
+
+
 def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, _ = tiny.write(tmp_path, images=False)
     cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)

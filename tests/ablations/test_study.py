@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +162,37 @@ def _checkpoint(folder: Path) -> Path:
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_text(folder.name)
     return folder
+
+
+def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> None:
+    from ablations.jobs import Job, work
+
+    asked: list[str] = []
+
+    def run(words: Sequence[str], log: Path) -> str:
+        asked.append(log.name)
+        made = tmp_path / "out" / "model-vqa12-00000000"
+        made.mkdir(parents=True, exist_ok=True)
+        (made / "manifest.json").write_text("{}")
+        return json.dumps({"run": str(made), "benchmarks": []})
+
+    suites = (("vqa12", ("--suite", "vqa12")),)
+    job = Job(GAIN, 0, None, str(_checkpoint(tmp_path / "model")), suites, tmp_path / "out")
+    runs = work(job, run).runs
+    assert work(job, run).runs == runs
+    assert asked == ["vqa12.log"]
+    marker = tmp_path / "out" / "evaluated.json"
+    whole = json.loads(marker.read_text())
+    for number, changed in enumerate(({"runs": []}, {"runs": {"vqa12": 5}}, {"runs": {}}), 2):
+        marker.write_text(json.dumps({**whole, **changed}))
+        assert work(job, run).runs == runs
+        assert len(asked) == number
+    marker.write_text(json.dumps({**whole, "seconds": "x"}))
+    found = work(job, run)
+    assert (found.runs, found.run_seconds, len(asked)) == (runs, 0.0, 4)
+    marker.write_text("[" * 100_000)
+    failed = work(job, run)
+    assert (failed.failed, "is garbled" in failed.reason) == ("evaluation", True)
 
 
 def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> None:

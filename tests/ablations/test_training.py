@@ -19,7 +19,7 @@ import torch
 from ablations.arms import ARMS, arm
 from ablations.exposures import Exposures
 from ablations.settings import RECIPES, Settings, read_recipe, settings
-from ablations.training import Training, read_lines
+from ablations.training import Training, model_type, read_lines
 from harness.cli.main import cli
 from harness.cli.train import learned
 from harness.errors import UsageError
@@ -425,6 +425,45 @@ def test_other_content_needs_another_folder(text_world: Path, tmp_path: Path) ->
         train(world, "base", tmp_path / "t")
     path.unlink()  # what is gone cannot be compared; what was made is still there
     assert train(world, "base", tmp_path / "t") == ledger
+
+
+def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: Path) -> None:
+    train(text_world, "base", tmp_path)
+    ledger, plan = tmp_path / "ledger.json", tmp_path / "plan.json"
+    whole = json.loads(plan.read_text())
+    for garbled in ("{", "[]", "[" * 100_000):
+        ledger.write_text(garbled)
+        with pytest.raises(UsageError, match=r"ledger\.json is garbled"):
+            train(text_world, "base", tmp_path)
+    for changed in ([], {}, {**whole, "settings": 5}, {**whole, "content": []}):
+        plan.write_text(json.dumps(changed))
+        with pytest.raises(UsageError, match=r"plan\.json is garbled"):
+            train(text_world, "base", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[]",
+        '{"stage": "rl"}',
+        '{"stage": "rl", "step": "x", "seconds": 1.0}',
+        '{"stage": 5, "step": 1, "seconds": 1.0}',
+        '{"stage": "rl", "step": 1, "seconds": 1.0, "count/exposures": "x"}',
+    ],
+)
+def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "training.jsonl"
+    path.write_text('{"stage": "rl", "step": 1, "seconds": 1.0}\n' + line + "\n")
+    with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is garbled"):
+        read_lines(path)
+
+
+@pytest.mark.parametrize("config", ["[]", "{", '{"model_type": ["qwen3"]}', "{}"])
+def test_a_garbled_configuration_is_one_line(config: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(UsageError):
+        model_type(tmp_path)
 
 
 def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) -> None:

@@ -333,6 +333,13 @@ def _arrow(folder: Path) -> Path:
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "index": lambda folder: (folder / "dataset_dict.json").write_text("{"),
+    "splits are a number": lambda folder: (folder / "dataset_dict.json").write_text(
+        '{"splits": 5}'
+    ),
+    "splits are a word": lambda folder: (folder / "dataset_dict.json").write_text(
+        '{"splits": "test"}'
+    ),
+    "index without end": lambda folder: (folder / "dataset_dict.json").write_text("[" * 100_000),
     "index is a list": lambda folder: (folder / "dataset_dict.json").write_text("[]"),
     "no state": lambda folder: (folder / "test" / "state.json").unlink(),
     "garbled state": lambda folder: (folder / "test" / "state.json").write_text('{"a": 1}'),
@@ -351,6 +358,17 @@ def test_a_damaged_saved_data_set_is_one_sentence(tmp_path: Path, damage: str) -
         with pytest.raises(UsageError, match="anew") as caught:
             ask("vstar", tmp_path)
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("info", ["[]", "{", '{"features": 5}', '{"features": {"a": 1}}'])
+def test_a_damaged_description_of_a_saved_data_set_is_one_sentence(
+    tmp_path: Path, info: str
+) -> None:
+    DatasetDict({"test": vstar(6)}).save_to_disk(tmp_path / "vstar")
+    (tmp_path / "vstar" / "test" / "dataset_info.json").write_text(info)
+    with pytest.raises(UsageError, match="anew") as caught:
+        data.load("vstar", tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 40])

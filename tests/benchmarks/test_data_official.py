@@ -338,7 +338,64 @@ GARBLED = {
     "no image": json.dumps({**vision_row(1), "image": None}),
     "another type": json.dumps({**vision_row(1), "level": "easy"}),
     "options as a number": json.dumps({**vision_row(1), "options": 5}),
+    "a question as a list": json.dumps({**vision_row(1), "question": ["x"]}),
+    "a solution as an object": json.dumps({**vision_row(1), "solution": {"x": 1}}),
+    "lists without end": "[" * 100_000,
 }
+
+
+VISTA_GARBLED: dict[str, tuple[Row, bytes | None]] = {
+    "queries as a list": ({}, b"[1]"),
+    "queries that are no UTF-8": ({}, b"\xff\xfe"),
+    "a query as a number": ({}, b'{"1": 1}'),
+    "precision as a word": ({"answer_type": "float", "precision": "two"}, None),
+    "precision without a value": ({"answer_type": "float", "precision": float("nan")}, None),
+    "choices as a number": ({"choices": 5}, None),
+    "pid as a list": ({"pid": [1]}, b"{}"),
+    "answer_type as a list": ({"answer_type": ["x"]}, None),
+    "metadata as a list": ({"metadata": []}, None),
+    "metadata with a list": ({"metadata": {**VISTA[0][0]["metadata"], "grade": []}}, None),
+    "a height beyond integers": (
+        {"metadata": {**VISTA[0][0]["metadata"], "img_height": 10**30}},
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "queries"), VISTA_GARBLED.values(), ids=list(VISTA_GARBLED))
+def test_a_garbled_mathvista_is_one_sentence(
+    tmp_path: Path, changes: Row, queries: bytes | None
+) -> None:
+    release = vista(tmp_path / "mathvista")
+    rows = {"1": {**VISTA[0][0], **changes}}
+    (release / "testmini.json").write_text(json.dumps(rows))
+    if queries is not None:
+        (release / "query.json").write_bytes(queries)
+    with pytest.raises(UsageError, match=r"(testmini|query)\.json.*anew") as caught:
+        bring("mathvista", release, tmp_path / "data")
+    assert "\n" not in str(caught.value)
+    assert not list((tmp_path / "data").glob("*"))
+    with pytest.raises(UsageError, match="anew"):  # and in place
+        data.load("mathvista", tmp_path)
+
+
+def test_a_garbled_mathverse_is_one_sentence(tmp_path: Path) -> None:
+    for changes in ({"metadata": []}, {"question": ["x"]}, {"query_cot": {"a": 1}}):
+        (tmp_path / "testmini.json").write_text(json.dumps([{**VERSE, **changes}]))
+        with pytest.raises(UsageError, match=r"testmini\.json row 1 does not fit"):
+            bring("mathverse", tmp_path, tmp_path / "data")
+
+
+def test_a_garbled_release_by_the_command(tmp_path: Path) -> None:
+    release = vista(tmp_path / "mathvista")
+    (release / "query.json").write_text("[1]")
+    imported = harness("data", "import", "mathvista", release, "--data-root", tmp_path / "data")
+    verified = harness("data", "verify", "mathvista", "--data-root", tmp_path)
+    assert imported.returncode == 2
+    assert imported.stderr.count("\n") == 1
+    assert "query.json is no JSON object" in imported.stderr
+    assert "query.json is no JSON object" in verified.stdout + verified.stderr
+    assert "Traceback" not in verified.stderr
 
 
 @pytest.mark.parametrize("line", GARBLED.values(), ids=list(GARBLED))
@@ -349,7 +406,7 @@ def test_a_garbled_annotation_is_one_sentence(tmp_path: Path, line: str) -> None
     with pytest.raises(UsageError, match=r"test\.jsonl") as caught:
         bring("mathvision", release, tmp_path / "data")
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "data" / "mathvision").exists()
+    assert not list((tmp_path / "data").glob("*"))
 
 
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path: Path) -> None:

@@ -121,6 +121,11 @@ async def _scores(text: str, probe: Probe) -> float | None:
         ('{"A": null, "B": -9.0}', 0.0),
         ('{"A": -9.0, "B": null}', 1.0),
         ('{"A": -1.0, "B": -1.0}', 0.5),
+        # No log-probabilities: an answer, of which the letter is read.
+        ("are what you want, but I choose A", 1.0),
+        ('{"A": "x", "B": -1.0}: Context B', 0.0),
+        ('{"A": "x", "B": 1}', 0.0),
+        ("[" * 100_000, 0.0),
     ],
 )
 def test_the_likelier_letter_is_the_choice(told: str, value: float, tmp_path: Path) -> None:
@@ -209,17 +214,17 @@ def test_a_pair_that_is_mended_takes_the_place_of_its_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its image is no part of the file of pairs: the run goes on when it has come."""
-    path = write_pairs(tmp_path / "data" / "probe", number=1)
-    row = json.loads(path.read_text())
+    path = write_pairs(tmp_path / "data" / "probe", number=2)
+    row, other = map(json.loads, path.read_text().splitlines())
     row["context_positive"] = [{"image": "late.png"}, {"text": "key=0"}]
-    path.write_text(json.dumps(row) + "\n")
+    path.write_text(json.dumps(row) + "\n" + json.dumps(other) + "\n")
     with ScriptedServer(looks, models=["m"]) as server:
         asked = [*words(tmp_path), "--endpoint", server.url]
         before = run(asked, capsys)
         Image.new("RGB", (4, 4)).save(path.with_name("late.png"))
         after = run(asked, capsys)
-    assert (before["n"], before["errors"]) == (2, 2)
-    assert (after["n"], after["errors"], after["strict"]) == (2, 0, 1.0)
+    assert (before["n"], before["errors"]) == (4, 2)
+    assert (after["n"], after["errors"], after["strict"]) == (4, 0, 1.0)
 
 
 def test_what_is_stored_opens_no_image(tmp_path: Path) -> None:

@@ -35,7 +35,12 @@ def test_a_response_to_no_item_is_said_before_any_is_built() -> None:
 
 @pytest.mark.parametrize(
     ("line", "says"),
-    [('{"response": "1"}', "it has no 'id'$"), ("{", "no JSON"), ("[1]", "no object$")],
+    [
+        ('{"response": "1"}', "it has no 'id'$"),
+        ("{", "no JSON"),
+        ("[1]", "no object$"),
+        ("[" * 200_000, "nested too deeply"),
+    ],
 )
 def test_a_wrong_line_is_said_in_words(tmp_path: Path, line: str, says: str) -> None:
     path = tmp_path / "responses.jsonl"

@@ -483,13 +483,39 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
     manifest.write_text(text.replace(plan.base, "0" * 64))
     with pytest.raises(UsageError, match="belongs to another run"):
         fill(plan)
-    for garbled in ("{", "[]", '{"schema": 1}', '{"schema": 1, "base": "", "benchmarks": []}'):
+    whole = json.loads(text)
+    changed: list[dict[str, object]] = [
+        {"benchmarks": {"sums": 5}},
+        {"benchmarks": []},
+        {"invocations": [1]},
+        {"model": []},
+        {"model": {"name": "adder"}},
+        {"sampling": {"temperature": "hot", "top_p": 1.0}},
+        {"suite": None},
+    ]
+    for garbled in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
+        if isinstance(garbled, dict):
+            garbled = json.dumps({**whole, **garbled})
         manifest.write_text(garbled)
         with pytest.raises(UsageError, match="garbled"):
             runs.finished(plan)
     manifest.write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UsageError, match="schema version 99"):
         runs.finished(plan)
+
+
+@pytest.mark.parametrize("entry", [5, None, []])
+def test_a_garbled_run_beside_it_stops_no_fresh_run(tmp_path: Path, entry: object) -> None:
+    plan = planned(tmp_path)
+    fill(plan)
+    beside = plan.path.with_name("adder-arithmetic-00000000")
+    plan.path.rename(beside)
+    manifest = json.loads((beside / "manifest.json").read_text())
+    manifest["benchmarks"]["sums"] = entry
+    (beside / "manifest.json").write_text(json.dumps(manifest))
+    fresh = planned(tmp_path)
+    assert fresh.path == plan.path
+    assert fill(fresh)[0].strict == 1.0
 
 
 def test_a_large_run_is_planned_while_answers_come_in(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,10 @@ SAMPLES = st.builds(
 
 def sample(name: str, text: str = "x") -> Sample:
     return Sample(name, 0, name, (), ("q",), "t", Response(text), Score(1.0, "scored"), "1")
+
+
+def changed(**fields: object) -> str:
+    return json.dumps({**json.loads(encode(sample("x"))), **fields})
 
 
 @given(samples=st.lists(SAMPLES, max_size=5))
@@ -78,6 +83,18 @@ def test_a_torn_line_longer_than_a_block_is_dropped(tmp_path: Path) -> None:
         '{"id": "x"}',
         "\x00\x01",
         '{"id":"x","repeat":0,"cluster":"c","parts":[],"prompt":[],"target":1,"response":{"nonsense":1},"score":{},"scoring":"1"}',
+        "[" * 200_000,
+        changed(repeat="x"),
+        changed(repeat=True),
+        changed(id=5),
+        changed(cluster=None),
+        changed(parts=[1]),
+        changed(scoring=1),
+        changed(response={"text": 5}),
+        changed(response={"text": "x", "prompt_tokens": "many"}),
+        changed(response={"text": "x", "trajectory": [1]}),
+        changed(score={"value": "1", "status": "scored"}),
+        changed(score={"value": 1, "status": "well"}),
     ],
 )
 def test_a_garbled_line_is_named(tmp_path: Path, line: str) -> None:

@@ -369,7 +369,7 @@ def test_a_text_in_the_place_of_a_number_is_one_line(
         done = harness("report", target)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1
-        assert "macro.delta: Input should be a valid number" in done.stderr
+        assert "Expected `float`, got `str` - at `$.macro.delta`" in done.stderr
 
 
 LINE = {
@@ -395,17 +395,93 @@ def test_a_score_that_is_no_number_is_named(study: Path, tmp_path: Path) -> None
         reports.page_of([run], None)
 
 
+@pytest.mark.parametrize(
+    ("names", "value"),
+    [
+        (("analysis", "arms", 0, "mean"), "x"),
+        (("analysis", "contrasts", 0, "delta"), None),
+        (("analysis", "contrasts", 0, "benchmarks", 0, "items"), "many"),
+        (("analysis", "contrasts"), 5),
+        (("benchmarks", 0, "scores"), {"grpo": ["x"]}),
+        (("models", 0, "run"), 5),
+        (("models", 0, "seed"), []),
+        (("notes",), [1]),
+        (("verdict",), None),
+    ],
+)
+def test_values_of_another_type_in_an_analysis_are_one_line(
+    names: tuple[Any, ...], value: object, study: Path, tmp_path: Path
+) -> None:
+    stored = json.loads((study / "analysis.json").read_text())
+    place = stored
+    for name in names[:-1]:
+        place = place[name]
+    place[names[-1]] = value
+    (tmp_path / "analysis.json").write_text(json.dumps(stored))
+    shutil.copy(study / "plan.json", tmp_path)
+    with pytest.raises(UsageError, match=r"analysis.json or plan.json is garbled") as error:
+        read(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_plan_that_was_changed_is_not_reported(study: Path, tmp_path: Path) -> None:
+    shutil.copy(study / "analysis.json", tmp_path)
+    text = (study / "plan.json").read_text()
+    changed = json.loads(text)
+    changed["plan"]["arms"] = 5
+    for garbled in ("[", "[]", "{}", json.dumps(changed)):
+        (tmp_path / "plan.json").write_text(garbled)
+        with pytest.raises(UsageError, match=r"plan.json (is garbled|was changed by hand)"):
+            read(tmp_path)
+
+
+def test_garbled_training_lines_are_left_out_of_the_page(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    training = next(model.training for model in read(copy).models if model.training)
+    with (training / "training.jsonl").open("a") as lines:
+        lines.write('{"stage": "rl", "step": "x", "reward": 1}\n{"reward": 1}\n')
+        lines.write("[" * 100_000 + "\n")
+    ledger = json.loads((training / "ledger.json").read_text())
+    ledger |= {"gradient_norms": 5, "train_tokens": "many"}
+    (training / "ledger.json").write_text(json.dumps(ledger))
+    before, after = (reports.page_of([folder], None)[0] for folder in (study, copy))
+    cells = [list(page.table("ledger").frame["train_tokens"]) for page in (before, after)]
+    assert cells[0][1:] == cells[1][1:]
+    reports.html(after, tmp_path / "page.html")
+
+
+def test_half_a_character_in_an_answer_is_shown(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
+    path = copy / "samples" / "vstar.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    line = json.loads(lines[0])
+    line["response"]["text"] = "half \ud800."
+    line["score"]["value"] = 0.0
+    path.write_text(json.dumps(line) + "\n" + "".join(lines[1:]))
+    page, _ = reports.page_of([copy], None)
+    reports.html(page, tmp_path / "page.html")
+    assert "half \\ud800." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    reports.csv(page, tmp_path / "page.csv")
+    assert "half \\ud800." in (tmp_path / "page.csv").read_text(encoding="utf-8")
+
+
 def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     path = read(copy).of("grpo")[0].run.path / "samples" / "vstar.jsonl"
     lines = path.read_text().splitlines(keepends=True)
-    path.write_text(lines[0] + "{broken}\n" + "".join(lines[1:]))
-    with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
-        reports.page_of([copy], None)
+    value = json.loads(lines[1])
+    value["score"]["value"] = "x"
+    for damaged in ("{broken}\n", json.dumps(value) + "\n", "[" * 100_000 + "\n"):
+        path.write_text(lines[0] + damaged + "".join(lines[1:]))
+        with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
+            reports.page_of([copy], None)
 
 
 def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
-    (copy / "summary.json").write_text('{"benchmarks": [{"benchmark": "vstar"}]}')
-    with pytest.raises(UsageError, match=r"summary.json is garbled"):
-        open_run(copy, "run")
+    text = (copy / "summary.json").read_text()
+    row = json.loads(text)["benchmarks"][0]
+    for garbled in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
+        (copy / "summary.json").write_text(json.dumps({"benchmarks": [garbled]}))
+        with pytest.raises(UsageError, match=r"summary.json is garbled"):
+            open_run(copy, "run")

@@ -68,7 +68,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
             date=str(row["contest_date"])[:10],
             function=metadata.get("func_name"),
         )
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ItemError(f"the row does not read: {type(error).__name__}: {error}") from error
 
 

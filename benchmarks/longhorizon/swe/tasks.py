@@ -52,7 +52,7 @@ class Task:
         cell = self.row[column]
         try:
             names = json.loads(cell) if isinstance(cell, str) else list(cell)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ItemError(f"{column} of {self.id} is no list: {error}") from error
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
             raise ItemError(f"{column} of {self.id} is no list of test names")

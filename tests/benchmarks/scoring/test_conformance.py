@@ -107,6 +107,9 @@ def test_targets() -> None:
         '{"benchmark": "mmmu"}',
         json.dumps(row("B", True, official_correct="yes")),
         json.dumps(row("B", True, benchmark="blink")),
+        json.dumps(row("B", True, choices=5)),
+        json.dumps(row("B", True, unit=["g"])),
+        json.dumps(row("B", True, precision="two")),
         json.dumps(row("B", True, answer="Madrid")),
     ],
 )

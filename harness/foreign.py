@@ -1,0 +1,50 @@
+"""JSON that lay on disk or came from elsewhere, and the types that its values must have."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+T = TypeVar("T")
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Stored answers may hold NaN or half of a surrogate pair, which orjson, the faster one, refuses.
+
+    Raises:
+        ValueError: it is no JSON, no UTF-8, or nested too deeply.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def record(kind: type[T], value: Any) -> T:
+    """Return a JSON value as an instance of a type: a dataclass, or a collection of them.
+
+    Raises:
+        ValueError: a field is missing or of another type; it is named.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value has the type of an annotation; an int is a float, a bool no number."""
+    try:
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        return False
+    return True

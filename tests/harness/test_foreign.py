@@ -1,0 +1,74 @@
+"""Types of what was read from JSON: annotations as the language defines them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pytest
+
+from harness.foreign import fits, parse, record
+
+
+@pytest.mark.parametrize(
+    ("hint", "right", "wrong"),
+    [
+        (str, ["", "x"], [5, None, b"x"]),
+        (int, [0, -3], [True, 1.0, "1"]),
+        (float, [0.5, 1, float("nan")], [False, "1", None]),
+        (str | None, ["x", None], [5]),
+        (Literal["a", "b"], ["a"], ["c", None, ["a"]]),
+        (list[str], [[], ["x"]], [["x", 1], "x"]),
+        (Sequence[int], [[1], (1, 2)], ["12", [None], 5]),
+        (tuple[str, ...], [(), ("x", "y")], [["x", 1], "x"]),
+        (tuple[int, str], [(1, "x")], [(1,), (1, "x", 2), ("x", 1)]),
+        (Mapping[str, float | None], [{}, {"x": 1, "y": None}], [{"x": "1"}, {1: 1.0}, []]),
+        (dict[str, dict[str, Any]], [{"x": {"y": [1]}}], [{"x": 5}, {"x": None}]),
+        (Any, [None, [1]], []),
+    ],
+)
+def test_values_fit_annotations(hint: Any, right: list[Any], wrong: list[Any]) -> None:
+    assert [value for value in right if not fits(value, hint)] == []
+    assert [value for value in wrong if fits(value, hint)] == []
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    name: str
+    inner: tuple[Inner, ...]
+    last: Inner | None = None
+
+
+def test_a_record_is_looked_through_and_the_wrong_field_is_named() -> None:
+    stored = {"name": "x", "inner": [{"number": 1}, {"number": 2}], "last": {"number": 3}}
+    assert record(Outer, stored) == Outer("x", (Inner(1), Inner(2)), Inner(3))
+    with pytest.raises(ValueError, match=re.escape("`int`, got `str` - at `$.inner[1].number`")):
+        record(Outer, {"name": "x", "inner": [{"number": 1}, {"number": "2"}]})
+    with pytest.raises(ValueError, match=re.escape("required field `number` - at `$.last`")):
+        record(Outer, {"name": "x", "inner": [], "last": {}})
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "Expecting value"),
+        ("{", "Expecting property name"),
+        (b"\xff\xfe\xff", "can't decode"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"a": ' * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_is_no_json_is_a_value_error(text: str | bytes, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse(text)
+
+
+def test_half_a_surrogate_pair_is_read() -> None:
+    assert parse(r'"\ud800"') == "\ud800"
