@@ -359,7 +359,7 @@ class EndpointModel:
         if answer.status == 200:
             return
         reason = f"the server answered {answer.status}: {answer.message()}"
-        if answer.status in (401, 403, 404):
+        if answer.status in (401, 404):
             raise UsageError(f"{self.url}: {reason}")
         if answer.status == 400 and _OVERFLOW.search(answer.message()):
             raise ContextOverflowError(reason)
