@@ -19,6 +19,7 @@ from ablations.commands import Crew, FailedError, Run, child, say
 from ablations.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, model_fingerprint, write_atomically
+from harness.protocols import Declaration
 from harness.run import identify
 from harness.store import read_json
 
@@ -86,15 +87,14 @@ class Outcome:
 
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
-    rules = _rules(plan)
+    names = [name for name, data in plan.benchmarks.items() if data is not None]
+    rules = rules_of([benchmark(plan.request, name).declaration for name in names])
     found = [_job(plan, one, seed, rules) for one in plan.arms for seed in _seeds(one)]
     return sorted(found, key=lambda job: job.seed)
 
 
-def _rules(plan: Plan) -> str:
-    """Return the hash of the prompts and scorers of what is measured: new ones are run again."""
-    names = [name for name, data in plan.benchmarks.items() if data is not None]
-    declared = [benchmark(plan.request, name).declaration for name in names]
+def rules_of(declared: Sequence[Declaration]) -> str:
+    """Return the hash of the prompts and scorers of benchmarks: with new ones they run again."""
     return json_hash([[one.id, dict(one.protocol), one.scoring] for one in declared])
 
 
