@@ -152,8 +152,8 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     Raises:
         UsageError: it refuses an arm: data is missing, wrong or too little.
     """
-    words = {one.arm: (*one.words, "--dry-run", "--json") for one in reversed(trainings)}
-    checks = {arm: begin(words[arm], subprocess.PIPE, subprocess.PIPE) for arm in reversed(words)}
+    words = {one.arm: (*one.words, "--dry-run", "--json") for one in trainings}
+    checks = {arm: begin(given, subprocess.PIPE, subprocess.PIPE) for arm, given in words.items()}
     try:
         said = {arm: process.communicate() for arm, process in checks.items()}
     except BaseException:
