@@ -522,7 +522,8 @@ def test_a_failed_arm_is_said_and_made_up_for(
 def comparable(folder: Path) -> dict[str, Any]:
     """Return the analysis without what differs between two makings: places and seconds."""
     found = analysis(folder)
-    models = [{**one, "run": "", "run_seconds": 0} for one in found["models"]]
+    left_out = {"run": "", "run_seconds": 0, "train_seconds": 0}
+    models = [{**one, **left_out} for one in found["models"]]
     return {**found, "models": models, "read": ""}
 
 

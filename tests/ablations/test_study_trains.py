@@ -1,10 +1,9 @@
-"""Studies that train, on the micro world: a training dies, a study is killed in one, and goes on."""
+"""Studies that train, on the micro world: a training dies, a study is killed, and goes on."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -19,9 +18,9 @@ from tests.harness.test_cli import ROOT, harness
 
 pytestmark = pytest.mark.slow
 
-STEPS = 10
+STEPS = 16
 TRAIN = (
-    "--config micro --prompts 40 --prompts-per-step 4 --pair-count 20 --pairs-per-step 2 "
+    "--config micro --prompts 64 --prompts-per-step 4 --pair-count 20 --pairs-per-step 2 "
     "--group 2 --max-tokens 4 --save-every 1 --report-to none"
 )
 RUN = "--backend transformers --dtype float32 --max-tokens 4"
