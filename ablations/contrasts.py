@@ -109,6 +109,8 @@ class Rules:
                 f"the margin is {100 * self.margin:g} points: it must be above 0 and at most half "
                 f"of the planned effect ({100 * self.planned:g} points)"
             )
+        if self.planned > 1:
+            raise UsageError(f"the planned effect is {100 * self.planned:g} points of 100")
         if self.variance not in get_args(Variance):
             raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
         if not self.alpha < self.wanted < 1:

@@ -145,29 +145,29 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 
 
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
-    """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans them.
+    """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
+
+    Each arm needs other things of the data, so each is checked; all at once.
 
     Raises:
-        UsageError: it refuses: data is missing or too little.
+        UsageError: it refuses an arm: data is missing, wrong or too little.
     """
-    if not trainings:
-        return {}
-    words = (*trainings[0].words, "--dry-run", "--json")
-    process = begin(words, subprocess.PIPE, subprocess.PIPE)
+    words = {one.arm: (*one.words, "--dry-run", "--json") for one in trainings}
+    checks = {arm: begin(given, subprocess.PIPE, subprocess.PIPE) for arm, given in words.items()}
     try:
-        printed, told = process.communicate()
+        said = {arm: process.communicate() for arm, process in checks.items()}
     except BaseException:
-        stop(process)
+        for process in checks.values():
+            stop(process)
         raise
-    if process.returncode:
-        raise UsageError(f"nothing can be trained so: {_last(told)}")
-    rows = json.loads(printed)["arms"]
-    wanted = dict.fromkeys(one.arm for one in trainings)
-    for name in wanted:
-        if "reason" in rows[name]:
-            raise UsageError(f"{name} cannot be trained: {rows[name]['reason']}")
-    counted = ("rl_steps", "sft_steps", "selection_steps")
-    return {name: sum(rows[name][key] for key in counted) for name in wanted}
+    steps = {}
+    for arm, process in checks.items():
+        printed, told = said[arm]
+        if process.returncode:
+            raise UsageError(f"{arm} cannot be trained: {_last(told)}")
+        row = json.loads(printed)["arms"][arm]
+        steps[arm] = sum(row[key] for key in ("rl_steps", "sft_steps", "selection_steps"))
+    return steps
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:

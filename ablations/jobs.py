@@ -11,15 +11,16 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ablations.commands import Crew, FailedError, Run, child, say
-from ablations.plan import PROBE, ArmPlan, Plan, json_text
+from ablations.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, model_fingerprint, write_atomically
 from harness.foreign import fits
+from harness.protocols import Declaration
 from harness.run import identify
 from harness.store import read_json
 
@@ -51,7 +52,8 @@ class Training:
 class Job:
     """One model of a study: trained (where it is not there yet), then measured.
 
-    ``suites`` maps each suite to the words of ``harness run`` but for model and ``--out``.
+    ``suites`` maps each suite to the words of ``harness run`` but for model and ``--out``;
+    ``rules`` is the hash of the prompts and scorers that they are asked and scored by.
     """
 
     arm: str
@@ -59,6 +61,7 @@ class Job:
     training: Training | None
     model: str
     suites: tuple[tuple[str, tuple[str, ...]], ...]
+    rules: str
     out: Path
 
     @property
@@ -69,7 +72,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the run folder of each suite, or at which step and why it failed."""
+    """What became of a job: the run folder of each suite, and at which step and why it failed.
+
+    Where only the probe failed the run of the study's suite is there.
+    """
 
     arm: str
     seed: int
@@ -82,15 +88,22 @@ class Outcome:
 
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
-    found = [_job(plan, one, seed) for one in plan.arms for seed in _seeds(one)]
+    names = [name for name, data in plan.benchmarks.items() if data is not None]
+    rules = rules_of([benchmark(plan.request, name).declaration for name in names])
+    found = [_job(plan, one, seed, rules) for one in plan.arms for seed in _seeds(one)]
     return sorted(found, key=lambda job: job.seed)
+
+
+def rules_of(declared: Sequence[Declaration]) -> str:
+    """Return the hash of the prompts and scorers of benchmarks: with new ones they run again."""
+    return json_hash([[one.id, dict(one.protocol), one.scoring] for one in declared])
 
 
 def _seeds(one: ArmPlan) -> range:
     return range(one.seeds) if one.origin != "runs" else range(0)
 
 
-def _job(plan: Plan, one: ArmPlan, seed: int) -> Job:
+def _job(plan: Plan, one: ArmPlan, seed: int, rules: str) -> Job:
     asked = plan.request
     training = _training(plan, one.arm, seed) if one.origin == "train" else None
     if training is not None:
@@ -109,7 +122,7 @@ def _job(plan: Plan, one: ArmPlan, seed: int) -> Job:
         pairs = f"{PROBE}.pairs={asked.probe}"
         suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
     out = asked.folder / "runs" / f"{one.arm}-seed-{seed}"
-    return Job(one.arm, seed, training, model, tuple(suites), out)
+    return Job(one.arm, seed, training, model, tuple(suites), rules, out)
 
 
 def _training(plan: Plan, arm: str, seed: int) -> Training:
@@ -133,18 +146,16 @@ def _training(plan: Plan, arm: str, seed: int) -> Training:
 def work(job: Job, run: Run = child) -> Outcome:
     """Train and measure one model; a failure is an outcome, not an exception."""
     say(f"{job.name}: begins")
-    trained = measured = None
-    step = "training"
+    trained, step = None, "training"
     try:
         if job.training is not None:
             trained = _train(job.training, run)
         step = "evaluation"
-        runs, measured = _measure(job, run)
+        found = _measure(job, run)
     except (FailedError, UsageError) as error:
-        say(f"{job.name}: {step} failed: {error}")
-        return Outcome(job.arm, job.seed, (), step, str(error), trained)
-    say(f"{job.name}: done")
-    return Outcome(job.arm, job.seed, runs, None, "", trained, measured)
+        found = Outcome(job.arm, job.seed, (), step, str(error))
+    say(f"{job.name}: " + (f"{found.failed} failed: {found.reason}" if found.failed else "done"))
+    return replace(found, train_seconds=trained)
 
 
 def _train(training: Training, run: Run) -> float:
@@ -169,26 +180,38 @@ def _train(training: Training, run: Run) -> float:
     return seconds
 
 
-def _measure(job: Job, run: Run) -> tuple[tuple[tuple[str, Path], ...], float]:
-    """Fill the job's runs where they are not full, and return them and the seconds it took."""
+def _measure(job: Job, run: Run) -> Outcome:
+    """Fill the job's runs where they are not full, and return them and the seconds it took.
+
+    The probe enters no test: where it fails the runs before it are kept.
+    """
     marker = job.out / "evaluated.json"
     identity = identify(job.model, None, None)
     # What was asked, without the places where things lie.
-    key = json_hash([identity.fingerprint, [[name, *words] for name, words in job.suites]])
+    asked = [[name, *words] for name, words in job.suites]
+    key = json_hash([identity.fingerprint, asked, job.rules])
     if marker.exists():
         done = read_json(marker)
         listed = done["runs"] if fits(done.get("runs"), dict[str, str]) else {}
         runs = tuple((name, job.out / run) for name, run in listed.items())
         if done.get("key") == key and runs and all((p / "manifest.json").exists() for _, p in runs):
-            return runs, _seconds(done)
+            return Outcome(job.arm, job.seed, runs, run_seconds=_seconds(done))
     start, found = time.monotonic(), {}
     for suite, words in job.suites:
         given = ("run", "--model", job.model, *words, "--out", str(job.out), "--json")
-        found[suite] = _run_of(run(given, job.out / f"{suite}.log"))
+        try:
+            found[suite] = _run_of(run(given, job.out / f"{suite}.log"))
+        except FailedError as error:
+            if suite != PROBE:
+                raise
+            return Outcome(
+                *(job.arm, job.seed, tuple(found.items()), PROBE, str(error)),
+                run_seconds=time.monotonic() - start,
+            )
     seconds = time.monotonic() - start
     document = {"key": key, "runs": {name: run.name for name, run in found.items()}}
     write_atomically(marker, json_text({**document, "seconds": seconds}))
-    return tuple(found.items()), seconds
+    return Outcome(job.arm, job.seed, tuple(found.items()), run_seconds=seconds)
 
 
 def _seconds(done: Mapping[str, Any]) -> float:

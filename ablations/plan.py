@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ablations.arms import MATCHINGS, Matching, arm
 from ablations.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
 from ablations.pairs import content_of
+from ablations.scores import identity
 from ablations.settings import read_recipe, recipe_path
 from harness.errors import UsageError
 from harness.fingerprint import file_hash, json_hash, write_atomically
 from harness.run import identify
-from harness.store import read_json, read_manifest
+from harness.store import read_json
 
 if TYPE_CHECKING:
     from harness.protocols import Benchmark
@@ -77,8 +78,8 @@ class Request:
 class ArmPlan:
     """One arm of a plan: where its models come from, how many seeds, what was brought.
 
-    ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of the models
-    that runs are of.
+    ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of runs (see
+    `ablations.scores.identity`).
     """
 
     arm: str
@@ -160,7 +161,7 @@ def plan(request: Request) -> Plan:
     members = suites.resolve([request.suite])
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
-    arms = tuple(_arm(name, request) for name in _names(request))
+    arms = tuple(_arm(name, request, members) for name in _names(request))
     measured = any(one.origin != "runs" for one in arms)
     trained = any(one.origin == "train" for one in arms)
     if not arms:
@@ -170,6 +171,9 @@ def plan(request: Request) -> Plan:
         raise UsageError(f"the arms {listed} make no contrast: total needs {GAIN} and {START}")
     if not trained and (request.train_args or request.pairs or request.rl_data):
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
+    asked = (request.limit, request.probe, *request.settings, *request.run_args)
+    if not measured and any(word is not None for word in asked):
+        raise UsageError("--limit, --probe, --set and --run-args: no arm is measured here")
     model = None
     if any(one.origin in ("given", "train") for one in arms):
         model = identify(_needed(request.model, "--model"), None, None).fingerprint
@@ -254,28 +258,25 @@ def _names(request: Request) -> list[str]:
     return [name for name in ARMS if name in wanted]
 
 
-def _arm(name: str, request: Request) -> ArmPlan:
+def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
     if name in request.runs:
         paths = request.runs[name]
-        content = tuple(_model_of(path) for path in paths)
+        found = [identity(path, benchmarks) for path in paths]
+        models, content = [model for model, _ in found], [run for _, run in found]
         origin: Origin = "runs"
     elif name in request.checkpoints:
         paths = request.checkpoints[name]
-        content = tuple(identify(str(path), None, None).fingerprint for path in paths)
+        models = content = [identify(str(path), None, None).fingerprint for path in paths]
         origin = "checkpoints"
     else:
         return ArmPlan(name, *(("given", 1) if name == BASE else ("train", request.seeds)))
-    for number, one in enumerate(content):
-        if one in content[:number]:
+    for number, one in enumerate(models):
+        if one in models[:number]:
             raise UsageError(
-                f"{name}: {paths[number]} and {paths[content.index(one)]} are of one and the same "
+                f"{name}: {paths[number]} and {paths[models.index(one)]} are of one and the same "
                 "model: every folder must be of another training seed"
             )
-    return ArmPlan(name, origin, len(paths), content, paths)
-
-
-def _model_of(run: Path) -> str:
-    return str(read_manifest(run)["model"]["fingerprint"])
+    return ArmPlan(name, origin, len(paths), tuple(content), paths)
 
 
 def _words(words: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ablations.statistics import Array, Items, cluster_warning
 from harness.errors import UsageError
+from harness.fingerprint import json_hash
 from harness.store import read_manifest, read_samples
 from harness.summary import notes_of
 
@@ -99,6 +100,20 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     notes += notes_of((name, run.note(name)) for name in scores for run in runs)
     return ScoreTable(scores, items, frozenset(single), tuple(notes))
+
+
+def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
+    """Return the fingerprint of a run's model, and the hash of the run before its answers.
+
+    The hash is of the model, of what was asked of these benchmarks and how, and of when the run was
+    begun: the same run in another place is the same, one that was made again is another.
+
+    Raises:
+        UsageError: the folder is no run.
+    """
+    run = _open("", path)
+    begun = [one.get("started") for one in run.manifest["invocations"][:1]]
+    return run.model, json_hash([run.model, begun, {name: run.asked(name) for name in benchmarks}])
 
 
 def check(groups: Mapping[str, Sequence[Path]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.calibration import shipped_bootstrap_rates
 from ablations.commands import say
 from ablations.contrasts import (
     Analysis,
@@ -20,7 +21,7 @@ from ablations.contrasts import (
 )
 from ablations.forecast import planned_steps
 from ablations.jobs import Execute, Outcome, jobs
-from ablations.plan import PROBE, Plan, commit, json_text
+from ablations.plan import PROBE, ArmPlan, Plan, commit, json_text
 from ablations.scores import ScoreTable, check, read
 from harness.errors import UsageError
 from harness.fingerprint import json_hash, source_hash, write_atomically
@@ -33,7 +34,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A model of the plan that the analysis had to do without."""
+    """What of a model of the plan the analysis had to do without: all, or its probe alone."""
 
     arm: str
     seed: int
@@ -74,7 +75,8 @@ class Report:
     """``analysis.json``: all that a report of the study says.
 
     ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
-    is.  ``read`` is a hash of all that was read, and of the code that read it.
+    is.  ``bootstrap`` says how far to trust the intervals on new items (empty where there are
+    none).  ``read`` is a hash of all that was read, and of the code that read it.
     """
 
     schema: int
@@ -87,6 +89,7 @@ class Report:
     models: tuple[Measured, ...]
     missing: tuple[Missing, ...]
     notes: tuple[str, ...]
+    bootstrap: str
     read: str
 
 
@@ -128,6 +131,9 @@ def finished(plan: Plan) -> Report | None:
         return None  # garbled, or of another version of ours: it is made again
     if report.plan_hash != plan.hash or not report.complete:
         return None
+    brought = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
+    if any(one.run != brought.get((one.arm, one.seed), one.run) for one in report.models):
+        return None  # its runs lie elsewhere now
     return report if report.read == _read(plan, report.models) else None
 
 
@@ -168,9 +174,26 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         benchmarks=_by_seed(table),
         models=tuple(models),
         missing=tuple(missing),
+        bootstrap=_bootstrap(found),
         read=_read(plan, models),
         notes=tuple(dict.fromkeys([*filter(None, [plan.request.note]), *table.notes, *notes])),
     )
+
+
+def _bootstrap(found: Analysis) -> str:
+    """Return the measured error rates of the intervals on new items, for the arm of fewest seeds.
+
+    The rates are of the calibration that ships, at a level of 5 %.
+    """
+    drawn = [line for line in found.contrasts if line.items_low is not None]
+    if not drawn:
+        return ""
+    arms = {arm for line in drawn for arm in (line.plus, line.minus)}
+    rates = shipped_bootstrap_rates(min(one.seeds for one in found.arms if one.arm in arms))
+    measured = "with so few seeds its error rates were not measured"
+    if rates is not None:
+        measured = f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"
+    return f"new items too: interval of the hierarchical bootstrap; {measured}"
 
 
 def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:
@@ -180,19 +203,25 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
     for one in plan.arms:
         for seed in range(one.seeds):
             if one.origin == "runs":
-                models.append(Measured(one.arm, seed, _relative(plan, one.paths[seed])))
+                models.append(Measured(one.arm, seed, _runs(plan, one)[seed]))
                 continue
             came = by_model[one.arm, seed]
             if came.failed is not None:
                 missing.append(Missing(one.arm, seed, came.failed, came.reason))
-                continue
             runs = {name: _relative(plan, path) for name, path in came.runs}
+            if suite not in runs:
+                continue
             trained = f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None
             seconds = (came.train_seconds, came.run_seconds)
             models.append(
                 Measured(one.arm, seed, runs[suite], runs.get(PROBE), None, trained, *seconds)
             )
     return models, missing
+
+
+def _runs(plan: Plan, one: ArmPlan) -> list[str]:
+    """Return the runs that were brought of an arm, as seen from the study's folder."""
+    return [_relative(plan, path) for path in one.paths] if one.origin == "runs" else []
 
 
 def _relative(plan: Plan, path: Path) -> str:

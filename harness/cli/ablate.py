@@ -68,7 +68,7 @@ def ablate() -> None:
 )
 @click.option(
     "--seed-sd",
-    type=click.FloatRange(min=0),
+    type=options.Finite(min=0),
     default=0.5,
     show_default=True,
     help="--plan: spread of training seeds to assume, in points.",
@@ -78,7 +78,7 @@ def ablate() -> None:
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option(
     "--gpus-per-job",
-    type=click.FloatRange(min=0),
+    type=options.Finite(min=0),
     default=1.0,
     show_default=True,
     help="ray: GPUs that each training or evaluation takes.",
@@ -187,7 +187,7 @@ class _Command:
             variance=self.variance,
             wanted=self.power,
         )
-        train_args = tuple(shlex.split(self.train_args))
+        train_args = _words("--train-args", self.train_args)
         return Request(
             folder=self.studies.resolve() / _folder_name(self.name),
             suite=self.suite,
@@ -206,7 +206,7 @@ class _Command:
             probe=_placed(self.probe),
             data_root=None if self.data_root is None else self.data_root.resolve(),
             train_args=train_args,
-            run_args=tuple(shlex.split(self.run_args)),
+            run_args=_words("--run-args", self.run_args),
             note=self.note,
         )
 
@@ -219,6 +219,15 @@ class _Command:
             click.echo(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
         else:
             click.echo(plan_text(planned, found))
+
+
+def _words(option: str, text: str) -> tuple[str, ...]:
+    from harness.errors import UsageError
+
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UsageError(f"{option} {text!r}: {str(error).lower()}") from None
 
 
 def _split(words: str | None) -> tuple[str, ...] | None:
@@ -314,17 +323,19 @@ def report_text(report: Report, rules: Rules) -> str:
     if selection:
         scores.add_row("context selection", *(_selection(report, arm) for arm in arms))
     level = f"{100 * rules.level:g} % interval"
-    deltas = _table("difference (points)", "", "delta", level, "p", "MDE", "word")
+    deltas = _table("difference (points)", "", "delta", level, "new items too", "p", "MDE", "word")
     for line in report.analysis.contrasts:
         p = line.p if line.p_holm is None else line.p_holm  # the word goes by it
         deltas.add_row(
             *(line.name, line.kind, f"{100 * line.delta:+.1f}", _interval(line.low, line.high)),
+            _interval(line.items_low, line.items_high),
             "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<.001",
             "-" if line.mde is None else f"{100 * line.mde:.1f}",
             line.word or ("not tested" if line.mde is not None else "-"),
         )
     notes = [f"note: {note}" for note in report.notes]
-    return "\n".join([_lines(scores), "", _lines(deltas), "", report.verdict, *notes])
+    below = [report.bootstrap] if report.bootstrap else []
+    return "\n".join([_lines(scores), "", _lines(deltas), *below, "", report.verdict, *notes])
 
 
 def _selection(report: Report, arm: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,18 +29,6 @@ class _Limit(click.ParamType[int | str]):
         if value != "native" and not (str(value).isdecimal() and int(value) > 0):
             self.fail(f"{value!r} is neither a positive number nor 'native'", param, ctx)
         return "native" if value == "native" else int(value)
-
-
-class _Temperature(click.FloatRange):
-    """A finite number: NaN is in every range of click's."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{value!r} is no temperature", param, ctx)
-        return number
 
 
 _BACKEND_OPTIONS = (
@@ -95,7 +82,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
     help="Requests in flight.",
 )
 @click.option("--max-tokens", type=_Limit(), help="Token limit, or 'native' for each task's own.")
-@click.option("--temperature", type=_Temperature(min=0), default=0.0, show_default=True)
+@click.option("--temperature", type=options.Finite(min=0), default=0.0, show_default=True)
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Answers an item.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @options.settings

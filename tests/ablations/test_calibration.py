@@ -111,11 +111,15 @@ def test_the_documentation_has_the_tables_that_ship() -> None:
     text = (ROOT / "docs" / "statistics.md").read_text()
     for row in SHIPPED["pairs"]:
         cells = [str(row["seeds"]), f"{100 * row['spread']:g}", f"{100 * row['effect']:+.1f}"]
-        cells += [f"{100 * rate:.1f}" for rate in row["words"].values()]
-        assert f"| {' | '.join(cells)} |" in text
+        rates = [*row["words"].values(), row["coverage"]]
+        rates += [row["significant"][name] for name in ("welch", "pooled", "bootstrap", "items")]
+        cells += [f"{100 * rate:.1f}" for rate in rates]
+        assert f"\n| {' | '.join(cells)} |\n" in text
     for row in SHIPPED["studies"]:
         cells = [str(row["seeds"]), f"{100 * row['spread']:g}", row["planted"]]
-        assert f"| {' | '.join(cells)} | {100 * row['total']:.1f} |" in text
+        steps = ("total", "objective", "placebo", "data_nothing", "data_better")
+        cells += [f"{100 * row[step]:.1f}" for step in steps]
+        assert f"\n| {' | '.join(cells)} |\n" in text
 
 
 def test_a_short_calibration_says_where_its_primary_test_stands() -> None:

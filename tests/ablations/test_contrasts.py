@@ -325,6 +325,34 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
         assert line.items_high == pytest.approx(before.items_high, abs=1e-6)
 
 
+@given(SEED, st.sampled_from(ARMS))
+@settings(deadline=None, max_examples=4)
+def test_a_dropped_arm_changes_no_difference_where_variance_is_pooled(
+    seed: int, dropped: str
+) -> None:
+    """The one variance is of the arms that are there, so intervals move: by it, and no further."""
+    scores, items = random_study(seed)
+    fewer = {n: {arm: y for arm, y in arms.items() if arm != dropped} for n, arms in scores.items()}
+    whole = by_name(analyse(scores, items, Rules(variance="pooled", resamples=20)))
+    macros = {
+        arm: np.mean([items[n].mean(arms[arm]) for n, arms in fewer.items()], axis=0)
+        for arm in ARMS
+        if arm != dropped
+    }
+    trained = [y for arm, y in macros.items() if arm != "base"]
+    se = math.sqrt(np.mean([y.var(ddof=1) for y in trained]) * 2 / 3)
+    half = stats.t.ppf(0.975, 2 * len(trained)) * se
+    for name, line in by_name(
+        analyse(fewer, items, Rules(variance="pooled", resamples=20))
+    ).items():
+        assert line.delta == whole[name].delta
+        assert [one.delta for one in line.benchmarks] == [b.delta for b in whole[name].benchmarks]
+        assert (line.low, line.high) == (
+            pytest.approx(line.delta - half),
+            pytest.approx(line.delta + half),
+        )
+
+
 @given(SEED)
 @settings(deadline=None, max_examples=3)
 def test_the_order_of_items_seeds_and_benchmarks_says_nothing(seed: int) -> None:
@@ -434,6 +462,9 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
         ({"variance": "students"}, "welch or pooled"),
         ({"wanted": 1.0}, "power"),
         ({"wanted": 0.05}, "power"),
+        ({"planned": float("inf")}, "planned effect is inf points"),
+        ({"planned": float("nan")}, "at most half"),
+        ({"planned": 1.01}, "101 points of 100"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object], message: str) -> None:

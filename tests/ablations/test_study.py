@@ -24,6 +24,7 @@ from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study
 from tests.harness.test_cli import ROOT, harness, modules_of
 
 Runs = dict[str, Path]
+PAIR = {START: LOW, GAIN: HIGH}
 
 
 def analysis(folder: Path) -> dict[str, Any]:
@@ -83,6 +84,105 @@ def test_a_finished_study_is_read_and_not_made_again(planted_runs: Runs, tmp_pat
         file.write(json.dumps(line) + "\n")
     assert harness(*words).stdout != first.stdout
     assert all((folder / name).stat().st_mtime_ns > old for name, old in written.items())
+
+
+def brought(runs: Runs, copies: Path, **sampling: float) -> Runs:
+    """Return copies of the runs of `PAIR`, whose manifests say another sampling."""
+    made = {}
+    for name in (name for arm, level in PAIR.items() for name in names_of(arm, level)):
+        made[name] = copies / name
+        shutil.copytree(runs[name], made[name])
+        path = made[name] / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["sampling"] |= sampling
+        path.write_text(json.dumps(manifest))
+    return made
+
+
+def test_other_runs_of_the_same_models_are_another_study(
+    planted_runs: Runs, tmp_path: Path
+) -> None:
+    words = study_words(tmp_path / "studies", planted_runs, PAIR)
+    first = harness(*words)
+    assert "better" in first.stdout
+    warm = brought(planted_runs, tmp_path / "warm", temperature=0.7)
+    told = harness(*study_words(tmp_path / "studies", warm, PAIR))
+    one_line(told, "has scores", "arms.grpo.content, arms.contextrl.content", "--name")
+    # The same runs in another place are the same; what is there is read, not what was.
+    moved = brought(planted_runs, tmp_path / "moved")
+    again = harness(*study_words(tmp_path / "studies", moved, PAIR))
+    assert again.returncode == 0
+    assert "finished" not in again.stderr
+    assert again.stdout == first.stdout
+    lie = [one["run"] for one in analysis(tmp_path / "studies")["models"]]
+    assert all("moved" in path for path in lie)
+    # A run that was made again is another.
+    path = moved[names_of(GAIN, HIGH)[1]] / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["invocations"][0]["started"] = "2026-01-01T00:00:00+00:00"
+    path.write_text(json.dumps(manifest))
+    again = harness(*study_words(tmp_path / "studies", moved, PAIR))
+    one_line(again, "has scores", "differs in arms.contextrl.content:")
+
+
+@pytest.mark.parametrize(
+    "word", [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}]
+)
+def test_words_for_measuring_are_refused_where_nothing_is_measured(
+    word: dict[str, Any], planted_runs: Runs, tmp_path: Path
+) -> None:
+    from ablations.plan import Request, plan
+
+    runs = {
+        arm: tuple(planted_runs[name] for name in names_of(arm, level))
+        for arm, level in PAIR.items()
+    }
+    assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(GAIN).seeds == 3
+    with pytest.raises(UsageError, match="no arm is measured here"):
+        plan(Request(tmp_path, "vqa12", runs=runs, **word))
+
+
+def test_the_interval_on_new_items_stands_beside_its_error_rates(
+    planted_runs: Runs, tmp_path: Path
+) -> None:
+    done = harness(*study_words(tmp_path, planted_runs, PAIR))
+    found = analysis(tmp_path)
+    (line,) = found["analysis"]["contrasts"]
+    interval = f"[{100 * line['items_low']:+.1f}, {100 * line['items_high']:+.1f}]"
+    (row,) = [row for row in done.stdout.splitlines() if row.startswith("contextrl - grpo")]
+    assert interval in row
+    # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
+    measured = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
+    assert measured in found["bootstrap"]
+    assert found["bootstrap"] in done.stdout
+
+
+def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_path: Path) -> None:
+    """`grpo` needs no pairs: what is wrong with them stops the arms that do."""
+    from ablations.forecast import planned_steps
+    from ablations.jobs import Training
+
+    data = tmp_path / "pairs.jsonl"
+    pairs = [json.loads(row) for row in (text_world / "data/pairs.jsonl").read_text().splitlines()]
+
+    def training(arm: str, seed: int = 0) -> Training:
+        words = {"--arm": arm, "--model": text_world / "model", "--pairs": data, "--out": tmp_path,
+                 "--rl-data": text_world / "data/rl.jsonl", "--seed": seed, "--matching": "steps",
+                 "--prompts": 8, "--pair-count": 6, "--prompts-per-step": 4, "--pairs-per-step": 3,
+                 "--group": 2}  # fmt: skip
+        given = [str(word) for pair in words.items() for word in pair]
+        return Training(arm, ("train", *given), tmp_path, "key")
+
+    data.write_text("\n".join(map(json.dumps, pairs)))
+    arms = [training("grpo"), training("da-rl"), training("grpo", 1)]
+    # Of 8 prompts, 4 a step.
+    steps = planned_steps(arms)
+    assert (list(steps), steps["grpo"]) == (["grpo", "da-rl"], 2)
+    pairs[0]["context_negative"] = pairs[0]["context_positive"]
+    data.write_text("\n".join(map(json.dumps, pairs)))
+    assert planned_steps([training("grpo")]) == {"grpo": 2}
+    with pytest.raises(UsageError, match=r"^da-rl cannot be trained: .*context"):
+        planned_steps(arms)
 
 
 def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: Path) -> None:
@@ -252,6 +352,10 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
         ["--run-args: --limit is given by the study"],
     ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
+    "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
+    "quotes to runs": (["--suite", "vqa12", "--run-args", "'x"], ["--run-args", "quot"]),
+    "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is no number"]),
+    "an effect": (["--suite", "vqa12", "--planned", "inf"], ["planned effect is inf points"]),
 }
 
 
@@ -449,7 +553,8 @@ def test_a_failed_arm_is_said_and_made_up_for(
 def comparable(folder: Path) -> dict[str, Any]:
     """Return the analysis without what differs between two makings: places and seconds."""
     found = analysis(folder)
-    models = [{**one, "run": "", "run_seconds": 0} for one in found["models"]]
+    left_out = {"run": "", "run_seconds": 0, "train_seconds": 0}
+    models = [{**one, **left_out} for one in found["models"]]
     return {**found, "models": models, "read": ""}
 
 

@@ -1,0 +1,100 @@
+"""The jobs of a study: what is done is not done again, and what fails costs no more than itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ablations.contrasts import GAIN, START
+from ablations.jobs import Job, Outcome, rules_of, work
+from ablations.plan import PROBE, ArmPlan, Plan, Request
+from ablations.study import analysed
+from benchmarks.suites import benchmark
+from tests.ablations.conftest import HIGH, LOW, names_of
+from tests.planted import BENCHMARKS
+
+
+@dataclass
+class Harness:
+    """Runs ``harness run`` as far as a job sees it: a folder, and the errors that it tells of."""
+
+    failing: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, words: Sequence[str], log: Path) -> str:
+        suite, out = (words[words.index(option) + 1] for option in ("--suite", "--out"))
+        self.asked.append(suite)
+        run = Path(out) / f"model-{suite}"
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "manifest.json").write_text("{}")
+        rows = [{"benchmark": suite, "errors": int(suite in self.failing)}]
+        return json.dumps({"run": str(run), "benchmarks": rows})
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Return a job on a checkpoint that is there: a suite, and the probe."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_text("weights")
+    suites = tuple((name, ("--suite", name)) for name in ("vqa12", PROBE))
+    return Job(GAIN, 0, None, str(model), suites, "rules", tmp_path / "runs")
+
+
+def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:
+    harness = Harness(failing={PROBE})
+    failed = work(job, harness)
+    suite = ("vqa12", job.out / "model-vqa12")
+    assert (failed.failed, failed.runs) == (PROBE, (suite,))
+    assert "1 of probe" in failed.reason
+    harness.failing.clear()
+    assert work(job, harness).runs == (suite, (PROBE, job.out / "model-probe"))
+    assert harness.asked == ["vqa12", PROBE] * 2
+    assert work(job, harness).failed is None
+    assert len(harness.asked) == 4
+    # A suite that fails leaves nothing to keep.
+    harness.failing.add("vqa12")
+    failed = work(dataclasses.replace(job, rules="new"), harness)
+    assert (failed.failed, failed.runs) == ("evaluation", ())
+
+
+def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
+    harness = Harness()
+    for _ in range(2):
+        work(job, harness)
+    assert harness.asked == ["vqa12", PROBE]
+    work(dataclasses.replace(job, rules="new"), harness)
+    assert harness.asked == ["vqa12", PROBE] * 2
+    declared = benchmark("phyx", None).declaration
+    rules = rules_of([declared])
+    assert rules_of([dataclasses.replace(declared, title="another")]) == rules
+    assert rules_of([dataclasses.replace(declared, scoring="another")]) != rules
+    protocol = {**declared.protocol, "another": "word"}
+    assert rules_of([dataclasses.replace(declared, protocol=protocol)]) != rules
+
+
+def test_a_model_without_its_probe_is_in_the_verdict(
+    planted_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    levels = {START: LOW, GAIN: HIGH}
+    arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in levels)
+    request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
+    data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")
+    outcomes = [
+        Outcome(arm, seed, (("vqa12", planted_runs[name]),), PROBE, "no memory")
+        for arm, level in levels.items()
+        for seed, name in enumerate(names_of(arm, level))
+    ]
+    found = analysed(Plan(request, None, {}, data, arms), outcomes)
+    assert [one.seeds for one in found.analysis.arms] == [3, 3]
+    assert found.analysis.contrasts[0].word == "better"
+    assert [one.selection for one in found.models] == [None] * 6
+    assert not found.complete
+    assert [(one.step, one.reason) for one in found.missing] == [(PROBE, "no memory")] * 6
+    assert "Missing of the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict
