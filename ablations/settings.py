@@ -58,7 +58,7 @@ RANGES: Mapping[str, Range] = MappingProxyType(
         **dict.fromkeys(("learning_rate", "sft_learning_rate"), _POSITIVE),
         "seed": Range(0, 2**32 - 1),  # numpy's
         "group": Range(2, why=": an advantage is relative to the group"),
-        "adam_beta2": Range(0, math.nextafter(1, 0)),
+        "adam_beta2": Range(0, 0.999999),
         "top_p": Range(0, 1, open=True),
         "accuracy_weight": Range(0, 1),
         "ratio_low": Range(0, 1),
@@ -261,14 +261,14 @@ def check_words(settings: Settings) -> None:
 
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     try:
+        schedule = get_scheduler(settings.schedule, optimizer, 0, 1)
         optimizer.step()
-        # One that needs options of its own, or the value of a metric, says so here.
-        get_scheduler(settings.schedule, optimizer, 0, 1).step()
+        schedule.step()  # one that needs options of its own, or a metric's value, says so
     except (ValueError, TypeError) as error:
         raise UsageError(f"schedule {settings.schedule!r} cannot be used: {error}") from error
-    places = ("none", "all", *installed())
     for place in settings.report_to.split(","):
-        if place not in places:
+        if settings.report_to not in ("none", "all") and place not in installed():
             raise UsageError(
-                f"report_to is one of {', '.join(places)}, as installed here, not {place!r}"
+                f"report_to is none, all or of what is installed here ({', '.join(installed())}), "
+                f"not {place!r}"
             )

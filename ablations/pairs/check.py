@@ -80,8 +80,8 @@ def glance_tasks(tasks: Sequence[Task]) -> bool:
         UsageError: an item is wrong.
     """
     if isinstance(tasks, Glanced):
-        # All are looked at: no item after the first with an image is left out.
-        return any([tasks.glance(place).images for place in range(len(tasks))])
+        glances = [tasks.glance(place) for place in range(len(tasks))]  # all, whatever is found
+        return any(one.images for one in glances)
     parts = (part for task in tasks for message in task.messages for part in message.content)
     return any(isinstance(part, ImagePart) for part in parts)
 
