@@ -302,7 +302,7 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
 
 
-# More steps of `ca-only` than the recipe's 320, for a margin; fewer completions of the placebo, whose
+# More steps of `ca-only` than the recipe's 320, for a margin; of the placebo fewer completions: its
 # 320 steps show the recipe's pairs.
 LEARNS = {
     "ca-only": {"pair_count": 9600},
@@ -315,7 +315,7 @@ LEARNS = {
 def test_selection_is_learned_from_true_labels_alone(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The embedded model by the micro recipe, on 200 held-out image pairs in both orders.
+    """The embedded model by the micro recipe, on 2,000 held-out image pairs in both orders.
 
     `ca-only` selects more than 80 %; the placebo's 95 % interval, over pairs, includes 50 %.
     """
@@ -330,15 +330,16 @@ def test_selection_is_learned_from_true_labels_alone(
     cli.main(given, standalone_mode=False)
     capsys.readouterr()
     run = ["run", "--model", str(tmp_path / "t/checkpoint"), "--suite", "probe", "--json"]
-    run += ["--items", "--set", "probe.pairs=micro:image", "--out", str(tmp_path / "runs")]
-    cli.main([*run, "--backend", "transformers"], standalone_mode=False)
+    run += ["--items", "--set", "probe.pairs=micro:image", "--set", "probe.number=2000"]
+    run += ["--out", str(tmp_path / "runs"), "--backend", "transformers"]
+    cli.main(run, standalone_mode=False)
     (row,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert (row["n"], row["errors"]) == (400, 0)
+    assert (row["n"], row["errors"]) == (4000, 0)
     orders: dict[str, list[float]] = {}
     for item in row["items"]:
         orders.setdefault(item["id"].rpartition("/")[0], []).append(item["value"])
     pairs = np.array([sum(values) / 2 for values in orders.values()])
-    assert len(pairs) == 200
+    assert len(pairs) == 2000
     error = pairs.std(ddof=1) / len(pairs) ** 0.5
     if name == "ca-only":
         assert pairs.mean() > 0.8
