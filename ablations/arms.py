@@ -103,6 +103,7 @@ class Sizes:
     answered ``group`` times.  ``pairs_per_step``: pairs in one step of supervised or selection-only
     training.  The lengths are mean tokens: of an RL prompt, of a completion (before anything ran,
     its limit), of a selection prompt, of a question about one context; ``tokens`` needs them.
+    ``items``: RL items that there are, None where there are enough.
     """
 
     prompts: int
@@ -114,19 +115,22 @@ class Sizes:
     completion_tokens: float = 0.0
     selection_tokens: float = 0.0
     qa_tokens: float = 0.0
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
     """One row of the matching table: what an arm is to be trained with.
 
-    ``prompts``: ordinary RL items.  ``extra``: contrastive RL items beside them.  ``rl_steps``:
+    ``prompts``: ordinary RL items, ``distinct`` of them different ones: where the data holds fewer,
+    its first ones come again.  ``extra``: contrastive RL items beside them.  ``rl_steps``:
     optimizer steps of GRPO, each of ``items_per_step`` RL items.  ``sft_steps``: of supervised
     training before it.  ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by
     SFT or the joint loss, each in both orders.  ``tokens``: forward and backward, as planned.
     """
 
     prompts: int
+    distinct: int
     extra: int
     rl_steps: int
     items_per_step: int
@@ -156,7 +160,7 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
             ``steps`` contrastive items that do not come out even over the steps.
     """
     if not arm.trains:
-        return Amounts(0, 0, 0, 0, 0, 0, 0, 0)
+        return Amounts(0, 0, 0, 0, 0, 0, 0, 0, 0)
     extra = sizes.pairs if arm.extra else 0
     exposures = sizes.pairs if arm.sft or arm.joint else 0
     prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
@@ -173,6 +177,7 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     pair_steps = -(-exposures // sizes.pairs_per_step)
     planned = Amounts(
         prompts=prompts,
+        distinct=prompts if sizes.items is None else min(prompts, sizes.items),
         extra=extra,
         rl_steps=rl_steps,
         items_per_step=_items_per_step(arm, rl_steps, extra - inside, sizes) if arm.grpo else 0,

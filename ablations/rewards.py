@@ -119,7 +119,9 @@ def text_of(completion: Any) -> str:
 
 
 def named(name: str) -> Reward:
-    """Return a user's reward function ``module:function``; the current folder is looked in too.
+    """Return a user's reward function, ``module:function`` or ``module.function``.
+
+    The current folder is looked in too.
 
     It is called as TRL calls reward functions: ``completions`` and the columns ``task`` and
     ``selection`` by keyword, and returns one number for each.
@@ -127,7 +129,7 @@ def named(name: str) -> Reward:
     Raises:
         UsageError: there is no such function.
     """
-    module, _, attribute = name.partition(":")
+    module, _, attribute = name.rpartition(":" if ":" in name else ".")
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -135,7 +137,21 @@ def named(name: str) -> Reward:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
+    except Exception as error:  # the user's own code runs here, and may raise anything
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
     if not callable(found):
         raise UsageError(f"--reward {name} is no function")
     reward: Reward = found
     return reward
+
+
+def reward_of(settings: Settings) -> Reward:
+    """Return the reward of a run: the user's, else accuracy and format.
+
+    Raises:
+        UsageError: there is no such function, or the format's pattern is no expression.
+    """
+    if settings.reward:
+        return named(settings.reward)
+    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)

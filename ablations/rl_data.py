@@ -6,16 +6,16 @@ strict scorers judge.  docs/pairs.md describes the file's format.
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast, get_args, overload
 
-import orjson
-
 from ablations.pairs import MICRO_TASKS
 from benchmarks.micro.pairs import Task, is_micro, micro_domains
-from benchmarks.pairfile import context
+from benchmarks.pairfile import Glance, context, glances, is_empty, json_object
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind
 from harness.errors import UsageError
@@ -38,7 +38,8 @@ def open_tasks(
     if is_micro(source):
         from benchmarks.micro import pairs
 
-        return pairs.tasks("rl", number or MICRO_TASKS, domains=micro_domains(source))
+        n = MICRO_TASKS if number is None else number
+        return pairs.tasks("rl", n, domains=micro_domains(source))
     path = Path(source)
     tasks: Sequence[Task]
     if path.is_file() and path.suffix != ".parquet":
@@ -55,19 +56,20 @@ def open_tasks(
 class TaskFile(Sequence[Task]):
     """The RL items of a JSON-lines file; images are opened when an item is asked for.
 
+    A slice is another such sequence: nothing is opened.
+
     Raises:
-        UsageError: the file cannot be read or is empty; on access: an item is wrong.
+        UsageError: the file cannot be read or is empty, or a line is no JSON object; on access: an
+            item is wrong.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             lines = path.read_bytes().splitlines()
-            self._rows = [orjson.loads(line) for line in lines if line.strip()]
         except OSError as error:
             raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        except orjson.JSONDecodeError as error:
-            raise UsageError(f"{path} is no file of JSON lines: {error}") from error
+        self._rows = [json_object(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
         if not self._rows:
             raise UsageError(f"{path} holds no RL items")
 
@@ -78,12 +80,20 @@ class TaskFile(Sequence[Task]):
     def __getitem__(self, index: int) -> Task: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Task]: ...
+    def __getitem__(self, index: slice) -> TaskFile: ...
 
-    def __getitem__(self, index: int | slice) -> Task | list[Task]:
+    def __getitem__(self, index: int | slice) -> Task | TaskFile:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        return task_of(self._rows[index], self.path.parent, f"{self.path}, item {index}")
+            part = copy.copy(self)
+            part._rows = self._rows[index]
+            return part
+        number, row = self._rows[index]
+        return task_of(row, self.path.parent, f"{self.path}, line {number}")
+
+    def glance(self, index: int) -> Glance:
+        """Look at an item without decoding its images; see `glance_task`."""
+        number, row = self._rows[index]
+        return glance_task(row, self.path.parent, f"{self.path}, line {number}")
 
 
 def task_of(row: Mapping[str, Any], folder: Path, where: str) -> Task:
@@ -92,27 +102,57 @@ def task_of(row: Mapping[str, Any], folder: Path, where: str) -> Task:
     Raises:
         UsageError: a field is missing or of a wrong kind, or an image cannot be read.
     """
-    if not isinstance(row, Mapping):
-        raise UsageError(f"{where} is no JSON object")
-    missing = [name for name in COLUMNS if not row.get(name)]
-    if missing:
-        raise UsageError(f"{where}: {', '.join(missing)} is missing or empty")
-    if not isinstance(row.get("choices") or [], list):
-        raise UsageError(f"{where}: choices are a list of texts, not {row['choices']!r}")
+    target = _target(row, where)
+    shown = context(_pictures(row), folder, where)
+    return Task(
+        id=_id(row, where),
+        domain="image" if shown else "trajectory",
+        messages=(Message("user", (*shown, *_question(str(row["query"]), shown))),),
+        target=target,
+    )
+
+
+def glance_task(row: Mapping[str, Any], folder: Path, where: str) -> Glance:
+    """See that a row makes an RL item; no image is decoded.
+
+    Raises:
+        UsageError: a field is missing or of a wrong kind, or there is no such image.
+    """
+    _target(row, where)
+    images = bool(glances(_pictures(row), folder, where))
+    return Glance(_id(row, where), "image" if images else "trajectory", images)
+
+
+def _id(row: Mapping[str, Any], where: str) -> str:
+    return where if is_empty(row.get("id")) else str(row["id"])
+
+
+def _pictures(row: Mapping[str, Any]) -> list[Any]:
     images = row.get("images") or []
     images = images if isinstance(images, list) else [images]
-    pieces = [piece if isinstance(piece, dict) else {"image": piece} for piece in images]
-    shown = context(pieces, folder, where)
-    choices = tuple(str(choice) for choice in row.get("choices") or ())
+    return [piece if isinstance(piece, dict) else {"image": piece} for piece in images]
+
+
+def _target(row: Mapping[str, Any], where: str) -> Target:
+    """Return what a right answer to a row is."""
+    missing = [name for name in COLUMNS if is_empty(row.get(name))]
+    if missing:
+        raise UsageError(f"{where}: {', '.join(missing)} is missing or empty")
+    answer, choices = row["answer"], row.get("choices") or []
+    if not isinstance(answer, str | int | float):
+        raise UsageError(f"{where}: answer is a text or a number, not {answer!r}")
+    if not isinstance(choices, list):
+        raise UsageError(f"{where}: choices are a list of texts, not {choices!r}")
     kind = row.get("kind") or ("choice" if choices else "text")
     if kind not in KINDS:
         raise UsageError(f"{where}: the kind is one of {', '.join(KINDS)}, not {kind!r}")
-    return Task(
-        id=str(row.get("id") or where),
-        domain="image" if images else "trajectory",
-        messages=(Message("user", (*shown, *_question(str(row["query"]), shown))),),
-        target=Target(cast("Kind", kind), str(row["answer"]), choices=choices),
-    )
+    if kind == "choice":
+        last = chr(ord("A") + len(choices) - 1) if choices else "Z"
+        # As the scorer reads it: one that it does not read, no completion could give.
+        letters = re.findall(r"\b[A-Z]\b", str(answer))
+        if not letters or max(letters) > last:
+            raise UsageError(f"{where}: answer is a choice's letter, A to {last}, not {answer!r}")
+    return Target(cast("Kind", kind), str(answer), choices=tuple(map(str, choices)))
 
 
 def _question(text: str, shown: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ablations.arms import MATCHINGS
@@ -18,6 +20,52 @@ from harness.errors import UsageError
 RECIPES = Path(__file__).parent / "recipes"
 # Read before training and changed by none of it: they may differ when a run is continued.
 _FREE = ("save_every", "report_to", "norms_every")
+
+
+# TRL names its losses in a help text alone.  Its "luspo" is left out: it needs ratios of sequences.
+LOSSES = ("dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "vespo")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Range:
+    """The finite numbers from ``low``, or above it where it is ``open``, to ``high``."""
+
+    low: float
+    high: float = math.inf
+    open: bool = False
+    why: str = ""
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open else value >= self.low
+        return above and value <= self.high and math.isfinite(value)
+
+    def __str__(self) -> str:
+        first = f"{'above' if self.open else 'at least'} {self.low:g}"
+        last = "" if self.high == math.inf else f" and at most {self.high:.10g}"
+        return first + last + self.why
+
+
+_COUNT, _WEIGHT, _POSITIVE = Range(1), Range(0), Range(0, open=True)
+RANGES: Mapping[str, Range] = MappingProxyType(
+    {
+        **dict.fromkeys(("agent_steps", "agent_context", "prompts", "pair_count"), _COUNT),
+        **dict.fromkeys(("prompts_per_step", "pairs_per_step", "batch_size"), _COUNT),
+        **dict.fromkeys(("max_tokens", "lora_alpha", "save_every"), _COUNT),
+        **dict.fromkeys(("coefficient", "weight_decay", "warmup_steps", "kl"), _WEIGHT),
+        # 0 leaves these out.
+        **dict.fromkeys(("max_grad_norm", "lora_rank", "norms_every"), _WEIGHT),
+        **dict.fromkeys(("clip", "temperature"), _POSITIVE),
+        **dict.fromkeys(("learning_rate", "sft_learning_rate"), _POSITIVE),
+        "seed": Range(0, 2**32 - 1),  # numpy's
+        "group": Range(2, why=": an advantage is relative to the group"),
+        "adam_beta2": Range(0, 0.999999),
+        "top_p": Range(0, 1, open=True),
+        "accuracy_weight": Range(0, 1),
+        "ratio_low": Range(0, 1),
+        "ratio_high": _WEIGHT,
+    }
+)
+"""Field -> what it may be, for every number."""
 
 
 def _field(default: Any, help: str, *, choices: tuple[str, ...] = ()) -> Any:
@@ -69,9 +117,13 @@ class Settings:
     kl: float = _field(0.01, "Weight of the KL term to the starting weights (k3 estimator).")
     ratio_low: float = _field(0.2, "Lower clip of the probability ratio.")
     ratio_high: float = _field(0.3, "Upper clip of the probability ratio.")
-    loss_type: str = _field("dapo", "TRL's loss_type; dapo is the mean over tokens.")
+    loss_type: str = _field(
+        "dapo", "TRL's loss_type; dapo is the mean over tokens.", choices=LOSSES
+    )
 
-    reward: str | None = _field(None, "Your reward, MODULE:FUNCTION  [default: accuracy + format]")
+    reward: str | None = _field(
+        None, "Your reward, MODULE:FUNCTION or dotted  [default: accuracy + format]"
+    )
     accuracy_weight: float = _field(0.9, "Share of accuracy in the reward; the rest is format.")
     format_pattern: str | None = _field(
         None, "Expression that a well-formed completion matches  [default: an answer can be read]"
@@ -108,15 +160,8 @@ class Settings:
             value, choices = getattr(self, field.name), field.metadata["choices"]
             if choices and value not in choices:
                 raise UsageError(f"{field.name} is one of {', '.join(choices)}, not {value!r}")
-        for name in ("prompts_per_step", "pairs_per_step", "max_tokens", "save_every"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is at least 1")
-        if self.group < 2:
-            raise UsageError("group is at least 2: an advantage is relative to the group")
-        if self.clip <= 0 and self.clip_form != "none":
-            raise UsageError("clip is above 0")
-        if self.coefficient < 0 or not 0 <= self.accuracy_weight <= 1:
-            raise UsageError("coefficient is at least 0, accuracy_weight between 0 and 1")
+            if field.name in RANGES and value is not None and value not in RANGES[field.name]:
+                raise UsageError(f"{field.name} is {RANGES[field.name]}, not {value!r}")
 
     def decisive(self) -> dict[str, Any]:
         """Return all choices that decide the weights that come out."""
@@ -192,9 +237,38 @@ def _converted(field: dataclasses.Field[Any], value: Any) -> Any:
         return None
     if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
         return value
-    if kind in (int, float) and isinstance(value, int | float | str) and value is not True:
+    number = isinstance(value, int | float | str) and not isinstance(value, bool)
+    if kind in (int, float) and number:
         try:
-            return kind(value)
-        except ValueError:
-            pass
+            made = kind(value)
+        except (ValueError, OverflowError):
+            made = None
+        # 2.7 is no whole number.
+        if made is not None and (kind is float or made == float(value)):
+            return made
     raise UsageError(f"{field.name} is of the kind {name}, not {value!r}")
+
+
+def check_words(settings: Settings) -> None:
+    """See that the libraries know the words of some settings; they are loaded for that.
+
+    Raises:
+        UsageError: the schedule or a place to log to is none of theirs, or is not installed.
+    """
+    import torch
+    from transformers import get_scheduler
+    from transformers.integrations import get_available_reporting_integrations as installed
+
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    try:
+        schedule = get_scheduler(settings.schedule, optimizer, 0, 1)
+        optimizer.step()
+        schedule.step()  # one that needs options of its own, or a metric's value, says so
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"schedule {settings.schedule!r} cannot be used: {error}") from error
+    for place in settings.report_to.split(","):
+        if settings.report_to not in ("none", "all") and place not in installed():
+            raise UsageError(
+                f"report_to is none, all or of what is installed here ({', '.join(installed())}), "
+                f"not {place!r}"
+            )

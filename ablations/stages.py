@@ -29,7 +29,7 @@ from ablations.distributed import first_process
 from ablations.exposures import Exposures, Shown
 from ablations.objective import Clip
 from ablations.prompting import Prompter
-from ablations.rewards import AccuracyAndFormat, named
+from ablations.rewards import reward_of
 from ablations.settings import Settings
 from ablations.training import Say, Training, checkpoint_folder, read_lines
 from benchmarks.selection import selection
@@ -155,12 +155,8 @@ class Stage:
             chat_template_kwargs=dict(s.template) or None,
             **(server if s.vllm_server else {}),
         )
-        reward: Any = AccuracyAndFormat(s.accuracy_weight, s.format_pattern)
         rollouts = self._episodes(prompter)
-        if s.reward:
-            reward = named(s.reward)
-        elif rollouts:
-            reward = episode_score
+        reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
         return {
             "rollout_func": rollouts,
             "term": self._term(prompter) if self.training.arm.joint else None,

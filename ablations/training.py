@@ -3,7 +3,7 @@
 The command line and the study come in with an arm and `Settings`; a folder leaves, with a
 checkpoint that ``harness run`` takes, training.jsonl (a line a step) and ledger.json (what
 happened, derived from those lines).  A killed run continues from its last whole checkpoint and
-draws the same.
+draws the same; what it would continue from is removed once the ledger is there.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ import orjson
 from ablations.arms import ARMS, Amounts, Arm, Matching, Sizes, amounts
 from ablations.exposures import Exposures
 from ablations.instances import Instances
-from ablations.pairs import content_of
-from ablations.settings import Settings
+from ablations.pairs import MICRO_TASKS, content_of
+from ablations.rewards import reward_of
+from ablations.settings import Settings, check_words
 from benchmarks.micro.pairs import Task
 from harness.errors import UsageError
 from harness.fingerprint import json_hash
 from harness.foreign import fits, parse
 from harness.protocols import Benchmark
-from harness.records import ImagePart, Pair
+from harness.records import Pair
 from harness.store import read_json
 
 ARCHITECTURES = ("qwen3", "qwen2_5_vl", "qwen3_vl")
@@ -88,7 +89,21 @@ class Training:
             from ablations.agentic import tasks_of
 
             return tasks_of(self.agent)
-        return open_tasks(self.settings.rl_data, columns=self.settings.columns)
+        return open_tasks(self.settings.rl_data, self._made, self.settings.columns)
+
+    @property
+    def _made(self) -> int | None:
+        """How many RL items the embedded world is to make, so that none comes twice.
+
+        None: of another source, all.  By tokens `grpo` may yet get more, and the table says so.
+        """
+        from benchmarks.micro.pairs import is_micro
+
+        s = self.settings
+        if s.rl_data is None or s.prompts is None or not is_micro(s.rl_data):
+            return None
+        wanted = s.prompts if s.matching == "steps" else s.prompts + len(self.pairs)
+        return max(MICRO_TASKS, wanted)
 
     @cached_property
     def agent(self) -> Benchmark | None:
@@ -120,6 +135,7 @@ class Training:
             prompts_per_step=s.prompts_per_step,
             group=s.group,
             pairs_per_step=s.pairs_per_step,
+            items=len(self.tasks),
             **lengths,
         )
 
@@ -139,6 +155,19 @@ class Training:
             except UsageError as error:
                 rows[name] = str(error)
         return rows
+
+    def repeated(self) -> str | None:
+        """Return a line that says where RL items come again, None where none does."""
+        rows = {name: row for name, row in self.table().items() if isinstance(row, Amounts)}
+        again = [
+            f"{name} {row.prompts}" for name, row in rows.items() if row.distinct < row.prompts
+        ]
+        if not again:
+            return None
+        return (
+            f"the data holds {len(self.tasks)} RL items, and the first ones come again in "
+            f"{', '.join(again)}: these arms are matched in draws, not in different items"
+        )
 
     def schedule(self) -> list[tuple[str, int, bool]]:
         """Return the RL items of all steps in order: kind, index, and which side or order.
@@ -236,15 +265,14 @@ class Training:
         """
         assert self.model_type
         planned = self.amounts
-        if self.arm.uses_pairs:
-            from benchmarks.pairfile import check
-
-            for pair in self.pairs[:_SAMPLED]:
-                check(pair)
-        if not self.model_type.endswith("_vl") and _has_images(self.tasks, self.pairs):
+        if self._check_data() and not self.model_type.endswith("_vl"):
             raise UsageError(f"the data has images, and {self.settings.model} reads text only")
         if self.arm.sft or self.arm.joint:
             self._check_letters()
+        if self.arm.grpo:
+            reward_of(self.settings)
+        if not elsewhere:
+            check_words(self.settings)
         if self.arm.grpo and not elsewhere:
             self._check_batches()
             if isinstance(self.tasks, Instances):
@@ -255,6 +283,26 @@ class Training:
             if self.agent is not None and self.arm.extra:
                 raise UsageError(f"{self.arm.name} mixes single turns with an agent's episodes")
         assert planned.steps >= 0
+
+    def _check_data(self) -> bool:
+        """Look at all pairs and RL items that the arm trains on; return whether any has an image.
+
+        Every image is looked at and none decoded, but for those of the first pairs.
+
+        Raises:
+            UsageError: one is wrong.
+        """
+        from ablations.pairs.check import glance_pairs, glance_tasks
+        from benchmarks.pairfile import check
+
+        found = []
+        if self.arm.uses_pairs:
+            found.append(glance_pairs(self.pairs, strangers=self.arm.unrelated))
+            for pair in self.pairs[:_SAMPLED]:
+                check(pair)
+        if self.arm.grpo and self.agent is None and not isinstance(self.tasks, Instances):
+            found.append(glance_tasks(self.tasks[: self.amounts.distinct]))
+        return any(found)
 
     def _check_letters(self) -> None:
         """See that the option letters are single tokens of this model."""
@@ -281,12 +329,6 @@ class Training:
 
 def _draw(seed: int, kind: str, place: int) -> float:
     return random.Random(f"schedule/{seed}/{kind}/{place}").random()
-
-
-def _has_images(tasks: Sequence[Task], pairs: Sequence[Pair]) -> bool:
-    parts = [part for task in tasks[:1] for message in task.messages for part in message.content]
-    parts += [part for pair in pairs[:1] for part in pair.context_positive]
-    return any(isinstance(part, ImagePart) for part in parts)
 
 
 def checkpoint_folder(model: str) -> Path:
@@ -379,7 +421,10 @@ def _claim(training: Training) -> None:
     from ablations.distributed import first_process
 
     if first_process():
-        training.out.mkdir(parents=True, exist_ok=True)
+        try:
+            training.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--out {training.out} cannot be made: {error.strerror}") from error
         _write_json(
             training.out / "plan.json",
             {
@@ -414,6 +459,9 @@ def _finish(training: Training) -> dict[str, Any]:
     ledger = ledger_of(training)
     if first_process():
         _write_json(training.out / "ledger.json", ledger)
+        # A killed run went on from these; the ledger says that none will.
+        for spent in (training.out / "sft", *training.out.glob("stages/*/checkpoint-*")):
+            shutil.rmtree(spent, ignore_errors=True)
     return ledger
 
 
@@ -429,13 +477,13 @@ def ledger_of(training: Training) -> dict[str, Any]:
     ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
     it enters the step (lambda included), before clipping.  ``reference_forwards`` count the batches
     that the KL term's starting weights saw.  ``prompts`` and ``contrastive_rl_items`` are those of
-    the steps that ran.
+    the steps that ran, ``distinct_prompts`` how many different ones the former are.
     """
     lines = read_lines(training.out / "training.jsonl")
     main = [line for line in lines if line["stage"] != "sft"]
     steps = sum(line["stage"] == "rl" for line in lines)
     asked = training.schedule()[: steps * training.amounts.items_per_step] if steps else []
-    ordinary = sum(kind == "task" for kind, _, _ in asked)
+    ordinary = [place for kind, place, _ in asked if kind == "task"]
     counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
     kl = training.settings.kl if training.arm.grpo else 0.0
     document = {
@@ -445,8 +493,9 @@ def ledger_of(training: Training) -> dict[str, Any]:
         "planned": asdict(training.amounts),
         "optimizer_steps": len(lines),
         "sft_steps": len(lines) - len(main),
-        "prompts": ordinary,
-        "contrastive_rl_items": len(asked) - ordinary,
+        "prompts": len(ordinary),
+        "distinct_prompts": len(set(ordinary)),
+        "contrastive_rl_items": len(asked) - len(ordinary),
         **counts,
         "reference_forwards": counts["grpo_forwards"] if kl else 0,
         "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in _TERMS},

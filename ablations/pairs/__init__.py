@@ -35,7 +35,8 @@ def open_pairs(
         UsageError: there is no such source, it lacks a column, or it holds fewer pairs.
     """
     if is_micro(source):
-        return micro_pairs("pairs", number or MICRO_PAIRS, domains=micro_domains(source))
+        n = MICRO_PAIRS if number is None else number
+        return micro_pairs("pairs", n, domains=micro_domains(source))
     path = Path(source)
     if path.is_file() and path.suffix != ".parquet":
         from benchmarks.pairfile import PairFile

@@ -1,4 +1,8 @@
-"""Every pair looked at once: is it whole, do its contexts differ, is a letter one token?"""
+"""Every pair and RL item looked at once, before anything is trained on it.
+
+``harness pairs check`` comes in for `survey`, which decodes every image; the trainer's check for
+`glance_pairs` and `glance_tasks`, which decode none.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pairfile import PairError, check
-from harness.records import Pair
+from benchmarks.micro.pairs import Task
+from benchmarks.pairfile import Glance, Glanced, PairError, check
+from harness.records import ImagePart, Pair
 
 
 def survey(pairs: Sequence[Pair], model: Path | None = None) -> dict[str, Any]:
@@ -34,6 +39,51 @@ def survey(pairs: Sequence[Pair], model: Path | None = None) -> dict[str, Any]:
     if model is not None:
         _check_letters(pairs[0], model)
     return {"pairs": len(seen), "domains": dict(domains), "answers_negative": known}
+
+
+def glance_pairs(pairs: Sequence[Pair], *, strangers: bool = False) -> bool:
+    """Look at every pair without decoding an image, and return whether any has one.
+
+    Args:
+        pairs: what is trained on.
+        strangers: the second context is to come from another pair of the domain.
+
+    Raises:
+        UsageError: a pair is wrong, two have one id, or a domain has a single pair and needs two.
+    """
+    seen: dict[str, Glance] = {}
+    for place in range(len(pairs)):
+        one = _glance_pair(pairs, place)
+        if one.id in seen:
+            raise PairError(f"two pairs have the id {one.id}")
+        seen[one.id] = one
+    domains = Counter(one.domain for one in seen.values())
+    for one in seen.values():
+        if strangers and domains[one.domain] < 2:
+            raise PairError(f"pair {one.id}: no other pair is of its domain ({one.domain})")
+    return any(one.images for one in seen.values())
+
+
+def _glance_pair(pairs: Sequence[Pair], place: int) -> Glance:
+    if isinstance(pairs, Glanced):
+        return pairs.glance(place)
+    pair = pairs[place]  # of the embedded world: in memory as it is
+    check(pair)
+    parts = (*pair.context_positive, *pair.context_negative)
+    return Glance(pair.id, pair.domain, any(isinstance(part, ImagePart) for part in parts))
+
+
+def glance_tasks(tasks: Sequence[Task]) -> bool:
+    """Look at every RL item without decoding an image, and return whether any has one.
+
+    Raises:
+        UsageError: an item is wrong.
+    """
+    if isinstance(tasks, Glanced):
+        glances = [tasks.glance(place) for place in range(len(tasks))]  # all, whatever is found
+        return any(one.images for one in glances)
+    parts = (part for task in tasks for message in task.messages for part in message.content)
+    return any(isinstance(part, ImagePart) for part in parts)
 
 
 def _check_letters(pair: Pair, model: Path) -> None:

@@ -17,9 +17,9 @@ from typing import Any, overload
 
 from ablations.instances import Instances, holds_instances
 from ablations.rl_data import COLUMNS as RL_COLUMNS
-from ablations.rl_data import task_of
+from ablations.rl_data import glance_task, task_of
 from benchmarks.micro.pairs import Task
-from benchmarks.pairfile import REQUIRED, from_row
+from benchmarks.pairfile import REQUIRED, Glance, from_row, glance
 from harness.errors import UsageError
 from harness.records import Pair
 
@@ -125,6 +125,15 @@ class Rows:
         found = self.rows[place]
         return {field: found[column] for field, column in self.columns.items()}
 
+    def undecoded(self, place: int) -> dict[str, Any]:
+        """Return one row under our names, its images as bytes and paths."""
+        (found,) = self._arrow[place].to_pylist()
+        return {field: found[column] for field, column in self.columns.items()}
+
+    @cached_property
+    def _arrow(self) -> Any:
+        return self.rows.select_columns(sorted(set(self.columns.values()))).with_format("arrow")
+
     def _need(self, fields: Sequence[str]) -> None:
         missing = [field for field in fields if field not in self.columns]
         if missing:
@@ -158,6 +167,10 @@ class _Pairs(Sequence[Pair]):
         place = self.places[index]
         return from_row(self.source.row(place), Path(), f"{self.source.name}, row {place}")
 
+    def glance(self, index: int) -> Glance:
+        place = self.places[index]
+        return glance(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
+
 
 @dataclass(frozen=True)
 class _Tasks(Sequence[Task]):
@@ -178,6 +191,10 @@ class _Tasks(Sequence[Task]):
             return _Tasks(self.source, self.places[index])
         place = self.places[index]
         return task_of(self.source.row(place), Path(), f"{self.source.name}, row {place}")
+
+    def glance(self, index: int) -> Glance:
+        place = self.places[index]
+        return glance_task(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
 
 
 def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:

@@ -84,9 +84,9 @@ def train(
 
     chosen = arm(arm_name)
     recipe = read_recipe(config) if config else {}
-    if column_words:
-        given["columns"] = {**recipe.get("columns", {}), **options.columns_of(column_words)}
     made = settings(recipe, given)
+    columns = {**made.columns, **options.columns_of(column_words)}
+    made = dataclasses.replace(made, columns=columns)
     name = Path(made.model.rstrip("/")).name or "model"
     training = Training(chosen, made, out or Path("trained") / f"{name}-{arm_name}-seed{made.seed}")
     if dry_run:
@@ -138,8 +138,8 @@ def _show_plan(training: Training, as_json: bool) -> None:
         click.echo(json.dumps(document))
         return
     click.echo(f"matched by {training.settings.matching}; planned, {training.arm.name} marked by *")
-    heads = ("ordinary", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
-    units = ("prompts", "RL items", "steps", "a step", "steps", "steps", "exposures")
+    heads = ("ordinary", "different", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
+    units = ("prompts", "ones", "RL items", "steps", "a step", "steps", "steps", "exposures")
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
     for name, row in rows.items():
@@ -147,9 +147,11 @@ def _show_plan(training: Training, as_json: bool) -> None:
         if isinstance(row, str):
             click.echo(f"{mark} {name:<19}{row}")
             continue
-        cells = (row.prompts, row.extra, row.rl_steps, row.items_per_step)
+        cells = (row.prompts, row.distinct, row.extra, row.rl_steps, row.items_per_step)
         numbers = (*cells, row.sft_steps, row.selection_steps, row.exposures)
         click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
+    if again := training.repeated():
+        click.echo(f"  {again}")
     if training.arm.extra == "qa":
         click.echo(
             f"  da-qa asks {training.negative_questions()} questions about the other context"

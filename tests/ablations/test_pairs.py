@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from ablations.pairs import open_pairs
-from ablations.pairs.check import survey
+from ablations.pairs.check import glance_pairs, glance_tasks, survey
 from ablations.pairs.datasets import PUBLISHED, open_dataset
 from ablations.rl_data import as_qa_task, as_selection_task, open_tasks
 from benchmarks.scoring import Target, score
@@ -91,6 +91,83 @@ def test_a_wrong_file_is_one_line(content: bytes, says: str, tmp_path: Path) -> 
         open_pairs(str(path))
 
 
+def test_a_part_of_a_file_opens_nothing(tmp_path: Path) -> None:
+    """The images of one pair, and those of one item, are not there; the others can be read."""
+    pairs, rl = tiny.write(tmp_path, images=True)
+    for gone in ("i0-positive.png", "q0.png"):
+        (tmp_path / gone).unlink()
+    some, tasks = open_pairs(str(pairs), 3), open_tasks(str(rl), 3)
+    assert (len(some), len(tasks)) == (3, 3)
+    assert [some[1].id, some[1:][0].id, some[-1].id] == ["t0", "t0", "i1"]
+    assert [tasks[1].id, tasks[1:][0].id] == ["q1", "q1"]
+    for opened in (some, tasks):
+        with pytest.raises(UsageError, match="line 1: there is no image"):
+            _ = opened[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"context_negative": "key=1"}, "line 2: its two contexts are identical"),
+        ({"context_positive": [{"image": "gone.png"}]}, "line 2: there is no image"),
+        ({"context_positive": [{"image": "pairs.jsonl"}]}, "line 2: .* cannot be read"),
+        (
+            {"context_positive": [{"image": "a.png"}], "context_negative": [{"image": "b.png"}]},
+            "line 2: its two contexts are identical",
+        ),
+        ({"answer_negative": "1"}, "line 2: its two answers are identical"),
+        ({"answer": 0}, "line 2: answer is no text"),
+        ({"id": "a"}, "two pairs have the id a"),
+    ],
+)
+def test_a_glance_sees_what_is_wrong(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        tiny.image("red").save(tmp_path / name)
+    path = one(tmp_path)
+    with path.open("ab") as file:
+        file.write(orjson.dumps({**GOOD, "id": "b", **changes}) + b"\n")
+    assert not glance_pairs(open_pairs(str(path), 1))
+    with pytest.raises(UsageError, match=says) as caught:
+        glance_pairs(open_pairs(str(path)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_stranger_needs_a_second_pair_of_the_domain(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no other pair is of its domain \(trajectory\)"):
+        glance_pairs(open_pairs(str(one(tmp_path))), strangers=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ([1], "line 1 is no JSON object"),
+        ({"query": "q", "answer": ""}, "answer is missing or empty"),
+        ({"query": "q", "answer": ["a"]}, "answer is a text or a number"),
+        ({"query": "q", "answer": "A", "choices": 5}, "choices are a list"),
+        ({"query": "q", "answer": "lead", "choices": ["lead", "wood"]}, "letter, A to B, not"),
+        ({"query": "q", "answer": "C", "choices": ["lead", "wood"]}, "letter, A to B, not"),
+        ({"query": "q", "answer": "a", "kind": "poem"}, "the kind is one of"),
+        ({"query": "q", "answer": "a", "images": ["gone.png"]}, "there is no image"),
+    ],
+)
+def test_a_wrong_rl_item_is_one_line(row: Any, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "rl.jsonl"
+    path.write_bytes(orjson.dumps(row) + b"\n")
+    with pytest.raises(UsageError, match=says) as glanced:
+        glance_tasks(open_tasks(str(path)))
+    with pytest.raises(UsageError, match=says) as read:
+        list(open_tasks(str(path)))
+    assert "\n" not in str(glanced.value) + str(read.value)
+
+
+def test_zero_is_an_answer(tmp_path: Path) -> None:
+    path = tmp_path / "rl.jsonl"
+    path.write_text('{"id": 0, "query": "How many?", "answer": 0, "kind": "number"}\n')
+    (task,) = open_tasks(str(path))
+    assert (task.id, task.target) == ("0", Target("number", "0"))
+    assert score("0", task.target).value == 1
+
+
 def test_two_pairs_of_one_id_are_refused(tmp_path: Path) -> None:
     path = one(tmp_path)
     path.write_bytes(path.read_bytes() * 2)
@@ -129,9 +206,36 @@ def test_a_data_set_of_the_published_shape_is_split(tmp_path: Path) -> None:
     assert (pair.query, pair.answer) == ("What colour?", "red")
     assert isinstance(pair.context_negative[0], ImagePart)
     assert pair.context_negative[0].image.getpixel((0, 0)) == tiny.COLOURS["blue"]
+    assert glance_pairs(rows.pairs)
+    assert glance_tasks(rows.tasks)
     (task,) = rows.tasks
     assert task.target == Target("text", "green")
     assert task.messages[0].content[1] == TextPart("What colour?")
+
+
+def test_a_glance_at_a_data_set_decodes_nothing(tmp_path: Path) -> None:
+    """Its images are bytes: of one that begins well and is cut off, only decoding tells."""
+    import io
+
+    import datasets
+
+    whole = io.BytesIO()
+    tiny.image("red").save(whole, "png")
+    cut, other = {"bytes": whole.getvalue()[:-30]}, {"bytes": whole.getvalue()}
+    columns = ("context_positive", "context_negative")
+    words = {name: datasets.Value("string") for name in ("query", "answer")}
+    features = datasets.Features({**words, **dict.fromkeys(columns, datasets.Image())})
+    rows = {"query": ["q"], "answer": ["a"], columns[0]: [cut], columns[1]: [other]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "cut")
+    assert glance_pairs(open_pairs(str(tmp_path / "cut")))
+    rows[columns[0]] = [other]
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "same")
+    with pytest.raises(UsageError, match="row 0: its two contexts are identical"):
+        glance_pairs(open_pairs(str(tmp_path / "same")))
+    rows[columns[0]] = [{"bytes": b"no image"}]
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "none")
+    with pytest.raises(UsageError, match="row 0: an image cannot be read"):
+        glance_pairs(open_pairs(str(tmp_path / "none")))
 
 
 def test_written_selection_prompts_are_no_rl_items(tmp_path: Path) -> None:

@@ -54,7 +54,14 @@ def test_a_pattern_is_of_the_whole_completion() -> None:
 def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my_rewards.py").write_text("def length(completions, **_):\n    return [1.0]\n")
     monkeypatch.chdir(tmp_path)
-    assert named("my_rewards:length")(completions=[]) == [1.0]
-    for name in ("my_rewards:none", "no_such_module:f", "json:__name__", "nothing"):
+    for name in ("my_rewards:length", "my_rewards.length"):
+        assert named(name)(completions=[]) == [1.0]
+    (tmp_path / "broken_rewards.py").write_text("def length(completions, **_)\n    return [1.0]\n")
+    (tmp_path / "raising_rewards.py").write_text("1 / 0\n")
+    for name in ("broken_rewards:length", "raising_rewards.length"):
+        with pytest.raises(UsageError, match="cannot be imported") as caught:
+            named(name)
+        assert "\n" not in str(caught.value)
+    for name in ("my_rewards:none", "no_such_module:f", "json:__name__", "json.none", "nothing"):
         with pytest.raises(UsageError, match="--reward"):
             named(name)

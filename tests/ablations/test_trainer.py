@@ -200,6 +200,20 @@ def test_two_processes_make_the_step_of_one(places: dict[str, Path]) -> None:
             assert together["log"][name] == alone[kind][1][name]
 
 
+def test_the_losses_are_those_that_trl_names() -> None:
+    """In a help text; of them, luspo alone needs ``importance_sampling_level="sequence"``."""
+    import dataclasses
+    import re
+
+    from trl import GRPOConfig
+
+    from ablations.settings import LOSSES
+
+    (field,) = (one for one in dataclasses.fields(GRPOConfig) if one.name == "loss_type")
+    listed = field.metadata["help"].partition("Supported values are ")[2].partition(". ")[0]
+    assert set(re.findall(r"'(\w+)'", listed)) == {*LOSSES, "luspo"}
+
+
 def test_what_is_known_of_trls_private_parts_holds() -> None:
     """Fails when TRL moves what `SelectionTap` and `ContextTrainer._generate` rely on."""
     import inspect

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ import torch
 
 from ablations.arms import ARMS, arm
 from ablations.exposures import Exposures
-from ablations.settings import RECIPES, Settings, read_recipe, settings
+from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
 from ablations.training import Training, model_type, read_lines
 from harness.cli.main import cli
 from harness.cli.train import learned
@@ -86,6 +87,10 @@ def test_every_arm_is_trained_as_planned(name: str, text_world: Path, tmp_path: 
     norms = {term for term, norm in ledger["gradient_norms"].items() if norm is not None}
     assert norms == ({"grpo"} if ARMS[name].grpo else set()) | TRAINED_ON.get(name, set())
     assert (weights(tmp_path / "checkpoint") == weights(text_world / "model")) == (name == "base")
+    # What a killed run would go on from is gone, and what was logged is there.
+    kept = {path.name for path in tmp_path.iterdir()} - {"stages"}
+    assert kept == {"checkpoint", "plan.json", "ledger.json", "training.jsonl"}
+    assert not list(tmp_path.glob("stages/*/checkpoint-*"))
     # Asked again, it answers from what is there.
     before = (tmp_path / "ledger.json").stat().st_mtime_ns
     assert train(text_world, name, tmp_path) == ledger
@@ -226,7 +231,37 @@ def test_a_dry_run_says_the_items_of_a_step(
     cli.main(given, standalone_mode=False)
     table = capsys.readouterr().out.splitlines()
     (row,) = (line.split() for line in table if line.startswith("* da-rl"))
-    assert row == ["*", "da-rl", "8", "6", "2", "7", "0", "0", "0"]
+    assert row == ["*", "da-rl", "8", "8", "6", "2", "7", "0", "0", "0"]
+    assert not [line for line in table if "come again" in line]
+
+
+def test_items_that_come_again_are_told(
+    text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 32 items, 30 prompts and 6 pairs: 36 items of `grpo` by instances, else 7 whole steps."""
+    given = words(text_world, "grpo", tmp_path, prompts=30, pair_count=6)
+    cli.main([*given, "--dry-run", "--json"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["arms"]
+    found = {name: (rows[name]["prompts"], rows[name]["distinct"]) for name in ("grpo", "da-sft")}
+    assert found == {"grpo": (36, 32), "da-sft": (28, 28)}
+    cli.main([*given, "--dry-run"], standalone_mode=False)
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if "come again" in line)
+    assert "holds 32 RL items" in said
+    assert "grpo 36:" in said
+    ledger = train(text_world, "grpo", tmp_path, prompts=30, pair_count=6)
+    assert (ledger["prompts"], ledger["distinct_prompts"]) == (36, 32)
+
+
+def test_the_embedded_world_makes_as_many_items_as_are_asked(text_world: Path) -> None:
+    """More than it gives unasked, and the first ones are those that it gives unasked."""
+    changes = {"rl_data": "micro:trajectory", "matching": "steps", "prompts": 2100}
+    run = Training(arm("grpo"), _settings(text_world, **changes), text_world / "unused")
+    assert (run.amounts.prompts, run.amounts.distinct, len(run.tasks)) == (2100, 2100, 2100)
+    few = Training(arm("grpo"), _settings(text_world, rl_data="micro:trajectory"), Path("unused"))
+    assert (len(few.tasks), list(few.tasks)) == (2048, list(run.tasks[:2048]))
+    by_instances = _settings(text_world, **{**changes, "matching": "instances"})
+    run = Training(arm("grpo"), by_instances, text_world / "unused")
+    assert (run.amounts.prompts, run.amounts.distinct) == (2104, 2104)  # 2,106 in steps of 4
 
 
 def _settings(world: Path, **changes: Any) -> Settings:
@@ -265,6 +300,51 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     drawn = [[[line.get(name) for name in names] for line in log] for log in logs]
     assert drawn[0] == drawn[1]
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
+
+
+# More steps of `ca-only` than the recipe's 320, for a margin; of the placebo fewer completions: its
+# 320 steps show the recipe's pairs.
+LEARNS = {
+    "ca-only": {"pair_count": 9600},
+    "contextrl-shuffled": {"prompts": 640, "prompts_per_step": 2},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNS)
+def test_selection_is_learned_from_true_labels_alone(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The embedded model by the micro recipe, on 2,000 held-out image pairs in both orders.
+
+    `ca-only` selects more than 80 %; the placebo's 95 % interval, over pairs, includes 50 %.
+    """
+    import numpy as np
+
+    from benchmarks.micro.build import WEIGHTS
+
+    given = ["train", "--arm", name, "--model", str(WEIGHTS), "--out", str(tmp_path / "t")]
+    given += ["--config", "micro", "--report-to", "none"]
+    for option, value in LEARNS[name].items():
+        given += [f"--{option.replace('_', '-')}", str(value)]
+    cli.main(given, standalone_mode=False)
+    capsys.readouterr()
+    run = ["run", "--model", str(tmp_path / "t/checkpoint"), "--suite", "probe", "--json"]
+    run += ["--items", "--set", "probe.pairs=micro:image", "--set", "probe.number=2000"]
+    run += ["--out", str(tmp_path / "runs"), "--backend", "transformers"]
+    cli.main(run, standalone_mode=False)
+    (row,) = json.loads(capsys.readouterr().out)["benchmarks"]
+    assert (row["n"], row["errors"]) == (4000, 0)
+    orders: dict[str, list[float]] = {}
+    for item in row["items"]:
+        orders.setdefault(item["id"].rpartition("/")[0], []).append(item["value"])
+    pairs = np.array([sum(values) / 2 for values in orders.values()])
+    assert len(pairs) == 2000
+    error = pairs.std(ddof=1) / len(pairs) ** 0.5
+    if name == "ca-only":
+        assert pairs.mean() > 0.8
+    else:
+        assert abs(pairs.mean() - 0.5) <= 1.96 * error
 
 
 @pytest.mark.slow
@@ -323,6 +403,22 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"group": 1}, "group is at least 2"),
         ({"clip": -1.0}, "clip is above 0"),
         ({"config": "no_such_recipe"}, "the recipes are"),
+        ({"pair_count": 0}, "pair_count is at least 1, not 0"),
+        ({"pair_count": -2}, "pair_count is at least 1"),
+        ({"seed": -1}, "seed is at least 0 and at most 4294967295"),
+        ({"lora_rank": -3}, "lora_rank is at least 0"),
+        ({"kl": -1}, "kl is at least 0"),
+        ({"learning_rate": "nan"}, "learning_rate is above 0, not nan"),
+        ({"temperature": 0}, "temperature is above 0"),
+        ({"top_p": 2}, "top_p is above 0 and at most 1"),
+        ({"warmup_steps": -1}, "warmup_steps is at least 0"),
+        ({"schedule": "nosuch"}, "schedule 'nosuch' cannot be used: .*cosine"),
+        ({"schedule": "reduce_lr_on_plateau"}, "cannot be used: .*metrics"),
+        ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), not 'nosuch'"),
+        ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write MODULE:FUNCTION"),
+        ({"reward": "nothing"}, "--reward nothing: write MODULE:FUNCTION"),
+        ({"reward": "json:nosuch"}, "--reward json:nosuch: write MODULE:FUNCTION"),
+        ({"format_pattern": "("}, "is no expression"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -337,6 +433,71 @@ def test_wrong_input_is_one_line(
     with pytest.raises(UsageError, match=says) as caught:
         cli.main([*given, "--dry-run"], standalone_mode=False)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        ("group: .inf", "group is of the kind int, not inf"),
+        ("group: 2.7", "group is of the kind int, not 2.7"),
+        ("group: false", "group is of the kind int, not False"),
+        ("kl: .nan", "kl is at least 0, not nan"),
+        ("loss_type: luspo", "loss_type is one of dapo"),
+        ("columns: null", "columns is of the kind dict"),
+        ("columns: [a]", "columns is of the kind dict"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(
+    recipe: str, says: str, text_world: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    given = ["train", "--arm", "contextrl", "--model", str(text_world / "model"), "--dry-run"]
+    given += ["--config", str(tmp_path / "recipe.yaml"), "--columns", "query=asked"]
+    with pytest.raises(UsageError, match=says) as caught:
+        cli.main(given, standalone_mode=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_number_has_a_range() -> None:
+    numbers = {
+        field.name
+        for field in dataclasses.fields(Settings)
+        if str(field.type).partition(" ")[0] in ("int", "float")
+    }
+    assert numbers == set(RANGES)
+
+
+def test_wrong_data_is_found_wherever_it_stands(text_world: Path, tmp_path: Path) -> None:
+    """Behind the first 64 pairs, and behind the first RL item, before anything is trained."""
+    rows = [orjson.loads(line) for line in (text_world / "data/pairs.jsonl").open("rb")]
+    rows = [{**rows[place % len(rows)], "id": str(place)} for place in range(70)]
+    items = [orjson.loads(line) for line in (text_world / "data/rl.jsonl").open("rb")]
+    pairs, rl = tmp_path / "pairs.jsonl", tmp_path / "rl.jsonl"
+
+    def refused(name: str) -> str:
+        for path, table in ((pairs, rows), (rl, items)):
+            path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in table))
+        given = words(text_world, name, tmp_path / "t", pair_count=70, prompts=32)
+        given += ["--pairs", str(pairs), "--rl-data", str(rl), "--dry-run"]
+        with pytest.raises(UsageError) as caught:
+            cli.main(given, standalone_mode=False)
+        return str(caught.value)
+
+    items[3] = {"query": "x", "answer": "y", "images": ["gone.png"]}
+    assert "rl.jsonl, line 4: there is no image" in refused("grpo")
+    tiny.image("red").save(tmp_path / "gone.png")
+    assert "reads text only" in refused("contextrl")
+    del items[3]
+    rows[67] = {**rows[67], "context_positive": [{"image": "none.png"}]}
+    assert "pairs.jsonl, line 68: there is no image" in refused("contextrl")
+    rows[66] = {**rows[66], "context_positive": rows[66]["context_negative"]}
+    assert "pairs.jsonl, line 67: its two contexts are identical" in refused("ca-only")
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(text_world: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"--out .*file/t cannot be made: Not a directory"):
+        train(text_world, "base", tmp_path / "file/t")
 
 
 def test_another_architecture_is_refused(text_world: Path, tmp_path: Path) -> None:
