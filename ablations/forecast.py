@@ -147,27 +147,24 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
 
-    Each arm needs other things of the data, so each is checked; all at once.
-
     Raises:
         UsageError: it refuses an arm: data is missing, wrong or too little.
     """
-    words = {one.arm: (*one.words, "--dry-run", "--json") for one in trainings}
-    checks = {arm: begin(given, subprocess.PIPE, subprocess.PIPE) for arm, given in words.items()}
+    if not trainings:
+        return {}
+    first, *others = {one.arm: one for one in trainings}.values()
+    more = (word for one in others for word in ("--arm", one.arm))
+    process = begin((*first.words, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
     try:
-        said = {arm: process.communicate() for arm, process in checks.items()}
+        printed, told = process.communicate()
     except BaseException:
-        for process in checks.values():
-            stop(process)
+        stop(process)
         raise
-    steps = {}
-    for arm, process in checks.items():
-        printed, told = said[arm]
-        if process.returncode:
-            raise UsageError(f"{arm} cannot be trained: {_last(told)}")
-        row = json.loads(printed)["arms"][arm]
-        steps[arm] = sum(row[key] for key in ("rl_steps", "sft_steps", "selection_steps"))
-    return steps
+    if process.returncode:
+        raise UsageError(_last(told))
+    counted = ("rl_steps", "sft_steps", "selection_steps")
+    rows = json.loads(printed)["arms"]
+    return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,7 +38,13 @@ def _settings(command: F) -> F:
 
 
 @click.command()
-@click.option("--arm", "arm_name", required=True, help="What to train; see 'harness list'.")
+@click.option(
+    "--arm",
+    "arm_names",
+    required=True,
+    multiple=True,
+    help="What to train; see 'harness list'.  Several may be given with --dry-run.",
+)
 @click.option("--config", metavar="FILE|RECIPE", help="YAML with any of the options below.")
 @click.option(
     "--out",
@@ -62,7 +68,7 @@ def _settings(command: F) -> F:
 )
 @options.as_json
 def train(
-    arm_name: str,
+    arm_names: tuple[str, ...],
     config: str | None,
     out: Path | None,
     column_words: tuple[str, ...],
@@ -81,19 +87,23 @@ def train(
     from ablations.settings import read_recipe, settings
     from ablations.training import Training, finished
     from ablations.training import train as run
+    from harness.errors import UsageError
 
-    chosen = arm(arm_name)
+    chosen, *others = map(arm, arm_names)
+    if others and not dry_run:
+        raise UsageError("--arm is given several times: that is for --dry-run, train one by one")
     recipe = read_recipe(config) if config else {}
     made = settings(recipe, given)
     columns = {**made.columns, **options.columns_of(column_words)}
     made = dataclasses.replace(made, columns=columns)
     name = Path(made.model.rstrip("/")).name or "model"
-    training = Training(chosen, made, out or Path("trained") / f"{name}-{arm_name}-seed{made.seed}")
+    own = f"{name}-{chosen.name}-seed{made.seed}"
+    training = Training(chosen, made, out or Path("trained") / own)
     if dry_run:
-        _show_plan(training, as_json)
+        _show_plan([training, *(dataclasses.replace(training, arm=one) for one in others)], as_json)
         return
     if export:
-        _export(training, out or Path(export) / f"{name}-{arm_name}-seed{made.seed}", as_json)
+        _export(training, out or Path(export) / own, as_json)
         return
 
     def say(text: str) -> None:
@@ -102,7 +112,7 @@ def train(
 
     known = finished(training)
     if known is None:
-        say(f"{arm_name}: {chosen.title}; in {training.out}")
+        say(f"{chosen.name}: {chosen.title}; in {training.out}")
     ledger = known or run(training, say)
     if first_process():
         _show(training, ledger, as_json)
@@ -124,26 +134,34 @@ def _export(training: Training, out: Path, as_json: bool) -> None:
         click.echo("there is no run.sh: README.md says what SkyRL lacks for this arm")
 
 
-def _show_plan(training: Training, as_json: bool) -> None:
+def _show_plan(trainings: Sequence[Training], as_json: bool) -> None:
+    """Check every training, of arms alone apart, and show what all arms would get."""
     from ablations.arms import Amounts
+    from harness.errors import UsageError
 
-    training.check()
+    for one in trainings:
+        try:
+            one.check()
+        except UsageError as error:
+            raise UsageError(f"{one.arm.name} cannot be trained: {error}") from error
+    training, names = trainings[0], [one.arm.name for one in trainings]
     rows = training.table()
     if as_json:
         plain = {
             name: dataclasses.asdict(row) if isinstance(row, Amounts) else {"reason": row}
             for name, row in rows.items()
         }
-        document = {"arm": training.arm.name, "matching": training.settings.matching, "arms": plain}
+        document = {"checked": names, "matching": training.settings.matching, "arms": plain}
         click.echo(json.dumps(document))
         return
-    click.echo(f"matched by {training.settings.matching}; planned, {training.arm.name} marked by *")
+    marked = " and ".join(names)
+    click.echo(f"matched by {training.settings.matching}; planned, {marked} marked by *")
     heads = ("ordinary", "different", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
     units = ("prompts", "ones", "RL items", "steps", "a step", "steps", "steps", "exposures")
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
     click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
     for name, row in rows.items():
-        mark = "*" if name == training.arm.name else " "
+        mark = "*" if name in names else " "
         if isinstance(row, str):
             click.echo(f"{mark} {name:<19}{row}")
             continue
@@ -152,10 +170,9 @@ def _show_plan(training: Training, as_json: bool) -> None:
         click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
     if again := training.repeated():
         click.echo(f"  {again}")
-    if training.arm.extra == "qa":
-        click.echo(
-            f"  da-qa asks {training.negative_questions()} questions about the other context"
-        )
+    for one in trainings:
+        if one.arm.extra == "qa":
+            click.echo(f"  da-qa asks {one.negative_questions()} questions about the other context")
 
 
 def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:

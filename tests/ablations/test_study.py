@@ -277,7 +277,8 @@ def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> N
         return json.dumps({"run": str(made), "benchmarks": []})
 
     suites = (("vqa12", ("--suite", "vqa12")),)
-    job = Job(GAIN, 0, None, str(_checkpoint(tmp_path / "model")), suites, tmp_path / "out")
+    model = str(_checkpoint(tmp_path / "model"))
+    job = Job(GAIN, 0, None, model, suites, "rules", tmp_path / "out")
     runs = work(job, run).runs
     assert work(job, run).runs == runs
     assert asked == ["vqa12.log"]

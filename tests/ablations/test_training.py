@@ -317,7 +317,8 @@ def test_selection_is_learned_from_true_labels_alone(
 ) -> None:
     """The embedded model by the micro recipe, on 2,000 held-out image pairs in both orders.
 
-    `ca-only` selects more than 80 %; the placebo's 95 % interval, over pairs, includes 50 %.
+    `ca-only` selects more than 80 %; the placebo does not leave chance: its 95 % interval, over
+    pairs, lies within 5 points of 50 % (the base's own 51 % among it).
     """
     import numpy as np
 
@@ -344,7 +345,7 @@ def test_selection_is_learned_from_true_labels_alone(
     if name == "ca-only":
         assert pairs.mean() > 0.8
     else:
-        assert abs(pairs.mean() - 0.5) <= 1.96 * error
+        assert abs(pairs.mean() - 0.5) + 1.96 * error < 0.05
 
 
 @pytest.mark.slow
