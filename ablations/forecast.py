@@ -161,7 +161,8 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         stop(process)
         raise
     if process.returncode:
-        raise UsageError(_last(told))
+        said = _last(told)
+        raise UsageError(said if process.returncode == 2 else f"harness train --dry-run: {said}")
     counted = ("rl_steps", "sft_steps", "selection_steps")
     rows = json.loads(printed)["arms"]
     return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}

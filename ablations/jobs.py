@@ -88,10 +88,15 @@ class Outcome:
 
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
-    names = [name for name, data in plan.benchmarks.items() if data is not None]
-    rules = rules_of([benchmark(plan.request, name).declaration for name in names])
+    rules = rules_of_plan(plan)
     found = [_job(plan, one, seed, rules) for one in plan.arms for seed in _seeds(one)]
     return sorted(found, key=lambda job: job.seed)
+
+
+def rules_of_plan(plan: Plan) -> str:
+    """Return `rules_of` the benchmarks of a plan."""
+    names = [name for name, data in plan.benchmarks.items() if data is not None]
+    return rules_of([benchmark(plan.request, name).declaration for name in names])
 
 
 def rules_of(declared: Sequence[Declaration]) -> str:

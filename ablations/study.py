@@ -20,7 +20,7 @@ from ablations.contrasts import (
     per_seed,
 )
 from ablations.forecast import planned_steps
-from ablations.jobs import Execute, Outcome, jobs
+from ablations.jobs import Execute, Outcome, jobs, rules_of_plan
 from ablations.plan import PROBE, ArmPlan, Plan, commit, json_text
 from ablations.scores import ScoreTable, check, read
 from harness.errors import UsageError
@@ -138,12 +138,12 @@ def finished(plan: Plan) -> Report | None:
 
 
 def _read(plan: Plan, models: Sequence[Measured]) -> str:
-    """Return the hash of what an analysis reads: runs by sizes and times, and of our code."""
+    """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
     runs = [run for one in models for run in (one.run, one.probe) if run is not None]
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
     seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
     code = source_hash(*sorted(Path(__file__).parent.glob("*.py")))
-    return json_hash([code, plan.request.note, sorted(runs), seen])
+    return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
 
 
 def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:

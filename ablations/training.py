@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +25,7 @@ from ablations.pairs import MICRO_TASKS, content_of
 from ablations.rewards import reward_of
 from ablations.settings import Settings, check_words
 from benchmarks.micro.pairs import Task
+from benchmarks.pairfile import Glance, check
 from harness.errors import UsageError
 from harness.fingerprint import json_hash
 from harness.foreign import fits, parse
@@ -77,6 +78,16 @@ class Training:
         return open_pairs(self.settings.pairs, self.settings.pair_count, self.settings.columns)
 
     @cached_property
+    def _glances(self) -> list[Glance]:
+        """All pairs, looked at: every image is there, and those of the first pairs decode."""
+        from ablations.pairs.check import glance_pairs
+
+        found = glance_pairs(self.pairs)
+        for pair in self.pairs[:_SAMPLED]:
+            check(pair)
+        return found
+
+    @cached_property
     def tasks(self) -> Sequence[Task]:
         """All ordinary RL items; empty where none are given and the arm needs none."""
         from ablations.rl_data import open_tasks
@@ -90,6 +101,15 @@ class Training:
 
             return tasks_of(self.agent)
         return open_tasks(self.settings.rl_data, self._made, self.settings.columns)
+
+    def of(self, other: Arm) -> Training:
+        """Return the training of another arm by the same settings; what was read is shared."""
+        s, made = self.settings, replace(self, arm=other)
+        shared = {"model_type", "agent"}
+        shared |= {"pairs", "_glances"} if s.pairs else set()
+        shared |= {"tasks"} if s.rl_data else set()
+        vars(made).update({name: known for name, known in vars(self).items() if name in shared})
+        return made
 
     @property
     def _made(self) -> int | None:
@@ -292,14 +312,13 @@ class Training:
         Raises:
             UsageError: one is wrong.
         """
-        from ablations.pairs.check import glance_pairs, glance_tasks
-        from benchmarks.pairfile import check
+        from ablations.pairs.check import check_strangers, glance_tasks
 
         found = []
         if self.arm.uses_pairs:
-            found.append(glance_pairs(self.pairs, strangers=self.arm.unrelated))
-            for pair in self.pairs[:_SAMPLED]:
-                check(pair)
+            found.append(any(one.images for one in self._glances))
+            if self.arm.unrelated:
+                check_strangers(self._glances)
         if self.arm.grpo and self.agent is None and not isinstance(self.tasks, Instances):
             found.append(glance_tasks(self.tasks[: self.amounts.distinct]))
         return any(found)

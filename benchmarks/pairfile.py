@@ -261,7 +261,8 @@ def _images(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         return
     for piece in value if isinstance(value, list) else [value]:
-        image = piece.get("image") if isinstance(piece, dict) else piece
+        image = piece.get("image", piece) if isinstance(piece, dict) else piece
+        image = image.get("path") if isinstance(image, dict) else image
         if isinstance(image, str):
             yield image
 

@@ -28,11 +28,11 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 
 def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
     stored = read_samples(run.path, benchmark.declaration.id)
-    unanswered = sum(sample.response is None for sample in stored.values())
+    answered = {key: sample.response is not None for key, sample in stored.items()}
     return {
         "benchmark": benchmark.declaration.id,
-        "to_ask": run.settings.untried(benchmark, stored) + unanswered,
-        "stored": len(stored) - unanswered,
+        "to_ask": run.settings.left(benchmark, answered),
+        "stored": sum(answered.values()),
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
         "judge": run.judge if benchmark.declaration.judged_rules else None,
         "protocol": dict(benchmark.declaration.protocol),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -71,6 +71,16 @@ class Settings:
         answers = Counter(item_id for item_id, repeat in tried if repeat < self.repeats)
         wanted = self.wanted(benchmark)
         return wanted * self.repeats - sum(n for _, n in answers.most_common(wanted))
+
+    def left(self, benchmark: Benchmark, tried: Mapping[SampleKey, bool]) -> int:
+        """Return how many answers are left to try, never tried or in vain (those that are False).
+
+        Those in vain are not counted where more items were tried than are wanted now: they may be
+        of the others.
+        """
+        beyond = len({item_id for item_id, _ in tried}) > self.wanted(benchmark)
+        vain = 0 if beyond else sum(not done for done in tried.values())
+        return self.untried(benchmark, tried) + vain
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +145,6 @@ class Engine:
         ]
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(settings.concurrency)
         self._native_lock = asyncio.Lock()
-        self._new: list[Score] = []  # of answers that were tried first, or mended
         judge = settings.judge
         self._judged = (
             JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
@@ -167,12 +176,8 @@ class Engine:
             raise self._judged.failure
 
     def _refuse_nothing_but_errors(self) -> None:
-        """Raise where the call came to nothing: all that it tried first or mended is an error.
-
-        Where it only tried old errors in vain, their good neighbours in the store count as well.
-        """
-        stored = (sample.score for tally in self.tallies for sample in tally.stored.values())
-        scores = self._new or list(stored)
+        """Raise where the benchmarks asked for hold no answer that is not an error."""
+        scores = [sample.score for tally in self.tallies for sample in tally.stored.values()]
         if scores and all(score.status == "error" for score in scores):
             why = " ".join(scores[0].why.split())
             raise UsageError(
@@ -229,8 +234,8 @@ class Engine:
 
     def _announce(self, tally: _Tally) -> None:
         scoring = tally.benchmark.declaration.scoring
-        left = self.settings.untried(tally.benchmark, tally.stored)
-        left += sum(not settled(sample, scoring) for sample in tally.stored.values())
+        tried = {key: settled(sample, scoring) for key, sample in tally.stored.items()}
+        left = self.settings.left(tally.benchmark, tried)
         total = max(left, self.settings.wanted(tally.benchmark) * self.settings.repeats)
         self.progress.start(tally.benchmark.declaration.id, total, total - left)
         if self._judged is not None:
@@ -289,8 +294,6 @@ class Engine:
             name = job.benchmark.declaration.id
             tally = by_id[name]
             self.store.append(name, sample)
-            if sample.score.status != "error" or (sample.id, sample.repeat) not in tally.stored:
-                self._new.append(sample.score)
             tally.stored[sample.id, sample.repeat] = sample
             if self._judged is not None:
                 self._judged.add(job.benchmark, sample)

@@ -6,7 +6,6 @@ import json
 from typing import Any, TypeVar
 
 import msgspec
-import orjson
 
 T = TypeVar("T")
 
@@ -14,14 +13,14 @@ T = TypeVar("T")
 def parse(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
-    Stored answers may hold NaN or half of a surrogate pair, which orjson, the faster one, refuses.
+    Stored answers may hold NaN or half of a surrogate pair, which msgspec, the faster one, refuses.
 
     Raises:
         ValueError: it is no JSON, no UTF-8, or nested too deeply.
     """
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(text)
+    except (ValueError, RecursionError):
         pass
     try:
         return json.loads(text)
@@ -35,10 +34,7 @@ def record(kind: type[T], value: Any) -> T:
     Raises:
         ValueError: a field is missing or of another type; it is named.
     """
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from None
+    return msgspec.convert(value, kind)
 
 
 def fits(value: Any, hint: Any) -> bool:

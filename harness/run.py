@@ -218,6 +218,7 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
         and known.scoring == declared.scoring
         and known.samples_bytes == samples_size(run.path, known.benchmark)
         and known.native_rules == declared.native_rules
+        and known.native_needs_judge == declared.native_needs_judge
         and known.judged_rules == declared.judged_rules
         and known.note == run.note(declared)
         and native_done

@@ -41,15 +41,11 @@ def survey(pairs: Sequence[Pair], model: Path | None = None) -> dict[str, Any]:
     return {"pairs": len(seen), "domains": dict(domains), "answers_negative": known}
 
 
-def glance_pairs(pairs: Sequence[Pair], *, strangers: bool = False) -> bool:
-    """Look at every pair without decoding an image, and return whether any has one.
-
-    Args:
-        pairs: what is trained on.
-        strangers: the second context is to come from another pair of the domain.
+def glance_pairs(pairs: Sequence[Pair]) -> list[Glance]:
+    """Look at every pair without decoding an image.
 
     Raises:
-        UsageError: a pair is wrong, two have one id, or a domain has a single pair and needs two.
+        UsageError: a pair is wrong, or two have one id.
     """
     seen: dict[str, Glance] = {}
     for place in range(len(pairs)):
@@ -57,11 +53,19 @@ def glance_pairs(pairs: Sequence[Pair], *, strangers: bool = False) -> bool:
         if one.id in seen:
             raise PairError(f"two pairs have the id {one.id}")
         seen[one.id] = one
-    domains = Counter(one.domain for one in seen.values())
-    for one in seen.values():
-        if strangers and domains[one.domain] < 2:
+    return list(seen.values())
+
+
+def check_strangers(pairs: Sequence[Glance]) -> None:
+    """See that another pair's context can stand in for the second one of every pair.
+
+    Raises:
+        UsageError: a domain has a single pair.
+    """
+    domains = Counter(one.domain for one in pairs)
+    for one in pairs:
+        if domains[one.domain] < 2:
             raise PairError(f"pair {one.id}: no other pair is of its domain ({one.domain})")
-    return any(one.images for one in seen.values())
 
 
 def _glance_pair(pairs: Sequence[Pair], place: int) -> Glance:

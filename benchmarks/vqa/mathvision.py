@@ -39,7 +39,7 @@ class MathVision(LmmsBenchmark):
         return declare(
             type(self),
             title="MathVision",
-            protocol=protocol(["mathvision_test"], "test, else testmini", "solution"),
+            protocol=protocol(["mathvision_test"], "test", "solution"),
             max_tokens=16384,
             native_max_tokens=16384,
             n_items=3040 if full else 304,

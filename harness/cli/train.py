@@ -14,6 +14,7 @@ from ablations.settings import Settings
 from harness.cli import options
 
 if TYPE_CHECKING:
+    from ablations.arms import Arm
     from ablations.training import Training
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,7 +101,7 @@ def train(
     own = f"{name}-{chosen.name}-seed{made.seed}"
     training = Training(chosen, made, out or Path("trained") / own)
     if dry_run:
-        _show_plan([training, *(dataclasses.replace(training, arm=one) for one in others)], as_json)
+        _show_plan(training, others, as_json)
         return
     if export:
         _export(training, out or Path(export) / own, as_json)
@@ -134,17 +135,18 @@ def _export(training: Training, out: Path, as_json: bool) -> None:
         click.echo("there is no run.sh: README.md says what SkyRL lacks for this arm")
 
 
-def _show_plan(trainings: Sequence[Training], as_json: bool) -> None:
-    """Check every training, of arms alone apart, and show what all arms would get."""
-    from ablations.arms import Amounts
+def _show_plan(training: Training, others: Sequence[Arm], as_json: bool) -> None:
+    """Check a training and those of other arms, and show what all arms would get."""
+    from ablations.arms import Amounts, arm
     from harness.errors import UsageError
 
-    for one in trainings:
+    names = [training.arm.name, *(other.name for other in others)]
+    for other in (training.arm, *others):
+        training = training.of(other)  # what the one before has read is not read again
         try:
-            one.check()
+            training.check()
         except UsageError as error:
-            raise UsageError(f"{one.arm.name} cannot be trained: {error}") from error
-    training, names = trainings[0], [one.arm.name for one in trainings]
+            raise UsageError(f"{other.name} cannot be trained: {error}") from error
     rows = training.table()
     if as_json:
         plain = {
@@ -154,7 +156,7 @@ def _show_plan(trainings: Sequence[Training], as_json: bool) -> None:
         document = {"checked": names, "matching": training.settings.matching, "arms": plain}
         click.echo(json.dumps(document))
         return
-    marked = " and ".join(names)
+    marked = ", ".join(names)
     click.echo(f"matched by {training.settings.matching}; planned, {marked} marked by *")
     heads = ("ordinary", "different", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
     units = ("prompts", "ones", "RL items", "steps", "a step", "steps", "steps", "exposures")
@@ -170,9 +172,9 @@ def _show_plan(trainings: Sequence[Training], as_json: bool) -> None:
         click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
     if again := training.repeated():
         click.echo(f"  {again}")
-    for one in trainings:
-        if one.arm.extra == "qa":
-            click.echo(f"  da-qa asks {one.negative_questions()} questions about the other context")
+    if "da-qa" in names:
+        asked = training.of(arm("da-qa")).negative_questions()
+        click.echo(f"  da-qa asks {asked} questions about the other context")
 
 
 def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:

@@ -72,3 +72,7 @@ def test_what_is_no_json_is_a_value_error(text: str | bytes, says: str) -> None:
 
 def test_half_a_surrogate_pair_is_read() -> None:
     assert parse(r'"\ud800"') == "\ud800"
+
+
+def test_large_whole_numbers_stay_whole() -> None:
+    assert parse("123456789012345678901234567890") == 123456789012345678901234567890

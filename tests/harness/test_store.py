@@ -82,7 +82,7 @@ def test_a_torn_line_longer_than_a_block_is_dropped(tmp_path: Path) -> None:
         "null",
         '{"id": "x"}',
         "\x00\x01",
-        '{"id":"x","repeat":0,"cluster":"c","parts":[],"prompt":[],"target":1,"response":{"nonsense":1},"score":{},"scoring":"1"}',
+        '{"id":"x","repeat":0,"cluster":"c","parts":[],"prompt":[],"target":1,"response":{},"score":{},"scoring":"1"}',
         "[" * 200_000,
         changed(repeat="x"),
         changed(repeat=True),
