@@ -3,8 +3,8 @@
 A seed and a number of steps come in; a checkpoint leaves, with ``build.json`` beside it that says
 how it was made.  The same command gives the same bytes on the same kind of machine with the same
 packages.  It takes about twenty minutes of one core.  The record also holds what a build of ten
-steps comes to (``--shortened`` writes that alone, in seconds), so that it can be told whether this
-code still makes these weights.
+steps comes to: ``--shortened`` makes these again, in seconds, says whether their weights are the
+record's (exit code 0, else 1), and writes nothing.
 """
 
 from __future__ import annotations
@@ -204,7 +204,7 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     processor.save_pretrained(folder)
     model.save_pretrained(folder)
-    record = {
+    record: dict[str, Any] = {
         "command": f"python -m benchmarks.micro.build --steps {plan.steps} --seed {plan.seed}",
         "sha256": hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -212,7 +212,8 @@ def save(
         "steps": plan.steps,
         **environment(),
     }
-    _write_record(folder, record)
+    record["shortened"] = shortened()
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
 
 
 def environment() -> dict[str, str]:
@@ -249,28 +250,37 @@ def shortened() -> dict[str, Any]:
     return {"steps": SHORT.steps, "sha256": digest, "loss": round(float(losses.mean()), 6)}
 
 
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    record = {**record, "shortened": shortened()}
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+def compare_shortened(recorded: dict[str, Any]) -> bool:
+    """Make the build `SHORT` and print in a line whether its weights are those of a record."""
+    found = shortened()
+    same: bool = found["sha256"] == recorded["sha256"]
+    told, kept = (f"sha256 {of['sha256']}, loss {of['loss']}" for of in (found, recorded))
+    print("same weights as the record" if same else f"other weights: {told} (record: {kept})")
+    return same
 
 
-def main() -> None:
-    """Build and save."""
+def main() -> int:
+    """Build and save, or compare; return the exit code."""
     usual = Plan()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder (default: the shipped)")
     parser.add_argument("--steps", type=int, default=usual.steps)
     parser.add_argument("--seed", type=int, default=usual.seed)
     parser.add_argument(
-        "--shortened", action="store_true", help="write the record's shortened build alone, anew"
+        "--shortened",
+        action="store_true",
+        help="make ten steps, compare them with the record in the folder, write nothing",
     )
     given = parser.parse_args()
     if given.shortened:
-        _write_record(given.out, json.loads((given.out / RECORD).read_text()))
-        return
+        record = given.out / RECORD
+        if not record.is_file():
+            parser.error(f"no record at {record}")
+        return 0 if compare_shortened(json.loads(record.read_text())["shortened"]) else 1
     plan = replace(usual, steps=given.steps, seed=given.seed)
     save(*train(plan), given.out, plan)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.data.layout import NOTE
+from benchmarks.data.receipt import NAME as RECEIPT
 from harness.errors import UsageError
 from harness.fingerprint import source_hash
 
@@ -21,8 +21,9 @@ ITEMS = 200
 def prepare(directory: Path) -> tuple[Path, Path]:
     """Make ``directory/model`` and ``directory/data`` where they are not there yet.
 
-    Those of another version of the world are made anew.  Each is written beside and then renamed,
-    so that a half-made one is never taken for whole.
+    Those of another version of the world are made anew: the model's folder, and in ``data`` the
+    world's own data sets.  What else lies in ``data`` stays, and so does what was pulled or
+    imported in the place of one.  The mark says a version once all of it is there.
 
     Returns:
         The checkpoint folder and the data root.
@@ -33,16 +34,24 @@ def prepare(directory: Path) -> tuple[Path, Path]:
     model, data = directory / "model", directory / "data"
     mark = directory / ".micro-world"
     version = _version()
+    there = [path for path in (model, data) if path.exists()]
     if not mark.exists():
-        for strange in (path for path in (model, data) if path.exists()):
-            raise UsageError(f"{strange} is not of the micro world and stays: give another folder")
-        directory.mkdir(parents=True, exist_ok=True)
-    elif mark.read_text() != version:
-        for old in (model, data):
-            shutil.rmtree(old, ignore_errors=True)
+        if there:
+            raise UsageError(f"{there[0]} is not of the micro world and stays: give another folder")
+    elif mark.read_text() == version and len(there) == 2:
+        return model, data
+    data.mkdir(parents=True, exist_ok=True)
+    mark.write_text("unfinished")
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".making-") as folder:
+        made, old = Path(folder) / "data", Path(folder) / "old"
+        old.mkdir()
+        _copy_model(Path(folder) / "model")
+        _write_data(made)
+        _replace(model, Path(folder) / "model", old)
+        for new in made.iterdir():
+            if not (data / new.name / RECEIPT).exists():
+                _replace(data / new.name, new, old)
     mark.write_text(version)
-    _made(model, _copy_model)
-    _made(data, _write_data)
     return model, data
 
 
@@ -53,12 +62,11 @@ def _version() -> str:
     return source_hash(here / "weights" / "build.json", *made_by)
 
 
-def _made(target: Path, make: Callable[[Path], None]) -> Path:
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".making-") as folder:
-            make(Path(folder) / "made")
-            shutil.move(Path(folder) / "made", target)
-    return target
+def _replace(target: Path, new: Path, old: Path) -> None:
+    """Move a folder into its place, and what was there into ``old``."""
+    if target.exists():
+        shutil.move(target, old)
+    shutil.move(new, target)
 
 
 def _copy_model(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -28,26 +29,41 @@ def _digests(folder: Path) -> dict[str, str]:
 def test_a_shortened_build_is_that_of_the_shipped_record(tmp_path: Path) -> None:
     """In a process of its own: the same bits on the machine of the record, elsewhere the loss."""
     shipped = json.loads((WEIGHTS / RECORD).read_text())
-    expected = shipped.pop("shortened")
-    (tmp_path / RECORD).write_text(json.dumps(shipped))
+    expected = shipped["shortened"]
+    kept = json.dumps({**shipped, "shortened": {"sha256": "0" * 64, "loss": 1.5}})
+    (tmp_path / RECORD).write_text(kept)
     words = ("-m", "benchmarks.micro.build", "--shortened", "--out", str(tmp_path))
-    subprocess.run([sys.executable, *words], check=True)
-    record = json.loads((tmp_path / RECORD).read_text())
-    found = record.pop("shortened")
-    assert record == shipped
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert done.returncode == 1
+    line = r"other weights: sha256 (\w{64}), loss ([\d.]+) \(record: sha256 0{64}, loss 1\.5\)\n"
+    said = re.fullmatch(line, done.stdout)
+    assert said is not None, done.stdout + done.stderr
     # Another seed differs by 0.12, a rate that is 5 % higher by 0.05.
-    assert found["loss"] == pytest.approx(expected["loss"], abs=0.005)
+    assert float(said[2]) == pytest.approx(expected["loss"], abs=0.005)
     if build.environment().items() <= shipped.items():
-        assert found == expected
+        assert (said[1], float(said[2])) == (expected["sha256"], expected["loss"])
+    assert [path.name for path in tmp_path.iterdir()] == [RECORD]
+    assert (tmp_path / RECORD).read_text() == kept
 
 
-def test_another_seed_changes_weights_and_record_alone(tmp_path: Path) -> None:
+def test_without_a_record_nothing_is_compared(tmp_path: Path) -> None:
+    words = ("-m", "benchmarks.micro.build", "--shortened", "--out", str(tmp_path))
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("no record at")) == (2, 1)
+
+
+def test_another_seed_changes_weights_and_record_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for seed in (0, 1):
         plan = replace(SHORT, seed=seed)
         build.save(*build.train(plan), tmp_path / str(seed), plan)
     first, other = (_digests(tmp_path / str(seed)) for seed in (0, 1))
     changed = {name for name in first if first[name] != other[name]}
     assert changed == {"model.safetensors", RECORD}
+    recorded = json.loads((tmp_path / "0" / RECORD).read_text())["shortened"]
+    assert build.compare_shortened(recorded)
+    assert capsys.readouterr().out == "same weights as the record\n"
 
 
 def test_the_shipped_weights_are_those_of_their_record() -> None:

@@ -13,6 +13,7 @@ from datasets import DatasetDict
 from PIL import Image, ImageStat
 
 from benchmarks import data, suites
+from benchmarks.data.receipt import Receipt, install
 from benchmarks.micro import datasets, world
 from benchmarks.micro.prompts import LETTERS
 from benchmarks.micro.scenes import COLOURS, SIZES
@@ -140,19 +141,39 @@ def test_base64_columns_hold_pictures(root: Path, benchmark: str, column: str) -
         assert max(ImageStat.Stat(picture.convert("RGB")).stddev) > 0
 
 
-def test_a_world_of_another_version_is_made_anew(tmp_path: Path) -> None:
-    model, data = world.prepare(tmp_path)
-    old = data / "of another version"
-    old.touch()
-    assert world.prepare(tmp_path) == (model, data)
-    assert old.exists()
-    notes = suites.notes(suites.names(), data)
+def test_a_world_of_another_version_is_made_anew_and_what_is_not_its_own_stays(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "demo"
+    model, root = world.prepare(out)
+    old = (model / "old.bin", root / "vstar" / "old.arrow")
+    for path in old:
+        path.touch()
+    assert world.prepare(out) == (model, root)
+    assert all(path.exists() for path in old)
+    notes = suites.notes(suites.names(), root)
     assert set(notes) == {*BENCHMARKS, "longbench_v2", "livecodebench_v6"}
     assert set(notes.values()) == {world.LABEL}
-    (tmp_path / ".micro-world").write_text("another version")
-    world.prepare(tmp_path)
-    assert not old.exists()
+    root.rename(tmp_path / "large disk")
+    root.symlink_to(tmp_path / "large disk")
+    for name in ("niah", "mmstar"):  # the user's; one in the place of the world's
+        staging = tmp_path / name
+        staging.mkdir()
+        (staging / "mine").write_text("years")
+        install(staging, root / name, Receipt("who/what", None, "release", ""))
+    (root / "thesis.txt").write_text("years")
+    (out / ".micro-world").write_text("another version")
+    world.prepare(out)
+    assert not any(path.exists() for path in old)
     assert (model / "model.safetensors").exists()
+    own = {name: data.count(name, root) for name in BENCHMARKS if name != "mmstar"}
+    assert own == {name: 210 if name == "blink" else 200 for name in own}
+    assert {path.name for path in (root / "mmstar").iterdir()} == {"mine", "source.json"}
+    assert (root / "niah" / "mine").read_text() == (root / "thesis.txt").read_text() == "years"
+    (root / "vstar" / "kept").touch()
+    world.prepare(out)  # it is of this version now
+    assert (root / "vstar" / "kept").exists()
+    assert not list(out.glob(".making-*"))
 
 
 @pytest.mark.parametrize("name", ["model", "data"])
