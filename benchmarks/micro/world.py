@@ -40,8 +40,9 @@ def prepare(directory: Path) -> tuple[Path, Path]:
             raise UsageError(f"{there[0]} is not of the micro world and stays: give another folder")
     elif mark.read_text() == version and len(there) == 2:
         return model, data
-    data.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     mark.write_text("unfinished")
+    data.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory, prefix=".making-") as folder:
         made, old = Path(folder) / "data", Path(folder) / "old"
         old.mkdir()
