@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.calibration import shipped_bootstrap_rates
+from ablations.calibration import bootstrap_errors
 from ablations.commands import say
 from ablations.contrasts import (
     Analysis,
@@ -181,19 +181,13 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
 
 
 def _bootstrap(found: Analysis) -> str:
-    """Return the measured error rates of the intervals on new items, for the arm of fewest seeds.
-
-    The rates are of the calibration that ships, at a level of 5 %.
-    """
+    """Return the measured error rates of the intervals on new items, "" where there are none."""
     drawn = [line for line in found.contrasts if line.items_low is not None]
     if not drawn:
         return ""
     arms = {arm for line in drawn for arm in (line.plus, line.minus)}
-    rates = shipped_bootstrap_rates(min(one.seeds for one in found.arms if one.arm in arms))
-    measured = "with so few seeds its error rates were not measured"
-    if rates is not None:
-        measured = f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"
-    return f"new items too: interval of the hierarchical bootstrap; {measured}"
+    measured = bootstrap_errors(one.seeds for one in found.arms if one.arm in arms)
+    return f"New items too: interval of the hierarchical bootstrap; {measured}"
 
 
 def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from ablations.calibration import bootstrap_errors
 from ablations.compare import Comparison
 from ablations.contrasts import BenchmarkLine, Rules
 from harness.errors import UsageError
@@ -148,11 +149,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _measured(found: Comparison) -> str:
-    seeds = [spread.seeds for spread in found.spread or ()]
-    return shared.error_rates(min(seeds)) if seeds else ""
-
-
 def _rules(found: Comparison) -> Table:
     rows = [
         {"what": "alpha", "value": f"{found.alpha:g}"},
@@ -163,11 +159,12 @@ def _rules(found: Comparison) -> Table:
         rows.append(
             {"what": "mean, one variance for both sides", "value": tables.interval(*found.pooled)}
         )
-    if found.bootstrap is not None:
+    if found.bootstrap is not None and found.spread is not None:
+        errors = bootstrap_errors(spread.seeds for spread in found.spread)
         rows.append(
             {
                 "what": "mean, on new items too (hierarchical bootstrap)",
-                "value": tables.interval(*found.bootstrap) + _measured(found),
+                "value": f"{tables.interval(*found.bootstrap)}; {errors}",
             }
         )
     for side, spread in zip("AB", found.spread or (), strict=False):

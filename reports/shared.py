@@ -62,16 +62,6 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
     return tuple(dict.fromkeys(said))
 
 
-def error_rates(seeds: int) -> str:
-    """Return how often the hierarchical bootstrap errs at a number of seeds, as it was measured."""
-    from ablations.calibration import shipped_bootstrap_rates
-
-    rates = shipped_bootstrap_rates(seeds)
-    if rates is None:
-        return f"; how often it errs at {seeds} seeds was not measured"
-    return f"; in simulations with {rates[0]} seeds {rates[1]} false positives"
-
-
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
     """Return notes ("BENCHMARK: text") of which those that differ in benchmark and numbers are one.
 

@@ -45,7 +45,8 @@ class Study:
     """A study that was analysed.
 
     ``scores`` maps benchmark and arm to the score of each seed.  ``missing`` are sentences on
-    models that the analysis had to do without.
+    models that the analysis had to do without.  ``bootstrap`` says how far to trust the intervals
+    on new items (empty where there are none).
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Study:
     models: tuple[Model, ...]
     missing: tuple[str, ...]
     notes: tuple[str, ...]
+    bootstrap: str
     plan: Mapping[str, Any]
 
     @property
@@ -106,6 +108,7 @@ def read(folder: Path) -> Study:
             f"{one.arm} seed {one.seed}: {one.step} failed: {one.reason}" for one in report.missing
         ),
         notes=report.notes,
+        bootstrap=report.bootstrap,
         plan=plan,
     )
 

@@ -19,6 +19,7 @@ from reports.tables import Column, Side, Table, frame
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
+LEFT_OUT = "left out"  # in the notes of `ablations.scores` on benchmarks and items
 
 # The panels of the training curves: heading -> name in training.jsonl.
 CURVES = {
@@ -56,25 +57,40 @@ def page(study: Study, pictures: Pictures) -> Page:
         ),
     )
     label = f"Ablation study {study.name}: objective against data"
-    # What is said of a benchmark's items does not touch the verdict, which is over seeds only.
-    names = {name for run in runs for name in run.manifest["benchmarks"]}
-    aside = [note for note in study.notes if note.partition(": ")[0] in names]
-    said = [note for note in study.notes if note not in aside]
+    said, aside = _notes(study)
     incomplete = [f"Missing of the plan: {one}." for one in study.missing]
+    warnings = shared.warnings(runs, (*shared.joined(said), *incomplete))
     return Page(
         *("study", study.name, label, headline.rstrip("."), study.verdict),
         steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=shared.warnings(runs, (*_micro(study), *said, *incomplete)),
+        warnings=(*_micro(study, warnings), *warnings),
         sections=sections,
-        notes=shared.joined(aside),
+        # A note on the data is of the scores, which the warnings tell already.
+        notes=shared.joined(note for note in aside if note not in warnings),
     )
 
 
-def _micro(study: Study) -> tuple[str, ...]:
-    """Return the label of a study that trained on the embedded world, where no note gives it."""
+def _notes(study: Study) -> tuple[list[str], list[str]]:
+    """Return the notes that belong above the answer, and those that belong below it.
+
+    Below stands what is said of one benchmark, such as few clusters: it does not touch the verdict,
+    which is over seeds.  What was left out of a benchmark of the plan does.
+    """
+    said: list[str] = []
+    aside: list[str] = []
+    for note in study.notes:
+        name, _, text = note.partition(": ")
+        of_one = any(name in model.run.manifest["benchmarks"] for model in study.models)
+        moves = name in study.plan["plan"]["benchmarks"] and LEFT_OUT in text
+        (aside if of_one and not moves else said).append(note)
+    return said, aside
+
+
+def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
+    """Return the label of a study that trained on the embedded world, where no warning gives it."""
     paths = study.plan.get("paths") or {}
     trained = any(is_micro(paths.get(name) or "") for name in ("pairs", "rl_data"))
-    if not trained or any(note.startswith(MICRO_WORLD) for note in study.notes):
+    if not trained or any(MICRO_WORLD in one for one in warnings):
         return ()
     return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
@@ -139,14 +155,11 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Words are at {study.rules.alpha:g}, with a margin of {margin:g} points; the "
         f"primary test is {_test(study)} on per-seed macro averages."
     )
-    seeds = min(len(study.of(arm)) for line in lines for arm in (line.plus, line.minus))
-    measured = f"the hierarchical bootstrap{shared.error_rates(seeds)}"
-    blocks = (
-        *(text, figures.forest(lines, study.rules.margin)),
-        tables.contrasts(lines, study.rules),
-        f'"New items too" is the interval of {measured}.',
-    )
-    return (Section("contrasts-section", "The contrasts", blocks),)
+    blocks: list[Block] = [text, figures.forest(lines, study.rules.margin)]
+    blocks.append(tables.contrasts(lines, study.rules))
+    if study.bootstrap:
+        blocks.append(f"{study.bootstrap}.")
+    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
 
 
 def _test(study: Study) -> str:

@@ -87,10 +87,17 @@ class _Pictures:
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page, and beside it all items gained and lost, of which it shows some."""
+    """Write the page, and beside it all items gained and lost, of which it shows some.
+
+    That file of an older page in the same place is removed where this one has none.
+    """
     _write(path, render(page))
-    for flips in _flips(page):
-        _write(path.with_suffix(".flips.csv"), tables.to_csv([_flip_rows(flips)]))
+    beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
+    found = [_flip_rows(flips) for flips in _flips(page)]
+    if found:
+        _write(beside, tables.to_csv(found))
+    else:
+        _remove(beside)
 
 
 def latex(page: Page, path: Path) -> None:
@@ -124,6 +131,13 @@ def figures(page: Page, folder: Path) -> None:
     """Write each figure as an SVG file of its name."""
     for figure in page.figures:
         _write(folder / f"{figure.id}.svg", figure.file())
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -128,11 +128,13 @@ def _below(found: Comparison) -> list[str]:
         f"differences in points; words at {found.alpha:g}, margin {100 * found.margin:g} points; "
         "MDE: the difference seen with 80 % power"
     ]
-    if found.pooled is not None and found.bootstrap is not None:
+    if found.pooled is not None and found.bootstrap is not None and found.spread is not None:
+        from ablations.calibration import bootstrap_errors
+
         lines += [
             f"the mean with one variance for both sides: {_interval(*found.pooled)}",
-            f"on new items too (hierarchical bootstrap): {_interval(*found.bootstrap)}"
-            + _measured(found),
+            f"on new items too (hierarchical bootstrap): {_interval(*found.bootstrap)}; "
+            + bootstrap_errors(spread.seeds for spread in found.spread),
         ]
     for side, spread in zip("AB", found.spread or (), strict=False):
         lines.append(
@@ -140,13 +142,3 @@ def _below(found: Comparison) -> list[str]:
             f"points from training, {100 * spread.decoding_sd:.2f} from items"
         )
     return [*lines, *(f"note: {note}" for note in found.notes)]
-
-
-def _measured(found: Comparison) -> str:
-    """Return the bootstrap's false positives in the shipped simulation, at these seeds."""
-    from ablations.calibration import shipped_bootstrap_rates
-
-    assert found.spread is not None
-    seeds = min(spread.seeds for spread in found.spread)
-    rates = shipped_bootstrap_rates(seeds)
-    return f"; in simulations with {rates[0]} seeds {rates[1]} false positives" if rates else ""

@@ -284,6 +284,13 @@ def test_the_gate_fails_on_a_loss_only(sides: tuple[list[Path], list[Path]]) -> 
     assert two.stdout.startswith("these two checkpoints, not the method that made them\n")
 
 
+def test_two_seeds_have_no_measured_error_rates(sides: tuple[list[Path], list[Path]]) -> None:
+    worse, better = sides
+    said = harness("compare", "--a", *worse[:2], "--b", *better).stdout
+    (line,) = [row for row in said.splitlines() if "hierarchical bootstrap" in row]
+    assert line.endswith("; with so few seeds its error rates were not measured")
+
+
 def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path]]) -> None:
     worse, better = sides
     done = harness("compare", worse[0], worse[0])

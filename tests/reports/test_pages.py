@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ablations import scores
 from ablations.arms import ARMS
 from ablations.contrasts import ONE_SEED
+from benchmarks.micro.world import LABEL
 from harness.errors import UsageError
 from harness.store import read_samples
 from reports import figures, shared, thumbnails
@@ -88,7 +90,9 @@ def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     assert page.headline == f"No verdict: {ONE_SEED}"
     assert ONE_SEED in page.sentence
     assert {step.word for step in page.steps} == {"not tested", "no arms for it"}
-    assert "<svg" in reports.render(page)
+    text = reports.render(page)
+    assert "<svg" in text
+    assert "hierarchical bootstrap;" not in text  # one seed has no such interval
 
 
 def test_errors_and_stale_summaries_are_said_first(study: Path, tmp_path: Path) -> None:
@@ -116,6 +120,49 @@ def test_a_study_of_the_micro_world_is_labelled(study: Path, tmp_path: Path) -> 
     (copy / "analysis.json").write_text(json.dumps(analysis))
     said = reports.page_of([copy], None)[0].warnings
     assert [one for one in said if one.startswith("micro world")] == analysis["notes"]
+    of_data = f"vstar: {LABEL}"
+    _note(copy, "vstar", LABEL)
+    (copy / "analysis.json").write_text(json.dumps({**analysis, "notes": [of_data]}))
+    page, _ = reports.page_of([copy], None)
+    assert [one for one in page.warnings if "micro world" in one] == [of_data]
+    assert "micro world" not in " ".join(page.notes)
+
+
+def _note(study: Path, benchmark: str, note: str) -> None:
+    """Write a note on a benchmark's data into the summary of every run, as `harness run` does."""
+    for model in read(study).models:
+        summary = json.loads((model.run.path / "summary.json").read_text())
+        for row in summary["benchmarks"]:
+            if row["benchmark"] == benchmark:
+                row["note"] = note
+        (model.run.path / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_note_stands_once_and_what_moves_the_average_above_the_answer(
+    study: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(study, tmp_path / "copy")
+    data = "testmini (304 items) stands in for test (3040)"
+    _note(copy, "mathvision", data)
+    # What is left out where one run lacks a benchmark, and a score.
+    first, other = (model.run.path for model in read(copy).models[:2])
+    samples = shutil.copytree(other, tmp_path / "other") / "samples"
+    (samples / "blink.jsonl").unlink()
+    row, *rows = (samples / "mmstar.jsonl").read_text().splitlines(keepends=True)
+    unscored = json.loads(row)
+    unscored["score"] |= {"value": None, "status": "unscored"}
+    (samples / "mmstar.jsonl").write_text("".join([json.dumps(unscored) + "\n", *rows]))
+    found = scores.read({"a": [first], "b": [samples.parent]}).notes
+    moving = tuple(note for note in found if "left out" in note)
+    assert [note.partition(":")[0] for note in moving] == ["blink", "mmstar"]
+    below = ("vstar: only 20 clusters (fewer than 30)", "niah: left out, it is not in the plan")
+    analysis = json.loads((copy / "analysis.json").read_text())
+    assert below[1] in analysis["notes"]
+    analysis["notes"] = [*below, f"mathvision: {data}", *moving]
+    (copy / "analysis.json").write_text(json.dumps(analysis))
+    page, _ = reports.page_of([copy], None)
+    assert page.warnings == (*moving, f"mathvision: {data}")
+    assert page.notes == below
 
 
 def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Path) -> None:
@@ -219,13 +266,14 @@ def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: 
     said = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
     made, _ = reports.page_of([study], None)
     section = next(one for one in made.sections if one.id == "contrasts-section")
-    assert said in str(section.blocks[-1])
+    stored = json.loads((study / "analysis.json").read_text())["bootstrap"]
+    assert said in stored
+    assert section.blocks[-1] == f"{stored}."
     a, b = ([model.run.path for model in read(study).of(arm)] for arm in ("grpo", "contextrl"))
     saved = tmp_path / "arms.json"
     saved.write_text(harness("compare", "--a", *a, "--b", *b, "--json").stdout)
     rules = reports.page_of([saved], None)[0].table("rules").frame.set_index("what")["value"]
     assert said in rules["mean, on new items too (hierarchical bootstrap)"]
-    assert shared.error_rates(2) == "; how often it errs at 2 seeds was not measured"
 
 
 def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
@@ -237,6 +285,12 @@ def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
     assert len(rows) == sum(map(sum, block.flips.counts.values())) > len(block.flips.shown)
     gained = [row for row in rows if float(row["contextrl"]) > float(row["grpo"])]
     assert len(gained) == sum(up for up, _ in block.flips.counts.values())
+    reports.html(made, tmp_path / "v1.2")
+    beside = tmp_path / "v1.2.flips.csv"
+    assert beside.read_bytes() == (tmp_path / "page.flips.csv").read_bytes()
+    # A page without flips in the same place leaves none of another page's beside it.
+    reports.html(reports.page_of([read(study).models[0].run.path], None)[0], tmp_path / "v1.2")
+    assert not beside.exists()
 
 
 def test_arms_differ_in_more_than_colour() -> None:
@@ -335,43 +389,6 @@ def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: P
     )
 
 
-@pytest.mark.parametrize(
-    ("file", "path"),
-    [
-        ("analysis.json", ("analysis", "contrasts", 0, "delta")),
-        ("analysis.json", ("analysis", "contrasts", 0, "benchmarks", 0, "low")),
-        ("analysis.json", ("benchmarks", 0, "scores", "grpo", 0)),
-        ("analysis.json", ("models", 0, "selection")),
-        ("plan.json", ("plan", "rules", "margin")),
-        ("summary.json", ("benchmarks", 0, "strict")),
-        ("c.json", ("macro", "delta")),
-        ("c.json", ("benchmarks", 0, "p_holm")),
-        ("c.json", ("pooled", 0)),
-    ],
-)
-def test_a_text_in_the_place_of_a_number_is_one_line(
-    study: Path, tmp_path: Path, file: str, path: tuple[Any, ...]
-) -> None:
-    copy = shutil.copytree(study, tmp_path / "copy")
-    run = read(copy).models[0].run.path
-    (copy / "c.json").write_text(json.dumps(COMPARISON))
-    target = (run if file == "summary.json" else copy) / file
-    stored = json.loads(target.read_text())
-    place = stored
-    for part in path[:-1]:
-        place = place[part]
-    place[path[-1]] = "many"
-    target.write_text(json.dumps(stored))
-    with pytest.raises(UsageError, match=re.escape(file)) as error:
-        reports.page_of([target if file == "c.json" else copy], None)
-    assert "\n" not in str(error.value)
-    if path == ("macro", "delta"):
-        done = harness("report", target)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.count("\n") == 1
-        assert "Expected `float`, got `str` - at `$.macro.delta`" in done.stderr
-
-
 LINE = {
     "benchmark": "vstar", "items": 90, "clusters": 30, "delta": 0.1, "low": 0.0, "high": 0.2,
     "p": 0.04, "p_holm": 0.04, "mde": 0.1, "word": "better", "test": "Welch t",
@@ -384,44 +401,50 @@ COMPARISON = {
 }  # fmt: skip
 
 
-def test_a_score_that_is_no_number_is_named(study: Path, tmp_path: Path) -> None:
-    run = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
-    path = run / "samples" / "vstar.jsonl"
-    first, *others = path.read_text().splitlines(keepends=True)
-    row = json.loads(first)
-    row["score"]["value"] = "many"
-    path.write_text(json.dumps(row) + "\n" + "".join(others))
-    with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 1"):
-        reports.page_of([run], None)
-
-
 @pytest.mark.parametrize(
-    ("names", "value"),
+    ("file", "names", "value"),
     [
-        (("analysis", "arms", 0, "mean"), "x"),
-        (("analysis", "contrasts", 0, "delta"), None),
-        (("analysis", "contrasts", 0, "benchmarks", 0, "items"), "many"),
-        (("analysis", "contrasts"), 5),
-        (("benchmarks", 0, "scores"), {"grpo": ["x"]}),
-        (("models", 0, "run"), 5),
-        (("models", 0, "seed"), []),
-        (("notes",), [1]),
-        (("verdict",), None),
+        ("analysis.json", ("analysis", "arms", 0, "mean"), "x"),
+        ("analysis.json", ("analysis", "contrasts", 0, "delta"), None),
+        ("analysis.json", ("analysis", "contrasts", 0, "benchmarks", 0, "items"), "many"),
+        ("analysis.json", ("analysis", "contrasts", 0, "benchmarks", 0, "low"), "many"),
+        ("analysis.json", ("analysis", "contrasts"), 5),
+        ("analysis.json", ("benchmarks", 0, "scores"), {"grpo": ["x"]}),
+        ("analysis.json", ("models", 0, "run"), 5),
+        ("analysis.json", ("models", 0, "seed"), []),
+        ("analysis.json", ("models", 0, "selection"), "many"),
+        ("analysis.json", ("notes",), [1]),
+        ("analysis.json", ("verdict",), None),
+        ("plan.json", ("plan", "rules", "margin"), "many"),
+        ("c.json", ("macro", "delta"), "many"),
+        ("c.json", ("benchmarks", 0, "p_holm"), "many"),
+        ("c.json", ("pooled", 0), "many"),
     ],
 )
-def test_values_of_another_type_in_an_analysis_are_one_line(
-    names: tuple[Any, ...], value: object, study: Path, tmp_path: Path
+def test_a_value_of_another_type_is_one_line(
+    file: str, names: tuple[Any, ...], value: object, study: Path, tmp_path: Path
 ) -> None:
-    stored = json.loads((study / "analysis.json").read_text())
+    for name in ("analysis.json", "plan.json"):
+        shutil.copy(study / name, tmp_path)
+    (tmp_path / "c.json").write_text(json.dumps(COMPARISON))
+    stored = json.loads((tmp_path / file).read_text())
     place = stored
     for name in names[:-1]:
         place = place[name]
     place[names[-1]] = value
-    (tmp_path / "analysis.json").write_text(json.dumps(stored))
-    shutil.copy(study / "plan.json", tmp_path)
-    with pytest.raises(UsageError, match=r"analysis.json or plan.json is garbled") as error:
-        read(tmp_path)
+    (tmp_path / file).write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match=re.escape(file)) as error:
+        reports.page_of([tmp_path / file if file == "c.json" else tmp_path], None)
     assert "\n" not in str(error.value)
+
+
+def test_a_garbled_comparison_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    garbled = {**COMPARISON, "macro": {**MACRO, "delta": "many"}}
+    (tmp_path / "c.json").write_text(json.dumps(garbled))
+    done = harness("report", tmp_path / "c.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "Expected `float`, got `str` - at `$.macro.delta`" in done.stderr
 
 
 def test_a_plan_that_was_changed_is_not_reported(study: Path, tmp_path: Path) -> None:
@@ -467,14 +490,16 @@ def test_half_a_character_in_an_answer_is_shown(study: Path, tmp_path: Path) -> 
 
 def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
-    path = read(copy).of("grpo")[0].run.path / "samples" / "vstar.jsonl"
+    run = read(copy).of("grpo")[0].run.path
+    path = run / "samples" / "vstar.jsonl"
     lines = path.read_text().splitlines(keepends=True)
     value = json.loads(lines[1])
     value["score"]["value"] = "x"
     for damaged in ("{broken}\n", json.dumps(value) + "\n", "[" * 100_000 + "\n"):
         path.write_text(lines[0] + damaged + "".join(lines[1:]))
-        with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
-            reports.page_of([copy], None)
+        for garbled in (copy, run):
+            with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
+                reports.page_of([garbled], None)
 
 
 def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
