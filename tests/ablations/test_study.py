@@ -180,7 +180,6 @@ def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_p
     assert (list(steps), steps["grpo"]) == (["grpo", "da-rl"], 2)
     pairs[0]["context_negative"] = pairs[0]["context_positive"]
     data.write_text("\n".join(map(json.dumps, pairs)))
-    assert planned_steps([training("grpo")]) == {"grpo": 2}
     with pytest.raises(UsageError, match=r"^da-rl cannot be trained: .*context"):
         planned_steps(arms)
 

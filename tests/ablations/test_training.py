@@ -129,7 +129,14 @@ class _StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("name", ["contextrl", "da-sft", "ca-only", "da-rl"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "contextrl",
+        "da-sft",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("ca-only", "da-rl")),
+    ],
+)
 def test_an_interrupted_run_goes_on_as_if_nothing_was(
     name: str, image_world: Path, tmp_path: Path
 ) -> None:
@@ -302,10 +309,9 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
 
 
-# More steps of `ca-only` than the recipe's 320, for a margin; of the placebo fewer completions: its
-# 320 steps show the recipe's pairs.
+# Of the placebo fewer completions: its 320 steps show the recipe's pairs.
 LEARNS = {
-    "ca-only": {"pair_count": 9600},
+    "ca-only": {},
     "contextrl-shuffled": {"prompts": 640, "prompts_per_step": 2},
 }
 
@@ -315,7 +321,7 @@ LEARNS = {
 def test_selection_is_learned_from_true_labels_alone(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The embedded model by the micro recipe, on 2,000 held-out image pairs in both orders.
+    """The embedded model by the micro recipe, on 1,000 held-out image pairs in both orders.
 
     `ca-only` selects more than 80 %; the placebo does not leave chance: its 95 % interval, over
     pairs, lies within 5 points of 50 % (the base's own 51 % among it).
@@ -331,16 +337,16 @@ def test_selection_is_learned_from_true_labels_alone(
     cli.main(given, standalone_mode=False)
     capsys.readouterr()
     run = ["run", "--model", str(tmp_path / "t/checkpoint"), "--suite", "probe", "--json"]
-    run += ["--items", "--set", "probe.pairs=micro:image", "--set", "probe.number=2000"]
+    run += ["--items", "--set", "probe.pairs=micro:image", "--set", "probe.number=1000"]
     run += ["--out", str(tmp_path / "runs"), "--backend", "transformers"]
     cli.main(run, standalone_mode=False)
     (row,) = json.loads(capsys.readouterr().out)["benchmarks"]
-    assert (row["n"], row["errors"]) == (4000, 0)
+    assert (row["n"], row["errors"]) == (2000, 0)
     orders: dict[str, list[float]] = {}
     for item in row["items"]:
         orders.setdefault(item["id"].rpartition("/")[0], []).append(item["value"])
     pairs = np.array([sum(values) / 2 for values in orders.values()])
-    assert len(pairs) == 2000
+    assert len(pairs) == 1000
     error = pairs.std(ddof=1) / len(pairs) ** 0.5
     if name == "ca-only":
         assert pairs.mean() > 0.8

@@ -26,6 +26,7 @@ def _digests(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_shortened_build_is_that_of_the_shipped_record(tmp_path: Path) -> None:
     """In a process of its own: the same bits on the machine of the record, elsewhere the loss."""
     shipped = json.loads((WEIGHTS / RECORD).read_text())

@@ -80,16 +80,16 @@ def test_a_right_answer_to_an_rl_item_scores_and_a_wrong_one_does_not() -> None:
 def _made(split: Split, root: Path) -> Iterator[Part]:
     """Every picture and trace of a split, in all the forms that the world makes."""
     rng = random.Random(1)
-    for made in pairs.pairs(split, 300):
+    for made in pairs.pairs(split, 120):
         yield from (*made.context_positive, *made.context_negative)
-    for task in pairs.tasks(split, 300):
+    for task in pairs.tasks(split, 120):
         yield from task.messages[0].content
-    for lesson in [lessons.make(rng, mix, split) for mix in (SEEING, MIX) for _ in range(300)]:
+    for lesson in [lessons.make(rng, mix, split) for mix in (SEEING, MIX) for _ in range(120)]:
         if lesson.kind != "options":  # a list of words: neither a picture nor a trace
             yield from (ImagePart(picture.draw()) for picture in lesson.pictures)
             yield TextPart(lesson.text)
     if split == "eval":
-        datasets.write(root, n=40)
+        datasets.write(root, n=24)
         longbench.write(root)
         rows = json.loads((root / "longbench_v2" / "data.json").read_text())
         yield from (TextPart(row["context"]) for row in rows)
@@ -129,8 +129,8 @@ def test_what_a_split_makes_is_its_own_and_in_no_other_split(tmp_path: Path) -> 
         with _watched() as drawn:
             traces = _traces(_made(split, tmp_path))
         scenes = {scene.content for scene in drawn}
-        assert len(scenes) > 700
-        assert len(traces) > 300
+        assert len(scenes) > 280
+        assert len(traces) > 120
         contents[split] = scenes | traces
         assert {owner(content) for content in contents[split]} == {split}
     for one, two in combinations(SPLITS, 2):
