@@ -123,6 +123,7 @@ def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(run
         assert "mswea_bash_command\n" not in shown
 
 
+@pytest.mark.slow
 def test_the_model_itself_can_play(run: Training) -> None:
     """Random weights say nonsense: the episodes end, unsolved, and the step is made."""
     from dataclasses import replace

@@ -53,6 +53,7 @@ def values(document: dict[str, Any]) -> dict[str, float]:
     return {item["id"]: item["value"] for item in row["items"]}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_loses_nothing(root: Path, tmp_path: Path) -> None:
     """Killed in the middle of eight episodes at once; what was stored is not played again."""
     with ScriptedServer(half) as server:

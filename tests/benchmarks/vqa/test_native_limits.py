@@ -60,6 +60,7 @@ def _gold(root: Path) -> dict[str, str]:
     return {row["id"]: rf"\boxed{{{row['answer']}}}" for row in rows}
 
 
+@pytest.mark.slow
 def test_an_answer_that_hangs_costs_only_itself(root: Path, scorer: NativeScorer) -> None:
     answers = {**_gold(root), "2": TOWER, "4": "9**9**9**9", "5": POWER}
     values = values_of(scorer, "mathvision", root, answers, None)
@@ -139,6 +140,7 @@ def test_an_interrupt_ends_scoring_at_once(root: Path, scorer: NativeScorer) -> 
     assert values_of(scorer, "mathvision", root, {"1": "nothing"}, None) == {"1": 0.0}
 
 
+@pytest.mark.slow
 def test_the_child_and_its_forks_die_with_a_killed_parent(root: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
