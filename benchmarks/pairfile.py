@@ -106,8 +106,10 @@ def content_hash(path: Path) -> str:
     """
     lines = path.read_bytes().splitlines()
     rows = [json_object(path, n, line)[1] for n, line in enumerate(lines, 1) if line.strip()]
-    fields = (*REQUIRED[2:], "images")
-    names = sorted({name for row in rows for field in fields for name in _images(row.get(field))})
+    shown = [row.get(field) for row in rows for field in REQUIRED[2:]]
+    shown += [[row["images"]] for row in rows if isinstance(row.get("images"), str)]  # a path
+    shown += [row["images"] for row in rows if isinstance(row.get("images"), list | dict)]
+    names = sorted({name for value in shown for name in _images(value)})
     there = [name for name in names if (path.parent / name).is_file()]
     text, *images = file_hashes([path, *(path.parent / name for name in there)])
     if not names:
@@ -232,20 +234,24 @@ def _pieces(value: Any) -> list[Any]:
 
 
 def _piece(piece: Any, folder: Path, where: str) -> Any:
-    """Return a text, or an image as it is given: a path, a data set's bytes, a decoded one.
-
-    A data set's image that is not decoded is a mapping of ``bytes`` and ``path``.
-    """
+    """Return a text, or an image as it is given: a path, a data set's bytes, a decoded one."""
     if isinstance(piece, dict) and isinstance(piece.get("text"), str):
         return piece["text"]
-    image: Any = piece.get("image", piece) if isinstance(piece, dict) else piece
-    if isinstance(image, dict):
-        image = image.get("bytes") or image.get("path")
+    image = _image(piece)
     if isinstance(image, str):
         return folder / image
     if isinstance(image, bytes) or hasattr(image, "convert"):
         return image
     raise PairError(f"{where}: a context is a text, or a list of texts and images, not {piece!r}")
+
+
+def _image(piece: Any) -> Any:
+    """Return what a piece that is no text names as its image.
+
+    A data set's image that is not decoded is a mapping of ``bytes`` and ``path``.
+    """
+    image: Any = piece.get("image", piece) if isinstance(piece, dict) else piece
+    return image.get("bytes") or image.get("path") if isinstance(image, dict) else image
 
 
 def _part(piece: Any, where: str) -> Part:
@@ -258,13 +264,8 @@ def _part(piece: Any, where: str) -> Part:
 
 def _images(value: Any) -> Iterator[str]:
     """Yield the image paths of a field, by the rules of `context`; of a wrong one, none."""
-    if isinstance(value, str):
-        return
-    for piece in value if isinstance(value, list) else [value]:
-        image = piece.get("image", piece) if isinstance(piece, dict) else piece
-        image = image.get("path") if isinstance(image, dict) else image
-        if isinstance(image, str):
-            yield image
+    images = map(_image, () if isinstance(value, str) else _pieces(value))
+    yield from (image for image in images if isinstance(image, str))
 
 
 def _opened(source: Path | bytes, where: str, *, decode: bool = True) -> Any:

@@ -13,6 +13,7 @@ from ablations.pairs import open_pairs
 from ablations.pairs.check import check_strangers, glance_pairs, glance_tasks, survey
 from ablations.pairs.datasets import PUBLISHED, open_dataset
 from ablations.rl_data import as_qa_task, as_selection_task, open_tasks
+from benchmarks.pairfile import content_hash
 from benchmarks.scoring import Target, score
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -60,6 +61,26 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     tasks = list(open_tasks(str(rl)))
     assert [task.target for task in tasks] == [task.target for task in tiny.tasks(32, images=True)]
     assert isinstance(tasks[0].messages[0].content[0], ImagePart)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"context_positive": [{"image": "a.png"}]},
+        {"context_positive": [{"path": "a.png"}]},
+        {"context_positive": [{"image": {"path": "a.png"}}]},
+        {"context_positive": ["a.png"]},
+        {"images": "a.png"},
+        {"images": ["a.png"]},
+    ],
+)
+def test_another_picture_is_other_content(row: dict[str, Any], tmp_path: Path) -> None:
+    path = one(tmp_path, **row)
+    seen = set()
+    for colour in ("red", "blue"):
+        tiny.image(colour).save(tmp_path / "a.png")
+        seen.add(content_hash(path))
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize(
