@@ -14,14 +14,14 @@ export TOKENIZERS_PARALLELISM ?= false
 install: $(STAMP)
 
 # uv does not look where pip's own configuration says that wheels lie, so it is handed over.
-$(STAMP): pyproject.toml constraints.txt overrides-cpu.txt harness/setup_environment.py
+$(STAMP): pyproject.toml constraints.txt overrides-cpu.txt harness/install/setup_environment.py
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or 3.12 is needed: make PYTHON=python3.11 ...") if not (3, 11) <= sys.version_info[:2] < (3, 13) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
 	UV_FIND_LINKS="$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)" \
 	  $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt \
 	  $(if $(filter cpu,$(EXTRA)),--override overrides-cpu.txt) --editable '.[$(EXTRA),dev]'
-	$(BIN)/python -m harness.setup_environment
+	$(BIN)/python -m harness.install.setup_environment
 	touch $@
 
 demo: install
@@ -42,6 +42,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 bench: install
 	$(BIN)/python -m tests.bench

@@ -15,17 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from benchmarks.micro.pairs import MICRO, is_micro, micro_domains
-from benchmarks.micro.pairs import pairs as micro_pairs
-from benchmarks.micro.world import LABEL
+from benchmarks.micro.data.pairs import MICRO, is_micro, micro_domains
+from benchmarks.micro.data.pairs import pairs as micro_pairs
+from benchmarks.micro.prepare import LABEL
 from benchmarks.options import option, positive
-from benchmarks.pairfile import PairError, PairFile, check, content_hash
+from benchmarks.pairs.file import PairError, PairFile, check, content_hash
+from benchmarks.pairs.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
-from benchmarks.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from harness.errors import UsageError
-from harness.fingerprint import json_hash
-from harness.foreign import fits, parse
+from harness.files.hashing import json_hash
+from harness.files.typed_json import fits, parse
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
 

@@ -17,7 +17,7 @@ from benchmarks.options import declared, parsed
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.data.verify import Report
+    from benchmarks.data.local.verify import Report
     from harness.protocols import Benchmark, Declaration
 
 # Where each benchmark's class lives; modules are imported when a benchmark is asked for.
@@ -34,11 +34,11 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
     "phyx": ("benchmarks.vqa.phyx", "PhyX"),
     "olympiadbench_physics": ("benchmarks.vqa.olympiadbench_physics", "OlympiadBenchPhysics"),
     "mme_realworld_lite": ("benchmarks.vqa.mme_realworld_lite", "MmeRealWorldLite"),
-    "swebench_verified": ("benchmarks.longhorizon.swebench", "SweBenchVerified"),
-    "swebench_lite": ("benchmarks.longhorizon.swebench", "SweBenchLite"),
-    "livecodebench_v6": ("benchmarks.longhorizon.livecodebench_v6", "LiveCodeBenchV6"),
+    "swebench_verified": ("benchmarks.longhorizon.swebench.benchmark", "SweBenchVerified"),
+    "swebench_lite": ("benchmarks.longhorizon.swebench.benchmark", "SweBenchLite"),
+    "livecodebench_v6": ("benchmarks.longhorizon.livecodebench.benchmark", "LiveCodeBenchV6"),
     "longbench_v2": ("benchmarks.longhorizon.longbench_v2", "LongBenchV2"),
-    "niah": ("benchmarks.longhorizon.niah", "Niah"),
+    "niah": ("benchmarks.longhorizon.niah.benchmark", "Niah"),
     "probe": ("benchmarks.probe", "Probe"),
 }
 
@@ -154,9 +154,9 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     Raises:
         UsageError: unknown benchmark.
     """
-    from benchmarks.data.verify import verify as verify_tables
-    from benchmarks.longhorizon.swe.tasks import TaskSet
-    from benchmarks.longhorizon.swe.verify import verify as verify_tasks
+    from benchmarks.data.local.verify import verify as verify_tables
+    from benchmarks.longhorizon.swebench.tasks import TaskSet
+    from benchmarks.longhorizon.swebench.verify import verify as verify_tasks
 
     tasks = TaskSet(benchmark_id, root)
     return (

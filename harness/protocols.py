@@ -1,6 +1,6 @@
 """The shapes that the floors agree on: what a benchmark offers and what a model offers.
 
-`harness/evaluate.py` knows these and nothing else of a benchmark or a backend.
+`harness/runs/engine.py` knows these and nothing else of a benchmark or a backend.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Sample:
     """One stored line: one item, one repeat, its response and its score.
 
     ``prompt`` is the rendered messages, one string a message, a long one without its middle
-    (`harness.text.abridged`); ``scoring`` is the version of the
+    (`harness.files.text.abridged`); ``scoring`` is the version of the
     scorer that gave ``score``.  ``response`` is None where the machinery failed.
     """
 

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from ablations.calibration import bootstrap_errors
-from ablations.compare import Comparison
-from ablations.contrasts import BenchmarkLine, Rules
+from ablations.statistics.calibration import bootstrap_errors
+from ablations.statistics.compare import Comparison
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.lines import BenchmarkLine
 from harness.errors import UsageError
-from harness.foreign import parse, record
+from harness.files.typed_json import parse, record
 from reports import figures, shared, tables
-from reports.flips import flips
 from reports.pages import Page, Section, Step
-from reports.runs import Run
+from reports.read.flips import flips
+from reports.read.runs import Run
 from reports.study_page import Pictures, flips_section
 from reports.tables import Column, Side, Table, frame
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ablations.contrasts import BenchmarkLine, Line, Term
+from ablations.statistics.lines import BenchmarkLine, Line, Term
 from reports.tables import interval, points, signed_word
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from reports.pages import Page
-from reports.runs import slug
+from reports.read.runs import slug
 from reports.tables import SIGNS, Column, Table, cell
 
 # Columns of text that hold numbers: counts of seeds.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.figures import Figure
-from reports.flips import Flips
+from reports.read.flips import Flips
 from reports.tables import Table
 
 

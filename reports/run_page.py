@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
-from harness.text import abridged
+from harness.files.text import abridged
 from reports import shared
-from reports.flips import target
 from reports.pages import Block, Page, Section, Step
-from reports.runs import Run, answers, line_at
+from reports.read.flips import target
+from reports.read.runs import Run, answers, line_at
 from reports.tables import Column, Table, cell, frame
 
 ITEMS = 600  # rows on the page, over all benchmarks

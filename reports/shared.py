@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from harness.summary import notes_of
+from harness.runs.summary import notes_of
 from reports.figures import Figure, needles
 from reports.pages import Block, Folded, Section
-from reports.runs import Run
+from reports.read.runs import Run
 from reports.tables import Column, Table, frame
 
 _CELL = re.compile(r"(\d+)/(\d+)")

@@ -6,20 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from ablations.contrasts import GATE, Kind, Line, step_word
-from ablations.statistics import BETTER, WORSE
-from benchmarks.micro.pairs import is_micro
-from harness.foreign import fits
-from reports import figures, paper, shared, tables
-from reports.flips import Flips, flips
+from ablations.statistics.contrasts import GATE, Kind
+from ablations.statistics.estimates import BETTER, WORSE
+from ablations.statistics.lines import Line
+from ablations.statistics.verdict import step_word
+from benchmarks.micro.data.pairs import is_micro
+from harness.files.typed_json import fits
+from reports import figures, shared, tables
 from reports.pages import Block, Folded, Page, Pictured, Section, Step
-from reports.runs import Run
-from reports.study import Model, Study, curves, ledger
+from reports.read import paper
+from reports.read.flips import Flips, flips
+from reports.read.runs import Run
+from reports.read.study import Model, Study, curves, ledger
 from reports.tables import Column, Side, Table, frame
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
-LEFT_OUT = "left out"  # in the notes of `ablations.scores` on benchmarks and items
+LEFT_OUT = "left out"  # in the notes of `ablations.statistics.scores` on benchmarks and items
 
 # The panels of the training curves: heading -> name in training.jsonl.
 CURVES = {

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablations.contrasts import BenchmarkLine, Line, Rules
-from ablations.statistics import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.estimates import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
+from ablations.statistics.lines import BenchmarkLine, Line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.fingerprint import write_atomically
+from harness.files.hashing import write_atomically
 from reports import comparison_page, run_page, study_page, tables
-from reports.flips import Flips
 from reports.html import render
 from reports.pages import Page, Pictured
-from reports.runs import Run, open_run
-from reports.study import Study, read
+from reports.read.flips import Flips
+from reports.read.runs import Run, open_run
+from reports.read.study import Study, read
 from reports.tables import Column, Table, frame
 
 
@@ -49,8 +49,8 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
 
 
 def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
-    from ablations import compare
-    from ablations.contrasts import Rules
+    from ablations.statistics import compare
+    from ablations.statistics.contrasts import Rules
 
     found = compare.checkpoints(a, b, Rules())
     before, after = open_run(a, a.resolve().name), open_run(b, b.resolve().name)
@@ -76,7 +76,7 @@ class _Pictures:
 
     def __call__(self, flips: Flips) -> dict[tuple[str, str], str]:
         """Return data URIs by benchmark and item id."""
-        from reports.thumbnails import thumbnails
+        from reports.read.thumbnails import thumbnails
 
         if self.run is None or not flips.shown:
             return {}

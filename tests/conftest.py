@@ -37,7 +37,9 @@ def micro_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the tiny Qwen3-VL with random weights, built once a session."""
     folder = tmp_path_factory.mktemp("micro_model") / "micro"
     # In a child, so that tests which only need the folder do not load torch.
-    build = "import sys; from benchmarks.micro.model import build; from pathlib import Path; "
+    build = (
+        "import sys; from benchmarks.micro.model.qwen3vl import build; from pathlib import Path; "
+    )
     subprocess.run(
         [sys.executable, "-c", build + "build(Path(sys.argv[1]))", str(folder)], check=True
     )
@@ -47,7 +49,7 @@ def micro_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def micro_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a data root with the embedded data sets of the twelve, written once a session."""
-    from benchmarks.micro.datasets import write
+    from benchmarks.micro.data.datasets import write
 
     folder = tmp_path_factory.mktemp("micro_data")
     write(folder)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from harness.errors import ItemError, UsageError
-from harness.fingerprint import json_hash
+from harness.files.hashing import json_hash
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Message, Response, Sampling, Score, TextPart
 

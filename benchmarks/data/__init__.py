@@ -4,9 +4,9 @@ The adapters come in with a benchmark id and a data root; they leave with a fing
 count (cheap: neither torch nor datasets is imported) or with the tables themselves.
 """
 
-from benchmarks.data.layout import count, data_root, fingerprint, note, tables
-from benchmarks.data.read import load, records
-from benchmarks.data.sources import SOURCES, Source, Table
+from benchmarks.data.catalog.sources import SOURCES, Source, Table
+from benchmarks.data.local.layout import count, data_root, fingerprint, note, tables
+from benchmarks.data.local.read import load, records
 
 __all__ = [
     "SOURCES",

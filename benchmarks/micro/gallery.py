@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.micro import pairs, questions, traces
-from benchmarks.micro.questions import LARGE, WIDE
-from benchmarks.micro.scenes import CELL, Scene, Sheet
+from benchmarks.micro.content import questions, traces
+from benchmarks.micro.content.questions import LARGE, WIDE
+from benchmarks.micro.content.scenes import CELL, Scene, Sheet
+from benchmarks.micro.data import pairs
 
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw

@@ -10,12 +10,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from benchmarks.scoring.equality import Rule, equal
+from benchmarks.scoring.choices.options import OptionReader
 from benchmarks.scoring.extract import clean
-from benchmarks.scoring.forms import Form, Group, Reader, symbols_of
-from benchmarks.scoring.mathematics import MathReader
+from benchmarks.scoring.mathematics.equality import Rule, equal
+from benchmarks.scoring.mathematics.forms import Form, Group, Reader, symbols_of
+from benchmarks.scoring.mathematics.reader import MathReader
 from benchmarks.scoring.official import objection, objection_to_value
-from benchmarks.scoring.options import OptionReader
 from benchmarks.scoring.target import Target
 from benchmarks.scoring.words import answer_part, states
 from harness.records import Score

@@ -18,10 +18,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from benchmarks.scoring.choices.letters import letter
+from benchmarks.scoring.choices.options import Reading
 from benchmarks.scoring.extract import flat
-from benchmarks.scoring.forms import Form, Reader, Scalar
-from benchmarks.scoring.letters import letter
-from benchmarks.scoring.options import Reading
+from benchmarks.scoring.mathematics.forms import Form, Reader, Scalar
 from benchmarks.scoring.target import Program
 
 # What MathVision's program takes out of an answer before it compares, in its order.

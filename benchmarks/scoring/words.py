@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from benchmarks.scoring.choices.letters import simplify
 from benchmarks.scoring.extract import Span, declared, flat, sentences
-from benchmarks.scoring.letters import simplify
 
 _SHORT = 60
 _DENIED = re.compile(r"\b(?:not|never|no|isn't|wasn't|rather than|instead of)\s+(?:an?\s|the\s)?$")

@@ -1,1 +1,1 @@
-"""The twelve VQA benchmarks: one module each, all on `benchmarks.vqa.lmms`."""
+"""The twelve VQA benchmarks: one module each, all on `benchmarks.vqa.base.benchmark`."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.gold import letter
+from benchmarks.vqa.base.versions import declare, protocol
 from harness.protocols import Declaration
 
 SUBTASKS = data.SOURCES["blink"].configs

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from benchmarks.judging import mathverse as judging
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter, options_in, parsed_choices
-from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
+from benchmarks.vqa.base.gold import letter, options_in, parsed_choices
+from benchmarks.vqa.base.versions import declare, protocol
+from benchmarks.vqa.judging import mathverse as judging
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
@@ -62,7 +63,7 @@ class MathVerse(JudgedLmmsBenchmark):
         return Target("choice", letter(gold, choices), choices=choices)
 
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """The judge extracts the answer, then compares it; see `benchmarks.judging.mathverse`."""
+        """The judge extracts the answer, then compares it; see `judging.mathverse`."""
         return await judging.judged(doc["question_for_eval"], doc["answer"], answer, ask)
 
     def cluster(self, doc: Doc, item_id: str) -> str:

@@ -11,8 +11,9 @@ from functools import cached_property
 
 from benchmarks import data
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.gold import letter
+from benchmarks.vqa.base.versions import declare, protocol
 from harness.errors import UsageError
 from harness.protocols import Declaration
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from benchmarks.judging import mathvista as judging
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter
-from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
+from benchmarks.vqa.base.gold import letter
+from benchmarks.vqa.base.versions import declare, protocol
+from benchmarks.vqa.judging import mathvista as judging
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
@@ -61,7 +62,7 @@ class MathVista(JudgedLmmsBenchmark):
         return Target("number", gold, unit=unit, precision=precision, answer_type=kind)
 
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """The judge extracts the answer; see `benchmarks.judging.mathvista`."""
+        """The judge extracts the answer; see `benchmarks.vqa.judging.mathvista`."""
         choices = doc["choices"] if doc["question_type"] == "multi_choice" else ()
         return await judging.judged(doc["question"], choices, self.target(doc), answer, ask)
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter, literal
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.gold import letter, literal
+from benchmarks.vqa.base.versions import declare, protocol
 from harness.protocols import Declaration
 
 _IMAGE = re.compile(r"<image (\d+)>")

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter, literal
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.gold import letter, literal
+from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.mmmu import image_columns
 from harness.protocols import Declaration
 

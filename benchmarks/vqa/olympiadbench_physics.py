@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.judging import olympiadbench_physics as judging
 from benchmarks.scoring import Target
-from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, digest, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark, digest
+from benchmarks.vqa.base.versions import declare, protocol
+from benchmarks.vqa.judging import olympiadbench_physics as judging
 from harness.errors import ItemError
 from harness.protocols import Ask, Declaration
 from harness.records import Score
@@ -79,7 +80,7 @@ class OlympiadBenchPhysics(JudgedLmmsBenchmark):
         )
 
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """The judge compares answers; see `benchmarks.judging.olympiadbench_physics`."""
+        """The judge compares answers; see `benchmarks.vqa.judging.olympiadbench_physics`."""
         return await judging.judged(
             _with_context(doc)["question"],
             doc["final_answer"],

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.judging import phyx as judging
 from benchmarks.options import one_of, option
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter, parsed_choices
-from benchmarks.vqa.lmms import Doc, Form, JudgedLmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
+from benchmarks.vqa.base.gold import letter, parsed_choices
+from benchmarks.vqa.base.versions import declare, protocol
+from benchmarks.vqa.judging import phyx as judging
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
@@ -69,7 +70,7 @@ class PhyX(JudgedLmmsBenchmark):
         return Target("choice", letter(gold, choices), choices=choices)
 
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """The judge compares answers; see `benchmarks.judging.phyx`."""
+        """The judge compares answers; see `benchmarks.vqa.judging.phyx`."""
         return await judging.judged(str(doc["answer"]), self.form != "open_ended", answer, ask)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from benchmarks.scoring import Target
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.versions import declare, protocol
 from harness.errors import ItemError
 from harness.protocols import Declaration
 

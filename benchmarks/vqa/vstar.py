@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from benchmarks.scoring import Target
-from benchmarks.vqa.gold import letter, parsed_choices
-from benchmarks.vqa.lmms import Doc, Form, LmmsBenchmark, declare, protocol
+from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
+from benchmarks.vqa.base.gold import letter, parsed_choices
+from benchmarks.vqa.base.versions import declare, protocol
 from harness.protocols import Declaration
 
 

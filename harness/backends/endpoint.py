@@ -23,11 +23,11 @@ import aiohttp
 import orjson
 import tenacity
 
+from harness.backends.tokenizer import LocalTokenizer
+from harness.backends.urls import base_url
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.protocols import Tokenizer
 from harness.records import ImagePart, Message, Part, Response, Sampling, TextPart
-from harness.tokenizer import LocalTokenizer
-from harness.urls import base_url
 
 if TYPE_CHECKING:
     from PIL import Image

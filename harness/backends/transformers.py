@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.backends.batching import Batcher, BatchError
+from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
-from harness.tokenizer import LocalTokenizer
 
 if TYPE_CHECKING:
     import torch

@@ -20,16 +20,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import aiohttp
 
 from harness.backends import lifeline
 from harness.backends.endpoint import EndpointModel
+from harness.backends.spec import BackendSpec
 from harness.errors import UsageError
-
-if TYPE_CHECKING:
-    from harness.backends import BackendSpec
 
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
 POLL = 0.25

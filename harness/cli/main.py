@@ -16,23 +16,29 @@ from harness.errors import UsageError
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
-    "list": ("harness.cli.list:list_", "Show suites and benchmarks."),
-    "doctor": ("harness.cli.doctor:doctor", "Check packages, backends, data, a checkpoint."),
-    "data": ("harness.cli.data:data", "Get, import and verify the benchmarks' data."),
-    "run": ("harness.cli.run:run", "Evaluate a checkpoint on a suite."),
-    "score": ("harness.cli.score:score", "Score responses that exist already."),
-    "conformance": ("harness.cli.conformance:conformance", "Compare scorers with verdicts."),
-    "train": ("harness.cli.train:train", "Train one arm of the ablation."),
-    "pairs": ("harness.cli.pairs:pairs", "Check contrastive pairs."),
-    "show": ("harness.cli.show:show", "Show one item of a run in full."),
-    "compare": ("harness.cli.compare:compare", "Compare two runs, or two sides of several seeds."),
+    "list": ("ablations.cli.list:list_", "Show suites and benchmarks."),
+    "doctor": ("benchmarks.cli.doctor:doctor", "Check packages, backends, data, a checkpoint."),
+    "data": ("benchmarks.cli.data:data", "Get, import and verify the benchmarks' data."),
+    "run": ("benchmarks.cli.run:run", "Evaluate a checkpoint on a suite."),
+    "score": ("benchmarks.cli.score:score", "Score responses that exist already."),
+    "conformance": ("benchmarks.cli.conformance:conformance", "Compare scorers with verdicts."),
+    "train": ("ablations.cli.train:train", "Train one arm of the ablation."),
+    "pairs": ("ablations.cli.pairs:pairs", "Check contrastive pairs."),
+    "show": ("benchmarks.cli.show:show", "Show one item of a run in full."),
+    "compare": (
+        "ablations.cli.compare:compare",
+        "Compare two runs, or two sides of several seeds.",
+    ),
     "ablate": (
-        "harness.cli.ablate:ablate",
+        "ablations.cli.ablate:ablate",
         "Tell whether a gain is the objective's or the data's.",
     ),
-    "report": ("harness.cli.report:report", "Write a study, comparison or run as one page."),
-    "calibrate-statistics": ("harness.cli.calibrate:calibrate", "Plant effects, count the words."),
-    "demo": ("harness.cli.demo:demo", "The whole ablation on the embedded model and data."),
+    "report": ("reports.cli.report:report", "Write a study, comparison or run as one page."),
+    "calibrate-statistics": (
+        "ablations.cli.calibrate:calibrate",
+        "Plant effects, count the words.",
+    ),
+    "demo": ("ablations.cli.demo:demo", "The whole ablation on the embedded model and data."),
 }
 
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.cli.trajectories import trajectory_text
-from harness.lookup import Found
-from harness.records import Score
-from harness.store import Verdict
-from harness.summary import BenchmarkSummary, notes_of
+from harness.runs.lookup import Found
+from harness.runs.store import Verdict
+from harness.runs.summary import BenchmarkSummary, notes_of
 
 
 def percent(value: float | None) -> str:
@@ -128,39 +125,6 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     )
 
 
-def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
-    """Return a table of a run's accuracies with 95 % intervals, beside what guessing scores.
-
-    Both are over the items that have a score; the intervals are clustered.
-    """
-    table: list[tuple[str, ...]] = [
-        ("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")
-    ]
-    table += [_beside_chance(run, name) for name in benchmarks]
-    return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
-
-
-def _beside_chance(run: Path, name: str) -> tuple[str, ...]:
-    import numpy as np
-
-    from ablations.statistics import Items, clustered
-    from benchmarks.micro.chance import chance
-    from harness.store import read_samples
-
-    every = read_samples(run, name).values()
-    samples = [sample for sample in every if sample.score.value is not None]
-    if not samples:
-        return name, "-", "-", "-", "0", "0"
-    _, clusters = np.unique([sample.cluster for sample in samples], return_inverse=True)
-    items = Items(clusters, np.ones((len(samples), 1), dtype=bool))
-    found = clustered(np.array([sample.score.value for sample in samples]), items)
-    low, high = (float(bound) for bound in found.interval())
-    guess = chance([sample.target for sample in samples])
-    between = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
-    counts = str(len(samples)), str(clusters.max() + 1)
-    return name, percent(float(found.delta)), between, percent(guess), *counts
-
-
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows as lines: the first column flush left, the others flush right."""
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
@@ -175,7 +139,7 @@ def aligned(table: Sequence[Sequence[str]]) -> list[str]:
 
 def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str:
     """Return the JSON document of ``run`` and ``score``; scores are between 0 and 1."""
-    from harness.summary import items_json
+    from harness.runs.summary import items_json
 
     fields = (
         "benchmark",
@@ -239,109 +203,3 @@ def _verdict_lines(kind: str, verdict: Verdict | None) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
-
-
-class PlainProgress:
-    """Progress as lines on standard error, at most one every few seconds."""
-
-    def __init__(self, every: float = 10.0) -> None:
-        self.every = every
-        self.total = self.done = self.fresh = self.errors = 0
-        self.began = self.last = time.monotonic()
-
-    def start(self, benchmark: str, total: int, done: int) -> None:
-        """Say that a benchmark begins."""
-        self.total += total
-        self.done += done
-        stored = f", {done} stored" if done else ""
-        self._line(f"{benchmark}: {total} answers{stored}")
-
-    def advance(self, benchmark: str, score: Score) -> None:
-        """Count an answer, and say how far we are now and then."""
-        now = time.monotonic()
-        if self.fresh == 0:
-            self.began = self.last = now  # starting the model is no answering time
-        self.done += 1
-        self.fresh += 1
-        self.errors += score.status == "error"
-        if now - self.last >= self.every or self.done == self.total:
-            self.last = now
-            rate = self.fresh / max(now - self.began, 1e-6)
-            left = (self.total - self.done) / rate
-            errors = f", {self.errors} errors" if self.errors else ""
-            self._line(f"{self.done}/{self.total} answers, {rate:.1f}/s, {left:.0f} s left{errors}")
-
-    def note(self, text: str) -> None:
-        """Print a line."""
-        self._line(text)
-
-    def close(self) -> None:
-        """Nothing to take down."""
-
-    def _line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-
-class BarProgress:
-    """Progress as one bar a benchmark on a terminal, with rate and time left."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self.bars = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[errors]}"),
-            console=Console(stderr=True),
-        )
-        self.tasks: dict[str, Any] = {}
-        self.began: dict[str, float] = {}
-        self.fresh: dict[str, int] = {}
-        self.errors: dict[str, int] = {}
-        self.bars.start()
-
-    def start(self, benchmark: str, total: int, done: int) -> None:
-        """Add the benchmark's bar."""
-        self.tasks[benchmark] = self.bars.add_task(
-            benchmark, total=total, completed=done, rate="", errors="", start=False
-        )
-        self.fresh[benchmark] = self.errors[benchmark] = 0
-
-    def advance(self, benchmark: str, score: Score) -> None:
-        """Move the benchmark's bar by one answer."""
-        if benchmark not in self.began:
-            self.began[benchmark] = time.monotonic()
-            self.bars.start_task(self.tasks[benchmark])
-        self.fresh[benchmark] += 1
-        self.errors[benchmark] += score.status == "error"
-        seconds = max(time.monotonic() - self.began[benchmark], 1e-6)
-        errors = self.errors[benchmark]
-        self.bars.update(
-            self.tasks[benchmark],
-            advance=1,
-            rate=f"{self.fresh[benchmark] / seconds:.1f}/s",
-            errors=f"{errors} errors" if errors else "",
-        )
-
-    def note(self, text: str) -> None:
-        """Print a line above the bars."""
-        self.bars.console.print(text, highlight=False, markup=False)
-
-    def close(self) -> None:
-        """Take the bars down."""
-        self.bars.stop()
-
-
-def progress() -> PlainProgress | BarProgress:
-    """Return bars on a terminal, plain lines elsewhere."""
-    return BarProgress() if sys.stderr.isatty() else PlainProgress()

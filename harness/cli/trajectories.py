@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.text import abridged
+from harness.files.text import abridged
 
 MOST = 2000  # characters shown of one thought or one output; `--json` has all
 

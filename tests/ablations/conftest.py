@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.contrasts import DATA, GAIN, PLACEBO, START
-from benchmarks.micro.datasets import write
+from ablations.statistics.contrasts import DATA, GAIN, PLACEBO, START
+from benchmarks.micro.data.datasets import write
 from harness.cli.main import cli
 from tests.ablations import tiny
 from tests.planted import BENCHMARKS, Planted

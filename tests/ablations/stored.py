@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from ablations import loading
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.stages import Stage
-from ablations.trainer import ContextTrainer
-from ablations.training import Training
+from ablations.training import checkpoints
+from ablations.training.plan import Training
+from ablations.training.stages import Stage
+from ablations.training.trainer import ContextTrainer
 
 ROWS = 8
 COMPLETION = 5
@@ -170,13 +170,13 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     """Make one optimizer step and return its gradient by parameter and its log."""
     run = training(folder, **words)
     stage = Stage(run, "rl", folder / "model", lambda _: None)
-    prompter = loading.prompter(folder / "model", run.settings)
+    prompter = checkpoints.prompter(folder / "model", run.settings)
     trainer = Stored(**{**stage.grpo_words(prompter)})
     items = [run.item(*place) for place in run.schedule() for _ in range(2)]
     if run.model_type.endswith("_vl"):
         # Images first, so that one process has only images and the other only texts.
         items.sort(key=lambda item: item.task.domain)
-    trainer.stored = stored(prompter, items, loading.load(folder / "model", run.settings))
+    trainer.stored = stored(prompter, items, checkpoints.load(folder / "model", run.settings))
     keep = Keep()
     trainer.add_callback(keep)
     trainer.train()

@@ -11,8 +11,8 @@ import pytest
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training import Training
-from benchmarks.micro import repositories
+from ablations.training.plan import Training
+from benchmarks.micro.data import repositories
 from harness.errors import UsageError
 from tests.ablations import tiny
 from tests.benchmarks.longhorizon import players
@@ -66,12 +66,12 @@ def scripted(tokenizer: Any) -> Callable[[list[int], int], list[int]]:
 def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(run: Training) -> None:
     import torch
 
-    from ablations import loading
-    from ablations.stages import Stage
-    from ablations.trainer import ContextTrainer
+    from ablations.training import checkpoints
+    from ablations.training.stages import Stage
+    from ablations.training.trainer import ContextTrainer
 
     stage = Stage(run, "rl", Path(run.settings.model), lambda _: None)
-    prompter = loading.prompter(stage.start, run.settings)
+    prompter = checkpoints.prompter(stage.start, run.settings)
     words = stage.grpo_words(prompter)
     rollouts = words["rollout_func"]
     rollouts.say = scripted(prompter.tokenizer)
@@ -128,13 +128,13 @@ def test_the_model_itself_can_play(run: Training) -> None:
     """Random weights say nonsense: the episodes end, unsolved, and the step is made."""
     from dataclasses import replace
 
-    from ablations import loading
-    from ablations.stages import Stage
-    from ablations.trainer import ContextTrainer
+    from ablations.training import checkpoints
+    from ablations.training.stages import Stage
+    from ablations.training.trainer import ContextTrainer
 
     small = replace(run.settings, max_tokens=8, agent_steps=2)
     stage = Stage(Training(run.arm, small, run.out), "rl", Path(small.model), lambda _: None)
-    trainer = ContextTrainer(**stage.grpo_words(loading.prompter(stage.start, small)))
+    trainer = ContextTrainer(**stage.grpo_words(checkpoints.prompter(stage.start, small)))
     trainer.train()
     log = trainer.state.log_history[0]
     assert log["reward"] == 0

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.arms import ARMS, MATCHINGS, Sizes, amounts, arm, table
+from ablations.arms import ARMS, MATCHINGS, arm
+from ablations.training.matching import Sizes, amounts, table
 from harness.errors import UsageError
 
 PAPER = Sizes(prompts=7000, pairs=1000, prompts_per_step=8, group=5, pairs_per_step=8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablations.bootstrap import hierarchical
-from ablations.statistics import Array, Items
+from ablations.statistics.bootstrap import hierarchical
+from ablations.statistics.estimates import Array, Items
 
 RNG = np.random.default_rng(11)
 

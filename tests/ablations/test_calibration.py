@@ -9,17 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablations import calibration
-from ablations.bootstrap import hierarchical
-from ablations.calibration import World, bootstrap_errors, calibrate, shipped_bootstrap_rates
-from ablations.contrasts import Rules
-from ablations.statistics import Array, Items
+from ablations.cli.calibrate import COVERAGE, FALSE_POSITIVES
+from ablations.cli.calibrate import calibrate as command
+from ablations.statistics import calibration
+from ablations.statistics.bootstrap import hierarchical
+from ablations.statistics.calibration import (
+    World,
+    bootstrap_errors,
+    calibrate,
+    shipped_bootstrap_rates,
+)
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.estimates import Array, Items
 from benchmarks.suites import SUITES, benchmark
-from harness.cli.calibrate import COVERAGE, FALSE_POSITIVES
-from harness.cli.calibrate import calibrate as command
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = json.loads((ROOT / "ablations" / "calibration.json").read_text())
+SHIPPED = json.loads((ROOT / "ablations" / "statistics" / "calibration.json").read_text())
 
 
 def answers(world: World, rng: np.random.Generator, shift: Array) -> list[Array]:

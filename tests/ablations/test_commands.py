@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablations.commands import Crew, FailedError, StoppedError
+from ablations.study.children import Crew, FailedError, StoppedError
 from tests.servers import Reply, ScriptedServer
 
 

@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ablations import compare, scores
-from ablations.contrasts import ONE_SEED, Rules
-from harness import run as runs
+from ablations.statistics import compare, scores
+from ablations.statistics.contrasts import ONE_SEED, Rules
 from harness.cli.main import cli
 from harness.errors import UsageError
-from harness.evaluate import Settings
 from harness.protocols import FailedItem
 from harness.records import Item
+from harness.runs import run as runs
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.plan import plan_run
 from tests.harness.test_cli import harness, modules_of
 from tests.sums import Adder, Quiet, Sums
 
@@ -42,9 +44,9 @@ def made(
     **settings: object,
 ) -> Path:  # fmt: skip
     """Return the folder of a run of a model of that name that is wrong on some items."""
-    identity = runs.ModelIdentity(name, f"content of {name}", verified=True)
+    identity = ModelIdentity(name, f"content of {name}", verified=True)
     members = list(benchmarks) or [Alone(60, id=EASY), Sums(80, id=HARD)]
-    plan = runs.plan(identity, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
+    plan = plan_run(identity, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
     runs.execute(plan, (model or Adder(wrong=wrong)).open, {"kind": "test"}, Quiet())
     return plan.path
 

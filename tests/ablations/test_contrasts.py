@@ -13,21 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ablations.contrasts import (
+from ablations.statistics.analysis import analyse
+from ablations.statistics.contrasts import (
     DATA,
     FORM,
     GAIN,
     ONE_SEED,
     PLACEBO,
     START,
-    Analysis,
-    Line,
     Rules,
-    analyse,
     contrasts,
     judge,
 )
-from ablations.statistics import Array, Items
+from ablations.statistics.estimates import Array, Items
+from ablations.statistics.lines import Analysis, Line
 from harness.errors import UsageError
 
 ARMS = ("base", START, *DATA, PLACEBO, GAIN)
@@ -483,7 +482,7 @@ def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
 
 def test_no_two_arms_share_their_draws() -> None:
     # Every pair of arms differs in the bootstrap's draws of seeds.
-    from ablations.bootstrap import hierarchical
+    from ablations.statistics.bootstrap import hierarchical
 
     scores, items = random_study(3)
     drawn = hierarchical(scores, items, 500).weights

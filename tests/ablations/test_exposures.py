@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.exposures import Exposures, Shown
-from benchmarks.micro.pairs import pairs
-from benchmarks.selection import both_orders
+from ablations.training.schedule import Exposures, Shown
+from benchmarks.micro.data.pairs import pairs
+from benchmarks.pairs.selection import both_orders
 from harness.errors import UsageError
 
 drawn = st.builds(

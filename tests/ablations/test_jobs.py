@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations.contrasts import GAIN, START
-from ablations.jobs import Job, Outcome, rules_of, work
-from ablations.plan import PROBE, ArmPlan, Plan, Request
-from ablations.study import analysed
+from ablations.statistics.contrasts import GAIN, START
+from ablations.study.jobs import Job, Outcome, rules_of, work
+from ablations.study.plan import PROBE, ArmPlan, Plan, Request
+from ablations.study.study import analysed
 from benchmarks.suites import benchmark
 from tests.ablations.conftest import HIGH, LOW, names_of
 from tests.planted import BENCHMARKS

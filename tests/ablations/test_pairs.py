@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from ablations.pairs import open_pairs
-from ablations.pairs.check import check_strangers, glance_pairs, glance_tasks, survey
-from ablations.pairs.datasets import PUBLISHED, open_dataset
-from ablations.rl_data import as_qa_task, as_selection_task, open_tasks
-from benchmarks.pairfile import content_hash
+from ablations.data.check import check_strangers, glance_pairs, glance_tasks, survey
+from ablations.data.contrastive import as_qa_task, as_selection_task
+from ablations.data.hub import PUBLISHED, open_dataset
+from ablations.data.sources import open_pairs, open_tasks
+from benchmarks.pairs.file import content_hash
 from benchmarks.scoring import Target, score
 from harness.cli.main import cli
 from harness.errors import UsageError

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ablations.rewards import AccuracyAndFormat, named
-from benchmarks.micro.pairs import Task
+from ablations.training.rewards import AccuracyAndFormat, named
+from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target
 from harness.errors import UsageError
 

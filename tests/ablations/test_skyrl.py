@@ -14,13 +14,13 @@ import orjson
 import pytest
 
 from ablations.arms import arm
-from ablations.exposures import Exposures, Shown
-from ablations.rewards import AccuracyAndFormat, TextReward
+from ablations.export.skyrl import Export
 from ablations.settings import settings
-from ablations.skyrl import Export
-from ablations.training import Training
-from benchmarks.pairfile import PairFile
-from benchmarks.selection import both_orders
+from ablations.training.plan import Training
+from ablations.training.rewards import AccuracyAndFormat, TextReward
+from ablations.training.schedule import Exposures, Shown
+from benchmarks.pairs.file import PairFile
+from benchmarks.pairs.selection import both_orders
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.records import ImagePart
@@ -133,7 +133,7 @@ def test_the_script_has_the_recipes_numbers(text_world: Path, tmp_path: Path) ->
     Export(run, tmp_path / "out").write()
     options = passed(tmp_path / "out/run.sh", tmp_path / "tree")
     expected = {
-        "module": "ablations.inside_skyrl",
+        "module": "ablations.export.environment",
         "data.train_data": f"['{tmp_path}/out/train.parquet']",
         "data.val_data": f"['{tmp_path}/out/validation.parquet']",
         "trainer.train_batch_size": "4",
@@ -305,6 +305,6 @@ def test_the_command_exports(
     words += ["--rl-data", str(text_world / "data/rl.jsonl"), "--matching", "steps"]
     cli.main(words, standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
-    assert (found["train"], found["pairs"], found["runs"]) == (8, 0, "ablations.inside_skyrl")
+    assert (found["train"], found["pairs"], found["runs"]) == (8, 0, "ablations.export.environment")
     with pytest.raises(UsageError, match="is not empty"):
         cli.main(words, standalone_mode=False)

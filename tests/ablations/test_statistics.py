@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from ablations import power, statistics
-from ablations.statistics import Array, Components, Estimate, Items
+from ablations.statistics import estimates, power
+from ablations.statistics.estimates import Array, Components, Estimate, Items
 
 RNG = np.random.default_rng(7)
 SCORE = st.floats(0, 1, allow_nan=False).map(lambda x: round(x, 6))
@@ -26,7 +26,7 @@ def draw(n: int, mean: float, sd: float) -> Array:
 @given(a=SEEDS, b=SEEDS)
 @settings(deadline=None)
 def test_welch_is_scipys(a: Array, b: Array) -> None:
-    one, reference = statistics.welch(a, b), stats.ttest_ind(a, b, equal_var=False)
+    one, reference = estimates.welch(a, b), stats.ttest_ind(a, b, equal_var=False)
     interval = reference.confidence_interval(0.95)
     assert one.p == pytest.approx(reference.pvalue, rel=1e-9, abs=1e-12)
     assert one.df == pytest.approx(reference.df)
@@ -39,7 +39,7 @@ def test_equivalence_is_statsmodels_tost(a: Array, b: Array, margin: float) -> N
     from statsmodels.stats.weightstats import ttost_ind
 
     reference = ttost_ind(a, b, -margin, margin, usevar="unequal")[0]
-    assert statistics.welch(a, b).equivalence_p(margin) == pytest.approx(reference, abs=1e-12)
+    assert estimates.welch(a, b).equivalence_p(margin) == pytest.approx(reference, abs=1e-12)
 
 
 @given(a=SEEDS, b=SEEDS, data=st.data())
@@ -47,28 +47,28 @@ def test_equivalence_is_statsmodels_tost(a: Array, b: Array, margin: float) -> N
 def test_swapping_arms_turns_the_sign_and_the_order_of_seeds_says_nothing(
     a: Array, b: Array, data: st.DataObject
 ) -> None:
-    one, other = statistics.welch(a, b), statistics.welch(b, a)
+    one, other = estimates.welch(a, b), estimates.welch(b, a)
     assert (one.delta, one.se, one.df, one.p) == (-other.delta, other.se, other.df, other.p)
     low, high = one.interval()
     assert other.interval() == (-high, -low)
-    shuffled = statistics.welch(np.array(data.draw(st.permutations(list(a)))), b)
+    shuffled = estimates.welch(np.array(data.draw(st.permutations(list(a)))), b)
     assert shuffled.delta == pytest.approx(one.delta, abs=1e-12)
     assert shuffled.p == pytest.approx(one.p)
 
 
 def test_many_comparisons_at_once_are_those_one_by_one() -> None:
     a, b = RNG.normal(0.5, 0.01, (40, 3)), RNG.normal(0.51, 0.02, (40, 5))
-    many = statistics.welch(a, b)
-    said = statistics.words(many.delta, many.p, many.equivalence_p(0.02), 0.05)
+    many = estimates.welch(a, b)
+    said = estimates.words(many.delta, many.p, many.equivalence_p(0.02), 0.05)
     for k in range(40):
-        one = statistics.welch(a[k], b[k])
+        one = estimates.welch(a[k], b[k])
         assert (many.delta[k], many.p[k]) == (one.delta, one.p)
-        assert said[k] == statistics.words(one.delta, one.p, one.equivalence_p(0.02), 0.05)
+        assert said[k] == estimates.words(one.delta, one.p, one.equivalence_p(0.02), 0.05)
 
 
 def test_pooled_over_two_arms_is_students_t() -> None:
     a, b = draw(3, 0.5, 0.01), draw(5, 0.52, 0.01)
-    one = statistics.pooled(a, b, *statistics.pooled_variance([a, b]))
+    one = estimates.pooled(a, b, *estimates.pooled_variance([a, b]))
     assert one.p == pytest.approx(stats.ttest_ind(a, b, equal_var=True).pvalue)
 
 
@@ -79,7 +79,7 @@ def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
     design = np.zeros((15, 4))
     design[np.arange(15), np.repeat(np.arange(4), [3, 4, 3, 5])] = 1
     reference = sm.OLS(np.concatenate(arms), design).fit().t_test([-1, 1, 0, 0])
-    one = statistics.pooled(arms[1], arms[0], *statistics.pooled_variance(arms))
+    one = estimates.pooled(arms[1], arms[0], *estimates.pooled_variance(arms))
     assert (one.delta, one.se) == (
         pytest.approx(reference.effect[0]),
         pytest.approx(reference.sd[0][0]),
@@ -90,17 +90,17 @@ def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
 
 def test_holm_steps_down_and_leaves_out_what_was_not_tested() -> None:
     # Holm 1979: the k-th smallest of m times m - k + 1, made monotone.
-    assert statistics.holm(np.array([0.04, 0.01, math.nan, 0.03])) == pytest.approx(
+    assert estimates.holm(np.array([0.04, 0.01, math.nan, 0.03])) == pytest.approx(
         [0.06, 0.03, math.nan, 0.06], nan_ok=True
     )
-    assert statistics.holm(np.array([])).size == 0
+    assert estimates.holm(np.array([])).size == 0
 
 
 def test_holm_is_that_of_statsmodels_for_each_of_many() -> None:
     from statsmodels.stats.multitest import multipletests
 
     p = RNG.random((5, 30)) ** 3
-    found = statistics.holm(p)
+    found = estimates.holm(p)
     for k in range(30):
         assert found[:, k] == pytest.approx(multipletests(p[:, k], method="holm")[1])
 
@@ -119,13 +119,13 @@ def test_holm_is_that_of_statsmodels_for_each_of_many() -> None:
 )
 def test_words(delta: float, p: float, equivalence_p: float, word: str) -> None:
     numbers = (np.asarray(x) for x in (delta, p, equivalence_p))
-    assert statistics.words(*numbers, 0.05) == word
+    assert estimates.words(*numbers, 0.05) == word
 
 
 def test_seeds_that_do_not_vary_support_nothing() -> None:
-    one = statistics.welch(np.array([0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.4]))
+    one = estimates.welch(np.array([0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.4]))
     assert np.isnan([one.p, one.equivalence_p(0.01), *one.interval()]).all()
-    assert statistics.words(one.delta, one.p, one.equivalence_p(0.2), 0.05) == "inconclusive"
+    assert estimates.words(one.delta, one.p, one.equivalence_p(0.2), 0.05) == "inconclusive"
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.02, 0.03), (0.05, 0.03), (-0.01, 0.03), (0.02, -0.03)])
@@ -137,14 +137,14 @@ def test_fieller_is_where_the_difference_just_reaches_t(x: float, y: float) -> N
         variance = var_x - 2 * ratio * covariance + ratio**2 * var_y
         return abs(x - ratio * y) - t * math.sqrt(variance)
 
-    found = statistics.fieller(x, y, (var_x, var_y, covariance), df)
+    found = estimates.fieller(x, y, (var_x, var_y, covariance), df)
     assert found.value == x / y
     assert found.low == pytest.approx(optimize.brentq(excess, x / y - 50, x / y), abs=1e-9)
     assert found.high == pytest.approx(optimize.brentq(excess, x / y, x / y + 50), abs=1e-9)
 
 
 def test_fieller_is_unbounded_where_the_denominator_may_be_0() -> None:
-    found = statistics.fieller(0.02, 0.001, (1e-5, 1e-5, 0), 8)
+    found = estimates.fieller(0.02, 0.001, (1e-5, 1e-5, 0), 8)
     assert (found.low, found.high) == (None, None)
 
 
@@ -152,7 +152,7 @@ def test_a_share_covers_the_truth_as_often_as_it_says() -> None:
     rng, hits, n = np.random.default_rng(3), 0, 2000
     for _ in range(n):
         gain, reused, start = (rng.normal(m, 0.004, 4) for m in (0.53, 0.51, 0.5))
-        found = statistics.share(gain, reused, start)
+        found = estimates.share(gain, reused, start)
         low = -np.inf if found.low is None else found.low
         high = np.inf if found.high is None else found.high
         hits += low <= (0.53 - 0.51) / (0.53 - 0.5) <= high
@@ -171,7 +171,7 @@ def miller(d: Array, clusters: Array) -> float:
 def test_the_clustered_standard_error_is_millers() -> None:
     clusters = RNG.integers(0, 40, 300)
     d = RNG.normal(0.02, 0.3, 300) + RNG.normal(0, 0.2, 40)[clusters]
-    one = statistics.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
+    one = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
     assert one.se == pytest.approx(miller(d, clusters))
     assert one.df == len(set(clusters)) - 1
 
@@ -182,13 +182,13 @@ def test_the_clustered_standard_error_is_that_of_a_regression_on_a_constant() ->
     clusters = np.repeat(np.arange(60), 5)
     d = RNG.choice([-1.0, 0.0, 1.0], 300) + RNG.choice([-1.0, 0, 1], 60)[clusters]
     fit = sm.OLS(d, np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
-    one = statistics.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
+    one = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
     assert (one.se, one.p) == (pytest.approx(fit.bse[0]), pytest.approx(fit.pvalues[0]))
 
 
 def test_without_clusters_it_is_the_paired_t() -> None:
     a, b = RNG.random(50), RNG.random(50)
-    one, reference = statistics.clustered(a - b, Items.plain(50)), stats.ttest_rel(a, b)
+    one, reference = estimates.clustered(a - b, Items.plain(50)), stats.ttest_rel(a, b)
     assert one.p == pytest.approx(reference.pvalue)
     assert one.interval()[0] == pytest.approx(reference.confidence_interval().low)
 
@@ -199,7 +199,7 @@ def test_a_score_over_parts_is_the_mean_of_their_means() -> None:
     parts = np.zeros((180, 2), dtype=bool)
     parts[:100, 0], parts[100:, 1] = True, True
     d, items = RNG.normal(0.1, 1, 180), Items(question, parts)
-    one = statistics.clustered(d, items)
+    one = estimates.clustered(d, items)
     assert one.delta == pytest.approx((d[:100].mean() + d[100:].mean()) / 2)
     total = 0.0
     for k in range(100):
@@ -210,7 +210,7 @@ def test_a_score_over_parts_is_the_mean_of_their_means() -> None:
 
 
 def test_one_cluster_has_no_standard_error() -> None:
-    one = statistics.clustered(RNG.random(10), Items(np.zeros(10, int), np.ones((10, 1), bool)))
+    one = estimates.clustered(RNG.random(10), Items(np.zeros(10, int), np.ones((10, 1), bool)))
     assert np.isnan([one.se, one.p]).all()
 
 
@@ -221,8 +221,8 @@ def test_the_order_of_items_says_nothing(seed: int) -> None:
     clusters, order = rng.integers(0, 12, 50), rng.permutation(50)
     parts = np.stack([np.arange(50) < 20, np.arange(50) >= 20], axis=1)
     d = rng.normal(size=50)
-    one = statistics.clustered(d, Items(clusters, parts))
-    other = statistics.clustered(d[order], Items(clusters[order], parts[order]))
+    one = estimates.clustered(d, Items(clusters, parts))
+    other = estimates.clustered(d[order], Items(clusters[order], parts[order]))
     assert other.delta == pytest.approx(one.delta)
     assert other.se == pytest.approx(one.se)
 
@@ -230,7 +230,7 @@ def test_the_order_of_items_says_nothing(seed: int) -> None:
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (7, 1), (12, 9), (3, 30)])
 def test_mcnemar_is_the_binomial_test_of_discordant_items(gained: int, lost: int) -> None:
     d = np.concatenate([np.ones(gained), -np.ones(lost), np.zeros(60)])
-    found = statistics.mcnemar(d)
+    found = estimates.mcnemar(d)
     p = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
     assert (found.gained, found.lost, found.p) == (gained, lost, pytest.approx(p))
 
@@ -245,7 +245,7 @@ def test_its_interval_covers_the_truth(n: int, up: float, down: float) -> None:
             chance = law.pmf([one, other, n - one - other]) if one + other <= n else 0.0
             if chance > 1e-9:
                 d = np.concatenate([np.ones(one), -np.ones(other), np.zeros(n - one - other)])
-                low, high = statistics.mcnemar(d).adjusted.interval()
+                low, high = estimates.mcnemar(d).adjusted.interval()
                 covered += chance * (low <= up - down <= high)
     assert covered >= 0.945
 
@@ -253,7 +253,7 @@ def test_its_interval_covers_the_truth(n: int, up: float, down: float) -> None:
 def test_an_average_of_benchmarks_is_that_of_one_pooled_sample_of_equal_benchmarks() -> None:
     # Two benchmarks of equal size: the variance of the mean is a quarter of the sum.
     d, e = RNG.normal(0, 1, 200), RNG.normal(0.3, 2, 200)
-    one = statistics.average([statistics.clustered(x, Items.plain(200)) for x in (d, e)])
+    one = estimates.average([estimates.clustered(x, Items.plain(200)) for x in (d, e)])
     welch = stats.ttest_ind(d, -e, equal_var=False)  # mean(d) + mean(e), by the same variances
     assert one.delta == pytest.approx((d.mean() + e.mean()) / 2)
     assert one.p == pytest.approx(welch.pvalue)
@@ -270,7 +270,7 @@ def test_an_average_of_benchmarks_is_that_of_one_pooled_sample_of_equal_benchmar
     ],
 )
 def test_few_or_lopsided_clusters_are_warned_of(clusters: Array, warning: str | None) -> None:
-    said = statistics.cluster_warning(Items(clusters, np.ones((len(clusters), 1), dtype=bool)))
+    said = estimates.cluster_warning(Items(clusters, np.ones((len(clusters), 1), dtype=bool)))
     assert said is None if warning is None else warning in str(said)
 
 
@@ -281,7 +281,7 @@ def test_seed_variance_splits_into_training_and_decoding() -> None:
     for _ in range(30):  # of 60 seeds, so that nothing is cut at 0
         shift = rng.normal(0, spread, 60)
         y = [(rng.random((60, n)) < 0.5 + shift[:, None]).astype(float) for n in sizes]
-        found.append(statistics.components(y, [Items.plain(n) for n in sizes]))
+        found.append(estimates.components(y, [Items.plain(n) for n in sizes]))
     decoding = sum(0.25 / n for n in sizes) / 4
     assert np.mean([one.decoding for one in found]) == pytest.approx(decoding, rel=0.02)
     # 1800 seeds: a variance estimate is good to sqrt(2 / 1800), 3 %.
@@ -377,7 +377,7 @@ def test_sampling_variance_is_that_of_independent_coins() -> None:
 
 def test_one_seed_is_refused_by_welch() -> None:
     with pytest.raises(ValueError, match="two seeds"):
-        statistics.welch(np.array([0.5]), np.array([0.4, 0.5]))
+        estimates.welch(np.array([0.5]), np.array([0.4, 0.5]))
 
 
 def test_an_estimate_without_spread_has_no_detectable_effect() -> None:

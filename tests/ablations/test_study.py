@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ablations.contrasts import GAIN, ONE_SEED, START
+from ablations.statistics.contrasts import GAIN, ONE_SEED, START
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
 from tests.harness.test_cli import ROOT, harness, modules_of
@@ -131,7 +131,7 @@ def test_other_runs_of_the_same_models_are_another_study(
 def test_words_for_measuring_are_refused_where_nothing_is_measured(
     word: dict[str, Any], planted_runs: Runs, tmp_path: Path
 ) -> None:
-    from ablations.plan import Request, plan
+    from ablations.study.plan import Request, plan
 
     runs = {
         arm: tuple(planted_runs[name] for name in names_of(arm, level))
@@ -159,8 +159,8 @@ def test_the_interval_on_new_items_stands_beside_its_error_rates(
 
 def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_path: Path) -> None:
     """`grpo` needs no pairs: what is wrong with them stops the arms that do."""
-    from ablations.forecast import planned_steps
-    from ablations.jobs import Training
+    from ablations.study.forecast import planned_steps
+    from ablations.study.jobs import Training
 
     data = tmp_path / "pairs.jsonl"
     pairs = [json.loads(row) for row in (text_world / "data/pairs.jsonl").read_text().splitlines()]
@@ -204,10 +204,10 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
 
 
 def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
-    from ablations.pairs import content_of
-    from ablations.plan import Plan, Request, plan
+    from ablations.data.sources import content_of
     from ablations.settings import RECIPES
-    from benchmarks.micro.pairs import version
+    from ablations.study.plan import Plan, Request, plan
+    from benchmarks.micro.data.pairs import version
 
     assert content_of("micro:image") == f"micro:image by {version()}"
     recipe = tmp_path / "micro.yaml"
@@ -240,7 +240,7 @@ def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None
 
 
 def test_a_recipe_says_the_matching(tmp_path: Path) -> None:
-    from ablations.plan import matching
+    from ablations.study.plan import matching
 
     recipe = tmp_path / "own.yaml"
     for words in (("--config", "micro"), ("--lora-rank", "4", "--config=micro")):
@@ -264,7 +264,7 @@ def _checkpoint(folder: Path) -> Path:
 
 
 def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> None:
-    from ablations.jobs import Job, work
+    from ablations.study.jobs import Job, work
 
     asked: list[str] = []
 
@@ -409,8 +409,8 @@ def test_the_forecast_is_a_closed_form(
     planted_runs: Runs, micro_data: Path, tmp_path: Path
 ) -> None:
     """Nothing can be measured on runs, so the numbers of items come from a checkpoint's data."""
-    from ablations.forecast import forecast
-    from ablations.plan import ArmPlan, Plan, Request
+    from ablations.study.forecast import forecast
+    from ablations.study.plan import ArmPlan, Plan, Request
 
     request = Request(tmp_path / "study", "vqa12", benchmarks=("mathverse", "phyx"), limit=20,
                       data_root=micro_data)  # fmt: skip
@@ -429,10 +429,10 @@ def test_the_forecast_is_a_closed_form(
 
 def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
     """200 items: a seed's sd is at most 3.6 points, a difference's 2.9 at 3 seeds, 1.1 at 20."""
-    from ablations.contrasts import Rules
-    from ablations.forecast import forecast
-    from ablations.plan import ArmPlan, Plan, Request
-    from harness.cli.ablate import plan_text
+    from ablations.cli.ablate import plan_text
+    from ablations.statistics.contrasts import Rules
+    from ablations.study.forecast import forecast
+    from ablations.study.plan import ArmPlan, Plan, Request
 
     request = Request(tmp_path / "study", "niah", settings=("niah.per_cell=10",),
                       rules=Rules(planned=0.16, margin=0.08))  # fmt: skip
@@ -451,7 +451,7 @@ def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
 
 
 def test_the_time_counts_every_training_of_every_arm() -> None:
-    from ablations.forecast import Forecast, Timing
+    from ablations.study.forecast import Forecast, Timing
 
     steps, trained = {"grpo": 10, "contextrl": 20}, {"grpo": 3, "contextrl": 2}
     found = Forecast(5, 0, 0, 1, 0, 0, None, None, None, None, (), steps, trained, Timing(2, 1))
@@ -512,7 +512,9 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path
     """Return two random checkpoints an arm."""
     root = tmp_path_factory.mktemp("checkpoints")
     folders = {arm: [root / f"{arm}-{seed}" for seed in range(2)] for arm in (START, GAIN)}
-    program = "import sys; from pathlib import Path; from benchmarks.micro.model import build\n"
+    program = (
+        "import sys; from pathlib import Path; from benchmarks.micro.model.qwen3vl import build\n"
+    )
     program += "for seed, name in enumerate(sys.argv[1:]): build(Path(name), seed=seed)"
     every = [str(path) for paths in folders.values() for path in paths]
     subprocess.run([sys.executable, "-c", program, *every], check=True, cwd=ROOT)

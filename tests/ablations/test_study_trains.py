@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablations.contrasts import GAIN, START
+from ablations.statistics.contrasts import GAIN, START
 from tests.ablations.test_study import analysis, comparable, until
 from tests.harness.test_cli import ROOT, harness
 
@@ -28,7 +28,7 @@ RUN = "--backend transformers --dtype float32 --max-tokens 4"
 
 def words_of(studies: Path, data: Path) -> list[str]:
     words = ["ablate", "objective-vs-data", "--studies", str(studies), "--data-root", str(data)]
-    words += ["--model", str(ROOT / "benchmarks/micro/weights"), "--arms", f"{START},{GAIN}"]
+    words += ["--model", str(ROOT / "benchmarks/micro/model/weights"), "--arms", f"{START},{GAIN}"]
     words += ["--pairs", "micro:image", "--rl-data", "micro:image", "--seeds", "1"]
     words += ["--suite", "vqa12", "--benchmarks", "mathverse", "--limit", "6", "--preload"]
     return [*words, "--matching", "steps", "--train-args", TRAIN, "--run-args", RUN]

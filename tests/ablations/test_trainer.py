@@ -39,13 +39,13 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     import torch
     from torch.nn.functional import cross_entropy, logsigmoid
 
-    from ablations import loading
-    from benchmarks.selection import both_orders
+    from ablations.training import checkpoints
+    from benchmarks.pairs.selection import both_orders
     from tests.ablations import stored as s
 
     run = s.training(folder, **words)
-    prompter = loading.prompter(folder / "model", run.settings)
-    model = loading.load(folder / "model", run.settings).train()
+    prompter = checkpoints.prompter(folder / "model", run.settings)
+    model = checkpoints.load(folder / "model", run.settings).train()
     items = [run.item(*place) for place in run.schedule() for _ in range(2)]
     if run.model_type.endswith("_vl"):
         items.sort(key=lambda item: item.task.domain)
@@ -224,7 +224,7 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     from trl import GRPOTrainer
     from trl.trainer.utils import FusedCausalLMOutput
 
-    from ablations.trainer import SelectionTap, WithSelection
+    from ablations.training.trainer import SelectionTap, WithSelection
 
     assert version("trl") == "1.16.0", "read the trainer's private parts again, then pin anew"
     assert list(inspect.signature(GRPOTrainer._generate).parameters) == ["self", "prompts"]

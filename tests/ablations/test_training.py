@@ -18,11 +18,13 @@ import pytest
 import torch
 
 from ablations.arms import ARMS, arm
-from ablations.exposures import Exposures
+from ablations.cli.train import learned
 from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
-from ablations.training import Training, model_type, read_lines
+from ablations.training.checkpoints import model_type
+from ablations.training.plan import Training
+from ablations.training.run_folder import read_lines
+from ablations.training.schedule import Exposures
 from harness.cli.main import cli
-from harness.cli.train import learned
 from harness.errors import UsageError
 from tests.ablations import tiny
 
@@ -143,9 +145,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     """Stopped in the step after a checkpoint; weights and log are those of a run in one piece."""
     from transformers import TrainerCallback
 
-    from ablations import loading, stages
-    from ablations.trainer import ContextTrainer, SelectionTrainer
-    from ablations.training import checkpoint_folder
+    from ablations.training import checkpoints, stages
+    from ablations.training.checkpoints import checkpoint_folder
+    from ablations.training.trainer import ContextTrainer, SelectionTrainer
 
     class Stop(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -159,7 +161,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     run = Training(arm(name), _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
     stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
-    prompter = loading.prompter(stage.start, run.settings)
+    prompter = checkpoints.prompter(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
     if first == "rl":
         trainer: Any = ContextTrainer(**stage.grpo_words(prompter))
@@ -183,7 +185,7 @@ def test_a_constant_rate_is_warmed_up_to(text_world: Path, tmp_path: Path) -> No
 
 _ASKED = """
 import pathlib
-from ablations.rewards import AccuracyAndFormat
+from ablations.training.rewards import AccuracyAndFormat
 
 RIGHT = AccuracyAndFormat(0.9, None)
 
@@ -328,7 +330,7 @@ def test_selection_is_learned_from_true_labels_alone(
     """
     import numpy as np
 
-    from benchmarks.micro.build import WEIGHTS
+    from benchmarks.micro.model.build import WEIGHTS
 
     given = ["train", "--arm", name, "--model", str(WEIGHTS), "--out", str(tmp_path / "t")]
     given += ["--config", "micro", "--report-to", "none"]
@@ -531,8 +533,8 @@ def test_a_letter_that_is_no_single_token_is_refused(text_world: Path) -> None:
     """A tokenizer that writes the end of the prompt and A as one token."""
     import transformers
 
-    from ablations.prompting import Prompter
-    from benchmarks.selection import selection
+    from ablations.training.prompting import Prompter
+    from benchmarks.pairs.selection import selection
 
     words = transformers.AutoTokenizer.from_pretrained(text_world / "model")
     words.add_tokens(["assistant\nA"])

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from benchmarks.micro import model as micro
-from benchmarks.micro.pairs import Task
+from benchmarks.micro.model import qwen3vl as micro
+from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target
 from harness.records import ImagePart, Message, Pair, TextPart
 

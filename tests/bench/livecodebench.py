@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from benchmarks.longhorizon.livecodebench.grade import FIRST_JOB, GROWTH, Program, Resources, grade
 from benchmarks.longhorizon.livecodebench.problems import Case, problem, tests
-from benchmarks.micro import programs
+from benchmarks.micro.data import programs
 from harness.sandbox import Sandbox, choose
 
 _RESOURCES = Resources(6.0, 1 << 30)

@@ -18,7 +18,7 @@ def main() -> None:
     """Build model and requests, warm up on one request, then time all of them."""
     checkpoint, root, count, batch = sys.argv[1], Path(sys.argv[2]), *map(int, sys.argv[3:5])
     from benchmarks.data import load
-    from benchmarks.vqa.lmms import build_task
+    from benchmarks.vqa.base.tasks import build_task
 
     os.environ.setdefault("OPENAI_API_KEY", "unset")
     from lmms_eval.models.chat.vllm import VLLM

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from benchmarks.conformance import read, target_of
 from benchmarks.scoring import Target, score
+from benchmarks.scoring.conformance import read, target_of
 from tests.benchmarks.scoring.test_tables import TABLES
 
 _SECONDS = 1.0

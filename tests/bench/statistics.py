@@ -1,6 +1,6 @@
 """A million item rows, six contrasts, ten thousand resamples: seconds and peak memory.
 
-Five arms with five seeds on twelve benchmarks, 42,954 items; `ablations.contrasts.analyse` whole:
+Five arms with five seeds on twelve benchmarks, 42,954 items; `analyse` as a whole:
 tests, hierarchical bootstrap at seed and item level, per-benchmark lines, verdict.
 """
 
@@ -11,9 +11,10 @@ import time
 
 import numpy as np
 
-from ablations.bootstrap import hierarchical
-from ablations.contrasts import GAIN, PLACEBO, START, Rules, analyse, contrasts
-from ablations.statistics import Array, Items
+from ablations.statistics.analysis import analyse
+from ablations.statistics.bootstrap import hierarchical
+from ablations.statistics.contrasts import GAIN, PLACEBO, START, Rules, contrasts
+from ablations.statistics.estimates import Array, Items
 
 SIZES = (2000, 7880, 6080, 3460, 1800, 382, 3000, 3802, 4240, 6000, 472, 3838)
 ARMS = (START, "da-rl", "da-sft", PLACEBO, GAIN)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.longhorizon.swe.workplace import workplace
-from benchmarks.longhorizon.swebench import SweBenchLite
-from benchmarks.micro import repositories
+from benchmarks.longhorizon.swebench.benchmark import SweBenchLite
+from benchmarks.longhorizon.swebench.workspace import workplace
+from benchmarks.micro.data import repositories
 from harness.protocols import Tools
 from harness.records import Item, Message, Response, Sampling
 from harness.sandbox import Sandbox, choose

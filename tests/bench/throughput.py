@@ -83,7 +83,7 @@ def _model(folder: Path) -> Path:
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    from benchmarks.micro.model import BENCH, END_OF_TURN, build
+    from benchmarks.micro.model.qwen3vl import BENCH, END_OF_TURN, build
 
     checkpoint = folder / "model"
     build(checkpoint, shape=BENCH)
@@ -103,7 +103,7 @@ def _data(folder: Path) -> Path:
     """Return a data root with MathVision: the real testmini where it is at hand."""
     release = Path(__file__).parents[3] / "shared" / "data" / "mathvision"
     if not release.is_dir():
-        from benchmarks.micro.datasets import write
+        from benchmarks.micro.data.datasets import write
 
         print("no real images at hand: drawn ones", flush=True)
         write(folder / "data", n=ITEMS)
@@ -187,8 +187,8 @@ async def _bare(session: Any, url: str, bodies: Sequence[bytes]) -> float:
 
 
 async def _engine(bench: Any, client: Any, folder: Path) -> float:
-    from harness.evaluate import Engine, Settings
-    from harness.store import RunStore, read_samples
+    from harness.runs.engine import Engine, Settings
+    from harness.runs.store import RunStore, read_samples
 
     @asynccontextmanager
     async def opened():  # type: ignore[no-untyped-def]

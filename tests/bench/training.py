@@ -39,13 +39,13 @@ class Clock:
 
 def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     """Train an arm for some steps; return seconds and tokens a step, and our share of the time."""
-    from ablations import loading
     from ablations.arms import arm
-    from ablations.rewards import AccuracyAndFormat
     from ablations.settings import Settings
-    from ablations.stages import Stage
-    from ablations.trainer import ContextTrainer, SelectionTrainer, Term
-    from ablations.training import Training
+    from ablations.training import checkpoints
+    from ablations.training.plan import Training
+    from ablations.training.rewards import AccuracyAndFormat
+    from ablations.training.stages import Stage
+    from ablations.training.trainer import ContextTrainer, SelectionTrainer, Term
 
     made = Settings(
         model=str(model),
@@ -65,7 +65,7 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     )
     run = Training(arm(arm_name), made, folder)
     stage = Stage(run, "rl" if run.arm.grpo else "selection", model, lambda _: None)
-    prompter = loading.prompter(model, made)
+    prompter = checkpoints.prompter(model, made)
     ours = Clock()
 
     class TimedTerm(Term):
@@ -105,7 +105,7 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
 
 def main() -> None:
     """Print seconds a step, and the ratios."""
-    from benchmarks.micro.model import build
+    from benchmarks.micro.model.qwen3vl import build
 
     arms = ("grpo", "contextrl", "ca-only")
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in arms}

@@ -5,18 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness import run as runs
 from harness.backends.endpoint import EndpointModel
-from harness.evaluate import Settings
+from harness.runs import run as runs
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.plan import RunPlan, plan_run
 from tests.sums import Quiet, Sums
 
 
-def plan_of(out: Path, n: int) -> runs.RunPlan:
+def plan_of(out: Path, n: int) -> RunPlan:
     """Return the plan that every start of the program has."""
-    identity = runs.ModelIdentity("adder", "fingerprint", verified=True)
+    identity = ModelIdentity("adder", "fingerprint", verified=True)
     benchmarks = [Sums(n), Sums(n, id="more-sums")]
     settings = Settings(concurrency=8)
-    return runs.plan(identity, "arithmetic", benchmarks, benchmarks, settings, out)
+    return plan_run(identity, "arithmetic", benchmarks, benchmarks, settings, out)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ablations.arms import ARMS
-from ablations.plan import DEFAULT_ARMS
-from benchmarks.micro.build import WEIGHTS
+from ablations.study.plan import DEFAULT_ARMS
+from benchmarks.micro.model.build import WEIGHTS
 from benchmarks.suites import SUITES
 from tests.harness.test_cli import harness, modules_of
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.micro.world import LABEL, label
+from benchmarks.micro.prepare import LABEL, label
 from benchmarks.suites import SUITES
-from harness.doctor import checkpoint
+from harness.install.doctor import checkpoint
 from tests.servers import Reply, Request, ScriptedServer
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.fingerprint import file_hash, model_fingerprint, tree_hash, write_atomically
+from harness.files.hashing import file_hash, model_fingerprint, tree_hash, write_atomically
 
 
 @pytest.fixture(autouse=True)

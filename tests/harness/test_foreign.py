@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from harness.foreign import fits, parse, record
+from harness.files.typed_json import fits, parse, record
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.judging import compare
-from harness import run as runs
+from benchmarks.vqa.judging import compare
 from harness.cli.tables import result_json, result_table, sample_text
 from harness.errors import ItemError, UsageError
-from harness.judge import TRIES
-from harness.lookup import find
 from harness.protocols import Declaration, Judge
 from harness.records import Score
-from harness.run import RunPlan
-from harness.store import read_manifest, read_samples, verdict_rows
-from harness.summary import BenchmarkSummary
+from harness.runs import run as runs
+from harness.runs.judge import TRIES
+from harness.runs.lookup import find
+from harness.runs.plan import RunPlan
+from harness.runs.store import read_manifest, read_samples, verdict_rows
+from harness.runs.summary import BenchmarkSummary
 from tests.harness.test_run import fill, planned
 from tests.servers import Answer, Reply, Request, ScriptedServer
 from tests.sums import Adder, Sums

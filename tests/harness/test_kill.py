@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from harness import run as runs
 from harness.backends.endpoint import EndpointModel
+from harness.runs import run as runs
 from tests.harness.kill_me import plan_of
 from tests.servers import Reply, Request, ScriptedServer
 from tests.sums import Quiet

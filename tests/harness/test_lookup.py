@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import run as runs
 from harness.errors import UsageError
-from harness.evaluate import Settings
-from harness.lookup import find
+from harness.runs import run as runs
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.lookup import find
+from harness.runs.plan import plan_run
 from tests.sums import Adder, Quiet, Sums
 
 
 def test_an_item_that_is_not_there_is_named_with_the_nearest(tmp_path: Path) -> None:
     members = [Sums(), Sums(id="more")]
-    identity = runs.ModelIdentity("a", "content of a", verified=True)
-    plan = runs.plan(identity, "both", members, members, Settings(), tmp_path)
+    identity = ModelIdentity("a", "content of a", verified=True)
+    plan = plan_run(identity, "both", members, members, Settings(), tmp_path)
     runs.execute(plan, Adder().open, {"kind": "test"}, Quiet())
     for asked, says in (
         ("smus/s3", r"no item smus/s3 \(40 items stored\); did you mean sums/s3\?$"),

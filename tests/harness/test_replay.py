@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.replay import Replay, read_responses
+from harness.runs.replay import Replay, read_responses
 from tests.sums import Sums
 
 

@@ -9,24 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from harness import run as runs
 from harness.cli.tables import result_table
-from harness.dryrun import preview
 from harness.errors import UsageError
-from harness.evaluate import JUDGED_AT_ONCE, Settings
 from harness.protocols import Benchmark, Judge
 from harness.records import Score
-from harness.run import RunPlan
-from harness.store import RunStore, read_manifest, read_samples
-from harness.summary import BenchmarkSummary, notes_of
+from harness.runs import run as runs
+from harness.runs.engine import JUDGED_AT_ONCE, Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.plan import RunPlan, plan_run
+from harness.runs.preview import preview
+from harness.runs.store import RunStore, read_manifest, read_samples
+from harness.runs.summary import BenchmarkSummary, notes_of
 from tests.sums import Adder, Quiet, Sums
 
-IDENTITY = runs.ModelIdentity("adder", "fingerprint", verified=True)
+IDENTITY = ModelIdentity("adder", "fingerprint", verified=True)
 
 
 def planned(out: Path, *benchmarks: Benchmark, **settings: object) -> RunPlan:
     members = list(benchmarks) or [Sums()]
-    return runs.plan(IDENTITY, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
+    return plan_run(IDENTITY, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
 
 
 def fill(plan: RunPlan, model: Adder | None = None) -> list[BenchmarkSummary]:
@@ -61,7 +62,7 @@ def test_a_note_on_the_data_stands_beside_scores_and_outside_the_key(tmp_path: P
     fill(before)
     members: list[Benchmark] = [Sums()]
     noted = {"sums": "generated"}
-    plan = runs.plan(IDENTITY, "arithmetic", members, members, Settings(), tmp_path, noted)
+    plan = plan_run(IDENTITY, "arithmetic", members, members, Settings(), tmp_path, noted)
     assert plan.path == before.path
     assert runs.finished(plan) is None  # its summary lacks the note
     model = Adder()
@@ -242,17 +243,17 @@ def test_data_that_comes_later_continues_the_run_and_other_data_does_not(tmp_pat
 
     one, late = Sums(id="one"), Sums(id="late")
     absent = Absent(id="late")
-    first = runs.plan(IDENTITY, "two", [one, absent], [one], Settings(), tmp_path)
+    first = plan_run(IDENTITY, "two", [one, absent], [one], Settings(), tmp_path)
     fill(first)
     model = Adder()
-    both = runs.plan(IDENTITY, "two", [one, late], [one, late], Settings(), tmp_path)
+    both = plan_run(IDENTITY, "two", [one, late], [one, late], Settings(), tmp_path)
     assert both.path == first.path
     fill(both, model)
     assert len(model.asked) == 20
     assert read_manifest(both.path)["benchmarks"]["late"]["n"] == 20
-    changed = runs.plan(IDENTITY, "two", [one, Sums(21, id="late")], [one], Settings(), tmp_path)
+    changed = plan_run(IDENTITY, "two", [one, Sums(21, id="late")], [one], Settings(), tmp_path)
     assert changed.path != first.path
-    gone = runs.plan(IDENTITY, "two", [one, absent], [one], Settings(), tmp_path)
+    gone = plan_run(IDENTITY, "two", [one, absent], [one], Settings(), tmp_path)
     assert runs.finished(gone) is not None
 
 

@@ -7,18 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.scratch import Scratch, abandoned
+from harness.files.scratch import Scratch, abandoned
 
 HOLDS = """
 import sys, time
-from harness.scratch import Scratch
+from harness.files.scratch import Scratch
 scratch = Scratch("test")
 (scratch.path / "file").write_text("x")
 print(scratch.path, flush=True)
 time.sleep(60)
 """
 MAKES = """
-from harness.scratch import Scratch
+from harness.files.scratch import Scratch
 with Scratch("test") as scratch:
     print(scratch.path)
 """

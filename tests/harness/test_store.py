@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.records import Response, Sample, Score
-from harness.store import RunStore, encode, read_samples
+from harness.runs.store import RunStore, encode, read_samples
 
 TEXT = st.text(st.characters(), max_size=40)  # surrogates and control characters included
 SAMPLES = st.builds(
@@ -130,7 +130,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_torn_line(tmp_path: Path) -> None
         "from pathlib import Path\n"
         "from tests.harness.test_store import sample\n"
         "from harness.errors import UsageError\n"
-        "from harness.store import RunStore\n"
+        "from harness.runs.store import RunStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "with RunStore.open(Path(sys.argv[1])) as store:\n"
         "    store.append('b', sample('one'))\n"

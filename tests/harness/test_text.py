@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.text import abridged, last_line
+from harness.files.text import abridged, last_line
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.backends.urls import base_url
 from harness.errors import UsageError
 from harness.protocols import Judge
-from harness.urls import base_url
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from ablations.contrasts import Rules
-from ablations.plan import Request, json_text, plan
-from ablations.study import Measured, analysed
-from harness.fingerprint import json_hash
+from ablations.statistics.contrasts import Rules
+from ablations.study.plan import Request, json_text, plan
+from ablations.study.study import Measured, analysed
+from harness.files.hashing import json_hash
 from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
-from harness.store import RunStore, encode
-from harness.summary import summarise
+from harness.runs.store import RunStore, encode
+from harness.runs.summary import summarise
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
 BENCHMARKS = {

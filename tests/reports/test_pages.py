@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ablations import scores
 from ablations.arms import ARMS
-from ablations.contrasts import ONE_SEED
-from benchmarks.micro.world import LABEL
+from ablations.statistics import scores
+from ablations.statistics.contrasts import ONE_SEED
+from benchmarks.micro.prepare import LABEL
 from harness.errors import UsageError
-from harness.store import read_samples
-from reports import figures, shared, thumbnails
+from harness.runs.store import read_samples
+from reports import figures, shared
 from reports import write as reports
-from reports.flips import SHOWN, flips
 from reports.pages import Pictured
-from reports.runs import open_run
-from reports.study import read
+from reports.read import thumbnails
+from reports.read.flips import SHOWN, flips
+from reports.read.runs import open_run
+from reports.read.study import read
 from tests.harness.test_cli import harness, modules_of
 from tests.reports.studies import Planted, write
 
@@ -330,7 +331,7 @@ def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: P
 )
 def test_every_form_of_image_cell_gives_a_picture(micro_data: Path, name: str) -> None:
     from benchmarks import suites
-    from benchmarks.vqa.lmms import LmmsBenchmark
+    from benchmarks.vqa.base.benchmark import LmmsBenchmark
 
     class Everything:
         def __contains__(self, item: object) -> bool:

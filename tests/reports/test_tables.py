@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from reports import paper, tables
+from reports import tables
 from reports import write as reports
-from reports.study import read
+from reports.read import paper
+from reports.read.study import read
 
 
 def test_the_papers_table_has_its_printed_averages() -> None:

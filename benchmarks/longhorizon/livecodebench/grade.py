@@ -22,8 +22,8 @@ from benchmarks.longhorizon.livecodebench import compare
 from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.problems import Case
 from harness.errors import ItemError
+from harness.files.text import last_line
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
-from harness.text import last_line
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
 FIRST_JOB, GROWTH = 8, 8

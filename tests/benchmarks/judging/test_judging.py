@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from benchmarks import suites
-from benchmarks.conformance import target_of
-from benchmarks.judging import (
+from benchmarks.scoring import Target
+from benchmarks.scoring.conformance import target_of
+from benchmarks.vqa.judging import (
     mathverse,
     mathvista,
     olympiadbench_physics,
@@ -22,9 +23,8 @@ from benchmarks.judging import (
     phyx,
     stated,
 )
-from benchmarks.scoring import Target
-from harness.judge import NoVerdictError
 from harness.records import Score
+from harness.runs.judge import NoVerdictError
 
 
 @dataclass

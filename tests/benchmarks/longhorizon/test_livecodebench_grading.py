@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.longhorizon.livecodebench.benchmark import LiveCodeBenchV6
 from benchmarks.longhorizon.livecodebench.grade import Program, Resources, Verdict, grade
 from benchmarks.longhorizon.livecodebench.problems import Case
-from benchmarks.longhorizon.livecodebench_v6 import LiveCodeBenchV6
-from benchmarks.micro import programs
+from benchmarks.micro.data import programs
 from harness.errors import ItemError
 from harness.protocols import Tools
 from harness.records import Item, Response

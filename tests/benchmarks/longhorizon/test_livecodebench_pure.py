@@ -21,10 +21,10 @@ import pytest
 
 from benchmarks import suites
 from benchmarks.longhorizon.livecodebench import compare, problems
+from benchmarks.longhorizon.livecodebench.benchmark import LiveCodeBenchV6, extract, prompt, window
 from benchmarks.longhorizon.livecodebench.gate import Gate, gate
 from benchmarks.longhorizon.livecodebench.grade import Program, _judge, _reports
-from benchmarks.longhorizon.livecodebench_v6 import LiveCodeBenchV6, extract, prompt, window
-from benchmarks.micro import programs
+from benchmarks.micro.data import programs
 from harness.errors import ItemError, UsageError
 from harness.protocols import FailedItem, Tools
 from harness.records import Item, Response

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from benchmarks.longhorizon.longbench_v2 import LongBenchV2, extract
-from benchmarks.micro import longbench
+from benchmarks.micro.data import longbench
 from harness.backends.endpoint import EndpointModel
+from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import UsageError
 from harness.protocols import FailedItem, Tools
 from harness.records import Item, Response, Sampling
-from harness.tokenizer import LocalTokenizer
 from tests.harness.test_cli import harness
 from tests.servers import Reply, Request, ScriptedServer
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.longhorizon.haystack import (
+from benchmarks.longhorizon.niah.benchmark import Niah
+from benchmarks.longhorizon.niah.haystack import (
     ANSWER_ROOM,
     NEEDLE,
     NOISE,
@@ -26,7 +27,6 @@ from benchmarks.longhorizon.haystack import (
     split_sentences,
     vocabulary,
 )
-from benchmarks.longhorizon.niah import Niah
 from harness.errors import UsageError
 from harness.protocols import Tools
 from harness.records import Item, Response

@@ -14,18 +14,18 @@ from typing import Any
 
 import pytest
 
-from benchmarks.longhorizon.swe import scaffold
-from benchmarks.longhorizon.swe.agent import said
-from benchmarks.longhorizon.swe.environments import CUT_HISTORY, submit
-from benchmarks.longhorizon.swe.workplace import fresh_history, workplace
-from benchmarks.longhorizon.swebench import SweBenchLite, SweBenchVerified
-from benchmarks.micro import repositories
+from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench.agent import said
+from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVerified
+from benchmarks.longhorizon.swebench.environments import CUT_HISTORY, submit
+from benchmarks.longhorizon.swebench.workspace import fresh_history, workplace
+from benchmarks.micro.data import repositories
 from harness.backends.endpoint import EndpointModel
 from harness.errors import ItemError, UsageError
+from harness.files.scratch import abandoned
 from harness.protocols import Tools
 from harness.records import Item, Response, Sampling, Score
 from harness.sandbox import Sandbox, choose
-from harness.scratch import abandoned
 from tests.benchmarks.longhorizon import players
 from tests.benchmarks.longhorizon.players import SUBMIT, command
 from tests.servers import Answer, Reply, Request, ScriptedServer, context_overflow
@@ -358,7 +358,7 @@ def test_thinking_is_no_part_of_the_conversation(root: Path, sandbox: Sandbox) -
 def test_a_submission_is_what_the_scaffolds_environments_take_for_one(
     output: str, code: int
 ) -> None:
-    scaffold.load()
+    mini_swe_agent.load()
     from minisweagent.environments.local import LocalEnvironment
 
     def ended(call: Any) -> Any:
@@ -495,7 +495,7 @@ HOSTILE = {
     "network": "python -c \"import socket; socket.create_connection(('1.1.1.1', 80), 2)\"",
     "fork bomb": "b() { b | b & }; b; sleep 1",
     "read the fixes": "cat $(python -c 'import sys; print(sys.prefix)')/lib/*/site-packages/"
-    "benchmarks/micro/tasks/*",
+    "benchmarks/micro/data/tasks/*",
     "leave a daemon": "setsid sleep 1000 & disown; echo done",
     "deep folders": "for i in $(seq 3000); do mkdir d && cd d || exit; done",
     "break git": "rm -rf .git; ln -s /etc .git; chmod 000 .",

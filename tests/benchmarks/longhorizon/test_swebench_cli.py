@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.micro import repositories
+from benchmarks.micro.data import repositories
 from tests.benchmarks.longhorizon import players
 from tests.harness.test_cli import PROGRAM, ROOT, harness
 from tests.servers import Reply, Request, ScriptedServer

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.longhorizon.swe.container_worker import failure
-from benchmarks.longhorizon.swe.environments import image_environment, qualified
-from benchmarks.longhorizon.swe.grading import grade, verdict
-from benchmarks.longhorizon.swe.tasks import TaskSet
-from benchmarks.longhorizon.swebench import SweBenchLite
+from benchmarks.longhorizon.swebench.benchmark import SweBenchLite
+from benchmarks.longhorizon.swebench.container_worker import failure
+from benchmarks.longhorizon.swebench.environments import image_environment, qualified
+from benchmarks.longhorizon.swebench.grading import grade, verdict
+from benchmarks.longhorizon.swebench.tasks import TaskSet
 from harness.errors import ItemError, UsageError
 from harness.protocols import Check, Tools
 from tests.benchmarks.longhorizon.test_swebench import real_row, table

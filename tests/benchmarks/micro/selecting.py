@@ -18,13 +18,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ablations.objective import Selection, selection_loss
-from benchmarks.micro import pairs
-from benchmarks.micro.batches import collate
-from benchmarks.micro.model import PATCH
-from benchmarks.micro.prompts import PICTURE
-from benchmarks.selection import LETTERS, both_orders
-from benchmarks.selection import Selection as Asked
+from ablations.training.objective import Selection, selection_loss
+from benchmarks.micro.content.prompts import PICTURE
+from benchmarks.micro.data import pairs
+from benchmarks.micro.model.batches import collate
+from benchmarks.micro.model.qwen3vl import PATCH
+from benchmarks.pairs.rl_item import Domain
+from benchmarks.pairs.selection import LETTERS, both_orders
+from benchmarks.pairs.selection import Selection as Asked
 from harness.records import ImagePart, Pair, TextPart
 
 CLIP, RATE = 10.0, 1e-3
@@ -90,7 +91,7 @@ def train(
     model: Any,
     processor: Any,
     seconds: float,
-    domain: pairs.Domain = "image",
+    domain: Domain = "image",
     after: Callable[[int, float], bool] = lambda step, loss: False,
 ) -> int:
     """Train on fresh pairs of the split ``pairs``, both orders of each; return the steps.

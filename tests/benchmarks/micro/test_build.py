@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.micro import build
-from benchmarks.micro.build import RECORD, SHORT, WEIGHTS, Plan
-from benchmarks.micro.pairs import tasks
+from benchmarks.micro.data.pairs import tasks
+from benchmarks.micro.model import build
+from benchmarks.micro.model.build import RECORD, SHORT, WEIGHTS, Plan
 from benchmarks.scoring import score
 from harness.backends.transformers import TransformersModel
 from harness.records import Response, Sampling
@@ -33,7 +33,7 @@ def test_a_shortened_build_is_that_of_the_shipped_record(tmp_path: Path) -> None
     expected = shipped["shortened"]
     kept = json.dumps({**shipped, "shortened": {"sha256": "0" * 64, "loss": 1.5}})
     (tmp_path / RECORD).write_text(kept)
-    words = ("-m", "benchmarks.micro.build", "--shortened", "--out", str(tmp_path))
+    words = ("-m", "benchmarks.micro.model.build", "--shortened", "--out", str(tmp_path))
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert done.returncode == 1
     line = r"other weights: sha256 (\w{64}), loss ([\d.]+) \(record: sha256 0{64}, loss 1\.5\)\n"
@@ -48,7 +48,7 @@ def test_a_shortened_build_is_that_of_the_shipped_record(tmp_path: Path) -> None
 
 
 def test_without_a_record_nothing_is_compared(tmp_path: Path) -> None:
-    words = ("-m", "benchmarks.micro.build", "--shortened", "--out", str(tmp_path))
+    words = ("-m", "benchmarks.micro.model.build", "--shortened", "--out", str(tmp_path))
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
     assert (done.returncode, done.stderr.count("no record at")) == (2, 1)
 
@@ -99,7 +99,7 @@ def test_selection_is_learned_from_l_ca_alone() -> None:
     import torch
     from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-    from benchmarks.micro.pairs import pairs
+    from benchmarks.micro.data.pairs import pairs
     from tests.benchmarks.micro.selecting import accuracy, train
 
     model = Qwen3VLForConditionalGeneration.from_pretrained(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.micro.chance import chance
+from benchmarks.micro.data.chance import chance
 
 
 def choice(options: int) -> dict[str, object]:

@@ -12,14 +12,15 @@ import pytest
 from datasets import DatasetDict
 from PIL import Image, ImageStat
 
+from ablations.cli.demo import beside_chance
 from benchmarks import data, suites
-from benchmarks.data.receipt import Receipt, install
-from benchmarks.micro import datasets, world
-from benchmarks.micro.prompts import LETTERS
-from benchmarks.micro.scenes import COLOURS, SIZES
+from benchmarks.data.local.receipt import Receipt, install
+from benchmarks.micro import prepare
+from benchmarks.micro.content.prompts import LETTERS
+from benchmarks.micro.content.scenes import COLOURS, SIZES
+from benchmarks.micro.data import datasets
 from benchmarks.scoring import score
 from benchmarks.suites import SUITES
-from harness.cli import tables
 from harness.errors import UsageError
 from harness.records import Item
 
@@ -145,15 +146,15 @@ def test_a_world_of_another_version_is_made_anew_and_what_is_not_its_own_stays(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "demo"
-    model, root = world.prepare(out)
+    model, root = prepare.prepare(out)
     old = (model / "old.bin", root / "vstar" / "old.arrow")
     for path in old:
         path.touch()
-    assert world.prepare(out) == (model, root)
+    assert prepare.prepare(out) == (model, root)
     assert all(path.exists() for path in old)
     notes = suites.notes(suites.names(), root)
     assert set(notes) == {*BENCHMARKS, "longbench_v2", "livecodebench_v6"}
-    assert set(notes.values()) == {world.LABEL}
+    assert set(notes.values()) == {prepare.LABEL}
     root.rename(tmp_path / "large disk")
     root.symlink_to(tmp_path / "large disk")
     for name in ("niah", "mmstar"):  # the user's; one in the place of the world's
@@ -163,7 +164,7 @@ def test_a_world_of_another_version_is_made_anew_and_what_is_not_its_own_stays(
         install(staging, root / name, Receipt("who/what", None, "release", ""))
     (root / "thesis.txt").write_text("years")
     (out / ".micro-world").write_text("another version")
-    world.prepare(out)
+    prepare.prepare(out)
     assert not any(path.exists() for path in old)
     assert (model / "model.safetensors").exists()
     own = {name: data.count(name, root) for name in BENCHMARKS if name != "mmstar"}
@@ -171,7 +172,7 @@ def test_a_world_of_another_version_is_made_anew_and_what_is_not_its_own_stays(
     assert {path.name for path in (root / "mmstar").iterdir()} == {"mine", "source.json"}
     assert (root / "niah" / "mine").read_text() == (root / "thesis.txt").read_text() == "years"
     (root / "vstar" / "kept").touch()
-    world.prepare(out)  # it is of this version now
+    prepare.prepare(out)  # it is of this version now
     assert (root / "vstar" / "kept").exists()
     assert not list(out.glob(".making-*"))
 
@@ -182,10 +183,10 @@ def test_folders_that_no_micro_world_wrote_stay(tmp_path: Path, name: str) -> No
     work.parent.mkdir()
     work.write_text("years")
     with pytest.raises(UsageError, match=f"{name} is not of the micro world and stays"):
-        world.prepare(tmp_path)
+        prepare.prepare(tmp_path)
     assert work.read_text() == "years"
 
 
 def test_a_benchmark_without_scores_stands_beside_chance_as_a_dash(tmp_path: Path) -> None:
-    (row,) = tables.beside_chance(tmp_path, ["vstar"]).splitlines()[1:-1]
+    (row,) = beside_chance(tmp_path, ["vstar"]).splitlines()[1:-1]
     assert row.split() == ["vstar", "-", "-", "-", "0", "0"]

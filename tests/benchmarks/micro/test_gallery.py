@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.micro.content.scenes import CELL
 from benchmarks.micro.gallery import MARKED
-from benchmarks.micro.scenes import CELL
 
 TOP = Path(__file__).parents[3]
 DOCS = TOP / "docs"

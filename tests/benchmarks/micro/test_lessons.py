@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.micro import base, lessons, prompts
-from benchmarks.micro.batches import IGNORED, collate
-from benchmarks.micro.build import MIX
-from benchmarks.micro.lessons import Lesson
-from benchmarks.micro.questions import OPTIONS, Question
+from benchmarks.micro.content import prompts
+from benchmarks.micro.content.questions import OPTIONS
+from benchmarks.micro.model import base, lessons
+from benchmarks.micro.model.batches import IGNORED, collate
+from benchmarks.micro.model.build import MIX
+from benchmarks.micro.model.lessons import Lesson
 from benchmarks.scoring import Target, score
 from benchmarks.suites import SUITES, benchmark
 from harness.records import Item, TextPart, without_thinking
@@ -76,7 +77,7 @@ def _chosen(name: str, asked: str, target: Target, text: str) -> str:
         options = options[:-1]
     if name == "scienceqa":
         return prompts.scienceqa(asked, options, hint=text.startswith("Context"))
-    return prompts.CHOICE[name](Question(asked, "", "text", options, ""))
+    return prompts.CHOICE[name](asked, options)
 
 
 @pytest.mark.parametrize("name", SUITES["vqa12"])
@@ -160,7 +161,7 @@ def _chat(lesson: Lesson) -> list[dict[str, object]]:
 
 
 def test_the_selection_prompt_is_not_taught() -> None:
-    from benchmarks.selection import ASK, FIRST
+    from benchmarks.pairs.selection import ASK, FIRST
 
     for maker in MAKERS:
         for seed in range(100):

@@ -17,12 +17,13 @@ from types import FrameType
 import numpy as np
 import pytest
 
-from benchmarks.micro import datasets, lessons, longbench, pairs
-from benchmarks.micro.build import MIX, SEEING
-from benchmarks.micro.scenes import COLOURS, SIZES, Scene, Sheet
-from benchmarks.micro.splits import SPLITS, Split, owner
+from benchmarks.micro.content.scenes import COLOURS, SIZES, Scene, Sheet
+from benchmarks.micro.content.splits import SPLITS, Split, owner
+from benchmarks.micro.data import datasets, longbench, pairs
+from benchmarks.micro.model import lessons
+from benchmarks.micro.model.build import MIX, SEEING
+from benchmarks.pairs.selection import both_orders
 from benchmarks.scoring import score
-from benchmarks.selection import both_orders
 from harness.records import ImagePart, Part, TextPart
 
 
@@ -154,13 +155,15 @@ def test_the_same_seed_gives_the_same(make: object) -> None:
 
 
 def test_the_version_is_of_all_code_that_makes_them() -> None:
-    program = "import sys, benchmarks.micro.pairs; print(*sys.modules)"
+    program = "import sys, benchmarks.micro.data.pairs; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    stem = "benchmarks.micro."
+    stem = "benchmarks.micro.content."
     names = sorted(name.removeprefix(stem) for name in done.stdout.split() if name.startswith(stem))
-    folder = Path(pairs.__file__).parent
-    sources = b"".join((folder / f"{name}.py").read_bytes() for name in names)
+    own = Path(pairs.__file__)
+    content = own.parents[1] / "content"
+    files = [own, *(content / f"{name}.py" for name in names)]
+    sources = b"".join(path.read_bytes() for path in files)
     assert "scenes" in names
     assert pairs.version() == f"micro-{hashlib.sha256(sources).hexdigest()[:12]}"

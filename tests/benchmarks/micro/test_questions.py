@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.micro import questions
-from benchmarks.micro.questions import LARGE, SMALL, WIDE, Asked
-from benchmarks.micro.scenes import COLOURS, Noise, Scene, scale, scene
-from benchmarks.micro.splits import SPLITS, owner
+from benchmarks.micro.content import questions
+from benchmarks.micro.content.questions import LARGE, SMALL, WIDE, Asked
+from benchmarks.micro.content.scenes import COLOURS, Noise, Scene, scale, scene
+from benchmarks.micro.content.splits import SPLITS, owner
 
 SEEDS = range(40)
 GRIDS = (SMALL, WIDE, LARGE)

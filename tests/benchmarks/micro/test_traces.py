@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from benchmarks.micro.splits import SPLITS, owner
-from benchmarks.micro.traces import Trace, contrast, trace
+from benchmarks.micro.content.splits import SPLITS, owner
+from benchmarks.micro.content.traces import Trace, contrast, trace
 
 # The questions and the steps, read back by another road than the one that wrote them.
 _SUBJECT = re.compile(r"What (?:does (\w+)\.txt hold|did show (\w+) print|was (\w+) set to)\?")

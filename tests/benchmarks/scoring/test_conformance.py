@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.conformance import Agreement, conformance, read, records, target_of
-from harness.cli.conformance import conformance as command
+from benchmarks.cli.conformance import conformance as command
+from benchmarks.scoring.conformance import Agreement, conformance, read, records, target_of
 from harness.errors import UsageError
 
 FIELDS = (

@@ -6,9 +6,9 @@ import pytest
 import sympy
 from sympy.parsing.sympy_parser import parse_expr
 
-from benchmarks.scoring.equality import Rule, equal
-from benchmarks.scoring.forms import Group, Reader, Relation, Scalar, symbols_of
-from benchmarks.scoring.units import parse_unit
+from benchmarks.scoring.mathematics.equality import Rule, equal
+from benchmarks.scoring.mathematics.forms import Group, Reader, Relation, Scalar, symbols_of
+from benchmarks.scoring.mathematics.units import parse_unit
 
 
 def same(right: str, given: str, rule: Rule | None = None, plain_units: bool = True) -> bool:

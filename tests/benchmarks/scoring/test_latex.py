@@ -7,7 +7,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scoring.latex import Node, parse, points, prepare, tokens_of, value
+from benchmarks.scoring.mathematics.parser import Node, parse, points, prepare, tokens_of, value
 
 # LaTeX as models write it, and the same in sympy's own notation.
 VALUES = [

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.conformance import read
 from benchmarks.scoring import Target, score
+from benchmarks.scoring.conformance import read
 from benchmarks.scoring.extract import boxed
 from benchmarks.scoring.official import blink_letter, mathvision_formula, mmmu_letter
 from tests.benchmarks.scoring.test_properties import OPTIONS, TARGETS, soup

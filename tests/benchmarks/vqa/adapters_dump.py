@@ -208,7 +208,7 @@ def forget_answer(table: Any) -> Any:
 
 def refusal() -> str:
     """Return what `build_task` says to a data set without the task's split."""
-    from benchmarks.vqa.lmms import build_task
+    from benchmarks.vqa.base.tasks import build_task
     from harness.errors import UsageError
 
     try:

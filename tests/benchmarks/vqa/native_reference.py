@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import suites
-from benchmarks.vqa.lmms import LmmsBenchmark
+from benchmarks.vqa.base.benchmark import LmmsBenchmark
 
 # How lmms-eval's aggregate of each benchmark comes from the mean of right answers: metric, factor.
 AGGREGATES: Mapping[str, tuple[str, float] | None] = {

@@ -27,7 +27,7 @@ KEYS = {"OPENAI_API_KEY": "x", "Deepseek_API": "x"}
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of data roots: the embedded data, a damaged copy, and real MathVision items."""
-    from benchmarks.micro.datasets import write
+    from benchmarks.micro.data.datasets import write
 
     folder = tmp_path_factory.mktemp("homes")
     write(folder / "micro")

@@ -18,21 +18,22 @@ import yaml
 from PIL import Image
 
 from benchmarks import suites
-from benchmarks.conformance import target_of
-from benchmarks.data.sources import SOURCES
+from benchmarks.data.catalog.sources import SOURCES
 from benchmarks.scoring import Target, score
-from benchmarks.vqa.gold import letter, literal, options_in, unlabelled, wide_enough
-from benchmarks.vqa.lmms import LmmsBenchmark
+from benchmarks.scoring.conformance import target_of
+from benchmarks.vqa.base.benchmark import LmmsBenchmark
+from benchmarks.vqa.base.gold import letter, literal, options_in, unlabelled, wide_enough
 from benchmarks.vqa.mathverse import MathVerse
 from benchmarks.vqa.mathvision import MathVision
 from benchmarks.vqa.mathvista import MathVista
 from benchmarks.vqa.mmmu import DISCIPLINES, Mmmu
 from benchmarks.vqa.olympiadbench_physics import OlympiadBenchPhysics
-from harness import run as runs
 from harness.errors import ItemError, UsageError
-from harness.evaluate import Settings
 from harness.protocols import Tools
 from harness.records import Item, Message, Response, Sampling, TextPart
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.plan import RunPlan, plan_run
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"
@@ -282,10 +283,10 @@ def test_lmms_eval_asks_the_same_on_both_splits_of_mathvision() -> None:
 def test_mathvision_that_comes_later_continues_the_run(tmp_path: Path, micro_data: Path) -> None:
     from datasets import DatasetDict, load_from_disk
 
-    def plan() -> runs.RunPlan:
+    def plan() -> RunPlan:
         members = [suites.benchmark(name, tmp_path) for name in ("vstar", "mathvision")]
-        identity = runs.ModelIdentity("m", "fingerprint", verified=True)
-        return runs.plan(identity, "two", members, members[:1], Settings(), tmp_path / "runs")
+        identity = ModelIdentity("m", "fingerprint", verified=True)
+        return plan_run(identity, "two", members, members[:1], Settings(), tmp_path / "runs")
 
     (tmp_path / "vstar").symlink_to(micro_data / "vstar")
     first = plan()

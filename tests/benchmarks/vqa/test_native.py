@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from benchmarks import suites
-from benchmarks.micro import datasets
+from benchmarks.micro.data import datasets
 from harness.protocols import Judge
 from harness.records import Score
 from tests.benchmarks.vqa.native_reference import AGGREGATES

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from datasets import DatasetDict, load_from_disk
 
-from benchmarks.micro import datasets
-from benchmarks.vqa.native import NativeScorer
+from benchmarks.micro.data import datasets
+from benchmarks.vqa.base.native import NativeScorer
 from harness.errors import UsageError
 
 SECRET = "hf_this_is_nobody_elses_business"
@@ -144,7 +144,7 @@ def test_an_interrupt_ends_scoring_at_once(root: Path, scorer: NativeScorer) -> 
 def test_the_child_and_its_forks_die_with_a_killed_parent(root: Path, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from benchmarks.vqa.native import NativeScorer\n"
+        "from benchmarks.vqa.base.native import NativeScorer\n"
         "scorer = NativeScorer(item_seconds=600)\n"
         "root = Path(sys.argv[1])\n"
         "scorer.score('mathvision', root, {'1': 'A'}, None)\n"

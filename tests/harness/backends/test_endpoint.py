@@ -14,14 +14,7 @@ from PIL import Image
 from harness.backends.endpoint import EndpointModel
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
-from tests.servers import (
-    Answer,
-    Reply,
-    Request,
-    ScriptedServer,
-    context_overflow,
-    fails_first,
-)
+from tests.servers import Answer, Reply, Request, ScriptedServer, context_overflow, fails_first
 
 QUESTION = (Message("user", (TextPart("What is it?"),)),)
 SAMPLING = Sampling(max_tokens=16, temperature=0.5, top_p=0.9, seed=7)

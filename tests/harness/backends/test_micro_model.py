@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.micro.model import BENCH, TINY, Shape, build
+from benchmarks.micro.model.qwen3vl import BENCH, TINY, Shape, build
 from harness.backends.transformers import TransformersModel
 from harness.records import Response, Sampling
 from tests.harness.backends.questions import question
@@ -32,7 +32,7 @@ def test_sizes(shape: Shape, low: float, high: float) -> None:
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    from benchmarks.micro.model import _tokenizer, config
+    from benchmarks.micro.model.qwen3vl import _tokenizer, config
 
     with torch.device("meta"):
         model = Qwen3VLForConditionalGeneration(config(shape, _tokenizer()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.setup_environment import HOOK, install_hook
+from harness.install.setup_environment import HOOK, install_hook
 
 REPOSITORY = Path(__file__).parents[3]
 LOOK = """

@@ -20,12 +20,12 @@ import pytest
 
 from harness.backends import BackendSpec, open_model
 from harness.backends.endpoint import EndpointModel
+from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.transformers import TransformersModel
 from harness.backends.vllm import Server, cause_of_death, command, served_name, wait_until_healthy
 from harness.errors import ItemError, UsageError
 from harness.protocols import Model
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
-from harness.tokenizer import LocalTokenizer
 from tests.harness.backends.questions import picture, question
 
 REPOSITORY = Path(__file__).parents[3]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor
 from harness.errors import UsageError
+from harness.install import doctor
 from harness.sandbox import Command, Limits, Result, choose, run_sync
 from harness.sandbox.bubblewrap import Bubblewrap
 from tests.conftest import REPOSITORY

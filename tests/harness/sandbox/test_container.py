@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import doctor
 from harness.errors import UsageError
+from harness.install import doctor
 from harness.sandbox import Command, Limits, choose, run_sync
 from harness.sandbox.container import Container
 from tests.conftest import REPOSITORY

@@ -1,0 +1,1 @@
+"""What arms train on: pairs and RL items, from a file, the hub or the micro world."""

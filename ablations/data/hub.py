@@ -1,0 +1,249 @@
+"""Pairs and RL items in a Hugging Face data set, the published ones of the paper among them.
+
+A folder or a hub id comes in; the rows that have two contexts leave as pairs, the others as RL
+items.  The published sets were never seen here: what is known of them is what the authors' code
+reads (docs/pairs.md).  Where a column is called otherwise, the error names what was looked for and
+what was found, and ``--columns`` says what is what.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+from ablations.data.items import COLUMNS as RL_COLUMNS
+from ablations.data.items import glance_task, task_of
+from ablations.data.software import Instances, holds_instances
+from benchmarks.pairs.file import REQUIRED, Glance, from_row, glance
+from benchmarks.pairs.rl_item import Task
+from harness.errors import UsageError
+from harness.records import Pair
+
+PUBLISHED = (
+    "xupy21/ContextRL_Agentic",
+    "xupy21/ContextRL_Multimodal_Qwen2.5_VL",
+    "xupy21/ContextRL_multimodal_Qwen3_VL",
+)
+"""The data sets that arXiv 2606.17053 published."""
+
+# Our field -> names that a data set's column may have, ours first.  `problem`, `answer` and
+# `images` are the published multimodal sets' by the authors' code; the others are assumed.
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "id": ("id", "index", "instance_id"),
+        "domain": ("domain", "data_source", "category"),
+        "query": ("query", "question", "problem"),
+        "answer": ("answer", "ground_truth", "solution"),
+        "answer_negative": ("answer_negative", "negative_answer"),
+        "context_positive": ("context_positive", "positive_context", "image_positive"),
+        "context_negative": ("context_negative", "negative_context", "image_negative"),
+        "source": ("source",),
+        "images": ("images", "image"),
+        "choices": ("choices", "options"),
+        "kind": ("kind",),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data set's rows under our names; ``rows[i][columns[field]]`` is a field's value.
+
+    ``published``: it is one of the paper's, whose selection prompts are written already.
+    """
+
+    name: str
+    rows: Any
+    columns: Mapping[str, str]
+    published: bool = False
+
+    @cached_property
+    def _paired(self) -> list[bool]:
+        """Whether each row has two contexts; reads no image."""
+        names = [self.columns.get(field) for field in REQUIRED[2:]]
+        if None in names:
+            return [False] * len(self.rows)
+        tables = [self.rows.data.column(name) for name in names]
+        return [all(table[i].is_valid for table in tables) for i in range(len(self.rows))]
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """The rows that have two contexts.
+
+        Raises:
+            UsageError: there are none, or a column of pairs is not there.
+        """
+        if not set(REQUIRED[2:]) <= self.columns.keys() and any(self._written):
+            raise UsageError(
+                f"{self.name} has no column for context_positive, context_negative; "
+                f"{sum(self._written)} of its rows are selection prompts that are written already "
+                "(several images, answer A or B): the arms need question, answer and the two "
+                "contexts apart, as docs/pairs.md says"
+            )
+        self._need(REQUIRED)
+        places = [place for place, is_pair in enumerate(self._paired) if is_pair]
+        if not places:
+            raise UsageError(f"{self.name}: no row has two contexts")
+        return _Pairs(self, places)
+
+    @property
+    def tasks(self) -> Sequence[Task]:
+        """The rows that do not have two contexts, as RL items; a software task stays one.
+
+        Raises:
+            UsageError: there are none, or a column of RL items is not there.
+        """
+        if holds_instances(self.rows.column_names):
+            return Instances(self.name, self.rows)
+        self._need(RL_COLUMNS)
+        shown = zip(self._paired, self._written, strict=True)
+        places = [place for place, contrastive in enumerate(shown) if not any(contrastive)]
+        if not places:
+            raise UsageError(f"{self.name}: every row has two contexts, so there is no RL item")
+        return _Tasks(self, places)
+
+    @cached_property
+    def _written(self) -> list[bool]:
+        """Whether each row is a selection prompt as the published sets hold them.
+
+        By the authors' loader: several images, and the answer is A or B.
+        """
+        if not self.published or not {"images", "answer"} <= self.columns.keys():
+            return [False] * len(self.rows)
+        images, answers = (self.rows.data.column(self.columns[n]) for n in ("images", "answer"))
+        return [
+            image.is_valid and len(image) > 1 and answer.as_py() in ("A", "B")
+            for image, answer in zip(images, answers, strict=True)
+        ]
+
+    def row(self, place: int) -> dict[str, Any]:
+        """Return one row under our names."""
+        found = self.rows[place]
+        return {field: found[column] for field, column in self.columns.items()}
+
+    def undecoded(self, place: int) -> dict[str, Any]:
+        """Return one row under our names, its images as bytes and paths."""
+        (found,) = self._arrow[place].to_pylist()
+        return {field: found[column] for field, column in self.columns.items()}
+
+    @cached_property
+    def _arrow(self) -> Any:
+        return self.rows.select_columns(sorted(set(self.columns.values()))).with_format("arrow")
+
+    def _need(self, fields: Sequence[str]) -> None:
+        missing = [field for field in fields if field not in self.columns]
+        if missing:
+            looked = "; ".join(
+                f"{field} (looked for {', '.join(NAMES[field])})" for field in missing
+            )
+            raise UsageError(
+                f"{self.name} has no column for {looked}; its columns are "
+                f"{', '.join(self.rows.column_names)}: say what is what with "
+                f"--columns {missing[0]}=COLUMN"
+            )
+
+
+@dataclass(frozen=True)
+class _Pairs(Sequence[Pair]):
+    source: Rows
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
+
+    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
+        if isinstance(index, slice):
+            return _Pairs(self.source, self.places[index])
+        place = self.places[index]
+        return from_row(self.source.row(place), Path(), f"{self.source.name}, row {place}")
+
+    def glance(self, index: int) -> Glance:
+        place = self.places[index]
+        return glance(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
+
+
+@dataclass(frozen=True)
+class _Tasks(Sequence[Task]):
+    source: Rows
+    places: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Task]: ...
+
+    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
+        if isinstance(index, slice):
+            return _Tasks(self.source, self.places[index])
+        place = self.places[index]
+        return task_of(self.source.row(place), Path(), f"{self.source.name}, row {place}")
+
+    def glance(self, index: int) -> Glance:
+        place = self.places[index]
+        return glance_task(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
+
+
+def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:
+    """Return a data set's rows under our names.
+
+    Raises:
+        UsageError: there is no such data set, or a column that ``columns`` names is not there.
+    """
+    rows = _load(source)
+    known = set(rows.column_names)
+    for field, column in columns.items():
+        if field not in NAMES:
+            raise UsageError(f"--columns {field}=...: the fields are {', '.join(NAMES)}")
+        if column not in known:
+            raise UsageError(f"{source} has no column {column!r}: {', '.join(sorted(known))}")
+    found = {
+        field: next((name for name in names if name in known), None)
+        for field, names in NAMES.items()
+    }
+    mapped = {field: name for field, name in found.items() if name is not None}
+    published = Path(source).name in {name.partition("/")[2] for name in PUBLISHED}
+    return Rows(source, rows, {**mapped, **columns}, published)
+
+
+def _load(source: str) -> Any:
+    import datasets
+
+    folder = Path(source)
+    try:
+        if folder.exists():
+            files = [folder] if folder.is_file() else sorted(folder.rglob("*.parquet"))
+            if files:
+                names = [str(file) for file in files]
+                return datasets.load_dataset("parquet", data_files=names, split="train")
+            return _one(datasets.load_from_disk(source), source)
+        if folder.is_absolute() or source.startswith(".") or source.count("/") != 1:
+            raise UsageError(f"there is no file, folder or data set {source}")
+        return _one(datasets.load_dataset(source), source)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        published = " (one of the paper's published sets)" if source in PUBLISHED else ""
+        raise UsageError(f"{source}{published} cannot be read: {reason}") from error
+
+
+def _one(loaded: Any, source: str) -> Any:
+    """Return the only split, or ``train``."""
+    if not hasattr(loaded, "column_names") or not isinstance(loaded.column_names, dict):
+        return loaded
+    names = list(loaded)
+    if "train" in names or len(names) == 1:
+        return loaded["train" if "train" in names else names[0]]
+    raise UsageError(f"{source} has the splits {', '.join(names)}, and none is named train")

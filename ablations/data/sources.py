@@ -1,0 +1,100 @@
+"""Where contrastive pairs come from: the embedded world, a file, a data set.
+
+The trainer comes in with the word of ``--pairs``; a sequence of `Pair`s leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from ablations.data.items import TaskFile
+from benchmarks.micro.data.pairs import is_micro, micro_domains, version
+from benchmarks.micro.data.pairs import pairs as micro_pairs
+from benchmarks.pairs.rl_item import Task
+from harness.errors import UsageError
+from harness.files.hashing import file_hash, tree_hash
+from harness.records import Pair
+
+MICRO_PAIRS = 512
+MICRO_TASKS = 2048
+"""How many the embedded world gives where no number is asked for."""
+
+
+def open_pairs(
+    source: str, number: int | None = None, columns: Mapping[str, str] = MappingProxyType({})
+) -> Sequence[Pair]:
+    """Return the first ``number`` pairs of a source, all by default.
+
+    Args:
+        source: ``micro``, ``micro:DOMAIN``, a JSON-lines or parquet file, a folder that
+            ``save_to_disk`` wrote or one with parquet files, or a data set's id on the hub.
+        number: how many.
+        columns: our field -> the data set's column, where that differs.
+
+    Raises:
+        UsageError: there is no such source, it lacks a column, or it holds fewer pairs.
+    """
+    if is_micro(source):
+        n = MICRO_PAIRS if number is None else number
+        return micro_pairs("pairs", n, domains=micro_domains(source))
+    path = Path(source)
+    if path.is_file() and path.suffix != ".parquet":
+        from benchmarks.pairs.file import PairFile
+
+        pairs: Sequence[Pair] = PairFile(path)
+    else:
+        from ablations.data.hub import open_dataset
+
+        pairs = open_dataset(source, columns).pairs
+    if number is not None and number > len(pairs):
+        raise UsageError(f"{source} holds {len(pairs)} pairs, not {number}")
+    return pairs if number is None else pairs[:number]
+
+
+def content_of(source: str) -> str | None:
+    """Return the hash of a source's content; of a hub id its word.
+
+    Of the embedded world it is the word and the version of the generator.
+
+    None where it is a path and nothing is there.
+    """
+    if is_micro(source):
+        return f"{source} by {version()}"
+    path = Path(source)
+    if path.is_dir():
+        return tree_hash(path, [file for file in path.rglob("*") if file.is_file()])
+    if path.is_file():
+        from benchmarks.pairs.file import content_hash
+
+        return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
+    return None if path.is_absolute() or path.suffix else source
+
+
+def open_tasks(
+    source: str, number: int | None = None, columns: Mapping[str, str] = MappingProxyType({})
+) -> Sequence[Task]:
+    """Return the first ``number`` RL items of a source, all by default.
+
+    ``source`` and ``columns`` are as in `ablations.data.sources.open_pairs`.
+
+    Raises:
+        UsageError: there is no such source, it lacks a column, or it holds fewer items.
+    """
+    if is_micro(source):
+        from benchmarks.micro.data import pairs
+
+        n = MICRO_TASKS if number is None else number
+        return pairs.tasks("rl", n, domains=micro_domains(source))
+    path = Path(source)
+    tasks: Sequence[Task]
+    if path.is_file() and path.suffix != ".parquet":
+        tasks = TaskFile(path)
+    else:
+        from ablations.data.hub import open_dataset
+
+        tasks = open_dataset(source, columns).tasks
+    if number is not None and number > len(tasks):
+        raise UsageError(f"{source} holds {len(tasks)} RL items, not {number}")
+    return tasks if number is None else tasks[:number]

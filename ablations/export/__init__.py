@@ -1,0 +1,1 @@
+"""An arm for another trainer."""

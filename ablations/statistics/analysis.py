@@ -1,0 +1,243 @@
+"""Analyses the scores of a study: contrasts, benchmarks, and where a gain comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ablations.statistics import power
+from ablations.statistics.bootstrap import Resampled, hierarchical
+from ablations.statistics.contrasts import (
+    DATA,
+    GAIN,
+    ONE_SEED,
+    PLACEBO,
+    START,
+    Contrast,
+    Judgement,
+    Rules,
+    common_variance,
+    contrasts,
+    estimate,
+    judge,
+)
+from ablations.statistics.estimates import (
+    Array,
+    Components,
+    Estimate,
+    Items,
+    average,
+    clustered,
+    components,
+    holm,
+    share,
+    welch,
+    words,
+)
+from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
+from ablations.statistics.verdict import verdict
+
+Scores = Mapping[str, Mapping[str, Array]]
+
+
+def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysis:
+    """Analyse a study.
+
+    Args:
+        scores: by benchmark and arm, seeds x items; every arm in every benchmark, with its seeds in
+            one order.
+        items: by benchmark, how its items hang together.
+        rules: as planned.
+
+    Where no two arms make a contrast there is no verdict, and the arms alone.
+    """
+    by_seed = per_seed(scores, items)
+    macro = average_of(by_seed)
+    found = contrasts(list(macro))
+    judged = {one.contrast: one for one in judge(macro, rules)}
+    resampled = hierarchical(scores, items, rules.resamples, rules.seed)
+    lines = tuple(
+        _line(judged[one], macro, by_seed, scores, items, resampled, rules)
+        if one in judged
+        else _items_only(one, scores, items, rules)
+        for one in found
+    )
+    missing = tuple(arm for arm in (START, GAIN, *DATA, PLACEBO) if arm not in macro)
+    return Analysis(
+        verdict=_sentence(lines, rules, macro),
+        arms=tuple(_arm(arm, macro[arm], scores, items) for arm in macro),
+        contrasts=lines,
+        waterfall=waterfall(macro, lines, rules),
+        missing=missing,
+    )
+
+
+def _sentence(lines: Sequence[Line], rules: Rules, macro: Mapping[str, Array]) -> str:
+    """Return the verdict, or why there is none."""
+    if not lines:
+        listed = ", ".join(macro)
+        return f"No verdict: {listed} alone make no contrast; total needs {GAIN} and {START}."
+    several = [arm for arm, y in macro.items() if y.size > 1]
+    return verdict(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
+
+
+def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
+    """Return by benchmark and arm the score of each seed."""
+    return {
+        name: {arm: items[name].mean(y) for arm, y in arms.items()} for name, arms in scores.items()
+    }
+
+
+def average_of(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Return by arm the macro average of each seed over the benchmarks."""
+    arms = next(iter(by_seed.values()))
+    return {arm: np.mean([found[arm] for found in by_seed.values()], axis=0) for arm in arms}
+
+
+def number(value: Array | float) -> float | None:
+    """Return a float for a record, None for nan."""
+    found = float(value)
+    return None if np.isnan(found) else found
+
+
+def _line(
+    judgement: Judgement,
+    macro: Mapping[str, Array],
+    by_seed: Mapping[str, Mapping[str, Array]],
+    scores: Scores,
+    items: Mapping[str, Items],
+    resampled: Resampled,
+    rules: Rules,
+) -> Line:
+    contrast, one = judgement.contrast, judgement.estimate
+    several = {arm: y for arm, y in macro.items() if y.size > 1}
+    other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
+    other_low, other_high = other.interval(rules.level)
+    items_low, items_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
+    by_benchmark = benchmark_lines(by_seed, items, contrast.plus, contrast.minus, rules)
+    tested = bool(judgement.tested)
+    if not tested:
+        by_benchmark = tuple(replace(b, p=None, p_holm=None, word=None) for b in by_benchmark)
+    return replace(
+        _estimated(contrast, one, by_benchmark, rules),
+        p=number(one.p) if tested else None,
+        p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
+        p_equivalence=number(one.equivalence_p(rules.margin)) if tested else None,
+        tested=tested,
+        word=str(judgement.words) if tested else None,
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
+        other_low=number(other_low),
+        other_high=number(other_high),
+        items_low=items_low,
+        items_high=items_high,
+    )
+
+
+def _estimated(
+    contrast: Contrast, one: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
+) -> Line:
+    """Return the line of an estimate: no test, no word."""
+    low, high = one.interval(rules.level)
+    return Line(
+        name=contrast.name,
+        kind=contrast.kind,
+        plus=contrast.plus,
+        minus=contrast.minus,
+        delta=float(one.delta),
+        low=number(low),
+        high=number(high),
+        benchmarks=benchmarks,
+    )
+
+
+def benchmark_lines(
+    by_seed: Mapping[str, Mapping[str, Array]],
+    items: Mapping[str, Items],
+    plus: str,
+    minus: str,
+    rules: Rules,
+) -> tuple[BenchmarkLine, ...]:
+    """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
+    found = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    adjusted = holm(np.array([one.p for one in found]))
+    return tuple(
+        benchmark_line(name, items[name], one, float(one.p), p_holm, rules)
+        for name, one, p_holm in zip(by_seed, found, adjusted, strict=True)
+    )
+
+
+def benchmark_line(
+    name: str, items: Items, one: Estimate, p: float, p_holm: float, rules: Rules
+) -> BenchmarkLine:
+    """Return the line of one benchmark; its word goes by the adjusted p."""
+    low, high = one.interval(rules.level)
+    inside = one.equivalence_p(rules.margin)
+    return BenchmarkLine(
+        benchmark=name,
+        items=len(items.clusters),
+        clusters=len(np.unique(items.clusters)),
+        delta=float(one.delta),
+        low=number(low),
+        high=number(high),
+        p=number(p),
+        p_holm=number(p_holm),
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
+        word=str(words(one.delta, np.asarray(p_holm), inside, rules.alpha)),
+    )
+
+
+def untested_line(name: str, items: Items, one: Estimate, rules: Rules) -> BenchmarkLine:
+    """Return the line of one benchmark as an estimate only."""
+    line = benchmark_line(name, items, one, np.nan, np.nan, rules)
+    return replace(line, mde=None, word=None, test="clustered t")
+
+
+def _items_only(
+    contrast: Contrast, scores: Scores, items: Mapping[str, Items], rules: Rules
+) -> Line:
+    """Return the line of a contrast with a single seed in an arm: no test, no word."""
+    found = {
+        name: clustered(arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), items[name])
+        for name, arms in scores.items()
+    }
+    lines = tuple(untested_line(name, items[name], one, rules) for name, one in found.items())
+    return _estimated(contrast, average(list(found.values())), lines, rules)
+
+
+def _arm(arm: str, macro: Array, scores: Scores, items: Mapping[str, Items]) -> ArmLine:
+    split: Components | None = None
+    if macro.size > 1:
+        split = components([arms[arm] for arms in scores.values()], [items[n] for n in scores])
+    return ArmLine(
+        arm,
+        macro.size,
+        float(macro.mean()),
+        None if split is None else split.training**0.5,
+        None if split is None else split.decoding**0.5,
+    )
+
+
+def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -> tuple[Term, ...]:
+    """Return total = objective + data through each data arm, with shares where they make sense."""
+    total = next((line for line in lines if line.kind == "total"), None)
+    if total is None:
+        return ()
+    excludes_0 = total.low is not None and total.high is not None and total.low * total.high > 0
+    several = {arm: y for arm, y in macro.items() if y.size > 1}
+    one_variance = common_variance(several) if rules.variance == "pooled" and several else None
+    terms = []
+    for arm in (arm for arm in DATA if arm in macro):
+        three = (macro[GAIN], macro[arm], macro[START])
+        gain, reused, start = (float(y.mean()) for y in three)
+        ratio = None
+        if excludes_0 and min(y.size for y in three) > 1:
+            ratio = share(*three, rules.level, one_variance)
+        terms.append(
+            Term(
+                *(arm, gain - start, gain - reused, reused - start),
+                *((None,) * 3 if ratio is None else (ratio.value, ratio.low, ratio.high)),
+            )
+        )
+    return tuple(terms)

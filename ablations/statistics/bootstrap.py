@@ -1,0 +1,108 @@
+"""The hierarchical bootstrap: seeds x items, drawn again together; intervals for "new items too".
+
+Item scores of all arms come in; the resampled macro averages of every arm's seeds are kept, so that
+all contrasts share their draws and total = objective + data holds in each resample.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablations.statistics.estimates import Array, Items
+
+_CHUNK = 2_000_000  # counts of a block of resamples: a few MB, in the processor's cache
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """The macro averages of every resample, by arm: resamples x seeds, items drawn again.
+
+    ``weights`` says how often each seed was drawn (resamples x seeds, rows sum to 1).
+    """
+
+    macro: Mapping[str, Array]
+    weights: Mapping[str, Array]
+
+    def deltas(self, a: str, b: str) -> Array:
+        """Return the difference of two arms in every resample."""
+        mean_a = (self.weights[a] * self.macro[a]).sum(1)
+        return np.asarray(mean_a - (self.weights[b] * self.macro[b]).sum(1))
+
+    def interval(self, a: str, b: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the percentile interval of the difference of two arms."""
+        tails = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.nanquantile(self.deltas(a, b), tails)
+        return float(low), float(high)
+
+
+def hierarchical(
+    scores: Mapping[str, Mapping[str, Array]],
+    items: Mapping[str, Items],
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Resampled:
+    """Draw seeds (jointly over all benchmarks) and, by cluster, items again.
+
+    How often each cluster is drawn is one multinomial of a benchmark, shared by all arms and seeds:
+    it stands for copying the rows.  Draws are named by ``seed``, the benchmark and the arm, so
+    neither the order of items nor other arms or benchmarks change them.
+
+    Args:
+        scores: by benchmark and arm, seeds x items; an arm has its seeds in the same order
+            everywhere.
+        items: by benchmark, how its items hang together.
+        resamples: how many.
+        seed: of the draws.
+    """
+    macro: dict[str, Array] = {}
+    for name, arms in scores.items():
+        columns = np.concatenate(list(arms.values())).T
+        drawn = _draw(columns, items[name], resamples, np.random.default_rng([seed, _code(name)]))
+        start = 0
+        for arm, y in arms.items():
+            part = drawn[:, start : start + len(y)] / len(scores)
+            macro[arm] = macro[arm] + part if arm in macro else part
+            start += len(y)
+    weights = {}
+    for arm, values in macro.items():
+        rng, n = np.random.default_rng([seed, 1, _code(arm)]), values.shape[1]
+        weights[arm] = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    return Resampled(macro, weights)
+
+
+def _code(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def _draw(columns: Array, items: Items, resamples: int, rng: np.random.Generator) -> Array:
+    """Return the benchmark's score of every column (items x columns) in every resample."""
+    grouping = items.grouping()
+    clusters, parts = grouping.shape[0], items.parts.astype(float)
+    # Sums of small whole numbers: exact in single precision, and twice as fast.
+    sums = [(grouping @ (columns * part[:, None])).astype(np.float32) for part in parts.T]
+    sizes = (grouping @ parts).astype(np.float32)
+    table = np.concatenate([*sums, sizes], axis=1)
+    blocks = []
+    step = max(1, _CHUNK // clusters)
+    for start in range(0, resamples, step):
+        counts = _counts(clusters, min(step, resamples - start), rng)
+        blocks.append(counts @ table)
+    drawn = np.concatenate(blocks).astype(np.float64)
+    width = columns.shape[1]
+    tops = [drawn[:, k * width : (k + 1) * width] for k in range(len(sums))]
+    bottoms = [drawn[:, len(sums) * width + k, None] for k in range(len(sums))]
+    with np.errstate(invalid="ignore"):  # a resample without any item of a part has no score
+        return np.asarray(sum(t / b for t, b in zip(tops, bottoms, strict=True))) / len(sums)
+
+
+def _counts(clusters: int, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return multinomial counts, rows x clusters: cheaper by counting draws than by binomials."""
+    counts = np.empty((rows, clusters), dtype=np.float32)
+    for row in range(rows):
+        counts[row] = np.bincount(rng.integers(0, clusters, clusters), minlength=clusters)
+    return counts

@@ -1,0 +1,316 @@
+"""Planted effects in, rates of each word out: what the statistics do where the truth is known.
+
+Seeds, spreads and effects come in; rates over many simulated studies leave.  The estimates and the
+words are made by the very functions that judge real studies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from ablations.statistics.contrasts import (
+    DATA,
+    GAIN,
+    NO_GAIN,
+    PLACEBO,
+    START,
+    Judgement,
+    Rules,
+    judge,
+)
+from ablations.statistics.estimates import (
+    BETTER,
+    EQUIVALENT,
+    INCONCLUSIVE,
+    WITHIN,
+    WORSE,
+    Array,
+    pooled,
+    pooled_variance,
+    welch,
+    words,
+)
+
+SEEDS = (3, 5, 8)
+SPREADS = (0.0, 0.005, 0.01)
+EFFECTS = (0.0, 0.009, 0.018)
+WORDS = (BETTER, BETTER + WITHIN, EQUIVALENT, INCONCLUSIVE, WORSE + WITHIN, WORSE)
+
+GAIN_PLANTED = 0.018
+PLANTED: Mapping[str, Mapping[str, float]] = {
+    "nothing": {},
+    "objective": {GAIN: GAIN_PLANTED},
+    "data": dict.fromkeys((GAIN, PLACEBO, *DATA), GAIN_PLANTED),
+    "both": {GAIN: 2 * GAIN_PLANTED, **dict.fromkeys((PLACEBO, *DATA), GAIN_PLANTED)},
+}
+STUDY_ARMS = (START, *DATA, PLACEBO, GAIN)
+
+_CLASSES = 16  # items of a benchmark come in so many degrees of difficulty
+_IDIOSYNCRATIC = 0.6  # what a seed moves single benchmarks, over what it moves all together
+_RESAMPLES = 1000
+_SHIPPED = Path(__file__).with_name("calibration.json")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Benchmarks of given sizes; each item is answered right with a chance of its own.
+
+    ``counts`` and ``chances`` are benchmarks x classes: so many items of that difficulty, half of
+    them easier or harder than a fair coin as in real suites (a stretched Beta(1, 0.8) distribution,
+    kept from 0 and 1 so that a planted shift is never cut).
+    """
+
+    counts: np.ndarray
+    chances: Array
+
+    @classmethod
+    def of(cls, sizes: Sequence[int]) -> World:
+        """Return the world of benchmarks with these numbers of items."""
+        n = np.asarray(sizes)[:, None]
+        counts = n // _CLASSES + (np.arange(_CLASSES) < n % _CLASSES)
+        middles = (np.arange(_CLASSES) + 0.5) / _CLASSES
+        chances = 0.05 + 0.9 * stats.beta(1, 0.8).ppf(middles)
+        return cls(counts, np.broadcast_to(chances, counts.shape))
+
+    @property
+    def decoding_variance(self) -> float:
+        """The variance that answers alone give a seed's macro average."""
+        n = self.counts.sum(1)
+        by_benchmark = (self.counts * self.chances * (1 - self.chances)).sum(1) / n**2
+        return float(by_benchmark.sum()) / len(n) ** 2
+
+    def macro(
+        self, rng: np.random.Generator, shape: tuple[int, int], effect: float, spread: float
+    ) -> Array:
+        """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
+
+        Args:
+            rng: source of randomness.
+            shape: studies and seeds.
+            effect: what the method adds to every item's chance.
+            spread: standard deviation of what a training seed adds to all benchmarks together;
+                each benchmark moves by 0.6 of it besides.
+        """
+        common = effect + rng.normal(0, spread, shape)
+        total = np.zeros(shape)
+        for counts, chances in zip(self.counts, self.chances, strict=True):
+            shift = common + rng.normal(0, _IDIOSYNCRATIC * spread, shape)
+            right = np.zeros(shape)
+            for count, chance in zip(counts, chances, strict=True):
+                right += rng.binomial(count, np.clip(chance + shift, 0, 1))
+            total += right / counts.sum()
+        return total / len(self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Two arms, many studies: how often each word came out, and who called it significant.
+
+    ``effect`` and ``spread`` are in units of the score.  ``significant`` has the rate of p < alpha
+    by method: with no effect these are false positives, else power.  ``coverage`` is that of the
+    primary interval.
+    """
+
+    seeds: int
+    spread: float
+    effect: float
+    words: Mapping[str, float]
+    coverage: float
+    significant: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """Whole studies with a planted source: how often each step of the fixed order passed.
+
+    ``total``, ``objective``, ``placebo``: tested and better throughout.  ``data_nothing``: tested,
+    and every data arm equivalent (or worse); ``data_better``: tested, and some data arm better.
+    """
+
+    seeds: int
+    spread: float
+    planted: str
+    total: float
+    objective: float
+    placebo: float
+    data_nothing: float
+    data_better: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """All rates, and what they were made with."""
+
+    reps: int
+    seed: int
+    margin: float
+    alpha: float
+    sizes: tuple[int, ...]
+    pairs: tuple[PairRow, ...]
+    studies: tuple[StudyRow, ...]
+
+    @property
+    def false_positives(self) -> float:
+        """The primary test's highest rate where nothing was planted."""
+        return max(row.significant["welch"] for row in self.pairs if row.effect == 0)
+
+    @property
+    def coverage(self) -> float:
+        """The primary interval's lowest coverage."""
+        return min(row.coverage for row in self.pairs)
+
+
+def calibrate(
+    sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
+) -> Calibration:
+    """Simulate every setting; each has a random stream of its own.
+
+    Args:
+        sizes: items of each benchmark.
+        reps: simulated studies a setting.
+        seed: of all randomness.
+        note: is told how far it is.
+    """
+    world, rules = World.of(sizes), Rules()
+    pairs, studies = [], []
+    for index, (seeds, spread) in enumerate(_settings()):
+        for number, effect in enumerate(EFFECTS):
+            rng = np.random.default_rng([seed, index, number])
+            pairs.append(_pair(world, rng, (reps, seeds), spread, effect, rules))
+        for number, planted in enumerate(PLANTED, len(EFFECTS)):
+            rng = np.random.default_rng([seed, index, number])
+            studies.append(_study(world, rng, (reps, seeds), spread, planted, rules))
+        note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
+    return Calibration(
+        *(reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies))
+    )
+
+
+def _settings() -> Iterator[tuple[int, float]]:
+    return ((seeds, spread) for seeds in SEEDS for spread in SPREADS)
+
+
+def _pair(
+    world: World,
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    spread: float,
+    effect: float,
+    rules: Rules,
+) -> PairRow:
+    b = world.macro(rng, shape, effect, spread)
+    a = world.macro(rng, shape, 0.0, spread)
+    one = welch(b, a)
+    said = words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)
+    low, high = one.interval(rules.level)
+    item_se = np.sqrt(2 * world.decoding_variance / shape[1])
+    significant = {
+        "welch": one.p < rules.alpha,
+        "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
+        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
+        "items": 2 * stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
+    }
+    return PairRow(
+        *(shape[1], spread, effect),
+        words={word: float((said == word).mean()) for word in WORDS},
+        coverage=float(((low <= effect) & (effect <= high)).mean()),
+        significant={name: float(found.mean()) for name, found in significant.items()},
+    )
+
+
+def _bootstrap_rejects(
+    b: Array, a: Array, variance: float, rng: np.random.Generator, alpha: float
+) -> np.ndarray:
+    """Return whether 0 lies outside the hierarchical bootstrap's percentile interval, by study.
+
+    Its seeds are drawn; its items, of which there are thousands, are replaced by the normal
+    distribution that their sum has (``variance``: of one seed's macro average), which spares
+    drawing them in each of the simulated studies.
+    """
+    n = a.shape[1]
+    draws_b, draws_a = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for _ in range(2))
+    se = np.sqrt(variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
+    below = np.concatenate(
+        [
+            stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
+            for part_b, part_a in zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)
+        ]
+    )
+    return np.asarray((below < alpha / 2) | (below > 1 - alpha / 2))
+
+
+def _study(
+    world: World,
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    spread: float,
+    planted: str,
+    rules: Rules,
+) -> StudyRow:
+    effects = PLANTED[planted]
+    scores = {arm: world.macro(rng, shape, effects.get(arm, 0.0), spread) for arm in STUDY_ARMS}
+    judged = judge(scores, rules)
+    passed = {
+        kind: float(_all([one.tested & _better(one) for one in _of(judged, kind)]).mean())
+        for kind in ("total", "objective", "placebo")
+    }
+    data = _of(judged, "data")
+    no_gain = [one.tested & np.isin(one.words, NO_GAIN) for one in data]
+    gains = [one.tested & (one.words == BETTER) for one in data]
+    return StudyRow(
+        *(shape[1], spread, planted),
+        total=passed["total"],
+        objective=passed["objective"],
+        placebo=passed["placebo"],
+        data_nothing=float(_all(no_gain).mean()),
+        data_better=float(np.logical_or.reduce(gains).mean()),
+    )
+
+
+def _of(judged: Sequence[Judgement], kind: str) -> list[Judgement]:
+    return [one for one in judged if one.contrast.kind == kind]
+
+
+def _better(one: Judgement) -> np.ndarray:
+    return np.char.startswith(one.words, BETTER)
+
+
+def _all(found: Sequence[np.ndarray]) -> np.ndarray:
+    return np.asarray(np.logical_and.reduce(list(found)))
+
+
+def shipped_bootstrap_rates(seeds: int) -> tuple[int, str] | None:
+    """Return the hierarchical bootstrap's false positives in the calibration that ships.
+
+    Of the largest simulated number of seeds that is not above ``seeds``: that number, and the range
+    over seed spreads as text; None below the smallest.
+    """
+    rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
+    known = [row["seeds"] for row in rows if row["seeds"] <= seeds]
+    if not known:
+        return None
+    nearest = max(known)
+    rates = [
+        100 * row["significant"]["bootstrap"]
+        for row in rows
+        if row["seeds"] == nearest and row["effect"] == 0
+    ]
+    return nearest, f"{min(rates):.1f} to {max(rates):.1f} %"
+
+
+def bootstrap_errors(seeds: Iterable[int]) -> str:
+    """Return in words how often the hierarchical bootstrap errs, by `shipped_bootstrap_rates`.
+
+    Args:
+        seeds: numbers of seeds of the arms that it draws from; the fewest decide.
+    """
+    rates = shipped_bootstrap_rates(min(seeds))
+    if rates is None:
+        return "with so few seeds its error rates were not measured"
+    return f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"

@@ -1,0 +1,179 @@
+"""Arms and what is compared between them: the contrasts, the fixed order of tests, the verdict.
+
+Scores of the arms come in (per seed, or per seed and item); an `Analysis` leaves, with one sentence
+that a person can quote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ablations.statistics.estimates import (
+    BETTER,
+    EQUIVALENT,
+    WITHIN,
+    WORSE,
+    Array,
+    Booleans,
+    Estimate,
+    Words,
+    holm,
+    pooled,
+    pooled_variance,
+    welch,
+    words,
+)
+from harness.errors import UsageError
+
+Kind = Literal["total", "objective", "placebo", "data", "form"]
+Variance = Literal["welch", "pooled"]
+
+BASE, START, GAIN = "base", "grpo", "contextrl"
+PLACEBO, FORM = "contextrl-shuffled", "da-joint-sft"
+DATA = ("da-rl", "da-sft", "da-qa")
+GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
+NO_GAIN = (EQUIVALENT, BETTER + WITHIN, WORSE + WITHIN, WORSE)
+"""What is said of a data arm that cannot gain more than the margin."""
+NOT_TESTED = "not tested"
+ONE_SEED = "inference over items only; cannot support a claim about the method"
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """One difference of two arms: ``plus`` - ``minus``, and which question it answers."""
+
+    kind: Kind
+    plus: str
+    minus: str
+
+    @property
+    def name(self) -> str:
+        """The name in tables and JSON."""
+        return f"{self.plus} - {self.minus}"
+
+
+def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
+    """Return the contrasts that the arms allow, in the order in which they are tested.
+
+    Form is not part of the order; it comes last.
+    """
+    pairs = [
+        Contrast("total", GAIN, START),
+        *(Contrast("objective", GAIN, arm) for arm in DATA),
+        Contrast("placebo", GAIN, PLACEBO),
+        *(Contrast("data", arm, START) for arm in DATA),
+        Contrast("form", GAIN, FORM),
+    ]
+    return tuple(one for one in pairs if one.plus in arms and one.minus in arms)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How a study is judged; fixed before any score is read.
+
+    ``margin`` (in units of the score) is what counts as no difference, at most half of ``planned``,
+    the effect that the study is planned for.  ``variance`` is ``welch`` or ``pooled`` (one seed
+    variance for all trained arms).  ``wanted`` is the power of minimal detectable effects.
+
+    Raises:
+        UsageError: a value is out of its range.
+    """
+
+    alpha: float = 0.05
+    planned: float = 0.018
+    margin: float = 0.009
+    variance: Variance = "welch"
+    wanted: float = 0.8
+    resamples: int = 10_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what would make a verdict meaningless."""
+        if not 0 < self.alpha < 0.5:
+            raise UsageError(f"alpha is {self.alpha}: it must lie between 0 and 0.5")
+        if not 0 < self.margin <= self.planned / 2:
+            raise UsageError(
+                f"the margin is {100 * self.margin:g} points: it must be above 0 and at most half "
+                f"of the planned effect ({100 * self.planned:g} points)"
+            )
+        if self.planned > 1:
+            raise UsageError(f"the planned effect is {100 * self.planned:g} points of 100")
+        if self.variance not in get_args(Variance):
+            raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
+        if not self.alpha < self.wanted < 1:
+            raise UsageError(
+                f"the power is {self.wanted:g}: it must lie between alpha ({self.alpha:g}) and 1"
+            )
+
+    @property
+    def level(self) -> float:
+        """The level of intervals."""
+        return 1 - self.alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One contrast judged, on one study or on many at once (leading axes of the scores).
+
+    ``p`` is what the word goes by: of the data contrasts after Holm over all of them.
+    """
+
+    contrast: Contrast
+    estimate: Estimate
+    p: Array
+    words: Words
+    tested: Booleans
+
+
+def estimate(
+    scores: Mapping[str, Array], contrast: Contrast, variance: Variance = "welch"
+) -> Estimate:
+    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
+    plus, minus = scores[contrast.plus], scores[contrast.minus]
+    return (
+        welch(plus, minus) if variance == "welch" else pooled(plus, minus, *common_variance(scores))
+    )
+
+
+def common_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
+    """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
+    return pooled_variance([y for arm, y in scores.items() if arm != BASE])
+
+
+def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
+    """Judge every contrast in the fixed order: a step is tested only if those before it passed.
+
+    A step passes where all of its contrasts are better (for the objective: an intersection-union
+    test, each at alpha).  "The data adds something" is said where any of its contrasts is better,
+    so there p is adjusted (Holm); that it adds nothing takes all of them, and no adjustment.  A
+    step without arms is passed over.  A contrast with one seed in an arm is left out, and its step
+    does not pass.
+
+    Args:
+        scores: macro averages by arm, seeds on the last axis.
+        rules: as planned.
+    """
+    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1}
+    testable = contrasts(list(several))
+    judged: list[Judgement] = []
+    open_: Booleans = np.asarray(True)
+    for kind in (*GATE, "form"):
+        step = [one for one in contrasts(list(scores)) if one.kind == kind]
+        found = {one: estimate(several, one, rules.variance) for one in step if one in testable}
+        ps = np.array([one.p for one in found.values()])
+        if kind == "data":
+            ps = holm(ps)
+        tested = open_ if kind in GATE else np.zeros_like(open_)
+        for (contrast, one), p in zip(found.items(), ps, strict=True):
+            said = words(one.delta, p, one.equivalence_p(rules.margin), rules.alpha)
+            judged.append(
+                Judgement(contrast, one, p, said, np.broadcast_to(tested, one.delta.shape))
+            )
+            open_ = open_ & np.char.startswith(said, BETTER)
+        if len(found) < len(step):
+            open_ = np.zeros_like(open_)
+    return tuple(judged)

@@ -1,0 +1,104 @@
+"""The records of an analysis: one line per contrast, benchmark and arm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ablations.statistics.contrasts import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkLine:
+    """One contrast on one benchmark; ``p_holm`` is adjusted over the benchmarks of the suite.
+
+    ``test`` names what made p and interval: Welch t, clustered t, or McNemar.
+    ``mde`` is the smallest effect that would be seen with the wanted power at this variance.
+    Numbers are None where there is no variance to test against.
+    """
+
+    benchmark: str
+    items: int
+    clusters: int
+    delta: float
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    mde: float | None
+    word: str | None
+    test: str = "Welch t"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contrast of the macro average.
+
+    ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is of the two-sided test,
+    ``p_holm`` (data contrasts only: the word goes by it) adjusted over the data contrasts,
+    ``p_equivalence`` of TOST.  Where the contrast was not ``tested`` (a step before it failed, or
+    it stands outside the order) p and word are None, on every benchmark too: it is an estimate
+    only.  ``other_low`` and
+    ``other_high`` are the interval by the variance that was not chosen; ``items_low`` and
+    ``items_high`` the percentile interval of the hierarchical bootstrap.
+    """
+
+    name: str
+    kind: Kind
+    plus: str
+    minus: str
+    delta: float
+    low: float | None
+    high: float | None
+    benchmarks: tuple[BenchmarkLine, ...]
+    p: float | None = None
+    p_equivalence: float | None = None
+    tested: bool = False
+    word: str | None = None
+    mde: float | None = None
+    other_low: float | None = None
+    other_high: float | None = None
+    items_low: float | None = None
+    items_high: float | None = None
+    p_holm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """Total = objective + data, through one data arm; in units of the score.
+
+    ``share`` is objective / total with its Fieller interval, only where the interval of the total
+    excludes 0; bounds are None where the interval is unbounded.
+    """
+
+    arm: str
+    total: float
+    objective: float
+    data: float
+    share: float | None
+    share_low: float | None
+    share_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ArmLine:
+    """One arm: its seeds, its macro average, and the variance of a seed's score, in two parts.
+
+    Standard deviations are in units of the score; None with one seed.
+    """
+
+    arm: str
+    seeds: int
+    mean: float
+    training_sd: float | None
+    decoding_sd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What a study says: arms, contrasts in the order of tests, the waterfall, and the verdict."""
+
+    verdict: str
+    arms: tuple[ArmLine, ...]
+    contrasts: tuple[Line, ...]
+    waterfall: tuple[Term, ...]
+    missing: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""Many arms and seeds: plan, jobs, analysis."""

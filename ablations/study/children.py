@@ -1,0 +1,194 @@
+"""Commands of ours as child processes that die with us, one or several at a time.
+
+The jobs of a study and its forecast come in with the words of a command; its standard output
+leaves, or a `FailedError` with its last line.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Protocol
+
+from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
+
+PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
+Run = Callable[[Sequence[str], Path], str]
+"""Runs a command, adds what it says to a log, and returns its standard output; see `child`."""
+
+
+class FailedError(Exception):
+    """A child process failed; the message is its last line."""
+
+
+class StoppedError(Exception):
+    """A command was ended because all were to end."""
+
+
+class Command(Protocol):
+    """A running command of ours: a `subprocess.Popen` or an `ablations.study.preloaded.Fork`."""
+
+    @property
+    def stderr(self) -> IO[str] | None:
+        """What it says."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return its exit code when it has ended."""
+        ...
+
+    def send_signal(self, sig: int, /) -> None:
+        """Send it a signal."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
+
+
+def child(words: Sequence[str], log: Path) -> str:
+    """Run one command of ours as a child process and return its standard output.
+
+    Its standard error goes to ``log`` and, indented, to ours.
+
+    Args:
+        words: of the command.
+        log: is added to.
+
+    Raises:
+        FailedError: it failed; says its last line and where the log is.
+    """
+    return Crew().run(words, log)
+
+
+class Crew:
+    """Runs commands, from several threads at once where ``at_once`` says so; `stop` ends them all.
+
+    Args:
+        preload: fork them from a process that has loaded the libraries (`preloaded.py`).
+        at_once: how many threads come; each command then has its share of the cores, and what it
+            says is told beside the name of its folder.
+    """
+
+    def __init__(self, preload: bool = False, at_once: int = 1) -> None:
+        self._preload = preload
+        self._several = at_once > 1
+        cores = max(1, len(os.sched_getaffinity(0)) // at_once)
+        self._environment = {"OMP_NUM_THREADS": str(cores)} if self._several else {}
+        self._lock = threading.Lock()
+        self._running: set[Command] = set()
+        self._stopped = False
+
+    def run(self, words: Sequence[str], log: Path) -> str:
+        """Run one command, as `child` does.
+
+        Raises:
+            FailedError: it failed.
+            StoppedError: `stop` was called.
+        """
+        if self._stopped:
+            raise StoppedError
+        say(f"$ harness {shlex.join(words)}")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        printed, last = log.with_suffix(".out"), ""
+        before = f"  {log.parent.parent.name}/{log.parent.name}: " if self._several else "  "
+        with log.open("a", encoding="utf-8") as kept:
+            command = self._start(words, printed)
+            try:
+                assert command.stderr is not None
+                with command.stderr as said:
+                    for line in said:
+                        kept.write(line)
+                        kept.flush()
+                        last = line.strip() or last
+                        if not self._stopped:  # who stopped us says so
+                            say(f"{before}{line.rstrip()}")
+                code = command.wait()
+            except BaseException:
+                stop(command)
+                raise
+            finally:
+                with self._lock:
+                    self._running.discard(command)
+        text = printed.read_text(encoding="utf-8", errors="replace")
+        printed.unlink()
+        if self._stopped:
+            raise StoppedError
+        if code:
+            reason = last.removeprefix("harness: ") or "it said nothing"
+            raise FailedError(f"{reason} (exit code {code}; {log})")
+        return text
+
+    def _start(self, words: Sequence[str], printed: Path) -> Command:
+        with self._lock:
+            if self._stopped:
+                raise StoppedError
+            command: Command
+            if self._preload:
+                from ablations.study.preloaded import Fork
+
+                command = Fork(tuple(words), str(printed), self._environment)
+            else:
+                with printed.open("w", encoding="utf-8") as out:
+                    command = begin(words, out, subprocess.PIPE, self._environment)
+            self._running.add(command)
+        return command
+
+    def stop(self) -> None:
+        """End what runs, as an interrupt does, and start nothing more."""
+        self._stopped = True  # at once: the lock is held while libraries are loaded
+        with self._lock:
+            running = tuple(self._running)
+        for command in running:
+            command.send_signal(signal.SIGINT)
+        for command in running:
+            _ended(command)
+
+
+def begin(
+    words: Sequence[str],
+    stdout: IO[str] | int,
+    stderr: IO[str] | int,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Start one command of ours as a child process that dies with us (with this very thread)."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,  # an interrupt reaches it once, through us
+        preexec_fn=lambda: process_control(PR_SET_PDEATHSIG, signal.SIGKILL),
+    )
+
+
+def stop(command: Command) -> None:
+    """Let an interrupted child end by itself, then end it."""
+    command.send_signal(signal.SIGINT)
+    _ended(command)
+
+
+def _ended(command: Command) -> None:
+    """Wait for an interrupted child; end it where it does not end by itself."""
+    try:
+        ended = command.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        ended = None
+    if ended is None:
+        command.kill()
+        command.wait()
+
+
+def say(text: str) -> None:
+    """Print a line of progress."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

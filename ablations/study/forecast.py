@@ -1,0 +1,299 @@
+"""What a study will cost and what it could see, before anything is trained.
+
+A `Plan` comes in; a `Forecast` leaves: times from a short measured calibration on this machine, and
+minimal detectable effects from the items there are and an assumed spread of training seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+from ablations.statistics import power
+from ablations.statistics.contrasts import BASE, GAIN, contrasts
+from ablations.statistics.estimates import Components
+from ablations.study.children import begin, say, stop
+from ablations.study.jobs import Training, jobs
+from ablations.study.plan import PROBE, Plan, benchmark
+from harness.errors import UsageError
+from harness.runs.store import read_samples
+
+EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
+STEPS = 4  # of training that are measured
+FEW = 16  # items of each benchmark that are measured
+TICK = 0.05  # seconds between looks at what was done
+LOG = "calibration.log"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What a training or an evaluation takes here: seconds to start, and for each step or item."""
+
+    start: float
+    each: float
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkForecast:
+    """One benchmark: items asked, and the smallest difference that the study would see there."""
+
+    benchmark: str
+    items: int
+    mde: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a study will do and could see; effects in units of the score.
+
+    ``mde``: of the macro average, at ``seeds`` seeds an arm, with the power and alpha of the rules.
+    ``steps``: planned optimizer steps of each arm that is trained; ``trained``: how often it is.
+    ``seeds_needed`` (None: more than a thousand) is for the planned effect; ``equivalence`` is the
+    chance that arms which do not differ are called equivalent (None: no contrast asks for it), and
+    ``equivalence_seeds`` the seeds an arm for the wanted power of that.  ``training_sd`` of a
+    seed's score is assumed, ``decoding_sd`` an upper bound from the number of items.
+    """
+
+    trainings: int
+    evaluations: int
+    items: int
+    seeds: int
+    training_sd: float
+    decoding_sd: float
+    mde: float | None
+    seeds_needed: int | None
+    equivalence: float | None
+    equivalence_seeds: int | None
+    benchmarks: tuple[BenchmarkForecast, ...]
+    steps: Mapping[str, int]
+    trained: Mapping[str, int]
+    training: Timing | None = None
+    evaluation: Timing | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds for all of it, one job after the other; None where a part was not measured."""
+        parts = [0.0]
+        if self.trainings:
+            if self.training is None:
+                return None
+            start, step = self.training.start, self.training.each
+            parts += [
+                (start + step * steps) * self.trained[arm] for arm, steps in self.steps.items()
+            ]
+        if self.evaluations:
+            if self.evaluation is None:
+                return None
+            each = self.evaluation.start + self.evaluation.each * self.items
+            parts.append(self.evaluations * each)
+        return sum(parts)
+
+
+def forecast(plan: Plan, training_sd: float) -> Forecast:
+    """Return the forecast of a plan, without times.
+
+    Args:
+        plan: of the study.
+        training_sd: assumed standard deviation of a seed's score by training, in units of the
+            score, of the macro average and of every benchmark.
+    """
+    rules, todo = plan.request.rules, jobs(plan)
+    items = counts(plan)
+    scored = {name: n for name, n in items.items() if name != PROBE}
+    seeds = min((one.seeds for one in plan.arms if one.arm != BASE), default=1)
+
+    def spread(of: Mapping[str, int]) -> Components:
+        decoding = power.sampling_variance({name: (EXPECTED, n) for name, n in of.items()})
+        return Components(training_sd**2, decoding)
+
+    def smallest(of: Mapping[str, int]) -> float:
+        return power.planned_mde(spread(of), seeds, rules.alpha, rules.wanted)
+
+    several = seeds > 1 and bool(scored)
+    macro = spread(scored) if scored else Components(training_sd**2, 0.0)
+    equal = several and any(one.kind == "data" for one in contrasts([a.arm for a in plan.arms]))
+    return Forecast(
+        trainings=sum(job.training is not None for job in todo),
+        evaluations=len(todo),
+        items=sum(items.values()),
+        seeds=seeds,
+        training_sd=training_sd,
+        decoding_sd=macro.decoding**0.5,
+        mde=smallest(scored) if several else None,
+        seeds_needed=power.seeds_needed(rules.planned, macro, rules.alpha, rules.wanted),
+        equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
+        if equal
+        else None,
+        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.wanted),
+        benchmarks=tuple(
+            BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
+        )
+        if several
+        else (),
+        trained=Counter(job.arm for job in todo if job.training is not None),
+        steps=planned_steps([job.training for job in todo if job.training is not None]),
+    )
+
+
+def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
+    """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
+
+    Raises:
+        UsageError: it refuses an arm: data is missing, wrong or too little.
+    """
+    if not trainings:
+        return {}
+    first, *others = {one.arm: one for one in trainings}.values()
+    more = (word for one in others for word in ("--arm", one.arm))
+    process = begin((*first.words, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
+    try:
+        printed, told = process.communicate()
+    except BaseException:
+        stop(process)
+        raise
+    if process.returncode:
+        said = _last(told)
+        raise UsageError(said if process.returncode == 2 else f"harness train --dry-run: {said}")
+    counted = ("rl_steps", "sft_steps", "selection_steps")
+    rows = json.loads(printed)["arms"]
+    return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}
+
+
+def timed(plan: Plan, of: Forecast) -> Forecast:
+    """Return a forecast with the times measured here; of the study's folder nothing is left."""
+    out = plan.folder / "calibration"
+    made = [path for path in (plan.folder, plan.folder.parent) if not path.exists()]
+    try:
+        return replace(of, training=_training_time(plan, out), evaluation=_run_time(plan, out))
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+        for path in made:
+            with suppress(OSError):  # it was not made, or somebody else has put something there
+                path.rmdir()
+
+
+def counts(plan: Plan) -> dict[str, int]:
+    """Return the items that one model is asked; where all runs are brought, those that all hold.
+
+    Raises:
+        UsageError: the runs hold no items of the suite in common.
+    """
+    asked, found = plan.request, {}
+    runs = [path for one in plan.arms if one.origin == "runs" for path in one.paths]
+    for name, fingerprint in plan.benchmarks.items():
+        if fingerprint is not None:
+            n = benchmark(asked, name).count()
+            limited = asked.limit is not None and name != PROBE
+            found[name] = min(n, asked.limit or n) if limited else n
+        elif n := _held(runs, name):
+            found[name] = n
+    if not found:
+        raise UsageError(f"the runs hold no items of {asked.suite} in common")
+    return found
+
+
+def _held(runs: Sequence[Path], name: str) -> int:
+    """Return the number of a benchmark's items that all runs hold; no score is looked at."""
+    items = [{item for item, _ in read_samples(run, name)} for run in runs]
+    return len(set.intersection(*items))
+
+
+def _run_time(plan: Plan, out: Path) -> Timing | None:
+    """Measure one evaluation of the first model that is there, on a few items.
+
+    Seconds an item from the first stored answer on; the rest of the time is the start.  Where every
+    model is yet to be trained it is the one that they start from; None where every run is brought.
+    """
+    todo = jobs(plan)
+    if not todo:
+        return None
+    there = [job.model for job in todo if job.training is None]
+    model = there[0] if there else str(plan.request.model)
+    begun = time.monotonic()
+    _, words = todo[0].suites[0]
+    few = ("run", "--model", model, *words, "--limit", str(FEW), "--out", str(out / "runs"))
+    seen = [(begun, 0)]  # when, and how many answers there were
+    with _watched(few, out) as process:
+        while process.poll() is None:
+            stored = _stored(out)
+            if stored > seen[-1][1]:
+                seen.append((time.monotonic(), stored))
+            time.sleep(TICK)
+    took, stored = time.monotonic() - begun, _stored(out)
+    if process.returncode or not stored:
+        raise UsageError(f"no evaluation could be measured: {_last_line(out)}")
+    # Where all came between two looks an answer took at most a look.
+    first, last = seen[min(1, len(seen) - 1)], seen[-1]
+    more = last[1] - first[1]
+    item = (last[0] - first[0]) / more if more else TICK / stored
+    return Timing(max(0.0, took - item * stored), item)
+
+
+def _stored(out: Path) -> int:
+    """Return the number of answers that the calibration's run has stored."""
+    files = (out / "runs").glob("*/samples/*.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in files)
+
+
+@contextmanager
+def _watched(words: Sequence[str], out: Path) -> Iterator[subprocess.Popen[str]]:
+    """Yield a command that runs, its output in the calibration's log; it is stopped afterwards."""
+    say(f"$ harness {shlex.join(words)}")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / LOG).open("a") as log:
+        process = begin(words, stdout=log, stderr=log)
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                stop(process)
+
+
+def _last_line(out: Path) -> str:
+    return _last((out / LOG).read_text())
+
+
+def _last(told: str) -> str:
+    said = told.strip().splitlines() or ["it said nothing"]
+    return said[-1].removeprefix("harness: ")
+
+
+def _training_time(plan: Plan, out: Path) -> Timing | None:
+    """Measure the first steps of the arm that does most in a step, and stop it.
+
+    The start is what passed until the first step had ended, without the step itself.
+    """
+    trained = {job.arm: job.training for job in jobs(plan) if job.training is not None}
+    if not trained:
+        return None
+    training = trained.get(GAIN) or next(iter(trained.values()))
+    lines = out / "training" / "training.jsonl"
+    words = (*training.words, "--out", str(lines.parent))
+    begun, first = time.monotonic(), 0.0
+    with _watched(words, out) as process:
+        while process.poll() is None and len(found := _step_seconds(lines)) < STEPS:
+            first = first or (time.monotonic() - begun if found else 0.0)
+            time.sleep(TICK)
+    found = _step_seconds(lines)
+    if not found:
+        raise UsageError(f"no training step could be measured: {_last_line(out)}")
+    first = first or time.monotonic() - begun
+    # The first step warms up what the others find warm.
+    return Timing(max(0.0, first - found[0]), fmean(found[1:] or found))
+
+
+def _step_seconds(path: Path) -> list[float]:
+    """Return the seconds of every whole line of a training.jsonl."""
+    if not path.exists():
+        return []
+    whole = path.read_text().rpartition("\n")[0]
+    return [float(json.loads(line)["seconds"]) for line in whole.splitlines()]

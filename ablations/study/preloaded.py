@@ -1,0 +1,92 @@
+"""Commands of ours as forks of one process that has loaded the libraries already.
+
+For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
+`ablations/study/children.py` comes in with the words of a command; a running `Fork` leaves.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import IO
+
+
+class Fork:
+    """One running command; it has of `subprocess.Popen` what is needed here."""
+
+    def __init__(self, words: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["ablations.study.preload_imports"])
+        reader, writer = context.Pipe(duplex=False)
+        given = (words, stdout, writer, dict(environment))
+        self._process = context.Process(target=_command, args=given)
+        resource_tracker.ensure_running()  # which would unblock what is blocked below
+        # An interrupt of a terminal goes to the server too, and would end it while it loads.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        writer.close()
+        self.stderr: IO[str] = os.fdopen(os.dup(reader.fileno()), errors="replace")
+        reader.close()
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return the exit code, None where it still runs after ``timeout`` seconds."""
+        self._process.join(timeout)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self._process.is_alive() and self._process.pid is not None:
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+
+def _die_with_parent() -> None:
+    """End this process at once when the study's is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _command(
+    words: tuple[str, ...], stdout: str, stderr: Connection, environment: dict[str, str]
+) -> None:
+    """Run one command in this fork."""
+    os.setsid()
+    os.environ.update(environment)
+    if "OMP_NUM_THREADS" in environment:
+        import torch  # loaded by the server, which has read its own environment already
+
+        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    with open(stdout, "wb") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+        for descriptor, other in enumerate((nothing.fileno(), out.fileno(), stderr.fileno())):
+            os.dup2(other, descriptor)
+    stderr.close()
+    # New streams: those of the server remember where they were.
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
+    sys.argv = ["harness", *words]
+    from harness.cli.main import main
+
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as of the server
+        main()
+    except KeyboardInterrupt:  # before it was in main's hands
+        sys.exit(130)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()

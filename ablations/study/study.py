@@ -1,0 +1,270 @@
+"""The study: plan -> train -> evaluate -> analyse, each step resumable.
+
+The command line comes in with a `Plan`; ``plan.json``, ``arms/``, ``runs/`` and ``analysis.json``
+leave in the study's folder, which is all that a report reads.  What failed is said and left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ablations.statistics.analysis import analyse, per_seed
+from ablations.statistics.calibration import bootstrap_errors
+from ablations.statistics.lines import Analysis
+from ablations.statistics.scores import ScoreTable, check, read
+from ablations.study.children import say
+from ablations.study.forecast import planned_steps
+from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
+from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
+from harness.errors import UsageError
+from harness.files.hashing import json_hash, source_hash, write_atomically
+from harness.files.locking import alone
+from harness.files.typed_json import record
+from harness.runs.store import read_json
+
+_HERE = Path(__file__).parent
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What of a model of the plan the analysis had to do without: all, or its probe alone."""
+
+    arm: str
+    seed: int
+    step: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One model that the analysis is of: where its run and its training lie, and what they took.
+
+    Paths are relative to the study's folder where they lie in it.  ``selection`` is its accuracy on
+    the probe, in units of the score.
+    """
+
+    arm: str
+    seed: int
+    run: str
+    probe: str | None = None
+    selection: float | None = None
+    training: str | None = None
+    train_seconds: float | None = None
+    run_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkScores:
+    """One benchmark: its items, and the score of every seed of every arm."""
+
+    benchmark: str
+    items: int
+    clusters: int
+    scores: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """``analysis.json``: all that a report of the study says.
+
+    ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
+    is.  ``bootstrap`` says how far to trust the intervals on new items (empty where there are
+    none).  ``read`` is a hash of all that was read, and of the code that read it.
+    """
+
+    schema: int
+    name: str
+    plan_hash: str
+    verdict: str
+    complete: bool
+    analysis: Analysis
+    benchmarks: tuple[BenchmarkScores, ...]
+    models: tuple[Measured, ...]
+    missing: tuple[Missing, ...]
+    notes: tuple[str, ...]
+    bootstrap: str
+    read: str
+
+
+def study(plan: Plan, execute: Execute) -> Report:
+    """Do what is left of a study and return its report, which is in ``analysis.json`` too.
+
+    A finished study is read and nothing else, unless a run of it or our code has changed.
+
+    Raises:
+        UsageError: an arm cannot be trained with what is given, the plan was changed after scores,
+            another process works on the study, or no arms are left that could be compared.
+    """
+    todo = jobs(plan)
+    # What cannot be trained is told before a score is there, from which on the plan is fixed.
+    planned_steps([job.training for job in todo if job.training and not job.training.done])
+    brought = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
+    if brought:
+        check(brought)
+    with alone(plan.folder):
+        commit(plan)
+        done = finished(plan)
+        if done is not None:
+            say(f"{plan.folder}: finished, nothing is left to do")
+            return done
+        outcomes = list(execute(todo))
+        report = analysed(plan, outcomes)
+        write_atomically(plan.folder / "analysis.json", json_text(report))
+        return report
+
+
+def finished(plan: Plan) -> Report | None:
+    """Return the stored report of a study of which nothing is left to do, else None."""
+    path = plan.folder / "analysis.json"
+    if not path.exists():
+        return None
+    try:
+        report = record(Report, read_json(path))
+    except (UsageError, ValueError):
+        return None  # garbled, or of another version of ours: it is made again
+    if report.plan_hash != plan.hash or not report.complete:
+        return None
+    brought = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
+    if any(one.run != brought.get((one.arm, one.seed), one.run) for one in report.models):
+        return None  # its runs lie elsewhere now
+    return report if report.read == _read(plan, report.models) else None
+
+
+def _read(plan: Plan, models: Sequence[Measured]) -> str:
+    """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
+    runs = [run for one in models for run in (one.run, one.probe) if run is not None]
+    files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
+    seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
+    code = source_hash(_HERE.with_name("statistics"), _HERE)
+    return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
+
+
+def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
+    """Read the runs that are there and return the report of the study."""
+    models, missing = _models(plan, outcomes)
+    groups: dict[str, list[Path]] = {}
+    for one in models:
+        groups.setdefault(one.arm, []).append((plan.folder / one.run).resolve())
+    if not groups:
+        raise UsageError(
+            f"{plan.folder}: no model could be measured; the first failure was "
+            f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
+        )
+    table, notes = _planned_only(plan, read(groups))
+    found = analyse(table.scores, table.items, plan.request.rules)
+    models = _with_selection(plan, models)
+    said = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
+    lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
+    said += [f"{name} (no scores)" for name in lacking]
+    verdict = f"{found.verdict} Missing of the plan: {', '.join(said)}." if said else found.verdict
+    return Report(
+        schema=SCHEMA,
+        name=plan.folder.resolve().name,
+        plan_hash=plan.hash,
+        verdict=verdict,
+        complete=not said,
+        analysis=found,
+        benchmarks=_by_seed(table),
+        models=tuple(models),
+        missing=tuple(missing),
+        bootstrap=_bootstrap(found),
+        read=_read(plan, models),
+        notes=tuple(dict.fromkeys([*filter(None, [plan.request.note]), *table.notes, *notes])),
+    )
+
+
+def _bootstrap(found: Analysis) -> str:
+    """Return the measured error rates of the intervals on new items, "" where there are none."""
+    drawn = [line for line in found.contrasts if line.items_low is not None]
+    if not drawn:
+        return ""
+    arms = {arm for line in drawn for arm in (line.plus, line.minus)}
+    measured = bootstrap_errors(one.seeds for one in found.arms if one.arm in arms)
+    return f"New items too: interval of the hierarchical bootstrap; {measured}"
+
+
+def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:
+    """Return what was measured and what was not, in the order of the plan."""
+    suite, models, missing = plan.request.suite, [], []
+    by_model = {(one.arm, one.seed): one for one in outcomes}
+    for one in plan.arms:
+        for seed in range(one.seeds):
+            if one.origin == "runs":
+                models.append(Measured(one.arm, seed, _runs(plan, one)[seed]))
+                continue
+            came = by_model[one.arm, seed]
+            if came.failed is not None:
+                missing.append(Missing(one.arm, seed, came.failed, came.reason))
+            runs = {name: _relative(plan, path) for name, path in came.runs}
+            if suite not in runs:
+                continue
+            trained = f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None
+            seconds = (came.train_seconds, came.run_seconds)
+            models.append(
+                Measured(one.arm, seed, runs[suite], runs.get(PROBE), None, trained, *seconds)
+            )
+    return models, missing
+
+
+def _runs(plan: Plan, one: ArmPlan) -> list[str]:
+    """Return the runs that were brought of an arm, as seen from the study's folder."""
+    return [_relative(plan, path) for path in one.paths] if one.origin == "runs" else []
+
+
+def _relative(plan: Plan, path: Path) -> str:
+    """Return a path as seen from the study's folder."""
+    return os.path.relpath(path.resolve(), plan.folder.resolve())
+
+
+def _planned_only(plan: Plan, table: ScoreTable) -> tuple[ScoreTable, list[str]]:
+    """Return the table without benchmarks that were not planned, and a note on each of them."""
+    extra = [name for name in table.scores if name not in plan.benchmarks]
+    kept = {name: arms for name, arms in table.scores.items() if name not in extra}
+    if not kept:
+        raise UsageError(
+            f"the runs hold nothing of {plan.request.suite}: they hold {', '.join(extra)}"
+        )
+    return dataclasses.replace(table, scores=kept), [
+        f"{name}: left out, it is not in the plan" for name in extra
+    ]
+
+
+def _by_seed(table: ScoreTable) -> tuple[BenchmarkScores, ...]:
+    return tuple(
+        BenchmarkScores(
+            name,
+            len(table.items[name].clusters),
+            len(set(table.items[name].clusters.tolist())),
+            {arm: tuple(map(float, values)) for arm, values in arms.items()},
+        )
+        for name, arms in per_seed(table.scores, table.items).items()
+    )
+
+
+def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
+    """Return the models with their accuracy on the probe, where it was measured."""
+    probed = [one for one in models if one.probe is not None]
+    if not probed:
+        return list(models)
+    groups: dict[str, list[Path]] = {}
+    for one in probed:
+        groups.setdefault(one.arm, []).append((plan.folder / str(one.probe)).resolve())
+    table = read(groups)
+    scores = per_seed(table.scores, table.items)[PROBE]
+    values = {arm: iter(map(float, found)) for arm, found in scores.items()}
+    return [
+        one if one.probe is None else dataclasses.replace(one, selection=next(values[one.arm]))
+        for one in models
+    ]
+
+
+def say_missing(report: Report) -> None:
+    """Print what is missing and why."""
+    for one in report.missing:
+        say(f"missing: {one.arm} seed {one.seed}: {one.step} failed: {one.reason}")

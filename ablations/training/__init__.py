@@ -1,0 +1,1 @@
+"""One arm, from data to a checkpoint."""

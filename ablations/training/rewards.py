@@ -1,0 +1,157 @@
+"""Rewards of reinforcement learning: accuracy by the strict scorers, and a format term.
+
+TRL comes in with completions and the tasks that they answer; one number each leaves.  A user's own
+function, named by ``module:function``, may take this one's place.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from benchmarks.pairs.rl_item import Task
+from benchmarks.scoring import Target, score
+from harness.errors import UsageError
+from harness.records import without_thinking
+
+if TYPE_CHECKING:
+    from ablations.settings import Settings
+
+Reward = Callable[..., list[float | None]]
+
+
+class AccuracyAndFormat:
+    """``weight`` x accuracy + (1 - ``weight``) x format.
+
+    Accuracy is the strict scorer's verdict.  Format is 1 where ``pattern`` matches the whole
+    completion, or, without a pattern, where the scorer could read an answer.  A selection prompt
+    (`da-rl`) is worth its accuracy alone, 0 or 1.
+    """
+
+    __name__ = "accuracy_and_format"
+
+    def __init__(self, weight: float = 0.9, pattern: str | None = None) -> None:
+        self.weight = weight
+        try:
+            self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
+        except re.error as error:
+            raise UsageError(f"the format pattern {pattern!r} is no expression: {error}") from error
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        task: Sequence[Task],
+        selection: Sequence[bool],
+        log_metric: Callable[[str, float], None] | None = None,
+        **_: Any,
+    ) -> list[float | None]:
+        """Return the reward of each completion; TRL's signature."""
+        rewards: list[float | None] = []
+        sums = [0.0, 0.0]
+        for completion, asked, chosen in zip(completions, task, selection, strict=True):
+            accuracy, form = self.terms(text_of(completion), asked.target)
+            rewards.append(self._mixed(accuracy, form, chosen))
+            sums[0] += accuracy
+            sums[1] += form
+        if log_metric is not None:
+            log_metric("reward/accuracy", sums[0] / len(rewards))
+            log_metric("reward/format", sums[1] / len(rewards))
+        return rewards
+
+    def value(self, text: str, target: Target, selection: bool) -> float:
+        """Return the reward of one completion."""
+        return self._mixed(*self.terms(text, target), selection)
+
+    def _mixed(self, accuracy: float, form: float, selection: bool) -> float:
+        return accuracy if selection else self.weight * accuracy + (1 - self.weight) * form
+
+    def terms(self, text: str, target: Target) -> tuple[float, float]:
+        """Return accuracy and format of one completion, each 0 or 1."""
+        found = score(without_thinking(text), target)
+        if self.pattern is None:
+            form = found.status == "scored"
+        else:
+            form = self.pattern.fullmatch(text.strip()) is not None
+        return float(found.value or 0.0), float(form)
+
+
+def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
+    """Return what a row of an export tells, so that `TextReward` can be made of it."""
+    return {
+        "id": task.id,
+        "selection": selection,
+        "target": orjson.dumps(task.target).decode(),
+        "accuracy_weight": settings.accuracy_weight,
+        "format_pattern": settings.format_pattern,
+    }
+
+
+class TextReward:
+    """The reward of answers to one item, from what `told` wrote of it."""
+
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        words = orjson.loads(row["target"])
+        # JSON has lists where the scorers have tuples.
+        tuples = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
+        self._target = Target(**{**words, **tuples})
+        self._selection = bool(row["selection"])
+        self._reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+
+    def __call__(self, text: str) -> float:
+        """Return the reward of one answer."""
+        return self._reward.value(text, self._target, self._selection)
+
+
+def text_of(completion: Any) -> str:
+    """Return the text of a completion in TRL's conversational form, or as it is."""
+    if isinstance(completion, str):
+        return completion
+    content = completion[0]["content"]
+    if isinstance(content, str):
+        return content
+    return "".join(part.get("text", "") for part in content or ())
+
+
+def named(name: str) -> Reward:
+    """Return a user's reward function, ``module:function`` or ``module.function``.
+
+    The current folder is looked in too.
+
+    It is called as TRL calls reward functions: ``completions`` and the columns ``task`` and
+    ``selection`` by keyword, and returns one number for each.
+
+    Raises:
+        UsageError: there is no such function.
+    """
+    module, _, attribute = name.rpartition(":" if ":" in name else ".")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
+    except Exception as error:  # the user's own code runs here, and may raise anything
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
+    if not callable(found):
+        raise UsageError(f"--reward {name} is no function")
+    reward: Reward = found
+    return reward
+
+
+def reward_of(settings: Settings) -> Reward:
+    """Return the reward of a run: the user's, else accuracy and format.
+
+    Raises:
+        UsageError: there is no such function, or the format's pattern is no expression.
+    """
+    if settings.reward:
+        return named(settings.reward)
+    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)

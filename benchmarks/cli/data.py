@@ -1,0 +1,140 @@
+"""``harness data``: get the benchmarks' data, import official releases, check what is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def data() -> None:
+    """Get, import and verify the benchmarks' data."""
+
+
+@data.command()
+@click.argument("name", metavar="SUITE|BENCHMARK")
+@options.data_root
+@click.option("--revision", help="Commit, branch or tag instead of the pinned commit.")
+@click.option(
+    "--from", "local", type=_FOLDER, metavar="DIR", help="Copy from local copies, not the hub."
+)
+@click.option("--force", is_flag=True, help="Replace data that is there already.")
+def pull(
+    name: str, data_root: Path | None, revision: str | None, local: Path | None, force: bool
+) -> int:
+    """Get the data of a suite or of one benchmark, at pinned commits.
+
+    DIR holds copies of the hub's repositories as DIR/OWNER/NAME, or is the one copy, or the
+    hub client's cache.
+    """
+    from benchmarks import suites
+    from benchmarks.data import data_root as root_of
+    from benchmarks.data.catalog.sources import GENERATED
+    from benchmarks.data.fetch.pull import pull as pull_one
+    from harness.errors import UsageError
+
+    names = suites.resolve(name)
+    if revision and len(names) > 1:
+        raise UsageError("--revision is for one benchmark: a suite has a commit for each")
+    root, failed = root_of(data_root), 0
+    for number, benchmark in enumerate(names, start=1):
+        if benchmark in GENERATED:
+            click.echo(f"{benchmark}: makes its items from a seed, needs no data")
+            continue
+        click.echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
+        try:
+            with _bars():
+                done = pull_one(
+                    benchmark,
+                    root,
+                    revision=revision,
+                    local=local,
+                    alone=len(names) == 1,
+                    force=force,
+                )
+        except UsageError as error:
+            if len(names) == 1:
+                raise
+            failed += 1
+            click.echo(f"harness: {benchmark}: {error}", err=True)
+            continue
+        state = "got" if done.new else "is there:"
+        click.echo(f"{benchmark}: {state} {done.rows} items, {done.receipt}, in {done.folder}")
+    return 2 if failed else 0
+
+
+@data.command("import")
+@click.argument("benchmark")
+@click.argument("folder", type=_FOLDER)
+@options.data_root
+@click.option("--split", help="Only this split  [default: every one whose images are all there]")
+@click.option("--force", is_flag=True, help="Replace data that is there already.")
+def import_(
+    benchmark: str, folder: Path, data_root: Path | None, split: str | None, force: bool
+) -> None:
+    """Import the official release in FOLDER: MathVision, MathVista, MathVerse, or raw files."""
+    from benchmarks.data import data_root as root_of
+    from benchmarks.data.fetch.import_release import bring
+
+    done = bring(benchmark, folder, root_of(data_root), split=split, force=force)
+    for reason in done.skipped:
+        click.echo(reason, err=True)
+    for name, rows in done.splits.items():
+        click.echo(f"{benchmark}: imported split {name}, {rows} items, into {done.folder}")
+
+
+@data.command()
+@click.argument("name", metavar="SUITE|BENCHMARK")
+@options.data_root
+@click.option("--images", is_flag=True, help="Decode every image, not those of a few rows.")
+@options.as_json
+def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> int:
+    """Check counts, columns, images and content; exit code 2 where something is wrong."""
+    from benchmarks import suites
+    from benchmarks.data import data_root as root_of
+
+    root = root_of(data_root)
+    reports = []
+    for benchmark in suites.resolve(name):
+        report = suites.verify(benchmark, root, all_images=images)
+        reports.append(report)
+        for problem in report.problems:
+            click.echo(f"harness: {problem}", err=True)
+        if not as_json and not report.folder:
+            click.echo(f"{benchmark}: {report.notes[0]}")
+        if as_json or report.fingerprint is None:
+            continue
+        counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])
+        more = " ..." if len(report.tables) > 3 else ""
+        notes = "".join(f"; {note}" for note in report.notes)
+        click.echo(f"{benchmark}: {counts}{more} rows, fingerprint {report.fingerprint}{notes}")
+    wrong = any(report.problems for report in reports)
+    if as_json:
+        rows = [dataclasses.asdict(report) for report in reports]
+        click.echo(json.dumps({"ok": not wrong, "benchmarks": rows}))
+    return 2 if wrong else 0
+
+
+@contextmanager
+def _bars() -> Iterator[None]:
+    """Let the hub's client draw its progress bars on a terminal only."""
+    if sys.stderr.isatty():
+        yield
+        return
+    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
+
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

@@ -1,0 +1,51 @@
+"""``harness show``: one item of a run in full."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+
+if TYPE_CHECKING:
+    from harness.runs.lookup import Found
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("item")
+@options.as_json
+def show(run: Path, item: str, as_json: bool) -> None:
+    """Show ITEM of RUN: what was asked, answered, read, and why it got its score.
+
+    ITEM is an item's id, or BENCHMARK/ID where several benchmarks have that id.
+    """
+    from harness.runs.lookup import find
+
+    found = find(run, item)
+    if as_json:
+        click.echo(json.dumps({"samples": [_row(one) for one in found]}))
+        return
+    from harness.cli.tables import sample_text
+
+    for one in found:
+        click.echo(sample_text(one))
+
+
+def _row(one: Found) -> dict[str, Any]:
+    """Return one stored answer as JSON."""
+    verdicts: dict[str, Any] = {}
+    for kind, verdict in (("native", one.native), ("judged", one.judged)):
+        verdicts[kind] = verdict.value if verdict else None
+        verdicts[f"{kind}_why"] = verdict.why if verdict else None
+        verdicts[f"{kind}_by"] = verdict.by if verdict else None
+    return {
+        "benchmark": one.benchmark,
+        "note": one.note,
+        **verdicts,
+        **dataclasses.asdict(one.sample),
+    }

@@ -1,0 +1,1 @@
+"""Which data sets there are: sources, columns, file names."""

@@ -1,0 +1,120 @@
+"""Which parquet files of a hub repository hold which table, told from names alone.
+
+The names of a repository's files and its data set card (README.md) come in, from the hub or from
+a local copy; the names of one table's files leave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.data.catalog.sources import Source, Table
+from harness.errors import UsageError
+
+_SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet$")
+
+
+def table_files(
+    names: Iterable[str], card: str | None, origin: Source, table: Table
+) -> tuple[str, ...]:
+    """Return the parquet files of one table, sorted; empty where there are none.
+
+    The card's ``data_files`` decide; where it says nothing, the hub's naming does:
+    ``<config>/<split>-00000-of-00001.parquet``, ``data/<split>-...``, ``<split>.parquet``.  A
+    source with a single table and no configs may also be one parquet file of any name.
+
+    Args:
+        names: paths relative to the repository's root, with ``/``.
+        card: the text of README.md, if there is one.
+        origin: where the table comes from.
+        table: the table that is looked for.
+
+    Raises:
+        UsageError: files of a numbered set are missing.
+    """
+    parquet = sorted(name for name in names if name.endswith(".parquet"))
+    found = _matching(parquet, card_patterns(card, table) if card else ())
+    for pattern in _conventions(origin, table):
+        found = found or _matching(parquet, [pattern])
+    if not found and not table.config and len(origin.tables) == 1:
+        loose = _matching(parquet, ["*.parquet"])
+        found = loose if len(loose) == 1 else ()
+    _check_shards(found)
+    return found
+
+
+def card_patterns(card: str, table: Table) -> tuple[str, ...]:
+    """Return the patterns that a data set card's YAML head gives for one table's files.
+
+    A table without a config is the card's default config, or its only one.  Source: the hub's
+    "Manual configuration" of data files.
+    """
+    import yaml
+
+    parts = card.split("---", 2)
+    if len(parts) < 3 or parts[0].strip():
+        return ()
+    try:
+        head = yaml.safe_load(parts[1])
+    except yaml.YAMLError:
+        return ()
+    listed = head.get("configs") if isinstance(head, Mapping) else None
+    listed = listed if isinstance(listed, list) else []
+    configs = [item for item in listed if isinstance(item, Mapping)]
+    chosen = [item for item in configs if _is_config(item, table)]
+    if not chosen and not table.config and len(configs) == 1:
+        chosen = configs
+    return tuple(
+        pattern for item in chosen for pattern in _patterns(item.get("data_files"), table.split)
+    )
+
+
+def _is_config(item: Mapping[str, Any], table: Table) -> bool:
+    if table.config:
+        return item.get("config_name") == table.config
+    return item.get("config_name") == "default" or item.get("default") is True
+
+
+def _patterns(data_files: Any, split: str) -> Iterator[str]:
+    for entry in data_files if isinstance(data_files, list) else [data_files]:
+        if isinstance(entry, Mapping) and entry.get("split") == split:
+            paths = entry.get("path")
+            listed = paths if isinstance(paths, list) else [paths]
+            yield from (path for path in listed if isinstance(path, str))
+        elif isinstance(entry, str) and split == "train":  # the hub's name for files without one
+            yield entry
+
+
+def _conventions(origin: Source, table: Table) -> tuple[str, ...]:
+    folders = [f"{table.config}/"] if table.config else []
+    if len(origin.configs) == 1:
+        folders.append("")
+    return tuple(
+        f"{folder}{data}{table.split}{ending}"
+        for folder in folders
+        for data in ("", "data/")
+        for ending in ("-*.parquet", ".parquet")
+    )
+
+
+def _matching(names: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
+    expressions = [_expression(pattern) for pattern in patterns]
+    return tuple(name for name in names if any(e.fullmatch(name) for e in expressions))
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Translate a glob in which ``*`` stays within a folder and ``**`` does not."""
+    pieces = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("./"))
+    wild = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(wild.get(piece, re.escape(piece)) for piece in pieces))
+
+
+def _check_shards(names: Sequence[str]) -> None:
+    numbered = [match for name in names if (match := _SHARD.search(name))]
+    if numbered and len(names) != int(numbered[0][2]):
+        raise UsageError(
+            f"only {len(names)} of {int(numbered[0][2])} parquet files {names[0]} ... are there: "
+            "get the data set anew"
+        )

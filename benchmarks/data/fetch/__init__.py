@@ -1,0 +1,1 @@
+"""Getting data: pulls from a hub, and imports of official releases."""

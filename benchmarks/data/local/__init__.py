@@ -1,0 +1,1 @@
+"""The data sets on this machine: where they are, and how they are read."""

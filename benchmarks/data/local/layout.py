@@ -1,0 +1,316 @@
+"""How data sets lie on disk: which files are which table, how many rows, what content hash.
+
+A benchmark id and a data root come in; the files of its tables, their count and their fingerprint
+leave.  Four forms are read: what ``save_to_disk`` wrote, parquet files named as on the hub, raw
+release files, and official release folders.  Neither torch nor datasets is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmarks.data.catalog.parquet_names import table_files
+from benchmarks.data.catalog.sources import Source, Table, source
+from benchmarks.data.local import json_rows
+from benchmarks.data.local.official import FORMATS, Release, release
+from harness.errors import UsageError
+from harness.files.hashing import cache_dir, tree_hash
+from harness.files.typed_json import parse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Form = Literal["saved", "parquet", "raw", "official"]
+NOTE = "note.txt"
+"""The file in a benchmark's folder with what must stand beside every score on its data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A table that is on disk: the folder to read it from and the files that hold its rows."""
+
+    table: Table
+    form: Form
+    home: Path
+    files: tuple[Path, ...]
+    release: Release | None = None
+
+
+def data_root(given: Path | None = None) -> Path:
+    """Return the data root given, else ``$HARNESS_DATA``, else ``~/.cache/harness/data``."""
+    if given is not None:
+        return given
+    named = os.environ.get("HARNESS_DATA")
+    return Path(named) if named else cache_dir() / "data"
+
+
+def note(benchmark_id: str, root: Path) -> str:
+    """Return what must stand beside every score on a benchmark's data; "" where nothing must.
+
+    It is no part of the data: fingerprint and run key do not hold it.
+
+    Raises:
+        UsageError: the file is not readable.
+    """
+    path = root / benchmark_id / NOTE
+    try:
+        return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not readable ({error}): delete it, or get the data") from error
+
+
+def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found, ...]:
+    """Return every table of a benchmark that lies whole in its folder, in the source's order.
+
+    An official release's split whose images are not all there is left out, unless ``images`` is
+    false: to score responses that exist already, no image is needed.
+
+    Raises:
+        UsageError: unknown benchmark, or damaged files (garbled JSON, shards missing).
+    """
+    origin = source(benchmark_id)
+    if not folder.is_dir():
+        return ()
+    found = (_find_table(benchmark_id, folder, origin, table, images) for table in origin.tables)
+    return tuple(table for table in found if table is not None)
+
+
+def tables(
+    benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
+) -> tuple[Found, ...]:
+    """Return the tables under ``root`` that make up the benchmark.
+
+    These are all required ones; where none of them is there, the stand-ins; with a ``split``,
+    that split's alone, which may be optional.  Without ``images`` a table counts as there though
+    its images are not.
+
+    Raises:
+        UsageError: they are not (all) there; says the command that gets them.
+    """
+    return chosen(benchmark_id, root / benchmark_id, images=images, split=split)
+
+
+def chosen(
+    benchmark_id: str, folder: Path, *, images: bool = True, split: str = ""
+) -> tuple[Found, ...]:
+    """Return the tables in the benchmark's own folder that make it up; see `tables`."""
+    origin = source(benchmark_id)
+    found = find(benchmark_id, folder, images=images)
+    wanted = [
+        table
+        for table in origin.tables
+        if (table.split == split if split else table.role == "required")
+    ]
+    there = tuple(item for item in found if item.table in wanted)
+    if not there and not split:
+        stand_ins = tuple(item for item in found if item.table.role == "stand-in")
+        if stand_ins:
+            return stand_ins
+    if len(there) < len(wanted):
+        gone = [table for table in wanted if all(table != item.table for item in there)]
+        raise UsageError(_missing(benchmark_id, folder, gone, whole=not found))
+    return there
+
+
+def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
+    """Return the sha256 (hex) over the relative names and contents of the benchmark's data files.
+
+    With a ``split``, of that split's alone.
+
+    Raises:
+        UsageError: the data is missing; says the command that gets it.
+    """
+    found = tables(benchmark_id, root, images=images, split=split)
+    return files_hash(root / benchmark_id, found)
+
+
+def files_hash(folder: Path, found: Sequence[Found]) -> str:
+    """Return the sha256 (hex) over the files of some tables, named relative to ``folder``."""
+    try:
+        return tree_hash(folder, sorted({path for item in found for path in item.files}))
+    except OSError as error:
+        raise UsageError(f"{folder} is not readable: {error}") from error
+
+
+def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> int:
+    """Return the number of rows of the benchmark's tables, or of one split; no image is decoded.
+
+    Raises:
+        UsageError: the data is missing or a file does not open.
+    """
+    found = tables(benchmark_id, root, images=images, split=split)
+    return sum(rows(item) for item in found)
+
+
+def rows(item: Found) -> int:
+    """Return the number of rows of one table on disk.
+
+    Raises:
+        UsageError: a file does not open.
+    """
+    if item.release is not None:
+        return len(item.release.rows)
+    if item.form == "raw":
+        return sum(json_rows.count(path) for path in item.files)
+    counter = _parquet_rows if item.form == "parquet" else _arrow_rows
+    return sum(counter(path) for path in item.files)
+
+
+def columns(item: Found) -> tuple[str, ...]:
+    """Return the names of a table's columns.
+
+    Raises:
+        UsageError: a file does not open.
+    """
+    if item.release is not None:
+        return tuple(dict.fromkeys([*item.release.rows[0], *item.table.images]))
+    if not item.files:
+        return ()
+    if item.form == "raw":
+        return json_rows.columns(item.files[0])
+    reader = _parquet_schema if item.form == "parquet" else _arrow_schema
+    return tuple(reader(item.files[0]).names)
+
+
+def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: bool) -> str:
+    get = f"get it with `harness data pull {benchmark_id} --data-root {folder.parent}`"
+    if benchmark_id in FORMATS or any(table.file for table in gone):
+        get += ", or bring an official release with `harness data import`"
+    for table in gone:
+        part = release(benchmark_id, folder, table) if folder.is_dir() else None
+        if part is not None and part.missing:
+            images = f"{part.missing} of the {len(part.rows)} images"
+            return f"{part.annotation} is there, but {images} that it names are not: {get}"
+    if whole:
+        return f"no data for {benchmark_id} in {folder}: {get}"
+    return f"{benchmark_id} in {folder} lacks {', '.join(table.label for table in gone)}: {get}"
+
+
+def _find_table(
+    benchmark_id: str, folder: Path, origin: Source, table: Table, images: bool
+) -> Found | None:
+    homes = [folder / table.config] if table.config else []
+    if len(origin.configs) == 1:
+        homes.append(folder)
+    for home in homes:
+        found = _saved(home, table)
+        if found:
+            return found
+    if table.file and (folder / table.file).is_file():
+        return Found(table, "raw", folder, (folder / table.file,))
+    return _parquet(folder, origin, table) or _official(benchmark_id, folder, table, images)
+
+
+def _saved(home: Path, table: Table) -> Found | None:
+    index = home / "dataset_dict.json"
+    lone = not index.is_file()
+    if not lone:
+        splits = _json(index).get("splits")
+        if not isinstance(splits, list):
+            raise UsageError(f"{index} lists no splits: the data set is damaged, get it anew")
+        if table.split not in splits:
+            return None
+        home = home / table.split
+        if not (home / "state.json").is_file():
+            raise UsageError(f"{home} lacks state.json: the data set is damaged, get it anew")
+    elif not (home / "state.json").is_file():
+        return None
+    state = _json(home / "state.json")
+    if lone and not _belongs(state.get("_split"), table):
+        return None
+    files = tuple(home / str(entry["filename"]) for entry in _data_files(home, state))
+    gone = [path for path in files if not path.is_file()]
+    if gone:
+        raise UsageError(f"{gone[0]} is missing: the data set is damaged, get it anew")
+    return Found(table, "saved", home, files)
+
+
+def _belongs(split: str | None, table: Table) -> bool:
+    """Whether a lone saved ``Dataset`` is this table; without a split it is the required one."""
+    return split == table.split or (split is None and table.role == "required")
+
+
+def _data_files(home: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
+    files = state.get("_data_files")
+    if not isinstance(files, list) or not all(
+        isinstance(entry, dict) and "filename" in entry for entry in files
+    ):
+        raise UsageError(f"{home / 'state.json'} names no data files: get the data set anew")
+    return files
+
+
+def _parquet(folder: Path, origin: Source, table: Table) -> Found | None:
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet")]
+    if not names:
+        return None
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None
+    files = tuple(folder / name for name in table_files(names, text, origin, table))
+    return Found(table, "parquet", folder, files) if files else None
+
+
+def _official(benchmark_id: str, folder: Path, table: Table, images: bool) -> Found | None:
+    part = release(benchmark_id, folder, table)
+    if part is None or (part.missing and images) or not part.rows:
+        return None
+    return Found(table, "official", folder, part.files, part)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = parse(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not readable JSON ({error}): get the data set anew") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a JSON object: get the data set anew")
+    return value
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
+    """Yield the schema, then the batches; mapped, so that no image is read."""
+    import pyarrow as pa
+
+    try:
+        with pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+            yield reader.schema
+            yield from reader
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(_damaged(path, error)) from error
+
+
+def _arrow_rows(path: Path) -> int:
+    batches = _arrow_batches(path)
+    next(batches)
+    return sum(batch.num_rows for batch in batches)
+
+
+def _arrow_schema(path: Path) -> pa.Schema:
+    return next(_arrow_batches(path))
+
+
+def _parquet_rows(path: Path) -> int:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(_damaged(path, error)) from error
+
+
+def _parquet_schema(path: Path) -> pa.Schema:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UsageError(_damaged(path, error)) from error
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    return f"{path} is damaged ({str(error).splitlines()[0]}): get the data set anew"

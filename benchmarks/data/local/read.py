@@ -1,0 +1,122 @@
+"""Reading a benchmark's tables: as ``datasets`` objects, images lazy, or as plain rows.
+
+A benchmark id and a data root come in; one ``DatasetDict`` a config leaves.  Raw release files
+are read as rows without datasets, and not as ``DatasetDict``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from benchmarks.data.local import json_rows
+from benchmarks.data.local.layout import Found, find, tables
+from benchmarks.data.local.official import build
+from harness.errors import UsageError
+from harness.files.hashing import cache_dir
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+
+def load(
+    benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
+) -> Mapping[str, DatasetDict]:
+    """Read a benchmark's local data.
+
+    Args:
+        benchmark_id: one of `SOURCES`.
+        root: the data root; it may be read-only.
+        images: without them, the rows of a release whose image files are missing are read too.
+        split: the split that must be there; "": all required ones.
+
+    Returns:
+        For each config (named as on the hub, "" where the hub names none) a ``DatasetDict`` with
+        the splits that are there: those of `tables`, and optional ones.  Rows have the hub's
+        columns; images are decoded when a row is read.
+
+    Raises:
+        UsageError: the data is missing (says the command that gets it) or does not open.
+    """
+    from datasets import DatasetDict
+
+    tables(
+        benchmark_id, root, images=images, split=split
+    )  # raises where the benchmark is not whole
+    configs: dict[str, DatasetDict] = {}
+    for item in find(benchmark_id, root / benchmark_id, images=images):
+        splits = configs.setdefault(item.table.config, DatasetDict())
+        splits[item.table.split] = read(item)
+    return configs
+
+
+def records(item: Found) -> Sequence[json_rows.Row]:
+    """Return the rows of one table, whatever its form; each is read when it is asked for.
+
+    The exception is a ``.json`` list, which is read as a whole.
+
+    Raises:
+        UsageError: a file does not open or is garbled.
+    """
+    if item.form == "raw":
+        return json_rows.read(item.files[0])
+    return cast("Sequence[json_rows.Row]", read(item))
+
+
+def read(item: Found) -> Dataset:
+    """Read one table.
+
+    Raises:
+        UsageError: a file does not open.
+    """
+    import pyarrow as pa
+    from datasets import Dataset
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        if item.release is not None:
+            return build(item.release)
+        if item.form == "saved":
+            return Dataset.load_from_disk(str(item.home))
+        return _from_parquet(item)
+    except (
+        *(pa.ArrowException, OSError, ValueError, DatasetGenerationError),
+        *(AttributeError, LookupError, TypeError, RecursionError),  # a garbled dataset_info.json
+    ) as error:
+        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(
+            f"{item.table.label} in {item.home} does not open ({reason}): get the data set anew"
+        ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep datasets from drawing its progress bars, which are many and short."""
+    import datasets
+
+    if datasets.are_progress_bars_disabled():
+        yield
+        return
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.enable_progress_bars()
+
+
+def _from_parquet(item: Found) -> Dataset:
+    from datasets import Dataset, Image
+
+    # The conversion to Arrow goes to our cache: the data root may be read-only.
+    with quiet():
+        data = Dataset.from_parquet(
+            [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
+        )
+    for column in item.table.images:
+        feature = data.features.get(column)
+        # Files that other tools wrote lack the note that these two columns are an image.
+        if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
+            data = data.cast_column(column, Image())
+    return data

@@ -1,0 +1,263 @@
+"""LiveCodeBench v6: contest problems, solved by a program (livecodebench/code_generation_lite).
+
+The 175 problems that release 6 added, other windows by option.  Programs run in the sandbox as
+processes with a real standard input; prompt and rules of comparison are the official ones.
+Source: github.com/LiveCodeBench/LiveCodeBench, lcb_runner.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import re
+import sys
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+from benchmarks.data.local.layout import Found, files_hash, find, rows
+from benchmarks.longhorizon.livecodebench import problems
+from benchmarks.longhorizon.livecodebench.problems import Case, Problem
+from benchmarks.options import option, positive
+from harness.errors import ItemError, UsageError
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.records import Item, Message, Response, Sampling, Score, TextPart
+
+# lcb_runner/prompts/code_generation.py, for chat models.
+_SYSTEM = (
+    "You are an expert Python programmer. You will be given a question (problem specification) "
+    "and will generate a correct Python program that matches the specification and passes all "
+    "tests. You will NOT return anything except for the program."
+)
+_WITH_STARTER = (
+    "You will use the following starter code to write the solution to the problem and enclose "
+    "your code within delimiters."
+)
+_WITHOUT = (
+    "Read the inputs from stdin solve the problem and write the answer to stdout (do not directly "
+    "test on the sample inputs). Enclose your code within delimiters as follows."
+)
+_RELEASES = ("test", "test2", "test3", "test4", "test5", "test6")
+
+
+def prompt(problem: Problem) -> tuple[Message, ...]:
+    """Return the official conversation for a chat model."""
+    form = _WITH_STARTER if problem.starter else _WITHOUT
+    code = problem.starter or "# YOUR CODE HERE"
+    text = (
+        f"### Question:\n{problem.content}\n\n### Format: {form}\n```python\n{code}\n```\n\n"
+        "### Answer: (use the provided format with backticks)\n\n"
+    )
+    return (Message("system", (TextPart(_SYSTEM),)), Message("user", (TextPart(text),)))
+
+
+def extract(text: str) -> str | None:
+    """Return the program of an answer: what stands between the last two lines with a fence.
+
+    None where there are no two, or nothing between them.
+    """
+    lines = text.split("\n")
+    fences = [number for number, line in enumerate(lines) if "```" in line]
+    if len(fences) < 2:
+        return None
+    code = "\n".join(lines[fences[-2] + 1 : fences[-1]])
+    return code if code.strip() else None
+
+
+def window(word: str) -> tuple[str, ...]:
+    """Return the release files of a window by its official name.
+
+    ``v6`` is what release 6 added, ``v4_v6`` what 4 to 6 did, ``release_v6`` all up to 6.
+    """
+    match = re.fullmatch(r"release_v([1-6])|v([1-6])(?:_v([1-6]))?", word)
+    if not match:
+        raise ValueError("write v6, v4_v6 or release_v6, with a number from 1 to 6")
+    upto, first, last = match.groups()
+    low, high = (1, int(upto)) if upto else (int(first), int(last or first))
+    if low > high:
+        raise ValueError("the window ends before it begins")
+    return _RELEASES[low - 1 : high]
+
+
+def date(word: str) -> str:
+    """Return a date of the form 2025-01-31."""
+    return datetime.date.fromisoformat(word).isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a problem lies: its table's number and its row there."""
+
+    table: int
+    row: int
+
+
+@dataclass(frozen=True)
+class LiveCodeBenchV6:
+    """LiveCodeBench, code generation; parts are the difficulty and the platform."""
+
+    data_root: Path
+    images: bool = True  # there are none
+    window: tuple[str, ...] = option(
+        ("test6",), window, "Releases: v6 (175 problems), v4_v6, release_v6 (all 1055) ..."
+    )
+    start: str = option("", date, "Only problems of contests from this day on (2025-01-31).")
+    end: str = option("", date, "Only problems of contests up to this day.")
+    seconds: int = option(6, positive, "Time limit of a test, in seconds of wall time.")
+    memory: int = option(4096, positive, "Memory limit of a test, in MiB.")
+
+    id = "livecodebench_v6"
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declared protocol."""
+        known = [table for table in data.SOURCES[self.id].tables if table.split in self.window]
+        return Declaration(
+            id=self.id,
+            title="LiveCodeBench v6",
+            protocol={
+                "prompt": "lcb_runner, chat",
+                "extraction": "between the last two lines with a fence",
+                "window": list(self.window),
+                "start": self.start,
+                "end": self.end,
+                "checker": "real-stdin",
+                "seconds": self.seconds,
+                "memory_mib": self.memory,
+                "again_alone_after_timeout": 1,
+            },
+            scoring=_scoring_version(),
+            max_tokens=16384,
+            native_max_tokens=2000,
+            n_items=sum(table.count for table in known),
+            metric="pass@1",
+            clusters="problems of the same contest",
+            revision=data.SOURCES[self.id].revision,
+            needs_sandbox=True,
+        )
+
+    @cached_property
+    def found(self) -> tuple[Found, ...]:
+        """The tables of the window.
+
+        Raises:
+            UsageError: one is not there; says how to get it.
+        """
+        folder = self.data_root / self.id
+        there = {item.table.split: item for item in find(self.id, folder)}
+        gone = [name for name in self.window if name not in there]
+        if gone == ["test6"]:
+            data.tables(self.id, self.data_root)  # says the command that gets it
+        if gone:
+            raise UsageError(
+                f"{folder} holds no {gone[0]}.jsonl, which the window needs: "
+                f"put the release file of {data.SOURCES[self.id].repository} there"
+            )
+        return tuple(there[name] for name in self.window)
+
+    def fingerprint(self) -> str:
+        """Return the content hash of the window's files."""
+        return files_hash(self.data_root / self.id, self.found)
+
+    def count(self) -> int:
+        """Return the number of problems in the window."""
+        return len(self.places) if self.start or self.end else sum(map(rows, self.found))
+
+    @cached_property
+    def tables(self) -> tuple[Sequence[Mapping[str, Any]], ...]:
+        """The rows of the window's tables."""
+        return tuple(map(data.records, self.found))
+
+    @cached_property
+    def places(self) -> Mapping[str, _Place]:
+        """Where every problem of the window lies, by its id, in the data's order.
+
+        Raises:
+            UsageError: two problems have the same id, or a row has none.
+        """
+        places: dict[str, _Place] = {}
+        for number, table in enumerate(self.tables):
+            where = self.found[number].files[0]
+            for row, fields in enumerate(table):
+                name, day = fields.get("question_id"), str(fields.get("contest_date"))[:10]
+                if name is None or str(name) in places:
+                    raise UsageError(f"{where}: row {row + 1} has no question_id of its own")
+                if (not self.start or self.start <= day) and (not self.end or day <= self.end):
+                    places[str(name)] = _Place(number, row)
+        return places
+
+    def items(
+        self, *, skip: Container[str] = (), limit: int | None = None
+    ) -> Iterator[Item | FailedItem]:
+        """Yield the problems; one whose tests do not read is a failed item."""
+        for name, place in islice(self.places.items(), limit):
+            if name not in skip:
+                yield self._build(name, self.tables[place.table][place.row])
+
+    def _build(self, name: str, row: Mapping[str, Any]) -> Item | FailedItem:
+        try:
+            problem, tests = problems.problem(row), problems.tests(row)
+        except ItemError as error:
+            return FailedItem(name, str(error))
+        return Item(
+            id=name,
+            messages=prompt(problem),
+            target={
+                "tests": len(tests),
+                "function": problem.function,
+                "contest": problem.contest,
+                "date": problem.date,
+            },
+            cluster=f"{problem.platform}-{problem.contest}",
+            parts=(problem.difficulty, problem.platform),
+        )
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask the model once."""
+        return await model.chat(item.messages, sampling)
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Run the program of a response on the problem's tests.
+
+        Raises:
+            ItemError: the sandbox failed.
+            UsageError: there is no sandbox.
+        """
+        code = extract(response.answer)
+        if code is None:
+            return Score(0.0, "unparsable", why="no program between two fences (```)")
+        if tools.sandbox is None:
+            raise UsageError(f"{self.id} runs programs and needs a sandbox: see `harness doctor`")
+        # Here, and not above: `harness list` imports every benchmark.
+        import asyncio
+
+        from benchmarks.longhorizon.livecodebench.gate import gate
+        from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
+
+        program = Program(code, item.target["function"])
+        resources = Resources(self.seconds, self.memory << 20)
+        async with gate().admitted:
+            tests = await asyncio.to_thread(self._tests, item.id)
+            verdict = await grade(tools.sandbox, program, tests, resources)
+        return Score(float(verdict.passed), "scored", code, verdict.why)
+
+    def _tests(self, name: str) -> Sequence[Case]:
+        place = self.places[name]
+        return problems.tests(self.tables[place.table][place.row])
+
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
+        """There is none: the official runner is no library, and no sandbox."""
+        return {}
+
+
+def _scoring_version() -> str:
+    """Return a name for the checker: the hash of its code, and the Python that programs get."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    version = ".".join(map(str, sys.version_info[:2]))
+    return f"real-stdin-{digest.hexdigest()[:8]}-python{version}"

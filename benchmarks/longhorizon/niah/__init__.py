@@ -1,0 +1,1 @@
+"""NIAH: needles in a haystack, in RULER's form."""

@@ -1,0 +1,245 @@
+"""Needle in a haystack: a generator with a seed instead of data, a grid of lengths and depths.
+
+The questions have RULER's form (`benchmarks.longhorizon.niah.haystack`) and its score: the value
+occurs in the answer.  Which generator the paper used is not known.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+from benchmarks.longhorizon.niah.haystack import (
+    ANSWER_ROOM,
+    TASKS,
+    TEMPLATE,
+    Count,
+    Question,
+    estimate,
+    question,
+    split_sentences,
+    vocabulary,
+)
+from benchmarks.options import numbers, option, positive, some_of
+from harness.errors import UsageError
+from harness.files.hashing import file_hash, json_hash, tree_hash
+from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.records import Item, Message, Response, Sampling, Score, TextPart
+
+GENERATOR = 1  # counts up where the same settings would give other questions
+_TOKENIZER_FILES = ("tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "tekken.json")
+
+
+def _file(word: str) -> Path:
+    if not Path(word).is_file():
+        raise ValueError("no such file")
+    return Path(word)
+
+
+def _folder(word: str) -> Path:
+    if not any(Path(word).glob("tokenizer*")):
+        raise ValueError("no folder that holds a tokenizer")
+    return Path(word)
+
+
+def _whole(word: str) -> int:
+    if not word.isdecimal():
+        raise ValueError("write a whole number of at least 0")
+    return int(word)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a question belongs: its cell of the grid, its task, and its number in the cell."""
+
+    length: int
+    depth: int
+    task: str
+    number: int
+
+    @property
+    def id(self) -> str:
+        """The item's id."""
+        return f"{self.length}-{self.depth}-{self.number}-{self.task}"
+
+
+@dataclass(frozen=True)
+class Niah:
+    """Needle in a haystack; parts are the cells (``4096/50``), the lengths and the tasks."""
+
+    root: Path
+    images: bool = True
+    lengths: tuple[int, ...] = option(
+        (4096, 8192, 16384, 32768), numbers, "tokens of prompt and answer, with commas between"
+    )
+    depths: tuple[int, ...] = option(
+        (0, 25, 50, 75, 100), numbers, "percent of the text before the needle"
+    )
+    per_cell: int = option(30, positive, "questions for each length and depth")
+    tasks: tuple[str, ...] = option(
+        ("single_1", "multikey_2", "multikey_3"), some_of(*TASKS), "RULER's tasks, taken in turn"
+    )
+    essay: Path | None = option(
+        None, _file, "text file for the haystacks of single_2, single_3 and multikey_1"
+    )
+    tokenizer: Path | None = option(
+        None, _folder, "folder with the tokenizer that lengths are counted by (else estimated)"
+    )
+    seed: int = option(0, _whole, "seed of the questions")
+
+    def __post_init__(self) -> None:
+        """Refuse settings that make no grid.
+
+        Raises:
+            UsageError: a depth is beyond 100, something is named twice, or an essay is lacking.
+        """
+        if max(self.depths) > 100:
+            raise UsageError(f"niah.depths are percent: {max(self.depths)} is more than 100")
+        for name in ("lengths", "depths", "tasks"):
+            given = getattr(self, name)
+            if len(set(given)) < len(given):
+                raise UsageError(f"niah.{name} names something twice: {given}")
+        lacking = [task for task in self.tasks if TASKS[task].haystack == "essay"]
+        if lacking and self.essay is None:
+            raise UsageError(
+                f"niah.tasks={','.join(lacking)} needs a text: give --set niah.essay=FILE"
+            )
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declared protocol."""
+        return Declaration(
+            id="niah",
+            title="Needle in a haystack",
+            protocol={
+                "form": "RULER",
+                "generator": GENERATOR,
+                "template": TEMPLATE,
+                "answer_prefix": None,  # RULER begins the answer; not every chat server can
+                "lengths": list(self.lengths),
+                "depths": list(self.depths),
+                "per_cell": self.per_cell,
+                "tasks": list(self.tasks),
+                "seed": self.seed,
+                "counted_by": "estimate" if self.tokenizer is None else "tokenizer",
+                "answer_room": ANSWER_ROOM,
+            },
+            scoring="niah-1",
+            max_tokens=8192,
+            native_max_tokens=ANSWER_ROOM,
+            n_items=self.count(),
+            metric="share of answers that hold the value",
+            clusters="the item",
+        )
+
+    def fingerprint(self) -> str:
+        """Return the hash of all that decides the questions: there is no data.
+
+        Raises:
+            UsageError: a length has no room for a question, or the essay is not readable.
+        """
+        for task in self.tasks:  # said before a model is started
+            self._question(Place(min(self.lengths), 0, task, 0), estimate)
+        return json_hash(
+            {
+                "generator": GENERATOR,
+                "lengths": self.lengths,
+                "depths": self.depths,
+                "per_cell": self.per_cell,
+                "tasks": self.tasks,
+                "seed": self.seed,
+                "words": vocabulary(),
+                "essay": None if self.essay is None else file_hash(self.essay),
+                "tokenizer": None if self.tokenizer is None else _tokenizer_hash(self.tokenizer),
+            }
+        )
+
+    def count(self) -> int:
+        """Return the number of questions."""
+        return len(self.lengths) * len(self.depths) * self.per_cell
+
+    def _places(self) -> Iterator[Place]:
+        """Yield the places; a few of them already are spread over grid and tasks."""
+        cells = list(product(self.lengths, self.depths))
+        for number in range(self.per_cell):
+            for turn, (length, depth) in enumerate(cells, number):
+                yield Place(length, depth, self.tasks[turn % len(self.tasks)], number)
+
+    def items(
+        self, *, skip: Container[str] = (), limit: int | None = None
+    ) -> Iterator[Item | FailedItem]:
+        """Yield the questions.
+
+        Raises:
+            UsageError: a length has no room for a question, or the essay is not readable.
+        """
+        for place in list(self._places())[:limit]:
+            if place.id not in skip:
+                yield self._item(place)
+
+    @cached_property
+    def _sentences(self) -> tuple[str, ...]:
+        if self.essay is None:
+            return ()
+        try:
+            text = self.essay.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"niah.essay: {self.essay} is not readable text ({error})") from error
+        if not text.strip():
+            raise UsageError(f"niah.essay: {self.essay} is empty")
+        return split_sentences(text)
+
+    @cached_property
+    def _count(self) -> Count:
+        if self.tokenizer is None:
+            return estimate
+        from harness.backends.tokenizer import LocalTokenizer
+
+        return LocalTokenizer(self.tokenizer).count
+
+    def _question(self, place: Place, count: Count) -> Question:
+        return question(
+            random.Random(f"{self.seed}/{place.id}"),
+            TASKS[place.task],
+            place.length,
+            place.depth,
+            count=count,
+            essay=self._sentences,
+        )
+
+    def _item(self, place: Place) -> Item:
+        asked = self._question(place, self._count)
+        return Item(
+            id=place.id,
+            messages=(Message("user", (TextPart(asked.prompt),)),),
+            target={"key": asked.key, "value": asked.value},
+            cluster=place.id,
+            parts=(f"{place.length}/{place.depth}", str(place.length), place.task),
+        )
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask once."""
+        return await model.chat(item.messages, sampling)
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Score as RULER does (``string_match_all``): the value occurs, in capitals or not."""
+        answer, value = response.answer, item.target["value"]
+        if not answer:
+            return Score(0.0, "unparsable", None, "the answer is empty")
+        if value.lower() in answer.lower():
+            return Score(1.0, "scored", value, "the value occurs in the answer")
+        other = re.search(r"\b\d{7}\b|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", answer, re.I)
+        return Score(0.0, "scored", other and other[0], "the value does not occur in the answer")
+
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
+        """Give no values: there is no other scoring."""
+        return {}
+
+
+def _tokenizer_hash(folder: Path) -> str:
+    return tree_hash(folder, {path for form in _TOKENIZER_FILES for path in folder.glob(form)})

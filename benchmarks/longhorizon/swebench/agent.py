@@ -1,0 +1,175 @@
+"""One episode: mini-swe-agent's own loop, over our model and one of the environments.
+
+The benchmark comes in with a task's text, a way to ask the model and an environment; the patch
+that the agent submitted leaves, with all of its messages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.longhorizon.swebench import mini_swe_agent
+from harness.errors import ContextOverflowError
+from harness.records import Message, Response, TextPart
+
+Ask = Callable[[Sequence[Message]], Response]
+Record = dict[str, Any]
+
+SUBMITTED = "Submitted"
+# How an episode ends that submits nothing: at one of its limits, or by answers in no known form.
+LIMITS = ("LimitsExceeded", "TimeExceeded", "ContextWindowExceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far an episode may go: steps, and seconds of wall time (0: no limit)."""
+
+    steps: int
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """How an episode ended: the status, the patch ("" where none was submitted), the messages."""
+
+    status: str
+    patch: str
+    messages: list[Record]
+
+
+def play(task: str, ask: Ask, environment: Any, limits: Limits) -> Episode:
+    """Play one episode; blocks until it has ended.
+
+    Args:
+        task: the issue's text.
+        ask: answers a conversation.
+        environment: runs commands, in mini-swe-agent's ``Environment`` protocol.
+        limits: of this episode.
+
+    Raises:
+        ItemError: the model or the environment failed; the episode says nothing.
+        UsageError: the model is gone.
+    """
+    mini_swe_agent.load()
+    from minisweagent.agents.default import DefaultAgent
+
+    settings = dict(mini_swe_agent.config()["agent"])
+    settings |= {
+        "step_limit": limits.steps,
+        "wall_time_limit_seconds": limits.seconds,
+        "cost_limit": 0.0,  # nobody bills a local model
+    }
+    agent = DefaultAgent(_Model(ask), environment, **settings)
+    info = agent.run(task)
+    patch = info.get("submission") or ""
+    return Episode(str(info["exit_status"]), patch, [_kept(message) for message in agent.messages])
+
+
+def _kept(message: Mapping[str, Any]) -> Record:
+    """Return a message as it is stored: an observation's raw output is in its content, cut."""
+    extra = {
+        name: value for name, value in message.get("extra", {}).items() if name != "raw_output"
+    }
+    return {"role": message["role"], "content": message["content"], "extra": extra}
+
+
+def said(text: str) -> str:
+    """Return a message without the thinking that it begins with; "" where that never closes.
+
+    A template may have opened it in the prompt.  Further on the tags are text: a command may write
+    them to a file.
+    """
+    if text.lstrip().startswith("<think>"):
+        return text.partition("</think>")[2].strip()
+    before, closed, after = text.partition("</think>")
+    begun = before.rpartition(mini_swe_agent.FENCE)[1:]
+    in_command = begun[0] and "\n```" not in begun[1]
+    opened_before = closed and "<think>" not in before and not in_command
+    return (after if opened_before else text).strip()
+
+
+@dataclass
+class _Model:
+    """Our model in mini-swe-agent's ``Model`` protocol.
+
+    Thinking is no part of the conversation: commands are read from the text without it, and only
+    that text goes back to the model, as behind a server that tells thinking apart.
+    """
+
+    ask: Ask
+    config: Mapping[str, Any] = field(default_factory=lambda: mini_swe_agent.config()["model"])
+
+    def query(self, messages: Sequence[Mapping[str, Any]], **_: Any) -> Record:
+        """Return the model's next message, with the commands that stand in it."""
+        from minisweagent.exceptions import FormatError, LimitsExceeded
+        from minisweagent.models.utils.actions_text import parse_regex_actions
+
+        try:
+            response = self.ask([_message(message) for message in messages])
+        except ContextOverflowError as error:
+            end = {"exit_status": "ContextWindowExceeded", "submission": ""}
+            raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+        answer = said(response.text)
+        extra = {**_facts(response), "timestamp": time.time()}
+        try:
+            actions = parse_regex_actions(
+                answer,
+                action_regex=mini_swe_agent.ACTION,
+                format_error_template=self.config["format_error_template"],
+                template_kwargs={"finish_reason": response.finish_reason},
+            )
+        except FormatError as error:
+            error.messages[0]["extra"] |= extra
+            raise
+        extra["actions"] = actions
+        return {"role": "assistant", "content": answer, "extra": extra}
+
+    def format_message(self, **message: Any) -> Record:
+        """Return a message as it is."""
+        return message
+
+    def format_observation_messages(
+        self,
+        message: Mapping[str, Any],
+        outputs: list[Record],
+        template_vars: Record | None = None,
+    ) -> list[Record]:
+        """Return what the commands gave, as messages."""
+        from minisweagent.models.utils.actions_text import format_observation_messages
+
+        found: list[Record] = format_observation_messages(
+            outputs,
+            observation_template=self.config["observation_template"],
+            template_vars=template_vars,
+        )
+        return found
+
+    def get_template_vars(self, **_: Any) -> Record:
+        """Return nothing: the prompts name only the task."""
+        return {}
+
+    def serialize(self) -> Record:
+        """Return nothing: the run's manifest describes the model."""
+        return {}
+
+
+def _message(message: Mapping[str, Any]) -> Message:
+    return Message(message["role"], (TextPart(message["content"]),))
+
+
+def _facts(response: Response) -> Record:
+    """Return what is worth keeping of an answer beside its text without thinking."""
+    facts: Record = {
+        "prompt_tokens": response.prompt_tokens,
+        "completion_tokens": response.completion_tokens,
+        "finish_reason": response.finish_reason,
+        "seconds": response.seconds,
+    }
+    if response.text.strip() != said(response.text):
+        facts["text"] = response.text
+    if response.reasoning:
+        facts["reasoning"] = response.reasoning
+    return facts

@@ -1,0 +1,75 @@
+"""Grades one patch with swebench's containers: a job on standard input, an answer on the output.
+
+Run as ``python -m benchmarks.longhorizon.swebench.container_worker`` in a folder of its own, where
+swebench leaves its logs; the last line of standard output is the answer, a JSON object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def answer(job: dict[str, Any]) -> dict[str, Any]:
+    """Return swebench's report on the job's patch, why there is none, or what failed."""
+    import docker
+    from swebench.harness.run_evaluation import _docker_client, run_instance
+    from swebench.harness.utils import make_test_spec
+
+    try:
+        client = _docker_client()
+        client.ping()
+    except docker.errors.DockerException as error:
+        return {"error": f"no docker engine answers ({error})"}
+    spec = make_test_spec(job["row"])
+    name = spec.instance_id
+    prediction = {
+        "instance_id": name,
+        "model_name_or_path": "patch",
+        "model_patch": job["patch"],
+    }
+    done = run_instance(
+        spec,
+        prediction,
+        client,
+        uuid.uuid4().hex,
+        timeout=job["seconds"],
+        skip_patch=not job["patch"],
+    )
+    if done is not None:
+        return {"report": done[1][name]}
+    return failure(_log())
+
+
+def _log() -> str:
+    """Return what swebench wrote of the run, which it does not return."""
+    return "\n".join(
+        path.read_text(encoding="utf-8", errors="replace") for path in Path().rglob("*.log")
+    )
+
+
+def failure(log: str) -> dict[str, Any]:
+    """Return what a run without a report came to: the patch's fault or the machinery's."""
+    from swebench.harness.constants import APPLY_PATCH_FAIL
+
+    if APPLY_PATCH_FAIL in log:
+        return {"unresolved": "the patch does not apply", "applied": False}
+    if "Test timed out after" in log:
+        return {"unresolved": "the tests did not end in time", "applied": True}
+    lines = [line for line in log.strip().splitlines() if "Error" in line]
+    return {"error": lines[-1] if lines else "swebench gave no report"}
+
+
+def main() -> None:
+    """Answer the job on standard input."""
+    with contextlib.redirect_stdout(sys.stderr):
+        found = answer(json.load(sys.stdin))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

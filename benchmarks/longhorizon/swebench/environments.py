@@ -1,0 +1,210 @@
+"""Where the agent's commands run, in mini-swe-agent's ``Environment`` protocol.
+
+Tasks with files of their own come to the sandbox; those with an image to mini-swe-agent's docker
+or singularity environment.  A place that died is the machinery's fault: the episode ends by it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench.workspace import TESTBED
+from harness.errors import ItemError
+from harness.sandbox import Result
+
+SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
+
+# Later commits, tags, stashes and dangling objects hold the fix of many tasks: what is left is a
+# repository that was cloned with its newest commit alone.  The working tree is not touched.
+CUT_HISTORY = """
+set -e
+cd {testbed}
+rm -rf /tmp/cut
+git -c protocol.file.allow=always clone --quiet --no-checkout --no-tags --single-branch --depth 1 \
+  "file://$PWD" /tmp/cut
+git -C /tmp/cut remote remove origin
+git -C /tmp/cut update-ref --no-deref HEAD "$(git rev-parse HEAD)"
+git -C /tmp/cut for-each-ref --format='delete %(refname)' | git -C /tmp/cut update-ref --stdin
+rm -rf /tmp/cut/.git/logs /tmp/cut/.git/FETCH_HEAD /tmp/cut/.git/ORIG_HEAD
+cp .git/info/exclude /tmp/cut/.git/info/exclude 2>/dev/null || true
+if [ -d .git/modules ]; then mv .git/modules /tmp/cut/.git/modules; fi
+rm -rf .git
+mv /tmp/cut/.git .git
+rm -rf /tmp/cut
+git reset --quiet
+"""
+
+_CUT_SECONDS = 900
+
+Run = Callable[[str], Result]
+
+
+@dataclass
+class SandboxEnvironment:
+    """Runs commands by ``run``, which gives one shell command a fresh shell at /testbed."""
+
+    run: Run
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def execute(self, action: dict[str, Any], cwd: str = "") -> dict[str, Any]:
+        """Run one command, and end the episode where it submits.
+
+        What breaks a limit is told as the scaffold's own environments tell of a timeout.
+
+        Raises:
+            ItemError: the sandbox failed.
+            Submitted: the output is a submission.
+        """
+        result = self.run(str(action.get("command", "")))
+        text = result.stdout.decode("utf-8", errors="replace")
+        ended = result.status in ("ok", "signal")
+        output = {
+            "output": text,
+            "returncode": result.exit_code if ended else -1,
+            "exception_info": ""
+            if ended
+            else f"An error occurred while executing the command: {result.reason}",
+        }
+        if ended:
+            submit(text, result.exit_code)
+        return output
+
+    def get_template_vars(self, **_: Any) -> dict[str, Any]:
+        """Return nothing: the prompts name only the task."""
+        return {}
+
+    def serialize(self) -> dict[str, Any]:
+        """Return nothing: the run's manifest describes the place."""
+        return {}
+
+
+def submit(output: str, exit_code: int | None) -> None:
+    """End the episode where a command's output is a submission.
+
+    Source: ``_check_finished`` of the environments of mini-swe-agent 2.4.6.
+
+    Raises:
+        Submitted: it is.
+    """
+    from minisweagent.exceptions import Submitted
+
+    lines = output.lstrip().splitlines(keepends=True)
+    if not lines or lines[0].strip() != SUBMIT or exit_code != 0:
+        return
+    submission = "".join(lines[1:])
+    extra = {"exit_status": "Submitted", "submission": submission}
+    raise Submitted({"role": "exit", "content": submission, "extra": extra})
+
+
+@contextmanager
+def image_environment(kind: str, image: str, seconds: int) -> Iterator[Any]:
+    """Yield the environment of one task's image, its history cut.
+
+    Args:
+        kind: "docker", "podman" or "singularity".
+        image: the image's name, as the data have it.
+        seconds: a command's limit.
+
+    Raises:
+        ItemError: the image does not start, or its repository is not as it should be.
+    """
+    mini_swe_agent.load()
+    settings = {**mini_swe_agent.config()["environment"], "timeout": seconds}
+    del settings["environment_class"]
+    try:
+        environment = _started(kind, image, settings)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ItemError(f"{image} does not start: {_reason(error)}") from error
+    try:
+        cut = {"command": CUT_HISTORY.format(testbed=TESTBED)}
+        done = environment.execute(cut, timeout=_CUT_SECONDS)
+        if done["returncode"] != 0:
+            raise ItemError(f"the history of {image} cannot be cut: {done['output'][-300:]}")
+        yield environment
+    finally:
+        environment.cleanup()
+
+
+def _started(kind: str, image: str, settings: dict[str, Any]) -> Any:
+    from minisweagent.environments.docker import DockerEnvironment
+    from minisweagent.environments.singularity import SingularityEnvironment
+
+    if kind == "singularity":
+        del settings["interpreter"]
+        return SingularityEnvironment(image=f"docker://{qualified(image)}", **settings)
+    name = image if kind == "docker" else qualified(image)
+    inner = DockerEnvironment(
+        image=name,
+        executable=kind,
+        run_args=["--rm", "--network=none"],
+        container_timeout="24h",
+        pull_timeout=3600,
+        **settings,
+    )
+    return _Watched(inner, kind)
+
+
+def qualified(image: str) -> str:
+    """Return an image's name with its registry: docker's own where it names none."""
+    first, slash, _ = image.partition("/")
+    return image if slash and ("." in first or ":" in first) else f"docker.io/{image}"
+
+
+def _reason(error: Exception) -> str:
+    said = getattr(error, "stderr", None) or str(error)
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return " ".join(text.split())[-300:]
+
+
+class _Watched:
+    """A docker environment that notices when its container is gone.
+
+    Each command would fail then, and the agent would go on until its last step.
+    """
+
+    def __init__(self, inner: Any, engine: str) -> None:
+        self._inner = inner
+        self._engine = engine
+        self.config = inner.config
+
+    def execute(
+        self, action: dict[str, Any], cwd: str = "", *, timeout: int | None = None
+    ) -> dict[str, Any]:
+        """Run one command.
+
+        Raises:
+            ItemError: the container no longer runs.
+            Submitted: the output is a submission.
+        """
+        output: dict[str, Any] = self._inner.execute(action, cwd, timeout=timeout)
+        if output["returncode"] != 0 and not self._alive():
+            said = " ".join(str(output["output"]).split())[-300:]
+            raise ItemError(f"the container died: {said}")
+        return output
+
+    def _alive(self) -> bool:
+        words = [self._engine, "inspect", "--format", "{{.State.Running}}"]
+        try:
+            done = subprocess.run(
+                [*words, self._inner.container_id], capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.SubprocessError):
+            return False
+        return done.returncode == 0 and done.stdout.strip() == "true"
+
+    def get_template_vars(self, **_: Any) -> dict[str, Any]:
+        """Return nothing: the prompts name only the task."""
+        return {}
+
+    def serialize(self) -> dict[str, Any]:
+        """Return nothing: the run's manifest describes the place."""
+        return {}
+
+    def cleanup(self) -> None:
+        """Stop and remove the container."""
+        self._inner.cleanup()

@@ -1,0 +1,192 @@
+"""Grading a patch: applied to a fresh copy, the task's own tests run, read by swebench's parsers.
+
+A task and a patch come in; a `Verdict` leaves.  What the patch did wrong is a verdict; a container
+or a grader that failed is an `ItemError`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench.tasks import Task
+from benchmarks.longhorizon.swebench.threads import slots
+from benchmarks.longhorizon.swebench.workspace import Workplace, workplace
+from harness.errors import ItemError
+from harness.files.scratch import Scratch
+from harness.sandbox import Sandbox
+
+# The ways to apply a patch, in order: GIT_APPLY_CMDS of swebench/harness/run_evaluation.py 5.0.2,
+# each after the first from a clean tree again.  Exit code 77: none of them did it.
+_APPLY = """cat > /tmp/patch.diff
+try() { "$@" /tmp/patch.diff || { git checkout -q -- . ; git clean -qfd; false; }; }
+git apply --verbose /tmp/patch.diff && exit 0
+git checkout -q -- . ; git clean -qfd
+try git apply --verbose --3way && exit 0
+try git apply --verbose --reject && exit 0
+try patch --batch --forward --fuzz=5 -p1 -i && exit 0
+exit 77
+"""
+_NOT_APPLIED = 77
+_APPLY_SECONDS = 60.0
+_EVALUATE = "cat > /tmp/eval.sh; exec bash /tmp/eval.sh < /dev/null"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a patch: ``applied`` to the repository or not, ``resolved`` or not, and why."""
+
+    applied: bool
+    resolved: bool
+    why: str
+
+
+@lru_cache(maxsize=1)
+def grader() -> str:
+    """Return name and version of the grader."""
+    return f"swebench {version('swebench')}"
+
+
+async def grade(task: Task, patch: str, sandbox: Sandbox | None, seconds: int) -> Verdict:
+    """Grade one patch; "" runs the tests on the repository as it is.
+
+    Args:
+        task: the task.
+        patch: a diff.
+        sandbox: for tasks with files of their own.
+        seconds: how long the tests may run.
+
+    Raises:
+        ItemError: the machinery failed.
+    """
+    async with slots():
+        if task.files is None:
+            return await _in_container(task, patch, seconds)
+        if sandbox is None:
+            raise ItemError("the task needs a sandbox, and none was given")
+        with workplace(sandbox, task.files) as place:
+            return await _in_sandbox(task, patch, place, seconds)
+
+
+async def _in_sandbox(task: Task, patch: str, place: Workplace, seconds: int) -> Verdict:
+    if patch and not await _applies(patch, place):
+        return Verdict(False, False, "the patch does not apply")
+    spec = await asyncio.to_thread(_spec, task.row)
+    result = await place.run(
+        ("bash", "-c", _EVALUATE), stdin=spec.eval_script.encode(), seconds=float(seconds)
+    )
+    if result.status not in ("ok", "signal"):
+        return Verdict(True, False, f"the tests did not end: {result.reason}")
+    log = result.stdout.decode("utf-8", errors="replace")
+    return await asyncio.to_thread(_read, spec, task.id, patch, log)
+
+
+async def _applies(patch: str, place: Workplace) -> bool:
+    data = patch.encode("utf-8", errors="surrogateescape")
+    result = await place.run(("bash", "-c", _APPLY), stdin=data, seconds=_APPLY_SECONDS)
+    if result.status == "ok" and result.exit_code == 0:
+        return True
+    if result.exit_code == _NOT_APPLIED or result.status in ("timeout", "output", "memory"):
+        return False
+    raise ItemError(f"applying the patch failed: {result.stdout[-300:].decode(errors='replace')}")
+
+
+def _spec(row: Mapping[str, Any]) -> Any:
+    with mini_swe_agent.quiet_import():
+        from swebench.harness.utils import make_test_spec
+
+    return make_test_spec(dict(row))
+
+
+def _read(spec: Any, task_id: str, patch: str, log: str) -> Verdict:
+    """Read a test log by swebench's own report, which reads a file."""
+    from swebench.harness.grading import get_eval_report
+
+    prediction = {
+        "instance_id": task_id,
+        "model_name_or_path": "patch",
+        "model_patch": patch,
+    }
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as stream:
+        stream.write(log)
+        stream.flush()
+        report = get_eval_report(spec, prediction, stream.name, include_tests_status=True)
+    return verdict(report[task_id])
+
+
+def verdict(report: Mapping[str, Any]) -> Verdict:
+    """Return the verdict that a report of swebench gives on one instance.
+
+    Raises:
+        ItemError: the report says that the environment broke, not the patch.
+    """
+    if report.get("infra_failure"):
+        raise ItemError(f"the environment broke: {report.get('infra_failure_reason')}")
+    if "tests_status" not in report:
+        reason = report.get("infra_failure_reason", "no test results in the output")
+        return Verdict(True, False, f"the tests did not run ({reason})")
+    status = report["tests_status"]
+    counts = ", ".join(
+        f"{name} {_share(status[name])}" for name in ("FAIL_TO_PASS", "PASS_TO_PASS")
+    )
+    return Verdict(True, bool(report["resolved"]), counts)
+
+
+def _share(found: Mapping[str, Sequence[str]]) -> str:
+    good, bad = len(found["success"]), len(found["failure"])
+    return f"{good} of {good + bad}"
+
+
+async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
+    """Grade with swebench's own containers, in a child process with a folder of its own.
+
+    swebench keeps results under the working folder by run id and model name; both are new here
+    each time, so no result is ever another patch's.
+    """
+    job = {"row": dict(task.row), "patch": patch, "seconds": seconds}
+    with Scratch("swe") as private:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "benchmarks.longhorizon.swebench.container_worker"),
+            cwd=private.path,
+            env=_child_environment(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            out, err = await process.communicate(json.dumps(job, default=str).encode())
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    try:
+        answer = json.loads(out.decode(errors="replace").strip().splitlines()[-1])
+    except (ValueError, IndexError):
+        last = (err.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        raise ItemError(f"the grader died: {last}") from None
+    if "error" in answer:
+        raise ItemError(f"the grader failed: {answer['error']}")
+    if "unresolved" in answer:
+        return Verdict(bool(answer["applied"]), False, answer["unresolved"])
+    return verdict(answer["report"])
+
+
+def _child_environment() -> dict[str, str]:
+    import os
+
+    # The child works in a folder of its own, so this project is found by its place.
+    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHON_DOTENV_DISABLED": "1",
+    }

@@ -1,0 +1,133 @@
+"""What a machine needs for the real sets: an engine, images, disk; and for ours: a sandbox, pytest.
+
+The doctor and every run come in first; findings leave, each with what to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from benchmarks.longhorizon.swebench.environments import qualified
+from benchmarks.longhorizon.swebench.workspace import workplace
+from harness.errors import UsageError
+from harness.protocols import Check
+from harness.sandbox import Sandbox
+
+# The images of all 500 tasks of Verified share layers and take some 120 GB (SWE-bench's own
+# figure); the same share is taken for each task here.
+GB_A_TASK = 120 / 500
+
+_VERSION = {
+    "docker": ("docker", "version", "--format", "{{.Server.Version}}"),
+    "podman": ("podman", "info", "--format", "{{.Version.Version}}"),
+    "singularity": ("singularity", "--version"),
+}
+_ROOT = {
+    "docker": ("docker", "info", "--format", "{{.DockerRootDir}}"),
+    "podman": ("podman", "info", "--format", "{{.Store.GraphRoot}}"),
+}
+_INSTALL = {
+    "docker": "install docker and start its engine (https://docs.docker.com/engine/install)",
+    "podman": "install podman",
+    "singularity": "install singularity or apptainer",
+}
+
+
+def engine(kind: str) -> str | None:
+    """Return the version of the engine that answers, None where none does."""
+    return _said(_VERSION[kind])
+
+
+def checks(name: str, kind: str, images: Sequence[str] | None, n: int) -> Iterator[Check]:
+    """Yield what the real tasks need.
+
+    Args:
+        name: the benchmark's id.
+        kind: "docker", "podman" or "singularity".
+        images: the tasks' images; None where the data are not here to name them.
+        n: the official number of tasks.
+    """
+    version = engine(kind)
+    if version is None:
+        yield Check(f"{name} engine", "missing", f"no {kind} answers: {_INSTALL[kind]}")
+    else:
+        yield Check(f"{name} engine", "ok", f"{kind} {version}")
+    if kind == "singularity":
+        yield _grader(name)
+        yield Check(f"{name} images", "note", "they are built as their tasks begin")
+        return
+    if images is None:
+        yield Check(f"{name} images", "note", f"{n}; the data, which name them, are not here")
+        yield _disk(name, kind if version else None, n)
+        return
+    there = _images(kind) if version else frozenset()
+    missing = [image for image in images if qualified(image) not in there]
+    yield _image_check(name, kind, len(images), missing)
+    yield _disk(name, kind if version else None, len(missing))
+
+
+def _grader(name: str) -> Check:
+    version = engine("docker")
+    if version:
+        return Check(f"{name} grader", "ok", f"docker {version}")
+    text = (
+        "singularity plays, but swebench grades with docker alone, and none answers here: answers "
+        "are stored as not graded; the same command on a machine with docker grades them"
+    )
+    return Check(f"{name} grader", "note", text)
+
+
+def _image_check(name: str, kind: str, n: int, missing: Sequence[str]) -> Check:
+    if not missing:
+        return Check(f"{name} images", "ok", f"all {n} are here")
+    text = (
+        f"{len(missing)} of {n} are not here and are pulled as their tasks begin; to have them "
+        f"before: {kind} pull {missing[0]} (and so on)"
+    )
+    return Check(f"{name} images", "note", text)
+
+
+def _disk(name: str, kind: str | None, missing: int) -> Check:
+    root = Path((_said(_ROOT[kind]) if kind else None) or "/var/lib")
+    while not root.exists():
+        root = root.parent
+    free, needed = shutil.disk_usage(root).free / 1e9, missing * GB_A_TASK
+    text = f"{needed:.0f} GB needed for {missing} images, {free:.0f} GB free at {root}"
+    if free >= needed:
+        return Check(f"{name} disk", "ok", text)
+    return Check(f"{name} disk", "missing", f"{text}: make room, or take fewer tasks with --limit")
+
+
+def _images(kind: str) -> frozenset[str]:
+    said = _said((kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"))
+    return frozenset(qualified(line) for line in (said or "").splitlines())
+
+
+def _said(words: Sequence[str]) -> str | None:
+    """Return what a program says, None where it is not there, fails or does not answer."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+async def check_sandbox(sandbox: Sandbox, files: Path) -> None:
+    """See that a task's tests can run in the sandbox: a missing pytest reads as unresolved.
+
+    Raises:
+        UsageError: git, python or pytest is not there.
+    """
+    program = "git status --short && python -m pytest --version && pwd"
+    with workplace(sandbox, files) as place:
+        result = await place.run(("bash", "-c", program), seconds=60.0)
+    said = result.stdout.decode(errors="replace").strip().splitlines()
+    if result.exit_code != 0 or said[-1:] != ["/testbed"]:
+        raise UsageError(
+            "git and python with pytest do not work in the sandbox "
+            f"({' '.join(said[-2:]) or result.reason}): run `make install`, or leave out "
+            "--sandbox-image"
+        )

@@ -1,0 +1,146 @@
+"""The tasks: SWE-bench's tables, or a task repository whose tasks need no docker.
+
+A benchmark id and a data root come in; rows in SWE-bench's own columns leave, checked first: the
+grader of swebench 5 wants four columns that the classic data sets lack.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks import data
+from harness.errors import ItemError, UsageError
+from harness.files.hashing import tree_hash
+
+REPOSITORY = "repository"  # a task's own files, in the folder of a task that needs no image
+_GRADER = ("image", "eval_script", "log_parser", "eval_type")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: its row, and the folder with its files where it needs no image."""
+
+    row: Mapping[str, Any]
+    files: Path | None
+
+    @property
+    def id(self) -> str:
+        """The instance id."""
+        return str(self.row["instance_id"])
+
+    @property
+    def image(self) -> str:
+        """The name of its image."""
+        return str(self.row["image"])
+
+    @property
+    def statement(self) -> str:
+        """The issue that the agent is given."""
+        return str(self.row["problem_statement"])
+
+    def tests(self, column: str) -> list[str]:
+        """Return the names of the tests in ``FAIL_TO_PASS`` or ``PASS_TO_PASS``.
+
+        Raises:
+            ItemError: the cell holds no list of names.
+        """
+        cell = self.row[column]
+        try:
+            names = json.loads(cell) if isinstance(cell, str) else list(cell)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ItemError(f"{column} of {self.id} is no list: {error}") from error
+        if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise ItemError(f"{column} of {self.id} is no list of test names")
+        return names
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """The tasks of one benchmark under a data root."""
+
+    benchmark_id: str
+    root: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the data."""
+        return self.root / self.benchmark_id
+
+    @property
+    def ours(self) -> bool:
+        """Whether the data are a task repository that needs no images; looks at one file."""
+        return (self.folder / "sweb.yaml").is_file()
+
+    def fingerprint(self) -> str:
+        """Return the content hash of the data.
+
+        Raises:
+            UsageError: they are missing.
+        """
+        if not self.ours:
+            return data.fingerprint(self.benchmark_id, self.root)
+        return tree_hash(self.folder, (p for p in self.folder.rglob("*") if p.is_file()))
+
+    def count(self) -> int:
+        """Return the number of tasks, reading none.
+
+        Raises:
+            UsageError: the data are missing.
+        """
+        if not self.ours:
+            return data.count(self.benchmark_id, self.root)
+        return sum(1 for _ in self.folder.glob("tasks/*/task.yaml"))
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """The tasks by instance id, in the data's order.
+
+        Raises:
+            UsageError: the data are missing, do not read, are the classic ones, or have two tasks
+                with one id.
+        """
+        found = self._repository() if self.ours else self._table()
+        by_id = {task.id: task for task in found}
+        if len(by_id) < len(found):
+            raise UsageError(f"the data in {self.folder} have two tasks with one instance_id")
+        return by_id
+
+    def _table(self) -> list[Task]:
+        (found,) = data.tables(self.benchmark_id, self.root)
+        rows = [dict(row) for row in data.records(found)]
+        self._check_columns(list(rows[0]) if rows else [])
+        return [Task(row, None) for row in rows]
+
+    def _check_columns(self, there: list[str]) -> None:
+        origin = data.SOURCES[self.benchmark_id]
+        gone = [name for name in origin.tables[0].columns if name not in there]
+        if not gone:
+            return
+        what = f"the data of {self.benchmark_id} in {self.folder} lack {', '.join(gone)}"
+        if set(gone) == set(_GRADER):
+            what += f" (the classic data set of {len(there)} columns, for swebench 4)"
+        raise UsageError(
+            f"{what}: get {origin.repository} with `harness data pull {self.benchmark_id} --force`"
+        )
+
+    def _repository(self) -> list[Task]:
+        import yaml
+        from swebench.task.repo import load_task_repo
+
+        try:
+            rows = load_task_repo(self.folder)
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError(f"the tasks in {self.folder} do not read: {error}") from error
+        found = []
+        for row in rows:
+            self._check_columns(list(row))
+            files = self.folder / "tasks" / row["instance_id"] / REPOSITORY
+            if not files.is_dir():
+                raise UsageError(f"{row['instance_id']} has no files in {files}: get the data anew")
+            found.append(Task(row, files))
+        return found

@@ -1,0 +1,138 @@
+"""The sandbox as the place where a task is worked on and graded: a repository at /testbed.
+
+A task's files come in; commands run in a copy of them with one commit and no other history.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import copytree, which
+from typing import Any
+
+from benchmarks import micro
+from harness.errors import ItemError, UsageError
+from harness.files.scratch import Scratch
+from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+
+TESTBED = Path("/testbed")  # the images' place, and what the prompts say
+
+# Room for a test suite; the agent's commands and the grading have the same.
+LIMITS = Limits(
+    seconds=60.0,
+    cpu_seconds=60.0,
+    memory=4096 * MIB,
+    processes=256,
+    output=MIB,
+    disk=1024 * MIB,
+)
+
+# Nobody's configuration decides what a commit or a checkout is.
+_GIT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_AUTHOR_NAME": "SWE",
+    "GIT_AUTHOR_EMAIL": "swe@example.org",
+    "GIT_COMMITTER_NAME": "SWE",
+    "GIT_COMMITTER_EMAIL": "swe@example.org",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+}
+_INSIDE = {
+    "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # this machine's plugins are no part of a task
+}
+
+
+def describe_limits() -> dict[str, Any]:
+    """Return the limits that do not depend on the kind of command, for the protocol."""
+    return {name: getattr(LIMITS, name) for name in ("memory", "processes", "output", "disk")}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A repository and a temporary folder of its own, in which commands run."""
+
+    sandbox: Sandbox
+    repository: Path
+    scratch: Path
+    hidden: Path
+
+    async def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        seconds: float,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+    ) -> Result:
+        """Run a command at /testbed; its standard error is its standard output.
+
+        Raises:
+            ItemError: the sandbox failed.
+        """
+        limits = replace(LIMITS, seconds=seconds, cpu_seconds=seconds * 4)
+        command = Command(
+            ("bash", "-c", 'exec "$@" 2>&1', "bash", *argv),
+            stdin=stdin,
+            cwd=TESTBED,
+            writable=(self.repository, self.scratch),
+            readable=(self.hidden,),
+            environment={**_INSIDE, **(environment or {})},
+            limits=limits,
+            places={
+                self.repository: TESTBED,
+                self.scratch: Path("/tmp"),
+                self.hidden: Path(micro.__path__[0]) / "tasks",
+            },
+        )
+        result = await self.sandbox.run(command)
+        if result.status == "error":
+            raise ItemError(f"the sandbox failed: {result.reason}")
+        return result
+
+
+@contextmanager
+def workplace(sandbox: Sandbox, files: Path) -> Iterator[Workplace]:
+    """Yield a workplace with a fresh copy of a task's files; removed at the end.
+
+    Raises:
+        ItemError: the copy cannot be made.
+        UsageError: git is not installed.
+    """
+    with Scratch("swe") as private:
+        private.path.chmod(0o755)
+        repository, scratch, hidden = (private.path / name for name in ("testbed", "tmp", "hidden"))
+        scratch.mkdir()
+        hidden.mkdir()
+        try:
+            copytree(files, repository)
+            fresh_history(repository)
+        except OSError as error:
+            raise ItemError(f"the repository cannot be copied: {error}") from error
+        yield Workplace(sandbox, repository, scratch, hidden)
+
+
+def fresh_history(repository: Path) -> None:
+    """Make a folder a git repository with its files as the one commit there is.
+
+    Raises:
+        ItemError: git fails.
+        UsageError: git is not installed.
+    """
+    if which("git") is None:
+        raise UsageError("the tasks need git: install it (Debian, Ubuntu: apt-get install git)")
+    for words in (
+        ("init", "--quiet", "--initial-branch=main", "--template="),
+        ("add", "--all", "--force"),
+        ("commit", "--quiet", "--message=base"),
+    ):
+        done = subprocess.run(
+            ["git", *words], cwd=repository, env=_GIT, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ItemError(f"git {words[0]} failed: {done.stderr.strip()}")

@@ -1,0 +1,1 @@
+"""What the micro world shows and asks: scenes, traces, questions, prompts."""

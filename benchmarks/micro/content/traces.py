@@ -1,0 +1,168 @@
+"""Traces of an agent's work as text: tool calls, file reads and command outputs, and one question.
+
+`trace` comes in with a seeded generator and a wanted length; a `Trace` leaves whose answer hangs on
+one step.  `contrast` leaves with two that differ in that step alone.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+from benchmarks.micro.content.splits import Split, draw_until, owner
+
+LETTERS = "ABCDEFGHIJ"
+
+KEYS = (
+    *("port", "host", "user", "mode", "level", "theme", "queue", "cache", "route", "token"),
+    *("shard", "owner", "stage", "topic", "branch", "region"),
+)
+VALUES = (
+    *("kiwi", "mango", "peach", "lemon", "grape", "melon", "olive", "cedar", "maple", "birch"),
+    *("otter", "raven", "tiger", "zebra", "panda", "koala", "coral", "amber", "pearl", "ivory"),
+)
+KINDS = ("read", "shown", "set")
+
+# How a step of each kind reads, and how the question about it.
+_STEPS = {
+    "read": "read {key}.txt: {value}",
+    "shown": "$ show {key}\n{value}",
+    "set": "call set({key}, {value})",
+}
+_QUESTIONS = {
+    "read": "What does {key}.txt hold?",
+    "shown": "What did show {key} print?",
+    "set": "What was {key} set to?",
+}
+_FILLER = (
+    *("$ run tests\nok", "$ list\nempty", "call wait()", "read log.txt: no change"),
+    *("$ run lint\nok", "call save()", "read plan.txt: go on", "$ run build\ndone"),
+)
+
+# What traces and their questions are made of besides keys and values: whole tokens of the embedded
+# model, since its budget is counted in tokens.
+PHRASES = (
+    *_FILLER,
+    *("read ", ".txt: ", "$ show ", "call set(", ", ", ")"),
+    *("What does ", ".txt hold?", "What did show ", " print?", "What was ", " set to?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Steps in order, a question on step ``place``, its answer, and options that hold it once."""
+
+    steps: tuple[str, ...]
+    place: int
+    question: str
+    answer: str
+    options: tuple[str, ...]
+    kind: str
+
+    @property
+    def text(self) -> str:
+        """The trace, one step after the other; a step has one or two lines."""
+        return "\n".join(self.steps)
+
+    @property
+    def letter(self) -> str:
+        """The letter of the right option."""
+        return LETTERS[self.options.index(self.answer)]
+
+    @property
+    def evidence(self) -> tuple[int, int]:
+        """Start and end of the decisive step in ``text``, in characters."""
+        start = sum(len(step) + 1 for step in self.steps[: self.place])
+        return start, start + len(self.steps[self.place])
+
+    @property
+    def depth(self) -> float:
+        """Where the decisive step begins, as a share of the text (0: at its start)."""
+        return self.evidence[0] / len(self.text)
+
+    @property
+    def content(self) -> str:
+        """What decides the split that owns the trace: its text, whatever is asked of it."""
+        return self.text
+
+
+def trace(
+    rng: random.Random,
+    words: int,
+    split: Split,
+    *,
+    depth: float | None = None,
+    options: int = 4,
+    filler: float = 0.3,
+) -> Trace:
+    """Return a trace of about ``words`` words (separated by white space) that ``split`` owns.
+
+    The decisive step's subject (a key in a way of being told) is told once; the same key told in
+    another way, and other keys, are distractors.
+
+    Args:
+        rng: the same state gives the same trace.
+        words: at least one step is made; the length differs from this by less than four words.
+        split: the owner; content of one split never occurs in another.
+        depth: where the decisive step goes, from 0 (first) to 1 (last); None draws it.
+        options: number of options, at most ten.
+        filler: the share of other steps that tell nothing.
+    """
+    return draw_until(
+        lambda: _draw(rng, words, depth, options, filler),
+        lambda found: owner(found.content) == split,
+    )
+
+
+def contrast(
+    rng: random.Random, words: int, split: Split, *, filler: float = 0.3
+) -> tuple[Trace, Trace]:
+    """Return a trace and the same one with another value in its decisive step alone.
+
+    ``split`` owns both; each has the answer that its own step gives, and the other's among its
+    options.
+    """
+    return draw_until(
+        lambda: _contradicted(rng, trace(rng, words, split, filler=filler)),
+        lambda two: owner(two[1].content) == split,
+    )
+
+
+def _contradicted(rng: random.Random, given: Trace) -> tuple[Trace, Trace]:
+    value = rng.choice([value for value in given.options if value != given.answer])
+    step = given.steps[given.place].replace(given.answer, value)
+    steps = (*given.steps[: given.place], step, *given.steps[given.place + 1 :])
+    return given, replace(given, steps=steps, answer=value)
+
+
+def _draw(rng: random.Random, words: int, depth: float | None, number: int, filler: float) -> Trace:
+    kind, key, answer = rng.choice(KINDS), rng.choice(KEYS), rng.choice(VALUES)
+    decisive = _STEPS[kind].format(key=key, value=answer)
+    others: list[str] = []
+    seen: list[str] = []
+    left = words - len(decisive.split())
+    while left > 1:
+        step, value = _other(rng, (kind, key), filler)
+        others.append(step)
+        seen += [value] if value else []
+        left -= len(step.split())
+    place = round(len(others) * (rng.random() if depth is None else depth))
+    # Values that the trace tells elsewhere tempt more than values that it never tells.
+    near = list(dict.fromkeys(value for value in seen if value != answer))
+    wrong = rng.sample(near, min(number - 1, len(near)))
+    far = [value for value in VALUES if value != answer and value not in wrong]
+    chosen = [answer, *wrong, *rng.sample(far, number - 1 - len(wrong))]
+    rng.shuffle(chosen)
+    steps = (*others[:place], decisive, *others[place:])
+    question = _QUESTIONS[kind].format(key=key)
+    return Trace(steps, place, question, answer, tuple(chosen), kind)
+
+
+def _other(rng: random.Random, decisive: tuple[str, str], filler: float) -> tuple[str, str]:
+    """Return a step that does not tell the decisive subject, and the value that it tells or ""."""
+    if rng.random() < filler:
+        return rng.choice(_FILLER), ""
+    while (told := (rng.choice(KINDS), rng.choice(KEYS))) == decisive:
+        pass
+    value = rng.choice(VALUES)
+    return _STEPS[told[0]].format(key=told[1], value=value), value

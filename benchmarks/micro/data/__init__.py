@@ -1,0 +1,1 @@
+"""The micro world as files in the schemas of the real benchmarks."""

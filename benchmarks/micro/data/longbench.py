@@ -1,0 +1,62 @@
+"""Questions on traces of the micro world, written as LongBench v2's ``data.json``.
+
+A data root comes in; ``ROOT/longbench_v2/data.json`` leaves, in the schema of the real release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from benchmarks.micro.content.traces import LETTERS, Trace, trace
+
+# Words a trace; the real ones have up to 32 thousand, up to 128 thousand, and up to two million.
+WORDS = {"short": 60, "medium": 240, "long": 960}
+# The share of steps that tell nothing: the fewer, the more other keys and values distract.
+FILLER = {"easy": 0.8, "hard": 0.1}
+_DOMAINS = {
+    "read": ("Single-Document QA", "Micro world: files read"),
+    "shown": ("Code Repository Understanding", "Micro world: command outputs"),
+    "set": ("Long-dialogue History Understanding", "Micro world: tool calls"),
+}
+
+
+def write(directory: Path, n: int = 60, seed: int = 0) -> None:
+    """Write ``n`` items, short, medium and long in turn, easy and hard in turn.
+
+    Args:
+        directory: the data root.
+        n: the number of items.
+        seed: the same seed gives the same items; all belong to the split "eval".
+    """
+    rng = random.Random(f"{seed}/longbench_v2")
+    kinds = list(product(FILLER, WORDS))
+    rows = []
+    for number in range(n):
+        difficulty, length = kinds[number % len(kinds)]
+        told = trace(rng, WORDS[length], "eval", filler=FILLER[difficulty])
+        rows.append(_row(told, length, difficulty))
+    folder = directory / "longbench_v2"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "data.json").write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+
+
+def _row(told: Trace, length: str, difficulty: str) -> dict[str, Any]:
+    domain, sub_domain = _DOMAINS[told.kind]
+    choices = {f"choice_{LETTERS[i]}": text for i, text in enumerate(told.options)}
+    return {
+        "_id": hashlib.sha256(told.content.encode()).hexdigest()[:24],
+        "domain": domain,
+        "sub_domain": sub_domain,
+        "difficulty": difficulty,
+        "length": length,
+        "question": told.question,
+        **choices,
+        "answer": told.letter,
+        "context": told.text,
+    }

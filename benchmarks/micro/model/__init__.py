@@ -1,0 +1,1 @@
+"""The tiny vision-language base model of the micro world."""

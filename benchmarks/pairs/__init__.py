@@ -1,0 +1,1 @@
+"""Contrastive pairs: their file format and the selection prompt."""

@@ -1,0 +1,234 @@
+"""Reading the chosen option out of a response: its letter, or failing that its text.
+
+A cleaned response and the option texts come in; a `Reading` leaves, or None where nothing in the
+response says which option is chosen.  What the response declares to be its answer is read first
+and alone; only where it declares nothing are its first and last lines and its sentences read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.scoring.choices.letters import (
+    after_filler,
+    letter,
+    letters_for,
+    marked,
+    named,
+    names_no_option,
+    simplify,
+)
+from benchmarks.scoring.choices.option_texts import REFUSAL, OptionTexts
+from benchmarks.scoring.extract import conclusions, declared, flat, pleasantry, sentences
+
+_PREFERS = re.compile(
+    r"\b(?:most|best|more|likely|correspond\w*|match\w*|fits?|choose|select|should|must|correct)\b"
+)
+_CONTRASTS = re.compile(
+    r"\b(?:whereas|while|although|unlike|different\w*|other|less|not|cannot)\b|n't\b"
+)
+_REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
+_SUPPORTS = re.compile(r"(?:This|These|Both|It|That)\b")
+_FEW, _SHORT = 2, 80
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read: the letters (one as a rule), by which rule, from which part.
+
+    ``given`` is how the option was given: by its ``letter``, by its letter and its own text
+    (``both``), by its ``text``, or by a ``hint`` where the response declares no answer and names
+    the option in passing.  ``span`` is the part in full, with its LaTeX where that is known.
+    """
+
+    letters: tuple[str, ...]
+    rule: str
+    part: str
+    given: Literal["letter", "both", "text", "hint"] = "letter"
+    span: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """A response that declares no answer, in its lines and its sentences."""
+
+    text: str
+    lines: list[str]
+    sentences: list[str]
+
+
+class OptionReader:
+    """Reads the chosen option among ``choices`` (their texts in order, empty where unknown).
+
+    ``last_named``: by the benchmark's convention the last of several options that a response
+    names in brackets is its answer, where nothing else says which.
+    """
+
+    def __init__(self, choices: Sequence[str], last_named: bool = False) -> None:
+        self.texts, self.last_named = OptionTexts(choices), last_named
+        self.forms = letters_for(len(choices))
+
+    def read(self, text: str) -> Reading | None:
+        """Return the option that a cleaned response chooses, or None."""
+        plain = flat(text)
+        spans = declared(plain)
+        for span in spans:
+            if reading := self._span(span.text, span.rule):
+                return reading if reading.letters else None
+        if any(span.rule == "boxed" for span in spans):
+            return None
+        reading = self._undeclared(plain)
+        return reading if reading and reading.letters else None
+
+    def _span(self, text: str, rule: str) -> Reading | None:
+        """Read a span that is declared to be the answer."""
+        raw, text = text, simplify(text)
+        claim = _REASON.split(text, maxsplit=1)[0] if rule == "whole response" else text
+        inside = dict.fromkeys(one for one in marked(claim) if one in self.texts.letters)
+        if rule != "answer statement" and len(inside) > 1:
+            return Reading(tuple(inside), f"{rule}, several letters", text[:80])
+        start = after_filler(text)
+        for position in dict.fromkeys((0, start)):
+            if letters := self.forms.at(text, position):
+                return self._agreed(letters, text[position:], rule, raw)
+            index = self.texts.named_by(text[position:], raw)
+            if index is not None:
+                return Reading((letter(index),), f"{rule}, option text", text[:80], "text", raw)
+        if names_no_option(text, start):
+            return Reading((), f"{rule}, no option's letter", text[:80])
+        only = self._only(marked(text)) or self._only(named(text))
+        if only and not REFUSAL.search(text):
+            return Reading((only,), f"{rule}, marked letter", text[:80])
+        return None
+
+    def _agreed(self, letters: tuple[str, ...], text: str, rule: str, span: str) -> Reading:
+        """Return the reading of a letter: of no option where the text behind contradicts it.
+
+        "(D) 120°" names no option when D is 108°; "(D) Rome" none when B is Rome.
+        """
+        rest = text.partition("\n")[0].lstrip("([ ")[1:].strip(" .):*],;")
+        rest = re.sub(r"^[-—–]\s", "", rest)
+        if len(letters) == 1 and rest:
+            index = ord(letters[0]) - ord("A")
+            if self.texts.contradicted(index, rest):
+                return Reading((), f"{rule}, letter and text disagree", text[:80])
+            if rule == "boxed" or self.texts.is_own(index, rest):
+                return Reading(letters, rule, text[:80], "both", span)
+        return Reading(letters, rule, text[:80], "letter", span)
+
+    def _only(self, letters: list[str]) -> str | None:
+        """Return the letter that stands there alone, if it is an option's."""
+        found = set(letters)
+        return letters[0] if len(found) == 1 and found <= self.texts.letters else None
+
+    def _undeclared(self, plain: str) -> Reading | None:
+        """Read a response that nowhere says which part of it is the answer."""
+        text = simplify(plain)
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        lines = [line for line in lines if not pleasantry(line)] or lines
+        if not lines:
+            return None
+        parts = _Parts(text, lines, sentences(text) or lines)
+        short = len(parts.sentences) == 1 and len(text) <= _SHORT and len(set(named(text))) < _FEW
+        if short and (reading := self._span(plain, "whole response")):
+            return reading
+        for rule in (self._edges, self._announced, self._verdict, self._marked, self._contents):
+            if reading := rule(parts):
+                return reading
+        return self._last(parts) if self.last_named else None
+
+    def _edges(self, parts: _Parts) -> Reading | None:
+        """The first or the last line is an option, and its neighbour is not another one."""
+        lines = parts.lines
+        ends = (("first line", lines[0], lines[1:2]), ("last line", lines[-1], lines[-2:-1]))
+        for rule, line, neighbours in ends:
+            found = self.forms.on_line(line) or self._bare(line)
+            if found and not any(self.forms.on_line(other) for other in neighbours):
+                return self._agreed(self.forms.at(line) or (found,), line, rule, line)
+        return None
+
+    def _bare(self, line: str) -> str | None:
+        """Return the letter of a line such as "D 12 cm", where D is 12 cm."""
+        said, _, rest = line.rstrip(" .").partition(" ")
+        if said not in self.texts.letters or not self.texts.is_own(ord(said) - ord("A"), rest):
+            return None
+        return said
+
+    def _announced(self, parts: _Parts) -> Reading | None:
+        """A line that ends with a colon announces an option, alone on the next line."""
+        rows = [*parts.lines, ""]
+        for line, option, after in zip(rows[-3::-1], rows[-2::-1], rows[::-1], strict=False):
+            found = self.forms.on_line(option) if line.endswith(":") else None
+            if found and not self.forms.on_line(after):
+                return Reading((found,), "announced line", option[:80])
+        return None
+
+    def _verdict(self, parts: _Parts) -> Reading | None:
+        """A sentence judges ("B is correct"), concludes ("Therefore, B.") or is a letter."""
+        final = self.forms.is_letter(parts.sentences[-1])
+        if final and not any(self.forms.on_line(piece) for piece in parts.sentences[-2:-1]):
+            return Reading((final,), "last sentence is a letter", parts.sentences[-1])
+        if judgement := self.forms.judgement(parts.text):
+            found, rule, part = judgement
+            return Reading((found,), rule, part[:80])
+        return None
+
+    def _marked(self, parts: _Parts) -> Reading | None:
+        """One marked letter stands alone in a sentence that prefers it, or in the whole text."""
+        ends = (("last sentence", parts.sentences[-1]), ("first sentence", parts.sentences[0]))
+        for rule, part in ends:
+            only = self._only(marked(part)) or self._only(named(part))
+            if only and _PREFERS.search(part) and not _CONTRASTS.search(part):
+                return Reading((only,), f"only letter in {rule}", part[-80:], "hint", part)
+        only = self._only(marked(parts.text)) or self._only(named(parts.text))
+        if only and not REFUSAL.search(parts.text):
+            return Reading((only,), "only letter", parts.text[-80:], "hint", parts.text)
+        return None
+
+    def _last(self, parts: _Parts) -> Reading | None:
+        """The last option in brackets, unless the response refuses or joins it to another."""
+        found = marked(parts.text)
+        if not found or not set(found) <= self.texts.letters or REFUSAL.search(parts.text):
+            return None
+        naming = [piece for piece in parts.sentences if marked(piece)]
+        if not naming or len(set(marked(naming[-1]))) > 1:
+            return None
+        (last, *_) = marked(naming[-1])
+        return Reading((last,), "last option named", naming[-1][:80], "hint", naming[-1])
+
+    def _contents(self, parts: _Parts) -> Reading | None:
+        """An option's text stands in a conclusion, up front, alone, or in a claim."""
+        pieces = [piece for piece in parts.sentences if not self.forms.on_line(piece)]
+        if not pieces:
+            return None
+        first, last = pieces[0], pieces[-1]
+        ended = (conclusions(pieces) or [""])[0]
+        found = (
+            ("conclusion", ended, self.texts.named_by(ended)),
+            ("first sentence", first, self.texts.up_front(first)),
+            ("only option named", last, self.texts.only_one(parts.text, pieces)),
+            ("claim", last, self._claimed(pieces)),
+            ("value in last sentence", last, self.texts.with_number(parts.text)),
+        )
+        for rule, part, index in found:
+            if index is not None:
+                return Reading((letter(index),), f"option text, {rule}", part[:80], "hint", part)
+        return None
+
+    def _claimed(self, pieces: list[str]) -> int | None:
+        """Return the option that the first or the last sentence claims, if they agree.
+
+        A second sentence that supports the first ("This is evident because ...") claims nothing.
+        """
+        few = len(pieces) <= _FEW
+        ends = pieces[:1] if few and _SUPPORTS.match(pieces[-1]) else [pieces[0], pieces[-1]]
+        strong = [sentence for sentence in ends if _PREFERS.search(sentence)]
+        claims = [
+            index
+            for sentence in strong or (ends if few else [])
+            if (index := self.texts.named_by(sentence)) is not None
+        ]
+        return claims[0] if claims and (not few or len(set(claims)) == 1) else None

@@ -1,0 +1,1 @@
+"""Mathematical answers: LaTeX, numbers, units, equality."""

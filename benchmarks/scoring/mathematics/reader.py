@@ -1,0 +1,280 @@
+"""Reading a number, an expression or a list of them out of a response.
+
+A cleaned response comes in with the shape of the right answer (its symbols, never its value); the
+`Found` form leaves with the rule and the part it was read from, or None where the response states
+no answer or several that differ.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat, sentences
+from benchmarks.scoring.mathematics.forms import Form, Group, Reader
+from benchmarks.scoring.mathematics.parser import FUNCTIONS
+from benchmarks.scoring.mathematics.units import parse_unit
+
+_SEGMENT = re.compile(
+    r"\$\$(?P<a>[^$]{1,400})\$\$|\$(?P<b>[^$\n]{1,400})\$"
+    r"|\\\((?P<c>[^\n]{1,400}?)\\\)|\\\[(?P<d>.{1,400}?)\\\]",
+    re.DOTALL,
+)
+_BOLD = re.compile(r"\*\*(?P<inner>[^*\n]{1,200})\*\*")
+_LISTED = re.compile(r"\[[^\[\]\n]{0,300}\]")
+_MATHISH = re.compile(
+    r"[\d\\π√^=<>≤≥±∞½¼¾∪]|^[-+*/×·÷]$|^\(?(?:sqrt|pi|infinity)\b|^[a-zA-Z](?:\([a-zA-Z\d]\))?$"
+)
+_PROSE = re.compile(r"[A-Za-z]{3,}")
+_ANCHOR = re.compile(r"\d|\\(?:pi|frac|sqrt|infty|[dt]frac)|[π√∞½¼¾]|\bpi\b")
+_BEGINS = re.compile(_ANCHOR.pattern + r"|[=(\[\-+\\<>]|^[a-zA-Z]$")
+_CUE = re.compile(
+    r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gives?|yields?|obtain|have|has|had|find"
+    r"|(?<!out )of|costs?|measures?|needs?|becomes?|leav(?:es?|ing)|makes?"
+    r"|total(?:s|ing)?|there(?:'s| is| are))"
+    r"|,\s(?:so|thus|hence|therefore)|[=≈:])\s*(?:(?:exactly|approximately|about|around|roughly"
+    r"|only|therefore|thus|also|simply|equal to|a total of|then)\s+){0,3}$",
+    re.IGNORECASE,
+)
+_RESULT = re.compile(
+    r"\b(?:so|therefore|thus|hence|then|which|giv\w+|mak\w+|total|sum|equals?|get|result\w*)\b|[=≈]",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"\b(?:than|at least|at most|over|under|above|below|between|step|figure|question|option|table"
+    r"|number|problem|line|row|column|image|picture|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
+    re.IGNORECASE,
+)
+_AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
+_UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
+_COMMITTED, _BOLDS = 40, 12
+_CURRENCY_ONLY = re.compile(r"[^$]*(?:\$(?=\d)[^$]*)+")
+_SPOKEN = re.compile("|".join(sorted(FUNCTIONS | {"infinity"}, key=len, reverse=True)))
+_REFUSAL = re.compile(
+    r"\b(?:cannot|can't|can not|unable to|impossible to|not possible|not enough|insufficient"
+    r"|doesn't provide|does not provide|not provided|n/a|no information|don't have|do not have)\b",
+    re.IGNORECASE,
+)
+_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+_WORDS = {word: i for i, word in enumerate(f"{_SMALL} fifteen sixteen seventeen".split())}
+_WORDS |= {"eighteen": 18, "nineteen": 19, "none": 0}
+_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70}
+_TENS |= {"eighty": 80, "ninety": 90}
+_NUMBER_WORD = re.compile(
+    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL.split()[1:10])}))?"
+    rf"|(?P<small>{'|'.join(_WORDS)}))\b(?!-|\s(?:times|percent|hal[fv]|third|quarter|\w+ths?\b))"
+    r"(?P<scale> (?:hundred|thousand|million))?",
+    re.IGNORECASE,
+)
+_SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer that was read: its form, by which rule, from which part."""
+
+    form: Form
+    rule: str
+    part: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A piece of a sentence that reads as mathematics."""
+
+    position: int
+    text: str
+    form: Form
+
+    def cued(self, sentence: str) -> bool:
+        """Whether a verb or a sign right before the piece gives it as a result."""
+        return bool(_CUE.search(sentence[max(0, self.position - 60) : self.position]))
+
+
+@dataclass(frozen=True, slots=True)
+class MathReader:
+    """Reads answers with the symbols of the right one; ``several`` when it has several parts."""
+
+    reader: Reader
+    several: bool = False
+    bracketed: bool = False
+
+    def read(self, text: str) -> Found | None:
+        """Return the answer that a cleaned response states, or None."""
+        if self.several and (found := self._boxes(text)):
+            return found
+        spans = declared(flat(text))
+        for span in spans:
+            if found := self._declared(span):
+                return found
+        if spans and (spans[0].rule != "answer statement" or len(spans[0].text) <= _COMMITTED):
+            return None
+        return self._undeclared(text)
+
+    def only_number(self, text: str) -> Found | None:
+        """Return the number of a response's last sentence if it holds no other."""
+        pieces = sentences(flat(text))
+        if not pieces or _REFUSAL.search(text):
+            return None
+        return self._sentence(pieces[-1], "last sentence", stated=False, alone=True)
+
+    def _boxes(self, text: str) -> Found | None:
+        """Read several boxes of the last paragraph as one answer with several parts."""
+        boxes = boxed(text.rpartition("\n\n")[2]) or boxed(text)
+        forms = [form for box in boxes if (form := self.reader.form(box))]
+        if len(boxes) < 2 or len(forms) < len(boxes) or any(isinstance(f, Group) for f in forms):
+            return None
+        return Found(Group(tuple(forms)), "several boxes", ", ".join(boxes)[:80])
+
+    def _declared(self, span: Span) -> Found | None:
+        text = clean_span(span.text)
+        if form := self.reader.form(text):
+            return Found(form, span.rule, text[:80])
+        first = next(iter(sentences(text)), "")
+        return self._sentence(first, span.rule, stated=True)
+
+    def _undeclared(self, text: str) -> Found | None:
+        plain = flat(text)
+        if len(plain) <= 200 and (form := self.reader.form(clean_span(plain))):
+            return Found(form, "whole response", plain[:80])
+        pieces = sentences(plain)
+        if not pieces or _REFUSAL.search(plain):
+            return None
+        inner = [match["inner"] for match in _BOLD.finditer(text)][-_BOLDS:]
+        bold = [self._sentence(part, "emphasis", stated=False) for part in inner]
+        stressed = [found for found in bold if found]
+        if stressed and all(found.form == stressed[0].form for found in stressed):
+            return stressed[0]
+        ended = conclusions(pieces)[:1]
+        for rule, piece in [("conclusion", one) for one in ended] + [("last sentence", pieces[-1])]:
+            if found := self._sentence(piece, rule, stated=False):
+                return found
+        return self._sentence(pieces[0], "first sentence", stated=False, alone=True)
+
+    def _sentence(
+        self, sentence: str, rule: str, stated: bool, alone: bool = False
+    ) -> Found | None:
+        """Read the answer in one sentence.
+
+        ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
+        """
+        sentence = sentence[:600]
+        if self.bracketed and (lists := _LISTED.findall(sentence)):
+            form = self.reader.form(lists[-1])
+            return Found(form, rule, lists[-1][:80]) if form else None
+        parsed = [
+            _Piece(position, chunk, form)
+            for position, chunk in sorted([*_chunks(sentence), *_number_words(sentence)])
+            if not _BOUND.search(sentence[max(0, position - 40) : position])
+            and (form := self.reader.form(chunk))
+            and _ANCHOR.search(chunk)
+        ]
+        if alone and (len(parsed) != 1 or len(_NUMBER_WORD.findall(sentence)) > 1):
+            return None
+        chosen = self._choose(sentence, parsed, stated)
+        return Found(chosen.form, rule, chosen.text[:80]) if chosen else None
+
+    def _choose(self, sentence: str, parsed: list[_Piece], stated: bool) -> _Piece | None:
+        if not parsed:
+            return None
+        if len(parsed) == 1 or (stated and not _PROSE.search(sentence[: parsed[0].position])):
+            return parsed[0]
+        cued = [piece for piece in parsed if piece.cued(sentence)]
+        equations = [piece for piece in parsed if "=" in piece.text]
+        if equations and not parsed[-1].cued(sentence):
+            return equations[-1]
+        if len(cued) > 1 and not _RESULT.search(sentence[cued[-2].position : cued[-1].position]):
+            return None
+        return cued[-1] if cued else None
+
+
+def clean_span(text: str) -> str:
+    """Return a span without what surrounds an answer: quotes, colons, a closing full stop."""
+    return text.strip().strip("\"'*_` \t\n").strip(" :;,.").strip()
+
+
+def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
+    """Yield the pieces of a sentence that may be mathematics, with their positions, in order."""
+    if _CURRENCY_ONLY.fullmatch(sentence):
+        sentence = sentence.replace("$", " ")
+    segments = [*_segments(sentence)]
+    for start, end, _ in segments:
+        sentence = sentence[:start] + "\x00" * (end - start) + sentence[end:]
+    found = [(start, text) for start, _, text in segments]
+    run: list[tuple[int, str]] = []
+    for match in re.finditer(r"\S+", sentence):
+        word = match[0]
+        if _MATHISH.search(word.strip("(),.;:!?\"'")) and not _PROSE.search(_unspoken(word)):
+            run.append((match.start(), word))
+            continue
+        found += _run(run, word)
+        run = []
+    found += _run(run, "")
+    yield from sorted(found)
+
+
+def _segments(sentence: str) -> Iterator[tuple[int, int, str]]:
+    """Yield what stands between dollar signs: joined where only "and" parts it, with its unit."""
+    joined: list[tuple[int, int, str]] = []
+    for match in _SEGMENT.finditer(sentence):
+        inner = clean_span(next(group for group in match.groups() if group))
+        tail = _UNIT_BEHIND.match(sentence, match.end())
+        if tail and parse_unit(tail["unit"]):
+            inner += f" \\text{{{tail['unit']}}}"
+        between = sentence[joined[-1][1] : match.start()] if joined else "-"
+        if _AND_ONLY.fullmatch(between):
+            start, _, before = joined.pop()
+            joined.append((start, match.end(), f"{before}, {inner}"))
+        else:
+            joined.append((match.start(), match.end(), inner))
+    yield from joined
+
+
+def _unspoken(word: str) -> str:
+    """Return a word without the names of functions and LaTeX commands."""
+    word = re.sub(r"\\[A-Za-z]+", "", word)
+    return _SPOKEN.sub("", word)
+
+
+def _run(run: list[tuple[int, str]], following: str) -> Iterator[tuple[int, str]]:
+    """Yield a run of mathematical words, with the unit behind it where there is one."""
+    while run and not _BEGINS.search(run[0][1]):
+        run = run[1:]
+    if not run:
+        return
+    ended = run[-1][1][-1] in ",;:.!?"
+    text = " ".join(word for _, word in run)
+    text = _balanced(clean_span(text))
+    unit = following.strip(".,;:!?)\"'") if not ended and following != "in" else ""
+    yield run[0][0], f"{text} {unit}" if parse_unit(unit) else text
+
+
+def _balanced(text: str) -> str:
+    """Return text without brackets at its ends that have no partner."""
+    for opening, closing in ("()", "[]", "{}"):
+        if text.count(opening) == text.count(closing):
+            continue
+        if text.endswith(closing) and text.count(closing) > text.count(opening):
+            text = text[:-1]
+        if text.startswith(opening) and text.count(opening) > text.count(closing):
+            text = text[1:]
+    return text.strip(" ,.;:")
+
+
+def _number_words(sentence: str) -> Iterator[tuple[int, str]]:
+    """Yield the numbers that a sentence writes as words ("twenty-one"), as digits.
+
+    A word counts alone, behind "is", "are", "has" and their kin, or where the sentence begins with
+    it; "one" and "none" are too common to count anywhere else.
+    """
+    bare = sentence.strip(" .*!")
+    for match in _NUMBER_WORD.finditer(sentence):
+        cued = _CUE.search(sentence[max(0, match.start() - 60) : match.start()])
+        begins = bare.lower().startswith(match[0].lower()) and match.start() < 3
+        if not cued and not (begins and (len(bare) == len(match[0]) or match[0].lower() != "one")):
+            continue
+        tens = _TENS.get((match["tens"] or "").lower(), 0)
+        ones = _WORDS.get((match["ones"] or match["small"] or "zero").lower(), 0)
+        scale = _SCALES[(match["scale"] or "").strip().lower()]
+        yield match.start(), str((tens + ones) * scale)

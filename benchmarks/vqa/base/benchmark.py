@@ -1,0 +1,379 @@
+"""The base of the VQA benchmarks: lmms-eval's tasks on local data, offline, one item at a time.
+
+The twelve adapters come in with their task names, targets and parts; items leave with lmms-eval's
+own prompts and images.  lmms-eval is imported when the first task is built, not before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from benchmarks import data
+from benchmarks.data.local.images import decode, is_empty, undecodable
+from benchmarks.options import declared
+from benchmarks.scoring import Target, score
+from benchmarks.vqa.base.native import shared_scorer
+from benchmarks.vqa.base.tasks import build_task, image_columns
+from harness.errors import ItemError, UsageError
+from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
+from harness.records import (
+    ImagePart,
+    Item,
+    Message,
+    Part,
+    Response,
+    Sampling,
+    Score,
+    TextPart,
+)
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL import Image
+
+__all__ = [
+    *("Doc", "Form", "JudgedLmmsBenchmark", "LmmsBenchmark", "Place", "Table"),
+    *("build_task", "declare", "digest", "protocol", "task_config"),
+]
+
+Doc = Mapping[str, Any]
+
+
+# What reading a row raises whose cells are not what the data set promises (an answer of null).
+_ODD_ROW = (AttributeError, TypeError, ValueError, LookupError)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One lmms-eval task of a benchmark and the table that it reads.
+
+    ``id_column`` holds the official id ("" where there is none: then the row number is the id);
+    ``prefix`` keeps the ids of several forms apart.
+    """
+
+    task: str
+    config: str
+    split: str
+    id_column: str = ""
+    prefix: str = ""
+    part: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item lies: its id, the index of its form, and its row in that form's table."""
+
+    id: str
+    form: int
+    row: int
+
+
+@dataclass(frozen=True)
+class Table:
+    """A form with its task and its rows, images not decoded."""
+
+    form: Form
+    task: Any
+    rows: Dataset
+    images: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LmmsBenchmark(ABC):
+    """A benchmark whose documents, prompts and images come from lmms-eval's tasks.
+
+    An adapter declares itself and its forms and says what the target and the parts of a document
+    are.  Items that show the same images share a cluster unless the adapter knows better.  Without
+    ``images`` none is needed or decoded and messages hold text alone: to score responses that
+    exist already.
+    """
+
+    data_root: Path
+    images: bool = True
+
+    id: ClassVar[str]
+    # Columns whose image the prompt of every document shows.
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def split(self) -> str:
+        """The split that is the data; "" where all required tables are."""
+        return ""
+
+    @property
+    @abstractmethod
+    def declaration(self) -> Declaration:
+        """The declared protocol; reading it imports nothing heavy."""
+
+    @property
+    @abstractmethod
+    def forms(self) -> tuple[Form, ...]:
+        """The lmms-eval tasks that make up the benchmark."""
+
+    @abstractmethod
+    def target(self, doc: Doc) -> Target:
+        """Return what the strict scorer needs of a document.
+
+        Raises:
+            ItemError: the document has no usable gold answer.
+        """
+
+    def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
+        """Return the subscores that a document counts towards."""
+        return (form.part,) if form.part else ()
+
+    def cluster(self, doc: Doc, item_id: str) -> str:
+        """Return the name of the group of items that a document is not independent of.
+
+        Images whose bytes are at hand are known by content, others by file name.
+        """
+        columns = dict.fromkeys(
+            name for table in data.SOURCES[self.id].tables for name in table.images
+        )
+        cells = [doc[name] for name in columns if doc.get(name) is not None]
+        return f"images-{digest(cells)}" if cells else item_id
+
+    def needed(self, doc: Doc) -> Sequence[str]:
+        """Return the columns whose image this document's prompt cannot do without."""
+        return self.needs
+
+    def prompt(self, task: Any, doc: Doc) -> str:
+        """Return the prompt's text alone; ``doc`` may have its images undecoded."""
+        return str(task.doc_to_text(doc))
+
+    def messages(self, task: Any, doc: Doc) -> Sequence[Mapping[str, Any]]:
+        """Return the conversation in lmms-eval's form; ``doc`` has its images decoded."""
+        found: Sequence[Mapping[str, Any]] = task.doc_to_messages(doc)
+        return found
+
+    def fingerprint(self) -> str:
+        """Return the content hash of the local data.
+
+        Raises:
+            UsageError: the data is missing; says the command that gets it.
+        """
+        return data.fingerprint(self.id, self.data_root, images=self.images, split=self.split)
+
+    def count(self) -> int:
+        """Return the number of items in the local data; nothing is decoded."""
+        return data.count(self.id, self.data_root, images=self.images, split=self.split)
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """Every item's place, in the order in which items are yielded.
+
+        Several forms take turns (first rows, second rows, ...), so that a limited run sees each.
+        """
+        columns = [
+            [Place(name, index, row) for row, name in enumerate(_ids(table))]
+            for index, table in enumerate(self.tables)
+        ]
+        return tuple(place for turn in zip_longest(*columns) for place in turn if place)
+
+    def items(
+        self, *, skip: Container[str] = (), limit: int | None = None
+    ) -> Iterator[Item | FailedItem]:
+        """Yield the items, each built when it is asked for; see `harness.protocols.Benchmark`.
+
+        Raises:
+            UsageError: the data is missing or not readable.
+        """
+        for place in islice(self.places, limit):
+            if place.id not in skip:
+                yield self._build(place)
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        """Ask the model once."""
+        return await model.chat(item.messages, sampling)
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        """Score a response by the strict rules."""
+        return score(response.answer, item.target)
+
+    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
+        """Score answers by lmms-eval's own rules, in a limited child process."""
+        return native_scores(self, answers, judge)
+
+    @cached_property
+    def tables(self) -> tuple[Table, ...]:
+        """The forms with their tasks and rows, in order."""
+        from datasets import Image
+
+        configs = data.load(self.id, self.data_root, images=self.images, split=self.split)
+        built = []
+        for form in self.forms:
+            rows = configs[form.config][form.split]
+            self._check_columns(form, rows)
+            task = build_task(form.task, {form.split: rows}, {"test_split": form.split})
+            images = tuple(image_columns(rows))
+            for name in images:
+                rows = rows.cast_column(name, Image(decode=False))
+            built.append(Table(form, task, rows, images))
+        return tuple(built)
+
+    def first_images(self, wanted: Container[str]) -> dict[str, Image.Image]:
+        """Return the first image of some items by id, of those whose image decodes.
+
+        No task is built, so that nothing heavy is imported: for a report.
+
+        Raises:
+            UsageError: the data is missing or not readable.
+        """
+        from datasets import Image as Column
+
+        found = {}
+        configs = data.load(self.id, self.data_root)
+        for form in self.forms:
+            rows = configs[form.config][form.split]
+            images = tuple(image_columns(rows))
+            for name in images:
+                rows = rows.cast_column(name, Column(decode=False))
+            # Some data sets hold images as base64 text.
+            named = (name for table in data.SOURCES[self.id].tables for name in table.images)
+            columns = [name for name in dict.fromkeys(named) if name in rows.column_names]
+            for row, item in enumerate(_ids(Table(form, None, rows, images))):
+                if item in wanted:
+                    cells = [rows[row][name] for name in columns]
+                    shown = [cell for cell in cells if not is_empty(cell)]
+                    with suppress(ItemError, StopIteration):
+                        found[item] = decode(next(iter(shown)))
+        return found
+
+    def _check_columns(self, form: Form, rows: Dataset) -> None:
+        for table in data.SOURCES[self.id].tables:
+            gone = [name for name in table.columns if name not in rows.column_names]
+            if gone and (table.config, table.split) == (form.config, form.split):
+                raise UsageError(
+                    f"the data of {self.id} in {self.data_root} lacks the column {gone[0]!r}: "
+                    f"get it anew with `harness data pull {self.id}`"
+                )
+
+    def _build(self, place: Place) -> Item | FailedItem:
+        table = self.tables[place.form]
+        doc = {
+            name: None if is_empty(cell) else cell for name, cell in table.rows[place.row].items()
+        }
+        try:
+            return Item(
+                id=place.id,
+                messages=self._ask(table, doc),
+                target=self.target(doc),
+                cluster=self.cluster(doc, place.id),
+                parts=self.parts(table.form, doc),
+            )
+        except ItemError as error:
+            return FailedItem(place.id, str(error))
+        except _ODD_ROW as error:
+            reason = f"the data set's row does not read: {type(error).__name__}: {error}"
+            return FailedItem(place.id, reason)
+
+    def _ask(self, table: Table, doc: Doc) -> tuple[Message, ...]:
+        if not self.images:
+            return (Message("user", (TextPart(self.prompt(table.task, doc)),)),)
+        for name in self.needed(doc):
+            if doc.get(name) is None:
+                raise ItemError(f"the data set has no image in column {name}")
+        decoded = {
+            name: _decode(name, cell) if name in table.images and cell is not None else cell
+            for name, cell in doc.items()
+        }
+        try:
+            asked = self.messages(table.task, decoded)
+        except undecodable() as error:  # images that the task itself decodes, from base64 text
+            raise ItemError(f"an image does not decode: {error}") from error
+        return tuple(_message(turn) for turn in asked)
+
+
+class JudgedLmmsBenchmark(LmmsBenchmark):
+    """A benchmark whose official protocol asks a judge, by rules in `benchmarks.vqa.judging`."""
+
+    async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
+        """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
+        place = self._places_by_id[item_id]
+        return await self.judge(
+            self.tables[place.form].task.eval_docs_no_media[place.row], answer, ask
+        )
+
+    @abstractmethod
+    async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
+        """Score an answer to a document, which comes without its images."""
+
+    @cached_property
+    def _places_by_id(self) -> Mapping[str, Place]:
+        return {place.id: place for place in self.places}
+
+
+def _ids(table: Table) -> list[str]:
+    """Return the ids of a table's rows; a repeated id gets its row number, so that each is one."""
+    column = table.form.id_column
+    names = table.rows[column] if column else range(len(table.rows))
+    seen: set[str] = set()
+    ids = []
+    for row, name in enumerate(names):
+        item_id = f"{table.form.prefix}{name}"
+        if item_id in seen:
+            item_id = f"{item_id}#{row}"
+        seen.add(item_id)
+        ids.append(item_id)
+    return ids
+
+
+def digest(cells: Sequence[Any]) -> str:
+    """Return a short hash of image cells (of their bytes, or else their file names) or texts."""
+    digest = hashlib.blake2b(digest_size=8)
+    for cell in cells:
+        content = (cell["bytes"] or Path(cell["path"]).name) if isinstance(cell, dict) else cell
+        content = content if isinstance(content, bytes) else str(content).encode()
+        digest.update(len(content).to_bytes(8, "little") + content)
+    return digest.hexdigest()
+
+
+def _decode(column: str, cell: Any) -> Any:
+    try:
+        return decode(cell)
+    except ItemError as error:
+        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+
+
+def _message(turn: Mapping[str, Any]) -> Message:
+    return Message(turn["role"], tuple(_part(part) for part in turn["content"]))
+
+
+def _part(part: Mapping[str, Any]) -> Part:
+    if part["type"] == "text":
+        return TextPart(part["text"])
+    return ImagePart(part["url"])
+
+
+def native_scores(
+    benchmark: LmmsBenchmark, answers: Mapping[str, str], judge: Judge | None
+) -> Mapping[str, Score]:
+    """Score answers (item id -> text without thinking) by lmms-eval's own rules.
+
+    All benchmarks of this process share one child, which starts at the first call and ends with
+    the process.
+
+    Returns:
+        For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
+        what lmms-eval found.
+
+    Raises:
+        UsageError: the data is missing, or lmms-eval does not start.
+    """
+    judge = judge if benchmark.declaration.native_needs_judge else None
+    return shared_scorer().score(
+        benchmark.id,
+        benchmark.data_root,
+        answers,
+        judge,
+        images=benchmark.images,
+        options={name: str(getattr(benchmark, name)) for name in declared(type(benchmark))},
+    )

@@ -1,0 +1,357 @@
+"""The child process in which lmms-eval's own ``process_results`` scores stored answers.
+
+`native.py` starts it and sends requests, one JSON line each; lines of values go back.  The process
+imports lmms-eval once and forks for every request: the fork, limited in memory and time, runs the
+scorers (some of which evaluate text that a model wrote), so an answer that hangs or kills it costs
+one fork and that answer's value, not the import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import multiprocessing
+import os
+import random
+import reprlib
+import resource
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+
+from benchmarks.vqa.base.native import Request
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from benchmarks.vqa.base.benchmark import LmmsBenchmark, Place
+
+_SETUP_SECONDS = 600.0  # to open a large data set for the first time
+_MEMORY = 2 << 30  # bytes of address space on top of what the imports took
+_FILE_BYTES = 1 << 26
+_FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
+_JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
+
+Metrics = Mapping[str, Any]
+
+
+class Verdict(NamedTuple):
+    """lmms-eval's value of one answer, and its findings (what ``process_results`` returned)."""
+
+    value: float | None
+    why: str
+
+
+class _NoJudge(BaseException):
+    """A scorer asked for a judge and there is none.
+
+    Not an ``Exception``: the scorers catch those and count the answer as wrong.
+    """
+
+
+# What of ``process_results`` says whether the answer is right: benchmark id -> rule.
+_VALUES: Mapping[str, Callable[[Metrics], Any]] = {
+    "mathvista": lambda found: found["llm_as_judge_eval"]["true_false"],
+    "mathverse": lambda found: found["gpt_eval_score"],
+    "mathvision": lambda found: found["mathvision_standard_eval"]["scores"][0],
+    "mmmu_pro": lambda found: found["mmmu_acc"]["parsed_pred"] == found["mmmu_acc"]["answer"],
+    "mmmu": lambda found: _mmmu_accuracy(found["mmmu_acc"]),
+    "vstar": lambda found: found["vstar_overall_acc"]["score"],
+    "mmstar": lambda found: found["average"]["score"],
+    "blink": lambda found: found["blink_acc"]["is_correct"],
+    "scienceqa": lambda found: found["exact_match"],
+    "phyx": lambda found: found["eval_results"]["true_false"],
+    "olympiadbench_physics": lambda found: found["llm_as_judge_eval"],
+    "mme_realworld_lite": lambda found: _realworld_hit(found["mme_realworld_score"]),
+}
+
+
+def _mmmu_accuracy(sample: Metrics) -> Any:
+    """Return 0 or 1 by lmms-eval's rules for choices and for open questions."""
+    from lmms_eval.tasks.mmmu.utils import evaluate_mmmu
+
+    return evaluate_mmmu([sample])[1]["acc"]
+
+
+def _realworld_hit(sample: Metrics) -> bool:
+    """Return the count rule of ``mme_realworld_aggregate_results``."""
+    gold: str = sample["answer"].lower()
+    return gold in sample["pred_answer"].lower()
+
+
+def main() -> None:
+    """Import lmms-eval, say so, and serve requests until standard input ends."""
+    _die_with_parent()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once, without cleaning up
+    # Whatever the scorers print goes to the log, then nowhere; the protocol has its own stream.
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    _import_libraries()
+    _reply(replies, {"ready": True})
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    for line in sys.stdin:
+        with suppress(BrokenPipeError):
+            _serve(Request(**json.loads(line)), replies)
+
+
+def _import_libraries() -> None:
+    """Import what every fork needs; task modules are left to the forks (they read judges' keys)."""
+    from benchmarks.vqa.base.tasks import task_config
+
+    for library in ("latex2sympy2", "openai", "pandas"):
+        import_module(library)
+    import_module("tqdm").tqdm.monitor_interval = 0  # no thread beside ours when we fork
+    task_config("mmstar")  # a task that asks no judge: imports what all tasks have in common
+
+
+def _reply(replies: TextIO, message: Mapping[str, Any]) -> None:
+    replies.write(json.dumps(message) + "\n")
+    replies.flush()
+
+
+# --- in the process that forks --------------------------------------------------------------
+
+
+class _Fork:
+    """A forked scorer of some items: it is replaced, less one item, whenever it dies."""
+
+    def __init__(self, request: Request, ids: Sequence[str], replies: TextIO) -> None:
+        self.failure: str | None = None
+        self._request = request
+        self._replies = replies
+        self._start(ids)
+
+    def _start(self, ids: Sequence[str]) -> None:
+        self._order: deque[str] | None = None
+        context = multiprocessing.get_context("fork")
+        self.pipe, other = context.Pipe(duplex=False)
+        self._process: BaseProcess = context.Process(
+            target=_work, args=(other, self._request, frozenset(ids), self._replies), daemon=True
+        )
+        self._process.start()
+        other.close()
+        self.deadline = time.monotonic() + _SETUP_SECONDS
+
+    def read(self) -> bool:
+        """Take one message; return whether there is more to come."""
+        try:
+            message = json.loads(self.pipe.recv_bytes())
+        except EOFError:
+            return self.lose()
+        if "failed" in message:
+            self.failure = message["failed"]
+            self.pipe.close()
+            return False
+        if "order" in message:
+            self._order = deque(message["order"])
+        elif self._order:
+            _reply(self._replies, {"id": self._order.popleft(), **message})
+        self.deadline = time.monotonic() + self._request.item_seconds
+        return True
+
+    def lose(self) -> bool:
+        """Account for the fork's end or kill it; return whether another goes on in its place."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+        if self._order is None:
+            self.failure = f"the native scorer of {self._request.benchmark} died while it started"
+            return False
+        rest = self._order
+        if rest:
+            why = "the native scorer crashed on this answer or ran out of time"
+            _reply(self._replies, {"id": rest.popleft(), "value": None, "why": why})
+        if rest:
+            self._start(rest)
+        return bool(rest)
+
+
+def _serve(request: Request, replies: TextIO) -> None:
+    """Score one request's answers in one fork, or in several where a judge is waited for."""
+    ids = list(request.answers)
+    number = min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1)
+    forks = [_Fork(request, ids[start::number], replies) for start in range(number)]
+    failure = None
+    while forks:
+        patience = min(fork.deadline for fork in forks) - time.monotonic()
+        ready = wait([fork.pipe for fork in forks], timeout=max(0.0, patience))
+        for fork in list(forks):
+            if fork.pipe in ready:
+                going = fork.read()
+            else:
+                going = time.monotonic() < fork.deadline or fork.lose()
+            if not going:
+                failure = failure or fork.failure
+                forks.remove(fork)
+    _reply(replies, {"failed": failure} if failure else {"done": True})
+
+
+# --- in a fork ------------------------------------------------------------------------------
+
+
+def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: TextIO) -> None:
+    """Score items in the data's order; an exception of a scorer ends the process."""
+    _die_with_parent()
+    replies.close()  # ours alone: what a scorer runs cannot speak for us
+    os.environ.update(request.environment)
+    judge = _watch_judge(given=bool(request.environment))
+    try:
+        benchmark, places = _open(request, ids)
+    except UsageError as error:
+        pipe.send_bytes(json.dumps({"failed": str(error)}).encode())
+        return
+    _confine()
+    pipe.send_bytes(json.dumps({"order": [place.id for place in places]}).encode())
+    form, failures = -1, 0
+    for place in places:
+        if place.form != form:
+            _seed()
+            form = place.form
+        verdict = Verdict(None, "the judge failed several times in a row: not asked any more")
+        if failures < _JUDGE_FAILURES:
+            _allow_seconds(request.item_seconds)
+            verdict = _verdict(benchmark, place, request.answers[place.id], judge)
+            failures = failures + 1 if judge.failed else 0
+        pipe.send_bytes(json.dumps(verdict._asdict()).encode())
+
+
+def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Place]]:
+    """Return the benchmark, its tasks built, and the places of ``ids`` in document order."""
+    from benchmarks import suites
+
+    found = suites.benchmark(
+        request.benchmark,
+        Path(request.data_root),
+        images=request.images,
+        options=request.options,
+    )
+    benchmark = cast("LmmsBenchmark", found)
+    places = [place for place in benchmark.places if place.id in ids]
+    if request.benchmark == "phyx" and request.environment:
+        _redirect_phyx()
+    return benchmark, sorted(places, key=lambda place: (place.form, place.row))
+
+
+def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeWatch) -> Verdict:
+    """Return lmms-eval's value of one answer; None where its judge was missing or failed."""
+    task = benchmark.tables[place.form].task
+    judge.failed = False
+    try:
+        metrics = _metrics(task, place.row, answer)
+    except _NoJudge:
+        return Verdict(None, "these rules ask a judge, and none was given")
+    if judge.failed:
+        return Verdict(None, "the judge did not answer")
+    return Verdict(float(_VALUES[benchmark.id](metrics)), _said(metrics))
+
+
+def _said(metrics: Metrics) -> str:
+    """Return what lmms-eval found, long texts shortened."""
+    short = reprlib.Repr()
+    short.maxstring, short.maxdict, short.maxother = 80, 20, 80
+    try:
+        return short.repr(dict(metrics))[:_WHY]
+    except ValueError:  # an integer of more digits than Python prints
+        return "lmms-eval's findings are too long to show"
+
+
+def _metrics(task: Any, row: int, answer: str) -> Metrics:
+    """Run the task's filters and ``process_results`` on one answer as ``evaluate`` does.
+
+    Less the decorator that runs a scorer that raised five times, two seconds apart.
+    Source: ``lmms_eval.evaluator._process_document_results``.
+    """
+    from lmms_eval.api.instance import Instance
+
+    about = {"task": task.config.task, "doc_id": row, "repeats": 1}
+    instance = Instance("generate_until", (), 0, metadata=about, resps=[answer])
+    for ensemble in task._filters:
+        ensemble.apply([instance], None)
+    filtered = list(instance.filtered_resps.values())[:1]
+    process = type(task).process_results.__wrapped__
+    return cast("Metrics", process(task, task.eval_docs_no_media[row], filtered))
+
+
+def _seed() -> None:
+    """Seed as ``simple_evaluate`` does at its start: MMMU draws letters for unreadable answers."""
+    import numpy as np
+
+    random.seed(0)
+    np.random.seed(1234)
+
+
+class _JudgeWatch:
+    """Whether the last judge call of the present item failed."""
+
+    failed = False
+
+
+def _watch_judge(*, given: bool) -> _JudgeWatch:
+    """See every judge call of every scorer: all of them go through the OpenAI client.
+
+    The scorers take a judge that fails for a wrong answer (or guess); only here can it be told.
+    """
+    from openai.resources.chat.completions import Completions
+
+    watch, ask = _JudgeWatch(), Completions.create
+
+    def create(self: Completions, **request: Any) -> Any:
+        if not given:
+            raise _NoJudge
+        watch.failed = True
+        reply = ask(self, **request)
+        watch.failed = not (reply.choices and reply.choices[0].message.content)
+        return reply
+
+    Completions.create = create  # type: ignore[method-assign]
+    return watch
+
+
+def _redirect_phyx() -> None:
+    """Point PhyX's judge, whose host and model are constants, where the other judges' are."""
+    from lmms_eval.tasks.phyx.utils import phyx_evaluator
+    from openai import OpenAI
+
+    phyx_evaluator.client = OpenAI(
+        api_key=os.environ["OPENAI_API_KEY"], base_url=os.environ["OPENAI_API_URL"]
+    )
+    phyx_evaluator.juder_model = os.environ["MODEL_VERSION"]
+
+
+def _die_with_parent() -> None:
+    """Be killed when the thread that started this process ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _confine() -> None:
+    """Limit this process's memory and files; no core dumps."""
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        room = pages * resource.getpagesize() + _MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (room, room))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _allow_seconds(seconds: float) -> None:
+    """Limit processor time to ``seconds`` from now; beyond it the kernel ends the process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+if __name__ == "__main__":
+    main()

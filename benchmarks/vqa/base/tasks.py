@@ -1,0 +1,146 @@
+"""lmms-eval's tasks, imported late and built on local data."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+# Task modules make judge clients when they are imported, and those refuse to be made without a
+# key.  Nothing is asked of them here.
+_IMPORT_ENVIRONMENT = {"OPENAI_API_KEY": "unset", "Deepseek_API": "unset"}
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """Give task modules the keys they ask for at import, and take them back afterwards."""
+    added = {name: value for name, value in _IMPORT_ENVIRONMENT.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+@lru_cache(maxsize=1)
+def _task_class() -> type[Any]:
+    """Import lmms-eval and return its chat task on a data set given as an object."""
+    from loguru import logger
+    from PIL import ImageFile
+
+    # lmms-eval tells of every step at DEBUG; loguru prints that unless told otherwise.
+    logger.remove()
+    logger.add(sys.stderr, level="WARNING")
+    # Its import also silences every warning in the process.
+    with _importing(), warnings.catch_warnings():
+        from lmms_eval.api.task import ConfigurableMessagesTask
+    # Its import makes PIL fill truncated images with grey; to us they are failed items.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+
+    class LocalTask(ConfigurableMessagesTask):  # type: ignore[misc]
+        """lmms-eval's chat task, reading the data set that it is given."""
+
+        def __init__(self, config: dict[str, Any], dataset: Any) -> None:
+            self._given = dataset
+            super().__init__(config=config)
+            self.dataset = dataset
+            self.task_docs = self.eval_docs
+            self.features = list(self.task_docs.features)
+
+        def download(self, dataset_kwargs: Any = None) -> None:
+            # The constructor tries the first document, and its image may not decode.
+            self.dataset_no_image = _without_images(self._given)
+            self.dataset = self.dataset_no_image
+
+    return LocalTask
+
+
+def _without_images(splits: Any) -> Any:
+    from datasets import DatasetDict
+
+    return DatasetDict(
+        {name: table.remove_columns(image_columns(table)) for name, table in splits.items()}
+    )
+
+
+def image_columns(table: Dataset) -> list[str]:
+    """Return the names of a table's image columns."""
+    from datasets import Image
+
+    return [name for name, feature in table.features.items() if isinstance(feature, Image)]
+
+
+def _task_file(task_name: str) -> Path:
+    """Return the yaml file of a built-in task: it bears the task's name, but for one."""
+    spec = find_spec("lmms_eval")
+    if spec is None or spec.origin is None:
+        raise UsageError("lmms-eval is not installed: run `make install`")
+    name = {"mmerealworld_lite": "mme_realworld_lite"}.get(task_name, task_name)
+    found = sorted((Path(spec.origin).parent / "tasks").glob(f"*/{name}.yaml"))
+    if len(found) != 1:
+        raise ValueError(f"lmms-eval has {len(found)} files for a task named {task_name}")
+    return found[0]
+
+
+def task_config(task_name: str) -> dict[str, Any]:
+    """Return a fresh copy of a built-in task's config, its functions imported.
+
+    Reads only the task's own yaml (and what it includes) with lmms-eval's own loader, where its
+    TaskManager would index every task.  Source: ``lmms_eval.utils.load_yaml_config``.
+    """
+    _task_class()
+    from lmms_eval.utils import load_yaml_config
+
+    with _importing():
+        config: dict[str, Any] = load_yaml_config(str(_task_file(task_name)), mode="full")
+    if config["task"] != task_name:
+        raise ValueError(f"the file of {task_name} holds the task {config['task']}")
+    return config
+
+
+def build_task(
+    task_name: str,
+    dataset: Mapping[str, Dataset],
+    overrides: Mapping[str, Any] | None = None,
+) -> Any:
+    """Build lmms-eval's own task object on local data, offline and without any API key.
+
+    Args:
+        task_name: a built-in task's name, such as ``mathvision_testmini``.
+        dataset: the splits, with the columns that the task reads; must hold the task's test split.
+        overrides: config entries that replace the built-in ones.
+
+    Returns:
+        An ``lmms_eval.api.task.ConfigurableMessagesTask`` whose ``dataset`` is the one given and
+        whose ``dataset_no_image`` lacks the image columns.  No image is decoded.
+
+    Raises:
+        UsageError: the test split is missing or empty.
+    """
+    from datasets import DatasetDict
+
+    config = {**task_config(task_name), **(overrides or {})}
+    split = config["test_split"]
+    if not dataset.get(split):
+        raise UsageError(f"the data of {task_name} has no rows in split {split!r}: get it anew")
+    return _task_class()(config, DatasetDict(dataset))
+
+
+@lru_cache(maxsize=1)
+def library_version() -> str:
+    """Return the version of the installed lmms-eval."""
+    return version("lmms-eval")

@@ -1,0 +1,115 @@
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from harness.records import Score
+
+
+class PlainProgress:
+    """Progress as lines on standard error, at most one every few seconds."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self.every = every
+        self.total = self.done = self.fresh = self.errors = 0
+        self.began = self.last = time.monotonic()
+
+    def start(self, benchmark: str, total: int, done: int) -> None:
+        """Say that a benchmark begins."""
+        self.total += total
+        self.done += done
+        stored = f", {done} stored" if done else ""
+        self._line(f"{benchmark}: {total} answers{stored}")
+
+    def advance(self, benchmark: str, score: Score) -> None:
+        """Count an answer, and say how far we are now and then."""
+        now = time.monotonic()
+        if self.fresh == 0:
+            self.began = self.last = now  # starting the model is no answering time
+        self.done += 1
+        self.fresh += 1
+        self.errors += score.status == "error"
+        if now - self.last >= self.every or self.done == self.total:
+            self.last = now
+            rate = self.fresh / max(now - self.began, 1e-6)
+            left = (self.total - self.done) / rate
+            errors = f", {self.errors} errors" if self.errors else ""
+            self._line(f"{self.done}/{self.total} answers, {rate:.1f}/s, {left:.0f} s left{errors}")
+
+    def note(self, text: str) -> None:
+        """Print a line."""
+        self._line(text)
+
+    def close(self) -> None:
+        """Nothing to take down."""
+
+    def _line(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+class BarProgress:
+    """Progress as one bar a benchmark on a terminal, with rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self.bars = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[errors]}"),
+            console=Console(stderr=True),
+        )
+        self.tasks: dict[str, Any] = {}
+        self.began: dict[str, float] = {}
+        self.fresh: dict[str, int] = {}
+        self.errors: dict[str, int] = {}
+        self.bars.start()
+
+    def start(self, benchmark: str, total: int, done: int) -> None:
+        """Add the benchmark's bar."""
+        self.tasks[benchmark] = self.bars.add_task(
+            benchmark, total=total, completed=done, rate="", errors="", start=False
+        )
+        self.fresh[benchmark] = self.errors[benchmark] = 0
+
+    def advance(self, benchmark: str, score: Score) -> None:
+        """Move the benchmark's bar by one answer."""
+        if benchmark not in self.began:
+            self.began[benchmark] = time.monotonic()
+            self.bars.start_task(self.tasks[benchmark])
+        self.fresh[benchmark] += 1
+        self.errors[benchmark] += score.status == "error"
+        seconds = max(time.monotonic() - self.began[benchmark], 1e-6)
+        errors = self.errors[benchmark]
+        self.bars.update(
+            self.tasks[benchmark],
+            advance=1,
+            rate=f"{self.fresh[benchmark] / seconds:.1f}/s",
+            errors=f"{errors} errors" if errors else "",
+        )
+
+    def note(self, text: str) -> None:
+        """Print a line above the bars."""
+        self.bars.console.print(text, highlight=False, markup=False)
+
+    def close(self) -> None:
+        """Take the bars down."""
+        self.bars.stop()
+
+
+def open_progress() -> PlainProgress | BarProgress:
+    """Return bars on a terminal, plain lines elsewhere."""
+    return BarProgress() if sys.stderr.isatty() else PlainProgress()

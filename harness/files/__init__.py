@@ -1,0 +1,1 @@
+"""Hashes, typed JSON, locks and temporary folders."""

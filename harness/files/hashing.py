@@ -1,0 +1,152 @@
+"""What a thing *is*, as a hash: files, data folders, checkpoints, protocols.
+
+A path never enters a hash, only relative names and contents.  Hashing a file is remembered by
+its size and modification time, so a second look at a checkpoint of many gigabytes costs nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files.typed_json import parse
+
+# The files that decide a checkpoint's answers; trainers leave many others beside them.
+_WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
+_MODEL_FILES = (
+    *_WEIGHTS,
+    *("*.index.json", "config.json", "generation_config.json", "adapter_config.json"),
+    *("tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "added_tokens.json"),
+    *("special_tokens_map.json", "*processor_config.json", "chat_template*", "*.jinja", "*.py"),
+)
+
+
+def cache_dir() -> Path:
+    """Return the folder for caches: ``$XDG_CACHE_HOME/harness`` or ``~/.cache/harness``."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "harness"
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class _HashCache:
+    """sha256 of files, remembered by absolute path, size and mtime; losing it costs only time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, tuple[int, int, str]] = {}
+        self.changed = False
+        try:
+            stored = parse(path.read_bytes())
+            self.entries = {
+                str(name): (int(size), int(mtime), str(digest))
+                for name, (size, mtime, digest) in stored.items()
+            }
+        except (OSError, ValueError, TypeError, AttributeError):
+            self.entries = {}
+
+    def digest(self, path: Path) -> str:
+        name = str(path.resolve())
+        stat = path.stat()
+        entry = self.entries.get(name)
+        if entry and entry[:2] == (stat.st_size, stat.st_mtime_ns):
+            return entry[2]
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        self.entries[name] = (stat.st_size, stat.st_mtime_ns, digest)
+        self.changed = True
+        return digest
+
+    def save(self) -> None:
+        if not self.changed:
+            return
+        try:
+            write_atomically(self.path, json.dumps(self.entries))
+        except OSError:
+            return  # a read-only home: hash again next time
+        self.changed = False
+
+
+_caches: dict[Path, _HashCache] = {}
+
+
+def _cache() -> _HashCache:
+    path = cache_dir() / "file-hashes.json"
+    if path not in _caches:
+        _caches[path] = _HashCache(path)
+    return _caches[path]
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of one file's content (hex)."""
+    return file_hashes([path])[0]
+
+
+def file_hashes(paths: Iterable[Path]) -> list[str]:
+    """Return the sha256 of each file's content (hex), in their order."""
+    cache = _cache()
+    digests = [cache.digest(path) for path in paths]
+    cache.save()
+    return digests
+
+
+def tree_hash(root: Path, files: Iterable[Path]) -> str:
+    """Return the sha256 over the names relative to ``root`` and the contents of ``files`` (hex)."""
+    cache = _cache()
+    rows = sorted((path.relative_to(root).as_posix(), cache.digest(path)) for path in files)
+    cache.save()
+    return json_hash(rows)
+
+
+def source_hash(*sources: Path) -> str:
+    """Return a short sha256 over source files: the version of what they do.
+
+    A folder stands for every ``*.py`` in it and below it, in the order of their paths.
+    """
+    digest = hashlib.sha256()
+    for source in sources:
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def json_hash(value: Any) -> str:
+    """Return the sha256 of a JSON value in canonical form (hex)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def model_fingerprint(checkpoint: Path) -> str:
+    """Return the content hash of a checkpoint folder: configuration, tokenizer and weights.
+
+    Raises:
+        UsageError: the folder is not there, holds no ``config.json``, or no weights.
+    """
+    if not checkpoint.is_dir():
+        raise UsageError(f"no checkpoint folder at {checkpoint}: give a folder or a hub id")
+    if not (checkpoint / "config.json").is_file():
+        raise UsageError(
+            f"{checkpoint} holds no config.json: give the folder that save_pretrained wrote"
+        )
+    files = {path for form in _MODEL_FILES for path in checkpoint.glob(form) if path.is_file()}
+    if not any(path.match(form) for path in files for form in _WEIGHTS):
+        raise UsageError(f"{checkpoint} holds no weights (*.safetensors or pytorch_model*.bin)")
+    return tree_hash(checkpoint, files)

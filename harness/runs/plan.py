@@ -1,0 +1,131 @@
+"""What a run is before it starts: model, benchmarks, settings, folder and key."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files.hashing import json_hash
+from harness.protocols import Benchmark, Declaration
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.store import SCHEMA, read_manifest
+
+
+@dataclasses.dataclass(frozen=True)
+class RunPlan:
+    """A run before anything is asked: its key, its folder and what of it is wanted.
+
+    ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
+    ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
+    benchmark that was not chosen has no local data.  ``notes`` maps ids to what must stand beside
+    scores on these data; they are outside the key.
+    """
+
+    identity: ModelIdentity
+    suite: str
+    members: Sequence[Benchmark]
+    chosen: Sequence[Benchmark]
+    data: Mapping[str, str | None]
+    settings: Settings
+    out: Path
+    notes: Mapping[str, str]
+
+    def note(self, declared: Declaration) -> str:
+        """Return what stands beside a benchmark's scores: its own note and that of its data."""
+        return "; ".join(filter(None, (declared.note, self.notes.get(declared.id))))
+
+    @cached_property
+    def base(self) -> str:
+        """The sha256 of everything but the data that decides an answer."""
+        return json_hash(
+            {
+                "schema": SCHEMA,
+                "model": self.identity.fingerprint,
+                "suite": self.suite,
+                "benchmarks": {
+                    b.declaration.id: {
+                        "protocol": dict(b.declaration.protocol),
+                        "sampling": dataclasses.asdict(self.settings.sampling(b)),
+                    }
+                    for b in self.members
+                },
+            }
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """The sha256 of everything that decides an answer, the data that is there included."""
+        return json_hash([self.base, dict(self.data)])
+
+    @cached_property
+    def path(self) -> Path:
+        """The run's folder: the one that this run continues, else a new one named by the key.
+
+        A run is continued where all but the data agrees and no benchmark has other data than it
+        had: data that was not there when the run began may have come since.
+        """
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", self.identity.name).strip("._") or "model"
+        stem = f"{name}-{self.suite}-"
+        fresh = self.out / f"{stem}{self.key[:8]}"
+        if not fresh.exists():
+            for folder in sorted(self.out.glob(f"{stem}{'[0-9a-f]' * 8}")):
+                if self._is_continued_by(folder):
+                    return folder
+        return fresh
+
+    def _is_continued_by(self, folder: Path) -> bool:
+        try:
+            return self.agrees_with(read_manifest(folder))
+        except UsageError:
+            return False
+
+    def agrees_with(self, manifest: Mapping[str, Any]) -> bool:
+        """Whether a manifest is of this run."""
+        entries = manifest["benchmarks"]
+        known = {name: entries.get(name, {}).get("data_fingerprint") for name in self.data}
+        return manifest["base"] == self.base and all(
+            None in (mine, known[name]) or mine == known[name] for name, mine in self.data.items()
+        )
+
+    @property
+    def judge(self) -> str | None:
+        """The judge's name, where one was given."""
+        return self.settings.judge.model if self.settings.judge else None
+
+
+def plan_run(
+    identity: ModelIdentity,
+    suite: str,
+    members: Sequence[Benchmark],
+    chosen: Sequence[Benchmark],
+    settings: Settings,
+    out: Path,
+    notes: Mapping[str, str] = MappingProxyType({}),
+) -> RunPlan:
+    """Return the plan of a run.
+
+    Raises:
+        UsageError: the data of a chosen benchmark is missing.
+    """
+    wanted = {benchmark.declaration.id for benchmark in chosen}
+    data: dict[str, str | None] = {}
+    missing: list[str] = []
+    for benchmark in members:
+        name = benchmark.declaration.id
+        try:
+            data[name] = benchmark.fingerprint()
+        except UsageError as error:
+            data[name] = None
+            if name in wanted:
+                missing.append(str(error))
+    if missing:
+        more = f" (and {len(missing) - 1} more benchmarks lack data)" if len(missing) > 1 else ""
+        raise UsageError(missing[0] + more)
+    return RunPlan(identity, suite, members, chosen, data, settings, out, notes)

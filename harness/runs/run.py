@@ -1,0 +1,117 @@
+"""One run from start to end: what it is (its key), where it lies, what is left, what it says.
+
+The command line comes in with a model and benchmarks; the engine does the work between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from itertools import zip_longest
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files.typed_json import record
+from harness.protocols import Benchmark, Progress
+from harness.runs.engine import Engine, OpenModel
+from harness.runs.manifest import check_manifest, new_manifest, now
+from harness.runs.plan import RunPlan
+from harness.runs.store import RunStore, read_json, samples_size
+from harness.runs.summary import BenchmarkSummary, summarise
+
+
+def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
+    """Return the summaries on disk; what does not read as one is made again."""
+    try:
+        rows = read_json(run.path / "summary.json")["benchmarks"]
+        return {one.benchmark: one for one in record(list[BenchmarkSummary], rows)}
+    except (UsageError, KeyError, ValueError):
+        return {}
+
+
+def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
+    """Whether a stored summary answers all that is asked now and still holds."""
+    declared, wanted = benchmark.declaration, run.settings.wanted(benchmark)
+    native_done = known.native_missing == 0
+    if declared.native_needs_judge:
+        native_done = run.judge is None or (native_done and known.native_judge == run.judge)
+    judged_done = run.judge is None or not declared.judged_rules
+    judged_done = judged_done or (known.judge == run.judge and known.judged_missing == 0)
+    return (
+        len(known.covered) >= run.settings.repeats
+        and all(covered >= wanted for covered in known.covered[: run.settings.repeats])
+        and known.errors == 0
+        and known.scoring == declared.scoring
+        and known.samples_bytes == samples_size(run.path, known.benchmark)
+        and known.native_rules == declared.native_rules
+        and known.native_needs_judge == declared.native_needs_judge
+        and known.judged_rules == declared.judged_rules
+        and known.note == run.note(declared)
+        and native_done
+        and judged_done
+    )
+
+
+def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
+    """Return the summaries of the chosen benchmarks where all are full, else None.
+
+    Reads two small files and imports nothing heavy.
+
+    Raises:
+        UsageError: the folder holds another run, or its manifest is garbled.
+    """
+    if not (run.path / "manifest.json").exists():
+        return None
+    check_manifest(run)
+    known = _known_summaries(run)
+    rows = []
+    for benchmark in run.chosen:
+        row = known.get(benchmark.declaration.id)
+        if row is None or not _is_full(run, benchmark, row):
+            return None
+        rows.append(row)
+    return rows
+
+
+def execute(
+    run: RunPlan, open_model: OpenModel, backend: Mapping[str, Any], progress: Progress
+) -> list[BenchmarkSummary]:
+    """Fill the run and return the summaries of the chosen benchmarks.
+
+    However it ends (done, interrupted, model gone), the run on disk is valid and its summary
+    tells what is there.
+
+    Raises:
+        UsageError: another process writes the run, the store is garbled, or the model is gone.
+    """
+    with RunStore.open(run.path) as store:
+        manifest = new_manifest(run, backend)
+        store.write_json("manifest.json", manifest)
+        engine = Engine(store, run.chosen, run.settings, progress)
+        completed = False
+        try:
+            asyncio.run(engine.run(open_model))
+            completed = True
+        finally:
+            rows = _write_summary(run, store, completed)
+            manifest["invocations"][-1]["ended"] = now()
+            store.write_json("manifest.json", manifest)
+    return [row for row in rows if row.benchmark in {b.declaration.id for b in run.chosen}]
+
+
+def _write_summary(run: RunPlan, store: RunStore, completed: bool) -> list[BenchmarkSummary]:
+    known = _known_summaries(run)
+    for benchmark in run.chosen:
+        declared = benchmark.declaration
+        before = known.get(declared.id)
+        covered = list(before.covered) if before else []
+        judge = run.judge or (before.judge if before else None)
+        if completed:
+            wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
+            covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]
+        noted = dataclasses.replace(declared, note=run.note(declared))
+        known[declared.id] = summarise(run.path, noted, covered, judge)
+    rows = [known[b.declaration.id] for b in run.members if b.declaration.id in known]
+    store.write_json("summary.json", {"benchmarks": [dataclasses.asdict(row) for row in rows]})
+    return rows

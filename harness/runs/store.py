@@ -1,0 +1,299 @@
+"""The run store: a folder per run, append-only samples, everything derived written atomically.
+
+The engine appends one line for each answer; a kill at any moment loses at most what was in
+flight.  Readers (the table, ``harness show``, reports) come in by `read_manifest`,
+`read_samples` and `read_verdicts`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict
+
+from harness.errors import UsageError
+from harness.files.hashing import json_hash, write_atomically
+from harness.files.locking import alone
+from harness.files.typed_json import parse, record
+from harness.records import Sample, Score
+
+SCHEMA = 1
+SampleKey = tuple[str, int]
+VerdictKind = Literal["native", "judged"]
+_REPLIES = "judge-replies.jsonl"
+
+
+class _Model(TypedDict):
+    name: str
+    fingerprint: str
+
+
+class _Sampling(TypedDict):
+    temperature: float
+    top_p: float
+
+
+class _Manifest(TypedDict):
+    """What readers of a manifest rely on."""
+
+    base: str
+    suite: str
+    model: _Model
+    sampling: _Sampling
+    benchmarks: dict[str, dict[str, Any]]
+    invocations: list[dict[str, Any]]
+
+
+def encode(sample: Sample) -> str:
+    """Return the stored line of a sample, newline included."""
+    return json.dumps(dataclasses.asdict(sample), separators=(",", ":")) + "\n"
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield complete lines with their number from 1; a torn last line is dropped."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.endswith(b"\n"):
+                yield number, line.decode("utf-8", "replace")
+
+
+def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
+    """Return the samples of one benchmark by (item id, repeat); the last line of a key counts.
+
+    Raises:
+        UsageError: a complete line is not a sample: the store was damaged by something else.
+    """
+    path = run / "samples" / f"{benchmark}.jsonl"
+    samples: dict[SampleKey, Sample] = {}
+    if not path.exists():
+        return samples
+    for number, line in _lines(path):
+        try:
+            sample = record(Sample, parse(line))
+        except ValueError as error:
+            raise UsageError(
+                f"{path} is garbled at line {number} ({error}): "
+                "repair or remove that line, or move the run folder away, and run again"
+            ) from error
+        samples[sample.id, sample.repeat] = sample
+    return samples
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON object from a run's file.
+
+    Raises:
+        UsageError: the file is missing or is no JSON object.
+    """
+    try:
+        value = parse(path.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            f"{path} is garbled ({error}): move the run folder away and run again"
+        ) from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is garbled (no JSON object): move the run folder away")
+    return value
+
+
+def read_manifest(run: Path) -> dict[str, Any]:
+    """Return the manifest of a run.
+
+    Raises:
+        UsageError: there is none, it is garbled, or a newer version of this program wrote it.
+    """
+    manifest = read_json(run / "manifest.json")
+    if manifest.get("schema") != SCHEMA:
+        raise UsageError(
+            f"{run} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA}"
+        )
+    try:
+        record(_Manifest, manifest)
+    except ValueError as error:
+        raise UsageError(
+            f"{run / 'manifest.json'} is garbled ({error}): move the run folder away"
+        ) from error
+    return manifest
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """A score that stands beside the strict one: of which answer, by which judge and rules.
+
+    ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
+    ``value`` is None where there is none; ``why`` then says so.
+    """
+
+    id: str
+    repeat: int
+    answer: str
+    judge: str | None
+    rules: str
+    value: float | None
+    prediction: str | None = None
+    why: str = ""
+
+    @property
+    def by(self) -> str:
+        """The rules, and the judge where one was asked."""
+        return f"{self.rules}, judge {self.judge}" if self.judge else self.rules
+
+    @classmethod
+    def of(cls, score: Score, key: SampleKey, answer: str, judge: str | None, rules: str) -> Self:
+        """Return a score as the verdict on one answer (its text)."""
+        hashed = answer_hash(answer)
+        return cls(*key, hashed, judge, rules, score.value, score.prediction, score.why)
+
+    def holds(self, answer: str, rules: str) -> bool:
+        """Whether this is a verdict on that answer by those rules."""
+        return self.rules == rules and self.answer == answer_hash(answer)
+
+
+class _Reply(TypedDict):
+    key: str
+    reply: str
+
+
+def answer_hash(text: str) -> str:
+    """Return a short hash that tells one answer from another."""
+    return json_hash(text)[:16]
+
+
+def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdict]:
+    """Yield the stored native or judged verdicts of one benchmark, oldest first.
+
+    Derived data: a line that does not read is passed over, and its verdict is made again.
+    """
+    path = run / kind / f"{benchmark}.jsonl"
+    if path.exists():
+        for _, line in _lines(path):
+            try:
+                yield record(Verdict, parse(line))
+            except ValueError:
+                continue
+
+
+def read_verdicts(
+    run: Path, kind: VerdictKind, benchmark: str, judge: str | None
+) -> dict[SampleKey, Verdict]:
+    """Return the verdicts that ``judge`` (None: no judge) gave, by (item id, repeat)."""
+    rows = verdict_rows(run, kind, benchmark)
+    return {(row.id, row.repeat): row for row in rows if row.judge == judge}
+
+
+def read_replies(run: Path) -> dict[str, str]:
+    """Return the judges' stored replies by the hash of judge and question."""
+    path = run / _REPLIES
+    replies: dict[str, str] = {}
+    for _, line in _lines(path) if path.exists() else ():
+        try:
+            row = record(_Reply, parse(line))
+        except ValueError:
+            continue  # asked again
+        replies[row["key"]] = row["reply"]
+    return replies
+
+
+def samples_size(run: Path, benchmark: str) -> int:
+    """Return the bytes stored for a benchmark: equal sizes mean that nothing was added."""
+    path = run / "samples" / f"{benchmark}.jsonl"
+    return path.stat().st_size if path.exists() else 0
+
+
+class RunStore:
+    """One run folder, open for writing by this process alone."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._streams: dict[str, Any] = {}
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path) -> Iterator[RunStore]:
+        """Open a run folder for writing, made if need be; locked until the block ends.
+
+        Raises:
+            UsageError: another process writes this run, or the folder cannot be written.
+        """
+        with alone(path):
+            store = cls(path)
+            try:
+                (path / "samples").mkdir(exist_ok=True)
+                yield store
+            finally:
+                store._close()
+
+    def _close(self) -> None:
+        for stream in self._streams.values():
+            stream.close()
+        self._streams.clear()
+
+    def append(self, benchmark: str, sample: Sample) -> None:
+        """Add one line and hand it to the operating system before returning."""
+        self._append(f"samples/{benchmark}.jsonl", encode(sample))
+
+    def append_verdicts(self, kind: VerdictKind, benchmark: str, rows: Iterable[Verdict]) -> None:
+        """Add verdicts; the last line of an item, repeat and judge counts."""
+        lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
+        self._append(f"{kind}/{benchmark}.jsonl", "".join(lines))
+
+    def append_reply(self, key: str, reply: str) -> None:
+        """Add a judge's reply to the question with this hash."""
+        self._append(_REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
+
+    def _append(self, name: str, text: str) -> None:
+        stream = self._streams.get(name)
+        if stream is None:
+            path = self.path / name
+            path.parent.mkdir(exist_ok=True)
+            _drop_torn_line(path)
+            stream = self._streams[name] = path.open("ab", buffering=0)
+        _write_whole(stream, text.encode())
+
+    def write_json(self, name: str, value: dict[str, Any]) -> None:
+        """Write ``manifest.json`` or ``summary.json`` atomically."""
+        write_atomically(self.path / name, json.dumps(value, indent=2) + "\n")
+
+
+def _write_whole(stream: Any, line: bytes) -> None:
+    """Write all of a line or nothing of it.
+
+    Raises:
+        UsageError: the disk is full or fails.
+    """
+    before = stream.seek(0, os.SEEK_END)
+    written = 0
+    try:
+        while written < len(line):
+            written += stream.write(line[written:])
+    except OSError as error:
+        stream.truncate(before)
+        raise UsageError(
+            f"cannot write {stream.name} ({error.strerror}): what was answered before is stored; "
+            "make room and run the same command again"
+        ) from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut a last line that a kill left without its newline."""
+    if not path.exists():
+        return
+    with path.open("rb+") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        position = end
+        while position > 0:
+            start = max(0, position - 65536)
+            stream.seek(start)
+            found = stream.read(position - start).rfind(b"\n")
+            if found >= 0:
+                position = start + found + 1
+                break
+            position = start
+        if position < end:
+            stream.truncate(position)

@@ -1,0 +1,1 @@
+"""Reads runs, comparisons and studies for the pages."""

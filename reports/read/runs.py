@@ -1,0 +1,121 @@
+"""Runs as a report reads them: manifest, summaries, and answers by their place in the file.
+
+A run folder comes in.  Answers are read as numbers with the place of their line, so that a million
+of them fit; the texts of the few that are shown are read again from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.errors import UsageError
+from harness.files.typed_json import parse, record
+from harness.runs.store import read_json, read_manifest, samples_size
+from harness.runs.summary import BenchmarkSummary
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its label in the report, its manifest and what its summary says by benchmark.
+
+    ``stale`` names benchmarks with answers that the summary does not know (a run that was killed).
+    """
+
+    label: str
+    path: Path
+    manifest: Mapping[str, Any]
+    rows: Mapping[str, BenchmarkSummary]
+    stale: tuple[str, ...]
+
+    @property
+    def anchor(self) -> str:
+        """The name of the run's place on the page."""
+        return "run-" + slug(self.label)
+
+    @property
+    def last(self) -> Mapping[str, Any]:
+        """The manifest's entry of the last time that the run was worked on."""
+        found: Mapping[str, Any] = (self.manifest["invocations"] or [{}])[-1]
+        return found
+
+
+def slug(text: str) -> str:
+    """Return a text as a name for an anchor."""
+    return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
+
+
+def open_run(path: Path, label: str) -> Run:
+    """Read a run's manifest and summary.
+
+    Raises:
+        UsageError: the folder is no run, or one of the two files is garbled.
+    """
+    manifest = read_manifest(path)
+    rows: dict[str, BenchmarkSummary] = {}
+    if (path / "summary.json").exists():
+        try:
+            stored = read_json(path / "summary.json")["benchmarks"]
+            found = record(list[BenchmarkSummary], stored)
+        except (KeyError, ValueError) as error:
+            raise UsageError(
+                f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
+            ) from error
+        rows = {row.benchmark: row for row in found}
+    sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
+    stale = tuple(
+        name for name, size in sizes.items()
+        if size != (rows[name].samples_bytes if name in rows else 0)
+    )  # fmt: skip
+    return Run(label, path, manifest, rows, stale)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One stored answer without its texts: item, score, and where its line begins."""
+
+    id: str
+    repeat: int
+    cluster: str
+    value: float | None
+    status: str
+    place: int
+
+
+def answers(run: Path, benchmark: str) -> list[Answer]:
+    """Return the answers of one benchmark, the last line of an item and repeat alone.
+
+    Raises:
+        UsageError: a complete line is not a sample.
+    """
+    path = run / "samples" / f"{benchmark}.jsonl"
+    found: dict[tuple[str, int], Answer] = {}
+    if not path.exists():
+        return []
+    place = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            if line.endswith(b"\n"):
+                try:
+                    row = parse(line)
+                    score = row["score"]
+                    kept = {name: row[name] for name in ("id", "repeat", "cluster")}
+                    kept |= {"value": score["value"], "status": score["status"], "place": place}
+                    one = record(Answer, kept)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UsageError(f"{path} is garbled at line {number}") from error
+                found[one.id, one.repeat] = one
+            place += len(line)
+    return list(found.values())
+
+
+def line_at(run: Path, benchmark: str, place: int) -> dict[str, Any]:
+    """Return the stored line that begins at a place, which `answers` told."""
+    with (run / "samples" / f"{benchmark}.jsonl").open("rb") as stream:
+        stream.seek(place)
+        row: dict[str, Any] = parse(stream.readline())
+    return row

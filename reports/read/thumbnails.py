@@ -1,0 +1,56 @@
+"""Thumbnails of items' images, from the local data that the runs were made on.
+
+Benchmark and item ids come in; data URIs leave, none where that very data is not at hand.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from harness.errors import UsageError
+
+SIDE = 200  # pixels of the longer side
+
+
+def thumbnails(
+    wanted: Iterable[tuple[str, str]], fingerprints: Mapping[str, str | None], root: Path | None
+) -> dict[tuple[str, str], str]:
+    """Return the first image of each item as a small JPEG in a data URI.
+
+    Args:
+        wanted: (benchmark, item id).
+        fingerprints: of the data that each benchmark was run on; other data has other images.
+        root: the data root, None for the default one.
+    """
+    from benchmarks import suites
+    from benchmarks.vqa.base.benchmark import LmmsBenchmark
+
+    by_benchmark: dict[str, set[str]] = {}
+    for name, item in wanted:
+        by_benchmark.setdefault(name, set()).add(item)
+    found = {}
+    for name, items in by_benchmark.items():
+        try:
+            benchmark = suites.benchmark(name, root)
+            if not isinstance(benchmark, LmmsBenchmark):
+                continue
+            if benchmark.fingerprint() != fingerprints.get(name):
+                continue
+            images = benchmark.first_images(items)
+        except UsageError:  # the data is not here: a report does without
+            continue
+        found.update({(name, item): _uri(image) for item, image in images.items()})
+    return found
+
+
+def _uri(image: Image.Image) -> str:
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE))
+    out = io.BytesIO()
+    small.save(out, "JPEG", quality=70)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,464 @@
+"""Pulling data sets: from a local server that speaks the hub's protocol, and from local copies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from datasets import Dataset
+from PIL import Image
+
+from benchmarks import data
+from benchmarks.data.catalog.sources import source
+from benchmarks.data.fetch.pull import pull
+from benchmarks.data.local.receipt import read_receipt
+from harness.errors import UsageError
+
+HEAD, OLDER = "a" * 40, "b" * 40
+REPOSITORY = source("olympiadbench_physics").repository
+CONFIG = "OE_MM_physics_en_COMP"
+FILES = [f"{CONFIG}/train-{shard:05d}-of-00002.parquet" for shard in range(2)]
+PINNED = source("vstar")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def olympiad(n: int, colour: int = 0) -> Dataset:
+    return Dataset.from_list(
+        [
+            {
+                "id": i,
+                "question": f"How far? {i}",
+                "final_answer": ["3"],
+                "is_multiple_answer": False,
+                "answer_type": "Numerical",
+                "subfield": "Mechanics",
+                "unit": None,
+                "error": "1e-1",
+                "image_1": Image.new("RGB", (6, 5), (colour, i, 0)),
+            }
+            for i in range(n)
+        ]
+    )
+
+
+def copy(folder: Path, n: int = 4, colour: int = 0) -> Path:
+    """Write a folder laid out like the hub's repository: two shards, a card, other configs."""
+    rows = olympiad(n, colour)
+    (folder / CONFIG).mkdir(parents=True)
+    for shard, name in enumerate(FILES):
+        rows.shard(2, shard, contiguous=True).to_parquet(folder / name)
+    (folder / "README.md").write_text(
+        f"---\nconfigs:\n- config_name: {CONFIG}\n  data_files: {CONFIG}/train-*\n---\n"
+    )
+    (folder / "OE_TO_maths_en_COMP").mkdir()
+    (folder / "OE_TO_maths_en_COMP" / "train-00000-of-00001.parquet").write_text("not wanted")
+    (folder / ".gitattributes").write_text("hidden")
+    return folder
+
+
+# The hub
+
+
+@dataclass
+class FakeHub:
+    """A server with one data set repository at two commits; a commit's files lie in a folder.
+
+    ``refuse`` is an error code that every request is answered with.  A file in ``hold`` is sent
+    by half until ``release`` is set.  ``gets`` lists the files that were downloaded.
+    """
+
+    commits: Mapping[str, Path]
+    repository: str = REPOSITORY
+    refuse: tuple[int, str] | None = None
+    lie: bool = False
+    hold: set[str] = field(default_factory=set)
+    release: threading.Event = field(default_factory=threading.Event)
+    gets: list[str] = field(default_factory=list)
+    held: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+    def info(self, revision: str) -> dict[str, Any] | None:
+        """Answer /api/datasets/<repository>/revision/<revision>."""
+        commit = HEAD if revision == "main" else revision
+        if commit not in self.commits:
+            return None
+        siblings = []
+        for name, content in self.files(commit):
+            digest = hashlib.sha256(b"another" if self.lie else content).hexdigest()
+            lfs = {"sha256": digest, "size": len(content), "pointerSize": 130}
+            sibling = {"rfilename": name, "size": len(content), "blobId": "0" * 40}
+            siblings.append({**sibling, "lfs": lfs} if name.endswith(".parquet") else sibling)
+        return {"_id": "1", "id": self.repository, "sha": commit, "siblings": siblings}
+
+    def tree(self, commit: str) -> list[dict[str, Any]]:
+        """Answer /api/datasets/<repository>/tree/<commit>."""
+        return [
+            {"type": "file", "oid": "0" * 40, "size": len(content), "path": name}
+            for name, content in self.files(commit)
+        ]
+
+    def files(self, commit: str) -> Iterator[tuple[str, bytes]]:
+        folder = self.commits[commit]
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                yield path.relative_to(folder).as_posix(), path.read_bytes()
+
+
+class Server(ThreadingHTTPServer):
+    """The server around a `FakeHub`."""
+
+    daemon_threads = True
+
+    def __init__(self, hub: FakeHub) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.hub = hub
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the hub does."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def hub(self) -> FakeHub:
+        assert isinstance(self.server, Server)
+        return self.server.hub
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def _json(self, value: Any) -> None:
+        if value is None:
+            self._send(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
+        else:
+            self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _file(self, commit: str, name: str) -> None:
+        files = dict(self.hub.files(commit))
+        if name not in files:
+            return self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+        content, total = files[name], len(files[name])
+        etag = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": commit}
+        if self.command == "HEAD":
+            return self._send(200, content, {**etag, "Accept-Ranges": "bytes"})
+        self.hub.gets.append(name)
+        start = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        first = int(start[1]) if start else 0
+        if first:
+            etag["Content-Range"] = f"bytes {first}-{total - 1}/{total}"
+        if name in self.hub.hold and not self.hub.release.is_set():
+            self.send_response(200)
+            self.send_header("Content-Length", str(total))
+            self.end_headers()
+            self.wfile.write(content[: total // 2])
+            self.wfile.flush()
+            self.hub.held.set()
+            self.hub.release.wait(60)
+            self.close_connection = True
+            return None
+        return self._send(206 if first else 200, content[first:], etag)
+
+    def _answer(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        api, resolve = (
+            f"/api/datasets/{self.hub.repository}",
+            f"/datasets/{self.hub.repository}/resolve/",
+        )
+        if self.hub.refuse:
+            status, code = self.hub.refuse
+            self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": "refused"})
+        elif path.startswith(f"{api}/revision/"):
+            self._json(self.hub.info(path.removeprefix(f"{api}/revision/")))
+        elif path.startswith(f"{api}/tree/"):
+            self._json(self.hub.tree(path.removeprefix(f"{api}/tree/").split("/")[0]))
+        elif path.startswith(resolve):
+            self._file(*path.removeprefix(resolve).split("/", 1))
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    do_GET = do_HEAD = _answer  # noqa: N815
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[FakeHub]:
+    server = FakeHub(
+        {
+            HEAD: copy(tmp_path / "served" / "head", n=4),
+            OLDER: copy(tmp_path / "served" / "older", n=6, colour=9),
+        }
+    )
+    http = Server(server)
+    server.url = f"http://127.0.0.1:{http.server_port}"
+    thread = threading.Thread(target=http.serve_forever)
+    thread.start()
+    yield server
+    server.release.set()
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def command(url: str, *arguments: str | Path) -> tuple[list[str | Path], dict[str, str]]:
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": url,
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HOME": os.environ["XDG_CACHE_HOME"] + "/hub",
+    }
+    return [Path(sys.executable).with_name("harness"), "data", "pull", *arguments], environment
+
+
+def harness(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    line, environment = command(url, *arguments)
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the error line of a command that failed as it should."""
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("harness: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    done = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    assert done.returncode == 0, done.stderr
+    assert f"4 items, {REPOSITORY} at {HEAD}" in done.stdout
+    folder = root / "olympiadbench_physics"
+    files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    assert files == sorted([*FILES, "README.md", "source.json"])
+    assert [path.name for path in root.iterdir()] == ["olympiadbench_physics"]
+    receipt = read_receipt(folder)
+    assert receipt is not None
+    assert (receipt.revision, receipt.origin) == (HEAD, "hub")
+    assert receipt.fingerprint == data.fingerprint("olympiadbench_physics", root)
+    rows = data.load("olympiadbench_physics", root)[CONFIG]["train"]
+    assert rows["id"] == [0, 1, 2, 3]
+    assert rows[3]["image_1"].getpixel((0, 0)) == (0, 3, 0)
+    # The second call asks nobody, not even where the hub would say no.
+    hub.refuse = (500, "")
+    again = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    assert again.returncode == 0
+    assert "is there" in again.stdout
+
+
+def test_another_revision_replaces_only_when_forced(hub: FakeHub, tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    arguments = ("olympiadbench_physics", "--data-root", root, "--revision", OLDER)
+    assert harness(hub.url, *arguments).returncode == 0
+    assert data.count("olympiadbench_physics", root) == 6
+    other = ("olympiadbench_physics", "--data-root", root, "--revision", "main")
+    assert "--force replaces it" in one_line(harness(hub.url, *other))
+    # Forced without a revision it is held to the one recorded.
+    assert f"at {OLDER}" in harness(hub.url, *arguments[:3], "--force").stdout
+    assert harness(hub.url, *other, "--force").returncode == 0
+    assert data.count("olympiadbench_physics", root) == 4
+    assert [path.name for path in root.iterdir()] == ["olympiadbench_physics"]
+
+
+def test_a_killed_download_leaves_nothing_and_is_taken_up_again(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    hub.hold = {FILES[1]}
+    line, environment = command(hub.url, "olympiadbench_physics", "--data-root", root)
+    process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)
+    assert hub.held.wait(60)
+    first = root / f".olympiadbench_physics.{HEAD[:12]}.part" / FILES[0]
+    deadline = time.monotonic() + 60
+    while not first.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (root / "olympiadbench_physics").exists()
+    hub.release.set()
+    hub.gets.clear()
+    done = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    assert done.returncode == 0, done.stderr
+    assert FILES[0] not in hub.gets
+    assert FILES[1] in hub.gets
+    assert data.count("olympiadbench_physics", root) == 4
+    assert [path.name for path in root.iterdir()] == ["olympiadbench_physics"]
+
+
+@pytest.mark.parametrize(
+    ("refuse", "says"),
+    [
+        ((403, "GatedRepo"), "is gated"),
+        ((404, "RepoNotFound"), "has no data set"),
+        ((404, "RevisionNotFound"), "has no revision"),
+        ((500, ""), "did not give"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line(
+    hub: FakeHub, tmp_path: Path, refuse: tuple[int, str], says: str
+) -> None:
+    hub.refuse = refuse
+    done = harness(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert says in one_line(done)
+    assert not (tmp_path / "data" / "olympiadbench_physics").exists()
+
+
+def test_an_unknown_revision_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
+    arguments = ("olympiadbench_physics", "--data-root", tmp_path, "--revision", "c" * 40)
+    assert f"has no revision {'c' * 40}" in one_line(harness(hub.url, *arguments))
+
+
+def test_a_hub_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    done = harness("http://127.0.0.1:9", "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert "check the network, or give a local copy with --from DIR" in one_line(done)
+
+
+def test_files_that_are_not_what_the_hub_says_are_refused(hub: FakeHub, tmp_path: Path) -> None:
+    hub.lie = True
+    done = harness(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert "arrived damaged" in one_line(done)
+    assert not (tmp_path / "data" / "olympiadbench_physics").exists()
+
+
+def test_a_pinned_benchmark_is_asked_for_at_its_pin(tmp_path: Path, hub: FakeHub) -> None:
+    hub.repository = PINNED.repository
+    done = harness(hub.url, "vstar", "--data-root", tmp_path / "data")
+    assert f"has no revision {PINNED.revision}" in one_line(done)
+
+
+def test_a_suite_goes_on_after_a_failure_and_then_fails(hub: FakeHub, tmp_path: Path) -> None:
+    done = harness(hub.url, "vqa12", "--data-root", tmp_path / "data")
+    assert done.returncode == 2
+    assert "olympiadbench_physics: got 4 items" in done.stdout
+    assert len(re.findall(r"^harness: \w+: the hub has no data set", done.stderr, re.M)) == 11
+    done = harness(hub.url, "vqa12", "--data-root", tmp_path / "data", "--revision", "main")
+    assert "--revision is for one benchmark" in one_line(done)
+
+
+# Local copies
+
+
+def test_a_copy_is_found_by_repository_by_id_in_the_cache_and_as_it_is(tmp_path: Path) -> None:
+    name = f"datasets--{REPOSITORY.replace('/', '--')}"
+    places = {
+        "repository": tmp_path / "repository" / REPOSITORY,
+        "id": tmp_path / "id" / "olympiadbench_physics",
+        "cache": tmp_path / "cache_of_hub" / name / "snapshots" / HEAD,
+        "itself": tmp_path / "itself",
+    }
+    commits = {}
+    for word, place in places.items():
+        copy(place)
+        local = tmp_path / ("cache_of_hub" if word == "cache" else word)
+        done = pull("olympiadbench_physics", tmp_path / "data" / word, local=local)
+        commits[word] = done.receipt.revision
+        assert done.rows == 4
+        assert done.new
+    assert commits == {"repository": None, "id": None, "cache": HEAD, "itself": None}
+    with pytest.raises(UsageError, match="holds no copy"):
+        pull("olympiadbench_physics", tmp_path / "x", local=tmp_path / "itself", alone=False)
+    with pytest.raises(UsageError, match="holds no copy"):
+        pull("olympiadbench_physics", tmp_path / "x", local=tmp_path / "nowhere")
+
+
+def test_a_copy_that_the_hub_client_made_tells_its_commit(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    notes = folder / ".cache" / "huggingface" / "download" / CONFIG
+    notes.mkdir(parents=True)
+    for name in FILES:
+        (notes / f"{Path(name).name}.metadata").write_text(f"{OLDER}\n{'0' * 40}\n1.0\n")
+    done = pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    assert done.receipt.revision == OLDER
+
+
+def test_a_copy_of_another_commit_is_not_the_pinned_one(tmp_path: Path) -> None:
+    name = f"datasets--{PINNED.repository.replace('/', '--')}"
+    (tmp_path / "hub" / name / "snapshots" / HEAD).mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"has {HEAD}, wanted is {PINNED.revision}"):
+        pull("vstar", tmp_path / "data", local=tmp_path / "hub")
+    snapshot = tmp_path / "hub" / name / "snapshots" / HEAD
+    with pytest.raises(UsageError, match=f"give --revision {HEAD}"):
+        pull("vstar", tmp_path / "data", local=snapshot)
+
+
+def test_a_second_pull_of_a_copy_keeps_what_is_there(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    assert pull("olympiadbench_physics", tmp_path / "data", local=folder).new
+    assert not pull("olympiadbench_physics", tmp_path / "data", local=folder).new
+    assert pull("olympiadbench_physics", tmp_path / "data", local=folder, force=True).new
+
+
+def test_what_a_killed_replacement_set_aside_is_put_back(tmp_path: Path) -> None:
+    folder, root = copy(tmp_path / "copy"), tmp_path / "data"
+    done = pull("olympiadbench_physics", root, local=folder)
+    done.folder.rename(root / ".olympiadbench_physics.old")  # as far as it came
+    again = pull("olympiadbench_physics", root, local=folder)
+    assert (again.new, again.receipt) == (False, done.receipt)
+    done.folder.rename(root / ".olympiadbench_physics.old")
+    assert pull("olympiadbench_physics", root, local=folder, force=True).new
+    assert [path.name for path in root.iterdir()] == ["olympiadbench_physics"]
+
+
+def test_data_that_others_put_there_is_kept(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    copy(tmp_path / "data" / "olympiadbench_physics", n=6)
+    with pytest.raises(UsageError, match=r"not pulled.*--force"):
+        pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    assert data.count("olympiadbench_physics", tmp_path / "data") == 6
+
+
+def test_a_cut_or_missing_file_in_a_copy_leaves_nothing(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    path = folder / FILES[1]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    with pytest.raises(UsageError, match="is damaged"):
+        pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    path.unlink()
+    with pytest.raises(UsageError, match="only 1 of 2 parquet files"):
+        pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    (folder / FILES[0]).unlink()
+    with pytest.raises(UsageError, match="holds no files for OE_MM_physics"):
+        pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_data_root_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UsageError, match="choose another --data-root"):
+        pull("olympiadbench_physics", tmp_path / "file" / "x", local=copy(tmp_path / "copy"))
+
+
+def test_a_garbled_receipt_is_one_sentence(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    done = pull("olympiadbench_physics", tmp_path / "data", local=folder)
+    for text in ("{", "[]", '{"repository": "x"}'):
+        (done.folder / "source.json").write_text(text)
+        with pytest.raises(UsageError, match="is garbled"):
+            pull("olympiadbench_physics", tmp_path / "data", local=folder)
