@@ -44,11 +44,25 @@ _CLASSES: Mapping[str, tuple[str, str]] = {
 
 SUITES: Mapping[str, tuple[str, ...]] = {
     "vqa12": (
-        *("mathvista", "mathverse", "mathvision", "mmmu_pro", "mmmu", "vstar"),
-        *("mmstar", "blink", "scienceqa", "phyx", "olympiadbench_physics", "mme_realworld_lite"),
+        "mathvista",
+        "mathverse",
+        "mathvision",
+        "mmmu_pro",
+        "mmmu",
+        "vstar",
+        "mmstar",
+        "blink",
+        "scienceqa",
+        "phyx",
+        "olympiadbench_physics",
+        "mme_realworld_lite",
     ),
     "longhorizon5": (
-        *("swebench_verified", "swebench_lite", "livecodebench_v6", "longbench_v2", "niah"),
+        "swebench_verified",
+        "swebench_lite",
+        "livecodebench_v6",
+        "longbench_v2",
+        "niah",
     ),
 }
 

@@ -65,7 +65,10 @@ def page(
             "items gained and lost, validity and provenance.", _rules(found),
         )))  # fmt: skip
     return Page(
-        *("comparison", name, f"Comparison: {found.heading}", _headline(found, names)),
+        "comparison",
+        name,
+        f"Comparison: {found.heading}",
+        _headline(found, names),
         sentence=_sentence(found, title),
         steps=_steps(found, title),
         warnings=shared.warnings(runs, shared.joined(found.notes)),

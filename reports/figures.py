@@ -195,7 +195,8 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Fig
         for term in terms
     )
     return Figure(
-        *("waterfall", "Total = data + objective, through each data arm"),
+        "waterfall",
+        "Total = data + objective, through each data arm",
         f"Total {points(total.delta)} points. {said}.",
         f"analysis.json, waterfall; whiskers are the {100 * level:g} % intervals of the contrasts",
         lambda narrow: _rows(rows, narrow, None, "points of the macro average"),
@@ -209,7 +210,12 @@ def _bar(label: str, line: Line, start: float, end: float, strong: bool = False)
     low, high = (None if one is None else 100 * (one + shift) for one in ends)
     colour = "gain" if line.delta >= 0 else "loss"
     return _Row(
-        *(label, points(line.delta), "ink" if strong else colour, 100 * end, low, high),
+        label,
+        points(line.delta),
+        "ink" if strong else colour,
+        100 * end,
+        low,
+        high,
         start=100 * start,
         strong=strong,
     )
@@ -219,7 +225,8 @@ def forest(lines: Sequence[Line], margin: float) -> Figure:
     """Show every contrast with its interval, in the order of tests."""
     rows = [_difference(f"{line.kind}: {line.name}", line.name, line) for line in lines]
     return Figure(
-        *("forest", "The contrasts in the order of tests"),
+        "forest",
+        "The contrasts in the order of tests",
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
         f"analysis.json, contrasts; shaded: the margin, ±{100 * margin:g} points",
         lambda narrow: _rows(rows, narrow, 100 * margin, "points"),
@@ -249,7 +256,8 @@ def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: fl
     """Show one difference on every benchmark."""
     rows = [_difference(line.benchmark, line.benchmark, line) for line in lines]
     return Figure(
-        *(id_, f"{name} by benchmark"),
+        id_,
+        f"{name} by benchmark",
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
         f"contrast {name}, words after Holm; shaded: the margin, ±{100 * margin:g} points",
         lambda narrow: _rows(rows, narrow, 100 * margin, "points"),
@@ -291,7 +299,9 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
         for arm, values in macro.items()
     )
     return Figure(
-        *("seeds-figure", "Macro average of every training seed", f"{said}."),
+        "seeds-figure",
+        "Macro average of every training seed",
+        f"{said}.",
         "a dot a run, a bar the arm's mean; the table below has every benchmark",
         draw,
     )
@@ -339,7 +349,8 @@ def selection(
         for arm, found in ours.items()
     )
     return Figure(
-        *("selection-figure", "Selection accuracy against end-task score"),
+        "selection-figure",
+        "Selection accuracy against end-task score",
         f"Selection accuracy and end-task score of every seed, percent. {said}.",
         f"ours: analysis.json, models; grey, of other models and benchmarks: {source}",
         draw,
@@ -389,7 +400,9 @@ def training(
         for name, found in curves.items()
     )
     return Figure(
-        *("training-figure", "Loss terms and their gradient norms", f"First seed: {said}."),
+        "training-figure",
+        "Loss terms and their gradient norms",
+        f"First seed: {said}.",
         f"training.jsonl of every seed, at most {SHOWN_POINTS} points a curve",
         draw,
     )
@@ -420,7 +433,8 @@ def needles(grids: Mapping[str, Mapping[tuple[int, int], float | None]]) -> Figu
         return canvas
 
     return Figure(
-        *("niah-figure", "Needles in a haystack by context length and depth"),
+        "niah-figure",
+        "Needles in a haystack by context length and depth",
         "; ".join(
             f"{arm}: lowest {100 * min(v for v in grid.values() if v is not None):.0f} percent"
             for arm, grid in grids.items()

@@ -33,7 +33,10 @@ def page(run: Run) -> Page:
     sections += shared.needle_section({name: [run]})
     sections += [_items(run), shared.validity([run]), shared.provenance([run])]
     return Page(
-        *("run", run.path.name, f"Run of {name}", headline),
+        "run",
+        run.path.name,
+        f"Run of {name}",
+        headline,
         sentence=f"{headline} ({count}, {items:,} items, strict scoring).",
         steps=(
             Step("Strict score", ((count, f"{items:,} items"),), cell(average, "score"), "flat"),
@@ -63,7 +66,8 @@ def _covered(run: Run, scored: int) -> str:
 
 def _scores(run: Run, average: float) -> tuple[Block, ...]:
     columns = (
-        *(Column("benchmark", "Benchmark"), Column("n", "Items", "count")),
+        Column("benchmark", "Benchmark"),
+        Column("n", "Items", "count"),
         Column("strict", "Strict", "score", "Our scorer: the headline"),
         Column("native", "Native", "score", "The wrapped library's own scoring"),
         Column("judged", "Judged", "score", "By the official protocol's judge"),
@@ -81,7 +85,10 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
     ]
     rows.append({"benchmark": "average", "strict": average})
     table = Table(
-        *("scores", "Scores, in percent", columns, frame(rows, columns)),
+        "scores",
+        "Scores, in percent",
+        columns,
+        frame(rows, columns),
         tuple(f"{run.path.name}/summary.json" for _ in rows),
         foot=len(rows) - 1,
     )
@@ -91,13 +98,13 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
 
 def _items(run: Run) -> Section:
     columns = (
-        *(
-            Column("benchmark", "Benchmark", pick=True),
-            Column("id", "Item"),
-            Column("value", "Score", "number"),
-        ),
-        *(Column("status", "Status", pick=True), Column("prediction", "Prediction")),
-        *(Column("target", "Target"), Column("answer", "Answer")),
+        Column("benchmark", "Benchmark", pick=True),
+        Column("id", "Item"),
+        Column("value", "Score", "number"),
+        Column("status", "Status", pick=True),
+        Column("prediction", "Prediction"),
+        Column("target", "Target"),
+        Column("answer", "Answer"),
     )
     each = max(1, ITEMS // max(len(run.rows), 1))
     rows, total = [], 0
@@ -112,7 +119,10 @@ def _items(run: Run) -> Section:
         "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     table = Table(
-        *("items", "Answers", columns, frame(rows, columns)),
+        "items",
+        "Answers",
+        columns,
+        frame(rows, columns),
         tuple(f"{run.path.name}/samples/{row['benchmark']}.jsonl" for row in rows),
         search=True,
     )

@@ -103,7 +103,10 @@ def counts_table(runs: Sequence[Run]) -> Table:
         for run in runs
     ]
     return Table(
-        *("validity-runs", "What went wrong, by run", columns, frame(rows, columns)),
+        "validity-runs",
+        "What went wrong, by run",
+        columns,
+        frame(rows, columns),
         tuple(f"{run.path.name}/summary.json" for run in runs),
         links={(number, "run"): run.anchor for number, run in enumerate(runs)},
     )
@@ -112,8 +115,10 @@ def counts_table(runs: Sequence[Run]) -> Table:
 def counts_by_benchmark(runs: Sequence[Run]) -> Table:
     """Return what went wrong, a row a run and benchmark that has anything to tell."""
     columns = (
-        *(Column("run", "Run", pick=True), Column("benchmark", "Benchmark", pick=True)),
-        *(Column("answers", "Answers", "count"), *COUNTS),
+        Column("run", "Run", pick=True),
+        Column("benchmark", "Benchmark", pick=True),
+        Column("answers", "Answers", "count"),
+        *COUNTS,
     )
     found = [
         (run, row)
@@ -129,7 +134,9 @@ def counts_by_benchmark(runs: Sequence[Run]) -> Table:
         for run, row in found
     ]
     return Table(
-        *("validity-benchmarks", "What went wrong, by run and benchmark", columns),
+        "validity-benchmarks",
+        "What went wrong, by run and benchmark",
+        columns,
         frame(rows, columns),
         tuple(f"{run.path.name}/summary.json, {row.benchmark}" for run, row in found),
         search=True,
@@ -156,22 +163,26 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
     What all of several runs have alike of how they were made is a sentence instead of a column.
     """
     made = (
-        *(Column("sampling", "Sampling"), Column("backend", "Backend")),
-        *(Column("versions", "Versions"), Column("commit", "Source commit")),
+        Column("sampling", "Sampling"),
+        Column("backend", "Backend"),
+        Column("versions", "Versions"),
+        Column("commit", "Source commit"),
         Column("machine", "Machine"),
     )
     rows = [_run_row(run) for run in runs]
     alike = [one for one in made if len(rows) > 1 and len({row[one.key] for row in rows}) == 1]
     columns = (
-        *(Column("run", "Run"), Column("folder", "Folder"), Column("model", "Model")),
+        Column("run", "Run"), Column("folder", "Folder"), Column("model", "Model"),
         Column("fingerprint", "Content hash", "text", "Of the checkpoint's files; of an endpoint "
                "its served name and stated revision, which nobody verified"),
         *(one for one in made if one not in alike),
-        *(Column("started", "Started"), Column("ended", "Ended")),
+        Column("started", "Started"), Column("ended", "Ended"),
     )  # fmt: skip
     told = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
     table = Table(
-        *("runs", "The runs behind the numbers", columns),
+        "runs",
+        "The runs behind the numbers",
+        columns,
         frame(rows, columns),
         tuple(f"{run.path.name}/manifest.json" for run in runs),
     )
@@ -204,15 +215,15 @@ def _run_row(run: Run) -> dict[str, Any]:
 def protocols_table(runs: Sequence[Run]) -> Table:
     """Return how each benchmark was asked; runs that agree share a row."""
     columns = (
-        *(Column("benchmark", "Benchmark"), Column("protocol", "Protocol")),
-        *(Column("data", "Data"), Column("n", "Items", "count")),
+        Column("benchmark", "Benchmark"),
+        Column("protocol", "Protocol"),
+        Column("data", "Data"),
+        Column("n", "Items", "count"),
         Column("official", "Official", "count", "Items of the official data set"),
         Column("max_tokens", "Max tokens", "count"),
-        *(
-            Column("clusters", "Clusters"),
-            Column("scoring", "Scorer"),
-            Column("runs", "Runs", "count"),
-        ),
+        Column("clusters", "Clusters"),
+        Column("scoring", "Scorer"),
+        Column("runs", "Runs", "count"),
     )
     seen: dict[tuple[str, ...], dict[str, Any]] = {}
     for run in runs:
@@ -232,7 +243,10 @@ def protocols_table(runs: Sequence[Run]) -> Table:
             seen.setdefault(key, {**made, "runs": 0})["runs"] += 1
     rows = sorted(seen.values(), key=lambda row: row["benchmark"])
     return Table(
-        *("protocols", "How each benchmark was asked and scored", columns, frame(rows, columns)),
+        "protocols",
+        "How each benchmark was asked and scored",
+        columns,
+        frame(rows, columns),
         tuple(f"manifest.json, benchmark {row['benchmark']}" for row in rows),
     )
 
@@ -263,7 +277,8 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     """Return the subscores of each benchmark but for cells of needles; None without any."""
     columns = (
-        *(Column("benchmark", "Benchmark", pick=True), Column("part", "Part")),
+        Column("benchmark", "Benchmark", pick=True),
+        Column("part", "Part"),
         *(Column(name, name, "score") for name in by_name),
     )
     keys = dict.fromkeys(
@@ -287,7 +302,10 @@ def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     if not rows:
         return None
     return Table(
-        *("parts", "Subscores, in percent", columns, frame(rows, columns)),
+        "parts",
+        "Subscores, in percent",
+        columns,
+        frame(rows, columns),
         tuple(f"summary.json, {row['benchmark']}, part {row['part']}" for row in rows),
         search=True,
     )

@@ -64,7 +64,11 @@ def page(study: Study, pictures: Pictures) -> Page:
     incomplete = [f"Missing of the plan: {one}." for one in study.missing]
     warnings = shared.warnings(runs, (*shared.joined(said), *incomplete))
     return Page(
-        *("study", study.name, label, headline.rstrip("."), study.verdict),
+        "study",
+        study.name,
+        label,
+        headline.rstrip("."),
+        study.verdict,
         steps=tuple(_step(kind, study) for kind in GATE),
         warnings=(*_micro(study, warnings), *warnings),
         sections=sections,
@@ -141,7 +145,10 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         for term in terms
     ]
     table = Table(
-        *("waterfall-table", "Total = objective + data, in points", columns, frame(rows, columns)),
+        "waterfall-table",
+        "Total = objective + data, in points",
+        columns,
+        frame(rows, columns),
         tuple(f"analysis.json, waterfall through {term.arm}" for term in terms),
     )
     figure = figures.waterfall(terms, study.analysis.contrasts, study.rules.level)
@@ -232,7 +239,8 @@ def _selection(study: Study) -> tuple[Section, ...]:
     )
     figure = figures.selection(ours, paper.selection_vs_task(), paper.SOURCE, study.arms)
     columns = (
-        *(Column("arm", "Arm"), Column("seed", "Seed", "count")),
+        Column("arm", "Arm"),
+        Column("seed", "Seed", "count"),
         Column("selection", "Selection accuracy", "score", "On the probe, both orders; chance 50"),
         Column("macro", "Macro average", "score"),
     )
@@ -242,7 +250,9 @@ def _selection(study: Study) -> tuple[Section, ...]:
         for one, score in zip(study.of(arm), averages[arm], strict=True)
     ]
     table = Table(
-        *("selection-table", "Selection accuracy and macro average, in percent", columns),
+        "selection-table",
+        "Selection accuracy and macro average, in percent",
+        columns,
         frame(rows, columns),
         tuple(f"analysis.json, {row['arm']} seed {row['seed']}" for row in rows),
     )
@@ -268,7 +278,9 @@ def _seeds(study: Study) -> Section:
             by_benchmark = {name: found[arm][number] for name, found in study.scores.items()}
             rows.append({"model": model.name, tables.AVERAGE: average, **by_benchmark})
     table = Table(
-        *("seeds-table", "Score of every seed, in percent", tuple(columns)),
+        "seeds-table",
+        "Score of every seed, in percent",
+        tuple(columns),
         frame(rows, columns),
         tuple(sources),
         links=links,
@@ -279,7 +291,7 @@ def _seeds(study: Study) -> Section:
 
 def _arms_table(study: Study) -> Table:
     columns = (
-        *(Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score")),
+        Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score"),
         Column("training_sd", "sd, training", "sd", "Of a seed's macro average, points: what "
                "moves all items of a seed together"),
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
@@ -290,7 +302,9 @@ def _arms_table(study: Study) -> Table:
         for line in study.analysis.arms
     ]
     return Table(
-        *("arms", "The arms: macro average, and the spread of a seed", columns),
+        "arms",
+        "The arms: macro average, and the spread of a seed",
+        columns,
         frame(rows, columns),
         tuple(f"analysis.json, arm {line.arm}" for line in study.analysis.arms),
     )
@@ -340,14 +354,17 @@ def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
     """Return the section on items gained and lost."""
     columns = (
         Column("benchmark", "Benchmark"),
-        *(Column("gained", "Gained", "count"), Column("lost", "Lost", "count")),
+        Column("gained", "Gained", "count"),
+        Column("lost", "Lost", "count"),
     )
     rows = [
         {"benchmark": name, "gained": up, "lost": down} for name, (up, down) in found.counts.items()
     ]
     table = Table(
-        *("flips-counts", f"Items that {found.plus} gains and loses against {found.minus}"),
-        *(columns, frame(rows, columns)),
+        "flips-counts",
+        f"Items that {found.plus} gains and loses against {found.minus}",
+        columns,
+        frame(rows, columns),
         tuple(f"samples of {found.plus} and {found.minus}, {row['benchmark']}" for row in rows),
     )
     text = (
@@ -389,7 +406,9 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
         Column(
-            *("norm_ce", "Gradient, cross-entropy", "number"),
+            "norm_ce",
+            "Gradient, cross-entropy",
+            "number",
             "Mean gradient norm of the loss, where the letter is learned by cross-entropy",
         ),
         Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),
@@ -411,9 +430,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
             sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
     if not rows:
         return None
-    return Table(
-        *("ledger", "What the training took", columns, frame(rows, columns)), tuple(sources)
-    )
+    return Table("ledger", "What the training took", columns, frame(rows, columns), tuple(sources))
 
 
 def _plan_table(study: Study) -> Table:

@@ -159,7 +159,10 @@ def scores(
         for arm in arms
     }
     return Table(
-        *("scores", "Mean score of each arm, in percent", tuple(columns), made),
+        "scores",
+        "Mean score of each arm, in percent",
+        tuple(columns),
+        made,
         cell_sources=cell_sources,
         foot=len(made) - 1,
     )
@@ -215,7 +218,9 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         for line in lines
     ]
     return Table(
-        *("contrasts", "The contrasts of the macro average, in points", columns),
+        "contrasts",
+        "The contrasts of the macro average, in points",
+        columns,
         frame(rows, columns),
         tuple(f"analysis.json, contrast {line.name}" for line in lines),
         search=True,
@@ -285,7 +290,9 @@ def benchmarks(
         for line in lines
     ]
     return Table(
-        *(id_, f"{name} by benchmark: scores in percent, differences in points", columns),
+        id_,
+        f"{name} by benchmark: scores in percent, differences in points",
+        columns,
         frame(rows, columns),
         tuple(f"contrast {name}, benchmark {line.benchmark}, {line.test}" for line in lines),
         search=True,

@@ -327,7 +327,10 @@ def report_text(report: Report, rules: Rules) -> str:
     for line in report.analysis.contrasts:
         p = line.p if line.p_holm is None else line.p_holm  # the word goes by it
         deltas.add_row(
-            *(line.name, line.kind, f"{100 * line.delta:+.1f}", _interval(line.low, line.high)),
+            line.name,
+            line.kind,
+            f"{100 * line.delta:+.1f}",
+            _interval(line.low, line.high),
             _interval(line.items_low, line.items_high),
             "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<.001",
             "-" if line.mde is None else f"{100 * line.mde:.1f}",

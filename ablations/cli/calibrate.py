@@ -52,7 +52,9 @@ def _text(found: Calibration) -> str:
 
     pairs = [
         [
-            *(str(row.seeds), f"{100 * row.spread:g}", f"{100 * row.effect:+.1f}"),
+            str(row.seeds),
+            f"{100 * row.spread:g}",
+            f"{100 * row.effect:+.1f}",
             *(_rate(row.words[word]) for word in WORDS),
             _rate(row.coverage),
             *(_rate(row.significant[name]) for name in ("welch", "pooled", "bootstrap", "items")),
@@ -61,9 +63,12 @@ def _text(found: Calibration) -> str:
     ]
     studies = [
         [
-            *(str(row.seeds), f"{100 * row.spread:g}", row.planted),
+            str(row.seeds),
+            f"{100 * row.spread:g}",
+            row.planted,
             *(_rate(rate) for rate in (row.total, row.objective, row.placebo)),
-            *(_rate(row.data_nothing), _rate(row.data_better)),
+            _rate(row.data_nothing),
+            _rate(row.data_better),
         ]
         for row in found.studies
     ]
@@ -75,8 +80,15 @@ def _text(found: Calibration) -> str:
             "",
             *_table(
                 [
-                    *("seeds", "seed sd", "planted", *names, "coverage"),
-                    *("p<.05: Welch", "pooled", "bootstrap", "items only"),
+                    "seeds",
+                    "seed sd",
+                    "planted",
+                    *names,
+                    "coverage",
+                    "p<.05: Welch",
+                    "pooled",
+                    "bootstrap",
+                    "items only",
                 ],
                 pairs,
             ),
@@ -85,8 +97,14 @@ def _text(found: Calibration) -> str:
             "",
             *_table(
                 [
-                    *("seeds", "seed sd", "planted", "total", "objective", "placebo"),
-                    *("data: no gain", "data: gain"),
+                    "seeds",
+                    "seed sd",
+                    "planted",
+                    "total",
+                    "objective",
+                    "placebo",
+                    "data: no gain",
+                    "data: gain",
                 ],
                 studies,
             ),

@@ -34,9 +34,12 @@ _SUITES: Mapping[str, _Suite] = {
         "trajectory",
         9,
         (
-            *("niah.lengths=512,1024,2048", "niah.depths=0,50,100", "niah.per_cell=6"),
-            *("longbench_v2.max_prompt_tokens=2000",),
-            *("swebench_verified.step_limit=2", "swebench_lite.step_limit=2"),
+            "niah.lengths=512,1024,2048",
+            "niah.depths=0,50,100",
+            "niah.per_cell=6",
+            "longbench_v2.max_prompt_tokens=2000",
+            "swebench_verified.step_limit=2",
+            "swebench_lite.step_limit=2",
         ),
     ),
 }

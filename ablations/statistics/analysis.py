@@ -236,7 +236,10 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
             ratio = share(*three, rules.level, one_variance)
         terms.append(
             Term(
-                *(arm, gain - start, gain - reused, reused - start),
+                arm,
+                gain - start,
+                gain - reused,
+                reused - start,
                 *((None,) * 3 if ratio is None else (ratio.value, ratio.low, ratio.high)),
             )
         )

@@ -188,7 +188,7 @@ def calibrate(
             studies.append(_study(world, rng, (reps, seeds), spread, planted, rules))
         note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
     return Calibration(
-        *(reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies))
+        reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies)
     )
 
 
@@ -217,7 +217,9 @@ def _pair(
         "items": 2 * stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
     }
     return PairRow(
-        *(shape[1], spread, effect),
+        shape[1],
+        spread,
+        effect,
         words={word: float((said == word).mean()) for word in WORDS},
         coverage=float(((low <= effect) & (effect <= high)).mean()),
         significant={name: float(found.mean()) for name, found in significant.items()},
@@ -264,7 +266,9 @@ def _study(
     no_gain = [one.tested & np.isin(one.words, NO_GAIN) for one in data]
     gains = [one.tested & (one.words == BETTER) for one in data]
     return StudyRow(
-        *(shape[1], spread, planted),
+        shape[1],
+        spread,
+        planted,
         total=passed["total"],
         objective=passed["objective"],
         placebo=passed["placebo"],

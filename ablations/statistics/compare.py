@@ -115,7 +115,9 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
         ONE_CHECKPOINT if _shared([a], [b]) else CHECKPOINTS,
         _items_macro(table, rules),
         tuple(lines),
-        *(rules.margin, rules.alpha, table.notes),
+        rules.margin,
+        rules.alpha,
+        table.notes,
     )
 
 
@@ -173,7 +175,10 @@ def _macro(one: Estimate, df: float, rules: Rules) -> Macro:
     """Return an average as it is told; ``df`` are those of its minimal detectable effect."""
     low, high = one.interval(rules.level)
     return Macro(
-        *(float(one.delta), number(low), number(high), number(one.p)),
+        float(one.delta),
+        number(low),
+        number(high),
+        number(one.p),
         mde=number(power.mde(float(one.se), df, rules.alpha, rules.wanted)),
         word=str(words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)),
     )
@@ -204,7 +209,9 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
         f"two methods, by {len(a)} and {len(b)} training seeds, on these benchmarks",
         _macro(one, float(one.df), rules),
         benchmark_lines(by_seed, table.items, B, A, rules),
-        *(rules.margin, rules.alpha, table.notes),
+        rules.margin,
+        rules.alpha,
+        table.notes,
         pooled=(number(other[0]), number(other[1])),
         bootstrap=drawn.interval(B, A, rules.level),
         spread=(_spread(table, A, macro), _spread(table, B, macro)),
@@ -227,6 +234,4 @@ def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
         for name in table.scores
     ]
     macro = replace(_items_macro(table, rules), p=None, mde=None, word=None)
-    return Comparison(
-        "arms", ONE_SEED, macro, tuple(lines), *(rules.margin, rules.alpha, table.notes)
-    )
+    return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, table.notes)

@@ -210,7 +210,11 @@ def _measure(job: Job, run: Run) -> Outcome:
             if suite != PROBE:
                 raise
             return Outcome(
-                *(job.arm, job.seed, tuple(found.items()), PROBE, str(error)),
+                job.arm,
+                job.seed,
+                tuple(found.items()),
+                PROBE,
+                str(error),
                 run_seconds=time.monotonic() - start,
             )
     seconds = time.monotonic() - start

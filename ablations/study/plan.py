@@ -31,12 +31,27 @@ PROBE = "probe"
 DEFAULT_ARMS = (BASE, START, *DATA, GAIN, PLACEBO)
 # Words that the study gives itself: as further words they would win, unseen by the plan.
 _TRAIN_WORDS = (
-    *("--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out"),
-    *("--dry-run", "--json"),
+    "--arm",
+    "--model",
+    "--pairs",
+    "--rl-data",
+    "--matching",
+    "--seed",
+    "--out",
+    "--dry-run",
+    "--json",
 )
 _RUN_WORDS = (
-    *("--model", "--suite", "--benchmarks", "--limit", "--set", "--data-root", "--out"),
-    *("--dry-run", "--items", "--json"),
+    "--model",
+    "--suite",
+    "--benchmarks",
+    "--limit",
+    "--set",
+    "--data-root",
+    "--out",
+    "--dry-run",
+    "--items",
+    "--json",
 )
 Origin = Literal["given", "train", "checkpoints", "runs"]
 

@@ -133,9 +133,20 @@ class Tally:
 
 
 _SUMS = (
-    *("examples", "exposures", "loss", "ca_loss", "correct", "margin", "clipped_wrong"),
-    *("grpo_loss", "parts", "grpo_tokens", "selection_tokens", "generated_tokens"),
-    *("grpo_forwards", "selection_forwards"),
+    "examples",
+    "exposures",
+    "loss",
+    "ca_loss",
+    "correct",
+    "margin",
+    "clipped_wrong",
+    "grpo_loss",
+    "parts",
+    "grpo_tokens",
+    "selection_tokens",
+    "generated_tokens",
+    "grpo_forwards",
+    "selection_forwards",
 )
 
 

@@ -57,9 +57,15 @@ def _table(agreements: list[Agreement]) -> str:
         clean = "-" if one.agreement_clean is None else f"{one.agreement_clean:.2%}"
         counts = (one.false_accepts, one.false_rejects, one.unparsable)
         table.add_row(
-            *(one.benchmark, Text(one.model), str(one.lines), f"{one.agreement:.2%}"),
-            *(str(one.lines_clean), clean, *map(str, counts)),
-            *(f"{one.accuracy:.2%}", f"{one.official_accuracy:.2%}"),
+            one.benchmark,
+            Text(one.model),
+            str(one.lines),
+            f"{one.agreement:.2%}",
+            str(one.lines_clean),
+            clean,
+            *map(str, counts),
+            f"{one.accuracy:.2%}",
+            f"{one.official_accuracy:.2%}",
         )
     console = Console(width=160, no_color=True)
     with console.capture() as capture:

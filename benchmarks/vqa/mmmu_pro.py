@@ -42,8 +42,12 @@ class MmmuPro(LmmsBenchmark):
         """The two tasks."""
         return (
             Form(
-                *("mmmu_pro_standard", "standard (10 options)", "test"),
-                *("id", "standard:", "standard"),
+                "mmmu_pro_standard",
+                "standard (10 options)",
+                "test",
+                "id",
+                "standard:",
+                "standard",
             ),
             Form("mmmu_pro_vision", "vision", "test", "id", "vision:", "vision"),
         )

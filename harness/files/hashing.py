@@ -21,9 +21,21 @@ from harness.files.typed_json import parse
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
 _MODEL_FILES = (
     *_WEIGHTS,
-    *("*.index.json", "config.json", "generation_config.json", "adapter_config.json"),
-    *("tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "added_tokens.json"),
-    *("special_tokens_map.json", "*processor_config.json", "chat_template*", "*.jinja", "*.py"),
+    "*.index.json",
+    "config.json",
+    "generation_config.json",
+    "adapter_config.json",
+    "tokenizer*",
+    "*.tiktoken",
+    "*.model",
+    "vocab.*",
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "*processor_config.json",
+    "chat_template*",
+    "*.jinja",
+    "*.py",
 )
 
 

@@ -63,8 +63,10 @@ def find(run: Path, wanted: str) -> list[Found]:
     name = holders[0]
     return [
         Found(
-            *(name, sample),
-            *(_latest(run, "native", name, sample), _latest(run, "judged", name, sample)),
+            name,
+            sample,
+            _latest(run, "native", name, sample),
+            _latest(run, "judged", name, sample),
             note=entries[name].get("note", ""),
         )
         for key, sample in sorted(stored[name].items())

@@ -151,7 +151,10 @@ def _shown(one: Moved) -> Flip:
     row_a = line_at(run_a.path, one.benchmark, answer_a.place)
     row_b = line_at(run_b.path, one.benchmark, answer_b.place)
     return Flip(
-        *(one.benchmark, one.id, one.before, one.after),
+        one.benchmark,
+        one.id,
+        one.before,
+        one.after,
         question=abridged("\n".join(row_b["prompt"]), LONGEST),
         target=target(row_b["target"]),
         minus=_said(run_a, row_a),
@@ -162,7 +165,10 @@ def _shown(one: Moved) -> Flip:
 def _said(run: Run, row: Mapping[str, Any]) -> Said:
     response, score = row["response"] or {}, row["score"]
     return Said(
-        *(run, score["value"], score["status"], score["prediction"]),
+        run,
+        score["value"],
+        score["status"],
+        score["prediction"],
         abridged(response.get("text") or "", LONGEST),
     )
 

@@ -45,7 +45,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     for pair in read:
         there = expected[pair.id]
         assert (pair.query, pair.answer, pair.answer_negative) == (
-            *(there.query, there.answer, there.answer_negative),
+            there.query,
+            there.answer,
+            there.answer_negative,
         )
         for here, other in zip(pair.context_positive, there.context_positive, strict=True):
             if isinstance(here, ImagePart):

@@ -74,7 +74,11 @@ def test_rows_are_skyrls_and_in_our_order(text_world: Path, tmp_path: Path) -> N
     found = Export(run, tmp_path / "out").write()
     rows = rows_of(tmp_path / "out/train.parquet")
     assert set(rows.column_names) == {
-        *("data_source", "prompt", "env_class", "reward_spec", "extra_info")
+        "data_source",
+        "prompt",
+        "env_class",
+        "reward_spec",
+        "extra_info",
     }
     schedule = run.schedule()
     assert len(rows) == found["train"] == len(schedule) == run.amounts.rl_steps * 4
@@ -167,7 +171,10 @@ def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path
     expected = [shown.pair(place) for place in range(6)]
     for there, here in zip(PairFile(tmp_path / "out/pairs.jsonl"), expected, strict=True):
         assert (there.id, there.query, there.answer, there.answer_negative) == (
-            *(here.id, here.query, here.answer, here.answer_negative),
+            here.id,
+            here.query,
+            here.answer,
+            here.answer_negative,
         )
         for parts, others in (
             (there.context_positive, here.context_positive),

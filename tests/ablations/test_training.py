@@ -79,7 +79,8 @@ def test_every_arm_is_trained_as_planned(name: str, text_world: Path, tmp_path: 
     steps = planned["rl_steps"] + planned["selection_steps"]
     assert ledger["optimizer_steps"] == planned["sft_steps"] + steps
     assert (ledger["prompts"], ledger["contrastive_rl_items"]) == (
-        *(planned["prompts"], planned["extra"]),
+        planned["prompts"],
+        planned["extra"],
     )
     assert ledger["exposures"] == planned["exposures"]
     assert ledger["sft_steps"] == planned["sft_steps"]

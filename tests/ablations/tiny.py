@@ -124,7 +124,11 @@ def text_pairs(number: int = 6) -> list[Pair]:
     drawn = [rng.sample("0123456789", 2) for _ in range(number)]
     return [
         Pair(
-            *(f"t{place}", "trajectory", "key", one, other),
+            f"t{place}",
+            "trajectory",
+            "key",
+            one,
+            other,
             context_positive=(TextPart(f"key={one}"),),
             context_negative=(TextPart(f"key={other}"),),
             source="test",
@@ -138,7 +142,11 @@ def image_pairs(number: int = 6) -> list[Pair]:
     drawn = [rng.sample(list(COLOURS), 2) for _ in range(number)]
     return [
         Pair(
-            *(f"i{place}", "image", "What colour?", one, other),
+            f"i{place}",
+            "image",
+            "What colour?",
+            one,
+            other,
             context_positive=(ImagePart(image(one, (32 + 32 * (place % 2), 32))),),
             context_negative=(ImagePart(image(other, (32 + 32 * (place % 2), 32))),),
             source="test",
@@ -156,7 +164,8 @@ def tasks(number: int, *, images: bool) -> list[Task]:
         words = TextPart("What colour?" if shown else f"Say {colour}.")
         made.append(
             Task(
-                *(f"q{place}", "image" if shown else "trajectory"),
+                f"q{place}",
+                "image" if shown else "trajectory",
                 (Message("user", (*shown, words)),),
                 Target("text", colour),
             )

@@ -9,7 +9,13 @@ import importlib
 import sys
 
 NAMES = (
-    *("startup", "scoring", "livecodebench", "statistics", "report", "swe", "training"),
+    "startup",
+    "scoring",
+    "livecodebench",
+    "statistics",
+    "report",
+    "swe",
+    "training",
     "throughput",
 )
 

@@ -240,7 +240,9 @@ def test_one_domain_of_the_embedded_world_can_be_asked() -> None:
     for domain in ("image", "trajectory"):
         probe = Probe(Path(), pairs=f"micro:{domain}", number=3)
         assert {part for item in probe.items() for part in item.parts} == {
-            *("supports_A", "supports_B", domain)
+            "supports_A",
+            "supports_B",
+            domain,
         }
     assert probe.fingerprint() != Probe(Path(), pairs="micro", number=3).fingerprint()
     with pytest.raises(UsageError, match=r"probe\.pairs=micro:sound.*image, trajectory"):

@@ -31,8 +31,15 @@ def test_unusual_addresses_are_kept(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("h:8000", "localhost", "", "ftp://h/v1", "http://"),
-        *("http://[::1", "http://a..b", "http://h:port", "http://h:99999"),
+        "h:8000",
+        "localhost",
+        "",
+        "ftp://h/v1",
+        "http://",
+        "http://[::1",
+        "http://a..b",
+        "http://h:port",
+        "http://h:99999",
     ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
@@ -43,8 +50,13 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://me:secret@h", "http://:secret@h/v1", "http://secret@h", "ftp://me:secret@h"),
-        *("http://me:secret@[::1", "me:secret@h", "http://me:sec/secret@h"),
+        "http://me:secret@h",
+        "http://:secret@h/v1",
+        "http://secret@h",
+        "ftp://me:secret@h",
+        "http://me:secret@[::1",
+        "me:secret@h",
+        "http://me:sec/secret@h",
     ],
 )
 def test_a_password_is_refused_and_not_shown(url: str) -> None:

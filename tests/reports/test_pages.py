@@ -59,8 +59,16 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
     assert made.steps[0].word == f"▲ {words[0]}" == "▲ better"
     order = [section.id for section in made.sections]
     assert order == [
-        *("source", "contrasts-section", "benchmarks", "selection", "seeds", "training"),
-        *("flips", "niah", "validity", "provenance"),
+        "source",
+        "contrasts-section",
+        "benchmarks",
+        "selection",
+        "seeds",
+        "training",
+        "flips",
+        "niah",
+        "validity",
+        "provenance",
     ]
     text = page.read_text()
     assert text.index("<h1>") < text.index("<svg")
@@ -180,7 +188,11 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
         assert list(frame["delta"]) == [line["delta"] for line in stored["benchmarks"]]
         assert list(frame["p_holm"]) == [line["p_holm"] for line in stored["benchmarks"]]
     assert [section.id for section in direct.sections] == [
-        *("benchmarks", "flips", "niah", "validity", "provenance"),
+        "benchmarks",
+        "flips",
+        "niah",
+        "validity",
+        "provenance",
     ]
     summary = json.loads((b / "summary.json").read_text())["benchmarks"]
     means = dict(zip(direct.table("delta-0").frame["benchmark"],

@@ -83,18 +83,42 @@ _BLINK_COUNTS = {
 
 _MATHVISION_COLUMNS = ("id", "question", "options", "answer", "level", "subject", "decoded_image")
 _MATHVISTA_COLUMNS = (
-    *("pid", "question", "decoded_image", "choices", "unit", "precision", "answer"),
-    *("question_type", "answer_type", "metadata", "query"),
+    "pid",
+    "question",
+    "decoded_image",
+    "choices",
+    "unit",
+    "precision",
+    "answer",
+    "question_type",
+    "answer_type",
+    "metadata",
+    "query",
 )
 _MATHVERSE_COLUMNS = (
-    *("sample_index", "problem_index", "problem_version", "question", "image", "answer"),
-    *("question_type", "metadata", "query_wo", "query_cot", "question_for_eval"),
+    "sample_index",
+    "problem_index",
+    "problem_version",
+    "question",
+    "image",
+    "answer",
+    "question_type",
+    "metadata",
+    "query_wo",
+    "query_cot",
+    "question_for_eval",
 )
 _MMMU_COLUMNS = ("id", "question", "options", "answer", "question_type", "image_1")
 _BLINK_COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image_1")
 _PHYX_COLUMNS = ("index", "question", "answer", "category", "image")
 _REALWORLD_COLUMNS = (
-    *("index", "question", "multi-choice options", "answer", "category", "l2-category", "bytes"),
+    "index",
+    "question",
+    "multi-choice options",
+    "answer",
+    "category",
+    "l2-category",
+    "bytes",
 )
 
 _MMMU_PRO_COLUMNS = ("id", "question", "options", "answer", "subject", "image_1")
@@ -102,27 +126,62 @@ _MMMU_PRO_VISION_COLUMNS = ("id", "image", "options", "answer", "subject")
 _VSTAR_COLUMNS = ("image", "text", "category", "label", "question_id")
 _MMSTAR_COLUMNS = ("index", "question", "image", "answer", "category", "l2_category")
 _SWEBENCH_COLUMNS = (
-    *("instance_id", "repo", "version", "base_commit", "problem_statement", "patch"),
-    *("FAIL_TO_PASS", "PASS_TO_PASS", "image", "eval_script", "log_parser", "eval_type"),
+    "instance_id",
+    "repo",
+    "version",
+    "base_commit",
+    "problem_statement",
+    "patch",
+    "FAIL_TO_PASS",
+    "PASS_TO_PASS",
+    "image",
+    "eval_script",
+    "log_parser",
+    "eval_type",
 )
 _SCIENCEQA_COLUMNS = ("image", "question", "choices", "answer", "hint")
 _OLYMPIAD_COLUMNS = (
-    *("id", "question", "final_answer", "is_multiple_answer", "answer_type"),
-    *("subfield", "unit", "error", "image_1"),
+    "id",
+    "question",
+    "final_answer",
+    "is_multiple_answer",
+    "answer_type",
+    "subfield",
+    "unit",
+    "error",
+    "image_1",
 )
 
 # Fields: lcb_runner/benchmarks/code_generation.py of LiveCodeBench.
 _LIVECODEBENCH_COLUMNS = (
-    *("question_title", "question_content", "platform", "question_id", "contest_id"),
-    *("contest_date", "starter_code", "difficulty", "public_test_cases", "private_test_cases"),
+    "question_title",
+    "question_content",
+    "platform",
+    "question_id",
+    "contest_id",
+    "contest_date",
+    "starter_code",
+    "difficulty",
+    "public_test_cases",
+    "private_test_cases",
     "metadata",
 )
 # The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
 # v6 1055 (the data set's card).
 _LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
 _LONGBENCH_COLUMNS = (
-    *("_id", "domain", "sub_domain", "difficulty", "length", "question"),
-    *("choice_A", "choice_B", "choice_C", "choice_D", "answer", "context"),
+    "_id",
+    "domain",
+    "sub_domain",
+    "difficulty",
+    "length",
+    "question",
+    "choice_A",
+    "choice_B",
+    "choice_C",
+    "choice_D",
+    "answer",
+    "context",
 )
 
 # Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin

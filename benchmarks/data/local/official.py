@@ -214,12 +214,28 @@ def _as_they_are(rows: Sequence[Row], home: Path, keys: Sequence[str]) -> list[R
 
 _VISION = ("id", "question", "options", "image", "answer", "solution", "level", "subject")
 _VERSE = (
-    *("sample_index", "problem_index", "problem_version", "question", "answer", "question_type"),
-    *("metadata", "query_wo", "query_cot", "question_for_eval"),
+    "sample_index",
+    "problem_index",
+    "problem_version",
+    "question",
+    "answer",
+    "question_type",
+    "metadata",
+    "query_wo",
+    "query_cot",
+    "question_for_eval",
 )
 _VISTA = (
-    *("pid", "question", "image", "choices", "unit", "precision", "answer"),
-    *("question_type", "answer_type", "metadata"),
+    "pid",
+    "question",
+    "image",
+    "choices",
+    "unit",
+    "precision",
+    "answer",
+    "question_type",
+    "answer_type",
+    "metadata",
 )
 
 

@@ -82,8 +82,14 @@ def read(item: Found) -> Dataset:
             return Dataset.load_from_disk(str(item.home))
         return _from_parquet(item)
     except (
-        *(pa.ArrowException, OSError, ValueError, DatasetGenerationError),
-        *(AttributeError, LookupError, TypeError, RecursionError),  # a garbled dataset_info.json
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        DatasetGenerationError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        RecursionError,  # a garbled dataset_info.json
     ) as error:
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
         raise UsageError(

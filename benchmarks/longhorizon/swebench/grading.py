@@ -155,7 +155,9 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
     job = {"row": dict(task.row), "patch": patch, "seconds": seconds}
     with Scratch("swe") as private:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "benchmarks.longhorizon.swebench.container_worker"),
+            sys.executable,
+            "-m",
+            "benchmarks.longhorizon.swebench.container_worker",
             cwd=private.path,
             env=_child_environment(),
             stdin=asyncio.subprocess.PIPE,

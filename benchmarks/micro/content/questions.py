@@ -30,17 +30,44 @@ ORDINALS = ("first", "second", "third", "fourth")
 
 # What the questions below are made of besides names: whole tokens of the embedded model.
 PHRASES = (
-    *("What colour is at", "What size is at", "Where is the", "Is there a", " thing?"),
-    *("How many", " things are there?", "How many things are there?", "Is the"),
-    *(" thing left or right of the", " thing above or below the", " of", " at"),
-    *("Which image has", "Which image has the same colour at", " as the first image?"),
-    *("Which image has the most things?", "What share of all things are"),
-    *("? Give two decimals.", "What fraction of all things are", ", in lowest terms?"),
-    *(" and how many", " things are there? Answer with a list.", "Each mark is"),
-    *(" m. How far is the", " ball", " from the start?", " m. How far are the", " ball and the"),
-    *(" m / s. Where is the", " at $t$?", " m / s. Give the equation of the"),
-    *(" m. What is left of the", "Name the things", "Name the marks.", "Name the choices."),
-    *("Answer:", ". Is this correct?"),
+    "What colour is at",
+    "What size is at",
+    "Where is the",
+    "Is there a",
+    " thing?",
+    "How many",
+    " things are there?",
+    "How many things are there?",
+    "Is the",
+    " thing left or right of the",
+    " thing above or below the",
+    " of",
+    " at",
+    "Which image has",
+    "Which image has the same colour at",
+    " as the first image?",
+    "Which image has the most things?",
+    "What share of all things are",
+    "? Give two decimals.",
+    "What fraction of all things are",
+    ", in lowest terms?",
+    " and how many",
+    " things are there? Answer with a list.",
+    "Each mark is",
+    " m. How far is the",
+    " ball",
+    " from the start?",
+    " m. How far are the",
+    " ball and the",
+    " m / s. Where is the",
+    " at $t$?",
+    " m / s. Give the equation of the",
+    " m. What is left of the",
+    "Name the things",
+    "Name the marks.",
+    "Name the choices.",
+    "Answer:",
+    ". Is this correct?",
 )
 
 Kind = Literal["integer", "float", "list", "text", "latex"]
@@ -201,7 +228,15 @@ def two_counts(rng: random.Random, picture: Scene, number: int) -> Question:
     return Question(text, str(counts), "list", options, "two counts")
 
 
-FAMILIES: tuple[Family, ...] = (*(colour_at, count_colour, size_at, where, side, there, count_all),)
+FAMILIES: tuple[Family, ...] = (
+    colour_at,
+    count_colour,
+    size_at,
+    where,
+    side,
+    there,
+    count_all,
+)
 
 
 def colour_at_empty(rng: random.Random, picture: Scene, number: int) -> Question:
@@ -378,8 +413,15 @@ class Physics:
 
 # Mostly numbers; each of the other answer types of the benchmark once in nine.
 PHYSICS = (
-    *("distance", "several", "distance", "expression", "distance", "equation"),
-    *("distance", "interval", "distance"),
+    "distance",
+    "several",
+    "distance",
+    "expression",
+    "distance",
+    "equation",
+    "distance",
+    "interval",
+    "distance",
 )
 
 

@@ -14,12 +14,44 @@ from benchmarks.micro.content.splits import Split, draw_until, owner
 LETTERS = "ABCDEFGHIJ"
 
 KEYS = (
-    *("port", "host", "user", "mode", "level", "theme", "queue", "cache", "route", "token"),
-    *("shard", "owner", "stage", "topic", "branch", "region"),
+    "port",
+    "host",
+    "user",
+    "mode",
+    "level",
+    "theme",
+    "queue",
+    "cache",
+    "route",
+    "token",
+    "shard",
+    "owner",
+    "stage",
+    "topic",
+    "branch",
+    "region",
 )
 VALUES = (
-    *("kiwi", "mango", "peach", "lemon", "grape", "melon", "olive", "cedar", "maple", "birch"),
-    *("otter", "raven", "tiger", "zebra", "panda", "koala", "coral", "amber", "pearl", "ivory"),
+    "kiwi",
+    "mango",
+    "peach",
+    "lemon",
+    "grape",
+    "melon",
+    "olive",
+    "cedar",
+    "maple",
+    "birch",
+    "otter",
+    "raven",
+    "tiger",
+    "zebra",
+    "panda",
+    "koala",
+    "coral",
+    "amber",
+    "pearl",
+    "ivory",
 )
 KINDS = ("read", "shown", "set")
 
@@ -35,16 +67,32 @@ _QUESTIONS = {
     "set": "What was {key} set to?",
 }
 _FILLER = (
-    *("$ run tests\nok", "$ list\nempty", "call wait()", "read log.txt: no change"),
-    *("$ run lint\nok", "call save()", "read plan.txt: go on", "$ run build\ndone"),
+    "$ run tests\nok",
+    "$ list\nempty",
+    "call wait()",
+    "read log.txt: no change",
+    "$ run lint\nok",
+    "call save()",
+    "read plan.txt: go on",
+    "$ run build\ndone",
 )
 
 # What traces and their questions are made of besides keys and values: whole tokens of the embedded
 # model, since its budget is counted in tokens.
 PHRASES = (
     *_FILLER,
-    *("read ", ".txt: ", "$ show ", "call set(", ", ", ")"),
-    *("What does ", ".txt hold?", "What did show ", " print?", "What was ", " set to?"),
+    "read ",
+    ".txt: ",
+    "$ show ",
+    "call set(",
+    ", ",
+    ")",
+    "What does ",
+    ".txt hold?",
+    "What did show ",
+    " print?",
+    "What was ",
+    " set to?",
 )
 
 

@@ -88,9 +88,18 @@ _MATHVISTA_TASKS = {
     "list": "textbook question answering",
 }
 _MATHVISTA_FAMILIES: tuple[Family | None, ...] = (  # None: a distance
-    *(questions.colour_at, questions.count_colour, questions.side, None, questions.where),
-    *(questions.count_all, questions.size_at, None, questions.share, questions.colour_at),
-    *(questions.two_counts, questions.count_colour),
+    questions.colour_at,
+    questions.count_colour,
+    questions.side,
+    None,
+    questions.where,
+    questions.count_all,
+    questions.size_at,
+    None,
+    questions.share,
+    questions.colour_at,
+    questions.two_counts,
+    questions.count_colour,
 )
 
 
@@ -151,7 +160,10 @@ def _mathvista_query(text: str, options: Sequence[str], hint: str) -> str:
 # --- MathVerse ------------------------------------------------------------------------------
 
 _VERSIONS = (
-    *("Text Dominant", "Text Lite", "Vision Intensive", "Vision Dominant"),
+    "Text Dominant",
+    "Text Lite",
+    "Vision Intensive",
+    "Vision Dominant",
     "Vision Only",
 )
 
@@ -207,8 +219,13 @@ def _mathvision(rng: random.Random, n: int) -> Tables:
 
 def _mathvision_row(rng: random.Random, place: int) -> Row:
     families = (
-        *(questions.count_colour, questions.colour_at, questions.count_all, questions.where),
-        *(questions.fraction, questions.count_colour, questions.colour_at),
+        questions.count_colour,
+        questions.colour_at,
+        questions.count_all,
+        questions.where,
+        questions.fraction,
+        questions.count_colour,
+        questions.colour_at,
     )
     asked = _ask(rng, families, place, number=5)
     question = asked.question
@@ -261,7 +278,10 @@ def _mmmu(rng: random.Random, n: int) -> Tables:
 def _open_question(rng: random.Random, place: int) -> tuple[Asked, tuple[str, ...], str]:
     """Return what is asked, no options and the gold: several ones as the hub writes them."""
     families = (
-        *(questions.count_colour, questions.colour_at, questions.share, questions.count_all),
+        questions.count_colour,
+        questions.colour_at,
+        questions.share,
+        questions.count_all,
         questions.where,
     )
     asked = questions.marked(_ask(rng, families, place))
@@ -350,8 +370,13 @@ _MMSTAR_CATEGORIES = (
 
 def _mmstar(rng: random.Random, n: int) -> Tables:
     families = (
-        *(questions.colour_at, questions.count_colour, questions.where, questions.two_counts),
-        *(questions.share, questions.colour_at, questions.count_all),
+        questions.colour_at,
+        questions.count_colour,
+        questions.where,
+        questions.two_counts,
+        questions.share,
+        questions.colour_at,
+        questions.count_all,
     )
     rows = []
     for place in range(n):
@@ -473,8 +498,12 @@ _REALWORLD_CATEGORIES = (
 
 def _realworld(rng: random.Random, n: int) -> Tables:
     families = (
-        *(questions.colour_at, questions.count_all, questions.where, questions.count_colour),
-        *(questions.colour_at, questions.colour_at_empty),
+        questions.colour_at,
+        questions.count_all,
+        questions.where,
+        questions.count_colour,
+        questions.colour_at,
+        questions.colour_at_empty,
     )
     rows = []
     for place in range(n):

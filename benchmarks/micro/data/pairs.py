@@ -92,14 +92,22 @@ def pair(rng: random.Random, split: Split, domain: Domain, name: str) -> Pair:
     if domain == "image":
         made = scene_pair(rng, split)
         return Pair(
-            *(name, domain, made.query, made.answer, made.answer_negative),
+            name,
+            domain,
+            made.query,
+            made.answer,
+            made.answer_negative,
             context_positive=(ImagePart(made.positive.draw()),),
             context_negative=(ImagePart(made.negative.draw()),),
             source=SOURCE,
         )
     one, two = traces.contrast(rng, rng.choice(WORDS), split)
     return Pair(
-        *(name, domain, one.question, one.answer, two.answer),
+        name,
+        domain,
+        one.question,
+        one.answer,
+        two.answer,
         context_positive=(TextPart(one.text),),
         context_negative=(TextPart(two.text),),
         source=SOURCE,
@@ -118,8 +126,13 @@ def pairs(
 
 
 _FAMILIES: tuple[Family, ...] = (
-    *(questions.colour_at, questions.count_colour, questions.size_at, questions.where),
-    *(questions.side, questions.there, questions.count_all),
+    questions.colour_at,
+    questions.count_colour,
+    questions.size_at,
+    questions.where,
+    questions.side,
+    questions.there,
+    questions.count_all,
 )
 # Benchmarks that list options after one picture, with the number that they list.
 _FORMS = ("mathvista", "mmmu", "vstar", "mmstar", "blink", "scienceqa")
@@ -170,7 +183,9 @@ def _trajectory_task(rng: random.Random, split: Split, name: str) -> Task:
     found = traces.trace(rng, rng.choice(WORDS), split)
     text = f"{found.text}\n{prompts.mmmu(found.question, ())}"
     return Task(
-        *(name, "trajectory", (Message("user", (TextPart(text),)),)),
+        name,
+        "trajectory",
+        (Message("user", (TextPart(text),)),),
         Target("text", found.answer, answer_type="open"),
     )
 

@@ -39,11 +39,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
-__all__ = [
-    *("Doc", "Form", "JudgedLmmsBenchmark", "LmmsBenchmark", "Place", "Table"),
-    *("build_task", "declare", "digest", "protocol", "task_config"),
-]
-
 Doc = Mapping[str, Any]
 
 

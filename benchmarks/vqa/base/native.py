@@ -31,8 +31,14 @@ from harness.records import Score, Status
 
 # What of our environment the child gets; everything else, keys and tokens above all, stays here.
 _PASSED_ON = (
-    *("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"),
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
 )
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _TRIES = 2  # starts of the child without a single value before the rest has none

@@ -78,8 +78,11 @@ def test_the_embedded_items_have_the_real_schema(root: Path, rows: list[dict[str
     assert len({item.id for item in items}) == 60
     parts = Counter(part for item in items for part in item.parts)
     assert [parts[name] for name in ("short", "medium", "long", "easy", "hard")] == [
-        *(20, 20, 20),
-        *(30, 30),
+        20,
+        20,
+        20,
+        30,
+        30,
     ]
     assert len({row["answer"] for row in rows}) == 4
     for row in rows:  # the answer is told in the document, and each option once

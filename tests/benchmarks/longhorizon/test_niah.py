@@ -210,8 +210,12 @@ def test_a_reader_finds_all_and_a_forgetful_one_all_but_the_middle(tmp_path: Pat
         table = run(server, tmp_path / "forgetful")
     assert row["strict"] == 24 / 36
     assert [row["parts"][f"{n}/{depth}"] for n in (1024, 2048) for depth in (0, 50, 100)] == [
-        *(1.0, 0.0, 1.0),
-        *(1.0, 0.0, 1.0),
+        1.0,
+        0.0,
+        1.0,
+        1.0,
+        0.0,
+        1.0,
     ]
     assert row["parts"]["1024"] == 24 / 36
     assert re.search(r"^ +2048 +100\.0 +0\.0 +100\.0$", table, re.MULTILINE)

@@ -602,8 +602,17 @@ def table(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 
 CLASSIC = (
-    *("repo", "instance_id", "base_commit", "patch", "test_patch", "problem_statement"),
-    *("hints_text", "created_at", "version", "FAIL_TO_PASS", "PASS_TO_PASS"),
+    "repo",
+    "instance_id",
+    "base_commit",
+    "patch",
+    "test_patch",
+    "problem_statement",
+    "hints_text",
+    "created_at",
+    "version",
+    "FAIL_TO_PASS",
+    "PASS_TO_PASS",
     "environment_setup_commit",
 )
 

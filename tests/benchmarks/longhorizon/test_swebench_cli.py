@@ -163,8 +163,16 @@ def test_the_gold_check_and_responses_that_exist(root: Path, tmp_path: Path) -> 
     lines = [json.dumps({"id": name, "response": text}) + "\n" for name, text in answers.items()]
     path.write_text("".join(lines))
     done = harness(
-        *("score", "swebench_lite", path, "--data-root", root, "--out", tmp_path, "--json"),
-        *("--set", "swebench_lite.gold_check=1"),
+        "score",
+        "swebench_lite",
+        path,
+        "--data-root",
+        root,
+        "--out",
+        tmp_path,
+        "--json",
+        "--set",
+        "swebench_lite.gold_check=1",
     )
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["benchmarks"]

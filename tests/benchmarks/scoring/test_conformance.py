@@ -15,8 +15,17 @@ from benchmarks.scoring.conformance import Agreement, conformance, read, records
 from harness.errors import UsageError
 
 FIELDS = (
-    *("benchmark", "model", "lines", "agreement", "lines_clean", "agreement_clean"),
-    *("false_accepts", "false_rejects", "unparsable", "accuracy", "official_accuracy"),
+    "benchmark",
+    "model",
+    "lines",
+    "agreement",
+    "lines_clean",
+    "agreement_clean",
+    "false_accepts",
+    "false_rejects",
+    "unparsable",
+    "accuracy",
+    "official_accuracy",
 )
 
 

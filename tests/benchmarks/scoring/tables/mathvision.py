@@ -13,7 +13,7 @@ from tests.benchmarks.scoring.tables import RIGHT, UNREAD, WRONG, Row
 AREA = Target(
     "choice",
     "C",
-    choices=(*("$24 \\mathrm{~cm}^{2}$", "$36 \\mathrm{~cm}^{2}$"), "$72 \\mathrm{~cm}^{2}$", "96"),
+    choices=("$24 \\mathrm{~cm}^{2}$", "$36 \\mathrm{~cm}^{2}$", "$72 \\mathrm{~cm}^{2}$", "96"),
     official="mathvision",
 )
 HALF = Target(

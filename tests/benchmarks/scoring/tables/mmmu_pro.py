@@ -11,8 +11,16 @@ from benchmarks.scoring import Target
 from tests.benchmarks.scoring.tables import RIGHT, UNREAD, WRONG, Row
 
 PAINTERS = (
-    *("CLAUDE MONET", "EDGAR DEGAS", "A self-portrait", "PIERRE-AUGUSTE RENOIR", "Sample B"),
-    *("2.86 A", "Berthe Morisot", "a dealer", "TRUE", "none"),
+    "CLAUDE MONET",
+    "EDGAR DEGAS",
+    "A self-portrait",
+    "PIERRE-AUGUSTE RENOIR",
+    "Sample B",
+    "2.86 A",
+    "Berthe Morisot",
+    "a dealer",
+    "TRUE",
+    "none",
 )
 D = Target("choice", "D", choices=PAINTERS, official="mmmu_pro")
 C = Target("choice", "C", choices=PAINTERS, official="mmmu_pro")

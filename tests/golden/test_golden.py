@@ -1,0 +1,125 @@
+"""Stored runs and studies of commit 0bbc2f3 give what they gave then, whatever code reads them.
+
+Numbers are equal to 1e-12, everything else is the same.  What may be called otherwise now stands
+in the tables below and nowhere else.  README.md says what is stored and how it was made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.golden import cases
+
+# A key of the old output, or a column of its tables -> what it may be called now.
+RENAMED = {
+    "word": "verdict",
+    "wanted": "power",
+    "planned": "effect_size",
+    "brought": "external",
+}
+# Keys that the old output did not have and the new one may have.
+ADDED: frozenset[str] = frozenset()
+# A text of the old output -> what it may read now.
+REWORDED: dict[str, str] = {}
+# Hashes that hang on the names of keys or on our source; they are there, whatever they are.
+HASHES = frozenset({"plan_hash", "read"})
+AGAIN = "ablate-relabelled"  # the one study that is stored with its plan and made again
+
+
+def same(old: Any, new: Any, place: str = "") -> list[str]:
+    """Return where two documents differ, each place with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return _same_keys(old, new, place)
+    if isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            return [f"{place}: {len(old)} entries, now {len(new)}"]
+        pairs = enumerate(zip(old, new, strict=True))
+        return [line for k, (one, other) in pairs for line in same(one, other, f"{place}[{k}]")]
+    return [] if _equal(old, new) else [f"{place}: {old!r}, now {new!r}"]
+
+
+def _same_keys(old: dict[str, Any], new: dict[str, Any], place: str) -> list[str]:
+    found, known = [], set()
+    for key, value in old.items():
+        name = key if key in new else RENAMED.get(key, key)
+        known.add(name)
+        if name not in new:
+            found.append(f"{place}.{key}: gone, it was {value!r}")
+        elif key not in HASHES:
+            found += same(value, new[name], f"{place}.{key}")
+    return found + [f"{place}.{key}: new" for key in new if key not in known | ADDED]
+
+
+def _equal(old: Any, new: Any) -> bool:
+    if isinstance(old, str) and isinstance(new, str):
+        if new in (old, REWORDED.get(old)):
+            return True
+        try:  # the tables of a report are texts
+            return math.isclose(float(old), float(new), rel_tol=1e-12, abs_tol=1e-12)
+        except ValueError:
+            return False
+    if isinstance(old, float) and type(new) in (int, float):
+        return math.isclose(old, new, rel_tol=1e-12, abs_tol=1e-12)
+    return type(old) is type(new) and bool(old == new)
+
+
+def expected(name: str) -> Any:
+    """Return what a command of `cases.COMMANDS` said at commit 0bbc2f3."""
+    return json.loads((cases.EXPECTED / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a data root with the data that the stored runs were made on."""
+    folder = tmp_path_factory.mktemp("golden_data")
+    cases.write_data(folder)
+    return folder
+
+
+@pytest.fixture
+def world(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of all that is stored, which is the working folder of the test."""
+    folder = tmp_path.resolve()
+    cases.world(folder, data)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", [name for name in cases.COMMANDS if name != AGAIN])
+@pytest.mark.usefixtures("world")
+def test_a_command_says_what_it_said(name: str) -> None:
+    assert same(expected(name), cases.called(name)) == []
+
+
+def test_a_stored_study_is_analysed_again_alike(world: Path) -> None:
+    path = world / cases.RELABELLED / "analysis.json"
+    before = path.read_text()
+    path.write_text("{}")
+    assert same(expected(AGAIN), cases.called(AGAIN)) == []
+    assert same(json.loads(before), json.loads(path.read_text())) == []
+
+
+def scores(samples: Path) -> dict[str, Any]:
+    """Return the last score of every item in a file of samples."""
+    rows = map(json.loads, samples.read_text().splitlines())
+    return {row["id"]: row["score"] for row in rows}
+
+
+def test_answers_that_another_scorer_scored_are_scored_again_alike(world: Path) -> None:
+    """Nothing but the texts of the answers is left to say what the scores were."""
+    files = sorted((world / cases.RUN / "samples").glob("*.jsonl"))
+    before = {path: scores(path) for path in files}
+    assert sum(map(len, before.values())) == 120
+    lost = {"value": None, "status": "scored", "prediction": "?", "why": "another scorer"}
+    for path in files:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.dumps({**row, "score": lost, "scoring": "another"}) + "\n" for row in rows]
+        path.write_text("".join(lines))
+    assert same(expected("run"), cases.called("run")) == []
+    for path in files:
+        assert same(before[path], scores(path)) == [], path.stem
