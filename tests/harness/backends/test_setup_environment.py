@@ -15,7 +15,7 @@ from harness.install.setup_environment import HOOK, install_hook
 REPOSITORY = Path(__file__).parents[3]
 LOOK = """
 import importlib.util, sys
-from harness import torchvision_hook
+from harness.install import torchvision_hook
 torchvision_hook.install()
 assert importlib.util.find_spec("torchvision").origin.startswith({folder!r})
 assert "torch" not in sys.modules, "looking for the package must not load torch"
