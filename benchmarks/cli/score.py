@@ -1,4 +1,4 @@
-"""``harness score``: score responses that exist already."""
+"""``harness score``: score existing responses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def score(
     judge_model: str | None,
     as_json: bool,
 ) -> None:
-    """Score the lines {"id": ..., "response": ...} of RESPONSES as answers to BENCHMARK."""
+    """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""
     from benchmarks import suites
     from benchmarks.options import split
     from harness.cli import tables
@@ -47,7 +47,7 @@ def score(
 
     name, *more = suites.resolve(benchmark)
     if more:
-        raise UsageError(f"{benchmark} is a suite: name one benchmark, for example {name}")
+        raise UsageError(f"{benchmark} is a suite; give one benchmark, for example {name}")
     texts = read_responses(responses)
     given = split(settings, [name]).get(name, {})
     replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)

@@ -354,7 +354,7 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
     "quotes to runs": (["--suite", "vqa12", "--run-args", "'x"], ["--run-args", "quot"]),
-    "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is no number"]),
+    "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is not a finite number"]),
     "an effect": (["--suite", "vqa12", "--planned", "inf"], ["planned effect is inf points"]),
 }
 

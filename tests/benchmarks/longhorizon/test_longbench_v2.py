@@ -234,7 +234,7 @@ def test_a_cut_prompt_is_told(root: Path, tokenizer: Any, tmp_path: Path) -> Non
              "--out", tmp_path, *options)  # fmt: skip
     with ScriptedServer(lambda _: "The correct answer is (A)", tokenizer=tokenizer) as server:
         done = harness(*words, "--endpoint", server.url)
-    assert "prompts were cut to the protocol's limit" in done.stdout
+    assert "prompts were truncated to the protocol's limit" in done.stdout
     (folder,) = tmp_path.glob("*")
     item = items_of(LongBenchV2(root))[2]
     shown = harness("show", folder, item.id)
