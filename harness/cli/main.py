@@ -92,14 +92,14 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line: exit code 2 on usage or environment errors, 130 on interrupt."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a response may hold a lone surrogate
+        if isinstance(stream, io.TextIOWrapper):  # a model may answer with half a character
             stream.reconfigure(errors="backslashreplace")
     sys.exit(_run(sys.argv[1:]))
 
 
 def _run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = [word for word in arguments if word != "--debug"]
     try:
         done: Any = cli.main(arguments, prog_name="harness", standalone_mode=False)
     except UsageError as error:
