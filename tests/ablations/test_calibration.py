@@ -113,14 +113,14 @@ def test_what_ships_is_a_full_calibration_that_meets_its_aims() -> None:
 
 
 def test_the_fewest_seeds_say_how_often_the_bootstrap_errs() -> None:
-    # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
+    # The bootstrap's column at 3 seeds and +0.0 points, in docs/calibration.md.
     said = "in simulations with 3 seeds 0.3 to 10.0 % false positives (5 % meant)"
     assert bootstrap_errors([8, 3]) == said
     assert bootstrap_errors([5, 2]) == "with so few seeds its error rates were not measured"
 
 
 def test_the_documentation_has_the_tables_that_ship() -> None:
-    text = (ROOT / "docs" / "statistics.md").read_text()
+    text = (ROOT / "docs" / "calibration.md").read_text()
     for row in SHIPPED["pairs"]:
         cells = [str(row["seeds"]), f"{100 * row['spread']:g}", f"{100 * row['effect']:+.1f}"]
         rates = [*row["words"].values(), row["coverage"]]

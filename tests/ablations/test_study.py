@@ -151,7 +151,7 @@ def test_the_interval_on_new_items_stands_beside_its_error_rates(
     interval = f"[{100 * line['items_low']:+.1f}, {100 * line['items_high']:+.1f}]"
     (row,) = [row for row in done.stdout.splitlines() if row.startswith("contextrl - grpo")]
     assert interval in row
-    # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
+    # The bootstrap's column at 3 seeds and +0.0 points, in docs/calibration.md.
     measured = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
     assert measured in found["bootstrap"]
     assert found["bootstrap"] in done.stdout

@@ -275,7 +275,7 @@ def test_notes_of_one_kind_are_one_line() -> None:
 
 
 def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: Path) -> None:
-    # docs/statistics.md: three seeds without an effect, at three spreads of the seeds.
+    # docs/calibration.md: three seeds without an effect, at three spreads of the seeds.
     said = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
     made, _ = reports.page_of([study], None)
     section = next(one for one in made.sections if one.id == "contrasts-section")
