@@ -17,7 +17,7 @@ from ablations.training.prompting import Prompter
 from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target
 from harness.errors import ContextOverflowError, ItemError, UsageError
-from harness.protocols import Benchmark, Tokenizer, Tools
+from harness.protocols import Benchmark, Tokenizer, Tools, build_items
 from harness.records import Item, Message, Response, Sampling
 
 AGENT = "agent:"
@@ -44,7 +44,7 @@ def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
 
 def items_of(benchmark: Benchmark) -> list[Item]:
     """Return a benchmark's tasks; those that cannot be built are left out."""
-    return [item for item in benchmark.items() if isinstance(item, Item)]
+    return [item for item in build_items(benchmark) if isinstance(item, Item)]
 
 
 def tasks_of(benchmark: Benchmark) -> list[Task]:

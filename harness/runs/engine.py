@@ -256,36 +256,23 @@ class Engine:
         stored: dict[str, dict[int, Sample]] = {}
         for (item_id, repeat), sample in list(tally.stored.items()):
             stored.setdefault(item_id, {})[repeat] = sample
-        unsettled = {
-            item_id
-            for item_id, samples in stored.items()
-            if not all(settled(sample, scoring) for sample in samples.values())
-        }
-        finished = {
-            item_id
-            for item_id, samples in stored.items()
-            if item_id not in unsettled and all(repeat in samples for repeat in repeats)
-        }
-        tried: set[str] = set()
-        for item in benchmark.items(skip=finished, limit=self.settings.limit):
-            if item.id in tried:
-                raise UsageError(
-                    f"{benchmark.declaration.id} has two items with the id {item.id}: "
-                    "make them differ in the data"
-                )
-            tried.add(item.id)
-            samples = stored.get(item.id, {})
-            for repeat in sorted({*samples, *repeats}):
-                known = samples.get(repeat)
-                if known is None:
-                    yield _Job(benchmark, item, repeat)
-                elif not settled(known, scoring):
-                    yield _Job(benchmark, item, repeat, known.response)
-        beyond = unsettled - tried
-        for item in benchmark.items(skip=AllBut(beyond)) if beyond else ():
-            for repeat, sample in sorted(stored[item.id].items()):
-                if sample.response is not None and not settled(sample, scoring):
-                    yield _Job(benchmark, item, repeat, sample.response)
+        ids = benchmark.ids()
+        refuse_repeated(benchmark.declaration.id, ids)
+        wanted = set(ids[: self.settings.limit])
+        for item_id in ids:
+            samples = stored.get(item_id, {})
+            left = {
+                repeat: sample.response
+                for repeat, sample in samples.items()
+                if not settled(sample, scoring)
+                and (item_id in wanted or sample.response is not None)
+            }
+            if item_id in wanted:
+                left |= {repeat: None for repeat in repeats if repeat not in samples}
+            if left:
+                item = benchmark.build(item_id)
+                for repeat, response in sorted(left.items()):
+                    yield _Job(benchmark, item, repeat, response)
 
     async def _work(self, model: _LateModel) -> None:
         by_id = {tally.benchmark.declaration.id: tally for tally in self.tallies}
@@ -371,14 +358,17 @@ def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-class AllBut:
-    """A container of every id but some: what to skip where only those are wanted."""
+def refuse_repeated(benchmark_id: str, ids: Sequence[str]) -> None:
+    """Refuse items that share an id.
 
-    def __init__(self, wanted: set[str]) -> None:
-        self._wanted = wanted
-
-    def __contains__(self, item_id: object) -> bool:
-        return item_id not in self._wanted
+    Raises:
+        UsageError: two items have one id: one of them would be lost.
+    """
+    if len(set(ids)) < len(ids):
+        item_id = Counter(ids).most_common(1)[0][0]
+        raise UsageError(
+            f"{benchmark_id} has two items with the id {item_id}: make them differ in the data"
+        )
 
 
 def _keep(job: _Job, response: Response | None, score: Score) -> Sample:

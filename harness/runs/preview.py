@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any
 
 from harness.files.text import abridged
-from harness.protocols import Benchmark
+from harness.protocols import Benchmark, build_items
 from harness.records import Item
 from harness.runs.plan import RunPlan
 from harness.runs.store import read_samples
@@ -44,7 +43,7 @@ def _examples(run: RunPlan) -> list[dict[str, Any]]:
     each = -(-EXAMPLES // len(run.chosen))
     examples = []
     for benchmark in run.chosen[:EXAMPLES]:
-        for item in islice(benchmark.items(), each):
+        for item in build_items(benchmark, each):
             if isinstance(item, Item):
                 prompt = [f"[{m.role}] {abridged(m.render())}" for m in item.messages]
                 name = benchmark.declaration.id

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +33,9 @@ EASY, HARD = "easy", "hard"
 class Alone(Sums):
     """Sums whose items are each a cluster of their own."""
 
-    def items(self, **words: object) -> Iterator[Item | FailedItem]:  # type: ignore[override]
-        for item in super().items(**words):  # type: ignore[arg-type]
-            yield dataclasses.replace(item, cluster=item.id) if isinstance(item, Item) else item
+    def build(self, item_id: str) -> Item | FailedItem:
+        item = super().build(item_id)
+        return dataclasses.replace(item, cluster=item.id) if isinstance(item, Item) else item
 
 
 def made(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -564,9 +565,8 @@ def test_native_scoring_comes_again_to_answers_that_it_did_not_reach(tmp_path: P
 
 def test_two_items_with_one_id_are_refused(tmp_path: Path) -> None:
     class Twice(Sums):
-        def items(self, *, skip=(), limit=None):  # type: ignore[no-untyped-def]
-            yield from super().items(skip=skip, limit=limit)
-            yield from super().items(skip=skip, limit=1)
+        def ids(self) -> Sequence[str]:
+            return [*super().ids(), "s0"]
 
     with pytest.raises(UsageError, match="two items with the id s0"):
         fill(planned(tmp_path, Twice()))

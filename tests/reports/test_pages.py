@@ -345,13 +345,9 @@ def test_every_form_of_image_cell_gives_a_picture(micro_data: Path, name: str) -
     from benchmarks import suites
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
 
-    class Everything:
-        def __contains__(self, item: object) -> bool:
-            return True
-
     benchmark = suites.benchmark(name, micro_data)
     assert isinstance(benchmark, LmmsBenchmark)
-    found = benchmark.first_images(Everything())
+    found = benchmark.first_images(benchmark.ids())
     assert 0 < len(found) <= benchmark.count()
     assert all(min(image.size) > 1 for image in found.values())
 

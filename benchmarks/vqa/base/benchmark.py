@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,12 +73,31 @@ class Place:
 
 @dataclass(frozen=True)
 class Table:
-    """A form with its task and its rows, images not decoded."""
+    """A form with its rows, and its task, which imports lmms-eval when it is first used."""
 
     form: Form
-    task: Any
-    rows: Dataset
-    images: tuple[str, ...]
+    source: Dataset
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """The columns that hold images."""
+        return tuple(image_columns(self.source))
+
+    @cached_property
+    def rows(self) -> Dataset:
+        """The rows, images not decoded."""
+        from datasets import Image
+
+        rows = self.source
+        for name in self.images:
+            rows = rows.cast_column(name, Image(decode=False))
+        return rows
+
+    @cached_property
+    def task(self) -> Any:
+        """The task of lmms-eval on these rows."""
+        split = self.form.split
+        return build_task(self.form.task, {split: self.source}, {"test_split": split})
 
 
 @dataclass(frozen=True)
@@ -162,28 +181,26 @@ class LmmsBenchmark(ABC):
         return data.count(self.id, self.data_root, images=self.images, split=self.split)
 
     @cached_property
-    def places(self) -> tuple[Place, ...]:
-        """Every item's place, in the order in which items are yielded.
+    def places(self) -> Mapping[str, Place]:
+        """Every item's place by its id, in the order in which items are asked.
 
         Several forms take turns (first rows, second rows, ...), so that a limited run sees each.
         """
+        seen: set[str] = set()
         columns = [
-            [Place(name, index, row) for row, name in enumerate(_ids(table))]
+            [Place(name, index, row) for row, name in enumerate(_ids(table, seen))]
             for index, table in enumerate(self.tables)
         ]
-        return tuple(place for turn in zip_longest(*columns) for place in turn if place)
+        turns = zip_longest(*columns)
+        return {place.id: place for turn in turns for place in turn if place}
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the items, each built when it is asked for; see `harness.protocols.Benchmark`.
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all items; no task is built.
 
         Raises:
             UsageError: the data is missing or not readable.
         """
-        for place in islice(self.places, limit):
-            if place.id not in skip:
-                yield self._build(place)
+        return list(self.places)
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask the model once."""
@@ -199,22 +216,16 @@ class LmmsBenchmark(ABC):
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
-        """The forms with their tasks and rows, in order."""
-        from datasets import Image
-
+        """The forms with their rows, in order."""
         configs = data.load(self.id, self.data_root, images=self.images, split=self.split)
         built = []
         for form in self.forms:
             rows = configs[form.config][form.split]
             self._check_columns(form, rows)
-            task = build_task(form.task, {form.split: rows}, {"test_split": form.split})
-            images = tuple(image_columns(rows))
-            for name in images:
-                rows = rows.cast_column(name, Image(decode=False))
-            built.append(Table(form, task, rows, images))
+            built.append(Table(form, rows))
         return tuple(built)
 
-    def first_images(self, wanted: Container[str]) -> dict[str, Image.Image]:
+    def first_images(self, wanted: Iterable[str]) -> dict[str, Image.Image]:
         """Return the first image of some items by id, of those whose image decodes.
 
         No task is built, so that nothing heavy is imported: for a report.
@@ -222,25 +233,16 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing or not readable.
         """
-        from datasets import Image as Column
-
-        found = {}
-        configs = data.load(self.id, self.data_root)
-        for form in self.forms:
-            rows = configs[form.config][form.split]
-            images = tuple(image_columns(rows))
-            for name in images:
-                rows = rows.cast_column(name, Column(decode=False))
-            # Some data sets hold images as base64 text.
-            named = (name for table in data.SOURCES[self.id].tables for name in table.images)
-            columns = [name for name in dict.fromkeys(named) if name in rows.column_names]
-            for row, item in enumerate(_ids(Table(form, None, rows, images))):
-                if item in wanted:
-                    cells = [rows[row][name] for name in columns]
-                    shown = [cell for cell in cells if not is_empty(cell)]
-                    with suppress(ItemError, StopIteration):
-                        found[item] = decode(next(iter(shown)))
-        return found
+        # By name, and not by type: some data sets hold images as base64 text.
+        named = dict.fromkeys(name for t in data.SOURCES[self.id].tables for name in t.images)
+        images = {}
+        for item_id in self.places.keys() & set(wanted):
+            place = self.places[item_id]
+            row = self.tables[place.form].rows[place.row]
+            shown = [row[name] for name in named if name in row and not is_empty(row[name])]
+            with suppress(ItemError, StopIteration):
+                images[item_id] = decode(next(iter(shown)))
+        return images
 
     def _check_columns(self, form: Form, rows: Dataset) -> None:
         for table in data.SOURCES[self.id].tables:
@@ -251,7 +253,9 @@ class LmmsBenchmark(ABC):
                     f"get it anew with `harness data pull {self.id}`"
                 )
 
-    def _build(self, place: Place) -> Item | FailedItem:
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one item; one whose row or image does not read is a failed item."""
+        place = self.places[item_id]
         table = self.tables[place.form]
         doc = {
             name: None if is_empty(cell) else cell for name, cell in table.rows[place.row].items()
@@ -292,7 +296,7 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
-        place = self._places_by_id[item_id]
+        place = self.places[item_id]
         return await self.judge(
             self.tables[place.form].task.eval_docs_no_media[place.row], answer, ask
         )
@@ -301,16 +305,11 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
         """Score an answer to a document, which comes without its images."""
 
-    @cached_property
-    def _places_by_id(self) -> Mapping[str, Place]:
-        return {place.id: place for place in self.places}
 
-
-def _ids(table: Table) -> list[str]:
-    """Return the ids of a table's rows; a repeated id gets its row number, so that each is one."""
+def _ids(table: Table, seen: set[str]) -> list[str]:
+    """Return the ids of a table's rows; one that was ``seen`` before gets its row number."""
     column = table.form.id_column
     names = table.rows[column] if column else range(len(table.rows))
-    seen: set[str] = set()
     ids = []
     for row, name in enumerate(names):
         item_id = f"{table.form.prefix}{name}"

@@ -238,7 +238,7 @@ def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Pl
         options=request.options,
     )
     benchmark = cast("LmmsBenchmark", found)
-    places = [place for place in benchmark.places if place.id in ids]
+    places = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
     if request.benchmark == "phyx" and request.environment:
         _redirect_phyx()
     return benchmark, sorted(places, key=lambda place: (place.form, place.row))

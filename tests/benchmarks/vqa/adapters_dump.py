@@ -58,11 +58,11 @@ def pixels(image: Any) -> str:
 def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
     """Return the adapter's items, with and without images."""
     from benchmarks import suites
-    from harness.protocols import FailedItem
+    from harness.protocols import FailedItem, build_items
 
     benchmark = suites.benchmark(benchmark_id, root)
-    built = list(benchmark.items())
-    order = [item.id for item in built]
+    built = list(build_items(benchmark))
+    order = list(benchmark.ids())
     failed = {item.id: item.reason for item in built if isinstance(item, FailedItem)}
     good = [item for item in built if not isinstance(item, FailedItem)]
     return {
@@ -70,8 +70,7 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
         "count": benchmark.count(),
         "order": order,
         "failed": failed,
-        "limited": [item.id for item in benchmark.items(skip=order[:2], limit=4)],
-        "without_failed": [item.id for item in benchmark.items(skip=failed)],
+        "built": [item.id for item in built],
         "items": [
             {
                 "id": item.id,
@@ -87,7 +86,7 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
         ],
         "texts": [
             [item.id, item.cluster, item.messages[0].render()]
-            for item in suites.benchmark(benchmark_id, root, images=False).items()
+            for item in build_items(suites.benchmark(benchmark_id, root, images=False))
             if not isinstance(item, FailedItem)
         ],
     }
