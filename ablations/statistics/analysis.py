@@ -28,16 +28,17 @@ from ablations.statistics.estimates import (
     Components,
     Estimate,
     Items,
+    Verdict,
     average,
     clustered,
     components,
     holm,
     share,
+    verdicts,
     welch,
-    words,
 )
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
-from ablations.statistics.verdict import verdict
+from ablations.statistics.verdict import sentence
 
 Scores = Mapping[str, Mapping[str, Array]]
 
@@ -54,7 +55,7 @@ def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysi
     Where no two arms make a contrast there is no verdict, and the arms alone.
     """
     by_seed = per_seed(scores, items)
-    macro = average_of(by_seed)
+    macro = macro_average(by_seed)
     found = contrasts(list(macro))
     judged = {one.contrast: one for one in judge(macro, rules)}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
@@ -80,7 +81,7 @@ def _sentence(lines: Sequence[Line], rules: Rules, macro: Mapping[str, Array]) -
         listed = ", ".join(macro)
         return f"No verdict: {listed} alone make no contrast; total needs {GAIN} and {START}."
     several = [arm for arm, y in macro.items() if y.size > 1]
-    return verdict(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
+    return sentence(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
@@ -90,10 +91,10 @@ def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, 
     }
 
 
-def average_of(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    """Return by arm the macro average of each seed over the benchmarks."""
+def macro_average(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Return by arm the macro average of each seed: the plain mean over the benchmarks."""
     arms = next(iter(by_seed.values()))
-    return {arm: np.mean([found[arm] for found in by_seed.values()], axis=0) for arm in arms}
+    return {arm: np.mean([scores[arm] for scores in by_seed.values()], axis=0) for arm in arms}
 
 
 def number(value: Array | float) -> float | None:
@@ -114,31 +115,31 @@ def _line(
     contrast, one = judgement.contrast, judgement.estimate
     several = {arm: y for arm, y in macro.items() if y.size > 1}
     other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
-    other_low, other_high = other.interval(rules.level)
-    items_low, items_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
+    alt_variance_low, alt_variance_high = other.interval(rules.level)
+    boot_low, boot_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
     by_benchmark = benchmark_lines(by_seed, items, contrast.plus, contrast.minus, rules)
     tested = bool(judgement.tested)
     if not tested:
-        by_benchmark = tuple(replace(b, p=None, p_holm=None, word=None) for b in by_benchmark)
+        by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
     return replace(
         _estimated(contrast, one, by_benchmark, rules),
         p=number(one.p) if tested else None,
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(one.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        word=str(judgement.words) if tested else None,
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
-        other_low=number(other_low),
-        other_high=number(other_high),
-        items_low=items_low,
-        items_high=items_high,
+        verdict=Verdict(str(judgement.verdicts)) if tested else None,
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
+        alt_variance_low=number(alt_variance_low),
+        alt_variance_high=number(alt_variance_high),
+        boot_low=boot_low,
+        boot_high=boot_high,
     )
 
 
 def _estimated(
     contrast: Contrast, one: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
 ) -> Line:
-    """Return the line of an estimate: no test, no word."""
+    """Return the line of an estimate: no test, no verdict."""
     low, high = one.interval(rules.level)
     return Line(
         name=contrast.name,
@@ -171,7 +172,7 @@ def benchmark_lines(
 def benchmark_line(
     name: str, items: Items, one: Estimate, p: float, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
-    """Return the line of one benchmark; its word goes by the adjusted p."""
+    """Return the line of one benchmark; its verdict goes by the adjusted p."""
     low, high = one.interval(rules.level)
     inside = one.equivalence_p(rules.margin)
     return BenchmarkLine(
@@ -183,21 +184,21 @@ def benchmark_line(
         high=number(high),
         p=number(p),
         p_holm=number(p_holm),
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
-        word=str(words(one.delta, np.asarray(p_holm), inside, rules.alpha)),
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
+        verdict=Verdict(str(verdicts(one.delta, np.asarray(p_holm), inside, rules.alpha))),
     )
 
 
 def untested_line(name: str, items: Items, one: Estimate, rules: Rules) -> BenchmarkLine:
     """Return the line of one benchmark as an estimate only."""
     line = benchmark_line(name, items, one, np.nan, np.nan, rules)
-    return replace(line, mde=None, word=None, test="clustered t")
+    return replace(line, mde=None, verdict=None, test="clustered t")
 
 
 def _items_only(
     contrast: Contrast, scores: Scores, items: Mapping[str, Items], rules: Rules
 ) -> Line:
-    """Return the line of a contrast with a single seed in an arm: no test, no word."""
+    """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
     found = {
         name: clustered(arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), items[name])
         for name, arms in scores.items()

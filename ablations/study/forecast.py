@@ -116,7 +116,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         return Components(training_sd**2, decoding)
 
     def smallest(of: Mapping[str, int]) -> float:
-        return power.planned_mde(spread(of), seeds, rules.alpha, rules.wanted)
+        return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
 
     several = seeds > 1 and bool(scored)
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
@@ -129,11 +129,11 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
         mde=smallest(scored) if several else None,
-        seeds_needed=power.seeds_needed(rules.planned, macro, rules.alpha, rules.wanted),
+        seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
         equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
         if equal
         else None,
-        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.wanted),
+        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
         benchmarks=tuple(
             BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
         )

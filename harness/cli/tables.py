@@ -125,13 +125,13 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     )
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines: the first column flush left, the others flush right."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Return the rows as lines: the columns ``left`` flush left, the others flush right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]

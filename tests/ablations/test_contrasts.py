@@ -113,7 +113,7 @@ def test_each_planted_source_gets_its_sentence(
     assert found.verdict.startswith(begins)
     for kind, word in zip(("total", "objective", "placebo", "data"), words, strict=True):
         lines = [line for line in found.contrasts if line.kind == kind]
-        assert {line.word for line in lines} == {word}
+        assert {line.verdict for line in lines} == {word}
         assert {line.tested for line in lines} == {word is not None}
         assert all((line.p is None) == (word is None) for line in lines)
         said = f"{kind} {word}" if word else f"{kind} not tested"
@@ -123,8 +123,8 @@ def test_each_planted_source_gets_its_sentence(
 def test_one_data_arm_that_is_not_beaten_holds_up_the_objective() -> None:
     found = analysed({GAIN: 0.03, "da-sft": 0.03})
     lines = by_name(found)
-    assert lines["contextrl - da-rl"].word == "better"
-    assert lines["contextrl - da-sft"].word == "equivalent"
+    assert lines["contextrl - da-rl"].verdict == "better"
+    assert lines["contextrl - da-sft"].verdict == "equivalent"
     assert "objective inconclusive as a whole" in found.verdict
     assert not lines["contextrl - contextrl-shuffled"].tested
     assert "but it is not shown to come from the objective" in found.verdict
@@ -182,10 +182,10 @@ def test_one_data_arm_of_several_must_be_better_after_holm() -> None:
     p = stats.ttest_ind(scores["da-sft"], scores[START], equal_var=False).pvalue
     assert 0.05 / 3 < p < 0.05
     assert (line.p, line.p_holm) == (pytest.approx(p), pytest.approx(3 * p))
-    assert line.word == "equivalent"
+    assert line.verdict == "equivalent"
     assert found["contextrl - grpo"].p_holm is None
     alone = by_name(analysed({GAIN: 0.03, "da-sft": 0.0055}, (START, "da-sft", GAIN)))
-    assert alone["da-sft - grpo"].word == "better (within the margin)"
+    assert alone["da-sft - grpo"].verdict == "better (within the margin)"
 
 
 def test_of_three_data_arms_without_a_gain_one_is_called_better_in_few_studies() -> None:
@@ -195,16 +195,16 @@ def test_of_three_data_arms_without_a_gain_one_is_called_better_in_few_studies()
     data = [one for one in judge(scores, Rules(margin=1e-6)) if one.contrast.kind == "data"]
     assert all(one.tested.mean() > 0.99 for one in data)
     # Of the 5 % (both directions) at most half are gains; 4 standard errors of 20,000 studies.
-    called = np.logical_or.reduce([one.words == "better" for one in data]).mean()
+    called = np.logical_or.reduce([one.verdicts == "better" for one in data]).mean()
     assert called < 0.025 + 4 * math.sqrt(0.025 / 20_000)
 
 
 def test_an_untested_contrast_says_nothing_of_benchmarks_either() -> None:
     found = analysed({"da-rl": -0.05})
-    assert by_name(found)["contextrl - grpo"].benchmarks[0].word == "equivalent"
+    assert by_name(found)["contextrl - grpo"].benchmarks[0].verdict == "equivalent"
     for line in found.contrasts[1:]:
         (one,) = line.benchmarks
-        assert (line.tested, one.p, one.p_holm, one.word) == (False, None, None, None)
+        assert (line.tested, one.p, one.p_holm, one.verdict) == (False, None, None, None)
         assert one.low is not None
 
 
@@ -250,13 +250,13 @@ def test_a_share_goes_by_the_planned_variance() -> None:
 def test_data_that_harms_is_no_source() -> None:
     # The paper's picture: da-sft collapses on the task.
     found = analysed({GAIN: 0.03, "da-sft": -0.2})
-    assert by_name(found)["da-sft - grpo"].word == "worse"
+    assert by_name(found)["da-sft - grpo"].verdict == "worse"
     assert "comes from the objective, not from the data" in found.verdict
 
 
 def test_a_wide_spread_is_inconclusive_and_stops_the_order() -> None:
     found = analysed(OBJECTIVE, sd=0.03)
-    assert [line.word for line in found.contrasts] == ["inconclusive", *[None] * 7]
+    assert [line.verdict for line in found.contrasts] == ["inconclusive", *[None] * 7]
     assert found.verdict.startswith("No gain of contextrl over grpo is shown: total inconclusive")
 
 
@@ -272,7 +272,7 @@ def test_numbers_of_a_line_are_scipys() -> None:
     assert (line.p, line.p_holm) == (found.p, found.p)
     # Arms of equal spread: pooling the six trained ones has 12 degrees of freedom.
     half = stats.t.ppf(0.975, 12) * 0.002 * math.sqrt(2 / 3)
-    assert found.other_high == pytest.approx(0.03 + half)
+    assert found.alt_variance_high == pytest.approx(0.03 + half)
 
 
 SEED = st.integers(0, 2**32 - 1)
@@ -320,8 +320,8 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
                 assert getattr(one, number) == getattr(other, number)
         # The same draws; a matrix of other width is summed in another order, in single precision.
         before = whole[name]
-        assert line.items_low == pytest.approx(before.items_low, abs=1e-6)
-        assert line.items_high == pytest.approx(before.items_high, abs=1e-6)
+        assert line.boot_low == pytest.approx(before.boot_low, abs=1e-6)
+        assert line.boot_high == pytest.approx(before.boot_high, abs=1e-6)
 
 
 @given(SEED, st.sampled_from(ARMS))
@@ -406,7 +406,9 @@ def test_one_seed_has_no_verdict() -> None:
     single = {n: {arm: y[:1] for arm, y in arms.items()} for n, arms in scores.items()}
     found = analyse(single, items, Rules(resamples=20))
     assert found.verdict == f"No verdict: {ONE_SEED}."
-    assert {(line.word, line.tested, line.p) for line in found.contrasts} == {(None, False, None)}
+    assert {(line.verdict, line.tested, line.p) for line in found.contrasts} == {
+        (None, False, None)
+    }
     total = found.contrasts[0]
     deltas = [items[n].mean(arms[GAIN][0] - arms[START][0]) for n, arms in single.items()]
     assert total.delta == pytest.approx(np.mean(deltas))
@@ -419,8 +421,11 @@ def test_an_arm_with_one_seed_is_an_estimate_among_tested_arms() -> None:
     scores["b"]["da-sft"] = scores["b"]["da-sft"][:1]
     found = analyse(scores, items, Rules(resamples=20))
     lines = by_name(found)
-    assert lines["contextrl - da-rl"].word == "better"
-    assert (lines["contextrl - da-sft"].word, lines["contextrl - da-sft"].tested) == (None, False)
+    assert lines["contextrl - da-rl"].verdict == "better"
+    assert (lines["contextrl - da-sft"].verdict, lines["contextrl - da-sft"].tested) == (
+        None,
+        False,
+    )
     assert "not shown to come from the objective" in found.verdict
 
 
@@ -431,7 +436,7 @@ def test_many_studies_at_once_are_judged_as_one_by_one() -> None:
     for k in range(60):
         alone = judge({arm: y[k] for arm, y in scores.items()}, Rules())
         for many, one in zip(together, alone, strict=True):
-            assert (many.words[k], many.tested[k]) == (one.words, one.tested)
+            assert (many.verdicts[k], many.tested[k]) == (one.verdicts, one.tested)
 
 
 def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) -> None:
@@ -459,11 +464,11 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
         ({"margin": 0.0}, "above 0"),
         ({"alpha": 0.0}, "alpha"),
         ({"variance": "students"}, "welch or pooled"),
-        ({"wanted": 1.0}, "power"),
-        ({"wanted": 0.05}, "power"),
-        ({"planned": float("inf")}, "planned effect is inf points"),
-        ({"planned": float("nan")}, "at most half"),
-        ({"planned": 1.01}, "101 points of 100"),
+        ({"power": 1.0}, "power"),
+        ({"power": 0.05}, "power"),
+        ({"effect_size": float("inf")}, "effect size is inf points"),
+        ({"effect_size": float("nan")}, "at most half"),
+        ({"effect_size": 1.01}, "101 points of 100"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object], message: str) -> None:
@@ -476,8 +481,14 @@ def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
     chosen = by_name(analyse(scores, items, Rules(variance="pooled", resamples=20)))
     default = by_name(analyse(scores, items, Rules(resamples=20)))
     for name, line in chosen.items():
-        assert (line.low, line.high) == (default[name].other_low, default[name].other_high)
-        assert (line.other_low, line.other_high) == (default[name].low, default[name].high)
+        assert (line.low, line.high) == (
+            default[name].alt_variance_low,
+            default[name].alt_variance_high,
+        )
+        assert (line.alt_variance_low, line.alt_variance_high) == (
+            default[name].low,
+            default[name].high,
+        )
 
 
 def test_no_two_arms_share_their_draws() -> None:

@@ -75,7 +75,7 @@ def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
     rules = rules_of([declared])
     assert rules_of([dataclasses.replace(declared, title="another")]) == rules
     assert rules_of([dataclasses.replace(declared, scoring="another")]) != rules
-    protocol = {**declared.protocol, "another": "word"}
+    protocol = {**declared.protocol, "another": "verdict"}
     assert rules_of([dataclasses.replace(declared, protocol=protocol)]) != rules
 
 
@@ -93,8 +93,8 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     ]
     found = analysed(Plan(request, None, {}, data, arms), outcomes)
     assert [one.seeds for one in found.analysis.arms] == [3, 3]
-    assert found.analysis.contrasts[0].word == "better"
+    assert found.analysis.contrasts[0].verdict == "better"
     assert [one.selection for one in found.models] == [None] * 6
     assert not found.complete
     assert [(one.step, one.reason) for one in found.missing] == [(PROBE, "no memory")] * 6
-    assert "Missing of the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict
+    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict

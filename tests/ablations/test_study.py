@@ -126,7 +126,8 @@ def test_other_runs_of_the_same_models_are_another_study(
 
 
 @pytest.mark.parametrize(
-    "word", [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}]
+    "verdict",
+    [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}],
 )
 def test_words_for_measuring_are_refused_where_nothing_is_measured(
     word: dict[str, Any], planted_runs: Runs, tmp_path: Path
@@ -148,7 +149,7 @@ def test_the_interval_on_new_items_stands_beside_its_error_rates(
     done = harness(*study_words(tmp_path, planted_runs, PAIR))
     found = analysis(tmp_path)
     (line,) = found["analysis"]["contrasts"]
-    interval = f"[{100 * line['items_low']:+.1f}, {100 * line['items_high']:+.1f}]"
+    interval = f"[{100 * line['boot_low']:+.1f}, {100 * line['boot_high']:+.1f}]"
     (row,) = [row for row in done.stdout.splitlines() if row.startswith("contextrl - grpo")]
     assert interval in row
     # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
@@ -316,7 +317,7 @@ def test_one_seed_is_no_verdict(planted_runs: Runs, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["verdict"].startswith(f"No verdict: {ONE_SEED}.")
-    assert [line["word"] for line in found["contrasts"]] == [None]
+    assert [line["verdict"] for line in found["contrasts"]] == [None]
     assert not found["contrasts"][0]["tested"]
     # Nine benchmarks of the suite were planned, and no run holds them.
     assert "vstar (no scores)" in found["verdict"]
@@ -355,7 +356,7 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
     "quotes to runs": (["--suite", "vqa12", "--run-args", "'x"], ["--run-args", "quot"]),
     "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is no number"]),
-    "an effect": (["--suite", "vqa12", "--planned", "inf"], ["planned effect is inf points"]),
+    "an effect": (["--suite", "vqa12", "--planned", "inf"], ["effect size is inf points"]),
 }
 
 
@@ -435,7 +436,7 @@ def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
     from ablations.study.plan import ArmPlan, Plan, Request
 
     request = Request(tmp_path / "study", "niah", settings=("niah.per_cell=10",),
-                      rules=Rules(planned=0.16, margin=0.08))  # fmt: skip
+                      rules=Rules(effect_size=0.16, margin=0.08))  # fmt: skip
 
     def said(seeds: int, *arms: str) -> str:
         plans = [ArmPlan(arm, "checkpoints", seeds, paths=(tmp_path,) * seeds) for arm in arms]
@@ -443,10 +444,10 @@ def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
         return plan_text(planned, forecast(planned, training_sd=0.005))
 
     few = said(3, START, "da-qa", GAIN)
-    assert "equivalence within 8 points cannot be reached with power 0.8" in few
+    assert "equivalence within 8 points is not attainable at power 0.8" in few
     many = said(20, START, "da-qa", GAIN)
     assert "equivalence within 8 points: " in many
-    assert "cannot be reached" not in many
+    assert "not attainable" not in many
     assert "equivalence within" not in said(3, START, GAIN)
 
 
@@ -500,7 +501,7 @@ def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> Non
     time.sleep(0.5)
     os.killpg(study.pid, signal.SIGINT)  # as a terminal does
     rest = study.communicate(timeout=120)[1]
-    assert rest == "interrupted: the same command continues the study\n"
+    assert rest == "interrupted: rerun the same command to resume the study\n"
     assert study.returncode == 130
 
 
@@ -544,7 +545,7 @@ def test_a_failed_arm_is_said_and_made_up_for(
     done = harness(*words, "--json")
     assert done.returncode == 1, done.stderr
     found = analysis(tmp_path)
-    assert "Missing of the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
+    assert "Missing from the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
     (missing,) = found["missing"]
     assert (missing["arm"], missing["seed"], missing["step"]) == (GAIN, 1, "evaluation")
     assert missing["reason"] in done.stderr

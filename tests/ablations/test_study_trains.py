@@ -96,7 +96,7 @@ def test_a_failed_training_is_said_and_stops_no_other_arm(failed: Failed) -> Non
     (missing,) = found["missing"]
     assert (missing["arm"], missing["seed"], missing["step"]) == (GAIN, 0, "training")
     assert f"missing: contextrl seed 0: training failed: {missing['reason']}\n" in failed.told
-    assert "Missing of the plan: contextrl seed 0 (training failed)." in found["verdict"]
+    assert "Missing from the plan: contextrl seed 0 (training failed)." in found["verdict"]
     assert "No verdict: grpo alone" in found["verdict"]
     assert not found["complete"]
     assert [(one["arm"], one["seeds"]) for one in found["analysis"]["arms"]] == [(START, 1)]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.statistics.estimates import Verdict
 from reports import tables
 from reports import write as reports
 from reports.read import paper
@@ -31,19 +32,23 @@ def test_the_papers_table_has_its_printed_averages() -> None:
 def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
     found = read(study)
     page, _ = reports.page_of([study], None)
-    last = page.table("scores").frame.iloc[-1]
-    for line in found.analysis.arms:
-        assert last[line.arm] == pytest.approx(line.mean, abs=1e-12)
+    shown = page.table("scores").frame
+    for line in found.report.analysis.arms:
+        assert shown[line.arm].iloc[-1] == pytest.approx(line.mean, abs=1e-12)
+        assert shown[line.arm].iloc[:-1].mean() == pytest.approx(line.mean, abs=1e-12)
+        by_seed = [found.scores[name][line.arm] for name in found.scores]
+        averages = [sum(seed) / len(seed) for seed in zip(*by_seed, strict=True)]
+        assert found.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
 
 
 def test_cells_say_points_signs_and_words() -> None:
     assert tables.cell(0.0182, "delta") == "+1.8"
     assert tables.cell(-0.0004, "delta") == "−0.0"
     assert tables.cell(None, "score") == tables.cell(float("nan"), "p") == "–"
-    assert tables.cell(0.0004, "p") == "< .001"
+    assert tables.cell(0.0004, "p") == "<.001"
     assert tables.interval(-0.009, 0.009) == "[−0.9, +0.9]"
     assert tables.interval(None, 0.1) == "–"
-    assert tables.signed_word("better (within the margin)") == "▲ better (within the margin)"
+    assert tables.signed(Verdict.BETTER_WITHIN_MARGIN) == "▲ better (within the margin)"
     assert [tables.seconds(v) for v in (90, 840, 9000)] == ["90 s", "14 min", "2.5 h"]
 
 
