@@ -133,7 +133,8 @@ def _benchmarks(
     lines = found.benchmarks
     minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
     figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
-    table = tables.benchmarks("delta-0", title, lines, plus, minus, 1 - found.alpha, Rules().power)
+    rules = Rules(found.alpha, effect_size=2 * found.margin, margin=found.margin)
+    table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 

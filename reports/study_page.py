@@ -209,7 +209,7 @@ def _delta_table(study: Study, line: Line) -> Table:
     number = study.report.analysis.contrasts.index(line)
     return tables.benchmarks(
         f"delta-{number}", line.name, line.benchmarks,
-        _side(study, line.plus), _side(study, line.minus), study.rules.level, study.rules.power,
+        _side(study, line.plus), _side(study, line.minus), study.rules,
     )  # fmt: skip
 
 
@@ -317,8 +317,8 @@ def _training(study: Study) -> tuple[Section, ...]:
     if not panels:
         return ()
     text = (
-        "A line a seed, a marker an arm. A term whose gradient norm is far below the other's moves "
-        "little."
+        "One line per seed, one marker per arm. A term whose gradient norm is far below the other's "
+        "has little effect."
     )
     return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
@@ -429,7 +429,7 @@ def _plan_table(study: Study) -> Table:
         "plan hash": study.plan["hash"],
         "written, before any score was read": study.plan.get("written"),
         "suite": plan.get("suite"),
-        "items a benchmark": plan.get("limit") or "all",
+        "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),
         "base model's content hash": plan.get("model") or "brought from elsewhere",
         "pairs": (plan.get("data") or {}).get("pairs") or "none",

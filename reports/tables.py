@@ -161,24 +161,18 @@ def level_of(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _difference(level: float, wanted: float) -> tuple[tuple[Column, Column], Column]:
-    """Return the columns of a difference and its interval, and of the smallest that would be seen.
-
-    Args:
-        level: of the interval.
-        wanted: the power of the smallest difference.
-    """
-    hint = f"Smallest difference that would be seen with {level_of(wanted)} power"
+def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
+    """Return the columns of a difference and its interval, and of the smallest detectable one."""
     delta = Column("delta", "Δ", "delta", "Difference in points")
-    of_it = "Confidence interval of the difference, points"
-    return (delta, Column("interval", f"{level_of(level)} interval", "interval", of_it)), Column(
-        "mde", "MDE", "width", hint
-    )
+    hint = "Confidence interval of the difference, points"
+    interval_ = Column("interval", f"{level_of(rules.level)} interval", "interval", hint)
+    smallest = f"Smallest difference detectable with {level_of(rules.power)} power"
+    return (delta, interval_), Column("mde", "MDE", "width", smallest)
 
 
 def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
-    delta, mde = _difference(rules.level, rules.power)
+    delta, mde = _difference(rules)
     columns = (
         Column("kind", "Question", pick=True),
         Column("name", "Contrast"),
@@ -237,21 +231,19 @@ def benchmarks(
     lines: Sequence[BenchmarkLine],
     plus: Side,
     minus: Side,
-    level: float,
-    wanted: float,
+    rules: Rules,
 ) -> Table:
     """Return the table of one difference by benchmark.
 
     Args:
         id_: the table's anchor.
         name: the contrast's name.
-        lines: one a benchmark.
+        lines: one per benchmark.
         plus: the side that counts positive.
         minus: the other.
-        level: of the intervals.
-        wanted: the power of the smallest difference that would be seen.
+        rules: of the comparison: level of the intervals, power of the smallest difference.
     """
-    delta, mde = _difference(level, wanted)
+    delta, mde = _difference(rules)
     columns = (
         Column("benchmark", "Benchmark", pick=True),
         Column("items", "Items", "count", "Items with a score in every run"),

@@ -14,11 +14,11 @@ import numpy as np
 from scipy import stats
 
 from ablations.statistics.contrasts import (
-    DATA,
-    GAIN,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
     NO_GAIN,
-    PLACEBO,
-    START,
+    PLACEBOS,
     Judgement,
     Rules,
     judge,
@@ -41,11 +41,11 @@ EFFECTS = (0.0, 0.009, 0.018)
 GAIN_PLANTED = 0.018
 PLANTED: Mapping[str, Mapping[str, float]] = {
     "nothing": {},
-    "objective": {GAIN: GAIN_PLANTED},
-    "data": dict.fromkeys((GAIN, PLACEBO, *DATA), GAIN_PLANTED),
-    "both": {GAIN: 2 * GAIN_PLANTED, **dict.fromkeys((PLACEBO, *DATA), GAIN_PLANTED)},
+    "objective": {METHOD: GAIN_PLANTED},
+    "data": dict.fromkeys((METHOD, *PLACEBOS, *DATA_CONTROLS), GAIN_PLANTED),
+    "both": {METHOD: 2 * GAIN_PLANTED, **dict.fromkeys((*PLACEBOS, *DATA_CONTROLS), GAIN_PLANTED)},
 }
-STUDY_ARMS = (START, *DATA, PLACEBO, GAIN)
+STUDY_ARMS = (BASELINE, *DATA_CONTROLS, *PLACEBOS, METHOD)
 
 _CLASSES = 16  # items of a benchmark come in so many degrees of difficulty
 _IDIOSYNCRATIC = 0.6  # what a seed moves single benchmarks, over what it moves all together

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ablations.arms import with_role
 from ablations.statistics.estimates import (
     Array,
     Booleans,
@@ -30,9 +31,9 @@ from harness.errors import UsageError
 Kind = Literal["total", "objective", "placebo", "data", "form"]
 Variance = Literal["welch", "pooled"]
 
-BASE, START, GAIN = "base", "grpo", "contextrl"
-PLACEBO, FORM = "contextrl-shuffled", "da-joint-sft"
-DATA = ("da-rl", "da-sft", "da-qa")
+(BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
+DATA_CONTROLS, PLACEBOS = with_role("data_control"), with_role("placebo")
+LOSS_FORMS = with_role("loss_form")
 GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
 NO_GAIN = (
     Verdict.EQUIVALENT,
@@ -59,16 +60,16 @@ class Contrast:
 
 
 def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts that the arms allow, in the order in which they are tested.
+    """Return the contrasts that the arms allow by their roles, in the order of the tests.
 
     Form is not part of the order; it comes last.
     """
     pairs = [
-        Contrast("total", GAIN, START),
-        *(Contrast("objective", GAIN, arm) for arm in DATA),
-        Contrast("placebo", GAIN, PLACEBO),
-        *(Contrast("data", arm, START) for arm in DATA),
-        Contrast("form", GAIN, FORM),
+        Contrast("total", METHOD, BASELINE),
+        *(Contrast("objective", METHOD, arm) for arm in DATA_CONTROLS),
+        *(Contrast("placebo", METHOD, arm) for arm in PLACEBOS),
+        *(Contrast("data", arm, BASELINE) for arm in DATA_CONTROLS),
+        *(Contrast("form", METHOD, arm) for arm in LOSS_FORMS),
     ]
     return tuple(one for one in pairs if one.plus in arms and one.minus in arms)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ablations.statistics.contrasts import (
-    DATA,
-    GAIN,
+    BASELINE,
+    DATA_CONTROLS,
     GATE,
+    METHOD,
     NO_GAIN,
     ONE_SEED,
-    PLACEBO,
-    START,
+    PLACEBOS,
     Kind,
     Rules,
 )
@@ -37,15 +37,16 @@ def _better(step: Sequence[Line]) -> bool:
 def _conclusion(steps: Mapping[Kind, Sequence[Line]]) -> str:
     total, objective = steps["total"], steps["objective"]
     if not total:
-        return f"No gain of {GAIN} over {START} can be judged without both arms"
+        return f"No gain of {METHOD} over {BASELINE} can be judged without both arms"
     verdict = total[0].verdict
     if verdict is None:
-        return f"No gain of {GAIN} over {START} can be judged with one seed in an arm ({ONE_SEED})"
+        why = f"with one seed in an arm ({ONE_SEED})"
+        return f"No gain of {METHOD} over {BASELINE} can be judged {why}"
     if verdict.is_worse:
-        return f"{GAIN} loses to {START}"
+        return f"{METHOD} loses to {BASELINE}"
     if not verdict.is_better:
-        return f"No gain of {GAIN} over {START} is shown"
-    gain = f"The gain of {GAIN} over {START} is real{WITHIN * verdict.within_margin}"
+        return f"No gain of {METHOD} over {BASELINE} is shown"
+    gain = f"The gain of {METHOD} over {BASELINE} is real{WITHIN * verdict.within_margin}"
     if not objective:
         return f"{gain}, and without a data arm its source cannot be judged"
     if not _better(objective):
@@ -72,7 +73,7 @@ def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
 def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
     """Return which arms the claim had to do without."""
     there = {line.minus for line in (*steps["objective"], *steps["placebo"])}
-    missing = [arm for arm in (*DATA, PLACEBO) if arm not in there]
+    missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in there]
     return f" (not compared with {', '.join(missing)})" if missing else ""
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ablations.statistics import power
-from ablations.statistics.contrasts import BASE, GAIN, contrasts
+from ablations.statistics.contrasts import BASE, METHOD, contrasts
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
@@ -275,7 +275,7 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     trained = {job.arm: job.training for job in jobs(plan) if job.training is not None}
     if not trained:
         return None
-    training = trained.get(GAIN) or next(iter(trained.values()))
+    training = trained.get(METHOD) or next(iter(trained.values()))
     lines = out / "training" / "training.jsonl"
     words = (*training.words, "--out", str(lines.parent))
     begun, first = time.monotonic(), 0.0

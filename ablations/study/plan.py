@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ablations.arms import MATCHINGS, Matching, arm
 from ablations.data.sources import content_of
 from ablations.settings import read_recipe, recipe_path
-from ablations.statistics.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
+from ablations.statistics.contrasts import (
+    BASE,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
+    PLACEBOS,
+    Rules,
+    contrasts,
+)
 from ablations.statistics.scores import identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
     from harness.protocols import Benchmark
 
 PROBE = "probe"
-DEFAULT_ARMS = (BASE, START, *DATA, GAIN, PLACEBO)
+DEFAULT_ARMS = (BASE, BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
 # Words that the study gives itself: as further words they would win, unseen by the plan.
 _TRAIN_WORDS = (
     "--arm",
@@ -184,7 +192,7 @@ def plan(request: Request) -> Plan:
         raise UsageError("no arms: give --model and what it is trained on, --checkpoints or --runs")
     if not contrasts([one.arm for one in arms]):
         listed = ", ".join(one.arm for one in arms)
-        raise UsageError(f"the arms {listed} make no contrast: total needs {GAIN} and {START}")
+        raise UsageError(f"the arms {listed} make no contrast: total needs {METHOD} and {BASELINE}")
     if not trained and (request.train_args or request.pairs or request.rl_data):
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
     asked = (request.limit, request.probe, *request.settings, *request.run_args)

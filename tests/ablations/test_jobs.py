@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.statistics.contrasts import GAIN, START
+from ablations.statistics.contrasts import BASELINE, METHOD
 from ablations.study.jobs import Job, Outcome, rules_of, work
 from ablations.study.plan import PROBE, ArmPlan, Plan, Request
 from ablations.study.study import analysed
@@ -44,7 +44,7 @@ def job(tmp_path: Path) -> Job:
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_text("weights")
     suites = tuple((name, ("--suite", name)) for name in ("vqa12", PROBE))
-    return Job(GAIN, 0, None, str(model), suites, "rules", tmp_path / "runs")
+    return Job(METHOD, 0, None, str(model), suites, "rules", tmp_path / "runs")
 
 
 def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:
@@ -82,7 +82,7 @@ def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
 def test_a_model_without_its_probe_is_in_the_verdict(
     planted_runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    levels = {START: LOW, GAIN: HIGH}
+    levels = {BASELINE: LOW, METHOD: HIGH}
     arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in levels)
     request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
     data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")

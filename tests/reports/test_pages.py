@@ -374,7 +374,7 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
     ("make", "says"),
     [
         (lambda p: [p / "nothing"], "there is no"),
-        (lambda p: [p], "no study that was analysed"),
+        (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
         (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
         (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),

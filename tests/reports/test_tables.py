@@ -10,9 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ablations.statistics.analysis import macro_average
 from ablations.statistics.estimates import Verdict
+from ablations.statistics.lines import ArmLine
 from reports import tables
 from reports import write as reports
 from reports.read import paper
@@ -22,7 +25,12 @@ from reports.read.study import read
 def test_the_papers_table_has_its_printed_averages() -> None:
     printed = paper.vqa12().set_index("benchmark").drop(columns="category")
     benchmarks = printed.drop(index="average") / 100
-    table = tables.scores({str(name): row.to_dict() for name, row in benchmarks.iterrows()})
+    rows = {str(name): row.to_dict() for name, row in benchmarks.iterrows()}
+    averages = macro_average(
+        {name: {arm: np.array([score]) for arm, score in row.items()} for name, row in rows.items()}
+    )
+    arms = {arm: ArmLine(arm, 1, float(mean[0]), None, None) for arm, mean in averages.items()}
+    table = tables.scores(rows, arms)
     assert table.foot == 12
     shown = {c.key: table.text(12, c) for c in table.columns[1:]}
     assert shown == {name: f"{value:.1f}" for name, value in printed.loc["average"].items()}
