@@ -38,6 +38,7 @@ REWORDED: dict[str, str] = {
         "mean, items resampled (hierarchical bootstrap)"
     ),
     "planned effect": "effect size",
+    "items a benchmark": "items per benchmark",
     "New items too: interval of the hierarchical bootstrap; "
     "with so few seeds its error rates were not measured": (
         "Items resampled: interval of the hierarchical bootstrap; "
