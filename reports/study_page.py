@@ -317,8 +317,8 @@ def _training(study: Study) -> tuple[Section, ...]:
     if not panels:
         return ()
     text = (
-        "One line per seed, one marker per arm. A term whose gradient norm is far below that of the "
-        "other has little effect."
+        "One line per seed, one marker per arm. Of two terms, one with a far smaller gradient norm "
+        "has little effect."
     )
     return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
