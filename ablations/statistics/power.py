@@ -39,20 +39,20 @@ def _seen(shift: float, needed: Array) -> float:
     return float((ndtr(shift - needed) + ndtr(-shift - needed)).mean())
 
 
-def mde(se: float, df: float, alpha: float = 0.05, wanted: float = 0.8) -> float:
+def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
     """Return the smallest effect that a comparison with this standard error sees with power.
 
     For arms ``df`` are Welch's and the effect is that of the non-central t.  Infinite ``df``, for
-    two fixed checkpoints, give (z_{1-alpha/2} + z_wanted) * se.  nan where nothing varies.
+    two fixed checkpoints, give (z_{1-alpha/2} + z_power) * se.  nan where nothing varies.
     """
     if not se > ROUNDING:
         return float("nan")
     if np.isinf(df):
-        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(wanted)) * se
+        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(target)) * se
     needed, high = _needed(df, alpha), 4.0
-    while _seen(high, needed) < wanted:
+    while _seen(high, needed) < target:
         high *= 2
-    return float(optimize.brentq(lambda shift: _seen(shift, needed) - wanted, 0.0, high)) * se
+    return float(optimize.brentq(lambda shift: _seen(shift, needed) - target, 0.0, high)) * se
 
 
 def welch_power(
@@ -112,31 +112,31 @@ def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 
 
 
 def equivalence_seeds(
-    margin: float, of: Components, alpha: float = 0.05, wanted: float = 0.8
+    margin: float, of: Components, alpha: float = 0.05, target: float = 0.8
 ) -> int | None:
     """Return the seeds an arm with which TOST finds equal arms equivalent, None beyond a thousand.
 
-    Arguments are those of `equivalence_power`, and the power that is wanted.
+    Arguments are those of `equivalence_power`, and the power that is aimed at.
     """
     several = range(2, MANY_SEEDS + 1)
     place = bisect_left(
-        several, True, key=lambda seeds: equivalence_power(margin, of, seeds, alpha) >= wanted
+        several, True, key=lambda seeds: equivalence_power(margin, of, seeds, alpha) >= target
     )
     return several[place] if place < len(several) else None
 
 
-def planned_mde(of: Components, seeds: int, alpha: float = 0.05, wanted: float = 0.8) -> float:
+def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float = 0.8) -> float:
     """Return the smallest effect that Welch's test sees with power, of two arms that vary alike."""
     sd = float(np.sqrt(of.training + of.decoding))
     unit = Components(1.0, 0.0)
     found = optimize.brentq(
-        lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - wanted, 0.0, 100.0
+        lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0
     )
     return float(found) * sd
 
 
 def seeds_needed(
-    effect: float, of: Components, alpha: float = 0.05, wanted: float = 0.8
+    effect: float, of: Components, alpha: float = 0.05, target: float = 0.8
 ) -> int | None:
     """Return the seeds an arm with which Welch's test sees an effect, None beyond a thousand.
 
@@ -144,7 +144,7 @@ def seeds_needed(
         effect: the true difference of the arms, in units of the score.
         of: the variance of a seed's score, the same in both arms.
         alpha: of the two-sided test.
-        wanted: power.
+        target: power.
     """
     variance = of.training + of.decoding
     if variance == 0:
@@ -152,7 +152,7 @@ def seeds_needed(
     for seeds in range(2, MANY_SEEDS + 1):
         # The non-central t is an upper bound, and quicker.
         bound = power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)
-        if bound >= wanted and welch_power(effect, of, of, (seeds, seeds), alpha) >= wanted:
+        if bound >= target and welch_power(effect, of, of, (seeds, seeds), alpha) >= target:
             return seeds
     return None
 

@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ablations.arms import MATCHINGS, Matching, arm
 from ablations.data.sources import content_of
 from ablations.settings import read_recipe, recipe_path
-from ablations.statistics.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
+from ablations.statistics.contrasts import (
+    BASE,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
+    PLACEBOS,
+    Rules,
+    contrasts,
+)
 from ablations.statistics.scores import identity
+from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, write_atomically
 from harness.runs.identity import identify
@@ -26,9 +35,8 @@ from harness.runs.store import read_json
 if TYPE_CHECKING:
     from harness.protocols import Benchmark
 
-SCHEMA = 1
 PROBE = "probe"
-DEFAULT_ARMS = (BASE, START, *DATA, GAIN, PLACEBO)
+DEFAULT_ARMS = (BASE, BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
 # Words that the study gives itself: as further words they would win, unseen by the plan.
 _TRAIN_WORDS = (
     "--arm",
@@ -110,7 +118,7 @@ class Plan:
 
     ``benchmarks`` maps ids to data fingerprints (None where runs were brought and nothing is
     measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
-    pairs and RL data.
+    pairs and RL data.  ``schema`` is 1 where the study's folder holds this plan in that schema.
     """
 
     request: Request
@@ -118,6 +126,7 @@ class Plan:
     data: Mapping[str, str | None]
     benchmarks: Mapping[str, str | None]
     arms: tuple[ArmPlan, ...]
+    schema: int = SCHEMA
 
     @property
     def content(self) -> dict[str, Any]:
@@ -150,8 +159,8 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """The sha256 of `content`."""
-        return json_hash(self.content)
+        """The sha256 of `content`, under the names of the plan's schema."""
+        return json_hash(schema_1(self.content) if self.schema == 1 else self.content)
 
     @property
     def folder(self) -> Path:
@@ -183,7 +192,7 @@ def plan(request: Request) -> Plan:
         raise UsageError("no arms: give --model and what it is trained on, --checkpoints or --runs")
     if not contrasts([one.arm for one in arms]):
         listed = ", ".join(one.arm for one in arms)
-        raise UsageError(f"the arms {listed} make no contrast: total needs {GAIN} and {START}")
+        raise UsageError(f"the arms {listed} make no contrast: total needs {METHOD} and {BASELINE}")
     if not trained and (request.train_args or request.pairs or request.rl_data):
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
@@ -201,7 +210,17 @@ def plan(request: Request) -> Plan:
     if measured:
         for name in wanted:
             found[name] = benchmark(request, name).fingerprint()
-    return Plan(request, model, data, found, arms)
+    return _in_stored_schema(Plan(request, model, data, found, arms))
+
+
+def _in_stored_schema(planned: Plan) -> Plan:
+    """Return the plan with schema 1 where the study's folder holds it so: its hash stays."""
+    older = dataclasses.replace(planned, schema=1)
+    try:
+        stored = read_json(planned.folder / "plan.json").get("hash")
+    except UsageError:
+        return planned  # none, or garbled: `commit` says so
+    return older if stored == older.hash else planned
 
 
 def matching(given: Matching | None, train_words: Sequence[str]) -> Matching:
@@ -327,7 +346,7 @@ def has_scores(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Return a study's ``plan.json``: the plan, its hash, when it was written, and paths.
+    """Return a study's ``plan.json``: plan (names of today), hash, time of writing, and paths.
 
     Raises:
         UsageError: there is none, it is garbled, or the plan is not that of the hash.
@@ -337,7 +356,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     content = stored.get("plan")
     if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
         raise UsageError(f"{path} was changed by hand: its hash is not that of its plan")
-    return stored
+    return {**stored, "plan": current(content)}
 
 
 def commit(planned: Plan) -> None:

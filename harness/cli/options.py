@@ -29,6 +29,16 @@ class Finite(click.FloatRange):
         return number
 
 
+class Points(click.types.FloatParamType):
+    """A number in percentage points, as a share: 1.8 is 0.018."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number in units of a score."""
+        return round(float(super().convert(value, param, ctx)) / 100, 12)
+
+
 def suite(command: F) -> F:
     """Add ``--suite``, ``--benchmarks`` and ``--limit``."""
     command = click.option(

@@ -125,13 +125,13 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     )
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines: first column left-aligned, the others right-aligned."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Return the rows as lines: columns in ``left`` left-aligned, the others right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]

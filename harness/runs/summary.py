@@ -6,7 +6,7 @@ Derived from the samples alone, so it can always be made again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -171,16 +171,33 @@ def headline(
     samples: Mapping[SampleKey, Sample],
     values: Mapping[SampleKey, float | None],
 ) -> float | None:
-    """Return a benchmark's score: the mean over items, or over the parts that it declares.
+    """Return a benchmark's score from the values of its samples; see `benchmark_score`."""
+    members = {sample.id: sample.parts for sample in samples.values()}
+    return benchmark_score(_item_means(values), members, declaration.headline)
 
-    None where a declared part has no value: the mean of the others would be another score.
+
+def benchmark_score(
+    values: Mapping[str, float], parts: Mapping[str, Collection[str]], headline: Sequence[str]
+) -> float | None:
+    """Return a benchmark's score: the mean over its items, or over the parts of ``headline``.
+
+    `ablations.statistics.estimates.Items` is the same for many seeds at once; a test holds them
+    together.
+
+    Args:
+        values: by item, the mean over its repeats.
+        parts: by item, the parts that it counts towards.
+        headline: the parts that the score is the mean of; empty for all items alike.
+
+    Returns:
+        None where there are no values, or none of a part: the mean of the others would be another
+        score.
     """
-    if not declaration.headline:
-        return _mean_over_items(values)
-    found = parts(samples, values)
-    named = [found.get(name) for name in declaration.headline]
-    known = [value for value in named if value is not None]
-    return fmean(known) if len(known) == len(named) else None
+    groups = [[item for item in values if part in parts[item]] for part in headline]
+    groups = groups or [list(values)]
+    if not all(groups):
+        return None
+    return fmean(fmean(values[item] for item in group) for group in groups)
 
 
 def parts(
@@ -191,16 +208,16 @@ def parts(
     for key, sample in samples.items():
         for part in sample.parts:
             members.setdefault(part, {})[key] = values.get(key)
-    return {part: _mean_over_items(members[part]) for part in sorted(members)}
+    return {part: benchmark_score(_item_means(members[part]), {}, ()) for part in sorted(members)}
 
 
-def _mean_over_items(values: Mapping[SampleKey, float | None]) -> float | None:
-    """Return the mean of the items' means, so that an item with more repeats weighs no more."""
+def _item_means(values: Mapping[SampleKey, float | None]) -> dict[str, float]:
+    """Return each item's mean over its repeats: one with more repeats weighs no more."""
     by_item: dict[str, list[float]] = {}
     for (item_id, _), value in values.items():
         if value is not None:
             by_item.setdefault(item_id, []).append(value)
-    return fmean(fmean(found) for found in by_item.values()) if by_item else None
+    return {item: fmean(repeats) for item, repeats in by_item.items()}
 
 
 def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:

@@ -98,6 +98,36 @@ def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: 
     assert row["parts"] == {"what": 1.0, "which": 0.0}
 
 
+def test_the_arm_is_one_entry(tmp_path: Path) -> None:
+    """The entry of CONTRIBUTING.md goes into ablations/arms.py; amounts and contrasts follow."""
+    shutil.copytree(ROOT / "ablations", tmp_path / "ablations")
+    how_to = (ROOT / "CONTRIBUTING.md").read_text()
+    entry = re.search(r"^    Arm\(\n.*?^    \),$", how_to, re.MULTILINE | re.DOTALL)
+    assert entry is not None
+    arms = tmp_path / "ablations" / "arms.py"
+    arms.write_text(arms.read_text().replace("_ALL = (\n", f"_ALL = (\n{entry[0]}\n", 1))
+    program = """
+from ablations.arms import ARMS
+from ablations.statistics.contrasts import contrasts
+from ablations.training.matching import Sizes, amounts
+sizes = Sizes(prompts=64, pairs=32, prompts_per_step=8, group=4, pairs_per_step=8)
+print([one.name for one in contrasts(["grpo", "contextrl", "contextrl-noise"])])
+print(amounts(ARMS["contextrl-noise"], sizes, "steps").exposures)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    names, exposures = done.stdout.splitlines()
+    assert names == "['contextrl - grpo', 'contextrl - contextrl-noise']"
+    assert exposures == "32"
+
+
 def test_the_backend_answers_a_run(data_root: Path, tmp_path: Path) -> None:
     model = FirstOption()
     benchmark = Colours(data_root)

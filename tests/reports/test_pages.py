@@ -55,8 +55,8 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
     stored = json.loads((study / "analysis.json").read_text())
     assert made.sentence == stored["verdict"]
     assert stored["verdict"].startswith(made.headline)
-    words = [line["word"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"]
-    assert made.steps[0].word == f"▲ {words[0]}" == "▲ better"
+    words = [line["verdict"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"]
+    assert made.steps[0].verdict == f"▲ {words[0]}" == "▲ better"
     order = [section.id for section in made.sections]
     assert order == [
         "source",
@@ -98,7 +98,7 @@ def test_one_seed_gives_no_verdict(tmp_path: Path) -> None:
     page, _ = reports.page_of([folder], None)
     assert page.headline == f"No verdict: {ONE_SEED}"
     assert ONE_SEED in page.sentence
-    assert {step.word for step in page.steps} == {"not tested", "no arms for it"}
+    assert {step.verdict for step in page.steps} == {"not tested", "no arms for it"}
     text = reports.render(page)
     assert "<svg" in text
     assert "hierarchical bootstrap;" not in text  # one seed has no such interval
@@ -286,7 +286,7 @@ def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: 
     saved = tmp_path / "arms.json"
     saved.write_text(harness("compare", "--a", *a, "--b", *b, "--json").stdout)
     rules = reports.page_of([saved], None)[0].table("rules").frame.set_index("what")["value"]
-    assert said in rules["mean, on new items too (hierarchical bootstrap)"]
+    assert said in rules["mean, items resampled (hierarchical bootstrap)"]
 
 
 def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
@@ -370,7 +370,7 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
     ("make", "says"),
     [
         (lambda p: [p / "nothing"], "there is no"),
-        (lambda p: [p], "no study that was analysed"),
+        (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
         (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
         (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
@@ -400,9 +400,9 @@ def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: P
 
 LINE = {
     "benchmark": "vstar", "items": 90, "clusters": 30, "delta": 0.1, "low": 0.0, "high": 0.2,
-    "p": 0.04, "p_holm": 0.04, "mde": 0.1, "word": "better", "test": "Welch t",
+    "p": 0.04, "p_holm": 0.04, "mde": 0.1, "verdict": "better", "test": "Welch t",
 }  # fmt: skip
-MACRO = {name: LINE[name] for name in ("delta", "low", "high", "p", "mde", "word")}
+MACRO = {name: LINE[name] for name in ("delta", "low", "high", "p", "mde", "verdict")}
 COMPARISON = {
     "kind": "arms", "heading": "two methods", "macro": MACRO, "benchmarks": [LINE],
     "margin": 0.009, "alpha": 0.05, "notes": [], "pooled": [0.0, 0.2], "bootstrap": [0.0, 0.2],
