@@ -65,7 +65,15 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
     order = list(benchmark.ids())
     failed = {item.id: item.reason for item in built if isinstance(item, FailedItem)}
     good = [item for item in built if not isinstance(item, FailedItem)]
+    texts = suites.benchmark(benchmark_id, root, images=False)
+    unlike = [
+        place.id
+        for made, item in ((benchmark, iter(built)), (texts, build_items(texts)))
+        for place in made.places.values()
+        if fields(direct(made, place)) != fields(next(item))
+    ]
     return {
+        "unlike": unlike,
         "declaration": asdict(benchmark.declaration),
         "count": benchmark.count(),
         "order": order,
@@ -86,10 +94,82 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
         ],
         "texts": [
             [item.id, item.cluster, item.messages[0].render()]
-            for item in build_items(suites.benchmark(benchmark_id, root, images=False))
+            for item in build_items(texts)
             if not isinstance(item, FailedItem)
         ],
     }
+
+
+def direct(benchmark: Any, place: Any) -> Any:
+    """Build an item with lmms-eval's task and decoded images, and nothing prepared."""
+    from benchmarks.data.local.images import is_empty, undecodable
+    from harness.errors import ItemError
+    from harness.protocols import FailedItem
+    from harness.records import ImagePart, Item, Message, TextPart
+
+    table = benchmark.tables[place.form]
+    doc = {n: None if is_empty(cell) else cell for n, cell in table.rows[place.row].items()}
+    try:
+        turns = [{"role": "user", "content": [{"type": "text", "text": None}]}]
+        if benchmark.images:
+            for name in benchmark.needed(doc):
+                if doc.get(name) is None:
+                    raise ItemError(f"the data set has no image in column {name}")
+            seen = {n: decoded(n, c) if n in table.images and c else c for n, c in doc.items()}
+            try:
+                turns = benchmark.messages(table.task, seen)
+                for part in turns[0]["content"]:
+                    if part["type"] == "image":
+                        part["url"].load()
+            except undecodable() as error:
+                raise ItemError(f"an image does not decode: {error}") from error
+        else:
+            turns[0]["content"][0]["text"] = benchmark.prompt(table.task, doc)
+        messages = tuple(
+            Message(
+                turn["role"],
+                tuple(
+                    TextPart(part["text"]) if part["type"] == "text" else ImagePart(part["url"])
+                    for part in turn["content"]
+                ),
+            )
+            for turn in turns
+        )
+        target, parts = benchmark.target(doc), benchmark.parts(table.form, doc)
+        return Item(place.id, messages, target, benchmark.cluster(doc, place.id), parts)
+    except ItemError as error:
+        return FailedItem(place.id, str(error))
+    except (AttributeError, TypeError, ValueError, LookupError) as error:
+        return FailedItem(place.id, f"malformed row: {type(error).__name__}: {error}")
+
+
+def decoded(name: str, cell: Any) -> Any:
+    """Decode an image cell as ``datasets`` does."""
+    import datasets
+
+    from benchmarks.data.local.images import undecodable
+    from harness.errors import ItemError
+
+    try:
+        return datasets.Image().decode_example({"bytes": None, "path": None, **cell})
+    except undecodable() as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ItemError(f"the image in column {name} does not decode: {why}") from error
+
+
+def fields(item: Any) -> Any:
+    """Return all of an item that decides what is asked and scored; addresses in memory left out."""
+    import re
+
+    if hasattr(item, "reason"):
+        return item.id, re.sub("0x[0-9a-f]+", "", item.reason)
+    content = [
+        (message.role, [_part(part) for part in message.content]) for message in item.messages
+    ]
+    modes = [
+        p.image.mode for message in item.messages for p in message.content if hasattr(p, "image")
+    ]
+    return item.id, content, modes, item.target, item.cluster, item.parts
 
 
 def _part(part: Any) -> list[str]:
@@ -119,7 +199,7 @@ def _reference(folder: Path, benchmark_id: str, config: str, name: str) -> dict[
     settings.pop("dataset_name", None)
     # The real MathVision is tested on its small split.
     if not (path / settings["test_split"]).is_dir():
-        settings["test_split"] = next(split.name for split in path.iterdir() if split.is_dir())
+        settings["test_split"] = next(path.glob("*/state.json")).parent.name
     task = ConfigurableMessagesTask(config=settings)
     docs = []
     for doc in task.eval_docs:

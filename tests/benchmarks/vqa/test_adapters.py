@@ -77,6 +77,14 @@ def lmms(homes: Path) -> dict[str, Any]:
     return _dump("lmms", homes, KEYS)
 
 
+def test_prepared_items_equal_items_that_are_built_directly(ours: dict[str, Any]) -> None:
+    for home in ("micro", "damaged", "odd"):
+        assert {name: dumped["unlike"] for name, dumped in ours[home].items()} == dict.fromkeys(
+            ours[home], []
+        )
+    assert len(ours["micro"]) == 12
+
+
 def _turns(reference: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Return (config, document) in the order that forms take turns in."""
     tables = [(config, table["docs"]) for config, table in reference.items()]
