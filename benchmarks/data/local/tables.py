@@ -32,7 +32,7 @@ class TableRows:
         """The names of the columns; of a release, of its images."""
         if self.found.release is not None:
             return (FORMATS[self.found.release.benchmark_id].image_column,)
-        return self._table.column_names
+        return tuple(self._table.column_names)
 
     def cell(self, row: int, column: str) -> Any:
         """Return one cell as ``datasets`` gives it undecoded; of a release, of its image column.
