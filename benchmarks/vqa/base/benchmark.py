@@ -379,6 +379,7 @@ def _shared_code() -> str:
     """Return the hash of the code that all benchmarks' prepared items come from."""
     return source_hash(_VQA / "base", _SCORING)
 
+
 def _ids(table: Table, seen: set[str]) -> list[str]:
     """Return the ids of a table's rows; one that was ``seen`` before gets its row number."""
     column = table.form.id_column
