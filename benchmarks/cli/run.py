@@ -91,6 +91,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 @options.settings
 @options.sandbox
 @options.judge
+@options.native
 @options.data_root
 @options.out
 @click.option("--dry-run", is_flag=True, help="Say what would be asked of whom; ask nothing.")
@@ -132,6 +133,7 @@ class _Command:
     unsafe: bool
     judge_url: str | None
     judge_model: str | None
+    no_native: bool
     data_root: Path | None
     out: Path
     dry_run: bool
@@ -176,6 +178,7 @@ class _Command:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             concurrency=self.concurrency,
+            native=not self.no_native,
             judge=options.judge_of(
                 self.judge_url, self.judge_model, [built[name] for name in chosen]
             ),

@@ -433,8 +433,8 @@ def native_scores(
 ) -> Mapping[str, Score]:
     """Score answers (item id -> text without thinking) by lmms-eval's own rules.
 
-    All benchmarks of this process share one child, which starts at the first call and ends with
-    the process.
+    All benchmarks of this process share one child, which starts at the first call, if need be one
+    without answers, and ends with the process.
 
     Returns:
         For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
@@ -443,6 +443,9 @@ def native_scores(
     Raises:
         UsageError: the data is missing, or lmms-eval does not start.
     """
+    if not answers:
+        shared_scorer().start()
+        return {}
     judge = judge if benchmark.declaration.native_needs_judge else None
     return shared_scorer().score(
         benchmark.id,

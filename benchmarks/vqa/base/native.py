@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,6 +78,16 @@ class NativeScorer:
     def pid(self) -> int | None:
         """The child's process id, None while there is none."""
         return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it."""
+        threading.Thread(target=self._load, daemon=True).start()
+
+    def _load(self) -> None:
+        # What goes wrong here is said by the call that needs the child.
+        with self._lock, suppress(UsageError, OSError, ValueError):
+            if self._process is None:
+                self._start()
 
     def score(
         self,

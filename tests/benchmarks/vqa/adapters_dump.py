@@ -276,6 +276,39 @@ def _cut(table: Any) -> Any:
     return Dataset.from_list(rows, features=Features(kinds))
 
 
+def every_kind_of_image(table: Any) -> Any:
+    """Return a table whose rows take turns in the modes and formats of their image."""
+    import base64
+    import io
+    from itertools import cycle
+
+    from datasets import Dataset, Features, Image
+    from PIL import ExifTags
+    from PIL import Image as pil
+
+    turned = pil.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    kinds = [
+        *((mode, "PNG", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+        *((mode, "JPEG", {"exif": turned}) for mode in ("L", "RGB", "CMYK")),
+        *(("RGB", form, {}) for form in ("GIF", "BMP", "TIFF", "WEBP")),
+    ]
+    rows = table.to_list()
+    column = next(name for name in ("image", "bytes") if rows[0].get(name) is not None)
+    for row, (mode, form, options) in zip(rows, cycle(kinds), strict=False):
+        text = isinstance(row[column], str)
+        content = base64.b64decode(row[column]) if text else row[column]["bytes"]
+        image = pil.open(io.BytesIO(content)).convert("L" if mode == "I;16" else mode)
+        stream = io.BytesIO()
+        image.convert(mode).save(stream, form, **options)
+        content = stream.getvalue()
+        row[column] = (
+            base64.b64encode(content).decode() if text else {"bytes": content, "path": None}
+        )
+    features = {n: Image() if isinstance(f, Image) else f for n, f in table.features.items()}
+    return Dataset.from_list(rows, features=Features(features))
+
+
 def forget_answer(table: Any) -> Any:
     """Return a table whose second row has no answer."""
     from datasets import Dataset
@@ -305,7 +338,7 @@ def main(mode: str, root: Path, out: Path) -> None:
             benchmark_id: (ours if mode == "ours" else lmms)(home, benchmark_id)
             for benchmark_id in TASKS
             if (home / benchmark_id).is_dir()
-            and not (mode == "lmms" and home.name in ("damaged", "odd"))
+            and not (mode == "lmms" and home.name in ("damaged", "odd", "kinds"))
         }
     out.write_text(json.dumps({"environment": sorted(os.environ), **dump}))
 
