@@ -284,9 +284,9 @@ def every_kind_of_image(table: Any) -> Any:
 
     from datasets import Dataset, Features, Image
     from PIL import ExifTags
-    from PIL import Image as pil
+    from PIL import Image as Pictures
 
-    turned = pil.Exif()
+    turned = Pictures.Exif()
     turned[ExifTags.Base.Orientation] = 6
     kinds = [
         *((mode, "PNG", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
@@ -298,7 +298,7 @@ def every_kind_of_image(table: Any) -> Any:
     for row, (mode, form, options) in zip(rows, cycle(kinds), strict=False):
         text = isinstance(row[column], str)
         content = base64.b64decode(row[column]) if text else row[column]["bytes"]
-        image = pil.open(io.BytesIO(content)).convert("L" if mode == "I;16" else mode)
+        image = Pictures.open(io.BytesIO(content)).convert("L" if mode == "I;16" else mode)
         stream = io.BytesIO()
         image.convert(mode).save(stream, form, **options)
         content = stream.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -132,7 +131,7 @@ def test_two_writers_and_a_reader(tmp_path: Path) -> None:
         writing = [pool.submit(prepared.write, path, KEY, rows) for _ in range(40)]
         while not all(future.done() for future in writing):
             assert prepared.read(path, KEY) == tuple(rows)
-    assert os.listdir(tmp_path) == ["file.json"]
+    assert [each.name for each in tmp_path.iterdir()] == ["file.json"]
 
 
 def test_files_of_other_options_stay(tmp_path: Path) -> None:
