@@ -19,7 +19,7 @@ from ablations.data.items import item_of, preview_item
 from ablations.data.software import holds_software, preview_software, software_item
 from benchmarks.pairs.file import REQUIRED, pair_of, preview_pair
 from benchmarks.pairs.rows import LazyRows
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.records import Item, Pair
 
 PUBLISHED = (
@@ -190,7 +190,7 @@ def _load(source: str) -> Any:
             raise UsageError(f"there is no file, folder or data set {source}")
         return _one(datasets.load_dataset(source), source)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         published = " (one of the paper's published sets)" if source in PUBLISHED else ""
         raise UsageError(f"{source}{published} cannot be read: {reason}") from error
 

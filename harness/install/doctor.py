@@ -18,7 +18,7 @@ from pathlib import Path
 from platform import platform
 from typing import Literal
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import cache_dir, json_hash, model_fingerprint, write_atomically
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
@@ -72,7 +72,7 @@ def _imports() -> Iterator[Check]:
             yield Check(f"import {name}", "ok", "loads")
         else:
             repair = "run `python -m harness.install.setup_environment`"
-            text = f"does not load ({error.splitlines()[0]}): {repair}"
+            text = f"does not load ({first_line(error)}): {repair}"
             yield Check(f"import {name}", "missing", text)
 
 
