@@ -86,8 +86,8 @@ def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchma
     assert declared.protocol
     assert declared.title
     assert declared.scoring
-    assert 0 < declared.native_max_tokens
-    assert 0 < declared.max_tokens
+    assert declared.native_max_tokens > 0
+    assert declared.max_tokens > 0
     assert benchmark.fingerprint() == benchmark.fingerprint()
 
 

@@ -118,11 +118,8 @@ def test_blinks_subtasks_add_up_to_the_official_number() -> None:
 
 
 def test_a_pin_is_a_whole_commit_hash() -> None:
-    pins = [
-        origin.revision
-        for origin in (source(n) for n in suites.names() if n not in ("niah", "probe"))
-        if origin.revision
-    ]
+    origins = [source(name) for name in suites.names() if name not in ("niah", "probe")]
+    pins = [origin.revision for origin in origins if origin.revision]
     assert len(pins) == 14
     assert all(re.fullmatch(r"[0-9a-f]{40}", pin) for pin in pins)
 
