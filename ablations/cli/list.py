@@ -20,18 +20,18 @@ def list_(with_options: bool, as_json: bool) -> None:
     from benchmarks.suites import SUITES, declarations
     from harness.errors import UsageError
 
-    declared = declarations()
     if as_json and with_options:
         raise UsageError("--options is for reading: it does not go with --json")
     if as_json:
         members_of = {name: list(members) for name, members in SUITES.items()}
         document = {
             "suites": members_of,
-            "benchmarks": [d.id for d in declared],
+            "benchmarks": list(suites.names()),
             "arms": list(ARMS),
         }
         click.echo(json.dumps(document))
         return
+    declared = declarations()
     alone = [d.id for d in declared if not any(d.id in members for members in SUITES.values())]
     for name, members in {**SUITES, "in no suite": tuple(alone)}.items():
         click.echo(f"{name}: {len(members)} benchmarks")

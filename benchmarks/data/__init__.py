@@ -4,12 +4,11 @@ The adapters come in with a benchmark id and a data root; they leave with a fing
 count (cheap: neither torch nor datasets is imported) or with the tables themselves.
 """
 
-from benchmarks.data.catalog.sources import SOURCES, Source, Table
+from benchmarks.data.catalog.sources import Source, Table, source
 from benchmarks.data.local.layout import count, data_root, find, fingerprint, note, tables
 from benchmarks.data.local.read import load, records
 
 __all__ = [
-    "SOURCES",
     "Source",
     "Table",
     "count",
@@ -19,5 +18,6 @@ __all__ = [
     "load",
     "note",
     "records",
+    "source",
     "tables",
 ]

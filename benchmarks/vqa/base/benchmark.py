@@ -114,6 +114,7 @@ class LmmsBenchmark(ABC):
     images: bool = True
 
     id: ClassVar[str]
+    source: ClassVar[data.Source]
     # Columns whose image the prompt of every document shows.
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -140,6 +141,16 @@ class LmmsBenchmark(ABC):
             ItemError: the document has no usable gold answer.
         """
 
+    @abstractmethod
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """Return whether lmms-eval calls an answer right, from what its task found.
+
+        Runs in the scorer's child, after lmms-eval's imports.
+
+        Args:
+            metrics: what the task's ``process_results`` returned.
+        """
+
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """Return the subscores that a document counts towards."""
         return (form.part,) if form.part else ()
@@ -149,9 +160,7 @@ class LmmsBenchmark(ABC):
 
         Images whose bytes are at hand are known by content, others by file name.
         """
-        columns = dict.fromkeys(
-            name for table in data.SOURCES[self.id].tables for name in table.images
-        )
+        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
         cells = [doc[name] for name in columns if doc.get(name) is not None]
         return f"images-{digest(cells)}" if cells else item_id
 
@@ -292,9 +301,7 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing or not readable.
         """
-        columns = dict.fromkeys(
-            name for table in data.SOURCES[self.id].tables for name in table.images
-        )
+        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
         images = {}
         for item_id in self.prepared.by_id.keys() & set(wanted):
             row = self.prepared.by_id[item_id]
@@ -303,7 +310,7 @@ class LmmsBenchmark(ABC):
         return images
 
     def _check_columns(self, form: Form, rows: Dataset) -> None:
-        for table in data.SOURCES[self.id].tables:
+        for table in self.source.tables:
             gone = [name for name in table.columns if name not in rows.column_names]
             if gone and (table.config, table.split) == (form.config, form.split):
                 raise UsageError(
@@ -338,7 +345,7 @@ class LmmsBenchmark(ABC):
         for name in self.needed(doc):
             if doc.get(name) is None:
                 raise ItemError(f"the data set has no image in column {name}")
-        texts = {name for table in data.SOURCES[self.id].tables for name in table.images}
+        texts = {name for table in self.source.tables for name in table.images}
         shown = {
             name: cell
             for name, cell in doc.items()
@@ -365,7 +372,7 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 
     def kept(self, table: Table, row: int) -> dict[str, Any]:
         """Return the document without its images."""
-        images = {name for table in data.SOURCES[self.id].tables for name in table.images}
+        images = {name for table in self.source.tables for name in table.images}
         doc = table.task.eval_docs_no_media[row]
         return {name: value for name, value in doc.items() if name not in images}
 

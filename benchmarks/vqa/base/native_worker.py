@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -56,36 +56,6 @@ class _NoJudge(BaseException):
 
     Not an ``Exception``: the scorers catch those and count the answer as wrong.
     """
-
-
-# What of ``process_results`` says whether the answer is right: benchmark id -> rule.
-_VALUES: Mapping[str, Callable[[Metrics], Any]] = {
-    "mathvista": lambda found: found["llm_as_judge_eval"]["true_false"],
-    "mathverse": lambda found: found["gpt_eval_score"],
-    "mathvision": lambda found: found["mathvision_standard_eval"]["scores"][0],
-    "mmmu_pro": lambda found: found["mmmu_acc"]["parsed_pred"] == found["mmmu_acc"]["answer"],
-    "mmmu": lambda found: _mmmu_accuracy(found["mmmu_acc"]),
-    "vstar": lambda found: found["vstar_overall_acc"]["score"],
-    "mmstar": lambda found: found["average"]["score"],
-    "blink": lambda found: found["blink_acc"]["is_correct"],
-    "scienceqa": lambda found: found["exact_match"],
-    "phyx": lambda found: found["eval_results"]["true_false"],
-    "olympiadbench_physics": lambda found: found["llm_as_judge_eval"],
-    "mme_realworld_lite": lambda found: _realworld_hit(found["mme_realworld_score"]),
-}
-
-
-def _mmmu_accuracy(sample: Metrics) -> Any:
-    """Return 0 or 1 by lmms-eval's rules for choices and for open questions."""
-    from lmms_eval.tasks.mmmu.utils import evaluate_mmmu
-
-    return evaluate_mmmu([sample])[1]["acc"]
-
-
-def _realworld_hit(sample: Metrics) -> bool:
-    """Return the count rule of ``mme_realworld_aggregate_results``."""
-    gold: str = sample["answer"].lower()
-    return gold in sample["pred_answer"].lower()
 
 
 def main() -> None:
@@ -273,7 +243,7 @@ def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeW
         return Verdict(None, "these rules ask a judge, and none was given")
     if judge.failed:
         return Verdict(None, "the judge did not answer")
-    return Verdict(float(_VALUES[benchmark.id](metrics)), _said(metrics))
+    return Verdict(float(benchmark.native_value(metrics)), _said(metrics))
 
 
 def _said(metrics: Metrics) -> str:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from benchmarks.data.local.tables import TableRows
 
 SCHEMA = 1
+_WRITE_BITS = 0o222
 
 
 class Turn(NamedTuple):
@@ -175,6 +176,9 @@ def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -
     """
     for folder in folders[:-1]:
         with suppress(OSError):
+            # Data that is marked read-only stays as it is, also where root could write.
+            if folder.parent.exists() and not folder.parent.stat().st_mode & _WRITE_BITS:
+                continue
             write(folder / file_name(key), key, rows)
             _drop_old(folder, key)
             return folder

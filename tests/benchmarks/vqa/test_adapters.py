@@ -302,7 +302,7 @@ def test_declarations_agree_with_the_wrapped_task(
         assert declared["native_max_tokens"] == limit
     assert declared["max_tokens"] >= max(8192, declared["native_max_tokens"])
     assert declared["protocol"]["tasks"] == list(dump.TASKS[benchmark_id].values())
-    tables = data.SOURCES[benchmark_id].tables
+    tables = data.source(benchmark_id).tables
     required = [table for table in tables if table.role == "required"]
     assert declared["n_items"] == sum(table.count for table in required)
 
