@@ -8,10 +8,8 @@ script with the recipe's numbers and a README.  The facts are those of SkyRL 0.4
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
-import io
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +28,7 @@ from ablations.training.rewards import told
 from ablations.training.rollouts import AGENT
 from ablations.training.schedule import Exposures, Shown
 from benchmarks.pairs.selection import both_orders
+from harness.backends import wire
 from harness.errors import UsageError
 from harness.records import ImagePart, Message, Pair, Part, TextPart
 
@@ -145,7 +144,7 @@ class Export:
     @property
     def reads_images(self) -> bool:
         """Whether the model is a vision-language model."""
-        return self.training.model_type.endswith("_vl")
+        return self.training.reads_images
 
     @property
     def module(self) -> str | None:
@@ -185,16 +184,16 @@ class Export:
         item = self.training.item(kind, index, first)
         return {
             "data_source": ENVIRONMENT if kind == "task" else f"{ENVIRONMENT}-{kind}",
-            "prompt": [self._message(message) for message in item.task.messages],
+            "prompt": self._prompt(item.task.messages),
             "env_class": ENVIRONMENT,
             "reward_spec": {"method": "rule", "ground_truth": item.task.target.answer},
             "extra_info": told(item.task, item.selection, self.training.settings),
         }
 
-    def _message(self, message: Message) -> dict[str, Any]:
-        if not self.reads_images:
-            return {"role": message.role, "content": message.render()}
-        return {"role": message.role, "content": [_content(part) for part in message.content]}
+    def _prompt(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        if self.reads_images:
+            return wire.openai(messages, lists=True)
+        return [{"role": message.role, "content": message.render()} for message in messages]
 
     def _held_out(self) -> list[Place]:
         """Return items that no arm of this matching trains on."""
@@ -359,18 +358,6 @@ def _instance_row(instances: Instances, index: int) -> dict[str, Any]:
         "env_class": "null",
         "instance": task,
     }
-
-
-def _content(part: Part) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": _data_uri(part)}}
-
-
-def _data_uri(part: ImagePart) -> str:
-    buffer = io.BytesIO()
-    part.image.save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _plain(messages: Sequence[Message]) -> str | list[dict[str, str]]:

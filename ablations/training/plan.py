@@ -19,12 +19,13 @@ from ablations.arms import ARMS, Arm, Matching
 from ablations.data.software import Instances
 from ablations.data.sources import MICRO_TASKS, content_of
 from ablations.settings import Settings, check_words
-from ablations.training.checkpoints import check_letters, checkpoint_folder, model_type
+from ablations.training.checkpoints import check_letters, checkpoint_folder
 from ablations.training.matching import Amounts, Sizes, amounts
 from ablations.training.rewards import reward_of
 from ablations.training.schedule import Exposures, RlItem, draw
 from benchmarks.pairs.file import Glance, check
 from benchmarks.pairs.rl_item import Task
+from harness.backends.checkpoint import reads_images
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark
@@ -47,9 +48,9 @@ class Training:
     out: Path
 
     @cached_property
-    def model_type(self) -> str:
-        """The architecture of the model to start from."""
-        return model_type(checkpoint_folder(self.settings.model))
+    def reads_images(self) -> bool:
+        """Whether the model to start from reads images."""
+        return reads_images(checkpoint_folder(self.settings.model))
 
     @cached_property
     def pairs(self) -> Sequence[Pair]:
@@ -90,7 +91,7 @@ class Training:
     def of(self, other: Arm) -> Training:
         """Return the training of another arm by the same settings; what was read is shared."""
         s, made = self.settings, replace(self, arm=other)
-        shared = {"model_type", "agent"}
+        shared = {"reads_images", "agent"}
         shared |= {"pairs", "_glances"} if s.pairs else set()
         shared |= {"tasks"} if s.rl_data else set()
         vars(made).update({name: known for name, known in vars(self).items() if name in shared})
@@ -268,9 +269,9 @@ class Training:
         Raises:
             UsageError: names the first thing that does not.
         """
-        assert self.model_type
+        sees = self.reads_images  # first: it refuses what is no checkpoint
         planned = self.amounts
-        if self._check_data() and not self.model_type.endswith("_vl"):
+        if self._check_data() and not sees:
             raise UsageError(f"the data has images, and {self.settings.model} reads text only")
         if self.arm.sft or self.arm.joint:
             check_letters(self.pairs[0], checkpoint_folder(self.settings.model), self.settings)

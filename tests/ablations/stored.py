@@ -173,7 +173,7 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     prompter = checkpoints.prompter(folder / "model", run.settings)
     trainer = Stored(**{**stage.grpo_words(prompter)})
     items = [run.item(*place) for place in run.schedule() for _ in range(2)]
-    if run.model_type.endswith("_vl"):
+    if run.reads_images:
         # Images first, so that one process has only images and the other only texts.
         items.sort(key=lambda item: item.task.domain)
     trainer.stored = stored(prompter, items, checkpoints.load(folder / "model", run.settings))

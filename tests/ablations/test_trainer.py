@@ -47,7 +47,7 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     prompter = checkpoints.prompter(folder / "model", run.settings)
     model = checkpoints.load(folder / "model", run.settings).train()
     items = [run.item(*place) for place in run.schedule() for _ in range(2)]
-    if run.model_type.endswith("_vl"):
+    if run.reads_images:
         items.sort(key=lambda item: item.task.domain)
     batch = s.stored(prompter, items, model)
 
