@@ -8,10 +8,8 @@ script with the recipe's numbers and a README.  The facts are those of SkyRL 0.4
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
-import io
 import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +29,7 @@ from ablations.training.rollouts import AGENT
 from ablations.training.schedule import Slot, item, schedule
 from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import both_orders
+from harness.backends import wire
 from harness.errors import UsageError
 from harness.records import ImagePart, Message, Pair, Part, TextPart
 
@@ -136,7 +135,7 @@ class Export:
     @property
     def reads_images(self) -> bool:
         """Whether the model is a vision-language model."""
-        return self.plan.data.model_type.endswith("_vl")
+        return self.plan.data.reads_images
 
     @property
     def module(self) -> str | None:
@@ -176,7 +175,7 @@ class Export:
         task, kind = item(self.plan, slot), slot.kind
         return {
             "data_source": ENVIRONMENT if kind == "task" else f"{ENVIRONMENT}-{kind}",
-            "prompt": [self._message(message) for message in task.messages],
+            "prompt": self._prompt(task.messages),
             "env_class": ENVIRONMENT,
             "reward_spec": {"method": "rule", "ground_truth": task.target.answer},
             "extra_info": reward_payload(task, kind == "selection", self.plan.settings),
@@ -209,10 +208,10 @@ class Export:
             "instance": task,
         }
 
-    def _message(self, message: Message) -> dict[str, Any]:
-        if not self.reads_images:
-            return {"role": message.role, "content": message.render()}
-        return {"role": message.role, "content": [_content(part) for part in message.content]}
+    def _prompt(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        if self.reads_images:
+            return wire.openai(messages, lists=True)
+        return [{"role": message.role, "content": message.render()} for message in messages]
 
     def _held_out(self) -> list[Slot]:
         """Return items that no arm of this matching trains on."""
@@ -342,18 +341,6 @@ def _schema(images: bool) -> Any:
             "extra_info": pa.struct(extra),
         }
     )
-
-
-def _content(part: Part) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image_url", "image_url": {"url": _data_uri(part)}}
-
-
-def _data_uri(part: ImagePart) -> str:
-    buffer = io.BytesIO()
-    part.image.save(buffer, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _plain(messages: Sequence[Message]) -> str | list[dict[str, str]]:

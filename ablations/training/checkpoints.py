@@ -6,17 +6,13 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from ablations.settings import Settings
-from harness.errors import UsageError, first_line
+from harness.backends.checkpoint import load_model, load_processor
+from harness.errors import UsageError
 from harness.records import Pair
 
 if TYPE_CHECKING:
     from ablations.training.prompting import Prompter
-
-ARCHITECTURES = ("qwen3", "qwen2_5_vl", "qwen3_vl")
-"""Model types whose training is tested; others are refused."""
 
 
 def prompter(folder: Path, settings: Settings) -> Prompter:
@@ -25,24 +21,10 @@ def prompter(folder: Path, settings: Settings) -> Prompter:
     Raises:
         UsageError: its processor cannot be loaded, or has no chat template.
     """
-    import transformers
-
     from ablations.training.prompting import Prompter
 
-    reader = (
-        transformers.AutoProcessor
-        if model_type(folder).endswith("_vl")
-        else transformers.AutoTokenizer
-    )
-    try:
-        # Rollouts are padded on the left.
-        processor = reader.from_pretrained(folder, padding_side="left")
-    except (OSError, ValueError, LookupError) as error:
-        reason = first_line(error)
-        raise UsageError(f"{folder}: its processor cannot be loaded: {reason}") from error
-    if processor.chat_template is None:
-        raise UsageError(f"{folder} has no chat template: prompts cannot be written")
-    return Prompter(processor, settings.template)
+    # Rollouts are padded on the left.
+    return Prompter(load_processor(folder, padding_side="left"), settings.template)
 
 
 def load(folder: Path, settings: Settings) -> Any:
@@ -51,25 +33,7 @@ def load(folder: Path, settings: Settings) -> Any:
     Raises:
         UsageError: it cannot be loaded, or lacks weights.
     """
-    import transformers
-    from safetensors import SafetensorError
-
-    maker = (
-        transformers.AutoModelForImageTextToText
-        if model_type(folder).endswith("_vl")
-        else transformers.AutoModelForCausalLM
-    )
-    try:
-        model, info = maker.from_pretrained(folder, dtype=settings.dtype, output_loading_info=True)
-    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
-        reason = first_line(error)
-        raise UsageError(f"{folder} cannot be loaded: {reason}") from error
-    if info["missing_keys"]:
-        first = min(info["missing_keys"])
-        raise UsageError(
-            f"{folder} lacks {len(info['missing_keys'])} of the model's weights ({first}, ...)"
-        )
-    return model
+    return load_model(folder, dtype=settings.dtype)
 
 
 def adapters(settings: Settings) -> Any:
@@ -145,19 +109,3 @@ def checkpoint_folder(model: str) -> Path:
     folder = identify(model, None, None).checkpoint
     assert folder is not None
     return folder
-
-
-def model_type(folder: Path) -> str:
-    """Return a checkpoint's architecture.
-
-    Raises:
-        UsageError: it is none that is trained here, or there is no configuration.
-    """
-    try:
-        found = orjson.loads((folder / "config.json").read_bytes())["model_type"]
-    except (OSError, orjson.JSONDecodeError, LookupError, TypeError) as error:
-        raise UsageError(f"{folder} has no readable config.json: {error}") from error
-    if found not in ARCHITECTURES:
-        known = ", ".join(ARCHITECTURES)
-        raise UsageError(f"{folder} is a checkpoint of {found!r}; trained here are {known}")
-    return str(found)

@@ -17,7 +17,6 @@ from ablations.settings import Settings, check_words
 from ablations.training.checkpoints import (
     check_letters,
     checkpoint_folder,
-    model_type,
     prompter,
 )
 from ablations.training.exposures import ArmView, Exposures
@@ -28,6 +27,7 @@ from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pairs.file import check as check_pair
 from benchmarks.pairs.rows import Preview
 from benchmarks.pairs.selection import selection
+from harness.backends.checkpoint import reads_images
 from harness.errors import UsageError
 from harness.files.hashing import json_hash, model_fingerprint
 from harness.protocols import Benchmark
@@ -53,9 +53,9 @@ class TrainingData:
         return checkpoint_folder(self.settings.model)
 
     @cached_property
-    def model_type(self) -> str:
-        """The architecture of the model to start from."""
-        return model_type(self.folder)
+    def reads_images(self) -> bool:
+        """Whether the model to start from reads images."""
+        return reads_images(self.folder)
 
     @cached_property
     def pairs(self) -> Sequence[Pair]:
@@ -229,7 +229,7 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
         UsageError: names the first thing that does not fit.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
-    vision = data.model_type.endswith("_vl")
+    vision = data.reads_images
     assert plan.amounts.steps >= 0
     if _check_data(plan) and not vision:
         raise UsageError(f"the data has images, and {s.model} reads text only")

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_orders
-from harness.errors import UsageError
-from harness.records import ImagePart, Message, Pair, TextPart
+from harness.backends import wire
+from harness.errors import ItemError, UsageError
+from harness.records import ImagePart, Message, Pair
 
 if TYPE_CHECKING:
     import torch
@@ -59,11 +60,10 @@ class Prompter:
         Raises:
             UsageError: there is an image, and the model reads text only.
         """
-        if self.reads_images:
-            return [{"role": m.role, "content": [_wire(p) for p in m.content]} for m in messages]
-        if any(isinstance(part, ImagePart) for message in messages for part in message.content):
-            raise UsageError("the data has images, and this model reads text only")
-        return [{"role": message.role, "content": message.render()} for message in messages]
+        try:
+            return wire.transformers(messages, images=self.reads_images)
+        except ItemError as error:
+            raise UsageError("the data has images, and this model reads text only") from error
 
     def text(self, messages: Sequence[Message]) -> str:
         """Return a conversation as the template writes it, up to where the answer begins."""
@@ -130,12 +130,6 @@ class Prompter:
         if any(images):
             words["images"] = list(images)
         return dict(self.processor(**words, padding_side="left", add_special_tokens=False))
-
-
-def _wire(part: TextPart | ImagePart) -> dict[str, Any]:
-    if isinstance(part, TextPart):
-        return {"type": "text", "text": part.text}
-    return {"type": "image", "image": part.image}
 
 
 def _images(messages: Sequence[Message]) -> list[Any]:

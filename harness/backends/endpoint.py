@@ -1,14 +1,11 @@
 """A model behind any OpenAI-compatible server: many requests in flight, with retries.
 
-The engine and the judge come in with messages; what leaves is a `Response`.  A request that fails
-for good is an `ItemError`; a server of which nothing can be expected any more is a `UsageError`.
+A request that fails for good is an `ItemError`; a server that is gone is a `UsageError`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import os
 import random
 import re
@@ -16,21 +13,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 import tenacity
 
+from harness.backends import wire
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.urls import base_url
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.protocols import Tokenizer
-from harness.records import ImagePart, Message, Part, Response, Sampling, TextPart
-
-if TYPE_CHECKING:
-    from PIL import Image
+from harness.records import ImagePart, Message, Response, Sampling
 
 CHECK_TIMEOUT = 30.0
 LIKELIEST = 20  # what OpenAI's API and vLLM tell at most by default
@@ -82,36 +77,6 @@ class _Answer:
         words = error.get("message") if isinstance(error, dict) else error
         text = words if isinstance(words, str) else self.body.decode(errors="replace")
         return " ".join(text.split())[:300] or "no message"
-
-
-def data_url(image: Image.Image) -> str:
-    """Return ``image`` as a ``data:`` URL of a PNG: lossless, compressed fast rather than small."""
-    buffer = io.BytesIO()
-    if image.mode not in ("RGB", "L"):
-        image = image.convert("RGB")
-    image.save(buffer, "PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-
-
-def _wire_messages(messages: Sequence[Message]) -> list[dict[str, Any]]:
-    urls: dict[int, str] = {}
-
-    def wire(part: Part) -> dict[str, Any]:
-        if isinstance(part, TextPart):
-            return {"type": "text", "text": part.text}
-        key = id(part.image)
-        if key not in urls:
-            urls[key] = data_url(part.image)
-        return {"type": "image_url", "image_url": {"url": urls[key]}}
-
-    def content(message: Message) -> str | list[dict[str, Any]]:
-        match message.content:
-            case (TextPart(text),):
-                return text
-            case parts:
-                return [wire(part) for part in parts]
-
-    return [{"role": message.role, "content": content(message)} for message in messages]
 
 
 def _parse(answer: _Answer, seconds: float) -> Response:
@@ -346,10 +311,10 @@ class EndpointModel:
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
         """Return the messages for the wire; images are compressed off the event loop."""
         if not any(isinstance(p, ImagePart) for m in messages for p in m.content):
-            return _wire_messages(messages)
+            return wire.openai(messages)
         try:
             return await asyncio.to_thread(
-                lambda: orjson.Fragment(orjson.dumps(_wire_messages(messages)))
+                lambda: orjson.Fragment(orjson.dumps(wire.openai(messages)))
             )
         except OSError as error:
             raise ItemError(f"an image cannot be encoded: {error}") from error

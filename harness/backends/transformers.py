@@ -1,7 +1,7 @@
 """A checkpoint in this process, run by Hugging Face transformers in batches.
 
-The engine comes in with messages; what leaves is a `Response`.  An answer does not depend on the
-batch it was made in by more than rounding: every row has its own limit and its own random numbers.
+An answer does not depend on the batch it was made in by more than rounding: every row has its own
+limit and its own random numbers.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from harness.backends import wire
 from harness.backends.batching import Batcher, BatchError
+from harness.backends.checkpoint import load_model, load_processor, reads_images
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
-from harness.records import ImagePart, Message, Response, Sampling, TextPart
+from harness.records import Message, Response, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -79,30 +81,6 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
         name: torch.cat([widened(name, prompt.tensors[name]) for prompt in prompts])
         for name in prompts[0].tensors
     }
-
-
-def _chat(messages: Sequence[Message], *, images: bool) -> list[dict[str, Any]]:
-    """Return messages in the form of transformers' chat templates.
-
-    Raises:
-        ItemError: there is an image, and the model takes none.
-    """
-    if not images:
-        if any(isinstance(part, ImagePart) for message in messages for part in message.content):
-            raise ItemError("the question has an image, and this model reads text only")
-        return [{"role": m.role, "content": m.render()} for m in messages]
-    return [
-        {
-            "role": message.role,
-            "content": [
-                {"type": "text", "text": part.text}
-                if isinstance(part, TextPart)
-                else {"type": "image", "image": part.image}
-                for part in message.content
-            ],
-        }
-        for message in messages
-    ]
 
 
 def perturbed(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
@@ -179,8 +157,6 @@ class Checkpoint:
         self.closing = threading.Event()
         self._folder = folder
         self._reads_images = self._load(dtype, device)
-        if self._processor.chat_template is None:
-            raise UsageError(f"{folder} has no chat template; add its chat_template.jinja.")
         tokenizer = getattr(self._processor, "tokenizer", self._processor)
         self._tokenizer = tokenizer
         self._ends = self._end_tokens()
@@ -194,49 +170,21 @@ class Checkpoint:
         """Load processor and model; return whether the model reads images."""
         import torch
         import transformers
-        from safetensors import SafetensorError
 
         transformers.utils.logging.disable_progress_bar()
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         several = device == "cuda" and torch.cuda.device_count() > 1
-        try:
-            config = transformers.AutoConfig.from_pretrained(self._folder)
-            images = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
-            maker = (
-                transformers.AutoModelForImageTextToText
-                if images
-                else transformers.AutoModelForCausalLM
-            )
-            reader = transformers.AutoProcessor if images else transformers.AutoTokenizer
-            self._processor = reader.from_pretrained(self._folder)
-            self._model, info = maker.from_pretrained(
-                self._folder,
-                dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-                device_map="auto" if several else None,
-                output_loading_info=True,
-            )
-        except (
-            OSError,
-            ValueError,
-            LookupError,
-            RuntimeError,
-            ImportError,
-            SafetensorError,
-        ) as error:
-            reason = first_line(error)
-            raise UsageError(f"{self._folder} cannot be loaded: {reason}") from error
-        if info["missing_keys"]:
-            # transformers would fill them with random numbers and go on.
-            first = min(info["missing_keys"])
-            raise UsageError(
-                f"{self._folder} lacks {len(info['missing_keys'])} of the model's weights "
-                f"({first}, ...); use a complete checkpoint."
-            )
+        self._processor = load_processor(self._folder)
+        self._model = load_model(
+            self._folder,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            device_map="auto" if several else None,
+        )
         if not several:
             self._model.to(device)
         self._model.eval()
-        return images
+        return reads_images(self._folder)
 
     def _end_tokens(self) -> set[int]:
         """Return every token that ends an answer: the tokenizer's and the checkpoint's."""
@@ -277,7 +225,7 @@ class Checkpoint:
         """
         from jinja2 import TemplateError
 
-        chat = _chat(messages, images=self._reads_images)
+        chat = wire.transformers(messages, images=self._reads_images)
         try:
             inputs = self._processor.apply_chat_template(
                 chat,

@@ -57,7 +57,7 @@ def training(folder: Path, name: str = "contextrl", **words: Any) -> TrainingPla
 def drawn(run: TrainingPlan) -> list[Item]:
     """Return the RL items of the step, twice each: one per completion."""
     items = [item(run, slot) for slot in schedule(run) for _ in range(2)]
-    if run.data.model_type.endswith("_vl"):
+    if run.data.reads_images:
         # Images first, so that one process has only images and the other only texts.
         items.sort(key=lambda one: not isinstance(one.messages[0].content[0], ImagePart))
     return items

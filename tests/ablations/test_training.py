@@ -20,11 +20,11 @@ import torch
 from ablations.arms import ARMS, arm
 from ablations.cli.train import learning_summary
 from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
-from ablations.training.checkpoints import model_type
 from ablations.training.exposures import Exposures
 from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.run_folder import read_lines
 from ablations.training.schedule import schedule
+from harness.backends.checkpoint import reads_images
 from harness.cli.main import cli
 from harness.errors import UsageError
 from tests.ablations import tiny
@@ -518,14 +518,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(text_world: Path, tmp_path: Pa
         train(text_world, "base", tmp_path / "file/t")
 
 
-def test_another_architecture_is_refused(text_world: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "llama"
+def test_an_unknown_architecture_is_refused(text_world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "unknown"
     folder.mkdir()
-    (folder / "config.json").write_text('{"model_type": "llama"}')
+    (folder / "config.json").write_text('{"model_type": "no_such_model"}')
     (folder / "model.safetensors").touch()
     given = words(text_world, "contextrl", tmp_path / "t")
     given[given.index("--model") + 1] = str(folder)
-    with pytest.raises(UsageError, match="a checkpoint of 'llama'; trained here are qwen3"):
+    with pytest.raises(UsageError, match=r"unknown cannot be loaded: .*no_such_model"):
         cli.main([*given, "--dry-run"], standalone_mode=False)
 
 
@@ -638,11 +638,21 @@ def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
         read_lines(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "images"), [("llava", True), ("qwen3_vl", True), ("qwen3", False), ("llama", False)]
+)
+def test_whether_a_model_reads_images_is_not_read_off_its_name(
+    kind: str, images: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(f'{{"model_type": "{kind}"}}')
+    assert reads_images(tmp_path) is images
+
+
 @pytest.mark.parametrize("config", ["[]", "{", '{"model_type": ["qwen3"]}', "{}"])
 def test_a_garbled_configuration_is_one_line(config: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(UsageError):
-        model_type(tmp_path)
+        reads_images(tmp_path)
 
 
 def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) -> None:

@@ -161,13 +161,13 @@ async def _on_server(checkpoint: Path, root: Path, folder: Path) -> dict[str, li
 
 def _bodies(bench: Any) -> list[bytes]:
     """Return the requests as the wire carries them, made before the clock runs."""
-    from harness.backends.endpoint import _wire_messages
+    from harness.backends import wire
 
     return [
         json.dumps(
             {
                 "model": "bench",
-                "messages": _wire_messages(item.messages),
+                "messages": wire.openai(item.messages),
                 "max_tokens": TOKENS,
                 "temperature": 0.0,
             }
