@@ -1,4 +1,4 @@
-"""Figures: records come in, a `Figure` leaves, which is drawn as SVG in two widths.
+"""Figures, drawn as SVG in two widths.
 
 Inline SVG takes its colours from the page's style (light and dark); files get the light ones.
 Drawing twice gives the same bytes.

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.runs.summary import notes_of
 from reports.figures import Figure, needles
-from reports.pages import Block, Folded, Section
+from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
 from reports.tables import Column, Table, frame
 
@@ -146,14 +146,14 @@ def counts_by_benchmark(runs: Sequence[Run]) -> Table:
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
     """Return the section on what may spoil the numbers."""
     detailed = counts_by_benchmark(runs)
-    folded = [Folded("By run and benchmark", (detailed,))] if len(detailed.frame) else []
+    folded = [Collapsible("By run and benchmark", (detailed,))] if len(detailed.frame) else []
     return Section("validity", "Validity", (counts_table(runs), *folded, *more))
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
     """Return the section on where everything is from: runs, models, data, versions, machines."""
     table, alike = runs_table(runs)
-    blocks = (*before, *alike, table, Folded("Protocols and data", (protocols_table(runs),)))
+    blocks = (*before, *alike, table, Collapsible("Protocols and data", (protocols_table(runs),)))
     return Section("provenance", "Provenance", blocks)
 
 

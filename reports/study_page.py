@@ -1,4 +1,4 @@
-"""A study as a page: verdict, where the gain comes from, and everything that it stands on."""
+"""A study as a page: verdict, where the gain comes from, and everything behind it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablations.statistics.verdict import step_verdict
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
-from reports.pages import Block, Folded, Page, Pictured, Section, Step
+from reports.pages import Block, Collapsible, Page, Pictured, Section, Step
 from reports.read import paper
 from reports.read.flips import Flips, flips
 from reports.read.runs import Run
@@ -40,7 +40,7 @@ def page(study: Study, pictures: Pictures) -> Page:
         pictures: gives thumbnails of the flips that are shown, where the data is at hand.
     """
     runs = [model.run for model in study.models]
-    # Where there is no verdict the first sentence says why, else the word before the figures.
+    # Without a verdict the first sentence says why; else the conclusion is before the figures.
     end = ". " if study.report.verdict.startswith("No verdict") else ": "
     headline, _, _ = study.report.verdict.partition(end)
     sections = (
@@ -201,7 +201,9 @@ def _deltas(study: Study) -> Section:
             "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
         )
         blocks += [figure, made[0]]
-        blocks += [Folded(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]]
+        blocks += [
+            Collapsible(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]
+        ]
     return Section("benchmarks", "Benchmark by benchmark", tuple(blocks))
 
 
@@ -248,7 +250,7 @@ def _selection(study: Study) -> tuple[Section, ...]:
     return (
         Section(
             "selection", "Selecting the context against doing the task",
-            (text, figure, Folded("The numbers", (table,))),
+            (text, figure, Collapsible("The numbers", (table,))),
         ),
     )  # fmt: skip
 
@@ -371,7 +373,7 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     parts = shared.parts_table({model.name: model.probe for model in probes if model.probe})
     if parts is not None:
         bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
-        blocks += [bias, Folded("Parts of the probe", (parts,))]
+        blocks += [bias, Collapsible("Parts of the probe", (parts,))]
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
         blocks.append(spent)
@@ -431,7 +433,7 @@ def _plan_table(study: Study) -> Table:
         "suite": plan.get("suite"),
         "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),
-        "base model's content hash": plan.get("model") or "brought from elsewhere",
+        "base model's content hash": plan.get("model") or "external",
         "pairs": (plan.get("data") or {}).get("pairs") or "none",
         "RL data": (plan.get("data") or {}).get("rl_data") or "none",
         "arms": ", ".join(

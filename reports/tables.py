@@ -1,6 +1,6 @@
-"""Tables: records come in, frames of numbers with their columns' meaning leave.
+"""Tables: frames of numbers with the meaning of their columns.
 
-HTML, LaTeX and CSV are written from the same frames; every row says where its numbers are from.
+HTML, LaTeX and CSV are written from the same frames; every row names the source of its numbers.
 """
 
 from __future__ import annotations

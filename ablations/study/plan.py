@@ -1,7 +1,6 @@
 """The plan of a study: what is trained, measured and compared, hashed before any score is read.
 
-A `Request` (the words of a user) comes in; a `Plan` leaves, and ``plan.json`` in the study's
-folder.  Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
+Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
 """
 
 from __future__ import annotations

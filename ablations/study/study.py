@@ -106,11 +106,11 @@ def study(plan: Plan, execute: Execute) -> Report:
             another process works on the study, or no arms are left that could be compared.
     """
     todo = jobs(plan)
-    # What cannot be trained is told before a score is there, from which on the plan is fixed.
+    # What cannot be trained is refused before there is a score, which fixes the plan.
     planned_steps([job.training for job in todo if job.training and not job.training.done])
-    brought = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
-    if brought:
-        check(brought)
+    external = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
+    if external:
+        check(external)
     with alone(plan.folder):
         commit(plan)
         done = finished(plan)
@@ -154,8 +154,8 @@ def finished(plan: Plan) -> Report | None:
         return None  # garbled, or of another version of ours: it is made again
     if report.plan_hash != plan.hash or not report.complete:
         return None
-    brought = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
-    if any(one.run != brought.get((one.arm, one.seed), one.run) for one in report.models):
+    external = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
+    if any(one.run != external.get((one.arm, one.seed), one.run) for one in report.models):
         return None  # its runs lie elsewhere now
     return report if report.read == _read(plan, report.models) else None
 
@@ -241,7 +241,7 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
 
 
 def _runs(plan: Plan, one: ArmPlan) -> list[str]:
-    """Return the runs that were brought of an arm, as seen from the study's folder."""
+    """Return the external runs of an arm, as seen from the study's folder."""
     return [_relative(plan, path) for path in one.paths] if one.origin == "runs" else []
 
 

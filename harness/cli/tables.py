@@ -30,8 +30,8 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     errors = sum(row.errors for row in rows)
     if errors:
         lines.append(
-            f"{errors} answers are errors of the machinery, not of the model, and are not in the "
-            "scores: run the same command again to try them once more."
+            f"{errors} responses failed for infrastructure reasons and are excluded from the "
+            "scores: rerun the same command to retry them."
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
