@@ -11,7 +11,7 @@ from harness.runs.summary import notes_of
 from reports.figures import Figure, needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
-from reports.tables import Column, Table, frame
+from reports.tables import Column, Table, as_row, frame
 
 _CELL = re.compile(r"(\d+)/(\d+)")
 _BENCHMARK = re.compile(r"[a-z0-9_]+")
@@ -126,13 +126,7 @@ def counts_by_benchmark(runs: Sequence[Run]) -> Table:
         for row in run.rows.values()
         if any(getattr(row, column.key) for column in COUNTS)
     ]
-    rows = [
-        {
-            **{"run": run.label, "benchmark": row.benchmark, "answers": row.answers},
-            **{column.key: getattr(row, column.key) for column in COUNTS},
-        }
-        for run, row in found
-    ]
+    rows = [{"run": run.label, **as_row(row, columns)} for run, row in found]
     return Table(
         "validity-benchmarks",
         "What went wrong, by run and benchmark",

@@ -17,7 +17,7 @@ from reports.read import paper
 from reports.read.flips import Flips, flips
 from reports.read.runs import Run
 from reports.read.study import Model, Study, curves, ledger
-from reports.tables import Column, Side, Table, frame
+from reports.tables import Column, Side, Table, as_row, frame
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
@@ -137,12 +137,7 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
                "shares"),
     )  # fmt: skip
     rows = [
-        {
-            **{
-                name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")
-            },
-            "share_interval": (term.share_low, term.share_high),
-        }
+        {**as_row(term, columns), "share_interval": (term.share_low, term.share_high)}
         for term in terms
     ]
     table = Table(
@@ -288,10 +283,7 @@ def _arms_table(study: Study) -> Table:
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
                "that change one by one"),
     )  # fmt: skip
-    rows = [
-        {column.key: getattr(line, column.key) for column in columns}
-        for line in study.report.analysis.arms
-    ]
+    rows = [as_row(line, columns) for line in study.report.analysis.arms]
     return Table(
         "arms",
         "The arms: macro average, and the spread of a seed",
