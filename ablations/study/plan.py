@@ -289,7 +289,8 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         models = content = [identify(str(path), None, None).fingerprint for path in paths]
         origin = "checkpoints"
     else:
-        return ArmPlan(name, *(("given", 1) if name == BASE else ("train", request.seeds)))
+        start = name == BASE
+        return ArmPlan(name, "given" if start else "train", 1 if start else request.seeds)
     for number, one in enumerate(models):
         if one in models[:number]:
             raise UsageError(

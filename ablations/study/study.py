@@ -232,10 +232,16 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
             runs = {name: _relative(plan, path) for name, path in came.runs}
             if suite not in runs:
                 continue
-            trained = f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None
-            seconds = (came.train_seconds, came.run_seconds)
             models.append(
-                Measured(one.arm, seed, runs[suite], runs.get(PROBE), None, trained, *seconds)
+                Measured(
+                    one.arm,
+                    seed,
+                    run=runs[suite],
+                    probe=runs.get(PROBE),
+                    training=f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None,
+                    train_seconds=came.train_seconds,
+                    run_seconds=came.run_seconds,
+                )
             )
     return models, missing
 
