@@ -44,22 +44,22 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
     What is said ``before``, then errors, notes, answers that no summary knows.
     """
-    said = [*before]
+    warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
         listed = ", ".join(f"{label} ({count})" for label, count in failed.items())
-        said.append(
+        warned.append(
             f"{sum(failed.values())} items have errors and no score: {listed}. "
             "Run the same commands again to ask them again."
         )
-    said += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
+    warned += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
     for run in runs:
         if run.stale:
-            said.append(
+            warned.append(
                 f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "
                 "know (it was killed): run the same `harness run` again."
             )
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys(warned))
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
         *(one for one in made if one not in alike),
         Column("started", "Started"), Column("ended", "Ended"),
     )  # fmt: skip
-    told = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
+    alike_text = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
     table = Table(
         "runs",
         "The runs behind the numbers",
@@ -180,7 +180,7 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
         frame(rows, columns),
         tuple(f"{run.path.name}/manifest.json" for run in runs),
     )
-    return table, (f"Alike in all runs: {told}.",) if told else ()
+    return table, (f"Alike in all runs: {alike_text}.",) if alike_text else ()
 
 
 def _run_row(run: Run) -> dict[str, Any]:

@@ -59,12 +59,12 @@ def page(study: Study, pictures: Pictures) -> Page:
         ),
     )
     label = f"Ablation study {study.report.name}: objective against data"
-    said, aside = _notes(study)
+    above, below = _notes(study)
     incomplete = [
         f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
         for gap in study.report.missing
     ]
-    warnings = shared.warnings(runs, (*shared.joined(said), *incomplete))
+    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
     return Page(
         "study",
         study.report.name,
@@ -75,24 +75,24 @@ def page(study: Study, pictures: Pictures) -> Page:
         warnings=(*_micro(study, warnings), *warnings),
         sections=sections,
         # A note on the data is of the scores, which the warnings tell already.
-        notes=shared.joined(note for note in aside if note not in warnings),
+        notes=shared.joined(note for note in below if note not in warnings),
     )
 
 
 def _notes(study: Study) -> tuple[list[str], list[str]]:
     """Return the notes that belong above the answer, and those that belong below it.
 
-    Below stands what is said of one benchmark, such as few clusters: it does not touch the verdict,
+    Below stands what concerns one benchmark, such as few clusters: it does not touch the verdict,
     which is over seeds.  What was left out of a benchmark of the plan does.
     """
-    said: list[str] = []
-    aside: list[str] = []
+    above: list[str] = []
+    below: list[str] = []
     for note in study.report.notes:
         name, _, text = note.partition(": ")
         of_one = any(name in model.run.manifest["benchmarks"] for model in study.models)
         moves = name in study.plan["plan"]["benchmarks"] and LEFT_OUT in text
-        (aside if of_one and not moves else said).append(note)
-    return said, aside
+        (below if of_one and not moves else above).append(note)
+    return above, below
 
 
 def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:

@@ -161,8 +161,10 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         stop(process)
         raise
     if process.returncode:
-        said = _last(errors)
-        raise UsageError(said if process.returncode == 2 else f"harness train --dry-run: {said}")
+        reason = _last(errors)
+        raise UsageError(
+            reason if process.returncode == 2 else f"harness train --dry-run: {reason}"
+        )
     counted = ("rl_steps", "sft_steps", "selection_steps")
     rows = json.loads(printed)["arms"]
     return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}
@@ -263,8 +265,8 @@ def _last_line(out: Path) -> str:
 
 
 def _last(errors: str) -> str:
-    said = errors.strip().splitlines() or ["no output"]
-    return said[-1].removeprefix("harness: ")
+    lines = errors.strip().splitlines() or ["no output"]
+    return lines[-1].removeprefix("harness: ")
 
 
 def _training_time(plan: Plan, out: Path) -> Timing | None:

@@ -244,7 +244,7 @@ def _run_of(printed: str) -> Path:
 def on_this_machine(
     todo: Sequence[Job], preload: bool = False, at_once: int = 1
 ) -> Iterator[Outcome]:
-    """Do the jobs on this machine, as many at once as is said, and yield outcomes as they come.
+    """Do the jobs on this machine, as many at once as asked, and yield outcomes as they come.
 
     Whatever ends this ends the commands that run, each as an interrupt does.
     """
@@ -289,8 +289,8 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:
-                job, said = names[done], str(error).strip().splitlines()
-                reason = said[-1] if said else type(error).__name__
+                job, lines = names[done], str(error).strip().splitlines()
+                reason = lines[-1] if lines else type(error).__name__
                 yield Outcome(job.arm, job.seed, (), "the task", reason)
     finally:
         ray.shutdown()

@@ -183,11 +183,11 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     table, notes = _planned_only(plan, read(groups))
     found = analyse(table.scores, table.items, plan.request.rules)
     models = _with_selection(plan, models)
-    said = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
+    gaps = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
-    said += [f"{name} (no scores)" for name in lacking]
+    gaps += [f"{name} (no scores)" for name in lacking]
     verdict = (
-        f"{found.verdict} Missing from the plan: {', '.join(said)}." if said else found.verdict
+        f"{found.verdict} Missing from the plan: {', '.join(gaps)}." if gaps else found.verdict
     )
     benchmarks = _by_seed(table)
     return Report(
@@ -195,7 +195,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         name=plan.folder.resolve().name,
         plan_hash=plan.hash,
         verdict=verdict,
-        complete=not said,
+        complete=not gaps,
         analysis=found,
         macro=_macro(benchmarks),
         benchmarks=benchmarks,
