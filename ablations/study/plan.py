@@ -1,7 +1,6 @@
 """The plan of a study: what is trained, measured and compared, hashed before any score is read.
 
-A `Request` (the words of a user) comes in; a `Plan` leaves, and ``plan.json`` in the study's
-folder.  Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
+Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
 """
 
 from __future__ import annotations
@@ -290,7 +289,8 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         models = content = [identify(str(path), None, None).fingerprint for path in paths]
         origin = "checkpoints"
     else:
-        return ArmPlan(name, *(("given", 1) if name == BASE else ("train", request.seeds)))
+        start = name == BASE
+        return ArmPlan(name, "given" if start else "train", 1 if start else request.seeds)
     for number, one in enumerate(models):
         if one in models[:number]:
             raise UsageError(
