@@ -18,7 +18,8 @@ def selection_item(pair: Pair, letter: Letter) -> Item:
 def qa_item(pair: Pair, letter: Letter) -> Item:
     """Return the question about the context under A, for ``da-qa``.
 
-    ``letter`` is the letter of the supporting context.  Where the other context's answer is unknown, the supporting one is asked about.
+    ``letter`` is the supporting context's.  Where the other context's answer is unknown, the
+    supporting one is asked about.
     """
     positive = letter == "A" or pair.answer_negative is None
     answer = pair.answer if positive or pair.answer_negative is None else pair.answer_negative

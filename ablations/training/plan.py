@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
 
-from ablations.arms import ARMS, Arm, Matching
+from ablations.arms import ARMS, Arm
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
 from ablations.data.software import is_software
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
-from ablations.settings import Settings, check_words
+from ablations.settings import Settings, check_names
 from ablations.training.checkpoints import (
     check_letters,
     checkpoint_folder,
@@ -180,7 +179,7 @@ class TrainingPlan:
                 f"{len(data.items)} RL items and {len(data.pairs)} pairs: with --matching "
                 "instances, grpo needs #prompts + #pairs RL items; lower --prompts or --pair-count"
             )
-        return amounts(self.arm, cast("Matching", s.matching), data.sizes)
+        return amounts(self.arm, s.matching, data.sizes)
 
     @property
     def view(self) -> ArmView:
@@ -238,7 +237,7 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
     if arm.grpo:
         reward_of(s)
     if not elsewhere:
-        check_words(s)
+        check_names(s)
     if arm.grpo and not elsewhere:
         _check_batches(plan)
         if is_software(data.items):
