@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ablations.arms import ARMS, Arm
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
@@ -21,7 +22,7 @@ from ablations.training.checkpoints import (
 )
 from ablations.training.exposures import ArmView, Exposures
 from ablations.training.matching import Amounts, Sizes, amounts
-from ablations.training.rewards import reward_of
+from ablations.training.rewards import reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pairs.file import check as check_pair
@@ -148,9 +149,16 @@ class TrainingPlan:
         return self.out / "checkpoint"
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """All settings that decide the outcome, and the source of a user's reward."""
+        reward = self.settings.reward
+        source = {"reward_source": reward_source(reward)} if reward else {}
+        return {**self.settings.decisive(), **source}
+
+    @property
     def key(self) -> str:
         """The hash of all choices that decide the outcome."""
-        return json_hash({"arm": self.arm.name, **self.settings.decisive()})
+        return json_hash({"arm": self.arm.name, **self.choices})
 
     @property
     def content(self) -> dict[str, str | None]:

@@ -30,6 +30,7 @@ from ablations.training.run_folder import read_lines
 from ablations.training.schedule import schedule
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.files.hashing import json_hash
 from tests.ablations import tiny
 
 SMALL = {
@@ -442,7 +443,7 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write MODULE:FUNCTION"),
         ({"reward": "nothing"}, "--reward nothing: write MODULE:FUNCTION"),
         ({"reward": "json:nosuch"}, "--reward json:nosuch: write MODULE:FUNCTION"),
-        ({"format_pattern": "("}, "is no expression"),
+        ({"format_pattern": "("}, "is not a regular expression"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -662,6 +663,27 @@ def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) ->
         train(text_world, "base", tmp_path, seed=3)
     with pytest.raises(UsageError, match=r"arm \(base\)"):
         train(text_world, "grpo", tmp_path)
+
+
+def test_a_changed_reward_needs_another_folder(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key holds the source of a user's reward; without one it is what it was before."""
+    monkeypatch.chdir(tmp_path)
+    code = "def reward(completions, **_):\n    return [1.0 for _ in completions]\n"
+    Path("keyed.py").write_text(code)
+    changes = {"reward": "keyed:reward"}
+    ledger = train(text_world, "grpo", tmp_path / "t", **changes)
+    assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
+    Path("keyed.py").write_text(code.replace("1.0", "0.5"))
+    with pytest.raises(UsageError, match=r"other settings \(reward_source\)"):
+        train(text_world, "grpo", tmp_path / "t", **changes)
+    made = _settings(text_world)
+    builtin = json_hash({"arm": "grpo", **made.decisive()})
+    assert _plan("grpo", made).key == builtin
+    # That of arm grpo by the defaults, as runs were keyed before the source was part of it.
+    by_defaults = _plan("grpo", Settings()).key
+    assert by_defaults == "deb906278ef12c276f51191f734a73660c3d8765c8f5945dfaab8db1e7fbfdb1"
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
