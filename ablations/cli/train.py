@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
     from ablations.training.plan import TrainingPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
-_TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+_CLICK = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
 
 def _settings(command: F) -> F:
     """Add an option for each field of `Settings` that has a single value."""
+    types = get_type_hints(Settings)
     for field in reversed(dataclasses.fields(Settings)):
-        flag = f"--{field.name.replace('_', '-')}"
-        kind = str(field.type).partition(" ")[0]
+        flag, kind = f"--{field.name.replace('_', '-')}", types[field.name]
+        if get_origin(kind) is dict:
+            continue
         text = field.metadata["help"]
         if field.default not in ("", None):
             text += f"  [default: {field.default}]"
-        if kind == "bool":
+        if get_origin(kind) is Literal:
+            command = click.option(flag, type=click.Choice(get_args(kind)), help=text)(command)
+            continue
+        (single,) = {kind, *get_args(kind)} & {int, float, str, bool}
+        if single is bool:
             command = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)(command)
-        elif kind in _TYPES:
-            choices = field.metadata["choices"]
-            type_ = click.Choice(choices) if choices else _TYPES[kind]
-            command = click.option(flag, type=type_, default=None, help=text)(command)
+        else:
+            command = click.option(flag, type=_CLICK[single], default=None, help=text)(command)
     return command
 
 
@@ -45,9 +49,13 @@ def _settings(command: F) -> F:
     "arm_names",
     required=True,
     multiple=True,
-    help="What to train; see 'harness list'.  Several may be given with --dry-run.",
+    help="Arm to train; see 'harness list'.  Repeat it with --dry-run to check several.",
 )
-@click.option("--config", metavar="FILE|RECIPE", help="YAML with any of the options below.")
+@click.option(
+    "--config",
+    metavar="FILE|RECIPE",
+    help="YAML file or recipe with any options below.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -56,24 +64,24 @@ def _settings(command: F) -> F:
 )
 @click.option(
     "--columns",
-    "column_words",
+    "mapped",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="What a data set's column is called; may be repeated.",
+    help="Map our field name to the data set's column name; may be repeated.",
 )
 @_settings
-@click.option("--dry-run", is_flag=True, help="Show the matching table; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Check, and show the matching table; do not train.")
 @click.option(
     "--export",
     type=click.Choice(["skyrl"]),
-    help="Write the arm for another trainer in the folder --out; train nothing.",
+    help="Write the arm for another trainer into --out; do not train.",
 )
 @options.as_json
 def train(
     arm_names: tuple[str, ...],
     config: str | None,
     out: Path | None,
-    column_words: tuple[str, ...],
+    mapped: tuple[str, ...],
     dry_run: bool,
     export: str | None,
     as_json: bool,
@@ -81,8 +89,8 @@ def train(
 ) -> None:
     """Train one arm of the ablation.
 
-    The checkpoint that comes out runs with 'harness run --model OUT/checkpoint'.  The same command
-    continues a run that was interrupted, and shows a finished one at once.
+    Evaluate the result with 'harness run --model OUT/checkpoint'.  The same command resumes an
+    interrupted run, and shows a finished one at once.
     """
     from ablations.arms import arm
     from ablations.settings import read_recipe, settings
@@ -94,10 +102,10 @@ def train(
 
     chosen, *others = map(arm, arm_names)
     if others and not dry_run:
-        raise UsageError("--arm is given several times: that is for --dry-run, train one by one")
+        raise UsageError("several --arm only work with --dry-run; train one arm at a time")
     recipe = read_recipe(config) if config else {}
     made = settings(recipe, given)
-    columns = {**made.columns, **options.columns_of(column_words)}
+    columns = {**made.columns, **options.columns_of(mapped)}
     made = dataclasses.replace(made, columns=columns)
     name = Path(made.model.rstrip("/")).name or "model"
     own = f"{name}-{chosen.name}-seed{made.seed}"
@@ -131,10 +139,10 @@ def _export(plan: TrainingPlan, out: Path, as_json: bool) -> None:
     click.echo(
         f"{found['arm']} for SkyRL in {found['folder']}: {found['train']} RL items, "
         f"{found['validation']} held out, {found['pairs']} pairs, "
-        f"{found['selection_prompts']} selection prompts; not run, see README.md there"
+        f"{found['selection_prompts']} selection prompts; never run, see README.md there"
     )
     if found["runs"] is None:
-        click.echo("there is no run.sh: README.md says what SkyRL lacks for this arm")
+        click.echo("no run.sh: README.md says what SkyRL lacks for this arm")
 
 
 def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-from ablations.arms import ARMS, Arm, Matching
+from ablations.arms import ARMS, Arm
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
 from ablations.data.software import is_software
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
-from ablations.settings import Settings, check_words
+from ablations.settings import Settings, check_names
 from ablations.training.checkpoints import (
     check_letters,
     checkpoint_folder,
@@ -21,7 +21,7 @@ from ablations.training.checkpoints import (
 )
 from ablations.training.exposures import ArmView, Exposures
 from ablations.training.matching import Amounts, Sizes, amounts
-from ablations.training.rewards import reward_of
+from ablations.training.rewards import reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pairs.file import check as check_pair
@@ -149,9 +149,16 @@ class TrainingPlan:
         return self.out / "checkpoint"
 
     @property
+    def choices(self) -> dict[str, Any]:
+        """All settings that decide the outcome, and the source of a user's reward."""
+        reward = self.settings.reward
+        source = {"reward_source": reward_source(reward)} if reward else {}
+        return {**self.settings.decisive(), **source}
+
+    @property
     def key(self) -> str:
         """The hash of all choices that decide the outcome."""
-        return json_hash({"arm": self.arm.name, **self.settings.decisive()})
+        return json_hash({"arm": self.arm.name, **self.choices})
 
     @property
     def content(self) -> dict[str, str | None]:
@@ -180,7 +187,7 @@ class TrainingPlan:
                 f"{len(data.items)} RL items and {len(data.pairs)} pairs: with --matching "
                 "instances, grpo needs #prompts + #pairs RL items; lower --prompts or --pair-count"
             )
-        return amounts(self.arm, cast("Matching", s.matching), data.sizes)
+        return amounts(self.arm, s.matching, data.sizes)
 
     @property
     def view(self) -> ArmView:
@@ -238,7 +245,7 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
     if arm.grpo:
         reward_of(s)
     if not elsewhere:
-        check_words(s)
+        check_names(s)
     if arm.grpo and not elsewhere:
         _check_batches(plan)
         if is_software(data.items):

@@ -96,7 +96,7 @@ def _check_claim(plan: TrainingPlan) -> None:
     ):
         raise UsageError(f"{path} is corrupt; move the folder aside and retrain")
     if record["key"] != plan.key:
-        old, new = record["settings"], plan.settings.decisive()
+        old, new = record["settings"], plan.choices
         changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
         what = ", ".join(changed) or f"arm ({record['arm']})"
         raise UsageError(f"{plan.out} holds a run with other settings ({what}): name another")
@@ -125,7 +125,7 @@ def claim(plan: TrainingPlan) -> None:
             {
                 "key": plan.key,
                 "arm": plan.arm.name,
-                "settings": plan.settings.decisive(),
+                "settings": plan.choices,
                 "content": plan.content,
                 "amounts": asdict(plan.amounts),
             },

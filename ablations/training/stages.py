@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import torch
@@ -29,7 +29,6 @@ with warnings.catch_warnings():
 from ablations.settings import Settings
 from ablations.training import checkpoints
 from ablations.training.distributed import first_process
-from ablations.training.objective import Clip
 from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
@@ -212,7 +211,6 @@ class Stage:
             "cross-entropy": "cross-entropy",
         }
         kind: Kind = "answer" if sft else kinds[arm.joint]
-        form = cast("Clip", s.clip_form)
         return SelectionTerm(
             view=view,
             exposures=plan.exposures(sft=sft),
@@ -220,8 +218,8 @@ class Stage:
             objective=Objective(
                 kind,
                 1.0 if sft else s.coefficient,
-                None if form == "none" else s.clip,
-                form,
+                None if s.clip_form == "none" else s.clip,
+                s.clip_form,
             ),
             letters=prompter.letters(selection(view.pair(0), "A").messages),
         )

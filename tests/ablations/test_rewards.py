@@ -47,7 +47,7 @@ def test_a_pattern_is_of_the_whole_completion() -> None:
     )
     assert found == pytest.approx([1.0, 0.9, 0.1, 0.0])
     assert told == {"reward/accuracy": 0.5, "reward/format": 0.5}
-    with pytest.raises(UsageError, match="no expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         AccuracyAndFormat(0.9, "(")
 
 
@@ -65,3 +65,15 @@ def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for name in ("my_rewards:none", "no_such_module:f", "json:__name__", "json.none", "nothing"):
         with pytest.raises(UsageError, match="--reward"):
             load_reward(name)
+
+
+def test_the_example_is_a_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong answer is worth nothing, and 300 characters too many cost 0.3; a letter is 0 or 1."""
+    monkeypatch.chdir(Path(__file__).parents[2] / "examples")
+    reward = load_reward("reward:concise")
+    long = "red. " + "x" * 495
+    texts, tasks = ["red", "blue", long, "A", "B"], [WORD, WORD, WORD, LETTER, LETTER]
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    rewards = reward(completions=completions, task=tasks, selection=[False] * 3 + [True] * 2)
+    accuracy = AccuracyAndFormat(1.0).value(long, WORD.target, selection=False)
+    assert rewards == pytest.approx([1.0, 0.0, accuracy - 0.3, 1.0, 0.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,15 +12,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import orjson
 import pytest
 import torch
 
 from ablations.arms import ARMS, arm
 from ablations.cli.train import learning_summary
-from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
+from ablations.settings import RECIPES, Settings, read_recipe, settings
 from ablations.training.exposures import Exposures
 from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.run_folder import read_lines
@@ -27,6 +30,7 @@ from ablations.training.schedule import schedule
 from harness.backends.checkpoint import reads_images
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.files.hashing import json_hash
 from tests.ablations import tiny
 
 SMALL = {
@@ -418,25 +422,28 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"batch_size": 3}, "4 RL items x 2 completions per step is not divisible"),
         ({"arm": "da-rl", "matching": "steps", "batch_size": 4}, "7 RL items x 2 completions"),
         ({"arm": "da-rl", "matching": "steps", "pair_count": 5}, "--pair-count 4 or 6, or"),
-        ({"group": 1}, "group is at least 2"),
-        ({"clip": -1.0}, "clip is above 0"),
+        ({"group": 1}, "group must be at least 2, got 1"),
+        ({"clip": -1.0}, "clip must be above 0"),
         ({"config": "no_such_recipe"}, "the recipes are"),
-        ({"pair_count": 0}, "pair_count is at least 1, not 0"),
-        ({"pair_count": -2}, "pair_count is at least 1"),
-        ({"seed": -1}, "seed is at least 0 and at most 4294967295"),
-        ({"lora_rank": -3}, "lora_rank is at least 0"),
-        ({"kl": -1}, "kl is at least 0"),
-        ({"learning_rate": "nan"}, "learning_rate is above 0, not nan"),
-        ({"temperature": 0}, "temperature is above 0"),
-        ({"top_p": 2}, "top_p is above 0 and at most 1"),
-        ({"warmup_steps": -1}, "warmup_steps is at least 0"),
+        ({"pair_count": 0}, "pair_count must be at least 1, got 0"),
+        ({"pair_count": -2}, "pair_count must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 2**32}, "seed must be at most 4294967295"),
+        ({"lora_rank": -3}, "lora_rank must be at least 0"),
+        ({"kl": -1}, "kl must be at least 0"),
+        ({"learning_rate": "nan"}, "learning_rate must be above 0, got nan"),
+        ({"temperature": 0}, "temperature must be above 0"),
+        ({"top_p": 2}, "top_p must be at most 1, got 2"),
+        ({"top_p": 0}, "top_p must be above 0"),
+        ({"learning_rate": "inf"}, "learning_rate must be at most"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
         ({"schedule": "nosuch"}, "schedule 'nosuch' cannot be used: .*cosine"),
         ({"schedule": "reduce_lr_on_plateau"}, "cannot be used: .*metrics"),
-        ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), not 'nosuch'"),
+        ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), got 'nosuch'"),
         ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write MODULE:FUNCTION"),
         ({"reward": "nothing"}, "--reward nothing: write MODULE:FUNCTION"),
         ({"reward": "json:nosuch"}, "--reward json:nosuch: write MODULE:FUNCTION"),
-        ({"format_pattern": "("}, "is no expression"),
+        ({"format_pattern": "("}, "is not a regular expression"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -456,13 +463,13 @@ def test_wrong_input_is_one_line(
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        ("group: .inf", "group is of the kind int, not inf"),
-        ("group: 2.7", "group is of the kind int, not 2.7"),
-        ("group: false", "group is of the kind int, not False"),
-        ("kl: .nan", "kl is at least 0, not nan"),
-        ("loss_type: luspo", "loss_type is one of dapo"),
-        ("columns: null", "columns is of the kind dict"),
-        ("columns: [a]", "columns is of the kind dict"),
+        ("group: .inf", "group must be an int, got inf"),
+        ("group: 2.7", "group must be an int, got 2.7"),
+        ("group: false", "group must be an int, got False"),
+        ("kl: .nan", "kl must be at least 0, got nan"),
+        ("loss_type: luspo", "loss_type must be one of dapo"),
+        ("columns: null", "columns must be a mapping"),
+        ("columns: [a]", "columns must be a mapping"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(
@@ -476,13 +483,18 @@ def test_a_wrong_recipe_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_every_number_has_a_range() -> None:
-    numbers = {
-        field.name
-        for field in dataclasses.fields(Settings)
-        if str(field.type).partition(" ")[0] in ("int", "float")
-    }
-    assert numbers == set(RANGES)
+def test_every_number_has_a_range_that_its_default_is_in() -> None:
+    types = get_type_hints(Settings, include_extras=True)
+    for field in dataclasses.fields(Settings):
+        type_ = types[field.name]
+        alternatives = get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
+        assert not {int, float} & set(alternatives), field.name
+        if field.default is not dataclasses.MISSING:
+            assert msgspec.convert(field.default, type_) == field.default
+        if any(get_origin(each) is Annotated and each.__origin__ is float for each in alternatives):
+            for value in (math.nan, math.inf, -math.inf):
+                with pytest.raises(UsageError, match=f"{field.name} must be"):
+                    settings({field.name: value}, {})
 
 
 def test_wrong_data_is_found_wherever_it_stands(text_world: Path, tmp_path: Path) -> None:
@@ -663,6 +675,27 @@ def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) ->
         train(text_world, "grpo", tmp_path)
 
 
+def test_a_changed_reward_needs_another_folder(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key holds the source of a user's reward; without one it is what it was before."""
+    monkeypatch.chdir(tmp_path)
+    code = "def reward(completions, **_):\n    return [1.0 for _ in completions]\n"
+    Path("keyed.py").write_text(code)
+    changes = {"reward": "keyed:reward"}
+    ledger = train(text_world, "grpo", tmp_path / "t", **changes)
+    assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
+    Path("keyed.py").write_text(code.replace("1.0", "0.5"))
+    with pytest.raises(UsageError, match=r"other settings \(reward_source\)"):
+        train(text_world, "grpo", tmp_path / "t", **changes)
+    made = _settings(text_world)
+    builtin = json_hash({"arm": "grpo", **made.decisive()})
+    assert _plan("grpo", made).key == builtin
+    # That of arm grpo by the defaults, as runs were keyed before the source was part of it.
+    by_defaults = _plan("grpo", Settings()).key
+    assert by_defaults == "deb906278ef12c276f51191f734a73660c3d8765c8f5945dfaab8db1e7fbfdb1"
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_reads(path: Path) -> None:
     made = settings(read_recipe(path.stem), {"seed": 3})
@@ -676,7 +709,7 @@ def test_a_recipe_with_a_wrong_name_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean learning_rate"):
         read_recipe(str(path))
     path.write_text("learning_rate: fast\n")
-    with pytest.raises(UsageError, match="learning_rate is of the kind float"):
+    with pytest.raises(UsageError, match="learning_rate must be a float, got 'fast'"):
         settings(read_recipe(str(path)), {})
     # YAML 1.1 reads 1e-6 as a text.
     path.write_text("learning_rate: 1e-6\n")
