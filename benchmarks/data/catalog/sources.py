@@ -1,6 +1,5 @@
-"""Where each benchmark's data comes from and what must be in it.
+"""Each benchmark's Hub repository, pinned revision, tables, row counts and columns.
 
-A benchmark id comes in; its hub repository, pinned revision, tables, counts and columns leave.
 Repositories, configs, splits and columns are those that lmms-eval 0.7.3's tasks read.
 """
 
@@ -82,31 +81,13 @@ _BLINK_COUNTS = {
 }
 
 _MATHVISION_COLUMNS = ("id", "question", "options", "answer", "level", "subject", "decoded_image")
-_MATHVISTA_COLUMNS = (
-    "pid",
-    "question",
-    "decoded_image",
-    "choices",
-    "unit",
-    "precision",
-    "answer",
-    "question_type",
-    "answer_type",
-    "metadata",
-    "query",
+_MATHVISTA_COLUMNS = tuple(
+    "pid question decoded_image choices unit precision answer question_type answer_type metadata "
+    "query".split()
 )
-_MATHVERSE_COLUMNS = (
-    "sample_index",
-    "problem_index",
-    "problem_version",
-    "question",
-    "image",
-    "answer",
-    "question_type",
-    "metadata",
-    "query_wo",
-    "query_cot",
-    "question_for_eval",
+_MATHVERSE_COLUMNS = tuple(
+    "sample_index problem_index problem_version question image answer question_type metadata "
+    "query_wo query_cot question_for_eval".split()
 )
 _MMMU_COLUMNS = ("id", "question", "options", "answer", "question_type", "image_1")
 _BLINK_COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image_1")
@@ -125,63 +106,26 @@ _MMMU_PRO_COLUMNS = ("id", "question", "options", "answer", "subject", "image_1"
 _MMMU_PRO_VISION_COLUMNS = ("id", "image", "options", "answer", "subject")
 _VSTAR_COLUMNS = ("image", "text", "category", "label", "question_id")
 _MMSTAR_COLUMNS = ("index", "question", "image", "answer", "category", "l2_category")
-_SWEBENCH_COLUMNS = (
-    "instance_id",
-    "repo",
-    "version",
-    "base_commit",
-    "problem_statement",
-    "patch",
-    "FAIL_TO_PASS",
-    "PASS_TO_PASS",
-    "image",
-    "eval_script",
-    "log_parser",
-    "eval_type",
+_SWEBENCH_COLUMNS = tuple(
+    "instance_id repo version base_commit problem_statement patch FAIL_TO_PASS PASS_TO_PASS "
+    "image eval_script log_parser eval_type".split()
 )
 _SCIENCEQA_COLUMNS = ("image", "question", "choices", "answer", "hint")
-_OLYMPIAD_COLUMNS = (
-    "id",
-    "question",
-    "final_answer",
-    "is_multiple_answer",
-    "answer_type",
-    "subfield",
-    "unit",
-    "error",
-    "image_1",
+_OLYMPIAD_COLUMNS = tuple(
+    "id question final_answer is_multiple_answer answer_type subfield unit error image_1".split()
 )
 
 # Fields: lcb_runner/benchmarks/code_generation.py of LiveCodeBench.
-_LIVECODEBENCH_COLUMNS = (
-    "question_title",
-    "question_content",
-    "platform",
-    "question_id",
-    "contest_id",
-    "contest_date",
-    "starter_code",
-    "difficulty",
-    "public_test_cases",
-    "private_test_cases",
-    "metadata",
+_LIVECODEBENCH_COLUMNS = tuple(
+    "question_title question_content platform question_id contest_id contest_date starter_code "
+    "difficulty public_test_cases private_test_cases metadata".split()
 )
 # The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
 # v6 1055 (the data set's card).
 _LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
-_LONGBENCH_COLUMNS = (
-    "_id",
-    "domain",
-    "sub_domain",
-    "difficulty",
-    "length",
-    "question",
-    "choice_A",
-    "choice_B",
-    "choice_C",
-    "choice_D",
-    "answer",
-    "context",
+_LONGBENCH_COLUMNS = tuple(
+    "_id domain sub_domain difficulty length question choice_A choice_B choice_C choice_D answer "
+    "context".split()
 )
 
 # Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin

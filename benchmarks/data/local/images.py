@@ -1,8 +1,4 @@
-"""Image cells of a data set: which are empty, and what decodes.
-
-The adapters and `verify` come in with a cell as its file stores it, not decoded; a PIL image
-leaves, or a sentence that says what is wrong with it.
-"""
+"""Image cells of a data set: which are empty, and which decode."""
 
 from __future__ import annotations
 

@@ -159,13 +159,7 @@ def _mathvista_query(text: str, options: Sequence[str], hint: str) -> str:
 
 # --- MathVerse ------------------------------------------------------------------------------
 
-_VERSIONS = (
-    "Text Dominant",
-    "Text Lite",
-    "Vision Intensive",
-    "Vision Dominant",
-    "Vision Only",
-)
+_VERSIONS = ("Text Dominant", "Text Lite", "Vision Intensive", "Vision Dominant", "Vision Only")
 
 
 def _mathverse(rng: random.Random, n: int) -> Tables:
