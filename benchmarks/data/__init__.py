@@ -1,8 +1,4 @@
-"""Local copies of the benchmarks' data: where they come from, where they lie, how they are read.
-
-The adapters come in with a benchmark id and a data root; they leave with a fingerprint and a
-count (cheap: neither torch nor datasets is imported) or with the tables themselves.
-"""
+"""Local copies of the benchmarks' data: sources, layout on disk, and how to read them."""
 
 from benchmarks.data.catalog.sources import Source, Table, source
 from benchmarks.data.local.layout import count, data_root, find, fingerprint, note, tables

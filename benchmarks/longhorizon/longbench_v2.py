@@ -1,7 +1,6 @@
 """LongBench v2: multiple-choice questions on documents of up to two million words.
 
-Source of prompts, truncation and extraction: ``pred.py`` and ``prompts/`` of THUDM/LongBench.  The
-data set (zai-org/LongBench-v2) comes in; one user message an item leaves.
+Source of prompts, truncation and extraction: ``pred.py`` and ``prompts/`` of THUDM/LongBench.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""The strict scorers: one function that judges a response against a `Target`.
+"""The strict scorers: `score` judges a response against a `Target`.
 
-An adapter calls `score` with the response's text (thinking removed) and the item's target; a
-`harness.records.Score` leaves, whose ``why`` says which rule read which part.  Pure functions,
-bounded in time; nothing is guessed: what cannot be read is ``unparsable``.
+Pure functions, bounded in time; ``why`` says which rule read which part.  Nothing is guessed: what
+cannot be read is ``unparsable``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Our scorers against an official grader's verdicts on real responses.
-
-`harness conformance` comes in with files of graded responses (one JSON object a line: the format
-of the conformance data); records of agreement by benchmark and model leave.
-"""
+"""Compares our scorers with an official grader's verdicts on real responses."""
 
 from __future__ import annotations
 
@@ -28,11 +24,7 @@ _TYPES: dict[str, Any] = {
     "precision": float | None,
     **dict.fromkeys(("unit", "answer_type"), str | None),
 }
-_PROGRAMS: dict[str, Program] = {
-    "mathvision": "mathvision",
-    "mmmu": "mmmu",
-    "mmmu_pro": "mmmu_pro",
-}
+_PROGRAMS: dict[str, Program] = {"mathvision": "mathvision", "mmmu": "mmmu", "mmmu_pro": "mmmu_pro"}
 _ORDINALS = ("the first image", "the second image", "the third image", "the fourth image")
 _POINTS = tuple(f"Point {letter}" for letter in "ABCD")
 # BLINK's option texts by subtask, as in the data set; the released outputs leave them out, and

@@ -1,8 +1,7 @@
-"""Where in a response the final answer stands: the rules that all kinds of answer share.
+"""Finds the final answer in a response: the rules that all kinds of answer share.
 
-A response comes in as text without thinking; out come spans, most explicit first, each with the
-name of the rule that found it.  What a span says is read elsewhere.  Every function is linear in
-the text, whose length is bounded once, in `clean`.
+Yields spans, the most explicit first, each with its rule's name.  Every function is linear in the
+text, whose length `clean` bounds.
 """
 
 from __future__ import annotations

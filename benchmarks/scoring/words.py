@@ -1,8 +1,4 @@
-"""Reading and comparing answers that are words: a name, a term, a yes or no.
-
-A cleaned response and the right answers come in; what leaves is the part of the response that
-states its answer, and whether a right answer stands in it as whole words.
-"""
+"""Reads and compares answers that are words: a name, a term, a yes or no."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What this machine can do: packages, backends, disk, data, a checkpoint.
 
-Nothing heavy is imported here; what must be imported to know is imported in a child process.
+Heavy packages are imported in a child process only.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Repairs what breaks ``import torchvision`` and ``import transformers`` on CPU machines.
+"""Repairs ``import torchvision`` and ``import transformers`` on CPU machines.
 
-``make install`` runs ``python -m harness.install.setup_environment`` in the new environment; it
-prints one line per repair, or "nothing to repair".  Where all of
-torch's companions load it changes nothing.
+``make install`` runs ``python -m harness.install.setup_environment``, which prints one line per
+repair, or "nothing to repair".
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Lets ``import torchvision`` work where its compiled library does not fit the installed torch.
 
-`setup_environment.py` copies this file beside the installed packages, where every Python process of
-the environment loads it; so it may import nothing at its top but what the interpreter has loaded
-already.  It acts only when torchvision is imported, and only where the library fails.
+`setup_environment.py` copies this file into site-packages, where every Python process loads it, so
+its top imports only what the interpreter has loaded already.  It acts only when torchvision is
+imported and the library fails.
 """
 
 import sys

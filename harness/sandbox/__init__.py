@@ -1,6 +1,6 @@
-"""Where code that a model wrote or chose runs: no network, limits, and nothing left behind.
+"""Runs code that a model wrote: no network, limits on everything, nothing left behind.
 
-Callers come in with `choose` and get a `Sandbox`; they hand it a `Command` and get a `Result`.
+Call `choose` for a `Sandbox`, give it a `Command`, get a `Result`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs commands with bubblewrap: Linux namespaces, no daemon, no image, milliseconds to start.
 
-As root the command runs under another user id; as an ordinary user, in a user namespace.  The
-system is this machine's own, read-only: /usr, a minimal /etc and /dev, the Python interpreter.
+As root the command runs under another user id; otherwise in a user namespace.  /usr, a minimal
+/etc and /dev and the Python interpreter of this machine are visible, read-only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Runs commands in containers of a docker or podman engine: the system is an image's.
+"""Runs each command in a docker or podman container of its own, which is removed afterwards.
 
-Every run is a container of its own that is removed afterwards.  The engine limits memory and
-processes; a client without an engine that answers is no sandbox.
+The engine limits memory and processes; a client whose engine does not answer is not a sandbox.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which folders a sandbox shows, which it refuses, and whose they are.
+"""Which folders a sandbox shows and refuses, and who owns them.
 
-As root, commands run under another user id, and a folder that they may write is handed to that id
-once; later runs in the folder find whose it is and take the same id.
+As root, commands run under another user id.  A writable folder is handed to that id once; later
+runs in it use the same id.
 """
 
 from __future__ import annotations

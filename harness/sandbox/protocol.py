@@ -1,7 +1,4 @@
-"""What a sandbox is asked and what it answers; every kind of sandbox speaks this.
-
-In comes a `Command` that a model wrote or chose; out comes a `Result`, whatever the command did.
-"""
+"""The interface of every sandbox: a `Command` and its `Result`."""
 
 from __future__ import annotations
 

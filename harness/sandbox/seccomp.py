@@ -1,8 +1,8 @@
 """The system calls that a sandboxed command is refused: a small classic BPF program.
 
-Refused is what would hold memory that belongs to no process (anonymous files, System V shared
-memory) and so escape the memory limit, new user namespaces, and kernel interfaces that are much
-attacked and that no benchmark needs.  They fail as on a kernel that lacks them.
+Refused is memory that belongs to no process (anonymous files, System V shared memory) and so
+escapes the limit, new user namespaces, and often-attacked kernel interfaces that no benchmark
+needs.  They fail as on a kernel that lacks them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Starts a process, feeds and reads it, and ends it at the first limit that it breaks.
+"""Starts a process, feeds and reads it, and kills it at the first limit that it breaks.
 
-The kinds of sandbox come in with a command line and a `Tree` that knows their processes; what
-leaves is how it ended and what it wrote.  Nothing here blocks the event loop.
+Nothing here blocks the event loop.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a tree of processes uses, by /proc: resident memory, processor time, bytes written.
+"""The resident memory, CPU time and bytes written of a process tree, from /proc (Linux only).
 
-Linux only.  A process that ends while it is looked at counts as nothing.
+A process that ends while it is read counts as nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Which parquet files of a hub repository hold which table, told from names alone.
-
-The names of a repository's files and its data set card (README.md) come in, from the hub or from
-a local copy; the names of one table's files leave.
-"""
+"""Tells which parquet files of a Hub repository hold which table, from file names and card."""
 
 from __future__ import annotations
 

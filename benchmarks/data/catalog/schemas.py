@@ -1,6 +1,5 @@
-"""The column types of the twelve VQA data sets as the hub's data set cards give them.
+"""The column types of the twelve VQA data sets, from their data set cards on the Hub.
 
-`datasets.py` comes in with a table of rows; it leaves with the ``Features`` to write them in.
 A schema maps a column to "image" or a scalar type's name, to a list of one such, or to a schema.
 """
 

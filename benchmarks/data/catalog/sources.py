@@ -1,4 +1,4 @@
-"""Where each benchmark's data comes from and what must be in it.
+"""Each benchmark's Hub repository, pinned revision, tables, row counts and columns.
 
 A VQA benchmark says so itself, in the ``source`` of its class; the others are listed here.
 """
@@ -59,51 +59,22 @@ class Source:
         return tuple(dict.fromkeys(table.config for table in self.tables))
 
 
-_SWEBENCH_COLUMNS = (
-    "instance_id",
-    "repo",
-    "version",
-    "base_commit",
-    "problem_statement",
-    "patch",
-    "FAIL_TO_PASS",
-    "PASS_TO_PASS",
-    "image",
-    "eval_script",
-    "log_parser",
-    "eval_type",
+_SWEBENCH_COLUMNS = tuple(
+    "instance_id repo version base_commit problem_statement patch FAIL_TO_PASS PASS_TO_PASS "
+    "image eval_script log_parser eval_type".split()
 )
 
 # Fields: lcb_runner/benchmarks/code_generation.py of LiveCodeBench.
-_LIVECODEBENCH_COLUMNS = (
-    "question_title",
-    "question_content",
-    "platform",
-    "question_id",
-    "contest_id",
-    "contest_date",
-    "starter_code",
-    "difficulty",
-    "public_test_cases",
-    "private_test_cases",
-    "metadata",
+_LIVECODEBENCH_COLUMNS = tuple(
+    "question_title question_content platform question_id contest_id contest_date starter_code "
+    "difficulty public_test_cases private_test_cases metadata".split()
 )
 # The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
 # v6 1055 (the data set's card).
 _LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
-_LONGBENCH_COLUMNS = (
-    "_id",
-    "domain",
-    "sub_domain",
-    "difficulty",
-    "length",
-    "question",
-    "choice_A",
-    "choice_B",
-    "choice_C",
-    "choice_D",
-    "answer",
-    "context",
+_LONGBENCH_COLUMNS = tuple(
+    "_id domain sub_domain difficulty length question choice_A choice_B choice_C choice_D answer "
+    "context".split()
 )
 
 # Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin

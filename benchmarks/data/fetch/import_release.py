@@ -1,7 +1,6 @@
-"""Importing an official release folder: the same data as ``save_to_disk`` writes it.
+"""Imports an official release folder: ``ROOT/<benchmark id>/`` as ``save_to_disk`` writes it.
 
-A release's folder comes in; ``ROOT/<benchmark id>/`` in the hub's schema leaves, images embedded.
-Raw release files (`Table.file`) are copied as they are.
+Images are embedded.  Raw release files (`Table.file`) are copied unchanged.
 """
 
 from __future__ import annotations

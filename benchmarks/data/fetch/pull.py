@@ -1,7 +1,6 @@
-"""Getting a data set from the hub, or from a local copy of it, at one commit.
+"""Downloads a data set at one commit, from the Hub or a local mirror: complete or not at all.
 
-A benchmark id and a data root come in; ``ROOT/<benchmark id>/`` leaves, complete or not at all.
-An interrupted download is taken up again by the next call.
+The next call resumes an interrupted download.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A data set's repository: on the hub, or a local folder laid out like it.
-
-`pull` comes in and asks for the commit, the file names and the files; the two classes answer alike.
-"""
+"""A data set's repository: on the Hub, or a local folder with the same layout."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Raw release files that need no conversion: JSON lines, or one JSON list of rows.
+"""Raw release files as rows: JSON lines, or one JSON list of rows.
 
-A file comes in; its rows leave, one at a time where the format allows it, so that a file of many
-gigabytes costs neither memory nor datasets' import.
+Rows are read one at a time where the format allows it, without importing datasets.
 """
 
 from __future__ import annotations

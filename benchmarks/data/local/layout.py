@@ -1,8 +1,7 @@
-"""How data sets lie on disk: which files are which table, how many rows, what content hash.
+"""How data sets lie on disk: the files of each table, the row counts and the content hash.
 
-A benchmark id and a data root come in; the files of its tables, their count and their fingerprint
-leave.  Four forms are read: what ``save_to_disk`` wrote, parquet files named as on the hub, raw
-release files, and official release folders.  Neither torch nor datasets is imported here.
+Four layouts are read: ``save_to_disk`` folders, parquet files named as on the Hub, raw release
+files, and official release folders.  Imports neither torch nor datasets.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Official release folders, as their authors publish them, read in the hub's schema.
+"""Official release folders (MathVision, MathVista, MathVerse) as rows with the Hub's columns.
 
-A folder with an annotation file and images comes in (MathVision, MathVista, MathVerse); rows with
-the hub's columns leave, the images as paths.  datasets is imported only to build a table.
+Images stay paths.  datasets is imported only to build a table.
 """
 
 from __future__ import annotations
@@ -213,29 +212,12 @@ def _as_they_are(rows: Sequence[Row], home: Path, keys: Sequence[str]) -> list[R
 
 
 _VISION = ("id", "question", "options", "image", "answer", "solution", "level", "subject")
-_VERSE = (
-    "sample_index",
-    "problem_index",
-    "problem_version",
-    "question",
-    "answer",
-    "question_type",
-    "metadata",
-    "query_wo",
-    "query_cot",
-    "question_for_eval",
+_VERSE = tuple(
+    "sample_index problem_index problem_version question answer question_type metadata query_wo "
+    "query_cot question_for_eval".split()
 )
-_VISTA = (
-    "pid",
-    "question",
-    "image",
-    "choices",
-    "unit",
-    "precision",
-    "answer",
-    "question_type",
-    "answer_type",
-    "metadata",
+_VISTA = tuple(
+    "pid question image choices unit precision answer question_type answer_type metadata".split()
 )
 
 

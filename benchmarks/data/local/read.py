@@ -1,7 +1,6 @@
-"""Reading a benchmark's tables: as ``datasets`` objects, images lazy, or as plain rows.
+"""Reads a benchmark's tables: as one ``DatasetDict`` per config, images lazy, or as plain rows.
 
-A benchmark id and a data root come in; one ``DatasetDict`` a config leaves.  Raw release files
-are read as rows without datasets, and not as ``DatasetDict``.
+Raw release files are read as rows only.
 """
 
 from __future__ import annotations

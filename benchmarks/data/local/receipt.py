@@ -1,8 +1,4 @@
-"""The note that lies beside data which this project fetched or imported: what it is.
-
-`pull` and `import` come in when a data set is ready, and put it in its place at one stroke;
-``source.json`` leaves, which a later `pull` and `verify` hold themselves to.
-"""
+"""``source.json``: where data came from that this project pulled or imported."""
 
 from __future__ import annotations
 

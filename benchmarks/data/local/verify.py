@@ -1,7 +1,4 @@
-"""Checking local data: counts against the official ones, columns, images, content.
-
-A benchmark id and a data root come in; a `Report` leaves, with one sentence a problem.
-"""
+"""Checks local data: row counts, columns, images and content against the official ones."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """LiveCodeBench v6: contest problems, solved by a program (livecodebench/code_generation_lite).
 
-The 175 problems that release 6 added, other windows by option.  Programs run in the sandbox as
-processes with a real standard input; prompt and rules of comparison are the official ones.
-Source: github.com/LiveCodeBench/LiveCodeBench, lcb_runner.
+The 175 problems of release 6; an option selects other windows.  Prompt and comparison rules are
+the official ones (github.com/LiveCodeBench/LiveCodeBench, lcb_runner).
 """
 
 from __future__ import annotations

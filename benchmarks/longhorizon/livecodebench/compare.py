@@ -1,8 +1,7 @@
-"""Whether an answer is right, by the official rules.
+"""Compares a program's answer with the expected one by the official rules.
 
-What a program printed, or what its function returned as the driver wrote it, comes in with the
-expected answer; what is wrong leaves, in a sentence, or nothing.  Source: LiveCodeBench,
-lcb_runner/evaluation/testing_util.py (``grade_stdio``, ``grade_call_based``).
+Source: LiveCodeBench, lcb_runner/evaluation/testing_util.py (``grade_stdio``,
+``grade_call_based``).
 """
 
 from __future__ import annotations

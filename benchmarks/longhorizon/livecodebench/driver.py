@@ -1,10 +1,8 @@
-"""Runs a program on tests, each in a process of its own: the part that is inside the sandbox.
+"""Runs a program on tests, one process per test: the part that runs inside the sandbox.
 
-The job comes in on standard input; a report a test leaves on standard output, with what the
-program answered.  No expected answer is ever in here.  Standard library only, Python 3.9 or later.
-
-The interpreter starts and imports once; a test is a fork of it, whose descriptors 0, 1 and 2 are
-the test's own.  So a program sees a real standard input, and a test costs milliseconds.
+Reads a job from standard input and writes one report per test with the program's answer; the
+expected answers never get here.  Standard library only, Python 3.9 or later.  The interpreter
+starts and imports once; each test is a fork with descriptors 0, 1 and 2 of its own.
 """
 
 from __future__ import annotations
@@ -26,23 +24,9 @@ import types
 from typing import Any
 
 # What the official runner puts before every program (testing_util.py, import_string).
-NAMES = (
-    "string",
-    "re",
-    "datetime",
-    "collections",
-    "heapq",
-    "bisect",
-    "copy",
-    "math",
-    "random",
-    "statistics",
-    "itertools",
-    "functools",
-    "operator",
-    "io",
-    "sys",
-    "json",
+NAMES = tuple(
+    "string re datetime collections heapq bisect copy math random statistics itertools functools "
+    "operator io sys json".split()
 )
 HEADER = "\n".join(
     [

@@ -1,7 +1,7 @@
 """How many programs are graded at once, and when one is graded alone.
 
-Verdicts depend on how busy the machine is.  Graders come in and wait for a place; one whose
-program ran out of time comes back and waits until it has all places to itself.
+Verdicts depend on the load, so a program that ran out of time is graded again with nothing
+beside it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Grading one program: its tests in order, in the sandbox, up to the first that fails.
+"""Grades one program: runs its tests in order in the sandbox, up to the first failure.
 
-A program, its tests and a sandbox come in; a `Verdict` leaves.  Tests go to the sandbox in jobs of
-growing size (one start of the interpreter a job), without their expected answers: those are
-compared here.
+Tests are sent in jobs of growing size (one interpreter start per job), without the expected
+answers, which are compared here.
 """
 
 from __future__ import annotations

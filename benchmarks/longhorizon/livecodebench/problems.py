@@ -1,8 +1,7 @@
-"""The problems of LiveCodeBench as its release files have them, and their tests.
+"""LiveCodeBench's problems and tests, as its release files have them.
 
-A row of the data set comes in; a `Problem` leaves, and, when a program is to be graded, its
-`Case`s.  The private tests are a pickle that is never run.  Source of the fields:
-LiveCodeBench, lcb_runner/benchmarks/code_generation.py.
+The private tests are a pickle that is never executed.  Source of the fields: LiveCodeBench,
+lcb_runner/benchmarks/code_generation.py.
 """
 
 from __future__ import annotations

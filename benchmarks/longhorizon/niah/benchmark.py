@@ -1,7 +1,6 @@
-"""Needle in a haystack: a generator with a seed instead of data, a grid of lengths and depths.
+"""Needle in a haystack: seeded, generated items on a grid of lengths and depths.
 
-The questions have RULER's form (`benchmarks.longhorizon.niah.haystack`) and its score: the value
-occurs in the answer.  Which generator the paper used is not known.
+Question form and score are RULER's; it is not known which generator the paper used.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Needles in haystacks in the form of RULER (NVIDIA/RULER, ``niah.py``), at a chosen depth.
 
-A seeded generator, a task and a length come in; a prompt, its key and its value leave.  The same
-arguments give the same prompt on every machine.
+The same arguments give the same prompt on every machine.
 """
 
 from __future__ import annotations

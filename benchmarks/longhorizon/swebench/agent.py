@@ -1,8 +1,4 @@
-"""One episode: mini-swe-agent's own loop, over our model and one of the environments.
-
-The benchmark comes in with a task's text, a way to ask the model and an environment; the patch
-that the agent submitted leaves, with all of its messages.
-"""
+"""One episode: mini-swe-agent's own loop over our model and one of the environments."""
 
 from __future__ import annotations
 
@@ -132,10 +128,7 @@ class _Model:
         return message
 
     def format_observation_messages(
-        self,
-        message: Mapping[str, Any],
-        outputs: list[Record],
-        template_vars: Record | None = None,
+        self, message: Mapping[str, Any], outputs: list[Record], template_vars: Record | None = None
     ) -> list[Record]:
         """Return what the commands gave, as messages."""
         from minisweagent.models.utils.actions_text import format_observation_messages

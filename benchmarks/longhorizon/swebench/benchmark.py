@@ -1,8 +1,7 @@
-"""SWE-bench Verified and Lite: mini-swe-agent plays, swebench grades.
+"""SWE-bench Verified and Lite: mini-swe-agent writes patches, swebench grades them.
 
-A data root and a few options come in; items leave whose answers are patches.  Where the data are a
-task repository of ours (small repositories, no docker), the same agent and grader work on those in
-the sandbox, and everything says that it is not SWE-bench.
+With our own task repository as data (small, no docker), the same agent and grader work in the
+sandbox, and every output says that it is not SWE-bench.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Grades one patch with swebench's containers: a job on standard input, an answer on the output.
+"""Grades one patch in swebench's containers; runs as a child process in its own folder.
 
-Run as ``python -m benchmarks.longhorizon.swebench.container_worker`` in a folder of its own, where
-swebench leaves its logs; the last line of standard output is the answer, a JSON object.
+Reads a job from standard input; the last line of standard output is the answer as JSON.
 """
 
 from __future__ import annotations
@@ -27,11 +26,7 @@ def answer(job: dict[str, Any]) -> dict[str, Any]:
         return {"error": f"no docker engine answers ({error})"}
     spec = make_test_spec(job["row"])
     name = spec.instance_id
-    prediction = {
-        "instance_id": name,
-        "model_name_or_path": "patch",
-        "model_patch": job["patch"],
-    }
+    prediction = {"instance_id": name, "model_name_or_path": "patch", "model_patch": job["patch"]}
     done = run_instance(
         spec,
         prediction,

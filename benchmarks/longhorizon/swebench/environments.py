@@ -1,7 +1,7 @@
 """Where the agent's commands run, in mini-swe-agent's ``Environment`` protocol.
 
-Tasks with files of their own come to the sandbox; those with an image to mini-swe-agent's docker
-or singularity environment.  A place that died is the machinery's fault: the episode ends by it.
+Tasks with their own files run in the sandbox; those with an image in mini-swe-agent's docker or
+singularity environment.  An environment that dies is an infrastructure error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Grading a patch: applied to a fresh copy, the task's own tests run, read by swebench's parsers.
+"""Grades a patch: applies it to a fresh copy and runs the task's tests, read by swebench's parsers.
 
-A task and a patch come in; a `Verdict` leaves.  What the patch did wrong is a verdict; a container
-or a grader that failed is an `ItemError`.
+A failure of the patch is a `Verdict`; a failure of the container or grader an `ItemError`.
 """
 
 from __future__ import annotations
@@ -111,11 +110,7 @@ def _read(spec: Any, task_id: str, patch: str, log: str) -> Verdict:
     """Read a test log by swebench's own report, which reads a file."""
     from swebench.harness.grading import get_eval_report
 
-    prediction = {
-        "instance_id": task_id,
-        "model_name_or_path": "patch",
-        "model_patch": patch,
-    }
+    prediction = {"instance_id": task_id, "model_name_or_path": "patch", "model_patch": patch}
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as stream:
         stream.write(log)
         stream.flush()

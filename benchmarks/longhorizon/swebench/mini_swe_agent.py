@@ -1,7 +1,6 @@
-"""mini-swe-agent: its import without side effects, and the configuration that is our protocol.
+"""mini-swe-agent: imported without side effects, and the configuration that is our protocol.
 
-The benchmark comes in for the version, the prompts and their hash (read from the package's file,
-nothing imported); an episode comes in for the package itself.
+Version, prompts and their hash are read from the package's file without importing it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a machine needs for the real sets: an engine, images, disk; and for ours: a sandbox, pytest.
-
-The doctor and every run come in first; findings leave, each with what to do.
-"""
+"""Checks the machine: engine, images and disk for SWE-bench; sandbox and pytest for our tasks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The tasks: SWE-bench's tables, or a task repository whose tasks need no docker.
 
-A benchmark id and a data root come in; rows in SWE-bench's own columns leave, checked first: the
-grader of swebench 5 wants four columns that the classic data sets lack.
+Rows are checked first: swebench 5's grader needs four columns that the classic data sets lack.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Episodes are blocking programs: each gets a thread, from which it asks the event loop.
+"""Runs each episode in its own thread, from which it calls the event loop.
 
-`solve` comes in with an episode; it waits for it without blocking the loop, and where it is
-cancelled the episode ends at its next question.
+A cancelled episode ends at its next model call.
 """
 
 from __future__ import annotations

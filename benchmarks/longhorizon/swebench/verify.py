@@ -1,7 +1,4 @@
-"""Checking the tasks of ours that stand in for SWE-bench where no docker is.
-
-`benchmarks.suites.verify` comes in with a task set; the `Report` of all data checks leaves.
-"""
+"""Checks our own tasks, which replace SWE-bench where docker is missing."""
 
 from __future__ import annotations
 

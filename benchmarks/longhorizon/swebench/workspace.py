@@ -1,7 +1,4 @@
-"""The sandbox as the place where a task is worked on and graded: a repository at /testbed.
-
-A task's files come in; commands run in a copy of them with one commit and no other history.
-"""
+"""A task's repository at /testbed in the sandbox: a copy with one commit and no other history."""
 
 from __future__ import annotations
 
@@ -23,12 +20,7 @@ TESTBED = Path("/testbed")  # the images' place, and what the prompts say
 
 # Room for a test suite; the agent's commands and the grading have the same.
 LIMITS = Limits(
-    seconds=60.0,
-    cpu_seconds=60.0,
-    memory=4096 * MIB,
-    processes=256,
-    output=MIB,
-    disk=1024 * MIB,
+    seconds=60.0, cpu_seconds=60.0, memory=4096 * MIB, processes=256, output=MIB, disk=1024 * MIB
 )
 
 # Nobody's configuration decides what a commit or a checkout is.

@@ -1,8 +1,6 @@
-"""The prompts of the benchmarks as text, word for word as the adapters ask them.
+"""The benchmarks' prompts, exactly as the adapters send them (a test compares them).
 
-The lessons of the embedded model come in with a question; a prompt leaves.  A test compares them
-with what the adapters make of the embedded data.  The fixed sentences are known to the model's
-tokenizer, one token each, because a short prompt is what makes a model of this size affordable.
+The embedded model's tokenizer has one token for each fixed sentence, which keeps prompts short.
 """
 
 from __future__ import annotations

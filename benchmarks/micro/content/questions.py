@@ -1,7 +1,6 @@
-"""Questions about scenes whose answers are right by construction, family by family.
+"""Questions about scenes whose answers are right by construction, one function per family.
 
-The data sets, lessons and pairs come in with a seeded generator and scenes; a `Question` leaves,
-or None where the scene does not allow that family's question.
+A family returns None where the scene does not allow its question.
 """
 
 from __future__ import annotations
@@ -29,45 +28,16 @@ from benchmarks.micro.content.splits import Split, draw_until
 ORDINALS = ("first", "second", "third", "fourth")
 
 # What the questions below are made of besides names: whole tokens of the embedded model.
-PHRASES = (
-    "What colour is at",
-    "What size is at",
-    "Where is the",
-    "Is there a",
-    " thing?",
-    "How many",
-    " things are there?",
-    "How many things are there?",
-    "Is the",
-    " thing left or right of the",
-    " thing above or below the",
-    " of",
-    " at",
-    "Which image has",
-    "Which image has the same colour at",
-    " as the first image?",
-    "Which image has the most things?",
-    "What share of all things are",
-    "? Give two decimals.",
-    "What fraction of all things are",
-    ", in lowest terms?",
-    " and how many",
-    " things are there? Answer with a list.",
-    "Each mark is",
-    " m. How far is the",
-    " ball",
-    " from the start?",
-    " m. How far are the",
-    " ball and the",
-    " m / s. Where is the",
-    " at $t$?",
-    " m / s. Give the equation of the",
-    " m. What is left of the",
-    "Name the things",
-    "Name the marks.",
-    "Name the choices.",
-    "Answer:",
-    ". Is this correct?",
+PHRASES = tuple(
+    "What colour is at|What size is at|Where is the|Is there a| thing?|How many|"
+    " things are there?|How many things are there?|Is the| thing left or right of the|"
+    " thing above or below the| of| at|Which image has|Which image has the same colour at|"
+    " as the first image?|Which image has the most things?|What share of all things are|"
+    "? Give two decimals.|What fraction of all things are|, in lowest terms?| and how many|"
+    " things are there? Answer with a list.|Each mark is| m. How far is the| ball|"
+    " from the start?| m. How far are the| ball and the| m / s. Where is the| at $t$?|"
+    " m / s. Give the equation of the| m. What is left of the|Name the things|Name the marks.|"
+    "Name the choices.|Answer:|. Is this correct?".split("|")
 )
 
 Kind = Literal["integer", "float", "list", "text", "latex"]
@@ -228,15 +198,7 @@ def two_counts(rng: random.Random, picture: Scene, number: int) -> Question:
     return Question(text, str(counts), "list", options, "two counts")
 
 
-FAMILIES: tuple[Family, ...] = (
-    colour_at,
-    count_colour,
-    size_at,
-    where,
-    side,
-    there,
-    count_all,
-)
+FAMILIES: tuple[Family, ...] = (colour_at, count_colour, size_at, where, side, there, count_all)
 
 
 def colour_at_empty(rng: random.Random, picture: Scene, number: int) -> Question:
@@ -258,11 +220,7 @@ def any_scene(rng: random.Random, split: Split, grid: tuple[int, int]) -> Scene:
 
 
 def ask(
-    rng: random.Random,
-    split: Split,
-    family: Family,
-    number: int = 4,
-    grid: tuple[int, int] = SMALL,
+    rng: random.Random, split: Split, family: Family, number: int = 4, grid: tuple[int, int] = SMALL
 ) -> Asked:
     """Return a scene of one of the three grids that ``split`` owns, and a question about it."""
 
@@ -412,16 +370,8 @@ class Physics:
 
 
 # Mostly numbers; each of the other answer types of the benchmark once in nine.
-PHYSICS = (
-    "distance",
-    "several",
-    "distance",
-    "expression",
-    "distance",
-    "equation",
-    "distance",
-    "interval",
-    "distance",
+PHYSICS = tuple(
+    "distance several distance expression distance equation distance interval distance".split()
 )
 
 

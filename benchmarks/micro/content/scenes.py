@@ -1,7 +1,6 @@
 """Small drawn scenes: coloured discs in the cells of a grid, under noise.
 
-The question families and the pair builders come in with a seeded generator and a split; a `Scene`
-leaves, which draws itself.  A cell is 16 x 16 pixels, one visual token of the embedded model.
+A cell is 16 x 16 pixels, one visual token of the embedded model.
 """
 
 from __future__ import annotations

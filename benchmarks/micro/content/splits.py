@@ -1,7 +1,6 @@
 """Which split owns a piece of content: disjoint by construction, whatever seeds are used.
 
-The generators of scenes and traces come in with a draw; what leaves belongs to the wanted split,
-because every content's hash has exactly one owner and a draw of another owner's is thrown away.
+Each content's hash has exactly one owner; draws that another split owns are discarded.
 """
 
 from __future__ import annotations

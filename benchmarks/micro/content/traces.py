@@ -1,7 +1,6 @@
-"""Traces of an agent's work as text: tool calls, file reads and command outputs, and one question.
+"""Traces of an agent's work as text (tool calls, file reads, command outputs) and a question each.
 
-`trace` comes in with a seeded generator and a wanted length; a `Trace` leaves whose answer hangs on
-one step.  `contrast` leaves with two that differ in that step alone.
+The answer depends on one step; `contrast` makes two traces that differ in that step alone.
 """
 
 from __future__ import annotations
@@ -13,45 +12,13 @@ from benchmarks.micro.content.splits import Split, draw_until, owner
 
 LETTERS = "ABCDEFGHIJ"
 
-KEYS = (
-    "port",
-    "host",
-    "user",
-    "mode",
-    "level",
-    "theme",
-    "queue",
-    "cache",
-    "route",
-    "token",
-    "shard",
-    "owner",
-    "stage",
-    "topic",
-    "branch",
-    "region",
+KEYS = tuple(
+    "port host user mode level theme queue cache route token shard owner stage topic branch "
+    "region".split()
 )
-VALUES = (
-    "kiwi",
-    "mango",
-    "peach",
-    "lemon",
-    "grape",
-    "melon",
-    "olive",
-    "cedar",
-    "maple",
-    "birch",
-    "otter",
-    "raven",
-    "tiger",
-    "zebra",
-    "panda",
-    "koala",
-    "coral",
-    "amber",
-    "pearl",
-    "ivory",
+VALUES = tuple(
+    "kiwi mango peach lemon grape melon olive cedar maple birch otter raven tiger zebra panda "
+    "koala coral amber pearl ivory".split()
 )
 KINDS = ("read", "shown", "set")
 

@@ -1,7 +1,4 @@
-"""What guessing scores: printed beside the embedded world's results.
-
-The demo comes in with the targets of one benchmark's items; the expected score of a guess leaves.
-"""
+"""The score of guessing, printed next to results on the embedded data."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Questions on traces of the micro world, written as LongBench v2's ``data.json``.
-
-A data root comes in; ``ROOT/longbench_v2/data.json`` leaves, in the schema of the real release.
-"""
+"""Questions on micro-world traces, in the schema of LongBench v2's ``data.json``."""
 
 from __future__ import annotations
 

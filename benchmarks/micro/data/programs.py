@@ -1,8 +1,7 @@
-"""Small programming problems in LiveCodeBench's schema: seeded, with tests and a solution each.
+"""Small seeded programming problems in LiveCodeBench's schema, with tests and a solution each.
 
-A folder and a seed come in; ``FOLDER/livecodebench_v6/test6.jsonl`` leaves, packed as the real
-release is.  Expected answers come from a plain computation here, the solutions are programs of
-another kind that are text and are run nowhere but in tests.
+Written as ``FOLDER/livecodebench_v6/test6.jsonl``, packed as the real release is.  Expected
+answers are computed here; the solutions are other programs, as text, which only tests run.
 """
 
 from __future__ import annotations

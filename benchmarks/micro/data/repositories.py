@@ -1,7 +1,6 @@
 """Small repositories with real bugs, as a SWE-bench task repository: they need no docker.
 
-The files in ``tasks/`` come in, one a bug; a folder that `swebench.task.repo.load_task_repo` reads
-leaves, with the repository's own files beside each task.  They are ours and are not SWE-bench.
+One file of ``tasks/`` per bug.  They are ours and are not SWE-bench.
 """
 
 from __future__ import annotations

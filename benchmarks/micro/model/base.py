@@ -1,7 +1,6 @@
 """The embedded base model's architecture: a small Qwen3-VL whose visual token is one cell.
 
-`build.py` and the tests come in with a seed; an untrained model, its processor and its tokenizer
-leave.  The weights that were trained lie in ``weights/`` beside this module.
+Makes an untrained model, its processor and tokenizer; the trained weights are in ``weights/``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Conversations as the batches of tensors that a Qwen3-VL is trained on.
+"""Conversations as training batches for a Qwen3-VL.
 
-The build comes in with lessons; tensors leave that equal what the processor makes of the same
-messages (a test compares them), without its cost.
+The tensors equal what the processor makes of the same messages (a test compares them), faster.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
 """What the embedded base model is taught: short conversations about scenes and traces.
 
-`build.py` comes in with a seeded generator; a `Lesson` leaves.  The mix holds what the benchmarks
-ask and the skills below it (naming what is where, checking an answer), in the benchmarks' own
-prompts, on the pretraining split alone.  Where options are listed, the right one and its letter are
-a thought before the answer: a model this small cannot find both at once.  The selection prompt is
-not among the lessons.
+The lessons hold the benchmarks' own prompts and the skills below them, on the pretraining split
+alone.  Where options are listed, the right one and its letter are a thought before the answer: a
+model this small cannot find both at once.  The selection prompt is not among the lessons.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Builds a tiny Qwen3-VL with random weights, a real processor and a tokenizer of its own.
+"""Builds a tiny Qwen3-VL with random weights, a real processor and its own tokenizer.
 
-Set-up, tests and benchmarks come in with a folder; what leaves in it is a checkpoint that
-transformers and vLLM load like any other.  It has learned nothing: its answers are arbitrary, but
-mostly letters, digits and short words, so that scorers have something to read.
+transformers and vLLM load the checkpoint like any other.  Its answers are arbitrary, but mostly
+letters, digits and short words, so that scorers have something to read.
 """
 
 from __future__ import annotations

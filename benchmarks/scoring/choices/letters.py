@@ -1,8 +1,7 @@
-"""Option letters: the forms in which models write them, and where they stand.
+"""Option letters: the forms in which models write them, and where in the text.
 
-A simplified text comes in; letters leave.  An article ("A dog") and a pronoun ("I think") are no
-letters; a letter counts with a bracket, a full stop, a colon, the end of its line, or a word such
-as "because" behind it.
+An article ("A dog") or a pronoun ("I think") is not a letter; a letter counts before a bracket, a
+full stop, a colon, the end of its line, or a word such as "because".
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Option texts: finding in prose which option it names, and which value.
+"""Finds the one option that a sentence is, begins with, equals in value or names.
 
-A sentence comes in; the index of the one option leaves that it is, begins with, equals in value or
-names, or None where it names none, several, or denies what it names.
+None if it names none, several, or denies what it names.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Reading the chosen option out of a response: its letter, or failing that its text.
+"""Reads the chosen option out of a response: its letter, or failing that its text.
 
-A cleaned response and the option texts come in; a `Reading` leaves, or None where nothing in the
-response says which option is chosen.  What the response declares to be its answer is read first
-and alone; only where it declares nothing are its first and last lines and its sentences read.
+What the response declares as its answer is read first and alone; only without a declaration are
+the first and last lines and the sentences read.  None if nothing says which option is chosen.
 """
 
 from __future__ import annotations

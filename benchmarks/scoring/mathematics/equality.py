@@ -1,8 +1,7 @@
 """Whether an answer equals the right one: numbers, expressions, equations, intervals, lists.
 
-Two `Form`s and the benchmark's `Rule` come in, a verdict leaves.  Expressions are equal when they
-agree at fixed points of their symbols to thirty digits: that is bounded in time, unlike symbolic
-simplification, and two different expressions pass it only by a vanishing chance.
+Expressions are equal if they agree at fixed points of their symbols to thirty digits: bounded in
+time, unlike symbolic simplification, and wrong only by a vanishing chance.
 """
 
 from __future__ import annotations

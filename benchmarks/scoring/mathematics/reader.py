@@ -1,8 +1,7 @@
-"""Reading a number, an expression or a list of them out of a response.
+"""Reads a number, an expression or a list of them out of a response.
 
-A cleaned response comes in with the shape of the right answer (its symbols, never its value); the
-`Found` form leaves with the rule and the part it was read from, or None where the response states
-no answer or several that differ.
+Uses the shape of the right answer (its symbols), never its value.  None if the response states no
+answer or several that differ.
 """
 
 from __future__ import annotations

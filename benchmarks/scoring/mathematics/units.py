@@ -1,7 +1,6 @@
-"""Units of measure: enough of them to know that 46300 N is 46.3 kN and 5 cm is not 5 m.
+"""Units of measure: enough to know that 46300 N is 46.3 kN and 5 cm is not 5 m.
 
-The text behind a number comes in; a `Unit` (factor to SI and dimension) leaves, or None where the
-words are no unit we know ("apples", "dollars"), which says nothing for or against an answer.
+Unknown words ("apples", "dollars") give None: they say nothing for or against an answer.
 """
 
 from __future__ import annotations
@@ -131,10 +130,7 @@ _WORDS: dict[str, Unit] = {
 _SPELLING = (
     (re.compile(r"\\mu\s*|[µμ]"), "μ"),
     (re.compile(r"\\[oO]mega\s*|[ΩΩ]"), "Ω"),
-    (
-        re.compile(r"\^?\{?\\(?:circ|degree)\s*\}?\s*C\b|°\s*C\b|℃|degrees? [Cc]elsius"),
-        " degC ",
-    ),
+    (re.compile(r"\^?\{?\\(?:circ|degree)\s*\}?\s*C\b|°\s*C\b|℃|degrees? [Cc]elsius"), " degC "),
     (re.compile(r"(?:\^?\{?\\(?:circ|degree)\s*\}?|°)(?:\s*T\b)?"), " deg "),  # T: true bearing
     (re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])"), " "),
     (re.compile(r"[⟨⟩{}\\~]"), " "),
