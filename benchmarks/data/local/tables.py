@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 class TableRows:
     """One table on disk; nothing is read before a cell is asked for."""
 
-    found: Found
+    table: Found
 
     @cached_property
     def columns(self) -> Sequence[str]:
         """The names of the columns; of a release, of its images."""
-        if self.found.release is not None:
-            return (FORMATS[self.found.release.benchmark_id].image_column,)
-        return tuple(self._table.column_names)
+        if self.table.release is not None:
+            return (FORMATS[self.table.release.benchmark_id].image_column,)
+        return tuple(self._arrow.column_names)
 
     def cell(self, row: int, column: str) -> Any:
         """Return one cell as ``datasets`` gives it undecoded; of a release, of its image column.
@@ -40,23 +40,23 @@ class TableRows:
         Raises:
             UsageError: a file does not open.
         """
-        if self.found.release is None:
-            return self._table[column][row].as_py()
-        image = self.found.release.images[row]
+        if self.table.release is None:
+            return self._arrow[column][row].as_py()
+        image = self.table.release.images[row]
         return image and {"path": str(image), "bytes": None}
 
     @cached_property
-    def _table(self) -> pa.Table:
+    def _arrow(self) -> pa.Table:
         import pyarrow as pa
 
         try:
             return pa.concat_tables(
                 pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
-                for path in arrow_files(self.found)
+                for path in arrow_files(self.table)
             )
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0]
-            raise UsageError(f"{self.found.home} does not open ({reason})") from error
+            raise UsageError(f"{self.table.home} does not open ({reason})") from error
 
 
 def arrow_files(found: Found) -> Sequence[Path]:

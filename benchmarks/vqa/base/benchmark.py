@@ -174,8 +174,8 @@ class LmmsBenchmark(ABC):
 
     def messages(self, task: Any, doc: Doc) -> Sequence[Mapping[str, Any]]:
         """Return the conversation in lmms-eval's form; ``doc`` has its images decoded."""
-        found: Sequence[Mapping[str, Any]] = task.doc_to_messages(doc)
-        return found
+        turns: Sequence[Mapping[str, Any]] = task.doc_to_messages(doc)
+        return turns
 
     def fingerprint(self) -> str:
         """Return the content hash of the local data.
@@ -211,8 +211,8 @@ class LmmsBenchmark(ABC):
 
     @cached_property
     def _images(self) -> tuple[TableRows, ...]:
-        found = data.find(self.id, self.data_root / self.id, images=self.images)
-        by_name = {(each.table.config, each.table.split): TableRows(each) for each in found}
+        tables = data.find(self.id, self.data_root / self.id, images=self.images)
+        by_name = {(each.table.config, each.table.split): TableRows(each) for each in tables}
         return tuple(by_name[form.config, form.split] for form in self.forms)
 
     @property
@@ -315,7 +315,7 @@ class LmmsBenchmark(ABC):
             if gone and (table.config, table.split) == (form.config, form.split):
                 raise UsageError(
                     f"the data of {self.id} in {self.data_root} lacks the column {gone[0]!r}: "
-                    f"get it anew with `harness data pull {self.id}`"
+                    f"download it again with `harness data pull {self.id}`"
                 )
 
     def _row(self, place: Place) -> Row:
@@ -378,7 +378,7 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 
     @abstractmethod
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
-        """Score an answer to a document, which comes without its images."""
+        """Score an answer to a document without its images."""
 
 
 @lru_cache(maxsize=1)

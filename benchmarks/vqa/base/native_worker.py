@@ -220,13 +220,15 @@ def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Pl
     """Return the benchmark, its tasks built, and the places of ``ids`` in document order."""
     from benchmarks import suites
 
-    found = suites.benchmark(
-        request.benchmark,
-        Path(request.data_root),
-        images=request.images,
-        options=request.options,
+    benchmark = cast(
+        "LmmsBenchmark",
+        suites.benchmark(
+            request.benchmark,
+            Path(request.data_root),
+            images=request.images,
+            options=request.options,
+        ),
     )
-    benchmark = cast("LmmsBenchmark", found)
     places = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
     if request.benchmark == "phyx" and request.environment:
         _redirect_phyx()
@@ -243,10 +245,10 @@ def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeW
         return Verdict(None, "these rules ask a judge, and none was given")
     if judge.failed:
         return Verdict(None, "the judge did not answer")
-    return Verdict(float(benchmark.native_value(metrics)), _said(metrics))
+    return Verdict(float(benchmark.native_value(metrics)), _findings(metrics))
 
 
-def _said(metrics: Metrics) -> str:
+def _findings(metrics: Metrics) -> str:
     """Return what lmms-eval found, long texts shortened."""
     short = reprlib.Repr()
     short.maxstring, short.maxdict, short.maxother = 80, 20, 80

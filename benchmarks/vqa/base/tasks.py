@@ -167,7 +167,9 @@ def build_task(
     config = {**task_config(task_name), **(overrides or {})}
     split = config["test_split"]
     if not dataset.get(split):
-        raise UsageError(f"the data of {task_name} has no rows in split {split!r}: get it anew")
+        raise UsageError(
+            f"the data of {task_name} has no rows in split {split!r}: download it again"
+        )
     return _task_class()(config, DatasetDict(dataset))
 
 
