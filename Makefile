@@ -35,9 +35,11 @@ demo-longhorizon: install
 	$(BIN)/harness demo --suite longhorizon5 --quick
 	@echo "That was one seed. The whole study: $(BIN)/harness demo --suite longhorizon5"
 
-# One thread for each worker: torch processes with many threads on few cores crawl.
+# One thread for each worker: torch processes with many threads on few cores crawl. A file's tests
+# stay together, in the order of tests/conftest.py, which begins with the longest files.
 test: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadgroup $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
+	  --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 # Properties run a second time here, on all of their examples.
 test-slow: install

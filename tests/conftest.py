@@ -1,7 +1,7 @@
 """What every test may ask for: the tiny model, embedded data, and the folder of shared real data.
 
-Tests may run in several worker processes (``pytest -n 2 --dist loadgroup``): a file's tests stay in
-one of them, and what a session makes once is made by the first worker that asks for it.
+Tests may run in several worker processes (``make test``): a file's tests stay in one of them, and
+what a session makes once is made by the first worker that asks for it.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ NEEDS = {
     "browser": ("reports/test_browser.py",),
     "latex": ("reports/test_tables.py",),
 }
-# Large programs, which take every core while they start: one worker runs these, one by one.
+# Large programs, which take every core while they start.
 EXTERNAL = {*NEEDS["vllm"], *NEEDS["browser"], *NEEDS["latex"]}
 
 
@@ -96,9 +96,8 @@ def _file(item: pytest.Item) -> str:
     return item.path.relative_to(REPOSITORY / "tests").as_posix()
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what tests need, keep a file's tests in one worker, and begin with the longest files."""
+    """Mark what tests need, and begin with the longest files."""
     for item in items:
         file = _file(item)
         for marker, files in NEEDS.items():
@@ -106,7 +105,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if file in EXTERNAL:
             item.add_marker("external")
-        item.add_marker(pytest.mark.xdist_group("external" if file in EXTERNAL else file))
     rank = {file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(_file(item), len(rank)))
 

@@ -603,7 +603,7 @@ def test_killed_at_any_step_a_study_goes_on(
 ) -> None:
     killed = tmp_path
     words = [str(word) for word in words_of(killed, checkpoints, micro_data)]
-    words += ["--preload", "--jobs", "2"]
+    words += ["--jobs", "2"]
     folder = killed / "objective-vs-data"
 
     def samples() -> int:
