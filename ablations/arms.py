@@ -1,7 +1,7 @@
 """The arms: what data each sees, in which order, with which objective; nothing else differs.
 
-The command line and the study come in with an arm's name, the sizes of the data and a matching
-mode; an `Arm` and its `Amounts` (how much of everything) leave.  Nothing heavy is imported.
+A new arm is one line in the table below.  Its role decides which contrasts it takes part in
+(`ablations.statistics.contrasts`); nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from harness.errors import UsageError
 
 Joint = Literal["selection", "cross-entropy"]
 Extra = Literal["selection", "qa"]
+Role = Literal["start", "baseline", "method", "data_control", "placebo", "loss_form"]
 Matching = Literal["instances", "steps", "tokens"]
 MATCHINGS: tuple[Matching, ...] = get_args(Matching)
 
@@ -28,8 +29,14 @@ class Arm:
     of the contexts.  ``sft``: supervised training on the selection prompts comes before.
     ``joint``: the loss on selection prompts that is added to every step: L_CA over the two letters,
     or the cross-entropy over the whole vocabulary.  ``shuffled``: which context supports is one
-    coin toss a pair, the same in both orders and all epochs.  ``unrelated``: the other context is
-    taken from another pair.
+    coin toss per pair, the same in both orders and all epochs.  ``unrelated``: the other context
+    is taken from another pair.
+
+    ``role`` in a study: ``start`` is the model before training, ``baseline`` the training without
+    the pairs, ``method`` what is studied.  A ``data_control`` uses the method's data without its
+    objective, a ``placebo`` its objective without the information in the data, a ``loss_form``
+    another loss on the same prompts.  None: it is trained and measured, and part of no contrast.
+    ``rank`` orders the arms of one role in the contrasts.
     """
 
     name: str
@@ -40,6 +47,8 @@ class Arm:
     joint: Joint | None = None
     shuffled: bool = False
     unrelated: bool = False
+    role: Role | None = None
+    rank: int = 0
 
     @property
     def trains(self) -> bool:
@@ -53,32 +62,28 @@ class Arm:
 
 
 _ALL = (
-    Arm("base", "the model as given", grpo=False),
-    Arm("grpo", "GRPO on the RL data"),
-    Arm("da-sft", "SFT on the selection prompts, then GRPO", sft=True),
-    Arm("da-rl", "GRPO with the selection prompts as further RL items", extra="selection"),
-    Arm("da-qa", "GRPO with the contexts as further question-answer items", extra="qa"),
-    Arm("contextrl", "GRPO + lambda L_CA", joint="selection"),
-    Arm(
-        "contextrl-shuffled",
-        "GRPO + lambda L_CA with one random label a pair (placebo)",
-        joint="selection",
-        shuffled=True,
-    ),
-    Arm(
-        "da-joint-sft",
-        "GRPO + lambda cross-entropy of the letter over the vocabulary",
-        joint="cross-entropy",
-    ),
+    Arm("base", "the model as given", grpo=False, role="start"),
+    Arm("grpo", "GRPO on the RL data", role="baseline"),
+    Arm("da-sft", "SFT on the selection prompts, then GRPO", sft=True, role="data_control", rank=1),
+    Arm("da-rl", "GRPO with the selection prompts as further RL items",
+        extra="selection", role="data_control"),
+    Arm("da-qa", "GRPO with the contexts as further question-answer items",
+        extra="qa", role="data_control", rank=2),
+    Arm("contextrl", "GRPO + lambda L_CA", joint="selection", role="method"),
+    Arm("contextrl-shuffled", "GRPO + lambda L_CA with one random label per pair (placebo)",
+        joint="selection", shuffled=True, role="placebo"),
+    Arm("da-joint-sft", "GRPO + lambda cross-entropy of the letter over the vocabulary",
+        joint="cross-entropy", role="loss_form"),
     Arm("ca-only", "L_CA without GRPO", grpo=False, joint="selection"),
-    Arm(
-        "contextrl-easyneg",
-        "GRPO + lambda L_CA with an unrelated second context",
-        joint="selection",
-        unrelated=True,
-    ),
-)
+    Arm("contextrl-easyneg", "GRPO + lambda L_CA with an unrelated second context",
+        joint="selection", unrelated=True),
+)  # fmt: skip
 ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
+
+
+def with_role(role: Role) -> tuple[str, ...]:
+    """Return the names of the arms of a role, by their rank."""
+    return tuple(one.name for one in sorted(_ALL, key=lambda one: one.rank) if one.role == role)
 
 
 def arm(name: str) -> Arm:

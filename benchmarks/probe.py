@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from benchmarks.micro.data.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.micro.prepare import LABEL
 from benchmarks.options import option, positive
-from benchmarks.pairs.file import PairError, PairFile, check, content_hash
+from benchmarks.pairs.file import PairError, check, content_hash, pair_id, read_pairs
+from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
@@ -93,7 +94,7 @@ class Probe:
     def _pairs(self) -> Sequence[Pair]:
         if self._generated:
             return micro_pairs("probe", self.number, domains=micro_domains(str(self.pairs)))
-        return PairFile(self._path())
+        return read_pairs(self._path())
 
     def fingerprint(self) -> str:
         """Return the hash of the pairs; of a file, of its text and of every image that it names.
@@ -112,26 +113,27 @@ class Probe:
         """Return the number of questions, two a pair."""
         return 2 * len(self._pairs)
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the questions, the two orders of a pair one after the other."""
-        for place in range(self.count())[:limit]:
-            letter = LETTERS[place % 2]
-            item_id = f"{self._id_of(place // 2)}/{letter}"
-            if item_id in skip:
-                continue
-            try:
-                pair = self._pairs[place // 2]
-                check(pair)
-            except PairError as error:
-                yield FailedItem(item_id, str(error))
-            else:
-                yield _item(item_id, pair, letter)
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the questions, the two orders of a pair one after the other."""
+        return [f"{pair_id}/{letter}" for pair_id in self._pair_ids for letter in LETTERS]
 
-    def _id_of(self, place: int) -> str:
+    @cached_property
+    def _pair_ids(self) -> Mapping[str, int]:
+        """The index of each pair by its id."""
         pairs = self._pairs
-        return pairs.id_of(place) if isinstance(pairs, PairFile) else pairs[place].id
+        if isinstance(pairs, LazyRows):  # a malformed pair has an id, too
+            return {pair_id(*pairs.undecoded(index)): index for index in range(len(pairs))}
+        return {pair.id: index for index, pair in enumerate(pairs)}
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one question; a pair that does not read is a failed item."""
+        pair_id, _, letter = item_id.rpartition("/")
+        try:
+            pair = self._pairs[self._pair_ids[pair_id]]
+            check(pair)
+        except PairError as error:
+            return FailedItem(item_id, str(error))
+        return _item(item_id, pair, cast("Letter", letter))
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask for the letters' log-probabilities, else for an answer."""

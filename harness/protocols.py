@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
@@ -171,17 +171,19 @@ class Benchmark(Protocol):
         ...
 
     def count(self) -> int:
-        """Return the number of items in the local data without building them."""
+        """Return the number of items in the local data; imports nothing heavy."""
         ...
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the items in the data's order, one at a time.
+    def ids(self) -> Sequence[str]:
+        """Return the ids of all items in the data's order; no item is built.
 
-        ``limit`` looks at the first so many items only; ids in ``skip`` are passed over without
-        being built.
+        Raises:
+            UsageError: the data is missing or not readable.
         """
+        ...
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one item with its prompt and its images decoded."""
         ...
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
@@ -205,9 +207,15 @@ class Benchmark(Protocol):
 
         Runs in a limited child process.  A value is None where that scoring gave none (it
         crashed, ran out of time, or needs a judge that was not given); an answer that it did not
-        come to is left out, and is scored by the next call of the same run.
+        come to is left out, and is scored by the next call of the same run.  Without answers it
+        starts to load that library and returns at once.
         """
         ...
+
+
+def build_items(benchmark: Benchmark, limit: int | None = None) -> Iterator[Item | FailedItem]:
+    """Yield the items in the data's order, or the first ``limit``, each built when asked for."""
+    return map(benchmark.build, benchmark.ids()[:limit])
 
 
 class JudgedBenchmark(Benchmark, Protocol):

@@ -9,7 +9,10 @@ from statistics import fmean
 from ablations.statistics.calibration import bootstrap_errors
 from ablations.statistics.compare import Comparison
 from ablations.statistics.contrasts import Rules
+from ablations.statistics.estimates import Verdict
+from ablations.statistics.formatting import p_value
 from ablations.statistics.lines import BenchmarkLine
+from ablations.statistics.stored import current
 from harness.errors import UsageError
 from harness.files.typed_json import parse, record
 from reports import figures, shared, tables
@@ -27,7 +30,7 @@ def load(path: Path) -> Comparison:
         UsageError: the file is no such document.
     """
     try:
-        return record(Comparison, parse(path.read_bytes()))
+        return record(Comparison, current(parse(path.read_bytes())))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
@@ -84,42 +87,41 @@ def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]
 
 
 def _headline(found: Comparison, names: tuple[str, str]) -> str:
-    word = found.macro.word
-    if word is None:
-        return (
-            "Estimates only: with one training seed a side no claim about the methods can be made"
-        )
-    if word == "inconclusive":
+    verdict = found.macro.verdict
+    if verdict is None:
+        return "Estimates only: one training seed per side supports no claim about the methods"
+    if verdict is Verdict.INCONCLUSIVE:
         return f"No difference between {names[0]} and {names[1]} is shown"
-    if word == "equivalent":
+    if verdict is Verdict.EQUIVALENT:
         return f"{names[1]} and {names[0]} are equivalent within {100 * found.margin:g} points"
-    return f"{names[1]} is {word} {'than' if '(' not in word else 'compared with'} {names[0]}"
+    return (
+        f"{names[1]} is {verdict} {'compared with' if verdict.within_margin else 'than'} {names[0]}"
+    )
 
 
 def _sentence(found: Comparison, title: str) -> str:
     macro = found.macro
-    p = "" if macro.p is None else f", p {tables.p_value(macro.p)}"
+    p = "" if macro.p is None else f", p {p_value(macro.p)}"
     return (
         f"{title}: {tables.points(macro.delta)} points "
-        f"{tables.interval(macro.low, macro.high)}{p}, {macro.word or 'no word'} "
+        f"{tables.interval(macro.low, macro.high)}{p}, {macro.verdict or 'no verdict'} "
         f"({found.heading})."
     )
 
 
 def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
     macro = found.macro
-    word = tables.signed_word(macro.word or "not tested")
-    tone = "gain" if "better" in word else "loss" if "worse" in word else "flat"
-    said = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
-    numbers = [(f"mean of {len(found.benchmarks)}: {title}", said)]
+    verdict = macro.verdict or Verdict.NOT_TESTED
+    difference = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
+    numbers = [(f"mean of {len(found.benchmarks)}: {title}", difference)]
     if macro.mde is not None:
         numbers.append(
             (
-                f"would be seen with {tables.level_of(Rules().wanted)} power",
+                f"detectable with {tables.level_of(Rules().power)} power",
                 tables.cell(macro.mde, "width"),
             )
         )
-    return (Step("On average", tuple(numbers), word, tone),)
+    return (Step("On average", tuple(numbers), tables.signed(verdict), verdict.tone),)
 
 
 def _benchmarks(
@@ -131,7 +133,8 @@ def _benchmarks(
     lines = found.benchmarks
     minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
     figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
-    table = tables.benchmarks("delta-0", title, lines, plus, minus, 1 - found.alpha, Rules().wanted)
+    rules = Rules(found.alpha, effect_size=2 * found.margin, margin=found.margin)
+    table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 
@@ -167,7 +170,7 @@ def _rules(found: Comparison) -> Table:
         errors = bootstrap_errors(spread.seeds for spread in found.spread)
         rows.append(
             {
-                "what": "mean, on new items too (hierarchical bootstrap)",
+                "what": "mean, items resampled (hierarchical bootstrap)",
                 "value": f"{tables.interval(*found.bootstrap)}; {errors}",
             }
         )

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import BenchmarkLine, Line, Term
-from reports.tables import interval, points, signed_word
+from reports.tables import interval, points, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,12 +174,6 @@ def _labels(axes: Axes, row: _Row, y: float, narrow: bool) -> None:
     axes.text(1.015, y, row.text, transform=across, va="center", ha="left", **style)
 
 
-def _colour(word: str | None) -> str:
-    if word is None:
-        return "flat"
-    return "gain" if word.startswith("better") else "loss" if word.startswith("worse") else "flat"
-
-
 def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Figure:
     """Show total = data + objective through every data arm, with the intervals of each part."""
     by_name = {(line.kind, line.plus, line.minus): line for line in lines}
@@ -235,16 +230,15 @@ def forest(lines: Sequence[Line], margin: float) -> Figure:
 
 def _difference(label: str, short: str, line: Line | BenchmarkLine) -> _Row:
     """Return the row of one difference; a phone has room for its sign alone."""
-    word = signed_word(line.word or "not tested")
-    brief = f"{points(line.delta)} {word[:1]}" if line.word else points(line.delta)
+    verdict = line.verdict or Verdict.NOT_TESTED
     return _Row(
         label,
-        f"{points(line.delta)} {interval(line.low, line.high)}  {word}",
-        _colour(line.word),
+        f"{points(line.delta)} {interval(line.low, line.high)}  {signed(verdict)}",
+        verdict.tone,
         100 * line.delta,
         _percent(line.low),
         _percent(line.high),
-        short=(short, brief),
+        short=(short, f"{points(line.delta)} {verdict.sign}".strip()),
     )
 
 
@@ -259,7 +253,7 @@ def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: fl
         id_,
         f"{name} by benchmark",
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
-        f"contrast {name}, words after Holm; shaded: the margin, ±{100 * margin:g} points",
+        f"contrast {name}, verdicts after Holm; shaded: the margin, ±{100 * margin:g} points",
         lambda narrow: _rows(rows, narrow, 100 * margin, "points"),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from reports.pages import Page
 from reports.read.runs import slug
-from reports.tables import SIGNS, Column, Table, cell
+from reports.tables import Column, Table, cell
 
 # Columns of text that hold numbers: counts of seeds.
 _NUMERIC = ("seeds",)
@@ -39,7 +39,6 @@ def render(page: Page) -> str:
         kind_of=lambda block: type(block).__name__,
         percent=lambda share: f"{100 * share:.0f} %",
         raw=_raw,
-        tone=_tone,
     )
 
 
@@ -78,8 +77,3 @@ def _raw(table: Table, row: int, column: Column) -> str:
     if column.kind in ("interval", "shares"):
         value = value[0]
     return "" if cell(value, "text") == cell(None, "text") else f"{value:.10g}"
-
-
-def _tone(text: str) -> str:
-    sign = text[:1]
-    return {SIGNS["better"]: "gain", SIGNS["worse"]: "loss"}.get(sign, "")

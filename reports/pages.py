@@ -14,11 +14,11 @@ from reports.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the verdict, for the first screen: the question, its numbers, its word."""
+    """One step of the verdict, for the first screen: the question, its numbers, its verdict."""
 
     title: str
     numbers: tuple[tuple[str, str], ...]
-    word: str
+    verdict: str
     tone: str
 
 

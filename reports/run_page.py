@@ -115,7 +115,7 @@ def _items(run: Run) -> Section:
         found.sort(key=lambda one: -1.0 if one.value is None else one.value)
         rows += [_item(run, name, one.place) for one in found[:each]]
     text = (
-        f"Shown are {len(rows):,} of {total:,} answers, at most {each} a benchmark, the "
+        f"Shown are {len(rows):,} of {total:,} answers, at most {each} per benchmark, the "
         "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     table = Table(

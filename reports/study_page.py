@@ -7,9 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.contrasts import GATE, Kind
-from ablations.statistics.estimates import BETTER, WORSE
 from ablations.statistics.lines import Line
-from ablations.statistics.verdict import step_word
+from ablations.statistics.verdict import step_verdict
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
@@ -42,8 +41,8 @@ def page(study: Study, pictures: Pictures) -> Page:
     """
     runs = [model.run for model in study.models]
     # Where there is no verdict the first sentence says why, else the word before the figures.
-    end = ". " if study.verdict.startswith("No verdict") else ": "
-    headline, _, _ = study.verdict.partition(end)
+    end = ". " if study.report.verdict.startswith("No verdict") else ": "
+    headline, _, _ = study.report.verdict.partition(end)
     sections = (
         *_waterfall(study),
         *_forest(study),
@@ -59,16 +58,19 @@ def page(study: Study, pictures: Pictures) -> Page:
             (_plan_table(study),),
         ),
     )
-    label = f"Ablation study {study.name}: objective against data"
+    label = f"Ablation study {study.report.name}: objective against data"
     said, aside = _notes(study)
-    incomplete = [f"Missing of the plan: {one}." for one in study.missing]
+    incomplete = [
+        f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
+        for gap in study.report.missing
+    ]
     warnings = shared.warnings(runs, (*shared.joined(said), *incomplete))
     return Page(
         "study",
-        study.name,
+        study.report.name,
         label,
         headline.rstrip("."),
-        study.verdict,
+        study.report.verdict,
         steps=tuple(_step(kind, study) for kind in GATE),
         warnings=(*_micro(study, warnings), *warnings),
         sections=sections,
@@ -85,7 +87,7 @@ def _notes(study: Study) -> tuple[list[str], list[str]]:
     """
     said: list[str] = []
     aside: list[str] = []
-    for note in study.notes:
+    for note in study.report.notes:
         name, _, text = note.partition(": ")
         of_one = any(name in model.run.manifest["benchmarks"] for model in study.models)
         moves = name in study.plan["plan"]["benchmarks"] and LEFT_OUT in text
@@ -107,22 +109,21 @@ def _by_arm(study: Study) -> dict[str, list[Run]]:
 
 
 def _step(kind: Kind, study: Study) -> Step:
-    lines = [line for line in study.analysis.contrasts if line.kind == kind]
+    lines = [line for line in study.report.analysis.contrasts if line.kind == kind]
     titles = {"total": "Is there a gain?", "objective": "Is it the objective?"}
-    titles |= {"placebo": "Does a placebo lack it?", "data": "Does the data alone help?"}
+    titles |= {"placebo": "Does it vanish with the placebo?", "data": "Does the data alone help?"}
     if not lines:
         return Step(titles[kind], (), "no arms for it", "flat")
     numbers = tuple(
         (line.name, f"{tables.points(line.delta)} {tables.interval(line.low, line.high)}")
         for line in lines
     )
-    word = step_word(kind, lines)
-    tone = "gain" if word.startswith(BETTER) else "loss" if word.startswith(WORSE) else "flat"
-    return Step(titles[kind], numbers, tables.signed_word(word), tone)
+    verdict = step_verdict(kind, lines)
+    return Step(titles[kind], numbers, tables.signed(verdict), verdict.tone)
 
 
 def _waterfall(study: Study) -> tuple[Section, ...]:
-    terms = study.analysis.waterfall
+    terms = study.report.analysis.waterfall
     if not terms:
         return ()
     columns = (
@@ -151,24 +152,24 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
         frame(rows, columns),
         tuple(f"analysis.json, waterfall through {term.arm}" for term in terms),
     )
-    figure = figures.waterfall(terms, study.analysis.contrasts, study.rules.level)
+    figure = figures.waterfall(terms, study.report.analysis.contrasts, study.rules.level)
     return (Section("source", "Where the gain comes from", (figure, table)),)
 
 
 def _forest(study: Study) -> tuple[Section, ...]:
-    lines = study.analysis.contrasts
+    lines = study.report.analysis.contrasts
     if not lines:
         return ()
     margin = 100 * study.rules.margin
     text = (
-        "Each step is tested only if all before it came out better; after that, numbers are "
-        f"estimates. Words are at {study.rules.alpha:g}, with a margin of {margin:g} points; the "
-        f"primary test is {_test(study)} on per-seed macro averages."
+        "Each step is tested only if all steps before it are better; after that, numbers are "
+        f"estimates. Verdicts are at alpha {study.rules.alpha:g}, with an equivalence margin of "
+        f"{margin:g} points; the primary test is {_test(study)} on per-seed macro averages."
     )
     blocks: list[Block] = [text, figures.forest(lines, study.rules.margin)]
     blocks.append(tables.contrasts(lines, study.rules))
-    if study.bootstrap:
-        blocks.append(f"{study.bootstrap}.")
+    if study.report.bootstrap:
+        blocks.append(f"{study.report.bootstrap}.")
     return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
 
 
@@ -191,11 +192,11 @@ def _deltas(study: Study) -> Section:
         name: {arm: fmean(found[arm]) for arm in study.arms} for name, found in study.scores.items()
     }
     blocks: list[Block] = [
-        tables.scores(means, {arm: len(study.of(arm)) for arm in study.arms}),
+        tables.scores(means, {line.arm: line for line in study.report.analysis.arms}),
     ]
-    made = [_delta_table(study, line) for line in study.analysis.contrasts]
+    made = [_delta_table(study, line) for line in study.report.analysis.contrasts]
     if made:
-        first = study.analysis.contrasts[0]
+        first = study.report.analysis.contrasts[0]
         figure = figures.by_benchmark(
             "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
         )
@@ -205,31 +206,24 @@ def _deltas(study: Study) -> Section:
 
 
 def _delta_table(study: Study, line: Line) -> Table:
-    number = study.analysis.contrasts.index(line)
+    number = study.report.analysis.contrasts.index(line)
     return tables.benchmarks(
         f"delta-{number}", line.name, line.benchmarks,
-        _side(study, line.plus), _side(study, line.minus), study.rules.level, study.rules.wanted,
+        _side(study, line.plus), _side(study, line.minus), study.rules,
     )  # fmt: skip
 
 
-def macro(study: Study) -> dict[str, list[float]]:
-    """Return the macro average of every seed of every arm: the plain mean over benchmarks."""
-    return {
-        arm: [
-            fmean(values) for values in zip(*(s[arm] for s in study.scores.values()), strict=True)
-        ]
-        for arm in study.arms
-    }
-
-
 def _selection(study: Study) -> tuple[Section, ...]:
-    averages = macro(study)
+    averages = study.report.macro
     ours: dict[str, list[tuple[float, float]]] = {}
+    rows: list[dict[str, Any]] = []
     for arm in study.arms:
-        pairs = zip(study.of(arm), averages[arm], strict=True)
-        found = [(one.selection, score) for one, score in pairs if one.selection is not None]
-        if found:
-            ours[arm] = found
+        for model, score in zip(study.of(arm), averages[arm], strict=True):
+            selection = model.measured.selection
+            if selection is not None:
+                ours.setdefault(arm, []).append((selection, score))
+                seed = model.measured.seed
+                rows.append({"arm": arm, "seed": seed, "selection": selection, "macro": score})
     if not ours:
         return ()
     text = (
@@ -244,11 +238,6 @@ def _selection(study: Study) -> tuple[Section, ...]:
         Column("selection", "Selection accuracy", "score", "On the probe, both orders; chance 50"),
         Column("macro", "Macro average", "score"),
     )
-    rows = [
-        {"arm": one.arm, "seed": one.seed, "selection": one.selection, "macro": score}
-        for arm in ours
-        for one, score in zip(study.of(arm), averages[arm], strict=True)
-    ]
     table = Table(
         "selection-table",
         "Selection accuracy and macro average, in percent",
@@ -265,7 +254,7 @@ def _selection(study: Study) -> tuple[Section, ...]:
 
 
 def _seeds(study: Study) -> Section:
-    averages = macro(study)
+    averages = study.report.macro
     columns = [Column("model", "Model"), Column(tables.AVERAGE, "Average", "score")]
     columns += [Column(name, name, "score") for name in study.scores]
     rows: list[dict[str, Any]] = []
@@ -299,14 +288,14 @@ def _arms_table(study: Study) -> Table:
     )  # fmt: skip
     rows = [
         {column.key: getattr(line, column.key) for column in columns}
-        for line in study.analysis.arms
+        for line in study.report.analysis.arms
     ]
     return Table(
         "arms",
         "The arms: macro average, and the spread of a seed",
         columns,
         frame(rows, columns),
-        tuple(f"analysis.json, arm {line.arm}" for line in study.analysis.arms),
+        tuple(f"analysis.json, arm {line.arm}" for line in study.report.analysis.arms),
     )
 
 
@@ -328,8 +317,8 @@ def _training(study: Study) -> tuple[Section, ...]:
     if not panels:
         return ()
     text = (
-        "A line a seed, a marker an arm. A term whose gradient norm is far below the other's moves "
-        "little."
+        "One line per seed, one marker per arm. Of two terms, one with a far smaller gradient norm "
+        "has little effect."
     )
     return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
@@ -340,9 +329,9 @@ def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, fl
 
 
 def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
-    if not study.analysis.contrasts:
+    if not study.report.analysis.contrasts:
         return ()
-    line = study.analysis.contrasts[0]
+    line = study.report.analysis.contrasts[0]
     by_arm = _by_arm(study)
     found = flips(
         (line.minus, by_arm[line.minus]), (line.plus, by_arm[line.plus]), list(study.scores)
@@ -424,10 +413,11 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
             norms: Any = found.get("gradient_norms")
             norms = norms if fits(norms, dict[str, float | None]) else {}
             numbers = {name: value for name, value in found.items() if fits(value, float)}
-            more = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
+            more: dict[str, Any] = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
             more["norm_ce"] = norms.get("cross_entropy")
-            rows.append({**numbers, **more, "model": model.name, "run_seconds": model.run_seconds})
-            sources.append(f"arms/{model.arm}/seed-{model.seed}/ledger.json")
+            more |= {"model": model.name, "run_seconds": model.measured.run_seconds}
+            rows.append({**numbers, **more})
+            sources.append(f"{model.measured.training}/ledger.json")
     if not rows:
         return None
     return Table("ledger", "What the training took", columns, frame(rows, columns), tuple(sources))
@@ -439,7 +429,7 @@ def _plan_table(study: Study) -> Table:
         "plan hash": study.plan["hash"],
         "written, before any score was read": study.plan.get("written"),
         "suite": plan.get("suite"),
-        "items a benchmark": plan.get("limit") or "all",
+        "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),
         "base model's content hash": plan.get("model") or "brought from elsewhere",
         "pairs": (plan.get("data") or {}).get("pairs") or "none",
@@ -450,7 +440,7 @@ def _plan_table(study: Study) -> Table:
         "contrasts": ", ".join(plan["contrasts"]),
         "alpha": f"{rules.alpha:g}",
         "margin": f"{100 * rules.margin:g} points",
-        "planned effect": f"{100 * rules.planned:g} points",
+        "effect size": f"{100 * rules.effect_size:g} points",
         "variance": rules.variance,
         "bootstrap": f"{rules.resamples} resamples, seed {rules.seed}",
     }

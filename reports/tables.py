@@ -9,21 +9,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ablations.statistics import formatting
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.estimates import BETTER, EQUIVALENT, INCONCLUSIVE, WORSE
-from ablations.statistics.lines import BenchmarkLine, Line
+from ablations.statistics.estimates import Verdict
+from ablations.statistics.lines import ArmLine, BenchmarkLine, Line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "text", "count", "score", "delta", "interval", "width", "sd", "p", "word", "share", "shares",
+    "text", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share", "shares",
     "number", "seconds",
 ]  # fmt: skip
 
 AVERAGE = "average"
 NOTHING = "–"
-SIGNS = {BETTER: "▲", WORSE: "▼", EQUIVALENT: "=", INCONCLUSIVE: "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ def cell(value: Any, kind: Kind) -> str:
         "interval": lambda v: interval(*v),
         "width": lambda v: f"{100 * v:.1f}",
         "sd": lambda v: f"{100 * v:.2f}",
-        "p": p_value,
-        "word": signed_word,
+        "p": formatting.p_value,
+        "verdict": signed,
         "share": lambda v: f"{100 * v:.0f} %",
         "shares": lambda v: shares(*v),
         "number": lambda v: f"{v:.3g}" if abs(v) < 0.1 else f"{v:.3f}",
@@ -93,14 +93,16 @@ def cell(value: Any, kind: Kind) -> str:
 
 def points(value: float) -> str:
     """Return a difference in points, with a sign that is as wide as a plus."""
-    return f"{100 * value:+.1f}".replace("-", "−")
+    return _typeset(formatting.points(value))
 
 
 def interval(low: float | None, high: float | None) -> str:
     """Return an interval in points."""
-    if low is None or high is None or low != low or high != high:
-        return NOTHING
-    return f"[{points(low)}, {points(high)}]"
+    return _typeset(formatting.interval(low, high))
+
+
+def _typeset(text: str) -> str:
+    return NOTHING if text == formatting.MISSING else text.replace("-", "−")
 
 
 def shares(low: float | None, high: float | None) -> str:
@@ -110,11 +112,6 @@ def shares(low: float | None, high: float | None) -> str:
     return f"[{cell(low, 'share')}, {cell(high, 'share')}]".replace("-", "−")
 
 
-def p_value(p: float) -> str:
-    """Return a p value to three places."""
-    return f"{p:.3f}" if p >= 0.001 else "< .001"
-
-
 def seconds(value: float) -> str:
     """Return a duration in the unit that fits it."""
     if value < 120:
@@ -122,10 +119,9 @@ def seconds(value: float) -> str:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
-def signed_word(word: str) -> str:
-    """Return a word of the verdict with its sign, so that it is not told by colour alone."""
-    sign = next((sign for name, sign in SIGNS.items() if word.startswith(name)), "")
-    return f"{sign} {word}".strip()
+def signed(verdict: Verdict) -> str:
+    """Return a verdict with its sign, so that it is not shown by colour alone."""
+    return f"{verdict.sign} {verdict}".strip()
 
 
 def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
@@ -137,34 +133,26 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> pd.Da
     return pd.DataFrame(data, columns=keys, dtype=object)
 
 
-def scores(
-    by_benchmark: Mapping[str, Mapping[str, float]], seeds: Mapping[str, int] | None = None
-) -> Table:
-    """Return the table benchmark x arm with the plain average over benchmarks below.
-
-    The average is the macro average of the analysis by another way: a test holds them together.
-    """
-    arms = list(next(iter(by_benchmark.values())))
+def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
+    """Return the table benchmark x arm with the macro average of the analysis below."""
     columns = [Column("benchmark", "Benchmark")]
     columns += [Column(arm, arm, "score", f"Mean of {arm} over its training seeds") for arm in arms]
     rows: list[dict[str, Any]] = [
-        {"benchmark": name, **found} for name, found in by_benchmark.items()
+        {"benchmark": name, **means} for name, means in by_benchmark.items()
     ]
-    made = frame(rows, columns)
-    made.loc[len(made)] = [AVERAGE, *(made[arm].astype(float).mean() for arm in arms)]
-    counts = {arm: f" over {seeds[arm]} seeds" if seeds else "" for arm in arms}
+    rows.append({"benchmark": AVERAGE} | {arm: line.mean for arm, line in arms.items()})
     cell_sources = {
-        (row, arm): f"{arm} on {made['benchmark'][row]}, mean{counts[arm]}; see Per seed"
-        for row in range(len(made))
-        for arm in arms
+        (number, arm): f"{arm} on {row['benchmark']}, mean over {line.seeds} seeds; see Per seed"
+        for number, row in enumerate(rows)
+        for arm, line in arms.items()
     }
     return Table(
         "scores",
         "Mean score of each arm, in percent",
         tuple(columns),
-        made,
+        frame(rows, columns),
         cell_sources=cell_sources,
-        foot=len(made) - 1,
+        foot=len(rows) - 1,
     )
 
 
@@ -173,35 +161,31 @@ def level_of(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def _difference(level: float, wanted: float) -> tuple[tuple[Column, Column], Column]:
-    """Return the columns of a difference and its interval, and of the smallest that would be seen.
-
-    Args:
-        level: of the interval.
-        wanted: the power of the smallest difference.
-    """
-    hint = f"Smallest difference that would be seen with {level_of(wanted)} power"
+def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
+    """Return the columns of a difference and its interval, and of the smallest detectable one."""
     delta = Column("delta", "Δ", "delta", "Difference in points")
-    of_it = "Confidence interval of the difference, points"
-    return (delta, Column("interval", f"{level_of(level)} interval", "interval", of_it)), Column(
-        "mde", "MDE", "width", hint
-    )
+    hint = "Confidence interval of the difference, points"
+    interval_ = Column("interval", f"{level_of(rules.level)} interval", "interval", hint)
+    smallest = f"Smallest difference detectable with {level_of(rules.power)} power"
+    return (delta, interval_), Column("mde", "MDE", "width", smallest)
 
 
 def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
-    delta, mde = _difference(rules.level, rules.wanted)
+    delta, mde = _difference(rules)
     columns = (
         Column("kind", "Question", pick=True),
         Column("name", "Contrast"),
         *delta,
-        Column("p", "p", "p", "Two-sided p of the difference; none where the order stopped before"),
-        Column("p_holm", "p (Holm)", "p", "After Holm over the data arms; the word goes by it"),
+        Column("p", "p", "p", "Two-sided p of the difference; empty if an earlier gate failed"),
+        Column("p_holm", "p (Holm)", "p", "Holm-adjusted over the data arms; decides the verdict"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
         mde,
-        Column("other", "Other variance", "interval", "By the variance that was not planned"),
-        Column("items", "New items too", "interval", "Hierarchical bootstrap over seeds and items"),
-        Column("word", "Word", "word", pick=True),
+        Column(
+            "alt_variance", "Other variance", "interval", "By the variance that was not planned"
+        ),
+        Column("boot", "Items resampled", "interval", "Hierarchical bootstrap: seeds and items"),
+        Column("verdict", "Verdict", "verdict", pick=True),
     )
     rows = [
         {
@@ -211,9 +195,9 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
             },
             "mde": line.mde,
             "interval": (line.low, line.high),
-            "other": (line.other_low, line.other_high),
-            "items": (line.items_low, line.items_high),
-            "word": line.word or "not tested",
+            "alt_variance": (line.alt_variance_low, line.alt_variance_high),
+            "boot": (line.boot_low, line.boot_high),
+            "verdict": line.verdict or Verdict.NOT_TESTED,
         }
         for line in lines
     ]
@@ -247,21 +231,19 @@ def benchmarks(
     lines: Sequence[BenchmarkLine],
     plus: Side,
     minus: Side,
-    level: float,
-    wanted: float,
+    rules: Rules,
 ) -> Table:
     """Return the table of one difference by benchmark.
 
     Args:
         id_: the table's anchor.
         name: the contrast's name.
-        lines: one a benchmark.
+        lines: one per benchmark.
         plus: the side that counts positive.
         minus: the other.
-        level: of the intervals.
-        wanted: the power of the smallest difference that would be seen.
+        rules: of the comparison: level of the intervals, power of the smallest difference.
     """
-    delta, mde = _difference(level, wanted)
+    delta, mde = _difference(rules)
     columns = (
         Column("benchmark", "Benchmark", pick=True),
         Column("items", "Items", "count", "Items with a score in every run"),
@@ -271,10 +253,10 @@ def benchmarks(
         Column("minus", minus.name, "score", f"Mean over {minus.over}, percent"),
         *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
-        Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; the word goes by it"),
+        Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; decides the verdict"),
         mde,
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
-        Column("word", "Word", "word", pick=True),
+        Column("verdict", "Verdict", "verdict", pick=True),
     )
     rows = [
         {
@@ -285,7 +267,7 @@ def benchmarks(
             "minus": minus.means.get(line.benchmark),
             "interval": (line.low, line.high),
             "invalid": plus.invalid.get(line.benchmark, 0) + minus.invalid.get(line.benchmark, 0),
-            "word": line.word or "not tested",
+            "verdict": line.verdict or Verdict.NOT_TESTED,
         }
         for line in lines
     ]
@@ -346,7 +328,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex_table(table: Table) -> str:
-    left = ("text", "word", "interval", "shares")
+    left = ("text", "verdict", "interval", "shares")
     form = "".join("l" if c.kind in left else "r" for c in table.columns)
     lines = [
         r"\begin{table}",

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from benchmarks import suites
+from harness.protocols import build_items
 from harness.records import ImagePart, Item, TextPart
 from tests.servers import Reply, Request
 
@@ -60,7 +61,8 @@ class Planted:
         self.items = 0
         self.known: dict[str, tuple[float, str, str]] = {}
         for name in BENCHMARKS:
-            items = [one for one in suites.benchmark(name, data).items() if isinstance(one, Item)]
+            built = build_items(suites.benchmark(name, data))
+            items = [item for item in built if isinstance(item, Item)]
             self.items += len(items)
             # Some generated items are alike to the last pixel.
             distinct = {_of_item(item): item for item in items}

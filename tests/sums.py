@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -50,21 +50,17 @@ class Sums:
     def count(self) -> int:
         return self.n
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        for number in range(self.n if limit is None else min(limit, self.n)):
-            name = f"s{number}"
-            if name in skip:
-                continue
-            self.seen.append(name)
-            if number in self.broken:
-                yield FailedItem(name, "the picture does not decode")
-                continue
-            part = "even" if number % 2 == 0 else "odd"
-            text = f"{number} + {number * 7} = ?"
-            message = Message("user", (TextPart(text),))
-            yield Item(name, (message,), str(number * 8), f"c{number // 2}", (part,))
+    def ids(self) -> Sequence[str]:
+        return [f"s{number}" for number in range(self.n)]
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        number = int(item_id.removeprefix("s"))
+        self.seen.append(item_id)
+        if number in self.broken:
+            return FailedItem(item_id, "the picture does not decode")
+        part = "even" if number % 2 == 0 else "odd"
+        message = Message("user", (TextPart(f"{number} + {number * 7} = ?"),))
+        return Item(item_id, (message,), str(number * 8), f"c{number // 2}", (part,))
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         return await model.chat(item.messages, sampling)

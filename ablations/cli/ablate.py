@@ -1,227 +1,39 @@
-"""``harness ablate objective-vs-data``: is a gain the objective's, or the data's?"""
+"""``harness ablate objective-vs-data``: does a gain come from the objective, or from the data?"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
+from harness.cli.tables import aligned
 
 if TYPE_CHECKING:
     from ablations.statistics.contrasts import Rules
     from ablations.study.forecast import Forecast
-    from ablations.study.plan import Plan
+    from ablations.study.plan import Plan, Request
     from ablations.study.study import Report
 
 NAME = "objective-vs-data"
-_PLAN = "Say what would be done and how long it takes, by a few steps and items; keep nothing."
 
 
-@click.group()
-def ablate() -> None:
-    """Tell where a training gain comes from."""
+def _split(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
 
 
-@ablate.command(NAME)
-@click.option("--model", metavar="BASE", help="The checkpoint that every arm starts from.")
-@options.suite
-@click.option("--pairs", metavar="P", help="Contrastive pairs, as for 'harness train'.")
-@click.option("--rl-data", metavar="D", help="Ordinary RL items, as for 'harness train'.")
-@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--name", default=NAME, show_default=True, help="The study's name.")
-@click.option("--arms", metavar="A,B", help="Only these arms  [default: the seven of the study]")
-@click.option(
-    "--matching",
-    type=click.Choice(["instances", "steps", "tokens"]),
-    default=None,
-    help="What the arms have the same amount of  [default: as the recipe says, else instances]",
-)
-@click.option(
-    "--checkpoints", multiple=True, metavar="ARM=DIR,DIR", help="Checkpoints made elsewhere."
-)
-@click.option("--runs", multiple=True, metavar="ARM=RUN,RUN", help="Runs made elsewhere.")
-@options.settings
-@click.option("--probe", metavar="PAIRS", help="Measure context selection on these pairs too.")
-@click.option("--planned", type=float, default=1.8, show_default=True, help="Effect in points.")
-@click.option(
-    "--margin",
-    type=float,
-    default=0.9,
-    show_default=True,
-    help="Points that count as no difference; at most half of --planned.",
-)
-@click.option("--alpha", type=float, default=0.05, show_default=True)
-@click.option("--power", type=float, default=0.8, show_default=True)
-@click.option(
-    "--variance",
-    type=click.Choice(["welch", "pooled"]),
-    default="welch",
-    show_default=True,
-    help="Each arm's own seed variance, or one for all arms.",
-)
-@click.option(
-    "--seed-sd",
-    type=options.Finite(min=0),
-    default=0.5,
-    show_default=True,
-    help="--plan: spread of training seeds to assume, in points.",
-)
-@click.option("--train-args", default="", metavar="WORDS", help="More words for 'harness train'.")
-@click.option("--run-args", default="", metavar="WORDS", help="More words for 'harness run'.")
-@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option(
-    "--gpus-per-job",
-    type=options.Finite(min=0),
-    default=1.0,
-    show_default=True,
-    help="ray: GPUs that each training or evaluation takes.",
-)
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="local: trainings and evaluations at a time, each with its share of the cores.",
-)
-@click.option(
-    "--preload",
-    is_flag=True,
-    help="local: load the libraries once for all commands; for small models on a CPU.",
-)
-@click.option("--note", default="", help="A sentence to stand beside every result.")
-@options.data_root
-@click.option(
-    "--studies",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("studies"),
-    show_default=True,
-    help="Folder that holds the studies' folders.",
-)
-@click.option("--plan", "plan_only", is_flag=True, help=_PLAN)
-@options.as_json
-def objective_vs_data(**words: Any) -> int:
-    """Train and measure arms that separate the objective from its data, and say what is shown.
-
-    The same command continues a study that was stopped.  The plan is written before any score is
-    read and cannot change afterwards.  docs/study.md says what is in the study's folder.
-    """
-    return _Command(**words).go()
+def _absolute_if_exists(name: str | None) -> str | None:
+    """Return an existing path in full, so that it holds in any folder; other names as they are."""
+    return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
-@dataclass(frozen=True)
-class _Command:
-    """The options of one call."""
-
-    model: str | None
-    suite: str
-    pairs: str | None
-    rl_data: str | None
-    seeds: int
-    name: str
-    arms: str | None
-    matching: Any
-    checkpoints: Sequence[str]
-    runs: Sequence[str]
-    benchmarks: str | None
-    limit: int | None
-    settings: Sequence[str]
-    probe: str | None
-    planned: float
-    margin: float
-    alpha: float
-    power: float
-    variance: Any
-    seed_sd: float
-    train_args: str
-    run_args: str
-    executor: Any
-    gpus_per_job: float
-    jobs: int
-    preload: bool
-    note: str
-    data_root: Path | None
-    studies: Path
-    plan_only: bool
-    as_json: bool
-
-    def go(self) -> int:
-        """Plan; then show the plan, or do the study and show what it says."""
-        from ablations.study.jobs import executor
-        from ablations.study.plan import plan
-        from ablations.study.study import say_missing, study
-
-        planned = plan(self._request())
-        if self.plan_only:
-            self._show_plan(planned)
-            return 0
-        doer = executor(self.executor, self.gpus_per_job, self.preload, self.jobs)
-        try:
-            report = study(planned, doer)
-        except KeyboardInterrupt:
-            click.echo("interrupted: the same command continues the study", err=True)
-            raise click.Abort from None  # for an interrupt click adds an empty line
-        page = _page(planned.folder)
-        if self.as_json:
-            click.echo(json.dumps(_document(report, page)))
-        else:
-            click.echo(report_text(report, planned.request.rules))
-            click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
-        say_missing(report)
-        return int(bool(report.missing))
-
-    def _request(self) -> Any:
-        from ablations.statistics.contrasts import Rules
-        from ablations.study.plan import Request, matching
-
-        rules = Rules(
-            alpha=self.alpha,
-            planned=round(self.planned / 100, 12),
-            margin=round(self.margin / 100, 12),
-            variance=self.variance,
-            wanted=self.power,
-        )
-        train_args = _words("--train-args", self.train_args)
-        return Request(
-            folder=self.studies.resolve() / _folder_name(self.name),
-            suite=self.suite,
-            model=_placed(self.model),
-            pairs=_placed(self.pairs),
-            rl_data=_placed(self.rl_data),
-            arms=_split(self.arms),
-            seeds=self.seeds,
-            matching=matching(self.matching, train_args),
-            rules=rules,
-            checkpoints=_brought("--checkpoints", self.checkpoints),
-            runs=_brought("--runs", self.runs),
-            benchmarks=_split(self.benchmarks),
-            settings=tuple(self.settings),
-            limit=self.limit,
-            probe=_placed(self.probe),
-            data_root=None if self.data_root is None else self.data_root.resolve(),
-            train_args=train_args,
-            run_args=_words("--run-args", self.run_args),
-            note=self.note,
-        )
-
-    def _show_plan(self, planned: Plan) -> None:
-        from ablations.study.forecast import forecast, timed
-
-        found = timed(planned, forecast(planned, self.seed_sd / 100))
-        if self.as_json:
-            document = {"plan_hash": planned.hash, "plan": planned.content}
-            click.echo(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
-        else:
-            click.echo(plan_text(planned, found))
-
-
-def _words(option: str, text: str) -> tuple[str, ...]:
+def _shell_words(option: str, text: str) -> tuple[str, ...]:
     from harness.errors import UsageError
 
     try:
@@ -230,37 +42,230 @@ def _words(option: str, text: str) -> tuple[str, ...]:
         raise UsageError(f"{option} {text!r}: {str(error).lower()}") from None
 
 
-def _split(words: str | None) -> tuple[str, ...] | None:
-    return None if words is None else tuple(word.strip() for word in words.split(","))
-
-
-def _placed(word: str | None) -> str | None:
-    """Return a path that does not hang on the working folder; other names as they are."""
-    return str(Path(word).resolve()) if word is not None and Path(word).exists() else word
-
-
-def _folder_name(name: str) -> str:
+def _folder_name(option: str, name: str) -> str:
     from harness.errors import UsageError
 
     if not name or name != Path(name).name or name.startswith("."):
-        raise UsageError(f"--name {name!r} is no name of a folder in --studies")
+        raise UsageError(f"{option} {name!r} is not a valid folder name")
     return name
 
 
-def _brought(option: str, words: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Return arm -> folders of words of the form ARM=DIR,DIR."""
+def _external(option: str, values: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return arm -> folders from values of the form ARM=DIR,DIR."""
     from harness.errors import UsageError
 
-    found: dict[str, tuple[Path, ...]] = {}
-    for word in words:
-        arm, equals, folders = word.partition("=")
+    by_arm: dict[str, tuple[Path, ...]] = {}
+    for value in values:
+        arm, equals, folders = value.partition("=")
         paths = tuple(Path(folder) for folder in folders.split(",") if folder)
         if not equals or not paths:
-            raise UsageError(f"{option} {word!r}: give ARM=DIR,DIR, one folder a training seed")
-        if arm in found:
-            raise UsageError(f"{option} names {arm} twice: give all its folders at once")
-        found[arm] = tuple(path.resolve() for path in paths)
-    return found
+            raise UsageError(f"{option} {value!r}: use ARM=DIR,DIR with one folder per seed")
+        if arm in by_arm:
+            raise UsageError(f"{option} names {arm} twice: list all its folders at once")
+        by_arm[arm] = tuple(path.resolve() for path in paths)
+    return by_arm
+
+
+def _converted(convert: Callable[[str, Any], Any]) -> Callable[..., Any]:
+    """Return a click callback that converts an option's value, given the option's name too."""
+    return lambda ctx, option, value: convert(option.opts[0], value)
+
+
+_path_or_name = _converted(lambda _, name: _absolute_if_exists(name))
+
+
+_option = partial(click.option, show_default=True)
+
+
+@click.group()
+def ablate() -> None:
+    """Find out where a training gain comes from."""
+
+
+@ablate.command(NAME)
+@_option(
+    "--model", metavar="BASE", callback=_path_or_name, help="Checkpoint that every arm starts from."
+)
+@options.suite
+@_option(
+    "--pairs",
+    metavar="P",
+    callback=_path_or_name,
+    help="Contrastive pairs, as for 'harness train'.",
+)
+@_option("--rl-data", metavar="D", callback=_path_or_name, help="RL items, as for 'harness train'.")
+@_option("--seeds", type=click.IntRange(min=1), default=3, help="Seeds per arm.")
+@_option("--name", default=NAME, callback=_converted(_folder_name), help="Name of the study.")
+@_option(
+    "--arms",
+    metavar="A,B",
+    callback=_converted(lambda _, text: _split(text)),
+    help="Train only these arms  [default: the seven standard arms]",
+)
+@_option(
+    "--matching",
+    type=click.Choice(["instances", "steps", "tokens"]),
+    default=None,
+    help="What to hold equal across arms  [default: from the recipe, else instances]",
+)
+@_option(
+    "--checkpoints",
+    multiple=True,
+    metavar="ARM=DIR,DIR",
+    callback=_converted(_external),
+    help="Use checkpoints trained elsewhere, one per seed.",
+)
+@_option(
+    "--runs",
+    multiple=True,
+    metavar="ARM=RUN,RUN",
+    callback=_converted(_external),
+    help="Use runs evaluated elsewhere, one per seed.",
+)
+@options.settings
+@_option(
+    "--probe",
+    metavar="PAIRS",
+    callback=_path_or_name,
+    help="Also measure context selection on these pairs.",
+)
+@_option(
+    "--effect-size",
+    type=options.Points(),
+    default=1.8,
+    help="Effect size to plan for, in percentage points.",
+)
+@_option("--planned", type=options.Points(), default=None, hidden=True)
+@_option(
+    "--margin",
+    type=options.Points(),
+    default=0.9,
+    help="Equivalence margin, in percentage points; at most half of --effect-size.",
+)
+@_option("--alpha", type=float, default=0.05, help="Significance level of each test.")
+@_option("--power", type=float, default=0.8, help="Power for minimal detectable effects.")
+@_option(
+    "--variance",
+    type=click.Choice(["welch", "pooled"]),
+    default="welch",
+    help="Seed variance: one per arm, or pooled over all arms.",
+)
+@_option(
+    "--seed-sd",
+    type=options.Finite(min=0),
+    default=0.5,
+    help="--plan: assumed standard deviation across training seeds, in points.",
+)
+@_option(
+    "--train-args",
+    default="",
+    metavar="ARGS",
+    callback=_converted(_shell_words),
+    help="Extra arguments for 'harness train'.",
+)
+@_option(
+    "--run-args",
+    default="",
+    metavar="ARGS",
+    callback=_converted(_shell_words),
+    help="Extra arguments for 'harness run'.",
+)
+@_option(
+    "--executor",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    help="Where trainings and evaluations run.",
+)
+@_option(
+    "--gpus-per-job",
+    type=options.Finite(min=0),
+    default=1.0,
+    help="ray: GPUs per training or evaluation.",
+)
+@_option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    help="local: jobs at a time; they share the CPU cores.",
+)
+@_option(
+    "--preload",
+    is_flag=True,
+    help="local: load the libraries once for all jobs (small models on a CPU).",
+)
+@_option("--note", default="", help="A note to show with every result.")
+@options.data_root
+@_option(
+    "--studies",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("studies"),
+    help="Folder that holds the study folders.",
+)
+@_option(
+    "--plan",
+    "plan_only",
+    is_flag=True,
+    help="Dry run: show the plan and estimate run time from a few steps and items.",
+)
+@options.as_json
+def objective_vs_data(**given: Any) -> int:
+    """Train and evaluate arms that separate the objective from its data, and report a verdict.
+
+    Rerun the same command to resume a study that was stopped.  The plan is written before any score
+    is read and cannot change afterwards.  docs/study.md describes the study's folder.
+    """
+    from ablations.study.jobs import executor
+    from ablations.study.plan import plan
+    from ablations.study.study import say_missing, study
+
+    planned = plan(_request(given))
+    if given["plan_only"]:
+        _show_plan(planned, given["seed_sd"] / 100, given["as_json"])
+        return 0
+    execute = executor(given["executor"], given["gpus_per_job"], given["preload"], given["jobs"])
+    try:
+        report = study(planned, execute)
+    except KeyboardInterrupt:
+        click.echo("interrupted: rerun the same command to resume the study", err=True)
+        raise click.Abort from None  # for an interrupt click adds an empty line
+    page = _page(planned.folder)
+    if given["as_json"]:
+        click.echo(json.dumps(_document(report, page)))
+    else:
+        click.echo(report_text(report, planned.request.rules))
+        click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
+    say_missing(report)
+    return int(bool(report.missing))
+
+
+def _request(given: dict[str, Any]) -> Request:
+    """Return the request of the command's options: those of its fields' names, as they are."""
+    from ablations.statistics.contrasts import Rules
+    from ablations.study.plan import Request, matching
+
+    effect_size = given["effect_size"] if given["planned"] is None else given["planned"]
+    names = ("alpha", "margin", "variance", "power")
+    rules = Rules(effect_size=effect_size, **{name: given[name] for name in names})
+    fields = {field.name for field in dataclasses.fields(Request)}
+    made = {
+        "folder": given["studies"].resolve() / given["name"],
+        "rules": rules,
+        "matching": matching(given["matching"], given["train_args"]),
+        "benchmarks": _split(given["benchmarks"]),
+        "data_root": given["data_root"] and given["data_root"].resolve(),
+    }
+    return Request(**{name: value for name, value in given.items() if name in fields} | made)
+
+
+def _show_plan(planned: Plan, seed_sd: float, as_json: bool) -> None:
+    from ablations.study.forecast import forecast, timed
+
+    found = timed(planned, forecast(planned, seed_sd))
+    if as_json:
+        document = {"plan_hash": planned.hash, "plan": planned.content}
+        click.echo(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
+    else:
+        click.echo(plan_text(planned, found))
 
 
 def _page(folder: Path) -> Path | None:
@@ -279,7 +284,7 @@ def _page(folder: Path) -> Path | None:
 
 
 def _document(report: Report, page: Path | None) -> dict[str, Any]:
-    fields = ("name", "kind", "delta", "low", "high", "p", "tested", "word")
+    fields = ("name", "kind", "delta", "low", "high", "p", "tested", "verdict")
     return {
         "plan_hash": report.plan_hash,
         "verdict": report.verdict,
@@ -290,55 +295,38 @@ def _document(report: Report, page: Path | None) -> dict[str, Any]:
     }
 
 
-def _lines(table: Any) -> str:
-    from rich.console import Console
-
-    console = Console(width=160, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
-def _table(*columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
-    return table
-
-
 def report_text(report: Report, rules: Rules) -> str:
     """Return what a study says as text: scores, differences, the verdict, what is missing."""
+    from ablations.statistics.formatting import interval, p_value, points, width
+
     arms = {line.arm: line for line in report.analysis.arms}
-    selection = any(one.selection is not None for one in report.models)
-    scores = _table("mean score (%)", *arms)
+    scores = [("mean score (%)", *arms)]
     for row in report.benchmarks:
         means = [100 * sum(row.scores[arm]) / len(row.scores[arm]) for arm in arms]
-        scores.add_row(row.benchmark, *(f"{mean:.1f}" for mean in means))
-    scores.add_row(
-        f"mean of {len(report.benchmarks)}", *(f"{100 * one.mean:.1f}" for one in arms.values())
-    )
-    scores.add_row("seeds", *(str(one.seeds) for one in arms.values()))
-    if selection:
-        scores.add_row("context selection", *(_selection(report, arm) for arm in arms))
+        scores.append((row.benchmark, *(f"{mean:.1f}" for mean in means)))
+    averages = (f"{100 * line.mean:.1f}" for line in arms.values())
+    scores.append((f"mean of {len(report.benchmarks)}", *averages))
+    scores.append(("seeds", *(str(line.seeds) for line in arms.values())))
+    if any(model.selection is not None for model in report.models):
+        scores.append(("context selection", *(_selection(report, arm) for arm in arms)))
     level = f"{100 * rules.level:g} % interval"
-    deltas = _table("difference (points)", "", "delta", level, "new items too", "p", "MDE", "word")
+    deltas = [("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")]
     for line in report.analysis.contrasts:
-        p = line.p if line.p_holm is None else line.p_holm  # the word goes by it
-        deltas.add_row(
-            line.name,
-            line.kind,
-            f"{100 * line.delta:+.1f}",
-            _interval(line.low, line.high),
-            _interval(line.items_low, line.items_high),
-            "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<.001",
-            "-" if line.mde is None else f"{100 * line.mde:.1f}",
-            line.word or ("not tested" if line.mde is not None else "-"),
+        deltas.append(
+            (
+                line.name,
+                line.kind,
+                points(line.delta),
+                interval(line.low, line.high),
+                interval(line.boot_low, line.boot_high),
+                p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
+                width(line.mde),
+                line.verdict or ("not tested" if line.mde is not None else "-"),
+            )
         )
     notes = [f"note: {note}" for note in report.notes]
     below = [report.bootstrap] if report.bootstrap else []
-    return "\n".join([_lines(scores), "", _lines(deltas), *below, "", report.verdict, *notes])
+    return "\n".join([*aligned(scores), "", *aligned(deltas), *below, "", report.verdict, *notes])
 
 
 def _selection(report: Report, arm: str) -> str:
@@ -346,55 +334,51 @@ def _selection(report: Report, arm: str) -> str:
     return f"{100 * sum(found) / len(found):.1f}" if found else "-"
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
 def plan_text(planned: Plan, found: Forecast) -> str:
     """Return a plan and its forecast as text."""
     rules = planned.request.rules
-    arms = _table("arm", "seeds", "comes from", "optimizer steps")
+    arms = [("arm", "seeds", "source", "optimizer steps")]
     for one in planned.arms:
         steps = str(found.steps.get(one.arm, "-"))
-        arms.add_row(one.arm, str(one.seeds), one.origin, steps)
-    seen = _table("benchmark", "items", "MDE (points)")
-    for row in found.benchmarks:
-        seen.add_row(row.benchmark, str(row.items), f"{100 * row.mde:.1f}")
+        arms.append((one.arm, str(one.seeds), one.origin, steps))
+    seen = [("benchmark", "items", "MDE (points)")]
+    seen += [(row.benchmark, str(row.items), f"{100 * row.mde:.1f}") for row in found.benchmarks]
     needed = "more than 1000" if found.seeds_needed is None else str(found.seeds_needed)
     smallest = "nothing can be tested" if found.mde is None else f"{100 * found.mde:.1f} points"
     lines = [
         f"plan {planned.hash[:12]} in {planned.folder}",
-        _lines(arms),
+        *aligned(arms),
         _todo_text(found),
         *_time_text(found),
-        "contrasts, in the order of tests: " + ", ".join(planned.content["contrasts"]),
+        "contrasts, in test order: " + ", ".join(planned.content["contrasts"]),
         f"alpha {rules.alpha:g}, margin {100 * rules.margin:g} points, variance {rules.variance}",
-        f"smallest difference of the mean seen with power {rules.wanted:g}: {smallest} at "
-        f"{found.seeds} seed{'s' * (found.seeds > 1)} an arm; "
-        f"{100 * rules.planned:g} points need {needed} seeds an arm "
-        "(of the total alone; all contrasts of the objective at once need more)",
+        f"smallest difference of the macro average detectable with power {rules.power:g}: "
+        f"{smallest} with {found.seeds} seed{'s' * (found.seeds > 1)} per arm; "
+        f"{100 * rules.effect_size:g} points need {needed} seeds per arm "
+        "(for the total alone; all objective contrasts at once need more)",
         *_equivalence_text(rules, found),
-        f"(sd of a seed's mean: {100 * found.training_sd:.2f} points from training, assumed; at "
-        f"most {100 * found.decoding_sd:.2f} from items)",
+        f"(SD of a seed's macro average: {100 * found.training_sd:.2f} points from training, "
+        f"assumed; at most {100 * found.decoding_sd:.2f} from items)",
     ]
-    return "\n".join([*lines, _lines(seen)] if found.benchmarks else lines)
+    return "\n".join([*lines, *aligned(seen)] if found.benchmarks else lines)
 
 
 def _equivalence_text(rules: Rules, found: Forecast) -> list[str]:
-    """Say whether the word "equivalent" is within reach, where a contrast asks for it."""
+    """Return whether the verdict "equivalent" is attainable, where a contrast asks for it."""
     if found.equivalence is None:
         return []
     within = f"equivalence within {100 * rules.margin:g} points"
     chance = (
-        f"arms that do not differ at all are called so with a chance of {found.equivalence:.1%} "
-        f"at {found.seeds} seeds an arm"
+        f"truly equal arms are called equivalent with probability {found.equivalence:.1%} at "
+        f"{found.seeds} seeds per arm"
     )
-    if found.equivalence >= rules.wanted:
+    if found.equivalence >= rules.power:
         return [f"{within}: {chance}"]
     seeds = found.equivalence_seeds
     needed = "more than 1000" if seeds is None else str(seeds)
     return [
-        f"{within} cannot be reached with power {rules.wanted:g}: {chance}; it needs {needed} seeds"
+        f"{within} is not attainable at power {rules.power:g}: {chance}; it needs {needed} seeds "
+        "per arm"
     ]
 
 

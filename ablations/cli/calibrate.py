@@ -1,4 +1,4 @@
-"""``harness calibrate-statistics``: planted effects in, rates of each word out."""
+"""``harness calibrate-statistics``: error rates and power on simulated studies."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ablations.statistics.calibration import Calibration
 
 FALSE_POSITIVES, COVERAGE = 0.06, 0.94
+_SETTING = ("seeds", "seed sd", "planted")
+_METHODS = ("coverage", "p<.05: Welch", "pooled", "bootstrap", "items only")
+_STEPS = ("total", "objective", "placebo", "data: no gain", "data: gain")
 
 
 @click.command("calibrate-statistics")
@@ -22,9 +25,9 @@ FALSE_POSITIVES, COVERAGE = 0.06, 0.94
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
-    help="Simulated studies a setting.",
+    help="Simulated studies per setting.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of all randomness.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @options.as_json
 def calibrate(reps: int, seed: int, as_json: bool) -> int:
     """Simulate studies on the sizes of vqa12, and count what the statistics say of them.
@@ -48,14 +51,14 @@ def _json(found: Calibration) -> str:
 
 
 def _text(found: Calibration) -> str:
-    from ablations.statistics.calibration import WORDS
+    from ablations.statistics.estimates import VERDICTS
 
     pairs = [
         [
             str(row.seeds),
             f"{100 * row.spread:g}",
             f"{100 * row.effect:+.1f}",
-            *(_rate(row.words[word]) for word in WORDS),
+            *(_rate(row.verdicts[verdict]) for verdict in VERDICTS),
             _rate(row.coverage),
             *(_rate(row.significant[name]) for name in ("welch", "pooled", "bootstrap", "items")),
         ]
@@ -72,42 +75,17 @@ def _text(found: Calibration) -> str:
         ]
         for row in found.studies
     ]
-    names = [word.replace("(within the margin)", "(within)") for word in WORDS]
+    names = [name.text.replace("(within the margin)", "(within)") for name in VERDICTS]
     return "\n".join(
         [
             f"Two arms, {found.reps} studies a row, {sum(found.sizes)} items in "
             f"{len(found.sizes)} benchmarks, margin {100 * found.margin:g} points; in percent",
             "",
-            *_table(
-                [
-                    "seeds",
-                    "seed sd",
-                    "planted",
-                    *names,
-                    "coverage",
-                    "p<.05: Welch",
-                    "pooled",
-                    "bootstrap",
-                    "items only",
-                ],
-                pairs,
-            ),
+            *_table([*_SETTING, *names, *_METHODS], pairs),
             "",
             "Whole studies of six arms; how often each step passed, in percent",
             "",
-            *_table(
-                [
-                    "seeds",
-                    "seed sd",
-                    "planted",
-                    "total",
-                    "objective",
-                    "placebo",
-                    "data: no gain",
-                    "data: gain",
-                ],
-                studies,
-            ),
+            *_table([*_SETTING, *_STEPS], studies),
             "",
             f"primary test: at most {100 * found.false_positives:.1f} % false positives "
             f"(aim {100 * FALSE_POSITIVES:g}), at least {100 * found.coverage:.1f} % coverage "

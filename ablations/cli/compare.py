@@ -1,4 +1,4 @@
-"""``harness compare``: two runs, or two sides of several training seeds each."""
+"""``harness compare``: two runs, or two methods with several training seeds each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.cli.tables import aligned
 
 if TYPE_CHECKING:
     from ablations.statistics.compare import Comparison, Macro
@@ -36,16 +37,30 @@ class _Several(click.Command):
 
 @click.command(cls=_Several)
 @click.argument("runs", nargs=-1, type=_RUN, metavar="[RUN_A RUN_B]")
-@click.option("--a", "side_a", multiple=True, type=_RUN, metavar="RUN...", help="Seeds of side A.")
-@click.option("--b", "side_b", multiple=True, type=_RUN, metavar="RUN...", help="Seeds of side B.")
+@click.option(
+    "--a",
+    "side_a",
+    multiple=True,
+    type=_RUN,
+    metavar="RUN...",
+    help="Runs of side A, one per seed.",
+)
+@click.option(
+    "--b",
+    "side_b",
+    multiple=True,
+    type=_RUN,
+    metavar="RUN...",
+    help="Runs of side B, one per seed.",
+)
 @click.option(
     "--margin",
-    type=float,
+    type=options.Points(),
     default=0.9,
     show_default=True,
-    help="Points within which two sides count as equivalent; choose before you look.",
+    help="Equivalence margin, in percentage points; choose it before looking at scores.",
 )
-@click.option("--gate", is_flag=True, help="Exit code 1 where B is significantly worse than A.")
+@click.option("--gate", is_flag=True, help="Exit with code 1 if B is significantly worse than A.")
 @options.as_json
 def compare(
     runs: tuple[Path, ...],
@@ -55,28 +70,27 @@ def compare(
     gate: bool,
     as_json: bool,
 ) -> int:
-    """Compare two runs, or two methods by several training seeds each; differences are B - A.
+    """Compare two runs, or two methods with several training seeds each; differences are B - A.
 
     RUN_A RUN_B compares two fixed checkpoints, over items.  --a RUN... --b RUN... compares the
-    methods that made them, one run a training seed.  docs/statistics.md explains every cell.
+    methods that made them, with one run per training seed.  docs/statistics.md explains the table.
     """
     from harness.errors import UsageError
 
     two = len(runs) == 2 and not side_a and not side_b
     if not two and (runs or not side_a or not side_b):
-        raise UsageError("give RUN_A RUN_B, or --a RUN... --b RUN...: nothing else is compared")
+        raise UsageError("pass either RUN_A RUN_B, or both --a RUN... and --b RUN...")
     if not margin > 0:
         raise UsageError(
-            f"--margin {margin:g}: give more than 0 points, what you would not care about"
+            f"--margin {100 * margin:g}: must be positive: the largest difference you would ignore"
         )
     from ablations.statistics import compare as sides
     from ablations.statistics.contrasts import Rules
 
-    margin = round(margin / 100, 12)  # points to units of the score
-    rules = Rules(planned=2 * margin, margin=margin)
+    rules = Rules(effect_size=2 * margin, margin=margin)
     found = sides.checkpoints(runs[0], runs[1], rules) if two else sides.arms(side_a, side_b, rules)
-    if gate and found.macro.word is None:
-        raise UsageError(f"--gate needs two training seeds a side: one is {found.heading}")
+    if gate and found.macro.verdict is None:
+        raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
     click.echo(_json(found) if as_json else _text(found))
     return int(gate and found.loses)
 
@@ -88,57 +102,46 @@ def _json(found: Comparison) -> str:
 
 
 def _text(found: Comparison) -> str:
-    from rich.console import Console
-    from rich.table import Table
+    from ablations.statistics.formatting import p_value
 
-    table = Table(box=None, pad_edge=False)
-    for name in ("benchmark", "items", "clusters", "B - A", "95 % interval", "p", "p (Holm)"):
-        table.add_column(name, justify="left" if name == "benchmark" else "right")
-    table.add_column("MDE", justify="right")
-    for name in ("", "test"):
-        table.add_column(name, justify="left")
+    heads = ("benchmark", "items", "clusters", "B - A", "95 % interval", "p", "p (Holm)", "MDE")
+    table: list[tuple[str, ...]] = [(*heads, "verdict", "test")]
     for line in found.benchmarks:
         counts = (line.benchmark, str(line.items), str(line.clusters))
-        table.add_row(*counts, *_cells(line, _p(line.p_holm)), line.test)
+        table.append((*counts, *_cells(line, p_value(line.p_holm)), line.test))
     if len(found.benchmarks) > 1:
-        table.add_row(f"mean of {len(found.benchmarks)}", "", "", *_cells(found.macro, ""))
-    console = Console(width=140, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    rows = [line.rstrip() for line in capture.get().splitlines()]
+        mean = (f"mean of {len(found.benchmarks)}", "", "")
+        table.append((*mean, *_cells(found.macro, ""), ""))
+    rows = aligned(table, left=(0, 8, 9))
     return "\n".join([found.heading, "", *rows, "", *_below(found)])
 
 
 def _cells(line: BenchmarkLine | Macro, p_holm: str) -> tuple[str, ...]:
-    interval = _interval(line.low, line.high)
-    mde = "-" if line.mde is None else f"{100 * line.mde:.1f}"
-    return (f"{100 * line.delta:+.1f}", interval, _p(line.p), p_holm, mde, line.word or "-")
+    from ablations.statistics.formatting import interval, p_value, points, width
 
-
-def _interval(low: float | None, high: float | None) -> str:
-    return "-" if low is None or high is None else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def _p(p: float | None) -> str:
-    return "-" if p is None else f"{p:.3f}" if p >= 0.001 else "<.001"
+    bounds = interval(line.low, line.high)
+    numbers = (points(line.delta), bounds, p_value(line.p), p_holm, width(line.mde))
+    return (*numbers, line.verdict or "-")
 
 
 def _below(found: Comparison) -> list[str]:
     lines = [
-        f"differences in points; words at {found.alpha:g}, margin {100 * found.margin:g} points; "
-        "MDE: the difference seen with 80 % power"
+        f"differences in points; verdicts at alpha {found.alpha:g}, margin "
+        f"{100 * found.margin:g} points; "
+        "MDE: smallest difference detectable with 80 % power"
     ]
     if found.pooled is not None and found.bootstrap is not None and found.spread is not None:
         from ablations.statistics.calibration import bootstrap_errors
+        from ablations.statistics.formatting import interval
 
         lines += [
-            f"the mean with one variance for both sides: {_interval(*found.pooled)}",
-            f"on new items too (hierarchical bootstrap): {_interval(*found.bootstrap)}; "
+            f"mean, one variance for both sides: {interval(*found.pooled)}",
+            f"mean, items resampled (hierarchical bootstrap): {interval(*found.bootstrap)}; "
             + bootstrap_errors(spread.seeds for spread in found.spread),
         ]
     for side, spread in zip("AB", found.spread or (), strict=False):
         lines.append(
-            f"{side}: {spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} "
+            f"{side}: {spread.seeds} seeds; SD of a seed's mean {100 * spread.training_sd:.2f} "
             f"points from training, {100 * spread.decoding_sd:.2f} from items"
         )
     return [*lines, *(f"note: {note}" for note in found.notes)]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ablations.statistics import power
 from ablations.statistics.bootstrap import Resampled, hierarchical
 from ablations.statistics.contrasts import (
-    DATA,
-    GAIN,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
     ONE_SEED,
-    PLACEBO,
-    START,
+    PLACEBOS,
     Contrast,
     Judgement,
     Rules,
@@ -28,18 +28,33 @@ from ablations.statistics.estimates import (
     Components,
     Estimate,
     Items,
+    Verdict,
     average,
     clustered,
     components,
     holm,
     share,
+    verdicts,
     welch,
-    words,
 )
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
-from ablations.statistics.verdict import verdict
+from ablations.statistics.verdict import sentence
 
 Scores = Mapping[str, Mapping[str, Array]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """What every line of an analysis is made of: scores by item and by seed, and the rules.
+
+    ``by_seed`` holds the score of each seed by benchmark and arm, ``macro`` their average by arm.
+    """
+
+    scores: Scores
+    items: Mapping[str, Items]
+    by_seed: Mapping[str, Mapping[str, Array]]
+    macro: Mapping[str, Array]
+    rules: Rules
 
 
 def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysis:
@@ -54,20 +69,22 @@ def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysi
     Where no two arms make a contrast there is no verdict, and the arms alone.
     """
     by_seed = per_seed(scores, items)
-    macro = average_of(by_seed)
-    found = contrasts(list(macro))
-    judged = {one.contrast: one for one in judge(macro, rules)}
+    macro = macro_average(by_seed)
+    data = _Data(scores, items, by_seed, macro, rules)
+    judged = {judgement.contrast: judgement for judgement in judge(macro, rules)}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines = tuple(
-        _line(judged[one], macro, by_seed, scores, items, resampled, rules)
-        if one in judged
-        else _items_only(one, scores, items, rules)
-        for one in found
+        _line(judged[contrast], data, resampled)
+        if contrast in judged
+        else _items_only(contrast, data)
+        for contrast in contrasts(list(macro))
     )
-    missing = tuple(arm for arm in (START, GAIN, *DATA, PLACEBO) if arm not in macro)
+    missing = tuple(
+        arm for arm in (BASELINE, METHOD, *DATA_CONTROLS, *PLACEBOS) if arm not in macro
+    )
     return Analysis(
         verdict=_sentence(lines, rules, macro),
-        arms=tuple(_arm(arm, macro[arm], scores, items) for arm in macro),
+        arms=tuple(_arm(arm, data) for arm in macro),
         contrasts=lines,
         waterfall=waterfall(macro, lines, rules),
         missing=missing,
@@ -78,9 +95,9 @@ def _sentence(lines: Sequence[Line], rules: Rules, macro: Mapping[str, Array]) -
     """Return the verdict, or why there is none."""
     if not lines:
         listed = ", ".join(macro)
-        return f"No verdict: {listed} alone make no contrast; total needs {GAIN} and {START}."
+        return f"No verdict: {listed} alone make no contrast; total needs {METHOD} and {BASELINE}."
     several = [arm for arm, y in macro.items() if y.size > 1]
-    return verdict(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
+    return sentence(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
@@ -90,10 +107,10 @@ def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, 
     }
 
 
-def average_of(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    """Return by arm the macro average of each seed over the benchmarks."""
+def macro_average(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
+    """Return by arm the macro average of each seed: the plain mean over the benchmarks."""
     arms = next(iter(by_seed.values()))
-    return {arm: np.mean([found[arm] for found in by_seed.values()], axis=0) for arm in arms}
+    return {arm: np.mean([scores[arm] for scores in by_seed.values()], axis=0) for arm in arms}
 
 
 def number(value: Array | float) -> float | None:
@@ -102,43 +119,35 @@ def number(value: Array | float) -> float | None:
     return None if np.isnan(found) else found
 
 
-def _line(
-    judgement: Judgement,
-    macro: Mapping[str, Array],
-    by_seed: Mapping[str, Mapping[str, Array]],
-    scores: Scores,
-    items: Mapping[str, Items],
-    resampled: Resampled,
-    rules: Rules,
-) -> Line:
-    contrast, one = judgement.contrast, judgement.estimate
-    several = {arm: y for arm, y in macro.items() if y.size > 1}
+def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
+    contrast, one, rules = judgement.contrast, judgement.estimate, data.rules
+    several = {arm: y for arm, y in data.macro.items() if y.size > 1}
     other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
-    other_low, other_high = other.interval(rules.level)
-    items_low, items_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
-    by_benchmark = benchmark_lines(by_seed, items, contrast.plus, contrast.minus, rules)
+    alt_variance_low, alt_variance_high = other.interval(rules.level)
+    boot_low, boot_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
+    by_benchmark = benchmark_lines(data.by_seed, data.items, contrast.plus, contrast.minus, rules)
     tested = bool(judgement.tested)
     if not tested:
-        by_benchmark = tuple(replace(b, p=None, p_holm=None, word=None) for b in by_benchmark)
+        by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
     return replace(
         _estimated(contrast, one, by_benchmark, rules),
         p=number(one.p) if tested else None,
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(one.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        word=str(judgement.words) if tested else None,
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
-        other_low=number(other_low),
-        other_high=number(other_high),
-        items_low=items_low,
-        items_high=items_high,
+        verdict=Verdict(str(judgement.verdicts)) if tested else None,
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
+        alt_variance_low=number(alt_variance_low),
+        alt_variance_high=number(alt_variance_high),
+        boot_low=boot_low,
+        boot_high=boot_high,
     )
 
 
 def _estimated(
     contrast: Contrast, one: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
 ) -> Line:
-    """Return the line of an estimate: no test, no word."""
+    """Return the line of an estimate: no test, no verdict."""
     low, high = one.interval(rules.level)
     return Line(
         name=contrast.name,
@@ -171,7 +180,7 @@ def benchmark_lines(
 def benchmark_line(
     name: str, items: Items, one: Estimate, p: float, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
-    """Return the line of one benchmark; its word goes by the adjusted p."""
+    """Return the line of one benchmark; its verdict goes by the adjusted p."""
     low, high = one.interval(rules.level)
     inside = one.equivalence_p(rules.margin)
     return BenchmarkLine(
@@ -183,33 +192,38 @@ def benchmark_line(
         high=number(high),
         p=number(p),
         p_holm=number(p_holm),
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.wanted)),
-        word=str(words(one.delta, np.asarray(p_holm), inside, rules.alpha)),
+        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
+        verdict=Verdict(str(verdicts(one.delta, np.asarray(p_holm), inside, rules.alpha))),
     )
 
 
 def untested_line(name: str, items: Items, one: Estimate, rules: Rules) -> BenchmarkLine:
     """Return the line of one benchmark as an estimate only."""
     line = benchmark_line(name, items, one, np.nan, np.nan, rules)
-    return replace(line, mde=None, word=None, test="clustered t")
+    return replace(line, mde=None, verdict=None, test="clustered t")
 
 
-def _items_only(
-    contrast: Contrast, scores: Scores, items: Mapping[str, Items], rules: Rules
-) -> Line:
-    """Return the line of a contrast with a single seed in an arm: no test, no word."""
-    found = {
-        name: clustered(arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), items[name])
-        for name, arms in scores.items()
+def _items_only(contrast: Contrast, data: _Data) -> Line:
+    """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
+    estimates = {
+        name: clustered(
+            arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), data.items[name]
+        )
+        for name, arms in data.scores.items()
     }
-    lines = tuple(untested_line(name, items[name], one, rules) for name, one in found.items())
-    return _estimated(contrast, average(list(found.values())), lines, rules)
+    lines = tuple(
+        untested_line(name, data.items[name], estimate_, data.rules)
+        for name, estimate_ in estimates.items()
+    )
+    return _estimated(contrast, average(list(estimates.values())), lines, data.rules)
 
 
-def _arm(arm: str, macro: Array, scores: Scores, items: Mapping[str, Items]) -> ArmLine:
+def _arm(arm: str, data: _Data) -> ArmLine:
+    macro = data.macro[arm]
     split: Components | None = None
     if macro.size > 1:
-        split = components([arms[arm] for arms in scores.values()], [items[n] for n in scores])
+        by_benchmark = [arms[arm] for arms in data.scores.values()]
+        split = components(by_benchmark, [data.items[name] for name in data.scores])
     return ArmLine(
         arm,
         macro.size,
@@ -228,8 +242,8 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
     several = {arm: y for arm, y in macro.items() if y.size > 1}
     one_variance = common_variance(several) if rules.variance == "pooled" and several else None
     terms = []
-    for arm in (arm for arm in DATA if arm in macro):
-        three = (macro[GAIN], macro[arm], macro[START])
+    for arm in (arm for arm in DATA_CONTROLS if arm in macro):
+        three = (macro[METHOD], macro[arm], macro[BASELINE])
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = None
         if excludes_0 and min(y.size for y in three) > 1:

@@ -1,7 +1,6 @@
-"""Planted effects in, rates of each word out: what the statistics do where the truth is known.
+"""Error rates and power on simulated studies, where the truth is known.
 
-Seeds, spreads and effects come in; rates over many simulated studies leave.  The estimates and the
-words are made by the very functions that judge real studies.
+Estimates and verdicts are made by the very functions that judge real studies.
 """
 
 from __future__ import annotations
@@ -12,44 +11,41 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ablations.statistics.contrasts import (
-    DATA,
-    GAIN,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
     NO_GAIN,
-    PLACEBO,
-    START,
+    PLACEBOS,
     Judgement,
     Rules,
     judge,
 )
 from ablations.statistics.estimates import (
-    BETTER,
-    EQUIVALENT,
-    INCONCLUSIVE,
-    WITHIN,
-    WORSE,
+    VERDICTS,
     Array,
+    Verdict,
+    is_better,
     pooled,
     pooled_variance,
+    verdicts,
     welch,
-    words,
 )
 
 SEEDS = (3, 5, 8)
 SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
-WORDS = (BETTER, BETTER + WITHIN, EQUIVALENT, INCONCLUSIVE, WORSE + WITHIN, WORSE)
 
 GAIN_PLANTED = 0.018
 PLANTED: Mapping[str, Mapping[str, float]] = {
     "nothing": {},
-    "objective": {GAIN: GAIN_PLANTED},
-    "data": dict.fromkeys((GAIN, PLACEBO, *DATA), GAIN_PLANTED),
-    "both": {GAIN: 2 * GAIN_PLANTED, **dict.fromkeys((PLACEBO, *DATA), GAIN_PLANTED)},
+    "objective": {METHOD: GAIN_PLANTED},
+    "data": dict.fromkeys((METHOD, *PLACEBOS, *DATA_CONTROLS), GAIN_PLANTED),
+    "both": {METHOD: 2 * GAIN_PLANTED, **dict.fromkeys((*PLACEBOS, *DATA_CONTROLS), GAIN_PLANTED)},
 }
-STUDY_ARMS = (START, *DATA, PLACEBO, GAIN)
+STUDY_ARMS = (BASELINE, *DATA_CONTROLS, *PLACEBOS, METHOD)
 
 _CLASSES = 16  # items of a benchmark come in so many degrees of difficulty
 _IDIOSYNCRATIC = 0.6  # what a seed moves single benchmarks, over what it moves all together
@@ -75,7 +71,7 @@ class World:
         n = np.asarray(sizes)[:, None]
         counts = n // _CLASSES + (np.arange(_CLASSES) < n % _CLASSES)
         middles = (np.arange(_CLASSES) + 0.5) / _CLASSES
-        chances = 0.05 + 0.9 * stats.beta(1, 0.8).ppf(middles)
+        chances = 0.05 + 0.9 * scipy.stats.beta(1, 0.8).ppf(middles)
         return cls(counts, np.broadcast_to(chances, counts.shape))
 
     @property
@@ -110,7 +106,7 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two arms, many studies: how often each word came out, and who called it significant.
+    """Two arms, many studies: rates of each verdict, and of significance by test.
 
     ``effect`` and ``spread`` are in units of the score.  ``significant`` has the rate of p < alpha
     by method: with no effect these are false positives, else power.  ``coverage`` is that of the
@@ -120,7 +116,7 @@ class PairRow:
     seeds: int
     spread: float
     effect: float
-    words: Mapping[str, float]
+    verdicts: Mapping[str, float]
     coverage: float
     significant: Mapping[str, float]
 
@@ -207,22 +203,22 @@ def _pair(
     b = world.macro(rng, shape, effect, spread)
     a = world.macro(rng, shape, 0.0, spread)
     one = welch(b, a)
-    said = words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)
+    found = verdicts(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)
     low, high = one.interval(rules.level)
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
         "welch": one.p < rules.alpha,
         "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
         "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
-        "items": 2 * stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
+        "items": 2 * scipy.stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
     }
     return PairRow(
         shape[1],
         spread,
         effect,
-        words={word: float((said == word).mean()) for word in WORDS},
+        verdicts={name.text: float((found == name.text).mean()) for name in VERDICTS},
         coverage=float(((low <= effect) & (effect <= high)).mean()),
-        significant={name: float(found.mean()) for name, found in significant.items()},
+        significant={name: float(cases.mean()) for name, cases in significant.items()},
     )
 
 
@@ -240,7 +236,7 @@ def _bootstrap_rejects(
     se = np.sqrt(variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
     below = np.concatenate(
         [
-            stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
+            scipy.stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
             for part_b, part_a in zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)
         ]
     )
@@ -259,12 +255,14 @@ def _study(
     scores = {arm: world.macro(rng, shape, effects.get(arm, 0.0), spread) for arm in STUDY_ARMS}
     judged = judge(scores, rules)
     passed = {
-        kind: float(_all([one.tested & _better(one) for one in _of(judged, kind)]).mean())
+        kind: float(
+            _all([one.tested & is_better(one.verdicts) for one in _of(judged, kind)]).mean()
+        )
         for kind in ("total", "objective", "placebo")
     }
     data = _of(judged, "data")
-    no_gain = [one.tested & np.isin(one.words, NO_GAIN) for one in data]
-    gains = [one.tested & (one.words == BETTER) for one in data]
+    no_gain = [one.tested & np.isin(one.verdicts, NO_GAIN) for one in data]
+    gains = [one.tested & (one.verdicts == Verdict.BETTER) for one in data]
     return StudyRow(
         shape[1],
         spread,
@@ -279,10 +277,6 @@ def _study(
 
 def _of(judged: Sequence[Judgement], kind: str) -> list[Judgement]:
     return [one for one in judged if one.contrast.kind == kind]
-
-
-def _better(one: Judgement) -> np.ndarray:
-    return np.char.startswith(one.words, BETTER)
 
 
 def _all(found: Sequence[np.ndarray]) -> np.ndarray:

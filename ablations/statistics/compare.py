@@ -14,9 +14,9 @@ import numpy as np
 
 from ablations.statistics import power
 from ablations.statistics.analysis import (
-    average_of,
     benchmark_line,
     benchmark_lines,
+    macro_average,
     number,
     per_seed,
     untested_line,
@@ -24,9 +24,9 @@ from ablations.statistics.analysis import (
 from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.contrasts import ONE_SEED, Rules
 from ablations.statistics.estimates import (
-    WORSE,
     Array,
     Estimate,
+    Verdict,
     average,
     clustered,
     components,
@@ -35,8 +35,8 @@ from ablations.statistics.estimates import (
     mcnemar,
     pooled,
     pooled_variance,
+    verdicts,
     welch,
-    words,
 )
 from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.scores import ScoreTable, read
@@ -49,14 +49,14 @@ ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """The average over benchmarks: B - A, its interval, p, what it could have seen, its word."""
+    """The average over benchmarks: B - A, its interval, p, minimal detectable effect, verdict."""
 
     delta: float
     low: float | None
     high: float | None
     p: float | None
     mde: float | None
-    word: str | None
+    verdict: Verdict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ class Comparison:
     @property
     def loses(self) -> bool:
         """Whether B is significantly worse, on average or on a benchmark."""
-        said = [self.macro.word, *(line.word for line in self.benchmarks)]
-        return any(word is not None and word.startswith(WORSE) for word in said)
+        verdicts = [self.macro.verdict, *(line.verdict for line in self.benchmarks)]
+        return any(verdict is not None and verdict.is_worse for verdict in verdicts)
 
 
 def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
@@ -162,7 +162,7 @@ def _items_line(
 ) -> BenchmarkLine:
     items, d = table.items[name], _difference(table, name)
     line = benchmark_line(name, items, test.estimate, test.p, p_holm, rules)
-    mde = power.mde(float(clustered(d, items).se), np.inf, rules.alpha, rules.wanted)
+    mde = power.mde(float(clustered(d, items).se), np.inf, rules.alpha, rules.power)
     return replace(line, delta=float(items.mean(d)), mde=number(mde), test=test.name)
 
 
@@ -172,22 +172,23 @@ def _items_macro(table: ScoreTable, rules: Rules) -> Macro:
 
 
 def _macro(one: Estimate, df: float, rules: Rules) -> Macro:
-    """Return an average as it is told; ``df`` are those of its minimal detectable effect."""
+    """Return the record of an average; ``df`` are those of its minimal detectable effect."""
+    equivalence_p = one.equivalence_p(rules.margin)
     low, high = one.interval(rules.level)
     return Macro(
         float(one.delta),
         number(low),
         number(high),
         number(one.p),
-        mde=number(power.mde(float(one.se), df, rules.alpha, rules.wanted)),
-        word=str(words(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)),
+        mde=number(power.mde(float(one.se), df, rules.alpha, rules.power)),
+        verdict=Verdict(str(verdicts(one.delta, one.p, equivalence_p, rules.alpha))),
     )
 
 
 def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     """Compare two arms, one run a training seed: Welch on per-seed macro averages.
 
-    With one seed on a side it is inference over items only, and nothing gets a word.
+    With one seed on a side it is inference over items only, and there is no verdict.
 
     Raises:
         UsageError: the runs cannot be compared.
@@ -200,7 +201,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     if min(len(a), len(b)) < 2:
         return _one_seed(table, rules)
     by_seed = per_seed(table.scores, table.items)
-    macro = average_of(by_seed)
+    macro = macro_average(by_seed)
     one = welch(macro[B], macro[A])
     other = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]])).interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
@@ -226,12 +227,12 @@ def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
 
 
 def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
-    """Return estimates by items alone, without p and word: one seed supports no more."""
+    """Return estimates by items alone, without p and verdict: one seed supports no more."""
     lines = [
         untested_line(
             name, table.items[name], clustered(_difference(table, name), table.items[name]), rules
         )
         for name in table.scores
     ]
-    macro = replace(_items_macro(table, rules), p=None, mde=None, word=None)
+    macro = replace(_items_macro(table, rules), p=None, mde=None, verdict=None)
     return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, table.notes)

@@ -12,34 +12,37 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ablations.arms import with_role
 from ablations.statistics.estimates import (
-    BETTER,
-    EQUIVALENT,
-    WITHIN,
-    WORSE,
     Array,
     Booleans,
     Estimate,
-    Words,
+    Verdict,
+    Verdicts,
     holm,
+    is_better,
     pooled,
     pooled_variance,
+    verdicts,
     welch,
-    words,
 )
 from harness.errors import UsageError
 
 Kind = Literal["total", "objective", "placebo", "data", "form"]
 Variance = Literal["welch", "pooled"]
 
-BASE, START, GAIN = "base", "grpo", "contextrl"
-PLACEBO, FORM = "contextrl-shuffled", "da-joint-sft"
-DATA = ("da-rl", "da-sft", "da-qa")
+(BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
+DATA_CONTROLS, PLACEBOS = with_role("data_control"), with_role("placebo")
+LOSS_FORMS = with_role("loss_form")
 GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
-NO_GAIN = (EQUIVALENT, BETTER + WITHIN, WORSE + WITHIN, WORSE)
-"""What is said of a data arm that cannot gain more than the margin."""
-NOT_TESTED = "not tested"
-ONE_SEED = "inference over items only; cannot support a claim about the method"
+NO_GAIN = (
+    Verdict.EQUIVALENT,
+    Verdict.BETTER_WITHIN_MARGIN,
+    Verdict.WORSE_WITHIN_MARGIN,
+    Verdict.WORSE,
+)
+"""The verdicts on a data arm that cannot gain more than the margin."""
+ONE_SEED = "one seed only: differences describe these checkpoints, not the method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +60,16 @@ class Contrast:
 
 
 def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts that the arms allow, in the order in which they are tested.
+    """Return the contrasts that the arms allow by their roles, in the order of the tests.
 
     Form is not part of the order; it comes last.
     """
     pairs = [
-        Contrast("total", GAIN, START),
-        *(Contrast("objective", GAIN, arm) for arm in DATA),
-        Contrast("placebo", GAIN, PLACEBO),
-        *(Contrast("data", arm, START) for arm in DATA),
-        Contrast("form", GAIN, FORM),
+        Contrast("total", METHOD, BASELINE),
+        *(Contrast("objective", METHOD, arm) for arm in DATA_CONTROLS),
+        *(Contrast("placebo", METHOD, arm) for arm in PLACEBOS),
+        *(Contrast("data", arm, BASELINE) for arm in DATA_CONTROLS),
+        *(Contrast("form", METHOD, arm) for arm in LOSS_FORMS),
     ]
     return tuple(one for one in pairs if one.plus in arms and one.minus in arms)
 
@@ -75,19 +78,20 @@ def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
 class Rules:
     """How a study is judged; fixed before any score is read.
 
-    ``margin`` (in units of the score) is what counts as no difference, at most half of ``planned``,
-    the effect that the study is planned for.  ``variance`` is ``welch`` or ``pooled`` (one seed
-    variance for all trained arms).  ``wanted`` is the power of minimal detectable effects.
+    ``margin`` (in units of the score) is what counts as no difference, at most half of
+    ``effect_size``, the effect that the study is planned for.  ``variance`` is ``welch`` or
+    ``pooled`` (one seed variance for all trained arms).  ``power`` is that of minimal detectable
+    effects.
 
     Raises:
         UsageError: a value is out of its range.
     """
 
     alpha: float = 0.05
-    planned: float = 0.018
+    effect_size: float = 0.018
     margin: float = 0.009
     variance: Variance = "welch"
-    wanted: float = 0.8
+    power: float = 0.8
     resamples: int = 10_000
     seed: int = 0
 
@@ -95,18 +99,18 @@ class Rules:
         """Refuse what would make a verdict meaningless."""
         if not 0 < self.alpha < 0.5:
             raise UsageError(f"alpha is {self.alpha}: it must lie between 0 and 0.5")
-        if not 0 < self.margin <= self.planned / 2:
+        if not 0 < self.margin <= self.effect_size / 2:
             raise UsageError(
                 f"the margin is {100 * self.margin:g} points: it must be above 0 and at most half "
-                f"of the planned effect ({100 * self.planned:g} points)"
+                f"of the effect size ({100 * self.effect_size:g} points)"
             )
-        if self.planned > 1:
-            raise UsageError(f"the planned effect is {100 * self.planned:g} points of 100")
+        if self.effect_size > 1:
+            raise UsageError(f"the effect size is {100 * self.effect_size:g} points of 100")
         if self.variance not in get_args(Variance):
             raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
-        if not self.alpha < self.wanted < 1:
+        if not self.alpha < self.power < 1:
             raise UsageError(
-                f"the power is {self.wanted:g}: it must lie between alpha ({self.alpha:g}) and 1"
+                f"the power is {self.power:g}: it must lie between alpha ({self.alpha:g}) and 1"
             )
 
     @property
@@ -119,13 +123,13 @@ class Rules:
 class Judgement:
     """One contrast judged, on one study or on many at once (leading axes of the scores).
 
-    ``p`` is what the word goes by: of the data contrasts after Holm over all of them.
+    ``p`` decides the verdict: of the data contrasts after Holm over all of them.
     """
 
     contrast: Contrast
     estimate: Estimate
     p: Array
-    words: Words
+    verdicts: Verdicts
     tested: Booleans
 
 
@@ -163,17 +167,17 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     open_: Booleans = np.asarray(True)
     for kind in (*GATE, "form"):
         step = [one for one in contrasts(list(scores)) if one.kind == kind]
-        found = {one: estimate(several, one, rules.variance) for one in step if one in testable}
-        ps = np.array([one.p for one in found.values()])
+        estimates = {one: estimate(several, one, rules.variance) for one in step if one in testable}
+        ps = np.array([one.p for one in estimates.values()])
         if kind == "data":
             ps = holm(ps)
         tested = open_ if kind in GATE else np.zeros_like(open_)
-        for (contrast, one), p in zip(found.items(), ps, strict=True):
-            said = words(one.delta, p, one.equivalence_p(rules.margin), rules.alpha)
+        for (contrast, one), p in zip(estimates.items(), ps, strict=True):
+            found = verdicts(one.delta, p, one.equivalence_p(rules.margin), rules.alpha)
             judged.append(
-                Judgement(contrast, one, p, said, np.broadcast_to(tested, one.delta.shape))
+                Judgement(contrast, one, p, found, np.broadcast_to(tested, one.delta.shape))
             )
-            open_ = open_ & np.char.startswith(said, BETTER)
-        if len(found) < len(step):
+            open_ = open_ & is_better(found)
+        if len(estimates) < len(step):
             open_ = np.zeros_like(open_)
     return tuple(judged)

@@ -1,4 +1,4 @@
-"""The tests that a verdict stands on: numbers come in as arrays, estimates with intervals leave.
+"""The tests behind a verdict: from arrays of scores to estimates with intervals.
 
 Nothing here knows runs, arms or benchmarks by name.  What is written for one comparison also works
 on many at once (leading axes): the calibration simulates with the very functions that are used.
@@ -8,19 +8,81 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse, stats
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
-Words = NDArray[np.str_]
+Verdicts = NDArray[np.str_]
+"""The texts of `Verdict`s, one per comparison."""
 
-BETTER, WORSE, EQUIVALENT, INCONCLUSIVE = "better", "worse", "equivalent", "inconclusive"
-WITHIN = " (within the margin)"
 ROUNDING = 1e-12  # a standard error of equal numbers, in units of the score
+
+
+class Verdict(StrEnum):
+    """What a test says of a difference; the value is the text.
+
+    The last three are of several contrasts together, or of one that was not tested.
+    """
+
+    BETTER = "better"
+    BETTER_WITHIN_MARGIN = "better (within the margin)"
+    EQUIVALENT = "equivalent"
+    INCONCLUSIVE = "inconclusive"
+    WORSE_WITHIN_MARGIN = "worse (within the margin)"
+    WORSE = "worse"
+    MIXED = "mixed"
+    INCONCLUSIVE_TOGETHER = "inconclusive as a whole"
+    NOT_TESTED = "not tested"
+
+    @property
+    def text(self) -> str:
+        """The verdict as it is read."""
+        return self.value
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the difference is significantly above 0."""
+        return self in (Verdict.BETTER, Verdict.BETTER_WITHIN_MARGIN)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the difference is significantly below 0."""
+        return self in (Verdict.WORSE, Verdict.WORSE_WITHIN_MARGIN)
+
+    @property
+    def within_margin(self) -> bool:
+        """Whether the difference is significant and yet too small to matter."""
+        return self in (Verdict.BETTER_WITHIN_MARGIN, Verdict.WORSE_WITHIN_MARGIN)
+
+    @property
+    def sign(self) -> str:
+        """A sign, so that the verdict is not shown by colour alone; "" without a test."""
+        if self.is_better:
+            return "▲"
+        if self.is_worse:
+            return "▼"
+        undecided = (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE_TOGETHER)
+        return "=" if self is Verdict.EQUIVALENT else "?" if self in undecided else ""
+
+    @property
+    def tone(self) -> Literal["gain", "loss", "flat"]:
+        """The name of its colour."""
+        return "gain" if self.is_better else "loss" if self.is_worse else "flat"
+
+
+VERDICTS = tuple(Verdict)[:6]
+"""The verdicts of one tested comparison, from better to worse."""
+
+
+def is_better(verdicts: Verdicts) -> Booleans:
+    """Return where the verdict is better, with or without the margin."""
+    return np.isin(verdicts, [verdict.text for verdict in Verdict if verdict.is_better])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +104,38 @@ class Estimate:
     @property
     def p(self) -> Array:
         """Two-sided p of the difference being 0."""
-        return np.asarray(2 * stats.t.sf(np.abs(self.delta) / self._se, self.df))
+        return np.asarray(2 * scipy.stats.t.sf(np.abs(self.delta) / self._se, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
         """Return the two-sided confidence interval."""
-        half = stats.t.ppf((1 + level) / 2, self.df) * self._se
+        half = scipy.stats.t.ppf((1 + level) / 2, self.df) * self._se
         return np.asarray(self.delta - half), np.asarray(self.delta + half)
 
     def equivalence_p(self, margin: float) -> Array:
         """Return the p of TOST: the difference lies within +-margin (Schuirmann 1987)."""
-        above = stats.t.sf((self.delta + margin) / self._se, self.df)
-        below = stats.t.cdf((self.delta - margin) / self._se, self.df)
+        above = scipy.stats.t.sf((self.delta + margin) / self._se, self.df)
+        below = scipy.stats.t.cdf((self.delta - margin) / self._se, self.df)
         return np.asarray(np.maximum(above, below))
 
 
-def words(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Words:
-    """Return the word of each comparison: better, worse, equivalent, inconclusive.
+def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
+    """Return the verdict on each comparison.
 
-    A difference that is significant and inside the margin reads "better (within the margin)".
-    nan (nothing could be tested) reads inconclusive.
+    A difference that is significant and inside the margin is "better (within the margin)".
+    nan (nothing could be tested) is inconclusive.
     """
     significant, inside = p < alpha, equivalence_p < alpha
     up, down = significant & (delta > 0), significant & (delta < 0)
     chosen = [up & inside, up, down & inside, down, inside]
-    names = [BETTER + WITHIN, BETTER, WORSE + WITHIN, WORSE, EQUIVALENT]
-    return np.asarray(np.select(chosen, names, INCONCLUSIVE), dtype=np.str_)
+    names = [
+        Verdict.BETTER_WITHIN_MARGIN,
+        Verdict.BETTER,
+        Verdict.WORSE_WITHIN_MARGIN,
+        Verdict.WORSE,
+        Verdict.EQUIVALENT,
+    ]
+    texts = [name.text for name in names]
+    return np.asarray(np.select(chosen, texts, Verdict.INCONCLUSIVE.text), dtype=np.str_)
 
 
 def welch(a: Array, b: Array) -> Estimate:
@@ -199,7 +268,7 @@ def fieller(
     """
     value = numerator / denominator
     var_x, var_y, covariance = variances
-    t2 = float(stats.t.ppf((1 + level) / 2, df)) ** 2
+    t2 = float(scipy.stats.t.ppf((1 + level) / 2, df)) ** 2
     # a r^2 - 2 b r + c <= 0; an interval only where the denominator is clearly not 0 (a > 0).
     a = denominator**2 - t2 * var_y
     b = numerator * denominator - t2 * covariance
@@ -228,7 +297,10 @@ class Items:
         return cls(np.arange(n), np.ones((n, 1), dtype=bool))
 
     def mean(self, values: Array) -> Array:
-        """Return the benchmark's score of values on the last axis."""
+        """Return the benchmark's score of values on the last axis.
+
+        It is `harness.runs.summary.benchmark_score`, for many seeds at once.
+        """
         return np.asarray(values @ self.weights)
 
     @property
@@ -241,12 +313,12 @@ class Items:
         """Whether the score is the plain mean of items that are each their own cluster."""
         return self.parts.shape[1] == 1 and len(np.unique(self.clusters)) == len(self.clusters)
 
-    def grouping(self) -> sparse.csr_matrix:
+    def grouping(self) -> scipy.sparse.csr_matrix:
         """Return the clusters x items matrix that sums over clusters, clusters in sorted order."""
         names, codes = np.unique(self.clusters, return_inverse=True)
         n = len(codes)
         shape = (len(names), n)
-        return sparse.csr_matrix((np.ones(n), (codes, np.arange(n))), shape=shape)
+        return scipy.sparse.csr_matrix((np.ones(n), (codes, np.arange(n))), shape=shape)
 
     def residuals(self, values: Array) -> Array:
         """Return each cluster's share in the error of `mean` (they sum to 0); last axis items."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ablations.statistics.contrasts import Kind
+from ablations.statistics.estimates import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class BenchmarkLine:
     """One contrast on one benchmark; ``p_holm`` is adjusted over the benchmarks of the suite.
 
     ``test`` names what made p and interval: Welch t, clustered t, or McNemar.
-    ``mde`` is the smallest effect that would be seen with the wanted power at this variance.
+    ``mde`` is the smallest effect detectable with the power of the plan at this variance.
     Numbers are None where there is no variance to test against.
     """
 
@@ -25,7 +26,7 @@ class BenchmarkLine:
     p: float | None
     p_holm: float | None
     mde: float | None
-    word: str | None
+    verdict: Verdict | None
     test: str = "Welch t"
 
 
@@ -34,12 +35,12 @@ class Line:
     """One contrast of the macro average.
 
     ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is of the two-sided test,
-    ``p_holm`` (data contrasts only: the word goes by it) adjusted over the data contrasts,
+    ``p_holm`` (data contrasts only: it decides the verdict) adjusted over the data contrasts,
     ``p_equivalence`` of TOST.  Where the contrast was not ``tested`` (a step before it failed, or
-    it stands outside the order) p and word are None, on every benchmark too: it is an estimate
-    only.  ``other_low`` and
-    ``other_high`` are the interval by the variance that was not chosen; ``items_low`` and
-    ``items_high`` the percentile interval of the hierarchical bootstrap.
+    it stands outside the order) p and verdict are None, on every benchmark too: it is an estimate
+    only.  ``alt_variance_low`` and
+    ``alt_variance_high`` are the interval by the variance that was not chosen; ``boot_low`` and
+    ``boot_high`` the percentile interval of the hierarchical bootstrap.
     """
 
     name: str
@@ -53,12 +54,12 @@ class Line:
     p: float | None = None
     p_equivalence: float | None = None
     tested: bool = False
-    word: str | None = None
+    verdict: Verdict | None = None
     mde: float | None = None
-    other_low: float | None = None
-    other_high: float | None = None
-    items_low: float | None = None
-    items_high: float | None = None
+    alt_variance_low: float | None = None
+    alt_variance_high: float | None = None
+    boot_low: float | None = None
+    boot_high: float | None = None
     p_holm: float | None = None
 
 

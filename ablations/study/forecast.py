@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from ablations.statistics import power
-from ablations.statistics.contrasts import BASE, GAIN, contrasts
+from ablations.statistics.contrasts import BASE, METHOD, contrasts
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
@@ -116,7 +116,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         return Components(training_sd**2, decoding)
 
     def smallest(of: Mapping[str, int]) -> float:
-        return power.planned_mde(spread(of), seeds, rules.alpha, rules.wanted)
+        return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
 
     several = seeds > 1 and bool(scored)
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
@@ -129,11 +129,11 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
         mde=smallest(scored) if several else None,
-        seeds_needed=power.seeds_needed(rules.planned, macro, rules.alpha, rules.wanted),
+        seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
         equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
         if equal
         else None,
-        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.wanted),
+        equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
         benchmarks=tuple(
             BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
         )
@@ -275,7 +275,7 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     trained = {job.arm: job.training for job in jobs(plan) if job.training is not None}
     if not trained:
         return None
-    training = trained.get(GAIN) or next(iter(trained.values()))
+    training = trained.get(METHOD) or next(iter(trained.values()))
     lines = out / "training" / "training.jsonl"
     words = (*training.words, "--out", str(lines.parent))
     begun, first = time.monotonic(), 0.0

@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ablations.arms import MATCHINGS, Matching, arm
 from ablations.data.sources import content_of
 from ablations.settings import read_recipe, recipe_path
-from ablations.statistics.contrasts import BASE, DATA, GAIN, PLACEBO, START, Rules, contrasts
+from ablations.statistics.contrasts import (
+    BASE,
+    BASELINE,
+    DATA_CONTROLS,
+    METHOD,
+    PLACEBOS,
+    Rules,
+    contrasts,
+)
 from ablations.statistics.scores import identity
+from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, write_atomically
 from harness.runs.identity import identify
@@ -26,33 +35,17 @@ from harness.runs.store import read_json
 if TYPE_CHECKING:
     from harness.protocols import Benchmark
 
-SCHEMA = 1
 PROBE = "probe"
-DEFAULT_ARMS = (BASE, START, *DATA, GAIN, PLACEBO)
-# Words that the study gives itself: as further words they would win, unseen by the plan.
-_TRAIN_WORDS = (
-    "--arm",
-    "--model",
-    "--pairs",
-    "--rl-data",
-    "--matching",
-    "--seed",
-    "--out",
-    "--dry-run",
+DEFAULT_ARMS = (BASE, BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
+# Options that the study sets itself: as extra arguments they would win, unseen by the plan.
+_TRAIN_OPTIONS = (
+    "--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out", "--dry-run",
     "--json",
-)
-_RUN_WORDS = (
-    "--model",
-    "--suite",
-    "--benchmarks",
-    "--limit",
-    "--set",
-    "--data-root",
-    "--out",
-    "--dry-run",
-    "--items",
-    "--json",
-)
+)  # fmt: skip
+_RUN_OPTIONS = (
+    "--model", "--suite", "--benchmarks", "--limit", "--set", "--data-root", "--out", "--dry-run",
+    "--items", "--json",
+)  # fmt: skip
 Origin = Literal["given", "train", "checkpoints", "runs"]
 
 
@@ -60,12 +53,12 @@ Origin = Literal["given", "train", "checkpoints", "runs"]
 class Request:
     """What a user asks for.
 
-    ``arms`` None: the default seven where there is a model, else those that are brought.
-    ``checkpoints`` and ``runs`` bring arms, one folder a training seed.  ``benchmarks`` None: the
-    whole suite; ``settings`` are their options, words of the form BENCHMARK.OPTION=VALUE.
-    ``train_args`` and ``run_args`` are further words for ``harness train`` and ``harness run``.
+    ``arms`` None: the default seven where there is a model, else the external ones.
+    ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
+    None: the whole suite; ``settings`` are their options as BENCHMARK.OPTION=VALUE.
+    ``train_args`` and ``run_args`` are extra arguments of ``harness train`` and ``harness run``.
     ``probe`` names the held-out pairs of the context selection probe (None: it is not measured).
-    ``note`` is a sentence to stand beside every result.
+    ``note`` is shown with every result.
     """
 
     folder: Path
@@ -91,7 +84,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ArmPlan:
-    """One arm of a plan: where its models come from, how many seeds, what was brought.
+    """One arm of a plan: where its models come from, how many seeds, what is external.
 
     ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of runs (see
     `ablations.statistics.scores.identity`).
@@ -108,9 +101,9 @@ class ArmPlan:
 class Plan:
     """A study before anything is trained or read.
 
-    ``benchmarks`` maps ids to data fingerprints (None where runs were brought and nothing is
-    measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
-    pairs and RL data.
+    ``benchmarks`` maps ids to data fingerprints (None where all runs are external and nothing
+    is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
+    pairs and RL data.  ``schema`` is 1 where the study's folder holds this plan in that schema.
     """
 
     request: Request
@@ -118,6 +111,7 @@ class Plan:
     data: Mapping[str, str | None]
     benchmarks: Mapping[str, str | None]
     arms: tuple[ArmPlan, ...]
+    schema: int = SCHEMA
 
     @property
     def content(self) -> dict[str, Any]:
@@ -150,8 +144,8 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """The sha256 of `content`."""
-        return json_hash(self.content)
+        """The sha256 of `content`, under the names of the plan's schema."""
+        return json_hash(schema_1(self.content) if self.schema == 1 else self.content)
 
     @property
     def folder(self) -> Path:
@@ -171,8 +165,8 @@ def plan(request: Request) -> Plan:
     """
     from benchmarks import suites
 
-    _refuse_own("--train-args", request.train_args, _TRAIN_WORDS)
-    _refuse_own("--run-args", request.run_args, _RUN_WORDS)
+    _refuse_own("--train-args", request.train_args, _TRAIN_OPTIONS)
+    _refuse_own("--run-args", request.run_args, _RUN_OPTIONS)
     members = suites.resolve([request.suite])
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
@@ -180,10 +174,12 @@ def plan(request: Request) -> Plan:
     measured = any(one.origin != "runs" for one in arms)
     trained = any(one.origin == "train" for one in arms)
     if not arms:
-        raise UsageError("no arms: give --model and what it is trained on, --checkpoints or --runs")
+        raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     if not contrasts([one.arm for one in arms]):
         listed = ", ".join(one.arm for one in arms)
-        raise UsageError(f"the arms {listed} make no contrast: total needs {GAIN} and {START}")
+        raise UsageError(
+            f"no contrasts can be formed from {listed}: at least {METHOD} and {BASELINE} are needed"
+        )
     if not trained and (request.train_args or request.pairs or request.rl_data):
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
@@ -201,7 +197,17 @@ def plan(request: Request) -> Plan:
     if measured:
         for name in wanted:
             found[name] = benchmark(request, name).fingerprint()
-    return Plan(request, model, data, found, arms)
+    return _in_stored_schema(Plan(request, model, data, found, arms))
+
+
+def _in_stored_schema(planned: Plan) -> Plan:
+    """Return the plan with schema 1 where the study's folder holds it so: its hash stays."""
+    older = dataclasses.replace(planned, schema=1)
+    try:
+        stored = read_json(planned.folder / "plan.json").get("hash")
+    except UsageError:
+        return planned  # none, or garbled: `commit` says so
+    return older if stored == older.hash else planned
 
 
 def matching(given: Matching | None, train_words: Sequence[str]) -> Matching:
@@ -262,14 +268,14 @@ def _names(request: Request) -> list[str]:
     """Return the arms in the order of the table of all arms."""
     from ablations.arms import ARMS
 
-    brought = [*request.checkpoints, *request.runs]
-    for name in brought:
-        if brought.count(name) > 1:
-            raise UsageError(f"{name} is brought twice: by --checkpoints or by --runs, not by both")
+    external = [*request.checkpoints, *request.runs]
+    for name in external:
+        if external.count(name) > 1:
+            raise UsageError(f"{name} is given twice: use --checkpoints or --runs, not both")
     chosen = request.arms
     if chosen is None:
         chosen = DEFAULT_ARMS if request.model is not None else ()
-    wanted = {arm(name).name for name in (*chosen, *brought)}
+    wanted = {arm(name).name for name in (*chosen, *external)}
     return [name for name in ARMS if name in wanted]
 
 
@@ -289,7 +295,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         if one in models[:number]:
             raise UsageError(
                 f"{name}: {paths[number]} and {paths[models.index(one)]} are of one and the same "
-                "model: every folder must be of another training seed"
+                "model: each folder must hold a different training seed"
             )
     return ArmPlan(name, origin, len(paths), tuple(content), paths)
 
@@ -327,7 +333,7 @@ def has_scores(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Return a study's ``plan.json``: the plan, its hash, when it was written, and paths.
+    """Return a study's ``plan.json``: plan (names of today), hash, time of writing, and paths.
 
     Raises:
         UsageError: there is none, it is garbled, or the plan is not that of the hash.
@@ -337,7 +343,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     content = stored.get("plan")
     if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
         raise UsageError(f"{path} was changed by hand: its hash is not that of its plan")
-    return stored
+    return {**stored, "plan": current(content)}
 
 
 def commit(planned: Plan) -> None:

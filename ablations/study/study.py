@@ -1,7 +1,7 @@
 """The study: plan -> train -> evaluate -> analyse, each step resumable.
 
-The command line comes in with a `Plan`; ``plan.json``, ``arms/``, ``runs/`` and ``analysis.json``
-leave in the study's folder, which is all that a report reads.  What failed is said and left out.
+It writes ``plan.json``, ``arms/``, ``runs/`` and ``analysis.json`` to the study's folder, which is
+all that a report reads.  What failed is reported and left out.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ablations.statistics.analysis import analyse, per_seed
+import numpy as np
+
+from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import ScoreTable, check, read
+from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
@@ -23,12 +27,10 @@ from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.hashing import json_hash, source_hash, write_atomically
 from harness.files.locking import alone
-from harness.files.typed_json import record
+from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
 
 _HERE = Path(__file__).parent
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,9 @@ class Report:
     """``analysis.json``: all that a report of the study says.
 
     ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
-    is.  ``bootstrap`` says how far to trust the intervals on new items (empty where there are
-    none).  ``read`` is a hash of all that was read, and of the code that read it.
+    is.  ``macro`` is each arm's macro average per seed.  ``bootstrap`` says how far to trust the
+    intervals with items resampled (empty where there are none).  ``read`` is a hash of all that was
+    read, and of the code that read it.
     """
 
     schema: int
@@ -84,6 +87,7 @@ class Report:
     verdict: str
     complete: bool
     analysis: Analysis
+    macro: Mapping[str, tuple[float, ...]]
     benchmarks: tuple[BenchmarkScores, ...]
     models: tuple[Measured, ...]
     missing: tuple[Missing, ...]
@@ -119,13 +123,33 @@ def study(plan: Plan, execute: Execute) -> Report:
         return report
 
 
+def report_of(document: Mapping[str, Any]) -> Report:
+    """Return the report that a stored ``analysis.json`` holds, of this schema or of schema 1.
+
+    Raises:
+        ValueError: a field is missing or of another type; it is named.
+    """
+    report = {**current(document)}
+    if "macro" not in report and fits(report.get("benchmarks"), list[BenchmarkScores]):
+        report["macro"] = _macro(record(tuple[BenchmarkScores, ...], report["benchmarks"]))
+    return record(Report, report)
+
+
+def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:
+    by_seed = {
+        one.benchmark: {arm: np.array(scores) for arm, scores in one.scores.items()}
+        for one in benchmarks
+    }
+    return {arm: tuple(map(float, found)) for arm, found in macro_average(by_seed).items()}
+
+
 def finished(plan: Plan) -> Report | None:
     """Return the stored report of a study of which nothing is left to do, else None."""
     path = plan.folder / "analysis.json"
     if not path.exists():
         return None
     try:
-        report = record(Report, read_json(path))
+        report = report_of(read_json(path))
     except (UsageError, ValueError):
         return None  # garbled, or of another version of ours: it is made again
     if report.plan_hash != plan.hash or not report.complete:
@@ -162,7 +186,10 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     said = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
     said += [f"{name} (no scores)" for name in lacking]
-    verdict = f"{found.verdict} Missing of the plan: {', '.join(said)}." if said else found.verdict
+    verdict = (
+        f"{found.verdict} Missing from the plan: {', '.join(said)}." if said else found.verdict
+    )
+    benchmarks = _by_seed(table)
     return Report(
         schema=SCHEMA,
         name=plan.folder.resolve().name,
@@ -170,7 +197,8 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         verdict=verdict,
         complete=not said,
         analysis=found,
-        benchmarks=_by_seed(table),
+        macro=_macro(benchmarks),
+        benchmarks=benchmarks,
         models=tuple(models),
         missing=tuple(missing),
         bootstrap=_bootstrap(found),
@@ -181,12 +209,12 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
 
 def _bootstrap(found: Analysis) -> str:
     """Return the measured error rates of the intervals on new items, "" where there are none."""
-    drawn = [line for line in found.contrasts if line.items_low is not None]
+    drawn = [line for line in found.contrasts if line.boot_low is not None]
     if not drawn:
         return ""
     arms = {arm for line in drawn for arm in (line.plus, line.minus)}
     measured = bootstrap_errors(one.seeds for one in found.arms if one.arm in arms)
-    return f"New items too: interval of the hierarchical bootstrap; {measured}"
+    return f"Items resampled: interval of the hierarchical bootstrap; {measured}"
 
 
 def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:

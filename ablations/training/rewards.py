@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target, score
 from harness.errors import UsageError
-from harness.records import without_thinking
+from harness.records import Item, without_thinking
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
@@ -46,7 +45,7 @@ class AccuracyAndFormat:
     def __call__(
         self,
         completions: Sequence[Any],
-        task: Sequence[Task],
+        task: Sequence[Item],
         selection: Sequence[bool],
         log_metric: Callable[[str, float], None] | None = None,
         **_: Any,
@@ -81,7 +80,7 @@ class AccuracyAndFormat:
         return float(found.value or 0.0), float(form)
 
 
-def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
+def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
     """Return what a row of an export tells, so that `TextReward` can be made of it."""
     return {
         "id": task.id,
@@ -93,7 +92,7 @@ def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
 
 
 class TextReward:
-    """The reward of answers to one item, from what `told` wrote of it."""
+    """The reward of answers to one item, from what `reward_payload` wrote of it."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         words = orjson.loads(row["target"])
@@ -118,7 +117,7 @@ def text_of(completion: Any) -> str:
     return "".join(part.get("text", "") for part in content or ())
 
 
-def named(name: str) -> Reward:
+def load_reward(name: str) -> Reward:
     """Return a user's reward function, ``module:function`` or ``module.function``.
 
     The current folder is looked in too.
@@ -153,5 +152,5 @@ def reward_of(settings: Settings) -> Reward:
         UsageError: there is no such function, or the format's pattern is no expression.
     """
     if settings.reward:
-        return named(settings.reward)
+        return load_reward(settings.reward)
     return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)

@@ -1,4 +1,4 @@
-"""``harness conformance``: our scorers against an official grader's verdicts."""
+"""``harness conformance``: check the strict scorers against official graders."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 @click.option(
     "--from-extraction",
     is_flag=True,
-    help="Score what the official grader extracted instead of the response.",
+    help="Score the official grader's extracted answer instead of the response.",
 )
 @options.as_json
 def conformance(files: tuple[Path, ...], from_extraction: bool, as_json: bool) -> None:
-    """Compare our verdicts on the graded responses in FILE.jsonl with the official ones.
+    """Compare the strict scorers with official graders on the graded responses in FILE.jsonl.
 
-    Rows with a note in brackets are subsets of the row with the model's name; docs/conformance.md
-    explains them and the format of the files.
+    Rows with a note in brackets are subsets of the row above.  docs/conformance.md describes the
+    file format and the columns.
     """
     from benchmarks.scoring import conformance as measure
 
@@ -53,19 +53,19 @@ def _table(agreements: list[Agreement]) -> str:
     names = ("benchmark", "model", "lines", "agree", "clean", "agree", "false +", "false -")
     for name in (*names, "unparsable", "accuracy", "official"):
         table.add_column(name, justify="left" if name in {"benchmark", "model"} else "right")
-    for one in agreements:
-        clean = "-" if one.agreement_clean is None else f"{one.agreement_clean:.2%}"
-        counts = (one.false_accepts, one.false_rejects, one.unparsable)
+    for row in agreements:
+        clean = "-" if row.agreement_clean is None else f"{row.agreement_clean:.2%}"
+        counts = (row.false_accepts, row.false_rejects, row.unparsable)
         table.add_row(
-            one.benchmark,
-            Text(one.model),
-            str(one.lines),
-            f"{one.agreement:.2%}",
-            str(one.lines_clean),
+            row.benchmark,
+            Text(row.model),
+            str(row.lines),
+            f"{row.agreement:.2%}",
+            str(row.lines_clean),
             clean,
             *map(str, counts),
-            f"{one.accuracy:.2%}",
-            f"{one.official_accuracy:.2%}",
+            f"{row.accuracy:.2%}",
+            f"{row.official_accuracy:.2%}",
         )
     console = Console(width=160, no_color=True)
     with console.capture() as capture:

@@ -1,4 +1,4 @@
-"""``harness data``: get the benchmarks' data, import official releases, check what is there."""
+"""``harness data``: download data sets, import official releases, verify local copies."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 @click.group()
 def data() -> None:
-    """Get, import and verify the benchmarks' data."""
+    """Download, import and verify benchmark data."""
 
 
 @data.command()
 @click.argument("name", metavar="SUITE|BENCHMARK")
 @options.data_root
-@click.option("--revision", help="Commit, branch or tag instead of the pinned commit.")
+@click.option("--revision", help="Commit, branch or tag to use instead of the pinned commit.")
 @click.option(
-    "--from", "local", type=_FOLDER, metavar="DIR", help="Copy from local copies, not the hub."
+    "--from", "local", type=_FOLDER, metavar="DIR", help="Use local copies instead of the Hub."
 )
-@click.option("--force", is_flag=True, help="Replace data that is there already.")
+@click.option("--force", is_flag=True, help="Replace existing data.")
 def pull(
     name: str, data_root: Path | None, revision: str | None, local: Path | None, force: bool
 ) -> int:
-    """Get the data of a suite or of one benchmark, at pinned commits.
+    """Download the data of a suite or benchmark at pinned commits.
 
-    DIR holds copies of the hub's repositories as DIR/OWNER/NAME, or is the one copy, or the
-    hub client's cache.
+    --from DIR may hold Hub repositories as DIR/OWNER/NAME, be a copy of a single repository, or be
+    the Hub client's cache.
     """
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
@@ -45,11 +45,13 @@ def pull(
 
     names = suites.resolve(name)
     if revision and len(names) > 1:
-        raise UsageError("--revision is for one benchmark: a suite has a commit for each")
+        raise UsageError(
+            "--revision applies to a single benchmark: a suite has one commit per benchmark"
+        )
     root, failed = root_of(data_root), 0
     for number, benchmark in enumerate(names, start=1):
         if benchmark in GENERATED:
-            click.echo(f"{benchmark}: makes its items from a seed, needs no data")
+            click.echo(f"{benchmark}: items are generated from a seed, no data needed")
             continue
         click.echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
         try:
@@ -68,7 +70,7 @@ def pull(
             failed += 1
             click.echo(f"harness: {benchmark}: {error}", err=True)
             continue
-        state = "got" if done.new else "is there:"
+        state = "downloaded" if done.new else "already present:"
         click.echo(f"{benchmark}: {state} {done.rows} items, {done.receipt}, in {done.folder}")
     return 2 if failed else 0
 
@@ -77,12 +79,12 @@ def pull(
 @click.argument("benchmark")
 @click.argument("folder", type=_FOLDER)
 @options.data_root
-@click.option("--split", help="Only this split  [default: every one whose images are all there]")
-@click.option("--force", is_flag=True, help="Replace data that is there already.")
+@click.option("--split", help="Import only this split  [default: all splits with complete images]")
+@click.option("--force", is_flag=True, help="Replace existing data.")
 def import_(
     benchmark: str, folder: Path, data_root: Path | None, split: str | None, force: bool
 ) -> None:
-    """Import the official release in FOLDER: MathVision, MathVista, MathVerse, or raw files."""
+    """Import an official release: MathVision, MathVista, MathVerse, or raw files."""
     from benchmarks.data import data_root as root_of
     from benchmarks.data.fetch.import_release import bring
 
@@ -90,16 +92,16 @@ def import_(
     for reason in done.skipped:
         click.echo(reason, err=True)
     for name, rows in done.splits.items():
-        click.echo(f"{benchmark}: imported split {name}, {rows} items, into {done.folder}")
+        click.echo(f"{benchmark}: imported split {name}, {rows} items, to {done.folder}")
 
 
 @data.command()
 @click.argument("name", metavar="SUITE|BENCHMARK")
 @options.data_root
-@click.option("--images", is_flag=True, help="Decode every image, not those of a few rows.")
+@click.option("--images", is_flag=True, help="Decode every image instead of a sample.")
 @options.as_json
 def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> int:
-    """Check counts, columns, images and content; exit code 2 where something is wrong."""
+    """Check row counts, columns, images and content hashes; exit code 2 on any problem."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
 
@@ -127,7 +129,7 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
 
 @contextmanager
 def _bars() -> Iterator[None]:
-    """Let the hub's client draw its progress bars on a terminal only."""
+    """Let the Hub client draw progress bars only on a terminal."""
     if sys.stderr.isatty():
         yield
         return

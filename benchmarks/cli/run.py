@@ -1,4 +1,4 @@
-"""``harness run``: evaluate a checkpoint on a suite."""
+"""``harness run``: evaluate a model on a suite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Limit(click.ParamType[int | str]):
-    """A number of tokens, or the word ``native``."""
+    """A number of tokens, or ``native``."""
 
     name = "N|native"
 
@@ -30,7 +30,7 @@ class _Limit(click.ParamType[int | str]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | str:
         if value != "native" and not (str(value).isdecimal() and int(value) > 0):
-            self.fail(f"{value!r} is neither a positive number nor 'native'", param, ctx)
+            self.fail(f"{value!r} is neither a positive integer nor 'native'", param, ctx)
         return "native" if value == "native" else int(value)
 
 
@@ -50,59 +50,78 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 
 
 @click.command()
-@click.option("--model", required=True, help="Checkpoint folder, hub id, or served name.")
+@click.option(
+    "--model", required=True, help="Checkpoint folder, Hub id, or name served at --endpoint."
+)
 @options.suite
 @click.option(
     "--backend",
     type=click.Choice(["auto", "vllm", "transformers"]),
-    help="Who runs the checkpoint  [default: auto]",
+    help="Inference backend  [default: auto]",
 )
-@click.option("--endpoint", metavar="URL", help="Ask this OpenAI-compatible server instead.")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Use this OpenAI-compatible server instead of loading a checkpoint.",
+)
 @click.option(
     "--tokenizer",
     metavar="FOLDER|HUB_ID",
-    help="endpoint: its model's tokenizer, where the server has no /tokenize.",
+    help="endpoint: tokenizer to use if the server has no /tokenize.",
 )
-@click.option("--revision", help="The model's revision: of a hub id, or stated of an endpoint.")
-@click.option("--replicas", type=click.IntRange(min=1), help="vllm: data-parallel replicas.")
-@click.option("--tensor-parallel", type=click.IntRange(min=1), help="vllm: GPUs a replica.")
+@click.option(
+    "--revision",
+    help="Model revision: resolved for a Hub id, recorded as given for an endpoint.",
+)
+@click.option("--replicas", type=click.IntRange(min=1), help="vLLM: data-parallel replicas.")
+@click.option("--tensor-parallel", type=click.IntRange(min=1), help="vLLM: GPUs per replica.")
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-    help="vllm, transformers: number format of the weights  [default: auto]",
+    help="vLLM, transformers: weight dtype  [default: auto]",
 )
 @click.option(
     "--max-model-len",
     type=click.IntRange(min=1),
-    help="vllm, transformers: longest context in tokens.",
+    help="vLLM, transformers: maximum context length in tokens.",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="transformers: prompts a batch.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="transformers: maximum batch size.")
 @click.option(
     "--concurrency",
     type=click.IntRange(min=1),
     default=64,
     show_default=True,
-    help="Requests in flight.",
+    help="Concurrent requests.",
 )
-@click.option("--max-tokens", type=_Limit(), help="Token limit, or 'native' for each task's own.")
-@click.option("--temperature", type=options.Finite(min=0), default=0.0, show_default=True)
-@click.option("--repeats", type=click.IntRange(min=1), default=1, help="Answers an item.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--max-tokens", type=_Limit(), help="Token limit per response, or 'native' for each task's own."
+)
+@click.option(
+    "--temperature",
+    type=options.Finite(min=0),
+    default=0.0,
+    show_default=True,
+    help="Sampling temperature; 0 is greedy.",
+)
+@click.option("--repeats", type=click.IntRange(min=1), default=1, help="Samples per item.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
 @options.settings
 @options.sandbox
 @options.judge
+@options.native
 @options.data_root
 @options.out
-@click.option("--dry-run", is_flag=True, help="Say what would be asked of whom; ask nothing.")
-@click.option("--items", is_flag=True, help="With --json: one row an item as well.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be run, without sending any request."
+)
+@click.option("--items", is_flag=True, help="With --json, include per-item rows.")
 @options.as_json
-def run(**words: Any) -> Path:
-    """Evaluate a checkpoint on a suite.
+def run(**values: Any) -> Path:
+    """Evaluate a model on a suite.
 
-    What is stored is never asked again: the same command continues an interrupted run, and shows
-    a finished one at once.
+    Responses are stored as they complete: rerun the command to resume an interrupted run.
     """
-    return _Command(**words).go()
+    return _Command(**values).go()
 
 
 @dataclass(frozen=True)
@@ -132,6 +151,7 @@ class _Command:
     unsafe: bool
     judge_url: str | None
     judge_model: str | None
+    no_native: bool
     data_root: Path | None
     out: Path
     dry_run: bool
@@ -139,7 +159,7 @@ class _Command:
     as_json: bool
 
     def go(self) -> Path:
-        """Plan, then show what is there, what would be, or what came out; return the run folder."""
+        """Plan the run, then preview, execute or show it; return the run folder."""
         from harness.runs.run import finished
 
         self._refuse_idle_options()
@@ -176,6 +196,7 @@ class _Command:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             concurrency=self.concurrency,
+            native=not self.no_native,
             judge=options.judge_of(
                 self.judge_url, self.judge_model, [built[name] for name in chosen]
             ),
@@ -192,22 +213,24 @@ class _Command:
         )
 
     def _refuse_idle_options(self) -> None:
-        """Raise for options that this call would not heed, and for an address that is none."""
+        """Raise for options that would have no effect, and for an invalid endpoint."""
         from harness import backends
         from harness.backends.urls import base_url
         from harness.errors import UsageError
 
         if self.endpoint is not None:
-            base_url(self.endpoint)  # before a manifest holds it: it may hold a password
+            base_url(self.endpoint)  # before it is stored in a manifest: it may contain a password
         if self.endpoint and self.backend:
-            raise UsageError("--endpoint URL and --backend exclude each other: give one of them")
+            raise UsageError("--endpoint URL and --backend are mutually exclusive")
         if self.items and not self.as_json:
-            raise UsageError("--items goes with --json")
+            raise UsageError("--items requires --json")
         kind, reason = backends.choose(self._spec(None))
         for name in _BACKEND_OPTIONS:
             if getattr(self, name) is not None and name not in _HEEDED[kind]:
                 option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} is not for the backend {kind} ({reason}): leave it out")
+                raise UsageError(
+                    f"{option} has no effect with the {kind} backend ({reason}); remove it"
+                )
 
     def _spec(self, plan: RunPlan | None) -> BackendSpec:
         from harness.backends import BackendSpec
@@ -233,7 +256,7 @@ class _Command:
         progress.note(f"backend {kind}: {reason}")
         progress.note(f"run {plan.path}")
         if self.repeats > 1 and self.temperature == 0:
-            progress.note("greedy repeats answer alike: give --temperature to draw different ones")
+            progress.note("repeats are identical under greedy decoding; set --temperature")
         backend = {"kind": kind, "reason": reason, **self._backend_options(kind)}
         try:
             return execute(
@@ -241,14 +264,14 @@ class _Command:
             )
         except KeyboardInterrupt:
             progress.note(
-                "interrupted; every answer so far is stored: the same command continues the run"
+                "interrupted; all responses so far are stored: rerun the command to resume"
             )
             raise
         finally:
             progress.close()
 
     def _backend_options(self, kind: Kind) -> dict[str, Any]:
-        """Return what the manifest keeps of the backend."""
+        """Return the backend's entry in the manifest."""
         from harness import backends
 
         return {
@@ -276,13 +299,13 @@ class _Command:
 
 
 def document_text(document: dict[str, Any]) -> str:
-    """Return the preview of a run as text."""
+    """Return the preview of a run as text, for terminals."""
     lines = [f"model {document['model']} by {document['backend']}", f"run {document['run']}"]
     for row in document["benchmarks"]:
         judge = f", judged by {row['judge']}" if row["judge"] else ""
         lines.append(
-            f"  {row['benchmark']:<22} {row['to_ask']:>6} to ask, {row['stored']:>6} stored, "
-            f"at most {row['max_tokens']} tokens each{judge}"
+            f"  {row['benchmark']:<22} {row['to_ask']:>6} pending, {row['stored']:>6} done, "
+            f"max {row['max_tokens']} tokens{judge}"
         )
     for example in document["examples"]:
         lines.append(f"--- {example['benchmark']}/{example['id']}")

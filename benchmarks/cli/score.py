@@ -1,4 +1,4 @@
-"""``harness score``: score responses that exist already."""
+"""``harness score``: score existing responses."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from harness.runs.plan import plan_run
 @options.data_root
 @options.out
 @options.judge
+@options.native
 @options.as_json
 def score(
     benchmark: str,
@@ -33,9 +34,10 @@ def score(
     out: Path,
     judge_url: str | None,
     judge_model: str | None,
+    no_native: bool,
     as_json: bool,
 ) -> None:
-    """Score the lines {"id": ..., "response": ...} of RESPONSES as answers to BENCHMARK."""
+    """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""
     from benchmarks import suites
     from benchmarks.options import split
     from harness.cli import tables
@@ -47,12 +49,13 @@ def score(
 
     name, *more = suites.resolve(benchmark)
     if more:
-        raise UsageError(f"{benchmark} is a suite: name one benchmark, for example {name}")
+        raise UsageError(f"{benchmark} is a suite; give one benchmark, for example {name}")
     texts = read_responses(responses)
     given = split(settings, [name]).get(name, {})
     replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)
     identity = ModelIdentity(responses.stem, json_hash(texts), verified=True)
-    how = Settings(judge=options.judge_of(judge_url, judge_model, [replay]))
+    judge = options.judge_of(judge_url, judge_model, [replay])
+    how = Settings(judge=judge, native=not no_native)
     notes = suites.notes([name], data_root)
     plan = plan_run(identity, name, [replay], [replay], how, out, notes)
     rows = runs.finished(plan)

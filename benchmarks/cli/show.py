@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 @click.argument("item")
 @options.as_json
 def show(run: Path, item: str, as_json: bool) -> None:
-    """Show ITEM of RUN: what was asked, answered, read, and why it got its score.
+    """Show one item of a run: prompt, response, extracted answer, target, and why it got its score.
 
-    ITEM is an item's id, or BENCHMARK/ID where several benchmarks have that id.
+    ITEM is an item id, or BENCHMARK/ID if several benchmarks have that id.
     """
     from harness.runs.lookup import find
 
-    found = find(run, item)
+    samples = find(run, item)
     if as_json:
-        click.echo(json.dumps({"samples": [_row(one) for one in found]}))
+        click.echo(json.dumps({"samples": [_row(sample) for sample in samples]}))
         return
     from harness.cli.tables import sample_text
 
-    for one in found:
-        click.echo(sample_text(one))
+    for sample in samples:
+        click.echo(sample_text(sample))
 
 
-def _row(one: Found) -> dict[str, Any]:
+def _row(found: Found) -> dict[str, Any]:
     """Return one stored answer as JSON."""
     verdicts: dict[str, Any] = {}
-    for kind, verdict in (("native", one.native), ("judged", one.judged)):
+    for kind, verdict in (("native", found.native), ("judged", found.judged)):
         verdicts[kind] = verdict.value if verdict else None
         verdicts[f"{kind}_why"] = verdict.why if verdict else None
         verdicts[f"{kind}_by"] = verdict.by if verdict else None
     return {
-        "benchmark": one.benchmark,
-        "note": one.note,
+        "benchmark": found.benchmark,
+        "note": found.note,
         **verdicts,
-        **dataclasses.asdict(one.sample),
+        **dataclasses.asdict(found.sample),
     }

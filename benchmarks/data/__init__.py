@@ -5,7 +5,7 @@ count (cheap: neither torch nor datasets is imported) or with the tables themsel
 """
 
 from benchmarks.data.catalog.sources import SOURCES, Source, Table
-from benchmarks.data.local.layout import count, data_root, fingerprint, note, tables
+from benchmarks.data.local.layout import count, data_root, find, fingerprint, note, tables
 from benchmarks.data.local.read import load, records
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Table",
     "count",
     "data_root",
+    "find",
     "fingerprint",
     "load",
     "note",

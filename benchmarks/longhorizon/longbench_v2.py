@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +113,22 @@ class LongBenchV2:
         (table,) = data.tables("longbench_v2", self.root)
         return data.records(table)
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the items in the data's order."""
-        for row in islice(self._rows, limit):
-            if str(row.get("_id")) not in skip:
-                yield self._item(row)
+    @cached_property
+    def _ids(self) -> Sequence[str]:
+        return [str(row.get("_id")) for row in self._rows]
 
-    def _item(self, row: Mapping[str, Any]) -> Item | FailedItem:
+    @cached_property
+    def _row_of(self) -> Mapping[str, int]:
+        return {item_id: row for row, item_id in enumerate(self._ids)}
+
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the questions, in the data's order."""
+        return self._ids
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one question; a row with odd cells is a failed item."""
+        row = self._rows[self._row_of[item_id]]
         cells = {name: row.get(name) for name in _COLUMNS}
-        item_id = str(cells["_id"])
         odd = [name for name, cell in cells.items() if not isinstance(cell, str)]
         if odd or cells["answer"] not in LETTERS:
             reason = f"no text in {', '.join(odd)}" if odd else f"its answer is {row['answer']!r}"

@@ -1,7 +1,4 @@
-"""The command ``harness``: finds the command's module, and turns errors of use into one line.
-
-Nothing heavy is imported before a command needs it: ``harness --help`` answers at once.
-"""
+"""The command ``harness``: imports the module of the command called; one line per usage error."""
 
 from __future__ import annotations
 
@@ -16,37 +13,43 @@ from harness.errors import UsageError
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
-    "list": ("ablations.cli.list:list_", "Show suites and benchmarks."),
-    "doctor": ("benchmarks.cli.doctor:doctor", "Check packages, backends, data, a checkpoint."),
-    "data": ("benchmarks.cli.data:data", "Get, import and verify the benchmarks' data."),
-    "run": ("benchmarks.cli.run:run", "Evaluate a checkpoint on a suite."),
-    "score": ("benchmarks.cli.score:score", "Score responses that exist already."),
-    "conformance": ("benchmarks.cli.conformance:conformance", "Compare scorers with verdicts."),
+    "list": ("ablations.cli.list:list_", "List suites, benchmarks and arms."),
+    "doctor": (
+        "benchmarks.cli.doctor:doctor",
+        "Check this machine: packages, backends, data, model.",
+    ),
+    "data": ("benchmarks.cli.data:data", "Download, import and verify benchmark data."),
+    "run": ("benchmarks.cli.run:run", "Evaluate a model on a suite."),
+    "score": ("benchmarks.cli.score:score", "Score existing responses."),
+    "conformance": (
+        "benchmarks.cli.conformance:conformance",
+        "Check scorers against official graders.",
+    ),
     "train": ("ablations.cli.train:train", "Train one arm of the ablation."),
     "pairs": ("ablations.cli.pairs:pairs", "Check contrastive pairs."),
     "show": ("benchmarks.cli.show:show", "Show one item of a run in full."),
     "compare": (
         "ablations.cli.compare:compare",
-        "Compare two runs, or two sides of several seeds.",
+        "Compare two runs, or two methods with several seeds each.",
     ),
     "ablate": (
         "ablations.cli.ablate:ablate",
-        "Tell whether a gain is the objective's or the data's.",
+        "Test whether a gain comes from the objective or the data.",
     ),
-    "report": ("reports.cli.report:report", "Write a study, comparison or run as one page."),
+    "report": ("reports.cli.report:report", "Write an HTML report of a study, comparison or run."),
     "calibrate-statistics": (
         "ablations.cli.calibrate:calibrate",
-        "Plant effects, count the words.",
+        "Measure error rates and power on simulated studies.",
     ),
-    "demo": ("ablations.cli.demo:demo", "The whole ablation on the embedded model and data."),
+    "demo": ("ablations.cli.demo:demo", "Run the whole ablation on the embedded micro world."),
 }
 
 
 class LateGroup(click.Group):
-    """A group whose commands are imported only when they are called."""
+    """A group that imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, in the order of a user's first day."""
+        """Return the names of all commands, in the order in which a new user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -59,7 +62,7 @@ class LateGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
+        """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -81,13 +84,13 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     callback=_version,
     help="Show the version and exit.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, help="Show the full traceback on errors.")
 def cli(debug: bool) -> None:
-    """Tell whether a training gain is real and where it comes from."""
+    """Evaluate vision-language models and test where a training gain comes from."""
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for wrong input or environment, 130 when interrupted."""
+    """Run the command line: exit code 2 on usage or environment errors, 130 on interrupt."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a model may answer with half a character
             stream.reconfigure(errors="backslashreplace")
@@ -117,7 +120,7 @@ def run_command(arguments: list[str]) -> int:
 
 
 def _one_line(error: click.ClickException) -> str:
-    """Return click's message with a hint at the right help page."""
+    """Return click's message and which --help to read."""
     message = " ".join(error.format_message().split())
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{message} (see '{context.command_path} --help')" if context else message

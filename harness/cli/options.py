@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Finite(click.FloatRange):
-    """A finite number: NaN is in every range of click's."""
+    """A finite float: click's ranges accept NaN."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -25,20 +25,30 @@ class Finite(click.FloatRange):
         """Return the number."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
-            self.fail(f"{value!r} is no number", param, ctx)
+            self.fail(f"{value!r} is not a finite number", param, ctx)
         return number
+
+
+class Points(click.types.FloatParamType):
+    """A number in percentage points, as a share: 1.8 is 0.018."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number in units of a score."""
+        return round(float(super().convert(value, param, ctx)) / 100, 12)
 
 
 def suite(command: F) -> F:
     """Add ``--suite``, ``--benchmarks`` and ``--limit``."""
     command = click.option(
-        "--limit", type=click.IntRange(min=1), help="Only the first N items of each."
+        "--limit", type=click.IntRange(min=1), help="Evaluate only the first N items per benchmark."
     )(command)
     command = click.option(
-        "--benchmarks", metavar="A,B", help="Only these benchmarks of the suite."
+        "--benchmarks", metavar="A,B", help="Evaluate only these benchmarks of the suite."
     )(command)
     return click.option(
-        "--suite", required=True, help="A suite of 'harness list', or one benchmark's id."
+        "--suite", required=True, help="Suite or benchmark id (see 'harness list')."
     )(command)
 
 
@@ -48,7 +58,7 @@ def data_root(command: F) -> F:
         "--data-root",
         type=click.Path(path_type=Path, file_okay=False),
         default=None,
-        help="Folder with one data folder a benchmark  [default: $HARNESS_DATA or the cache]",
+        help="Root folder of the data sets  [default: $HARNESS_DATA, or the user cache]",
     )(command)
 
 
@@ -59,29 +69,29 @@ def settings(command: F) -> F:
         "settings",
         multiple=True,
         metavar="BENCHMARK.OPTION=VALUE",
-        help="Set an option of a benchmark ('harness list --options'); may be repeated.",
+        help="Set a benchmark option (see 'harness list --options'); repeatable.",
     )(command)
 
 
 def sandbox(command: F) -> F:
     """Add ``--sandbox-image`` and ``--unsafe``."""
     command = click.option(
-        "--unsafe", is_flag=True, help="Run a model's programs with your rights, in no sandbox."
+        "--unsafe", is_flag=True, help="Run model-generated code unsandboxed, with your privileges."
     )(command)
     return click.option(
         "--sandbox-image",
         default=None,
         metavar="IMAGE",
-        help="Run a model's programs in containers of this image where an engine answers  "
-        "[default: bubblewrap]",
+        help="Run model-generated code in a container from this image, if Docker or Podman is "
+        "available  [default: bubblewrap]",
     )(command)
 
 
 def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -> Tools:
-    """Return the tools that the benchmarks need: a sandbox where one of them runs programs.
+    """Return the tools that the benchmarks need: a sandbox if one of them runs code.
 
     Raises:
-        UsageError: none works here, or one was asked for that nothing needs.
+        UsageError: no sandbox works here, or none of the benchmarks needs one.
     """
     from harness.errors import UsageError
     from harness.protocols import Tools
@@ -89,7 +99,7 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
 
     if not any(benchmark.declaration.needs_sandbox for benchmark in benchmarks):
         if image or unsafe:
-            raise UsageError("--sandbox-image and --unsafe: no benchmark here runs programs")
+            raise UsageError("--sandbox-image, --unsafe: none of the selected benchmarks runs code")
         return Tools()
     sandbox, why = choose(image=image, unsafe=unsafe)
     click.echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
@@ -103,38 +113,48 @@ def out(command: F) -> F:
         type=click.Path(path_type=Path, file_okay=False),
         default=Path("runs"),
         show_default=True,
-        help="Folder that holds the run folders.",
+        help="Parent folder of the run folders.",
     )(command)
 
 
 def as_json(command: F) -> F:
     """Add ``--json``."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
-    )(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print a single JSON document.")(
+        command
+    )
 
 
 def judge(command: F) -> F:
     """Add ``--judge`` and ``--judge-model``."""
-    command = click.option(
-        "--judge-model", default=None, help="The model to ask at the judge's endpoint."
-    )(command)
+    command = click.option("--judge-model", default=None, help="Model name at the judge endpoint.")(
+        command
+    )
     return click.option(
         "--judge",
         "judge_url",
         default=None,
         metavar="URL",
-        help="OpenAI-compatible endpoint that grades where a benchmark's own protocol asks for it.",
+        help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
+    )(command)
+
+
+def native(command: F) -> F:
+    """Add ``--no-native``."""
+    return click.option(
+        "--no-native",
+        is_flag=True,
+        help="Leave out the native scores, and with them loading lmms-eval; "
+        "the same command without this option adds them.",
     )(command)
 
 
 def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]) -> Any:
     """Return the judge that the options name, or None.
 
-    The key is taken from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.
+    The API key comes from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.
 
     Raises:
-        UsageError: only one of the two options was given, or none of the benchmarks asks a judge.
+        UsageError: only one of the two options was given, or no benchmark uses a judge.
     """
     from harness.errors import UsageError
     from harness.protocols import Judge
@@ -142,16 +162,16 @@ def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]
     if url is None and model is None:
         return None
     if url is None or model is None:
-        raise UsageError("--judge URL and --judge-model M go together: give both")
+        raise UsageError("--judge URL and --judge-model M are needed together")
     declared = [benchmark.declaration for benchmark in benchmarks]
-    if not any(one.judged_rules or one.native_needs_judge for one in declared):
-        raise UsageError("--judge: no benchmark here asks a judge, leave it out")
+    if not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
+        raise UsageError("--judge: none of the selected benchmarks uses a judge")
     key = os.environ.get("JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "EMPTY"
     return Judge(url, model, key)
 
 
 def check_judge(judge: Any) -> None:
-    """See that the judge's server answers and serves the judge, before anything waits for it.
+    """Check that the endpoint serves the judge, before anything depends on it.
 
     Raises:
         UsageError: it does not.
@@ -168,15 +188,15 @@ def check_judge(judge: Any) -> None:
         asyncio.run(open_and_close())
 
 
-def columns_of(words: Sequence[str]) -> dict[str, str]:
-    """Return ``--columns FIELD=COLUMN`` words as a mapping.
+def columns_of(mappings: Sequence[str]) -> dict[str, str]:
+    """Return the values of ``--columns FIELD=COLUMN`` as a mapping.
 
     Raises:
-        UsageError: a word has another form.
+        UsageError: a value has another form.
     """
     from harness.errors import UsageError
 
-    found = dict(word.partition("=")[::2] for word in words)
-    if not all(found.values()):
-        raise UsageError("--columns FIELD=COLUMN: write what the data set calls the field")
-    return found
+    columns = dict(mapping.partition("=")[::2] for mapping in mappings)
+    if not all(columns.values()):
+        raise UsageError("--columns FIELD=COLUMN: map our field name to the data set's column")
+    return columns

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a run: bars on a terminal, plain lines otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.records import Score
 
 
 class PlainProgress:
-    """Progress as lines on standard error, at most one every few seconds."""
+    """Progress as lines on stderr, at most one every few seconds."""
 
     def __init__(self, every: float = 10.0) -> None:
         self.every = every
@@ -18,17 +18,17 @@ class PlainProgress:
         self.began = self.last = time.monotonic()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Say that a benchmark begins."""
+        """Announce a benchmark."""
         self.total += total
         self.done += done
-        stored = f", {done} stored" if done else ""
-        self._line(f"{benchmark}: {total} answers{stored}")
+        stored = f", {done} done" if done else ""
+        self._line(f"{benchmark}: {total} responses{stored}")
 
     def advance(self, benchmark: str, score: Score) -> None:
-        """Count an answer, and say how far we are now and then."""
+        """Count a response; print the state now and then."""
         now = time.monotonic()
         if self.fresh == 0:
-            self.began = self.last = now  # starting the model is no answering time
+            self.began = self.last = now  # do not count the model's start-up
         self.done += 1
         self.fresh += 1
         self.errors += score.status == "error"
@@ -37,21 +37,23 @@ class PlainProgress:
             rate = self.fresh / max(now - self.began, 1e-6)
             left = (self.total - self.done) / rate
             errors = f", {self.errors} errors" if self.errors else ""
-            self._line(f"{self.done}/{self.total} answers, {rate:.1f}/s, {left:.0f} s left{errors}")
+            self._line(
+                f"{self.done}/{self.total} responses, {rate:.1f}/s, {left:.0f} s left{errors}"
+            )
 
     def note(self, text: str) -> None:
         """Print a line."""
         self._line(text)
 
     def close(self) -> None:
-        """Nothing to take down."""
+        """Do nothing."""
 
     def _line(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
 class BarProgress:
-    """Progress as one bar a benchmark on a terminal, with rate and time left."""
+    """One bar per benchmark on a terminal, with rate and time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -86,7 +88,7 @@ class BarProgress:
         self.fresh[benchmark] = self.errors[benchmark] = 0
 
     def advance(self, benchmark: str, score: Score) -> None:
-        """Move the benchmark's bar by one answer."""
+        """Advance the benchmark's bar by one response."""
         if benchmark not in self.began:
             self.began[benchmark] = time.monotonic()
             self.bars.start_task(self.tasks[benchmark])
@@ -106,10 +108,10 @@ class BarProgress:
         self.bars.console.print(text, highlight=False, markup=False)
 
     def close(self) -> None:
-        """Take the bars down."""
+        """Stop drawing."""
         self.bars.stop()
 
 
 def open_progress() -> PlainProgress | BarProgress:
-    """Return bars on a terminal, plain lines elsewhere."""
+    """Return bars on a terminal, plain lines otherwise."""
     return BarProgress() if sys.stderr.isatty() else PlainProgress()

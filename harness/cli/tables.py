@@ -1,4 +1,4 @@
-"""What the commands print for people: the result table, one sample in full, progress."""
+"""Text output of the commands: the result table and one sample in full."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from harness.runs.summary import BenchmarkSummary, notes_of
 
 
 def percent(value: float | None) -> str:
-    """Return a score in [0, 1] as a percentage with one decimal, a dash where there is none."""
+    """Return a score in [0, 1] as a percentage with one decimal, or "-" for None."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
-FEW = 12  # parts that a line of the result may hold
+FEW = 12  # most subscores shown on one line
 
 _COUNTS = ("items", "unparsable", "unscored", "errors", "truncated")
 
 
 def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
-    """Return the result table of a run as text; a run with errors says so first."""
+    """Return the result table of a run as text, starting with a warning if there are errors."""
     lines = []
     errors = sum(row.errors for row in rows)
     if errors:
         lines.append(
-            f"{errors} answers are errors of the machinery, not of the model, and are not in the "
-            "scores: run the same command again to try them once more."
+            f"{errors} responses failed for infrastructure reasons and are excluded from the "
+            "scores; rerun the command to retry them."
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
@@ -45,7 +45,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
-    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run: {run}")
+    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
     return "\n".join(lines)
 
 
@@ -53,7 +53,7 @@ _CELL = re.compile(r"\d+/\d+")
 
 
 def _parts(row: BenchmarkSummary) -> list[str]:
-    """Return a benchmark's parts: cells ``4096/50`` as a table, others in a line if few."""
+    """Return a benchmark's subscores: cells ``4096/50`` as a grid, others on one line if few."""
     grid = [tuple(map(int, name.split("/"))) for name in row.parts if _CELL.fullmatch(name)]
     if grid:
         heads = sorted({across for _, across in grid})
@@ -72,12 +72,12 @@ def _parts(row: BenchmarkSummary) -> list[str]:
 def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
     notes = notes_of((row.benchmark, row.note) for row in rows)
     if any(map(_partly_native, rows)):
-        notes.append("* over the answers for which the native scoring gave a value")
+        notes.append("* over the responses that native scoring gave a value")
     if any(map(_partly_judged, rows)):
-        notes.append("+ over the answers on which the judge gave a verdict")
+        notes.append("+ over the responses that the judge gave a verdict")
     notes += [
-        f"{row.benchmark}: {row.prompts_truncated} of {row.answers} prompts were cut to the "
-        "protocol's limit"
+        f"{row.benchmark}: {row.prompts_truncated} of {row.answers} prompts were truncated to "
+        "the protocol's limit"
         for row in rows
         if row.prompts_truncated
     ]
@@ -89,15 +89,15 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
 
 
 def _why_not_native(row: BenchmarkSummary) -> str:
-    """Say why there is no native score; "" where there is one, or no answer that it could score."""
+    """Return why there is no native score; "" if there is one or nothing to score."""
     if row.native is not None or not row.native_rules:
         return ""
     if row.native_needs_judge and row.judge is None:
         return "no native score without a judge (--judge)"
     if row.native_missing:
-        return "native scoring is not done (the same command goes on with it)"
+        return "native scoring is incomplete (rerun the command to finish it)"
     if row.answers > row.errors and not row.native_n:
-        return "native scoring gave no value"
+        return "native scoring returned no value"
     return ""
 
 
@@ -125,13 +125,13 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     )
 
 
-def aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines: the first column flush left, the others flush right."""
-    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Return the rows as lines: columns in ``left`` left-aligned, the others right-aligned."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+            cell.ljust(width) if column in left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
     ]
@@ -163,7 +163,7 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
 
 
 def sample_text(found: Found) -> str:
-    """Return one sample in full, for reading."""
+    """Return one sample in full as text."""
     sample = found.sample
     response, score = sample.response, sample.score
     lines = [

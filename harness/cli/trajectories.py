@@ -1,4 +1,4 @@
-"""An agent's episode as text: step by step, what it thought, what it ran and what came back."""
+"""Render an agent's episode as text, step by step: thought, command, output."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from harness.files.text import abridged
 
-MOST = 2000  # characters shown of one thought or one output; `--json` has all
+MOST = 2000  # characters shown per thought or output; `--json` has everything
 
 _Record = Mapping[str, Any]
 
 
 def trajectory_text(messages: Sequence[_Record]) -> str:
-    """Return an episode for reading: a headed block a message, the first two left out.
+    """Return an episode as text, one headed block per message.
 
-    The system's and the task's message are the sample's prompt.
+    The first two messages (system and task) are left out: they are the sample's prompt.
     """
     return "\n".join(_blocks(messages[2:]))
 
@@ -24,16 +24,16 @@ def _blocks(messages: Sequence[_Record]) -> Iterator[str]:
     step = 0
     for message in messages:
         extra: _Record = message.get("extra") or {}
-        if "completion_tokens" in extra:  # an answer of the model, in the right form or not
+        if "completion_tokens" in extra:  # a model response, well-formed or not
             step += 1
         if message["role"] == "assistant":
             yield f"--- step {step}{_tokens(extra)}\n{_cut(message)}"
         elif message["role"] == "exit":
-            yield f"--- the episode ended: {extra.get('exit_status', 'no status')}"
+            yield f"--- episode ended: {extra.get('exit_status', 'no status')}"
         elif extra.get("interrupt_type"):
             answer = abridged(str(extra.get("model_response", "")), MOST)
             yield f"--- step {step}{_tokens(extra)}: {extra['interrupt_type']}\n{answer}"
-            yield f"--- told\n{_cut(message)}"
+            yield f"--- reply to the model\n{_cut(message)}"
         else:
             yield f"--- output\n{_cut(message)}"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -24,7 +23,6 @@ from harness.protocols import (
     Tools,
 )
 from harness.records import Item, Response, Sampling, Score
-from harness.runs.engine import AllBut
 
 
 def read_responses(path: Path) -> dict[str, str]:
@@ -65,17 +63,6 @@ def _said(error: Exception) -> str:
     return f"no JSON ({error})" if isinstance(error, ValueError) else "no object"
 
 
-class _Roll:
-    """A container of every id, which remembers the ids that it was asked about: all there are."""
-
-    def __init__(self) -> None:
-        self.called: list[str] = []
-
-    def __contains__(self, item_id: object) -> bool:
-        self.called.append(str(item_id))
-        return True
-
-
 @dataclass(frozen=True)
 class Replay:
     """A benchmark restricted to the items that have a stored response."""
@@ -96,25 +83,24 @@ class Replay:
         """Return the number of responses."""
         return len(self.responses)
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the items that have a response, each built when it is asked for.
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the items that have a response.
 
         Raises:
             UsageError: a response belongs to no item.
         """
-        every = _Roll()
-        deque(self.benchmark.items(skip=every), maxlen=0)
-        known = [item_id for item_id in every.called if item_id in self.responses]
+        known = [item_id for item_id in self.benchmark.ids() if item_id in self.responses]
         unknown = set(self.responses).difference(known)
         if unknown:
             raise UsageError(
                 f"{len(unknown)} responses belong to no item of {self.declaration.id} "
                 f"in the local data, the first: {min(unknown)}"
             )
-        wanted = {item_id for item_id in known[:limit] if item_id not in skip}
-        return self.benchmark.items(skip=AllBut(wanted))
+        return known
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Build the item as the benchmark does."""
+        return self.benchmark.build(item_id)
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Return the stored response; no model is asked."""

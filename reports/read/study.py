@@ -1,75 +1,59 @@
-"""The one reader of a study's folder: ``analysis.json``, ``plan.json`` and what the training wrote.
-
-A folder comes in; a `Study` leaves, in the records of `ablations`.
-"""
+"""A study's folder as its page needs it: the report, the plan, and the runs opened."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.lines import Analysis
+from ablations.statistics.stored import SCHEMA, current
 from ablations.study.plan import read_plan
-from ablations.study.study import Measured, Report
+from ablations.study.study import Measured, Report, report_of
 from harness.errors import UsageError
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_json
 from reports.read.runs import Run, open_run
 
-SCHEMA = 1
-
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model that was measured: arm and seed, its run, its probe, where its training lies."""
+    """One model that was measured, with its run and its probe opened, and its training's folder."""
 
-    arm: str
-    seed: int
+    measured: Measured
     run: Run
     probe: Run | None
-    selection: float | None
     training: Path | None
-    train_seconds: float | None
-    run_seconds: float | None
 
     @property
     def name(self) -> str:
         """The model's name in the report."""
-        return f"{self.arm} seed {self.seed}"
+        return f"{self.measured.arm} seed {self.measured.seed}"
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study that was analysed.
+    """A study that was analysed: its report, its plan, the rules of that, and its models."""
 
-    ``scores`` maps benchmark and arm to the score of each seed.  ``missing`` are sentences on
-    models that the analysis had to do without.  ``bootstrap`` says how far to trust the intervals
-    on new items (empty where there are none).
-    """
-
-    folder: Path
-    name: str
-    verdict: str
-    analysis: Analysis
+    report: Report
     rules: Rules
-    scores: Mapping[str, Mapping[str, Sequence[float]]]
-    models: tuple[Model, ...]
-    missing: tuple[str, ...]
-    notes: tuple[str, ...]
-    bootstrap: str
     plan: Mapping[str, Any]
+    models: tuple[Model, ...]
+
+    @property
+    def scores(self) -> dict[str, Mapping[str, tuple[float, ...]]]:
+        """The score of each seed by benchmark and arm."""
+        return {row.benchmark: row.scores for row in self.report.benchmarks}
 
     @property
     def arms(self) -> tuple[str, ...]:
         """The arms, in the order of the analysis."""
-        return tuple(line.arm for line in self.analysis.arms)
+        return tuple(line.arm for line in self.report.analysis.arms)
 
     def of(self, arm: str) -> tuple[Model, ...]:
         """Return the models of an arm, in the order of its scores."""
-        return tuple(model for model in self.models if model.arm == arm)
+        return tuple(model for model in self.models if model.measured.arm == arm)
 
 
 def read(folder: Path) -> Study:
@@ -78,59 +62,41 @@ def read(folder: Path) -> Study:
     Raises:
         UsageError: the study was not analysed yet, or a file of it is garbled.
     """
-    if not (folder / "analysis.json").exists():
+    path = folder / "analysis.json"
+    if not path.exists():
         raise UsageError(
-            f"{folder} is no study that was analysed (no analysis.json): run its `harness ablate` "
+            f"{folder} is not an analysed study (no analysis.json): run its `harness ablate` "
             "to the end, or give a run or a comparison"
         )
-    found, plan = read_json(folder / "analysis.json"), read_plan(folder)
+    stored, plan = read_json(path), read_plan(folder)
     try:
-        if found["schema"] != SCHEMA:
+        schema = current(stored)["schema"]
+        if schema != SCHEMA:
             raise UsageError(
-                f"{folder / 'analysis.json'} has schema version {found['schema']!r}, this program "
-                f"reads {SCHEMA}: analyse the study again"
+                f"{path} has schema version {schema!r}, this program reads {SCHEMA}: analyse the "
+                "study again"
             )
-        report = record(Report, found)
-        rules = record(Rules, plan["plan"]["rules"])
+        report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{folder / 'analysis.json'} or plan.json is garbled "
-            f"({type(error).__name__}: {error}): analyse the study again"
+            f"{path} or plan.json is garbled ({type(error).__name__}: {error}): analyse the study "
+            "again"
         ) from error
-    return Study(
-        folder=folder,
-        name=report.name,
-        verdict=report.verdict,
-        analysis=report.analysis,
-        rules=rules,
-        scores={one.benchmark: one.scores for one in report.benchmarks},
-        models=tuple(_model(folder, one) for one in report.models),
-        missing=tuple(
-            f"{one.arm} seed {one.seed}: {one.step} failed: {one.reason}" for one in report.missing
-        ),
-        notes=report.notes,
-        bootstrap=report.bootstrap,
-        plan=plan,
-    )
+    return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
 
 
-def _model(folder: Path, found: Measured) -> Model:
-    name = f"{found.arm} seed {found.seed}"
-    probe, training = found.probe, found.training
+def _model(folder: Path, row: Measured) -> Model:
+    name = f"{row.arm} seed {row.seed}"
     return Model(
-        arm=found.arm,
-        seed=found.seed,
-        run=open_run(folder / found.run, name),
-        probe=None if probe is None else open_run(folder / probe, f"{name} probe"),
-        selection=found.selection,
-        training=None if training is None else folder / training,
-        train_seconds=found.train_seconds,
-        run_seconds=found.run_seconds,
+        row,
+        run=open_run(folder / row.run, name),
+        probe=None if row.probe is None else open_run(folder / row.probe, f"{name} probe"),
+        training=None if row.training is None else folder / row.training,
     )
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``training.jsonl``but for a torn one; empty without the file."""
+    """Return the lines of ``training.jsonl`` except a torn one; empty without the file."""
     path = training / "training.jsonl"
     rows = []
     for line in path.read_bytes().splitlines() if path.exists() else ():

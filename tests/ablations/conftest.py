@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.statistics.contrasts import DATA, GAIN, PLACEBO, START
+from ablations.statistics.contrasts import BASELINE, DATA_CONTROLS, METHOD, PLACEBOS
 from benchmarks.micro.data.datasets import write
 from harness.cli.main import cli
 from tests.ablations import tiny
@@ -17,12 +17,12 @@ from tests.servers import ScriptedServer
 
 LOW, HIGH, HIGHER = 50, 58, 66
 SEEDS = 3
-TRAINED = (START, *DATA, GAIN, PLACEBO)
+TRAINED = (BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
 Levels = Mapping[str, int]
 NONE: Levels = dict.fromkeys(TRAINED, LOW)
-OBJECTIVE: Levels = {**NONE, GAIN: HIGH}
-FROM_DATA: Levels = {**dict.fromkeys(TRAINED, HIGH), START: LOW}
-BOTH: Levels = {**FROM_DATA, GAIN: HIGHER}
+OBJECTIVE: Levels = {**NONE, METHOD: HIGH}
+FROM_DATA: Levels = {**dict.fromkeys(TRAINED, HIGH), BASELINE: LOW}
+BOTH: Levels = {**FROM_DATA, METHOD: HIGHER}
 PLANNED = {"none": NONE, "objective": OBJECTIVE, "data": FROM_DATA, "both": BOTH}
 
 

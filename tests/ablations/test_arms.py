@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.arms import ARMS, MATCHINGS, arm
+from ablations.arms import ARMS, MATCHINGS, arm, with_role
 from ablations.training.matching import Sizes, amounts, table
 from harness.errors import UsageError
 
@@ -126,3 +126,16 @@ def test_too_little_data_is_one_line() -> None:
 def test_an_unknown_arm_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean contextrl"):
         arm("contextrll")
+
+
+def test_roles_of_the_built_in_study() -> None:
+    assert with_role("start") == ("base",)
+    assert with_role("baseline") == ("grpo",)
+    assert with_role("method") == ("contextrl",)
+    assert with_role("data_control") == ("da-rl", "da-sft", "da-qa")
+    assert with_role("placebo") == ("contextrl-shuffled",)
+    assert with_role("loss_form") == ("da-joint-sft",)
+    assert {name for name, one in ARMS.items() if one.role is None} == {
+        "ca-only",
+        "contextrl-easyneg",
+    }

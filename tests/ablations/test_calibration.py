@@ -82,7 +82,7 @@ def test_with_many_seeds_the_planted_word_comes_out(effect: float, word: str) ->
     world, rng = World.of([2000] * 12), np.random.default_rng(3)
     row = calibration._pair(world, rng, (200, 12), 0.002, effect, Rules())
     # "better (within the margin)" may be said of nothing, at alpha.
-    assert row.words[word] >= (0.99 if effect else 0.90)
+    assert row.verdicts[word] >= (0.99 if effect else 0.90)
 
 
 def test_a_calibration_is_the_same_again_and_another_with_another_seed() -> None:
@@ -91,7 +91,7 @@ def test_a_calibration_is_the_same_again_and_another_with_another_seed() -> None
     assert one != calibrate([60, 80], 40, 1, lambda _: None)
     assert len(one.pairs) == 27
     for row in one.pairs:
-        assert sum(row.words.values()) == pytest.approx(1)
+        assert sum(row.verdicts.values()) == pytest.approx(1)
         assert 0 <= row.coverage <= 1
 
 
@@ -113,17 +113,17 @@ def test_what_ships_is_a_full_calibration_that_meets_its_aims() -> None:
 
 
 def test_the_fewest_seeds_say_how_often_the_bootstrap_errs() -> None:
-    # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
+    # The bootstrap's column at 3 seeds and +0.0 points, in docs/calibration.md.
     said = "in simulations with 3 seeds 0.3 to 10.0 % false positives (5 % meant)"
     assert bootstrap_errors([8, 3]) == said
     assert bootstrap_errors([5, 2]) == "with so few seeds its error rates were not measured"
 
 
 def test_the_documentation_has_the_tables_that_ship() -> None:
-    text = (ROOT / "docs" / "statistics.md").read_text()
+    text = (ROOT / "docs" / "calibration.md").read_text()
     for row in SHIPPED["pairs"]:
         cells = [str(row["seeds"]), f"{100 * row['spread']:g}", f"{100 * row['effect']:+.1f}"]
-        rates = [*row["words"].values(), row["coverage"]]
+        rates = [*row["verdicts"].values(), row["coverage"]]
         rates += [row["significant"][name] for name in ("welch", "pooled", "bootstrap", "items")]
         cells += [f"{100 * rate:.1f}" for rate in rates]
         assert f"\n| {' | '.join(cells)} |\n" in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +33,9 @@ EASY, HARD = "easy", "hard"
 class Alone(Sums):
     """Sums whose items are each a cluster of their own."""
 
-    def items(self, **words: object) -> Iterator[Item | FailedItem]:  # type: ignore[override]
-        for item in super().items(**words):  # type: ignore[arg-type]
-            yield dataclasses.replace(item, cluster=item.id) if isinstance(item, Item) else item
+    def build(self, item_id: str) -> Item | FailedItem:
+        item = super().build(item_id)
+        return dataclasses.replace(item, cluster=item.id) if isinstance(item, Item) else item
 
 
 def made(
@@ -81,10 +80,10 @@ def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
         pytest.approx(adjusted[p_easy]),
         pytest.approx(adjusted[p_hard]),
     )
-    assert (easy.word, hard.word) == ("better", "better")
+    assert (easy.verdict, hard.verdict) == ("better", "better")
     assert (easy.test, hard.test) == ("McNemar", "clustered t")
     assert found.macro.delta == pytest.approx((9 / 60 + 11 / 80) / 2)
-    assert found.macro.word == "better"
+    assert found.macro.verdict == "better"
     assert not found.loses
     other = compare.checkpoints(b, a, RULES)
     assert (other.macro.delta, other.macro.p) == (-found.macro.delta, found.macro.p)
@@ -114,7 +113,7 @@ def test_arms_are_welch_on_seeds(tmp_path: Path) -> None:
         assert line.p_holm == pytest.approx(2 * expected)
     pooled = stats.ttest_ind(macro["b"], macro["a"]).confidence_interval(0.95)
     assert found.pooled == (pytest.approx(pooled.low), pytest.approx(pooled.high))
-    assert (found.kind, found.macro.word) == ("arms", "better")
+    assert (found.kind, found.macro.verdict) == ("arms", "better")
     assert found.spread is not None
     assert [side.seeds for side in found.spread] == [3, 3]
 
@@ -123,8 +122,8 @@ def test_one_seed_on_a_side_gets_no_word(tmp_path: Path) -> None:
     a = [made(tmp_path, "a", frozenset(range(20)))]
     b = [made(tmp_path, f"b{n}", frozenset(range(n))) for n in (3, 5)]
     found = compare.arms(a, b, RULES)
-    assert (found.heading, found.macro.word, found.macro.p) == (ONE_SEED, None, None)
-    assert {(line.word, line.p) for line in found.benchmarks} == {(None, None)}
+    assert (found.heading, found.macro.verdict, found.macro.p) == (ONE_SEED, None, None)
+    assert {(line.verdict, line.p) for line in found.benchmarks} == {(None, None)}
     # b2 and b3 average: 4 wrong of each benchmark.
     assert found.macro.delta == pytest.approx((16 / 60 + 16 / 80) / 2)
 
@@ -256,7 +255,18 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], list[Pa
     return worse, [made(out, f"g{n}", frozenset(range(n))) for n in (5, 8, 4)]
 
 
-BENCHMARK = {"benchmark", "items", "clusters", "delta", "low", "high", "p", "p_holm", "mde", "word"}
+BENCHMARK = {
+    "benchmark",
+    "items",
+    "clusters",
+    "delta",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "mde",
+    "verdict",
+}
 BENCHMARK |= {"test"}
 
 
@@ -264,11 +274,11 @@ def test_the_command_prints_the_documented_json(sides: tuple[list[Path], list[Pa
     worse, better = sides
     two = json.loads(harness("compare", worse[0], better[0], "--json").stdout)
     assert two["kind"] == "checkpoints"
-    assert set(two["macro"]) >= {"delta", "low", "high", "p", "word"}
+    assert set(two["macro"]) >= {"delta", "low", "high", "p", "verdict"}
     assert all(set(row) == BENCHMARK for row in two["benchmarks"])
     arms = json.loads(harness("compare", "--a", *worse, "--b", *better, "--json").stdout)
     assert arms["kind"] == "arms"
-    assert arms["macro"]["word"] == "better"
+    assert arms["macro"]["verdict"] == "better"
     assert [row["benchmark"] for row in arms["benchmarks"]] == [EASY, HARD]
 
 
@@ -300,10 +310,10 @@ def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path
     assert "given twice" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     for words, message in (
-        ([worse[0]], "give RUN_A RUN_B"),
-        (["--a", worse[0]], "give RUN_A RUN_B"),
-        ([worse[0], better[0], "--margin", "-1"], "--margin -1: give more than 0 points"),
-        ([worse[0], better[0], "--margin", "0"], "--margin 0: give more than 0 points"),
+        ([worse[0]], "pass either RUN_A RUN_B"),
+        (["--a", worse[0]], "pass either RUN_A RUN_B"),
+        ([worse[0], better[0], "--margin", "-1"], "--margin -1: must be positive"),
+        ([worse[0], better[0], "--margin", "0"], "--margin 0: must be positive"),
         ([worse[0], worse[0].parent], "is not a run"),
         (["--a", worse[0], "--b", *better, "--gate"], "--gate needs two training seeds"),
     ):

@@ -15,12 +15,12 @@ from scipy import stats
 
 from ablations.statistics.analysis import analyse
 from ablations.statistics.contrasts import (
-    DATA,
-    FORM,
-    GAIN,
+    BASELINE,
+    DATA_CONTROLS,
+    LOSS_FORMS,
+    METHOD,
     ONE_SEED,
-    PLACEBO,
-    START,
+    PLACEBOS,
     Rules,
     contrasts,
     judge,
@@ -29,12 +29,13 @@ from ablations.statistics.estimates import Array, Items
 from ablations.statistics.lines import Analysis, Line
 from harness.errors import UsageError
 
-ARMS = ("base", START, *DATA, PLACEBO, GAIN)
+(PLACEBO,), (FORM,) = PLACEBOS, LOSS_FORMS
+ARMS = ("base", BASELINE, *DATA_CONTROLS, *PLACEBOS, METHOD)
 REAL = "The gain of contextrl over grpo is real"
 NOTHING: dict[str, float] = {}
-OBJECTIVE = {GAIN: 0.03}
-FROM_DATA = dict.fromkeys((GAIN, PLACEBO, *DATA), 0.03)
-BOTH = {**FROM_DATA, GAIN: 0.06}
+OBJECTIVE = {METHOD: 0.03}
+FROM_DATA = dict.fromkeys((METHOD, PLACEBO, *DATA_CONTROLS), 0.03)
+BOTH = {**FROM_DATA, METHOD: 0.06}
 
 
 def macro(
@@ -75,8 +76,8 @@ def test_the_contrasts_are_those_of_the_order() -> None:
         ("data", "da-qa - grpo"),
         ("form", "contextrl - da-joint-sft"),
     ]
-    assert [one.kind for one in contrasts((START, "da-rl"))] == ["data"]
-    assert contrasts(("base", GAIN)) == ()
+    assert [one.kind for one in contrasts((BASELINE, "da-rl"))] == ["data"]
+    assert contrasts(("base", METHOD)) == ()
 
 
 @pytest.mark.parametrize(
@@ -98,9 +99,9 @@ def test_the_contrasts_are_those_of_the_order() -> None:
             f"{REAL} and comes from the objective and from the data",
             ["better", "better", "better", "better"],
         ),
-        ({GAIN: -0.03}, "contextrl loses to grpo", ["worse", None, None, None]),
+        ({METHOD: -0.03}, "contextrl loses to grpo", ["worse", None, None, None]),
         (
-            {GAIN: 0.03, PLACEBO: 0.03},
+            {METHOD: 0.03, PLACEBO: 0.03},
             "The gain of contextrl over grpo is real and more than its data gives, but the placebo",
             ["better", "better", "equivalent", None],
         ),
@@ -113,7 +114,7 @@ def test_each_planted_source_gets_its_sentence(
     assert found.verdict.startswith(begins)
     for kind, word in zip(("total", "objective", "placebo", "data"), words, strict=True):
         lines = [line for line in found.contrasts if line.kind == kind]
-        assert {line.word for line in lines} == {word}
+        assert {line.verdict for line in lines} == {word}
         assert {line.tested for line in lines} == {word is not None}
         assert all((line.p is None) == (word is None) for line in lines)
         said = f"{kind} {word}" if word else f"{kind} not tested"
@@ -121,10 +122,10 @@ def test_each_planted_source_gets_its_sentence(
 
 
 def test_one_data_arm_that_is_not_beaten_holds_up_the_objective() -> None:
-    found = analysed({GAIN: 0.03, "da-sft": 0.03})
+    found = analysed({METHOD: 0.03, "da-sft": 0.03})
     lines = by_name(found)
-    assert lines["contextrl - da-rl"].word == "better"
-    assert lines["contextrl - da-sft"].word == "equivalent"
+    assert lines["contextrl - da-rl"].verdict == "better"
+    assert lines["contextrl - da-sft"].verdict == "equivalent"
     assert "objective inconclusive as a whole" in found.verdict
     assert not lines["contextrl - contextrl-shuffled"].tested
     assert "but it is not shown to come from the objective" in found.verdict
@@ -148,10 +149,14 @@ def headline(found: Analysis) -> str:
     ("effects", "source", "step"),
     [
         # Significant and inside the margin of 0.9 points, on either side of 0, for all or for some.
-        (dict.fromkeys(DATA, -0.003), "not from the data", "data worse (within the margin)"),
+        (
+            dict.fromkeys(DATA_CONTROLS, -0.003),
+            "not from the data",
+            "data worse (within the margin)",
+        ),
         ({"da-sft": -0.003}, "not from the data", "data mixed"),
         (
-            dict.fromkeys(DATA, 0.003),
+            dict.fromkeys(DATA_CONTROLS, 0.003),
             "and what the data adds lies within the margin",
             "data better (within the margin)",
         ),
@@ -162,62 +167,62 @@ def headline(found: Analysis) -> str:
 def test_what_a_small_difference_of_the_data_arms_is_called(
     effects: dict[str, float], source: str, step: str
 ) -> None:
-    found = closely({GAIN: 0.03, **effects})
+    found = closely({METHOD: 0.03, **effects})
     assert headline(found).startswith(f"{REAL} and comes from the objective")
     assert headline(found).endswith(source)
     assert f"; {step} (" in found.verdict
 
 
 def test_a_small_gain_is_called_small() -> None:
-    found = closely({GAIN: 0.003})
+    found = closely({METHOD: 0.003})
     assert headline(found).startswith(f"{REAL} (within the margin) and comes from the objective")
 
 
 def test_one_data_arm_of_several_must_be_better_after_holm() -> None:
     # One of three with p between 0.05 / 3 and 0.05: of three arms without any gain, one looks
     # better than grpo at 0.05 in 6 % of studies.
-    found = by_name(analysed({GAIN: 0.03, "da-sft": 0.0055}))
+    found = by_name(analysed({METHOD: 0.03, "da-sft": 0.0055}))
     line = found["da-sft - grpo"]
     scores = macro({"da-sft": 0.0055})
-    p = stats.ttest_ind(scores["da-sft"], scores[START], equal_var=False).pvalue
+    p = stats.ttest_ind(scores["da-sft"], scores[BASELINE], equal_var=False).pvalue
     assert 0.05 / 3 < p < 0.05
     assert (line.p, line.p_holm) == (pytest.approx(p), pytest.approx(3 * p))
-    assert line.word == "equivalent"
+    assert line.verdict == "equivalent"
     assert found["contextrl - grpo"].p_holm is None
-    alone = by_name(analysed({GAIN: 0.03, "da-sft": 0.0055}, (START, "da-sft", GAIN)))
-    assert alone["da-sft - grpo"].word == "better (within the margin)"
+    alone = by_name(analysed({METHOD: 0.03, "da-sft": 0.0055}, (BASELINE, "da-sft", METHOD)))
+    assert alone["da-sft - grpo"].verdict == "better (within the margin)"
 
 
 def test_of_three_data_arms_without_a_gain_one_is_called_better_in_few_studies() -> None:
     rng = np.random.default_rng(11)
-    gains = {GAIN: 40.0}  # seed standard deviations: the order is open
+    gains = {METHOD: 40.0}  # seed standard deviations: the order is open
     scores = {arm: rng.normal(gains.get(arm, 0.0), 1, (20_000, 5)) for arm in ARMS}
     data = [one for one in judge(scores, Rules(margin=1e-6)) if one.contrast.kind == "data"]
     assert all(one.tested.mean() > 0.99 for one in data)
     # Of the 5 % (both directions) at most half are gains; 4 standard errors of 20,000 studies.
-    called = np.logical_or.reduce([one.words == "better" for one in data]).mean()
+    called = np.logical_or.reduce([one.verdicts == "better" for one in data]).mean()
     assert called < 0.025 + 4 * math.sqrt(0.025 / 20_000)
 
 
 def test_an_untested_contrast_says_nothing_of_benchmarks_either() -> None:
     found = analysed({"da-rl": -0.05})
-    assert by_name(found)["contextrl - grpo"].benchmarks[0].word == "equivalent"
+    assert by_name(found)["contextrl - grpo"].benchmarks[0].verdict == "equivalent"
     for line in found.contrasts[1:]:
         (one,) = line.benchmarks
-        assert (line.tested, one.p, one.p_holm, one.word) == (False, None, None, None)
+        assert (line.tested, one.p, one.p_holm, one.verdict) == (False, None, None, None)
         assert one.low is not None
 
 
 @pytest.mark.parametrize(
     ("single", "closed"),
     [
-        (START, ("objective", "placebo", "data")),
+        (BASELINE, ("objective", "placebo", "data")),
         ("da-sft", ("placebo", "data")),
         (PLACEBO, ("data",)),
     ],
 )
 def test_an_arm_with_one_seed_holds_up_the_order(single: str, closed: tuple[str, ...]) -> None:
-    found = closely({GAIN: 0.03}, single=(single,))
+    found = closely({METHOD: 0.03}, single=(single,))
     for line in found.contrasts:
         assert line.tested == (line.kind not in closed and single not in (line.plus, line.minus))
     if single == "da-sft":
@@ -227,10 +232,10 @@ def test_an_arm_with_one_seed_holds_up_the_order(single: str, closed: tuple[str,
 
 def test_what_was_not_compared_stands_beside_the_claim() -> None:
     whole = headline(closely(OBJECTIVE))
-    fewer = headline(closely(OBJECTIVE, (START, "da-rl", GAIN)))
+    fewer = headline(closely(OBJECTIVE, (BASELINE, "da-rl", METHOD)))
     assert fewer == f"{whole} (not compared with da-sft, da-qa, contextrl-shuffled)"
     # Nothing is claimed of the objective: nothing is to be added.
-    assert "not compared" not in closely(FROM_DATA, (START, "da-rl", GAIN)).verdict
+    assert "not compared" not in closely(FROM_DATA, (BASELINE, "da-rl", METHOD)).verdict
 
 
 def test_a_share_goes_by_the_planned_variance() -> None:
@@ -249,21 +254,21 @@ def test_a_share_goes_by_the_planned_variance() -> None:
 
 def test_data_that_harms_is_no_source() -> None:
     # The paper's picture: da-sft collapses on the task.
-    found = analysed({GAIN: 0.03, "da-sft": -0.2})
-    assert by_name(found)["da-sft - grpo"].word == "worse"
+    found = analysed({METHOD: 0.03, "da-sft": -0.2})
+    assert by_name(found)["da-sft - grpo"].verdict == "worse"
     assert "comes from the objective, not from the data" in found.verdict
 
 
 def test_a_wide_spread_is_inconclusive_and_stops_the_order() -> None:
     found = analysed(OBJECTIVE, sd=0.03)
-    assert [line.word for line in found.contrasts] == ["inconclusive", *[None] * 7]
+    assert [line.verdict for line in found.contrasts] == ["inconclusive", *[None] * 7]
     assert found.verdict.startswith("No gain of contextrl over grpo is shown: total inconclusive")
 
 
 def test_numbers_of_a_line_are_scipys() -> None:
     scores = macro(OBJECTIVE)
     found = by_name(analysed(OBJECTIVE))["contextrl - grpo"]
-    reference = stats.ttest_ind(scores[GAIN], scores[START], equal_var=False)
+    reference = stats.ttest_ind(scores[METHOD], scores[BASELINE], equal_var=False)
     interval = reference.confidence_interval(0.95)
     assert found.delta == pytest.approx(0.03)
     assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
@@ -272,7 +277,7 @@ def test_numbers_of_a_line_are_scipys() -> None:
     assert (line.p, line.p_holm) == (found.p, found.p)
     # Arms of equal spread: pooling the six trained ones has 12 degrees of freedom.
     half = stats.t.ppf(0.975, 12) * 0.002 * math.sqrt(2 / 3)
-    assert found.other_high == pytest.approx(0.03 + half)
+    assert found.alt_variance_high == pytest.approx(0.03 + half)
 
 
 SEED = st.integers(0, 2**32 - 1)
@@ -293,7 +298,7 @@ def random_study(seed: int) -> tuple[dict[str, dict[str, Array]], dict[str, Item
 def test_total_is_objective_plus_data_through_every_data_arm(seed: int) -> None:
     found = analyse(*random_study(seed), Rules(resamples=20))
     lines = by_name(found)
-    assert [term.arm for term in found.waterfall] == list(DATA)
+    assert [term.arm for term in found.waterfall] == list(DATA_CONTROLS)
     for term in found.waterfall:
         assert term.total == pytest.approx(term.objective + term.data, abs=1e-12)
         assert term.total == pytest.approx(lines["contextrl - grpo"].delta)
@@ -320,8 +325,8 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
                 assert getattr(one, number) == getattr(other, number)
         # The same draws; a matrix of other width is summed in another order, in single precision.
         before = whole[name]
-        assert line.items_low == pytest.approx(before.items_low, abs=1e-6)
-        assert line.items_high == pytest.approx(before.items_high, abs=1e-6)
+        assert line.boot_low == pytest.approx(before.boot_low, abs=1e-6)
+        assert line.boot_high == pytest.approx(before.boot_high, abs=1e-6)
 
 
 @given(SEED, st.sampled_from(ARMS))
@@ -375,20 +380,20 @@ def test_the_order_of_items_seeds_and_benchmarks_says_nothing(seed: int) -> None
 
 
 def test_missing_arms_shrink_what_is_tested() -> None:
-    found = analysed(OBJECTIVE, (START, "da-rl", GAIN))
+    found = analysed(OBJECTIVE, (BASELINE, "da-rl", METHOD))
     assert [line.kind for line in found.contrasts] == ["total", "objective", "data"]
     assert all(line.tested for line in found.contrasts)
     assert found.missing == ("da-sft", "da-qa", PLACEBO)
     assert "placebo missing" in found.verdict
-    without_data = analysed(OBJECTIVE, (START, PLACEBO, GAIN))
+    without_data = analysed(OBJECTIVE, (BASELINE, PLACEBO, METHOD))
     assert "without a data arm its source cannot be judged" in without_data.verdict
-    without_start = analysed(OBJECTIVE, ("da-rl", GAIN))
+    without_start = analysed(OBJECTIVE, ("da-rl", METHOD))
     assert without_start.verdict.startswith("No gain of contextrl over grpo can be judged without")
     assert without_start.waterfall == ()
-    alone = analysed(OBJECTIVE, ("base", GAIN))
+    alone = analysed(OBJECTIVE, ("base", METHOD))
     assert alone.verdict.startswith("No verdict: base, contextrl alone make no contrast")
     assert alone.contrasts == ()
-    assert [line.arm for line in alone.arms] == ["base", GAIN]
+    assert [line.arm for line in alone.arms] == ["base", METHOD]
 
 
 def test_shares_are_there_only_where_there_is_a_total() -> None:
@@ -406,9 +411,11 @@ def test_one_seed_has_no_verdict() -> None:
     single = {n: {arm: y[:1] for arm, y in arms.items()} for n, arms in scores.items()}
     found = analyse(single, items, Rules(resamples=20))
     assert found.verdict == f"No verdict: {ONE_SEED}."
-    assert {(line.word, line.tested, line.p) for line in found.contrasts} == {(None, False, None)}
+    assert {(line.verdict, line.tested, line.p) for line in found.contrasts} == {
+        (None, False, None)
+    }
     total = found.contrasts[0]
-    deltas = [items[n].mean(arms[GAIN][0] - arms[START][0]) for n, arms in single.items()]
+    deltas = [items[n].mean(arms[METHOD][0] - arms[BASELINE][0]) for n, arms in single.items()]
     assert total.delta == pytest.approx(np.mean(deltas))
     assert total.low is not None
     assert total.low < total.delta
@@ -419,8 +426,11 @@ def test_an_arm_with_one_seed_is_an_estimate_among_tested_arms() -> None:
     scores["b"]["da-sft"] = scores["b"]["da-sft"][:1]
     found = analyse(scores, items, Rules(resamples=20))
     lines = by_name(found)
-    assert lines["contextrl - da-rl"].word == "better"
-    assert (lines["contextrl - da-sft"].word, lines["contextrl - da-sft"].tested) == (None, False)
+    assert lines["contextrl - da-rl"].verdict == "better"
+    assert (lines["contextrl - da-sft"].verdict, lines["contextrl - da-sft"].tested) == (
+        None,
+        False,
+    )
     assert "not shown to come from the objective" in found.verdict
 
 
@@ -431,7 +441,7 @@ def test_many_studies_at_once_are_judged_as_one_by_one() -> None:
     for k in range(60):
         alone = judge({arm: y[k] for arm, y in scores.items()}, Rules())
         for many, one in zip(together, alone, strict=True):
-            assert (many.words[k], many.tested[k]) == (one.words, one.tested)
+            assert (many.verdicts[k], many.tested[k]) == (one.verdicts, one.tested)
 
 
 def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) -> None:
@@ -440,7 +450,7 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
     for model in ("qwen2.5-vl-7b", "qwen3-vl-8b"):
         scores = {
             row["benchmark"]: {
-                arm: np.array([[float(row[f"{model}/{arm}"]) / 100]]) for arm in (START, GAIN)
+                arm: np.array([[float(row[f"{model}/{arm}"]) / 100]]) for arm in (BASELINE, METHOD)
             }
             for row in rows
         }
@@ -459,11 +469,11 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
         ({"margin": 0.0}, "above 0"),
         ({"alpha": 0.0}, "alpha"),
         ({"variance": "students"}, "welch or pooled"),
-        ({"wanted": 1.0}, "power"),
-        ({"wanted": 0.05}, "power"),
-        ({"planned": float("inf")}, "planned effect is inf points"),
-        ({"planned": float("nan")}, "at most half"),
-        ({"planned": 1.01}, "101 points of 100"),
+        ({"power": 1.0}, "power"),
+        ({"power": 0.05}, "power"),
+        ({"effect_size": float("inf")}, "effect size is inf points"),
+        ({"effect_size": float("nan")}, "at most half"),
+        ({"effect_size": 1.01}, "101 points of 100"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object], message: str) -> None:
@@ -476,8 +486,14 @@ def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
     chosen = by_name(analyse(scores, items, Rules(variance="pooled", resamples=20)))
     default = by_name(analyse(scores, items, Rules(resamples=20)))
     for name, line in chosen.items():
-        assert (line.low, line.high) == (default[name].other_low, default[name].other_high)
-        assert (line.other_low, line.other_high) == (default[name].low, default[name].high)
+        assert (line.low, line.high) == (
+            default[name].alt_variance_low,
+            default[name].alt_variance_high,
+        )
+        assert (line.alt_variance_low, line.alt_variance_high) == (
+            default[name].low,
+            default[name].high,
+        )
 
 
 def test_no_two_arms_share_their_draws() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.statistics.contrasts import GAIN, START
+from ablations.statistics.contrasts import BASELINE, METHOD
 from ablations.study.jobs import Job, Outcome, rules_of, work
 from ablations.study.plan import PROBE, ArmPlan, Plan, Request
 from ablations.study.study import analysed
@@ -44,7 +44,7 @@ def job(tmp_path: Path) -> Job:
     (model / "config.json").write_text("{}")
     (model / "model.safetensors").write_text("weights")
     suites = tuple((name, ("--suite", name)) for name in ("vqa12", PROBE))
-    return Job(GAIN, 0, None, str(model), suites, "rules", tmp_path / "runs")
+    return Job(METHOD, 0, None, str(model), suites, "rules", tmp_path / "runs")
 
 
 def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:
@@ -75,14 +75,14 @@ def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
     rules = rules_of([declared])
     assert rules_of([dataclasses.replace(declared, title="another")]) == rules
     assert rules_of([dataclasses.replace(declared, scoring="another")]) != rules
-    protocol = {**declared.protocol, "another": "word"}
+    protocol = {**declared.protocol, "another": "verdict"}
     assert rules_of([dataclasses.replace(declared, protocol=protocol)]) != rules
 
 
 def test_a_model_without_its_probe_is_in_the_verdict(
     planted_runs: dict[str, Path], tmp_path: Path
 ) -> None:
-    levels = {START: LOW, GAIN: HIGH}
+    levels = {BASELINE: LOW, METHOD: HIGH}
     arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in levels)
     request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
     data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")
@@ -93,8 +93,8 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     ]
     found = analysed(Plan(request, None, {}, data, arms), outcomes)
     assert [one.seeds for one in found.analysis.arms] == [3, 3]
-    assert found.analysis.contrasts[0].word == "better"
+    assert found.analysis.contrasts[0].verdict == "better"
     assert [one.selection for one in found.models] == [None] * 6
     assert not found.complete
     assert [(one.step, one.reason) for one in found.missing] == [(PROBE, "no memory")] * 6
-    assert "Missing of the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict
+    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict

@@ -43,7 +43,7 @@ def test_the_verdict_is_what_was_planted(
     assert found["verdict"].startswith(CONCLUSIONS[planted])
     assert len(found["contrasts"]) == 1 + 3 + 1 + 3
     for line in found["contrasts"]:
-        assert line["word"] == WORDS[planted].get(line["kind"]), line
+        assert line["verdict"] == WORDS[planted].get(line["kind"]), line
         assert line["tested"] == (line["kind"] in WORDS[planted])
         plus, minus = line["name"].split(" - ")
         # The planted difference, but for seeds (three of sd 0.7 points a side) and whole items.

@@ -13,6 +13,7 @@ from scipy import optimize, stats
 
 from ablations.statistics import estimates, power
 from ablations.statistics.estimates import Array, Components, Estimate, Items
+from harness.runs.summary import benchmark_score
 from tests.examples import examples
 
 RNG = np.random.default_rng(7)
@@ -60,11 +61,11 @@ def test_swapping_arms_turns_the_sign_and_the_order_of_seeds_says_nothing(
 def test_many_comparisons_at_once_are_those_one_by_one() -> None:
     a, b = RNG.normal(0.5, 0.01, (40, 3)), RNG.normal(0.51, 0.02, (40, 5))
     many = estimates.welch(a, b)
-    said = estimates.words(many.delta, many.p, many.equivalence_p(0.02), 0.05)
+    said = estimates.verdicts(many.delta, many.p, many.equivalence_p(0.02), 0.05)
     for k in range(40):
         one = estimates.welch(a[k], b[k])
         assert (many.delta[k], many.p[k]) == (one.delta, one.p)
-        assert said[k] == estimates.words(one.delta, one.p, one.equivalence_p(0.02), 0.05)
+        assert said[k] == estimates.verdicts(one.delta, one.p, one.equivalence_p(0.02), 0.05)
 
 
 def test_pooled_over_two_arms_is_students_t() -> None:
@@ -120,13 +121,13 @@ def test_holm_is_that_of_statsmodels_for_each_of_many() -> None:
 )
 def test_words(delta: float, p: float, equivalence_p: float, word: str) -> None:
     numbers = (np.asarray(x) for x in (delta, p, equivalence_p))
-    assert estimates.words(*numbers, 0.05) == word
+    assert estimates.verdicts(*numbers, 0.05) == word
 
 
 def test_seeds_that_do_not_vary_support_nothing() -> None:
     one = estimates.welch(np.array([0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.4]))
     assert np.isnan([one.p, one.equivalence_p(0.01), *one.interval()]).all()
-    assert estimates.words(one.delta, one.p, one.equivalence_p(0.2), 0.05) == "inconclusive"
+    assert estimates.verdicts(one.delta, one.p, one.equivalence_p(0.2), 0.05) == "inconclusive"
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.02, 0.03), (0.05, 0.03), (-0.01, 0.03), (0.02, -0.03)])
@@ -384,3 +385,23 @@ def test_one_seed_is_refused_by_welch() -> None:
 def test_an_estimate_without_spread_has_no_detectable_effect() -> None:
     assert math.isnan(power.mde(0.0, 4))
     assert np.isnan(Estimate(np.asarray(0.1), np.asarray(0.0), np.asarray(4.0)).p)
+
+
+@given(data=st.data(), n=st.integers(1, 12), headline=st.sampled_from([(), ("a",), ("a", "b")]))
+@examples(100)
+def test_the_score_of_many_seeds_is_that_of_a_run(
+    data: st.DataObject, n: int, headline: tuple[str, ...]
+) -> None:
+    """The score of a run's summary and that of a study are one function of the items."""
+    parts = data.draw(st.lists(st.sets(st.sampled_from("abc")), min_size=n, max_size=n))
+    values = data.draw(st.lists(st.lists(SCORE, min_size=n, max_size=n), min_size=1, max_size=3))
+    names = [str(number) for number in range(n)]
+    of_item = dict(zip(names, parts, strict=True))
+    runs = [dict(zip(names, row, strict=True)) for row in values]
+    scores = [benchmark_score(run, of_item, headline) for run in runs]
+    if any(all(part not in own for own in parts) for part in headline):
+        assert scores == [None] * len(runs)
+        return
+    members = np.array([[part in own for part in headline] for own in parts])
+    items = Items(np.arange(n), members) if headline else Items.plain(n)
+    assert items.mean(np.array(values)) == pytest.approx(scores, abs=1e-12)

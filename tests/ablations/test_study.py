@@ -18,13 +18,13 @@ from typing import Any
 import psutil
 import pytest
 
-from ablations.statistics.contrasts import GAIN, ONE_SEED, START
+from ablations.statistics.contrasts import BASELINE, METHOD, ONE_SEED
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
 from tests.commands import ROOT, harness, modules_of, one_line, process
 
 Runs = dict[str, Path]
-PAIR = {START: LOW, GAIN: HIGH}
+PAIR = {BASELINE: LOW, METHOD: HIGH}
 
 
 def analysis(folder: Path) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def test_a_plan_is_hashed_and_fixed_once_there_are_scores(
 
 def test_a_finished_study_is_read_and_not_made_again(planted_runs: Runs, tmp_path: Path) -> None:
     runs = dict(planted_runs)
-    changed = names_of(GAIN, HIGH)[0]
+    changed = names_of(METHOD, HIGH)[0]
     runs[changed] = tmp_path / "copies" / changed
     shutil.copytree(planted_runs[changed], runs[changed])
     words = study_words(tmp_path, runs, OBJECTIVE)
@@ -111,7 +111,7 @@ def test_other_runs_of_the_same_models_are_another_study(
     lie = [one["run"] for one in analysis(tmp_path / "studies")["models"]]
     assert all("moved" in path for path in lie)
     # A run that was made again is another.
-    path = moved[names_of(GAIN, HIGH)[1]] / "manifest.json"
+    path = moved[names_of(METHOD, HIGH)[1]] / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["invocations"][0]["started"] = "2026-01-01T00:00:00+00:00"
     path.write_text(json.dumps(manifest))
@@ -120,7 +120,8 @@ def test_other_runs_of_the_same_models_are_another_study(
 
 
 @pytest.mark.parametrize(
-    "word", [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}]
+    "verdict",
+    [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}],
 )
 def test_words_for_measuring_are_refused_where_nothing_is_measured(
     word: dict[str, Any], planted_runs: Runs, tmp_path: Path
@@ -131,7 +132,7 @@ def test_words_for_measuring_are_refused_where_nothing_is_measured(
         arm: tuple(planted_runs[name] for name in names_of(arm, level))
         for arm, level in PAIR.items()
     }
-    assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(GAIN).seeds == 3
+    assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(METHOD).seeds == 3
     with pytest.raises(UsageError, match="no arm is measured here"):
         plan(Request(tmp_path, "vqa12", runs=runs, **word))
 
@@ -142,10 +143,10 @@ def test_the_interval_on_new_items_stands_beside_its_error_rates(
     done = harness(*study_words(tmp_path, planted_runs, PAIR))
     found = analysis(tmp_path)
     (line,) = found["analysis"]["contrasts"]
-    interval = f"[{100 * line['items_low']:+.1f}, {100 * line['items_high']:+.1f}]"
+    interval = f"[{100 * line['boot_low']:+.1f}, {100 * line['boot_high']:+.1f}]"
     (row,) = [row for row in done.stdout.splitlines() if row.startswith("contextrl - grpo")]
     assert interval in row
-    # The bootstrap's column at 3 seeds and +0.0 points, in docs/statistics.md.
+    # The bootstrap's column at 3 seeds and +0.0 points, in docs/calibration.md.
     measured = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
     assert measured in found["bootstrap"]
     assert found["bootstrap"] in done.stdout
@@ -180,10 +181,10 @@ def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_p
 
 def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: Path) -> None:
     runs = dict(planted_runs)
-    for name in names_of(GAIN, HIGH):
+    for name in names_of(METHOD, HIGH):
         runs[name] = tmp_path / "copies" / name
         shutil.copytree(planted_runs[name], runs[name])
-    samples = runs[names_of(GAIN, HIGH)[0]] / "samples" / "phyx.jsonl"
+    samples = runs[names_of(METHOD, HIGH)[0]] / "samples" / "phyx.jsonl"
     whole = samples.read_text()
     samples.write_text("garbled\n" + whole)
     words = study_words(tmp_path, runs, OBJECTIVE)
@@ -223,7 +224,7 @@ def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None
     with pytest.raises(UsageError, match="no such file, and the recipes are"):
         content(("--config", "macro"))
     # Settings decide what is asked, and are of benchmarks of the suite.
-    checkpoints = {arm: (_checkpoint(tmp_path / arm),) for arm in (START, GAIN)}
+    checkpoints = {arm: (_checkpoint(tmp_path / arm),) for arm in (BASELINE, METHOD)}
     planned = [
         plan(Request(tmp_path, "niah", checkpoints=checkpoints, settings=(f"niah.per_cell={n}",)))
         for n in (2, 3)
@@ -271,7 +272,7 @@ def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> N
 
     suites = (("vqa12", ("--suite", "vqa12")),)
     model = str(_checkpoint(tmp_path / "model"))
-    job = Job(GAIN, 0, None, model, suites, "rules", tmp_path / "out")
+    job = Job(METHOD, 0, None, model, suites, "rules", tmp_path / "out")
     runs = work(job, run).runs
     assert work(job, run).runs == runs
     assert asked == ["vqa12.log"]
@@ -290,7 +291,7 @@ def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> N
 
 
 def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> None:
-    arms = {arm: OBJECTIVE[arm] for arm in (START, "da-rl", GAIN)}
+    arms = {arm: OBJECTIVE[arm] for arm in (BASELINE, "da-rl", METHOD)}
     done = harness(*study_words(tmp_path, planted_runs, arms))
     assert done.returncode == 0, done.stderr
     found = analysis(tmp_path)
@@ -304,13 +305,13 @@ def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> 
 
 def test_one_seed_is_no_verdict(planted_runs: Runs, tmp_path: Path) -> None:
     words = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", tmp_path]
-    for arm, level in ((START, LOW), (GAIN, HIGH)):
+    for arm, level in ((BASELINE, LOW), (METHOD, HIGH)):
         words += ["--runs", f"{arm}={planted_runs[names_of(arm, level)[0]]}"]
     done = harness(*words, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["verdict"].startswith(f"No verdict: {ONE_SEED}.")
-    assert [line["word"] for line in found["contrasts"]] == [None]
+    assert [line["verdict"] for line in found["contrasts"]] == [None]
     assert not found["contrasts"][0]["tested"]
     # Nine benchmarks of the suite were planned, and no run holds them.
     assert "vstar (no scores)" in found["verdict"]
@@ -348,8 +349,8 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
     "quotes to runs": (["--suite", "vqa12", "--run-args", "'x"], ["--run-args", "quot"]),
-    "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is no number"]),
-    "an effect": (["--suite", "vqa12", "--planned", "inf"], ["planned effect is inf points"]),
+    "a spread": (["--suite", "vqa12", "--seed-sd", "nan"], ["--seed-sd", "is not a finite number"]),
+    "an effect": (["--suite", "vqa12", "--planned", "inf"], ["effect size is inf points"]),
 }
 
 
@@ -361,25 +362,25 @@ def test_what_is_wrong_is_one_line(wrong: str, tmp_path: Path) -> None:
 
 
 def test_one_run_twice_is_refused(planted_runs: Runs, tmp_path: Path) -> None:
-    run = planted_runs[names_of(START, LOW)[0]]
-    words = study_words(tmp_path, planted_runs, {GAIN: HIGH})
+    run = planted_runs[names_of(BASELINE, LOW)[0]]
+    words = study_words(tmp_path, planted_runs, {METHOD: HIGH})
     one_line(harness(*words, "--runs", f"grpo={run},{run}"), "one and the same model")
 
 
 def test_runs_that_cannot_be_compared_leave_nothing(planted_runs: Runs, tmp_path: Path) -> None:
     other, studies = tmp_path / "runs" / "other", tmp_path / "studies"
-    shutil.copytree(planted_runs[names_of(GAIN, HIGH)[0]], other)
+    shutil.copytree(planted_runs[names_of(METHOD, HIGH)[0]], other)
     manifest = json.loads((other / "manifest.json").read_text())
     manifest["benchmarks"]["phyx"]["max_tokens"] = 17
     (other / "manifest.json").write_text(json.dumps(manifest))
     words = ["ablate", "objective-vs-data", "--suite", "vqa12", "--studies", studies]
-    words += ["--runs", f"grpo={planted_runs[names_of(START, LOW)[0]]}"]
+    words += ["--runs", f"grpo={planted_runs[names_of(BASELINE, LOW)[0]]}"]
     words += ["--runs", f"contextrl={other}"]
     one_line(harness(*words), "phyx", "differ in max_tokens (16 and 17)", f"and {other} ")
     assert not studies.exists()
     # What only the answers tell comes later; it names the runs as they were given, too.
     shutil.rmtree(other)
-    shutil.copytree(planted_runs[names_of(GAIN, HIGH)[0]], other)
+    shutil.copytree(planted_runs[names_of(METHOD, HIGH)[0]], other)
     samples = other / "samples" / "phyx.jsonl"
     samples.write_text("".join(samples.read_text().splitlines(keepends=True)[1:]))
     one_line(harness(*words), "phyx", "holds 60 items", f"and {other} 59")
@@ -408,7 +409,9 @@ def test_the_forecast_is_a_closed_form(
 
     request = Request(tmp_path / "study", "vqa12", benchmarks=("mathverse", "phyx"), limit=20,
                       data_root=micro_data)  # fmt: skip
-    arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in (START, GAIN))
+    arms = tuple(
+        ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in (BASELINE, METHOD)
+    )
     data: dict[str, str | None] = {"mathverse": "x", "phyx": "y"}
     found = forecast(Plan(request, None, {}, data, arms), training_sd=0.005)
     assert (found.trainings, found.evaluations, found.items) == (0, 6, 40)
@@ -429,19 +432,19 @@ def test_equivalence_out_of_reach_is_said(tmp_path: Path) -> None:
     from ablations.study.plan import ArmPlan, Plan, Request
 
     request = Request(tmp_path / "study", "niah", settings=("niah.per_cell=10",),
-                      rules=Rules(planned=0.16, margin=0.08))  # fmt: skip
+                      rules=Rules(effect_size=0.16, margin=0.08))  # fmt: skip
 
     def said(seeds: int, *arms: str) -> str:
         plans = [ArmPlan(arm, "checkpoints", seeds, paths=(tmp_path,) * seeds) for arm in arms]
         planned = Plan(request, None, {}, {"niah": "x"}, tuple(plans))
         return plan_text(planned, forecast(planned, training_sd=0.005))
 
-    few = said(3, START, "da-qa", GAIN)
-    assert "equivalence within 8 points cannot be reached with power 0.8" in few
-    many = said(20, START, "da-qa", GAIN)
+    few = said(3, BASELINE, "da-qa", METHOD)
+    assert "equivalence within 8 points is not attainable at power 0.8" in few
+    many = said(20, BASELINE, "da-qa", METHOD)
     assert "equivalence within 8 points: " in many
-    assert "cannot be reached" not in many
-    assert "equivalence within" not in said(3, START, GAIN)
+    assert "not attainable" not in many
+    assert "equivalence within" not in said(3, BASELINE, METHOD)
 
 
 def test_the_time_counts_every_training_of_every_arm() -> None:
@@ -476,7 +479,7 @@ def test_what_cannot_be_trained_is_told_before_all_else(plan_only: bool, tmp_pat
 def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> None:
     words: list[object] = ["ablate", "objective-vs-data", "--suite", "niah", "--studies", tmp_path]
     words += ["--preload", "--set", "niah.per_cell=2"]
-    for arm in (START, GAIN):
+    for arm in (BASELINE, METHOD):
         words += ["--checkpoints", f"{arm}={_checkpoint(tmp_path / arm)}"]
     study = subprocess.Popen(
         [sys.executable, "-m", "harness", *map(str, words)],
@@ -494,7 +497,7 @@ def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> Non
     time.sleep(0.5)
     os.killpg(study.pid, signal.SIGINT)  # as a terminal does
     rest = study.communicate(timeout=120)[1]
-    assert rest == "interrupted: the same command continues the study\n"
+    assert rest == "interrupted: rerun the same command to resume the study\n"
     assert study.returncode == 130
 
 
@@ -505,7 +508,7 @@ def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> Non
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     """Return two random checkpoints an arm."""
     root = tmp_path_factory.mktemp("checkpoints")
-    folders = {arm: [root / f"{arm}-{seed}" for seed in range(2)] for arm in (START, GAIN)}
+    folders = {arm: [root / f"{arm}-{seed}" for seed in range(2)] for arm in (BASELINE, METHOD)}
     program = (
         "import sys; from pathlib import Path; from benchmarks.micro.model.qwen3vl import build\n"
     )
@@ -529,18 +532,18 @@ def test_a_failed_arm_is_said_and_made_up_for(
     checkpoints: dict[str, list[Path]], micro_data: Path, tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken"
-    shutil.copytree(checkpoints[GAIN][1], broken)
+    shutil.copytree(checkpoints[METHOD][1], broken)
     weights = broken / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:1000])
-    brought = {**checkpoints, GAIN: [checkpoints[GAIN][0], broken]}
+    brought = {**checkpoints, METHOD: [checkpoints[METHOD][0], broken]}
     words = words_of(tmp_path, brought, micro_data)
     done = process(*words, "--json")
     assert done.returncode == 1, done.stderr
     found = analysis(tmp_path)
-    assert "Missing of the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
+    assert "Missing from the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
     (missing,) = found["missing"]
-    assert (missing["arm"], missing["seed"], missing["step"]) == (GAIN, 1, "evaluation")
+    assert (missing["arm"], missing["seed"], missing["step"]) == (METHOD, 1, "evaluation")
     assert missing["reason"] in done.stderr
     assert not found["complete"]
     assert [one["seeds"] for one in found["analysis"]["arms"]] == [2, 1]

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablations.statistics.contrasts import GAIN, START
+from ablations.statistics.contrasts import BASELINE, METHOD
 from tests.ablations.test_study import analysis, comparable, until
 from tests.commands import ROOT, process
 
@@ -28,7 +28,12 @@ RUN = "--backend transformers --dtype float32 --max-tokens 4"
 
 def words_of(studies: Path, data: Path) -> list[str]:
     words = ["ablate", "objective-vs-data", "--studies", str(studies), "--data-root", str(data)]
-    words += ["--model", str(ROOT / "benchmarks/micro/model/weights"), "--arms", f"{START},{GAIN}"]
+    words += [
+        "--model",
+        str(ROOT / "benchmarks/micro/model/weights"),
+        "--arms",
+        f"{BASELINE},{METHOD}",
+    ]
     words += ["--pairs", "micro:image", "--rl-data", "micro:image", "--seeds", "1"]
     words += ["--suite", "vqa12", "--benchmarks", "mathverse", "--limit", "6", "--preload"]
     return [*words, "--matching", "steps", "--train-args", TRAIN, "--run-args", RUN]
@@ -52,12 +57,12 @@ def weights(studies: Path, arm: str) -> str:
 def started(studies: Path, data: Path) -> subprocess.Popen[bytes]:
     """Start a study and return it when it is in the midst of training contextrl."""
     words = [sys.executable, "-m", "harness", *words_of(studies, data)]
-    before = steps(studies, GAIN)
+    before = steps(studies, METHOD)
     with (studies / "told").open("wb") as told:
         study = subprocess.Popen(words, cwd=ROOT, stderr=told, stdout=subprocess.DEVNULL)
-    until(lambda: steps(studies, GAIN) >= before + 2, study)
+    until(lambda: steps(studies, METHOD) >= before + 2, study)
     assert study.poll() is None, (studies / "told").read_text()
-    assert steps(studies, GAIN) < STEPS
+    assert steps(studies, METHOD) < STEPS
     return study
 
 
@@ -67,7 +72,7 @@ def whole(micro_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     studies = tmp_path_factory.mktemp("whole")
     done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr
-    assert steps(studies, GAIN) == steps(studies, START) == STEPS
+    assert steps(studies, METHOD) == steps(studies, BASELINE) == STEPS
     return studies
 
 
@@ -94,14 +99,14 @@ def test_a_failed_training_is_said_and_stops_no_other_arm(failed: Failed) -> Non
     assert failed.code == 1
     found = analysis(failed.studies)
     (missing,) = found["missing"]
-    assert (missing["arm"], missing["seed"], missing["step"]) == (GAIN, 0, "training")
+    assert (missing["arm"], missing["seed"], missing["step"]) == (METHOD, 0, "training")
     assert f"missing: contextrl seed 0: training failed: {missing['reason']}\n" in failed.told
-    assert "Missing of the plan: contextrl seed 0 (training failed)." in found["verdict"]
+    assert "Missing from the plan: contextrl seed 0 (training failed)." in found["verdict"]
     assert "No verdict: grpo alone" in found["verdict"]
     assert not found["complete"]
-    assert [(one["arm"], one["seeds"]) for one in found["analysis"]["arms"]] == [(START, 1)]
-    assert (training(failed.studies, START) / "checkpoint").is_dir()
-    assert not (training(failed.studies, GAIN) / "checkpoint").exists()
+    assert [(one["arm"], one["seeds"]) for one in found["analysis"]["arms"]] == [(BASELINE, 1)]
+    assert (training(failed.studies, BASELINE) / "checkpoint").is_dir()
+    assert not (training(failed.studies, METHOD) / "checkpoint").exists()
 
 
 def test_a_study_that_is_killed_while_it_trains_ends_as_if_it_never_was(
@@ -116,11 +121,11 @@ def test_a_study_that_is_killed_while_it_trains_ends_as_if_it_never_was(
     study.wait(60)
     psutil.wait_procs(family, timeout=20)
     assert not [one for one in family if one.is_running() and one.status() != "zombie"]
-    assert not (training(studies, GAIN) / "checkpoint").exists()
+    assert not (training(studies, METHOD) / "checkpoint").exists()
     done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness train") == done.stderr.count("$ harness run") == 1
     assert f"of {STEPS}" in done.stderr.partition("goes on after step ")[2]
-    for arm in (START, GAIN):
+    for arm in (BASELINE, METHOD):
         assert weights(studies, arm) == weights(whole, arm)
     assert comparable(studies) == comparable(whole)

@@ -18,12 +18,13 @@ import pytest
 import torch
 
 from ablations.arms import ARMS, arm
-from ablations.cli.train import learned
+from ablations.cli.train import learning_summary
 from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
 from ablations.training.checkpoints import model_type
-from ablations.training.plan import Training
+from ablations.training.exposures import Exposures
+from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.run_folder import read_lines
-from ablations.training.schedule import Exposures
+from ablations.training.schedule import schedule
 from harness.cli.main import cli
 from harness.errors import UsageError
 from tests.ablations import tiny
@@ -159,15 +160,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     if name == "da-rl":  # its steps are larger by two pairs, and are taken in parts
         changes |= {"pair_count": 8, "matching": "steps", "batch_size": 4}
     whole = train(image_world, name, tmp_path / "whole", **changes)
-    run = Training(arm(name), _settings(image_world, **changes), tmp_path / "parts")
+    run = _plan(name, _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
     stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
     prompter = checkpoints.prompter(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
     if first == "rl":
-        trainer: Any = ContextTrainer(**stage.grpo_words(prompter))
+        trainer: Any = ContextTrainer(**stage.grpo_kwargs(prompter))
     else:
-        trainer = SelectionTrainer(**stage.selection_words(prompter))
+        trainer = SelectionTrainer(**stage.selection_kwargs(prompter))
     trainer.add_callback(Stop())
     with pytest.raises(_StopError):
         trainer.train()
@@ -220,14 +221,15 @@ def test_by_steps_the_pairs_come_on_top_of_the_same_steps(
         assert [line["learning_rate"] for line in lines] == [1e-3, 5e-4]
         assert (ledger["optimizer_steps"], ledger["prompts"]) == (2, 8)
         assert ledger["contrastive_rl_items"] == (6 if ARMS[name].extra else 0)
-    joint = Training(arm("contextrl"), _settings(text_world, **changes), tmp_path / "unused")
-    shown = Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
+    joint = _plan("contextrl", _settings(text_world, **changes), tmp_path / "unused")
+    shown = joint.exposures()
+    assert shown == Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
     assert asked["contextrl"] == asked["grpo"]
     for name in ("da-rl", "da-qa"):
         for step, ids in enumerate(asked[name]):
             assert [one for one in ids if "/" not in one] == asked["grpo"][step]
             pairs = [one.partition("/")[0] for one in ids if "/" in one]
-            assert sorted(pairs) == sorted(joint.pairs[place].id for place in shown.at(step))
+            assert sorted(pairs) == sorted(joint.data.pairs[place].id for place in shown.at(step))
             assert len(ids) == 4 + 3
 
 
@@ -242,7 +244,7 @@ def test_a_dry_run_says_the_items_of_a_step(
     table = capsys.readouterr().out.splitlines()
     (row,) = (line.split() for line in table if line.startswith("* da-rl"))
     assert row == ["*", "da-rl", "8", "8", "6", "2", "7", "0", "0", "0"]
-    assert not [line for line in table if "come again" in line]
+    assert not [line for line in table if "prompts are reused" in line]
 
 
 def test_items_that_come_again_are_told(
@@ -255,7 +257,9 @@ def test_items_that_come_again_are_told(
     found = {name: (rows[name]["prompts"], rows[name]["distinct"]) for name in ("grpo", "da-sft")}
     assert found == {"grpo": (36, 32), "da-sft": (28, 28)}
     cli.main([*given, "--dry-run"], standalone_mode=False)
-    (said,) = (line for line in capsys.readouterr().out.splitlines() if "come again" in line)
+    (said,) = (
+        line for line in capsys.readouterr().out.splitlines() if "prompts are reused" in line
+    )
     assert "holds 32 RL items" in said
     assert "grpo 36:" in said
     ledger = train(text_world, "grpo", tmp_path, prompts=30, pair_count=6)
@@ -265,13 +269,17 @@ def test_items_that_come_again_are_told(
 def test_the_embedded_world_makes_as_many_items_as_are_asked(text_world: Path) -> None:
     """More than it gives unasked, and the first ones are those that it gives unasked."""
     changes = {"rl_data": "micro:trajectory", "matching": "steps", "prompts": 2100}
-    run = Training(arm("grpo"), _settings(text_world, **changes), text_world / "unused")
-    assert (run.amounts.prompts, run.amounts.distinct, len(run.tasks)) == (2100, 2100, 2100)
-    few = Training(arm("grpo"), _settings(text_world, rl_data="micro:trajectory"), Path("unused"))
-    assert (len(few.tasks), list(few.tasks)) == (2048, list(run.tasks[:2048]))
+    run = _plan("grpo", _settings(text_world, **changes))
+    assert (run.amounts.prompts, run.amounts.distinct, len(run.data.items)) == (2100, 2100, 2100)
+    few = _plan("grpo", _settings(text_world, rl_data="micro:trajectory"))
+    assert (len(few.data.items), list(few.data.items)) == (2048, list(run.data.items[:2048]))
     by_instances = _settings(text_world, **{**changes, "matching": "instances"})
-    run = Training(arm("grpo"), by_instances, text_world / "unused")
+    run = _plan("grpo", by_instances)
     assert (run.amounts.prompts, run.amounts.distinct) == (2104, 2104)  # 2,106 in steps of 4
+
+
+def _plan(name: str, made: Settings, out: Path = Path("unused")) -> TrainingPlan:
+    return TrainingPlan(arm(name), TrainingData(made), out)
 
 
 def _settings(world: Path, **changes: Any) -> Settings:
@@ -407,7 +415,7 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"rl_data": None}, "trains by GRPO: give --rl-data"),
         ({"pair_count": 100}, "holds 8 pairs, not 100"),
         ({"prompts": 2}, "no ordinary item"),
-        ({"batch_size": 3}, "4 RL items x 2 completions a step do not divide"),
+        ({"batch_size": 3}, "4 RL items x 2 completions per step is not divisible"),
         ({"arm": "da-rl", "matching": "steps", "batch_size": 4}, "7 RL items x 2 completions"),
         ({"arm": "da-rl", "matching": "steps", "pair_count": 5}, "--pair-count 4 or 6, or"),
         ({"group": 1}, "group is at least 2"),
@@ -573,8 +581,8 @@ def test_ordinary_items_come_in_one_order_in_every_arm(matching: str, text_world
     for name, one in ARMS.items():
         if one.grpo:
             made = _settings(text_world, matching=matching, prompts=16, pair_count=8)
-            schedule = Training(one, made, text_world / "unused").schedule()
-            places[name] = [place for kind, place, _ in schedule if kind == "task"]
+            slots = schedule(_plan(name, made))
+            places[name] = [slot.number for slot in slots if slot.kind == "task"]
     longest = places["grpo"]
     assert longest != sorted(longest)
     for name, order in places.items():
@@ -604,11 +612,11 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
     whole = json.loads(plan.read_text())
     for garbled in ("{", "[]", "[" * 100_000):
         ledger.write_text(garbled)
-        with pytest.raises(UsageError, match=r"ledger\.json is garbled"):
+        with pytest.raises(UsageError, match=r"ledger\.json is (garbled|corrupt)"):
             train(text_world, "base", tmp_path)
     for changed in ([], {}, {**whole, "settings": 5}, {**whole, "content": []}):
         plan.write_text(json.dumps(changed))
-        with pytest.raises(UsageError, match=r"plan\.json is garbled"):
+        with pytest.raises(UsageError, match=r"plan\.json is (garbled|corrupt)"):
             train(text_world, "base", tmp_path)
 
 
@@ -626,7 +634,7 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
 def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "training.jsonl"
     path.write_text('{"stage": "rl", "step": 1, "seconds": 1.0}\n' + line + "\n")
-    with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is garbled"):
+    with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is corrupt"):
         read_lines(path)
 
 
@@ -694,6 +702,8 @@ def test_matching_by_tokens_measures_this_models_prompts(
 def test_steps_are_not_told_twice() -> None:
     seen = {"reward": 0.25, "ca/accuracy": None}
     ledger = {"optimizer_steps": 4, "sft_steps": 2, "first": seen, "last": seen}
-    assert learned(ledger) == ["reward: 0.250 in the last 2 of 2 steps"]
+    assert learning_summary(ledger) == ["reward: 0.250 in the last 2 of 2 steps"]
     ledger = {"optimizer_steps": 20, "sft_steps": 0, "first": seen, "last": {**seen, "reward": 0.5}}
-    assert learned(ledger) == ["reward: 0.250 in the first ten steps, 0.500 in the last ten"]
+    assert learning_summary(ledger) == [
+        "reward: 0.250 in the first ten steps, 0.500 in the last ten"
+    ]

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.longhorizon.swebench.benchmark import SweBenchLite
 from benchmarks.longhorizon.swebench.workspace import workplace
 from benchmarks.micro.data import repositories
-from harness.protocols import Tools
+from harness.protocols import Tools, build_items
 from harness.records import Item, Message, Response, Sampling
 from harness.sandbox import Sandbox, choose
 
@@ -43,7 +43,7 @@ class Instant:
 
 async def _episode(root: Path, sandbox: Sandbox, steps: int) -> float:
     benchmark = SweBenchLite(root)
-    (item,) = benchmark.items(limit=1)
+    (item,) = build_items(benchmark, 1)
     assert isinstance(item, Item)
     model: Any = Instant(steps)
     begun = time.perf_counter()

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.protocols import build_items
+
 ITEMS = 64
 TOKENS = 64
 ROUNDS = 3
@@ -170,7 +172,7 @@ def _bodies(bench: Any) -> list[bytes]:
                 "temperature": 0.0,
             }
         ).encode()
-        for item in bench.items(limit=ITEMS)
+        for item in build_items(bench, ITEMS)
     ]
 
 

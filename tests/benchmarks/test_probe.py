@@ -13,8 +13,8 @@ from benchmarks.probe import Probe
 from benchmarks.suites import benchmark
 from harness.cli.main import cli
 from harness.errors import UsageError
-from harness.protocols import Tools
-from harness.records import Response
+from harness.protocols import Tools, build_items
+from harness.records import Item, Response
 from tests.servers import Reply, Request, ScriptedServer
 
 
@@ -58,7 +58,7 @@ def looks(request: Request) -> str:
 def test_each_pair_is_asked_in_both_orders(tmp_path: Path) -> None:
     write_pairs(tmp_path / "probe")
     probe = Probe(tmp_path)
-    items = list(probe.items())
+    items = list(build_items(probe))
     assert probe.count() == len(items) == 8
     assert [item.target["letter"] for item in items] == ["A", "B"] * 4  # type: ignore[union-attr]
     assert [item.cluster for item in items] == [f"p{place // 2}" for place in range(8)]  # type: ignore[union-attr]
@@ -109,7 +109,7 @@ def test_without_log_probabilities_the_answer_is_read(
 
 
 async def _scores(text: str, probe: Probe) -> float | None:
-    item = next(iter(probe.items()))
+    item = next(build_items(probe))
     return (await probe.score(item, Response(text), Tools())).value  # type: ignore[arg-type]
 
 
@@ -144,7 +144,7 @@ def test_a_checkpoint_tells_what_its_own_forward_says(micro_model: Path) -> None
 
     from harness.backends.transformers import TransformersModel
 
-    items = list(Probe(Path(), pairs="micro", number=2).items())
+    items = list(build_items(Probe(Path(), pairs="micro", number=2)))
 
     async def ask() -> list[object]:
         async with TransformersModel(micro_model) as model:
@@ -232,14 +232,16 @@ def test_what_is_stored_opens_no_image(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     rows[0]["context_negative"] = [{"image": "gone.png"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    items = list(Probe(tmp_path).items(skip={"p0/A", "p0/B"}))
-    assert [item.id for item in items] == ["p1/A", "p1/B"]
+    probe = Probe(tmp_path)
+    assert probe.ids() == ["p0/A", "p0/B", "p1/A", "p1/B"]
+    items = [probe.build(item_id) for item_id in ("p1/A", "p1/B")]
+    assert [(item.id, type(item)) for item in items] == [("p1/A", Item), ("p1/B", Item)]
 
 
 def test_one_domain_of_the_embedded_world_can_be_asked() -> None:
     for domain in ("image", "trajectory"):
         probe = Probe(Path(), pairs=f"micro:{domain}", number=3)
-        assert {part for item in probe.items() for part in item.parts} == {
+        assert {part for item in build_items(probe) for part in item.parts} == {
             "supports_A",
             "supports_B",
             domain,

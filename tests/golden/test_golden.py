@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ablations.statistics.stored import SCHEMA, schema_1
 from tests.golden import cases
 
 # A key of the old output, or a column of its tables -> what it may be called now.
@@ -21,11 +22,29 @@ RENAMED = {
     "wanted": "power",
     "planned": "effect_size",
     "brought": "external",
+    "other_low": "alt_variance_low",
+    "other_high": "alt_variance_high",
+    "items_low": "boot_low",
+    "items_high": "boot_high",
 }
 # Keys that the old output did not have and the new one may have.
-ADDED: frozenset[str] = frozenset()
+ADDED: frozenset[str] = frozenset({"macro"})
 # A text of the old output -> what it may read now.
-REWORDED: dict[str, str] = {}
+REWORDED: dict[str, str] = {
+    "inference over items only; cannot support a claim about the method": (
+        "one seed only: differences describe these checkpoints, not the method"
+    ),
+    "mean, on new items too (hierarchical bootstrap)": (
+        "mean, items resampled (hierarchical bootstrap)"
+    ),
+    "planned effect": "effect size",
+    "items a benchmark": "items per benchmark",
+    "New items too: interval of the hierarchical bootstrap; "
+    "with so few seeds its error rates were not measured": (
+        "Items resampled: interval of the hierarchical bootstrap; "
+        "with so few seeds its error rates were not measured"
+    ),
+}
 # Hashes that hang on the names of keys or on our source; they are there, whatever they are.
 HASHES = frozenset({"plan_hash", "read"})
 AGAIN = "ablate-relabelled"  # the one study that is stored with its plan and made again
@@ -98,10 +117,37 @@ def test_a_command_says_what_it_said(name: str) -> None:
 
 def test_a_stored_study_is_analysed_again_alike(world: Path) -> None:
     path = world / cases.RELABELLED / "analysis.json"
-    before = path.read_text()
+    plan = (path.with_name("plan.json")).read_bytes()
+    before = json.loads(path.read_text())
     path.write_text("{}")
-    assert same(expected(AGAIN), cases.called(AGAIN)) == []
-    assert same(json.loads(before), json.loads(path.read_text())) == []
+    found = cases.called(AGAIN)
+    assert same(expected(AGAIN), found) == []
+    after = json.loads(path.read_text())
+    assert same({**before, "schema": SCHEMA}, after) == []
+    # A plan of schema 1 keeps its hash and its file.
+    assert found["json"]["plan_hash"] == before["plan_hash"] == after["plan_hash"]
+    assert path.with_name("plan.json").read_bytes() == plan
+
+
+def test_a_stored_study_of_schema_1_that_is_finished_is_not_analysed_again(world: Path) -> None:
+    folder = world / cases.RELABELLED
+    cases.called(AGAIN)
+    analysis = folder / "analysis.json"
+    analysis.write_text(json.dumps(schema_1(json.loads(analysis.read_text()))))
+    old = analysis.read_bytes()
+    cases.called(AGAIN)
+    assert analysis.read_bytes() == old
+
+
+def test_a_plan_of_schema_1_that_differs_is_refused_by_its_names_of_today(world: Path) -> None:
+    from click.testing import CliRunner
+
+    from harness.cli.main import cli
+
+    words = [*cases.words(AGAIN), "--effect-size", "14", "--margin", "7"]
+    words = [word for word in words if word not in ("--planned", "12")]
+    done = CliRunner().invoke(cli, words, standalone_mode=False)
+    assert "its plan differs in rules.effect_size, rules.margin: " in str(done.exception)
 
 
 def scores(samples: Path) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
     assert "micro world: the base model's accuracy beside chance" in said
     found = json.loads((study / "analysis.json").read_text())
     assert found["complete"]
-    assert found["verdict"].startswith("No verdict: inference over items only")
+    assert found["verdict"].startswith("No verdict: one seed only")
     assert found["verdict"] in said
     in_order = [name for name in ARMS if name in DEFAULT_ARMS]
     assert [one["arm"] for one in found["analysis"]["arms"]] == in_order

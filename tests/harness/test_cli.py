@@ -173,7 +173,7 @@ def test_dry_run_asks_nothing_and_shows_prompts(micro_data: Path, tmp_path: Path
         assert done.returncode == 0, done.stderr
         assert server.requests == []
     assert done.stdout.count("--- ") == 3
-    assert "5 to ask" in done.stdout
+    assert "5 pending" in done.stdout
     assert not list(tmp_path.iterdir())
 
 
@@ -196,7 +196,7 @@ def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: 
     (row,) = json.loads(done.stdout)["benchmarks"]
     assert (row["errors"], row["n"]) == (1, 24)
     assert [item["status"] for item in row["items"]].count("error") == 1
-    assert table.stdout.startswith("1 answers are errors")
+    assert table.stdout.startswith("1 responses failed")
 
 
 def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness(*run, *served, "--max-tokens", "²"), "native")
     one_line(harness(*run, *served, "--temperature", "nan"), "--temperature")
     judge = ["--judge", "http://127.0.0.1:9", "--judge-model", "j"]
-    one_line(harness(*run, *served, "--benchmarks", "vstar", *judge), "no benchmark here asks")
+    one_line(harness(*run, *served, "--benchmarks", "vstar", *judge), "none of the selected")
     one_line(harness(*run, "--model", empty, "--revision", "main"), "--revision")
     one_line(harness("list", "--options", "--json"), "--options")
     secret = ["--model", "m", "--endpoint", "http://me:hidden@localhost:9"]
@@ -295,7 +295,7 @@ def test_an_interrupted_run_says_so_and_goes_on_to_the_same_scores(
         stderr = run.communicate(timeout=60)[1]
         assert run.returncode == 130
         assert stderr.rstrip().splitlines()[-1] == (
-            "interrupted; every answer so far is stored: the same command continues the run"
+            "interrupted; all responses so far are stored: rerun the command to resume"
         )
         done = harness(*words)
         assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -336,7 +337,7 @@ def test_native_scoring_that_cannot_start_costs_no_strict_score(tmp_path: Path) 
     rows = fill(planned(tmp_path, Broken(id="a"), Sums(id="b")))
     assert [(row.strict, row.native) for row in rows] == [(1.0, None), (1.0, 1.0)]
     text = result_table(rows, tmp_path)
-    assert "native scoring is not done (the same command goes on with it): a\n" in text
+    assert "native scoring is incomplete (rerun the command to finish it): a\n" in text
     assert "judge" not in text
     model = Adder()
     rows = fill(planned(tmp_path, Sums(id="a"), Sums(id="b")), model)
@@ -360,7 +361,7 @@ def test_the_table_says_where_native_scoring_gave_no_value(tmp_path: Path) -> No
             return {name: Score(None, "error", why="it crashed") for name in answers}
 
     rows = fill(planned(tmp_path, Silent()))
-    assert "native scoring gave no value: sums\n" in result_table(rows, tmp_path)
+    assert "native scoring returned no value: sums\n" in result_table(rows, tmp_path)
 
 
 def test_other_native_rules_score_natively_again(tmp_path: Path) -> None:
@@ -564,9 +565,8 @@ def test_native_scoring_comes_again_to_answers_that_it_did_not_reach(tmp_path: P
 
 def test_two_items_with_one_id_are_refused(tmp_path: Path) -> None:
     class Twice(Sums):
-        def items(self, *, skip=(), limit=None):  # type: ignore[no-untyped-def]
-            yield from super().items(skip=skip, limit=limit)
-            yield from super().items(skip=skip, limit=1)
+        def ids(self) -> Sequence[str]:
+            return [*super().ids(), "s0"]
 
     with pytest.raises(UsageError, match="two items with the id s0"):
         fill(planned(tmp_path, Twice()))

@@ -10,8 +10,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from ablations.statistics.analysis import macro_average
+from ablations.statistics.estimates import Verdict
+from ablations.statistics.lines import ArmLine
 from reports import tables
 from reports import write as reports
 from reports.read import paper
@@ -21,7 +25,12 @@ from reports.read.study import read
 def test_the_papers_table_has_its_printed_averages() -> None:
     printed = paper.vqa12().set_index("benchmark").drop(columns="category")
     benchmarks = printed.drop(index="average") / 100
-    table = tables.scores({str(name): row.to_dict() for name, row in benchmarks.iterrows()})
+    rows = {str(name): row.to_dict() for name, row in benchmarks.iterrows()}
+    averages = macro_average(
+        {name: {arm: np.array([score]) for arm, score in row.items()} for name, row in rows.items()}
+    )
+    arms = {arm: ArmLine(arm, 1, float(mean[0]), None, None) for arm, mean in averages.items()}
+    table = tables.scores(rows, arms)
     assert table.foot == 12
     shown = {c.key: table.text(12, c) for c in table.columns[1:]}
     assert shown == {name: f"{value:.1f}" for name, value in printed.loc["average"].items()}
@@ -31,19 +40,23 @@ def test_the_papers_table_has_its_printed_averages() -> None:
 def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
     found = read(study)
     page, _ = reports.page_of([study], None)
-    last = page.table("scores").frame.iloc[-1]
-    for line in found.analysis.arms:
-        assert last[line.arm] == pytest.approx(line.mean, abs=1e-12)
+    shown = page.table("scores").frame
+    for line in found.report.analysis.arms:
+        assert shown[line.arm].iloc[-1] == pytest.approx(line.mean, abs=1e-12)
+        assert shown[line.arm].iloc[:-1].mean() == pytest.approx(line.mean, abs=1e-12)
+        by_seed = [found.scores[name][line.arm] for name in found.scores]
+        averages = [sum(seed) / len(seed) for seed in zip(*by_seed, strict=True)]
+        assert found.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
 
 
 def test_cells_say_points_signs_and_words() -> None:
     assert tables.cell(0.0182, "delta") == "+1.8"
     assert tables.cell(-0.0004, "delta") == "−0.0"
     assert tables.cell(None, "score") == tables.cell(float("nan"), "p") == "–"
-    assert tables.cell(0.0004, "p") == "< .001"
+    assert tables.cell(0.0004, "p") == "<.001"
     assert tables.interval(-0.009, 0.009) == "[−0.9, +0.9]"
     assert tables.interval(None, 0.1) == "–"
-    assert tables.signed_word("better (within the margin)") == "▲ better (within the margin)"
+    assert tables.signed(Verdict.BETTER_WITHIN_MARGIN) == "▲ better (within the margin)"
     assert [tables.seconds(v) for v in (90, 840, 9000)] == ["90 s", "14 min", "2.5 h"]
 
 

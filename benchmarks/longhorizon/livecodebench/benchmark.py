@@ -11,17 +11,16 @@ import datetime
 import hashlib
 import re
 import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
 from benchmarks.data.local.layout import Found, files_hash, find, rows
 from benchmarks.longhorizon.livecodebench import problems
-from benchmarks.longhorizon.livecodebench.problems import Case, Problem
+from benchmarks.longhorizon.livecodebench.problems import Problem
 from benchmarks.options import option, positive
 from harness.errors import ItemError, UsageError
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
@@ -190,21 +189,19 @@ class LiveCodeBenchV6:
                     places[str(name)] = _Place(number, row)
         return places
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the problems; one whose tests do not read is a failed item."""
-        for name, place in islice(self.places.items(), limit):
-            if name not in skip:
-                yield self._build(name, self.tables[place.table][place.row])
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the window's problems, in the data's order."""
+        return list(self.places)
 
-    def _build(self, name: str, row: Mapping[str, Any]) -> Item | FailedItem:
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one problem; one whose tests do not read is a failed item."""
+        row = self._row(item_id)
         try:
             problem, tests = problems.problem(row), problems.tests(row)
         except ItemError as error:
-            return FailedItem(name, str(error))
+            return FailedItem(item_id, str(error))
         return Item(
-            id=name,
+            id=item_id,
             messages=prompt(problem),
             target={
                 "tests": len(tests),
@@ -241,13 +238,13 @@ class LiveCodeBenchV6:
         program = Program(code, item.target["function"])
         resources = Resources(self.seconds, self.memory << 20)
         async with gate().admitted:
-            tests = await asyncio.to_thread(self._tests, item.id)
+            tests = await asyncio.to_thread(lambda: problems.tests(self._row(item.id)))
             verdict = await grade(tools.sandbox, program, tests, resources)
         return Score(float(verdict.passed), "scored", code, verdict.why)
 
-    def _tests(self, name: str) -> Sequence[Case]:
-        place = self.places[name]
-        return problems.tests(self.tables[place.table][place.row])
+    def _row(self, item_id: str) -> Mapping[str, Any]:
+        place = self.places[item_id]
+        return self.tables[place.table][place.row]
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """There is none: the official runner is no library, and no sandbox."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -28,7 +28,7 @@ from benchmarks.longhorizon.niah.haystack import (
 from benchmarks.options import numbers, option, positive, some_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, tree_hash
-from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.protocols import Declaration, Judge, Model, Tools
 from harness.records import Item, Message, Response, Sampling, Score, TextPart
 
 GENERATOR = 1  # counts up where the same settings would give other questions
@@ -163,24 +163,20 @@ class Niah:
         """Return the number of questions."""
         return len(self.lengths) * len(self.depths) * self.per_cell
 
-    def _places(self) -> Iterator[Place]:
-        """Yield the places; a few of them already are spread over grid and tasks."""
+    @cached_property
+    def _places(self) -> Mapping[str, Place]:
+        """The places by id; a few of them already are spread over grid and tasks."""
         cells = list(product(self.lengths, self.depths))
-        for number in range(self.per_cell):
-            for turn, (length, depth) in enumerate(cells, number):
-                yield Place(length, depth, self.tasks[turn % len(self.tasks)], number)
+        places = (
+            Place(length, depth, self.tasks[turn % len(self.tasks)], number)
+            for number in range(self.per_cell)
+            for turn, (length, depth) in enumerate(cells, number)
+        )
+        return {place.id: place for place in places}
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the questions.
-
-        Raises:
-            UsageError: a length has no room for a question, or the essay is not readable.
-        """
-        for place in list(self._places())[:limit]:
-            if place.id not in skip:
-                yield self._item(place)
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the questions."""
+        return list(self._places)
 
     @cached_property
     def _sentences(self) -> tuple[str, ...]:
@@ -212,7 +208,13 @@ class Niah:
             essay=self._sentences,
         )
 
-    def _item(self, place: Place) -> Item:
+    def build(self, item_id: str) -> Item:
+        """Return one question.
+
+        Raises:
+            UsageError: its length has no room for a question, or the essay is not readable.
+        """
+        place = self._places[item_id]
         asked = self._question(place, self._count)
         return Item(
             id=place.id,

@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -118,19 +117,17 @@ class SweBench:
         """Return the number of tasks in the local data."""
         return self.set.count()
 
-    def items(
-        self, *, skip: Container[str] = (), limit: int | None = None
-    ) -> Iterator[Item | FailedItem]:
-        """Yield the tasks; see `harness.protocols.Benchmark`.
+    def ids(self) -> Sequence[str]:
+        """Return the ids of the tasks, in the data's order.
 
         Raises:
             UsageError: the data is missing, or lacks the columns that the grader needs.
         """
-        for task in islice(self.set.tasks.values(), limit):
-            if task.id not in skip:
-                yield self._item(task)
+        return list(self.set.tasks)
 
-    def _item(self, task: Task) -> Item | FailedItem:
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one task; one whose tests do not read is a failed item."""
+        task = self.set.tasks[item_id]
         try:
             fail, keep = task.tests("FAIL_TO_PASS"), task.tests("PASS_TO_PASS")
         except ItemError as error:

@@ -154,7 +154,9 @@ class _Fork:
             self.failure = message["failed"]
             self.pipe.close()
             return False
-        if "order" in message:
+        if "folder" in message:
+            _reply(self._replies, message)
+        elif "order" in message:
             self._order = deque(message["order"])
         elif self._order:
             _reply(self._replies, {"id": self._order.popleft(), **message})
@@ -181,7 +183,7 @@ class _Fork:
 def _serve(request: Request, replies: TextIO) -> None:
     """Score one request's answers in one fork, or in several where a judge is waited for."""
     ids = list(request.answers)
-    number = min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1)
+    number = max(1, min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1))
     forks = [_Fork(request, ids[start::number], replies) for start in range(number)]
     failure = None
     while forks:
@@ -209,6 +211,8 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
     judge = _watch_judge(given=bool(request.environment))
     try:
         benchmark, places = _open(request, ids)
+        if request.prepare:
+            _prepare(benchmark, pipe)
     except UsageError as error:
         pipe.send_bytes(json.dumps({"failed": str(error)}).encode())
         return
@@ -227,6 +231,21 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
         pipe.send_bytes(json.dumps(verdict._asdict()).encode())
 
 
+def _prepare(benchmark: LmmsBenchmark, pipe: Connection) -> None:
+    """Make the benchmark's prepared items and tell their folder.
+
+    Raises:
+        UsageError: of whatever went wrong: the log of a fork is not kept.
+    """
+    try:
+        folder = str(benchmark.make(Path.cwd()))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{benchmark.id}: {type(error).__name__}: {error}") from error
+    pipe.send_bytes(json.dumps({"folder": folder}).encode())
+
+
 def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Place]]:
     """Return the benchmark, its tasks built, and the places of ``ids`` in document order."""
     from benchmarks import suites
@@ -238,7 +257,7 @@ def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Pl
         options=request.options,
     )
     benchmark = cast("LmmsBenchmark", found)
-    places = [place for place in benchmark.places if place.id in ids]
+    places = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
     if request.benchmark == "phyx" and request.environment:
         _redirect_phyx()
     return benchmark, sorted(places, key=lambda place: (place.form, place.row))

@@ -258,7 +258,7 @@ def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: 
     hub.refuse = (500, "")
     again = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert again.returncode == 0
-    assert "is there" in again.stdout
+    assert "already present" in again.stdout
 
 
 def test_another_revision_replaces_only_when_forced(hub: FakeHub, tmp_path: Path) -> None:
@@ -353,10 +353,10 @@ def test_a_pinned_benchmark_is_asked_for_at_its_pin(tmp_path: Path, hub: FakeHub
 def test_a_suite_goes_on_after_a_failure_and_then_fails(hub: FakeHub, tmp_path: Path) -> None:
     done = pulled(hub.url, "vqa12", "--data-root", tmp_path / "data")
     assert done.returncode == 2
-    assert "olympiadbench_physics: got 4 items" in done.stdout
+    assert "olympiadbench_physics: downloaded 4 items" in done.stdout
     assert len(re.findall(r"^harness: \w+: the hub has no data set", done.stderr, re.M)) == 11
     done = pulled(hub.url, "vqa12", "--data-root", tmp_path / "data", "--revision", "main")
-    assert "--revision is for one benchmark" in one_line(done, after_progress=True)
+    assert "--revision applies to a single benchmark" in one_line(done, after_progress=True)
 
 
 # Local copies

@@ -23,6 +23,7 @@ from benchmarks.vqa.judging import (
     phyx,
     stated,
 )
+from harness.protocols import build_items
 from harness.records import Score
 from harness.runs.judge import NoVerdictError
 
@@ -259,7 +260,7 @@ def test_the_benchmarks_with_a_judge_declare_rules_of_their_own() -> None:
 def test_adapters_put_their_documents_to_the_judge(name: str, micro_data: Path) -> None:
     options = {"form": "open_ended"} if name == "phyx open-ended" else {}
     benchmark: Any = suites.benchmark(name.split()[0], micro_data, images=False, options=options)
-    items = list(benchmark.items())
+    items = list(build_items(benchmark))
     assert len(items) == benchmark.count() >= 24
     assert benchmark.fingerprint()
     right = Script(lambda question: "1" if "1 if it" in question else "none")

@@ -22,7 +22,7 @@ from benchmarks.longhorizon.livecodebench.grade import Program, Resources, Verdi
 from benchmarks.longhorizon.livecodebench.problems import Case
 from benchmarks.micro.data import programs
 from harness.errors import ItemError
-from harness.protocols import Tools
+from harness.protocols import Tools, build_items
 from harness.records import Item, Response
 from harness.sandbox import Command, Result, Sandbox, choose
 from tests.benchmarks.longhorizon.idioms import FUNCTIONS, IDIOMS, WRONG, WRONG_FUNCTIONS
@@ -286,6 +286,7 @@ def test_every_solution_of_other_seeds_passes(sandbox: Sandbox, tmp_path: Path) 
         return "" if verdict.value == 1.0 else f"{item.id}: {verdict.why}"
 
     async def all_of_them() -> list[str]:
-        return await asyncio.gather(*(score(i) for i in benchmark.items() if isinstance(i, Item)))
+        items = [item for item in build_items(benchmark) if isinstance(item, Item)]
+        return await asyncio.gather(*map(score, items))
 
     assert asyncio.run(all_of_them()) == [""] * 12

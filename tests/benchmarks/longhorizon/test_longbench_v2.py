@@ -18,7 +18,7 @@ from benchmarks.micro.data import longbench
 from harness.backends.endpoint import EndpointModel
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import UsageError
-from harness.protocols import FailedItem, Tools
+from harness.protocols import FailedItem, Tools, build_items
 from harness.records import Item, Response, Sampling
 from tests.commands import harness
 from tests.servers import Reply, Request, ScriptedServer
@@ -63,7 +63,7 @@ def tokenizer(micro_model: Path) -> Any:
 
 
 def items_of(benchmark: LongBenchV2) -> list[Item]:
-    found = list(benchmark.items())
+    found = list(build_items(benchmark))
     assert all(isinstance(item, Item) for item in found)
     return [item for item in found if isinstance(item, Item)]
 
@@ -116,7 +116,7 @@ def test_rows_that_cannot_be_asked_are_failed_items(
     benchmark = written(
         tmp_path, [{**rows[0], "answer": "E"}, lacking, {**rows[2], "context": None}, rows[3]]
     )
-    found = list(benchmark.items())
+    found = list(build_items(benchmark))
     reasons = [item.reason for item in found if isinstance(item, FailedItem)]
     assert reasons == ["its answer is 'E'", "no text in choice_C", "no text in context"]
     assert isinstance(found[3], Item)
@@ -234,7 +234,7 @@ def test_a_cut_prompt_is_told(root: Path, tokenizer: Any, tmp_path: Path) -> Non
              "--out", tmp_path, *options)  # fmt: skip
     with ScriptedServer(lambda _: "The correct answer is (A)", tokenizer=tokenizer) as server:
         done = harness(*words, "--endpoint", server.url)
-    assert "prompts were cut to the protocol's limit" in done.stdout
+    assert "prompts were truncated to the protocol's limit" in done.stdout
     (folder,) = tmp_path.glob("*")
     item = items_of(LongBenchV2(root))[2]
     shown = harness("show", folder, item.id)

@@ -23,7 +23,7 @@ from benchmarks.micro.data import repositories
 from harness.backends.endpoint import EndpointModel
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import abandoned
-from harness.protocols import Tools
+from harness.protocols import Tools, build_items
 from harness.records import Item, Response, Sampling, Score
 from harness.sandbox import Sandbox, choose
 from tests.benchmarks.longhorizon import players
@@ -63,7 +63,7 @@ def play(
     """Play and grade some tasks at once; return the answer and the score of each."""
     benchmark = SweBenchLite(root, **options)
     tools = Tools(sandbox=sandbox)
-    items = [i for i in benchmark.items() if isinstance(i, Item) and i.id in names]
+    items = [i for i in build_items(benchmark) if isinstance(i, Item) and i.id in names]
 
     async def one(item: Item, model: EndpointModel) -> Played:
         response = await benchmark.solve(item, model, SAMPLING, tools)
@@ -123,7 +123,7 @@ def test_everything_says_that_it_is_not_swe_bench(root: Path, sandbox: Sandbox) 
     assert "not SWE-bench" in declared.title
     assert declared.protocol["tasks"] == "not SWE-bench"
     assert declared.needs_sandbox
-    (item,) = SweBenchLite(root).items(limit=1)
+    (item,) = build_items(SweBenchLite(root), 1)
     assert isinstance(item, Item)
     assert item.target["note"] == "not SWE-bench"
     (check,) = SweBenchLite(root).checks()
@@ -187,7 +187,7 @@ def test_a_patch_with_think_tags_is_graded_whole(root: Path, sandbox: Sandbox) -
 def test_a_patch_made_elsewhere_is_graded(root: Path, sandbox: Sandbox) -> None:
     """As `harness score` does it: no episode, the text alone."""
     benchmark, tools = SweBenchLite(root), Tools(sandbox=sandbox)
-    (item,) = [i for i in benchmark.items() if i.id == "micro__retry-1"]
+    (item,) = [i for i in build_items(benchmark) if i.id == "micro__retry-1"]
     assert isinstance(item, Item)
     gold = players.tasks()[item.id]["patch"]
     assert asyncio.run(benchmark.score(item, Response(gold), tools)).value == 1.0
@@ -223,7 +223,7 @@ def test_only_the_thinking_before_a_message_is_no_part_of_it(text: str, message:
 
 
 def test_the_prompt_is_the_scaffolds_own(root: Path, sandbox: Sandbox) -> None:
-    (item,) = SweBenchLite(root).items(limit=1)
+    (item,) = build_items(SweBenchLite(root), 1)
     assert isinstance(item, Item)
     seen: list[Request] = []
 
@@ -559,7 +559,7 @@ def test_a_sandbox_that_fails_is_an_error_and_no_zero(root: Path, sandbox: Sandb
             return Result("error", None, b"", b"", 0.0, reason="no space for a namespace")
 
     benchmark = SweBenchLite(root)
-    (item,) = benchmark.items(limit=1)
+    (item,) = build_items(benchmark, 1)
     assert isinstance(item, Item)
     gold = players.tasks()[item.id]["patch"]
     with pytest.raises(ItemError, match="no space for a namespace"):
@@ -620,7 +620,7 @@ CLASSIC = (
 def test_a_classic_row_is_one_line_that_names_the_right_data_set(tmp_path: Path) -> None:
     table([dict.fromkeys(CLASSIC, "x")], tmp_path / "swebench_lite")
     with pytest.raises(UsageError) as caught:
-        list(SweBenchLite(tmp_path).items())
+        list(build_items(SweBenchLite(tmp_path)))
     said = str(caught.value)
     assert (
         "lack image, eval_script, log_parser, eval_type (the classic data set of 12 columns" in said
@@ -632,7 +632,7 @@ def test_a_classic_row_is_one_line_that_names_the_right_data_set(tmp_path: Path)
 def test_no_task_is_lost_by_another_of_its_id(tmp_path: Path) -> None:
     table([real_row(), real_row(problem_statement="y")], tmp_path / "swebench_lite")
     with pytest.raises(UsageError, match="two tasks with one instance_id"):
-        list(SweBenchLite(tmp_path).items())
+        list(build_items(SweBenchLite(tmp_path)))
 
 
 def real_row(**changed: Any) -> dict[str, Any]:
@@ -663,14 +663,14 @@ def test_the_hubs_tables_are_read(tmp_path: Path, form: str) -> None:
         DatasetDict({"test": rows}).save_to_disk(folder)
     benchmark = SweBenchLite(tmp_path)
     assert benchmark.count() == 2
-    assert [item.id for item in benchmark.items()] == ["a__b-1", "a__b-2"]
-    assert [item.id for item in benchmark.items(skip={"a__b-1"})] == ["a__b-2"]
+    assert benchmark.ids() == ["a__b-1", "a__b-2"]
+    assert [item.id for item in build_items(benchmark)] == ["a__b-1", "a__b-2"]
 
 
 def test_the_hubs_rows_are_items(tmp_path: Path) -> None:
     rows = [real_row(), real_row(instance_id="a__b-2", FAIL_TO_PASS=["t::b"])]
     table([*rows, real_row(instance_id="a__b-3", PASS_TO_PASS="[oops")], tmp_path / "swebench_lite")
-    first, second, third = SweBenchLite(tmp_path).items()
+    first, second, third = build_items(SweBenchLite(tmp_path))
     assert isinstance(first, Item)
     assert isinstance(second, Item)
     assert (first.cluster, first.target["FAIL_TO_PASS"]) == ("a/b", ["t::a"])
@@ -713,6 +713,6 @@ def test_a_workplace_is_removed(root: Path, sandbox: Sandbox) -> None:
 
 def test_tasks_are_of_different_repositories(root: Path) -> None:
     clusters = Counter(
-        item.cluster for item in SweBenchLite(root).items() if isinstance(item, Item)
+        item.cluster for item in build_items(SweBenchLite(root)) if isinstance(item, Item)
     )
     assert len(clusters) == len(NAMES)

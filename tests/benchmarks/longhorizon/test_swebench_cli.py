@@ -129,7 +129,7 @@ def _shown(run: Path) -> None:
     assert text.count("--- step ") == len(players.right(players.tasks()[NAMES[0]]))
     assert "--- step 1 (2 tokens)\nTHOUGHT: the next step" in text
     assert "--- output\n<returncode>0</returncode>" in text
-    assert "--- the episode ended: Submitted\n--- response\ndiff --git a/" in text
+    assert "--- episode ended: Submitted\n--- response\ndiff --git a/" in text
     assert "why: resolved: FAIL_TO_PASS 2 of 2" in text
     document = json.loads(harness("show", run, NAMES[0], "--json").stdout)
     (sample,) = document["samples"]
@@ -149,8 +149,9 @@ def test_a_long_output_is_shown_cut_and_kept_whole(root: Path, tmp_path: Path) -
     shown = harness("show", run, NAMES[0]).stdout
     assert "characters are left out here" in shown
     assert "\n1000\n" not in shown
-    assert "--- step 2 (2 tokens): FormatError\nno command at all\n--- told\nFormat error:" in shown
-    assert "--- the episode ended: RepeatedFormatError" in shown
+    reply = "no command at all\n--- reply to the model\nFormat error:"
+    assert f"--- step 2 (2 tokens): FormatError\n{reply}" in shown
+    assert "--- episode ended: RepeatedFormatError" in shown
     whole = json.loads(harness("show", run, NAMES[0], "--json").stdout)["samples"][0]
     assert "\n1000\n" in whole["response"]["trajectory"][3]["content"]
 

@@ -22,6 +22,7 @@ from benchmarks.micro.data import datasets
 from benchmarks.scoring import score
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
+from harness.protocols import build_items
 from harness.records import Item
 
 BENCHMARKS = tuple(datasets._BENCHMARKS)
@@ -120,7 +121,7 @@ def test_every_benchmark_asks_several_families_of_questions(root: Path, benchmar
 @pytest.mark.parametrize("form", ["multiple_choice", "open_ended"])
 def test_phyx_asks_every_family_in_both_of_its_forms(root: Path, form: str) -> None:
     phyx = suites.benchmark("phyx", root, options={"form": form})
-    items = [item for item in phyx.items() if isinstance(item, Item)]
+    items = [item for item in build_items(phyx) if isinstance(item, Item)]
     assert len(items) == 24
     for item in items:
         assert len(item.target.choices) == (4 if form == "multiple_choice" else 0)

@@ -18,6 +18,7 @@ from benchmarks.micro.model.build import MIX
 from benchmarks.micro.model.lessons import Lesson
 from benchmarks.scoring import Target, score
 from benchmarks.suites import SUITES, benchmark
+from harness.protocols import build_items
 from harness.records import Item, TextPart, without_thinking
 
 MAKERS = [maker for maker, _ in MIX]
@@ -28,7 +29,7 @@ _ASKED = re.compile(
 
 
 def _items(name: str, data: Path) -> Iterator[tuple[Item, Target, str]]:
-    for item in benchmark(name, data).items():
+    for item in build_items(benchmark(name, data)):
         assert isinstance(item, Item)
         (message,) = item.messages
         text = "".join(p.text if isinstance(p, TextPart) else "" for p in message.content)

@@ -153,7 +153,7 @@ def evaluate(benchmark: LmmsBenchmark, manager: Any, model: Any) -> dict[str, An
             process_docs_parallel=1,
             cli_args=argparse.Namespace(output_path="out", process_with_media=False),
         )
-        rows = {place.row: place.id for place in benchmark.places if place.form == index}
+        rows = {place.row: place.id for place in benchmark.places.values() if place.form == index}
         ids = []
         for sample in found["samples"][form.task]:
             ids.append(rows[sample["doc_id"]])

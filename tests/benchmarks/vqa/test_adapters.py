@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 MATHVISION = ROOT.parent / "shared" / "data" / "mathvision"
 TWELVE = suites.SUITES["vqa12"]
 ODD = ("mathverse", "mmstar")
+KINDS = ("vstar", "phyx", "mme_realworld_lite")
 KEYS = {"OPENAI_API_KEY": "x", "Deepseek_API": "x"}
 
 
@@ -35,6 +36,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dump.damage(folder / "micro", benchmark_id, folder / "damaged")
     for benchmark_id in ODD:
         dump.damage(folder / "micro", benchmark_id, folder / "odd", dump.forget_answer)
+    for benchmark_id in KINDS:
+        dump.damage(folder / "micro", benchmark_id, folder / "kinds", dump.every_kind_of_image)
     if MATHVISION.is_dir():
         _real_mathvision(folder / "real" / "mathvision")
     return folder
@@ -75,6 +78,13 @@ def ours(homes: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lmms(homes: Path) -> dict[str, Any]:
     return _dump("lmms", homes, KEYS)
+
+
+def test_prepared_items_equal_items_that_are_built_directly(ours: dict[str, Any]) -> None:
+    for home in ("micro", "damaged", "odd", "kinds"):
+        assert [unlike for dumped in ours[home].values() for unlike in dumped["unlike"]] == []
+    assert len(ours["micro"]) == 12
+    assert all(not dumped["failed"] for dumped in ours["kinds"].values())
 
 
 def _turns(reference: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -228,11 +238,11 @@ def test_ids_clusters_and_counts(ours: dict[str, Any], benchmark_id: str) -> Non
 
 
 @pytest.mark.parametrize("benchmark_id", TWELVE)
-def test_skip_and_limit(ours: dict[str, Any], benchmark_id: str) -> None:
-    dumped = ours["micro"][benchmark_id]
-    assert dumped["limited"] == dumped["order"][2:4]
-    damaged = ours["damaged"][benchmark_id]
-    assert damaged["without_failed"] == [i for i in damaged["order"] if i not in damaged["failed"]]
+def test_ids_name_all_items_in_order(ours: dict[str, Any], benchmark_id: str) -> None:
+    for world in ("micro", "damaged"):
+        dumped = ours[world][benchmark_id]
+        assert dumped["order"] == dumped["built"]
+        assert len(set(dumped["order"])) == dumped["count"]
 
 
 def test_a_missing_split_is_a_usage_error(ours: dict[str, Any]) -> None:

@@ -1,0 +1,29 @@
+"""How differences, intervals and p values are written: in points, in plain ASCII."""
+
+from __future__ import annotations
+
+from math import isnan
+
+MISSING = "-"
+
+
+def points(value: float) -> str:
+    """Return a difference in points with its sign: 0.018 is "+1.8"."""
+    return f"{100 * value:+.1f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Return an interval in points: "[+0.3, +3.3]"."""
+    if low is None or high is None or isnan(low) or isnan(high):
+        return MISSING
+    return f"[{points(low)}, {points(high)}]"
+
+
+def p_value(p: float | None) -> str:
+    """Return a p value to three places."""
+    return MISSING if p is None else f"{p:.3f}" if p >= 0.001 else "<.001"
+
+
+def width(value: float | None) -> str:
+    """Return a size in points, without a sign."""
+    return MISSING if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,43 @@
+"""Names of schema 1 in stored plans, analyses and comparisons, and what they are called now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SCHEMA = 2
+"""Of ``plan.json`` and ``analysis.json``."""
+
+RENAMED = {
+    "word": "verdict",
+    "wanted": "power",
+    "planned": "effect_size",
+    "other_low": "alt_variance_low",
+    "other_high": "alt_variance_high",
+    "items_low": "boot_low",
+    "items_high": "boot_high",
+}
+"""A key of schema 1 -> its name now.  A plan of schema 1 is hashed under its old names."""
+
+
+def current(document: Any) -> Any:
+    """Return a document of schema 1 under the names of today; one of today stays as it is."""
+    return _renamed(document, RENAMED, SCHEMA)
+
+
+def schema_1(document: Any) -> Any:
+    """Return a document under the names of schema 1."""
+    return _renamed(document, {new: old for old, new in RENAMED.items()}, 1)
+
+
+def _renamed(document: Any, names: Mapping[str, str], schema: int) -> Any:
+    if isinstance(document, list | tuple):
+        return [_renamed(value, names, schema) for value in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        names.get(key, key): schema
+        if key == "schema" and value in (1, SCHEMA)
+        else _renamed(value, names, schema)
+        for key, value in document.items()
+    }

@@ -1,0 +1,1 @@
+"""Complete examples for CONTRIBUTING.md; the tests run them."""

@@ -1,0 +1,150 @@
+"""The how-tos of CONTRIBUTING.md, followed to the letter with the files of ``examples/``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from examples.backend import FirstOption, serve
+from examples.benchmark import Colours
+from harness.errors import ItemError, UsageError
+from harness.protocols import FailedItem, Tools
+from harness.records import Message, Response, Sampling, TextPart
+from harness.runs import run as runs
+from harness.runs.engine import Settings
+from harness.runs.identity import ModelIdentity
+from harness.runs.plan import plan_run
+from tests.servers import Reply, ScriptedServer
+from tests.sums import Quiet
+
+ROOT = Path(__file__).parents[2]
+QUESTIONS = (
+    {"id": "q1", "question": "What colour is it?", "image": "red.png", "answer": "A"},
+    {"id": "q2", "question": "Which colour is missing?", "image": "red.png", "answer": "B"},
+    {"id": "q3", "question": "What colour is this?", "image": "gone.png", "answer": "A"},
+)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """Return a data root with two items that can be shown and one without its image."""
+    folder = tmp_path / "data" / "colours"
+    folder.mkdir(parents=True)
+    Image.new("RGB", (8, 8), "red").save(folder / "red.png")
+    (folder / "gone.png").write_bytes(b"not an image")
+    lines = [json.dumps({**row, "choices": ["red", "blue"]}) for row in QUESTIONS]
+    (folder / "questions.jsonl").write_text("\n".join(lines) + "\n")
+    return tmp_path / "data"
+
+
+def test_the_benchmark_builds_and_scores(data_root: Path) -> None:
+    benchmark = Colours(data_root, style="think")
+    assert (benchmark.count(), list(benchmark.ids())) == (3, ["q1", "q2", "q3"])
+    item = benchmark.build("q1")
+    assert not isinstance(item, FailedItem)
+    rendered = (
+        "<image 8x8>What colour is it?\n(A) red\n(B) blue\nThink, then answer with the letter."
+    )
+    assert [message.render() for message in item.messages] == [rendered]
+    assert isinstance(benchmark.build("q3"), FailedItem)
+    assert not isinstance(Colours(data_root, images=False).build("q3"), FailedItem)
+    values = {}
+    for text in ("(A)", "<think>(B)</think>The answer is A.", "(B)", "no idea", "\udc80\x00"):
+        score = asyncio.run(benchmark.score(item, Response(text), Tools()))
+        values[text] = (score.value, score.status)
+    assert list(values.values()) == [
+        (1.0, "scored"),
+        (1.0, "scored"),
+        (0.0, "scored"),
+        (0.0, "unparsable"),
+        (0.0, "unparsable"),
+    ]
+    with pytest.raises(UsageError, match="no data at"):
+        Colours(data_root / "nowhere").count()
+
+
+def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: Path) -> None:
+    """The file goes to benchmarks/vqa/, the line of CONTRIBUTING.md into benchmarks/suites.py."""
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
+    shutil.copy(ROOT / "examples" / "benchmark.py", tmp_path / "benchmarks" / "vqa" / "colours.py")
+    line = re.search(r'^ *"colours": .*$', (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert line is not None
+    suites = tmp_path / "benchmarks" / "suites.py"
+    text = re.sub(r"^(_CLASSES.* = {)$", rf"\1\n{line[0]}", suites.read_text(), flags=re.MULTILINE)
+    suites.write_text(text)
+    with ScriptedServer(lambda request: Reply("(A)")) as server:
+        words = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "colours"]
+        words += ["--set", "colours.style=think", "--data-root", str(data_root)]
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", *words, "--out", str(tmp_path / "runs"), "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)["benchmarks"]
+    assert (row["benchmark"], row["n"], row["strict"], row["errors"]) == ("colours", 3, 0.5, 1)
+    assert row["parts"] == {"what": 1.0, "which": 0.0}
+
+
+def test_the_arm_is_one_entry(tmp_path: Path) -> None:
+    """The entry of CONTRIBUTING.md goes into ablations/arms.py; amounts and contrasts follow."""
+    shutil.copytree(ROOT / "ablations", tmp_path / "ablations")
+    how_to = (ROOT / "CONTRIBUTING.md").read_text()
+    entry = re.search(r"^    Arm\(\n.*?^    \),$", how_to, re.MULTILINE | re.DOTALL)
+    assert entry is not None
+    arms = tmp_path / "ablations" / "arms.py"
+    arms.write_text(arms.read_text().replace("_ALL = (\n", f"_ALL = (\n{entry[0]}\n", 1))
+    program = """
+from ablations.arms import ARMS
+from ablations.statistics.contrasts import contrasts
+from ablations.training.matching import Sizes, amounts
+sizes = Sizes(prompts=64, pairs=32, prompts_per_step=8, group=4, pairs_per_step=8)
+print([one.name for one in contrasts(["grpo", "contextrl", "contextrl-noise"])])
+print(amounts(ARMS["contextrl-noise"], sizes, "steps").exposures)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    names, exposures = done.stdout.splitlines()
+    assert names == "['contextrl - grpo', 'contextrl - contextrl-noise']"
+    assert exposures == "32"
+
+
+def test_the_backend_answers_a_run(data_root: Path, tmp_path: Path) -> None:
+    model = FirstOption()
+    benchmark = Colours(data_root)
+    identity = ModelIdentity(model.name, "fingerprint", verified=True)
+    plan = plan_run(identity, "colours", [benchmark], [benchmark], Settings(), tmp_path / "runs")
+    (row,) = runs.execute(plan, lambda: serve(model), {"kind": "example"}, Quiet())
+    assert (row.n, row.strict, row.errors, model.requests) == (3, 0.5, 1, 2)
+
+
+def test_the_backend_fails_as_a_backend_should() -> None:
+    async def fail() -> None:
+        async with serve(FirstOption()) as model:
+            question = Message("user", (TextPart("Why?"),))
+            assert await model.logprobs([question], ["A"]) is None
+            with pytest.raises(UsageError):
+                _ = model.tokenizer
+            await model.chat([question], Sampling(8))
+
+    with pytest.raises(ItemError):
+        asyncio.run(fail())
