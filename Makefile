@@ -2,6 +2,9 @@
 # EXTRA=gpu installs vLLM for CUDA instead of the CPU build.
 PYTHON ?= python3
 EXTRA  ?= cpu
+# `make test` runs this many tests side by side; more options of pytest: make test PYTEST="-k swe"
+WORKERS ?= 2
+PYTEST  ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed-$(EXTRA)
@@ -32,11 +35,15 @@ demo-longhorizon: install
 	$(BIN)/harness demo --suite longhorizon5 --quick
 	@echo "That was one seed. The whole study: $(BIN)/harness demo --suite longhorizon5"
 
+# One thread for each worker: torch processes with many threads on few cores crawl. A file's tests
+# stay together, in the order of tests/conftest.py, which begins with the longest files.
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
+	  --dist loadfile --no-loadscope-reorder $(PYTEST)
 
+# Properties run a second time here, on all of their examples.
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -m "slow or hypothesis" $(PYTEST)
 
 check: install
 	$(BIN)/ruff check .

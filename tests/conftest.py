@@ -1,14 +1,21 @@
-"""What every test may ask for: the tiny model, and the folder of shared real data."""
+"""What every test may ask for: the tiny model, embedded data, and the folder of shared real data.
+
+Tests may run in several worker processes (``make test``): a file's tests stay in one of them, and
+what a session makes once is made by the first worker that asks for it.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch or transformers are imported anywhere: few threads, and never a hub.
 os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))
@@ -20,7 +27,109 @@ os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
 # Tests interrupt processes; shells make what they start in the background, us, ignore that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# `make test-slow` asks for the ci profile, which draws all examples; see tests/examples.py.
+settings.register_profile("default", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
 REPOSITORY = Path(__file__).parents[1]
+
+# Files that take longest or wait most, begun first so that no worker is left with one at the end.
+LONGEST = (
+    "benchmarks/vqa/test_native.py",
+    "harness/backends/test_vllm.py",
+    "ablations/test_study.py",
+    "harness/test_cli.py",
+    "benchmarks/longhorizon/test_swebench.py",
+    "ablations/test_training.py",
+    "benchmarks/vqa/test_adapters.py",
+    "harness/sandbox/test_bubblewrap.py",
+    "harness/backends/test_lifeline.py",
+    "benchmarks/micro/test_pairs.py",
+    "benchmarks/vqa/test_native_limits.py",
+)
+
+# What the tests of a file need, as markers: `pytest -m "not torch and not external"` is quick.
+NEEDS = {
+    "process": (
+        "ablations/test_study.py",
+        "ablations/test_study_trains.py",
+        "benchmarks/data/test_pull.py",
+        "benchmarks/longhorizon/test_swebench_cli.py",
+        "benchmarks/vqa/test_native_limits.py",
+        "harness/backends/test_lifeline.py",
+        "harness/test_cli.py",
+        "harness/test_kill.py",
+        "harness/test_scratch.py",
+    ),
+    "torch": (
+        "ablations/test_agentic.py",
+        "ablations/test_objective.py",
+        "ablations/test_skyrl.py",
+        "ablations/test_study_trains.py",
+        "ablations/test_trainer.py",
+        "ablations/test_training.py",
+        "benchmarks/micro/test_build.py",
+        "benchmarks/micro/test_lessons.py",
+        "benchmarks/test_probe.py",
+        "harness/backends/test_micro_model.py",
+        "harness/backends/test_transformers.py",
+        "harness/test_acceptance.py",
+    ),
+    "sandbox": (
+        "benchmarks/longhorizon/test_livecodebench_grading.py",
+        "benchmarks/longhorizon/test_swebench.py",
+        "benchmarks/longhorizon/test_swebench_cli.py",
+        "benchmarks/longhorizon/test_swebench_images.py",
+        "harness/sandbox/test_bubblewrap.py",
+        "harness/sandbox/test_container.py",
+    ),
+    "vllm": ("harness/backends/test_vllm.py", "harness/test_acceptance.py"),
+    "browser": ("reports/test_browser.py",),
+    "latex": ("reports/test_tables.py",),
+}
+# Large programs, which take every core while they start.
+EXTERNAL = {*NEEDS["vllm"], *NEEDS["browser"], *NEEDS["latex"]}
+
+
+def _file(item: pytest.Item) -> str:
+    return item.path.relative_to(REPOSITORY / "tests").as_posix()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tests need, and begin with the longest files."""
+    for item in items:
+        file = _file(item)
+        for marker, files in NEEDS.items():
+            if file in files:
+                item.add_marker(marker)
+        if file in EXTERNAL:
+            item.add_marker("external")
+    rank = {file: number for number, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(_file(item), len(rank)))
+
+
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return a function that makes a named folder once a session, whichever worker asks first."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # each worker has a folder of its own in the session's
+
+    def make(name: str, build: Callable[[Path], object]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                folder.mkdir()
+                build(folder)
+                made.touch()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -33,24 +142,23 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def micro_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the tiny Qwen3-VL with random weights, built once a session."""
-    folder = tmp_path_factory.mktemp("micro_model") / "micro"
+def micro_model(once: Once) -> Path:
+    """Return the folder of the tiny Qwen3-VL with random weights."""
     # In a child, so that tests which only need the folder do not load torch.
-    build = (
+    program = (
         "import sys; from benchmarks.micro.model.qwen3vl import build; from pathlib import Path; "
+        "build(Path(sys.argv[1]))"
     )
-    subprocess.run(
-        [sys.executable, "-c", build + "build(Path(sys.argv[1]))", str(folder)], check=True
-    )
-    return folder
+
+    def build(folder: Path) -> None:
+        subprocess.run([sys.executable, "-c", program, str(folder / "micro")], check=True)
+
+    return once("micro_model", build) / "micro"
 
 
 @pytest.fixture(scope="session")
-def micro_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a data root with the embedded data sets of the twelve, written once a session."""
+def micro_data(once: Once) -> Path:
+    """Return a data root with the embedded data sets of the twelve: read it, damage only copies."""
     from benchmarks.micro.data.datasets import write
 
-    folder = tmp_path_factory.mktemp("micro_data")
-    write(folder)
-    return folder
+    return once("micro_data", write)

@@ -11,6 +11,7 @@ from ablations.statistics.contrasts import BASELINE, DATA_CONTROLS, METHOD, PLAC
 from benchmarks.micro.data.datasets import write
 from harness.cli.main import cli
 from tests.ablations import tiny
+from tests.conftest import Once
 from tests.planted import BENCHMARKS, Planted
 from tests.servers import ScriptedServer
 
@@ -31,39 +32,46 @@ def names_of(arm: str, level: int) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def text_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def text_world(once: Once) -> Path:
     """Return a folder with a tiny text model, and pairs and RL items for it."""
-    folder = tmp_path_factory.mktemp("text_world")
-    tiny.build("qwen3", folder / "model")
-    tiny.write(folder / "data", images=False)
-    return folder
+
+    def build(folder: Path) -> None:
+        tiny.build("qwen3", folder / "model")
+        tiny.write(folder / "data", images=False)
+
+    return once("text_world", build)
 
 
 @pytest.fixture(scope="session")
-def image_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image_world(once: Once) -> Path:
     """Return a folder with a tiny vision-language model, and pairs and RL items for it."""
-    folder = tmp_path_factory.mktemp("image_world")
-    tiny.build("qwen3_vl", folder / "model")
-    tiny.write(folder / "data", images=True)
-    return folder
+
+    def build(folder: Path) -> None:
+        tiny.build("qwen3_vl", folder / "model")
+        tiny.write(folder / "data", images=True)
+
+    return once("image_world", build)
 
 
 @pytest.fixture(scope="session")
-def planted_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def planted_runs(once: Once) -> dict[str, Path]:
     """Return the run of every model that the planted studies need: most are shared by them."""
-    root = tmp_path_factory.mktemp("planted")
-    write(root / "data", n=60)
     levels = {(arm, level) for arms in PLANNED.values() for arm, level in arms.items()}
     names = sorted(name for arm, level in levels for name in names_of(arm, level))
-    planted = Planted(root / "data")
-    with ScriptedServer(planted.answer, models=tuple(names)) as server:
-        for name in names:
-            words = ["run", "--model", name, "--endpoint", server.url, "--suite", "vqa12"]
-            words += ["--benchmarks", ",".join(BENCHMARKS), "--data-root", str(root / "data")]
-            words += ["--out", str(root / "runs"), "--max-tokens", "16"]
-            cli.main(words, standalone_mode=False)
-        assert len(server.requests) == len(names) * planted.items
-    return {name: next((root / "runs").glob(f"{name}-vqa12-*")) for name in names}
+
+    def build(root: Path) -> None:
+        write(root / "data", n=60)
+        planted = Planted(root / "data")
+        with ScriptedServer(planted.answer, models=tuple(names)) as server:
+            for name in names:
+                words = ["run", "--model", name, "--endpoint", server.url, "--suite", "vqa12"]
+                words += ["--benchmarks", ",".join(BENCHMARKS), "--data-root", str(root / "data")]
+                words += ["--out", str(root / "runs"), "--max-tokens", "16"]
+                cli.main(words, standalone_mode=False)
+            assert len(server.requests) == len(names) * planted.items
+
+    runs = once("planted", build) / "runs"
+    return {name: next(runs.glob(f"{name}-vqa12-*")) for name in names}
 
 
 def study_words(folder: Path, runs: Mapping[str, Path], arms: Levels) -> list[object]:

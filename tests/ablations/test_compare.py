@@ -21,7 +21,7 @@ from harness.runs import run as runs
 from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import plan_run
-from tests.harness.test_cli import harness, modules_of
+from tests.commands import harness, modules_of
 from tests.sums import Adder, Quiet, Sums
 
 RULES = Rules(resamples=500)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ablations.conftest import PLANNED, study_words
-from tests.harness.test_cli import harness
+from tests.commands import harness
 
 CONCLUSIONS = {
     "none": "No gain of contextrl over grpo is shown: total equivalent within 4 points",

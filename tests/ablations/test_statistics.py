@@ -7,13 +7,14 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from ablations.statistics import estimates, power
 from ablations.statistics.estimates import Array, Components, Estimate, Items
 from harness.runs.summary import benchmark_score
+from tests.examples import examples
 
 RNG = np.random.default_rng(7)
 SCORE = st.floats(0, 1, allow_nan=False).map(lambda x: round(x, 6))
@@ -25,7 +26,7 @@ def draw(n: int, mean: float, sd: float) -> Array:
 
 
 @given(a=SEEDS, b=SEEDS)
-@settings(deadline=None)
+@examples(100)
 def test_welch_is_scipys(a: Array, b: Array) -> None:
     one, reference = estimates.welch(a, b), stats.ttest_ind(a, b, equal_var=False)
     interval = reference.confidence_interval(0.95)
@@ -35,7 +36,7 @@ def test_welch_is_scipys(a: Array, b: Array) -> None:
 
 
 @given(a=SEEDS, b=SEEDS, margin=st.floats(0.001, 0.3))
-@settings(deadline=None)
+@examples(100)
 def test_equivalence_is_statsmodels_tost(a: Array, b: Array, margin: float) -> None:
     from statsmodels.stats.weightstats import ttost_ind
 
@@ -44,7 +45,7 @@ def test_equivalence_is_statsmodels_tost(a: Array, b: Array, margin: float) -> N
 
 
 @given(a=SEEDS, b=SEEDS, data=st.data())
-@settings(deadline=None)
+@examples(100)
 def test_swapping_arms_turns_the_sign_and_the_order_of_seeds_says_nothing(
     a: Array, b: Array, data: st.DataObject
 ) -> None:
@@ -216,7 +217,7 @@ def test_one_cluster_has_no_standard_error() -> None:
 
 
 @given(st.integers(0, 2**31))
-@settings(deadline=None, max_examples=30)
+@examples(30)
 def test_the_order_of_items_says_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     clusters, order = rng.integers(0, 12, 50), rng.permutation(50)
@@ -387,7 +388,7 @@ def test_an_estimate_without_spread_has_no_detectable_effect() -> None:
 
 
 @given(data=st.data(), n=st.integers(1, 12), headline=st.sampled_from([(), ("a",), ("a", "b")]))
-@settings(deadline=None)
+@examples(100)
 def test_the_score_of_many_seeds_is_that_of_a_run(
     data: st.DataObject, n: int, headline: tuple[str, ...]
 ) -> None:

@@ -21,7 +21,7 @@ import pytest
 from ablations.statistics.contrasts import BASELINE, METHOD, ONE_SEED
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
-from tests.harness.test_cli import ROOT, harness, modules_of
+from tests.commands import ROOT, harness, modules_of, one_line, process
 
 Runs = dict[str, Path]
 PAIR = {BASELINE: LOW, METHOD: HIGH}
@@ -32,12 +32,6 @@ def analysis(folder: Path) -> dict[str, Any]:
         (folder / "objective-vs-data" / "analysis.json").read_text()
     )
     return document
-
-
-def one_line(done: subprocess.CompletedProcess[str], *pieces: str) -> None:
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert all(piece in done.stderr for piece in pieces), done.stderr
 
 
 def test_a_plan_is_hashed_and_fixed_once_there_are_scores(
@@ -544,7 +538,7 @@ def test_a_failed_arm_is_said_and_made_up_for(
     weights.write_bytes(whole[:1000])
     brought = {**checkpoints, METHOD: [checkpoints[METHOD][0], broken]}
     words = words_of(tmp_path, brought, micro_data)
-    done = harness(*words, "--json")
+    done = process(*words, "--json")
     assert done.returncode == 1, done.stderr
     found = analysis(tmp_path)
     assert "Missing from the plan: contextrl seed 1 (evaluation failed)." in found["verdict"]
@@ -563,8 +557,8 @@ def comparable(folder: Path) -> dict[str, Any]:
     return {**found, "models": models, "read": ""}
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    while not condition() and process.poll() is None:
+def until(condition: Callable[[], bool], study: subprocess.Popen[bytes]) -> None:
+    while not condition() and study.poll() is None:
         time.sleep(0.02)
 
 
@@ -574,18 +568,20 @@ def whole(
 ) -> Path:
     """Return the folder of a study of the checkpoints that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
-    done = harness(*words_of(folder, checkpoints, micro_data))
+    done = process(*words_of(folder, checkpoints, micro_data), "--preload")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness run") == 4
     return folder
 
 
 @pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.external
 def test_ray_does_what_one_machine_does(
     checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
 ) -> None:
     words = words_of(tmp_path, checkpoints, micro_data)
-    done = harness(*words, "--executor", "ray", "--gpus-per-job", 0)
+    done = process(*words, "--executor", "ray", "--gpus-per-job", 0)
     assert done.returncode == 0, done.stderr
     assert comparable(tmp_path) == comparable(whole)
 
@@ -595,7 +591,7 @@ def test_the_calibration_measures_and_leaves_nothing(
     checkpoints: dict[str, list[Path]], micro_data: Path, tmp_path: Path
 ) -> None:
     words = words_of(tmp_path, checkpoints, micro_data)
-    done = harness(*words, "--plan", "--json")
+    done = process(*words, "--plan", "--json")
     assert done.returncode == 0, done.stderr
     forecast = json.loads(done.stdout)["forecast"]
     assert (forecast["trainings"], forecast["evaluations"], forecast["items"]) == (0, 4, 16)
@@ -605,12 +601,12 @@ def test_the_calibration_measures_and_leaves_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_killed_at_any_step_a_study_goes_on(
-    jobs: str, checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
+    checkpoints: dict[str, list[Path]], whole: Path, micro_data: Path, tmp_path: Path
 ) -> None:
     killed = tmp_path
-    words = [str(word) for word in words_of(killed, checkpoints, micro_data)] + ["--jobs", jobs]
+    words = [str(word) for word in words_of(killed, checkpoints, micro_data)]
+    words += ["--jobs", "2"]
     folder = killed / "objective-vs-data"
 
     def samples() -> int:
@@ -620,7 +616,7 @@ def test_killed_at_any_step_a_study_goes_on(
         return len(list(folder.glob("runs/*/evaluated.json")))
 
     def children() -> list[psutil.Process]:
-        return psutil.Process(process.pid).children(recursive=True)
+        return psutil.Process(study.pid).children(recursive=True)
 
     moments: list[Callable[[], bool]] = [
         lambda: (folder / "plan.json").exists(),
@@ -630,17 +626,17 @@ def test_killed_at_any_step_a_study_goes_on(
         lambda: marked() == 4,
     ]
     for number, moment in enumerate(moments):
-        process = subprocess.Popen(
+        study = subprocess.Popen(
             [sys.executable, "-m", "harness", *words], cwd=ROOT, stderr=subprocess.DEVNULL
         )
-        until(moment, process)
-        family = children() if process.poll() is None else []
+        until(moment, study)
+        family = children() if study.poll() is None else []
         # An interrupt once, sudden death otherwise.
-        process.send_signal(signal.SIGINT if number == 1 else signal.SIGKILL)  # if it still runs
-        process.wait(60)
+        study.send_signal(signal.SIGINT if number == 1 else signal.SIGKILL)  # if it still runs
+        study.wait(60)
         psutil.wait_procs(family, timeout=20)
         assert not [one for one in family if one.is_running() and one.status() != "zombie"]
-    done = harness(*words)
+    done = process(*words)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness run") == 0  # all four were measured before
     assert comparable(killed) == comparable(whole)

@@ -14,7 +14,7 @@ import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
 from tests.ablations.test_study import analysis, comparable, until
-from tests.harness.test_cli import ROOT, harness
+from tests.commands import ROOT, process
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ def started(studies: Path, data: Path) -> subprocess.Popen[bytes]:
 def whole(micro_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a study that nothing disturbed."""
     studies = tmp_path_factory.mktemp("whole")
-    done = harness(*words_of(studies, micro_data))
+    done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr
     assert steps(studies, METHOD) == steps(studies, BASELINE) == STEPS
     return studies
@@ -89,8 +89,8 @@ class Failed:
 def failed(micro_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Failed:
     studies = tmp_path_factory.mktemp("failed")
     study = started(studies, micro_data)
-    process = psutil.Process(study.pid)
-    (fork,) = set(process.children(recursive=True)) - set(process.children())
+    parent = psutil.Process(study.pid)
+    (fork,) = set(parent.children(recursive=True)) - set(parent.children())
     fork.kill()
     return Failed(studies, study.wait(300), (studies / "told").read_text())
 
@@ -122,7 +122,7 @@ def test_a_study_that_is_killed_while_it_trains_ends_as_if_it_never_was(
     psutil.wait_procs(family, timeout=20)
     assert not [one for one in family if one.is_running() and one.status() != "zombie"]
     assert not (training(studies, METHOD) / "checkpoint").exists()
-    done = harness(*words_of(studies, micro_data))
+    done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness train") == done.stderr.count("$ harness run") == 1
     assert f"of {STEPS}" in done.stderr.partition("goes on after step ")[2]

@@ -13,7 +13,7 @@ from ablations.arms import ARMS
 from ablations.study.plan import DEFAULT_ARMS
 from benchmarks.micro.model.build import WEIGHTS
 from benchmarks.suites import SUITES
-from tests.harness.test_cli import harness, modules_of
+from tests.commands import modules_of, process
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def run_on(backend: str, model: Path, data: Path, out: Path, *more: object) -> d
         out,
     ]
     words += ["--backend", backend, "--dtype", "float32", "--max-tokens", 32, "--json", *more]
-    done = harness(*words)
+    done = process(*words)
     assert done.returncode == 0, done.stderr
     document: dict[str, object] = json.loads(done.stdout)
     return document
@@ -89,7 +89,7 @@ def test_the_real_mathvision_items_go_through_both_engines(
     shared: Path, micro_model: Path, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
-    imported = harness("data", "import", "mathvision", shared / "data" / "mathvision",
+    imported = process("data", "import", "mathvision", shared / "data" / "mathvision",
                        "--data-root", data)  # fmt: skip
     assert imported.returncode == 0, imported.stderr
     for backend in ("vllm", "transformers"):
@@ -104,7 +104,7 @@ def test_the_real_mathvision_items_go_through_both_engines(
 
 def test_the_base_model_runs_and_runs_again_at_once(tmp_path: Path) -> None:
     words = ("demo", "--base", "--out", tmp_path)
-    first = harness(*words)
+    first = process(*words)
     assert first.returncode == 0, first.stderr
     assert "mean of 12" in first.stdout
     assert "torch" not in modules_of(*words)
@@ -128,7 +128,7 @@ def _beside_chance(text: str) -> dict[str, tuple[float, float, float]]:
 @pytest.mark.timeout(1800)
 def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
     words = ("demo", "--quick", "--out", tmp_path)
-    first = harness(*words)
+    first = process(*words)
     assert first.returncode == 0, first.stderr
     said = first.stdout.splitlines()
     study = tmp_path / "studies" / "vqa12-quick"
@@ -145,7 +145,7 @@ def test_the_quick_demo_is_a_study_and_shows_it_again(tmp_path: Path) -> None:
     assert all(0 <= one["selection"] <= 1 for one in found["models"])
     # The command that was printed is the study itself: nothing is left to do.
     (command,) = (line for line in said if line.startswith("$ harness ablate"))
-    again = harness(*shlex.split(command)[2:])
+    again = process(*shlex.split(command)[2:])
     assert again.returncode == 0, again.stderr
     assert again.stderr == f"{study}: finished, nothing is left to do\n"
     assert again.stdout in first.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import shutil
 import signal
@@ -18,40 +17,10 @@ import pytest
 from benchmarks.micro.prepare import LABEL, label
 from benchmarks.suites import SUITES
 from harness.install.doctor import checkpoint
+from tests.commands import PROGRAM, ROOT, harness, modules_of, one_line
 from tests.servers import Reply, Request, ScriptedServer
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = "from harness.cli.main import main; main()"
 HEAVY = ("torch", "transformers", "datasets", "lmms_eval", "vllm", "PIL", "numpy", "pandas")
-
-
-def harness(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as its own process."""
-    return subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, words)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1200,
-    )
-
-
-def modules_of(*words: object) -> set[str]:
-    """Return the top-level modules that a command imports."""
-    program = (
-        "import sys\nfrom harness.cli.main import main\n"
-        "try:\n    main()\nfinally:\n    print(*sys.modules, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, words)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
 
 
 def letter(request: Request) -> Reply:
@@ -230,16 +199,6 @@ def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: 
     assert table.stdout.startswith("1 responses failed")
 
 
-def one_line(done: subprocess.CompletedProcess[str], *pieces: str) -> None:
-    assert done.returncode == 2, (done.stdout, done.stderr)
-    assert done.stdout == ""
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("harness: ")
-    assert "Traceback" not in done.stderr
-    for piece in pieces:
-        assert piece in last
-
-
 def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -276,9 +235,9 @@ def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(
 ) -> None:
     run = ["run", "--suite", "vqa12", "--data-root", micro_data, "--out", tmp_path, "--model", "m"]
     refused = "no server answers at http://127.0.0.1:9/v1 (connection refused)"
-    one_line(harness(*run, "--endpoint", "http://127.0.0.1:9"), refused)
+    one_line(harness(*run, "--endpoint", "http://127.0.0.1:9"), refused, after_progress=True)
     with ScriptedServer(letter, models_body=Reply(raw=b"<html>hello</html>")) as server:
-        one_line(harness(*run, "--endpoint", server.url), server.url)
+        one_line(harness(*run, "--endpoint", server.url), server.url, after_progress=True)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +256,7 @@ def test_an_endpoint_that_answers_nothing_but_nonsense_is_one_line(
 ) -> None:
     with ScriptedServer(lambda _: reply) as server:
         words = [*run_words(server, micro_data, tmp_path), "--benchmarks", "vstar", "--limit", 3]
-        one_line(harness(*words), said)
+        one_line(harness(*words), said, after_progress=True)
 
 
 def test_a_garbled_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) -> None:
@@ -307,44 +266,41 @@ def test_a_garbled_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) 
         (samples,) = tmp_path.glob("*/samples/vstar.jsonl")
         text = "nonsense\n" + samples.read_text()
         samples.write_text(text)
-        one_line(harness(*words), "vstar.jsonl is garbled at line 1")
+        one_line(harness(*words), "vstar.jsonl is garbled at line 1", after_progress=True)
         assert samples.read_text() == text
 
 
 @pytest.mark.slow
-def test_killed_and_started_again_the_scores_are_the_same(
-    finished,
+def test_an_interrupted_run_says_so_and_goes_on_to_the_same_scores(
+    finished,  # type: ignore[no-untyped-def]
     micro_data: Path,
-    tmp_path: Path,  # type: ignore[no-untyped-def]
+    tmp_path: Path,
 ) -> None:
+    """Sudden death at any moment is in test_kill.py; here is what the command line adds."""
     names = "vstar,mmstar,scienceqa,mmmu"
     with ScriptedServer(letter) as server:
         words = [*run_words(server, micro_data, tmp_path), "--benchmarks", names,
                  "--concurrency", 4, "--json", "--items"]  # fmt: skip
-        kills = 0
-        for patience in (0, 15, 30, 20):
-            process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, *map(str, words)],
-                cwd=ROOT,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            wanted = len(server.requests) + patience
-            began = time.monotonic()
-            while len(server.requests) < wanted or time.monotonic() - began < 1:
-                time.sleep(0.01)
-            process.send_signal(signal.SIGKILL if patience != 20 else signal.SIGINT)
-            said = process.communicate(timeout=60)[1]
-            kills += 1
-        assert process.returncode == 130
-        assert said.rstrip().splitlines()[-1] == (
+        run = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *map(str, words)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while len(server.requests) < 20:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        stderr = run.communicate(timeout=60)[1]
+        assert run.returncode == 130
+        assert stderr.rstrip().splitlines()[-1] == (
             "interrupted; all responses so far are stored: rerun the command to resume"
         )
         done = harness(*words)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout)["benchmarks"]
-        assert len(server.requests) <= sum(row["n"] for row in rows) + kills * 4
+        assert len(server.requests) <= sum(row["n"] for row in rows) + 4
     before = {row["benchmark"]: row for row in finished[1]["benchmarks"]}
     key = lambda item: item["id"]  # noqa: E731
     for row in rows:
@@ -375,7 +331,7 @@ def test_responses_are_scored_where_the_images_are_not_at_hand(
     unknown = tmp_path / "unknown.jsonl"
     unknown.write_text('{"id": "nothing", "response": "A"}\n')
     done = harness("score", "mathvision", unknown, *words[3:])
-    one_line(done, "belong to no item of mathvision", "nothing")
+    one_line(done, "belong to no item of mathvision", "nothing", after_progress=True)
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.records import Response, Sample, Score
 from harness.runs.store import RunStore, encode, read_samples
+from tests.examples import examples
 
 TEXT = st.text(st.characters(), max_size=40)  # surrogates and control characters included
 SAMPLES = st.builds(
@@ -41,7 +42,7 @@ def changed(**fields: object) -> str:
 
 
 @given(samples=st.lists(SAMPLES, max_size=5))
-@settings(deadline=None)
+@examples(100)
 def test_what_is_appended_is_read_back(samples: list[Sample], tmp_path_factory) -> None:  # type: ignore[no-untyped-def]
     run = tmp_path_factory.mktemp("run")
     with RunStore.open(run) as store:

@@ -27,7 +27,7 @@ from reports.read import thumbnails
 from reports.read.flips import SHOWN, flips
 from reports.read.runs import open_run
 from reports.read.study import read
-from tests.harness.test_cli import harness, modules_of
+from tests.commands import harness, modules_of
 from tests.reports.studies import Planted, write
 
 SMALL = {"vstar": 0.5, "mmstar": 0.4}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from benchmarks.data.fetch.import_release import bring
 from benchmarks.data.local.official import vista_query
 from benchmarks.data.local.receipt import read_receipt
 from harness.errors import UsageError
+from tests.commands import harness
 
 Row = dict[str, Any]
 
@@ -144,11 +143,6 @@ def vista(folder: Path) -> Path:
     for pid in rows:
         Image.new("RGB", (8, 6)).save(folder / "images" / f"{pid}.jpg")
     return folder
-
-
-def harness(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("harness"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 # The real release

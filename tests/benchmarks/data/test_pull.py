@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from benchmarks.data.catalog.sources import source
 from benchmarks.data.fetch.pull import pull
 from benchmarks.data.local.receipt import read_receipt
 from harness.errors import UsageError
+from tests.commands import ROOT, Finished, one_line, process
 
 HEAD, OLDER = "a" * 40, "b" * 40
 REPOSITORY = source("olympiadbench_physics").repository
@@ -224,34 +224,23 @@ def hub(tmp_path: Path) -> Iterator[FakeHub]:
     thread.join()
 
 
-def command(url: str, *arguments: str | Path) -> tuple[list[str | Path], dict[str, str]]:
-    environment = {
-        **os.environ,
+def environment(url: str) -> dict[str, str]:
+    """Return what leads a process to this hub: libraries read it when they are imported."""
+    return {
         "HF_ENDPOINT": url,
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1",
         "HF_HOME": os.environ["XDG_CACHE_HOME"] + "/hub",
     }
-    return [Path(sys.executable).with_name("harness"), "data", "pull", *arguments], environment
 
 
-def harness(url: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    line, environment = command(url, *arguments)
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the error line of a command that failed as it should."""
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("harness: ")]
-    assert len(lines) == 1
-    assert "Traceback" not in done.stderr
-    return lines[0]
+def pulled(url: str, *arguments: object) -> Finished:
+    return process("data", "pull", *arguments, **environment(url))
 
 
 def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: Path) -> None:
     root = tmp_path / "data"
-    done = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    done = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert done.returncode == 0, done.stderr
     assert f"4 items, {REPOSITORY} at {HEAD}" in done.stdout
     folder = root / "olympiadbench_physics"
@@ -267,7 +256,7 @@ def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: 
     assert rows[3]["image_1"].getpixel((0, 0)) == (0, 3, 0)
     # The second call asks nobody, not even where the hub would say no.
     hub.refuse = (500, "")
-    again = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    again = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert again.returncode == 0
     assert "already present" in again.stdout
 
@@ -275,13 +264,13 @@ def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: 
 def test_another_revision_replaces_only_when_forced(hub: FakeHub, tmp_path: Path) -> None:
     root = tmp_path / "data"
     arguments = ("olympiadbench_physics", "--data-root", root, "--revision", OLDER)
-    assert harness(hub.url, *arguments).returncode == 0
+    assert pulled(hub.url, *arguments).returncode == 0
     assert data.count("olympiadbench_physics", root) == 6
     other = ("olympiadbench_physics", "--data-root", root, "--revision", "main")
-    assert "--force replaces it" in one_line(harness(hub.url, *other))
+    assert "--force replaces it" in one_line(pulled(hub.url, *other), after_progress=True)
     # Forced without a revision it is held to the one recorded.
-    assert f"at {OLDER}" in harness(hub.url, *arguments[:3], "--force").stdout
-    assert harness(hub.url, *other, "--force").returncode == 0
+    assert f"at {OLDER}" in pulled(hub.url, *arguments[:3], "--force").stdout
+    assert pulled(hub.url, *other, "--force").returncode == 0
     assert data.count("olympiadbench_physics", root) == 4
     assert [path.name for path in root.iterdir()] == ["olympiadbench_physics"]
 
@@ -291,19 +280,24 @@ def test_a_killed_download_leaves_nothing_and_is_taken_up_again(
 ) -> None:
     root = tmp_path / "data"
     hub.hold = {FILES[1]}
-    line, environment = command(hub.url, "olympiadbench_physics", "--data-root", root)
-    process = subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "harness", "data", "pull", "olympiadbench_physics"]
+    download = subprocess.Popen(
+        [*command, "--data-root", str(root)],
+        cwd=ROOT,
+        env={**os.environ, **environment(hub.url)},
+        stderr=subprocess.DEVNULL,
+    )
     assert hub.held.wait(60)
     first = root / f".olympiadbench_physics.{HEAD[:12]}.part" / FILES[0]
     deadline = time.monotonic() + 60
     while not first.is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    download.kill()
+    download.wait()
     assert not (root / "olympiadbench_physics").exists()
     hub.release.set()
     hub.gets.clear()
-    done = harness(hub.url, "olympiadbench_physics", "--data-root", root)
+    done = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert done.returncode == 0, done.stderr
     assert FILES[0] not in hub.gets
     assert FILES[1] in hub.gets
@@ -324,41 +318,45 @@ def test_what_the_hub_refuses_is_one_line(
     hub: FakeHub, tmp_path: Path, refuse: tuple[int, str], says: str
 ) -> None:
     hub.refuse = refuse
-    done = harness(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
-    assert says in one_line(done)
+    done = pulled(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert says in one_line(done, after_progress=True)
     assert not (tmp_path / "data" / "olympiadbench_physics").exists()
 
 
 def test_an_unknown_revision_is_one_line(hub: FakeHub, tmp_path: Path) -> None:
     arguments = ("olympiadbench_physics", "--data-root", tmp_path, "--revision", "c" * 40)
-    assert f"has no revision {'c' * 40}" in one_line(harness(hub.url, *arguments))
+    assert f"has no revision {'c' * 40}" in one_line(
+        pulled(hub.url, *arguments), after_progress=True
+    )
 
 
 def test_a_hub_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    done = harness("http://127.0.0.1:9", "olympiadbench_physics", "--data-root", tmp_path / "data")
-    assert "check the network, or give a local copy with --from DIR" in one_line(done)
+    done = pulled("http://127.0.0.1:9", "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert "check the network, or give a local copy with --from DIR" in one_line(
+        done, after_progress=True
+    )
 
 
 def test_files_that_are_not_what_the_hub_says_are_refused(hub: FakeHub, tmp_path: Path) -> None:
     hub.lie = True
-    done = harness(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
-    assert "arrived damaged" in one_line(done)
+    done = pulled(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
+    assert "arrived damaged" in one_line(done, after_progress=True)
     assert not (tmp_path / "data" / "olympiadbench_physics").exists()
 
 
 def test_a_pinned_benchmark_is_asked_for_at_its_pin(tmp_path: Path, hub: FakeHub) -> None:
     hub.repository = PINNED.repository
-    done = harness(hub.url, "vstar", "--data-root", tmp_path / "data")
-    assert f"has no revision {PINNED.revision}" in one_line(done)
+    done = pulled(hub.url, "vstar", "--data-root", tmp_path / "data")
+    assert f"has no revision {PINNED.revision}" in one_line(done, after_progress=True)
 
 
 def test_a_suite_goes_on_after_a_failure_and_then_fails(hub: FakeHub, tmp_path: Path) -> None:
-    done = harness(hub.url, "vqa12", "--data-root", tmp_path / "data")
+    done = pulled(hub.url, "vqa12", "--data-root", tmp_path / "data")
     assert done.returncode == 2
     assert "olympiadbench_physics: downloaded 4 items" in done.stdout
     assert len(re.findall(r"^harness: \w+: the hub has no data set", done.stderr, re.M)) == 11
-    done = harness(hub.url, "vqa12", "--data-root", tmp_path / "data", "--revision", "main")
-    assert "--revision applies to a single benchmark" in one_line(done)
+    done = pulled(hub.url, "vqa12", "--data-root", tmp_path / "data", "--revision", "main")
+    assert "--revision applies to a single benchmark" in one_line(done, after_progress=True)
 
 
 # Local copies

@@ -6,8 +6,6 @@ import base64
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from benchmarks.longhorizon.swebench.tasks import TaskSet
 from benchmarks.micro.data import datasets as micro
 from benchmarks.micro.data import repositories
 from benchmarks.suites import SUITES
+from tests.commands import harness
 
 OFFICIAL = source("vstar").tables[0].count
 
@@ -60,11 +59,6 @@ def save(rows: list[dict[str, Any]], root: Path, benchmark: str = "vstar") -> Pa
     return root
 
 
-def harness(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.executable).with_name("harness"), "data", "verify", *arguments]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_a_whole_data_set_is_well(tmp_path: Path) -> None:
     save(vstar_rows(), tmp_path)
     report = verify("vstar", tmp_path)
@@ -72,7 +66,7 @@ def test_a_whole_data_set_is_well(tmp_path: Path) -> None:
     assert report.notes == ()
     assert [(t.rows, t.official, t.decoded) for t in report.tables] == [(191, 191, SAMPLE)]
     assert report.fingerprint == data.fingerprint("vstar", tmp_path)
-    done = harness("vstar", "--data-root", tmp_path)
+    done = harness("data", "verify", "vstar", "--data-root", tmp_path)
     assert done.returncode == 0
     assert done.stderr == ""
     assert done.stdout == f"vstar: 191/191 rows, fingerprint {report.fingerprint}\n"
@@ -196,7 +190,7 @@ def test_damage_and_absence_are_problems_with_exit_code_2(tmp_path: Path) -> Non
     save(vstar_rows(3), tmp_path)
     path = next((tmp_path / "vstar").rglob("*.arrow"))
     path.write_bytes(path.read_bytes()[:100])
-    done = harness("vqa12", "--data-root", tmp_path, "--json")
+    done = harness("data", "verify", "vqa12", "--data-root", tmp_path, "--json")
     assert done.returncode == 2
     lines = done.stderr.splitlines()
     assert len(lines) == 12
@@ -209,7 +203,7 @@ def test_damage_and_absence_are_problems_with_exit_code_2(tmp_path: Path) -> Non
 
 
 def test_an_unknown_name_is_one_line(tmp_path: Path) -> None:
-    done = harness("vstr", "--data-root", tmp_path)
+    done = harness("data", "verify", "vstr", "--data-root", tmp_path)
     assert done.returncode == 2
     assert done.stderr == "harness: no suite or benchmark named 'vstr': did you mean vstar?\n"
 

@@ -11,8 +11,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from harness.protocols import Tools, build_items
 from harness.records import Item, Response
 from harness.sandbox import Command, Result, Sandbox, choose
 from tests.benchmarks.longhorizon.idioms import FUNCTIONS, IDIOMS, WRONG, WRONG_FUNCTIONS
+from tests.commands import harness
 from tests.servers import Request, ScriptedServer
 
 pytestmark = pytest.mark.skipif(
@@ -236,20 +235,8 @@ def test_the_command_line_scores_programs(embedded: Path, tmp_path: Path) -> Non
     given = list(answers())
     file = tmp_path / "responses.jsonl"
     file.write_text("".join(json.dumps({"id": i, "response": t}) + "\n" for i, t, _ in given))
-    program = "from harness.cli.main import main; main()"
-    words = [
-        "score",
-        "livecodebench_v6",
-        file,
-        "--data-root",
-        embedded,
-        "--out",
-        tmp_path,
-        "--json",
-    ]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, words)], capture_output=True, text=True
-    )
+    where = ("--data-root", embedded, "--out", tmp_path)
+    done = harness("score", "livecodebench_v6", file, *where, "--json")
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)["benchmarks"]
     values = {item["id"]: item["value"] for item in result["items"]}
@@ -267,15 +254,14 @@ def test_a_run_asks_grades_and_is_finished(embedded: Path, tmp_path: Path) -> No
         asked = next((p for text, p in questions.items() if text in request.text), None)
         return f"```python\n{asked.solution}\n```" if asked else "I do not know."
 
-    program = "from harness.cli.main import main; main()"
     with ScriptedServer(reply) as server:
-        words = [sys.executable, "-c", program, "run", "--model", "scripted", "--json", "--items"]
+        words = ["run", "--model", "scripted", "--json", "--items"]
         words += ["--endpoint", server.url, "--suite", "livecodebench_v6", "--limit", "9"]
         words += ["--data-root", str(embedded), "--out", str(tmp_path)]
-        done = subprocess.run(words, capture_output=True, text=True)
+        done = harness(*words)
         assert done.returncode == 0, done.stderr
         asked = len(server.requests)
-        again = subprocess.run(words, capture_output=True, text=True)
+        again = harness(*words)
         assert len(server.requests) == asked == 9
     assert again.stdout == done.stdout
     document = json.loads(done.stdout)

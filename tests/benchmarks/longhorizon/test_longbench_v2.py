@@ -20,7 +20,7 @@ from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import UsageError
 from harness.protocols import FailedItem, Tools, build_items
 from harness.records import Item, Response, Sampling
-from tests.harness.test_cli import harness
+from tests.commands import harness
 from tests.servers import Reply, Request, ScriptedServer
 
 # The texts of THUDM/LongBench, prompts/0shot.txt, 0shot_cot.txt and 0shot_cot_ans.txt.

@@ -30,7 +30,7 @@ from benchmarks.longhorizon.niah.haystack import (
 from harness.errors import UsageError
 from harness.protocols import Tools, build_items
 from harness.records import Item, Response
-from tests.harness.test_cli import harness
+from tests.commands import harness
 from tests.servers import Request, ScriptedServer
 
 # What lm-eval 0.4.13 makes: `lm_eval/tasks/ruler/prepare_niah.py::generate_samples` with its own

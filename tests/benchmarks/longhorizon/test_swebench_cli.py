@@ -16,7 +16,7 @@ import pytest
 
 from benchmarks.micro.data import repositories
 from tests.benchmarks.longhorizon import players
-from tests.harness.test_cli import PROGRAM, ROOT, harness
+from tests.commands import PROGRAM, ROOT, harness
 from tests.servers import Reply, Request, ScriptedServer
 
 pytestmark = pytest.mark.skipif(

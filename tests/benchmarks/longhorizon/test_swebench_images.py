@@ -20,7 +20,7 @@ from benchmarks.longhorizon.swebench.tasks import TaskSet
 from harness.errors import ItemError, UsageError
 from harness.protocols import Check, Tools
 from tests.benchmarks.longhorizon.test_swebench import real_row, table
-from tests.harness.test_cli import harness
+from tests.commands import harness
 
 IMAGE = "swebench/sweb.eval.x86_64.a_1776_b-1:latest"
 

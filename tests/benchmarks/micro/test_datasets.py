@@ -29,10 +29,8 @@ BENCHMARKS = tuple(datasets._BENCHMARKS)
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    datasets.write(folder, n=24, seed=0)
-    return folder
+def root(micro_data: Path) -> Path:
+    return micro_data
 
 
 def test_writes_every_vqa_benchmark() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import sympy
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scoring.mathematics.parser import Node, parse, points, prepare, tokens_of, value
+from tests.examples import examples
 
 # LaTeX as models write it, and the same in sympy's own notation.
 VALUES = [
@@ -118,7 +119,7 @@ def expressions(
 
 
 @given(st.recursive(numbers, expressions, max_leaves=6))
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_random_expressions_have_sympys_value(pair: tuple[str, sympy.Expr]) -> None:
     text, same = pair
     node = read(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
@@ -17,6 +17,7 @@ from benchmarks.scoring.conformance import read
 from benchmarks.scoring.extract import boxed
 from benchmarks.scoring.official import blink_letter, mathvision_formula, mmmu_letter
 from tests.benchmarks.scoring.test_properties import OPTIONS, TARGETS, soup
+from tests.examples import examples
 
 CITIES = ("Rome", "Paris", "Berlin", "Bonn")
 TEN = ("",) * 10
@@ -137,7 +138,7 @@ def test_options_of_one_text_are_told_apart_by_letter_alone() -> None:
 
 
 @given(soup(), st.sampled_from([target for target in TARGETS if target.official]))
-@settings(max_examples=500, deadline=None)
+@examples(500)
 def test_a_program_only_takes_credit_away(text: str, target: Target) -> None:
     """What is credited with a program is credited without, and is the right letter.
 
@@ -158,7 +159,7 @@ def test_a_program_only_takes_credit_away(text: str, target: Target) -> None:
         ("\\boxed{{\\textbf{{({})}} \\text{{{}}}}}", "{}. {}", "$\\mathrm{{({})}}$ {}")
     ),
 )
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_a_wrong_letter_is_never_credited(said: int, right: int, target: Target, form: str) -> None:
     letters = "ABCDEF"
     given_ = score(

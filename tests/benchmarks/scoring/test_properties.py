@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import get_args
 
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
 from benchmarks.scoring.target import Program
+from tests.examples import examples
 
 LIMIT_SECONDS = 0.05
 
@@ -98,7 +99,7 @@ letters = st.integers(0, len(OPTIONS) - 1).map(lambda index: chr(ord("A") + inde
     st.sampled_from(AFTER),
     programs,
 )
-@settings(max_examples=1200, deadline=None)
+@examples(1200)
 def test_frames_keep_a_letter(
     said: str, right: str, frame: str, before: str, after: str, program: Program | None
 ) -> None:
@@ -139,7 +140,7 @@ TEXT_FRAMES = (
     st.sampled_from(AFTER),
     programs,
 )
-@settings(max_examples=1200, deadline=None)
+@examples(1200)
 def test_letter_with_its_text(
     said: str, right: str, frame: str, form: str, before: str, after: str, program: Program | None
 ) -> None:
@@ -156,7 +157,7 @@ def test_letter_with_its_text(
     st.sampled_from(("{}", "{}.", "The answer is {}.", "**{}**", "Answer: {}")),
     programs,
 )
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_option_text_alone(said: str, right: str, frame: str, program: Program | None) -> None:
     option = OPTIONS[ord(said) - ord("A")]
     # MathVision's program credits no value with a unit.
@@ -182,7 +183,7 @@ REASONS = (
     st.sampled_from(REASONS),
     programs,
 )
-@settings(max_examples=600, deadline=None)
+@examples(600)
 def test_trailing_reasoning(
     said: str, other: str, frame: str, named: bool, reason: str, program: Program | None
 ) -> None:
@@ -219,7 +220,7 @@ NUMBER_FRAMES = (
 
 
 @given(st.integers(-10_000, 10_000), st.integers(-10_000, 10_000), st.sampled_from(NUMBER_FRAMES))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_frames_keep_a_number(said: int, right: int, frame: str) -> None:
     text = frame.format(said)
     given_ = score(text, Target("math", str(right), precision=2, official="mathvision"))
@@ -231,7 +232,7 @@ def test_frames_keep_a_number(said: int, right: int, frame: str) -> None:
     st.sampled_from(("{:.2f}", "{:.3f}", "{:.4f}0", "{:+.2f}")),
     st.sampled_from(NUMBER_FRAMES),
 )
-@settings(max_examples=300, deadline=None)
+@examples(300)
 def test_decimals(number: float, form: str, frame: str) -> None:
     """Trailing zeros and signs do not change a number; another last digit does."""
     target = Target("number", f"{number:.2f}", precision=2, answer_type="float")
@@ -334,7 +335,7 @@ def soup() -> st.SearchStrategy[str]:
 
 
 @given(st.one_of(soup(), st.text(max_size=300)), st.sampled_from(TARGETS))
-@settings(max_examples=1500, deadline=None)
+@examples(1500)
 @example("\\boxed{" * 5000, TARGETS[0])
 @example("answer is " * 5000, TARGETS[0])
 @example("<think>" * 50_000, TARGETS[0])

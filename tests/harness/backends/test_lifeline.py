@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import psutil
-import pytest
 
 from harness.backends import lifeline
 
@@ -34,21 +33,24 @@ def all_end(processes: list[psutil.Process], seconds: float) -> bool:
     return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
 
-@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM])
-def test_when_the_parent_dies_everything_ends(tmp_path: Path, by: signal.Signals) -> None:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    (scratch / "socket").touch()
-    words = [sys.executable, "-c", STARTER, lifeline.__file__, str(scratch), STUBBORN]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == "ready\n"
-        family = descendants(parent)
-        assert len(family) >= 3, "the guard, the command and its children"
-        parent.send_signal(by)
-        parent.wait()
-        assert all_end(family, lifeline.PATIENCE + 5)
-    assert not scratch.exists()
+def test_when_the_parent_dies_everything_ends(tmp_path: Path) -> None:
+    """Killed or asked to end: both at once, since a stubborn command is given its time."""
+    folders = {by: tmp_path / by.name for by in (signal.SIGKILL, signal.SIGTERM)}
+    families = {}
+    for by, scratch in folders.items():
+        scratch.mkdir()
+        (scratch / "socket").touch()
+        words = [sys.executable, "-c", STARTER, lifeline.__file__, str(scratch), STUBBORN]
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == "ready\n"
+            families[by] = descendants(parent)
+            assert len(families[by]) >= 3, "the guard, the command and its children"
+            parent.send_signal(by)
+            parent.wait()
+    for by, scratch in folders.items():
+        assert all_end(families[by], lifeline.PATIENCE + 5), by
+        assert not scratch.exists()
 
 
 def test_a_guard_that_is_asked_to_end_ends_everything(tmp_path: Path) -> None:
