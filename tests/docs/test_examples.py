@@ -112,7 +112,7 @@ from ablations.statistics.contrasts import contrasts
 from ablations.training.matching import Sizes, amounts
 sizes = Sizes(prompts=64, pairs=32, prompts_per_step=8, group=4, pairs_per_step=8)
 print([one.name for one in contrasts(["grpo", "contextrl", "contextrl-noise"])])
-print(amounts(ARMS["contextrl-noise"], sizes, "steps").exposures)
+print(amounts(ARMS["contextrl-noise"], "steps", sizes).exposures)
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
