@@ -6,12 +6,11 @@ A new arm is one line in the table below.  Its role decides which contrasts it t
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from harness.errors import UsageError
+from harness.errors import unknown
 
 Joint = Literal["selection", "cross-entropy"]
 Extra = Literal["selection", "qa"]
@@ -121,7 +120,5 @@ def arm(name: str) -> Arm:
         UsageError: there is none; names the nearest.
     """
     if name not in ARMS:
-        near = difflib.get_close_matches(name.lower(), ARMS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(ARMS)}"
-        raise UsageError(f"no arm named {name!r}: {hint}")
+        raise unknown("arm", name, ARMS)
     return ARMS[name]

@@ -7,7 +7,6 @@ heavy is imported.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ablations.arms import MATCHINGS
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 
 RECIPES = Path(__file__).parent / "recipes"
 # Read before training and changed by none of it: they may differ when a run is continued.
@@ -208,9 +207,8 @@ def _refuse_unknown(found: Mapping[str, Any], where: str) -> None:
     known = [field.name for field in dataclasses.fields(Settings)]
     for name in found:
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f": did you mean {near[0]}?" if near else ""
-            raise UsageError(f"--config {where}: unknown name {name!r}{hint}")
+            hint = nearest(str(name), known)
+            raise UsageError(f"--config {where}: unknown name {name!r}: {hint}")
 
 
 def settings(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:

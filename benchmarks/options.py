@@ -7,11 +7,10 @@ them leaves.  Whatever changes what is asked or how it is graded belongs in the 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from harness.errors import UsageError
+from harness.errors import UsageError, nearest
 
 T = TypeVar("T")
 
@@ -65,9 +64,7 @@ def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict
     values = {}
     for name, word in given.items():
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1) or sorted(known)
-            hint = f"did you mean {near[0]}?" if near else "it has none"
-            raise UsageError(f"{benchmark_id} has no option {name!r}: {hint}")
+            raise UsageError(f"{benchmark_id} has no option {name!r}: {nearest(name, known)}")
         try:
             values[name] = known[name].metadata["parse"](word)
         except ValueError as error:

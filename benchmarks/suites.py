@@ -5,7 +5,6 @@ The command line comes in with names; benchmark objects leave.  Nothing heavy is
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from harness.errors import UsageError
+from harness.errors import unknown
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
@@ -117,7 +116,7 @@ def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
 
 def _class(benchmark_id: str) -> type[Any]:
     if benchmark_id not in _CLASSES:
-        raise UsageError(_unknown("benchmark", benchmark_id, names()))
+        raise unknown("benchmark", benchmark_id, names())
     module, name = _CLASSES[benchmark_id]
     return cast("type[Any]", getattr(import_module(module), name))
 
@@ -140,7 +139,7 @@ def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
         elif name in _CLASSES:
             found.append(name)
         else:
-            raise UsageError(_unknown("suite or benchmark", name, (*SUITES, *names())))
+            raise unknown("suite or benchmark", name, (*SUITES, *names()))
     return tuple(dict.fromkeys(found))
 
 
@@ -153,7 +152,7 @@ def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     names_wanted = [name.strip() for name in wanted]
     for name in names_wanted:
         if name not in members:
-            raise UsageError(_unknown("benchmark in this suite", name, members))
+            raise unknown("benchmark in this suite", name, members)
     return tuple(name for name in members if name in names_wanted)
 
 
@@ -178,9 +177,3 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         if tasks.ours
         else verify_tables(benchmark_id, root, all_images=all_images)
     )
-
-
-def _unknown(what: str, name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return f"no {what} named {name!r}: {hint}"

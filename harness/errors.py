@@ -5,6 +5,8 @@ Everything below the command line raises these; ``harness/cli/main.py`` turns a
 into an item whose status is ``error``.  Any other exception is a bug.
 """
 
+from collections.abc import Iterable
+
 
 class UsageError(Exception):
     """Input or environment is wrong: one sentence that says what, and what to do about it.
@@ -25,6 +27,28 @@ class ContextOverflowError(ItemError):
 
     Who asks once gets an error item; an agent's episode ends by it, as by any other limit.
     """
+
+
+def first_line(error: object) -> str:
+    """Return the first line of an exception's text, or the name of its class if it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a name that is not known: the nearest one, else all of them."""
+    import difflib  # here: every command imports this file
+
+    names = list(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(names)}" if names else "it has none"
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error that there is no ``what`` of that name, with the nearest one."""
+    return UsageError(f"no {what} named {name!r}: {nearest(name, known)}")
 
 
 def first_failure(failures: BaseException) -> BaseException:

@@ -20,7 +20,7 @@ from ablations.data.items import glance_task, task_of
 from ablations.data.software import Instances, holds_instances
 from benchmarks.pairs.file import REQUIRED, Glance, from_row, glance
 from benchmarks.pairs.rl_item import Task
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.records import Pair
 
 PUBLISHED = (
@@ -234,7 +234,7 @@ def _load(source: str) -> Any:
             raise UsageError(f"there is no file, folder or data set {source}")
         return _one(datasets.load_dataset(source), source)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         published = " (one of the paper's published sets)" if source in PUBLISHED else ""
         raise UsageError(f"{source}{published} cannot be read: {reason}") from error
 

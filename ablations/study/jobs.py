@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from ablations.study.children import Crew, FailedError, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import json_hash, model_fingerprint, write_atomically
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
@@ -280,7 +280,7 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     try:
         ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UsageError(f"no Ray cluster: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"no Ray cluster: {first_line(error)}") from error
     try:
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
         pending = [task.remote(job) for job in todo]

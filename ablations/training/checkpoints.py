@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ablations.settings import Settings
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.records import Pair
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def prompter(folder: Path, settings: Settings) -> Prompter:
         # Rollouts are padded on the left.
         processor = reader.from_pretrained(folder, padding_side="left")
     except (OSError, ValueError, LookupError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise UsageError(f"{folder}: its processor cannot be loaded: {reason}") from error
     if processor.chat_template is None:
         raise UsageError(f"{folder} has no chat template: prompts cannot be written")
@@ -62,7 +62,7 @@ def load(folder: Path, settings: Settings) -> Any:
     try:
         model, info = maker.from_pretrained(folder, dtype=settings.dtype, output_loading_info=True)
     except (OSError, ValueError, LookupError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0]
+        reason = first_line(error)
         raise UsageError(f"{folder} cannot be loaded: {reason}") from error
     if info["missing_keys"]:
         first = min(info["missing_keys"])

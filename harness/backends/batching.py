@@ -1,7 +1,7 @@
 """Turns single questions into batches for a model that answers many at once.
 
-`TransformersModel` comes in with two blocking functions, one that prepares a prompt and one that
-answers a batch; what leaves is one awaitable answer a question.  Nothing here knows torch.
+`TransformersModel` gives it two blocking functions, one that prepares a prompt and one that
+answers a batch.  Nothing here knows torch.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
@@ -50,10 +51,10 @@ class _Waiting(Generic[P, R]):
 
 
 def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
-    """Return the indices of the next batch, at most ``most`` of them, the first waiting included.
+    """Return the indices of the next batch: the first prompt and those that fit it best.
 
-    Those come along that fit the first best: equal limit before others, so that short answers do
-    not wait for long ones, then nearest in length, so that little is padding.
+    At most ``most``.  Prompts of equal limit come first, so that short answers do not wait for
+    long ones, then those nearest in length, so that little is padding.
     """
     first = prompts[0]
     fitting = [i for i, prompt in enumerate(prompts) if prompt.layout == first.layout]
@@ -67,6 +68,8 @@ def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
 
 class Batcher(Generic[P, R]):
     """Prepares prompts in one thread and answers batches of them in another; use in ``async with``.
+
+    On leaving, every question that has no answer yet is cancelled.
 
     Args:
         prepare: makes a prompt; raises `ItemError` for a question that cannot be asked.
@@ -85,20 +88,31 @@ class Batcher(Generic[P, R]):
         self._prepare = prepare
         self._generate = generate
         self._waiting: list[_Waiting[P, R]] = []
+        # Every answer that somebody awaits: being prepared, waiting, or in the running batch.
+        self._unanswered: set[asyncio.Future[R]] = set()
         self._preparing = 0
         self._changed = asyncio.Event()
         self._threads = (ThreadPoolExecutor(1, "prepare"), ThreadPoolExecutor(1, "generate"))
 
     async def __aenter__(self) -> Self:
         self._driver = asyncio.create_task(self._drive())
+        self._driver.add_done_callback(self._end_all)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._driver.cancel()
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
-        for waiting in self._waiting:
-            waiting.answer.cancel()
+        await asyncio.wait([self._driver])
+
+    def _end_all(self, driver: asyncio.Task[None]) -> None:
+        """Resolve every answer that nobody will give any more: by the driver's error if any."""
+        error = None if driver.cancelled() else driver.exception()
+        for answer in list(self._unanswered):
+            if error is None:
+                answer.cancel()
+            elif not answer.done():
+                answer.set_exception(error)
 
     async def ask(self, messages: Sequence[Message], sampling: Sampling) -> R:
         """Return the answer to one question.
@@ -107,15 +121,29 @@ class Batcher(Generic[P, R]):
             ItemError: it cannot be asked, or not answered even alone.
         """
         loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
         self._preparing += 1
-        try:
-            prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
-        finally:
-            self._preparing -= 1
-            self._changed.set()
-        waiting: _Waiting[P, R] = _Waiting(prompt, loop.create_future())
-        self._waiting.append(waiting)
-        return await waiting.answer
+        answer: asyncio.Future[R] = loop.create_future()
+        self._unanswered.add(answer)
+        answer.add_done_callback(self._unanswered.discard)
+        work.add_done_callback(partial(self._prepared, answer))
+        return await answer
+
+    def _prepared(self, answer: asyncio.Future[R], work: asyncio.Future[P]) -> None:
+        """Queue a prompt that is ready, unless whoever asked has left."""
+        self._preparing -= 1
+        self._changed.set()
+        error = None if work.cancelled() else work.exception()
+        if answer.done():
+            return
+        if work.cancelled():
+            answer.cancel()
+        elif error is not None:
+            answer.set_exception(error)
+        else:
+            self._waiting.append(_Waiting(work.result(), answer))
+            if self._driver.done():
+                self._end_all(self._driver)
 
     async def _drive(self) -> None:
         while True:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 
 
 class LocalTokenizer:
@@ -35,7 +35,7 @@ class LocalTokenizer:
         try:
             loaded = AutoTokenizer.from_pretrained(self._name)
         except (OSError, ValueError, LookupError, TypeError, ImportError) as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             raise UsageError(f"no tokenizer can be loaded from {self._name}: {reason}") from error
         # It warns of texts that are longer than the model's context; it is here to cut those.
         loaded.model_max_length = int(1e30)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from harness.backends.batching import Batcher, BatchError
 from harness.backends.tokenizer import LocalTokenizer
-from harness.errors import ContextOverflowError, ItemError, UsageError
+from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Checkpoint:
             ImportError,
             SafetensorError,
         ) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise UsageError(f"{self._folder} cannot be loaded: {reason}") from error
         if info["missing_keys"]:
             # transformers would fill them with random numbers and go on.
@@ -332,7 +332,7 @@ class Checkpoint:
         try:
             return work(prompts)
         except torch.AcceleratorError as error:  # no smaller batch would help
-            reason = str(error).strip().partition("\n")[0]
+            reason = first_line(error)
             raise UsageError(
                 f"the device is lost ({reason}): run the same command again to continue"
             ) from error

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import cache_dir, model_fingerprint
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
@@ -72,7 +72,7 @@ def _imports() -> Iterator[Check]:
         if error is None:
             yield Check(f"import {name}", "ok", "loads")
         else:
-            first = str(error).splitlines()[0]
+            first = first_line(error)
             repair = "run `python -m harness.install.setup_environment`"
             yield Check(f"import {name}", "missing", f"does not load ({first}): {repair}")
 

@@ -1,15 +1,13 @@
 """The engine: items -> solve -> score -> store, as one stream without barriers.
 
-The command line comes in with a store, benchmarks and a way to open a model; what leaves is on
-disk.  Every answer is stored the moment it is scored, and what is stored is never asked again.
+Every answer is stored the moment it is scored, and what is stored is never asked again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +17,9 @@ from harness.files.text import abridged
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Sampling, Score
 from harness.runs.judge import JudgedScoring
-from harness.runs.store import RunStore, SampleKey, Verdict, read_samples, read_verdicts
+from harness.runs.store import RunStore, SampleKey, Verdict, read_samples
+from harness.runs.summary import native_verdicts
+from harness.runs.todo import Todo, what_is_left
 
 JUDGED_AT_ONCE = 32  # answers between two writes of a judge's verdicts
 
@@ -63,25 +63,6 @@ class Settings:
         total = benchmark.count()
         return total if self.limit is None else min(self.limit, total)
 
-    def untried(self, benchmark: Benchmark, tried: Iterable[SampleKey]) -> int:
-        """Return how many of the wanted answers were never tried, where these were.
-
-        Ids are not known before items are built: those with most answers count as the wanted.
-        """
-        answers = Counter(item_id for item_id, repeat in tried if repeat < self.repeats)
-        wanted = self.wanted(benchmark)
-        return wanted * self.repeats - sum(n for _, n in answers.most_common(wanted))
-
-    def left(self, benchmark: Benchmark, tried: Mapping[SampleKey, bool]) -> int:
-        """Return how many answers are left to try, never tried or in vain (those that are False).
-
-        Those in vain are not counted where more items were tried than are wanted now: they may be
-        of the others.
-        """
-        beyond = len({item_id for item_id, _ in tried}) > self.wanted(benchmark)
-        vain = 0 if beyond else sum(not done for done in tried.values())
-        return self.untried(benchmark, tried) + vain
-
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -104,11 +85,6 @@ class _Tally:
     def check(self) -> None:
         if self.all_queued and self.pending == 0:
             self.finished.set()
-
-
-def settled(sample: Sample, scoring: str) -> bool:
-    """Whether a stored sample needs neither an answer nor a new score."""
-    return sample.score.status != "error" and sample.scoring == scoring
 
 
 class _LateModel:
@@ -139,10 +115,12 @@ class Engine:
         self.store = store
         self.settings = settings
         self.progress = progress
-        self.tallies = [
-            _Tally(benchmark, read_samples(store.path, benchmark.declaration.id))
+        self._tallies = {
+            benchmark.declaration.id: _Tally(
+                benchmark, read_samples(store.path, benchmark.declaration.id)
+            )
             for benchmark in benchmarks
-        ]
+        }
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(settings.concurrency)
         self._native_lock = asyncio.Lock()
         judge = settings.judge
@@ -150,34 +128,39 @@ class Engine:
             JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
         )
 
-    def _has_untried(self, tally: _Tally) -> bool:
-        """Whether some wanted answer was never tried: then a model is needed for certain."""
-        return self.settings.untried(tally.benchmark, tally.stored) > 0
+    def samples(self, benchmark_id: str) -> Mapping[SampleKey, Sample]:
+        """Return what is stored of a benchmark."""
+        return self._tallies[benchmark_id].stored
 
     async def run(self, open_model: OpenModel) -> None:
         """Fill the run.
 
-        The model is opened first where answers are missing for certain, so that one that cannot
-        start says so at once; a run that only lacks scores never opens it.
+        The model is opened first where answers were never tried, so that one that cannot start
+        says so at once; a run that only lacks scores never opens it.
 
         Raises:
-            UsageError: the model cannot be opened or is gone, or every answer is an error, or the
-                judge is gone, without whom all was answered nevertheless; everything answered and
-                judged is stored.
+            UsageError: the data is not readable, the model cannot be opened or is gone, every
+                answer is an error, or the judge is gone (the model's answers are complete then);
+                everything answered and judged is stored.
         """
         async with AsyncExitStack() as stack:
             model = _LateModel(open_model, stack)
-            await self._prepare()
-            if any(map(self._has_untried, self.tallies)):
+            todos = {
+                name: await asyncio.to_thread(self._what_is_left, tally)
+                for name, tally in self._tallies.items()
+            }
+            await self._prepare(todos)
+            if any(todo.untried for todo in todos.values()):
                 await model.get()
-            await self._stream(model)
+            await self._stream(model, todos)
         self._refuse_nothing_but_errors()
         if self._judged is not None and self._judged.failure is not None:
             raise self._judged.failure
 
     def _refuse_nothing_but_errors(self) -> None:
         """Raise where the benchmarks asked for hold no answer that is not an error."""
-        scores = [sample.score for tally in self.tallies for sample in tally.stored.values()]
+        samples = (tally.stored.values() for tally in self._tallies.values())
+        scores = [sample.score for stored in samples for sample in stored]
         if scores and all(score.status == "error" for score in scores):
             why = " ".join(scores[0].why.split())
             raise UsageError(
@@ -185,29 +168,30 @@ class Engine:
                 "(stored as errors: the same command tries them again)"
             )
 
-    async def _prepare(self) -> None:
-        """Let benchmarks that need more of the machine see that it is there, where work is left.
+    def _what_is_left(self, tally: _Tally) -> Todo:
+        wanted = (self.settings.limit, self.settings.repeats)
+        judge = self.settings.judge.model if self.settings.judge else None
+        return what_is_left(self.store.path, tally.benchmark, tally.stored, wanted, judge)
+
+    async def _prepare(self, todos: Mapping[str, Todo]) -> None:
+        """Let benchmarks check what they need of the machine, where answers are left.
 
         Raises:
-            UsageError: it is not.
+            UsageError: something is missing.
         """
-        for tally in self.tallies:
-            scoring = tally.benchmark.declaration.scoring
-            left = self._has_untried(tally) or not all(
-                settled(sample, scoring) for sample in tally.stored.values()
-            )
-            if isinstance(tally.benchmark, Demanding) and left:
+        for name, tally in self._tallies.items():
+            if isinstance(tally.benchmark, Demanding) and todos[name].to_score:
                 await tally.benchmark.prepare(self.settings.tools)
 
-    async def _stream(self, model: _LateModel) -> None:
+    async def _stream(self, model: _LateModel, todos: Mapping[str, Todo]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                for tally in self.tallies:
+                for tally in self._tallies.values():
                     group.create_task(self._score_natively(tally))
                 if self._judged is not None:
                     group.create_task(self._judged.run())
                 async with asyncio.TaskGroup() as answering:
-                    answering.create_task(self._produce())
+                    answering.create_task(self._produce(todos))
                     for _ in range(self.settings.concurrency):
                         answering.create_task(self._work(model))
                 if self._judged is not None:
@@ -215,15 +199,19 @@ class Engine:
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from None
 
-    async def _produce(self) -> None:
-        for tally in self.tallies:
-            self._announce(tally)
-        for tally in self.tallies:
+    async def _produce(self, todos: Mapping[str, Todo]) -> None:
+        for name, tally in self._tallies.items():
+            self._announce(tally.benchmark, todos[name])
+        for name, tally in self._tallies.items():
             before = list(tally.stored.values())
-            jobs = self._jobs(tally)
-            while (job := await asyncio.to_thread(next, jobs, None)) is not None:
-                tally.pending += 1
-                await self._queue.put(job)
+            for item_id, repeats in todos[name].repeats().items():
+                item = await asyncio.to_thread(tally.benchmark.build, item_id)
+                for repeat in repeats:
+                    sample = tally.stored.get((item_id, repeat))
+                    tally.pending += 1
+                    await self._queue.put(
+                        _Job(tally.benchmark, item, repeat, sample.response if sample else None)
+                    )
             if self._judged is not None:
                 for sample in before:
                     self._judged.add(tally.benchmark, sample)
@@ -232,54 +220,17 @@ class Engine:
         for _ in range(self.settings.concurrency):
             await self._queue.put(None)
 
-    def _announce(self, tally: _Tally) -> None:
-        scoring = tally.benchmark.declaration.scoring
-        tried = {key: settled(sample, scoring) for key, sample in tally.stored.items()}
-        left = self.settings.left(tally.benchmark, tried)
-        total = max(left, self.settings.wanted(tally.benchmark) * self.settings.repeats)
-        self.progress.start(tally.benchmark.declaration.id, total, total - left)
+    def _announce(self, benchmark: Benchmark, todo: Todo) -> None:
+        total = max(todo.to_score, self.settings.wanted(benchmark) * self.settings.repeats)
+        self.progress.start(benchmark.declaration.id, total, total - todo.to_score)
         if self._judged is not None:
-            self._judged.start(tally.benchmark, total)
-
-    def _jobs(self, tally: _Tally) -> Iterator[_Job]:
-        """Yield what is left to do of one benchmark, in the data's order.
-
-        Items beyond the limit are only scored again, where the scoring of their answers is stale:
-        a run never holds the scores of two scorers.
-
-        Raises:
-            UsageError: two items have one id: one of them would be lost.
-        """
-        benchmark, repeats = tally.benchmark, range(self.settings.repeats)
-        scoring = benchmark.declaration.scoring
-        # By item, as it is now: this runs in a thread, beside the loop that stores answers.
-        stored: dict[str, dict[int, Sample]] = {}
-        for (item_id, repeat), sample in list(tally.stored.items()):
-            stored.setdefault(item_id, {})[repeat] = sample
-        ids = benchmark.ids()
-        refuse_repeated(benchmark.declaration.id, ids)
-        wanted = set(ids[: self.settings.limit])
-        for item_id in ids:
-            samples = stored.get(item_id, {})
-            left = {
-                repeat: sample.response
-                for repeat, sample in samples.items()
-                if not settled(sample, scoring)
-                and (item_id in wanted or sample.response is not None)
-            }
-            if item_id in wanted:
-                left |= {repeat: None for repeat in repeats if repeat not in samples}
-            if left:
-                item = benchmark.build(item_id)
-                for repeat, response in sorted(left.items()):
-                    yield _Job(benchmark, item, repeat, response)
+            self._judged.start(benchmark, total, todo.to_ask + len(todo.judged_missing))
 
     async def _work(self, model: _LateModel) -> None:
-        by_id = {tally.benchmark.declaration.id: tally for tally in self.tallies}
         while (job := await self._queue.get()) is not None:
             sample = await self._sample(job, model)
             name = job.benchmark.declaration.id
-            tally = by_id[name]
+            tally = self._tallies[name]
             self.store.append(name, sample)
             tally.stored[sample.id, sample.repeat] = sample
             if self._judged is not None:
@@ -317,58 +268,41 @@ class Engine:
     def _write_native(self, tally: _Tally) -> None:
         """Score answers natively where a verdict on this answer by these rules is missing."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
-        if not declared.native_rules or (declared.native_needs_judge and judge is None):
-            return
+        known = native_verdicts(
+            self.store.path, declared, judge.model if judge else None, tally.stored
+        )
         if not declared.native_needs_judge:
             judge = None
-        name, rules = judge.model if judge else None, declared.native_rules
-        known = read_verdicts(self.store.path, "native", declared.id, name)
-        for repeat in sorted({repeat for _, repeat in tally.stored}):
-            answers = {
-                item_id: sample.response.answer
-                for (item_id, other), sample in tally.stored.items()
-                if other == repeat and sample.response is not None
-            }
-            missing = [
-                item_id
-                for item_id, answer in answers.items()
-                if not (row := known.get((item_id, repeat))) or not row.holds(answer, rules)
-            ]
-            if not missing:
-                continue
-            self.progress.note(f"{declared.id}: native scoring of {len(missing)} answers")
-            # Without a judge it is quick, and lmms-eval's random letters hang on the whole order.
-            portions = [list(answers)] if judge is None else _portions(missing, JUDGED_AT_ONCE)
-            for portion in portions:
-                scores = tally.benchmark.native({i: answers[i] for i in portion}, judge)
-                rows = [
-                    Verdict.of(score, (item_id, repeat), answers[item_id], name, rules)
-                    for item_id, score in scores.items()
-                    if score.value is not None or judge is None  # else it is asked again
-                ]
-                self.store.append_verdicts("native", declared.id, rows)
-                if left := len(portion) - len(scores):
-                    self.progress.note(
-                        f"{declared.id}: native scoring died before {left} answers: the same "
-                        "command scores them"
-                    )
+        missing = [key for key, verdict in known.items() if verdict is None]
+        for repeat in sorted({repeat for _, repeat in missing}):
+            ids = [item_id for item_id, other in missing if other == repeat]
+            self.progress.note(f"{declared.id}: native scoring of {len(ids)} answers")
+            if judge is None:  # it is quick, and lmms-eval's random letters hang on the whole order
+                ids = [item_id for item_id, other in known if other == repeat]
+            size = JUDGED_AT_ONCE if judge else len(ids)
+            for start in range(0, len(ids), size):
+                self._score_portion(tally, ids[start : start + size], repeat, judge)
 
-
-def _portions(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    return (ids[start : start + size] for start in range(0, len(ids), size))
-
-
-def refuse_repeated(benchmark_id: str, ids: Sequence[str]) -> None:
-    """Refuse items that share an id.
-
-    Raises:
-        UsageError: two items have one id: one of them would be lost.
-    """
-    if len(set(ids)) < len(ids):
-        item_id = Counter(ids).most_common(1)[0][0]
-        raise UsageError(
-            f"{benchmark_id} has two items with the id {item_id}: make them differ in the data"
-        )
+    def _score_portion(
+        self, tally: _Tally, ids: Sequence[str], repeat: int, judge: Judge | None
+    ) -> None:
+        """Score some answers of one repeat natively and store the verdicts."""
+        name, rules = tally.benchmark.declaration.id, tally.benchmark.declaration.native_rules
+        responses = {item_id: tally.stored[item_id, repeat].response for item_id in ids}
+        answers = {item_id: each.answer for item_id, each in responses.items() if each is not None}
+        scores = tally.benchmark.native(answers, judge)
+        judge_name = judge.model if judge else None
+        rows = [
+            Verdict.of(score, (item_id, repeat), answers[item_id], judge_name, rules)
+            for item_id, score in scores.items()
+            if score.value is not None or judge is None  # else it is asked again
+        ]
+        self.store.append_verdicts("native", name, rows)
+        if left := len(ids) - len(scores):
+            self.progress.note(
+                f"{name}: native scoring stopped before {left} answers: the same command scores "
+                "them"
+            )
 
 
 def _keep(job: _Job, response: Response | None, score: Score) -> Sample:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import json_hash, model_fingerprint
 
 
@@ -54,7 +54,7 @@ def _from_hub(model: str, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(model, revision=revision))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise UsageError(
             f"no checkpoint folder at {model}, and the hub gives no such model: {reason}"
         ) from error

@@ -105,14 +105,13 @@ class JudgedScoring:
         self._awake = asyncio.Event()
         self._missed: list[str] = []
 
-    def start(self, benchmark: Benchmark, total: int) -> None:
-        """Say that ``total`` answers of a benchmark will come."""
+    def start(self, benchmark: Benchmark, total: int, left: int) -> None:
+        """Say that ``total`` answers of a benchmark are asked for, ``left`` still to be judged."""
         declared = benchmark.declaration
         if declared.judged_rules:
             known = read_verdicts(self._store.path, "judged", declared.id, self._judge.model)
             self._verdicts[declared.id] = known
-            done = sum(row.rules == declared.judged_rules for row in known.values())
-            self._progress.start(f"{declared.id} (judge)", total, min(done, total))
+            self._progress.start(f"{declared.id} (judge)", total, max(0, total - left))
 
     def add(self, benchmark: Benchmark, sample: Sample) -> None:
         """Have an answer judged, unless it has its verdict or has been added before."""

@@ -9,6 +9,7 @@ from harness.protocols import Benchmark, build_items
 from harness.records import Item
 from harness.runs.plan import RunPlan
 from harness.runs.store import read_samples
+from harness.runs.todo import what_is_left
 
 EXAMPLES = 3
 
@@ -27,11 +28,13 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 
 def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
     stored = read_samples(run.path, benchmark.declaration.id)
-    answered = {key: sample.response is not None for key, sample in stored.items()}
+    todo = what_is_left(
+        run.path, benchmark, stored, (run.settings.limit, run.settings.repeats), run.judge
+    )
     return {
         "benchmark": benchmark.declaration.id,
-        "to_ask": run.settings.left(benchmark, answered),
-        "stored": sum(answered.values()),
+        "to_ask": todo.to_ask,
+        "stored": sum(sample.response is not None for sample in stored.values()),
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
         "judge": run.judge if benchmark.declaration.judged_rules else None,
         "protocol": dict(benchmark.declaration.protocol),

@@ -94,13 +94,13 @@ def execute(
             asyncio.run(engine.run(open_model))
             completed = True
         finally:
-            rows = _write_summary(run, store, completed)
+            rows = _write_summary(run, engine, completed)
             manifest["invocations"][-1]["ended"] = now()
             store.write_json("manifest.json", manifest)
     return [row for row in rows if row.benchmark in {b.declaration.id for b in run.chosen}]
 
 
-def _write_summary(run: RunPlan, store: RunStore, completed: bool) -> list[BenchmarkSummary]:
+def _write_summary(run: RunPlan, engine: Engine, completed: bool) -> list[BenchmarkSummary]:
     known = _known_summaries(run)
     for benchmark in run.chosen:
         declared = benchmark.declaration
@@ -111,7 +111,9 @@ def _write_summary(run: RunPlan, store: RunStore, completed: bool) -> list[Bench
             wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
             covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]
         noted = dataclasses.replace(declared, note=run.note(declared))
-        known[declared.id] = summarise(run.path, noted, covered, judge)
+        known[declared.id] = summarise(run.path, noted, covered, judge, engine.samples(declared.id))
     rows = [known[b.declaration.id] for b in run.members if b.declaration.id in known]
-    store.write_json("summary.json", {"benchmarks": [dataclasses.asdict(row) for row in rows]})
+    engine.store.write_json(
+        "summary.json", {"benchmarks": [dataclasses.asdict(row) for row in rows]}
+    )
     return rows

@@ -67,28 +67,29 @@ class BenchmarkSummary:
 
 
 def summarise(
-    run: Path, declaration: Declaration, covered: Sequence[int], judge: str | None
+    run: Path,
+    declaration: Declaration,
+    covered: Sequence[int],
+    judge: str | None,
+    samples: Mapping[SampleKey, Sample] | None = None,
 ) -> BenchmarkSummary:
-    """Return the summary of one benchmark of a run from its stored samples."""
-    samples = read_samples(run, declaration.id)
+    """Return the summary of one benchmark of a run; None reads the samples that are stored."""
+    if samples is None:
+        samples = read_samples(run, declaration.id)
     if not (declaration.native_needs_judge or declaration.judged_rules):
         judge = None
-    native_judge = judge if declaration.native_needs_judge else None
-    name = declaration.id
-    found = verdicts(run, "native", name, declaration.native_rules, native_judge, samples)
-    native = {key: _value(row) for key, row in found.items()}
-    verdict_of = judged_verdicts(run, name, declaration.judged_rules, judge, samples)
-    judged = {key: _value(row) for key, row in verdict_of.items()}
+    native_verdict = native_verdicts(run, declaration, judge, samples)
+    native = {key: _value(verdict) for key, verdict in native_verdict.items()}
+    judged_verdict = judged_verdicts(run, declaration, judge, samples)
+    judged = {key: _value(verdict) for key, verdict in judged_verdict.items()}
     strict = {key: sample.score.value for key, sample in samples.items()}
     status = [sample.score.status for sample in samples.values()]
-    unjudged = declaration.native_needs_judge and judge is None
-    asks_native = bool(declaration.native_rules) and not unjudged
     return BenchmarkSummary(
         benchmark=declaration.id,
         n=len({key[0] for key in samples}),
         answers=len(samples),
         strict=headline(declaration, samples, strict),
-        native=None if unjudged else headline(declaration, samples, native),
+        native=headline(declaration, samples, native),
         judged=headline(declaration, samples, judged),
         parts=parts(samples, strict),
         unparsable=status.count("unparsable"),
@@ -99,11 +100,11 @@ def summarise(
             bool(s.response and s.response.prompt_tokens_cut) for s in samples.values()
         ),
         native_n=sum(value is not None for value in native.values()),
-        native_missing=list(found.values()).count(None) if asks_native else 0,
+        native_missing=list(native_verdict.values()).count(None),
         native_rules=declaration.native_rules,
-        native_judge=native_judge,
+        native_judge=judge if declaration.native_needs_judge else None,
         judged_n=sum(value is not None for value in judged.values()),
-        judged_missing=list(verdict_of.values()).count(None),
+        judged_missing=list(judged_verdict.values()).count(None),
         judged_rules=declaration.judged_rules,
         judge=judge,
         covered=list(covered),
@@ -141,25 +142,31 @@ def verdicts(
 ) -> dict[SampleKey, Verdict | None]:
     """Return the verdict on every answered sample, None where there is none on this answer."""
     rows = read_verdicts(run, kind, benchmark, judge)
-    found: dict[SampleKey, Verdict | None] = {}
+    current: dict[SampleKey, Verdict | None] = {}
     for key, sample in samples.items():
         if sample.response is not None:
             row = rows.get(key)
-            found[key] = row if row and row.holds(sample.response.answer, rules) else None
-    return found
+            current[key] = row if row and row.holds(sample.response.answer, rules) else None
+    return current
+
+
+def native_verdicts(
+    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
+) -> dict[SampleKey, Verdict | None]:
+    """Return the native scores as `verdicts` does; empty where they are not to be had."""
+    if not declared.native_rules or (declared.native_needs_judge and judge is None):
+        return {}
+    judge = judge if declared.native_needs_judge else None
+    return verdicts(run, "native", declared.id, declared.native_rules, judge, samples)
 
 
 def judged_verdicts(
-    run: Path,
-    benchmark: str,
-    rules: str,
-    judge: str | None,
-    samples: Mapping[SampleKey, Sample],
+    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
 ) -> dict[SampleKey, Verdict | None]:
     """Return the judge's verdicts as `verdicts` does; empty where nobody judges."""
-    if not rules or judge is None:
+    if not declared.judged_rules or judge is None:
         return {}
-    return verdicts(run, "judged", benchmark, rules, judge, samples)
+    return verdicts(run, "judged", declared.id, declared.judged_rules, judge, samples)
 
 
 def _value(verdict: Verdict | None) -> float | None:
@@ -225,7 +232,7 @@ def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
     samples = read_samples(run, row.benchmark)
     name = row.benchmark
     native = verdicts(run, "native", name, row.native_rules, row.native_judge, samples)
-    judged = judged_verdicts(run, name, row.judged_rules, row.judge, samples)
+    judged = verdicts(run, "judged", name, row.judged_rules, row.judge, samples)
     return [
         {
             "id": sample.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.errors import UsageError
+from harness.errors import UsageError, unknown
 
 Role = Literal["required", "stand-in", "optional", "apart"]
 
@@ -315,12 +315,8 @@ def source(benchmark_id: str) -> Source:
     Raises:
         UsageError: no benchmark of that name has a data set here; names the nearest.
     """
-    import difflib
-
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
     if benchmark_id in GENERATED:
         raise UsageError(f"{benchmark_id} makes its items from a seed: it needs no data")
-    near = difflib.get_close_matches(benchmark_id, SOURCES, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(SOURCES)}"
-    raise UsageError(f"no data set for a benchmark named {benchmark_id!r}: {hint}")
+    raise unknown("data set for a benchmark", benchmark_id, SOURCES)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.data.catalog import schemas
 from benchmarks.data.catalog.schemas import Schema
 from benchmarks.data.catalog.sources import Table
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.typed_json import fits, parse
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def build(found: Release) -> Dataset:
     try:
         return Dataset.from_list(rows, features=schemas.features(form.schema))
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         raise UsageError(
             f"{found.annotation} does not fit the hub's columns ({reason}): get the release anew"
         ) from error

@@ -118,6 +118,48 @@ def test_an_asker_who_leaves_does_not_hold_up_the_others() -> None:
     assert [r.text for r in asyncio.run(run())] == ["A", "B", "C", "E", "F"]
 
 
+def slow_prepare(messages: Sequence[Message], sampling: Sampling) -> Words:
+    time.sleep(0.3)
+    return prepare(messages, sampling)
+
+
+@pytest.mark.parametrize(
+    ("ready", "generate", "size"),
+    [
+        (slow_prepare, Shouter(), 8),  # left while the first prompt is prepared
+        (prepare, Shouter(delay=0.3), 2),  # left while the first batch runs, others wait
+    ],
+)
+def test_leaving_cancels_every_question_that_has_no_answer(
+    ready: Callable[[Sequence[Message], Sampling], Words], generate: Shouter, size: int
+) -> None:
+    async def run() -> list[Response | BaseException]:
+        async with Batcher(ready, generate, size) as batcher:
+            message = Message("user", (TextPart("text"),))
+            asked = [asyncio.create_task(batcher.ask((message,), Sampling(8))) for _ in range(5)]
+            await asyncio.sleep(0.1)
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+
+    answers = asyncio.run(run())
+    assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 5
+
+
+def test_asking_after_leaving_is_refused_and_does_not_wait() -> None:
+    async def run() -> None:
+        async with Batcher(prepare, Shouter(), 2) as batcher:
+            pass
+        message = Message("user", (TextPart("text"),))
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            await asyncio.wait_for(batcher.ask((message,), Sampling(8)), 10)
+
+    asyncio.run(run())
+
+
+def test_answers_too_few_for_a_batch_reach_all_who_ask() -> None:
+    answers = ask_all(["one", "two", "three"], lambda prompts: [Response("ONE")], 2)
+    assert [type(answer) for answer in answers] == [Response, ValueError, ValueError]
+
+
 @pytest.mark.parametrize(
     ("prompts", "most", "expected"),
     [
