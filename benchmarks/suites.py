@@ -87,9 +87,8 @@ def benchmark(
     Raises:
         UsageError: there is none of that name (names the nearest), or an option is wrong.
     """
-    kind = _class(benchmark_id)
-    constructor = cast("Callable[..., Benchmark]", kind)
-    values = parsed(benchmark_id, kind, options)
+    constructor = cast("Callable[..., Benchmark]", kind(benchmark_id))
+    values = parsed(benchmark_id, kind(benchmark_id), options)
     return constructor(data.data_root(data_root), images, **values)
 
 
@@ -110,11 +109,16 @@ def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
     Raises:
         UsageError: there is no benchmark of that name; names the nearest.
     """
-    fields = declared(_class(benchmark_id)).values()
+    fields = declared(kind(benchmark_id)).values()
     return {field.name: (field.default, field.metadata["help"]) for field in fields}
 
 
-def _class(benchmark_id: str) -> type[Any]:
+def kind(benchmark_id: str) -> type[Any]:
+    """Return a benchmark's class.
+
+    Raises:
+        UsageError: there is no benchmark of that name; names the nearest.
+    """
     if benchmark_id not in _CLASSES:
         raise unknown("benchmark", benchmark_id, names())
     module, name = _CLASSES[benchmark_id]

@@ -207,7 +207,8 @@ class Benchmark(Protocol):
 
         Runs in a limited child process.  A value is None where that scoring gave none (it
         crashed, ran out of time, or needs a judge that was not given); an answer that it did not
-        come to is left out, and is scored by the next call of the same run.
+        come to is left out, and is scored by the next call of the same run.  Without answers it
+        starts to load that library and returns at once.
         """
         ...
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from ablations.statistics.contrasts import (
     BASELINE,
@@ -71,7 +71,7 @@ class World:
         n = np.asarray(sizes)[:, None]
         counts = n // _CLASSES + (np.arange(_CLASSES) < n % _CLASSES)
         middles = (np.arange(_CLASSES) + 0.5) / _CLASSES
-        chances = 0.05 + 0.9 * stats.beta(1, 0.8).ppf(middles)
+        chances = 0.05 + 0.9 * scipy.stats.beta(1, 0.8).ppf(middles)
         return cls(counts, np.broadcast_to(chances, counts.shape))
 
     @property
@@ -210,7 +210,7 @@ def _pair(
         "welch": one.p < rules.alpha,
         "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
         "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
-        "items": 2 * stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
+        "items": 2 * scipy.stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
     }
     return PairRow(
         shape[1],
@@ -236,7 +236,7 @@ def _bootstrap_rejects(
     se = np.sqrt(variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
     below = np.concatenate(
         [
-            stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
+            scipy.stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
             for part_b, part_a in zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)
         ]
     )

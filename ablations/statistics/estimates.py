@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse, stats
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -104,17 +104,17 @@ class Estimate:
     @property
     def p(self) -> Array:
         """Two-sided p of the difference being 0."""
-        return np.asarray(2 * stats.t.sf(np.abs(self.delta) / self._se, self.df))
+        return np.asarray(2 * scipy.stats.t.sf(np.abs(self.delta) / self._se, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
         """Return the two-sided confidence interval."""
-        half = stats.t.ppf((1 + level) / 2, self.df) * self._se
+        half = scipy.stats.t.ppf((1 + level) / 2, self.df) * self._se
         return np.asarray(self.delta - half), np.asarray(self.delta + half)
 
     def equivalence_p(self, margin: float) -> Array:
         """Return the p of TOST: the difference lies within +-margin (Schuirmann 1987)."""
-        above = stats.t.sf((self.delta + margin) / self._se, self.df)
-        below = stats.t.cdf((self.delta - margin) / self._se, self.df)
+        above = scipy.stats.t.sf((self.delta + margin) / self._se, self.df)
+        below = scipy.stats.t.cdf((self.delta - margin) / self._se, self.df)
         return np.asarray(np.maximum(above, below))
 
 
@@ -268,7 +268,7 @@ def fieller(
     """
     value = numerator / denominator
     var_x, var_y, covariance = variances
-    t2 = float(stats.t.ppf((1 + level) / 2, df)) ** 2
+    t2 = float(scipy.stats.t.ppf((1 + level) / 2, df)) ** 2
     # a r^2 - 2 b r + c <= 0; an interval only where the denominator is clearly not 0 (a > 0).
     a = denominator**2 - t2 * var_y
     b = numerator * denominator - t2 * covariance
@@ -313,12 +313,12 @@ class Items:
         """Whether the score is the plain mean of items that are each their own cluster."""
         return self.parts.shape[1] == 1 and len(np.unique(self.clusters)) == len(self.clusters)
 
-    def grouping(self) -> sparse.csr_matrix:
+    def grouping(self) -> scipy.sparse.csr_matrix:
         """Return the clusters x items matrix that sums over clusters, clusters in sorted order."""
         names, codes = np.unique(self.clusters, return_inverse=True)
         n = len(codes)
         shape = (len(names), n)
-        return sparse.csr_matrix((np.ones(n), (codes, np.arange(n))), shape=shape)
+        return scipy.sparse.csr_matrix((np.ones(n), (codes, np.arange(n))), shape=shape)
 
     def residuals(self, values: Array) -> Array:
         """Return each cluster's share in the error of `mean` (they sum to 0); last axis items."""

@@ -10,8 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping
 
 import numpy as np
-from scipy import optimize, stats
-from scipy.special import ndtr
+import scipy
 
 from ablations.statistics.estimates import ROUNDING, Array, Components, satterthwaite
 
@@ -32,11 +31,13 @@ def power(effect: float, se: float, df: float, alpha: float = 0.05) -> float:
 
 def _needed(df: float, alpha: float) -> Array:
     """Return what the mean must exceed, in true standard errors, for every quantile of the se."""
-    return np.asarray(stats.t.ppf(1 - alpha / 2, df) * np.sqrt(stats.chi2.ppf(_FINE_GRID, df) / df))
+    return np.asarray(
+        scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(scipy.stats.chi2.ppf(_FINE_GRID, df) / df)
+    )
 
 
 def _seen(shift: float, needed: Array) -> float:
-    return float((ndtr(shift - needed) + ndtr(-shift - needed)).mean())
+    return float((scipy.special.ndtr(shift - needed) + scipy.special.ndtr(-shift - needed)).mean())
 
 
 def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
@@ -48,11 +49,11 @@ def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float
     if not se > ROUNDING:
         return float("nan")
     if np.isinf(df):
-        return float(stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(target)) * se
+        return float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(target)) * se
     needed, high = _needed(df, alpha), 4.0
     while _seen(high, needed) < target:
         high *= 2
-    return float(optimize.brentq(lambda shift: _seen(shift, needed) - target, 0.0, high)) * se
+    return float(scipy.optimize.brentq(lambda shift: _seen(shift, needed) - target, 0.0, high)) * se
 
 
 def welch_power(
@@ -72,8 +73,10 @@ def welch_power(
         alpha: of the two-sided test.
     """
     seen, df, se = _seen_variances((a, b), seeds)
-    needed = stats.t.ppf(1 - alpha / 2, df) * np.sqrt(seen)
-    chance = ndtr((effect - needed) / se) + ndtr((-effect - needed) / se)
+    needed = scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(seen)
+    chance = scipy.special.ndtr((effect - needed) / se) + scipy.special.ndtr(
+        (-effect - needed) / se
+    )
     return float(chance.mean())
 
 
@@ -88,7 +91,7 @@ def _seen_variances(
     true = [(one.training + one.decoding) / n for one, n in zip(arms, seeds, strict=True)]
     dfs = [n - 1 for n in seeds]
     seen_a, seen_b = (
-        value * stats.chi2.ppf(_GRID, df) / df for value, df in zip(true, dfs, strict=True)
+        value * scipy.stats.chi2.ppf(_GRID, df) / df for value, df in zip(true, dfs, strict=True)
     )
     seen_a, seen_b = seen_a[:, None], seen_b[None, :]
     return seen_a + seen_b, satterthwaite([seen_a, seen_b], dfs), float(np.sqrt(sum(true)))
@@ -107,8 +110,8 @@ def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 
         alpha: of each one-sided test.
     """
     seen, df, se = _seen_variances((of, of), (seeds, seeds))
-    room = margin - stats.t.ppf(1 - alpha, df) * np.sqrt(seen)
-    return float(np.where(room > 0, 2 * ndtr(room / se) - 1, 0.0).mean())
+    room = margin - scipy.stats.t.ppf(1 - alpha, df) * np.sqrt(seen)
+    return float(np.where(room > 0, 2 * scipy.special.ndtr(room / se) - 1, 0.0).mean())
 
 
 def equivalence_seeds(
@@ -129,7 +132,7 @@ def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float =
     """Return the smallest effect that Welch's test sees with power, of two arms that vary alike."""
     sd = float(np.sqrt(of.training + of.decoding))
     unit = Components(1.0, 0.0)
-    found = optimize.brentq(
+    found = scipy.optimize.brentq(
         lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0
     )
     return float(found) * sd

@@ -108,6 +108,7 @@ _HEEDED: dict[str, tuple[str, ...]] = {
 @options.settings
 @options.sandbox
 @options.judge
+@options.native
 @options.data_root
 @options.out
 @click.option(
@@ -150,6 +151,7 @@ class _Command:
     unsafe: bool
     judge_url: str | None
     judge_model: str | None
+    no_native: bool
     data_root: Path | None
     out: Path
     dry_run: bool
@@ -194,6 +196,7 @@ class _Command:
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             concurrency=self.concurrency,
+            native=not self.no_native,
             judge=options.judge_of(
                 self.judge_url, self.judge_model, [built[name] for name in chosen]
             ),

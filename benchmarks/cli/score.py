@@ -22,6 +22,7 @@ from harness.runs.plan import plan_run
 @options.data_root
 @options.out
 @options.judge
+@options.native
 @options.as_json
 def score(
     benchmark: str,
@@ -33,6 +34,7 @@ def score(
     out: Path,
     judge_url: str | None,
     judge_model: str | None,
+    no_native: bool,
     as_json: bool,
 ) -> None:
     """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""
@@ -52,7 +54,8 @@ def score(
     given = split(settings, [name]).get(name, {})
     replay = Replay(suites.benchmark(name, data_root, images=False, options=given), texts)
     identity = ModelIdentity(responses.stem, json_hash(texts), verified=True)
-    how = Settings(judge=options.judge_of(judge_url, judge_model, [replay]))
+    judge = options.judge_of(judge_url, judge_model, [replay])
+    how = Settings(judge=judge, native=not no_native)
     notes = suites.notes([name], data_root)
     plan = plan_run(identity, name, [replay], [replay], how, out, notes)
     rows = runs.finished(plan)

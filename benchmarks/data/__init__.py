@@ -4,19 +4,20 @@ The adapters come in with a benchmark id and a data root; they leave with a fing
 count (cheap: neither torch nor datasets is imported) or with the tables themselves.
 """
 
-from benchmarks.data.catalog.sources import SOURCES, Source, Table
-from benchmarks.data.local.layout import count, data_root, fingerprint, note, tables
+from benchmarks.data.catalog.sources import Source, Table, source
+from benchmarks.data.local.layout import count, data_root, find, fingerprint, note, tables
 from benchmarks.data.local.read import load, records
 
 __all__ = [
-    "SOURCES",
     "Source",
     "Table",
     "count",
     "data_root",
+    "find",
     "fingerprint",
     "load",
     "note",
     "records",
+    "source",
     "tables",
 ]

@@ -44,7 +44,7 @@ _CONCLUDE = (
 )
 
 LETTERS = ("A", "B", "C", "D")
-_SOURCE = data.SOURCES["longbench_v2"]
+_SOURCE = data.source("longbench_v2")
 _COLUMNS = _SOURCE.tables[0].columns
 _ANSWERS = (
     re.compile(r"The correct answer is \(([A-D])\)"),

@@ -6,14 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks import data
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter
 from benchmarks.vqa.base.versions import declare, protocol
 from harness.protocols import Declaration
 
-SUBTASKS = data.SOURCES["blink"].configs
+_COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image_1")
+_IMAGES = tuple(f"image_{number}" for number in range(1, 5))
+# Rows of the validation split of each subtask; they add up to 1901.
+COUNTS = {
+    "Art_Style": 117,
+    "Counting": 120,
+    "Forensic_Detection": 132,
+    "Functional_Correspondence": 130,
+    "IQ_Test": 150,
+    "Jigsaw": 150,
+    "Multi-view_Reasoning": 133,
+    "Object_Localization": 122,
+    "Relative_Depth": 124,
+    "Relative_Reflectance": 134,
+    "Semantic_Correspondence": 139,
+    "Spatial_Relation": 143,
+    "Visual_Correspondence": 172,
+    "Visual_Similarity": 135,
+}
+SUBTASKS = tuple(COUNTS)
 
 
 def task_name(subtask: str) -> str:
@@ -26,6 +45,12 @@ class Blink(LmmsBenchmark):
     """BLINK; parts are the subtasks, which take turns."""
 
     id = "blink"
+    source = Source(
+        "BLINK-Benchmark/BLINK",
+        # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
+        "a3666eb249237ba3d5eca8db21176cc47967e040",
+        tuple(Table(config, "val", count, _COLUMNS, _IMAGES) for config, count in COUNTS.items()),
+    )
     needs = ("image_1",)
 
     @property
@@ -57,6 +82,10 @@ class Blink(LmmsBenchmark):
         images = sorted(name for name in doc if name.startswith("image_"))
         others = {name: value for name, value in doc.items() if name not in images}
         return super().messages(task, {**others, **{name: doc[name] for name in images}})
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The accuracy."""
+        return float(metrics["blink_acc"]["is_correct"])
 
     def target(self, doc: Doc) -> Target:
         """A letter; the data set writes it as ``(B)``."""

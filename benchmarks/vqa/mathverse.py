@@ -6,8 +6,11 @@ The prompt is the data set's own ``query_wo``.  Versions of one problem share a 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
 from benchmarks.vqa.base.gold import letter, options_in, parsed_choices
@@ -18,12 +21,32 @@ from harness.records import Score
 
 _SEVERAL_LETTERS = re.compile(r"[A-J](?:\s+[A-J])+")
 
+_COLUMNS = (
+    "sample_index",
+    "problem_index",
+    "problem_version",
+    "question",
+    "image",
+    "answer",
+    "question_type",
+    "metadata",
+    "query_wo",
+    "query_cot",
+    "question_for_eval",
+)
+
 
 @dataclass(frozen=True)
 class MathVerse(JudgedLmmsBenchmark):
     """MathVerse testmini; parts are the problem versions."""
 
     id = "mathverse"
+    source = Source(
+        "CaraJ/MathVerse-lmmseval",
+        # the hub's own pages: the head of main, 19 commits
+        "8479d5e87785a3274da612e169d942c3d972b7fe",
+        (Table("testmini", "testmini", 3940, _COLUMNS, ("image",)),),
+    )
     needs = ("image",)
 
     @property
@@ -45,6 +68,10 @@ class MathVerse(JudgedLmmsBenchmark):
     def forms(self) -> tuple[Form, ...]:
         """The one task."""
         return (Form("mathverse_testmini", "testmini", "testmini", id_column="sample_index"),)
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The judge's verdict."""
+        return float(metrics["gpt_eval_score"])
 
     def target(self, doc: Doc) -> Target:
         """A letter for multiple choice, else a LaTeX expression.

@@ -6,9 +6,12 @@ answer at the end (lmms-eval's step-by-step variant).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
 from benchmarks.vqa.base.gold import letter
@@ -17,12 +20,32 @@ from benchmarks.vqa.judging import mathvista as judging
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
+_COLUMNS = (
+    "pid",
+    "question",
+    "decoded_image",
+    "choices",
+    "unit",
+    "precision",
+    "answer",
+    "question_type",
+    "answer_type",
+    "metadata",
+    "query",
+)
+
 
 @dataclass(frozen=True)
 class MathVista(JudgedLmmsBenchmark):
     """MathVista testmini; parts are the five official tasks."""
 
     id = "mathvista"
+    source = Source(
+        "AI4Math/MathVista",
+        # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
+        "2b6ad69445fbb5695c9b165475e8decdbeb97747",
+        (Table("", "testmini", 1000, _COLUMNS, ("decoded_image",)),),
+    )
     needs = ("decoded_image",)
 
     @property
@@ -44,6 +67,10 @@ class MathVista(JudgedLmmsBenchmark):
     def forms(self) -> tuple[Form, ...]:
         """The one task."""
         return (Form("mathvista_testmini_cot", "", "testmini", id_column="pid"),)
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The judge's verdict."""
+        return float(metrics["llm_as_judge_eval"]["true_false"])
 
     def target(self, doc: Doc) -> Target:
         """A letter for multiple choice (the data set gives the option's text), else a number.

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, unlabelled, wide_enough
 from benchmarks.vqa.base.versions import declare, protocol
 from harness.protocols import Declaration
+
+_COLUMNS = (
+    "index",
+    "question",
+    "multi-choice options",
+    "answer",
+    "category",
+    "l2-category",
+    "bytes",
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +29,12 @@ class MmeRealWorldLite(LmmsBenchmark):
     """MME-RealWorld-Lite; parts are perception and reasoning, whole and by domain."""
 
     id = "mme_realworld_lite"
+    source = Source(
+        "yifanzhang114/MME-RealWorld-lite-lmms-eval",
+        # public evaluation code that checks its 1919 rows
+        "f6b0dc81ba4d3c39bd9b4e544578198d365ac084",
+        (Table("", "train", 1919, _COLUMNS, ("bytes",)),),
+    )
     needs = ("bytes",)
 
     @property
@@ -36,6 +55,11 @@ class MmeRealWorldLite(LmmsBenchmark):
     def forms(self) -> tuple[Form, ...]:
         """The one task."""
         return (Form("mmerealworld_lite", "", "train", id_column="index"),)
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The count rule of ``mme_realworld_aggregate_results``."""
+        sample = metrics["mme_realworld_score"]
+        return float(sample["answer"].lower() in sample["pred_answer"].lower())
 
     def target(self, doc: Doc) -> Target:
         """A letter among five; the last option says that none fits."""

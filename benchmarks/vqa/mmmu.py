@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, literal
@@ -50,11 +51,21 @@ def image_columns(*texts: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"image_{number}" for number in numbers))
 
 
+_COLUMNS = ("id", "question", "options", "answer", "question_type", "image_1")
+_IMAGES = tuple(f"image_{number}" for number in range(1, 8))
+
+
 @dataclass(frozen=True)
 class Mmmu(LmmsBenchmark):
     """MMMU validation; parts are the six disciplines."""
 
     id = "mmmu"
+    source = Source(
+        "lmms-lab-encoder/MMMU",
+        # the hub's own page of lmms-lab/MMMU, of which this is the new name
+        "364f2e2eb107b36e07ff4c5a15f5947a759cef47",
+        (Table("", "validation", 900, _COLUMNS, _IMAGES),),
+    )
 
     @property
     def declaration(self) -> Declaration:
@@ -97,6 +108,12 @@ class Mmmu(LmmsBenchmark):
             content.append({"type": "image", "url": doc[column].convert("RGB")})
             before = mention.end()
         return [{"role": "user", "content": content + _text(text[before:])}]
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """By lmms-eval's rules for choices and for open questions."""
+        from lmms_eval.tasks.mmmu.utils import evaluate_mmmu
+
+        return float(evaluate_mmmu([metrics["mmmu_acc"]])[1]["acc"])
 
     def target(self, doc: Doc) -> Target:
         """A letter for multiple choice; else a text or number, with all right answers.

@@ -5,9 +5,11 @@ Both forms of a question share a cluster.  The headline is the mean of the two f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, literal
@@ -15,12 +17,25 @@ from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.mmmu import image_columns
 from harness.protocols import Declaration
 
+_COLUMNS = ("id", "question", "options", "answer", "subject", "image_1")
+_IMAGES = tuple(f"image_{number}" for number in range(1, 8))
+_VISION_COLUMNS = ("id", "image", "options", "answer", "subject")
+
 
 @dataclass(frozen=True)
 class MmmuPro(LmmsBenchmark):
     """MMMU-Pro, standard (10 options) and vision, which are its parts."""
 
     id = "mmmu_pro"
+    source = Source(
+        "MMMU/MMMU_Pro",
+        # jmagly/matric-eval, src/matric_eval/tasks/mmmu_pro.py
+        "563f3e84bb3b90893083a1f039cfa13077f2302b",
+        (
+            Table("standard (10 options)", "test", 1730, _COLUMNS, _IMAGES),
+            Table("vision", "test", 1730, _VISION_COLUMNS, ("image",)),
+        ),
+    )
 
     @property
     def declaration(self) -> Declaration:
@@ -57,6 +72,10 @@ class MmmuPro(LmmsBenchmark):
         if "question" not in doc:
             return ("image",)
         return image_columns(doc["question"], doc["options"])
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """Whether the letter that is read is the right one."""
+        return float(metrics["mmmu_acc"]["parsed_pred"] == metrics["mmmu_acc"]["answer"])
 
     def target(self, doc: Doc) -> Target:
         """A letter among up to ten."""

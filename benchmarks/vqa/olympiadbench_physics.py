@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark, digest
 from benchmarks.vqa.base.versions import declare, protocol
@@ -19,12 +20,30 @@ from harness.errors import ItemError
 from harness.protocols import Ask, Declaration
 from harness.records import Score
 
+_COLUMNS = (
+    "id",
+    "question",
+    "final_answer",
+    "is_multiple_answer",
+    "answer_type",
+    "subfield",
+    "unit",
+    "error",
+    "image_1",
+)
+_IMAGES = tuple(f"image_{number}" for number in range(1, 6))
+
 
 @dataclass(frozen=True)
 class OlympiadBenchPhysics(JudgedLmmsBenchmark):
     """OlympiadBench physics: free-form answers with official tolerances."""
 
     id = "olympiadbench_physics"
+    source = Source(
+        "Hothan/OlympiadBench",
+        None,  # no published pin was found
+        (Table("OE_MM_physics_en_COMP", "train", 456, _COLUMNS, _IMAGES),),
+    )
 
     @property
     def declaration(self) -> Declaration:
@@ -64,6 +83,10 @@ class OlympiadBenchPhysics(JudgedLmmsBenchmark):
         """The problem that the question belongs to: its context, else its images."""
         context = doc.get("context")
         return f"context-{digest([context])}" if context else super().cluster(doc, item_id)
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The judge's verdict."""
+        return float(metrics["llm_as_judge_eval"])
 
     def target(self, doc: Doc) -> Target:
         """All right answers joined by commas, with unit and tolerance."""

@@ -5,8 +5,11 @@ Multiple choice is the headline; the option ``form`` asks the open-ended questio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.options import one_of, option
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
@@ -22,6 +25,8 @@ _FORMS = {
     "open_ended": ("phyx_mini_oe", "open-ended"),
 }
 
+_COLUMNS = ("index", "question", "answer", "category", "image")
+
 
 @dataclass(frozen=True)
 class PhyX(JudgedLmmsBenchmark):
@@ -32,6 +37,14 @@ class PhyX(JudgedLmmsBenchmark):
     )
 
     id = "phyx"
+    source = Source(
+        "Cloudriver/PhyX",
+        None,  # no published pin was found
+        (
+            Table("data_for_llms_eval", "phyx_mini_mc", 1000, _COLUMNS, ("image",)),
+            Table("data_for_llms_eval", "phyx_mini_oe", 1000, _COLUMNS, ("image",), "optional"),
+        ),
+    )
     needs = ("image",)
 
     @property
@@ -60,6 +73,10 @@ class PhyX(JudgedLmmsBenchmark):
     def forms(self) -> tuple[Form, ...]:
         """The one task."""
         return (Form(self.split, "data_for_llms_eval", self.split, id_column="index"),)
+
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """The verdict, a judge's where letters do not decide."""
+        return float(metrics["eval_results"]["true_false"])
 
     def target(self, doc: Doc) -> Target:
         """A letter among the four that the question lists, or the open answer with its unit."""

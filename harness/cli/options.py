@@ -138,6 +138,16 @@ def judge(command: F) -> F:
     )(command)
 
 
+def native(command: F) -> F:
+    """Add ``--no-native``."""
+    return click.option(
+        "--no-native",
+        is_flag=True,
+        help="Leave out the native scores, and with them loading lmms-eval; "
+        "the same command without this option adds them.",
+    )(command)
+
+
 def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]) -> Any:
     """Return the judge that the options name, or None.
 

@@ -6,16 +6,20 @@ Nothing heavy is imported here; what must be imported to know is imported in a c
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from platform import platform
 from typing import Literal
 
 from harness.errors import UsageError, first_line
-from harness.files.hashing import cache_dir, model_fingerprint
+from harness.files.hashing import cache_dir, json_hash, model_fingerprint, write_atomically
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
 
@@ -52,7 +56,40 @@ def _packages() -> Iterator[Check]:
 
 
 def _imports() -> Iterator[Check]:
-    """Import the heavy packages in one child, each on its own account."""
+    """Yield whether the heavy packages load; what loaded is not tried again until one changes."""
+    note = cache_dir() / "imports" / _installed()
+    with suppress(OSError):
+        if note.read_text(encoding="utf-8").split() == list(_IMPORTS):
+            for name in _IMPORTS:
+                yield Check(f"import {name}", "ok", "loads (tried since these were installed)")
+            return
+    errors = _import_errors()
+    if not any(errors.values()):
+        with suppress(OSError):
+            write_atomically(note, "\n".join(_IMPORTS))
+    for name, error in errors.items():
+        if error is None:
+            yield Check(f"import {name}", "ok", "loads")
+        else:
+            repair = "run `python -m harness.install.setup_environment`"
+            text = f"does not load ({first_line(error)}): {repair}"
+            yield Check(f"import {name}", "missing", text)
+
+
+def _installed() -> str:
+    """Return a hash of this interpreter and of what is installed for it, as the folders tell."""
+    entries = [
+        (entry.name, entry.stat().st_mtime_ns)
+        for folder in sorted(set(map(sysconfig.get_path, ("purelib", "platlib"))))
+        for entry in os.scandir(folder)
+        if not entry.name.startswith("__")  # compiled files come and go
+    ]
+    libraries = os.environ.get("LD_LIBRARY_PATH", "")
+    return json_hash([sys.version, sys.executable, libraries, platform(), sorted(entries)])
+
+
+def _import_errors() -> dict[str, str | None]:
+    """Import the heavy packages in one child, each on its own account; None where one loads."""
     program = (
         "import importlib, json, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -66,15 +103,9 @@ def _imports() -> Iterator[Check]:
         [sys.executable, "-c", program, *_IMPORTS], capture_output=True, text=True, check=False
     )
     rows = [line for line in child.stdout.splitlines() if line.startswith('["')]
-    found: dict[str, str | None] = dict(map(json.loads, rows))
-    for name in _IMPORTS:
-        error = found.get(name, f"the interpreter died with exit code {child.returncode}")
-        if error is None:
-            yield Check(f"import {name}", "ok", "loads")
-        else:
-            first = first_line(error)
-            repair = "run `python -m harness.install.setup_environment`"
-            yield Check(f"import {name}", "missing", f"does not load ({first}): {repair}")
+    errors: dict[str, str | None] = dict(map(json.loads, rows))
+    died = f"the interpreter died with exit code {child.returncode}"
+    return {name: errors.get(name, died) for name in _IMPORTS}
 
 
 def _disk() -> Check:

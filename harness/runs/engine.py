@@ -32,7 +32,8 @@ class Settings:
 
     ``max_tokens`` is a limit for all benchmarks, "native" for each task's own, or None for what
     each benchmark declares.  Every answer is drawn with a seed of its own, made of ``seed``, the
-    item and the repeat, so that no two runs or items share their noise.
+    item and the repeat, so that no two runs or items share their noise.  Without ``native`` no
+    native scores are computed; the same command with it computes them later.
     """
 
     limit: int | None = None
@@ -44,6 +45,7 @@ class Settings:
     concurrency: int = 64
     judge: Judge | None = None
     tools: Tools = field(default_factory=Tools)
+    native: bool = True
 
     def sampling(self, benchmark: Benchmark) -> Sampling:
         """Return the sampling of a benchmark, with the run's seed."""
@@ -152,6 +154,7 @@ class Engine:
             await self._prepare(todos)
             if any(todo.untried for todo in todos.values()):
                 await model.get()
+            self._load_native(todos)
             await self._stream(model, todos)
         self._refuse_nothing_but_errors()
         if self._judged is not None and self._judged.failure is not None:
@@ -256,6 +259,18 @@ class Engine:
             response = replace(response, seconds=time.perf_counter() - began)
         return _keep(job, response, await _score(benchmark, item, response, self.settings.tools))
 
+    def _load_native(self, todos: Mapping[str, Todo]) -> None:
+        """Let the native scorer load while the model answers: it takes seconds."""
+        for name, tally in self._tallies.items():
+            if todos[name].to_ask and self._scores_natively(tally.benchmark):
+                tally.benchmark.native({}, self.settings.judge)
+                return
+
+    def _scores_natively(self, benchmark: Benchmark) -> bool:
+        declared = benchmark.declaration
+        judged = self.settings.judge is not None or not declared.native_needs_judge
+        return self.settings.native and bool(declared.native_rules) and judged
+
     async def _score_natively(self, tally: _Tally) -> None:
         await tally.finished.wait()
         async with self._native_lock:  # one child process serves all benchmarks
@@ -268,6 +283,8 @@ class Engine:
     def _write_native(self, tally: _Tally) -> None:
         """Score answers natively where a verdict on this answer by these rules is missing."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
+        if not self._scores_natively(tally.benchmark):
+            return
         known = native_verdicts(
             self.store.path, declared, judge.model if judge else None, tally.stored
         )

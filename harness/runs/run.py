@@ -33,9 +33,10 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
     """Whether a stored summary answers all that is asked now and still holds."""
     declared, wanted = benchmark.declaration, run.settings.wanted(benchmark)
-    native_done = known.native_missing == 0
+    native_done = known.native_missing == 0 or not run.settings.native
     if declared.native_needs_judge:
-        native_done = run.judge is None or (native_done and known.native_judge == run.judge)
+        asked = run.judge is not None and run.settings.native
+        native_done = not asked or (native_done and known.native_judge == run.judge)
     judged_done = run.judge is None or not declared.judged_rules
     judged_done = judged_done or (known.judge == run.judge and known.judged_missing == 0)
     return (

@@ -1,13 +1,13 @@
 """Where each benchmark's data comes from and what must be in it.
 
-A benchmark id comes in; its hub repository, pinned revision, tables, counts and columns leave.
-Repositories, configs, splits and columns are those that lmms-eval 0.7.3's tasks read.
+A VQA benchmark says so itself, in the ``source`` of its class; the others are listed here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from importlib import import_module
+from typing import Literal, cast
 
 from harness.errors import UsageError, unknown
 
@@ -59,72 +59,6 @@ class Source:
         return tuple(dict.fromkeys(table.config for table in self.tables))
 
 
-_MMMU_IMAGES = tuple(f"image_{number}" for number in range(1, 8))
-_BLINK_IMAGES = tuple(f"image_{number}" for number in range(1, 5))
-_OLYMPIAD_IMAGES = tuple(f"image_{number}" for number in range(1, 6))
-
-# Rows of the validation split of each of BLINK's fourteen subtasks; they add up to 1901.
-_BLINK_COUNTS = {
-    "Art_Style": 117,
-    "Counting": 120,
-    "Forensic_Detection": 132,
-    "Functional_Correspondence": 130,
-    "IQ_Test": 150,
-    "Jigsaw": 150,
-    "Multi-view_Reasoning": 133,
-    "Object_Localization": 122,
-    "Relative_Depth": 124,
-    "Relative_Reflectance": 134,
-    "Semantic_Correspondence": 139,
-    "Spatial_Relation": 143,
-    "Visual_Correspondence": 172,
-    "Visual_Similarity": 135,
-}
-
-_MATHVISION_COLUMNS = ("id", "question", "options", "answer", "level", "subject", "decoded_image")
-_MATHVISTA_COLUMNS = (
-    "pid",
-    "question",
-    "decoded_image",
-    "choices",
-    "unit",
-    "precision",
-    "answer",
-    "question_type",
-    "answer_type",
-    "metadata",
-    "query",
-)
-_MATHVERSE_COLUMNS = (
-    "sample_index",
-    "problem_index",
-    "problem_version",
-    "question",
-    "image",
-    "answer",
-    "question_type",
-    "metadata",
-    "query_wo",
-    "query_cot",
-    "question_for_eval",
-)
-_MMMU_COLUMNS = ("id", "question", "options", "answer", "question_type", "image_1")
-_BLINK_COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image_1")
-_PHYX_COLUMNS = ("index", "question", "answer", "category", "image")
-_REALWORLD_COLUMNS = (
-    "index",
-    "question",
-    "multi-choice options",
-    "answer",
-    "category",
-    "l2-category",
-    "bytes",
-)
-
-_MMMU_PRO_COLUMNS = ("id", "question", "options", "answer", "subject", "image_1")
-_MMMU_PRO_VISION_COLUMNS = ("id", "image", "options", "answer", "subject")
-_VSTAR_COLUMNS = ("image", "text", "category", "label", "question_id")
-_MMSTAR_COLUMNS = ("index", "question", "image", "answer", "category", "l2_category")
 _SWEBENCH_COLUMNS = (
     "instance_id",
     "repo",
@@ -138,18 +72,6 @@ _SWEBENCH_COLUMNS = (
     "eval_script",
     "log_parser",
     "eval_type",
-)
-_SCIENCEQA_COLUMNS = ("image", "question", "choices", "answer", "hint")
-_OLYMPIAD_COLUMNS = (
-    "id",
-    "question",
-    "final_answer",
-    "is_multiple_answer",
-    "answer_type",
-    "subfield",
-    "unit",
-    "error",
-    "image_1",
 )
 
 # Fields: lcb_runner/benchmarks/code_generation.py of LiveCodeBench.
@@ -187,90 +109,6 @@ _LONGBENCH_COLUMNS = (
 # Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin
 # that the hub does not know makes `pull` say so, and `--revision` takes another.
 SOURCES: dict[str, Source] = {
-    "mathvista": Source(
-        "AI4Math/MathVista",
-        # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
-        "2b6ad69445fbb5695c9b165475e8decdbeb97747",
-        (Table("", "testmini", 1000, _MATHVISTA_COLUMNS, ("decoded_image",)),),
-    ),
-    "mathverse": Source(
-        "CaraJ/MathVerse-lmmseval",
-        # the hub's own pages: the head of main, 19 commits
-        "8479d5e87785a3274da612e169d942c3d972b7fe",
-        (Table("testmini", "testmini", 3940, _MATHVERSE_COLUMNS, ("image",)),),
-    ),
-    "mathvision": Source(
-        "MathLLMs/MathVision",
-        # the hub's own answer of 2026-06-10, as three public manifests quote it
-        "2837ddb3f13abaf6b3997c12d80753e5470bd46a",
-        (
-            Table("", "test", 3040, _MATHVISION_COLUMNS, ("decoded_image",)),
-            Table("", "testmini", 304, _MATHVISION_COLUMNS, ("decoded_image",), "stand-in"),
-        ),
-    ),
-    "mmmu_pro": Source(
-        "MMMU/MMMU_Pro",
-        # jmagly/matric-eval, src/matric_eval/tasks/mmmu_pro.py
-        "563f3e84bb3b90893083a1f039cfa13077f2302b",
-        (
-            Table("standard (10 options)", "test", 1730, _MMMU_PRO_COLUMNS, _MMMU_IMAGES),
-            Table("vision", "test", 1730, _MMMU_PRO_VISION_COLUMNS, ("image",)),
-        ),
-    ),
-    "mmmu": Source(
-        "lmms-lab-encoder/MMMU",
-        # the hub's own page of lmms-lab/MMMU, of which this is the new name
-        "364f2e2eb107b36e07ff4c5a15f5947a759cef47",
-        (Table("", "validation", 900, _MMMU_COLUMNS, _MMMU_IMAGES),),
-    ),
-    "vstar": Source(
-        "lmms-lab-encoder/vstar-bench",
-        # public evaluation code that pins lmms-lab/vstar-bench (renamed; same history assumed)
-        "b44023b4dca749ed8a76b85eb576627d05a1c174",
-        (Table("", "test", 191, _VSTAR_COLUMNS, ("image",)),),
-    ),
-    "mmstar": Source(
-        "Lin-Chen/MMStar",
-        # public evaluation code; also the hub viewer's own addresses
-        "bc98d668301da7b14f648724866e57302778ab27",
-        (Table("", "val", 1500, _MMSTAR_COLUMNS, ("image",)),),
-    ),
-    "blink": Source(
-        "BLINK-Benchmark/BLINK",
-        # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
-        "a3666eb249237ba3d5eca8db21176cc47967e040",
-        tuple(
-            Table(config, "val", count, _BLINK_COLUMNS, _BLINK_IMAGES)
-            for config, count in _BLINK_COUNTS.items()
-        ),
-    ),
-    "scienceqa": Source(
-        "lmms-lab-encoder/ScienceQA",
-        # public evaluation code that pins lmms-lab/ScienceQA (renamed; same history assumed)
-        "69dd4d6b67373d38f96a5badd5d24d0eb5bcdc50",
-        (Table("ScienceQA-IMG", "test", 2017, _SCIENCEQA_COLUMNS, ("image",)),),
-    ),
-    "phyx": Source(
-        "Cloudriver/PhyX",
-        None,  # no published pin was found
-        (
-            Table("data_for_llms_eval", "phyx_mini_mc", 1000, _PHYX_COLUMNS, ("image",)),
-            Table(
-                "data_for_llms_eval", "phyx_mini_oe", 1000, _PHYX_COLUMNS, ("image",), "optional"
-            ),
-        ),
-    ),
-    "olympiadbench_physics": Source(
-        "Hothan/OlympiadBench",
-        None,  # no published pin was found
-        (Table("OE_MM_physics_en_COMP", "train", 456, _OLYMPIAD_COLUMNS, _OLYMPIAD_IMAGES),),
-    ),
-    "mme_realworld_lite": Source(
-        "yifanzhang114/MME-RealWorld-lite-lmms-eval",
-        # public evaluation code that checks its 1919 rows
-        "f6b0dc81ba4d3c39bd9b4e544578198d365ac084",
-        (Table("", "train", 1919, _REALWORLD_COLUMNS, ("bytes",)),),
-    ),
     "swebench_verified": Source(
         "SWE-bench/SWE-bench_Verified",
         # public evaluation code for swebench 5, which checks the file's sha256: the data set with
@@ -317,6 +155,10 @@ def source(benchmark_id: str) -> Source:
     """
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
+    # Named and not imported: a benchmark's class is built on this module.
+    suites = import_module("benchmarks.suites")
+    if benchmark_id in suites.names() and hasattr(suites.kind(benchmark_id), "source"):
+        return cast("Source", suites.kind(benchmark_id).source)
     if benchmark_id in GENERATED:
         raise UsageError(f"{benchmark_id} makes its items from a seed: it needs no data")
-    raise unknown("data set for a benchmark", benchmark_id, SOURCES)
+    raise unknown("data set for a benchmark", benchmark_id, suites.names())

@@ -42,7 +42,7 @@ def pull(
     """Get one benchmark's data.
 
     Args:
-        benchmark_id: one of `SOURCES`.
+        benchmark_id: one with a `source`.
         root: the data root; ``root/<benchmark id>`` is made.
         revision: commit, branch or tag; without it the pinned commit, else the one that an
             earlier pull recorded, else the head of the main branch.

@@ -27,7 +27,7 @@ def load(
     """Read a benchmark's local data.
 
     Args:
-        benchmark_id: one of `SOURCES`.
+        benchmark_id: one with a `source`.
         root: the data root; it may be read-only.
         images: without them, the rows of a release whose image files are missing are read too.
         split: the split that must be there; "": all required ones.

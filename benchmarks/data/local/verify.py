@@ -52,7 +52,7 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     """Check one benchmark's local data.
 
     Args:
-        benchmark_id: one of `SOURCES`.
+        benchmark_id: one with a `source`.
         root: the data root.
         all_images: decode the images of every row, not of a few.
 

@@ -114,7 +114,7 @@ class LiveCodeBenchV6:
     @property
     def declaration(self) -> Declaration:
         """The declared protocol."""
-        known = [table for table in data.SOURCES[self.id].tables if table.split in self.window]
+        known = [table for table in data.source(self.id).tables if table.split in self.window]
         return Declaration(
             id=self.id,
             title="LiveCodeBench v6",
@@ -135,7 +135,7 @@ class LiveCodeBenchV6:
             n_items=sum(table.count for table in known),
             metric="pass@1",
             clusters="problems of the same contest",
-            revision=data.SOURCES[self.id].revision,
+            revision=data.source(self.id).revision,
             needs_sandbox=True,
         )
 
@@ -154,7 +154,7 @@ class LiveCodeBenchV6:
         if gone:
             raise UsageError(
                 f"{folder} holds no {gone[0]}.jsonl, which the window needs: "
-                f"put the release file of {data.SOURCES[self.id].repository} there"
+                f"put the release file of {data.source(self.id).repository} there"
             )
         return tuple(there[name] for name in self.window)
 

@@ -73,7 +73,7 @@ class SweBench:
             n_items=self.n_items,
             metric="resolve rate",
             clusters="the repository",
-            revision=None if ours else data.SOURCES[self.id].revision,
+            revision=None if ours else data.source(self.id).revision,
             needs_sandbox=ours,
             note=f"small repositories of this project, {NOT_SWE_BENCH}" if ours else "",
         )

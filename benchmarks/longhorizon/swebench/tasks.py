@@ -117,7 +117,7 @@ class TaskSet:
         return [Task(row, None) for row in rows]
 
     def _check_columns(self, there: list[str]) -> None:
-        origin = data.SOURCES[self.benchmark_id]
+        origin = data.source(self.benchmark_id)
         gone = [name for name in origin.tables[0].columns if name not in there]
         if not gone:
             return

@@ -1,39 +1,37 @@
-"""The base of the VQA benchmarks: lmms-eval's tasks on local data, offline, one item at a time.
+"""The base of the VQA benchmarks: lmms-eval's own prompts and images on local data, offline.
 
-The twelve adapters come in with their task names, targets and parts; items leave with lmms-eval's
-own prompts and images.  lmms-eval is imported when the first task is built, not before.
+An adapter gives its tasks, targets and parts.  Its items are built once, in the child process that
+also scores natively, and kept (`benchmarks.vqa.base.prepared`): lmms-eval is not imported here.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import msgspec
+
 from benchmarks import data
-from benchmarks.data.local.images import decode, is_empty, undecodable
+from benchmarks.data.local.images import is_empty
+from benchmarks.data.local.tables import TableRows
 from benchmarks.options import declared
 from benchmarks.scoring import Target, score
+from benchmarks.vqa.base import prepared
 from benchmarks.vqa.base.native import shared_scorer
-from benchmarks.vqa.base.tasks import build_task, image_columns
+from benchmarks.vqa.base.prepared import Prepared, Row, Turn
+from benchmarks.vqa.base.tasks import build_task, image_columns, library_version, placeholders
 from harness.errors import ItemError, UsageError
+from harness.files.hashing import source_hash
 from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
-from harness.records import (
-    ImagePart,
-    Item,
-    Message,
-    Part,
-    Response,
-    Sampling,
-    Score,
-    TextPart,
-)
+from harness.records import Item, Response, Sampling, Score
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,7 +41,9 @@ Doc = Mapping[str, Any]
 
 
 # What reading a row raises whose cells are not what the data set promises (an answer of null).
-_ODD_ROW = (AttributeError, TypeError, ValueError, LookupError)
+_MALFORMED = (AttributeError, TypeError, ValueError, LookupError)
+_VQA = Path(__file__).parents[1]
+_SCORING = _VQA.with_name("scoring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ class LmmsBenchmark(ABC):
     images: bool = True
 
     id: ClassVar[str]
+    source: ClassVar[data.Source]
     # Columns whose image the prompt of every document shows.
     needs: ClassVar[tuple[str, ...]] = ()
 
@@ -140,6 +141,16 @@ class LmmsBenchmark(ABC):
             ItemError: the document has no usable gold answer.
         """
 
+    @abstractmethod
+    def native_value(self, metrics: Mapping[str, Any]) -> float:
+        """Return whether lmms-eval calls an answer right, from what its task found.
+
+        Runs in the scorer's child, after lmms-eval's imports.
+
+        Args:
+            metrics: what the task's ``process_results`` returned.
+        """
+
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """Return the subscores that a document counts towards."""
         return (form.part,) if form.part else ()
@@ -149,9 +160,7 @@ class LmmsBenchmark(ABC):
 
         Images whose bytes are at hand are known by content, others by file name.
         """
-        columns = dict.fromkeys(
-            name for table in data.SOURCES[self.id].tables for name in table.images
-        )
+        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
         cells = [doc[name] for name in columns if doc.get(name) is not None]
         return f"images-{digest(cells)}" if cells else item_id
 
@@ -181,6 +190,63 @@ class LmmsBenchmark(ABC):
         return data.count(self.id, self.data_root, images=self.images, split=self.split)
 
     @cached_property
+    def prepared(self) -> Prepared:
+        """The prepared items; made, where they are not there, by the native scorer's child.
+
+        Raises:
+            UsageError: the data is missing or not readable, or lmms-eval does not start.
+        """
+        key = self._key
+        for folder in prepared.folders(self.id, self.data_root):
+            rows = prepared.read(folder / prepared.file_name(key), key)
+            if rows is not None:
+                return Prepared(rows, self._images)
+        path = shared_scorer().prepare(
+            self.id, self.data_root, images=self.images, options=self.given_options
+        )
+        rows = prepared.read(path / prepared.file_name(key), key)
+        if rows is None:
+            raise UsageError(f"the data of {self.id} changed while it was read: run again")
+        return Prepared(rows, self._images)
+
+    @cached_property
+    def _images(self) -> tuple[TableRows, ...]:
+        found = data.find(self.id, self.data_root / self.id, images=self.images)
+        by_name = {(each.table.config, each.table.split): TableRows(each) for each in found}
+        return tuple(by_name[form.config, form.split] for form in self.forms)
+
+    @property
+    def given_options(self) -> dict[str, str]:
+        """The values of the benchmark's options, as words."""
+        return {name: str(getattr(self, name)) for name in declared(type(self))}
+
+    @cached_property
+    def _key(self) -> dict[str, Any]:
+        """What decides the prepared items."""
+        adapter = Path(str(sys.modules[type(self).__module__].__file__))
+        key: dict[str, Any] = msgspec.to_builtins(
+            {
+                "data": self.fingerprint(),
+                "split": self.split,
+                "options": self.given_options,
+                "protocol": self.declaration.protocol,
+                "lmms-eval": library_version(),
+                "code": f"{_shared_code()}-{source_hash(adapter)}",
+            }
+        )
+        return key
+
+    def make(self, scratch: Path) -> Path:
+        """Build every item and keep them; return the folder: ``scratch`` if no other is writable.
+
+        Raises:
+            UsageError: the data is missing or not readable.
+        """
+        rows = [self._row(place) for place in self.places.values()]
+        folders = (*prepared.folders(self.id, self.data_root), scratch)
+        return prepared.keep(folders, self._key, rows)
+
+    @cached_property
     def places(self) -> Mapping[str, Place]:
         """Every item's place by its id, in the order in which items are asked.
 
@@ -195,12 +261,16 @@ class LmmsBenchmark(ABC):
         return {place.id: place for turn in turns for place in turn if place}
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of all items; no task is built.
+        """Return the ids of all items.
 
         Raises:
             UsageError: the data is missing or not readable.
         """
-        return list(self.places)
+        return list(self.prepared.by_id)
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        """Return one item; one whose row or image does not read is a failed item."""
+        return self.prepared.item(self.prepared.by_id[item_id], images=self.images)
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask the model once."""
@@ -228,24 +298,19 @@ class LmmsBenchmark(ABC):
     def first_images(self, wanted: Iterable[str]) -> dict[str, Image.Image]:
         """Return the first image of some items by id, of those whose image decodes.
 
-        No task is built, so that nothing heavy is imported: for a report.
-
         Raises:
             UsageError: the data is missing or not readable.
         """
-        # By name, and not by type: some data sets hold images as base64 text.
-        named = dict.fromkeys(name for t in data.SOURCES[self.id].tables for name in t.images)
+        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
         images = {}
-        for item_id in self.places.keys() & set(wanted):
-            place = self.places[item_id]
-            row = self.tables[place.form].rows[place.row]
-            shown = [row[name] for name in named if name in row and not is_empty(row[name])]
-            with suppress(ItemError, StopIteration):
-                images[item_id] = decode(next(iter(shown)))
+        for item_id in self.prepared.by_id.keys() & set(wanted):
+            row = self.prepared.by_id[item_id]
+            with suppress(ItemError):
+                images[item_id] = self.prepared.first_image(row, tuple(columns))
         return images
 
     def _check_columns(self, form: Form, rows: Dataset) -> None:
-        for table in data.SOURCES[self.id].tables:
+        for table in self.source.tables:
             gone = [name for name in table.columns if name not in rows.column_names]
             if gone and (table.config, table.split) == (form.config, form.split):
                 raise UsageError(
@@ -253,42 +318,49 @@ class LmmsBenchmark(ABC):
                     f"get it anew with `harness data pull {self.id}`"
                 )
 
-    def build(self, item_id: str) -> Item | FailedItem:
-        """Return one item; one whose row or image does not read is a failed item."""
-        place = self.places[item_id]
+    def _row(self, place: Place) -> Row:
         table = self.tables[place.form]
         doc = {
             name: None if is_empty(cell) else cell for name, cell in table.rows[place.row].items()
         }
+        row = Row(place.id, place.form, place.row, doc=self.kept(table, place.row))
         try:
-            return Item(
-                id=place.id,
-                messages=self._ask(table, doc),
+            row = replace(
+                row,
                 target=self.target(doc),
                 cluster=self.cluster(doc, place.id),
                 parts=self.parts(table.form, doc),
+                prompt=self.prompt(table.task, doc),
             )
-        except ItemError as error:
-            return FailedItem(place.id, str(error))
-        except _ODD_ROW as error:
-            reason = f"the data set's row does not read: {type(error).__name__}: {error}"
-            return FailedItem(place.id, reason)
+        except (ItemError, *_MALFORMED) as error:
+            row = replace(row, failed=_reason(error))
+        try:
+            turns, decoded = self._turns(table, doc)
+            return replace(row, turns=turns, decoded=decoded)
+        except (ItemError, *_MALFORMED) as error:
+            return replace(row, failed_images=_reason(error))
 
-    def _ask(self, table: Table, doc: Doc) -> tuple[Message, ...]:
-        if not self.images:
-            return (Message("user", (TextPart(self.prompt(table.task, doc)),)),)
+    def _turns(self, table: Table, doc: Doc) -> tuple[tuple[Turn, ...], tuple[str, ...]]:
+        """Return the conversation with columns for images, and the columns that must decode."""
         for name in self.needed(doc):
             if doc.get(name) is None:
                 raise ItemError(f"the data set has no image in column {name}")
-        decoded = {
-            name: _decode(name, cell) if name in table.images and cell is not None else cell
+        texts = {name for table in self.source.tables for name in table.images}
+        shown = {
+            name: cell
             for name, cell in doc.items()
+            if cell is not None and (name in table.images or (name in texts and _is_text(cell)))
         }
-        try:
-            asked = self.messages(table.task, decoded)
-        except undecodable() as error:  # images that the task itself decodes, from base64 text
-            raise ItemError(f"an image does not decode: {error}") from error
-        return tuple(_message(turn) for turn in asked)
+        stand_ins, column_of = placeholders(shown)
+        turns = tuple(
+            Turn(turn["role"], tuple(_part(part, column_of) for part in turn["content"]))
+            for turn in self.messages(table.task, {**doc, **stand_ins})
+        )
+        return turns, tuple(shown)
+
+    def kept(self, table: Table, row: int) -> dict[str, Any]:
+        """Return what of a document is kept for `judged`; nothing where no judge is asked."""
+        return {}
 
 
 class JudgedLmmsBenchmark(LmmsBenchmark):
@@ -296,14 +368,23 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
-        place = self.places[item_id]
-        return await self.judge(
-            self.tables[place.form].task.eval_docs_no_media[place.row], answer, ask
-        )
+        return await self.judge(self.prepared.by_id[item_id].doc, answer, ask)
+
+    def kept(self, table: Table, row: int) -> dict[str, Any]:
+        """Return the document without its images."""
+        images = {name for table in self.source.tables for name in table.images}
+        doc = table.task.eval_docs_no_media[row]
+        return {name: value for name, value in doc.items() if name not in images}
 
     @abstractmethod
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
         """Score an answer to a document, which comes without its images."""
+
+
+@lru_cache(maxsize=1)
+def _shared_code() -> str:
+    """Return the hash of the code that all benchmarks' prepared items come from."""
+    return source_hash(_VQA / "base", _SCORING)
 
 
 def _ids(table: Table, seen: set[str]) -> list[str]:
@@ -330,21 +411,28 @@ def digest(cells: Sequence[Any]) -> str:
     return digest.hexdigest()
 
 
-def _decode(column: str, cell: Any) -> Any:
-    try:
-        return decode(cell)
-    except ItemError as error:
-        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+def _is_text(cell: Any) -> bool:
+    return isinstance(cell, str) and bool(cell)
 
 
-def _message(turn: Mapping[str, Any]) -> Message:
-    return Message(turn["role"], tuple(_part(part) for part in turn["content"]))
+def _reason(error: Exception) -> str:
+    if isinstance(error, ItemError):
+        return str(error)
+    return f"malformed row: {type(error).__name__}: {error}"
 
 
-def _part(part: Mapping[str, Any]) -> Part:
+def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, str]:
+    """Return a part of a task's message with its image's column.
+
+    Raises:
+        AssertionError: the task does more to its image than to convert it to RGB.
+    """
     if part["type"] == "text":
-        return TextPart(part["text"])
-    return ImagePart(part["url"])
+        return False, part["text"]
+    image = part["url"]
+    if image.mode != "RGB" or image.height != 1:
+        raise AssertionError("the task changes its image: prepared items cannot hold that")
+    return True, column_of[image.width]
 
 
 def native_scores(
@@ -352,8 +440,8 @@ def native_scores(
 ) -> Mapping[str, Score]:
     """Score answers (item id -> text without thinking) by lmms-eval's own rules.
 
-    All benchmarks of this process share one child, which starts at the first call and ends with
-    the process.
+    All benchmarks of this process share one child, which starts at the first call, if need be one
+    without answers, and ends with the process.
 
     Returns:
         For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
@@ -362,6 +450,9 @@ def native_scores(
     Raises:
         UsageError: the data is missing, or lmms-eval does not start.
     """
+    if not answers:
+        shared_scorer().start()
+        return {}
     judge = judge if benchmark.declaration.native_needs_judge else None
     return shared_scorer().score(
         benchmark.id,
@@ -369,5 +460,5 @@ def native_scores(
         answers,
         judge,
         images=benchmark.images,
-        options={name: str(getattr(benchmark, name)) for name in declared(type(benchmark))},
+        options=benchmark.given_options,
     )

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +79,16 @@ class NativeScorer:
         """The child's process id, None while there is none."""
         return self._process.pid if self._process is not None else None
 
+    def start(self) -> None:
+        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it."""
+        threading.Thread(target=self._load, daemon=True).start()
+
+    def _load(self) -> None:
+        # What goes wrong here is said by the call that needs the child.
+        with self._lock, suppress(UsageError, OSError, ValueError):
+            if self._process is None:
+                self._start()
+
     def score(
         self,
         benchmark: str,
@@ -114,11 +125,48 @@ class NativeScorer:
                 tries = tries + 1 if len(left) == before else 0
         return values
 
+    def prepare(
+        self,
+        benchmark: str,
+        data_root: Path,
+        *,
+        images: bool = True,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> Path:
+        """Make a benchmark's prepared items; return the folder that they are in.
+
+        Raises:
+            UsageError: the data is missing, or lmms-eval does not start.
+        """
+        request = Request(
+            benchmark,
+            str(data_root.resolve()),
+            images,
+            dict(options),
+            {},
+            {},
+            self._item_seconds,
+            True,
+        )
+        with self._lock:
+            folders: list[str] = []
+            for _ in range(_TRIES):
+                if self._exchange(request, {}, {}, folders):
+                    return Path(folders[0])
+                self._stop()
+        raise UsageError(f"the child that prepares the items of {benchmark} died: run again")
+
     def close(self) -> None:
         """End the child; the next call of `score` starts another."""
         self._stop()
 
-    def _exchange(self, request: Request, values: dict[str, Score], left: dict[str, str]) -> bool:
+    def _exchange(
+        self,
+        request: Request,
+        values: dict[str, Score],
+        left: dict[str, str],
+        folders: list[str] | None = None,
+    ) -> bool:
         """Send a request and take values until all are there; False if the child died before."""
         process = self._process
         if process is None or process.poll() is not None:
@@ -139,6 +187,8 @@ class NativeScorer:
                 del left[message["id"]]
             elif "failed" in message:
                 raise UsageError(message["failed"])
+            elif "folder" in message and folders is not None:
+                folders.append(message["folder"])
             else:
                 return True
         _raise_if_interrupted(process)
@@ -246,7 +296,7 @@ class Request:
 
     ``options`` are the benchmark's, as words (`benchmarks.options`).  ``environment`` is what
     reaches the judge, empty where none was given; ``item_seconds`` is the wall-clock limit for one
-    item, its judge calls included.
+    item, its judge calls included.  ``prepare`` asks for the prepared items, not for scores.
     """
 
     benchmark: str
@@ -256,3 +306,4 @@ class Request:
     answers: Mapping[str, str]
     environment: Mapping[str, str]
     item_seconds: float
+    prepare: bool = False

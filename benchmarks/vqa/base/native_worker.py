@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
@@ -56,36 +56,6 @@ class _NoJudge(BaseException):
 
     Not an ``Exception``: the scorers catch those and count the answer as wrong.
     """
-
-
-# What of ``process_results`` says whether the answer is right: benchmark id -> rule.
-_VALUES: Mapping[str, Callable[[Metrics], Any]] = {
-    "mathvista": lambda found: found["llm_as_judge_eval"]["true_false"],
-    "mathverse": lambda found: found["gpt_eval_score"],
-    "mathvision": lambda found: found["mathvision_standard_eval"]["scores"][0],
-    "mmmu_pro": lambda found: found["mmmu_acc"]["parsed_pred"] == found["mmmu_acc"]["answer"],
-    "mmmu": lambda found: _mmmu_accuracy(found["mmmu_acc"]),
-    "vstar": lambda found: found["vstar_overall_acc"]["score"],
-    "mmstar": lambda found: found["average"]["score"],
-    "blink": lambda found: found["blink_acc"]["is_correct"],
-    "scienceqa": lambda found: found["exact_match"],
-    "phyx": lambda found: found["eval_results"]["true_false"],
-    "olympiadbench_physics": lambda found: found["llm_as_judge_eval"],
-    "mme_realworld_lite": lambda found: _realworld_hit(found["mme_realworld_score"]),
-}
-
-
-def _mmmu_accuracy(sample: Metrics) -> Any:
-    """Return 0 or 1 by lmms-eval's rules for choices and for open questions."""
-    from lmms_eval.tasks.mmmu.utils import evaluate_mmmu
-
-    return evaluate_mmmu([sample])[1]["acc"]
-
-
-def _realworld_hit(sample: Metrics) -> bool:
-    """Return the count rule of ``mme_realworld_aggregate_results``."""
-    gold: str = sample["answer"].lower()
-    return gold in sample["pred_answer"].lower()
 
 
 def main() -> None:
@@ -154,7 +124,9 @@ class _Fork:
             self.failure = message["failed"]
             self.pipe.close()
             return False
-        if "order" in message:
+        if "folder" in message:
+            _reply(self._replies, message)
+        elif "order" in message:
             self._order = deque(message["order"])
         elif self._order:
             _reply(self._replies, {"id": self._order.popleft(), **message})
@@ -181,7 +153,7 @@ class _Fork:
 def _serve(request: Request, replies: TextIO) -> None:
     """Score one request's answers in one fork, or in several where a judge is waited for."""
     ids = list(request.answers)
-    number = min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1)
+    number = max(1, min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1))
     forks = [_Fork(request, ids[start::number], replies) for start in range(number)]
     failure = None
     while forks:
@@ -209,6 +181,8 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
     judge = _watch_judge(given=bool(request.environment))
     try:
         benchmark, places = _open(request, ids)
+        if request.prepare:
+            _prepare(benchmark, pipe)
     except UsageError as error:
         pipe.send_bytes(json.dumps({"failed": str(error)}).encode())
         return
@@ -225,6 +199,21 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
             verdict = _verdict(benchmark, place, request.answers[place.id], judge)
             failures = failures + 1 if judge.failed else 0
         pipe.send_bytes(json.dumps(verdict._asdict()).encode())
+
+
+def _prepare(benchmark: LmmsBenchmark, pipe: Connection) -> None:
+    """Make the benchmark's prepared items and tell their folder.
+
+    Raises:
+        UsageError: of whatever went wrong: the log of a fork is not kept.
+    """
+    try:
+        folder = str(benchmark.make(Path.cwd()))
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{benchmark.id}: {type(error).__name__}: {error}") from error
+    pipe.send_bytes(json.dumps({"folder": folder}).encode())
 
 
 def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Place]]:
@@ -254,7 +243,7 @@ def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeW
         return Verdict(None, "these rules ask a judge, and none was given")
     if judge.failed:
         return Verdict(None, "the judge did not answer")
-    return Verdict(float(_VALUES[benchmark.id](metrics)), _said(metrics))
+    return Verdict(float(benchmark.native_value(metrics)), _said(metrics))
 
 
 def _said(metrics: Metrics) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,6 +84,35 @@ def image_columns(table: Dataset) -> list[str]:
     from datasets import Image
 
     return [name for name, feature in table.features.items() if isinstance(feature, Image)]
+
+
+def placeholders(shown: Mapping[str, Any]) -> tuple[dict[str, Any], dict[int, str]]:
+    """Return what stands for the images of a document while a task asks about it.
+
+    Args:
+        shown: the document's image cells by column; base64 text where the task decodes it.
+
+    Returns:
+        Per column an image, or base64 text of one, and the column by that image's width.  The
+        mode is RGBA, so that it can be seen that the task converts it.
+    """
+    stand_ins = {
+        name: _placeholder(width, text=isinstance(cell, str))
+        for width, (name, cell) in enumerate(shown.items(), start=1)
+    }
+    return stand_ins, dict(enumerate(shown, start=1))
+
+
+@lru_cache
+def _placeholder(width: int, *, text: bool) -> Any:
+    from PIL import Image
+
+    image = Image.new("RGBA", (width, 1))
+    if not text:
+        return image
+    stream = BytesIO()
+    image.save(stream, "PNG")
+    return b64encode(stream.getvalue()).decode()
 
 
 def _task_file(task_name: str) -> Path:

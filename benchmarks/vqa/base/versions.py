@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data
 from benchmarks.vqa.base.benchmark import JudgedLmmsBenchmark, LmmsBenchmark
 from benchmarks.vqa.base.tasks import library_version
 from harness.files.hashing import source_hash
@@ -26,9 +25,9 @@ def declare(benchmark: type[LmmsBenchmark], **fields: Any) -> Declaration:
     return Declaration(
         id=benchmark.id,
         scoring=_scoring_version(adapter),
-        native_rules=_native_rules(),
+        native_rules=_native_rules(adapter),
         judged_rules=_judged_rules(adapter) if judged else "",
-        revision=data.SOURCES[benchmark.id].revision,
+        revision=benchmark.source.revision,
         **fields,
     )
 
@@ -47,11 +46,11 @@ def _judged_rules(adapter: Path) -> str:
     return f"judge-{source_hash(*prompts, adapter, _GOLD, _SCORING)}"
 
 
-@lru_cache(maxsize=1)
-def _native_rules() -> str:
+@lru_cache
+def _native_rules(adapter: Path) -> str:
     """Return a name for the native rules: lmms-eval's version and the code that runs them."""
     worker = _HERE / "native_worker.py"
-    return f"lmms-eval {library_version()}-{source_hash(worker)}"
+    return f"lmms-eval {library_version()}-{source_hash(worker, adapter)}"
 
 
 def protocol(tasks: Sequence[str], split: str, prompt: str, **more: Any) -> dict[str, Any]:

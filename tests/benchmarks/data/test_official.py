@@ -224,7 +224,7 @@ def test_mathvista_is_imported_with_the_hubs_columns(tmp_path: Path) -> None:
     assert done.splits == {"testmini": 2}
     shutil.rmtree(tmp_path / "release")  # the images are embedded
     rows = data.load("mathvista", tmp_path / "data")[""]["testmini"]
-    assert set(data.SOURCES["mathvista"].tables[0].columns) <= set(rows.column_names)
+    assert set(data.source("mathvista").tables[0].columns) <= set(rows.column_names)
     for row, (given, query) in zip(rows, VISTA, strict=True):
         assert row["decoded_image"].size == (8, 6)
         assert row["query"] == query

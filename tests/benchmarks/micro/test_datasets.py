@@ -42,7 +42,7 @@ def test_writes_every_vqa_benchmark() -> None:
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_has_the_columns_and_counts_of_the_hub_schema(root: Path, benchmark: str) -> None:
     tables = data.load(benchmark, root)
-    for table in data.SOURCES[benchmark].tables:
+    for table in data.source(benchmark).tables:
         if table.role == "stand-in":
             continue
         rows = tables[table.config][table.split]

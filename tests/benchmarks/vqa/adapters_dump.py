@@ -65,7 +65,15 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
     order = list(benchmark.ids())
     failed = {item.id: item.reason for item in built if isinstance(item, FailedItem)}
     good = [item for item in built if not isinstance(item, FailedItem)]
+    texts = suites.benchmark(benchmark_id, root, images=False)
+    unlike = [
+        place.id
+        for made, item in ((benchmark, iter(built)), (texts, build_items(texts)))
+        for place in made.places.values()
+        if fields(direct(made, place)) != fields(next(item))
+    ]
     return {
+        "unlike": unlike,
         "declaration": asdict(benchmark.declaration),
         "count": benchmark.count(),
         "order": order,
@@ -86,10 +94,82 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
         ],
         "texts": [
             [item.id, item.cluster, item.messages[0].render()]
-            for item in build_items(suites.benchmark(benchmark_id, root, images=False))
+            for item in build_items(texts)
             if not isinstance(item, FailedItem)
         ],
     }
+
+
+def direct(benchmark: Any, place: Any) -> Any:
+    """Build an item with lmms-eval's task and decoded images, and nothing prepared."""
+    from benchmarks.data.local.images import is_empty, undecodable
+    from harness.errors import ItemError
+    from harness.protocols import FailedItem
+    from harness.records import ImagePart, Item, Message, TextPart
+
+    table = benchmark.tables[place.form]
+    doc = {n: None if is_empty(cell) else cell for n, cell in table.rows[place.row].items()}
+    try:
+        turns = [{"role": "user", "content": [{"type": "text", "text": None}]}]
+        if benchmark.images:
+            for name in benchmark.needed(doc):
+                if doc.get(name) is None:
+                    raise ItemError(f"the data set has no image in column {name}")
+            seen = {n: decoded(n, c) if n in table.images and c else c for n, c in doc.items()}
+            try:
+                turns = benchmark.messages(table.task, seen)
+                for part in turns[0]["content"]:
+                    if part["type"] == "image":
+                        part["url"].load()
+            except undecodable() as error:
+                raise ItemError(f"an image does not decode: {error}") from error
+        else:
+            turns[0]["content"][0]["text"] = benchmark.prompt(table.task, doc)
+        messages = tuple(
+            Message(
+                turn["role"],
+                tuple(
+                    TextPart(part["text"]) if part["type"] == "text" else ImagePart(part["url"])
+                    for part in turn["content"]
+                ),
+            )
+            for turn in turns
+        )
+        target, parts = benchmark.target(doc), benchmark.parts(table.form, doc)
+        return Item(place.id, messages, target, benchmark.cluster(doc, place.id), parts)
+    except ItemError as error:
+        return FailedItem(place.id, str(error))
+    except (AttributeError, TypeError, ValueError, LookupError) as error:
+        return FailedItem(place.id, f"malformed row: {type(error).__name__}: {error}")
+
+
+def decoded(name: str, cell: Any) -> Any:
+    """Decode an image cell as ``datasets`` does."""
+    import datasets
+
+    from benchmarks.data.local.images import undecodable
+    from harness.errors import ItemError
+
+    try:
+        return datasets.Image().decode_example({"bytes": None, "path": None, **cell})
+    except undecodable() as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ItemError(f"the image in column {name} does not decode: {why}") from error
+
+
+def fields(item: Any) -> Any:
+    """Return all of an item that decides what is asked and scored; addresses in memory left out."""
+    import re
+
+    if hasattr(item, "reason"):
+        return item.id, re.sub("0x[0-9a-f]+", "", item.reason)
+    content = [
+        (message.role, [_part(part) for part in message.content]) for message in item.messages
+    ]
+    modes = [
+        p.image.mode for message in item.messages for p in message.content if hasattr(p, "image")
+    ]
+    return item.id, content, modes, item.target, item.cluster, item.parts
 
 
 def _part(part: Any) -> list[str]:
@@ -119,7 +199,7 @@ def _reference(folder: Path, benchmark_id: str, config: str, name: str) -> dict[
     settings.pop("dataset_name", None)
     # The real MathVision is tested on its small split.
     if not (path / settings["test_split"]).is_dir():
-        settings["test_split"] = next(split.name for split in path.iterdir() if split.is_dir())
+        settings["test_split"] = next(path.glob("*/state.json")).parent.name
     task = ConfigurableMessagesTask(config=settings)
     docs = []
     for doc in task.eval_docs:
@@ -196,6 +276,39 @@ def _cut(table: Any) -> Any:
     return Dataset.from_list(rows, features=Features(kinds))
 
 
+def every_kind_of_image(table: Any) -> Any:
+    """Return a table whose rows take turns in the modes and formats of their image."""
+    import base64
+    import io
+    from itertools import cycle
+
+    from datasets import Dataset, Features, Image
+    from PIL import ExifTags
+    from PIL import Image as Pictures
+
+    turned = Pictures.Exif()
+    turned[ExifTags.Base.Orientation] = 6
+    kinds = [
+        *((mode, "PNG", {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")),
+        *((mode, "JPEG", {"exif": turned}) for mode in ("L", "RGB", "CMYK")),
+        *(("RGB", form, {}) for form in ("GIF", "BMP", "TIFF", "WEBP")),
+    ]
+    rows = table.to_list()
+    column = next(name for name in ("image", "bytes") if rows[0].get(name) is not None)
+    for row, (mode, form, options) in zip(rows, cycle(kinds), strict=False):
+        text = isinstance(row[column], str)
+        content = base64.b64decode(row[column]) if text else row[column]["bytes"]
+        image = Pictures.open(io.BytesIO(content)).convert("L" if mode == "I;16" else mode)
+        stream = io.BytesIO()
+        image.convert(mode).save(stream, form, **options)
+        content = stream.getvalue()
+        row[column] = (
+            base64.b64encode(content).decode() if text else {"bytes": content, "path": None}
+        )
+    features = {n: Image() if isinstance(f, Image) else f for n, f in table.features.items()}
+    return Dataset.from_list(rows, features=Features(features))
+
+
 def forget_answer(table: Any) -> Any:
     """Return a table whose second row has no answer."""
     from datasets import Dataset
@@ -225,7 +338,7 @@ def main(mode: str, root: Path, out: Path) -> None:
             benchmark_id: (ours if mode == "ours" else lmms)(home, benchmark_id)
             for benchmark_id in TASKS
             if (home / benchmark_id).is_dir()
-            and not (mode == "lmms" and home.name in ("damaged", "odd"))
+            and not (mode == "lmms" and home.name in ("damaged", "odd", "kinds"))
         }
     out.write_text(json.dumps({"environment": sorted(os.environ), **dump}))
 

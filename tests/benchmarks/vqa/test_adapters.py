@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 MATHVISION = ROOT.parent / "shared" / "data" / "mathvision"
 TWELVE = suites.SUITES["vqa12"]
 ODD = ("mathverse", "mmstar")
+KINDS = ("vstar", "phyx", "mme_realworld_lite")
 KEYS = {"OPENAI_API_KEY": "x", "Deepseek_API": "x"}
 
 
@@ -35,6 +36,8 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         dump.damage(folder / "micro", benchmark_id, folder / "damaged")
     for benchmark_id in ODD:
         dump.damage(folder / "micro", benchmark_id, folder / "odd", dump.forget_answer)
+    for benchmark_id in KINDS:
+        dump.damage(folder / "micro", benchmark_id, folder / "kinds", dump.every_kind_of_image)
     if MATHVISION.is_dir():
         _real_mathvision(folder / "real" / "mathvision")
     return folder
@@ -75,6 +78,13 @@ def ours(homes: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def lmms(homes: Path) -> dict[str, Any]:
     return _dump("lmms", homes, KEYS)
+
+
+def test_prepared_items_equal_items_that_are_built_directly(ours: dict[str, Any]) -> None:
+    for home in ("micro", "damaged", "odd", "kinds"):
+        assert [unlike for dumped in ours[home].values() for unlike in dumped["unlike"]] == []
+    assert len(ours["micro"]) == 12
+    assert all(not dumped["failed"] for dumped in ours["kinds"].values())
 
 
 def _turns(reference: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -292,7 +302,7 @@ def test_declarations_agree_with_the_wrapped_task(
         assert declared["native_max_tokens"] == limit
     assert declared["max_tokens"] >= max(8192, declared["native_max_tokens"])
     assert declared["protocol"]["tasks"] == list(dump.TASKS[benchmark_id].values())
-    tables = data.SOURCES[benchmark_id].tables
+    tables = data.source(benchmark_id).tables
     required = [table for table in tables if table.role == "required"]
     assert declared["n_items"] == sum(table.count for table in required)
 

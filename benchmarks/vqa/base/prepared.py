@@ -1,0 +1,197 @@
+"""Prepared items: what lmms-eval's tasks ask, kept on disk, so that lmms-eval is loaded once.
+
+One file per benchmark and key holds every item's prompt, target, cluster and the columns of its
+images, which stay in the data set.  Reading needs pyarrow and PIL alone.  A file is used only if
+its key and its checksum are right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from benchmarks.data.local.images import decode, decode_text, is_empty
+from benchmarks.scoring import Target
+from harness.errors import ItemError
+from harness.files.hashing import cache_dir, json_hash
+from harness.protocols import FailedItem
+from harness.records import ImagePart, Item, Message, Part, Role, TextPart
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from benchmarks.data.local.tables import TableRows
+
+SCHEMA = 1
+
+
+class Turn(NamedTuple):
+    """A chat message: its role, and its parts as texts or as the columns of images."""
+
+    role: Role
+    parts: tuple[tuple[bool, str], ...]
+    """(whether it is an image, the text or the image's column)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One prepared item.
+
+    ``form`` and ``row`` say where its document is.  ``prompt`` is asked without images, ``turns``
+    with them; ``decoded`` are all image columns that must decode for that.  ``failed`` says why
+    there is no item, ``failed_images`` why there is none with images.  ``doc`` is the document
+    without its images, kept where a judge is asked about it.
+    """
+
+    id: str
+    form: int
+    row: int
+    cluster: str = ""
+    parts: tuple[str, ...] = ()
+    target: Target | None = None
+    prompt: str = ""
+    turns: tuple[Turn, ...] = ()
+    decoded: tuple[str, ...] = ()
+    failed: str = ""
+    failed_images: str = ""
+    doc: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The prepared items of a benchmark, in order, and the tables that hold their images."""
+
+    rows: tuple[Row, ...]
+    tables: Sequence[TableRows]
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Row]:
+        """The items by id."""
+        return {row.id: row for row in self.rows}
+
+    def item(self, row: Row, *, images: bool) -> Item | FailedItem:
+        """Return one item, its images decoded, or why there is none."""
+        try:
+            messages = self._messages(row) if images else ()
+        except ItemError as error:
+            return FailedItem(row.id, str(error))
+        if failed := (row.failed_images if images else "") or row.failed:
+            return FailedItem(row.id, failed)
+        if not images:
+            messages = (Message("user", (TextPart(row.prompt),)),)
+        return Item(row.id, messages, row.target, row.cluster, row.parts)
+
+    def first_image(self, row: Row, columns: Sequence[str]) -> Image.Image:
+        """Return the image of the first of some columns that holds one.
+
+        Raises:
+            ItemError: it does not decode, or there is none.
+        """
+        table = self.tables[row.form]
+        cells = (table.cell(row.row, name) for name in columns if name in table.columns)
+        return decode(next((cell for cell in cells if not is_empty(cell)), None))
+
+    def _messages(self, row: Row) -> tuple[Message, ...]:
+        table = self.tables[row.form]
+        images = {name: _decoded(name, table.cell(row.row, name)) for name in row.decoded}
+
+        def part(is_image: bool, value: str) -> Part:
+            # The tasks of all benchmarks convert alike; making the items checks it.
+            return ImagePart(images[value].convert("RGB")) if is_image else TextPart(value)
+
+        return tuple(
+            Message(turn.role, tuple(part(*each) for each in turn.parts)) for turn in row.turns
+        )
+
+
+def _decoded(column: str, cell: Any) -> Image.Image:
+    if isinstance(cell, str):
+        try:
+            return decode_text(cell)
+        except ItemError as error:
+            raise ItemError(f"an image does not decode: {error}") from error
+    try:
+        return decode(cell)
+    except ItemError as error:
+        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+
+
+def file_name(key: Mapping[str, Any]) -> str:
+    """Return the name of the file of a key."""
+    return f"{json_hash(key)[:16]}.json"
+
+
+def folders(benchmark_id: str, data_root: Path) -> tuple[Path, ...]:
+    """Return where a benchmark's prepared items may be: in the data, or in the cache."""
+    return (data_root / benchmark_id / "prepared", cache_dir() / "prepared" / benchmark_id)
+
+
+def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
+    """Return the items of a file; None where it is not there, of another key, or corrupt."""
+    try:
+        header, _, body = path.read_bytes().partition(b"\n")
+        if msgspec.json.decode(header) != _header(key, body):
+            return None
+        return msgspec.json.decode(body, type=tuple[Row, ...])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
+    """Write the items of a key atomically.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    body = msgspec.json.encode(rows)
+    path.parent.mkdir(exist_ok=True, parents=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(msgspec.json.encode(_header(key, body)) + b"\n" + body)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -> Path:
+    """Write the items in the first folder that can be written, and return that folder.
+
+    Files of other versions of the data or the code are removed there.
+
+    Raises:
+        OSError: none can be written.
+    """
+    for folder in folders[:-1]:
+        with suppress(OSError):
+            write(folder / file_name(key), key, rows)
+            _drop_old(folder, key)
+            return folder
+    write(folders[-1] / file_name(key), key, rows)
+    return folders[-1]
+
+
+def _drop_old(folder: Path, key: Mapping[str, Any]) -> None:
+    """Remove files of the same options: they are of another version of the code or the data."""
+    for path in folder.glob("*.json"):
+        if path.name == file_name(key):
+            continue
+        with suppress(OSError, msgspec.DecodeError), path.open("rb") as stream:
+            other = msgspec.json.decode(stream.readline()).get("key", {})
+            if (other.get("options"), other.get("split")) == (key["options"], key["split"]):
+                path.unlink()
+
+
+def _header(key: Mapping[str, Any], body: bytes) -> dict[str, Any]:
+    return {"schema": SCHEMA, "key": dict(key), "sha256": hashlib.sha256(body).hexdigest()}

@@ -1,0 +1,102 @@
+"""What every benchmark must keep to, whichever it is: a new one is tested here without a line."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from benchmarks import suites
+from benchmarks.micro.data import datasets, longbench, programs, repositories
+from harness.protocols import Benchmark, Tools, build_items
+from harness.records import Item, Response
+
+OPTIONS = {"probe": {"pairs": "micro"}}
+JUNK = (
+    "",
+    " \n\t",
+    "\x00\u2028\ud800",
+    "<think>",
+    "</think></think>",
+    "\\boxed{",
+    "\\frac{" * 500,
+    "((((" * 500,
+    "A B C D E",
+    "9" * 5000,
+    "10^{10^{10}}",
+    "```python\nprint(",
+    "The answer is (((A).",
+    "答案是甲。" * 50,
+    "None",
+    "[1, 2, {",
+)
+HEAVY = ("torch", "datasets", "transformers", "lmms_eval", "pandas", "scipy", "PIL", "pyarrow")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("contract")
+    datasets.write(folder, n=3)
+    for write in (longbench.write, programs.write, repositories.write):
+        write(folder)
+    return folder
+
+
+@pytest.fixture(params=suites.names())
+def benchmark(request: pytest.FixtureRequest, root: Path) -> Benchmark:
+    return suites.benchmark(request.param, root, options=OPTIONS.get(request.param, {}))
+
+
+def test_ids_are_unique_and_counted(benchmark: Benchmark) -> None:
+    ids = benchmark.ids()
+    assert len(set(ids)) == len(ids) == benchmark.count() > 0
+    assert all(isinstance(item_id, str) and item_id for item_id in ids)
+    assert list(benchmark.ids()) == list(ids)
+
+
+def test_the_first_items_are_those_of_the_first_ids(benchmark: Benchmark) -> None:
+    items = list(build_items(benchmark, 2))
+    assert [item.id for item in items] == list(benchmark.ids()[:2])
+    assert all(isinstance(item, Item) and item.cluster and item.messages for item in items)
+    again = benchmark.build(items[-1].id)
+    assert isinstance(again, Item)
+    assert [m.render() for m in again.messages] == [m.render() for m in items[-1].messages]
+
+
+def test_score_never_raises_on_junk(benchmark: Benchmark) -> None:
+    if benchmark.declaration.needs_sandbox:
+        pytest.skip("runs programs: its own tests score junk in the sandbox")
+    for item in islice(build_items(benchmark, 3), 3):
+        assert isinstance(item, Item)
+        for text in JUNK:
+            score = asyncio.run(benchmark.score(item, Response(text), Tools()))
+            assert score.status in ("scored", "unparsable")
+            assert score.value is not None
+            assert 0 <= score.value <= 1
+            assert score.why
+
+
+def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchmark) -> None:
+    declared = benchmark.declaration
+    assert suites.kind(declared.id) is type(benchmark)
+    assert declared.protocol
+    assert declared.title
+    assert declared.scoring
+    assert declared.native_max_tokens > 0
+    assert declared.max_tokens > 0
+    assert benchmark.fingerprint() == benchmark.fingerprint()
+
+
+def test_declarations_import_nothing_heavy() -> None:
+    program = (
+        "import sys; from benchmarks import suites; suites.declarations()\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,166 @@
+"""Prepared items: made once, read without lmms-eval, and never trusted when they are not right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from benchmarks import suites
+from benchmarks.data.local.tables import arrow_files
+from benchmarks.micro.data import datasets
+from benchmarks.scoring import Target
+from benchmarks.vqa.base import prepared
+from benchmarks.vqa.base.benchmark import LmmsBenchmark
+from benchmarks.vqa.base.prepared import Row, Turn
+from harness.protocols import build_items
+from harness.records import Item
+
+KEY = {"data": "1", "split": "", "options": {}}
+
+
+def opened(root: Path, name: str = "vstar") -> LmmsBenchmark:
+    return cast("LmmsBenchmark", suites.benchmark(name, root))
+
+
+def texts(benchmark: LmmsBenchmark) -> list[str]:
+    items = list(build_items(benchmark))
+    assert all(isinstance(item, Item) for item in items)
+    return [item.messages[0].render() for item in items if isinstance(item, Item)]
+
+
+def files(root: Path, name: str = "vstar") -> list[Path]:
+    return sorted((root / name / "prepared").iterdir())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root whose V* has prepared items."""
+    root = tmp_path_factory.mktemp("whole")
+    datasets.write(root, n=4)
+    assert len(texts(opened(root))) == 4
+    return root
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole / "vstar", tmp_path / "vstar")
+    return tmp_path
+
+
+def test_a_second_look_loads_neither_lmms_eval_nor_datasets(root: Path) -> None:
+    (file,) = files(root)
+    before = file.stat().st_mtime_ns
+    program = (
+        "import sys; from pathlib import Path; from benchmarks import suites\n"
+        "from harness.protocols import build_items\n"
+        "print(len(list(build_items(suites.benchmark('vstar', Path(sys.argv[1]))))))\n"
+        "print([n for n in ('lmms_eval', 'datasets', 'torch', 'pandas') if n in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[:2] == ["4", "[]"]
+    assert file.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "another key"])
+def test_a_corrupt_file_is_made_again(root: Path, harm: str) -> None:
+    (file,) = files(root)
+    content = file.read_bytes()
+    expected = texts(opened(root))
+    harmed = {
+        "cut": content[:-10],
+        "changed": content.replace(b'"cluster"', b'"klaster"', 1),
+        "emptied": b"",
+        "another key": content.replace(b'"split":""', b'"split":"x"'),
+    }[harm]
+    assert harmed != content
+    file.write_bytes(harmed)
+    assert texts(opened(root)) == expected
+    assert file.read_bytes() == content
+
+
+def test_other_data_have_other_items_and_the_old_ones_go(root: Path) -> None:
+    (old,) = files(root)
+    shutil.rmtree(root / "vstar")
+    datasets.write(root, n=5)
+    assert len(texts(opened(root))) == 5
+    (new,) = files(root)
+    assert new.name != old.name
+
+
+def test_the_cache_serves_where_the_data_root_cannot_be_written(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(root / "vstar" / "prepared")
+    (root / "vstar" / "prepared").write_text("not a folder")  # root may write everywhere
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    benchmark = opened(root)
+    (own, kept) = prepared.folders("vstar", root)
+    rows = [Row("0", 0, 0)]
+    assert prepared.keep((own, kept, tmp_path), KEY, rows) == kept
+    assert prepared.read(kept / prepared.file_name(KEY), KEY) == tuple(rows)
+    assert kept.is_relative_to(cache)
+    assert benchmark.count() == 4
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    turns = (Turn("user", ((True, "image"), (False, "Which?\u2028"))),)
+    target = Target("number", "1", choices=("a",), tolerance=0.1, answer_type="float")
+    row = Row("é", 1, 2, "c", ("p",), target, "Which?", turns, ("image",), doc={"x": [1, None]})
+    path = tmp_path / "new" / "file.json"
+    prepared.write(path, KEY, [row])
+    assert prepared.read(path, KEY) == (row,)
+    assert prepared.read(path, {**KEY, "data": "2"}) is None
+    assert prepared.read(tmp_path / "none.json", KEY) is None
+
+
+def test_two_writers_and_a_reader(tmp_path: Path) -> None:
+    rows = [Row(str(n), 0, n, prompt="x" * 1000) for n in range(300)]
+    path = tmp_path / "file.json"
+    prepared.write(path, KEY, rows)
+    with ThreadPoolExecutor(2) as pool:
+        writing = [pool.submit(prepared.write, path, KEY, rows) for _ in range(40)]
+        while not all(future.done() for future in writing):
+            assert prepared.read(path, KEY) == tuple(rows)
+    assert [each.name for each in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_files_of_other_options_stay(tmp_path: Path) -> None:
+    other = {**KEY, "options": {"form": "open_ended"}}
+    newer = {**KEY, "data": "2"}
+    for key in (KEY, other, newer):
+        prepared.keep((tmp_path, tmp_path), key, [])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        prepared.file_name(other),
+        prepared.file_name(newer),
+    }
+
+
+def test_the_conversion_of_parquet_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path
+) -> None:
+    from datasets import load_from_disk
+
+    from benchmarks import data
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = load_from_disk(str(whole / "vstar"))["test"]
+    (tmp_path / "vstar").mkdir()
+    rows.to_parquet(str(tmp_path / "vstar" / "test-00000-of-00001.parquet"))
+    (found,) = data.tables("vstar", tmp_path)
+    files = arrow_files(found)
+    (note,) = (tmp_path / "cache" / "harness" / "arrow").glob("*.json")
+    assert json.loads(note.read_text()) == {str(path): path.stat().st_size for path in files}
+    assert list(arrow_files(found)) == list(files)
+    note.write_text(json.dumps({str(path): 1 for path in files}))
+    assert list(arrow_files(found)) == list(files)
+    assert texts(opened(tmp_path)) == texts(opened(whole))
