@@ -74,11 +74,12 @@ def test_the_benchmark_builds_and_scores(data_root: Path) -> None:
 
 
 def run_added(tmp_path: Path, example: str, name: str, data: Path, *words: str) -> dict[str, Any]:
-    """Add an example to a copy of ``benchmarks`` by the line of CONTRIBUTING.md, and run it.
+    """Add an example to a copy of the project by the line of CONTRIBUTING.md, and run it.
 
     Every answer is "A".
     """
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
+    for package in ("harness", "benchmarks"):  # the scorers' child sees this folder alone
+        shutil.copytree(ROOT / package, tmp_path / package)
     shutil.copy(ROOT / "examples" / example, tmp_path / "benchmarks" / "vqa" / f"{name}.py")
     line = re.search(rf'^ *"{name}": .*$', (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert line is not None
@@ -91,7 +92,6 @@ def run_added(tmp_path: Path, example: str, name: str, data: Path, *words: str) 
         done = subprocess.run(
             [sys.executable, "-m", "harness", *command],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
             capture_output=True,
             text=True,
             timeout=300,
