@@ -19,7 +19,8 @@ from benchmarks.micro.data.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.micro.prepare import LABEL
 from benchmarks.options import option, positive
-from benchmarks.pairs.file import PairError, PairFile, check, content_hash
+from benchmarks.pairs.file import PairError, check, content_hash, pair_id, read_pairs
+from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
@@ -93,7 +94,7 @@ class Probe:
     def _pairs(self) -> Sequence[Pair]:
         if self._generated:
             return micro_pairs("probe", self.number, domains=micro_domains(str(self.pairs)))
-        return PairFile(self._path())
+        return read_pairs(self._path())
 
     def fingerprint(self) -> str:
         """Return the hash of the pairs; of a file, of its text and of every image that it names.
@@ -120,8 +121,8 @@ class Probe:
     def _pair_ids(self) -> Mapping[str, int]:
         """The index of each pair by its id."""
         pairs = self._pairs
-        if isinstance(pairs, PairFile):
-            return {pairs.id_of(index): index for index in range(len(pairs))}
+        if isinstance(pairs, LazyRows):  # a pair that does not read has an id, too
+            return {pair_id(*pairs.undecoded(i)): i for i in range(len(pairs))}
         return {pair.id: index for index, pair in enumerate(pairs)}
 
     def build(self, item_id: str) -> Item | FailedItem:

@@ -1,4 +1,4 @@
-"""``harness pairs``: build and check contrastive pairs."""
+"""``harness pairs``: check contrastive pairs."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ def pairs() -> None:
 
 @pairs.command()
 @click.argument("source")
-@click.option("--model", metavar="FOLDER", help="Also see that this model's letters are one token.")
-@click.option("--columns", "words", multiple=True, metavar="FIELD=COLUMN", help="As in train.")
+@click.option(
+    "--model", metavar="FOLDER", help="Also check that A and B are single tokens for this model."
+)
+@click.option(
+    "--columns", "mapped", multiple=True, metavar="FIELD=COLUMN", help="As in 'harness train'."
+)
 @options.as_json
-def check(source: str, model: str | None, words: tuple[str, ...], as_json: bool) -> None:
-    """Read every pair of SOURCE: a file, a data set's folder or hub id, or micro."""
+def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool) -> None:
+    """Check every pair of SOURCE: a file, a data set's folder or hub id, or micro."""
     from ablations.data.check import survey
     from ablations.data.sources import open_pairs
-    from harness.cli.options import columns_of
 
-    opened = open_pairs(source, columns=columns_of(words))
-    found = survey(opened)
+    opened = open_pairs(source, columns=options.columns_of(mapped))
+    counts = survey(opened)
     if model:
         from ablations.settings import Settings
         from ablations.training.checkpoints import check_letters
 
         check_letters(opened[0], Path(model), Settings())
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(counts))
         return
-    click.echo(f"{found['pairs']} pairs, every one whole and with two contexts that differ")
-    for name, number in found["domains"].items():
+    click.echo(f"{counts['pairs']} pairs, all complete, each with two different contexts")
+    for name, number in counts["domains"].items():
         click.echo(f"  {name:<22} {number}")
-    click.echo(f"  the other context's answer is known of {found['answers_negative']}")
+    click.echo(f"  the other context's answer is known for {counts['answers_negative']}")

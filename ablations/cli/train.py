@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import click
 
@@ -15,26 +15,31 @@ from harness.cli import options
 
 if TYPE_CHECKING:
     from ablations.arms import Arm
-    from ablations.training.plan import Training
+    from ablations.training.matching import Amounts
+    from ablations.training.plan import TrainingPlan
 
 F = TypeVar("F", bound=Callable[..., Any])
-_TYPES = {"int": click.INT, "float": click.FLOAT, "str": click.STRING}
+_CLICK = {int: click.INT, float: click.FLOAT, str: click.STRING}
 
 
 def _settings(command: F) -> F:
     """Add an option for each field of `Settings` that has a single value."""
+    types = get_type_hints(Settings)
     for field in reversed(dataclasses.fields(Settings)):
-        flag = f"--{field.name.replace('_', '-')}"
-        kind = str(field.type).partition(" ")[0]
+        flag, kind = f"--{field.name.replace('_', '-')}", types[field.name]
+        if get_origin(kind) is dict:
+            continue
         text = field.metadata["help"]
         if field.default not in ("", None):
             text += f"  [default: {field.default}]"
-        if kind == "bool":
+        if get_origin(kind) is Literal:
+            command = click.option(flag, type=click.Choice(get_args(kind)), help=text)(command)
+            continue
+        (single,) = {kind, *get_args(kind)} & {int, float, str, bool}
+        if single is bool:
             command = click.option(f"{flag}/--no-{flag[2:]}", default=None, help=text)(command)
-        elif kind in _TYPES:
-            choices = field.metadata["choices"]
-            type_ = click.Choice(choices) if choices else _TYPES[kind]
-            command = click.option(flag, type=type_, default=None, help=text)(command)
+        else:
+            command = click.option(flag, type=_CLICK[single], default=None, help=text)(command)
     return command
 
 
@@ -44,9 +49,13 @@ def _settings(command: F) -> F:
     "arm_names",
     required=True,
     multiple=True,
-    help="What to train; see 'harness list'.  Several may be given with --dry-run.",
+    help="Arm to train; see 'harness list'.  Repeat it with --dry-run to check several.",
 )
-@click.option("--config", metavar="FILE|RECIPE", help="YAML with any of the options below.")
+@click.option(
+    "--config",
+    metavar="FILE|RECIPE",
+    help="YAML file or recipe with any options below.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -55,24 +64,24 @@ def _settings(command: F) -> F:
 )
 @click.option(
     "--columns",
-    "column_words",
+    "mapped",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="What a data set's column is called; may be repeated.",
+    help="Map our field name to the data set's column name; may be repeated.",
 )
 @_settings
-@click.option("--dry-run", is_flag=True, help="Show the matching table; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Check, and show the matching table; do not train.")
 @click.option(
     "--export",
     type=click.Choice(["skyrl"]),
-    help="Write the arm for another trainer in the folder --out; train nothing.",
+    help="Write the arm for another trainer into --out; do not train.",
 )
 @options.as_json
 def train(
     arm_names: tuple[str, ...],
     config: str | None,
     out: Path | None,
-    column_words: tuple[str, ...],
+    mapped: tuple[str, ...],
     dry_run: bool,
     export: str | None,
     as_json: bool,
@@ -80,110 +89,123 @@ def train(
 ) -> None:
     """Train one arm of the ablation.
 
-    The checkpoint that comes out runs with 'harness run --model OUT/checkpoint'.  The same command
-    continues a run that was interrupted, and shows a finished one at once.
+    Evaluate the result with 'harness run --model OUT/checkpoint'.  The same command resumes an
+    interrupted run, and shows a finished one at once.
     """
     from ablations.arms import arm
     from ablations.settings import read_recipe, settings
     from ablations.training.distributed import first_process
-    from ablations.training.plan import Training
+    from ablations.training.plan import TrainingData, TrainingPlan
     from ablations.training.run import train as run
     from ablations.training.run_folder import finished
     from harness.errors import UsageError
 
     chosen, *others = map(arm, arm_names)
     if others and not dry_run:
-        raise UsageError("--arm is given several times: that is for --dry-run, train one by one")
+        raise UsageError("several --arm only work with --dry-run; train one arm at a time")
     recipe = read_recipe(config) if config else {}
     made = settings(recipe, given)
-    columns = {**made.columns, **options.columns_of(column_words)}
+    columns = {**made.columns, **options.columns_of(mapped)}
     made = dataclasses.replace(made, columns=columns)
     name = Path(made.model.rstrip("/")).name or "model"
     own = f"{name}-{chosen.name}-seed{made.seed}"
-    training = Training(chosen, made, out or Path("trained") / own)
+    plan = TrainingPlan(chosen, TrainingData(made), out or Path("trained") / own)
     if dry_run:
-        _show_plan(training, others, as_json)
+        _show_plan(plan, others, as_json)
         return
     if export:
-        _export(training, out or Path(export) / own, as_json)
+        _export(plan, out or Path(export) / own, as_json)
         return
 
     def say(text: str) -> None:
         if first_process():
             click.echo(text, err=True)
 
-    known = finished(training)
+    known = finished(plan)
     if known is None:
-        say(f"{chosen.name}: {chosen.title}; in {training.out}")
-    ledger = known or run(training, say)
+        say(f"{chosen.name}: {chosen.title}; in {plan.out}")
+    ledger = known or run(plan, say)
     if first_process():
-        _show(training, ledger, as_json)
+        _show(plan, ledger, as_json)
 
 
-def _export(training: Training, out: Path, as_json: bool) -> None:
+def _export(plan: TrainingPlan, out: Path, as_json: bool) -> None:
     from ablations.export.skyrl import Export
 
-    found = Export(training, out).write()
+    found = Export(plan, out).write()
     if as_json:
         click.echo(json.dumps(found))
         return
     click.echo(
         f"{found['arm']} for SkyRL in {found['folder']}: {found['train']} RL items, "
         f"{found['validation']} held out, {found['pairs']} pairs, "
-        f"{found['selection_prompts']} selection prompts; not run, see README.md there"
+        f"{found['selection_prompts']} selection prompts; never run, see README.md there"
     )
     if found["runs"] is None:
-        click.echo("there is no run.sh: README.md says what SkyRL lacks for this arm")
+        click.echo("no run.sh: README.md says what SkyRL lacks for this arm")
 
 
-def _show_plan(training: Training, others: Sequence[Arm], as_json: bool) -> None:
-    """Check a training and those of other arms, and show what all arms would get."""
-    from ablations.arms import arm
+def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None:
+    """Check the plan, and those of other arms, and show what all arms would get."""
     from ablations.training.matching import Amounts
+    from ablations.training.plan import check, repeated, table
+    from ablations.training.schedule import negative_questions
     from harness.errors import UsageError
 
-    names = [training.arm.name, *(other.name for other in others)]
-    for other in (training.arm, *others):
-        training = training.of(other)  # what the one before has read is not read again
+    plans = [plan, *(dataclasses.replace(plan, arm=other) for other in others)]
+    for checked in plans:
         try:
-            training.check()
+            check(checked)
         except UsageError as error:
-            raise UsageError(f"{other.name} cannot be trained: {error}") from error
-    rows = training.table()
+            raise UsageError(f"{checked.arm.name} cannot be trained: {error}") from error
+    names = [checked.arm.name for checked in plans]
+    rows, matching = table(plan), plan.settings.matching
     if as_json:
-        plain = {
+        arms = {
             name: dataclasses.asdict(row) if isinstance(row, Amounts) else {"reason": row}
             for name, row in rows.items()
         }
-        document = {"checked": names, "matching": training.settings.matching, "arms": plain}
-        click.echo(json.dumps(document))
+        click.echo(json.dumps({"checked": names, "matching": matching, "arms": arms}))
         return
-    marked = ", ".join(names)
-    click.echo(f"matched by {training.settings.matching}; planned, {marked} marked by *")
-    heads = ("ordinary", "different", "contrastive", "RL", "RL items", "SFT", "L_CA-only", "pair")
-    units = ("prompts", "ones", "RL items", "steps", "a step", "steps", "steps", "exposures")
-    click.echo(" " * 21 + "".join(f"{word:>12}" for word in heads))
-    click.echo(" " * 21 + "".join(f"{word:>12}" for word in units))
+    click.echo(f"matched by {matching}; planned, {', '.join(names)} marked by *")
+    for line in _table(rows, names):
+        click.echo(line)
+    if reused := repeated(plan):
+        click.echo(f"  {reused}")
+    for checked in plans:
+        if checked.arm.extra == "qa":
+            click.echo(f"  da-qa: {negative_questions(checked)} questions about the other context")
+
+
+_COLUMNS = {  # of Amounts, and their two lines of heading
+    "prompts": ("RL", "prompts"),
+    "distinct": ("unique", "prompts"),
+    "extra": ("contrastive", "prompts"),
+    "rl_steps": ("RL", "steps"),
+    "items_per_step": ("prompts", "per step"),
+    "sft_steps": ("SFT", "steps"),
+    "selection_steps": ("L_CA-only", "steps"),
+    "exposures": ("pair", "exposures"),
+}
+
+
+def _table(rows: Mapping[str, Amounts | str], marked: Sequence[str]) -> Iterator[str]:
+    for line in zip(*_COLUMNS.values(), strict=True):
+        yield " " * 21 + "".join(f"{heading:>12}" for heading in line)
     for name, row in rows.items():
-        mark = "*" if name in names else " "
-        if isinstance(row, str):
-            click.echo(f"{mark} {name:<19}{row}")
-            continue
-        cells = (row.prompts, row.distinct, row.extra, row.rl_steps, row.items_per_step)
-        numbers = (*cells, row.sft_steps, row.selection_steps, row.exposures)
-        click.echo(f"{mark} {name:<19}" + "".join(f"{number:>12}" for number in numbers))
-    if again := training.repeated():
-        click.echo(f"  {again}")
-    if "da-qa" in names:
-        asked = training.of(arm("da-qa")).negative_questions()
-        click.echo(f"  da-qa asks {asked} questions about the other context")
+        cells = (
+            row
+            if isinstance(row, str)
+            else "".join(f"{getattr(row, column):>12}" for column in _COLUMNS)
+        )
+        yield f"{'*' if name in marked else ' '} {name:<19}{cells}"
 
 
-def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:
+def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
     if as_json:
         document = {
-            "arm": training.arm.name,
-            "checkpoint": str(training.checkpoint),
+            "arm": plan.arm.name,
+            "checkpoint": str(plan.checkpoint),
             "ledger": ledger,
         }
         click.echo(json.dumps(document))
@@ -193,12 +215,12 @@ def _show(training: Training, ledger: dict[str, Any], as_json: bool) -> None:
         f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
         f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
     )
-    for line in learned(ledger):
+    for line in learning_summary(ledger):
         click.echo(line)
-    click.echo(f"$ harness run --model {training.checkpoint} --suite ...")
+    click.echo(f"$ harness run --model {plan.checkpoint} --suite ...")
 
 
-def learned(ledger: dict[str, Any]) -> list[str]:
+def learning_summary(ledger: dict[str, Any]) -> list[str]:
     """Return lines on reward and selection accuracy in the first and the last ten steps."""
     steps = ledger["optimizer_steps"] - ledger["sft_steps"]
     lines = []

@@ -1,86 +1,86 @@
-"""Every pair and RL item looked at once, before anything is trained on it.
+"""Checks of all pairs and RL items, before anything is trained on them.
 
-``harness pairs check`` comes in for `survey`, which decodes every image; the trainer's check for
-`glance_pairs` and `glance_tasks`, which decode none.
+`survey` decodes every image (``harness pairs check``), the previews none (`training.plan.check`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.pairs.file import Glance, Glanced, PairError, check
-from benchmarks.pairs.rl_item import Task
-from harness.records import ImagePart, Pair
+from benchmarks.pairs.file import PairError, check
+from benchmarks.pairs.rows import LazyRows, Preview
+from harness.records import ImagePart, Item, Pair
 
 
 def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Return counts of a sequence of pairs that are all good.
-
-    Args:
-        pairs: what to look at; each pair's images are opened.
+    """Check every pair, opening its images, and return counts.
 
     Raises:
-        UsageError: a pair is wrong, or two have one id.
+        UsageError: a pair is wrong, or two have the same id.
     """
-    domains: Counter[str] = Counter()
-    seen: set[str] = set()
-    known = 0
+    previews, known = [], 0
     for pair in pairs:
-        check(pair)
-        if pair.id in seen:
-            raise PairError(f"two pairs have the id {pair.id}")
-        seen.add(pair.id)
-        domains[pair.domain] += 1
+        previews.append(_preview(pair))
         known += pair.answer_negative is not None
-    return {"pairs": len(seen), "domains": dict(domains), "answers_negative": known}
+    _check_ids(previews)
+    domains = Counter(preview.domain for preview in previews)
+    return {"pairs": len(previews), "domains": dict(domains), "answers_negative": known}
 
 
-def glance_pairs(pairs: Sequence[Pair]) -> list[Glance]:
-    """Look at every pair without decoding an image.
-
-    Raises:
-        UsageError: a pair is wrong, or two have one id.
-    """
-    seen: dict[str, Glance] = {}
-    for place in range(len(pairs)):
-        one = _glance_pair(pairs, place)
-        if one.id in seen:
-            raise PairError(f"two pairs have the id {one.id}")
-        seen[one.id] = one
-    return list(seen.values())
-
-
-def check_strangers(pairs: Sequence[Glance]) -> None:
-    """See that another pair's context can stand in for the second one of every pair.
+def preview_pairs(pairs: Sequence[Pair]) -> list[Preview]:
+    """Check every pair without decoding an image.
 
     Raises:
-        UsageError: a domain has a single pair.
+        UsageError: a pair is wrong, or two have the same id.
     """
-    domains = Counter(one.domain for one in pairs)
-    for one in pairs:
-        if domains[one.domain] < 2:
-            raise PairError(f"pair {one.id}: no other pair is of its domain ({one.domain})")
+    if isinstance(pairs, LazyRows):
+        previews = [pairs.preview(index) for index in range(len(pairs))]
+    else:
+        previews = [_preview(pair) for pair in pairs]  # the embedded world's are in memory
+    _check_ids(previews)
+    return previews
 
 
-def _glance_pair(pairs: Sequence[Pair], place: int) -> Glance:
-    if isinstance(pairs, Glanced):
-        return pairs.glance(place)
-    pair = pairs[place]  # of the embedded world: in memory as it is
+def _preview(pair: Pair) -> Preview:
     check(pair)
-    parts = (*pair.context_positive, *pair.context_negative)
-    return Glance(pair.id, pair.domain, any(isinstance(part, ImagePart) for part in parts))
+    images = _has_image((*pair.context_positive, *pair.context_negative))
+    return Preview(pair.id, pair.domain, images)
 
 
-def glance_tasks(tasks: Sequence[Task]) -> bool:
-    """Look at every RL item without decoding an image, and return whether any has one.
+def _check_ids(previews: Sequence[Preview]) -> None:
+    repeated = [name for name, n in Counter(p.id for p in previews).items() if n > 1]
+    if repeated:
+        raise PairError(f"two pairs have the id {repeated[0]}")
+
+
+def _has_image(parts: Iterable[object]) -> bool:
+    return any(isinstance(part, ImagePart) for part in parts)
+
+
+def check_unrelated_available(previews: Sequence[Preview]) -> None:
+    """Check that every pair has another one of its domain, whose context can replace its own.
+
+    Raises:
+        UsageError: a domain has only one pair.
+    """
+    domains = Counter(preview.domain for preview in previews)
+    for preview in previews:
+        if domains[preview.domain] < 2:
+            raise PairError(
+                f"pair {preview.id}: its domain ({preview.domain}) has only one pair, so no "
+                "unrelated context is available"
+            )
+
+
+def preview_items(items: Sequence[Item]) -> bool:
+    """Check every RL item without decoding an image, and return whether any has one.
 
     Raises:
         UsageError: an item is wrong.
     """
-    if isinstance(tasks, Glanced):
-        glances = [tasks.glance(place) for place in range(len(tasks))]  # all, whatever is found
-        return any(one.images for one in glances)
-    parts = (part for task in tasks for message in task.messages for part in message.content)
-    return any(isinstance(part, ImagePart) for part in parts)
+    if isinstance(items, LazyRows):
+        previews = [items.preview(index) for index in range(len(items))]  # all of them
+        return any(preview.images for preview in previews)
+    return any(_has_image(message.content) for item in items for message in item.messages)

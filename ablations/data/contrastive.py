@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from benchmarks.pairs.rl_item import Task
+from benchmarks.pairs.selection import Letter, contexts, selection
 from benchmarks.scoring import Target
-from harness.records import ImagePart, Message, Pair, TextPart
+from harness.records import Item, Message, Pair, TextPart
 
 
-def as_selection_task(pair: Pair, supports_first: bool) -> Task:
-    """Return a pair's selection prompt as an RL item, for ``da-rl``; right is the letter."""
-    from benchmarks.pairs.selection import selection
+def selection_item(pair: Pair, letter: Letter) -> Item:
+    """Return a pair's selection prompt for ``da-rl``; ``letter`` is the right answer."""
     from benchmarks.probe import NAMES
 
-    shown = selection(pair, "A" if supports_first else "B")
-    target = Target("choice", shown.letter, choices=NAMES)
-    return Task(f"{pair.id}/{shown.letter}", _domain(pair), shown.messages, target)
+    target = Target("choice", letter, choices=NAMES)
+    return Item(f"{pair.id}/{letter}", selection(pair, letter).messages, target, pair.id)
 
 
-def as_qa_task(pair: Pair, positive: bool) -> Task:
-    """Return the question about one context of a pair as an RL item, for ``da-qa``.
+def qa_item(pair: Pair, letter: Letter) -> Item:
+    """Return the question about the context under A, for ``da-qa``.
 
-    Where the other context's answer is not known, the supporting one is asked about.
+    ``letter`` is the supporting context's.  Where the other context's answer is unknown, the
+    supporting one is asked about.
     """
-    positive = positive or pair.answer_negative is None
-    shown = pair.context_positive if positive else pair.context_negative
-    answer = pair.answer if positive else pair.answer_negative
-    assert answer is not None
+    positive = letter == "A" or pair.answer_negative is None
+    answer = pair.answer if positive or pair.answer_negative is None else pair.answer_negative
+    shown, _ = contexts(pair, "A" if positive else "B")
     text = TextPart(f"\nQuestion: {pair.query}\nAnswer with a single word or phrase.")
     name = f"{pair.id}/{'positive' if positive else 'negative'}"
-    return Task(name, _domain(pair), (Message("user", (*shown, text)),), Target("text", answer))
-
-
-def _domain(pair: Pair) -> Any:
-    parts = (*pair.context_positive, *pair.context_negative)
-    return "image" if any(isinstance(part, ImagePart) for part in parts) else "trajectory"
+    return Item(name, (Message("user", (*shown, text)),), Target("text", answer), pair.id)

@@ -1,27 +1,26 @@
 """Pairs and RL items in a Hugging Face data set, the published ones of the paper among them.
 
-A folder or a hub id comes in; the rows that have two contexts leave as pairs, the others as RL
-items.  The published sets were never seen here: what is known of them is what the authors' code
-reads (docs/pairs.md).  Where a column is called otherwise, the error names what was looked for and
-what was found, and ``--columns`` says what is what.
+Rows with two contexts are pairs, the others RL items.  The published sets were never seen here:
+what is known of them is what the authors' code reads (docs/pairs.md).  Where a column has another
+name, the error lists the names that were tried and the columns, and ``--columns`` maps them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any
 
 from ablations.data.items import COLUMNS as RL_COLUMNS
-from ablations.data.items import glance_task, task_of
-from ablations.data.software import Instances, holds_instances
-from benchmarks.pairs.file import REQUIRED, Glance, from_row, glance
-from benchmarks.pairs.rl_item import Task
+from ablations.data.items import item_of, preview_item
+from ablations.data.software import holds_software, preview_software, software_item
+from benchmarks.pairs.file import REQUIRED, pair_of, preview_pair
+from benchmarks.pairs.rows import LazyRows
 from harness.errors import UsageError, first_line
-from harness.records import Pair
+from harness.records import Item, Pair
 
 PUBLISHED = (
     "xupy21/ContextRL_Agentic",
@@ -75,7 +74,7 @@ class Rows:
         """The rows that have two contexts.
 
         Raises:
-            UsageError: there are none, or a column of pairs is not there.
+            UsageError: there are none, or a column of pairs is missing.
         """
         if not set(REQUIRED[2:]) <= self.columns.keys() and any(self._written):
             raise UsageError(
@@ -85,26 +84,27 @@ class Rows:
                 "contexts apart, as docs/pairs.md says"
             )
         self._need(REQUIRED)
-        places = [place for place, is_pair in enumerate(self._paired) if is_pair]
-        if not places:
+        chosen = [index for index, is_pair in enumerate(self._paired) if is_pair]
+        if not chosen:
             raise UsageError(f"{self.name}: no row has two contexts")
-        return _Pairs(self, places)
+        return LazyRows(self, chosen, pair_of, preview_pair)
 
     @property
-    def tasks(self) -> Sequence[Task]:
-        """The rows that do not have two contexts, as RL items; a software task stays one.
+    def items(self) -> Sequence[Item]:
+        """The rows that do not have two contexts, as RL items, or software tasks.
 
         Raises:
-            UsageError: there are none, or a column of RL items is not there.
+            UsageError: there are none, or a column of RL items is missing.
         """
-        if holds_instances(self.rows.column_names):
-            return Instances(self.name, self.rows)
+        if holds_software(self.rows.column_names):
+            whole = replace(self, columns={name: name for name in self.rows.column_names})
+            return LazyRows(whole, range(len(self.rows)), software_item, preview_software)
         self._need(RL_COLUMNS)
-        shown = zip(self._paired, self._written, strict=True)
-        places = [place for place, contrastive in enumerate(shown) if not any(contrastive)]
-        if not places:
+        contrastive = zip(self._paired, self._written, strict=True)
+        chosen = [index for index, flags in enumerate(contrastive) if not any(flags)]
+        if not chosen:
             raise UsageError(f"{self.name}: every row has two contexts, so there is no RL item")
-        return _Tasks(self, places)
+        return LazyRows(self, chosen, item_of, preview_item)
 
     @cached_property
     def _written(self) -> list[bool]:
@@ -120,15 +120,24 @@ class Rows:
             for image, answer in zip(images, answers, strict=True)
         ]
 
-    def row(self, place: int) -> dict[str, Any]:
-        """Return one row under our names."""
-        found = self.rows[place]
-        return {field: found[column] for field, column in self.columns.items()}
+    @property
+    def folder(self) -> Path:
+        """The folder that image paths are relative to."""
+        return Path()
 
-    def undecoded(self, place: int) -> dict[str, Any]:
+    def row(self, index: int) -> dict[str, Any]:
+        """Return one row under our names."""
+        row = self.rows[index]
+        return {field: row[column] for field, column in self.columns.items()}
+
+    def undecoded(self, index: int) -> dict[str, Any]:
         """Return one row under our names, its images as bytes and paths."""
-        (found,) = self._arrow[place].to_pylist()
-        return {field: found[column] for field, column in self.columns.items()}
+        (row,) = self._arrow[index].to_pylist()
+        return {field: row[column] for field, column in self.columns.items()}
+
+    def where(self, index: int) -> str:
+        """Return what messages call a row."""
+        return f"{self.name}, row {index}"
 
     @cached_property
     def _arrow(self) -> Any:
@@ -137,64 +146,11 @@ class Rows:
     def _need(self, fields: Sequence[str]) -> None:
         missing = [field for field in fields if field not in self.columns]
         if missing:
-            looked = "; ".join(
-                f"{field} (looked for {', '.join(NAMES[field])})" for field in missing
-            )
+            tried = "; ".join(f"{field} (tried {', '.join(NAMES[field])})" for field in missing)
             raise UsageError(
-                f"{self.name} has no column for {looked}; its columns are "
-                f"{', '.join(self.rows.column_names)}: say what is what with "
-                f"--columns {missing[0]}=COLUMN"
+                f"{self.name} has no column for {tried}; its columns are "
+                f"{', '.join(self.rows.column_names)}: name it with --columns {missing[0]}=COLUMN"
             )
-
-
-@dataclass(frozen=True)
-class _Pairs(Sequence[Pair]):
-    source: Rows
-    places: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        if isinstance(index, slice):
-            return _Pairs(self.source, self.places[index])
-        place = self.places[index]
-        return from_row(self.source.row(place), Path(), f"{self.source.name}, row {place}")
-
-    def glance(self, index: int) -> Glance:
-        place = self.places[index]
-        return glance(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
-
-
-@dataclass(frozen=True)
-class _Tasks(Sequence[Task]):
-    source: Rows
-    places: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Task]: ...
-
-    def __getitem__(self, index: int | slice) -> Task | Sequence[Task]:
-        if isinstance(index, slice):
-            return _Tasks(self.source, self.places[index])
-        place = self.places[index]
-        return task_of(self.source.row(place), Path(), f"{self.source.name}, row {place}")
-
-    def glance(self, index: int) -> Glance:
-        place = self.places[index]
-        return glance_task(self.source.undecoded(place), Path(), f"{self.source.name}, row {place}")
 
 
 def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:

@@ -1,68 +1,56 @@
 """Software tasks as rows: SWE-Gym's, or SkyRL's, which hold them under ``instance``.
 
-The loaders come in with a data set; a sequence of `Task`s leaves.  No single turn answers them: an
-agent has to play, so they are exported (`ablations/export/skyrl.py`) and not trained on here.
+No single turn answers them: an agent has to play, so they are exported
+(`ablations/export/skyrl.py`) and not trained on here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from pathlib import Path
+from typing import Any
 
 import orjson
 
-from benchmarks.pairs.rl_item import Task
+from benchmarks.pairs.rows import LazyRows, Preview, Row
 from benchmarks.scoring import Target
 from harness.errors import UsageError
-from harness.records import Message, TextPart
+from harness.records import Item, Message, TextPart
 
 _NEEDED = ("instance_id", "problem_statement")
 
 
-def holds_instances(columns: Collection[str]) -> bool:
+def holds_software(columns: Collection[str]) -> bool:
     """Whether a data set's rows are software tasks, by its columns."""
     return "instance" in columns or set(_NEEDED) <= set(columns)
 
 
-@dataclass(frozen=True)
-class Instances(Sequence[Task]):
-    """The software tasks of a data set, as what is asked; `row` has all of one.
+def is_software(items: Sequence[Item]) -> bool:
+    """Whether RL items are software tasks."""
+    return isinstance(items, LazyRows) and items.make is software_item
+
+
+def software_item(row: Row, folder: Path, where: str) -> Item:
+    """Return the prompt of a software task; `software_task` has the rest of it."""
+    task = software_task(row, where)
+    prompt = Message("user", (TextPart(task["problem_statement"]),))
+    return Item(task["instance_id"], (prompt,), Target("text", ""), task["instance_id"])
+
+
+def preview_software(row: Row, folder: Path, where: str) -> Preview:
+    """Check that a row is a software task."""
+    return Preview(software_task(row, where)["instance_id"], "trajectory", images=False)
+
+
+def software_task(row: Row, where: str) -> dict[str, Any]:
+    """Return a task as its data set holds it; under ``instance`` it may be JSON.
 
     Raises:
-        UsageError: on access: a row is no software task.
+        UsageError: it lacks a field.
     """
-
-    name: str
-    rows: Any
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Task: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Instances: ...
-
-    def __getitem__(self, index: int | slice) -> Task | Instances:
-        if isinstance(index, slice):
-            places = range(*index.indices(len(self)))
-            return Instances(self.name, self.rows.select(places))
-        row = self.row(index)
-        asked = Message("user", (TextPart(row["problem_statement"]),))
-        return Task(row["instance_id"], "trajectory", (asked,), Target("text", ""))
-
-    def row(self, index: int) -> dict[str, Any]:
-        """Return one task as its data set holds it; under ``instance`` it may be JSON."""
-        row = self.rows[index]
-        found = row.get("instance", row)
-        task: dict[str, Any] = orjson.loads(found) if isinstance(found, str) else dict(found)
-        missing = [name for name in _NEEDED if not isinstance(task.get(name), str)]
-        if missing:
-            raise UsageError(f"{self.name}, row {index}: the task has no {', '.join(missing)}")
-        return task
-
-    def origin(self, index: int) -> str:
-        """Return the data set that a task is of: its ``data_source``, else the data set's name."""
-        return str(self.rows[index].get("data_source") or self.name)
+    value = row.get("instance", row)
+    task: dict[str, Any] = orjson.loads(value) if isinstance(value, str) else dict(value)
+    missing = [name for name in _NEEDED if not isinstance(task.get(name), str)]
+    if missing:
+        raise UsageError(f"{where}: the task has no {', '.join(missing)}")
+    return task

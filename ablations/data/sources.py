@@ -1,7 +1,4 @@
-"""Where contrastive pairs come from: the embedded world, a file, a data set.
-
-The trainer comes in with the word of ``--pairs``; a sequence of `Pair`s leaves.
-"""
+"""Pairs and RL items by the name that a user gives: the embedded world, a file, a data set."""
 
 from __future__ import annotations
 
@@ -9,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from ablations.data.items import TaskFile
+from ablations.data.items import read_items
 from benchmarks.micro.data.pairs import is_micro, micro_domains, version
 from benchmarks.micro.data.pairs import pairs as micro_pairs
-from benchmarks.pairs.rl_item import Task
+from benchmarks.micro.data.pairs import tasks as micro_items
+from benchmarks.pairs.file import content_hash, read_pairs
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, tree_hash
-from harness.records import Pair
+from harness.records import Item, Pair
 
 MICRO_PAIRS = 512
 MICRO_TASKS = 2048
@@ -41,9 +39,7 @@ def open_pairs(
         return micro_pairs("pairs", n, domains=micro_domains(source))
     path = Path(source)
     if path.is_file() and path.suffix != ".parquet":
-        from benchmarks.pairs.file import PairFile
-
-        pairs: Sequence[Pair] = PairFile(path)
+        pairs: Sequence[Pair] = read_pairs(path)
     else:
         from ablations.data.hub import open_dataset
 
@@ -54,7 +50,7 @@ def open_pairs(
 
 
 def content_of(source: str) -> str | None:
-    """Return the hash of a source's content; of a hub id its word.
+    """Return the hash of a source's content; of a hub id the id.
 
     Of the embedded world it is the word and the version of the generator.
 
@@ -66,15 +62,13 @@ def content_of(source: str) -> str | None:
     if path.is_dir():
         return tree_hash(path, [file for file in path.rglob("*") if file.is_file()])
     if path.is_file():
-        from benchmarks.pairs.file import content_hash
-
         return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
     return None if path.is_absolute() or path.suffix else source
 
 
-def open_tasks(
+def open_items(
     source: str, number: int | None = None, columns: Mapping[str, str] = MappingProxyType({})
-) -> Sequence[Task]:
+) -> Sequence[Item]:
     """Return the first ``number`` RL items of a source, all by default.
 
     ``source`` and ``columns`` are as in `ablations.data.sources.open_pairs`.
@@ -83,18 +77,15 @@ def open_tasks(
         UsageError: there is no such source, it lacks a column, or it holds fewer items.
     """
     if is_micro(source):
-        from benchmarks.micro.data import pairs
-
         n = MICRO_TASKS if number is None else number
-        return pairs.tasks("rl", n, domains=micro_domains(source))
+        return micro_items("rl", n, domains=micro_domains(source))
     path = Path(source)
-    tasks: Sequence[Task]
     if path.is_file() and path.suffix != ".parquet":
-        tasks = TaskFile(path)
+        items: Sequence[Item] = read_items(path)
     else:
         from ablations.data.hub import open_dataset
 
-        tasks = open_dataset(source, columns).tasks
-    if number is not None and number > len(tasks):
-        raise UsageError(f"{source} holds {len(tasks)} RL items, not {number}")
-    return tasks if number is None else tasks[:number]
+        items = open_dataset(source, columns).items
+    if number is not None and number > len(items):
+        raise UsageError(f"{source} holds {len(items)} RL items, not {number}")
+    return items if number is None else items[:number]

@@ -16,19 +16,20 @@ import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from ablations.data.software import Instances
+from ablations.arms import ARMS
+from ablations.data.software import is_software, software_task
 from ablations.export.readme import readme
-from ablations.training.checkpoints import checkpoint_folder
-from ablations.training.plan import Training
-from ablations.training.rewards import told
+from ablations.training.checkpoints import prompter
+from ablations.training.plan import TrainingPlan, check
+from ablations.training.rewards import reward_payload
 from ablations.training.rollouts import AGENT
-from ablations.training.schedule import Exposures, Shown
+from ablations.training.schedule import Slot, item, schedule
+from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import both_orders
 from harness.errors import UsageError
 from harness.records import ImagePart, Message, Pair, Part, TextPart
@@ -37,8 +38,6 @@ ENVIRONMENT = "harness"
 """The ``env_class`` of a single-turn item, which `ablations.export.environment` registers."""
 VALIDATION = 128
 """Most items that are held out."""
-Place = tuple[str, int, bool]
-"""An RL item of a schedule: kind, index, and which side or order."""
 _TOGETHER = 256  # rows in memory
 _REDUCTIONS = {"dapo": "token_mean", "grpo": "sequence_mean"}  # TRL's loss_type -> SkyRL's
 _AGENT = "examples.train.mini_swe_agent.main_mini_swe"
@@ -59,7 +58,7 @@ class Export:
         UsageError: on writing: SkyRL has no way to express the arm or a setting.
     """
 
-    training: Training
+    plan: TrainingPlan
     out: Path
 
     def write(self) -> dict[str, Any]:
@@ -69,7 +68,7 @@ class Export:
             UsageError: as above, or the folder holds something already.
         """
         self._refuse()
-        self.training.check(elsewhere=True)
+        check(self.plan, elsewhere=True)
         if self.out.exists() and any(self.out.iterdir()):
             raise UsageError(f"{self.out} is not empty: name another folder")
         beside = self.out.with_name(f".{self.out.name}.part")
@@ -85,16 +84,16 @@ class Export:
         return found
 
     def _fill(self, folder: Path) -> dict[str, Any]:
-        schedule, held_out = self.training.schedule(), self._held_out()
-        self._parquet(folder / "train.parquet", schedule)
+        slots, held_out = schedule(self.plan), self._held_out()
+        self._parquet(folder / "train.parquet", slots)
         if held_out:
             self._parquet(folder / "validation.parquet", held_out)
         pairs = prompts = 0
-        if self.training.arm.uses_pairs:
-            each = (self.shown.pair(place) for place in range(len(self.shown)))
-            rows = (_pair_row(pair, folder) for pair in each)
+        if self.plan.arm.uses_pairs:
+            view = self.plan.view
+            rows = (_pair_row(view.pair(index), folder) for index in range(len(view)))
             pairs = _write_lines(folder / "pairs.jsonl", rows)
-        if self.training.arm.joint:
+        if self.plan.arm.joint:
             prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts())
         options = {**self._options(), **_validation(bool(held_out))}
         if self.module:
@@ -102,67 +101,59 @@ class Export:
             script.write_text(_script(self.module, self.checkout, options))
             script.chmod(0o755)
         found = {
-            "arm": self.training.arm.name,
+            "arm": self.plan.arm.name,
             "folder": str(self.out),
-            "train": len(schedule),
+            "train": len(slots),
             "validation": len(held_out),
             "pairs": pairs,
             "selection_prompts": prompts,
             "runs": self.module,
-            "planned": dataclasses.asdict(self.training.amounts),
+            "planned": dataclasses.asdict(self.plan.amounts),
         }
-        (folder / "README.md").write_text(readme(self.training.arm, found, options))
+        (folder / "README.md").write_text(readme(self.plan.arm, found, options))
         return found
 
-    def _parquet(self, path: Path, places: Sequence[Place]) -> None:
-        """Write rows, the RL items of some places of a schedule; images are opened one by one."""
+    def _parquet(self, path: Path, slots: Sequence[Slot]) -> None:
+        """Write the RL items of some slots; images are opened one by one."""
         import pyarrow
         from pyarrow import parquet
 
-        if self.instances:
-            tasks = [_instance_row(self.instances, index) for _, index, _ in places]
-            parquet.write_table(pyarrow.Table.from_pylist(tasks), path)
+        if self.software:
+            rows = [self._software_row(slot.number) for slot in slots]
+            parquet.write_table(pyarrow.Table.from_pylist(rows), path)
             return
         schema = _schema(self.reads_images)
         with parquet.ParquetWriter(path, schema) as writer:
-            for first in range(0, len(places), _TOGETHER):
-                rows = [self._row(*place) for place in places[first : first + _TOGETHER]]
+            for first in range(0, len(slots), _TOGETHER):
+                rows = [self._row(slot) for slot in slots[first : first + _TOGETHER]]
                 writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
 
-    @cached_property
-    def shown(self) -> Shown:
-        """The pairs as the arm sees them."""
-        arm = self.training.arm
-        seed = self.training.settings.seed
-        return Shown(self.training.pairs, seed, arm.shuffled, arm.unrelated)
-
     @property
-    def instances(self) -> Instances | None:
-        """The software tasks, None where the RL items are answered in one turn."""
-        tasks = self.training.tasks
-        return tasks if isinstance(tasks, Instances) else None
+    def software(self) -> bool:
+        """Whether the RL items are software tasks, for an agent."""
+        return is_software(self.plan.data.items)
 
     @property
     def reads_images(self) -> bool:
         """Whether the model is a vision-language model."""
-        return self.training.model_type.endswith("_vl")
+        return self.plan.data.model_type.endswith("_vl")
 
     @property
     def module(self) -> str | None:
         """The module that trains the arm, None where none is known that can."""
-        if self.training.arm.joint:
-            return _WITH_SELECTION if self.instances else None
-        return _AGENT if self.instances else "ablations.export.environment"
+        if self.plan.arm.joint:
+            return _WITH_SELECTION if self.software else None
+        return _AGENT if self.software else "ablations.export.environment"
 
     @property
     def checkout(self) -> str | None:
         """The source tree that ``module`` is in, None where it is installed."""
-        if not self.instances:
+        if not self.software:
             return None
-        return "the authors' SkyRL" if self.training.arm.joint else "SkyRL"
+        return "the authors' SkyRL" if self.plan.arm.joint else "SkyRL"
 
     def _refuse(self) -> None:
-        arm, s = self.training.arm, self.training.settings
+        arm, s = self.plan.arm, self.plan.settings
         reasons = {
             f"{arm.name} has no GRPO": not arm.grpo,
             "it begins with supervised training: train that here, export grpo from there": arm.sft,
@@ -175,20 +166,47 @@ class Export:
                 (s.rl_data or "").startswith(AGENT)
             ),
             f"{arm.name} mixes single turns with an agent's episodes": bool(arm.extra)
-            and self.instances is not None,
+            and self.software,
         }
         for reason, holds in reasons.items():
             if holds:
                 raise UsageError(f"{arm.name} cannot be exported to SkyRL: {reason}")
 
-    def _row(self, kind: str, index: int, first: bool) -> dict[str, Any]:
-        item = self.training.item(kind, index, first)
+    def _row(self, slot: Slot) -> dict[str, Any]:
+        task, kind = item(self.plan, slot), slot.kind
         return {
             "data_source": ENVIRONMENT if kind == "task" else f"{ENVIRONMENT}-{kind}",
-            "prompt": [self._message(message) for message in item.task.messages],
+            "prompt": [self._message(message) for message in task.messages],
             "env_class": ENVIRONMENT,
-            "reward_spec": {"method": "rule", "ground_truth": item.task.target.answer},
-            "extra_info": told(item.task, item.selection, self.training.settings),
+            "reward_spec": {"method": "rule", "ground_truth": task.target.answer},
+            "extra_info": reward_payload(task, kind == "selection", self.plan.settings),
+        }
+
+    def _software_row(self, index: int) -> dict[str, Any]:
+        """Return a software task as SkyRL's mini-swe-agent example reads it.
+
+        Raises:
+            UsageError: it lacks what that example grades by.
+        """
+        tasks = self.plan.data.items
+        assert isinstance(tasks, LazyRows)
+        row, where = tasks.undecoded(index)
+        task = software_task(row, where)
+        origin = str(row.get("data_source") or where.rpartition(", row ")[0])
+        where = f"{where} ({task['instance_id']})"
+        if not task.get("eval_script"):
+            raise UsageError(f"{where}: it has no eval_script, by which SkyRL's example grades")
+        known = any(name in origin.lower() for name in ("swe-gym", "swe-bench"))
+        if not known and not task.get("image_name"):
+            raise UsageError(
+                f"{where}: it has no image_name, and SkyRL finds images by a data_source of "
+                f"SWE-Gym or SWE-bench, not {origin}"
+            )
+        return {
+            "data_source": origin,
+            "prompt": [{"role": "user", "content": task["problem_statement"]}],
+            "env_class": "null",
+            "instance": task,
         }
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -196,36 +214,25 @@ class Export:
             return {"role": message.role, "content": message.render()}
         return {"role": message.role, "content": [_content(part) for part in message.content]}
 
-    def _held_out(self) -> list[Place]:
+    def _held_out(self) -> list[Slot]:
         """Return items that no arm of this matching trains on."""
-        from ablations.arms import ARMS
-        from ablations.training.matching import amounts
-
-        training = self.training
-        matching: Any = training.settings.matching
-        used = max(amounts(ARMS[name], matching, training.sizes).prompts for name in self._alike())
-        last = min(used + VALIDATION, len(training.tasks))
-        return [("task", place, False) for place in range(used, last)]
-
-    def _alike(self) -> tuple[str, ...]:
-        return ("grpo", "contextrl") if self.training.pairs else ("grpo",)
+        names = ("grpo", "contextrl") if self.plan.data.pairs else ("grpo",)
+        plans = (dataclasses.replace(self.plan, arm=ARMS[name]) for name in names)
+        used = max(plan.amounts.prompts for plan in plans)
+        last = min(used + VALIDATION, len(self.plan.data.items))
+        return [Slot("task", index) for index in range(used, last)]
 
     def _longest(self) -> int:
-        """Return the most tokens of a prompt: SkyRL drops those above its limit, silently."""
-        from ablations.training.checkpoints import prompter
-
-        shown = prompter(checkpoint_folder(self.training.settings.model), self.training.settings)
-        places = sorted({*self.training.schedule(), *self._held_out()})
-        return max(shown.length(self.training.item(*place).task.messages) for place in places)
+        """Return the most tokens of a prompt: SkyRL drops longer ones silently."""
+        render = prompter(self.plan.data.folder, self.plan.settings)
+        slots = {*schedule(self.plan), *self._held_out()}
+        return max(render.length(item(self.plan, slot).messages) for slot in slots)
 
     def _selection_prompts(self) -> Iterator[dict[str, Any]]:
         """Yield the selection prompts in the order of our own steps, both orders of each pair."""
-        amounts = self.training.amounts
-        seed = self.training.settings.seed
-        exposures = Exposures(len(self.shown), amounts.exposures, amounts.steps, seed)
-        for step in range(amounts.steps):
-            for place in exposures.at(step):
-                pair = self.shown.pair(place)
+        exposures, view = self.plan.exposures(), self.plan.view
+        for step in range(exposures.steps):
+            for pair in map(view.pair, exposures.at(step)):
                 for order in both_orders(pair):
                     yield {
                         "step": step,
@@ -235,7 +242,7 @@ class Export:
                     }
 
     def _options(self) -> dict[str, Any]:
-        s, amounts = self.training.settings, self.training.amounts
+        s, amounts = self.plan.settings, self.plan.amounts
         options: dict[str, Any] = {
             "data.train_data": ["$HERE/train.parquet"],
             "trainer.policy.model.path": s.model,
@@ -276,21 +283,21 @@ class Export:
         if self.reads_images:
             options["generator.vision_language_generator"] = True
             options["trainer.remove_microbatch_padding"] = False
-        if self.instances:
+        if self.software:
             options |= self._agent_options()
         if self.module != _WITH_SELECTION:
             options["trainer.max_training_steps"] = amounts.rl_steps
         return options
 
     def _agent_options(self) -> dict[str, Any]:
-        s, amounts = self.training.settings, self.training.amounts
+        s, amounts = self.plan.settings, self.plan.amounts
         options = {
             "generator.max_turns": s.agent_steps,
             "generator.max_input_length": s.agent_context - s.max_tokens,
             "generator.miniswe_config_path": "examples/train/mini_swe_agent/swebench.yaml",
             "generator.miniswe_traj_dir": "$HERE/trajectories",
         }
-        if not self.training.arm.joint:
+        if not self.plan.arm.joint:
             return {**options, "generator.step_wise_trajectories": True, "generator.batched": False}
         return {
             **options,
@@ -335,30 +342,6 @@ def _schema(images: bool) -> Any:
             "extra_info": pa.struct(extra),
         }
     )
-
-
-def _instance_row(instances: Instances, index: int) -> dict[str, Any]:
-    """Return a software task as SkyRL's mini-swe-agent example reads it.
-
-    Raises:
-        UsageError: it lacks what that example grades by.
-    """
-    task, origin = instances.row(index), instances.origin(index)
-    where = f"{instances.name}, row {index} ({task['instance_id']})"
-    if not task.get("eval_script"):
-        raise UsageError(f"{where}: it has no eval_script, by which SkyRL's example grades a patch")
-    known = any(word in origin.lower() for word in ("swe-gym", "swe-bench"))
-    if not known and not task.get("image_name"):
-        raise UsageError(
-            f"{where}: it names no image_name, and SkyRL finds images by a data_source of SWE-Gym "
-            f"or SWE-bench, not {origin}"
-        )
-    return {
-        "data_source": origin,
-        "prompt": [{"role": "user", "content": task["problem_statement"]}],
-        "env_class": "null",
-        "instance": task,
-    }
 
 
 def _content(part: Part) -> dict[str, Any]:

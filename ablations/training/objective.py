@@ -17,7 +17,7 @@ CLIPS: tuple[Clip, ...] = get_args(Clip)
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SelectionLoss:
     """What the objective says of a batch of ``n`` selection prompts; every tensor is float32.
 
     ``losses``, shape (n,), is differentiable; the others are detached.  ``margins``, shape (n,), is
@@ -43,7 +43,7 @@ def selection_loss(
     *,
     clip: float | None = None,
     form: Clip = "two-sided",
-) -> Selection:
+) -> SelectionLoss:
     """Return L_CA = -log sigmoid(clip(D, -c, c)) of each example, with D = l+ - l-.
 
     The prompt is a two-way multiple choice; l+ and l- are the next-token logits, at the answer
@@ -71,7 +71,7 @@ def selection_loss(
     clipped = margins if clip is None else margins.clamp(min=low, max=clip)
     settled = margins.detach()
     lost = settled < low if low is not None else torch.zeros_like(settled)
-    return Selection(
+    return SelectionLoss(
         losses=-logsigmoid(clipped),
         margins=settled,
         correct=(settled.sign() + 1) / 2,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.pairs.selection import LETTERS, Selection, both_orders
+from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_orders
 from harness.errors import UsageError
 from harness.records import ImagePart, Message, Pair, TextPart
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class SelectionBatch:
     """Selection prompts, both orders of each pair.
 
-    ``tensors`` are the model's arguments, padded on the left.  ``supports_first``, shape (n,):
-    whether the context under the first letter supports.  ``tokens`` counts prompt tokens.
+    ``tensors`` are the model's arguments, padded on the left.  ``letters`` are those of the
+    supporting contexts, one per prompt.  ``tokens`` counts prompt tokens.
     """
 
     tensors: dict[str, torch.Tensor]
-    supports_first: torch.Tensor
+    letters: tuple[Letter, ...]
     pairs: int
     tokens: int
 
@@ -102,26 +102,27 @@ class Prompter:
         return int(tensors["input_ids"].shape[1])
 
     def selection(self, pairs: Sequence[Pair]) -> SelectionBatch:
-        """Return both orders of each pair, beside each other."""
-        shown = [order for pair in pairs for order in both_orders(pair)]
-        return self._batch(shown, [self.text(one.messages) for one in shown])
+        """Return both orders of each pair, one after the other."""
+        prompts = [order for pair in pairs for order in both_orders(pair)]
+        return self._batch(prompts, [self.text(prompt.messages) for prompt in prompts])
 
     def answered(self, pairs: Sequence[Pair]) -> SelectionBatch:
-        """Return both orders of each pair with the right letter and the end of the turn after them.
+        """Return both orders of each pair, followed by the right letter and the end of the turn.
 
         The last two positions hold the letter and the end: what supervised training teaches.
         """
-        shown = [order for pair in pairs for order in both_orders(pair)]
+        prompts = [order for pair in pairs for order in both_orders(pair)]
         end = self.tokenizer.eos_token
-        return self._batch(shown, [f"{self.text(one.messages)}{one.letter}{end}" for one in shown])
+        texts = [f"{self.text(prompt.messages)}{prompt.letter}{end}" for prompt in prompts]
+        return self._batch(prompts, texts)
 
-    def _batch(self, shown: Sequence[Selection], texts: Sequence[str]) -> SelectionBatch:
-        import torch
-
-        tensors = self._tensors(texts, [_images(one.messages) for one in shown])
-        first = torch.tensor([one.letter == LETTERS[0] for one in shown])
+    def _batch(self, prompts: Sequence[SelectionPrompt], texts: Sequence[str]) -> SelectionBatch:
+        tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
         return SelectionBatch(
-            tensors, first, len(shown) // 2, int(tensors["attention_mask"].sum().item())
+            tensors=tensors,
+            letters=tuple(prompt.letter for prompt in prompts),
+            pairs=len(prompts) // 2,
+            tokens=int(tensors["attention_mask"].sum().item()),
         )
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:

@@ -1,35 +1,57 @@
-"""Rewards of reinforcement learning: accuracy by the strict scorers, and a format term.
+"""Rewards: accuracy by the strict scorers plus a format term, or a function of the user's.
 
-TRL comes in with completions and the tasks that they answer; one number each leaves.  A user's own
-function, named by ``module:function``, may take this one's place.
+``examples/reward.py`` is a complete reward of one's own.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
-from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target, score
 from harness.errors import UsageError
-from harness.records import without_thinking
+from harness.files.hashing import file_hash
+from harness.records import Item, without_thinking
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
 
-Reward = Callable[..., list[float | None]]
+
+class Reward(Protocol):
+    """A reward function, called by TRL once per step and process.
+
+    Args:
+        completions: the model's answers, in chat form (`text_of` gives the text).
+        task: the RL item of each completion; ``benchmarks.scoring.score`` judges a text by its
+            ``target``.
+        selection: whether each is a selection prompt (`da-rl`), whose built-in reward is 0 or 1.
+        more: TRL's other columns, such as ``log_metric``; take them as ``**_``.
+
+    Returns: one number per completion; None for no reward.
+    """
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        task: Sequence[Item],
+        selection: Sequence[bool],
+        **more: Any,
+    ) -> list[float | None]:
+        """Return the reward of each completion."""
+        ...
 
 
 class AccuracyAndFormat:
     """``weight`` x accuracy + (1 - ``weight``) x format.
 
-    Accuracy is the strict scorer's verdict.  Format is 1 where ``pattern`` matches the whole
+    Accuracy is the strict scorer's.  Format is 1 where ``pattern`` matches the whole
     completion, or, without a pattern, where the scorer could read an answer.  A selection prompt
     (`da-rl`) is worth its accuracy alone, 0 or 1.
     """
@@ -41,12 +63,14 @@ class AccuracyAndFormat:
         try:
             self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
         except re.error as error:
-            raise UsageError(f"the format pattern {pattern!r} is no expression: {error}") from error
+            raise UsageError(
+                f"the format pattern {pattern!r} is not a regular expression: {error}"
+            ) from error
 
     def __call__(
         self,
         completions: Sequence[Any],
-        task: Sequence[Task],
+        task: Sequence[Item],
         selection: Sequence[bool],
         log_metric: Callable[[str, float], None] | None = None,
         **_: Any,
@@ -73,16 +97,16 @@ class AccuracyAndFormat:
 
     def terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        found = score(without_thinking(text), target)
+        verdict = score(without_thinking(text), target)
         if self.pattern is None:
-            form = found.status == "scored"
+            form = verdict.status == "scored"
         else:
             form = self.pattern.fullmatch(text.strip()) is not None
-        return float(found.value or 0.0), float(form)
+        return float(verdict.value or 0.0), float(form)
 
 
-def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
-    """Return what a row of an export tells, so that `TextReward` can be made of it."""
+def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
+    """Return the columns of an exported row that `TextReward` is made of."""
     return {
         "id": task.id,
         "selection": selection,
@@ -93,13 +117,13 @@ def told(task: Task, selection: bool, settings: Settings) -> dict[str, Any]:
 
 
 class TextReward:
-    """The reward of answers to one item, from what `told` wrote of it."""
+    """The reward of answers to one item, from the row that `reward_payload` wrote."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
-        words = orjson.loads(row["target"])
+        fields = orjson.loads(row["target"])
         # JSON has lists where the scorers have tuples.
-        tuples = {name: tuple(value) for name, value in words.items() if isinstance(value, list)}
-        self._target = Target(**{**words, **tuples})
+        tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        self._target = Target(**{**fields, **tuples})
         self._selection = bool(row["selection"])
         self._reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
 
@@ -118,40 +142,55 @@ def text_of(completion: Any) -> str:
     return "".join(part.get("text", "") for part in content or ())
 
 
-def named(name: str) -> Reward:
+def load_reward(name: str) -> Reward:
     """Return a user's reward function, ``module:function`` or ``module.function``.
 
-    The current folder is looked in too.
-
-    It is called as TRL calls reward functions: ``completions`` and the columns ``task`` and
-    ``selection`` by keyword, and returns one number for each.
+    Modules of the current folder are found, too.
 
     Raises:
         UsageError: there is no such function.
     """
-    module, _, attribute = name.rpartition(":" if ":" in name else ".")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    module, attribute = _split(name)
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        reward: Reward = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
     except Exception as error:  # the user's own code runs here, and may raise anything
         reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
-    if not callable(found):
-        raise UsageError(f"--reward {name} is no function")
-    reward: Reward = found
+    if not callable(reward):
+        raise UsageError(f"--reward {name} is not callable")
     return reward
+
+
+def _split(name: str) -> tuple[str, str]:
+    module, _, attribute = name.rpartition(":" if ":" in name else ".")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return module, attribute
+
+
+def reward_source(name: str) -> str | None:
+    """Return the hash of the file of a user's reward, None where there is none.
+
+    The module is not imported, and what it imports is not covered.
+    """
+    try:
+        spec = importlib.util.find_spec(_split(name)[0])
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return None
+    return file_hash(Path(spec.origin))
 
 
 def reward_of(settings: Settings) -> Reward:
     """Return the reward of a run: the user's, else accuracy and format.
 
     Raises:
-        UsageError: there is no such function, or the format's pattern is no expression.
+        UsageError: there is no such function, or the format's pattern is not a regular expression.
     """
     if settings.reward:
-        return named(settings.reward)
+        return load_reward(settings.reward)
     return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)

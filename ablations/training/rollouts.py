@@ -1,21 +1,19 @@
-"""Agentic reinforcement learning: a benchmark's own agent plays, the policy says its lines.
+"""Agentic RL: the benchmark's agent scaffold runs episodes with the policy as its model.
 
-TRL comes in with prompts; whole episodes leave, tokens exactly as they were said and shown, with a
-mask of what the policy said, and the benchmark's own score as the reward.  Episodes are played one
-after another in this process: right, and slow; docs/training.md says what is for large scale.
+An episode is tokens exactly as they were generated and shown, a mask of those that the policy
+generated, and the benchmark's own score as the reward.  Episodes run one after another in this
+process: correct, and slow; docs/training.md says what to use at scale.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablations.training.prompting import Prompter
-from benchmarks.pairs.rl_item import Task
-from benchmarks.scoring import Target
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.protocols import Benchmark, Tokenizer, Tools, build_items
 from harness.records import Item, Message, Response, Sampling
@@ -34,12 +32,12 @@ def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
 
     name = source.removeprefix(AGENT)
     if "step_limit" not in suites.options(name):
-        raise UsageError(f"--rl-data {source}: {name} is no task of an agent")
-    made = suites.benchmark(
+        raise UsageError(f"--rl-data {source}: {name} is not an agent benchmark")
+    benchmark = suites.benchmark(
         name, None if root is None else Path(root), options={"step_limit": str(steps)}
     )
-    made.fingerprint()  # says what is missing
-    return made
+    benchmark.fingerprint()  # says what is missing
+    return benchmark
 
 
 def items_of(benchmark: Benchmark) -> list[Item]:
@@ -47,21 +45,13 @@ def items_of(benchmark: Benchmark) -> list[Item]:
     return [item for item in build_items(benchmark) if isinstance(item, Item)]
 
 
-def tasks_of(benchmark: Benchmark) -> list[Task]:
-    """Return a benchmark's tasks as RL items; the episode's score is their reward."""
-    return [
-        Task(item.id, "trajectory", item.messages, Target("text", ""))
-        for item in items_of(benchmark)
-    ]
-
-
 @dataclass
 class Policy:
-    """The policy as a model that an agent asks, token in and token out.
+    """The policy as the model of an agent, tokens in and tokens out.
 
-    What was said is never written and read again as text: the next turn goes on from the same
-    tokens, so that they are those that the policy drew.  ``say`` continues tokens; ``context`` is
-    the most tokens of an episode.
+    A generated turn is never rendered and tokenized again: the next turn continues from the same
+    tokens that the policy drew.  ``say`` continues tokens; ``context`` is the maximum number of
+    tokens per episode; ``said`` is 1 for each completion token that the policy generated.
     """
 
     say: Say
@@ -74,15 +64,15 @@ class Policy:
     _messages: int = 0
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
-        """Say the next line of the conversation.
+        """Generate the next turn of the conversation.
 
         Raises:
-            ContextOverflowError: the episode is as long as it may be.
+            ContextOverflowError: the episode has reached its token limit.
         """
         self._show(messages)
         room = self.context - len(self.prompt) - len(self.completion)
         if room < 1:
-            raise ContextOverflowError(f"the episode is {self.context} tokens long")
+            raise ContextOverflowError(f"the episode has reached {self.context} tokens")
         end = self.prompter.tokenizer.eos_token_id
         new = self.say(self.prompt + self.completion, min(room, sampling.max_tokens))
         self._add(new, 1)
@@ -98,13 +88,13 @@ class Policy:
         if not self.prompt:
             self.prompt = self._ids(text)
         else:
-            # After the policy's own line: whatever the template writes of earlier turns, it stays.
-            # (An agent may leave out a line that it could not read; here it was said all the same.)
-            new = [one for one in messages[self._messages :] if one.role != "assistant"]
-            place = text.rfind(new[0].render().strip()) if new else -1
+            # After the policy's own turn; earlier turns stay, however the template renders them.
+            # (An agent may drop a turn that it could not parse; the policy generated it anyway.)
+            new = [m for m in messages[self._messages :] if m.role != "assistant"]
+            start = text.rfind(new[0].render().strip()) if new else -1
             end = self.prompter.tokenizer.eos_token
-            cut = text.rfind(end, 0, place)
-            if place < 0 or cut < 0:
+            cut = text.rfind(end, 0, start)
+            if start < 0 or cut < 0:
                 raise UsageError("the chat template does not end turns with the end-of-turn token")
             self._add(self._ids(text[cut + len(end) :]), 0)
         self._messages = len(messages)
@@ -118,7 +108,7 @@ class Policy:
         self.said += [mine] * len(tokens)
 
     async def logprobs(self, messages: object, tokens: object) -> None:
-        """Tell none: an agent's answers are texts."""
+        """Return None: an agent's answers are texts."""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -130,7 +120,8 @@ class Policy:
 class Rollouts:
     """TRL's ``rollout_func``: plays an episode for every prompt and has it scored.
 
-    ``say`` is what the policy says, None for the model that is trained.
+    The items are those of the trainer's current rows: two tasks may have the same prompt.  ``say``
+    generates the policy's turns, None for the model that is trained.
     """
 
     benchmark: Benchmark
@@ -139,12 +130,11 @@ class Rollouts:
     sampling: Sampling
     context: int
     say: Say | None = None
-    _items: dict[str, Item] = field(default_factory=dict)
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
-        """Return prompt and completion tokens, the mask of what was said, and scores."""
+        """Return prompt and completion tokens, the mask of generated ones, and scores."""
         say = self.say or _sampler(trainer, self.prompter, self.sampling)
-        played = asyncio.run(self._all([self._item(prompt) for prompt in prompts], say))
+        played = asyncio.run(self._play_all(trainer.asked, say))
         return {
             "prompt_ids": [policy.prompt for policy, _ in played],
             "completion_ids": [policy.completion for policy, _ in played],
@@ -153,17 +143,11 @@ class Rollouts:
             "episode_score": [value for _, value in played],
         }
 
-    def _item(self, prompt: Sequence[Mapping[str, Any]]) -> Item:
-        if not self._items:
-            found = items_of(self.benchmark)
-            self._items = {_key(self.prompter.chat(item.messages)): item for item in found}
-        return self._items[_key(prompt)]
+    async def _play_all(self, items: Sequence[Item], say: Say) -> list[tuple[Policy, float | None]]:
+        return [await self._play(item, say) for item in items]
 
-    async def _all(self, items: Sequence[Item], say: Say) -> list[tuple[Policy, float | None]]:
-        return [await self._one(item, say) for item in items]
-
-    async def _one(self, item: Item, say: Say) -> tuple[Policy, float | None]:
-        """Play and score; a failure of the machinery has no score, so no gradient."""
+    async def _play(self, item: Item, say: Say) -> tuple[Policy, float | None]:
+        """Play and score; an infrastructure failure has no score, so no gradient."""
         policy = Policy(say, self.prompter, self.context)
         try:
             response = await self.benchmark.solve(item, policy, self.sampling, self.tools)
@@ -171,19 +155,14 @@ class Rollouts:
             value = score.value
         except ItemError:
             value = None
-        if not policy.completion:  # it failed before anything was said
+        if not policy.completion:  # it failed before anything was generated
             policy._show(item.messages)
             policy._add([self.prompter.tokenizer.eos_token_id], 0)
         return policy, value
 
 
-def _key(prompt: Sequence[Mapping[str, Any]]) -> str:
-    content = prompt[-1]["content"]
-    return content if isinstance(content, str) else "".join(p.get("text", "") for p in content)
-
-
 def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Say:
-    """Return what draws from the model that is trained."""
+    """Return a function that samples from the model that is trained."""
     import torch
     from transformers import GenerationConfig
 
@@ -202,10 +181,10 @@ def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Say:
             pad_token_id=tokenizer.pad_token_id,
         )
         with torch.no_grad():
-            found = model.generate(
+            tokens = model.generate(
                 input_ids=shown, attention_mask=torch.ones_like(shown), generation_config=config
             )
-        new: list[int] = found[0, shown.shape[1] :].tolist()
+        new: list[int] = tokens[0, shown.shape[1] :].tolist()
         return new
 
     return say

@@ -13,7 +13,8 @@ import orjson
 from transformers import TrainerCallback
 
 from ablations.training.distributed import first_process
-from ablations.training.plan import Training
+from ablations.training.plan import TrainingPlan
+from ablations.training.schedule import negative_questions, schedule
 from harness.errors import UsageError
 from harness.files.typed_json import fits, parse
 from harness.runs.store import read_json
@@ -74,41 +75,41 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
 Say = Callable[[str], None]
 
 
-def finished(training: Training) -> dict[str, Any] | None:
+def finished(plan: TrainingPlan) -> dict[str, Any] | None:
     """Return the ledger of a finished run, None where it is not finished.
 
     Raises:
         UsageError: the folder holds a run with other settings.
     """
-    _check_claim(training)
-    path = training.out / "ledger.json"
+    _check_claim(plan)
+    path = plan.out / "ledger.json"
     return read_json(path) if path.exists() else None
 
 
-def _check_claim(training: Training) -> None:
-    path = training.out / "plan.json"
+def _check_claim(plan: TrainingPlan) -> None:
+    path = plan.out / "plan.json"
     if not path.exists():
         return
-    plan = read_json(path)
-    if not fits([plan.get("key"), plan.get("arm")], list[str]) or not fits(
-        [plan.get("settings"), plan.get("content", {})], list[dict[str, Any]]
+    record = read_json(path)
+    if not fits([record.get("key"), record.get("arm")], list[str]) or not fits(
+        [record.get("settings"), record.get("content", {})], list[dict[str, Any]]
     ):
-        raise UsageError(f"{path} is garbled: move the folder away and train again")
-    if plan["key"] != training.key:
-        old, new = plan["settings"], training.settings.decisive()
+        raise UsageError(f"{path} is corrupt; move the folder aside and retrain")
+    if record["key"] != plan.key:
+        old, new = record["settings"], plan.choices
         changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
-        what = ", ".join(changed) or f"arm ({plan['arm']})"
-        raise UsageError(f"{training.out} holds a run with other settings ({what}): name another")
-    was = plan.get("content", {})
-    for name, now in training.content().items():
+        what = ", ".join(changed) or f"arm ({record['arm']})"
+        raise UsageError(f"{plan.out} holds a run with other settings ({what}): name another")
+    was = record.get("content", {})
+    for name, now in plan.content.items():
         # What is gone cannot be compared; a finished run can still be looked at.
         if now is not None and was.get(name) not in (None, now):
             raise UsageError(
-                f"{training.out} holds a run with another content of {name}: name another folder"
+                f"{plan.out} holds a run with another content of {name}: name another folder"
             )
 
 
-def claim(training: Training) -> None:
+def claim(plan: TrainingPlan) -> None:
     """Write the plan of a run into its folder.
 
     Raises:
@@ -116,17 +117,17 @@ def claim(training: Training) -> None:
     """
     if first_process():
         try:
-            training.out.mkdir(parents=True, exist_ok=True)
+            plan.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--out {training.out} cannot be made: {error.strerror}") from error
+            raise UsageError(f"--out {plan.out} cannot be made: {error.strerror}") from error
         write_json(
-            training.out / "plan.json",
+            plan.out / "plan.json",
             {
-                "key": training.key,
-                "arm": training.arm.name,
-                "settings": training.settings.decisive(),
-                "content": training.content(),
-                "amounts": asdict(training.amounts),
+                "key": plan.key,
+                "arm": plan.arm.name,
+                "settings": plan.choices,
+                "content": plan.content,
+                "amounts": asdict(plan.amounts),
             },
         )
 
@@ -144,7 +145,7 @@ _COUNTS = ("exposures", "train_tokens", "generated_tokens", "grpo_forwards", "se
 _TERMS = ("grpo", "ca", "cross_entropy")
 
 
-def ledger_of(training: Training) -> dict[str, Any]:
+def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
     """Return what happened, from the lines of training.jsonl.
 
     ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
@@ -152,18 +153,18 @@ def ledger_of(training: Training) -> dict[str, Any]:
     that the KL term's starting weights saw.  ``prompts`` and ``contrastive_rl_items`` are those of
     the steps that ran, ``distinct_prompts`` how many different ones the former are.
     """
-    lines = read_lines(training.out / "training.jsonl")
+    lines = read_lines(plan.out / "training.jsonl")
     main = [line for line in lines if line["stage"] != "sft"]
     steps = sum(line["stage"] == "rl" for line in lines)
-    asked = training.schedule()[: steps * training.amounts.items_per_step] if steps else []
-    ordinary = [place for kind, place, _ in asked if kind == "task"]
+    asked = schedule(plan)[: steps * plan.amounts.items_per_step] if steps else []
+    ordinary = [slot.number for slot in asked if slot.kind == "task"]
     counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
-    kl = training.settings.kl if training.arm.grpo else 0.0
+    kl = plan.settings.kl if plan.arm.grpo else 0.0
     document = {
-        "arm": training.arm.name,
-        "seed": training.settings.seed,
-        "matching": training.settings.matching,
-        "planned": asdict(training.amounts),
+        "arm": plan.arm.name,
+        "seed": plan.settings.seed,
+        "matching": plan.settings.matching,
+        "planned": asdict(plan.amounts),
         "optimizer_steps": len(lines),
         "sft_steps": len(lines) - len(main),
         "prompts": len(ordinary),
@@ -177,8 +178,8 @@ def ledger_of(training: Training) -> dict[str, Any]:
         "last": _summary(main[-10:]),
         "seconds": sum(line["seconds"] for line in lines),
     }
-    if training.arm.extra == "qa":
-        document["negative_questions"] = training.negative_questions()
+    if plan.arm.extra == "qa":
+        document["negative_questions"] = negative_questions(plan)
     return document
 
 
@@ -213,4 +214,4 @@ def _step(line: bytes, where: str) -> dict[str, Any]:
             return dict(row)
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
-    raise UsageError(f"{where} is garbled: repair or remove it, and train again")
+    raise UsageError(f"{where} is corrupt; repair or remove it and retrain")

@@ -1,112 +1,82 @@
-"""Which pairs a training step shows: a pure function of the seed and the step.
-
-The trainers come in with a step, a micro-step and a rank; the pairs to show there leave, each with
-the context that counts as supporting.  Nothing is remembered, so a resumed run draws the same, and
-however many processes share a step, together they show the same pairs.
-"""
+"""Which RL item is trained on when: a pure function of an arm's plan."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import Literal, NamedTuple
 
-from benchmarks.pairs.rl_item import Task
-from harness.errors import UsageError
-from harness.records import Pair
+from ablations.data.contrastive import qa_item, selection_item
+from ablations.training.exposures import Exposures
+from ablations.training.plan import TrainingPlan
+from benchmarks.pairs.selection import Letter
+from harness.records import Item
+
+Kind = Literal["task", "selection", "qa"]
 
 
-@dataclass(frozen=True, slots=True)
-class Exposures:
-    """``total`` showings of ``pairs`` pairs, spread evenly over ``steps`` steps.
+class Slot(NamedTuple):
+    """One RL item of a schedule: an ordinary one (``task``), or what a pair became.
 
-    Every pair is shown once before any is shown again; each time in another order of all pairs.
+    ``letter`` is the letter of the pair's supporting context.
     """
 
-    pairs: int
-    total: int
-    steps: int
-    seed: int
-
-    def at(self, step: int) -> tuple[int, ...]:
-        """Return the pairs that a step shows, the first step being 0."""
-        first = step * self.total // self.steps
-        last = (step + 1) * self.total // self.steps
-        return tuple(self._pair(place) for place in range(first, last))
-
-    def share(self, step: int, part: int, parts: int) -> tuple[int, ...]:
-        """Return what one of ``parts`` micro-steps of all processes shows of a step's pairs."""
-        return self.at(step)[part::parts]
-
-    def _pair(self, place: int) -> int:
-        epoch, index = divmod(place, self.pairs)
-        return _order(self.pairs, self.seed, epoch)[index]
+    kind: Kind
+    number: int
+    letter: Letter = "A"
 
 
-@lru_cache(maxsize=4)
-def _order(pairs: int, seed: int, epoch: int) -> tuple[int, ...]:
-    order = list(range(pairs))
-    random.Random(f"exposures/{seed}/{epoch}").shuffle(order)
-    return tuple(order)
+def schedule(plan: TrainingPlan) -> list[Slot]:
+    """Return the RL items of all steps in order.
 
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """The pairs as an arm sees them.
-
-    ``shuffled``: which context supports is one coin toss a pair, whatever the order and the epoch.
-    ``unrelated``: the other context is taken from another pair of the same domain.
+    Ordinary items are the first ones of the data, whatever the arm, and are reused where they do
+    not suffice; the contrastive ones are mixed among them.  The seed draws a sort key for every
+    item, so that arms see what they have in common in the same order.  Matched by steps, a step's
+    ordinary items are those of every arm's, plus the pairs that a joint loss shows in it.
     """
-
-    pairs: Sequence[Pair]
-    seed: int
-    shuffled: bool = False
-    unrelated: bool = False
-
-    def __len__(self) -> int:
-        return len(self.pairs)
-
-    def pair(self, index: int) -> Pair:
-        """Return one pair as the arm sees it.
-
-        Raises:
-            UsageError: an unrelated context is wanted, and no other pair has one of this domain.
-        """
-        pair = self.pairs[index]
-        if self.unrelated:
-            other = self._stranger(index, pair)
-            return replace(
-                pair, context_negative=other.context_negative, answer_negative=other.answer_negative
-            )
-        if self.shuffled and random.Random(f"label/{self.seed}/{pair.id}").random() < 0.5:
-            return replace(
-                pair,
-                context_positive=pair.context_negative,
-                context_negative=pair.context_positive,
-            )
-        return pair
-
-    def _stranger(self, index: int, pair: Pair) -> Pair:
-        start = random.Random(f"stranger/{self.seed}/{pair.id}").randrange(len(self.pairs))
-        for step in range(len(self.pairs)):
-            place = (start + step) % len(self.pairs)
-            other = self.pairs[place]
-            # Pairs may share contexts: the pair's own one is no unrelated one.
-            own = (pair.context_positive, pair.context_negative)
-            if place != index and other.domain == pair.domain and other.context_negative not in own:
-                return other
-        raise UsageError(f"pair {pair.id}: no other pair of its domain has an unrelated context")
+    amounts, seed, n = plan.amounts, plan.settings.seed, len(plan.data.items)
+    ordinary = sorted(
+        (_draw(seed, "task", number), Slot("task", number % n)) for number in range(amounts.prompts)
+    )
+    extra = [(_draw(seed, "pair", number), slot) for number, slot in enumerate(_contrastive(plan))]
+    size = plan.settings.prompts_per_step
+    if amounts.items_per_step == size:
+        return [slot for _, slot in sorted(ordinary + extra)]
+    on_top = Exposures(amounts.extra, amounts.extra, amounts.rl_steps, seed)
+    steps = (
+        ordinary[step * size : (step + 1) * size] + [extra[number] for number in on_top.at(step)]
+        for step in range(amounts.rl_steps)
+    )
+    return [slot for step in steps for _, slot in sorted(step)]
 
 
-@dataclass(frozen=True)
-class RlItem:
-    """An RL item of the schedule: its task, and whether it is a selection prompt (reward 0/1)."""
+def _contrastive(plan: TrainingPlan) -> list[Slot]:
+    """Return a slot per pair; a coin decides which letter the supporting context has."""
+    kind = plan.arm.extra
+    if kind is None:
+        return []
+    coin = random.Random(f"sides/{plan.settings.seed}")
+    return [
+        Slot(kind, number, "A" if coin.random() < 0.5 else "B")
+        for number in range(plan.amounts.extra)
+    ]
 
-    task: Task
-    selection: bool
+
+def _draw(seed: int, kind: str, number: int) -> float:
+    return random.Random(f"schedule/{seed}/{kind}/{number}").random()
 
 
-def draw(seed: int, kind: str, place: int) -> float:
-    """Return the number in [0, 1) that an RL item is sorted by."""
-    return random.Random(f"schedule/{seed}/{kind}/{place}").random()
+def item(plan: TrainingPlan, slot: Slot) -> Item:
+    """Return the RL item of a slot; its images are opened."""
+    if slot.kind == "task":
+        return plan.data.items[slot.number]
+    make = selection_item if slot.kind == "selection" else qa_item
+    return make(plan.data.pairs[slot.number], slot.letter)
+
+
+def negative_questions(plan: TrainingPlan) -> int:
+    """Return how many of `da-qa`'s questions are about the context that does not support."""
+    return sum(
+        slot.letter == "B" and plan.data.pairs[slot.number].answer_negative is not None
+        for slot in schedule(plan)
+        if slot.kind == "qa"
+    )

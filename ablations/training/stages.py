@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 import torch
@@ -18,41 +18,45 @@ from transformers import PrinterCallback, TrainingArguments, set_seed
 with warnings.catch_warnings():
     # TRL names the versions of vLLM that it knows; it is imported for rollouts in process as well.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
-    from ablations.training.trainer import ContextTrainer, Kind, Objective, SelectionTrainer, Term
+    from ablations.training.trainer import (
+        ContextTrainer,
+        Kind,
+        Objective,
+        SelectionTerm,
+        SelectionTrainer,
+    )
 
 from ablations.settings import Settings
 from ablations.training import checkpoints
-from ablations.training.checkpoints import checkpoint_folder
 from ablations.training.distributed import first_process
-from ablations.training.objective import Clip
-from ablations.training.plan import Training
+from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
 from ablations.training.run_folder import Say, StepLog, keep_lines
-from ablations.training.schedule import Exposures, Shown
+from ablations.training.schedule import item, schedule
 from benchmarks.pairs.selection import selection
 from harness.errors import UsageError
 
 
-def run_stages(training: Training, say: Say) -> None:
+def run_stages(plan: TrainingPlan, say: Say) -> None:
     """Run what is left of an arm's stages and write its checkpoint."""
-    start = checkpoint_folder(training.settings.model)
-    if training.arm.sft:
-        taught = training.out / "sft"
+    start = plan.data.folder
+    if plan.arm.sft:
+        taught = plan.out / "sft"
         if not taught.exists():
-            Stage(training, "sft", start, say).run(taught)
+            Stage(plan, "sft", start, say).run(taught)
         start = taught
-    if not training.checkpoint.exists():
-        name = "rl" if training.arm.grpo else "selection"
-        Stage(training, name, start, say).run(training.checkpoint)
+    if not plan.checkpoint.exists():
+        name = "rl" if plan.arm.grpo else "selection"
+        Stage(plan, name, start, say).run(plan.checkpoint)
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage: a trainer from a checkpoint to a checkpoint."""
 
-    training: Training
+    plan: TrainingPlan
     name: str
     start: Path
     say: Say
@@ -60,17 +64,17 @@ class Stage:
     @property
     def settings(self) -> Settings:
         """The choices of the run."""
-        return self.training.settings
+        return self.plan.settings
 
     @property
     def folder(self) -> Path:
         """Where the stage keeps what it continues from."""
-        return self.training.out / "stages" / self.name
+        return self.plan.out / "stages" / self.name
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the stage."""
-        amounts = self.training.amounts
+        amounts = self.plan.amounts
         return amounts.sft_steps if self.name == "sft" else amounts.steps
 
     def run(self, target: Path) -> None:
@@ -80,12 +84,12 @@ class Stage:
         set_seed(self.settings.seed)
         prompter = checkpoints.prompter(self.start, self.settings)
         if self.name == "rl":
-            trainer: Any = ContextTrainer(**self.grpo_words(prompter))
+            trainer: Any = ContextTrainer(**self.grpo_kwargs(prompter))
         else:
-            trainer = SelectionTrainer(**self.selection_words(prompter))
+            trainer = SelectionTrainer(**self.selection_kwargs(prompter))
         last = last_whole(self.folder)
         done = int(last.name.rpartition("-")[2]) if last else 0
-        log = self.training.out / "training.jsonl"
+        log = self.plan.out / "training.jsonl"
         trainer.remove_callback(PrinterCallback)  # standard output is for --json
         if first_process():
             keep_lines(log, self.name, done)
@@ -124,7 +128,7 @@ class Stage:
             "remove_unused_columns": False,
         }
 
-    def grpo_words(self, prompter: Prompter) -> dict[str, Any]:
+    def grpo_kwargs(self, prompter: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of the GRPO stage."""
         from trl import GRPOConfig
 
@@ -134,7 +138,7 @@ class Stage:
             raise UsageError("--vllm-server needs a GPU here: without it rollouts are in process")
         cpu = not torch.cuda.is_available()
         world = TrainingArguments(output_dir=str(self.folder), use_cpu=cpu)
-        together = self.training.amounts.items_per_step * s.group
+        together = self.plan.amounts.items_per_step * s.group
         micro = s.batch_size or together // world.world_size
         server = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": s.vllm_server}
         config = GRPOConfig(
@@ -158,12 +162,12 @@ class Stage:
         reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
         return {
             "rollout_func": rollouts,
-            "term": self._term(prompter) if self.training.arm.joint else None,
+            "term": self._term(prompter) if self.plan.arm.joint else None,
             "norms_every": s.norms_every,
             "model": checkpoints.load(self.start, s),
             "reward_funcs": reward,
             "args": config,
-            "train_dataset": _schedule(self.training, prompter),
+            "train_dataset": _rows(self.plan, prompter),
             "processing_class": prompter.processor,
             "peft_config": checkpoints.adapters(s),
         }
@@ -174,14 +178,14 @@ class Stage:
         from harness.records import Sampling
         from harness.sandbox import choose
 
-        benchmark, s = self.training.agent, self.settings
+        benchmark, s = self.plan.data.agent, self.settings
         if benchmark is None:
             return None
         tools = Tools(choose()[0]) if benchmark.declaration.needs_sandbox else Tools()
         sampling = Sampling(s.max_tokens, s.temperature, s.top_p)
         return Rollouts(benchmark, prompter, tools, sampling, s.agent_context)
 
-    def selection_words(self, prompter: Prompter) -> dict[str, Any]:
+    def selection_kwargs(self, prompter: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of a stage on selection prompts alone."""
         s = self.settings
         model = checkpoints.load(self.start, s)
@@ -199,45 +203,44 @@ class Stage:
             "args": TrainingArguments(**self._common(1, parts)),
         }
 
-    def _term(self, prompter: Prompter) -> Term:
-        training, s = self.training, self.settings
-        arm = training.arm
+    def _term(self, prompter: Prompter) -> SelectionTerm:
+        plan, s = self.plan, self.settings
+        arm, view, sft = plan.arm, plan.view, self.name == "sft"
         kinds: Mapping[str | None, Kind] = {
             "selection": "selection",
             "cross-entropy": "cross-entropy",
         }
-        kind: Kind = "answer" if self.name == "sft" else kinds[arm.joint]
-        shown = Shown(training.pairs, s.seed, arm.shuffled, arm.unrelated)
-        form = cast("Clip", s.clip_form)
-        return Term(
-            shown=shown,
-            exposures=Exposures(len(shown), training.amounts.exposures, self.steps, s.seed),
+        kind: Kind = "answer" if sft else kinds[arm.joint]
+        return SelectionTerm(
+            view=view,
+            exposures=plan.exposures(sft=sft),
             prompter=prompter,
             objective=Objective(
                 kind,
-                1.0 if self.name == "sft" else s.coefficient,
-                None if form == "none" else s.clip,
-                form,
+                1.0 if sft else s.coefficient,
+                None if s.clip_form == "none" else s.clip,
+                s.clip_form,
             ),
-            letters=prompter.letters(selection(shown.pair(0), "A").messages),
+            letters=prompter.letters(selection(view.pair(0), "A").messages),
         )
 
 
-def _schedule(training: Training, prompter: Prompter) -> Any:
+def _rows(plan: TrainingPlan, prompter: Prompter) -> Any:
     """Return the RL items as TRL takes them; prompts and images are made when they are needed."""
     from datasets import Dataset
 
-    order = training.schedule()
+    slots = schedule(plan)
 
-    def rows(places: dict[str, list[int]]) -> dict[str, list[Any]]:
-        items = [training.item(*order[place]) for place in places["place"]]
+    def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        chosen = [slots[number] for number in batch["slot"]]
+        items = [item(plan, slot) for slot in chosen]
         return {
-            "prompt": [prompter.chat(item.task.messages) for item in items],
-            "task": [item.task for item in items],
-            "selection": [item.selection for item in items],
+            "prompt": [prompter.chat(each.messages) for each in items],
+            "task": items,
+            "selection": [slot.kind == "selection" for slot in chosen],
         }
 
-    return Dataset.from_dict({"place": list(range(len(order)))}).with_transform(rows)
+    return Dataset.from_dict({"slot": list(range(len(slots)))}).with_transform(columns)
 
 
 def _schedule_name(settings: Settings) -> str:

@@ -1,7 +1,7 @@
 """GRPO + lambda L_CA as a thin subclass of TRL's trainer, and L_CA or SFT alone.
 
-All that is known of TRL's private parts is in `SelectionTap` and `ContextTrainer._generate`; the
-pinned version and a contract test guard them.  Importing it imports torch and TRL (seconds).
+Everything that relies on TRL's private parts is in `SelectionForwardHook` and `ContextTrainer`; the
+pinned version and a contract test guard it.  Importing this module imports torch and TRL (seconds).
 """
 
 from __future__ import annotations
@@ -19,9 +19,16 @@ from transformers import Trainer
 from trl import GRPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
-from ablations.training.objective import Clip, Selection, letter_cross_entropy, selection_loss
+from ablations.training.exposures import ArmView, Exposures
+from ablations.training.objective import (
+    Clip,
+    SelectionLoss,
+    letter_cross_entropy,
+    selection_loss,
+)
 from ablations.training.prompting import Prompter, SelectionBatch
-from ablations.training.schedule import Exposures, Shown
+from benchmarks.pairs.selection import LETTERS
+from harness.records import Item
 
 Kind = Literal["selection", "cross-entropy", "answer"]
 Name = Literal["ca", "cross_entropy"]
@@ -49,7 +56,7 @@ class Objective:
 
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch, letters: tuple[int, int]
-    ) -> tuple[torch.Tensor, Selection]:
+    ) -> tuple[torch.Tensor, SelectionLoss]:
         """Return the losses that are trained on, shape (n,), and L_CA of the same prompts.
 
         Args:
@@ -57,7 +64,7 @@ class Objective:
             batch: the prompts, n of them.
             letters: the tokens of the two option letters.
         """
-        first = batch.supports_first.to(logits.device)
+        first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
         asked = logits[:, -_KEPT[self.kind]]
         found = selection_loss(asked[:, list(letters)], first, clip=self.clip, form=self.form)
         if self.kind == "selection":
@@ -72,13 +79,13 @@ class Objective:
 
 
 @dataclass
-class Term:
+class SelectionTerm:
     """The selection term of a training run: which pairs, how they are asked, what they cost.
 
     ``letters`` are the tokens of the two option letters, checked by the caller.
     """
 
-    shown: Shown
+    view: ArmView
     exposures: Exposures
     prompter: Prompter
     objective: Objective
@@ -104,7 +111,7 @@ class Term:
         return self._asked(self.exposures.at(step)[:1])
 
     def _asked(self, places: Sequence[int]) -> SelectionBatch:
-        pairs = [self.shown.pair(index) for index in places]
+        pairs = [self.view.pair(index) for index in places]
         answered = self.objective.kind == "answer"
         return self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
 
@@ -237,7 +244,7 @@ class WithSelection(FusedCausalLMOutput):  # type: ignore[misc]
     selection_logits: torch.Tensor | None = None
 
 
-class SelectionTap:
+class SelectionForwardHook:
     """Runs the selection prompts inside the policy's own forward call.
 
     DDP looks for unused parameters in the outputs of the last forward: two calls, one with images
@@ -259,7 +266,7 @@ class SelectionTap:
 
         # Of the class: `generate` checks its arguments against this signature.
         @functools.wraps(type(model).forward)
-        def tapped(module: Any, *args: Any, **kwargs: Any) -> Any:
+        def hooked(module: Any, *args: Any, **kwargs: Any) -> Any:
             outputs = forward(*args, **_without_empty_images(kwargs))
             if self.tensors is None or not kwargs.get("fused_lm_head"):
                 return outputs
@@ -268,7 +275,7 @@ class SelectionTap:
             self.logits = found.logits
             return WithSelection(**outputs, selection_logits=found.logits)
 
-        model.forward = types.MethodType(tapped, model)
+        model.forward = types.MethodType(hooked, model)
 
     def taken(self) -> torch.Tensor:
         """Return the logits of the last call, shape (n, kept, vocabulary).
@@ -278,7 +285,7 @@ class SelectionTap:
         """
         logits, self.logits = self.logits, None
         if logits is None:
-            raise RuntimeError("TRL's loss made no fused forward call: see SelectionTap")
+            raise RuntimeError("TRL's loss made no fused forward call: see SelectionForwardHook")
         return logits
 
 
@@ -293,19 +300,19 @@ def _without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in kwargs.items() if k not in ("pixel_values", "image_grid_thw")}
 
 
-class _Books:
+class _StepLogging:
     """What both trainers keep of a step: its pairs, what they came to, and the log.
 
     Comes before a trainer among the bases; `_open` is called once the trainer is made.
     """
 
-    term: Term | None
+    term: SelectionTerm | None
     state: Any
     args: Any
     accelerator: Any
     model: Any
 
-    def _open(self, term: Term | None, norms_every: int) -> None:
+    def _open(self, term: SelectionTerm | None, norms_every: int) -> None:
         self.term = term
         self.tally = Tally()
         self._norms = TermNorms(norms_every)
@@ -348,7 +355,7 @@ class _Books:
         super().log(logs, start_time)  # type: ignore[misc]
 
 
-class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
+class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPO with a term on selection prompts; without a term it is GRPO with our log.
 
     Args:
@@ -357,16 +364,23 @@ class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
         words: as of `trl.GRPOTrainer`.
     """
 
-    def __init__(self, *, term: Term | None = None, norms_every: int = 0, **words: Any) -> None:
+    def __init__(
+        self, *, term: SelectionTerm | None = None, norms_every: int = 0, **words: Any
+    ) -> None:
         super().__init__(**words)
         self._open(term, norms_every)
-        self._tap = SelectionTap(_KEPT[term.objective.kind] if term else 1)
+        self._hook = SelectionForwardHook(_KEPT[term.objective.kind] if term else 1)
         get_base = getattr(self.model, "get_base_model", None)
-        self._tap.attach(get_base() if get_base else self.model)
+        self._hook.attach(get_base() if get_base else self.model)
         if self.ref_model is not None:
             self.ref_model.register_forward_pre_hook(
                 lambda _, args, kwargs: (args, _without_empty_images(kwargs)), with_kwargs=True
             )
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
+        """Keep the items of the rows: TRL hands a rollout function their prompts alone."""
+        self.asked: list[Item] = [row["task"] for row in inputs]
+        return super()._generate_and_score_completions(inputs)
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         """Say of a text prompt among prompts with images that it has none, not None.
@@ -395,7 +409,7 @@ class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
         drawn = self._draw()
         if drawn:
             device = self.accelerator.device
-            self._tap.tensors = {k: v.to(device) for k, v in drawn[0].tensors.items()}
+            self._hook.tensors = {k: v.to(device) for k, v in drawn[0].tensors.items()}
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         terms = {"grpo": loss}
         self.tally.add(
@@ -406,12 +420,12 @@ class ContextTrainer(_Books, GRPOTrainer):  # type: ignore[misc]
         )
         if drawn:
             assert self.term is not None
-            terms[self.term.objective.name] = self._selection(self._tap.taken(), *drawn)
+            terms[self.term.objective.name] = self._selection(self._hook.taken(), *drawn)
         self._measure(**terms)
         return sum(terms.values())
 
 
-class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
+class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
     """Training on selection prompts alone: `ca-only`, and the supervised stage of `da-sft`.
 
     Args:
@@ -419,7 +433,9 @@ class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
         words: as of `transformers.Trainer`, without data.
     """
 
-    def __init__(self, *, term: Term, norms_every: int = 0, args: Any, **words: Any) -> None:
+    def __init__(
+        self, *, term: SelectionTerm, norms_every: int = 0, args: Any, **words: Any
+    ) -> None:
         parts = args.gradient_accumulation_steps * args.world_size
         steps = [{"place": place} for place in range(term.exposures.steps * parts)]
         super().__init__(args=args, train_dataset=steps, data_collator=_as_tensors, **words)
@@ -447,7 +463,7 @@ class SelectionTrainer(_Books, Trainer):  # type: ignore[misc]
         return loss
 
 
-def _tell(tally: Tally, losses: torch.Tensor, found: Selection, batch: SelectionBatch) -> None:
+def _tell(tally: Tally, losses: torch.Tensor, found: SelectionLoss, batch: SelectionBatch) -> None:
     tally.add(
         examples=len(found.margins),
         exposures=batch.pairs,

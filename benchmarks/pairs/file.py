@@ -1,21 +1,17 @@
-"""Contrastive pairs as a file: JSON lines with texts and image paths, read one at a time.
+"""Contrastive pairs as rows: JSON lines (or a data set's rows) with texts and images.
 
-The probe, the trainer and ``harness pairs check`` come in with a path; a sequence of `Pair`s leaves
-that opens a pair's images when the pair is asked for.  docs/pairs.md describes the format.
+docs/pairs.md describes the format.
 """
 
 from __future__ import annotations
 
-import copy
 import filecmp
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, overload, runtime_checkable
+from typing import Any
 
-import orjson
-
+from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
 from harness.records import ImagePart, Pair, Part, TextPart
@@ -27,204 +23,116 @@ class PairError(UsageError):
     """One pair is wrong; says which and how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What an undecoded item tells of itself: its id, its domain, whether it has images."""
-
-    id: str
-    domain: str
-    images: bool
-
-
-@runtime_checkable
-class Glanced(Protocol):
-    """A sequence whose items can be looked at without decoding an image."""
-
-    def glance(self, index: int) -> Glance:
-        """Look at one item; raises `UsageError` where it is wrong."""
-        ...
-
-
-class PairFile(Sequence[Pair]):
-    """The pairs of a JSON-lines file, in its order; image paths are relative to the file.
-
-    A slice is another such sequence: nothing is opened.
+def read_pairs(path: Path) -> LazyRows[Pair]:
+    """Return the pairs of a JSON-lines file, in its order; image paths are relative to the file.
 
     Raises:
-        UsageError: there is no such file, it is empty, or a line is no JSON object.
+        UsageError: there is no such file, it is empty, or a line is not a JSON object.
         PairError: on access: the pair lacks something, or an image of it cannot be read.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        self._rows = [json_object(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
-        if not self._rows:
-            raise UsageError(f"{path} holds no pairs")
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> PairFile: ...
-
-    def __getitem__(self, index: int | slice) -> Pair | PairFile:
-        if isinstance(index, slice):
-            part = copy.copy(self)
-            part._rows = self._rows[index]
-            return part
-        number, row = self._rows[index]
-        return from_row(row, self.path.parent, f"{self.path}, line {number}")
-
-    def __iter__(self) -> Iterator[Pair]:
-        return (self[place] for place in range(len(self)))
-
-    def glance(self, index: int) -> Glance:
-        """Look at a pair without decoding its images; see `glance`."""
-        number, row = self._rows[index]
-        return glance(row, self.path.parent, f"{self.path}, line {number}")
-
-    def id_of(self, index: int) -> str:
-        """Return a pair's id without reading the rest of it, which may be wrong."""
-        number, row = self._rows[index]
-        return _id(row, str(number))
+    rows = JsonRows(path, "pairs")
+    return LazyRows(rows, range(len(rows)), pair_of, preview_pair)
 
 
-def content_hash(path: Path) -> str:
-    """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
-
-    Pairs or RL items.  An image that is missing counts as such.
+def pair_of(row: Row, folder: Path, where: str) -> Pair:
+    """Return the pair of one row; image paths are relative to ``folder``.
 
     Raises:
-        UsageError: a line is no JSON object.
+        PairError: a field is missing or of a wrong type, or an image cannot be read.
     """
-    lines = path.read_bytes().splitlines()
-    rows = [json_object(path, n, line)[1] for n, line in enumerate(lines, 1) if line.strip()]
-    shown = [row.get(field) for row in rows for field in REQUIRED[2:]]
-    shown += [[row["images"]] for row in rows if isinstance(row.get("images"), str)]  # a path
-    shown += [row["images"] for row in rows if isinstance(row.get("images"), list | dict)]
-    names = sorted({name for value in shown for name in _images(value)})
-    there = [name for name in names if (path.parent / name).is_file()]
-    text, *images = file_hashes([path, *(path.parent / name for name in there)])
-    if not names:
-        return text
-    missing = sorted(set(names) - set(there))
-    return json_hash([text, dict(zip(there, images, strict=True)), missing])
+    _check_fields(row, where)
+    other = row.get("answer_negative")
+    return Pair(
+        id=pair_id(row, where),
+        domain=_domain(row),
+        query=row["query"],
+        answer=row["answer"],
+        answer_negative=None if other is None else str(other),
+        context_positive=decode(parse_context(row["context_positive"], folder, where), where),
+        context_negative=decode(parse_context(row["context_negative"], folder, where), where),
+        source=str(row.get("source") or ""),
+    )
 
 
-def json_object(path: Path, number: int, line: bytes) -> tuple[int, Mapping[str, Any]]:
-    """Return the number of a line and the object that it holds.
+def preview_pair(row: Row, folder: Path, where: str) -> Preview:
+    """Check that a row makes a usable pair; no image is decoded.
+
+    Two images are alike here if their files hold the same bytes; `check` compares pixels.
 
     Raises:
-        UsageError: it holds none.
+        PairError: a field is missing or of a wrong type, there is no such image, or the two
+            contexts or the two answers are identical.
     """
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path}, line {number} is no JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {number} is no JSON object")
-    return number, row
+    _check_fields(row, where)
+    positive, negative = (parse_context(row[name], folder, where) for name in REQUIRED[2:])
+    for piece in (*positive, *negative):
+        check_image(piece, where)
+    _check_distinct(where, (positive, negative), (row["answer"], row.get("answer_negative")))
+    images = any(not isinstance(piece, str) for piece in (*positive, *negative))
+    return Preview(pair_id(row, where), _domain(row), images)
 
 
-def _id(row: Mapping[str, Any], number: str) -> str:
-    return number if is_empty(row.get("id")) else str(row["id"])
+def check(pair: Pair) -> None:
+    """Check that a pair is usable.
+
+    Raises:
+        PairError: its two contexts are identical, or its two answers are.
+    """
+    contexts = [
+        [
+            part.text if isinstance(part, TextPart) else (part.image.size, part.image.tobytes())
+            for part in context
+        ]
+        for context in (pair.context_positive, pair.context_negative)
+    ]
+    _check_distinct(f"pair {pair.id}", contexts, (pair.answer, pair.answer_negative))
 
 
-def is_empty(value: Any) -> bool:
-    """Whether a field holds nothing; 0 is something."""
-    return value is None or value in ("", [], {})
+def _check_distinct(
+    where: str, contexts: Sequence[Sequence[object]], answers: tuple[str, object]
+) -> None:
+    positive, negative = contexts
+    if len(positive) == len(negative) and all(map(_alike, positive, negative)):
+        raise PairError(f"{where}: its two contexts are identical")
+    answer, other = answers
+    if other is not None and str(other).strip() == answer.strip():
+        raise PairError(f"{where}: its two answers are identical ({answer!r})")
 
 
-def _check_fields(row: Mapping[str, Any], where: str) -> None:
+def _alike(piece: object, other: object) -> bool:
+    if isinstance(piece, Path) and isinstance(other, Path):
+        return filecmp.cmp(piece, other, shallow=False)
+    return bool(piece == other)
+
+
+def _check_fields(row: Row, where: str) -> None:
     missing = [name for name in REQUIRED if is_empty(row.get(name))]
     if missing:
         raise PairError(f"{where}: {', '.join(missing)} is missing or empty")
     for name in ("query", "answer"):
         if not isinstance(row[name], str):
-            raise PairError(f"{where}: {name} is no text")
+            raise PairError(f"{where}: {name} must be text")
 
 
-def glance(row: Mapping[str, Any], folder: Path, where: str) -> Glance:
-    """See that a row makes a pair that can teach something; no image is decoded.
-
-    Two images are alike here where their files hold the same bytes; `check` compares pixels.
-
-    Raises:
-        PairError: a field is missing or of a wrong kind, there is no such image, or the two
-            contexts or the two answers are identical.
-    """
-    _check_fields(row, where)
-    one, other = (glances(row[name], folder, where) for name in REQUIRED[2:])
-    if len(one) == len(other) and all(map(_alike, one, other)):
-        raise PairError(f"{where}: its two contexts are identical")
-    answer = row.get("answer_negative")
-    if answer is not None and str(answer).strip() == row["answer"].strip():
-        raise PairError(f"{where}: its two answers are identical ({row['answer']!r})")
-    images = any(not isinstance(part, str) for part in (*one, *other))
-    return Glance(_id(row, where.rpartition(" ")[2]), _domain(row), images)
+def pair_id(row: Row, where: str) -> str:
+    """Return a row's id, else its number; the rest of the row may be wrong."""
+    return where.rpartition(" ")[2] if is_empty(row.get("id")) else str(row["id"])
 
 
-def glances(value: Any, folder: Path, where: str) -> list[Any]:
-    """Return a context's texts and, undecoded, its images: paths, or a data set's bytes.
-
-    Raises:
-        PairError: as of `context`, but for images that begin well and do not decode.
-    """
-    return [_glanced(_piece(one, folder, where), where) for one in _pieces(value)]
-
-
-def _glanced(piece: Any, where: str) -> Any:
-    if isinstance(piece, Path | bytes):
-        _opened(piece, where, decode=False)
-    return piece
-
-
-def _alike(one: Any, other: Any) -> bool:
-    if isinstance(one, Path) and isinstance(other, Path):
-        return filecmp.cmp(one, other, shallow=False)
-    return bool(one == other)
-
-
-def _domain(row: Mapping[str, Any]) -> str:
+def _domain(row: Row) -> str:
     return str(row.get("domain") or "unknown")
 
 
-def from_row(row: Mapping[str, Any], folder: Path, where: str) -> Pair:
-    """Return the pair of one row; image paths are relative to ``folder``.
+def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
+    """Return the pieces of a context: texts, and images as they are given; nothing is opened.
+
+    A context is a text, or a list of ``{"text": ...}`` and ``{"image": PATH}``.  An image is a
+    path, the bytes that a Hugging Face data set holds, or one that it has decoded.
 
     Raises:
-        PairError: a field is missing or of a wrong kind, or an image cannot be read.
+        PairError: it has another form.
     """
-    _check_fields(row, where)
-    other = row.get("answer_negative")
-    return Pair(
-        id=_id(row, where.rpartition(" ")[2]),
-        domain=_domain(row),
-        query=row["query"],
-        answer=row["answer"],
-        answer_negative=None if other is None else str(other),
-        context_positive=context(row["context_positive"], folder, where),
-        context_negative=context(row["context_negative"], folder, where),
-        source=str(row.get("source") or ""),
-    )
-
-
-def context(value: Any, folder: Path, where: str) -> tuple[Part, ...]:
-    """Return a context: a text, or a list of ``{"text": ...}`` and ``{"image": PATH}``.
-
-    An image may also be a decoded one (a Hugging Face data set's).
-
-    Raises:
-        PairError: it has another form, or an image cannot be read.
-    """
-    return tuple(_part(_piece(one, folder, where), where) for one in _pieces(value))
+    return [_piece(piece, folder, where) for piece in _pieces(value)]
 
 
 def _pieces(value: Any) -> list[Any]:
@@ -234,7 +142,6 @@ def _pieces(value: Any) -> list[Any]:
 
 
 def _piece(piece: Any, folder: Path, where: str) -> Any:
-    """Return a text, or an image as it is given: a path, a data set's bytes, a decoded one."""
     if isinstance(piece, dict) and isinstance(piece.get("text"), str):
         return piece["text"]
     image = _image(piece)
@@ -246,7 +153,7 @@ def _piece(piece: Any, folder: Path, where: str) -> Any:
 
 
 def _image(piece: Any) -> Any:
-    """Return what a piece that is no text names as its image.
+    """Return what a piece that is not a text names as its image.
 
     A data set's image that is not decoded is a mapping of ``bytes`` and ``path``.
     """
@@ -254,47 +161,65 @@ def _image(piece: Any) -> Any:
     return image.get("bytes") or image.get("path") if isinstance(image, dict) else image
 
 
-def _part(piece: Any, where: str) -> Part:
-    if isinstance(piece, str):
-        return TextPart(piece)
+def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
+    """Return a context's parts, its images decoded.
+
+    Raises:
+        PairError: an image cannot be read.
+    """
+    return tuple(
+        TextPart(piece) if isinstance(piece, str) else ImagePart(_open(piece, where))
+        for piece in pieces
+    )
+
+
+def check_image(piece: Any, where: str) -> None:
+    """Check that an image is there and begins like one; a text passes.
+
+    Raises:
+        PairError: it is missing, or its format is unknown.
+    """
     if isinstance(piece, Path | bytes):
-        return ImagePart(_opened(piece, where))
-    return ImagePart(piece.convert("RGB"))
+        _open(piece, where, header_only=True)
 
 
-def _images(value: Any) -> Iterator[str]:
-    """Yield the image paths of a field, by the rules of `context`; of a wrong one, none."""
-    images = map(_image, () if isinstance(value, str) else _pieces(value))
-    yield from (image for image in images if isinstance(image, str))
-
-
-def _opened(source: Path | bytes, where: str, *, decode: bool = True) -> Any:
+def _open(image: Any, where: str, *, header_only: bool = False) -> Any:
     from PIL import Image, UnidentifiedImageError
 
-    name = f"the image {source}" if isinstance(source, Path) else "an image"
+    if not isinstance(image, Path | bytes):
+        return image.convert("RGB")
+    name = f"the image {image}" if isinstance(image, Path) else "an image"
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return image.convert("RGB") if decode else None
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            return None if header_only else opened.convert("RGB")
     except FileNotFoundError as error:
-        raise PairError(f"{where}: there is no image {source!s}") from error
+        raise PairError(f"{where}: there is no image {image!s}") from error
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise PairError(f"{where}: {name} cannot be read: {error}") from error
 
 
-def check(pair: Pair) -> None:
-    """See that a pair can teach something.
+def content_hash(path: Path) -> str:
+    """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
+
+    The file holds pairs or RL items.  A missing image counts as such.
 
     Raises:
-        PairError: its two contexts are identical, or its two answers are.
+        UsageError: a line is not a JSON object.
     """
-    if _content(pair.context_positive) == _content(pair.context_negative):
-        raise PairError(f"pair {pair.id}: its two contexts are identical")
-    if pair.answer_negative is not None and pair.answer_negative.strip() == pair.answer.strip():
-        raise PairError(f"pair {pair.id}: its two answers are identical ({pair.answer!r})")
+    rows = JsonRows(path)
+    names = sorted({name for index in range(len(rows)) for name in _image_names(rows.row(index))})
+    there = [name for name in names if (path.parent / name).is_file()]
+    text, *images = file_hashes([path, *(path.parent / name for name in there)])
+    if not names:
+        return text
+    missing = sorted(set(names) - set(there))
+    return json_hash([text, dict(zip(there, images, strict=True)), missing])
 
 
-def _content(parts: tuple[Part, ...]) -> list[object]:
-    return [
-        part.text if isinstance(part, TextPart) else (part.image.size, part.image.tobytes())
-        for part in parts
-    ]
+def _image_names(row: Row) -> list[str]:
+    """Return the image paths of a row, by the rules of `parse_context`; of a wrong one, none."""
+    values = [row.get(name) for name in REQUIRED[2:] if not isinstance(row.get(name), str)]
+    images = row.get("images")
+    values.append([images] if isinstance(images, str) else images)
+    found = (_image(piece) for value in values if value is not None for piece in _pieces(value))
+    return [image for image in found if isinstance(image, str)]

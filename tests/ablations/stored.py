@@ -17,16 +17,18 @@ from transformers import TrainerCallback
 from ablations.arms import arm
 from ablations.settings import Settings
 from ablations.training import checkpoints
-from ablations.training.plan import Training
+from ablations.training.plan import TrainingData, TrainingPlan
+from ablations.training.schedule import item, schedule
 from ablations.training.stages import Stage
 from ablations.training.trainer import ContextTrainer
+from harness.records import ImagePart, Item
 
 ROWS = 8
 COMPLETION = 5
 COEFFICIENT, CLIP, KL, LOW, HIGH = 0.7, 2.0, 0.05, 0.2, 0.3
 
 
-def training(folder: Path, name: str = "contextrl", **words: Any) -> Training:
+def training(folder: Path, name: str = "contextrl", **words: Any) -> TrainingPlan:
     """Return a run whose step has six pairs of ``folder``, by default, and 8 completions."""
     made = Settings(
         **{
@@ -49,7 +51,16 @@ def training(folder: Path, name: str = "contextrl", **words: Any) -> Training:
             **words,
         }
     )
-    return Training(arm(name), made, folder / "run")
+    return TrainingPlan(arm(name), TrainingData(made), folder / "run")
+
+
+def drawn(run: TrainingPlan) -> list[Item]:
+    """Return the RL items of the step, twice each: one per completion."""
+    items = [item(run, slot) for slot in schedule(run) for _ in range(2)]
+    if run.data.model_type.endswith("_vl"):
+        # Images first, so that one process has only images and the other only texts.
+        items.sort(key=lambda one: not isinstance(one.messages[0].content[0], ImagePart))
+    return items
 
 
 def stored(prompter: Any, items: list[Any], reference: Any) -> dict[str, Any]:
@@ -59,9 +70,9 @@ def stored(prompter: Any, items: list[Any], reference: Any) -> dict[str, Any]:
     latter so far off that the ratio is clipped; the last completions are shorter.
     """
     draw = torch.Generator().manual_seed(5)
-    texts = [prompter.text(item.task.messages) for item in items]
+    texts = [prompter.text(item.messages) for item in items]
     images = [
-        [part.image for part in item.task.messages[0].content if hasattr(part, "image")]
+        [part.image for part in item.messages[0].content if hasattr(part, "image")]
         for item in items
     ]
     words: dict[str, Any] = {"images": images} if any(images) else {}
@@ -171,11 +182,8 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     run = training(folder, **words)
     stage = Stage(run, "rl", folder / "model", lambda _: None)
     prompter = checkpoints.prompter(folder / "model", run.settings)
-    trainer = Stored(**{**stage.grpo_words(prompter)})
-    items = [run.item(*place) for place in run.schedule() for _ in range(2)]
-    if run.model_type.endswith("_vl"):
-        # Images first, so that one process has only images and the other only texts.
-        items.sort(key=lambda item: item.task.domain)
+    trainer = Stored(**{**stage.grpo_kwargs(prompter)})
+    items = drawn(run)
     trainer.stored = stored(prompter, items, checkpoints.load(folder / "model", run.settings))
     keep = Keep()
     trainer.add_callback(keep)

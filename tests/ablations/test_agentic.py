@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,11 @@ import pytest
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training.plan import Training
+from ablations.training.plan import TrainingData, TrainingPlan, check
 from benchmarks.micro.data import repositories
 from harness.errors import UsageError
+from harness.protocols import Model, Tools
+from harness.records import Item, Response, Sampling, Score
 from tests.ablations import tiny
 from tests.benchmarks.longhorizon import players
 
@@ -23,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Training:
+def run(tmp_path_factory: pytest.TempPathFactory) -> TrainingPlan:
     folder = tmp_path_factory.mktemp("agent")
     tiny.build("qwen3", folder / "model")
     pairs, _ = tiny.write(folder / "pairs", images=False)
@@ -43,7 +46,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Training:
         max_tokens=2048,
         report_to="none",
     )
-    return Training(arm("contextrl"), made, folder / "run")
+    return TrainingPlan(arm("contextrl"), TrainingData(made), folder / "run")
 
 
 def scripted(tokenizer: Any) -> Callable[[list[int], int], list[int]]:
@@ -63,7 +66,9 @@ def scripted(tokenizer: Any) -> Callable[[list[int], int], list[int]]:
 
 
 @pytest.mark.slow
-def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(run: Training) -> None:
+def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(
+    run: TrainingPlan,
+) -> None:
     import torch
 
     from ablations.training import checkpoints
@@ -72,7 +77,7 @@ def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(run
 
     stage = Stage(run, "rl", Path(run.settings.model), lambda _: None)
     prompter = checkpoints.prompter(stage.start, run.settings)
-    words = stage.grpo_words(prompter)
+    words = stage.grpo_kwargs(prompter)
     rollouts = words["rollout_func"]
     rollouts.say = scripted(prompter.tokenizer)
     kept: list[dict[str, Any]] = []
@@ -124,7 +129,7 @@ def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(run
 
 
 @pytest.mark.slow
-def test_the_model_itself_can_play(run: Training) -> None:
+def test_the_model_itself_can_play(run: TrainingPlan) -> None:
     """Random weights say nonsense: the episodes end, unsolved, and the step is made."""
     from dataclasses import replace
 
@@ -133,20 +138,73 @@ def test_the_model_itself_can_play(run: Training) -> None:
     from ablations.training.trainer import ContextTrainer
 
     small = replace(run.settings, max_tokens=8, agent_steps=2)
-    stage = Stage(Training(run.arm, small, run.out), "rl", Path(small.model), lambda _: None)
-    trainer = ContextTrainer(**stage.grpo_words(checkpoints.prompter(stage.start, small)))
+    plan = TrainingPlan(run.arm, TrainingData(small), run.out)
+    stage = Stage(plan, "rl", Path(small.model), lambda _: None)
+    trainer = ContextTrainer(**stage.grpo_kwargs(checkpoints.prompter(stage.start, small)))
     trainer.train()
     log = trainer.state.log_history[0]
     assert log["reward"] == 0
     assert 0 < log["count/generated_tokens"] <= 2 * 2 * 8
 
 
-def test_what_is_no_agents_task_is_one_line(run: Training) -> None:
+class Twins:
+    """A benchmark whose episodes are one turn; the first of two tasks with one prompt is solved."""
+
+    def __init__(self) -> None:
+        self.played: list[str] = []
+
+    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
+        self.played.append(item.id)
+        return await model.chat(item.messages, sampling)
+
+    async def score(self, item: Item, response: Response, tools: Tools) -> Score:
+        return Score(float(item.id == "first"), "scored")
+
+
+def test_two_tasks_with_one_prompt_are_two_episodes(text_world: Path, tmp_path: Path) -> None:
+    """The rows' items are played, whatever their prompts; each completion has its own's score."""
+    from ablations.training import checkpoints
+    from ablations.training.rollouts import Rollouts, episode_score
+    from ablations.training.schedule import schedule
+    from ablations.training.stages import Stage
+    from ablations.training.trainer import ContextTrainer
+
+    rl = tmp_path / "rl.jsonl"
+    rows = [{"id": name, "query": "Say it.", "answer": name} for name in ("first", "second")]
+    rl.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = Settings(
+        model=str(text_world / "model"),
+        rl_data=str(rl),
+        prompts_per_step=2,
+        group=2,
+        max_tokens=4,
+        report_to="none",
+    )
+    plan = TrainingPlan(arm("grpo"), TrainingData(made), tmp_path / "run")
+    stage = Stage(plan, "rl", text_world / "model", lambda _: None)
+    prompter = checkpoints.prompter(stage.start, made)
+    twins, scores = Twins(), []
+
+    def scored(completions: Any, **columns: Any) -> list[float | None]:
+        scores.append([columns["task"][n].id for n in range(4)])
+        scores.append(episode_score(completions, columns["episode_score"]))
+        return scores[-1]
+
+    rollouts: Any = Rollouts(twins, prompter, Tools(), Sampling(4, 1.0), 512)  # type: ignore[arg-type]
+    kwargs = {**stage.grpo_kwargs(prompter), "rollout_func": rollouts, "reward_funcs": scored}
+    ContextTrainer(**kwargs).train()
+    order = [plan.data.items[slot.number].id for slot in schedule(plan) for _ in range(2)]
+    assert sorted(set(order)) == ["first", "second"]
+    assert twins.played == order == scores[0]
+    assert scores[1] == [float(name == "first") for name in order]
+
+
+def test_what_is_no_agents_task_is_one_line(run: TrainingPlan) -> None:
     from dataclasses import replace
 
-    other = Training(run.arm, replace(run.settings, rl_data="agent:niah"), run.out)
-    with pytest.raises(UsageError, match="niah is no task of an agent"):
-        _ = other.tasks
-    mixed = Training(arm("da-rl"), run.settings, run.out)
+    other = TrainingData(replace(run.settings, rl_data="agent:niah"))
+    with pytest.raises(UsageError, match="niah is not an agent benchmark"):
+        _ = other.items
+    mixed = TrainingPlan(arm("da-rl"), run.data, run.out)
     with pytest.raises(UsageError, match="mixes single turns"):
-        mixed.check()
+        check(mixed)

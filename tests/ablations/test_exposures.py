@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.training.schedule import Exposures, Shown
+from ablations.training.exposures import ArmView, Exposures
 from benchmarks.micro.data.pairs import pairs
 from benchmarks.pairs.selection import both_orders
 from harness.errors import UsageError
@@ -48,7 +48,7 @@ def test_the_seed_decides_the_order() -> None:
 def test_a_shuffled_label_is_one_a_pair_and_tells_nothing() -> None:
     """The labels of 400 fair coins: between 160 and 240 with probability 0.9999."""
     real = pairs("pairs", 400)
-    shown = Shown(real, seed=0, shuffled=True)
+    shown = ArmView(real, seed=0, shuffled=True)
     turned = [
         shown.pair(place).context_positive == pair.context_negative
         for place, pair in enumerate(real)
@@ -59,7 +59,7 @@ def test_a_shuffled_label_is_one_a_pair_and_tells_nothing() -> None:
         a, b = both_orders(shown.pair(place))
         assert a.messages[0].content[1] is b.messages[0].content[3]
         assert shown.pair(place) == shown.pair(place)
-    again = Shown(real, seed=1, shuffled=True)
+    again = ArmView(real, seed=1, shuffled=True)
     assert [
         again.pair(p).context_positive == r.context_negative for p, r in enumerate(real)
     ] != turned
@@ -67,7 +67,7 @@ def test_a_shuffled_label_is_one_a_pair_and_tells_nothing() -> None:
 
 def test_a_stranger_is_of_another_pair_of_the_domain() -> None:
     real = pairs("pairs", 30)
-    shown = Shown(real, seed=0, unrelated=True)
+    shown = ArmView(real, seed=0, unrelated=True)
     for place, pair in enumerate(real):
         seen = shown.pair(place)
         assert seen.context_positive == pair.context_positive
@@ -75,7 +75,7 @@ def test_a_stranger_is_of_another_pair_of_the_domain() -> None:
         assert owner != pair.id
         assert next(one for one in real if one.id == owner).domain == pair.domain
     with pytest.raises(UsageError, match="no other pair"):
-        Shown(real[:1], seed=0, unrelated=True).pair(0)
+        ArmView(real[:1], seed=0, unrelated=True).pair(0)
 
 
 def test_a_strangers_context_is_none_of_the_pairs_own() -> None:
@@ -83,7 +83,7 @@ def test_a_strangers_context_is_none_of_the_pairs_own() -> None:
     one, two, three = pairs("pairs", 3, domains=("image",))
     shared = replace(two, context_negative=one.context_positive)
     for seed in range(8):
-        seen = Shown([one, shared, three], seed=seed, unrelated=True).pair(0)
+        seen = ArmView([one, shared, three], seed=seed, unrelated=True).pair(0)
         assert seen.context_negative == three.context_negative
     with pytest.raises(UsageError, match="no other pair"):
-        Shown([one, shared], seed=0, unrelated=True).pair(0)
+        ArmView([one, shared], seed=0, unrelated=True).pair(0)

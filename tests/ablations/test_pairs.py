@@ -9,11 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
-from ablations.data.check import check_strangers, glance_pairs, glance_tasks, survey
-from ablations.data.contrastive import as_qa_task, as_selection_task
+from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
+from ablations.data.contrastive import qa_item, selection_item
 from ablations.data.hub import PUBLISHED, open_dataset
-from ablations.data.sources import open_pairs, open_tasks
+from ablations.data.sources import open_items, open_pairs
 from benchmarks.pairs.file import content_hash
+from benchmarks.pairs.selection import LETTERS
 from benchmarks.scoring import Target, score
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -60,7 +61,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "domains": {"image": 4, "trajectory": 4},
         "answers_negative": 8,
     }
-    tasks = list(open_tasks(str(rl)))
+    tasks = list(open_items(str(rl)))
     assert [task.target for task in tasks] == [task.target for task in tiny.tasks(32, images=True)]
     assert isinstance(tasks[0].messages[0].content[0], ImagePart)
 
@@ -93,7 +94,7 @@ def test_another_picture_is_other_content(row: dict[str, Any], tmp_path: Path) -
         ({"context_positive": [{"image": "pairs.jsonl"}]}, "cannot be read"),
         ({"context_positive": [{"sound": "x"}]}, "a context is a text"),
         ({"query": ""}, "query is missing"),
-        ({"answer": 3}, "answer is no text"),
+        ({"answer": 3}, "answer must be text"),
         ({"answer_negative": "1"}, "two answers are identical"),
     ],
 )
@@ -105,7 +106,7 @@ def test_a_wrong_pair_is_one_line(changes: dict[str, Any], says: str, tmp_path: 
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(b"", "no pairs"), (b"{", "line 1 is no JSON"), (b"[]\n", "no JSON object")],
+    [(b"", "no pairs"), (b"{", "line 1 is not JSON"), (b"[]\n", "not a JSON object")],
 )
 def test_a_wrong_file_is_one_line(content: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
@@ -119,7 +120,7 @@ def test_a_part_of_a_file_opens_nothing(tmp_path: Path) -> None:
     pairs, rl = tiny.write(tmp_path, images=True)
     for gone in ("i0-positive.png", "q0.png"):
         (tmp_path / gone).unlink()
-    some, tasks = open_pairs(str(pairs), 3), open_tasks(str(rl), 3)
+    some, tasks = open_pairs(str(pairs), 3), open_items(str(rl), 3)
     assert (len(some), len(tasks)) == (3, 3)
     assert [some[1].id, some[1:][0].id, some[-1].id] == ["t0", "t0", "i1"]
     assert [tasks[1].id, tasks[1:][0].id] == ["q1", "q1"]
@@ -139,56 +140,56 @@ def test_a_part_of_a_file_opens_nothing(tmp_path: Path) -> None:
             "line 2: its two contexts are identical",
         ),
         ({"answer_negative": "1"}, "line 2: its two answers are identical"),
-        ({"answer": 0}, "line 2: answer is no text"),
+        ({"answer": 0}, "line 2: answer must be text"),
         ({"id": "a"}, "two pairs have the id a"),
     ],
 )
-def test_a_glance_sees_what_is_wrong(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_a_preview_finds_what_is_wrong(changes: dict[str, Any], says: str, tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         tiny.image("red").save(tmp_path / name)
     path = one(tmp_path)
     with path.open("ab") as file:
         file.write(orjson.dumps({**GOOD, "id": "b", **changes}) + b"\n")
-    assert not any(one.images for one in glance_pairs(open_pairs(str(path), 1)))
+    assert not any(one.images for one in preview_pairs(open_pairs(str(path), 1)))
     with pytest.raises(UsageError, match=says) as caught:
-        glance_pairs(open_pairs(str(path)))
+        preview_pairs(open_pairs(str(path)))
     assert "\n" not in str(caught.value)
 
 
 def test_a_stranger_needs_a_second_pair_of_the_domain(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no other pair is of its domain \(trajectory\)"):
-        check_strangers(glance_pairs(open_pairs(str(one(tmp_path)))))
+    with pytest.raises(UsageError, match=r"its domain \(trajectory\) has only one pair"):
+        check_unrelated_available(preview_pairs(open_pairs(str(one(tmp_path)))))
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ([1], "line 1 is no JSON object"),
+        ([1], "line 1 is not a JSON object"),
         ({"query": "q", "answer": ""}, "answer is missing or empty"),
-        ({"query": "q", "answer": ["a"]}, "answer is a text or a number"),
-        ({"query": "q", "answer": "A", "choices": 5}, "choices are a list"),
+        ({"query": "q", "answer": ["a"]}, "answer must be text or a number"),
+        ({"query": "q", "answer": "A", "choices": 5}, "choices must be a list"),
         ({"query": "q", "answer": "lead", "choices": ["lead", "wood"]}, "letter, A to B, not"),
         ({"query": "q", "answer": "C", "choices": ["lead", "wood"]}, "letter, A to B, not"),
         ({"query": "q"}, "answer is missing"),
-        ({"query": "q", "answer": "a", "kind": "poem"}, "the kind is one of"),
-        ({"query": "q", "answer": "a", "kind": ["x"]}, "the kind is one of"),
+        ({"query": "q", "answer": "a", "kind": "poem"}, "kind must be one of"),
+        ({"query": "q", "answer": "a", "kind": ["x"]}, "kind must be one of"),
         ({"query": "q", "answer": "a", "images": ["gone.png"]}, "there is no image"),
     ],
 )
 def test_a_wrong_rl_item_is_one_line(row: Any, says: str, tmp_path: Path) -> None:
     path = tmp_path / "rl.jsonl"
     path.write_bytes(orjson.dumps(row) + b"\n")
-    with pytest.raises(UsageError, match=says) as glanced:
-        glance_tasks(open_tasks(str(path)))
+    with pytest.raises(UsageError, match=says) as previewed:
+        preview_items(open_items(str(path)))
     with pytest.raises(UsageError, match=says) as read:
-        list(open_tasks(str(path)))
-    assert "\n" not in str(glanced.value) + str(read.value)
+        list(open_items(str(path)))
+    assert "\n" not in str(previewed.value) + str(read.value)
 
 
 def test_zero_is_an_answer(tmp_path: Path) -> None:
     path = tmp_path / "rl.jsonl"
     path.write_text('{"id": 0, "query": "How many?", "answer": 0, "kind": "number"}\n')
-    (task,) = open_tasks(str(path))
+    (task,) = open_items(str(path))
     assert (task.id, task.target) == ("0", Target("number", "0"))
     assert score("0", task.target).value == 1
 
@@ -231,14 +232,14 @@ def test_a_data_set_of_the_published_shape_is_split(tmp_path: Path) -> None:
     assert (pair.query, pair.answer) == ("What colour?", "red")
     assert isinstance(pair.context_negative[0], ImagePart)
     assert pair.context_negative[0].image.getpixel((0, 0)) == tiny.COLOURS["blue"]
-    assert all(one.images for one in glance_pairs(rows.pairs))
-    assert glance_tasks(rows.tasks)
-    (task,) = rows.tasks
+    assert all(one.images for one in preview_pairs(rows.pairs))
+    assert preview_items(rows.items)
+    (task,) = rows.items
     assert task.target == Target("text", "green")
     assert task.messages[0].content[1] == TextPart("What colour?")
 
 
-def test_a_glance_at_a_data_set_decodes_nothing(tmp_path: Path) -> None:
+def test_a_preview_of_a_data_set_decodes_nothing(tmp_path: Path) -> None:
     """Its images are bytes: of one that begins well and is cut off, only decoding tells."""
     import io
 
@@ -252,15 +253,15 @@ def test_a_glance_at_a_data_set_decodes_nothing(tmp_path: Path) -> None:
     features = datasets.Features({**words, **dict.fromkeys(columns, datasets.Image())})
     rows = {"query": ["q"], "answer": ["a"], columns[0]: [cut], columns[1]: [other]}
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "cut")
-    assert all(one.images for one in glance_pairs(open_pairs(str(tmp_path / "cut"))))
+    assert all(one.images for one in preview_pairs(open_pairs(str(tmp_path / "cut"))))
     rows[columns[0]] = [other]
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "same")
     with pytest.raises(UsageError, match="row 0: its two contexts are identical"):
-        glance_pairs(open_pairs(str(tmp_path / "same")))
+        preview_pairs(open_pairs(str(tmp_path / "same")))
     rows[columns[0]] = [{"bytes": b"no image"}]
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "none")
     with pytest.raises(UsageError, match="row 0: an image cannot be read"):
-        glance_pairs(open_pairs(str(tmp_path / "none")))
+        preview_pairs(open_pairs(str(tmp_path / "none")))
 
 
 def test_written_selection_prompts_are_no_rl_items(tmp_path: Path) -> None:
@@ -283,18 +284,18 @@ def test_written_selection_prompts_are_no_rl_items(tmp_path: Path) -> None:
     made.to_parquet(tmp_path / "rows.parquet")
     folder.mkdir()
     (tmp_path / "rows.parquet").rename(folder / "train.parquet")
-    assert [task.target.answer for task in open_tasks(str(folder))] == ["red", "no"]
+    assert [task.target.answer for task in open_items(str(folder))] == ["red", "no"]
     with pytest.raises(UsageError, match="1 of its rows are selection prompts") as caught:
         open_pairs(str(folder))
     assert "\n" not in str(caught.value)
     # Any other data set may ask with several images and letters.
     folder.rename(tmp_path / "other")
-    assert len(open_tasks(str(tmp_path / "other/train.parquet"))) == 3
+    assert len(open_items(str(tmp_path / "other/train.parquet"))) == 3
 
 
 def test_other_columns_are_named_by_hand(tmp_path: Path) -> None:
     folder = published(tmp_path / "set", context_positive="ctx_a", context_negative="ctx_b")
-    with pytest.raises(UsageError, match=r"context_positive \(looked for .*ctx_a.*--columns"):
+    with pytest.raises(UsageError, match=r"context_positive \(tried .*ctx_a.*--columns"):
         _ = open_dataset(str(folder), {}).pairs
     columns = {"context_positive": "ctx_a", "context_negative": "ctx_b"}
     assert len(open_pairs(str(folder), columns=columns)) == 1
@@ -311,13 +312,13 @@ def test_a_published_set_that_cannot_be_reached_says_so() -> None:
 
 def test_pairs_become_rl_items_that_the_scorers_judge() -> None:
     pair = tiny.text_pairs(1)[0]
-    for first, letter in ((True, "A"), (False, "B")):
-        task = as_selection_task(pair, first)
+    for letter in LETTERS:
+        task = selection_item(pair, letter)
         assert score(letter, task.target).value == 1
         assert score("AB"["AB".index(letter) - 1], task.target).value == 0
     assert pair.answer_negative is not None
-    assert score(pair.answer, as_qa_task(pair, True).target).value == 1
-    asked = as_qa_task(pair, False)
+    assert score(pair.answer, qa_item(pair, "A").target).value == 1
+    asked = qa_item(pair, "B")
     assert score(pair.answer_negative, asked.target).value == 1
     assert asked.messages[0].content[0] == pair.context_negative[0]
 

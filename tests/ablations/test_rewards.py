@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from ablations.training.rewards import AccuracyAndFormat, named
-from benchmarks.pairs.rl_item import Task
+from ablations.training.rewards import AccuracyAndFormat, load_reward
 from benchmarks.scoring import Target
 from harness.errors import UsageError
+from harness.records import Item
 
-WORD = Task("w", "trajectory", (), Target("text", "red"))
-LETTER = Task("l", "trajectory", (), Target("choice", "A", choices=("", "")))
+WORD = Item("w", (), Target("text", "red"), "w")
+LETTER = Item("l", (), Target("choice", "A", choices=("", "")), "l")
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ LETTER = Task("l", "trajectory", (), Target("choice", "A", choices=("", "")))
     ],
 )
 def test_accuracy_is_nine_tenths_and_format_one(
-    text: str, task: Task, selection: bool, reward: float
+    text: str, task: Item, selection: bool, reward: float
 ) -> None:
     completion = [{"role": "assistant", "content": text}]
     assert AccuracyAndFormat()([completion], [task], [selection]) == [pytest.approx(reward)]
@@ -47,7 +47,7 @@ def test_a_pattern_is_of_the_whole_completion() -> None:
     )
     assert found == pytest.approx([1.0, 0.9, 0.1, 0.0])
     assert told == {"reward/accuracy": 0.5, "reward/format": 0.5}
-    with pytest.raises(UsageError, match="no expression"):
+    with pytest.raises(UsageError, match="not a regular expression"):
         AccuracyAndFormat(0.9, "(")
 
 
@@ -55,13 +55,25 @@ def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "my_rewards.py").write_text("def length(completions, **_):\n    return [1.0]\n")
     monkeypatch.chdir(tmp_path)
     for name in ("my_rewards:length", "my_rewards.length"):
-        assert named(name)(completions=[]) == [1.0]
+        assert load_reward(name)(completions=[]) == [1.0]
     (tmp_path / "broken_rewards.py").write_text("def length(completions, **_)\n    return [1.0]\n")
     (tmp_path / "raising_rewards.py").write_text("1 / 0\n")
     for name in ("broken_rewards:length", "raising_rewards.length"):
         with pytest.raises(UsageError, match="cannot be imported") as caught:
-            named(name)
+            load_reward(name)
         assert "\n" not in str(caught.value)
     for name in ("my_rewards:none", "no_such_module:f", "json:__name__", "json.none", "nothing"):
         with pytest.raises(UsageError, match="--reward"):
-            named(name)
+            load_reward(name)
+
+
+def test_the_example_is_a_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong answer is worth nothing, and 300 characters too many cost 0.3; a letter is 0 or 1."""
+    monkeypatch.chdir(Path(__file__).parents[2] / "examples")
+    reward = load_reward("reward:concise")
+    long = "red. " + "x" * 495
+    texts, tasks = ["red", "blue", long, "A", "B"], [WORD, WORD, WORD, LETTER, LETTER]
+    completions = [[{"role": "assistant", "content": text}] for text in texts]
+    rewards = reward(completions=completions, task=tasks, selection=[False] * 3 + [True] * 2)
+    accuracy = AccuracyAndFormat(1.0).value(long, WORD.target, selection=False)
+    assert rewards == pytest.approx([1.0, 0.0, accuracy - 0.3, 1.0, 0.0])

@@ -16,10 +16,11 @@ import pytest
 from ablations.arms import arm
 from ablations.export.skyrl import Export
 from ablations.settings import settings
-from ablations.training.plan import Training
+from ablations.training.exposures import Exposures
+from ablations.training.plan import TrainingData, TrainingPlan, check
 from ablations.training.rewards import AccuracyAndFormat, TextReward
-from ablations.training.schedule import Exposures, Shown
-from benchmarks.pairs.file import PairFile
+from ablations.training.schedule import item, schedule
+from benchmarks.pairs.file import read_pairs
 from benchmarks.pairs.selection import both_orders
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -39,10 +40,10 @@ SMALL = {
 }
 
 
-def training(world: Path, name: str, **changes: Any) -> Training:
+def training(world: Path, name: str, **changes: Any) -> TrainingPlan:
     data = {"pairs": str(world / "data/pairs.jsonl"), "rl_data": str(world / "data/rl.jsonl")}
     words = {"model": str(world / "model"), **data, **SMALL, **changes}
-    return Training(arm(name), settings({}, words), world / "unused")
+    return TrainingPlan(arm(name), TrainingData(settings({}, words)), world / "unused")
 
 
 def rows_of(path: Path) -> Any:
@@ -80,23 +81,23 @@ def test_rows_are_skyrls_and_in_our_order(text_world: Path, tmp_path: Path) -> N
         "reward_spec",
         "extra_info",
     }
-    schedule = run.schedule()
-    assert len(rows) == found["train"] == len(schedule) == run.amounts.rl_steps * 4
-    for row, place in zip(rows, schedule, strict=True):
-        item = run.item(*place)
-        assert row["extra_info"]["id"] == item.task.id
+    slots = schedule(run)
+    assert len(rows) == found["train"] == len(slots) == run.amounts.rl_steps * 4
+    for row, place in zip(rows, slots, strict=True):
+        task = item(run, place)
+        assert row["extra_info"]["id"] == task.id
         (message,) = row["prompt"]
-        assert message == {"role": "user", "content": item.task.messages[0].render()}
-        assert row["reward_spec"] == {"method": "rule", "ground_truth": item.task.target.answer}
+        assert message == {"role": "user", "content": task.messages[0].render()}
+        assert row["reward_spec"] == {"method": "rule", "ground_truth": task.target.answer}
         # What is answered elsewhere is worth what it is worth here.
-        for text in (item.task.target.answer, "B", "I do not know"):
-            (here,) = AccuracyAndFormat()([text], [item.task], [item.selection])
+        for text in (task.target.answer, "B", "I do not know"):
+            (here,) = AccuracyAndFormat()([text], [task], [place.kind == "selection"])
             assert TextReward(row["extra_info"])(text) == here
     contrastive = [row["extra_info"]["selection"] for row in rows]
-    assert contrastive == [kind == "selection" for kind, _, _ in schedule]
+    assert contrastive == [slot.kind == "selection" for slot in slots]
     assert sum(contrastive) == 6
     # Held-out items are in no arm's plan.
-    used = {run.tasks[place].id for place in range(8)}
+    used = {run.data.items[place].id for place in range(8)}
     held_out = {row["extra_info"]["id"] for row in rows_of(tmp_path / "out/validation.parquet")}
     assert held_out
     assert not held_out & used
@@ -113,9 +114,9 @@ def test_images_are_data_uris(image_world: Path, tmp_path: Path) -> None:
     Export(run, tmp_path / "out").write()
     seen = 0
     rows = rows_of(tmp_path / "out/train.parquet")
-    for row, place in zip(rows, run.schedule(), strict=True):
+    for row, place in zip(rows, schedule(run), strict=True):
         content = row["prompt"][0]["content"]
-        parts = run.item(*place).task.messages[0].content
+        parts = item(run, place).messages[0].content
         for found, part in zip(content, parts, strict=True):
             if not isinstance(part, ImagePart):
                 assert (found["type"], found["text"]) == ("text", part.text)
@@ -166,10 +167,8 @@ def test_the_script_has_the_recipes_numbers(text_world: Path, tmp_path: Path) ->
 def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path: Path) -> None:
     run = training(image_world, name)
     found = Export(run, tmp_path / "out").write()
-    one = arm(name)
-    shown = Shown(run.pairs, run.settings.seed, one.shuffled, one.unrelated)
-    expected = [shown.pair(place) for place in range(6)]
-    for there, here in zip(PairFile(tmp_path / "out/pairs.jsonl"), expected, strict=True):
+    expected = [run.view.pair(index) for index in range(6)]
+    for there, here in zip(read_pairs(tmp_path / "out/pairs.jsonl"), expected, strict=True):
         assert (there.id, there.query, there.answer, there.answer_negative) == (
             here.id,
             here.query,
@@ -188,8 +187,11 @@ def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path
                     assert part == other
     prompts = [orjson.loads(line) for line in (tmp_path / "out/selection.jsonl").open("rb")]
     steps = run.amounts.rl_steps
-    exposures = Exposures(6, run.amounts.exposures, steps, run.settings.seed)
-    order = [(step, shown.pair(place).id) for step in range(steps) for place in exposures.at(step)]
+    exposures = run.exposures()
+    assert exposures == Exposures(6, run.amounts.exposures, steps, run.settings.seed)
+    order = [
+        (step, run.view.pair(place).id) for step in range(steps) for place in exposures.at(step)
+    ]
     assert [(row["step"], row["pair"]) for row in prompts[::2]] == order
     assert [row["correct_answer"] for row in prompts] == ["A", "B"] * len(order)
     assert found["selection_prompts"] == 2 * run.amounts.exposures
@@ -226,7 +228,7 @@ def test_software_tasks_go_to_skyrls_agent(text_world: Path, tmp_path: Path) -> 
     Export(run, tmp_path / "out").write()
     rows = rows_of(tmp_path / "out/train.parquet")
     assert rows.column_names == ["data_source", "prompt", "env_class", "instance"]
-    places = [place for _, place, _ in run.schedule()]
+    places = [place for _, place, _ in schedule(run)]
     for row, place in zip(rows, places, strict=True):
         assert row["data_source"] == "SWE-Gym/SWE-Gym"
         assert row["prompt"] == [{"role": "user", "content": f"Bug {place}."}]
@@ -256,7 +258,7 @@ def test_contextrl_on_software_tasks_is_for_the_authors_extension(
     }
     assert {name: options.get(name) for name in expected} == expected
     first = orjson.loads((tmp_path / "out/selection.jsonl").read_bytes().splitlines()[0])
-    pair = {pair.id: pair for pair in run.pairs}[first["pair"]]
+    pair = {pair.id: pair for pair in run.data.pairs}[first["pair"]]
     assert first["prompt"] == both_orders(pair)[0].messages[0].render()
 
 
@@ -292,7 +294,7 @@ def test_a_task_that_skyrl_cannot_grade_is_refused(text_world: Path, tmp_path: P
 def test_software_tasks_are_not_trained_on_here(text_world: Path, tmp_path: Path) -> None:
     run = training(text_world, "grpo", rl_data=str(software(tmp_path / "gym")))
     with pytest.raises(UsageError, match="an agent has to play: --export skyrl"):
-        run.check()
+        check(run)
 
 
 def test_the_command_exports(

@@ -46,10 +46,7 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     run = s.training(folder, **words)
     prompter = checkpoints.prompter(folder / "model", run.settings)
     model = checkpoints.load(folder / "model", run.settings).train()
-    items = [run.item(*place) for place in run.schedule() for _ in range(2)]
-    if run.model_type.endswith("_vl"):
-        items.sort(key=lambda item: item.task.domain)
-    batch = s.stored(prompter, items, model)
+    batch = s.stored(prompter, s.drawn(run), model)
 
     logp = s.log_probabilities(model, batch, range(s.ROWS))
     mask = batch["completion_mask"]
@@ -63,7 +60,7 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     tokenizer = prompter.tokenizer
     a, b = (tokenizer.encode(letter, add_special_tokens=False)[0] for letter in "AB")
     losses, entropies = [], []
-    for pair in run.pairs:
+    for pair in run.data.pairs:
         for order in both_orders(pair):
             images = [p.image for p in order.messages[0].content if hasattr(p, "image")]
             given = {"images": [images]} if images else {}
@@ -147,11 +144,12 @@ def test_a_step_with_pairs_on_top_is_the_mean_over_all_of_its_tokens(
     kind: str, places: dict[str, Path]
 ) -> None:
     """Matched by steps: 2 prompts and 2 pairs of `da-rl`, 2 completions each, in four parts."""
+    from ablations.training.schedule import schedule
     from tests.ablations import stored
 
     words: dict[str, Any] = {"name": "da-rl", "matching": "steps", "prompts": 2, "pair_count": 2}
     words["prompts_per_step"] = 2
-    kinds = [item[0] for item in stored.training(places[kind], **words).schedule()]
+    kinds = [slot.kind for slot in schedule(stored.training(places[kind], **words))]
     assert sorted(kinds) == ["selection", "selection", "task", "task"]
     expected, losses = reference(places[kind], **words)
     found, log = stored.step(places[kind], places[kind], batch_size=2, **words)
@@ -215,7 +213,7 @@ def test_the_losses_are_those_that_trl_names() -> None:
 
 
 def test_what_is_known_of_trls_private_parts_holds() -> None:
-    """Fails when TRL moves what `SelectionTap` and `ContextTrainer._generate` rely on."""
+    """Fails when TRL moves what `SelectionForwardHook` and `ContextTrainer._generate` rely on."""
     import inspect
     from dataclasses import fields
     from importlib.metadata import version
@@ -224,10 +222,12 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     from trl import GRPOTrainer
     from trl.trainer.utils import FusedCausalLMOutput
 
-    from ablations.training.trainer import SelectionTap, WithSelection
+    from ablations.training.trainer import SelectionForwardHook, WithSelection
 
     assert version("trl") == "1.16.0", "read the trainer's private parts again, then pin anew"
     assert list(inspect.signature(GRPOTrainer._generate).parameters) == ["self", "prompts"]
+    scored = inspect.signature(GRPOTrainer._generate_and_score_completions)
+    assert list(scored.parameters) == ["self", "inputs"]
     ending = inspect.getsource(GRPOTrainer._generate).rstrip().splitlines()[-1].strip()
     assert ending == (
         "return prompt_ids, completion_ids, tool_mask, completions, logprobs, extra_fields, "
@@ -238,4 +238,4 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     whole = WithSelection(log_probs=torch.ones(1), selection_logits=torch.zeros(1))
     assert whole.selection_logits is not None
     with pytest.raises(RuntimeError, match="no fused forward"):
-        SelectionTap(1).taken()
+        SelectionForwardHook(1).taken()

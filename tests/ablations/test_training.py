@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -11,21 +12,25 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import msgspec
 import orjson
 import pytest
 import torch
 
 from ablations.arms import ARMS, arm
-from ablations.cli.train import learned
-from ablations.settings import RANGES, RECIPES, Settings, read_recipe, settings
+from ablations.cli.train import learning_summary
+from ablations.settings import RECIPES, Settings, read_recipe, settings
 from ablations.training.checkpoints import model_type
-from ablations.training.plan import Training
+from ablations.training.exposures import Exposures
+from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.run_folder import read_lines
-from ablations.training.schedule import Exposures
+from ablations.training.schedule import schedule
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.files.hashing import json_hash
 from tests.ablations import tiny
 
 SMALL = {
@@ -159,15 +164,15 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     if name == "da-rl":  # its steps are larger by two pairs, and are taken in parts
         changes |= {"pair_count": 8, "matching": "steps", "batch_size": 4}
     whole = train(image_world, name, tmp_path / "whole", **changes)
-    run = Training(arm(name), _settings(image_world, **changes), tmp_path / "parts")
+    run = _plan(name, _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
     stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
     prompter = checkpoints.prompter(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
     if first == "rl":
-        trainer: Any = ContextTrainer(**stage.grpo_words(prompter))
+        trainer: Any = ContextTrainer(**stage.grpo_kwargs(prompter))
     else:
-        trainer = SelectionTrainer(**stage.selection_words(prompter))
+        trainer = SelectionTrainer(**stage.selection_kwargs(prompter))
     trainer.add_callback(Stop())
     with pytest.raises(_StopError):
         trainer.train()
@@ -220,14 +225,15 @@ def test_by_steps_the_pairs_come_on_top_of_the_same_steps(
         assert [line["learning_rate"] for line in lines] == [1e-3, 5e-4]
         assert (ledger["optimizer_steps"], ledger["prompts"]) == (2, 8)
         assert ledger["contrastive_rl_items"] == (6 if ARMS[name].extra else 0)
-    joint = Training(arm("contextrl"), _settings(text_world, **changes), tmp_path / "unused")
-    shown = Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
+    joint = _plan("contextrl", _settings(text_world, **changes), tmp_path / "unused")
+    shown = joint.exposures()
+    assert shown == Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
     assert asked["contextrl"] == asked["grpo"]
     for name in ("da-rl", "da-qa"):
         for step, ids in enumerate(asked[name]):
             assert [one for one in ids if "/" not in one] == asked["grpo"][step]
             pairs = [one.partition("/")[0] for one in ids if "/" in one]
-            assert sorted(pairs) == sorted(joint.pairs[place].id for place in shown.at(step))
+            assert sorted(pairs) == sorted(joint.data.pairs[place].id for place in shown.at(step))
             assert len(ids) == 4 + 3
 
 
@@ -242,7 +248,7 @@ def test_a_dry_run_says_the_items_of_a_step(
     table = capsys.readouterr().out.splitlines()
     (row,) = (line.split() for line in table if line.startswith("* da-rl"))
     assert row == ["*", "da-rl", "8", "8", "6", "2", "7", "0", "0", "0"]
-    assert not [line for line in table if "come again" in line]
+    assert not [line for line in table if "prompts are reused" in line]
 
 
 def test_items_that_come_again_are_told(
@@ -255,7 +261,9 @@ def test_items_that_come_again_are_told(
     found = {name: (rows[name]["prompts"], rows[name]["distinct"]) for name in ("grpo", "da-sft")}
     assert found == {"grpo": (36, 32), "da-sft": (28, 28)}
     cli.main([*given, "--dry-run"], standalone_mode=False)
-    (said,) = (line for line in capsys.readouterr().out.splitlines() if "come again" in line)
+    (said,) = (
+        line for line in capsys.readouterr().out.splitlines() if "prompts are reused" in line
+    )
     assert "holds 32 RL items" in said
     assert "grpo 36:" in said
     ledger = train(text_world, "grpo", tmp_path, prompts=30, pair_count=6)
@@ -265,13 +273,17 @@ def test_items_that_come_again_are_told(
 def test_the_embedded_world_makes_as_many_items_as_are_asked(text_world: Path) -> None:
     """More than it gives unasked, and the first ones are those that it gives unasked."""
     changes = {"rl_data": "micro:trajectory", "matching": "steps", "prompts": 2100}
-    run = Training(arm("grpo"), _settings(text_world, **changes), text_world / "unused")
-    assert (run.amounts.prompts, run.amounts.distinct, len(run.tasks)) == (2100, 2100, 2100)
-    few = Training(arm("grpo"), _settings(text_world, rl_data="micro:trajectory"), Path("unused"))
-    assert (len(few.tasks), list(few.tasks)) == (2048, list(run.tasks[:2048]))
+    run = _plan("grpo", _settings(text_world, **changes))
+    assert (run.amounts.prompts, run.amounts.distinct, len(run.data.items)) == (2100, 2100, 2100)
+    few = _plan("grpo", _settings(text_world, rl_data="micro:trajectory"))
+    assert (len(few.data.items), list(few.data.items)) == (2048, list(run.data.items[:2048]))
     by_instances = _settings(text_world, **{**changes, "matching": "instances"})
-    run = Training(arm("grpo"), by_instances, text_world / "unused")
+    run = _plan("grpo", by_instances)
     assert (run.amounts.prompts, run.amounts.distinct) == (2104, 2104)  # 2,106 in steps of 4
+
+
+def _plan(name: str, made: Settings, out: Path = Path("unused")) -> TrainingPlan:
+    return TrainingPlan(arm(name), TrainingData(made), out)
 
 
 def _settings(world: Path, **changes: Any) -> Settings:
@@ -407,28 +419,31 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"rl_data": None}, "trains by GRPO: give --rl-data"),
         ({"pair_count": 100}, "holds 8 pairs, not 100"),
         ({"prompts": 2}, "no ordinary item"),
-        ({"batch_size": 3}, "4 RL items x 2 completions a step do not divide"),
+        ({"batch_size": 3}, "4 RL items x 2 completions per step is not divisible"),
         ({"arm": "da-rl", "matching": "steps", "batch_size": 4}, "7 RL items x 2 completions"),
         ({"arm": "da-rl", "matching": "steps", "pair_count": 5}, "--pair-count 4 or 6, or"),
-        ({"group": 1}, "group is at least 2"),
-        ({"clip": -1.0}, "clip is above 0"),
+        ({"group": 1}, "group must be at least 2, got 1"),
+        ({"clip": -1.0}, "clip must be above 0"),
         ({"config": "no_such_recipe"}, "the recipes are"),
-        ({"pair_count": 0}, "pair_count is at least 1, not 0"),
-        ({"pair_count": -2}, "pair_count is at least 1"),
-        ({"seed": -1}, "seed is at least 0 and at most 4294967295"),
-        ({"lora_rank": -3}, "lora_rank is at least 0"),
-        ({"kl": -1}, "kl is at least 0"),
-        ({"learning_rate": "nan"}, "learning_rate is above 0, not nan"),
-        ({"temperature": 0}, "temperature is above 0"),
-        ({"top_p": 2}, "top_p is above 0 and at most 1"),
-        ({"warmup_steps": -1}, "warmup_steps is at least 0"),
+        ({"pair_count": 0}, "pair_count must be at least 1, got 0"),
+        ({"pair_count": -2}, "pair_count must be at least 1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"seed": 2**32}, "seed must be at most 4294967295"),
+        ({"lora_rank": -3}, "lora_rank must be at least 0"),
+        ({"kl": -1}, "kl must be at least 0"),
+        ({"learning_rate": "nan"}, "learning_rate must be above 0, got nan"),
+        ({"temperature": 0}, "temperature must be above 0"),
+        ({"top_p": 2}, "top_p must be at most 1, got 2"),
+        ({"top_p": 0}, "top_p must be above 0"),
+        ({"learning_rate": "inf"}, "learning_rate must be at most"),
+        ({"warmup_steps": -1}, "warmup_steps must be at least 0"),
         ({"schedule": "nosuch"}, "schedule 'nosuch' cannot be used: .*cosine"),
         ({"schedule": "reduce_lr_on_plateau"}, "cannot be used: .*metrics"),
-        ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), not 'nosuch'"),
+        ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), got 'nosuch'"),
         ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write MODULE:FUNCTION"),
         ({"reward": "nothing"}, "--reward nothing: write MODULE:FUNCTION"),
         ({"reward": "json:nosuch"}, "--reward json:nosuch: write MODULE:FUNCTION"),
-        ({"format_pattern": "("}, "is no expression"),
+        ({"format_pattern": "("}, "is not a regular expression"),
     ],
 )
 def test_wrong_input_is_one_line(
@@ -448,13 +463,13 @@ def test_wrong_input_is_one_line(
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        ("group: .inf", "group is of the kind int, not inf"),
-        ("group: 2.7", "group is of the kind int, not 2.7"),
-        ("group: false", "group is of the kind int, not False"),
-        ("kl: .nan", "kl is at least 0, not nan"),
-        ("loss_type: luspo", "loss_type is one of dapo"),
-        ("columns: null", "columns is of the kind dict"),
-        ("columns: [a]", "columns is of the kind dict"),
+        ("group: .inf", "group must be an int, got inf"),
+        ("group: 2.7", "group must be an int, got 2.7"),
+        ("group: false", "group must be an int, got False"),
+        ("kl: .nan", "kl must be at least 0, got nan"),
+        ("loss_type: luspo", "loss_type must be one of dapo"),
+        ("columns: null", "columns must be a mapping"),
+        ("columns: [a]", "columns must be a mapping"),
     ],
 )
 def test_a_wrong_recipe_is_one_line(
@@ -468,13 +483,18 @@ def test_a_wrong_recipe_is_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_every_number_has_a_range() -> None:
-    numbers = {
-        field.name
-        for field in dataclasses.fields(Settings)
-        if str(field.type).partition(" ")[0] in ("int", "float")
-    }
-    assert numbers == set(RANGES)
+def test_every_number_has_a_range_that_its_default_is_in() -> None:
+    types = get_type_hints(Settings, include_extras=True)
+    for field in dataclasses.fields(Settings):
+        type_ = types[field.name]
+        alternatives = get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
+        assert not {int, float} & set(alternatives), field.name
+        if field.default is not dataclasses.MISSING:
+            assert msgspec.convert(field.default, type_) == field.default
+        if any(get_origin(each) is Annotated and each.__origin__ is float for each in alternatives):
+            for value in (math.nan, math.inf, -math.inf):
+                with pytest.raises(UsageError, match=f"{field.name} must be"):
+                    settings({field.name: value}, {})
 
 
 def test_wrong_data_is_found_wherever_it_stands(text_world: Path, tmp_path: Path) -> None:
@@ -573,8 +593,8 @@ def test_ordinary_items_come_in_one_order_in_every_arm(matching: str, text_world
     for name, one in ARMS.items():
         if one.grpo:
             made = _settings(text_world, matching=matching, prompts=16, pair_count=8)
-            schedule = Training(one, made, text_world / "unused").schedule()
-            places[name] = [place for kind, place, _ in schedule if kind == "task"]
+            slots = schedule(_plan(name, made))
+            places[name] = [slot.number for slot in slots if slot.kind == "task"]
     longest = places["grpo"]
     assert longest != sorted(longest)
     for name, order in places.items():
@@ -604,11 +624,11 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
     whole = json.loads(plan.read_text())
     for garbled in ("{", "[]", "[" * 100_000):
         ledger.write_text(garbled)
-        with pytest.raises(UsageError, match=r"ledger\.json is garbled"):
+        with pytest.raises(UsageError, match=r"ledger\.json is (garbled|corrupt)"):
             train(text_world, "base", tmp_path)
     for changed in ([], {}, {**whole, "settings": 5}, {**whole, "content": []}):
         plan.write_text(json.dumps(changed))
-        with pytest.raises(UsageError, match=r"plan\.json is garbled"):
+        with pytest.raises(UsageError, match=r"plan\.json is (garbled|corrupt)"):
             train(text_world, "base", tmp_path)
 
 
@@ -626,7 +646,7 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
 def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "training.jsonl"
     path.write_text('{"stage": "rl", "step": 1, "seconds": 1.0}\n' + line + "\n")
-    with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is garbled"):
+    with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is corrupt"):
         read_lines(path)
 
 
@@ -645,6 +665,27 @@ def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) ->
         train(text_world, "grpo", tmp_path)
 
 
+def test_a_changed_reward_needs_another_folder(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key holds the source of a user's reward; without one it is what it was before."""
+    monkeypatch.chdir(tmp_path)
+    code = "def reward(completions, **_):\n    return [1.0 for _ in completions]\n"
+    Path("keyed.py").write_text(code)
+    changes = {"reward": "keyed:reward"}
+    ledger = train(text_world, "grpo", tmp_path / "t", **changes)
+    assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
+    Path("keyed.py").write_text(code.replace("1.0", "0.5"))
+    with pytest.raises(UsageError, match=r"other settings \(reward_source\)"):
+        train(text_world, "grpo", tmp_path / "t", **changes)
+    made = _settings(text_world)
+    builtin = json_hash({"arm": "grpo", **made.decisive()})
+    assert _plan("grpo", made).key == builtin
+    # That of arm grpo by the defaults, as runs were keyed before the source was part of it.
+    by_defaults = _plan("grpo", Settings()).key
+    assert by_defaults == "deb906278ef12c276f51191f734a73660c3d8765c8f5945dfaab8db1e7fbfdb1"
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_reads(path: Path) -> None:
     made = settings(read_recipe(path.stem), {"seed": 3})
@@ -658,7 +699,7 @@ def test_a_recipe_with_a_wrong_name_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean learning_rate"):
         read_recipe(str(path))
     path.write_text("learning_rate: fast\n")
-    with pytest.raises(UsageError, match="learning_rate is of the kind float"):
+    with pytest.raises(UsageError, match="learning_rate must be a float, got 'fast'"):
         settings(read_recipe(str(path)), {})
     # YAML 1.1 reads 1e-6 as a text.
     path.write_text("learning_rate: 1e-6\n")
@@ -694,6 +735,8 @@ def test_matching_by_tokens_measures_this_models_prompts(
 def test_steps_are_not_told_twice() -> None:
     seen = {"reward": 0.25, "ca/accuracy": None}
     ledger = {"optimizer_steps": 4, "sft_steps": 2, "first": seen, "last": seen}
-    assert learned(ledger) == ["reward: 0.250 in the last 2 of 2 steps"]
+    assert learning_summary(ledger) == ["reward: 0.250 in the last 2 of 2 steps"]
     ledger = {"optimizer_steps": 20, "sft_steps": 0, "first": seen, "last": {**seen, "reward": 0.5}}
-    assert learned(ledger) == ["reward: 0.250 in the first ten steps, 0.500 in the last ten"]
+    assert learning_summary(ledger) == [
+        "reward: 0.250 in the first ten steps, 0.500 in the last ten"
+    ]

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.micro.model import qwen3vl as micro
-from benchmarks.pairs.rl_item import Task
 from benchmarks.scoring import Target
-from harness.records import ImagePart, Message, Pair, TextPart
+from harness.records import ImagePart, Item, Message, Pair, TextPart
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 _TEXT = {
@@ -155,7 +154,7 @@ def image_pairs(number: int = 6) -> list[Pair]:
     ]
 
 
-def tasks(number: int, *, images: bool) -> list[Task]:
+def tasks(number: int, *, images: bool) -> list[Item]:
     """Return items; with images every other one has one, so that batches are mixed."""
     made = []
     for place in range(number):
@@ -163,11 +162,11 @@ def tasks(number: int, *, images: bool) -> list[Task]:
         shown = (ImagePart(image(colour)),) if images and place % 2 == 0 else ()
         words = TextPart("What colour?" if shown else f"Say {colour}.")
         made.append(
-            Task(
+            Item(
                 f"q{place}",
-                "image" if shown else "trajectory",
                 (Message("user", (*shown, words)),),
                 Target("text", colour),
+                f"q{place}",
             )
         )
     return made

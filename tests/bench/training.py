@@ -42,10 +42,10 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     from ablations.arms import arm
     from ablations.settings import Settings
     from ablations.training import checkpoints
-    from ablations.training.plan import Training
+    from ablations.training.plan import TrainingData, TrainingPlan
     from ablations.training.rewards import AccuracyAndFormat
     from ablations.training.stages import Stage
-    from ablations.training.trainer import ContextTrainer, SelectionTrainer, Term
+    from ablations.training.trainer import ContextTrainer, SelectionTerm, SelectionTrainer
 
     made = Settings(
         model=str(model),
@@ -63,18 +63,18 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
         save_every=10_000,
         report_to="none",
     )
-    run = Training(arm(arm_name), made, folder)
+    run = TrainingPlan(arm(arm_name), TrainingData(made), folder)
     stage = Stage(run, "rl" if run.arm.grpo else "selection", model, lambda _: None)
     prompter = checkpoints.prompter(model, made)
     ours = Clock()
 
-    class TimedTerm(Term):
-        batch = ours.timed(Term.batch)
+    class TimedTerm(SelectionTerm):
+        batch = ours.timed(SelectionTerm.batch)
 
     class TimedReward(AccuracyAndFormat):
         __call__ = ours.timed(AccuracyAndFormat.__call__)
 
-    words = stage.grpo_words(prompter) if run.arm.grpo else stage.selection_words(prompter)
+    words = stage.grpo_kwargs(prompter) if run.arm.grpo else stage.selection_kwargs(prompter)
     if words["term"] is not None:
         words["term"] = TimedTerm(**vars(words["term"]))
     if run.arm.grpo:

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from benchmarks.scoring import Target
 from examples.backend import FirstOption, serve
 from examples.benchmark import Colours
 from harness.errors import ItemError, UsageError
 from harness.protocols import FailedItem, Tools
-from harness.records import Message, Response, Sampling, TextPart
+from harness.records import Item, Message, Response, Sampling, TextPart
 from harness.runs import run as runs
 from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
@@ -124,7 +125,8 @@ def test_an_lmms_eval_task_runs_by_one_file_and_one_line(tmp_path: Path) -> None
     folder = tmp_path / "data" / "realworldqa"
     DatasetDict({"test": Dataset.from_list(rows)}).save_to_disk(folder)
     row = run_added(tmp_path, "lmms_benchmark.py", "realworldqa", tmp_path / "data", "--items")
-    assert [(item["value"], item["native"]) for item in row["items"]] == [(1, 1), (0, 0), (0, 0)]
+    values = {item["id"]: (item["value"], item["native"]) for item in row["items"]}
+    assert values == {"0": (1, 1), "1": (0, 0), "2": (0, 0)}
     assert (row["native_n"], row["errors"]) == (3, 0)
 
 
@@ -156,6 +158,19 @@ print(amounts(ARMS["contextrl-noise"], "steps", sizes).exposures)
     names, exposures = done.stdout.splitlines()
     assert names == "['contextrl - grpo', 'contextrl - contextrl-noise']"
     assert exposures == "32"
+
+
+def test_the_reward_is_called_as_the_how_to_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ablations.training.rewards import load_reward
+
+    monkeypatch.chdir(ROOT / "examples")
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    reward = load_reward("reward:concise")
+    item = Item("q1", (Message("user", (TextPart("Two?"),)),), Target("number", "2"), "q1")
+    said = [[{"role": "assistant", "content": text}] for text in ("2", "3", "2" + " " * 400)]
+    found = reward(completions=said, task=[item] * 3, selection=[False] * 3, other=None)
+    # 401 characters are 201 more than are free.
+    assert found == pytest.approx([1.0, 0.0, 1.0 - 0.201])
 
 
 def test_the_backend_answers_a_run(data_root: Path, tmp_path: Path) -> None:

@@ -1,8 +1,7 @@
 """Contrastive pairs and RL items of the embedded world, image and trajectory.
 
-The trainer, the probe and the checks come in with a split, a number and a seed, or with a user's
-word (``micro:image``); `Pair`s or `Task`s leave.  The contexts of a pair differ in the one place
-that the answer hangs on.
+A split, a number and a seed give `Pair`s or RL items; users write ``micro`` or ``micro:image``.
+The contexts of a pair differ in the one detail that decides the answer.
 """
 
 from __future__ import annotations
@@ -11,18 +10,19 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from benchmarks.micro.content import prompts, questions, traces
 from benchmarks.micro.content.questions import Asked, Family, Question
 from benchmarks.micro.content.scenes import COLOURS, SIZES, Scene
 from benchmarks.micro.content.splits import Split, draw_until, owner
-from benchmarks.pairs.rl_item import DOMAINS, Domain, Task
 from benchmarks.scoring import Target
 from harness.errors import UsageError
 from harness.files.hashing import source_hash
-from harness.records import ImagePart, Message, Pair, TextPart
+from harness.records import ImagePart, Item, Message, Pair, TextPart
 
+Domain = Literal["image", "trajectory"]
+DOMAINS: tuple[Domain, ...] = ("image", "trajectory")
 SOURCE = "micro world"
 MICRO = "micro"
 WORDS = (6, 10, 16)
@@ -140,7 +140,7 @@ _FORMS = ("mathvista", "mmmu", "vstar", "mmstar", "blink", "scienceqa")
 
 def tasks(
     split: Split, number: int, seed: int = 0, domains: tuple[Domain, ...] = DOMAINS
-) -> list[Task]:
+) -> list[Item]:
     """Return RL items, the domains in turn; the same arguments give the same.
 
     Image items choose an option or write a number, about one scene or two; trajectory items name a
@@ -153,7 +153,7 @@ def tasks(
     ]
 
 
-def _image_task(rng: random.Random, split: Split, name: str) -> Task:
+def _image_task(rng: random.Random, split: Split, name: str) -> Item:
     kind = rng.random()
     if kind < 0.2:
         asked = rng.choice(questions.SEVERAL)(rng, split, 2)
@@ -162,16 +162,16 @@ def _image_task(rng: random.Random, split: Split, name: str) -> Task:
         asked = questions.ask(rng, split, rng.choice((questions.count_colour, questions.count_all)))
         text = prompts.mathvista(asked.question.text, (), "integer")
         target = Target("number", asked.question.answer, precision=0, answer_type="integer")
-        return Task(name, "image", _message(asked, text), target)
+        return Item(name, _message(asked, text), target, name)
     asked = questions.ask(rng, split, rng.choice(_FAMILIES))
     return _choice(name, asked, rng.choice(_FORMS))
 
 
-def _choice(name: str, asked: Asked, benchmark: str) -> Task:
+def _choice(name: str, asked: Asked, benchmark: str) -> Item:
     question: Question = asked.question
     text = prompts.CHOICE[benchmark](question.text, question.options)
     target = Target("choice", question.letter, choices=question.options)
-    return Task(name, "image", _message(asked, text), target)
+    return Item(name, _message(asked, text), target, name)
 
 
 def _message(asked: Asked, text: str) -> tuple[Message, ...]:
@@ -179,18 +179,14 @@ def _message(asked: Asked, text: str) -> tuple[Message, ...]:
     return (Message("user", (*images, TextPart(text))),)
 
 
-def _trajectory_task(rng: random.Random, split: Split, name: str) -> Task:
+def _trajectory_task(rng: random.Random, split: Split, name: str) -> Item:
     found = traces.trace(rng, rng.choice(WORDS), split)
     text = f"{found.text}\n{prompts.mmmu(found.question, ())}"
-    return Task(
-        name,
-        "trajectory",
-        (Message("user", (TextPart(text),)),),
-        Target("text", found.answer, answer_type="open"),
-    )
+    target = Target("text", found.answer, answer_type="open")
+    return Item(name, (Message("user", (TextPart(text),)),), target, name)
 
 
-_MAKERS: dict[Domain, Callable[[random.Random, Split, str], Task]] = {
+_MAKERS: dict[Domain, Callable[[random.Random, Split, str], Item]] = {
     "image": _image_task,
     "trajectory": _trajectory_task,
 }

@@ -18,14 +18,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ablations.training.objective import Selection, selection_loss
+from ablations.training.objective import SelectionLoss, selection_loss
 from benchmarks.micro.content.prompts import PICTURE
 from benchmarks.micro.data import pairs
 from benchmarks.micro.model.batches import collate
 from benchmarks.micro.model.qwen3vl import PATCH
-from benchmarks.pairs.rl_item import Domain
-from benchmarks.pairs.selection import LETTERS, both_orders
-from benchmarks.pairs.selection import Selection as Asked
+from benchmarks.pairs.selection import LETTERS, SelectionPrompt, both_orders
 from harness.records import ImagePart, Pair, TextPart
 
 CLIP, RATE = 10.0, 1e-3
@@ -58,14 +56,14 @@ class Prompt:
     answer: str
 
 
-def prompt(asked: Asked) -> Prompt:
+def prompt(asked: SelectionPrompt) -> Prompt:
     (message,) = asked.messages
     images = tuple(Photo(part.image) for part in message.content if isinstance(part, ImagePart))
     pieces = (p.text if isinstance(p, TextPart) else PICTURE for p in message.content)
     return Prompt(images, "".join(pieces), asked.letter)
 
 
-def select(model: Any, processor: Any, asked: Sequence[Asked]) -> Selection:
+def select(model: Any, processor: Any, asked: Sequence[SelectionPrompt]) -> SelectionLoss:
     """Return L_CA of each prompt, from the next-token logits of the two letters."""
     batch, labels = collate([prompt(one) for one in asked], processor.tokenizer)
     # The answer is the letter and the end of the turn: the letter's logits are the third last.
@@ -91,7 +89,7 @@ def train(
     model: Any,
     processor: Any,
     seconds: float,
-    domain: Domain = "image",
+    domain: pairs.Domain = "image",
     after: Callable[[int, float], bool] = lambda step, loss: False,
 ) -> int:
     """Train on fresh pairs of the split ``pairs``, both orders of each; return the steps.

@@ -1,0 +1,143 @@
+"""Rows of a file or data set as a sequence of items, each built when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, overload
+
+import orjson
+
+from harness.errors import UsageError
+
+T = TypeVar("T")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a row tells without decoding an image: its id, its domain, whether it has images."""
+
+    id: str
+    domain: str
+    images: bool
+
+
+class RowSource(Protocol):
+    """Rows by number."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that image paths are relative to."""
+        ...
+
+    def row(self, index: int) -> Row:
+        """Return a row, its images decoded where the source holds images."""
+        ...
+
+    def undecoded(self, index: int) -> Row:
+        """Return a row, its images as bytes or paths."""
+        ...
+
+    def where(self, index: int) -> str:
+        """Return what messages call the row."""
+        ...
+
+
+@dataclass(frozen=True)
+class LazyRows(Sequence[T]):
+    """The rows ``indices`` of a source; a slice is another such sequence, and opens nothing.
+
+    ``make`` builds an item of a row, its folder and its name in messages; ``peek`` checks the same
+    row without decoding an image.
+
+    Raises:
+        UsageError: on access: the row is wrong, or an image of it cannot be read.
+    """
+
+    source: RowSource
+    indices: Sequence[int]
+    make: Callable[[Row, Path, str], T]
+    peek: Callable[[Row, Path, str], Preview]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> LazyRows[T]: ...
+
+    def __getitem__(self, index: int | slice) -> T | LazyRows[T]:
+        if isinstance(index, slice):
+            return replace(self, indices=self.indices[index])
+        number = self.indices[index]
+        return self.make(self.source.row(number), self.source.folder, self.source.where(number))
+
+    def preview(self, index: int) -> Preview:
+        """Check an item without decoding its images."""
+        row, where = self.undecoded(index)
+        return self.peek(row, self.source.folder, where)
+
+    def undecoded(self, index: int) -> tuple[Row, str]:
+        """Return the row of an item as it is stored, and its name in messages."""
+        number = self.indices[index]
+        return self.source.undecoded(number), self.source.where(number)
+
+
+class JsonRows:
+    """The objects of a JSON-lines file; blank lines are skipped.
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not a JSON object; or there is no object,
+            where ``content`` says what they are to be.
+    """
+
+    def __init__(self, path: Path, content: str = "") -> None:
+        self.path = path
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        self._rows = [
+            (number, _object(line, f"{path}, line {number}"))
+            for number, line in enumerate(lines, 1)
+            if line.strip()
+        ]
+        if content and not self._rows:
+            raise UsageError(f"{path} contains no {content}")
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that image paths are relative to."""
+        return self.path.parent
+
+    def row(self, index: int) -> Row:
+        """Return one object."""
+        return self._rows[index][1]
+
+    undecoded = row
+
+    def where(self, index: int) -> str:
+        """Return the file and line of an object."""
+        return f"{self.path}, line {self._rows[index][0]}"
+
+
+def _object(line: bytes, where: str) -> Row:
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise UsageError(f"{where} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise UsageError(f"{where} is not a JSON object")
+    return row
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a field holds nothing; 0 is something."""
+    return value is None or value in ("", [], {})
