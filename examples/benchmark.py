@@ -13,8 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from benchmarks import scoring
 from benchmarks.options import one_of, option
 from harness.errors import UsageError
@@ -85,12 +83,14 @@ class Colours:
         text = "\n".join([row["question"], *options, STYLES[self.style]])
         content: tuple[ImagePart | TextPart, ...] = (TextPart(text),)
         if self.images:
+            from PIL import Image  # here: a declaration must be light to import
+
             try:
                 content = (
                     ImagePart(Image.open(self.folder / row["image"]).convert("RGB")),
                     *content,
                 )
-            except (OSError, UnidentifiedImageError) as error:
+            except OSError as error:
                 return FailedItem(item_id, f"the image does not decode: {error}")
         return Item(
             id=item_id,

@@ -1,10 +1,9 @@
-r"""What an official grading program reads, where that is a rule: an accepted answer must stand it.
+r"""What an official grading program reads, where that is a rule: an accepted answer must agree.
 
-A target that names its benchmark's program, our reading and the response come in; the objection
-leaves: None, or what the program takes the answer for instead.  The programs never give an answer
-here, they only take credit away, so a wrong letter stays wrong.  A letter alone is never objected
-to, nor is a letter with its option's text that is written plainly, nor anything for the sake of
-what follows the answer: the programs misread some of these, but no reader does.
+`objection` returns None, or what the program takes the answer for instead.  Programs only take
+credit away, so a wrong letter stays wrong.  No objection is made to a letter alone, to a letter
+with its option's text in plain form, or because of what follows the answer: the programs misread
+some of these, but no reader does.
 
 The rules follow, in our own words,
 MathVision: ``evaluation/evaluate.py`` and ``utils.py`` (github.com/mathvision-cuhk/MathVision);

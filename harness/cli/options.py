@@ -143,8 +143,7 @@ def native(command: F) -> F:
     return click.option(
         "--no-native",
         is_flag=True,
-        help="Leave out the native scores, and with them loading lmms-eval; "
-        "the same command without this option adds them.",
+        help="Skip native scoring (and loading lmms-eval); rerun without it to add the scores.",
     )(command)
 
 

@@ -1,6 +1,6 @@
-"""Runs commands as plain processes with limits: no sandbox at all, only when a user insists.
+"""Runs commands as plain processes with limits: no sandbox, only with ``--unsafe``.
 
-The command has the user's rights, files and network.  A process that leaves the session lives on.
+The command has the user's privileges, files and network, and may outlive its session.
 """
 
 from __future__ import annotations

@@ -10,15 +10,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from benchmarks.scoring import Target
 from examples.backend import FirstOption, serve
 from examples.benchmark import Colours
 from harness.errors import ItemError, UsageError
 from harness.protocols import FailedItem, Tools
-from harness.records import Message, Response, Sampling, TextPart
+from harness.records import Item, Message, Response, Sampling, TextPart
 from harness.runs import run as runs
 from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
@@ -72,30 +74,60 @@ def test_the_benchmark_builds_and_scores(data_root: Path) -> None:
         Colours(data_root / "nowhere").count()
 
 
-def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: Path) -> None:
-    """The file goes to benchmarks/vqa/, the line of CONTRIBUTING.md into benchmarks/suites.py."""
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
-    shutil.copy(ROOT / "examples" / "benchmark.py", tmp_path / "benchmarks" / "vqa" / "colours.py")
-    line = re.search(r'^ *"colours": .*$', (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+def run_added(tmp_path: Path, example: str, name: str, data: Path, *words: str) -> dict[str, Any]:
+    """Add an example to a copy of the project by the line of CONTRIBUTING.md, and run it.
+
+    Every answer is "A".
+    """
+    for package in ("harness", "benchmarks"):  # the scorers' child sees this folder alone
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "examples" / example, tmp_path / "benchmarks" / "vqa" / f"{name}.py")
+    line = re.search(rf'^ *"{name}": .*$', (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert line is not None
     suites = tmp_path / "benchmarks" / "suites.py"
     text = re.sub(r"^(_CLASSES.* = {)$", rf"\1\n{line[0]}", suites.read_text(), flags=re.MULTILINE)
     suites.write_text(text)
-    with ScriptedServer(lambda request: Reply("(A)")) as server:
-        words = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "colours"]
-        words += ["--set", "colours.style=think", "--data-root", str(data_root)]
+    with ScriptedServer(lambda request: Reply("A")) as server:
+        command = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", name]
+        command += ["--data-root", str(data), "--out", str(tmp_path / "runs"), "--json", *words]
         done = subprocess.run(
-            [sys.executable, "-m", "harness", *words, "--out", str(tmp_path / "runs"), "--json"],
+            [sys.executable, "-m", "harness", *command],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)["benchmarks"]
+    found: dict[str, Any] = row
+    return found
+
+
+def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: Path) -> None:
+    words = ("--set", "colours.style=think")
+    row = run_added(tmp_path, "benchmark.py", "colours", data_root, *words)
     assert (row["benchmark"], row["n"], row["strict"], row["errors"]) == ("colours", 3, 0.5, 1)
     assert row["parts"] == {"what": 1.0, "which": 0.0}
+
+
+def test_an_lmms_eval_task_runs_by_one_file_and_one_line(tmp_path: Path) -> None:
+    from datasets import Dataset, DatasetDict
+
+    question = "Which way?\nA. Left\nB. Right\nPlease answer directly with only the letter."
+    rows = [
+        {"image": Image.new("RGB", (8, 8), colour), "question": asked, "answer": answer}
+        for colour, asked, answer in (
+            ("red", question, "A"),
+            ("green", question, "B"),
+            ("blue", "How many cars?", "3"),
+        )
+    ]
+    folder = tmp_path / "data" / "realworldqa"
+    DatasetDict({"test": Dataset.from_list(rows)}).save_to_disk(folder)
+    row = run_added(tmp_path, "lmms_benchmark.py", "realworldqa", tmp_path / "data", "--items")
+    values = {item["id"]: (item["value"], item["native"]) for item in row["items"]}
+    assert values == {"0": (1, 1), "1": (0, 0), "2": (0, 0)}
+    assert (row["native_n"], row["errors"]) == (3, 0)
 
 
 def test_the_arm_is_one_entry(tmp_path: Path) -> None:
@@ -112,7 +144,7 @@ from ablations.statistics.contrasts import contrasts
 from ablations.training.matching import Sizes, amounts
 sizes = Sizes(prompts=64, pairs=32, prompts_per_step=8, group=4, pairs_per_step=8)
 print([one.name for one in contrasts(["grpo", "contextrl", "contextrl-noise"])])
-print(amounts(ARMS["contextrl-noise"], sizes, "steps").exposures)
+print(amounts(ARMS["contextrl-noise"], "steps", sizes).exposures)
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -126,6 +158,19 @@ print(amounts(ARMS["contextrl-noise"], sizes, "steps").exposures)
     names, exposures = done.stdout.splitlines()
     assert names == "['contextrl - grpo', 'contextrl - contextrl-noise']"
     assert exposures == "32"
+
+
+def test_the_reward_is_called_as_the_how_to_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ablations.training.rewards import load_reward
+
+    monkeypatch.chdir(ROOT / "examples")
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    reward = load_reward("reward:concise")
+    item = Item("q1", (Message("user", (TextPart("Two?"),)),), Target("number", "2"), "q1")
+    said = [[{"role": "assistant", "content": text}] for text in ("2", "3", "2" + " " * 400)]
+    found = reward(completions=said, task=[item] * 3, selection=[False] * 3, other=None)
+    # 401 characters are 201 more than are free.
+    assert found == pytest.approx([1.0, 0.0, 1.0 - 0.201])
 
 
 def test_the_backend_answers_a_run(data_root: Path, tmp_path: Path) -> None:

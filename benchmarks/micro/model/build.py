@@ -1,10 +1,9 @@
-"""Trains the embedded base model from nothing: ``python -m benchmarks.micro.model.build``.
+"""Trains the embedded base model from scratch: ``python -m benchmarks.micro.model.build``.
 
-A seed and a number of steps come in; a checkpoint leaves, with ``build.json`` beside it that says
-how it was made.  The same command gives the same bytes on the same kind of machine with the same
-packages.  It takes about twenty minutes of one core.  The record also holds what a build of ten
-steps comes to: ``--shortened`` makes these again, in seconds, says whether their weights are the
-record's (exit code 0, else 1), and writes nothing.
+``build.json`` next to the checkpoint records how it was made.  The same command gives the same
+bytes on the same type of machine with the same packages, in about twenty minutes on one core.
+``--shortened`` repeats a build of ten steps in seconds, compares its weights with the record (exit
+code 0 if equal, else 1), and writes nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""The shape of a mathematical answer: a value with its unit, a relation, a list, an interval.
 
-A piece of text that should be one answer comes in (``x = \frac{1}{2}``, ``[-3, 1)``, ``3 or -3``,
-``46.3\text{ kN}``); a `Form` leaves, or None where it is none of these.
+A piece of text that should be one answer (``x = \frac{1}{2}``, ``[-3, 1)``, ``3 or -3``,
+``46.3\text{ kN}``); parses to a `Form`, or None.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-r"""A small reader of mathematics as models write it: LaTeX, Unicode, calculator notation.
+r"""Parses mathematics as models write it: LaTeX, Unicode, calculator notation.
 
-Text comes in, a tree of `Node` leaves, or None where the text is no expression; `value` computes a
-tree at given symbol values.  Nothing is ever passed to `eval`, and the work is bounded by the
-number of tokens, which is why no general LaTeX library is used here: latex2sympy2's grammar can
-take minutes on hostile input and its callers `eval` what it returns.
+Returns a tree of `Node`, or None if the text is not an expression; `value` evaluates it at given
+symbol values.  Nothing is passed to `eval`, and the work is bounded by the number of tokens: the
+grammar of latex2sympy2 can take minutes on hostile input, and its callers `eval` what it returns.
 """
 
 from __future__ import annotations
