@@ -34,21 +34,6 @@ class _Limit(click.ParamType[int | str]):
         return "native" if value == "native" else int(value)
 
 
-_BACKEND_OPTIONS = (
-    "dtype",
-    "tensor_parallel",
-    "replicas",
-    "max_model_len",
-    "batch_size",
-    "tokenizer",
-)
-_HEEDED: dict[str, tuple[str, ...]] = {
-    "endpoint": ("tokenizer",),
-    "vllm": ("dtype", "tensor_parallel", "replicas", "max_model_len"),
-    "transformers": ("dtype", "max_model_len", "batch_size"),
-}
-
-
 @click.command()
 @click.option("--model", required=True, help="Checkpoint folder, hub id, or served name.")
 @options.suite
@@ -204,15 +189,15 @@ class _Command:
         if self.items and not self.as_json:
             raise UsageError("--items goes with --json")
         kind, reason = backends.choose(self._spec(None))
-        for name in _BACKEND_OPTIONS:
-            if getattr(self, name) is not None and name not in _HEEDED[kind]:
+        for name in backends.OPTIONS:
+            if getattr(self, name) is not None and name not in backends.BACKENDS[kind].options:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(f"{option} is not for the backend {kind} ({reason}): leave it out")
 
     def _spec(self, plan: RunPlan | None) -> BackendSpec:
-        from harness.backends import BackendSpec
+        from harness.backends import OPTIONS, BackendSpec
 
-        given = {name: getattr(self, name) for name in _BACKEND_OPTIONS}
+        given = {name: getattr(self, name) for name in OPTIONS}
         return BackendSpec(
             kind=cast("Kind", self.backend or "auto"),
             checkpoint=plan.identity.checkpoint if plan else None,
@@ -252,7 +237,7 @@ class _Command:
         from harness import backends
 
         return {
-            "options": {name: getattr(self, name) for name in _HEEDED[kind]},
+            "options": {name: getattr(self, name) for name in backends.BACKENDS[kind].options},
             "concurrency": self.concurrency,
             "endpoint": self.endpoint,
             "versions": dict(backends.versions(kind)),
