@@ -17,7 +17,7 @@ from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.typed_json import parse
 
-# The files that decide a checkpoint's answers; trainers leave many others beside them.
+# The files that decide a checkpoint's answers; trainers write many others next to them.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
 _MODEL_FILES = (
     *_WEIGHTS,

@@ -20,7 +20,7 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the complete lines of a file, none if there is no file; drops a torn last line."""
+    """Yield the complete lines of a file (none if it is missing); a torn last line is dropped."""
     if not path.exists():
         return
     offset = 0

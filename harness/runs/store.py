@@ -1,8 +1,7 @@
 """The run store: a folder per run, append-only samples, everything derived written atomically.
 
 The engine appends one line for each answer; a kill at any moment loses at most what was in
-flight.  Readers (the table, ``harness show``, reports) come in by `read_manifest`,
-`read_samples` and `read_verdicts`.
+flight.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object from a run's file.
 
     Raises:
-        UsageError: the file is missing or is no JSON object.
+        UsageError: the file is missing or is not a JSON object.
     """
     try:
         value = parse(path.read_bytes())
@@ -115,7 +114,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """A score that stands beside the strict one: of which answer, by which judge and rules.
+    """A native or judged score: of which answer, by which judge and rules.
 
     ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
     ``value`` is None where there is none; ``why`` then says so.
