@@ -89,7 +89,7 @@ class Ask(Protocol):
     """Puts one question to the judge."""
 
     async def __call__(self, question: str, read: Callable[[str], T | None]) -> T:
-        """Return what ``read`` makes of the judge's reply; None there: it is no verdict, ask again.
+        """Return what ``read`` makes of the judge's reply; None: ask again.
 
         The engine handles what this raises: that no reply was a verdict, that the judge is gone.
         """
@@ -98,7 +98,7 @@ class Ask(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What solving and scoring may use beside the model; None where it was not given."""
+    """What solving and scoring may use besides the model; None where it was not given."""
 
     sandbox: Sandbox | None = None
 

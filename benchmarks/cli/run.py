@@ -34,21 +34,6 @@ class _Limit(click.ParamType[int | str]):
         return "native" if value == "native" else int(value)
 
 
-_BACKEND_OPTIONS = (
-    "dtype",
-    "tensor_parallel",
-    "replicas",
-    "max_model_len",
-    "batch_size",
-    "tokenizer",
-)
-_HEEDED: dict[str, tuple[str, ...]] = {
-    "endpoint": ("tokenizer",),
-    "vllm": ("dtype", "tensor_parallel", "replicas", "max_model_len"),
-    "transformers": ("dtype", "max_model_len", "batch_size"),
-}
-
-
 @click.command()
 @click.option(
     "--model", required=True, help="Checkpoint folder, Hub id, or name served at --endpoint."
@@ -225,17 +210,17 @@ class _Command:
         if self.items and not self.as_json:
             raise UsageError("--items requires --json")
         kind, reason = backends.choose(self._spec(None))
-        for name in _BACKEND_OPTIONS:
-            if getattr(self, name) is not None and name not in _HEEDED[kind]:
+        for name in backends.OPTIONS:
+            if getattr(self, name) is not None and name not in backends.BACKENDS[kind].options:
                 option = f"--{name.replace('_', '-')}"
                 raise UsageError(
                     f"{option} has no effect with the {kind} backend ({reason}); remove it"
                 )
 
     def _spec(self, plan: RunPlan | None) -> BackendSpec:
-        from harness.backends import BackendSpec
+        from harness.backends import OPTIONS, BackendSpec
 
-        given = {name: getattr(self, name) for name in _BACKEND_OPTIONS}
+        given = {name: getattr(self, name) for name in OPTIONS}
         return BackendSpec(
             kind=cast("Kind", self.backend or "auto"),
             checkpoint=plan.identity.checkpoint if plan else None,
@@ -275,7 +260,7 @@ class _Command:
         from harness import backends
 
         return {
-            "options": {name: getattr(self, name) for name in _HEEDED[kind]},
+            "options": {name: getattr(self, name) for name in backends.BACKENDS[kind].options},
             "concurrency": self.concurrency,
             "endpoint": self.endpoint,
             "versions": dict(backends.versions(kind)),

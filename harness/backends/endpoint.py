@@ -64,7 +64,7 @@ class _Answer:
     body: bytes
 
     def json(self) -> Any:
-        """Return the parsed body, or None where it is no JSON."""
+        """Return the parsed body, or None where it is not JSON."""
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
@@ -200,8 +200,8 @@ class EndpointModel:
         """Ask the server what it serves, and settle the model's name.
 
         Raises:
-            UsageError: the server is down, wants another key, is no OpenAI-compatible server, or
-                does not serve the model.
+            UsageError: the server is down, wants another key, is not OpenAI-compatible, or does
+                not serve the model.
         """
         served = await self._served()
         if self._model is None:
@@ -331,7 +331,7 @@ class EndpointModel:
         raise ItemError(reason)
 
     async def _post(self, url: str, body: Mapping[str, Any]) -> _Answer:
-        """Send a request, as often as it takes, and return what is no passing failure."""
+        """Send a request, with retries, and return the first lasting answer."""
         begun = time.monotonic()
         data = orjson.dumps(body)
         try:

@@ -356,7 +356,7 @@ class TransformersModel:
         self._load: Callable[[], Checkpoint] = lambda: Checkpoint(
             checkpoint, dtype, device, max_model_len
         )
-        # One of its own, beside the one that prompts need: they work in different threads.
+        # Not the one that prompts need: they work in different threads.
         self.tokenizer = LocalTokenizer(checkpoint)
         self._batch_size = batch_size
         self._on_status = on_status

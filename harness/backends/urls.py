@@ -18,7 +18,7 @@ def base_url(url: str) -> str:
     """Return ``url`` ending in ``/v1``, whether it was given with or without that or a slash.
 
     Raises:
-        UsageError: it is no http address, or holds a user name or password (neither is shown).
+        UsageError: it is not an http address, or holds a user name or password (neither is shown).
     """
     url = url.strip()
     parts = _split(url)

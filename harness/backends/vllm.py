@@ -1,7 +1,6 @@
 """vLLM's OpenAI server on a checkpoint, as a child of this process on a free loopback port.
 
-`open_model` comes in with a `BackendSpec`; inside the context an `EndpointModel` leaves.  The
-server writes to a log that is kept, and it ends with us, whichever way we end.
+The server writes to a log that is kept, and it ends with this process, however that ends.
 """
 
 from __future__ import annotations

@@ -9,15 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files.atomic import write_text
 from harness.files.typed_json import parse
 
-# The files that decide a checkpoint's answers; trainers leave many others beside them.
+# The files that decide a checkpoint's answers; trainers write many others next to them.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
 _MODEL_FILES = (
     *_WEIGHTS,
@@ -45,18 +45,7 @@ def cache_dir() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "harness"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+write_atomically = write_text  # the name that callers outside of harness/ still use
 
 
 class _HashCache:
@@ -91,7 +80,7 @@ class _HashCache:
         if not self.changed:
             return
         try:
-            write_atomically(self.path, json.dumps(self.entries))
+            write_text(self.path, json.dumps(self.entries))
         except OSError:
             return  # a read-only home: hash again next time
         self.changed = False

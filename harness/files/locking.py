@@ -1,7 +1,4 @@
-"""One process at a time works on a folder: a run's, a study's.
-
-The store and the study come in with a folder; the lock ends with the block, or with the process.
-"""
+"""One process at a time works on a folder; the lock ends with the block or the process."""
 
 from __future__ import annotations
 

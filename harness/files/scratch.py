@@ -1,7 +1,6 @@
-"""Temporary folders that do not outlive their use: also not where a process was killed.
+"""Private temporary folders that are removed after their use, also where a process was killed.
 
-Who needs room for a while comes in with a word for it; a private folder leaves.  The folder is
-locked for as long as it is used, so that what nobody holds is known to be left over.
+A folder is locked for as long as it is used, so that what nobody holds is known to be left over.
 """
 
 from __future__ import annotations

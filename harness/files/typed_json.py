@@ -16,7 +16,7 @@ def parse(text: str | bytes) -> Any:
     Stored answers may hold NaN or half of a surrogate pair, which msgspec, the faster one, refuses.
 
     Raises:
-        ValueError: it is no JSON, no UTF-8, or nested too deeply.
+        ValueError: it is not JSON or not UTF-8, or nested too deeply.
     """
     try:
         return msgspec.json.decode(text)

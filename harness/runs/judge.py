@@ -1,7 +1,7 @@
 """The judge: a language model that grades answers where a benchmark's own protocol asks for one.
 
-The engine comes in with answers as they are stored; verdicts leave, on disk.  Every reply of the
-judge is kept too, by what was asked, so that a killed run asks nothing twice.
+Verdicts are stored, and every reply of the judge by what was asked, so that a killed run asks
+nothing twice.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.runs.store import (
     read_verdicts,
 )
 
-TRIES = 3  # replies that are no verdict before there is none
+TRIES = 3  # replies that do not read as a verdict before giving up
 # Official judges answer in a few tokens; the room is for judges that think first.
 SAMPLING = Sampling(max_tokens=4096)
 
@@ -87,7 +87,7 @@ class _Case:
 
 
 class JudgedScoring:
-    """Has answers judged beside the stream that makes them, many at once.
+    """Has answers judged while others are still being made, many at once.
 
     `add` what is stored, `close` when no more will come; `run` ends when all is judged.  A judge
     that is gone stops it, and nothing else: ``failure`` then says why.

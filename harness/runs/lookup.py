@@ -39,7 +39,7 @@ def find(run: Path, wanted: str) -> list[Found]:
     ``wanted`` is an item id, or ``benchmark/id``.
 
     Raises:
-        UsageError: the folder is no run, no such item is stored (names the nearest), or several
+        UsageError: the folder is not a run, no such item is stored (names the nearest), or several
             benchmarks have it.
     """
     entries = read_manifest(run)["benchmarks"]

@@ -38,7 +38,7 @@ class RunPlan:
     notes: Mapping[str, str]
 
     def note(self, declared: Declaration) -> str:
-        """Return what stands beside a benchmark's scores: its own note and that of its data."""
+        """Return the note on a benchmark's scores: its own and that of its data."""
         return "; ".join(filter(None, (declared.note, self.notes.get(declared.id))))
 
     @cached_property

@@ -1,7 +1,4 @@
-"""One run from start to end: what it is (its key), where it lies, what is left, what it says.
-
-The command line comes in with a model and benchmarks; the engine does the work between.
-"""
+"""One run from start to end: whether it is finished, and how it is filled and summarised."""
 
 from __future__ import annotations
 

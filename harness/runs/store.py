@@ -1,22 +1,22 @@
 """The run store: a folder per run, append-only samples, everything derived written atomically.
 
 The engine appends one line for each answer; a kill at any moment loses at most what was in
-flight.  Readers (the table, ``harness show``, reports) come in by `read_manifest`,
-`read_samples` and `read_verdicts`.
+flight.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict
 
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, write_atomically
+from harness.files.atomic import write_json
+from harness.files.hashing import json_hash
+from harness.files.jsonl import Appender, read_lines
 from harness.files.locking import alone
 from harness.files.typed_json import parse, record
 from harness.records import Sample, Score
@@ -53,14 +53,6 @@ def encode(sample: Sample) -> str:
     return json.dumps(dataclasses.asdict(sample), separators=(",", ":")) + "\n"
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield complete lines with their number from 1; a torn last line is dropped."""
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.endswith(b"\n"):
-                yield number, line.decode("utf-8", "replace")
-
-
 def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     """Return the samples of one benchmark by (item id, repeat); the last line of a key counts.
 
@@ -69,14 +61,12 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     """
     path = run / "samples" / f"{benchmark}.jsonl"
     samples: dict[SampleKey, Sample] = {}
-    if not path.exists():
-        return samples
-    for number, line in _lines(path):
+    for line in read_lines(path):
         try:
-            sample = record(Sample, parse(line))
+            sample = record(Sample, parse(line.text))
         except ValueError as error:
             raise UsageError(
-                f"{path} is garbled at line {number} ({error}): "
+                f"{path} is garbled at line {line.number} ({error}): "
                 "repair or remove that line, or move the run folder away, and run again"
             ) from error
         samples[sample.id, sample.repeat] = sample
@@ -87,7 +77,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object from a run's file.
 
     Raises:
-        UsageError: the file is missing or is no JSON object.
+        UsageError: the file is missing or is not a JSON object.
     """
     try:
         value = parse(path.read_bytes())
@@ -124,7 +114,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """A score that stands beside the strict one: of which answer, by which judge and rules.
+    """A native or judged score: of which answer, by which judge and rules.
 
     ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
     ``value`` is None where there is none; ``why`` then says so.
@@ -170,13 +160,11 @@ def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdi
 
     Derived data: a line that does not read is passed over, and its verdict is made again.
     """
-    path = run / kind / f"{benchmark}.jsonl"
-    if path.exists():
-        for _, line in _lines(path):
-            try:
-                yield record(Verdict, parse(line))
-            except ValueError:
-                continue
+    for line in read_lines(run / kind / f"{benchmark}.jsonl"):
+        try:
+            yield record(Verdict, parse(line.text))
+        except ValueError:
+            continue
 
 
 def read_verdicts(
@@ -189,11 +177,10 @@ def read_verdicts(
 
 def read_replies(run: Path) -> dict[str, str]:
     """Return the judges' stored replies by the hash of judge and question."""
-    path = run / _REPLIES
     replies: dict[str, str] = {}
-    for _, line in _lines(path) if path.exists() else ():
+    for line in read_lines(run / _REPLIES):
         try:
-            row = record(_Reply, parse(line))
+            row = record(_Reply, parse(line.text))
         except ValueError:
             continue  # asked again
         replies[row["key"]] = row["reply"]
@@ -211,7 +198,7 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._streams: dict[str, Any] = {}
+        self._files: dict[str, Appender] = {}
 
     @classmethod
     @contextmanager
@@ -230,9 +217,9 @@ class RunStore:
                 store._close()
 
     def _close(self) -> None:
-        for stream in self._streams.values():
-            stream.close()
-        self._streams.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
     def append(self, benchmark: str, sample: Sample) -> None:
         """Add one line and hand it to the operating system before returning."""
@@ -248,52 +235,10 @@ class RunStore:
         self._append(_REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
 
     def _append(self, name: str, text: str) -> None:
-        stream = self._streams.get(name)
-        if stream is None:
-            path = self.path / name
-            path.parent.mkdir(exist_ok=True)
-            _drop_torn_line(path)
-            stream = self._streams[name] = path.open("ab", buffering=0)
-        _write_whole(stream, text.encode())
+        if name not in self._files:
+            self._files[name] = Appender(self.path / name)
+        self._files[name].append(text)
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write ``manifest.json`` or ``summary.json`` atomically."""
-        write_atomically(self.path / name, json.dumps(value, indent=2) + "\n")
-
-
-def _write_whole(stream: Any, line: bytes) -> None:
-    """Write all of a line or nothing of it.
-
-    Raises:
-        UsageError: the disk is full or fails.
-    """
-    before = stream.seek(0, os.SEEK_END)
-    written = 0
-    try:
-        while written < len(line):
-            written += stream.write(line[written:])
-    except OSError as error:
-        stream.truncate(before)
-        raise UsageError(
-            f"cannot write {stream.name} ({error.strerror}): what was answered before is stored; "
-            "make room and run the same command again"
-        ) from error
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut a last line that a kill left without its newline."""
-    if not path.exists():
-        return
-    with path.open("rb+") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        position = end
-        while position > 0:
-            start = max(0, position - 65536)
-            stream.seek(start)
-            found = stream.read(position - start).rfind(b"\n")
-            if found >= 0:
-                position = start + found + 1
-                break
-            position = start
-        if position < end:
-            stream.truncate(position)
+        write_json(self.path / name, value)

@@ -118,7 +118,7 @@ def summarise(
 def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Return each note once from pairs of a benchmark and its note, "" where it has none.
 
-    The benchmarks that it is of stand before it, unless those are all of several.
+    Its benchmarks' names come first, unless it is the note of all of several.
     """
     named: dict[str, dict[str, None]] = {}
     every = set()

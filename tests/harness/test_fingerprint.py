@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UsageError
-from harness.files.hashing import file_hash, model_fingerprint, tree_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import file_hash, model_fingerprint, tree_hash
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +75,9 @@ def test_half_a_checkpoint_is_one_line(tmp_path: Path, missing: str) -> None:
 
 
 def test_an_atomic_write_leaves_no_part_behind(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "x" / "file", "content")
+    write_text(tmp_path / "x" / "file", "content")
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["file"]
     with pytest.raises(UnicodeEncodeError):
-        write_atomically(tmp_path / "x" / "file", "\ud800")
+        write_text(tmp_path / "x" / "file", "\ud800")
     assert (tmp_path / "x" / "file").read_text() == "content"
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["file"]
