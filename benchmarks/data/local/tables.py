@@ -15,7 +15,8 @@ from benchmarks.data.local.layout import Found, files_hash
 from benchmarks.data.local.official import FORMATS
 from benchmarks.data.local.read import read
 from harness.errors import UsageError
-from harness.files.hashing import cache_dir, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,5 +76,5 @@ def arrow_files(found: Found) -> Sequence[Path]:
     files = [Path(entry["filename"]) for entry in read(found).cache_files]
     sizes = {str(path): path.stat().st_size for path in files}
     with suppress(OSError):
-        write_atomically(note, msgspec.json.encode(sizes).decode())
+        write_text(note, msgspec.json.encode(sizes).decode())
     return files

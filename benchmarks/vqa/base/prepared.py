@@ -8,8 +8,6 @@ its key and its checksum are right.
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ import msgspec
 from benchmarks.data.local.images import decode, decode_text, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
+from harness.files.atomic import write_bytes
 from harness.files.hashing import cache_dir, json_hash
 from harness.protocols import FailedItem
 from harness.records import ImagePart, Item, Message, Part, Role, TextPart
@@ -154,16 +153,7 @@ def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
         OSError: the folder cannot be written.
     """
     body = msgspec.json.encode(rows)
-    path.parent.mkdir(exist_ok=True, parents=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(msgspec.json.encode(_header(key, body)) + b"\n" + body)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 
 
 def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -> Path:
