@@ -59,7 +59,7 @@ def prepare(directory: Path) -> tuple[Path, Path]:
 def _version() -> str:
     """Return the hash of the weights' record and of all that the data is made by."""
     here = Path(__file__).parent
-    tasks = sorted((here / "data" / "tasks").glob("*.yaml"))
+    tasks = sorted((here / "data").rglob("*.yaml"))
     return source_hash(here / "model" / "weights" / "build.json", here, *tasks)
 
 

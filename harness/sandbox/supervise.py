@@ -173,10 +173,7 @@ async def finish(
         asyncio.ensure_future(_keep(process.stdout, out, limits.output, broke)),
         asyncio.ensure_future(_keep(process.stderr, err, limits.output, broke)),
     ]
-    helpers = [
-        asyncio.ensure_future(_feed(process.stdin, stdin)),
-        asyncio.ensure_future(look.look()),
-    ]
+    helpers = [asyncio.ensure_future(work) for work in (_feed(process.stdin, stdin), look.look())]
     timer = asyncio.get_running_loop().call_later(
         limits.seconds, broke, "timeout", f"more than {limits.seconds:g} s"
     )
@@ -194,14 +191,8 @@ async def finish(
         for task in (*helpers, *readers):
             task.cancel()
         await asyncio.gather(*helpers, *readers, return_exceptions=True)
-    return Ended(
-        process.returncode,
-        bytes(out),
-        bytes(err),
-        seconds,
-        look.peak,
-        broken[0] if broken else None,
-    )
+    first = broken[0] if broken else None
+    return Ended(process.returncode, bytes(out), bytes(err), seconds, look.peak, first)
 
 
 async def exited(process: subprocess.Popen[bytes]) -> None:

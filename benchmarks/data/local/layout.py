@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -269,16 +270,25 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of a damaged file into one sentence."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{path} is damaged ({reason}): get the data set anew") from error
+
+
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
     """Yield the schema, then the batches; mapped, so that no image is read."""
     import pyarrow as pa
 
-    try:
-        with pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
-            yield reader.schema
-            yield from reader
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(_damaged(path, error)) from error
+    with _reading(path), pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+        yield reader.schema
+        yield from reader
 
 
 def _arrow_rows(path: Path) -> int:
@@ -292,24 +302,14 @@ def _arrow_schema(path: Path) -> pa.Schema:
 
 
 def _parquet_rows(path: Path) -> int:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _reading(path):
         return int(pq.read_metadata(path).num_rows)
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(_damaged(path, error)) from error
 
 
 def _parquet_schema(path: Path) -> pa.Schema:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _reading(path):
         return pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UsageError(_damaged(path, error)) from error
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    return f"{path} is damaged ({first_line(error)}): get the data set anew"

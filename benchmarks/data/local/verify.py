@@ -68,16 +68,7 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         digest = files_hash(folder, main)
     except UsageError as error:
         return Report(benchmark_id, str(folder), None, None, (), (str(error),), ())
-    reports: list[TableReport] = []
-    problems: list[str] = []
-    for item in [*main, *extra]:
-        try:
-            report, wrong = _check(item, all_images)
-        except UsageError as error:
-            problems.append(str(error))
-            continue
-        reports.append(report)
-        problems += wrong
+    reports, problems = _check_all([*main, *extra], all_images)
     notes = list(_stand_ins(benchmark_id, main))
     if receipt is not None:
         problems += _changed(receipt, digest)
@@ -95,6 +86,20 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
 
 def _tables(found: Sequence[Found]) -> tuple[Table, ...]:
     return tuple(item.table for item in found)
+
+
+def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableReport], list[str]]:
+    reports: list[TableReport] = []
+    problems: list[str] = []
+    for item in found:
+        try:
+            report, wrong = _check(item, all_images)
+        except UsageError as error:
+            problems.append(str(error))
+        else:
+            reports.append(report)
+            problems += wrong
+    return reports, problems
 
 
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
