@@ -63,48 +63,20 @@ class Arm:
 _ALL = (
     Arm("base", "the model as given", grpo=False, role="start"),
     Arm("grpo", "GRPO on the RL data", role="baseline"),
-    Arm(
-        "da-sft",
-        "SFT on the selection prompts, then GRPO",
-        sft=True,
-        role="data_control",
-        rank=1,
-    ),
-    Arm(
-        "da-rl",
-        "GRPO with the selection prompts as further RL items",
-        extra="selection",
-        role="data_control",
-    ),
-    Arm(
-        "da-qa",
-        "GRPO with the contexts as further question-answer items",
-        extra="qa",
-        role="data_control",
-        rank=2,
-    ),
+    Arm("da-sft", "SFT on the selection prompts, then GRPO", sft=True, role="data_control", rank=1),
+    Arm("da-rl", "GRPO with the selection prompts as further RL items",
+        extra="selection", role="data_control"),
+    Arm("da-qa", "GRPO with the contexts as further question-answer items",
+        extra="qa", role="data_control", rank=2),
     Arm("contextrl", "GRPO + lambda L_CA", joint="selection", role="method"),
-    Arm(
-        "contextrl-shuffled",
-        "GRPO + lambda L_CA with one random label per pair (placebo)",
-        joint="selection",
-        shuffled=True,
-        role="placebo",
-    ),
-    Arm(
-        "da-joint-sft",
-        "GRPO + lambda cross-entropy of the letter over the vocabulary",
-        joint="cross-entropy",
-        role="loss_form",
-    ),
+    Arm("contextrl-shuffled", "GRPO + lambda L_CA with one random label per pair (placebo)",
+        joint="selection", shuffled=True, role="placebo"),
+    Arm("da-joint-sft", "GRPO + lambda cross-entropy of the letter over the vocabulary",
+        joint="cross-entropy", role="loss_form"),
     Arm("ca-only", "L_CA without GRPO", grpo=False, joint="selection"),
-    Arm(
-        "contextrl-easyneg",
-        "GRPO + lambda L_CA with an unrelated second context",
-        joint="selection",
-        unrelated=True,
-    ),
-)
+    Arm("contextrl-easyneg", "GRPO + lambda L_CA with an unrelated second context",
+        joint="selection", unrelated=True),
+)  # fmt: skip
 ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
 
 

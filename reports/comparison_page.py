@@ -115,12 +115,8 @@ def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
     difference = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
     numbers = [(f"mean of {len(found.benchmarks)}: {title}", difference)]
     if macro.mde is not None:
-        numbers.append(
-            (
-                f"detectable with {tables.level_of(Rules().power)} power",
-                tables.cell(macro.mde, "width"),
-            )
-        )
+        smallest = f"detectable with {tables.level_of(Rules().power)} power"
+        numbers.append((smallest, tables.cell(macro.mde, "width")))
     return (Step("On average", tuple(numbers), tables.signed(verdict), verdict.tone),)
 
 
@@ -157,31 +153,22 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def _rules(found: Comparison) -> Table:
-    rows = [
-        {"what": "alpha", "value": f"{found.alpha:g}"},
-        {"what": "margin", "value": f"{100 * found.margin:g} points"},
-        {"what": "tests", "value": ", ".join(sorted({line.test for line in found.benchmarks}))},
-    ]
+    rules = {
+        "alpha": f"{found.alpha:g}",
+        "margin": f"{100 * found.margin:g} points",
+        "tests": ", ".join(sorted({line.test for line in found.benchmarks})),
+    }
     if found.pooled is not None:
-        rows.append(
-            {"what": "mean, one variance for both sides", "value": tables.interval(*found.pooled)}
-        )
+        rules["mean, one variance for both sides"] = tables.interval(*found.pooled)
     if found.bootstrap is not None and found.spread is not None:
         errors = bootstrap_errors(spread.seeds for spread in found.spread)
-        rows.append(
-            {
-                "what": "mean, items resampled (hierarchical bootstrap)",
-                "value": f"{tables.interval(*found.bootstrap)}; {errors}",
-            }
-        )
+        bounds = tables.interval(*found.bootstrap)
+        rules["mean, items resampled (hierarchical bootstrap)"] = f"{bounds}; {errors}"
     for side, spread in zip("AB", found.spread or (), strict=False):
-        rows.append(
-            {
-                "what": f"side {side}",
-                "value": f"{spread.seeds} seeds; sd of a seed's mean "
-                f"{100 * spread.training_sd:.2f} points from training, "
-                f"{100 * spread.decoding_sd:.2f} from items",
-            }
+        rules[f"side {side}"] = (
+            f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "
+            f"training, {100 * spread.decoding_sd:.2f} from items"
         )
     columns = (Column("what", "Rule"), Column("value", "Value"))
+    rows = [{"what": what, "value": value} for what, value in rules.items()]
     return Table("rules", "How it was judged", columns, frame(rows, columns))

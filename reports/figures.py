@@ -1,4 +1,4 @@
-"""Figures: records come in, a `Figure` leaves, which is drawn as SVG in two widths.
+"""Figures, drawn as SVG in two widths.
 
 Inline SVG takes its colours from the page's style (light and dark); files get the light ones.
 Drawing twice gives the same bytes.
@@ -185,14 +185,14 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Fig
         objective = by_name["objective", gain, term.arm]
         rows.append(_bar(f"data: {data.name}", data, 0.0, term.data))
         rows.append(_bar(f"objective: {objective.name}", objective, term.data, term.total))
-    said = "; ".join(
+    summary = "; ".join(
         f"through {term.arm}: data {points(term.data)}, objective {points(term.objective)}"
         for term in terms
     )
     return Figure(
         "waterfall",
         "Total = data + objective, through each data arm",
-        f"Total {points(total.delta)} points. {said}.",
+        f"Total {points(total.delta)} points. {summary}.",
         f"analysis.json, waterfall; whiskers are the {100 * level:g} % intervals of the contrasts",
         lambda narrow: _rows(rows, narrow, None, "points of the macro average"),
     )
@@ -288,14 +288,14 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
         axes.set_xlabel("macro average, percent")
         return canvas
 
-    said = ". ".join(
+    summary = ". ".join(
         f"{arm}: " + ", ".join(f"{100 * value:.1f}" for value in values)
         for arm, values in macro.items()
     )
     return Figure(
         "seeds-figure",
         "Macro average of every training seed",
-        f"{said}.",
+        f"{summary}.",
         "a dot a run, a bar the arm's mean; the table below has every benchmark",
         draw,
     )
@@ -338,14 +338,14 @@ def selection(
                       fontsize=9, labelcolor=COLOURS["ink"])  # fmt: skip
         return canvas
 
-    said = ". ".join(
+    summary = ". ".join(
         f"{arm}: " + ", ".join(f"{100 * x:.0f} and {100 * y:.1f}" for x, y in found)
         for arm, found in ours.items()
     )
     return Figure(
         "selection-figure",
         "Selection accuracy against end-task score",
-        f"Selection accuracy and end-task score of every seed, percent. {said}.",
+        f"Selection accuracy and end-task score of every seed, percent. {summary}.",
         f"ours: analysis.json, models; grey, of other models and benchmarks: {source}",
         draw,
     )
@@ -389,14 +389,14 @@ def training(
                       labelcolor=COLOURS["ink"])  # fmt: skip
         return canvas
 
-    said = "; ".join(
+    summary = "; ".join(
         f"{name}: " + ", ".join(f"{arm} ends at {found[arm][0][-1][1]:.3g}" for arm in found)
         for name, found in curves.items()
     )
     return Figure(
         "training-figure",
         "Loss terms and their gradient norms",
-        f"First seed: {said}.",
+        f"First seed: {summary}.",
         f"training.jsonl of every seed, at most {SHOWN_POINTS} points a curve",
         draw,
     )

@@ -1,4 +1,4 @@
-"""A `Page` comes in; one self-contained HTML file leaves.  All text of models is escaped."""
+"""Writes a `Page` as one self-contained HTML file.  All text of models is escaped."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """Tables that are folded away under a heading."""
+class Collapsible:
+    """Tables under a heading that opens them."""
 
     title: str
     tables: tuple[Table, ...]
@@ -38,7 +38,7 @@ class Pictured:
     images: dict[tuple[str, str], str]
 
 
-Block = str | Figure | Table | Folded | Pictured
+Block = str | Figure | Table | Collapsible | Pictured
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,6 @@ class Page:
             for block in section.blocks:
                 if isinstance(block, Table):
                     found.append(block)
-                elif isinstance(block, Folded):
+                elif isinstance(block, Collapsible):
                     found += block.tables
         return tuple(found)

@@ -9,7 +9,7 @@ from reports import shared
 from reports.pages import Block, Page, Section, Step
 from reports.read.flips import target
 from reports.read.runs import Run, answers, line_at
-from reports.tables import Column, Table, cell, frame
+from reports.tables import Column, Table, as_row, cell, frame
 
 ITEMS = 600  # rows on the page, over all benchmarks
 LONGEST = 160  # characters of a text in a row
@@ -74,13 +74,7 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
         Column("invalid", "Invalid", "count", "Unparsable, unscored or failed"),
     )
     rows = [
-        {
-            **{
-                name: getattr(row, name)
-                for name in ("benchmark", "n", "strict", "native", "judged")
-            },
-            "invalid": shared.invalid(run, row.benchmark),
-        }
+        {**as_row(row, columns), "invalid": shared.invalid(run, row.benchmark)}
         for row in run.rows.values()
     ]
     rows.append({"benchmark": "average", "strict": average})

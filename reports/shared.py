@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.runs.summary import notes_of
 from reports.figures import Figure, needles
-from reports.pages import Block, Folded, Section
+from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
-from reports.tables import Column, Table, frame
+from reports.tables import Column, Table, as_row, frame
 
 _CELL = re.compile(r"(\d+)/(\d+)")
 _BENCHMARK = re.compile(r"[a-z0-9_]+")
@@ -44,22 +44,22 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
     What is said ``before``, then errors, notes, answers that no summary knows.
     """
-    said = [*before]
+    warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
         listed = ", ".join(f"{label} ({count})" for label, count in failed.items())
-        said.append(
+        warned.append(
             f"{sum(failed.values())} items have errors and no score: {listed}. "
             "Run the same commands again to ask them again."
         )
-    said += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
+    warned += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
     for run in runs:
         if run.stale:
-            said.append(
+            warned.append(
                 f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "
                 "know (it was killed): run the same `harness run` again."
             )
-    return tuple(dict.fromkeys(said))
+    return tuple(dict.fromkeys(warned))
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
@@ -126,13 +126,7 @@ def counts_by_benchmark(runs: Sequence[Run]) -> Table:
         for row in run.rows.values()
         if any(getattr(row, column.key) for column in COUNTS)
     ]
-    rows = [
-        {
-            **{"run": run.label, "benchmark": row.benchmark, "answers": row.answers},
-            **{column.key: getattr(row, column.key) for column in COUNTS},
-        }
-        for run, row in found
-    ]
+    rows = [{"run": run.label, **as_row(row, columns)} for run, row in found]
     return Table(
         "validity-benchmarks",
         "What went wrong, by run and benchmark",
@@ -146,14 +140,14 @@ def counts_by_benchmark(runs: Sequence[Run]) -> Table:
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
     """Return the section on what may spoil the numbers."""
     detailed = counts_by_benchmark(runs)
-    folded = [Folded("By run and benchmark", (detailed,))] if len(detailed.frame) else []
+    folded = [Collapsible("By run and benchmark", (detailed,))] if len(detailed.frame) else []
     return Section("validity", "Validity", (counts_table(runs), *folded, *more))
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
     """Return the section on where everything is from: runs, models, data, versions, machines."""
     table, alike = runs_table(runs)
-    blocks = (*before, *alike, table, Folded("Protocols and data", (protocols_table(runs),)))
+    blocks = (*before, *alike, table, Collapsible("Protocols and data", (protocols_table(runs),)))
     return Section("provenance", "Provenance", blocks)
 
 
@@ -178,7 +172,7 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
         *(one for one in made if one not in alike),
         Column("started", "Started"), Column("ended", "Ended"),
     )  # fmt: skip
-    told = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
+    alike_text = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
     table = Table(
         "runs",
         "The runs behind the numbers",
@@ -186,7 +180,7 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
         frame(rows, columns),
         tuple(f"{run.path.name}/manifest.json" for run in runs),
     )
-    return table, (f"Alike in all runs: {told}.",) if told else ()
+    return table, (f"Alike in all runs: {alike_text}.",) if alike_text else ()
 
 
 def _run_row(run: Run) -> dict[str, Any]:

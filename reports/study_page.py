@@ -1,4 +1,4 @@
-"""A study as a page: verdict, where the gain comes from, and everything that it stands on."""
+"""A study as a page: verdict, where the gain comes from, and everything behind it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ablations.statistics.verdict import step_verdict
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
-from reports.pages import Block, Folded, Page, Pictured, Section, Step
+from reports.pages import Block, Collapsible, Page, Pictured, Section, Step
 from reports.read import paper
 from reports.read.flips import Flips, flips
 from reports.read.runs import Run
 from reports.read.study import Model, Study, curves, ledger
-from reports.tables import Column, Side, Table, frame
+from reports.tables import Column, Side, Table, as_row, frame
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
@@ -40,7 +40,7 @@ def page(study: Study, pictures: Pictures) -> Page:
         pictures: gives thumbnails of the flips that are shown, where the data is at hand.
     """
     runs = [model.run for model in study.models]
-    # Where there is no verdict the first sentence says why, else the word before the figures.
+    # Without a verdict the first sentence says why; else the conclusion is before the figures.
     end = ". " if study.report.verdict.startswith("No verdict") else ": "
     headline, _, _ = study.report.verdict.partition(end)
     sections = (
@@ -59,12 +59,12 @@ def page(study: Study, pictures: Pictures) -> Page:
         ),
     )
     label = f"Ablation study {study.report.name}: objective against data"
-    said, aside = _notes(study)
+    above, below = _notes(study)
     incomplete = [
         f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
         for gap in study.report.missing
     ]
-    warnings = shared.warnings(runs, (*shared.joined(said), *incomplete))
+    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
     return Page(
         "study",
         study.report.name,
@@ -75,24 +75,24 @@ def page(study: Study, pictures: Pictures) -> Page:
         warnings=(*_micro(study, warnings), *warnings),
         sections=sections,
         # A note on the data is of the scores, which the warnings tell already.
-        notes=shared.joined(note for note in aside if note not in warnings),
+        notes=shared.joined(note for note in below if note not in warnings),
     )
 
 
 def _notes(study: Study) -> tuple[list[str], list[str]]:
     """Return the notes that belong above the answer, and those that belong below it.
 
-    Below stands what is said of one benchmark, such as few clusters: it does not touch the verdict,
+    Below stands what concerns one benchmark, such as few clusters: it does not touch the verdict,
     which is over seeds.  What was left out of a benchmark of the plan does.
     """
-    said: list[str] = []
-    aside: list[str] = []
+    above: list[str] = []
+    below: list[str] = []
     for note in study.report.notes:
         name, _, text = note.partition(": ")
         of_one = any(name in model.run.manifest["benchmarks"] for model in study.models)
         moves = name in study.plan["plan"]["benchmarks"] and LEFT_OUT in text
-        (aside if of_one and not moves else said).append(note)
-    return said, aside
+        (below if of_one and not moves else above).append(note)
+    return above, below
 
 
 def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
@@ -137,12 +137,7 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
                "shares"),
     )  # fmt: skip
     rows = [
-        {
-            **{
-                name: getattr(term, name) for name in ("arm", "total", "objective", "data", "share")
-            },
-            "share_interval": (term.share_low, term.share_high),
-        }
+        {**as_row(term, columns), "share_interval": (term.share_low, term.share_high)}
         for term in terms
     ]
     table = Table(
@@ -201,7 +196,9 @@ def _deltas(study: Study) -> Section:
             "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
         )
         blocks += [figure, made[0]]
-        blocks += [Folded(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]]
+        blocks += [
+            Collapsible(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]
+        ]
     return Section("benchmarks", "Benchmark by benchmark", tuple(blocks))
 
 
@@ -248,7 +245,7 @@ def _selection(study: Study) -> tuple[Section, ...]:
     return (
         Section(
             "selection", "Selecting the context against doing the task",
-            (text, figure, Folded("The numbers", (table,))),
+            (text, figure, Collapsible("The numbers", (table,))),
         ),
     )  # fmt: skip
 
@@ -286,10 +283,7 @@ def _arms_table(study: Study) -> Table:
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
                "that change one by one"),
     )  # fmt: skip
-    rows = [
-        {column.key: getattr(line, column.key) for column in columns}
-        for line in study.report.analysis.arms
-    ]
+    rows = [as_row(line, columns) for line in study.report.analysis.arms]
     return Table(
         "arms",
         "The arms: macro average, and the spread of a seed",
@@ -371,7 +365,7 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     parts = shared.parts_table({model.name: model.probe for model in probes if model.probe})
     if parts is not None:
         bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
-        blocks += [bias, Folded("Parts of the probe", (parts,))]
+        blocks += [bias, Collapsible("Parts of the probe", (parts,))]
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
         blocks.append(spent)
@@ -431,7 +425,7 @@ def _plan_table(study: Study) -> Table:
         "suite": plan.get("suite"),
         "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),
-        "base model's content hash": plan.get("model") or "brought from elsewhere",
+        "base model's content hash": plan.get("model") or "external",
         "pairs": (plan.get("data") or {}).get("pairs") or "none",
         "RL data": (plan.get("data") or {}).get("rl_data") or "none",
         "arms": ", ".join(

@@ -1,6 +1,6 @@
-"""Tables: records come in, frames of numbers with their columns' meaning leave.
+"""Tables: frames of numbers with the meaning of their columns.
 
-HTML, LaTeX and CSV are written from the same frames; every row says where its numbers are from.
+HTML, LaTeX and CSV are written from the same frames; every row names the source of its numbers.
 """
 
 from __future__ import annotations
@@ -133,6 +133,12 @@ def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> pd.Da
     return pd.DataFrame(data, columns=keys, dtype=object)
 
 
+def as_row(record: Any, columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the cells that a record has as attributes of the columns' keys."""
+    keys = [column.key for column in columns]
+    return {key: getattr(record, key) for key in keys if hasattr(record, key)}
+
+
 def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
     """Return the table benchmark x arm with the macro average of the analysis below."""
     columns = [Column("benchmark", "Benchmark")]
@@ -189,11 +195,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     )
     rows = [
         {
-            **{
-                name: getattr(line, name)
-                for name in ("kind", "name", "delta", "p", "p_holm", "p_equivalence")
-            },
-            "mde": line.mde,
+            **as_row(line, columns),
             "interval": (line.low, line.high),
             "alt_variance": (line.alt_variance_low, line.alt_variance_high),
             "boot": (line.boot_low, line.boot_high),
@@ -260,8 +262,7 @@ def benchmarks(
     )
     rows = [
         {
-            **{key: getattr(line, key) for key in ("benchmark", "items", "clusters", "delta")},
-            **{key: getattr(line, key) for key in ("p", "p_holm", "mde")},
+            **as_row(line, columns),
             "seeds": f"{plus.seeds} / {minus.seeds}",
             "plus": plus.means.get(line.benchmark),
             "minus": minus.means.get(line.benchmark),

@@ -1,7 +1,4 @@
-"""From paths to files: what a path is, its page, and the page written in every form.
-
-The command line comes in; files leave.
-"""
+"""Finds out what a path is, makes its page, and writes the page in every form."""
 
 from __future__ import annotations
 

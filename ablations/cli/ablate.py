@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,55 +74,48 @@ def _converted(convert: Callable[[str, Any], Any]) -> Callable[..., Any]:
 _path_or_name = _converted(lambda _, name: _absolute_if_exists(name))
 
 
+_option = partial(click.option, show_default=True)
+
+
 @click.group()
 def ablate() -> None:
     """Find out where a training gain comes from."""
 
 
 @ablate.command(NAME)
-@click.option(
+@_option(
     "--model", metavar="BASE", callback=_path_or_name, help="Checkpoint that every arm starts from."
 )
 @options.suite
-@click.option(
+@_option(
     "--pairs",
     metavar="P",
     callback=_path_or_name,
     help="Contrastive pairs, as for 'harness train'.",
 )
-@click.option(
-    "--rl-data", metavar="D", callback=_path_or_name, help="RL items, as for 'harness train'."
-)
-@click.option(
-    "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Seeds per arm."
-)
-@click.option(
-    "--name",
-    default=NAME,
-    show_default=True,
-    callback=_converted(_folder_name),
-    help="Name of the study.",
-)
-@click.option(
+@_option("--rl-data", metavar="D", callback=_path_or_name, help="RL items, as for 'harness train'.")
+@_option("--seeds", type=click.IntRange(min=1), default=3, help="Seeds per arm.")
+@_option("--name", default=NAME, callback=_converted(_folder_name), help="Name of the study.")
+@_option(
     "--arms",
     metavar="A,B",
     callback=_converted(lambda _, text: _split(text)),
     help="Train only these arms  [default: the seven standard arms]",
 )
-@click.option(
+@_option(
     "--matching",
     type=click.Choice(["instances", "steps", "tokens"]),
     default=None,
     help="What to hold equal across arms  [default: from the recipe, else instances]",
 )
-@click.option(
+@_option(
     "--checkpoints",
     multiple=True,
     metavar="ARM=DIR,DIR",
     callback=_converted(_external),
     help="Use checkpoints trained elsewhere, one per seed.",
 )
-@click.option(
+@_option(
     "--runs",
     multiple=True,
     metavar="ARM=RUN,RUN",
@@ -129,101 +123,85 @@ def ablate() -> None:
     help="Use runs evaluated elsewhere, one per seed.",
 )
 @options.settings
-@click.option(
+@_option(
     "--probe",
     metavar="PAIRS",
     callback=_path_or_name,
     help="Also measure context selection on these pairs.",
 )
-@click.option(
+@_option(
     "--effect-size",
     type=options.Points(),
     default=1.8,
-    show_default=True,
     help="Effect size to plan for, in percentage points.",
 )
-@click.option("--planned", type=options.Points(), default=None, hidden=True)
-@click.option(
+@_option("--planned", type=options.Points(), default=None, hidden=True)
+@_option(
     "--margin",
     type=options.Points(),
     default=0.9,
-    show_default=True,
     help="Equivalence margin, in percentage points; at most half of --effect-size.",
 )
-@click.option(
-    "--alpha", type=float, default=0.05, show_default=True, help="Significance level of each test."
-)
-@click.option(
-    "--power",
-    type=float,
-    default=0.8,
-    show_default=True,
-    help="Power for minimal detectable effects.",
-)
-@click.option(
+@_option("--alpha", type=float, default=0.05, help="Significance level of each test.")
+@_option("--power", type=float, default=0.8, help="Power for minimal detectable effects.")
+@_option(
     "--variance",
     type=click.Choice(["welch", "pooled"]),
     default="welch",
-    show_default=True,
     help="Seed variance: one per arm, or pooled over all arms.",
 )
-@click.option(
+@_option(
     "--seed-sd",
     type=options.Finite(min=0),
     default=0.5,
-    show_default=True,
     help="--plan: assumed standard deviation across training seeds, in points.",
 )
-@click.option(
+@_option(
     "--train-args",
     default="",
     metavar="ARGS",
     callback=_converted(_shell_words),
     help="Extra arguments for 'harness train'.",
 )
-@click.option(
+@_option(
     "--run-args",
     default="",
     metavar="ARGS",
     callback=_converted(_shell_words),
     help="Extra arguments for 'harness run'.",
 )
-@click.option(
+@_option(
     "--executor",
     type=click.Choice(["local", "ray"]),
     default="local",
-    show_default=True,
     help="Where trainings and evaluations run.",
 )
-@click.option(
+@_option(
     "--gpus-per-job",
     type=options.Finite(min=0),
     default=1.0,
-    show_default=True,
     help="ray: GPUs per training or evaluation.",
 )
-@click.option(
+@_option(
     "--jobs",
     type=click.IntRange(min=1),
     default=1,
-    show_default=True,
     help="local: jobs at a time; they share the CPU cores.",
 )
-@click.option(
+@_option(
     "--preload",
     is_flag=True,
     help="local: load the libraries once for all jobs (small models on a CPU).",
 )
-@click.option("--note", default="", help="A note to show with every result.")
+@_option("--note", default="", help="A note to show with every result.")
 @options.data_root
-@click.option(
+@_option(
     "--studies",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("studies"),
-    show_default=True,
     help="Folder that holds the study folders.",
 )
-@click.option(
+@_option(
     "--plan",
     "plan_only",
     is_flag=True,

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ablations.statistics.calibration import Calibration
 
 FALSE_POSITIVES, COVERAGE = 0.06, 0.94
+_SETTING = ("seeds", "seed sd", "planted")
+_METHODS = ("coverage", "p<.05: Welch", "pooled", "bootstrap", "items only")
+_STEPS = ("total", "objective", "placebo", "data: no gain", "data: gain")
 
 
 @click.command("calibrate-statistics")
@@ -78,36 +81,11 @@ def _text(found: Calibration) -> str:
             f"Two arms, {found.reps} studies a row, {sum(found.sizes)} items in "
             f"{len(found.sizes)} benchmarks, margin {100 * found.margin:g} points; in percent",
             "",
-            *_table(
-                [
-                    "seeds",
-                    "seed sd",
-                    "planted",
-                    *names,
-                    "coverage",
-                    "p<.05: Welch",
-                    "pooled",
-                    "bootstrap",
-                    "items only",
-                ],
-                pairs,
-            ),
+            *_table([*_SETTING, *names, *_METHODS], pairs),
             "",
             "Whole studies of six arms; how often each step passed, in percent",
             "",
-            *_table(
-                [
-                    "seeds",
-                    "seed sd",
-                    "planted",
-                    "total",
-                    "objective",
-                    "placebo",
-                    "data: no gain",
-                    "data: gain",
-                ],
-                studies,
-            ),
+            *_table([*_SETTING, *_STEPS], studies),
             "",
             f"primary test: at most {100 * found.false_positives:.1f} % false positives "
             f"(aim {100 * FALSE_POSITIVES:g}), at least {100 * found.coverage:.1f} % coverage "

@@ -1,6 +1,6 @@
 """``harness demo``: the whole ablation on the embedded micro world, nothing to download.
 
-It writes the model and the data, and calls ``harness ablate`` with the words that it prints.
+It writes the model and the data, then runs the ``harness ablate`` command that it prints.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ _SUITES: Mapping[str, _Suite] = {
     type=click.Choice(list(_SUITES)),
     default="vqa12",
     show_default=True,
-    help="What to measure on; longhorizon5 trains on trajectory pairs.",
+    help="Suite to evaluate on; longhorizon5 trains on trajectory pairs.",
 )
 @click.option("--quick", is_flag=True, help="One seed, a third of the time: no verdict.")
-@click.option("--base", is_flag=True, help="Train nothing: only run the base model, all items.")
+@click.option("--base", is_flag=True, help="Only evaluate the base model, on all items.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

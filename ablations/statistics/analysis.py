@@ -254,7 +254,9 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
                 gain - start,
                 gain - reused,
                 reused - start,
-                *((None,) * 3 if ratio is None else (ratio.value, ratio.low, ratio.high)),
+                None if ratio is None else ratio.value,
+                None if ratio is None else ratio.low,
+                None if ratio is None else ratio.high,
             )
         )
     return tuple(terms)

@@ -1,7 +1,7 @@
-"""The hierarchical bootstrap: seeds x items, drawn again together; intervals for "new items too".
+"""The hierarchical bootstrap: seeds and items resampled together.
 
-Item scores of all arms come in; the resampled macro averages of every arm's seeds are kept, so that
-all contrasts share their draws and total = objective + data holds in each resample.
+All contrasts share the resampled macro averages of every arm's seeds, so that total = objective +
+data holds in each resample.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def calibrate(
         sizes: items of each benchmark.
         reps: simulated studies a setting.
         seed: of all randomness.
-        note: is told how far it is.
+        note: called with progress messages.
     """
     world, rules = World.of(sizes), Rules()
     pairs, studies = [], []

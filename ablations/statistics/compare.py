@@ -1,6 +1,6 @@
-"""Two sides compared: two fixed checkpoints, or two arms with several training seeds each.
+"""Two fixed checkpoints compared, or two arms with several training seeds each.
 
-A table of scores comes in, a `Comparison` leaves; all differences are B - A.
+All differences are B - A.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Arms and what is compared between them: the contrasts, the fixed order of tests, the verdict.
-
-Scores of the arms come in (per seed, or per seed and item); an `Analysis` leaves, with one sentence
-that a person can quote.
-"""
+"""What is compared between arms, by their roles, and the fixed order of the tests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""What a comparison could see: power, minimal detectable effects, seeds needed.
+"""What a comparison could detect: power, minimal detectable effects, seeds needed.
 
-Standard errors of comparisons that were made, or variances of seeds for comparisons that are
-planned, come in.  A seed's variance is training variance plus decoding variance; both are stated.
+A seed's variance is training variance plus decoding variance; both are stated.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""From runs on disk to arrays: which runs may be compared, and their scores by item and seed.
+"""From runs on disk to arrays of scores by item and seed; which runs may be compared.
 
-Folders of runs come in, grouped by arm; a `ScoreTable` leaves.  What cannot be compared is refused
-in one line; items without a score in some run are left out everywhere, and counted.
+Items without a score in some run are left out everywhere, and counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Commands of ours as child processes that die with us, one or several at a time.
-
-The jobs of a study and its forecast come in with the words of a command; its standard output
-leaves, or a `FailedError` with its last line.
-"""
+"""Our own commands as child processes that die with the parent, one or several at a time."""
 
 from __future__ import annotations
 
@@ -52,28 +48,28 @@ class Command(Protocol):
         ...
 
 
-def child(words: Sequence[str], log: Path) -> str:
+def child(args: Sequence[str], log: Path) -> str:
     """Run one command of ours as a child process and return its standard output.
 
     Its standard error goes to ``log`` and, indented, to ours.
 
     Args:
-        words: of the command.
+        args: of the command.
         log: is added to.
 
     Raises:
         FailedError: it failed; says its last line and where the log is.
     """
-    return Crew().run(words, log)
+    return ProcessPool().run(args, log)
 
 
-class Crew:
+class ProcessPool:
     """Runs commands, from several threads at once where ``at_once`` says so; `stop` ends them all.
 
     Args:
         preload: fork them from a process that has loaded the libraries (`preloaded.py`).
-        at_once: how many threads come; each command then has its share of the cores, and what it
-            says is told beside the name of its folder.
+        at_once: how many threads run commands; each command then has its share of the cores, and
+            its output is printed with the name of its folder.
     """
 
     def __init__(self, preload: bool = False, at_once: int = 1) -> None:
@@ -85,7 +81,7 @@ class Crew:
         self._running: set[Command] = set()
         self._stopped = False
 
-    def run(self, words: Sequence[str], log: Path) -> str:
+    def run(self, args: Sequence[str], log: Path) -> str:
         """Run one command, as `child` does.
 
         Raises:
@@ -94,16 +90,16 @@ class Crew:
         """
         if self._stopped:
             raise StoppedError
-        say(f"$ harness {shlex.join(words)}")
+        say(f"$ harness {shlex.join(args)}")
         log.parent.mkdir(parents=True, exist_ok=True)
         printed, last = log.with_suffix(".out"), ""
         before = f"  {log.parent.parent.name}/{log.parent.name}: " if self._several else "  "
         with log.open("a", encoding="utf-8") as kept:
-            command = self._start(words, printed)
+            command = self._start(args, printed)
             try:
                 assert command.stderr is not None
-                with command.stderr as said:
-                    for line in said:
+                with command.stderr as lines:
+                    for line in lines:
                         kept.write(line)
                         kept.flush()
                         last = line.strip() or last
@@ -121,11 +117,11 @@ class Crew:
         if self._stopped:
             raise StoppedError
         if code:
-            reason = last.removeprefix("harness: ") or "it said nothing"
+            reason = last.removeprefix("harness: ") or "no output"
             raise FailedError(f"{reason} (exit code {code}; {log})")
         return text
 
-    def _start(self, words: Sequence[str], printed: Path) -> Command:
+    def _start(self, args: Sequence[str], printed: Path) -> Command:
         with self._lock:
             if self._stopped:
                 raise StoppedError
@@ -133,10 +129,10 @@ class Crew:
             if self._preload:
                 from ablations.study.preloaded import Fork
 
-                command = Fork(tuple(words), str(printed), self._environment)
+                command = Fork(tuple(args), str(printed), self._environment)
             else:
                 with printed.open("w", encoding="utf-8") as out:
-                    command = begin(words, out, subprocess.PIPE, self._environment)
+                    command = begin(args, out, subprocess.PIPE, self._environment)
             self._running.add(command)
         return command
 
@@ -152,14 +148,14 @@ class Crew:
 
 
 def begin(
-    words: Sequence[str],
+    args: Sequence[str],
     stdout: IO[str] | int,
     stderr: IO[str] | int,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
     """Start one command of ours as a child process that dies with us (with this very thread)."""
     return subprocess.Popen(
-        [sys.executable, "-m", "harness", *words],
+        [sys.executable, "-m", "harness", *args],
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,

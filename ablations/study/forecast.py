@@ -1,7 +1,7 @@
-"""What a study will cost and what it could see, before anything is trained.
+"""What a study will cost and what it could detect, before anything is trained.
 
-A `Plan` comes in; a `Forecast` leaves: times from a short measured calibration on this machine, and
-minimal detectable effects from the items there are and an assumed spread of training seeds.
+Times come from a few measured steps and items on this machine, minimal detectable effects from the
+number of items and an assumed standard deviation across training seeds.
 """
 
 from __future__ import annotations
@@ -154,15 +154,17 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         return {}
     first, *others = {one.arm: one for one in trainings}.values()
     more = (word for one in others for word in ("--arm", one.arm))
-    process = begin((*first.words, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
+    process = begin((*first.args, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
     try:
-        printed, told = process.communicate()
+        printed, errors = process.communicate()
     except BaseException:
         stop(process)
         raise
     if process.returncode:
-        said = _last(told)
-        raise UsageError(said if process.returncode == 2 else f"harness train --dry-run: {said}")
+        reason = _last(errors)
+        raise UsageError(
+            reason if process.returncode == 2 else f"harness train --dry-run: {reason}"
+        )
     counted = ("rl_steps", "sft_steps", "selection_steps")
     rows = json.loads(printed)["arms"]
     return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}
@@ -182,7 +184,7 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 
 
 def counts(plan: Plan) -> dict[str, int]:
-    """Return the items that one model is asked; where all runs are brought, those that all hold.
+    """Return the items that one model is asked; where all runs are external, those that all hold.
 
     Raises:
         UsageError: the runs hold no items of the suite in common.
@@ -211,7 +213,7 @@ def _run_time(plan: Plan, out: Path) -> Timing | None:
     """Measure one evaluation of the first model that is there, on a few items.
 
     Seconds an item from the first stored answer on; the rest of the time is the start.  Where every
-    model is yet to be trained it is the one that they start from; None where every run is brought.
+    model is yet to be trained it is the one that they start from; None where every run is external.
     """
     todo = jobs(plan)
     if not todo:
@@ -262,9 +264,9 @@ def _last_line(out: Path) -> str:
     return _last((out / LOG).read_text())
 
 
-def _last(told: str) -> str:
-    said = told.strip().splitlines() or ["it said nothing"]
-    return said[-1].removeprefix("harness: ")
+def _last(errors: str) -> str:
+    lines = errors.strip().splitlines() or ["no output"]
+    return lines[-1].removeprefix("harness: ")
 
 
 def _training_time(plan: Plan, out: Path) -> Timing | None:
@@ -277,7 +279,7 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
         return None
     training = trained.get(METHOD) or next(iter(trained.values()))
     lines = out / "training" / "training.jsonl"
-    words = (*training.words, "--out", str(lines.parent))
+    words = (*training.args, "--out", str(lines.parent))
     begun, first = time.monotonic(), 0.0
     with _watched(words, out) as process:
         while process.poll() is None and len(found := _step_seconds(lines)) < STEPS:

@@ -1,8 +1,7 @@
-"""The jobs of a study: one model each is trained and measured, by child processes of our own.
+"""The jobs of a study: one model each, trained and evaluated by child processes.
 
-A `Plan` comes in; an `Outcome` a job leaves.  Whatever was done is marked in the study's folder and
-not done again; a killed job goes on where it was (training from its last checkpoint, a run from its
-last answer).  How commands are run is `ablations/study/children.py`.
+What is done is marked in the study's folder and not done again.  A killed job resumes: training
+from its last checkpoint, a run from its last answer.  `children.py` runs the commands.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.study.children import Crew, FailedError, Run, child, say
+from ablations.study.children import FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
 from harness.files.hashing import json_hash, model_fingerprint, write_atomically
@@ -30,10 +29,10 @@ Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training: the words of ``harness train``, and what decides its result."""
+    """One training: the arguments of ``harness train``, and what decides its result."""
 
     arm: str
-    words: tuple[str, ...]
+    args: tuple[str, ...]
     folder: Path
     key: str
 
@@ -52,7 +51,7 @@ class Training:
 class Job:
     """One model of a study: trained (where it is not there yet), then measured.
 
-    ``suites`` maps each suite to the words of ``harness run`` but for model and ``--out``;
+    ``suites`` maps each suite to the arguments of ``harness run`` except model and ``--out``;
     ``rules`` is the hash of the prompts and scorers that they are asked and scored by.
     """
 
@@ -178,7 +177,7 @@ def _train(training: Training, run: Run) -> float:
         if (training.folder / "checkpoint").is_dir():
             return _seconds(done)
     start = time.monotonic()
-    run(training.words, training.folder / "train.log")
+    run(training.args, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
     write_atomically(training.marker, json_text({"key": training.key, "seconds": seconds}))
@@ -245,19 +244,19 @@ def _run_of(printed: str) -> Path:
 def on_this_machine(
     todo: Sequence[Job], preload: bool = False, at_once: int = 1
 ) -> Iterator[Outcome]:
-    """Do the jobs on this machine, as many at once as is said, and yield outcomes as they come.
+    """Do the jobs on this machine, as many at once as asked, and yield outcomes as they come.
 
     Whatever ends this ends the commands that run, each as an interrupt does.
     """
-    crew = Crew(preload, at_once)
+    processes = ProcessPool(preload, at_once)
     with ThreadPoolExecutor(at_once, "job") as pool:
         try:
-            done = [pool.submit(work, job, crew.run) for job in todo]
+            done = [pool.submit(work, job, processes.run) for job in todo]
             for one in as_completed(done):
                 yield one.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # first: no other job begins
-            crew.stop()
+            processes.stop()
             raise
 
 
@@ -290,8 +289,8 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
             try:
                 yield ray.get(done)
             except ray.exceptions.RayError as error:
-                job, said = names[done], str(error).strip().splitlines()
-                reason = said[-1] if said else type(error).__name__
+                job, lines = names[done], str(error).strip().splitlines()
+                reason = lines[-1] if lines else type(error).__name__
                 yield Outcome(job.arm, job.seed, (), "the task", reason)
     finally:
         ray.shutdown()

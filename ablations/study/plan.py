@@ -1,7 +1,6 @@
 """The plan of a study: what is trained, measured and compared, hashed before any score is read.
 
-A `Request` (the words of a user) comes in; a `Plan` leaves, and ``plan.json`` in the study's
-folder.  Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
+Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
 """
 
 from __future__ import annotations
@@ -37,30 +36,15 @@ if TYPE_CHECKING:
 
 PROBE = "probe"
 DEFAULT_ARMS = (BASE, BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
-# Words that the study gives itself: as further words they would win, unseen by the plan.
-_TRAIN_WORDS = (
-    "--arm",
-    "--model",
-    "--pairs",
-    "--rl-data",
-    "--matching",
-    "--seed",
-    "--out",
-    "--dry-run",
+# Options that the study sets itself: as extra arguments they would win, unseen by the plan.
+_TRAIN_OPTIONS = (
+    "--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out", "--dry-run",
     "--json",
-)
-_RUN_WORDS = (
-    "--model",
-    "--suite",
-    "--benchmarks",
-    "--limit",
-    "--set",
-    "--data-root",
-    "--out",
-    "--dry-run",
-    "--items",
-    "--json",
-)
+)  # fmt: skip
+_RUN_OPTIONS = (
+    "--model", "--suite", "--benchmarks", "--limit", "--set", "--data-root", "--out", "--dry-run",
+    "--items", "--json",
+)  # fmt: skip
 Origin = Literal["given", "train", "checkpoints", "runs"]
 
 
@@ -68,12 +52,12 @@ Origin = Literal["given", "train", "checkpoints", "runs"]
 class Request:
     """What a user asks for.
 
-    ``arms`` None: the default seven where there is a model, else those that are brought.
-    ``checkpoints`` and ``runs`` bring arms, one folder a training seed.  ``benchmarks`` None: the
-    whole suite; ``settings`` are their options, words of the form BENCHMARK.OPTION=VALUE.
-    ``train_args`` and ``run_args`` are further words for ``harness train`` and ``harness run``.
+    ``arms`` None: the default seven where there is a model, else the external ones.
+    ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
+    None: the whole suite; ``settings`` are their options as BENCHMARK.OPTION=VALUE.
+    ``train_args`` and ``run_args`` are extra arguments of ``harness train`` and ``harness run``.
     ``probe`` names the held-out pairs of the context selection probe (None: it is not measured).
-    ``note`` is a sentence to stand beside every result.
+    ``note`` is shown with every result.
     """
 
     folder: Path
@@ -99,7 +83,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class ArmPlan:
-    """One arm of a plan: where its models come from, how many seeds, what was brought.
+    """One arm of a plan: where its models come from, how many seeds, what is external.
 
     ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of runs (see
     `ablations.statistics.scores.identity`).
@@ -116,8 +100,8 @@ class ArmPlan:
 class Plan:
     """A study before anything is trained or read.
 
-    ``benchmarks`` maps ids to data fingerprints (None where runs were brought and nothing is
-    measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
+    ``benchmarks`` maps ids to data fingerprints (None where all runs are external and nothing
+    is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
     pairs and RL data.  ``schema`` is 1 where the study's folder holds this plan in that schema.
     """
 
@@ -180,8 +164,8 @@ def plan(request: Request) -> Plan:
     """
     from benchmarks import suites
 
-    _refuse_own("--train-args", request.train_args, _TRAIN_WORDS)
-    _refuse_own("--run-args", request.run_args, _RUN_WORDS)
+    _refuse_own("--train-args", request.train_args, _TRAIN_OPTIONS)
+    _refuse_own("--run-args", request.run_args, _RUN_OPTIONS)
     members = suites.resolve([request.suite])
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
@@ -189,10 +173,12 @@ def plan(request: Request) -> Plan:
     measured = any(one.origin != "runs" for one in arms)
     trained = any(one.origin == "train" for one in arms)
     if not arms:
-        raise UsageError("no arms: give --model and what it is trained on, --checkpoints or --runs")
+        raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     if not contrasts([one.arm for one in arms]):
         listed = ", ".join(one.arm for one in arms)
-        raise UsageError(f"the arms {listed} make no contrast: total needs {METHOD} and {BASELINE}")
+        raise UsageError(
+            f"no contrasts can be formed from {listed}: at least {METHOD} and {BASELINE} are needed"
+        )
     if not trained and (request.train_args or request.pairs or request.rl_data):
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
@@ -281,14 +267,14 @@ def _names(request: Request) -> list[str]:
     """Return the arms in the order of the table of all arms."""
     from ablations.arms import ARMS
 
-    brought = [*request.checkpoints, *request.runs]
-    for name in brought:
-        if brought.count(name) > 1:
-            raise UsageError(f"{name} is brought twice: by --checkpoints or by --runs, not by both")
+    external = [*request.checkpoints, *request.runs]
+    for name in external:
+        if external.count(name) > 1:
+            raise UsageError(f"{name} is given twice: use --checkpoints or --runs, not both")
     chosen = request.arms
     if chosen is None:
         chosen = DEFAULT_ARMS if request.model is not None else ()
-    wanted = {arm(name).name for name in (*chosen, *brought)}
+    wanted = {arm(name).name for name in (*chosen, *external)}
     return [name for name in ARMS if name in wanted]
 
 
@@ -303,12 +289,13 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         models = content = [identify(str(path), None, None).fingerprint for path in paths]
         origin = "checkpoints"
     else:
-        return ArmPlan(name, *(("given", 1) if name == BASE else ("train", request.seeds)))
+        start = name == BASE
+        return ArmPlan(name, "given" if start else "train", 1 if start else request.seeds)
     for number, one in enumerate(models):
         if one in models[:number]:
             raise UsageError(
                 f"{name}: {paths[number]} and {paths[models.index(one)]} are of one and the same "
-                "model: every folder must be of another training seed"
+                "model: each folder must hold a different training seed"
             )
     return ArmPlan(name, origin, len(paths), tuple(content), paths)
 

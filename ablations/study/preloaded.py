@@ -1,7 +1,6 @@
-"""Commands of ours as forks of one process that has loaded the libraries already.
+"""Our own commands as forks of one process that has loaded the libraries already.
 
 For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
-`ablations/study/children.py` comes in with the words of a command; a running `Fork` leaves.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from typing import IO
 class Fork:
     """One running command; it has of `subprocess.Popen` what is needed here."""
 
-    def __init__(self, words: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, args: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ablations.study.preload_imports"])
         reader, writer = context.Pipe(duplex=False)
-        given = (words, stdout, writer, dict(environment))
+        given = (args, stdout, writer, dict(environment))
         self._process = context.Process(target=_command, args=given)
         resource_tracker.ensure_running()  # which would unblock what is blocked below
         # An interrupt of a terminal goes to the server too, and would end it while it loads.
@@ -61,7 +60,7 @@ def _die_with_parent() -> None:
 
 
 def _command(
-    words: tuple[str, ...], stdout: str, stderr: Connection, environment: dict[str, str]
+    args: tuple[str, ...], stdout: str, stderr: Connection, environment: dict[str, str]
 ) -> None:
     """Run one command in this fork."""
     os.setsid()
@@ -78,7 +77,7 @@ def _command(
     # New streams: those of the server remember where they were.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
-    sys.argv = ["harness", *words]
+    sys.argv = ["harness", *args]
     from harness.cli.main import main
 
     try:

@@ -106,11 +106,11 @@ def study(plan: Plan, execute: Execute) -> Report:
             another process works on the study, or no arms are left that could be compared.
     """
     todo = jobs(plan)
-    # What cannot be trained is told before a score is there, from which on the plan is fixed.
+    # What cannot be trained is refused before there is a score, which fixes the plan.
     planned_steps([job.training for job in todo if job.training and not job.training.done])
-    brought = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
-    if brought:
-        check(brought)
+    external = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
+    if external:
+        check(external)
     with alone(plan.folder):
         commit(plan)
         done = finished(plan)
@@ -154,8 +154,8 @@ def finished(plan: Plan) -> Report | None:
         return None  # garbled, or of another version of ours: it is made again
     if report.plan_hash != plan.hash or not report.complete:
         return None
-    brought = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
-    if any(one.run != brought.get((one.arm, one.seed), one.run) for one in report.models):
+    external = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
+    if any(one.run != external.get((one.arm, one.seed), one.run) for one in report.models):
         return None  # its runs lie elsewhere now
     return report if report.read == _read(plan, report.models) else None
 
@@ -183,11 +183,11 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     table, notes = _planned_only(plan, read(groups))
     found = analyse(table.scores, table.items, plan.request.rules)
     models = _with_selection(plan, models)
-    said = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
+    gaps = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
-    said += [f"{name} (no scores)" for name in lacking]
+    gaps += [f"{name} (no scores)" for name in lacking]
     verdict = (
-        f"{found.verdict} Missing from the plan: {', '.join(said)}." if said else found.verdict
+        f"{found.verdict} Missing from the plan: {', '.join(gaps)}." if gaps else found.verdict
     )
     benchmarks = _by_seed(table)
     return Report(
@@ -195,7 +195,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         name=plan.folder.resolve().name,
         plan_hash=plan.hash,
         verdict=verdict,
-        complete=not said,
+        complete=not gaps,
         analysis=found,
         macro=_macro(benchmarks),
         benchmarks=benchmarks,
@@ -232,16 +232,22 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
             runs = {name: _relative(plan, path) for name, path in came.runs}
             if suite not in runs:
                 continue
-            trained = f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None
-            seconds = (came.train_seconds, came.run_seconds)
             models.append(
-                Measured(one.arm, seed, runs[suite], runs.get(PROBE), None, trained, *seconds)
+                Measured(
+                    one.arm,
+                    seed,
+                    run=runs[suite],
+                    probe=runs.get(PROBE),
+                    training=f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None,
+                    train_seconds=came.train_seconds,
+                    run_seconds=came.run_seconds,
+                )
             )
     return models, missing
 
 
 def _runs(plan: Plan, one: ArmPlan) -> list[str]:
-    """Return the runs that were brought of an arm, as seen from the study's folder."""
+    """Return the external runs of an arm, as seen from the study's folder."""
     return [_relative(plan, path) for path in one.paths] if one.origin == "runs" else []
 
 

@@ -19,8 +19,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     "--out",
     type=_FILE,
     default=None,
-    help="The page; what is there is written over  "
-    "[default: report.html in PATH, beside a file, in the present folder for two runs]",
+    help="Output file (overwritten if it exists)  "
+    "[default: report.html in PATH, next to a file, or in the working folder for two runs]",
 )
 @click.option("--latex", type=_FILE, default=None, help="Also write the tables as LaTeX.")
 @click.option(

@@ -1,7 +1,7 @@
-"""Items that one side gains and the other loses: counted over all, shown for a few.
+"""Items that one side gains and the other loses: all counted, some shown.
 
-Runs of two sides come in (one a training seed); `Flips` leave, with question and both answers of
-those that are shown, and all of them as rows for a file.
+A side is one or several runs, one per training seed.  Question and both answers are read of those
+that are shown; all are rows of a file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONGEST = 1200  # characters of a text on the page
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ShownAnswer:
     """One answer that is shown: of which run, how it was scored, and its text."""
 
     run: Run
@@ -40,8 +40,8 @@ class Flip:
     after: float
     question: str
     target: str
-    minus: Said
-    plus: Said
+    minus: ShownAnswer
+    plus: ShownAnswer
 
     @property
     def gained(self) -> bool:
@@ -50,7 +50,7 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class ChangedItem:
     """One item whose mean score differs between the sides; ``seen`` are an answer of each."""
 
     benchmark: str
@@ -73,7 +73,7 @@ class Flips:
     minus: str
     counts: Mapping[str, tuple[int, int]]
     shown: tuple[Flip, ...]
-    rows: tuple[Moved, ...]
+    rows: tuple[ChangedItem, ...]
 
 
 def flips(
@@ -86,7 +86,7 @@ def flips(
         plus: name and runs of the side after.
         benchmarks: those to look at.
     """
-    found: list[Moved] = []
+    found: list[ChangedItem] = []
     counts = {}
     for name in benchmarks:
         moved = [one for one in _moved(name, minus[1], plus[1]) if one.flipped]
@@ -99,7 +99,7 @@ def flips(
     return Flips(plus[0], minus[0], counts, shown, tuple(found))
 
 
-def _moved(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> list[Moved]:
+def _moved(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> list[ChangedItem]:
     before, after = _by_item(name, minus), _by_item(name, plus)
     found = []
     for item, first in before.items():
@@ -111,7 +111,7 @@ def _moved(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> list[Moved]:
             # Of each side the answer that shows the difference best.
             sign = 1 if high > low else -1
             seen = (_best(first, -sign), _best(second, sign))
-            found.append(Moved(name, item, low, high, seen))
+            found.append(ChangedItem(name, item, low, high, seen))
     return found
 
 
@@ -133,20 +133,20 @@ def _best(several: Sequence[tuple[Run, Answer]], sign: int) -> tuple[Run, Answer
     return max(known, key=lambda pair: sign * (pair[1].value or 0.0))
 
 
-def _sample(moved: Sequence[Moved]) -> list[Moved]:
+def _sample(moved: Sequence[ChangedItem]) -> list[ChangedItem]:
     """Return a few: of every benchmark in turn, the largest difference first, else by a hash."""
-    groups: dict[str, list[Moved]] = {}
+    groups: dict[str, list[ChangedItem]] = {}
     for one in sorted(moved, key=lambda one: (-abs(one.after - one.before), _hash(one))):
         groups.setdefault(one.benchmark, []).append(one)
     turns = chain.from_iterable(zip_longest(*groups.values()))
     return list(islice((one for one in turns if one is not None), SHOWN))
 
 
-def _hash(one: Moved) -> str:
+def _hash(one: ChangedItem) -> str:
     return hashlib.sha256(f"{one.benchmark}/{one.id}".encode()).hexdigest()
 
 
-def _shown(one: Moved) -> Flip:
+def _shown(one: ChangedItem) -> Flip:
     (run_a, answer_a), (run_b, answer_b) = one.seen
     row_a = line_at(run_a.path, one.benchmark, answer_a.place)
     row_b = line_at(run_b.path, one.benchmark, answer_b.place)
@@ -157,14 +157,14 @@ def _shown(one: Moved) -> Flip:
         one.after,
         question=abridged("\n".join(row_b["prompt"]), LONGEST),
         target=target(row_b["target"]),
-        minus=_said(run_a, row_a),
-        plus=_said(run_b, row_b),
+        minus=_answer(run_a, row_a),
+        plus=_answer(run_b, row_b),
     )
 
 
-def _said(run: Run, row: Mapping[str, Any]) -> Said:
+def _answer(run: Run, row: Mapping[str, Any]) -> ShownAnswer:
     response, score = row["response"] or {}, row["score"]
-    return Said(
+    return ShownAnswer(
         run,
         score["value"],
         score["status"],

@@ -1,7 +1,7 @@
-"""Runs as a report reads them: manifest, summaries, and answers by their place in the file.
+"""Runs as a report reads them: manifest, summaries, and answers by their offset in the file.
 
-A run folder comes in.  Answers are read as numbers with the place of their line, so that a million
-of them fit; the texts of the few that are shown are read again from there.
+Answers are read without their texts, so that a million of them fit in memory; the texts of those
+that are shown are read again from their offset.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Thumbnails of items' images, from the local data that the runs were made on.
-
-Benchmark and item ids come in; data URIs leave, none where that very data is not at hand.
-"""
+"""Thumbnails of items' images as data URIs, where the very data of the runs is at hand."""
 
 from __future__ import annotations
 

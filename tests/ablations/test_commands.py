@@ -10,16 +10,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ablations.study.children import Crew, FailedError, StoppedError
+from ablations.study.children import FailedError, ProcessPool, StoppedError
 from tests.servers import Reply, ScriptedServer
 
 
 def test_commands_run_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    crew = Crew(at_once=2)
+    processes = ProcessPool(at_once=2)
     wrong = ["run", "--model", "nowhere", "--suite", "vqa13"]
     with ThreadPoolExecutor(2) as pool:
-        fine = pool.submit(crew.run, ["--version"], tmp_path / "arms" / "one" / "run.log")
-        bad = pool.submit(crew.run, wrong, tmp_path / "arms" / "two" / "run.log")
+        fine = pool.submit(processes.run, ["--version"], tmp_path / "arms" / "one" / "run.log")
+        bad = pool.submit(processes.run, wrong, tmp_path / "arms" / "two" / "run.log")
         assert fine.result().startswith("harness ")
         with pytest.raises(FailedError, match=r"vqa12.*exit code 2.*run\.log"):
             bad.result()
@@ -30,12 +30,14 @@ def test_commands_run_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 
 def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path) -> None:
-    crew, here = Crew(at_once=2), psutil.Process()
+    processes, here = ProcessPool(at_once=2), psutil.Process()
     with ScriptedServer(lambda _: Reply("A", delay=300)) as server, ThreadPoolExecutor(2) as pool:
         words = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "phyx"]
         words += ["--data-root", str(micro_data), "--limit", "1", "--max-tokens", "8"]
         waiting = [
-            pool.submit(crew.run, [*words, "--out", str(tmp_path / name)], tmp_path / f"{name}.log")
+            pool.submit(
+                processes.run, [*words, "--out", str(tmp_path / name)], tmp_path / f"{name}.log"
+            )
             for name in ("one", "two")
         ]
         before = time.monotonic()
@@ -45,10 +47,10 @@ def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path
         running = [one for one in here.children() if "--endpoint" in one.cmdline()]
         share = max(1, len(os.sched_getaffinity(0)) // 2)
         assert [one.environ()["OMP_NUM_THREADS"] for one in running] == [str(share)] * 2
-        crew.stop()
+        processes.stop()
         for one in waiting:
             with pytest.raises(StoppedError):
                 one.result(timeout=30)
     assert not [one for one in running if one.is_running()]
     with pytest.raises(StoppedError):
-        crew.run(["--version"], tmp_path / "late.log")
+        processes.run(["--version"], tmp_path / "late.log")

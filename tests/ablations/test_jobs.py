@@ -75,7 +75,7 @@ def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
     rules = rules_of([declared])
     assert rules_of([dataclasses.replace(declared, title="another")]) == rules
     assert rules_of([dataclasses.replace(declared, scoring="another")]) != rules
-    protocol = {**declared.protocol, "another": "verdict"}
+    protocol = {**declared.protocol, "another": "word"}
     assert rules_of([dataclasses.replace(declared, protocol=protocol)]) != rules
 
 

@@ -126,7 +126,7 @@ def test_other_runs_of_the_same_models_are_another_study(
 
 
 @pytest.mark.parametrize(
-    "verdict",
+    "word",
     [{"limit": 3}, {"probe": "micro"}, {"settings": ("phyx.x=y",)}, {"run_args": ("-x",)}],
 )
 def test_words_for_measuring_are_refused_where_nothing_is_measured(

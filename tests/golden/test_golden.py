@@ -39,6 +39,7 @@ REWORDED: dict[str, str] = {
     ),
     "planned effect": "effect size",
     "items a benchmark": "items per benchmark",
+    "brought from elsewhere": "external",
     "New items too: interval of the hierarchical bootstrap; "
     "with so few seeds its error rates were not measured": (
         "Items resampled: interval of the hierarchical bootstrap; "
