@@ -278,8 +278,7 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UsageError(f"{path} is damaged ({reason}): get the data set anew") from error
+        raise UsageError(f"{path} is damaged ({first_line(error)}): get the data set anew") from error
 
 
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
