@@ -278,7 +278,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError) as error:
-        raise UsageError(f"{path} is damaged ({first_line(error)}): get the data set anew") from error
+        reason = first_line(error)
+        raise UsageError(f"{path} is damaged ({reason}): get the data set anew") from error
 
 
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
