@@ -17,7 +17,7 @@ from benchmarks.data.catalog.parquet_names import table_files
 from benchmarks.data.catalog.sources import Source, Table, source
 from benchmarks.data.local import json_rows
 from benchmarks.data.local.official import FORMATS, Release, release
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import cache_dir, tree_hash
 from harness.files.typed_json import parse
 
