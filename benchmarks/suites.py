@@ -1,45 +1,33 @@
-"""The suites and the benchmarks by name: plain tables.
-
-The command line comes in with names; benchmark objects leave.  Nothing heavy is imported.
-"""
+"""Suites by name, and benchmark objects by id; nothing heavy is imported."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
+from benchmarks.registry import CLASSES, kind, names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
     from harness.protocols import Benchmark, Declaration
 
-# Where each benchmark's class lives; modules are imported when a benchmark is asked for.
-_CLASSES: Mapping[str, tuple[str, str]] = {
-    "mathvista": ("benchmarks.vqa.mathvista", "MathVista"),
-    "mathverse": ("benchmarks.vqa.mathverse", "MathVerse"),
-    "mathvision": ("benchmarks.vqa.mathvision", "MathVision"),
-    "mmmu_pro": ("benchmarks.vqa.mmmu_pro", "MmmuPro"),
-    "mmmu": ("benchmarks.vqa.mmmu", "Mmmu"),
-    "vstar": ("benchmarks.vqa.vstar", "VStar"),
-    "mmstar": ("benchmarks.vqa.mmstar", "MmStar"),
-    "blink": ("benchmarks.vqa.blink", "Blink"),
-    "scienceqa": ("benchmarks.vqa.scienceqa", "ScienceQa"),
-    "phyx": ("benchmarks.vqa.phyx", "PhyX"),
-    "olympiadbench_physics": ("benchmarks.vqa.olympiadbench_physics", "OlympiadBenchPhysics"),
-    "mme_realworld_lite": ("benchmarks.vqa.mme_realworld_lite", "MmeRealWorldLite"),
-    "swebench_verified": ("benchmarks.longhorizon.swebench.benchmark", "SweBenchVerified"),
-    "swebench_lite": ("benchmarks.longhorizon.swebench.benchmark", "SweBenchLite"),
-    "livecodebench_v6": ("benchmarks.longhorizon.livecodebench.benchmark", "LiveCodeBenchV6"),
-    "longbench_v2": ("benchmarks.longhorizon.longbench_v2", "LongBenchV2"),
-    "niah": ("benchmarks.longhorizon.niah.benchmark", "Niah"),
-    "probe": ("benchmarks.probe", "Probe"),
-}
+__all__ = [
+    "SUITES",
+    "benchmark",
+    "chosen",
+    "declarations",
+    "kind",
+    "names",
+    "notes",
+    "options",
+    "resolve",
+    "verify",
+]
 
 SUITES: Mapping[str, tuple[str, ...]] = {
     "vqa12": (
@@ -64,11 +52,6 @@ SUITES: Mapping[str, tuple[str, ...]] = {
         "niah",
     ),
 }
-
-
-def names() -> tuple[str, ...]:
-    """Return the ids of all benchmarks, in the order of the suites."""
-    return tuple(_CLASSES)
 
 
 def benchmark(
@@ -113,18 +96,6 @@ def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
     return {field.name: (field.default, field.metadata["help"]) for field in fields}
 
 
-def kind(benchmark_id: str) -> type[Any]:
-    """Return a benchmark's class.
-
-    Raises:
-        UsageError: there is no benchmark of that name; names the nearest.
-    """
-    if benchmark_id not in _CLASSES:
-        raise unknown("benchmark", benchmark_id, names())
-    module, name = _CLASSES[benchmark_id]
-    return cast("type[Any]", getattr(import_module(module), name))
-
-
 def declarations() -> tuple[Declaration, ...]:
     """Return what every benchmark declares, in the order of the suites."""
     return tuple(benchmark(name).declaration for name in names())
@@ -140,7 +111,7 @@ def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
     for name in [wanted] if isinstance(wanted, str) else wanted:
         if name in SUITES:
             found += SUITES[name]
-        elif name in _CLASSES:
+        elif name in CLASSES:
             found.append(name)
         else:
             raise unknown("suite or benchmark", name, (*SUITES, *names()))

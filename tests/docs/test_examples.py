@@ -84,9 +84,9 @@ def run_added(tmp_path: Path, example: str, name: str, data: Path, *words: str) 
     shutil.copy(ROOT / "examples" / example, tmp_path / "benchmarks" / "vqa" / f"{name}.py")
     line = re.search(rf'^ *"{name}": .*$', (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
     assert line is not None
-    suites = tmp_path / "benchmarks" / "suites.py"
-    text = re.sub(r"^(_CLASSES.* = {)$", rf"\1\n{line[0]}", suites.read_text(), flags=re.MULTILINE)
-    suites.write_text(text)
+    registry = tmp_path / "benchmarks" / "registry.py"
+    text = re.sub(r"^(CLASSES.* = {)$", rf"\1\n{line[0]}", registry.read_text(), flags=re.MULTILINE)
+    registry.write_text(text)
     with ScriptedServer(lambda request: Reply("A")) as server:
         command = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", name]
         command += ["--data-root", str(data), "--out", str(tmp_path / "runs"), "--json", *words]

@@ -6,9 +6,9 @@ A VQA benchmark says so itself, in the ``source`` of its class; the others are l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Literal, cast
 
+from benchmarks import registry
 from harness.errors import UsageError, unknown
 
 Role = Literal["required", "stand-in", "optional", "apart"]
@@ -126,10 +126,8 @@ def source(benchmark_id: str) -> Source:
     """
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
-    # Named and not imported: a benchmark's class is built on this module.
-    suites = import_module("benchmarks.suites")
-    if benchmark_id in suites.names() and hasattr(suites.kind(benchmark_id), "source"):
-        return cast("Source", suites.kind(benchmark_id).source)
+    if benchmark_id in registry.names() and hasattr(registry.kind(benchmark_id), "source"):
+        return cast("Source", registry.kind(benchmark_id).source)
     if benchmark_id in GENERATED:
         raise UsageError(f"{benchmark_id} makes its items from a seed: it needs no data")
-    raise unknown("data set for a benchmark", benchmark_id, suites.names())
+    raise unknown("data set for a benchmark", benchmark_id, registry.names())
