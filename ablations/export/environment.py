@@ -2,7 +2,7 @@
 
 An export's run.sh calls ``python -m ablations.export.environment OPTION=VALUE...``; SkyRL's own
 trainer does the rest.  SkyRL and this project's trainer need different versions of transformers, so
-this module imports the scorers only.  The start was never run on a cluster.
+this module imports the scorers only.  Never run on a cluster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> None:
     from skyrl.train.utils import validate_cfg
     from skyrl.train.utils.utils import initialize_ray
 
-    from ablations.export.skyrl import ENVIRONMENT
+    from ablations.export import ENVIRONMENT
 
     @ray.remote(num_cpus=1)  # type: ignore[untyped-decorator]
     def entrypoint(config: Any) -> None:

@@ -1,9 +1,8 @@
-"""An arm for SkyRL: its data, its numbers and what runs where, in a folder to take elsewhere.
+"""An arm for SkyRL, as a folder to take elsewhere (``harness train --export skyrl``).
 
-``harness train --export skyrl`` comes in with a planned run; a folder leaves: RL items as parquet
-in SkyRL's row format, the pairs as the arm sees them, the selection prompts in both orders, a
-script with the recipe's numbers and a README.  The facts are those of SkyRL 0.4.0
-(github.com/NovaSky-AI/SkyRL) and of the authors' own extension of it (docs/training.md).
+RL items as parquet in SkyRL's row format, the pairs as the arm sees them, the selection prompts in
+both orders, a script with the recipe's numbers and a README.  It follows SkyRL 0.4.0
+(github.com/NovaSky-AI/SkyRL) and the authors' extension of it (docs/training.md).
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import orjson
 
 from ablations.arms import ARMS
 from ablations.data.software import is_software, software_task
+from ablations.export import ENVIRONMENT
 from ablations.export.readme import readme
 from ablations.training.checkpoints import prompter
 from ablations.training.plan import TrainingPlan, check
@@ -33,8 +33,6 @@ from harness.backends import wire
 from harness.errors import UsageError
 from harness.records import ImagePart, Message, Pair, Part, TextPart
 
-ENVIRONMENT = "harness"
-"""The ``env_class`` of a single-turn item, which `ablations.export.environment` registers."""
 VALIDATION = 128
 """Most items that are held out."""
 _TOGETHER = 256  # rows in memory

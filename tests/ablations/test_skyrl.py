@@ -317,3 +317,24 @@ def test_the_command_exports(
     assert (found["train"], found["pairs"], found["runs"]) == (8, 0, "ablations.export.environment")
     with pytest.raises(UsageError, match="is not empty"):
         cli.main(words, standalone_mode=False)
+
+
+def test_the_readme_names_what_the_scorers_import(text_world: Path, tmp_path: Path) -> None:
+    """SkyRL's environment has this project without its dependencies, but for these."""
+    Export(training(text_world, "grpo"), tmp_path / "out").write()
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import ablations.export, ablations.training.rewards as rewards\n"
+        "from benchmarks.scoring import Target\n"
+        "for kind in ('math', 'number', 'text', 'choice'):\n"
+        "    rewards.AccuracyAndFormat().value('The answer is 3 (A).', Target(kind, 'A'), False)\n"
+        "loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "print(*sorted(loaded - set(sys.stdlib_module_names)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    ours = {"ablations", "benchmarks", "harness"}
+    # msgspec itself takes typing_extensions where it is installed, and does without.
+    needed = " ".join(sorted(set(run.stdout.split()) - ours - {"typing_extensions"}))
+    assert f"`pip install {needed}`" in (tmp_path / "out/README.md").read_text()
