@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 from harness.errors import ItemError, UsageError, first_failure
@@ -263,7 +263,8 @@ class Engine:
         """Let the native scorer load while the model answers: it takes seconds."""
         for name, tally in self._tallies.items():
             if todos[name].to_ask and self._scores_natively(tally.benchmark):
-                tally.benchmark.native({}, self.settings.judge)
+                with suppress(UsageError):  # said again where answers are scored
+                    tally.benchmark.native({}, self.settings.judge)
                 return
 
     def _scores_natively(self, benchmark: Benchmark) -> bool:

@@ -354,6 +354,16 @@ def test_the_table_asks_for_a_judge_only_where_one_is_needed(tmp_path: Path) -> 
     assert "native sc" not in result_table(rows, tmp_path)
 
 
+def test_native_scores_that_were_left_out_are_added_without_the_model(tmp_path: Path) -> None:
+    (row,) = fill(planned(tmp_path, native=False))
+    assert (row.strict, row.native, row.native_missing) == (1.0, None, 20)
+    assert runs.finished(planned(tmp_path, native=False)) is not None
+    assert runs.finished(planned(tmp_path)) is None
+    model = Adder()
+    (row,) = fill(planned(tmp_path), model)
+    assert (row.native, row.native_missing, model.opened) == (1.0, 0, 0)
+
+
 def test_the_table_says_where_native_scoring_gave_no_value(tmp_path: Path) -> None:
     @dataclasses.dataclass(frozen=True)
     class Silent(Sums):
