@@ -62,7 +62,7 @@ def pull(
     if target.exists() and not force:
         if receipt is None or receipt.origin == "release" or (wanted and known != wanted):
             raise UsageError(
-                f"{target} is there already ({receipt or 'not pulled'}): --force replaces it"
+                f"{target} already exists ({receipt or 'not pulled'}): --force replaces it"
             )
         return _pulled(benchmark_id, target, receipt, new=False)
     repository: Repository
