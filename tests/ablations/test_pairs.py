@@ -165,7 +165,7 @@ def test_a_stranger_needs_a_second_pair_of_the_domain(tmp_path: Path) -> None:
     ("row", "says"),
     [
         ([1], "line 1 is not a JSON object"),
-        ({"query": "q", "answer": ""}, "answer is missing or empty"),
+        ({"query": "q", "answer": ""}, "missing or empty: answer"),
         ({"query": "q", "answer": ["a"]}, "answer must be text or a number"),
         ({"query": "q", "answer": "A", "choices": 5}, "choices must be a list"),
         ({"query": "q", "answer": "lead", "choices": ["lead", "wood"]}, "letter, A to B, not"),
