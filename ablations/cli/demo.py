@@ -74,7 +74,7 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
     from harness.errors import UsageError
 
     if base and quick:
-        raise UsageError("--base and --quick exclude each other: give one of them")
+        raise UsageError("--base and --quick are mutually exclusive")
     click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
     model, data = prepare(out)
     words = ["--model", str(model), "--data-root", str(data), "--suite", suite]

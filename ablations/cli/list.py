@@ -21,7 +21,7 @@ def list_(with_options: bool, as_json: bool) -> None:
     from harness.errors import UsageError
 
     if as_json and with_options:
-        raise UsageError("--options is for reading: it does not go with --json")
+        raise UsageError("--options cannot be combined with --json")
     if as_json:
         members_of = {name: list(members) for name, members in SUITES.items()}
         document = {

@@ -294,7 +294,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
     for number, one in enumerate(models):
         if one in models[:number]:
             raise UsageError(
-                f"{name}: {paths[number]} and {paths[models.index(one)]} are copies of the same "
+                f"{name}: {paths[number]} and {paths[models.index(one)]} are of the same "
                 "model: each folder must hold a different training seed"
             )
     return ArmPlan(name, origin, len(paths), tuple(content), paths)

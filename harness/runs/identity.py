@@ -56,5 +56,5 @@ def _from_hub(model: str, revision: str | None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = first_line(error)
         raise UsageError(
-            f"no checkpoint folder at {model}, and no such model on the hub: {reason}"
+            f"no checkpoint folder at {model}, and the hub did not provide it: {reason}"
         ) from error

@@ -78,7 +78,7 @@ def _same_commit(repository: Repository, wanted: str | None) -> None:
     """A copy that does not know its commit is taken as it is; one that knows another is not."""
     if wanted and repository.commit and repository.commit != wanted:
         raise UsageError(
-            f"the local copy is of commit {repository.commit}, wanted is {wanted}: "
+            f"the local copy is at commit {repository.commit}, not {wanted}: "
             f"give --revision {repository.commit} to take it"
         )
 

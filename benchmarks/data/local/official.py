@@ -254,7 +254,9 @@ def vista_query(row: Mapping[str, Any]) -> str:
         kind = row["answer_type"]
         key = f"float {int(row['precision'] or 0)}" if kind == "float" else kind
         if key not in _FORM_HINTS:
-            raise UsageError(f"row {row['pid']} asks for {key!r}, which is no MathVista answer")
+            raise UsageError(
+                f"row {row['pid']} asks for {key!r}, which is not a MathVista answer type"
+            )
         hint = f"the question requiring {_FORM_HINTS[key]}"
     lines = [f"Hint: Please answer {hint}", f"Question: {row['question']}"]
     if row["unit"]:

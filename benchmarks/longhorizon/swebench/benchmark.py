@@ -38,7 +38,7 @@ class SweBench:
     data_root: Path
     images: bool = True
     step_limit: int = option(250, positive, "steps per episode (the scaffold's own limit: 250)")
-    time_limit: int = option(0, positive, "seconds per episode; 0: no limit")
+    time_limit: int = option(0, positive, "seconds per episode; no limit by default")
     command_timeout: int = option(60, positive, "seconds per command of the agent")
     test_timeout: int = option(1800, positive, "seconds per task's tests (swebench's own: 1800)")
     environment: str = option(
