@@ -151,7 +151,7 @@ def test_an_error_among_good_answers_is_tried_in_vain_without_a_word(tmp_path: P
 
 
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="all 2 answers"):
+    with pytest.raises(UsageError, match="all 2 responses"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
     (row,) = fill(planned(tmp_path, limit=4), Adder(fails=frozenset({2, 3})))
     assert (row.errors, row.n) == (2, 4)
