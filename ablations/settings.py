@@ -52,8 +52,8 @@ class Settings:
     data_root: str | None = _field(None, "agent: folder with the benchmark's data.")
     agent_steps: Count = _field(30, "agent: maximum steps per episode.")
     agent_context: Count = _field(32768, "agent: maximum tokens per episode.")
-    prompts: Count | None = _field(None, "Ordinary RL prompts of an arm with pairs  [default: all]")
-    pair_count: Count | None = _field(None, "Only the first N pairs.")
+    prompts: Count | None = _field(None, "Ordinary RL prompts of arms with pairs  [default: all]")
+    pair_count: Count | None = _field(None, "Use only the first N pairs.")
     matching: Matching = _field("instances", "What to hold equal across arms.")
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = _field(
         0, "Seed of the data order, the rollouts and the pairs."
@@ -84,17 +84,17 @@ class Settings:
         1.0, "Top-p of rollouts; below 1 the importance ratio is biased."
     )
     max_tokens: Count = _field(2048, "Maximum tokens per completion.")
-    kl: Weight = _field(0.01, "Weight of the KL term to the starting weights (k3 estimator).")
+    kl: Weight = _field(0.01, "Weight of the KL penalty to the starting model (k3 estimator).")
     ratio_low: Share = _field(0.2, "Lower clip of the probability ratio.")
     ratio_high: Weight = _field(0.3, "Upper clip of the probability ratio.")
     loss_type: Loss = _field("dapo", "TRL's loss_type; dapo is the mean over tokens.")
 
     reward: str | None = _field(
-        None, "Your reward, MODULE:FUNCTION or dotted  [default: accuracy + format]"
+        None, "Custom reward: MODULE:FUNCTION or dotted path  [default: accuracy + format]"
     )
     accuracy_weight: Share = _field(0.9, "Share of accuracy in the reward; the rest is format.")
     format_pattern: str | None = _field(
-        None, "Regular expression for well-formed completions  [default: an answer can be read]"
+        None, "Regular expression for well-formed completions  [default: has an answer]"
     )
 
     lora_rank: Whole = _field(
@@ -104,7 +104,7 @@ class Settings:
     dtype: Dtype = _field("float32", "Weight dtype.")
     bf16: bool | None = _field(None, "bf16 autocast  [default: on a GPU]")
     gradient_checkpointing: bool = _field(False, "Recompute activations in the backward pass.")
-    vllm_server: str | None = _field(None, "URL of a 'trl vllm-serve' to generate rollouts with.")
+    vllm_server: str | None = _field(None, "URL of a 'trl vllm-serve' that generates rollouts.")
     # Options of the chat template (recipes only), and our field -> the data set's column.
     template: dict[str, Any] = dataclasses.field(default_factory=dict)
     columns: dict[str, str] = dataclasses.field(default_factory=dict)

@@ -55,7 +55,7 @@ class Probe:
     pairs: str | None = option(
         None, _source, "file of pairs, or micro[:DOMAIN] for held-out pairs of the embedded world"
     )
-    number: int = option(MICRO_PAIRS, positive, "pairs of the embedded world")
+    number: int = option(MICRO_PAIRS, positive, "number of pairs from the embedded world")
 
     @property
     def declaration(self) -> Declaration:

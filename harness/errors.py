@@ -43,7 +43,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), names, n=1)
     if near:
         return f"did you mean {near[0]}?"
-    return f"known are {', '.join(names)}" if names else "it has none"
+    return f"choose from {', '.join(names)}" if names else "there are none"
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:

@@ -1,4 +1,4 @@
-"""The shapes that the floors agree on: what a benchmark offers and what a model offers.
+"""The shapes that the layers agree on: what a benchmark offers and what a model offers.
 
 `harness/runs/engine.py` knows these and nothing else of a benchmark or a backend.
 """

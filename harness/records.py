@@ -1,4 +1,4 @@
-"""The nouns: frozen, typed records that every floor passes to the next.
+"""The nouns: frozen, typed records that every layer passes to the next.
 
 An `Item` goes in, a `Response` comes back, a `Score` judges it, and a `Sample`
 is the line that the store keeps of all three.  A `Pair` is what contrastive training and the

@@ -28,12 +28,12 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
     """
     for path in paths:
         if not path.exists():
-            raise UsageError(f"there is no {path}: give a study's, a run's or a comparison's path")
+            raise UsageError(f"{path} does not exist: give a study, a run or a saved comparison")
     if len(paths) == 2:
         return _two_runs(paths[0], paths[1], data_root), Path()
     if len(paths) != 1:
         raise UsageError(
-            "give one path, or two runs; for several seeds a side save `harness compare --json`"
+            "give one path, or two runs; for several seeds per side, save `harness compare --json`"
         )
     path = paths[0]
     if path.is_file():

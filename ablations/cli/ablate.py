@@ -186,7 +186,7 @@ def ablate() -> None:
     "--jobs",
     type=click.IntRange(min=1),
     default=1,
-    help="local: jobs at a time; they share the CPU cores.",
+    help="local: concurrent jobs; they share the CPU cores.",
 )
 @_option(
     "--preload",

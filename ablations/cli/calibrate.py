@@ -30,7 +30,7 @@ _STEPS = ("total", "objective", "placebo", "data: no gain", "data: gain")
 @click.option("--seed", type=int, default=0, show_default=True, help="Random seed.")
 @options.as_json
 def calibrate(reps: int, seed: int, as_json: bool) -> int:
-    """Simulate studies on the sizes of vqa12, and count what the statistics say of them.
+    """Simulate studies with the sizes of vqa12, and count the verdicts.
 
     Exit code 1 where the primary test misses its aims: at most 6 % false positives, and 94 %
     coverage.  docs/statistics.md explains the tables.

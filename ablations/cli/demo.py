@@ -64,7 +64,7 @@ _SUITES: Mapping[str, _Suite] = {
 )
 @click.pass_context
 def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> int:
-    """Tell objective from data on the micro world: the embedded small model and data sets.
+    """Separate objective from data on the micro world: an embedded small model and data sets.
 
     Seven arms are trained with three seeds each, measured on the suite and on held-out pairs, and
     compared, by the command 'harness ablate objective-vs-data' that is printed first.  The same
@@ -74,7 +74,7 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
     from harness.errors import UsageError
 
     if base and quick:
-        raise UsageError("--base and --quick exclude each other: give one of them")
+        raise UsageError("--base and --quick are mutually exclusive")
     click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
     model, data = prepare(out)
     words = ["--model", str(model), "--data-root", str(data), "--suite", suite]

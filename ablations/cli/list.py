@@ -11,7 +11,7 @@ from harness.cli import options
 
 
 @click.command("list")
-@click.option("--options", "with_options", is_flag=True, help="Show what --set can set of each.")
+@click.option("--options", "with_options", is_flag=True, help="Show the options for --set.")
 @options.as_json
 def list_(with_options: bool, as_json: bool) -> None:
     """Show suites, benchmarks and how each is scored, and the arms that can be trained."""
@@ -21,7 +21,7 @@ def list_(with_options: bool, as_json: bool) -> None:
     from harness.errors import UsageError
 
     if as_json and with_options:
-        raise UsageError("--options is for reading: it does not go with --json")
+        raise UsageError("--options cannot be combined with --json")
     if as_json:
         members_of = {name: list(members) for name, members in SUITES.items()}
         document = {
@@ -33,8 +33,8 @@ def list_(with_options: bool, as_json: bool) -> None:
         return
     declared = declarations()
     alone = [d.id for d in declared if not any(d.id in members for members in SUITES.values())]
-    for name, members in {**SUITES, "in no suite": tuple(alone)}.items():
-        click.echo(f"{name}: {len(members)} benchmarks")
+    for name, members in {**SUITES, "not in a suite": tuple(alone)}.items():
+        click.echo(f"{name}: {len(members)} benchmark{'s'[: len(members) != 1]}")
         for declaration in declared:
             if declaration.id in members:
                 row = f"  {declaration.id:<22} {declaration.n_items:>5} items  {declaration.title}"

@@ -54,7 +54,7 @@ def _settings(command: F) -> F:
 @click.option(
     "--config",
     metavar="FILE|RECIPE",
-    help="YAML file or recipe with any options below.",
+    help="YAML file or recipe that sets any of the options below.",
 )
 @click.option(
     "--out",
@@ -123,7 +123,7 @@ def train(
 
     known = finished(plan)
     if known is None:
-        say(f"{chosen.name}: {chosen.title}; in {plan.out}")
+        say(f"{chosen.name}: {chosen.title}; output in {plan.out}")
     ledger = known or run(plan, say)
     if first_process():
         _show(plan, ledger, as_json)

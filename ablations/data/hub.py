@@ -81,7 +81,7 @@ class Rows:
                 f"{self.name} has no column for context_positive, context_negative; "
                 f"{sum(self._written)} of its rows are selection prompts that are written already "
                 "(several images, answer A or B): the arms need question, answer and the two "
-                "contexts apart, as docs/pairs.md says"
+                "contexts separately (see docs/pairs.md)"
             )
         self._need(REQUIRED)
         chosen = [index for index, is_pair in enumerate(self._paired) if is_pair]

@@ -72,7 +72,7 @@ def _target(row: Row, where: str) -> Target:
     """Return what a correct answer to a row is."""
     missing = [name for name in COLUMNS if is_empty(row.get(name))]
     if missing:
-        raise UsageError(f"{where}: {', '.join(missing)} is missing or empty")
+        raise UsageError(f"{where}: missing or empty: {', '.join(missing)}")
     answer, choices = row["answer"], row.get("choices") or []
     if not isinstance(answer, str | int | float):
         raise UsageError(f"{where}: answer must be text or a number, not {answer!r}")

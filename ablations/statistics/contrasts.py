@@ -101,7 +101,7 @@ class Rules:
                 f"of the effect size ({100 * self.effect_size:g} points)"
             )
         if self.effect_size > 1:
-            raise UsageError(f"the effect size is {100 * self.effect_size:g} points of 100")
+            raise UsageError(f"the effect size is {100 * self.effect_size:g} points: at most 100")
         if self.variance not in get_args(Variance):
             raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
         if not self.alpha < self.power < 1:

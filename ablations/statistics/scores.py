@@ -176,8 +176,8 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
                 raise UsageError(f"{run.path} is given twice: every run counts once")
             if other.arm == run.arm and other.model == run.model:
                 raise UsageError(
-                    f"{other.path} and {run.path} are of one and the same checkpoint "
-                    f"({run.manifest['model'].get('name')}): each run of a side must be of another "
+                    f"{other.path} and {run.path} are runs of the same checkpoint "
+                    f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
                     "training seed (behind an endpoint, tell them apart with --revision)"
                 )
 

@@ -171,7 +171,7 @@ def _train(training: Training, run: Run) -> float:
         done = read_json(training.marker)
         if done.get("key") != training.key:
             raise UsageError(
-                f"{training.folder} was trained by another plan: move it away, or give the study "
+                f"{training.folder} was trained under another plan: move it away or give the study "
                 "another --name"
             )
         if (training.folder / "checkpoint").is_dir():

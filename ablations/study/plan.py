@@ -183,7 +183,7 @@ def plan(request: Request) -> Plan:
         raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
     if not measured and any(word is not None for word in asked):
-        raise UsageError("--limit, --probe, --set and --run-args: no arm is measured here")
+        raise UsageError("--limit, --probe, --set and --run-args: no arm is evaluated here")
     model = None
     if any(one.origin in ("given", "train") for one in arms):
         model = identify(_needed(request.model, "--model"), None, None).fingerprint
@@ -254,12 +254,12 @@ def _refuse_own(option: str, words: Sequence[str], own: Sequence[str]) -> None:
     for word in words:
         name = word.partition("=")[0]
         if name in own:
-            raise UsageError(f"{option}: {name} is given by the study: give it to the study itself")
+            raise UsageError(f"{option}: {name} is set by the study: pass it to the study itself")
 
 
 def _needed(value: str | None, option: str) -> str:
     if value is None:
-        raise UsageError(f"{option} is needed: arms are to be made here")
+        raise UsageError(f"{option} is required to train arms")
     return value
 
 
@@ -294,7 +294,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
     for number, one in enumerate(models):
         if one in models[:number]:
             raise UsageError(
-                f"{name}: {paths[number]} and {paths[models.index(one)]} are of one and the same "
+                f"{name}: {paths[number]} and {paths[models.index(one)]} are of the same "
                 "model: each folder must hold a different training seed"
             )
     return ArmPlan(name, origin, len(paths), tuple(content), paths)
@@ -342,7 +342,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     stored = read_json(path)
     content = stored.get("plan")
     if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
-        raise UsageError(f"{path} was changed by hand: its hash is not that of its plan")
+        raise UsageError(f"{path} was changed by hand: its hash does not match its plan")
     return {**stored, "plan": current(content)}
 
 

@@ -177,7 +177,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         groups.setdefault(one.arm, []).append((plan.folder / one.run).resolve())
     if not groups:
         raise UsageError(
-            f"{plan.folder}: no model could be measured; the first failure was "
+            f"{plan.folder}: no model could be evaluated; the first failure was "
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(groups))

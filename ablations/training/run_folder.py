@@ -99,14 +99,12 @@ def _check_claim(plan: TrainingPlan) -> None:
         old, new = record["settings"], plan.choices
         changed = [name for name in new if old.get(name) != orjson.loads(orjson.dumps(new[name]))]
         what = ", ".join(changed) or f"arm ({record['arm']})"
-        raise UsageError(f"{plan.out} holds a run with other settings ({what}): name another")
+        raise UsageError(f"{plan.out} holds a run with other settings ({what}): choose another")
     was = record.get("content", {})
     for name, now in plan.content.items():
         # What is gone cannot be compared; a finished run can still be looked at.
         if now is not None and was.get(name) not in (None, now):
-            raise UsageError(
-                f"{plan.out} holds a run with another content of {name}: name another folder"
-            )
+            raise UsageError(f"{plan.out} holds a run with different {name}: choose another folder")
 
 
 def claim(plan: TrainingPlan) -> None:
@@ -119,7 +117,7 @@ def claim(plan: TrainingPlan) -> None:
         try:
             plan.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(f"--out {plan.out} cannot be made: {error.strerror}") from error
+            raise UsageError(f"--out {plan.out} cannot be created: {error.strerror}") from error
         write_json(
             plan.out / "plan.json",
             {

@@ -67,7 +67,7 @@ class LongBenchV2:
     root: Path
     images: bool = True
     max_prompt_tokens: int = option(
-        120_000, positive, "longer prompts lose their middle (tokens of the model's tokenizer)"
+        120_000, positive, "longer prompts are cut in the middle (the model's tokens)"
     )
     cot: bool = option(False, yes_or_no, "think in a first call, answer in a second")
 

@@ -37,7 +37,9 @@ def prepare(directory: Path) -> tuple[Path, Path]:
     there = [path for path in (model, data) if path.exists()]
     if not mark.exists():
         if there:
-            raise UsageError(f"{there[0]} is not of the micro world and stays: give another folder")
+            raise UsageError(
+                f"{there[0]} is not part of the micro world and was kept: give another folder"
+            )
     elif mark.read_text() == version and len(there) == 2:
         return model, data
     directory.mkdir(parents=True, exist_ok=True)

@@ -108,7 +108,7 @@ def _alike(piece: object, other: object) -> bool:
 def _check_fields(row: Row, where: str) -> None:
     missing = [name for name in REQUIRED if is_empty(row.get(name))]
     if missing:
-        raise PairError(f"{where}: {', '.join(missing)} is missing or empty")
+        raise PairError(f"{where}: missing or empty: {', '.join(missing)}")
     for name in ("query", "answer"):
         if not isinstance(row[name], str):
             raise PairError(f"{where}: {name} must be text")

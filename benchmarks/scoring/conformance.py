@@ -82,7 +82,7 @@ def read(path: Path) -> list[Row]:
         ) from None
     rows = [_row(line, f"{path}, line {n}") for n, line in enumerate(lines, 1) if line.strip()]
     if not rows:
-        raise UsageError(f"{path} holds no lines; give graded responses, one JSON object a line.")
+        raise UsageError(f"{path} holds no lines; give graded responses, one JSON object per line.")
     return rows
 
 
@@ -90,16 +90,16 @@ def _row(line: bytes, where: str) -> Row:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
-        raise UsageError(f"{where} is no JSON; give one JSON object a line.") from None
+        raise UsageError(f"{where} is not JSON; give one JSON object per line.") from None
     if not isinstance(row, dict):
-        raise UsageError(f"{where} is no JSON object; give one a line.")
+        raise UsageError(f"{where} is not a JSON object; give one per line.")
     wrong = [name for name, kind in _TYPES.items() if not fits(row.get(name), kind)]
     if row.get("benchmark") == "blink" and not isinstance(row.get("n_choices"), int):
         wrong.append("n_choices")
     if wrong:
         raise UsageError(
             f"{where}: {wrong[0]!r} is missing or of the wrong type; "
-            "docs/conformance.md tells the format."
+            "docs/conformance.md describes the format."
         )
     return row
 

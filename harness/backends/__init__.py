@@ -90,7 +90,7 @@ def _checked_folder(spec: BackendSpec) -> Path:
         UsageError: there is none, or it is no checkpoint.
     """
     if spec.checkpoint is None:
-        raise UsageError("no model was given; name a checkpoint folder with --model.")
+        raise UsageError("no model was given; give a checkpoint folder with --model.")
     if not (spec.checkpoint / "config.json").is_file():
         raise UsageError(
             f"{spec.checkpoint} holds no config.json; give a folder that save_pretrained wrote."

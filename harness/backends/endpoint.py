@@ -103,7 +103,7 @@ def _parse(answer: _Answer, seconds: float) -> Response:
             seconds=seconds,
         )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ItemError(f"the server answered no chat completion: {answer.message()}") from error
+        raise ItemError(f"the server returned no chat completion: {answer.message()}") from error
 
 
 def _told_logprobs(answer: _Answer) -> dict[str, float] | None:
@@ -207,8 +207,7 @@ class EndpointModel:
         if self._model is None:
             if len(served) != 1:
                 raise UsageError(
-                    f"{self.url} serves {', '.join(served) or 'no model'}; "
-                    "name the one to ask with --model."
+                    f"{self.url} serves {', '.join(served) or 'no model'}; choose one with --model."
                 )
             self._model = served[0]
         if self._model not in served:
@@ -224,7 +223,7 @@ class EndpointModel:
         except TimeoutError:
             raise UsageError(
                 f"{self.url} did not answer within {timeout.total:.0f} seconds; "
-                "see whether the server is up."
+                "check that the server is up."
             ) from None
         except aiohttp.ClientError as error:
             raise UsageError(
@@ -239,7 +238,7 @@ class EndpointModel:
             return [str(model["id"]) for model in answer.json()["data"]]
         except (LookupError, TypeError):
             raise UsageError(
-                f"{self.url} is no OpenAI-compatible server: GET /v1/models answered "
+                f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
                 f"{answer.status}, {answer.message()}"
             ) from None
 
@@ -417,6 +416,6 @@ class _ServerTokenizer:
 
     def _absent(self, what: str) -> UsageError:
         return UsageError(
-            f"{self._server.url} offers no {what}: "
-            "give the model's tokenizer with --tokenizer FOLDER or hub id"
+            f"{self._server.url} provides no {what}: "
+            "give the model's tokenizer with --tokenizer FOLDER or HUB_ID"
         )

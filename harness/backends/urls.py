@@ -24,12 +24,10 @@ def base_url(url: str) -> str:
     parts = _split(url)
     if parts is None:
         shown = _USERINFO.sub("…@", url)
-        raise UsageError(
-            f"{shown!r} is no address of a server; give it like http://localhost:8000."
-        )
+        raise UsageError(f"{shown!r} is not a server address; write it like http://localhost:8000.")
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            f"the address of {parts.hostname} holds a user name or password; "
+            f"the address of {parts.hostname} contains a user name or password; "
             "leave them out and set OPENAI_API_KEY."
         )
     stem = url.rstrip("/").removesuffix("/chat/completions").rstrip("/")

@@ -197,5 +197,5 @@ def columns_of(mappings: Sequence[str]) -> dict[str, str]:
 
     columns = dict(mapping.partition("=")[::2] for mapping in mappings)
     if not all(columns.values()):
-        raise UsageError("--columns FIELD=COLUMN: map our field name to the data set's column")
+        raise UsageError("--columns must be FIELD=COLUMN: our field name, the data set's column")
     return columns

@@ -59,8 +59,8 @@ class Appender:
         except OSError as error:
             stream.truncate(before)
             raise UsageError(
-                f"cannot write {stream.name} ({error.strerror}): what was answered before is "
-                "stored; make room and run the same command again"
+                f"cannot write {stream.name} ({error.strerror}): earlier responses are "
+                "stored; free some space and run the same command again"
             ) from error
 
     def close(self) -> None:

@@ -21,12 +21,12 @@ def alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+")
     except OSError as error:
-        raise UsageError(f"cannot write the folder {folder}: {error.strerror}") from error
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"another process works on {folder}: wait for it, or stop it, and run again"
+                f"another process is using {folder}: wait for it, or stop it, then run again"
             ) from None
         yield

@@ -61,7 +61,7 @@ def _imports() -> Iterator[Check]:
     with suppress(OSError):
         if note.read_text(encoding="utf-8").split() == list(_IMPORTS):
             for name in _IMPORTS:
-                yield Check(f"import {name}", "ok", "loads (tried since these were installed)")
+                yield Check(f"import {name}", "ok", "loads (cached for these versions)")
             return
     errors = _import_errors()
     if not any(errors.values()):

@@ -167,8 +167,8 @@ class Engine:
         if scores and all(score.status == "error" for score in scores):
             why = " ".join(scores[0].why.split())
             raise UsageError(
-                f"all {len(scores)} answers are errors, the first: {why} "
-                "(stored as errors: the same command tries them again)"
+                f"all {len(scores)} responses are errors; the first: {why} "
+                "(stored as errors: rerun the command to retry them)"
             )
 
     def _what_is_left(self, tally: _Tally) -> Todo:

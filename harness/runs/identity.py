@@ -37,7 +37,7 @@ def identify(model: str, endpoint: str | None, revision: str | None) -> ModelIde
     folder = Path(model)
     if folder.is_dir() and revision is not None:
         raise UsageError(
-            f"--revision is of a hub id or an endpoint, and {model} is a folder: leave it out"
+            f"--revision is for a hub id or an endpoint, but {model} is a folder: omit it"
         )
     if not folder.is_dir():
         if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
@@ -56,5 +56,5 @@ def _from_hub(model: str, revision: str | None) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = first_line(error)
         raise UsageError(
-            f"no checkpoint folder at {model}, and the hub gives no such model: {reason}"
+            f"no checkpoint folder at {model}, and the hub did not provide it: {reason}"
         ) from error

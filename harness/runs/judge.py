@@ -152,10 +152,10 @@ class JudgedScoring:
                     group.create_task(self._work(replies))
         except* UsageError as gone:
             self.failure = UsageError(f"the judge: {first_failure(gone)}")
-            self._progress.note(f"{self.failure} (the model's answers go on)")
+            self._progress.note(f"{self.failure} (model responses continue)")
         if self._missed:
             self._progress.note(
-                f"{len(self._missed)} answers could not be judged, the first: {self._missed[0]}; "
+                f"{len(self._missed)} responses could not be judged; the first: {self._missed[0]}; "
                 "the same command asks again"
             )
 

@@ -58,7 +58,7 @@ def find(run: Path, wanted: str) -> list[Found]:
         )
     if len(holders) > 1:
         raise UsageError(
-            f"{wanted} is an item of {', '.join(holders)}: say which, as {holders[0]}/{wanted}"
+            f"{wanted} is an item of {', '.join(holders)}: choose one, e.g. {holders[0]}/{wanted}"
         )
     name = holders[0]
     return [

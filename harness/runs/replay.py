@@ -47,9 +47,9 @@ def read_responses(path: Path) -> dict[str, str]:
                 f'{path} line {number} is not {{"id": ..., "response": ...}}: {_said(error)}'
             ) from error
         if not isinstance(text, str):
-            raise UsageError(f"{path} line {number}: the response is no text")
+            raise UsageError(f"{path} line {number}: the response is not text")
         if item_id in responses:
-            raise UsageError(f"{path} line {number}: item {item_id} has a response already")
+            raise UsageError(f"{path} line {number}: duplicate response for item {item_id}")
         responses[item_id] = text
     if not responses:
         raise UsageError(f"{path} holds no responses")
@@ -60,7 +60,7 @@ def _said(error: Exception) -> str:
     """Return in words why a line could not be read."""
     if isinstance(error, KeyError):
         return f"it has no {error}"
-    return f"no JSON ({error})" if isinstance(error, ValueError) else "no object"
+    return f"not JSON ({error})" if isinstance(error, ValueError) else "not an object"
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Replay:
         unknown = set(self.responses).difference(known)
         if unknown:
             raise UsageError(
-                f"{len(unknown)} responses belong to no item of {self.declaration.id} "
+                f"{len(unknown)} responses match no item of {self.declaration.id} "
                 f"in the local data, the first: {min(unknown)}"
             )
         return known

@@ -88,7 +88,7 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} is garbled ({error}): move the run folder away and run again"
         ) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} is garbled (no JSON object): move the run folder away")
+        raise UsageError(f"{path} is garbled (not a JSON object): move the run folder away")
     return value
 
 
@@ -101,7 +101,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     manifest = read_json(run / "manifest.json")
     if manifest.get("schema") != SCHEMA:
         raise UsageError(
-            f"{run} has schema version {manifest.get('schema')!r}, this program reads {SCHEMA}"
+            f"{run} has schema version {manifest.get('schema')!r}, this version reads {SCHEMA}"
         )
     try:
         record(_Manifest, manifest)

@@ -92,5 +92,5 @@ def _refuse_repeated(benchmark_id: str, ids: Sequence[str]) -> None:
     if len(set(ids)) < len(ids):
         item_id = Counter(ids).most_common(1)[0][0]
         raise UsageError(
-            f"{benchmark_id} has two items with the id {item_id}: make them differ in the data"
+            f"{benchmark_id} has two items with the id {item_id}: make ids unique in the data"
         )

@@ -56,7 +56,7 @@ def choose(
             return sandbox, f"{why}, and bubblewrap {sandbox.version} works"
         failed = trial.reason or trial.stderr.decode(errors="replace").strip() or trial.status
     raise UsageError(
-        f"no sandbox for programs that a model wrote works here ({why}; bubblewrap: {failed}): "
-        f"{INSTALL}, or start a docker or podman engine and name --sandbox-image; "
-        "--unsafe runs them with your own rights"
+        f"no sandbox for model-generated code works here ({why}; bubblewrap: {failed}): "
+        f"{INSTALL}, or start a docker or podman engine and give --sandbox-image; "
+        "--unsafe runs the code with your privileges"
     )

@@ -47,7 +47,7 @@ class Bubblewrap:
         self._setpriv = program("setpriv", "install util-linux") if self._owners else ""
         self._filter = seccomp.program()
         if not watch.available():
-            raise UsageError("this kernel lists no children in /proc: memory cannot be watched")
+            raise UsageError("/proc does not list child processes here: memory cannot be monitored")
         self.version = (output([self._bwrap, "--version"]) or "unknown").split()[-1]
 
     def describe(self) -> dict[str, Any]:

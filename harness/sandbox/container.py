@@ -62,7 +62,7 @@ class Container:
         self.engine, self.image = engine, image
         found = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
         if not found:
-            raise UsageError(f"no image {image} here; get it with: {engine.name} pull {image}")
+            raise UsageError(f"image {image} is missing; get it with: {engine.name} pull {image}")
         self.image_id = found
 
     def describe(self) -> dict[str, Any]:

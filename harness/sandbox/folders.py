@@ -35,14 +35,16 @@ def checked(folders: Iterable[Path], *, writable: bool) -> list[Path]:
         try:
             mode = folder.lstat().st_mode
         except OSError as error:
-            raise UsageError(f"the sandbox cannot show {folder}: {error.strerror}") from error
+            raise UsageError(f"the sandbox cannot mount {folder}: {error.strerror}") from error
         if stat.S_ISLNK(mode):
-            raise UsageError(f"the sandbox shows no symbolic link: {folder}; name where it leads")
+            raise UsageError(
+                f"{folder} is a symbolic link, not mounted in the sandbox; give its target"
+            )
         if writable and not stat.S_ISDIR(mode):
             raise UsageError(f"only a folder can be writable in the sandbox, not {folder}")
         real = folder.resolve()
         if writable and any(precious.is_relative_to(real) for precious in _precious()):
-            raise UsageError(f"the sandbox does not write to {folder}: it holds more than work")
+            raise UsageError(f"{folder} is shared and cannot be writable in the sandbox")
         found.append(folder)
     return found
 

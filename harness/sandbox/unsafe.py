@@ -40,7 +40,7 @@ class Unsafe:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
         if command.places:
-            raise UsageError("without a sandbox no folder can be shown at another place: use one")
+            raise UsageError("folders cannot be mounted at another path without a sandbox")
         checked((*command.writable, *command.readable), writable=False)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
             named = command.cwd or command.writable

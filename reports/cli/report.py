@@ -41,9 +41,9 @@ def report(
     figures: Path | None,
     data_root: Path | None,
 ) -> None:
-    """Write one HTML page on PATH: a study's folder, a run's folder, or a saved `compare --json`.
+    """Write one HTML page for PATH: a study's folder, a run's folder, or a saved `compare --json`.
 
-    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The page needs no network.
+    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The page works offline.
     docs/report.md explains its sections.
     """
     from reports import write

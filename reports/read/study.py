@@ -73,7 +73,7 @@ def read(folder: Path) -> Study:
         schema = current(stored)["schema"]
         if schema != SCHEMA:
             raise UsageError(
-                f"{path} has schema version {schema!r}, this program reads {SCHEMA}: analyse the "
+                f"{path} has schema version {schema!r}, this version reads {SCHEMA}: analyse the "
                 "study again"
             )
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])

@@ -473,7 +473,7 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
         ({"power": 0.05}, "power"),
         ({"effect_size": float("inf")}, "effect size is inf points"),
         ({"effect_size": float("nan")}, "at most half"),
-        ({"effect_size": 1.01}, "101 points of 100"),
+        ({"effect_size": 1.01}, "101 points: at most 100"),
     ],
 )
 def test_rules_that_mean_nothing_are_refused(wrong: dict[str, object], message: str) -> None:

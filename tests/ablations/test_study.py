@@ -133,7 +133,7 @@ def test_words_for_measuring_are_refused_where_nothing_is_measured(
         for arm, level in PAIR.items()
     }
     assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(METHOD).seeds == 3
-    with pytest.raises(UsageError, match="no arm is measured here"):
+    with pytest.raises(UsageError, match="no arm is evaluated here"):
         plan(Request(tmp_path, "vqa12", runs=runs, **word))
 
 
@@ -391,7 +391,7 @@ def test_one_process_at_a_time(planted_runs: Runs, tmp_path: Path) -> None:
     folder.mkdir()
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        one_line(harness(*study_words(tmp_path, planted_runs, NONE)), "another process works on")
+        one_line(harness(*study_words(tmp_path, planted_runs, NONE)), "another process is using")
 
 
 def test_a_study_of_runs_imports_no_torch(planted_runs: Runs, tmp_path: Path) -> None:

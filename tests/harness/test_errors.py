@@ -23,6 +23,6 @@ def test_first_line(error: object, line: str) -> None:
 
 def test_the_nearest_name_is_a_hint_else_all_names() -> None:
     assert nearest("VSTR", ["mmstar", "vstar"]) == "did you mean vstar?"
-    assert nearest("zebra", iter(["mmstar", "vstar"])) == "known are mmstar, vstar"
-    assert nearest("zebra", []) == "it has none"
+    assert nearest("zebra", iter(["mmstar", "vstar"])) == "choose from mmstar, vstar"
+    assert nearest("zebra", []) == "there are none"
     assert str(unknown("arm", "grp", ["grpo"])) == "no arm named 'grp': did you mean grpo?"

@@ -30,7 +30,7 @@ def test_a_limit_looks_at_the_first_that_have_a_response() -> None:
 
 def test_a_response_to_no_item_is_said_before_any_is_built() -> None:
     sums = Sums()
-    with pytest.raises(UsageError, match=r"2 responses belong to no item of sums .*: nobody"):
+    with pytest.raises(UsageError, match=r"2 responses match no item of sums .*: nobody"):
         Replay(sums, {"s3": "24", "nobody": "1", "nothing": "2"}).ids()
     assert sums.seen == []
 
@@ -39,8 +39,8 @@ def test_a_response_to_no_item_is_said_before_any_is_built() -> None:
     ("line", "says"),
     [
         ('{"response": "1"}', "it has no 'id'$"),
-        ("{", "no JSON"),
-        ("[1]", "no object$"),
+        ("{", "not JSON"),
+        ("[1]", "not an object$"),
         ("[" * 200_000, "nested too deeply"),
     ],
 )

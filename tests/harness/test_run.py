@@ -128,7 +128,7 @@ def test_errors_are_kept_apart_and_tried_again(tmp_path: Path) -> None:
 
 def test_a_call_of_nothing_but_errors_ends_in_one(tmp_path: Path) -> None:
     every = frozenset(range(20))
-    said = r"^all 3 answers are errors, the first: the request failed for good \(stored.* again\)$"
+    said = r"^all 3 responses are errors; the first: the request failed for good \(stored.* them\)$"
     for _ in range(2):  # the same command says the same
         with pytest.raises(UsageError, match=said):
             fill(planned(tmp_path, limit=3, concurrency=1), Adder(fails=every))
@@ -151,7 +151,7 @@ def test_an_error_among_good_answers_is_tried_in_vain_without_a_word(tmp_path: P
 
 
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="all 2 answers"):
+    with pytest.raises(UsageError, match="all 2 responses"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
     (row,) = fill(planned(tmp_path, limit=4), Adder(fails=frozenset({2, 3})))
     assert (row.errors, row.n) == (2, 4)
@@ -466,7 +466,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     other.start()
     try:
         assert ready.wait(30)
-        with pytest.raises(UsageError, match="another process works on"):
+        with pytest.raises(UsageError, match="another process is using"):
             fill(plan)
     finally:
         release.set()

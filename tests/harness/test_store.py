@@ -118,7 +118,7 @@ def test_the_last_line_of_an_item_counts(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(UsageError, match="cannot write the folder"),
+        pytest.raises(UsageError, match="cannot write to "),
         RunStore.open(tmp_path / "file" / "run"),
     ):
         pass

@@ -43,7 +43,7 @@ def test_unusual_addresses_are_kept(url: str) -> None:
     ],
 )
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(UsageError, match="no address of a server"):
+    with pytest.raises(UsageError, match="is not a server address"):
         base_url(url)
 
 

@@ -369,7 +369,7 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda p: [p / "nothing"], "there is no"),
+        (lambda p: [p / "nothing"], "does not exist"),
         (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
         (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),

@@ -112,5 +112,5 @@ def _check_shards(names: Sequence[str]) -> None:
     if numbered and len(names) != int(numbered[0][2]):
         raise UsageError(
             f"only {len(names)} of {int(numbered[0][2])} parquet files {names[0]} ... are there: "
-            "get the data set anew"
+            "download it again"
         )

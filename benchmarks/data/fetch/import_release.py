@@ -63,7 +63,7 @@ def bring(
 def _make_way(target: Path, force: bool) -> None:
     recover(target)
     if target.exists() and not force:
-        raise UsageError(f"{target} is there already: --force replaces it")
+        raise UsageError(f"{target} already exists: --force replaces it")
 
 
 def _bring_raw(

@@ -62,7 +62,7 @@ def pull(
     if target.exists() and not force:
         if receipt is None or receipt.origin == "release" or (wanted and known != wanted):
             raise UsageError(
-                f"{target} is there already ({receipt or 'not pulled'}): --force replaces it"
+                f"{target} already exists ({receipt or 'not pulled'}): --force replaces it"
             )
         return _pulled(benchmark_id, target, receipt, new=False)
     repository: Repository
@@ -78,7 +78,7 @@ def _same_commit(repository: Repository, wanted: str | None) -> None:
     """A copy that does not know its commit is taken as it is; one that knows another is not."""
     if wanted and repository.commit and repository.commit != wanted:
         raise UsageError(
-            f"the local copy is of commit {repository.commit}, wanted is {wanted}: "
+            f"the local copy is at commit {repository.commit}, not {wanted}: "
             f"give --revision {repository.commit} to take it"
         )
 

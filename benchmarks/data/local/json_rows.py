@@ -32,7 +32,9 @@ class JsonLines(Sequence[Row]):
             with path.open("rb") as stream:
                 self._places = list(_places(stream))
         except OSError as error:
-            raise UsageError(f"{path} is not readable ({error.strerror}): get it anew") from error
+            raise UsageError(
+                f"{path} is not readable ({error.strerror}): download it again"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._places)
@@ -76,7 +78,7 @@ def count(path: Path) -> int:
     try:
         return _count(path, file_hash(path))
     except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): get it anew") from error
+        raise UsageError(f"{path} is not readable ({error.strerror}): get it again") from error
 
 
 @lru_cache
@@ -114,14 +116,14 @@ def _list(path: Path) -> Iterator[Row]:
     try:
         value = orjson.loads(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): get it anew") from error
+        raise UsageError(f"{path} is not readable ({error.strerror}): get it again") from error
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path} is not JSON ({error}): get it anew") from error
+        raise UsageError(f"{path} is not JSON ({error}): download it again") from error
     if not isinstance(value, list):
-        raise UsageError(f"{path} holds no list of rows: get it anew")
+        raise UsageError(f"{path} holds no list of rows: download it again")
     for number, row in enumerate(value, start=1):
         if not isinstance(row, dict):
-            raise UsageError(f"{path} row {number} is no JSON object: get it anew")
+            raise UsageError(f"{path} row {number} is not a JSON object: download it again")
         yield row
 
 
@@ -129,7 +131,7 @@ def _object(line: bytes, where: str) -> Row:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise UsageError(f"{where} is not JSON ({error}): get it anew") from error
+        raise UsageError(f"{where} is not JSON ({error}): download it again") from error
     if not isinstance(value, dict):
-        raise UsageError(f"{where} is no JSON object: get it anew")
+        raise UsageError(f"{where} is not a JSON object: download it again")
     return value

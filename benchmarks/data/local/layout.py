@@ -211,12 +211,12 @@ def _saved(home: Path, table: Table) -> Found | None:
     if not lone:
         splits = _json(index).get("splits")
         if not isinstance(splits, list):
-            raise UsageError(f"{index} lists no splits: the data set is damaged, get it anew")
+            raise UsageError(f"{index} lists no splits: the data set is damaged, download it again")
         if table.split not in splits:
             return None
         home = home / table.split
         if not (home / "state.json").is_file():
-            raise UsageError(f"{home} lacks state.json: the data set is damaged, get it anew")
+            raise UsageError(f"{home} lacks state.json: the data set is damaged, download it again")
     elif not (home / "state.json").is_file():
         return None
     state = _json(home / "state.json")
@@ -225,7 +225,7 @@ def _saved(home: Path, table: Table) -> Found | None:
     files = tuple(home / str(entry["filename"]) for entry in _data_files(home, state))
     gone = [path for path in files if not path.is_file()]
     if gone:
-        raise UsageError(f"{gone[0]} is missing: the data set is damaged, get it anew")
+        raise UsageError(f"{gone[0]} is missing: the data set is damaged, download it again")
     return Found(table, "saved", home, files)
 
 
@@ -239,7 +239,7 @@ def _data_files(home: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(files, list) or not all(
         isinstance(entry, dict) and "filename" in entry for entry in files
     ):
-        raise UsageError(f"{home / 'state.json'} names no data files: get the data set anew")
+        raise UsageError(f"{home / 'state.json'} names no data files: download it again")
     return files
 
 
@@ -264,9 +264,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = parse(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not readable JSON ({error}): get the data set anew") from error
+        raise UsageError(f"{path} is not readable JSON ({error}): download it again") from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} is not a JSON object: get the data set anew")
+        raise UsageError(f"{path} is not a JSON object: download it again")
     return value
 
 
@@ -279,7 +279,7 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         reason = first_line(error)
-        raise UsageError(f"{path} is damaged ({reason}): get the data set anew") from error
+        raise UsageError(f"{path} is damaged ({reason}): download it again") from error
 
 
 def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:

@@ -111,7 +111,7 @@ def build(found: Release) -> Dataset:
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         reason = first_line(error)
         raise UsageError(
-            f"{found.annotation} does not fit the hub's columns ({reason}): get the release anew"
+            f"{found.annotation} does not fit the hub's columns ({reason}): download it again"
         ) from error
 
 
@@ -142,7 +142,7 @@ def _check(row: Any, form: Format, table: Table, where: str) -> None:
     ]
     if wrong:
         raise UsageError(
-            f"{where} does not fit the hub's columns ({', '.join(wrong)}): get the release anew"
+            f"{where} does not fit the hub's columns ({', '.join(wrong)}): download it again"
         )
 
 
@@ -185,14 +185,14 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not readable ({error}): get the release anew") from error
+        raise UsageError(f"{path} is not readable ({error}): download it again") from error
 
 
 def _parse(text: str, where: str) -> Any:
     try:
         return parse(text)
     except ValueError as error:
-        raise UsageError(f"{where} is not JSON ({error}): get the release anew") from error
+        raise UsageError(f"{where} is not JSON ({error}): download it again") from error
 
 
 def _image(form: Format, home: Path, name: str, listed: dict[Path, frozenset[str]]) -> Path | None:
@@ -226,7 +226,7 @@ def _vista(rows: Sequence[Row], home: Path) -> list[Row]:
     path = home / "query.json"
     queries = _parse(_text(path), str(path)) if path.is_file() else {}
     if not fits(queries, dict[str, str]):
-        raise UsageError(f"{path} is no JSON object of texts: get the release anew")
+        raise UsageError(f"{path} is not a JSON object of strings: download it again")
     kept = _as_they_are(rows, home, _VISTA)
     return [{**row, "query": queries.get(row["pid"]) or vista_query(row)} for row in kept]
 
@@ -254,7 +254,9 @@ def vista_query(row: Mapping[str, Any]) -> str:
         kind = row["answer_type"]
         key = f"float {int(row['precision'] or 0)}" if kind == "float" else kind
         if key not in _FORM_HINTS:
-            raise UsageError(f"row {row['pid']} asks for {key!r}, which is no MathVista answer")
+            raise UsageError(
+                f"row {row['pid']} asks for {key!r}, which is not a MathVista answer type"
+            )
         hint = f"the question requiring {_FORM_HINTS[key]}"
     lines = [f"Hint: Please answer {hint}", f"Question: {row['question']}"]
     if row["unit"]:

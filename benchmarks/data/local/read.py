@@ -92,7 +92,7 @@ def read(item: Found) -> Dataset:
     ) as error:
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
-            f"{item.table.label} in {item.home} does not open ({reason}): get the data set anew"
+            f"{item.table.label} in {item.home} does not open ({reason}): download it again"
         ) from error
 
 

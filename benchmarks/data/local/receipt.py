@@ -52,7 +52,7 @@ def read_receipt(folder: Path) -> Receipt | None:
             fingerprint=str(value["fingerprint"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is garbled: delete it, or get the data set anew") from error
+        raise UsageError(f"{path} is garbled: delete it, or download it again") from error
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:

@@ -171,7 +171,7 @@ def _stand_ins(benchmark_id: str, found: Sequence[Found]) -> Iterator[str]:
 
 def _changed(receipt: Receipt, digest: str) -> Iterator[str]:
     if receipt.fingerprint != digest:
-        yield "the files are not those that were put there (source.json): get the data set anew"
+        yield "the files are not those that were put there (source.json): download it again"
 
 
 def _revision(receipt: Receipt, pinned: str | None) -> Iterator[str]:

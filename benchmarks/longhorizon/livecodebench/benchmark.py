@@ -103,10 +103,10 @@ class LiveCodeBenchV6:
     window: tuple[str, ...] = option(
         ("test6",), window, "Releases: v6 (175 problems), v4_v6, release_v6 (all 1055) ..."
     )
-    start: str = option("", date, "Only problems of contests from this day on (2025-01-31).")
-    end: str = option("", date, "Only problems of contests up to this day.")
-    seconds: int = option(6, positive, "Time limit of a test, in seconds of wall time.")
-    memory: int = option(4096, positive, "Memory limit of a test, in MiB.")
+    start: str = option("", date, "Only problems from contests on or after this date (YYYY-MM-DD).")
+    end: str = option("", date, "Only problems from contests up to and including this date.")
+    seconds: int = option(6, positive, "Time limit per test, in seconds of wall time.")
+    memory: int = option(4096, positive, "Memory limit per test, in MiB.")
 
     id = "livecodebench_v6"
 

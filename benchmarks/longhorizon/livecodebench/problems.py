@@ -68,7 +68,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
             function=metadata.get("func_name"),
         )
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ItemError(f"the row does not read: {type(error).__name__}: {error}") from error
+        raise ItemError(f"the row cannot be read: {type(error).__name__}: {error}") from error
 
 
 def tests(row: Mapping[str, Any]) -> tuple[Case, ...]:
@@ -128,7 +128,9 @@ def _tests(text: str, kind: str) -> tuple[Case, ...]:
         listed = json.loads(text)
         found = tuple(Case(entry["input"], entry["output"]) for entry in listed)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ItemError(f"the {kind} tests do not read: {type(error).__name__}: {error}") from error
+        raise ItemError(
+            f"the {kind} tests cannot be read: {type(error).__name__}: {error}"
+        ) from error
     if not all(isinstance(text, str) for test in found for text in (test.given, test.expected)):
         raise ItemError(f"the {kind} tests hold something other than text")
     return found

@@ -74,20 +74,20 @@ class Niah:
     root: Path
     images: bool = True
     lengths: tuple[int, ...] = option(
-        (4096, 8192, 16384, 32768), numbers, "tokens of prompt and answer, with commas between"
+        (4096, 8192, 16384, 32768), numbers, "tokens of prompt and answer, comma-separated"
     )
     depths: tuple[int, ...] = option(
         (0, 25, 50, 75, 100), numbers, "percent of the text before the needle"
     )
-    per_cell: int = option(30, positive, "questions for each length and depth")
+    per_cell: int = option(30, positive, "questions per length and depth")
     tasks: tuple[str, ...] = option(
-        ("single_1", "multikey_2", "multikey_3"), some_of(*TASKS), "RULER's tasks, taken in turn"
+        ("single_1", "multikey_2", "multikey_3"), some_of(*TASKS), "RULER tasks, used in rotation"
     )
     essay: Path | None = option(
         None, _file, "text file for the haystacks of single_2, single_3 and multikey_1"
     )
     tokenizer: Path | None = option(
-        None, _folder, "folder with the tokenizer that lengths are counted by (else estimated)"
+        None, _folder, "tokenizer folder for counting lengths (else estimated)"
     )
     seed: int = option(0, _whole, "seed of the questions")
 

@@ -37,15 +37,15 @@ class SweBench:
 
     data_root: Path
     images: bool = True
-    step_limit: int = option(250, positive, "steps of an episode (the scaffold's own limit: 250)")
-    time_limit: int = option(0, positive, "seconds of an episode; none by default")
-    command_timeout: int = option(60, positive, "seconds of one of the agent's commands")
-    test_timeout: int = option(1800, positive, "seconds of a task's tests (swebench's own: 1800)")
+    step_limit: int = option(250, positive, "steps per episode (the scaffold's own limit: 250)")
+    time_limit: int = option(0, positive, "seconds per episode; no limit by default")
+    command_timeout: int = option(60, positive, "seconds per command of the agent")
+    test_timeout: int = option(1800, positive, "seconds per task's tests (swebench's own: 1800)")
     environment: str = option(
-        "docker", one_of("docker", "podman", "singularity"), "who runs the tasks' images"
+        "docker", one_of("docker", "podman", "singularity"), "engine that runs the tasks' images"
     )
     gold_check: int = option(
-        0, positive, "grade so many gold patches and as many empty ones before anything is asked"
+        0, positive, "first check that N gold patches pass and N empty ones fail"
     )
 
     id: ClassVar[str]

@@ -134,7 +134,7 @@ class TaskSet:
         try:
             rows = load_task_repo(self.folder)
         except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UsageError(f"the tasks in {self.folder} do not read: {error}") from error
+            raise UsageError(f"the tasks in {self.folder} cannot be read: {error}") from error
         found = []
         for row in rows:
             self._check_columns(list(row))

@@ -356,7 +356,7 @@ def test_a_damaged_saved_data_set_is_one_sentence(tmp_path: Path, damage: str) -
     DatasetDict({"test": vstar(6)}).save_to_disk(tmp_path / "vstar")
     DAMAGE[damage](tmp_path / "vstar")
     for ask in (data.count, data.load):
-        with pytest.raises(UsageError, match="anew") as caught:
+        with pytest.raises(UsageError, match="again") as caught:
             ask("vstar", tmp_path)
         assert "\n" not in str(caught.value)
 
@@ -367,7 +367,7 @@ def test_a_damaged_description_of_a_saved_data_set_is_one_sentence(
 ) -> None:
     DatasetDict({"test": vstar(6)}).save_to_disk(tmp_path / "vstar")
     (tmp_path / "vstar" / "test" / "dataset_info.json").write_text(info)
-    with pytest.raises(UsageError, match="anew") as caught:
+    with pytest.raises(UsageError, match="again") as caught:
         data.load("vstar", tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -379,7 +379,7 @@ def test_a_cut_parquet_file_is_one_sentence(tmp_path: Path, cut: int) -> None:
     vstar(6).to_parquet(path)
     path.write_bytes(path.read_bytes()[: -cut or 0] if cut else b"")
     for ask in (data.count, data.load):
-        with pytest.raises(UsageError, match="anew") as caught:
+        with pytest.raises(UsageError, match="again") as caught:
             ask("vstar", tmp_path)
         assert "\n" not in str(caught.value)
 

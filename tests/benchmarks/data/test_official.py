@@ -365,11 +365,11 @@ def test_a_garbled_mathvista_is_one_sentence(
     (release / "testmini.json").write_text(json.dumps(rows))
     if queries is not None:
         (release / "query.json").write_bytes(queries)
-    with pytest.raises(UsageError, match=r"(testmini|query)\.json.*anew") as caught:
+    with pytest.raises(UsageError, match=r"(testmini|query)\.json.*again") as caught:
         bring("mathvista", release, tmp_path / "data")
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "data").glob("*"))
-    with pytest.raises(UsageError, match="anew"):  # and in place
+    with pytest.raises(UsageError, match="again"):  # and in place
         data.load("mathvista", tmp_path)
 
 
@@ -387,8 +387,8 @@ def test_a_garbled_release_by_the_command(tmp_path: Path) -> None:
     verified = harness("data", "verify", "mathvista", "--data-root", tmp_path)
     assert imported.returncode == 2
     assert imported.stderr.count("\n") == 1
-    assert "query.json is no JSON object" in imported.stderr
-    assert "query.json is no JSON object" in verified.stdout + verified.stderr
+    assert "query.json is not a JSON object" in imported.stderr
+    assert "query.json is not a JSON object" in verified.stdout + verified.stderr
     assert "Traceback" not in verified.stderr
 
 

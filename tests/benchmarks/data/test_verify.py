@@ -196,7 +196,7 @@ def test_damage_and_absence_are_problems_with_exit_code_2(tmp_path: Path) -> Non
     assert len(lines) == 12
     assert all(line.startswith("harness: ") for line in lines)
     assert sum("harness data pull" in line for line in lines) == 11
-    assert sum("is damaged" in line and "get the data set anew" in line for line in lines) == 1
+    assert sum("is damaged" in line and "download it again" in line for line in lines) == 1
     document = json.loads(done.stdout)
     assert document["ok"] is False
     assert [row["benchmark"] for row in document["benchmarks"]] == list(SUITES["vqa12"])

@@ -181,7 +181,7 @@ def test_folders_that_no_micro_world_wrote_stay(tmp_path: Path, name: str) -> No
     work = tmp_path / name / "thesis.txt"
     work.parent.mkdir()
     work.write_text("years")
-    with pytest.raises(UsageError, match=f"{name} is not of the micro world and stays"):
+    with pytest.raises(UsageError, match=f"{name} is not part of the micro world"):
         prepare.prepare(tmp_path)
     assert work.read_text() == "years"
 
