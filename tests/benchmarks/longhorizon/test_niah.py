@@ -258,4 +258,4 @@ def test_it_needs_no_data(tmp_path: Path) -> None:
         assert done.returncode == 0
         assert "no data needed" in done.stdout
     done = harness("data", "import", "niah", tmp_path)
-    assert (done.returncode, "needs no data" in done.stderr) == (2, True)
+    assert (done.returncode, "no data needed" in done.stderr) == (2, True)
