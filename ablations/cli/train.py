@@ -81,7 +81,6 @@ def train(
     arm_names: tuple[str, ...],
     config: str | None,
     out: Path | None,
-    mapped: tuple[str, ...],
     dry_run: bool,
     export: str | None,
     as_json: bool,
@@ -104,8 +103,9 @@ def train(
     if others and not dry_run:
         raise UsageError("several --arm only work with --dry-run; train one arm at a time")
     recipe = read_recipe(config) if config else {}
+    mapped = options.columns_of(given.pop("mapped"))
     made = settings(recipe, given)
-    columns = {**made.columns, **options.columns_of(mapped)}
+    columns = {**made.columns, **mapped}
     made = dataclasses.replace(made, columns=columns)
     name = Path(made.model.rstrip("/")).name or "model"
     own = f"{name}-{chosen.name}-seed{made.seed}"

@@ -187,15 +187,15 @@ class _Command:
             ),
         )
         identity = identify(self.model, self.endpoint, self.revision)
-        return plan_run(
+        plan = plan_run(
             identity,
             self.suite,
             list(built.values()),
             [built[name] for name in chosen],
             settings,
             self.out,
-            suites.notes(members, self.data_root),
         )
+        return replace(plan, notes=suites.notes(members, self.data_root))
 
     def _refuse_idle_options(self) -> None:
         """Raise for options that would have no effect, and for an invalid endpoint."""

@@ -124,6 +124,19 @@ def _retry_after(headers: Any) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of asking a server.
+
+    ``timeout`` is the seconds that one attempt may take, ``first_wait`` those before the second
+    attempt; each further wait is twice as long.  More requests than ``max_connections`` wait.
+    """
+
+    timeout: float = 1800.0
+    max_connections: int = 1024
+    first_wait: float = 0.5
+
+
 class EndpointModel:
     """A model that an OpenAI-compatible server serves; use it in ``async with``.
 
@@ -131,9 +144,7 @@ class EndpointModel:
         url: the server's address, with or without ``/v1``.
         model: the served name; None takes the only one that is served.
         api_key: the key to send; None takes the environment's ``OPENAI_API_KEY``, if any.
-        timeout: seconds that one attempt may take.
-        max_connections: the most requests that are open at once; others wait.
-        first_wait: seconds before the second attempt; each further wait is twice as long.
+        limits: of time and connections.
         obituary: returns why the server is dead, or None while it lives or where nobody knows.
         tokenizer: a folder or hub id with the model's tokenizer; None asks the server's
             ``/tokenize`` and ``/detokenize`` (vLLM's).
@@ -144,18 +155,14 @@ class EndpointModel:
         url: str,
         model: str | None = None,
         api_key: str | None = None,
-        timeout: float = 1800.0,
-        max_connections: int = 1024,
-        first_wait: float = 0.5,
+        limits: Limits = Limits(),
         obituary: Callable[[], str | None] = lambda: None,
         tokenizer: str | Path | None = None,
     ) -> None:
         self.url = base_url(url)
         self._model = model
         self._key = api_key or os.environ.get("OPENAI_API_KEY")
-        self._timeout = timeout
-        self._max_connections = max_connections
-        self._first_wait = first_wait
+        self._limits = limits
         self._obituary = obituary
         self.tokenizer: Tokenizer = (
             _ServerTokenizer(self) if tokenizer is None else LocalTokenizer(tokenizer)
@@ -174,9 +181,9 @@ class EndpointModel:
         self._session = aiohttp.ClientSession(
             headers={**headers, "Content-Type": "application/json"},
             connector=aiohttp.TCPConnector(
-                limit=self._max_connections, keepalive_timeout=KEEP_ALIVE
+                limit=self._limits.max_connections, keepalive_timeout=KEEP_ALIVE
             ),
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CHECK_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=CHECK_TIMEOUT),
             # A proxy of the environment is for other machines.
             trust_env=host not in ("localhost", "127.0.0.1", "::1"),
         )
@@ -216,7 +223,7 @@ class EndpointModel:
             )
 
     async def _served(self) -> list[str]:
-        timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._timeout))
+        timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._limits.timeout))
         try:
             async with self._open_session().get(f"{self.url}/models", timeout=timeout) as got:
                 answer = _Answer(got.status, await got.read())
@@ -338,7 +345,7 @@ class EndpointModel:
                 retry=tenacity.retry_if_exception_type(_TryAgainError),
                 # Attempts that each take the whole timeout are not worth six of them.
                 stop=tenacity.stop_after_attempt(ATTEMPTS)
-                | tenacity.stop_after_delay(2 * self._timeout),
+                | tenacity.stop_after_delay(2 * self._limits.timeout),
                 wait=self._wait,
                 reraise=True,
             ):
@@ -358,8 +365,8 @@ class EndpointModel:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, _TryAgainError) and error.wait is not None:
             return min(error.wait, LONGEST_WAIT)
-        doubled = min(self._first_wait * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
-        return doubled + random.uniform(0, self._first_wait)
+        doubled = min(self._limits.first_wait * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
+        return doubled + random.uniform(0, self._limits.first_wait)
 
     async def _post_once(self, url: str, data: bytes) -> _Answer:
         try:
@@ -371,7 +378,7 @@ class EndpointModel:
                 raise UsageError(reason) from error
             unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
             raise _TryAgainError(
-                _in_words(error) or f"no answer within {self._timeout:.0f} seconds",
+                _in_words(error) or f"no answer within {self._limits.timeout:.0f} seconds",
                 unreachable=isinstance(error, unconnected),
             ) from error
         if answer.status == 429 or answer.status >= 500:

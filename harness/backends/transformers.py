@@ -335,7 +335,6 @@ class TransformersModel:
         checkpoint: a folder that ``save_pretrained`` wrote, of a vision-language or a text model.
         name: how to call it; None takes the folder's name.
         dtype: as of `Checkpoint`.
-        device: as of `Checkpoint`.
         batch_size: the most prompts at once; halved where memory does not hold them.
         max_model_len: as of `Checkpoint`.
         on_status: is told how loading goes.
@@ -347,14 +346,13 @@ class TransformersModel:
         *,
         name: str | None = None,
         dtype: str = "auto",
-        device: str = "auto",
         batch_size: int | None = None,
         max_model_len: int | None = None,
         on_status: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name or checkpoint.resolve().name
         self._load: Callable[[], Checkpoint] = lambda: Checkpoint(
-            checkpoint, dtype, device, max_model_len
+            checkpoint, dtype, "auto", max_model_len
         )
         # Not the one that prompts need: they work in different threads.
         self.tokenizer = LocalTokenizer(checkpoint)

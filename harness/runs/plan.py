@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from harness.errors import UsageError
@@ -35,7 +34,7 @@ class RunPlan:
     data: Mapping[str, str | None]
     settings: Settings
     out: Path
-    notes: Mapping[str, str]
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def note(self, declared: Declaration) -> str:
         """Return the note on a benchmark's scores: its own and that of its data."""
@@ -107,9 +106,8 @@ def plan_run(
     chosen: Sequence[Benchmark],
     settings: Settings,
     out: Path,
-    notes: Mapping[str, str] = MappingProxyType({}),
 ) -> RunPlan:
-    """Return the plan of a run.
+    """Return the plan of a run, without the notes on its data.
 
     Raises:
         UsageError: the data of a chosen benchmark is missing.
@@ -128,4 +126,4 @@ def plan_run(
     if missing:
         more = f" (and {len(missing) - 1} more benchmarks lack data)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
-    return RunPlan(identity, suite, members, chosen, data, settings, out, notes)
+    return RunPlan(identity, suite, members, chosen, data, settings, out)

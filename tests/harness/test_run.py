@@ -63,7 +63,8 @@ def test_a_note_on_the_data_stands_beside_scores_and_outside_the_key(tmp_path: P
     fill(before)
     members: list[Benchmark] = [Sums()]
     noted = {"sums": "generated"}
-    plan = plan_run(IDENTITY, "arithmetic", members, members, Settings(), tmp_path, noted)
+    plan = plan_run(IDENTITY, "arithmetic", members, members, Settings(), tmp_path)
+    plan = dataclasses.replace(plan, notes=noted)
     assert plan.path == before.path
     assert runs.finished(plan) is None  # its summary lacks the note
     model = Adder()

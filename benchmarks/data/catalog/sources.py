@@ -129,5 +129,5 @@ def source(benchmark_id: str) -> Source:
     if benchmark_id in registry.names() and hasattr(registry.kind(benchmark_id), "source"):
         return cast("Source", registry.kind(benchmark_id).source)
     if benchmark_id in GENERATED:
-        raise UsageError(f"{benchmark_id} generates its items from a seed, no data needed")
+        raise UsageError(f"{benchmark_id} generates its items from a seed: no data needed")
     raise unknown("data set for a benchmark", benchmark_id, registry.names())

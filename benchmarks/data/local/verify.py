@@ -57,7 +57,7 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         UsageError: unknown benchmark.
     """
     if benchmark_id in GENERATED:
-        note = "generates its items from a seed, no data needed"
+        note = "items are generated from a seed, no data needed"
         return Report(benchmark_id, "", None, None, (), (), (note,))
     pinned = source(benchmark_id).revision
     folder = root / benchmark_id

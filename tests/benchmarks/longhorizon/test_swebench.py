@@ -20,7 +20,7 @@ from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVeri
 from benchmarks.longhorizon.swebench.environments import CUT_HISTORY, submit
 from benchmarks.longhorizon.swebench.workspace import fresh_history, workplace
 from benchmarks.micro.data import repositories
-from harness.backends.endpoint import EndpointModel
+from harness.backends.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import abandoned
 from harness.protocols import Tools, build_items
@@ -70,7 +70,7 @@ def play(
         return response, await benchmark.score(item, response, tools)
 
     async def all_of_them(url: str) -> dict[str, Played]:
-        async with EndpointModel(url, first_wait=0.01) as model:
+        async with EndpointModel(url, limits=Limits(first_wait=0.01)) as model:
             found = await asyncio.gather(*(one(item, model) for item in items))
         return {item.id: row for item, row in zip(items, found, strict=True)}
 

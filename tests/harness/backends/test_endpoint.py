@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.backends.endpoint import EndpointModel
+from harness.backends.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
 from tests.servers import Answer, Reply, Request, ScriptedServer, context_overflow, fails_first
@@ -36,7 +36,7 @@ def ask(
     """Ask a server with this answer once; return the response and what the server received."""
 
     async def once(url: str) -> Response:
-        async with EndpointModel(url, timeout=timeout, first_wait=0.01) as model:
+        async with EndpointModel(url, limits=Limits(timeout=timeout, first_wait=0.01)) as model:
             return await model.chat(messages, SAMPLING)
 
     with ScriptedServer(answer) as server:
@@ -174,7 +174,7 @@ def test_the_only_served_model_is_taken() -> None:
 
 def test_one_of_several_models_must_be_named() -> None:
     with ScriptedServer(echo, models=("one", "two")) as server:
-        with pytest.raises(UsageError, match="serves one, two; name the one"):
+        with pytest.raises(UsageError, match="serves one, two; choose one"):
             enter(server)
         assert enter(server, "two") == "two"
         with pytest.raises(UsageError, match="does not serve 'three'; it serves one, two"):
@@ -206,7 +206,7 @@ def test_the_key_comes_from_the_argument_or_the_environment(
 def test_a_server_that_talks_nonsense_is_named_as_such(body: Reply) -> None:
     with (
         ScriptedServer(echo, models_body=body) as server,
-        pytest.raises(UsageError, match="no OpenAI-compatible server") as caught,
+        pytest.raises(UsageError, match="is not an OpenAI-compatible server") as caught,
     ):
         enter(server)
     assert "\n" not in str(caught.value)
@@ -231,7 +231,7 @@ def test_no_server_is_said_at_once() -> None:
 
 def test_a_server_that_goes_away_ends_the_run_and_says_how_to_go_on() -> None:
     async def outlive(server: ScriptedServer) -> None:
-        async with EndpointModel(server.url, first_wait=0.01) as model:
+        async with EndpointModel(server.url, limits=Limits(first_wait=0.01)) as model:
             assert (await model.chat(QUESTION, SAMPLING)).text == "What is it?"
             await asyncio.to_thread(server.__exit__)
             await model.chat(QUESTION, SAMPLING)
@@ -244,7 +244,9 @@ def test_a_server_that_goes_away_ends_the_run_and_says_how_to_go_on() -> None:
 def test_a_server_that_is_known_to_be_dead_is_not_waited_for() -> None:
     async def outlive(server: ScriptedServer) -> None:
         dead = "it stopped: out of memory"
-        async with EndpointModel(server.url, first_wait=5, obituary=lambda: dead) as model:
+        async with EndpointModel(
+            server.url, limits=Limits(first_wait=5), obituary=lambda: dead
+        ) as model:
             await asyncio.to_thread(server.__exit__)
             await model.chat(QUESTION, SAMPLING)
 
@@ -256,7 +258,7 @@ def test_a_server_that_is_known_to_be_dead_is_not_waited_for() -> None:
 
 def test_a_server_that_comes_back_is_waited_for() -> None:
     async def outlive(first: ScriptedServer, second: ScriptedServer) -> str:
-        async with EndpointModel(first.url, first_wait=0.2) as model:
+        async with EndpointModel(first.url, limits=Limits(first_wait=0.2)) as model:
             await asyncio.to_thread(first.__exit__)
             asked = asyncio.create_task(model.chat(QUESTION, SAMPLING))
             await asyncio.sleep(0.5)
