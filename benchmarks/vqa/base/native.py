@@ -65,6 +65,7 @@ class NativeScorer:
         self._item_seconds = item_seconds
         self._judged_item_seconds = judged_item_seconds
         self._lock = threading.Lock()
+        self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: Scratch | None = None
 
@@ -157,8 +158,16 @@ class NativeScorer:
         raise UsageError(f"the child that prepares the items of {benchmark} died: run again")
 
     def close(self) -> None:
-        """End the child; the next call of `score` starts another."""
-        self._stop()
+        """End the child; the next call of `score` starts another.
+
+        A thread that waits for the child to load sees it end, and lets go of its pipes first.
+        """
+        self._closing = True
+        if (process := self._process) is not None:
+            process.kill()
+        with self._lock:
+            self._stop()
+            self._closing = False
 
     def _exchange(
         self,
@@ -200,12 +209,16 @@ class NativeScorer:
         Raises:
             UsageError: it does not start; tells its last words.
         """
+        if self._closing:
+            raise UsageError("native scoring was stopped")
         self._scratch = Scratch("native")
         folder, started = self._scratch.path, threading.Event()
         # The child is killed when the thread that started it ends: this one lives as long as it.
         threading.Thread(target=self._keep, args=(folder, started), daemon=True).start()
         started.wait()
         process = self._process
+        if self._closing and process is not None:
+            process.kill()
         if process is None or not _pipes(process)[1].readline():
             if process is not None:
                 _raise_if_interrupted(process)
