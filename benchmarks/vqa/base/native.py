@@ -250,8 +250,9 @@ class NativeScorer:
             process.wait()
             for stream in _pipes(process):
                 stream.close()
-        if self._scratch is not None:
-            self._scratch.close()
+        scratch, self._scratch = self._scratch, None
+        if scratch is not None:
+            scratch.close()
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:

@@ -186,3 +186,19 @@ def _until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < end, "not in time"
         time.sleep(0.05)
+
+
+CLOSING = """
+import sys, time
+from benchmarks.vqa.base.native import shared_scorer
+shared_scorer().start()
+time.sleep(float(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("seconds", ["0", "0.05", "0.3"])
+def test_a_process_that_ends_while_the_scorer_loads_says_nothing(seconds: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CLOSING, seconds], capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
