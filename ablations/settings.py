@@ -185,8 +185,8 @@ def _converted(name: str, value: Any, type_: Any) -> Any:
         raise UsageError(f"{name} must be {_expected(str(error), type_)}, got {value!r}") from error
 
 
-# msgspec's messages: "Expected `int` >= 1" and "Expected `int`, got `str`"; not "Invalid enum ...".
-_EXPECTED = re.compile(r"Expected `(?P<type>\w+)`(?: (?P<sign>[<>]=?) (?P<bound>\S+))?")
+# msgspec's messages: "Expected `int` >= 1", "Expected `int | null`, got `str`"; not "Invalid enum".
+_EXPECTED = re.compile(r"Expected `(?P<type>\w+)(?: \| \w+)*`(?: (?P<sign>[<>]=?) (?P<bound>\S+))?")
 _TYPES = {
     "int": "an int",
     "float": "a float",
@@ -201,10 +201,11 @@ def _expected(message: str, type_: Any) -> str:
     if get_origin(type_) is Literal:
         return f"one of {', '.join(get_args(type_))}"
     match = _EXPECTED.match(message)
-    assert match is not None, message
+    if match is None:  # as "Number out of range"
+        return f"valid ({message[:1].lower()}{message[1:]})"
     if match["sign"]:
         return f"{_SIGNS[match['sign']]} {float(match['bound']):.10g}"
-    return _TYPES[match["type"].split("|")[0]]
+    return _TYPES.get(match["type"], match["type"])
 
 
 def check_names(settings: Settings) -> None:

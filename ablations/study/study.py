@@ -165,7 +165,7 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
     runs = [run for one in models for run in (one.run, one.probe) if run is not None]
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
     seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
-    code = source_hash(_HERE.with_name("statistics"), _HERE)
+    code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
     return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
 
 

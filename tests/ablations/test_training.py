@@ -469,6 +469,11 @@ def test_wrong_input_is_one_line(
         ("kl: .nan", "kl must be at least 0, got nan"),
         ("loss_type: luspo", "loss_type must be one of dapo"),
         ("columns: null", "columns must be a mapping"),
+        ("batch_size: none", "batch_size must be an int, got 'none'"),
+        ("reward: 5", "reward must be text, got 5"),
+        ("prompts: many", "prompts must be an int, got 'many'"),
+        ("sft_learning_rate: [1]", "sft_learning_rate must be a float"),
+        ("coefficient: 1" + "0" * 400, "coefficient must be"),
         ("columns: [a]", "columns must be a mapping"),
     ],
 )

@@ -231,7 +231,7 @@ class LmmsBenchmark(ABC):
                 "options": self.given_options,
                 "protocol": self.declaration.protocol,
                 "lmms-eval": library_version(),
-                "code": f"{_shared_code()}-{source_hash(adapter)}",
+                "code": f"{_code()}-{source_hash(adapter)}",
             }
         )
         return key
@@ -382,9 +382,9 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 
 
 @lru_cache(maxsize=1)
-def _shared_code() -> str:
-    """Return the hash of the code that all benchmarks' prepared items come from."""
-    return source_hash(_VQA / "base", _SCORING)
+def _code() -> str:
+    """Return the hash of the code that prepared items come from: adapters, golds, readers."""
+    return source_hash(_VQA, _SCORING, _VQA.with_name("data"))
 
 
 def _ids(table: Table, seen: set[str]) -> list[str]:
