@@ -329,7 +329,7 @@ def test_a_benchmark_outside_the_plan_is_left_out(planted_runs: Runs, tmp_path: 
 WRONG: dict[str, tuple[list[object], list[str]]] = {
     "no arm": (["--suite", "vqa12"], ["no arms", "--model"]),
     "no contrast": (["--suite", "vqa12", "--model", "x", "--arms", "base,grpo"], ["no contrast"]),
-    "no model": (["--suite", "vqa12", "--arms", "grpo,contextrl"], ["--model is needed"]),
+    "no model": (["--suite", "vqa12", "--arms", "grpo,contextrl"], ["--model is required"]),
     "a name": (["--suite", "vqa12", "--arms", "grpo,contextlr"], ["did you mean contextrl"]),
     "a form": (["--suite", "vqa12", "--runs", "grpo"], ["ARM=DIR,DIR"]),
     "a margin": (["--suite", "vqa12", "--margin", 1], ["at most half"]),
@@ -340,11 +340,11 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "a folder": (["--suite", "vqa12", "--name", "../x"], ["--name"]),
     "its own word to training": (
         ["--suite", "vqa12", "--train-args", "--config micro --seed=7"],
-        ["--train-args: --seed is given by the study"],
+        ["--train-args: --seed is set by the study"],
     ),
     "its own word to runs": (
         ["--suite", "vqa12", "--run-args", "--limit 3"],
-        ["--run-args: --limit is given by the study"],
+        ["--run-args: --limit is set by the study"],
     ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
@@ -364,7 +364,7 @@ def test_what_is_wrong_is_one_line(wrong: str, tmp_path: Path) -> None:
 def test_one_run_twice_is_refused(planted_runs: Runs, tmp_path: Path) -> None:
     run = planted_runs[names_of(BASELINE, LOW)[0]]
     words = study_words(tmp_path, planted_runs, {METHOD: HIGH})
-    one_line(harness(*words, "--runs", f"grpo={run},{run}"), "one and the same model")
+    one_line(harness(*words, "--runs", f"grpo={run},{run}"), "are of the same model")
 
 
 def test_runs_that_cannot_be_compared_leave_nothing(planted_runs: Runs, tmp_path: Path) -> None:

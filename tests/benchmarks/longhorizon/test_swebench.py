@@ -700,7 +700,7 @@ def test_without_a_sandbox_nothing_is_played(root: Path) -> None:
 
 
 def test_without_any_protection_nothing_is_played(root: Path) -> None:
-    with pytest.raises(UsageError, match="without a sandbox no folder can be shown"):
+    with pytest.raises(UsageError, match="cannot be mounted at another path without a sandbox"):
         prepared(root, choose(unsafe=True)[0])
 
 
