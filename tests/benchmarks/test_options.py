@@ -56,5 +56,5 @@ def test_words_of_another_form_or_benchmark_are_refused(word: str) -> None:
 
 
 def test_a_benchmark_without_options_says_so() -> None:
-    with pytest.raises(UsageError, match="vstar has no option 'depth': it has none"):
+    with pytest.raises(UsageError, match="vstar has no option 'depth': there are none"):
         suites.benchmark("vstar", options={"depth": "3"})

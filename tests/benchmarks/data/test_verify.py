@@ -225,4 +225,4 @@ def test_a_task_repository_is_checked_in_the_place_of_swe_bench(tmp_path: Path) 
     assert "micro__pages-1 has no files" in problem
     (task / "task.yaml").write_text("[")
     (problem,) = suites.verify("swebench_lite", tmp_path).problems
-    assert "do not read" in problem
+    assert "cannot be read" in problem
