@@ -111,8 +111,16 @@ def commands(folder: Path, data: Path) -> dict[str, Callable[[], float]]:
         "list": ("list",),
         "show": ("show", run, f"{next((run / 'samples').glob('*.jsonl')).stem}/{item['id']}"),
         "run --dry-run": (
-            *("run", "--model", WEIGHTS, "--suite", "vqa12", "--backend", "transformers"),
-            *(*where, folder / "dry", "--dry-run"),
+            "run",
+            "--model",
+            WEIGHTS,
+            "--suite",
+            "vqa12",
+            "--backend",
+            "transformers",
+            *where,
+            folder / "dry",
+            "--dry-run",
         ),
         "doctor --suite vqa12": ("doctor", "--suite", "vqa12", "--data-root", data),
         "report of a study": ("report", STORED / "studies" / "trained", *where, folder / "x.html"),
@@ -141,9 +149,22 @@ def _score(folder: Path, data: Path, name: str, more: tuple[str, ...]) -> float:
 def _resumed(server: Server, suite: str, out: Path, data: Path) -> float:
     """Return the CPU seconds before the first request of a run that lacks one answer."""
     command: list[object] = [
-        *(*HARNESS, "run", "--model", "scripted", "--suite", suite, "--limit", 2),
-        *("--endpoint", f"http://127.0.0.1:{server.server_port}", "--max-tokens", 16),
-        *("--data-root", data, "--out", out),
+        *HARNESS,
+        "run",
+        "--model",
+        "scripted",
+        "--suite",
+        suite,
+        "--limit",
+        2,
+        "--endpoint",
+        f"http://127.0.0.1:{server.server_port}",
+        "--max-tokens",
+        16,
+        "--data-root",
+        data,
+        "--out",
+        out,
     ]
     if not out.exists():
         seconds(command)

@@ -56,13 +56,34 @@ def _brought(arms: Mapping[str, str]) -> list[str]:
 
 
 _RUN_AGAIN = (
-    *("run", "--model", "weights", "--suite", "vqa12", "--limit", "10", "--data-root", "data"),
-    *("--backend", "transformers", "--dtype", "float32", "--max-tokens", "32", "--out", "runs"),
-    *("--json", "--items"),
+    "run",
+    "--model",
+    "weights",
+    "--suite",
+    "vqa12",
+    "--limit",
+    "10",
+    "--data-root",
+    "data",
+    "--backend",
+    "transformers",
+    "--dtype",
+    "float32",
+    "--max-tokens",
+    "32",
+    "--out",
+    "runs",
+    "--json",
+    "--items",
 )
 _STUDY = (
-    *("ablate", "objective-vs-data", "--suite", "vqa12"),
-    *("--benchmarks", "mathverse,mmmu_pro,vstar", "--json"),
+    "ablate",
+    "objective-vs-data",
+    "--suite",
+    "vqa12",
+    "--benchmarks",
+    "mathverse,mmmu_pro,vstar",
+    "--json",
 )
 # da-sft was trained to ruin: as another arm it makes differences that are certain.
 _AS_OTHERS = _brought(
@@ -84,14 +105,14 @@ COMMANDS: dict[str, Sequence[str]] = {
     "show-mathvista": ("show", RUN, "mathvista/8", "--json"),
     "show-ruined": ("show", runs("da-sft")[0], "vstar/2", "--json"),
     "show-probe": (
-        *("show", f"{TRAINED}/runs/contextrl-seed-0/checkpoint-probe-86343a61"),
-        *("probe-0-0/B", "--json"),
+        "show", f"{TRAINED}/runs/contextrl-seed-0/checkpoint-probe-86343a61",
+        "probe-0-0/B", "--json",
     ),
     "compare-runs": ("compare", runs("base")[0], runs("contextrl")[0], "--json"),
     "compare-ruined": ("compare", runs("grpo")[0], runs("da-sft")[0], "--json"),
     "compare-arms": (
-        *("compare", "--a", *runs("grpo"), "--b", *runs("contextrl")),
-        *("--margin", "15", "--json"),
+        "compare", "--a", *runs("grpo"), "--b", *runs("contextrl"),
+        "--margin", "15", "--json",
     ),
     "compare-arms-ruined": ("compare", "--a", *runs("da-sft"), "--b", *runs("grpo"), "--json"),
     "compare-one-seed": ("compare", "--a", *runs("base"), "--b", *runs("contextrl"), "--json"),
