@@ -20,7 +20,7 @@ from reports.pages import Page, Section, Step
 from reports.read.flips import flips
 from reports.read.runs import Run
 from reports.study_page import Pictures, flips_section
-from reports.tables import Column, Side, Table, frame
+from reports.tables import Column, Side, Table
 
 
 def load(path: Path) -> Comparison:
@@ -171,4 +171,4 @@ def _rules(found: Comparison) -> Table:
         )
     columns = (Column("what", "Rule"), Column("value", "Value"))
     rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, frame(rows, columns))
+    return Table("rules", "How it was judged", columns, rows)

@@ -8,12 +8,12 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.files.hashing import write_atomically
 from reports import comparison_page, run_page, study_page, tables
-from reports.html import render
+from reports.html import render, svg
 from reports.pages import Page, Pictured
 from reports.read.flips import Flips
 from reports.read.runs import Run, open_run
 from reports.read.study import Study, read
-from reports.tables import Column, Table, frame
+from reports.tables import Column, Table
 
 
 def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
@@ -121,13 +121,13 @@ def _flip_rows(flips: Flips) -> Table:
         {"benchmark": o.benchmark, "item": o.id, flips.minus: o.before, flips.plus: o.after}
         for o in flips.rows
     ]
-    return Table("flips", "All items gained and lost", columns, frame(rows, columns))
+    return Table("flips", "All items gained and lost", columns, rows)
 
 
 def figures(page: Page, folder: Path) -> None:
     """Write each figure as an SVG file of its name."""
     for figure in page.figures:
-        _write(folder / f"{figure.id}.svg", figure.file())
+        _write(folder / f"{figure.id}.svg", svg(figure))
 
 
 def _remove(path: Path) -> None:

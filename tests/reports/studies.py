@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ablations.statistics.contrasts import Rules
 from ablations.study.plan import Request, json_text, plan
@@ -22,6 +23,7 @@ from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
 from harness.runs.store import RunStore, encode
 from harness.runs.summary import summarise
+from reports.tables import Table
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
 BENCHMARKS = {
@@ -228,3 +230,8 @@ SELECTION = {
     **{"base": 0.55, "grpo": 0.54, "da-sft": 0.9, "da-rl": 0.6, "da-qa": 0.56},
     **{"contextrl": 0.87, "contextrl-shuffled": 0.51},
 }
+
+
+def frame(table: Table) -> pd.DataFrame:
+    """Return the rows of a table as a frame."""
+    return pd.DataFrame(list(table.rows), dtype=object)
