@@ -14,35 +14,7 @@ from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import BenchmarkLine, Line, Term
 from reports.tables import interval, points, signed
 
-# What a colour means -> its value in a file; the page has variables of these names, light and dark.
-COLOURS = {
-    "page": "#fefefe",
-    "ink": "#1a2230",
-    "muted": "#5b6575",
-    "rule": "#d6dbe3",
-    "band": "#e9edf3",
-    "gain": "#0b6e99",
-    "loss": "#b3471d",
-    "flat": "#6b7688",
-    "paper": "#a9b1be",
-    **dict(zip((f"arm{n}" for n in range(10)), (
-        "#1f77b5", "#c8641b", "#2a8a4a", "#a23b72", "#7a5cc4", "#8a6d1d", "#11888a", "#5c5c66",
-        "#c4395a", "#3b4a9e",
-    ), strict=True)),
-}  # fmt: skip
-# Ten shapes around (0, 0): disc, square, triangles up and down, diamond, plus, cross, star, ...
-MARKERS = (
-    "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
-    "M-3.5,-3.5h7v7h-7z",
-    "M0,-4.5L4.5,3.5H-4.5z",
-    "M0,-5L5,0L0,5L-5,0z",
-    "M0,4.5L4.5,-3.5H-4.5z",
-    "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
-    "M0,-2L2.5,-4.5L4.5,-2.5L2,0L4.5,2.5L2.5,4.5L0,2L-2.5,4.5L-4.5,2.5L-2,0L-4.5,-2.5L-2.5,-4.5z",
-    "M0,-5L1.5,-1.5L5,-1.5L2.2,.8L3.2,4.5L0,2.4L-3.2,4.5L-2.2,.8L-5,-1.5L-1.5,-1.5z",
-    "M-4.5,0L3.5,-4.5V4.5z",
-    "M4.5,0L-3.5,-4.5V4.5z",
-)
+ARMS = 10  # different colours and markers
 MARKED = 5  # markers on a curve
 SHOWN_POINTS = 150  # of a curve
 Point = tuple[float, float]
@@ -247,7 +219,7 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
             arm,
             "",
             (arm, ""),
-            _colour(number),
+            _look(number)[0],
             dots=tuple(100 * value for value in values),
             mean=100 * sum(values) / len(values),
         )
@@ -266,9 +238,9 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
     )
 
 
-def _colour(number: int) -> str:
-    """Return the colour of an arm, by its number among the study's arms; markers go likewise."""
-    return f"arm{number % 10}"
+def _look(number: int) -> tuple[str, int]:
+    """Return the colour and the marker of an arm, by its number among the study's arms."""
+    return f"arm{number % ARMS}", number % ARMS
 
 
 def selection(
@@ -287,14 +259,13 @@ def selection(
     """
     known = list(dict.fromkeys([*arms, *(row["arm"] for row in paper)]))
     shown = [
-        Series("paper", known.index(row["arm"]) % 10,
+        Series("paper", _look(known.index(row["arm"]))[1],
                ((float(row["selection_accuracy"]), float(row["end_task"])),), reference=True)
         for row in paper
     ]  # fmt: skip
     for arm, seeds_ in ours.items():
-        number = known.index(arm)
         dots = tuple((100 * x, 100 * y) for x, y in seeds_)
-        shown.append(Series(_colour(number), number % 10, dots))
+        shown.append(Series(*_look(known.index(arm)), dots))
     summary = ". ".join(
         f"{arm}: " + ", ".join(f"{100 * x:.0f} and {100 * y:.1f}" for x, y in seeds_)
         for arm, seeds_ in ours.items()
@@ -315,8 +286,7 @@ def selection(
 
 
 def _legend(shown: Iterable[str], arms: Sequence[str]) -> list[tuple[str, str, int]]:
-    numbers = {arm: arms.index(arm) for arm in shown}
-    return [(arm, _colour(number), number % 10) for arm, number in numbers.items()]
+    return [(arm, *_look(arms.index(arm))) for arm in shown]
 
 
 def training(
@@ -329,8 +299,8 @@ def training(
         arms: all arms, so that each has the colour and the marker that it has in other figures.
     """
     summary = "; ".join(
-        f"{name}: " + ", ".join(f"{arm} ends at {several[0][-1][1]:.3g}" for arm, several in by_arm)
-        for name, by_arm in ((name, panel.items()) for name, panel in curves.items())
+        f"{name}: " + ", ".join(f"{arm} ends at {panel[arm][0][-1][1]:.3g}" for arm in panel)
+        for name, panel in curves.items()
     )
     shown = dict.fromkeys(arm for panel in curves.values() for arm in panel)
     return Figure(
@@ -353,8 +323,8 @@ def _curves(
         # Markers are staggered by arm: those of curves that coincide stay apart.
         marks = [(curve, max(1, len(curve) // MARKED)) for curve in curves]
         dots = [dot for curve, step in marks for dot in curve[number * step // len(arms) :: step]]
-        series.append(Series(_colour(number), number % 10, tuple(dots), curves))
-    every = [point for one in series for curve in one.curves for point in curve]
+        series.append(Series(*_look(number), tuple(dots), curves))
+    every = [point for arm in series for curve in arm.curves for point in curve]
     x = Axis.over((x for x, _ in every), 12, 97)
     y = Axis.over((y for _, y in every), 160, 28)
     return Plot(name, tuple(series), x, y, "optimizer step")

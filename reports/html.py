@@ -10,7 +10,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import COLOURS, MARKERS, Figure
+from reports.figures import Figure
 from reports.pages import Page
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"coded": _coded, "breakable": _breakable}
-    environment.globals |= {"markers": MARKERS, "kind_of": lambda value: type(value).__name__}
+    environment.globals["kind_of"] = lambda value: type(value).__name__
     return environment
 
 
@@ -50,9 +50,10 @@ def render(page: Page) -> str:
 
 
 def svg(figure: Figure) -> str:
-    """Return the figure as an SVG file, in the light colours."""
+    """Return the figure as an SVG file, in the light colours of the page's style."""
+    light = dict(re.findall(r"--(\w+):(#\w+)", _template("report.css").partition("@media")[0]))
     macros = _environment().get_template("figures.svg.j2").module
-    return re.sub(r"var\(--(\w+)\)", lambda m: COLOURS[m[1]], str(macros.file(figure)))  # type: ignore[attr-defined]
+    return re.sub(r"var\(--(\w+)\)", lambda m: light[m[1]], str(macros.file(figure)))  # type: ignore[attr-defined]
 
 
 def _coded(text: str) -> Any:

@@ -75,8 +75,8 @@ def joined(notes: Iterable[str]) -> tuple[str, ...]:
         kind = _NUMBER.sub("0", text) if _BENCHMARK.fullmatch(name) and text else note
         groups.setdefault(kind, {})[note if kind == note else name] = text
     return tuple(
-        kind if kind in found else f"{', '.join(found)}: {_ranged(list(found.values()))}"
-        for kind, found in groups.items()
+        kind if kind in texts else f"{', '.join(texts)}: {_ranged(list(texts.values()))}"
+        for kind, texts in groups.items()
     )
 
 
@@ -220,8 +220,8 @@ def needle_section(by_arm: Mapping[str, Sequence[Run]]) -> tuple[Section, ...]:
 def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], float | None]:
     """Return (length, depth) -> mean over runs of the parts that are cells."""
     values: dict[tuple[int, int], list[float]] = {}
-    for found in parts:
-        for name, value in found.items():
+    for run in parts:
+        for name, value in run.items():
             if (cell := _CELL.fullmatch(name)) and value is not None:
                 values.setdefault((int(cell[1]), int(cell[2])), []).append(value)
     return {cell: fmean(several) for cell, several in values.items()}

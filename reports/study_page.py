@@ -99,7 +99,7 @@ def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
     """Return the label of a study that trained on the embedded world, where no warning gives it."""
     paths = study.plan.get("paths") or {}
     trained = any(is_micro(paths.get(name) or "") for name in ("pairs", "rl_data"))
-    if not trained or any(MICRO_WORLD in one for one in warnings):
+    if not trained or any(MICRO_WORLD in warning for warning in warnings):
         return ()
     return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
@@ -307,13 +307,13 @@ def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
         return ()
     line = study.report.analysis.contrasts[0]
     by_arm = _by_arm(study)
-    found = flips(
+    changed = flips(
         (line.minus, by_arm[line.minus]), (line.plus, by_arm[line.plus]), list(study.scores)
     )
-    return (flips_section(found, pictures(found)),)
+    return (flips_section(changed, pictures(changed)),)
 
 
-def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
+def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section:
     """Return the section on items gained and lost."""
     columns = (
         Column("benchmark", "Benchmark"),
@@ -321,18 +321,21 @@ def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
         Column("lost", "Lost", "count"),
     )
     rows = [
-        {"benchmark": name, "gained": up, "lost": down} for name, (up, down) in found.counts.items()
+        {"benchmark": name, "gained": up, "lost": down}
+        for name, (up, down) in changed.counts.items()
     ]
-    caption = f"Items that {found.plus} gains and loses against {found.minus}"
-    source = f"samples of {found.plus} and {found.minus}, ".replace("{", "{{").replace("}", "}}")
+    caption = f"Items that {changed.plus} gains and loses against {changed.minus}"
+    source = f"samples of {changed.plus} and {changed.minus}, ".replace("{", "{{").replace(
+        "}", "}}"
+    )
     table = Table("flips-counts", caption, columns, rows, source + "{benchmark}")
     text = (
-        f"An item is gained where {found.plus} is right more often than not over its runs and "
-        f"{found.minus} is not; lost the other way round. Shown are {len(found.shown)} of "
-        f"{len(found.rows):,}, some of every benchmark; all are listed in the file beside this "
+        f"An item is gained where {changed.plus} is right more often than not over its runs and "
+        f"{changed.minus} is not; lost the other way round. Shown are {len(changed.shown)} of "
+        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file beside this "
         "page that ends in `.flips.csv`. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
-    return Section("flips", "Items gained and lost", (text, table, Pictured(found, images)))
+    return Section("flips", "Items gained and lost", (text, table, Pictured(changed, images)))
 
 
 def _validity(study: Study, runs: Sequence[Run]) -> Section:

@@ -23,7 +23,7 @@ from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
 from harness.runs.store import RunStore, encode
 from harness.runs.summary import summarise
-from reports.tables import Table
+from reports.pages import Page
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
 BENCHMARKS = {
@@ -232,6 +232,7 @@ SELECTION = {
 }
 
 
-def frame(table: Table) -> pd.DataFrame:
-    """Return the rows of a table as a frame."""
-    return pd.DataFrame(list(table.rows), dtype=object)
+def frame(page: Page, table: str) -> pd.DataFrame:
+    """Return the rows of a page's table as a frame."""
+    rows = next(shown.rows for shown in page.tables if shown.id == table)
+    return pd.DataFrame(list(rows), dtype=object)

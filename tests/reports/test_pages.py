@@ -8,7 +8,6 @@ import io
 import json
 import re
 import shutil
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -93,7 +92,8 @@ def test_flips_are_counted_over_all_items(study: Path) -> None:
         assert (flip.after > flip.before) == flip.gained == ((flip.id, 0) in right[1])
         stored = read_samples(flip.plus.run.path, "vstar")[flip.id, 0]
         assert stored.response is not None
-        assert (flip.plus.text, flip.plus.value) == (stored.response.text, stored.score.value)
+        assert flip.plus.text == stored.response.text
+        assert flip.plus.answer.value == stored.score.value
     assert len(got.shown) <= 2 * SHOWN
 
 
@@ -189,7 +189,7 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
     saved, home = reports.page_of([tmp_path / "saved.json"], None)
     assert home == tmp_path
     for page in (direct, saved):
-        shown = frame(page.table("delta-0"))
+        shown = frame(page, "delta-0")
         assert list(shown["delta"]) == [line["delta"] for line in stored["benchmarks"]]
         assert list(shown["p_holm"]) == [line["p_holm"] for line in stored["benchmarks"]]
     assert [section.id for section in direct.sections] == [
@@ -200,7 +200,7 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
         "provenance",
     ]
     summary = json.loads((b / "summary.json").read_text())["benchmarks"]
-    shown = frame(direct.table("delta-0"))
+    shown = frame(direct, "delta-0")
     means = dict(zip(shown["benchmark"], shown["plus"], strict=True))
     assert means == {row["benchmark"]: row["strict"] for row in summary}
 
@@ -211,7 +211,7 @@ def test_arms_compared_show_spread_and_both_intervals(study: Path, tmp_path: Pat
     done = harness("compare", "--a", *a, "--b", *b, "--json")
     (tmp_path / "arms.json").write_text(done.stdout)
     page, _ = reports.page_of([tmp_path / "arms.json"], None)
-    rules = frame(page.table("rules")).set_index("what")["value"]
+    rules = frame(page, "rules").set_index("what")["value"]
     assert {"side A", "side B", "mean, one variance for both sides"} <= set(rules.index)
     assert rules["side A"].startswith("3 seeds; sd of a seed's mean")
 
@@ -220,11 +220,11 @@ def test_a_run_shows_its_scores_and_its_wrong_answers_first(study: Path) -> None
     run = read(study).models[0].run
     page, home = reports.page_of([run.path], None)
     assert home == run.path
-    shown = frame(page.table("scores")).set_index("benchmark")
+    shown = frame(page, "scores").set_index("benchmark")
     for row in run.rows.values():
         assert shown.loc[row.benchmark, "strict"] == row.strict
-    values = [v for name, v in zip(frame(page.table("items"))["benchmark"],
-                                   frame(page.table("items"))["value"], strict=True)
+    values = [v for name, v in zip(frame(page, "items")["benchmark"],
+                                   frame(page, "items")["value"], strict=True)
               if name == "vstar"]  # fmt: skip
     assert values == sorted(values)
     assert values[0] == 0.0
@@ -290,7 +290,7 @@ def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: 
     a, b = ([model.run.path for model in read(study).of(arm)] for arm in ("grpo", "contextrl"))
     saved = tmp_path / "arms.json"
     saved.write_text(harness("compare", "--a", *a, "--b", *b, "--json").stdout)
-    rules = frame(reports.page_of([saved], None)[0].table("rules")).set_index("what")["value"]
+    rules = frame(reports.page_of([saved], None)[0], "rules").set_index("what")["value"]
     assert said in rules["mean, items resampled (hierarchical bootstrap)"]
 
 
@@ -320,15 +320,8 @@ def test_arms_differ_in_more_than_colour() -> None:
                           strict=True)  # fmt: skip
     assert len(set(shapes)) == len(set(colours)) == 10
     assert drawn == svg(figures.training(curves, arms))
+    assert "var(" not in drawn
     ElementTree.fromstring(drawn)
-
-
-def test_the_page_and_the_files_of_figures_have_the_same_light_colours() -> None:
-    style = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
-    light = style.partition("@media")[0]
-    assert [
-        name for name, value in figures.COLOURS.items() if f"--{name}:{value}" not in light
-    ] == []
 
 
 @given(st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1))
@@ -497,7 +490,7 @@ def test_garbled_training_lines_are_left_out_of_the_page(study: Path, tmp_path: 
     ledger |= {"gradient_norms": 5, "train_tokens": "many"}
     (training / "ledger.json").write_text(json.dumps(ledger))
     before, after = (reports.page_of([folder], None)[0] for folder in (study, copy))
-    cells = [list(frame(page.table("ledger"))["train_tokens"]) for page in (before, after)]
+    cells = [list(frame(page, "ledger")["train_tokens"]) for page in (before, after)]
     assert cells[0][1:] == cells[1][1:]
     reports.html(after, tmp_path / "page.html")
 

@@ -46,7 +46,7 @@ def test_the_papers_table_has_its_printed_averages() -> None:
 def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
     found = read(study)
     page, _ = reports.page_of([study], None)
-    shown = frame(page.table("scores"))
+    shown = frame(page, "scores")
     for line in found.report.analysis.arms:
         assert shown[line.arm].iloc[-1] == pytest.approx(line.mean, abs=1e-12)
         assert shown[line.arm].iloc[:-1].mean() == pytest.approx(line.mean, abs=1e-12)
