@@ -330,10 +330,13 @@ class LmmsBenchmark(ABC):
                 target=self.target(doc),
                 cluster=self.cluster(doc, place.id),
                 parts=self.parts(table.form, doc),
-                prompt=self.prompt(table.task, doc),
             )
         except (ItemError, *_MALFORMED) as error:
             row = replace(row, failed=_reason(error))
+        try:
+            row = replace(row, prompt=self.prompt(table.task, doc))
+        except (ItemError, *_MALFORMED) as error:
+            row = replace(row, failed_text=_reason(error))
         try:
             turns, decoded = self._turns(table, doc)
             return replace(row, turns=turns, decoded=decoded)
