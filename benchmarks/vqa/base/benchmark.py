@@ -332,8 +332,22 @@ class LmmsBenchmark(ABC):
         return score(response.answer, item.target)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Score answers by lmms-eval's own rules, in a limited child process."""
-        return native_scores(self, answers, judge)
+        """Score answers by lmms-eval's own rules, in a limited child process.
+
+        All benchmarks of this process share the child, which starts at the first call, if need
+        be one without answers, and ends with the process; see `NativeScorer.score`.
+        """
+        if not answers:
+            shared_scorer().start()
+            return {}
+        return shared_scorer().score(
+            self.id,
+            self.data_root,
+            answers,
+            judge if self.asks_judge else None,
+            images=self.images,
+            options=self.given_options,
+        )
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -489,32 +503,3 @@ def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, 
     if image.mode != "RGB" or image.height != 1:
         raise AssertionError("the task changes its image: prepared items cannot hold that")
     return True, column_of[image.width]
-
-
-def native_scores(
-    benchmark: LmmsBenchmark, answers: Mapping[str, str], judge: Judge | None
-) -> Mapping[str, Score]:
-    """Score answers (item id -> text without thinking) by lmms-eval's own rules.
-
-    All benchmarks of this process share one child, which starts at the first call, if need be one
-    without answers, and ends with the process.
-
-    Returns:
-        For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
-        what lmms-eval found.
-
-    Raises:
-        UsageError: the data is missing, or lmms-eval does not start.
-    """
-    if not answers:
-        shared_scorer().start()
-        return {}
-    judge = judge if benchmark.declaration.native_needs_judge else None
-    return shared_scorer().score(
-        benchmark.id,
-        benchmark.data_root,
-        answers,
-        judge,
-        images=benchmark.images,
-        options=benchmark.given_options,
-    )
