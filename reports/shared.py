@@ -41,10 +41,7 @@ def total(run: Run, name: str) -> int:
 
 
 def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what must be said before any number, each once.
-
-    What is said ``before``, then errors, notes, answers that no summary knows.
-    """
+    """Return, each once, ``before``, then errors, notes, and answers that no summary knows."""
     warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
@@ -64,7 +61,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text") of which those that differ in benchmark and numbers are one.
+    """Return notes ("BENCHMARK: text"), those that differ in benchmark and numbers alone as one.
 
     That one names the benchmarks, and of each number the range.
     """
@@ -127,10 +124,7 @@ def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
 
 
 def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
-    """Return where each run lies, of which model it is, and what made it.
-
-    What all of several runs have alike of how they were made is a sentence instead of a column.
-    """
+    """Return where each run lies and what made it; what all of several have alike is a sentence."""
     made = (
         Column("sampling", "Sampling"),
         Column("backend", "Backend"),

@@ -84,12 +84,8 @@ class World:
     ) -> Array:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
-        Args:
-            rng: source of randomness.
-            shape: studies and seeds.
-            effect: what the method adds to every item's chance.
-            spread: standard deviation of what a training seed adds to all benchmarks together;
-                each benchmark moves by 0.6 of it besides.
+        ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
+        seed adds to all benchmarks together; each benchmark moves by 0.6 of it besides.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)
@@ -106,7 +102,7 @@ class World:
 class PairRow:
     """Many studies of two arms: rates of each verdict, and of p < alpha by test.
 
-    ``effect`` and ``spread`` are in units of the score; ``coverage`` is the primary interval's.
+    Effect and spread are in units of the score; ``coverage`` is the primary interval's.
     """
 
     seeds: int
@@ -119,10 +115,9 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """Whole studies with a planted source: how often each step of the fixed order passed.
+    """Whole studies with a planted source: how often each step was tested and better throughout.
 
-    ``total``, ``objective``, ``placebo``: tested and better throughout.  ``data_nothing``: tested,
-    and every data arm equivalent (or worse); ``data_better``: tested, and some data arm better.
+    ``data_nothing``: every data arm equivalent (or worse); ``data_better``: some data arm better.
     """
 
     seeds: int
@@ -161,13 +156,9 @@ class Calibration:
 def calibrate(
     sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
 ) -> Calibration:
-    """Simulate every setting; each has a random stream of its own.
+    """Simulate ``reps`` studies per setting, each setting with a random stream of its own.
 
-    Args:
-        sizes: items of each benchmark.
-        reps: simulated studies per setting.
-        seed: of all randomness.
-        note: called with progress messages.
+    ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
     """
     world, rules = World.of(sizes), Rules()
     pairs, studies = [], []
@@ -269,10 +260,9 @@ def _study(
 
 
 def shipped_bootstrap_rates(seeds: int) -> tuple[int, str] | None:
-    """Return the hierarchical bootstrap's false positives in the calibration that ships.
+    """Return the shipped false positives of the hierarchical bootstrap: a range, as text.
 
-    The largest simulated number of seeds up to ``seeds``, and the range over seed spreads as text;
-    None below the smallest.
+    Of the largest simulated number of seeds up to ``seeds``, which comes first; None below it.
     """
     rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
     known = [row["seeds"] for row in rows if row["seeds"] <= seeds]

@@ -66,9 +66,8 @@ class _Run:
 def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     """Read the runs of every arm, one run per training seed.
 
-    Raises:
-        UsageError: a folder is no run, one run or checkpoint counts as several seeds, no benchmark
-            is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
+    `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
+    benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
     runs, names, notes = _opened(groups)
     scores: dict[str, dict[str, Array]] = {}
@@ -99,13 +98,10 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
-    """Return the fingerprint of a run's model, and the hash of the run without its answers.
+    """Return the fingerprint of a run's model, and a hash of the run without its answers.
 
     The hash is of the model, of what was asked of these benchmarks and how, and of when the run was
-    begun: a moved run keeps it, a repeated one has another.
-
-    Raises:
-        UsageError: the folder is no run.
+    begun: a moved run keeps it, a repeated one has another.  `UsageError` if it is not a run.
     """
     run = _Run("", path, read_manifest(path))
     begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]

@@ -98,10 +98,8 @@ class Forecast:
 def forecast(plan: Plan, training_sd: float) -> Forecast:
     """Return the forecast of a plan, without times.
 
-    Args:
-        plan: of the study.
-        training_sd: assumed standard deviation of a seed's score by training, in units of the
-            score, of the macro average and of every benchmark.
+    ``training_sd`` is the assumed standard deviation of a seed's score by training, in units of the
+    score, of the macro average and of every benchmark.
     """
     rules, todo = plan.request.rules, jobs(plan)
     items = counts(plan)
@@ -116,9 +114,12 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     def smallest(of: Mapping[str, int]) -> float:
         return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
 
-    several = seeds > 1 and bool(scored)
+    tested = scored if seeds > 1 else {}
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
     kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
+    equivalence = None
+    if tested and "data" in kinds:
+        equivalence = power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
     return Forecast(
         trainings=len(trained),
         evaluations=len(todo),
@@ -126,17 +127,13 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         seeds=seeds,
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
-        mde=smallest(scored) if several else None,
+        mde=smallest(tested) if tested else None,
         seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
-        equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
-        if several and "data" in kinds
-        else None,
+        equivalence=equivalence,
         equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
         benchmarks=tuple(
-            BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
-        )
-        if several
-        else (),
+            BenchmarkForecast(name, n, smallest({name: n})) for name, n in tested.items()
+        ),
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
     )
@@ -145,8 +142,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
 
-    Raises:
-        UsageError: it refuses an arm: data is missing, wrong or too little.
+    `UsageError` where that refuses an arm: data is missing, wrong or too little.
     """
     if not trainings:
         return {}
@@ -185,8 +181,7 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 def counts(plan: Plan) -> dict[str, int]:
     """Return the items that one model is asked; where all runs are external, those that all hold.
 
-    Raises:
-        UsageError: the runs hold no items of the suite in common.
+    `UsageError` where they have none of the suite in common.
     """
     asked, held = plan.request, {}
     runs = [path for arm in plan.arms if arm.origin == "runs" for path in arm.paths]
@@ -209,11 +204,10 @@ def _held(runs: Sequence[Path], name: str) -> int:
 
 
 def _run_time(plan: Plan, out: Path) -> Timing | None:
-    """Measure one evaluation of the first model that is there, on a few items.
+    """Measure an evaluation of the first model that is there (else the base model) on a few items.
 
-    Seconds per item from the first stored answer on; the rest of the time is the start.  Where
-    every model is yet to be trained it is the one that they start from; None where every run is
-    external.
+    Seconds per item from the first stored answer on; the rest of the time is the start.  None where
+    every run is external.
     """
     todo = jobs(plan)
     if not todo:
@@ -244,9 +238,7 @@ def _watch(
 ) -> tuple[list[tuple[float, int]], float, int | None]:
     """Run a command, its output in the calibration's log, until it ends or ``enough`` is done.
 
-    Returns:
-        when there was how much (seconds since the start, ``count``), all seconds, and the exit
-        code, None where it was stopped.
+    Returns (seconds, ``count``) at each progress, all seconds, and the exit code (None: stopped).
     """
     say(f"$ harness {shlex.join(args)}")
     out.mkdir(parents=True, exist_ok=True)

@@ -17,12 +17,9 @@ SIDE = 200  # pixels of the longer side
 def thumbnails(
     wanted: Iterable[tuple[str, str]], fingerprints: Mapping[str, str | None], root: Path | None
 ) -> dict[tuple[str, str], str]:
-    """Return the first image of each item as a small JPEG in a data URI.
+    """Return the first image of each (benchmark, item id) as a small JPEG in a data URI.
 
-    Args:
-        wanted: (benchmark, item id).
-        fingerprints: of the data that each benchmark was run on; other data has other images.
-        root: the data root, None for the default one.
+    Only where the data at ``root`` (None: the default one) has the fingerprint of the run's data.
     """
     from benchmarks import suites
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
