@@ -224,12 +224,10 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     """Return the subscores of each benchmark but for cells of needles; None without any."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name, run in by_name.items():
-        for row in run.rows.values():
-            for part, score in row.parts.items():
-                if not _CELL.fullmatch(part):
-                    cells = {"benchmark": row.benchmark, "part": part}
-                    rows.setdefault((row.benchmark, part), cells)[name] = score
+    for name, row in ((name, row) for name, run in by_name.items() for row in run.rows.values()):
+        for part in (part for part in row.parts if not _CELL.fullmatch(part)):
+            cells = {"benchmark": row.benchmark, "part": part}
+            rows.setdefault((row.benchmark, part), cells)[name] = row.parts[part]
     if not rows:
         return None
     columns = (

@@ -134,11 +134,8 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
                "shares"),
     )  # fmt: skip
     rows = [
-        {
-            **asdict(term),
-            "share_interval_low": term.share_low,
-            "share_interval_high": term.share_high,
-        }
+        asdict(term)
+        | {"share_interval_low": term.share_low, "share_interval_high": term.share_high}
         for term in terms
     ]
     source = "analysis.json, waterfall through {arm}"
@@ -159,14 +156,9 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
         f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
-    blocks: list[Block] = [
-        text,
-        figures.forest(lines, rules.margin),
-        tables.contrasts(lines, rules),
-    ]
-    if study.report.bootstrap:
-        blocks.append(f"{study.report.bootstrap}.")
-    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
+    figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
+    bootstrap = (f"{study.report.bootstrap}.",) if study.report.bootstrap else ()
+    return (Section("contrasts-section", "The contrasts", (text, figure, table, *bootstrap)),)
 
 
 def _deltas(study: Study) -> Section:
@@ -196,12 +188,12 @@ def _side(study: Study, arm: str, means: Mapping[str, Mapping[str, float]]) -> S
 
 
 def _selection(study: Study) -> tuple[Section, ...]:
-    rows: list[dict[str, Any]] = [
-        {"arm": model.measured.arm, "seed": model.measured.seed,
-         "selection": model.measured.selection, "macro": average}
-        for model, average in _averages(study)
+    rows = [
+        asdict(model.measured) | {"macro": average}
+        for arm in study.arms
+        for model, average in zip(study.of(arm), study.report.macro[arm], strict=True)
         if model.measured.selection is not None
-    ]  # fmt: skip
+    ]
     if not rows:
         return ()
     ours: dict[str, list[figures.Point]] = {}
@@ -220,32 +212,19 @@ def _selection(study: Study) -> tuple[Section, ...]:
         Column("macro", "Macro average", "score"),
     )
     caption = "Selection accuracy and macro average, in percent"
-    source = "analysis.json, {arm} seed {seed}"
-    numbers = Collapsible(
-        "The numbers", (Table("selection-table", caption, columns, rows, source),)
-    )
+    table = Table("selection-table", caption, columns, rows, "analysis.json, {arm} seed {seed}")
     title = "Selecting the context against doing the task"
-    return (Section("selection", title, (text, figure, numbers)),)
-
-
-def _averages(study: Study) -> list[tuple[Model, float]]:
-    """Return every model with its macro average."""
-    return [
-        pair
-        for arm in study.arms
-        for pair in zip(study.of(arm), study.report.macro[arm], strict=True)
-    ]
+    return (Section("selection", title, (text, figure, Collapsible("The numbers", (table,)))),)
 
 
 def _seeds(study: Study) -> Section:
+    scores = {tables.AVERAGE: study.report.macro, **study.scores}
     rows = [
-        {"model": model.name, "anchor": model.run.anchor, "folder": model.run.path.name,
-         tables.AVERAGE: average}
-        for model, average in _averages(study)
-    ]  # fmt: skip
-    for name, by_arm in study.scores.items():
-        for row, score in zip(rows, (s for arm in study.arms for s in by_arm[arm]), strict=True):
-            row[name] = score
+        {"model": model.name, "anchor": model.run.anchor, "folder": model.run.path.name}
+        | {name: by_arm[arm][number] for name, by_arm in scores.items()}
+        for arm in study.arms
+        for number, model in enumerate(study.of(arm))
+    ]
     columns = (
         Column("model", "Model"),
         Column(tables.AVERAGE, "Average", "score"),
@@ -272,18 +251,13 @@ def _arms_table(study: Study) -> Table:
 
 def _training(study: Study) -> tuple[Section, ...]:
     lines = {
-        arm: [
-            [row for row in curves(model.training) if row.get("stage") != "sft"]
-            for model in study.of(arm)
-            if model.training is not None
-        ]
+        arm: [curves(model.training) for model in study.of(arm) if model.training is not None]
         for arm in study.arms
     }
     panels: dict[str, dict[str, list[list[figures.Point]]]] = {}
     for title, name in CURVES.items():
         for arm, several in lines.items():
-            drawn = [curve for rows in several if (curve := _curve(rows, name))]
-            if drawn:
+            if drawn := [curve for rows in several if (curve := _curve(rows, name))]:
                 panels.setdefault(title, {})[arm] = drawn
     if not panels:
         return ()
@@ -295,7 +269,7 @@ def _training(study: Study) -> tuple[Section, ...]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[figures.Point]:
-    points: list[Any] = [(row.get("step"), row.get(name)) for row in rows]
+    points: list[Any] = [(r.get("step"), r.get(name)) for r in rows if r.get("stage") != "sft"]
     return [p for p in points if fits(p, figures.Point) and all(map(isfinite, p))]
 
 
@@ -317,15 +291,13 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
         Column("gained", "Gained", "count"),
         Column("lost", "Lost", "count"),
     )
+    sides = f"{changed.plus} and {changed.minus}"
     rows = [
-        {"benchmark": name, "gained": up, "lost": down}
+        {"benchmark": name, "gained": up, "lost": down, "sides": sides}
         for name, (up, down) in changed.counts.items()
     ]
     caption = f"Items that {changed.plus} gains and loses against {changed.minus}"
-    source = f"samples of {changed.plus} and {changed.minus}, ".replace("{", "{{").replace(
-        "}", "}}"
-    )
-    table = Table("flips-counts", caption, columns, rows, source + "{benchmark}")
+    table = Table("flips-counts", caption, columns, rows, "samples of {sides}, {benchmark}")
     text = (
         f"An item is gained where {changed.plus} is right more often than not over its runs and "
         f"{changed.minus} is not; lost the other way round. Shown are {len(changed.shown)} of "

@@ -33,6 +33,7 @@ from ablations.statistics.estimates import (
     welch,
 )
 
+RULES = Rules()
 SEEDS = (3, 5, 8)
 SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
@@ -160,7 +161,7 @@ def calibrate(
 
     ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
     """
-    world, rules = World.of(sizes), Rules()
+    world = World.of(sizes)
     pairs, studies = [], []
     cases: tuple[float | str, ...] = (*EFFECTS, *PLANTED)
     for index, (seeds, spread) in enumerate(product(SEEDS, SPREADS)):
@@ -168,35 +169,30 @@ def calibrate(
         for number, case in enumerate(cases):
             rng = np.random.default_rng([seed, index, number])
             if isinstance(case, str):
-                studies.append(_study(world, rng, shape, spread, case, rules))
+                studies.append(_study(world, rng, shape, spread, case))
             else:
-                pairs.append(_pair(world, rng, shape, spread, case, rules))
+                pairs.append(_pair(world, rng, shape, spread, case))
         note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
     return Calibration(
-        reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies)
+        reps, seed, RULES.margin, RULES.alpha, tuple(sizes), tuple(pairs), tuple(studies)
     )
 
 
 def _pair(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    effect: float,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, effect: float
 ) -> PairRow:
     b = world.macro(rng, shape, effect, spread)
     a = world.macro(rng, shape, 0.0, spread)
     difference = welch(b, a)
     delta, p = difference.delta, difference.p
-    judged = verdicts(delta, p, difference.equivalence_p(rules.margin), rules.alpha)
-    low, high = difference.interval(rules.level)
+    judged = verdicts(delta, p, difference.equivalence_p(RULES.margin), RULES.alpha)
+    low, high = difference.interval(RULES.level)
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
-        "welch": p < rules.alpha,
-        "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
-        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
-        "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < rules.alpha,
+        "welch": p < RULES.alpha,
+        "pooled": pooled(b, a, *pooled_variance([a, b])).p < RULES.alpha,
+        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, RULES.alpha),
+        "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }
     return PairRow(
         shape[1],
@@ -229,16 +225,11 @@ def _bootstrap_rejects(
 
 
 def _study(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    planted: str,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, planted: str
 ) -> StudyRow:
     effects = PLANTED[planted]
     scores = {arm: world.macro(rng, shape, effects.get(arm, 0.0), spread) for arm in STUDY_ARMS}
-    judged = judge(scores, rules)
+    judged = judge(scores, RULES)
 
     def rate(kind: str, verdicts: Iterable[Verdict], over: np.ufunc = np.logical_and) -> float:
         """Return how often a step was tested with these verdicts: on all of it, or on any."""

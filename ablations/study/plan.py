@@ -183,12 +183,12 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
         )
     if "train" not in origins and (request.train_args or request.pairs or request.rl_data):
         raise UsageError(
-            "--pairs, --rl-data and --train-args have no effect: no arm is trained here"
+            "--pairs, --rl-data and --train-args cannot be used: no arm is trained here"
         )
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
     if origins == {"runs"} and any(value is not None for value in asked):
         raise UsageError(
-            "--limit, --probe, --set and --run-args have no effect: no arm is evaluated here"
+            "--limit, --probe, --set and --run-args cannot be used: no arm is evaluated here"
         )
 
 
