@@ -250,27 +250,18 @@ def _study(
     )
 
 
-def shipped_bootstrap_rates(seeds: int) -> tuple[int, str] | None:
-    """Return the shipped false positives of the hierarchical bootstrap: a range, as text.
+def bootstrap_errors(seeds: Iterable[int]) -> str:
+    """Return in words how often the hierarchical bootstrap errs where arms have so many seeds.
 
-    Of the largest simulated number of seeds up to ``seeds``, which comes first; None below it.
+    The fewest decide: the shipped rates of false positives, over seed spreads, of the largest
+    simulated number of seeds that is not above them.
     """
     rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
-    known = [row["seeds"] for row in rows if row["seeds"] <= seeds]
-    if not known:
-        return None
-    nearest = max(known)
-    rates = [
-        100 * row["significant"]["bootstrap"]
-        for row in rows
-        if row["seeds"] == nearest and row["effect"] == 0
-    ]
-    return nearest, f"{min(rates):.1f} to {max(rates):.1f} %"
-
-
-def bootstrap_errors(seeds: Iterable[int]) -> str:
-    """Return in words how often the hierarchical bootstrap errs, where arms have so many seeds."""
-    rates = shipped_bootstrap_rates(min(seeds))
-    if rates is None:
+    fewest = min(seeds)
+    nearest = max((row["seeds"] for row in rows if row["seeds"] <= fewest), default=None)
+    if nearest is None:
         return "with so few seeds its error rates were not measured"
-    return f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"
+    null = [row for row in rows if row["seeds"] == nearest and row["effect"] == 0]
+    rates = [100 * row["significant"]["bootstrap"] for row in null]
+    span = f"{min(rates):.1f} to {max(rates):.1f} %"
+    return f"in simulations with {nearest} seeds {span} false positives (5 % meant)"

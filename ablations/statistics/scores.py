@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -159,16 +160,15 @@ def _read_answers(run: _Run, name: str) -> _Answers:
 
 def _check_distinct(runs: Sequence[_Run]) -> None:
     """Refuse one run given twice, and one checkpoint given as several training seeds."""
-    for number, run in enumerate(runs):
-        for other in runs[:number]:
-            if other.path.resolve() == run.path.resolve():
-                raise UsageError(f"{run.path} is given twice: every run counts once")
-            if other.arm == run.arm and other.model == run.model:
-                raise UsageError(
-                    f"{other.path} and {run.path} are runs of the same checkpoint "
-                    f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
-                    "training seed (behind an endpoint, tell them apart with --revision)"
-                )
+    for other, run in combinations(runs, 2):
+        if other.path.resolve() == run.path.resolve():
+            raise UsageError(f"{run.path} is given twice: every run counts once")
+        if other.arm == run.arm and other.model == run.model:
+            raise UsageError(
+                f"{other.path} and {run.path} are runs of the same checkpoint "
+                f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
+                "training seed (behind an endpoint, tell them apart with --revision)"
+            )
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[str]]:

@@ -155,7 +155,7 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         stop(process)
         raise
     if process.returncode:
-        reason = _last(errors)
+        reason = _last_line(errors)
         raise UsageError(
             reason if process.returncode == 2 else f"harness train --dry-run: {reason}"
         )
@@ -190,17 +190,13 @@ def counts(plan: Plan) -> dict[str, int]:
             n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
             held[name] = min(n, asked.limit or n) if limited else n
-        elif n := _held(runs, name):
-            held[name] = n
+        else:  # of the runs, of which no score is looked at
+            items = [{item for item, _ in read_samples(run, name)} for run in runs]
+            if common := set.intersection(*items):
+                held[name] = len(common)
     if not held:
         raise UsageError(f"the runs hold no items of {asked.suite} in common")
     return held
-
-
-def _held(runs: Sequence[Path], name: str) -> int:
-    """Return the number of a benchmark's items that all runs hold; no score is looked at."""
-    items = [{item for item, _ in read_samples(run, name)} for run in runs]
-    return len(set.intersection(*items))
 
 
 def _run_time(plan: Plan, out: Path) -> Timing | None:
@@ -219,7 +215,7 @@ def _run_time(plan: Plan, out: Path) -> Timing | None:
     seen, seconds, code = _watch(few, out, lambda: _stored(out))
     stored = _stored(out)
     if code or not stored:
-        raise UsageError(f"no evaluation could be measured: {_last_line(out)}")
+        raise UsageError(f"no evaluation could be measured: {_last_line((out / LOG).read_text())}")
     # Where all came between two looks an answer took at most a look.
     first, last = seen[min(1, len(seen) - 1)], seen[-1]
     more = last[1] - first[1]
@@ -256,11 +252,7 @@ def _watch(
     return seen, time.monotonic() - begun, code
 
 
-def _last_line(out: Path) -> str:
-    return _last((out / LOG).read_text())
-
-
-def _last(errors: str) -> str:
+def _last_line(errors: str) -> str:
     lines = errors.strip().splitlines() or ["no output"]
     return lines[-1].removeprefix("harness: ")
 
@@ -279,7 +271,9 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     seen, seconds, _ = _watch(args, out, lambda: len(_step_seconds(lines)), enough=STEPS)
     steps = _step_seconds(lines)
     if not steps:
-        raise UsageError(f"no training step could be measured: {_last_line(out)}")
+        raise UsageError(
+            f"no training step could be measured: {_last_line((out / LOG).read_text())}"
+        )
     first = seen[1][0] if len(seen) > 1 else seconds
     # The first step warms up what the others find warm.
     return Timing(max(0.0, first - steps[0]), fmean(steps[1:] or steps))
