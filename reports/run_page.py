@@ -111,8 +111,8 @@ def _items(run: Run) -> Section:
     return Section("items-section", "Items", (text, table))
 
 
-def _item(run: Run, name: str, place: int) -> dict[str, object]:
-    row = line_at(run.path, name, place)
+def _item(run: Run, name: str, offset: int) -> dict[str, object]:
+    row = line_at(run.path, name, offset)
     response, score = row["response"] or {}, row["score"]
     return {
         "folder": run.path.name,

@@ -27,7 +27,7 @@ def thumbnails(
     by_benchmark: dict[str, set[str]] = {}
     for name, item in wanted:
         by_benchmark.setdefault(name, set()).add(item)
-    found = {}
+    uris = {}
     for name, items in by_benchmark.items():
         try:
             benchmark = suites.benchmark(name, root)
@@ -38,8 +38,8 @@ def thumbnails(
             images = benchmark.first_images(items)
         except UsageError:  # the data is not here: a report does without
             continue
-        found.update({(name, item): _uri(image) for item, image in images.items()})
-    return found
+        uris.update({(name, item): _uri(image) for item, image in images.items()})
+    return uris
 
 
 def _uri(image: Image.Image) -> str:
