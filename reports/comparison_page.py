@@ -41,7 +41,7 @@ def page(
 ) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    ``sides`` are the runs of A and of B, where they are at hand.
+    ``sides`` are the runs of A and of B, None for a saved comparison.
     """
     names = _names(sides)
     title = f"{names[1]} - {names[0]}"

@@ -32,7 +32,7 @@ class Collapsible:
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """Flips with thumbnails (data URIs by benchmark and id) where the data is at hand."""
+    """Flips with thumbnails (data URIs by benchmark and id) where the data is available."""
 
     flips: Flips
     images: dict[tuple[str, str], str]

@@ -23,7 +23,7 @@ COUNTS = (
     Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
-    Column("judged_missing", "Not judged", "count", "Answers that a judge has yet to judge"),
+    Column("judged_missing", "Not judged", "count", "Answers still to be judged"),
     Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
     Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
 )
@@ -124,7 +124,7 @@ def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
 
 
 def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
-    """Return where each run lies and what made it; what all of several have alike is a sentence."""
+    """Return each run's folder, model and software; what all have in common is one sentence."""
     made = (
         Column("sampling", "Sampling"),
         Column("backend", "Backend"),

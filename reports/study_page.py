@@ -54,7 +54,7 @@ def page(study: Study, pictures: Pictures) -> Page:
         steps=tuple(_step(kind, study) for kind in GATE),
         warnings=(*_micro(study, warnings), *warnings),
         sections=_sections(study, runs, pictures),
-        # A note on the data is of the scores, which the warnings tell already.
+        # Warnings already have the notes on data.
         notes=shared.joined(note for note in below if note not in warnings),
     )
 
@@ -301,7 +301,7 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
     text = (
         f"An item is gained where {changed.plus} is right more often than not over its runs and "
         f"{changed.minus} is not; lost the other way round. Shown are {len(changed.shown)} of "
-        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file beside this "
+        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file next to this "
         "page that ends in `.flips.csv`. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     return Section("flips", "Items gained and lost", (text, table, Pictured(changed, images)))

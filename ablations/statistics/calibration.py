@@ -86,7 +86,7 @@ class World:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
         ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
-        seed adds to all benchmarks together; each benchmark moves by 0.6 of it besides.
+        seed adds to all benchmarks together; each benchmark also moves by 0.6 of it.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)

@@ -14,7 +14,7 @@ import scipy
 from ablations.statistics.estimates import ROUNDING, Array, Components, satterthwaite
 
 MANY_SEEDS = 1000
-_GRID = (np.arange(200) + 0.5) / 200  # quantiles that stand for a chi-squared distribution
+_GRID = (np.arange(200) + 0.5) / 200  # quantiles that represent a chi-squared distribution
 _FINE_GRID = (np.arange(1000) + 0.5) / 1000
 
 

@@ -48,7 +48,7 @@ class _Run:
         return str(self.manifest["model"]["fingerprint"])
 
     def note(self, benchmark: str) -> str:
-        """What must stand beside the scores on a benchmark."""
+        """The caveat on its scores of a benchmark."""
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
     def asked(self, benchmark: str) -> dict[str, Any]:

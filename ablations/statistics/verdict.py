@@ -71,7 +71,7 @@ def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
 
 
 def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    """Return which arms the claim had to do without."""
+    """Return which arms the claim was not compared with."""
     compared = {line.minus for line in (*steps["objective"], *steps["placebo"])}
     missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in compared]
     return f" (not compared with {', '.join(missing)})" if missing else ""

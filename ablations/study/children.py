@@ -34,7 +34,7 @@ class StoppedError(Exception):
 
 
 def child(args: Sequence[str], log: Path) -> str:
-    """Run one command of ours as a child process and return its standard output.
+    """Run one of our commands as a child process and return its standard output.
 
     Its standard error is added to ``log`` and, indented, to ours.  `FailedError` says its last line
     and where the log is.
@@ -129,7 +129,7 @@ def begin(
     stderr: IO[str] | int,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Start one command of ours as a child process that dies with us (with this very thread)."""
+    """Start one of our commands as a child process that dies with this thread."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *args],
         stdin=subprocess.DEVNULL,

@@ -285,7 +285,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
 
 
 def _hashed(args: Sequence[str]) -> list[str]:
-    """Return arguments as they are hashed: a file, and a recipe of ours, by its content."""
+    """Return arguments as they are hashed: a file, or a built-in recipe, by its content."""
     hashed = []
     for arg, (name, value) in zip(args, _named(args), strict=True):
         path = recipe_path(value) if name == "--config" and value else Path(value)

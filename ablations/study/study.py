@@ -147,7 +147,7 @@ def finished(plan: Plan) -> Report | None:
     try:
         report = report_of(read_json(path))
     except (UsageError, ValueError):
-        return None  # garbled, or of another version of ours: it is made again
+        return None  # garbled, or written by another version: it is analysed again
     if report.plan_hash != plan.hash or not report.complete:
         return None
     external = {
@@ -246,7 +246,7 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
 
 
 def _runs(plan: Plan, arm: ArmPlan) -> list[str]:
-    """Return the external runs of an arm, as seen from the study's folder."""
+    """Return the external runs of an arm, relative to the study's folder."""
     return [_relative(plan, path) for path in arm.paths] if arm.origin == "runs" else []
 
 

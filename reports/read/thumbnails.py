@@ -1,4 +1,4 @@
-"""Thumbnails of items' images as data URIs, where the very data of the runs is at hand."""
+"""Thumbnails of items' images as data URIs, where the data of the runs is available."""
 
 from __future__ import annotations
 
