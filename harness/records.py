@@ -181,7 +181,9 @@ class Sample:
 
     ``prompt`` is the rendered messages, one string a message, a long one without its middle
     (`harness.files.text.abridged`); ``scoring`` is the version of the
-    scorer that gave ``score``.  ``response`` is None where the machinery failed.
+    scorer that gave ``score``.  ``response`` is None where the machinery failed.  ``source`` is the
+    number of what answered in the manifest's list of sources, ``time`` when, in seconds of the Unix
+    epoch; None in lines of older versions.
     """
 
     id: str
@@ -193,3 +195,5 @@ class Sample:
     response: Response | None
     score: Score
     scoring: str
+    source: int | None = None
+    time: int | None = None

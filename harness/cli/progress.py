@@ -15,13 +15,16 @@ class PlainProgress:
 
     def __init__(self, every: float = 10.0) -> None:
         self.every = every
+        self.announced: dict[str, tuple[int, int]] = {}
         self.total = self.done = self.fresh = self.errors = 0
         self.began = self.last = time.monotonic()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Announce a benchmark."""
-        self.total += total
-        self.done += done
+        """Announce a benchmark, or correct what was announced."""
+        old_total, old_done = self.announced.get(benchmark, (0, 0))
+        self.announced[benchmark] = (total, done)
+        self.total += total - old_total
+        self.done += done - old_done
         stored = f", {done} done" if done else ""
         self._line(f"{benchmark}: {total} responses{stored}")
 
@@ -80,7 +83,10 @@ class BarProgress:
         self.bars.start()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Add the benchmark's bar; its clock starts with the first response."""
+        """Add the benchmark's bar, or correct it."""
+        if benchmark in self.tasks:
+            self.bars.update(self.tasks[benchmark], total=total, completed=done)
+            return
         self.tasks[benchmark] = self.bars.add_task(
             benchmark, total=total, completed=done, errors="", start=False
         )
@@ -102,6 +108,9 @@ class BarProgress:
         self.bars.stop()
 
 
-def open_progress() -> PlainProgress | BarProgress:
+AnyProgress = PlainProgress | BarProgress
+
+
+def open_progress() -> AnyProgress:
     """Return bars on a terminal, plain lines otherwise."""
     return BarProgress() if sys.stderr.isatty() else PlainProgress()

@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from harness.files.text import abridged
+from harness.runs import sources
 from harness.runs.lookup import Found
-from harness.runs.store import Verdict
-from harness.runs.summary import BenchmarkSummary, notes_of
+from harness.runs.store import SecondaryScore, read_manifest
+from harness.runs.summary import BenchmarkSummary, macro_average, notes_of
 
 
 def percent(value: float | None) -> str:
@@ -39,13 +39,14 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
     header = ("benchmark", *scores, *_COUNTS)
     table = [header, *(_cells(row, judged) for row in rows)]
-    known = [row.strict for row in rows if row.strict is not None]
-    if len(rows) > 1 and len(known) == len(rows):
-        table.append((f"mean of {len(rows)}", percent(fmean(known)), *[""] * (len(header) - 2)))
+    if len(rows) > 1 and all(row.strict is not None for row in rows):
+        mean = percent(macro_average(rows))
+        table.append((f"mean of {len(rows)}", mean, *[""] * (len(header) - 2)))
     lines += aligned(table)
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
+    lines += sources.described(read_manifest(run), [c for row in rows for c in row.sources])
     lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
     return "\n".join(lines)
 
@@ -140,7 +141,8 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
         benchmarks.append({name: getattr(row, name) for name in fields})
         if items:
             benchmarks[-1]["items"] = items_json(run, row)
-    return json.dumps({"benchmarks": benchmarks, "run": str(run)})
+    origin = sources.as_json(read_manifest(run), [c for row in rows for c in row.sources])
+    return json.dumps({"benchmarks": benchmarks, "run": str(run), "sources": origin})
 
 
 def sample_text(found: Found) -> str:
@@ -150,6 +152,7 @@ def sample_text(found: Found) -> str:
     lines = [
         f"{found.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
         *([f"note: {found.note}"] if found.note else []),
+        f"from {sources.text(found.source)}, {sources.period(sample.time, sample.time)}",
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
     ]
     if response is not None:
@@ -174,7 +177,7 @@ def sample_text(found: Found) -> str:
     return "\n".join(lines)
 
 
-def _verdict_lines(kind: str, verdict: Verdict | None) -> list[str]:
+def _verdict_lines(kind: str, verdict: SecondaryScore | None) -> list[str]:
     if verdict is None:
         return [f"{kind} -"]
     lines = [f"{kind} {_number(verdict.value)} ({verdict.by})"]
