@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 
 LETTERS = "ABCDEFGHIJ"
 # Where a picture stands in a prompt; without any mark the pictures stand first.
@@ -73,46 +74,22 @@ OLYMPIAD_ANSWER = "So the final answer is "
 # How the model thinks before it names a letter, in the form of the Qwen family.
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"
 
-SENTENCES = (
-    *VISTA_HINTS.values(),
-    *(f"{lead}{wish}." for lead in (VERSE, VERSE_SEEN) for wish in ("", VERSE_LETTER)),
-    VISION_LEAD,
-    VISION_IMAGE,
-    VISION_END,
-    MMMU_PRO_END,
-    "\n" + LETTER_END,
-    LETTER_END,
-    LETTER_END.strip(),
-    MMMU_OPEN_END,
-    STAR_OPTIONS,
-    PHYX_OPTIONS,
-    STAR_END,
-    *BLINK_LEADS,
-    BLINK_CHOICES,
-    SCIENCE_HINT,
-    REALWORLD_CHOICES,
-    REALWORLD_NONE,
-    REALWORLD_END,
-    OLYMPIAD_LEAD,
-    OLYMPIAD_END,
-    OLYMPIAD_END_SEVERAL,
-    OLYMPIAD_KINDS.format(kind="Numerical"),
-    *(OLYMPIAD_KIND.format(kind=k) for k in ("Numerical", "Expression", "Equation", "Interval")),
-    *LONGBENCH,
-    LONGBENCH_ANSWER,
-    MMMU_PRO_SEEN,
-    OLYMPIAD_ANSWER,
-    THINK,
-    THOUGHT,
-    *(f"<image {number}>" for number in range(1, 5)),
-    "<image_1> ",
-    " (Unit: m)",
-    "Question: ",
-    "\nQuestion: ",
-    "\nChoices:\n",
-    "\nChoices: ",
-    "\\boxed{",
+_KINDS = ("Numerical", "Expression", "Equation", "Interval")
+_BY_BENCHMARK = (
+    (*VISTA_HINTS.values(),),
+    (*(f"{lead}{wish}." for lead in (VERSE, VERSE_SEEN) for wish in ("", VERSE_LETTER)),),
+    (VISION_LEAD, VISION_IMAGE, VISION_END),
+    (MMMU_PRO_END, "\n" + LETTER_END, LETTER_END, LETTER_END.strip(), MMMU_OPEN_END),
+    (STAR_OPTIONS, PHYX_OPTIONS, STAR_END, *BLINK_LEADS, BLINK_CHOICES, SCIENCE_HINT),
+    (REALWORLD_CHOICES, REALWORLD_NONE, REALWORLD_END),
+    (OLYMPIAD_LEAD, OLYMPIAD_END, OLYMPIAD_END_SEVERAL, OLYMPIAD_KINDS.format(kind="Numerical")),
+    (*(OLYMPIAD_KIND.format(kind=kind) for kind in _KINDS),),
+    (*LONGBENCH, LONGBENCH_ANSWER, MMMU_PRO_SEEN, OLYMPIAD_ANSWER, THINK, THOUGHT),
+    (*(f"<image {number}>" for number in range(1, 5)), "<image_1> ", " (Unit: m)"),
+    ("Question: ", "\nQuestion: ", "\nChoices:\n", "\nChoices: ", "\\boxed{"),
 )
+SENTENCES = tuple(chain.from_iterable(_BY_BENCHMARK))
+"""The fixed sentences, each one token of the embedded model."""
 
 
 def lettered(options: Sequence[str], form: str) -> list[str]:
