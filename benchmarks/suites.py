@@ -144,11 +144,8 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     """
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
-    from benchmarks.longhorizon.swebench.verify import verify as verify_tasks
 
     tasks = TaskSet(benchmark_id, root)
-    return (
-        verify_tasks(tasks)
-        if tasks.ours
-        else verify_tables(benchmark_id, root, all_images=all_images)
-    )
+    if tasks.ours:
+        return tasks.verify()
+    return verify_tables(benchmark_id, root, all_images=all_images)
