@@ -21,7 +21,7 @@ import msgspec
 
 from benchmarks import data
 from benchmarks.data.local.images import is_empty
-from benchmarks.data.local.tables import TableRows
+from benchmarks.data.local.read import TableRows
 from benchmarks.options import declared
 from benchmarks.scoring import Target, score
 from benchmarks.vqa.base import prepared
