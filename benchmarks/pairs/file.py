@@ -165,11 +165,7 @@ def _image(piece: Any) -> Any:
 
 
 def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
-    """Return a context's parts, its images decoded.
-
-    Raises:
-        PairError: an image cannot be read.
-    """
+    """Return a context's parts, its images decoded; PairError if an image cannot be read."""
     return tuple(
         TextPart(piece) if isinstance(piece, str) else ImagePart(_open(piece, where))
         for piece in pieces

@@ -66,11 +66,7 @@ def bring(
 
 
 def _raw(benchmark_id: str, folder: Path, split: str | None) -> list[Found]:
-    """Return the raw release files that are in a folder.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """Return the raw release files that are in a folder; UsageError if there is none."""
     known = [table for table in source(benchmark_id).tables if table.file]
     names = ", ".join(table.split for table in known)
     wanted = [table for table in known if split in (None, table.split)]

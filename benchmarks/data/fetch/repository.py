@@ -153,11 +153,7 @@ class Mirror:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Copy files into a folder.
-
-        Raises:
-            UsageError: the file system refuses.
-        """
+        """Copy files into a folder; UsageError if the file system refuses."""
         try:
             for name in names:
                 _copy(self.folder / name, into / name)

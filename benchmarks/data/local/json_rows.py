@@ -81,11 +81,7 @@ def read(path: Path) -> Sequence[Row]:
 
 
 def document(path: Path) -> Any:
-    """Return the value of a JSON file.
-
-    Raises:
-        UsageError: the file cannot be read or is corrupt.
-    """
+    """Return the value of a JSON file; UsageError if the file cannot be read or is corrupt."""
     with _readable(path):
         text = path.read_bytes()
     return _parsed(text, str(path))

@@ -69,11 +69,7 @@ def records(item: Found) -> Sequence[json_rows.Row]:
 
 
 def read(item: Found) -> Dataset:
-    """Read one table.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Read one table; UsageError if a file does not open."""
     import pyarrow as pa
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError

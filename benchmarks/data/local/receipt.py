@@ -92,11 +92,7 @@ def _aside(target: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents.
-
-    Raises:
-        UsageError: the file system refuses.
-    """
+    """Make a folder and its parents; UsageError if the file system refuses."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -319,11 +319,7 @@ class LmmsBenchmark(ABC):
         return {row.id: row for turn in zip_longest(*forms) for row in turn if row}
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of all items.
-
-        Raises:
-            UsageError: the data is missing or not readable.
-        """
+        """Return the ids of all items; UsageError if the data is missing or not readable."""
         return list(self.prepared.by_id)
 
     def build(self, item_id: str) -> Item | FailedItem:

@@ -151,11 +151,7 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the items of a key atomically.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write the items of a key atomically; OSError if the folder cannot be written."""
     body = msgspec.json.encode(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 
