@@ -11,7 +11,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ItemError
+from harness.errors import ItemError, first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -25,7 +25,10 @@ def is_empty(cell: Any) -> bool:
 
 
 def decode(cell: Any) -> Image.Image:
-    """Return the image of a cell, fully loaded and turned as its EXIF data says.
+    """Return the image of a cell, fully loaded.
+
+    It is turned as its EXIF data says, unless it is text: tasks that decode that themselves do
+    not turn it.
 
     Args:
         cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
@@ -33,42 +36,26 @@ def decode(cell: Any) -> Image.Image:
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
     """
-    from PIL import ExifTags, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
     try:
         if isinstance(cell, str):
-            cell = {"bytes": base64.b64decode(cell)}
+            image = Image.open(BytesIO(base64.b64decode(cell)))
+            image.load()
+            return image
         if not isinstance(cell, dict):
             raise ValueError(f"a {type(cell).__name__} is not an image")
         # As datasets.Image().decode_example of datasets 4.8 decodes.
-        image = _opened(cell.get("bytes"), cell.get("path"))
+        content, path = cell.get("bytes"), cell.get("path")
+        if content is None and path is None:
+            raise ValueError("the cell has neither bytes nor a path")
+        image = Image.open(BytesIO(content) if content is not None else str(path))
+        image.load()
         if image.getexif().get(ExifTags.Base.Orientation) is not None:
-            image = ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image)
         return image
     except undecodable() as error:
-        raise ItemError((str(error).splitlines() or [type(error).__name__])[0]) from error
-
-
-def decode_text(text: str) -> Image.Image:
-    """Return the image of base64 text, not turned: tasks that decode it themselves do not.
-
-    Raises:
-        ItemError: it does not decode; one line that says why.
-    """
-    try:
-        return _opened(base64.b64decode(text), None)
-    except undecodable() as error:
-        raise ItemError(str(error)) from error
-
-
-def _opened(content: bytes | None, path: str | None) -> Image.Image:
-    from PIL import Image
-
-    if content is None and path is None:
-        raise ValueError("the cell has neither bytes nor a path")
-    image = Image.open(BytesIO(content) if content is not None else str(path))
-    image.load()
-    return image
+        raise ItemError(first_line(error)) from error
 
 
 @lru_cache(maxsize=1)

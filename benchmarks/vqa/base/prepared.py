@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from benchmarks.data.local.images import decode, decode_text, is_empty
+from benchmarks.data.local.images import decode, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
@@ -30,7 +30,7 @@ from harness.records import ImagePart, Item, Message, Part, Role, TextPart
 if TYPE_CHECKING:
     from PIL import Image
 
-    from benchmarks.data.local.tables import TableRows
+    from benchmarks.data.local.read import TableRows
 
 SCHEMA = 1
 _WRITE_BITS = 0o222
@@ -119,15 +119,11 @@ class Prepared:
 
 
 def _decoded(column: str, cell: Any) -> Image.Image:
-    if isinstance(cell, str):
-        try:
-            return decode_text(cell)
-        except ItemError as error:
-            raise ItemError(f"an image does not decode: {error}") from error
     try:
         return decode(cell)
     except ItemError as error:
-        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+        which = "an image" if isinstance(cell, str) else f"the image in column {column}"
+        raise ItemError(f"{which} does not decode: {error}") from error
 
 
 def file_name(key: Mapping[str, Any]) -> str:
@@ -155,11 +151,7 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the items of a key atomically.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write the items of a key atomically; OSError if the folder cannot be written."""
     body = msgspec.json.encode(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 

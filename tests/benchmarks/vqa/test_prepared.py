@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks import suites
-from benchmarks.data.local.tables import arrow_files
+from benchmarks.data.local.read import arrow_files
 from benchmarks.micro.data import datasets
 from benchmarks.scoring import Target
 from benchmarks.vqa.base import prepared
