@@ -169,6 +169,12 @@ class EndpointModel:
         )
         self._session: aiohttp.ClientSession | None = None
         self._last_answer = 0.0
+        self._entries: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def served(self) -> Mapping[str, Any]:
+        """The model's entry in /v1/models; empty before the server was asked."""
+        return self._entries.get(self.name, {})
 
     @property
     def name(self) -> str:
@@ -242,7 +248,8 @@ class EndpointModel:
                 f"{self.url} refuses the API key ({answer.message()}); set OPENAI_API_KEY."
             )
         try:
-            return [str(model["id"]) for model in answer.json()["data"]]
+            self._entries = {str(model["id"]): model for model in answer.json()["data"]}
+            return list(self._entries)
         except (LookupError, TypeError):
             raise UsageError(
                 f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
