@@ -97,8 +97,8 @@ class Stage:
         if first_process():
             self._keep_steps(done)
             trainer.add_callback(StepLog(self))
-        if last:
-            self.say(f"{self.name}: resuming after step {done} of {self.steps}")
+            if last:
+                self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
         checkpoints.save(trainer, render.processor, self.start, target)
 
