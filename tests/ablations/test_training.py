@@ -151,7 +151,6 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     from transformers import TrainerCallback
 
     from ablations.training import stages
-    from ablations.training.checkpoints import checkpoint_folder
     from ablations.training.prompting import Prompter
 
     class Stop(TrainerCallback):  # type: ignore[misc]
@@ -165,7 +164,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     whole = train(image_world, name, tmp_path / "whole", **changes)
     run = _plan(name, _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
-    stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
+    stage = stages.Stage(run, first, run.data.folder, lambda _: None)
     prompter = Prompter.load(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
     trainer = stage.trainer(prompter)
