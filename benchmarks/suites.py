@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES, kind, names
+from benchmarks.registry import CLASSES, SUITES, kind, names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -28,30 +28,6 @@ __all__ = [
     "resolve",
     "verify",
 ]
-
-SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
-    ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
-    ),
-}
 
 
 def benchmark(
