@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 from harness.cli.tables import aligned
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def objective_vs_data(**given: Any) -> int:
         raise click.Abort from None  # for an interrupt click adds an empty line
     page = _page(planned.folder)
     if given["as_json"]:
-        click.echo(json.dumps(_document(report, page)))
+        print_result(json.dumps(_document(report, page)))
     else:
         click.echo(report_text(report, planned.request.rules))
         click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
@@ -263,7 +264,7 @@ def _show_plan(planned: Plan, seed_sd: float, as_json: bool) -> None:
     found = timed(planned, forecast(planned, seed_sd))
     if as_json:
         document = {"plan_hash": planned.hash, "plan": planned.content}
-        click.echo(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
+        print_result(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
     else:
         click.echo(plan_text(planned, found))
 

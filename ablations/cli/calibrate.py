@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 if TYPE_CHECKING:
     from ablations.statistics.calibration import Calibration
@@ -40,7 +41,7 @@ def calibrate(reps: int, seed: int, as_json: bool) -> int:
 
     sizes = [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
     found = simulate(sizes, reps, seed, lambda text: click.echo(text, err=True))
-    click.echo(_json(found) if as_json else _text(found))
+    print_result(_json(found) if as_json else _text(found))
     return int(found.false_positives > FALSE_POSITIVES or found.coverage < COVERAGE)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 
 @click.command("list")
@@ -29,7 +30,7 @@ def list_(with_options: bool, as_json: bool) -> None:
             "benchmarks": list(suites.names()),
             "arms": list(ARMS),
         }
-        click.echo(json.dumps(document))
+        print_result(json.dumps(document))
         return
     declared = declarations()
     alone = [d.id for d in declared if not any(d.id in members for members in SUITES.values())]

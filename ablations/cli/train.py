@@ -12,6 +12,7 @@ import click
 
 from ablations.settings import Settings
 from harness.cli import options
+from harness.cli.output import print_result
 
 if TYPE_CHECKING:
     from ablations.arms import Arm
@@ -134,7 +135,7 @@ def _export(plan: TrainingPlan, out: Path, as_json: bool) -> None:
 
     found = Export(plan, out).write()
     if as_json:
-        click.echo(json.dumps(found))
+        print_result(json.dumps(found))
         return
     click.echo(
         f"{found['arm']} for SkyRL in {found['folder']}: {found['train']} RL items, "
@@ -165,7 +166,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
             name: dataclasses.asdict(row) if isinstance(row, Amounts) else {"reason": row}
             for name, row in rows.items()
         }
-        click.echo(json.dumps({"checked": names, "matching": matching, "arms": arms}))
+        print_result(json.dumps({"checked": names, "matching": matching, "arms": arms}))
         return
     click.echo(f"matched by {matching}; planned, {', '.join(names)} marked by *")
     for line in _table(rows, names):
@@ -208,7 +209,7 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
             "checkpoint": str(plan.checkpoint),
             "ledger": ledger,
         }
-        click.echo(json.dumps(document))
+        print_result(json.dumps(document))
         return
     click.echo(
         f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.data.local.receipt import Origin
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -125,7 +125,7 @@ class Hub:
 def _errors(repository: str, revision: str) -> Iterator[None]:
     """Turn what can go wrong with the hub into one sentence each."""
     import httpx
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     local = "or give a local copy with --from DIR"
     try:
@@ -143,12 +143,16 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
             f"{repository} has no revision {revision}: choose one with --revision, {local}"
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
-            f"the hub did not give {repository} ({reason}): check the network, {local}"
+            f"the hub did not give {repository} ({first_line(error)}): check the network, {local}"
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a proxy's login page
+        raise UsageError(
+            f"{constants.ENDPOINT} did not answer as the hub does ({first_line(error)}): "
+            f"check HF_ENDPOINT and the network, {local}"
+        ) from error
 
 
 @dataclass(frozen=True)
