@@ -263,7 +263,7 @@ def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: 
     again = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert again.returncode == 0
     assert "already present" in again.stdout
-    # The commit is known of these data, not of others in their place, nor of data without a receipt.
+    # Known of these data, not of others in their place, nor of data without a receipt.
     assert known_revision("olympiadbench_physics", root) == HEAD
     (folder / FILES[0]).write_bytes((folder / FILES[1]).read_bytes())
     assert known_revision("olympiadbench_physics", root) is None
