@@ -7,6 +7,7 @@ probe are made of.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,6 +147,16 @@ class Response:
     def answer(self) -> str:
         """The text to score: without thinking, by the rule of `without_thinking`."""
         return without_thinking(self.text)
+
+
+def sum_counts(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of token counts; None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def read_receipt(folder: Path) -> Receipt | None:
     """Return the receipt of a benchmark's folder, None where the data came by other ways.
 
     Raises:
-        UsageError: the receipt is garbled.
+        UsageError: the receipt is corrupt.
     """
     path = folder / NAME
     if not path.is_file():
@@ -53,7 +53,7 @@ def read_receipt(folder: Path) -> Receipt | None:
             fingerprint=str(value["fingerprint"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is garbled: delete it, or download it again") from error
+        raise UsageError(f"{path} is corrupt: delete it, or download it again") from error
 
 
 def known_revision(benchmark_id: str, root: Path) -> str | None:
