@@ -76,7 +76,7 @@ def _text(found: Calibration) -> str:
         ]
         for row in found.studies
     ]
-    names = [name.text.replace("(within the margin)", "(within)") for name in VERDICTS]
+    names = [name.replace("(within the margin)", "(within)") for name in VERDICTS]
     return "\n".join(
         [
             f"Two arms, {found.reps} studies a row, {sum(found.sizes)} items in "
