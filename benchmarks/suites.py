@@ -26,6 +26,7 @@ __all__ = [
     "notes",
     "options",
     "resolve",
+    "revisions",
     "verify",
 ]
 
@@ -60,6 +61,14 @@ def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, st
     root = data.data_root(data_root)
     found = {name: data.note(name, root) for name in members}
     return {name: note for name, note in found.items() if note}
+
+
+def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str, str | None]:
+    """Return the commit that each benchmark's local data is of, None where that is not known."""
+    from benchmarks.data.local.receipt import known_revision
+
+    root = data.data_root(data_root)
+    return {name: known_revision(name, root) for name in members}
 
 
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:

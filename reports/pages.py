@@ -74,18 +74,13 @@ class Page:
         blocks = [block for section in self.sections for block in section.blocks]
         return tuple(block for block in blocks if isinstance(block, Figure))
 
-    def table(self, id_: str) -> Table:
-        """Return the table of a name."""
-        return next(table for table in self.tables if table.id == id_)
-
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables, in order."""
-        found: list[Table] = []
-        for section in self.sections:
-            for block in section.blocks:
-                if isinstance(block, Table):
-                    found.append(block)
-                elif isinstance(block, Collapsible):
-                    found += block.tables
-        return tuple(found)
+        tables: list[Table] = []
+        for block in (block for section in self.sections for block in section.blocks):
+            if isinstance(block, Table):
+                tables.append(block)
+            elif isinstance(block, Collapsible):
+                tables += block.tables
+        return tuple(tables)

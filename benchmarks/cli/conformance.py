@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 if TYPE_CHECKING:
     from benchmarks.scoring.conformance import Agreement
@@ -33,7 +34,7 @@ def conformance(files: tuple[Path, ...], from_extraction: bool, as_json: bool) -
 
     rows = [row for path in files for row in measure.read(path)]
     agreements = measure.conformance(rows, from_extraction)
-    click.echo(_json(agreements) if as_json else _table(agreements))
+    print_result(_json(agreements) if as_json else _table(agreements))
 
 
 def _json(agreements: list[Agreement]) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ablations.statistics.contrasts import Rules
 from ablations.study.plan import Request, json_text, plan
@@ -22,6 +23,7 @@ from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
 from harness.runs.store import RunStore, encode, read_samples
 from harness.runs.summary import summarise
+from reports.pages import Page
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
 BENCHMARKS = {
@@ -231,3 +233,9 @@ SELECTION = {
     **{"base": 0.55, "grpo": 0.54, "da-sft": 0.9, "da-rl": 0.6, "da-qa": 0.56},
     **{"contextrl": 0.87, "contextrl-shuffled": 0.51},
 }
+
+
+def frame(page: Page, table: str) -> pd.DataFrame:
+    """Return the rows of a page's table as a frame."""
+    rows = next(shown.rows for shown in page.tables if shown.id == table)
+    return pd.DataFrame(list(rows), dtype=object)
