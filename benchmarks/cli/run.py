@@ -242,7 +242,12 @@ class _Command:
         progress.note(f"run {plan.path}")
         if self.repeats > 1 and self.temperature == 0:
             progress.note("repeats are identical under greedy decoding; set --temperature")
-        backend = {"kind": kind, "reason": reason, **self._backend_options(kind)}
+        backend = {
+            "kind": kind,
+            "reason": reason,
+            **self._backend_options(kind),
+            "changes": spec.changes,  # the backend fills it until the manifest is last written
+        }
         try:
             return execute(
                 plan, lambda: backends.open_model(spec, progress.note), backend, progress

@@ -22,6 +22,11 @@ def percent(value: float | None) -> str:
 FEW = 12  # most subscores shown on one line
 
 _COUNTS = ("items", "unparsable", "unscored", "errors", "truncated")
+_ABSENT = {
+    "empty": "empty responses",
+    "reasoning_only": "responses that are all reasoning",
+    "filtered": "responses withheld by a content filter",
+}
 
 
 def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
@@ -80,6 +85,12 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         "the protocol's limit"
         for row in rows
         if row.prompts_truncated
+    ]
+    notes += [
+        f"{row.benchmark}: {count} {text}"
+        for row in rows
+        for name, text in _ABSENT.items()
+        if (count := getattr(row, name))
     ]
     reasons: dict[str, list[str]] = {}
     for row in rows:
@@ -152,7 +163,7 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
         "judged_n",
         "parts",
     )
-    counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated")
+    counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated", *_ABSENT)
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
         entry: dict[str, Any] = {name: getattr(row, name) for name in (*fields, *counts)}

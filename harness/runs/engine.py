@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from harness.errors import ItemError, UsageError, first_failure
+from harness.errors import ContextOverflowError, ItemError, UsageError, first_failure
 from harness.files.hashing import json_hash
 from harness.files.text import abridged
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
@@ -254,6 +254,9 @@ class Engine:
                 response = await benchmark.solve(item, opened, sampling, self.settings.tools)
             except UsageError:  # nothing can be asked any more
                 raise
+            except ContextOverflowError as error:
+                cut = Response("", finish_reason="length")
+                return _keep(job, cut, Score(0.0, "unparsable", why=str(error)))
             except Exception as error:
                 return _keep(job, None, _failure(error, "the question"))
             response = replace(response, seconds=time.perf_counter() - began)
@@ -336,6 +339,11 @@ def _keep(job: _Job, response: Response | None, score: Score) -> Sample:
 
 
 async def _score(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
+    match response.absence:
+        case "filtered":
+            return Score(None, "unscored", why="the server's content filter withheld the answer")
+        case "reasoning_only" | "empty" | "cut" as absence:
+            return Score(0.0, "unparsable", why=f"no answer: {absence.replace('_', ' ')}")
     try:
         return await benchmark.score(item, response, tools)
     except UsageError:  # nothing can be scored any more

@@ -36,7 +36,9 @@ class BenchmarkSummary:
     ``prompts_truncated`` of those whose prompt was cut to the protocol's limit; answers on which
     the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
-    ``note`` is the benchmark's own, where its data are not what the id promises.
+    ``note`` is the benchmark's own, where its data are not what the id promises.  ``empty`` and
+    ``reasoning_only`` answers are among the unparsable, those that a content filter withheld
+    (``filtered``) among the unscored.
     """
 
     benchmark: str
@@ -64,6 +66,9 @@ class BenchmarkSummary:
     samples_bytes: int
     note: str = ""
     native_needs_judge: bool = False
+    empty: int = 0
+    reasoning_only: int = 0
+    filtered: int = 0
 
 
 def summarise(
@@ -84,6 +89,7 @@ def summarise(
     judged = {key: _value(verdict) for key, verdict in judged_verdict.items()}
     strict = {key: sample.score.value for key, sample in samples.items()}
     status = [sample.score.status for sample in samples.values()]
+    absence = [sample.response.absence for sample in samples.values() if sample.response]
     return BenchmarkSummary(
         benchmark=declaration.id,
         n=len({key[0] for key in samples}),
@@ -112,6 +118,9 @@ def summarise(
         samples_bytes=samples_size(run, declaration.id),
         note=declaration.note,
         native_needs_judge=declaration.native_needs_judge,
+        empty=absence.count("empty"),
+        reasoning_only=absence.count("reasoning_only"),
+        filtered=absence.count("filtered"),
     )
 
 

@@ -103,13 +103,15 @@ class _Model:
         from minisweagent.exceptions import FormatError, LimitsExceeded
         from minisweagent.models.utils.actions_text import parse_regex_actions
 
+        began = time.perf_counter()
         try:
             response = self.ask([_message(message) for message in messages])
         except ContextOverflowError as error:
             end = {"exit_status": "ContextWindowExceeded", "submission": ""}
             raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+        seconds = time.perf_counter() - began
         answer = said(response.text)
-        extra = {**_facts(response), "timestamp": time.time()}
+        extra = {**_facts(response), "seconds": seconds, "timestamp": time.time()}
         try:
             actions = parse_regex_actions(
                 answer,
@@ -159,7 +161,6 @@ def _facts(response: Response) -> Record:
         "prompt_tokens": response.prompt_tokens,
         "completion_tokens": response.completion_tokens,
         "finish_reason": response.finish_reason,
-        "seconds": response.seconds,
     }
     if response.text.strip() != said(response.text):
         facts["text"] = response.text
