@@ -1,8 +1,4 @@
-"""Turns single questions into batches for a model that answers many at once.
-
-`TransformersModel` gives it two blocking functions, one that prepares a prompt and one that
-answers a batch.  Nothing here knows torch.
-"""
+"""Turns single questions into batches for a model that answers many at once; knows no torch."""
 
 from __future__ import annotations
 
@@ -42,6 +38,7 @@ class Prepared(Protocol):
 
 P = TypeVar("P", bound=Prepared)
 R = TypeVar("R")
+Deliver = Callable[[int, R], None]  # the index of a prompt in its batch, and its answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,15 +70,15 @@ class Batcher(Generic[P, R]):
 
     Args:
         prepare: makes a prompt; raises `ItemError` for a question that cannot be asked.
-        generate: answers a batch in its order; raises `BatchError` for one that smaller batches
-            may replace.
+        generate: answers a batch and delivers each answer as soon as it is there; raises
+            `BatchError` where smaller batches may answer the rest.
         batch_size: the most prompts in a batch; shrinks where memory does not hold them.
     """
 
     def __init__(
         self,
         prepare: Callable[[Sequence[Message], Sampling], P],
-        generate: Callable[[Sequence[P]], list[R]],
+        generate: Callable[[Sequence[P], Deliver[R]], None],
         batch_size: int,
     ) -> None:
         self.batch_size = batch_size
@@ -100,6 +97,8 @@ class Batcher(Generic[P, R]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for answer in list(self._unanswered):
+            answer.cancel()
         self._driver.cancel()
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
@@ -166,24 +165,33 @@ class Batcher(Generic[P, R]):
 
     async def _answer(self, batch: list[_Waiting[P, R]]) -> None:
         """Answer a batch, in parts where it fails as a whole."""
+        loop = asyncio.get_running_loop()
+
+        def deliver(index: int, response: R) -> None:
+            loop.call_soon_threadsafe(_settle, batch[index].answer, response)
+
         prompts = [waiting.prompt for waiting in batch]
-        work = asyncio.get_running_loop().run_in_executor(self._threads[1], self._generate, prompts)
+        work = loop.run_in_executor(self._threads[1], self._generate, prompts, deliver)
         await asyncio.wait([work])
         error = work.exception()
-        if error is None:
-            for waiting, response in zip(batch, work.result(), strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(response)
-        elif isinstance(error, BatchError) and len(batch) > 1:
-            half = len(batch) // 2
+        # What was delivered is settled by now: its callbacks were queued before the end of work.
+        left = [waiting for waiting in batch if not waiting.answer.done()]
+        if isinstance(error, BatchError) and left and len(batch) > 1:
+            half = max(1, len(left) // 2)
             if error.memory:
                 self.batch_size = min(self.batch_size, half)
-            await self._answer(batch[:half])
-            while rest := batch[half : half + self.batch_size]:
+            await self._answer(left[:half])
+            while rest := left[half : half + self.batch_size]:
                 await self._answer(rest)
                 half += len(rest)
-        else:
+        elif error is not None:
             final = ItemError(str(error)) if isinstance(error, BatchError) else error
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(final)
+            for waiting in left:
+                waiting.answer.set_exception(final)
+        elif left:
+            raise ValueError(f"{len(left)} of {len(batch)} answers were not delivered")
+
+
+def _settle(answer: asyncio.Future[R], response: R) -> None:
+    if not answer.done():
+        answer.set_result(response)
