@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
@@ -22,11 +21,7 @@ class BatchError(Exception):
 
 
 class Prepared(Protocol):
-    """A prompt that is ready for the model.
-
-    ``length`` is its number of tokens, ``limit`` the most tokens to generate; only prompts of equal
-    ``layout`` fit in one batch.
-    """
+    """A prompt of ``length`` tokens, for at most ``limit`` more; one batch has one ``layout``."""
 
     @property
     def length(self) -> int: ...  # noqa: D102
@@ -85,8 +80,7 @@ class Batcher(Generic[P, R]):
         self._prepare = prepare
         self._generate = generate
         self._waiting: list[_Waiting[P, R]] = []
-        # Every answer that somebody awaits: being prepared, waiting, or in the running batch.
-        self._unanswered: set[asyncio.Future[R]] = set()
+        self._unanswered: set[asyncio.Future[R]] = set()  # waiting, or in the running batch
         self._preparing = 0
         self._changed = asyncio.Event()
         self._threads = (ThreadPoolExecutor(1, "prepare"), ThreadPoolExecutor(1, "generate"))
@@ -120,29 +114,19 @@ class Batcher(Generic[P, R]):
             ItemError: it cannot be asked, or not answered even alone.
         """
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
         self._preparing += 1
+        try:
+            prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
+        finally:
+            self._preparing -= 1
+            self._changed.set()  # seen after this answer is queued
         answer: asyncio.Future[R] = loop.create_future()
         self._unanswered.add(answer)
         answer.add_done_callback(self._unanswered.discard)
-        work.add_done_callback(partial(self._prepared, answer))
+        self._waiting.append(_Waiting(prompt, answer))
+        if self._driver.done():
+            self._end_all(self._driver)
         return await answer
-
-    def _prepared(self, answer: asyncio.Future[R], work: asyncio.Future[P]) -> None:
-        """Queue a prompt that is ready, unless whoever asked has left."""
-        self._preparing -= 1
-        self._changed.set()
-        error = None if work.cancelled() else work.exception()
-        if answer.done():
-            return
-        if work.cancelled():
-            answer.cancel()
-        elif error is not None:
-            answer.set_exception(error)
-        else:
-            self._waiting.append(_Waiting(work.result(), answer))
-            if self._driver.done():
-                self._end_all(self._driver)
 
     async def _drive(self) -> None:
         while True:
