@@ -7,6 +7,7 @@ probe are made of.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -168,6 +169,16 @@ class Response:
         return without_thinking(self.text)
 
 
+def sum_counts(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of token counts; None if one of them is not known."""
+    total = 0
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """The verdict on one response.
@@ -190,7 +201,9 @@ class Sample:
 
     ``prompt`` is the rendered messages, one string a message, a long one without its middle
     (`harness.files.text.abridged`); ``scoring`` is the version of the
-    scorer that gave ``score``.  ``response`` is None where the machinery failed.
+    scorer that gave ``score``.  ``response`` is None where the machinery failed.  ``source`` is the
+    number of what answered in the manifest's list of sources, ``time`` when, in seconds of the Unix
+    epoch; None in lines of older versions.
     """
 
     id: str
@@ -202,3 +215,5 @@ class Sample:
     response: Response | None
     score: Score
     scoring: str
+    source: int | None = None
+    time: int | None = None

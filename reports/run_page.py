@@ -5,6 +5,7 @@ from __future__ import annotations
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
 from harness.files.text import abridged
+from harness.runs.summary import macro_average
 from reports import shared
 from reports.pages import Block, Page, Section, Step
 from reports.read.flips import target
@@ -21,13 +22,13 @@ def page(run: Run) -> Page:
     Raises:
         UsageError: it holds no scores.
     """
-    known = [row.strict for row in run.rows.values() if row.strict is not None]
-    if not known:
+    average = macro_average(run.rows.values())
+    if average is None:
         raise UsageError(f"{run.path} has no scores yet: run its `harness run` to the end")
-    average = sum(known) / len(known)
     name = run.manifest["model"]["name"]
-    headline = f"{name} scores {cell(average, 'score')} on {_covered(run, len(known))}"
-    count = f"the plain mean of {len(known)} benchmarks" if len(known) > 1 else "one benchmark"
+    scored = sum(row.strict is not None for row in run.rows.values())
+    headline = f"{name} scores {cell(average, 'score')} on {_covered(run, scored)}"
+    count = f"the plain mean of {scored} benchmarks" if scored > 1 else "one benchmark"
     items = sum(row.n for row in run.rows.values())
     sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
     sections += shared.needle_section({name: [run]})

@@ -33,7 +33,7 @@ def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool
     counts = survey(opened)
     if model:
         from ablations.settings import Settings
-        from ablations.training.checkpoints import check_letters
+        from ablations.training.prompting import check_letters
 
         check_letters(opened[0], Path(model), Settings())
     if as_json:

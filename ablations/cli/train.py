@@ -93,10 +93,9 @@ def train(
     """
     from ablations.arms import arm
     from ablations.settings import read_recipe, settings
-    from ablations.training.distributed import first_process
+    from ablations.training.checkpoints import first_process
     from ablations.training.plan import TrainingData, TrainingPlan
     from ablations.training.run import train as run
-    from ablations.training.run_folder import finished
     from harness.errors import UsageError
 
     chosen, *others = map(arm, arm_names)
@@ -121,10 +120,7 @@ def train(
         if first_process():
             click.echo(text, err=True)
 
-    known = finished(plan)
-    if known is None:
-        say(f"{chosen.name}: {chosen.title}; output in {plan.out}")
-    ledger = known or run(plan, say)
+    ledger = run(plan, say)
     if first_process():
         _show(plan, ledger, as_json)
 

@@ -22,11 +22,11 @@ from ablations.arms import ARMS
 from ablations.data.software import is_software, software_task
 from ablations.export import ENVIRONMENT
 from ablations.export.readme import readme
-from ablations.training.checkpoints import prompter
 from ablations.training.plan import TrainingPlan, check
+from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_payload
 from ablations.training.rollouts import AGENT
-from ablations.training.schedule import Slot, item, schedule
+from ablations.training.schedule import Slot, arm_view, exposures, item, schedule
 from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import both_orders
 from harness.backends import wire
@@ -87,8 +87,8 @@ class Export:
             self._parquet(folder / "validation.parquet", held_out)
         pairs = prompts = 0
         if self.plan.arm.uses_pairs:
-            view = self.plan.view
-            rows = (_pair_row(view.pair(index), folder) for index in range(len(view)))
+            view = arm_view(self.plan)
+            rows = (_pair_row(view.pair(index), folder) for index in range(len(view.pairs)))
             pairs = _write_lines(folder / "pairs.jsonl", rows)
         if self.plan.arm.joint:
             prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts())
@@ -221,15 +221,15 @@ class Export:
 
     def _longest(self) -> int:
         """Return the most tokens of a prompt: SkyRL drops longer ones silently."""
-        render = prompter(self.plan.data.folder, self.plan.settings)
+        render = Prompter.load(self.plan.data.folder, self.plan.settings)
         slots = {*schedule(self.plan), *self._held_out()}
         return max(render.length(item(self.plan, slot).messages) for slot in slots)
 
     def _selection_prompts(self) -> Iterator[dict[str, Any]]:
         """Yield the selection prompts in the order of our own steps, both orders of each pair."""
-        exposures, view = self.plan.exposures(), self.plan.view
-        for step in range(exposures.steps):
-            for pair in map(view.pair, exposures.at(step)):
+        shown, view = exposures(self.plan), arm_view(self.plan)
+        for step in range(shown.steps):
+            for pair in map(view.pair, shown.at(step)):
                 for order in both_orders(pair):
                     yield {
                         "step": step,

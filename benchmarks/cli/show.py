@@ -48,4 +48,5 @@ def _row(found: Found) -> dict[str, Any]:
         "note": found.note,
         **verdicts,
         **dataclasses.asdict(found.sample),
+        "source": found.source,
     }

@@ -104,7 +104,7 @@ def _open_endpoint(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncConte
     if spec.endpoint is None:
         raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
     model = EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
-    model.changes, model.on_status = spec.changes, on_status
+    model.on_status = on_status
     return model
 
 

@@ -199,16 +199,24 @@ def completion(answer: Answer) -> Response:
     )
 
 
-def served_models(answer: Answer) -> list[str] | None:
-    """Return the names in a list of models, OpenAI's or a plain one; None where it is no list."""
+def served_models(answer: Answer) -> dict[str, Mapping[str, Any]] | None:
+    """Return the entries of a list of models by name; None where it is no list, OpenAI's or plain.
+
+    A plain list of names has empty entries.
+    """
     entries = answer.document
     if isinstance(entries, dict):
         entries = entries.get("data", entries.get("models"))
     if answer.status != 200 or not isinstance(entries, list):
         return None
-    names = [e.get("id", e.get("name")) if isinstance(e, dict) else e for e in entries]
-    texts = [name for name in names if isinstance(name, str)]
-    return texts if len(texts) == len(names) else None
+    models: dict[str, Mapping[str, Any]] = {}
+    for entry in entries:
+        model = entry if isinstance(entry, dict) else {"id": entry}
+        name = model.get("id", model.get("name"))
+        if not isinstance(name, str):
+            return None
+        models[name] = model
+    return models
 
 
 def first_logprobs(answer: Answer) -> dict[str, float] | None:

@@ -95,6 +95,12 @@ class EndpointModel:
         self._fields: dict[str, str | None] = {}  # what parameters are called here, None: left out
         self._last_answer = self._last_success = 0.0
         self._refusals: list[str] = []  # equal ones, since the last success
+        self._entries: Mapping[str, Mapping[str, Any]] = {}
+
+    @property
+    def served(self) -> Mapping[str, Any]:
+        """The model's entry in /v1/models; empty where the server has none, or was not asked."""
+        return self._entries.get(self.name, self._entries.get(f"models/{self.name}", {}))
 
     @property
     def name(self) -> str:
@@ -141,9 +147,10 @@ class EndpointModel:
             raise UsageError(
                 f"{self.url} refuses the API key ({answer.message}); set OPENAI_API_KEY."
             )
-        served = served_models(answer)
+        entries = served_models(answer)
+        served = list(entries or ())
         if self._model is None:
-            if served is None:
+            if entries is None:
                 raise UsageError(
                     f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
                     f"{answer.status}, {answer.message}"
@@ -154,11 +161,12 @@ class EndpointModel:
                 )
             self._model = served[0]
         # Gemini lists "models/NAME" and takes both.
-        bare = {name.removeprefix("models/") for name in served or ()}
+        bare = {name.removeprefix("models/") for name in served}
         if bare and self._model.removeprefix("models/") not in bare:
             raise UsageError(
-                f"{self.url} does not serve {self._model!r}; it serves {', '.join(served or ())}."
+                f"{self.url} does not serve {self._model!r}; it serves {', '.join(served)}."
             )
+        self._entries = entries or {}
 
     async def _get_models(self) -> Answer:
         timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._limits.timeout))

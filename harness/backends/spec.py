@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,7 @@ class BackendSpec:
     one copy of the model, ``replicas`` copies answer side by side.  ``max_model_len`` limits prompt
     and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
     once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
-    with the tokenizer of an endpoint's model, for a server that does not offer it.  ``changes`` is
-    filled by the backend: what of the sampling it could not ask for, by parameter.
+    with the tokenizer of an endpoint's model, for a server that does not offer it.
     """
 
     kind: Literal["auto", "vllm", "transformers", "endpoint"] = "auto"
@@ -33,4 +32,3 @@ class BackendSpec:
     batch_size: int | None = None
     log_path: Path | None = None
     tokenizer: str | None = None
-    changes: dict[str, str] = field(default_factory=dict)

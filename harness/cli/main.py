@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.errors import UsageError
+from harness.errors import UsageError, unknown
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
@@ -53,9 +53,11 @@ class LateGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
+        """Import and return one command; an unknown one fails with the nearest name."""
+        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # the shell completes a name
             return None
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)

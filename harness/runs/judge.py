@@ -18,10 +18,10 @@ from harness.records import Message, Sample, Sampling, Score, TextPart
 from harness.runs.store import (
     RunStore,
     SampleKey,
-    Verdict,
+    SecondaryScore,
     answer_hash,
     read_replies,
-    read_verdicts,
+    read_secondary,
 )
 
 TRIES = 3  # replies that do not read as a verdict before giving up
@@ -99,7 +99,7 @@ class JudgedScoring:
         self._judge = judge
         self._concurrency = concurrency
         self._progress = progress
-        self._verdicts: dict[str, dict[SampleKey, Verdict]] = {}
+        self._verdicts: dict[str, dict[SampleKey, SecondaryScore]] = {}
         self._taken: set[tuple[str, str, int, str]] = set()
         self._cases: asyncio.Queue[_Case | None] = asyncio.Queue()
         self._awake = asyncio.Event()
@@ -109,7 +109,7 @@ class JudgedScoring:
         """Say that ``total`` answers of a benchmark are asked for, ``left`` still to be judged."""
         declared = benchmark.declaration
         if declared.judged_rules:
-            known = read_verdicts(self._store.path, "judged", declared.id, self._judge.model)
+            known = read_secondary(self._store.path, "judged", declared.id, self._judge.model)
             self._verdicts[declared.id] = known
             self._progress.start(f"{declared.id} (judge)", total, max(0, total - left))
 
@@ -185,5 +185,7 @@ class JudgedScoring:
     def _keep(self, case: _Case, score: Score) -> None:
         declared = case.benchmark.declaration
         key = (case.id, case.repeat)
-        verdict = Verdict.of(score, key, case.answer, self._judge.model, declared.judged_rules)
-        self._store.append_verdicts("judged", declared.id, [verdict])
+        verdict = SecondaryScore.of(
+            score, key, case.answer, self._judge.model, declared.judged_rules
+        )
+        self._store.append_scores("judged", declared.id, [verdict])

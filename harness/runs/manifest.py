@@ -77,6 +77,7 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "top_p": run.settings.top_p,
             "seed": run.settings.seed,
         },
+        "sources": list(before.get("sources", [])),
         "invocations": invocations,
     }
 
@@ -94,9 +95,9 @@ def _benchmark_entry(
         "title": declared.title,
         "protocol": dict(declared.protocol),
         "protocol_hash": json_hash(dict(declared.protocol)),
-        "data_revision": declared.revision,
+        "data_revision": run.revisions.get(declared.id),
         "data_fingerprint": data,
-        "n": benchmark.count() if data is not None else None,
+        "n": run.settings.total(benchmark) if data is not None else None,
         "n_official": declared.n_items,
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
         "metric": declared.metric,

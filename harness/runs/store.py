@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, NotRequired, Self, TypedDict
 
 from harness.errors import UsageError
 from harness.files.atomic import write_json
@@ -23,7 +23,7 @@ from harness.records import Sample, Score
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
-VerdictKind = Literal["native", "judged"]
+SecondaryKind = Literal["native", "judged"]
 _REPLIES = "judge-replies.jsonl"
 
 
@@ -46,6 +46,7 @@ class _Manifest(TypedDict):
     sampling: _Sampling
     benchmarks: dict[str, dict[str, Any]]
     invocations: list[dict[str, Any]]
+    sources: NotRequired[list[dict[str, Any]]]
 
 
 def encode(sample: Sample) -> str:
@@ -113,7 +114,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
+class SecondaryScore:
     """A native or judged score: of which answer, by which judge and rules.
 
     ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
@@ -136,12 +137,12 @@ class Verdict:
 
     @classmethod
     def of(cls, score: Score, key: SampleKey, answer: str, judge: str | None, rules: str) -> Self:
-        """Return a score as the verdict on one answer (its text)."""
+        """Return a score of one answer (its text)."""
         hashed = answer_hash(answer)
         return cls(*key, hashed, judge, rules, score.value, score.prediction, score.why)
 
     def holds(self, answer: str, rules: str) -> bool:
-        """Whether this is a verdict on that answer by those rules."""
+        """Whether this is of that answer by those rules."""
         return self.rules == rules and self.answer == answer_hash(answer)
 
 
@@ -155,23 +156,23 @@ def answer_hash(text: str) -> str:
     return json_hash(text)[:16]
 
 
-def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdict]:
-    """Yield the stored native or judged verdicts of one benchmark, oldest first.
+def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[SecondaryScore]:
+    """Yield the stored native or judged scores of one benchmark, oldest first.
 
-    Derived data: a line that does not read is passed over, and its verdict is made again.
+    Derived data: a line that cannot be read is skipped, and its score is made again.
     """
     for line in read_lines(run / kind / f"{benchmark}.jsonl"):
         try:
-            yield record(Verdict, parse(line.text))
+            yield record(SecondaryScore, parse(line.text))
         except ValueError:
             continue
 
 
-def read_verdicts(
-    run: Path, kind: VerdictKind, benchmark: str, judge: str | None
-) -> dict[SampleKey, Verdict]:
-    """Return the verdicts that ``judge`` (None: no judge) gave, by (item id, repeat)."""
-    rows = verdict_rows(run, kind, benchmark)
+def read_secondary(
+    run: Path, kind: SecondaryKind, benchmark: str, judge: str | None
+) -> dict[SampleKey, SecondaryScore]:
+    """Return the scores that ``judge`` (None: no judge) gave, by (item id, repeat)."""
+    rows = secondary_rows(run, kind, benchmark)
     return {(row.id, row.repeat): row for row in rows if row.judge == judge}
 
 
@@ -225,8 +226,10 @@ class RunStore:
         """Add one line and hand it to the operating system before returning."""
         self._append(f"samples/{benchmark}.jsonl", encode(sample))
 
-    def append_verdicts(self, kind: VerdictKind, benchmark: str, rows: Iterable[Verdict]) -> None:
-        """Add verdicts; the last line of an item, repeat and judge counts."""
+    def append_scores(
+        self, kind: SecondaryKind, benchmark: str, rows: Iterable[SecondaryScore]
+    ) -> None:
+        """Add native or judged scores; the last line of an item, repeat and judge counts."""
         lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
         self._append(f"{kind}/{benchmark}.jsonl", "".join(lines))
 

@@ -18,9 +18,9 @@ from harness.errors import UsageError
 from harness.protocols import FailedItem
 from harness.records import Item
 from harness.runs import run as runs
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import plan_run
+from harness.runs.todo import Settings
 from tests.commands import harness, modules_of
 from tests.sums import Adder, Quiet, Sums
 

@@ -40,11 +40,12 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     from torch.nn.functional import cross_entropy, logsigmoid
 
     from ablations.training import checkpoints
+    from ablations.training.prompting import Prompter
     from benchmarks.pairs.selection import both_orders
     from tests.ablations import stored as s
 
     run = s.training(folder, **words)
-    prompter = checkpoints.prompter(folder / "model", run.settings)
+    prompter = Prompter.load(folder / "model", run.settings)
     model = checkpoints.load(folder / "model", run.settings).train()
     batch = s.stored(prompter, s.drawn(run), model)
 

@@ -20,7 +20,7 @@ from ablations.study.study import Measured, analysed
 from harness.files.hashing import json_hash
 from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
-from harness.runs.store import RunStore, encode
+from harness.runs.store import RunStore, encode, read_samples
 from harness.runs.summary import summarise
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
@@ -99,7 +99,10 @@ def _run(
             # One write a benchmark: the store's own append flushes every line.
             lines = "".join(encode(row) for row in rows)
             (path / "samples" / f"{one.id}.jsonl").write_text(lines)
-        done = [summarise(path, one, [one.n_items], None) for one in declared]
+        done = [
+            summarise(path, one, [one.n_items], None, read_samples(path, one.id))
+            for one in declared
+        ]
         rows_json = {"benchmarks": [dataclasses.asdict(row) for row in done]}
         store.write_json("summary.json", rows_json)
     return path

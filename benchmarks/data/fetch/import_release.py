@@ -43,7 +43,7 @@ def bring(
         force: replace data that is there already.
 
     Raises:
-        UsageError: not such a release, garbled, no split is whole, or other data is there.
+        UsageError: not such a release, corrupt, no split is whole, or other data is there.
     """
     raw_files = [table for table in source(benchmark_id).tables if table.file]
     if raw_files:

@@ -7,11 +7,10 @@ files, and official release folders.  Imports neither torch nor datasets.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from benchmarks.data.catalog.parquet_names import table_files
 from benchmarks.data.catalog.sources import Source, Table, source
@@ -19,10 +18,6 @@ from benchmarks.data.local import json_rows
 from benchmarks.data.local.official import FORMATS, Release, release
 from harness.errors import UsageError, first_line
 from harness.files.hashing import cache_dir, tree_hash
-from harness.files.typed_json import parse
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Form = Literal["saved", "parquet", "raw", "official"]
 NOTE = "note.txt"
@@ -70,7 +65,7 @@ def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found
     false: to score responses that exist already, no image is needed.
 
     Raises:
-        UsageError: unknown benchmark, or damaged files (garbled JSON, shards missing).
+        UsageError: unknown benchmark, or damaged files (corrupt JSON, missing shards).
     """
     origin = source(benchmark_id)
     if not folder.is_dir():
@@ -155,9 +150,8 @@ def rows(item: Found) -> int:
     if item.release is not None:
         return len(item.release.rows)
     if item.form == "raw":
-        return sum(json_rows.count(path) for path in item.files)
-    counter = _parquet_rows if item.form == "parquet" else _arrow_rows
-    return sum(counter(path) for path in item.files)
+        return sum(map(json_rows.count, item.files))
+    return sum(_shape(item, path)[0] for path in item.files)
 
 
 def columns(item: Found) -> tuple[str, ...]:
@@ -167,13 +161,12 @@ def columns(item: Found) -> tuple[str, ...]:
         UsageError: a file does not open.
     """
     if item.release is not None:
-        return tuple(dict.fromkeys([*item.release.rows[0], *item.table.images]))
+        return (*item.release.rows[0], *item.table.images)
     if not item.files:
         return ()
     if item.form == "raw":
-        return json_rows.columns(item.files[0])
-    reader = _parquet_schema if item.form == "parquet" else _arrow_schema
-    return tuple(reader(item.files[0]).names)
+        return tuple(next(iter(json_rows.read(item.files[0])), ()))
+    return _shape(item, item.files[0])[1]
 
 
 def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: bool) -> str:
@@ -220,18 +213,15 @@ def _saved(home: Path, table: Table) -> Found | None:
     elif not (home / "state.json").is_file():
         return None
     state = _json(home / "state.json")
-    if lone and not _belongs(state.get("_split"), table):
+    # A lone Dataset that does not name its split is the required table.
+    split = state.get("_split") or (table.split if table.role == "required" else None)
+    if lone and split != table.split:
         return None
     files = tuple(home / str(entry["filename"]) for entry in _data_files(home, state))
-    gone = [path for path in files if not path.is_file()]
-    if gone:
-        raise UsageError(f"{gone[0]} is missing: the data set is damaged, download it again")
+    for path in files:
+        if not path.is_file():
+            raise UsageError(f"{path} is missing: the data set is damaged, download it again")
     return Found(table, "saved", home, files)
-
-
-def _belongs(split: str | None, table: Table) -> bool:
-    """Whether a lone saved ``Dataset`` is this table; without a split it is the required one."""
-    return split == table.split or (split is None and table.role == "required")
 
 
 def _data_files(home: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -261,55 +251,24 @@ def _official(benchmark_id: str, folder: Path, table: Table, images: bool) -> Fo
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = parse(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not readable JSON ({error}): download it again") from error
+    value = json_rows.document(path)
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object: download it again")
     return value
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the errors of a damaged file into one sentence."""
+def _shape(item: Found, path: Path) -> tuple[int, tuple[str, ...]]:
+    """Return the number of rows and the columns of a file; it is mapped, so no image is read."""
     import pyarrow as pa
 
     try:
-        yield
+        if item.form == "parquet":
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(path) as file:
+                return file.metadata.num_rows, tuple(file.schema_arrow.names)
+        with pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+            return sum(batch.num_rows for batch in reader), tuple(reader.schema.names)
     except (pa.ArrowException, OSError) as error:
         reason = first_line(error)
         raise UsageError(f"{path} is damaged ({reason}): download it again") from error
-
-
-def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
-    """Yield the schema, then the batches; mapped, so that no image is read."""
-    import pyarrow as pa
-
-    with _reading(path), pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
-        yield reader.schema
-        yield from reader
-
-
-def _arrow_rows(path: Path) -> int:
-    batches = _arrow_batches(path)
-    next(batches)
-    return sum(batch.num_rows for batch in batches)
-
-
-def _arrow_schema(path: Path) -> pa.Schema:
-    return next(_arrow_batches(path))
-
-
-def _parquet_rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with _reading(path):
-        return int(pq.read_metadata(path).num_rows)
-
-
-def _parquet_schema(path: Path) -> pa.Schema:
-    import pyarrow.parquet as pq
-
-    with _reading(path):
-        return pq.read_schema(path)

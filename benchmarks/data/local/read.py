@@ -57,7 +57,7 @@ def records(item: Found) -> Sequence[json_rows.Row]:
     The exception is a ``.json`` list, which is read as a whole.
 
     Raises:
-        UsageError: a file does not open or is garbled.
+        UsageError: a file does not open or is corrupt.
     """
     if item.form == "raw":
         return json_rows.read(item.files[0])
@@ -88,7 +88,7 @@ def read(item: Found) -> Dataset:
         AttributeError,
         LookupError,
         TypeError,
-        RecursionError,  # a garbled dataset_info.json
+        RecursionError,  # a corrupt dataset_info.json
     ) as error:
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
         raise UsageError(

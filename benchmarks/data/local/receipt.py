@@ -38,7 +38,7 @@ def read_receipt(folder: Path) -> Receipt | None:
     """Return the receipt of a benchmark's folder, None where the data came by other ways.
 
     Raises:
-        UsageError: the receipt is garbled.
+        UsageError: the receipt is corrupt.
     """
     path = folder / NAME
     if not path.is_file():
@@ -52,7 +52,7 @@ def read_receipt(folder: Path) -> Receipt | None:
             fingerprint=str(value["fingerprint"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is garbled: delete it, or download it again") from error
+        raise UsageError(f"{path} is corrupt: delete it, or download it again") from error
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:

@@ -40,16 +40,14 @@ def quiet_import() -> Iterator[None]:
             "MSWEA_GLOBAL_CONFIG_DIR": folder,
             "PYTHON_DOTENV_DISABLED": "1",
         }
-        before = {name: os.environ.get(name) for name in ours}
+        before = {name: os.environ[name] for name in ours if name in os.environ}
         os.environ.update(ours)
         try:
             yield
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            for name in ours:
+                del os.environ[name]
+            os.environ.update(before)
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,7 @@ from benchmarks.vqa.base import prepared
 from benchmarks.vqa.base.native import shared_scorer
 from benchmarks.vqa.base.prepared import Prepared, Row, Turn
 from benchmarks.vqa.base.tasks import build_task, image_columns, library_version, placeholders
+from benchmarks.vqa.base.versions import judged_rules, native_rules, scoring_version
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import source_hash
 from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
@@ -104,8 +105,8 @@ class Table:
 class LmmsBenchmark(ABC):
     """A benchmark whose documents, prompts and images come from lmms-eval's tasks.
 
-    An adapter declares itself and its forms and says what the target and the parts of a document
-    are.  Items that show the same images share a cluster unless the adapter knows better.  Without
+    An adapter fills in the class attributes and says what the target of a document is.  Items
+    that show the same images share a cluster unless the adapter knows better.  Without
     ``images`` none is needed or decoded and messages hold text alone: to score responses that
     exist already.
     """
@@ -114,9 +115,27 @@ class LmmsBenchmark(ABC):
     images: bool = True
 
     id: ClassVar[str]
+    title: ClassVar[str]
     source: ClassVar[data.Source]
-    # Columns whose image the prompt of every document shows.
+    tasks: ClassVar[tuple[Form, ...]]
+    """The lmms-eval tasks of all splits."""
     needs: ClassVar[tuple[str, ...]] = ()
+    """Columns whose image the prompt of every document shows."""
+    prompt_variant: ClassVar[str]
+    """The tasks' prompt, in the words of their yaml files."""
+    protocol_extra: ClassVar[Mapping[str, Any]] = {}
+    """Whatever else decides what is asked."""
+    max_tokens: ClassVar[int]
+    native_max_tokens: ClassVar[int]
+    metric: ClassVar[str] = "accuracy"
+    clusters: ClassVar[str] = "items with the same image"
+    headline: ClassVar[tuple[str, ...]] = ()
+    native_metric: ClassVar[tuple[str | int, ...]]
+    """The keys to lmms-eval's value in what the task's ``process_results`` returns."""
+    part_column: ClassVar[str] = ""
+    """The column that names a document's part."""
+    asks_judge: ClassVar[bool] = False
+    """Whether the official protocol asks a judge; see `JudgedLmmsBenchmark`."""
 
     @property
     def split(self) -> str:
@@ -124,14 +143,43 @@ class LmmsBenchmark(ABC):
         return ""
 
     @property
-    @abstractmethod
-    def declaration(self) -> Declaration:
-        """The declared protocol; reading it imports nothing heavy."""
+    def forms(self) -> tuple[Form, ...]:
+        """The lmms-eval tasks that make up the benchmark, in the split that is the data."""
+        return tuple(form for form in self.tasks if self.split in ("", form.split))
 
     @property
-    @abstractmethod
-    def forms(self) -> tuple[Form, ...]:
-        """The lmms-eval tasks that make up the benchmark."""
+    def declaration(self) -> Declaration:
+        """The declared protocol; reading it imports nothing heavy."""
+        adapter = self._adapter
+        forms = self.forms
+        counts = {(table.config, table.split): table.count for table in self.source.tables}
+        return Declaration(
+            id=self.id,
+            title=self.title,
+            protocol={
+                "library": f"lmms-eval {library_version()}",
+                "tasks": [form.task for form in forms],
+                "split": forms[0].split,
+                "prompt": self.prompt_variant,
+                **self.protocol_extra,
+            },
+            scoring=scoring_version(adapter),
+            max_tokens=self.max_tokens,
+            native_max_tokens=self.native_max_tokens,
+            n_items=sum(counts[form.config, form.split] for form in forms),
+            metric=self.metric,
+            clusters=self.clusters,
+            revision=self.source.revision,
+            headline=self.headline,
+            native_needs_judge=self.asks_judge,
+            native_rules=native_rules(adapter),
+            judged_rules=judged_rules(adapter) if self.asks_judge else "",
+        )
+
+    @property
+    def _adapter(self) -> Path:
+        """The file of the benchmark's class."""
+        return Path(str(sys.modules[type(self).__module__].__file__))
 
     @abstractmethod
     def target(self, doc: Doc) -> Target:
@@ -141,19 +189,23 @@ class LmmsBenchmark(ABC):
             ItemError: the document has no usable gold answer.
         """
 
-    @abstractmethod
     def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """Return whether lmms-eval calls an answer right, from what its task found.
+        """Return what lmms-eval's task says of an answer, in [0, 1].
 
         Runs in the scorer's child, after lmms-eval's imports.
 
         Args:
             metrics: what the task's ``process_results`` returned.
         """
+        value: Any = metrics
+        for key in self.native_metric:
+            value = value[key]
+        return float(value)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """Return the subscores that a document counts towards."""
-        return (form.part,) if form.part else ()
+        part = form.part or doc.get(self.part_column)
+        return (part,) if part else ()
 
     def cluster(self, doc: Doc, item_id: str) -> str:
         """Return the name of the group of items that a document is not independent of.
@@ -223,7 +275,6 @@ class LmmsBenchmark(ABC):
     @cached_property
     def _key(self) -> dict[str, Any]:
         """What decides the prepared items."""
-        adapter = Path(str(sys.modules[type(self).__module__].__file__))
         key: dict[str, Any] = msgspec.to_builtins(
             {
                 "data": self.fingerprint(),
@@ -231,7 +282,7 @@ class LmmsBenchmark(ABC):
                 "options": self.given_options,
                 "protocol": self.declaration.protocol,
                 "lmms-eval": library_version(),
-                "code": f"{_code()}-{source_hash(adapter)}",
+                "code": f"{_code()}-{source_hash(self._adapter)}",
             }
         )
         return key
@@ -281,8 +332,22 @@ class LmmsBenchmark(ABC):
         return score(response.answer, item.target)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Score answers by lmms-eval's own rules, in a limited child process."""
-        return native_scores(self, answers, judge)
+        """Score answers by lmms-eval's own rules, in a limited child process.
+
+        All benchmarks of this process share the child, which starts at the first call, if need
+        be one without answers, and ends with the process; see `NativeScorer.score`.
+        """
+        if not answers:
+            shared_scorer().start()
+            return {}
+        return shared_scorer().score(
+            self.id,
+            self.data_root,
+            answers,
+            judge if self.asks_judge else None,
+            images=self.images,
+            options=self.given_options,
+        )
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
@@ -330,10 +395,13 @@ class LmmsBenchmark(ABC):
                 target=self.target(doc),
                 cluster=self.cluster(doc, place.id),
                 parts=self.parts(table.form, doc),
-                prompt=self.prompt(table.task, doc),
             )
         except (ItemError, *_MALFORMED) as error:
             row = replace(row, failed=_reason(error))
+        try:
+            row = replace(row, prompt=self.prompt(table.task, doc))
+        except (ItemError, *_MALFORMED) as error:
+            row = replace(row, failed_text=_reason(error))
         try:
             turns, decoded = self._turns(table, doc)
             return replace(row, turns=turns, decoded=decoded)
@@ -365,6 +433,8 @@ class LmmsBenchmark(ABC):
 
 class JudgedLmmsBenchmark(LmmsBenchmark):
     """A benchmark whose official protocol asks a judge, by rules in `benchmarks.vqa.judging`."""
+
+    asks_judge = True
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
@@ -433,32 +503,3 @@ def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, 
     if image.mode != "RGB" or image.height != 1:
         raise AssertionError("the task changes its image: prepared items cannot hold that")
     return True, column_of[image.width]
-
-
-def native_scores(
-    benchmark: LmmsBenchmark, answers: Mapping[str, str], judge: Judge | None
-) -> Mapping[str, Score]:
-    """Score answers (item id -> text without thinking) by lmms-eval's own rules.
-
-    All benchmarks of this process share one child, which starts at the first call, if need be one
-    without answers, and ends with the process.
-
-    Returns:
-        For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
-        what lmms-eval found.
-
-    Raises:
-        UsageError: the data is missing, or lmms-eval does not start.
-    """
-    if not answers:
-        shared_scorer().start()
-        return {}
-    judge = judge if benchmark.declaration.native_needs_judge else None
-    return shared_scorer().score(
-        benchmark.id,
-        benchmark.data_root,
-        answers,
-        judge,
-        images=benchmark.images,
-        options=benchmark.given_options,
-    )

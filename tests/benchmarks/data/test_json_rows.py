@@ -88,7 +88,7 @@ def test_a_count_follows_the_content(tmp_path: Path) -> None:
         ("x.json", '[{"a": 1}, 2]', r"x\.json row 2 is not a JSON object"),
     ],
 )
-def test_garbled_files_are_told(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_corrupt_files_are_told(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
         list(json_rows.read(tmp_path / name))

@@ -453,10 +453,10 @@ def test_a_data_root_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None
         pull("olympiadbench_physics", tmp_path / "file" / "x", local=copy(tmp_path / "copy"))
 
 
-def test_a_garbled_receipt_is_one_sentence(tmp_path: Path) -> None:
+def test_a_corrupt_receipt_is_one_sentence(tmp_path: Path) -> None:
     folder = copy(tmp_path / "copy")
     done = pull("olympiadbench_physics", tmp_path / "data", local=folder)
     for text in ("{", "[]", '{"repository": "x"}'):
         (done.folder / "source.json").write_text(text)
-        with pytest.raises(UsageError, match="is garbled"):
+        with pytest.raises(UsageError, match="is corrupt"):
             pull("olympiadbench_physics", tmp_path / "data", local=folder)

@@ -48,7 +48,7 @@ def fill(plan: RunPlan, url: str) -> BenchmarkSummary:
     def opened() -> EndpointModel:
         return EndpointModel(url, "scripted", limits=Limits(first_wait=0.002))
 
-    (row,) = runs.execute(plan, opened, {"kind": "endpoint"}, Quiet())
+    (row,) = runs.execute(plan, opened, {"kind": "test"}, Quiet())
     return row
 
 
@@ -160,7 +160,7 @@ def test_what_the_server_does_not_take_is_in_the_manifest(tmp_path: Path) -> Non
         runs.execute(
             plan,
             lambda: open_model(spec, notes.append),
-            {"kind": "endpoint", "changes": spec.changes},
+            {"kind": "test"},
             Quiet(),
         )
     (invocation,) = read_manifest(plan.path)["invocations"]
