@@ -149,12 +149,12 @@ class EndpointModel:
             )
         entries = served_models(answer)
         served = list(entries or ())
+        if entries is None and (self._model is None or answer.status == 200):
+            raise UsageError(
+                f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
+                f"{answer.status}, {answer.message}"
+            )
         if self._model is None:
-            if entries is None:
-                raise UsageError(
-                    f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
-                    f"{answer.status}, {answer.message}"
-                )
             if len(served) != 1:
                 raise UsageError(
                     f"{self.url} serves {', '.join(served) or 'no model'}; choose one with --model."
@@ -370,6 +370,8 @@ class EndpointModel:
             try:
                 read(answer)
             except ItemError as error:
+                if answer.body and answer.document is None:
+                    raise  # a page of another program, not a fault of this moment
                 raise TryAgainError(str(error)) from error
         return answer
 

@@ -103,11 +103,9 @@ MESSAGES: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
 }
 NO_COMPLETIONS = [
     b"",
-    b"null",
     b"[]",
     b"{}",
     b'"text"',
-    b"<html>hello</html>",
     b'{"choices": []}',
     b'{"choices": null}',
     b'{"choices": [{"message": null}]}',
@@ -127,8 +125,11 @@ def test_text_is_read_from_every_shape_of_message() -> None:
 
 
 def test_what_is_no_completion_is_an_error_asked_again() -> None:
-    outcomes, asked = ask_each({str(i): Reply(raw=raw) for i, raw in enumerate(NO_COMPLETIONS)})
+    replies = {str(i): Reply(raw=raw) for i, raw in enumerate(NO_COMPLETIONS)}
+    replies["page"] = Reply(raw=b"<html>hello</html>")
+    outcomes, asked = ask_each(replies)
     assert all("no chat completion" in str(outcome) for outcome in outcomes.values())
+    assert asked.pop("page") == 1, "another program's page is not asked for again"
     assert set(asked.values()) == {ATTEMPTS}
 
 

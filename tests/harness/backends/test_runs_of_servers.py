@@ -135,7 +135,6 @@ def test_a_storm_of_429s_lowers_concurrency_and_makes_no_errors(tmp_path: Path) 
     [
         Reply("not found", status=404),
         Reply("not here", status=501),
-        Reply(raw=b"<html>hello</html>"),
         Reply(raw=b'["scripted", "another"]'),
         Reply(raw=b'[{"id": "scripted"}, {"id": "another"}]'),
         Reply(raw=b'{"models": [{"name": "models/scripted"}]}'),
