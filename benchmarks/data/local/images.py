@@ -61,6 +61,22 @@ def decode_text(text: str) -> Image.Image:
         raise ItemError(str(error)) from error
 
 
+def as_seen(image: Image.Image) -> Image.Image:
+    """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+
+    PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
+    clips 16-bit grey, so that nearly all of it is white.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda grey: grey * (1 / 257)).convert("L")
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return image.convert("RGB")
+
+
 def _opened(content: bytes | None, path: str | None) -> Image.Image:
     from PIL import Image
 
