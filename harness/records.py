@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["scored", "unparsable", "unscored", "error"]
+Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
 
 
 def without_thinking(text: str) -> str:
@@ -127,6 +128,8 @@ class Response:
     An agent's answer is what it submitted: ``trajectory`` holds the messages of its episode (JSON
     objects with ``role`` and ``content``), the tokens are those of all its steps, and a finish
     reason of "length" says that a limit ended it.
+
+    A finish reason of "content_filter" says that the server withheld the answer.
     """
 
     text: str
@@ -142,6 +145,23 @@ class Response:
     def truncated(self) -> bool:
         """Whether a limit cut the answer."""
         return self.finish_reason == "length"
+
+    @property
+    def absence(self) -> Absence | None:
+        """Why there is no answer to score; None where there is one, and of episodes.
+
+        ``filtered``: a content filter withheld it.  ``reasoning_only``: all text is reasoning.
+        ``cut``: a limit left no room for it.
+        """
+        if self.trajectory is not None:
+            return None
+        if self.finish_reason == "content_filter":
+            return "filtered"
+        if self.text.strip():
+            return None
+        if self.reasoning:
+            return "reasoning_only"
+        return "cut" if self.truncated else "empty"
 
     @property
     def answer(self) -> str:

@@ -25,10 +25,7 @@ def is_empty(cell: Any) -> bool:
 
 
 def decode(cell: Any) -> Image.Image:
-    """Return the image of a cell, fully loaded.
-
-    It is turned as its EXIF data says, unless it is text: tasks that decode that themselves do
-    not turn it.
+    """Return the image of a cell, fully loaded and turned as its EXIF data says.
 
     Args:
         cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
@@ -36,26 +33,58 @@ def decode(cell: Any) -> Image.Image:
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
     """
-    from PIL import ExifTags, Image, ImageOps
+    from PIL import ExifTags, ImageOps
 
     try:
         if isinstance(cell, str):
-            image = Image.open(BytesIO(base64.b64decode(cell)))
-            image.load()
-            return image
+            cell = {"bytes": base64.b64decode(cell)}
         if not isinstance(cell, dict):
             raise ValueError(f"a {type(cell).__name__} is not an image")
         # As datasets.Image().decode_example of datasets 4.8 decodes.
-        content, path = cell.get("bytes"), cell.get("path")
-        if content is None and path is None:
-            raise ValueError("the cell has neither bytes nor a path")
-        image = Image.open(BytesIO(content) if content is not None else str(path))
-        image.load()
+        image = _opened(cell.get("bytes"), cell.get("path"))
         if image.getexif().get(ExifTags.Base.Orientation) is not None:
-            return ImageOps.exif_transpose(image)
+            image = ImageOps.exif_transpose(image)
         return image
     except undecodable() as error:
         raise ItemError(first_line(error)) from error
+
+
+def decode_text(text: str) -> Image.Image:
+    """Return the image of base64 text, not turned: tasks that decode it themselves do not.
+
+    Raises:
+        ItemError: it does not decode; one line that says why.
+    """
+    try:
+        return _opened(base64.b64decode(text), None)
+    except undecodable() as error:
+        raise ItemError(first_line(error)) from error
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+
+    PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
+    clips 16-bit grey, so that nearly all of it is white.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda grey: grey * (1 / 257)).convert("L")
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return image.convert("RGB")
+
+
+def _opened(content: bytes | None, path: str | None) -> Image.Image:
+    from PIL import Image
+
+    if content is None and path is None:
+        raise ValueError("the cell has neither bytes nor a path")
+    image = Image.open(BytesIO(content) if content is not None else str(path))
+    image.load()
+    return image
 
 
 @lru_cache(maxsize=1)
