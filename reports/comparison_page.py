@@ -24,11 +24,7 @@ from reports.tables import Column, Side, Table
 
 
 def load(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed.
-
-    Raises:
-        UsageError: the file is no such document.
-    """
+    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
         return record(Comparison, current(parse(path.read_bytes())))
     except (OSError, ValueError) as error:
@@ -45,11 +41,7 @@ def page(
 ) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    Args:
-        comparison: as read.
-        sides: the runs of A and of B, where they are at hand.
-        pictures: gives thumbnails of the flips that are shown.
-        name: of the page.
+    ``sides`` are the runs of A and of B, None for a saved comparison.
     """
     names = _names(sides)
     title = f"{names[1]} - {names[0]}"

@@ -18,14 +18,10 @@ from reports.tables import Column, Table
 
 
 def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
-    """Return the page of what the paths are, and the folder where it belongs.
+    """Return the page of a study, run, saved comparison or two runs, and the folder for it.
 
-    Args:
-        paths: one study, run or saved comparison, or two runs to compare.
-        data_root: where images of items are, None for the study's or the default one.
-
-    Raises:
-        UsageError: a path is none of them.
+    ``data_root`` is where images of items are, None for the study's or the default one.
+    `UsageError` where a path is none of these.
     """
     for path in paths:
         if not path.exists():
@@ -61,9 +57,9 @@ def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
-    """Return what gives thumbnails of flips that are shown, from the data that a run was made on.
+    """Return what makes thumbnails of shown flips, from the data that a run was made on.
 
-    By benchmark and item id, as data URIs.
+    They are data URIs by benchmark and item id.
     """
 
     def pictures(flips: Flips) -> dict[tuple[str, str], str]:
@@ -80,9 +76,9 @@ def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page, and beside it all items gained and lost, of which it shows some.
+    """Write the page, and next to it all items gained and lost, of which it shows some.
 
-    That file of an older page in the same place is removed where this one has none.
+    Where this page has none, that file of an older page is removed.
     """
     _write(path, render(page))
     beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
