@@ -169,7 +169,8 @@ def literal(text: str) -> tuple[str, ...]:
     Raises:
         ItemError: it opens like a list and is none.
     """
-    if not text.strip().startswith("["):
+    # "[1, 2)" is an interval.
+    if not text.strip().startswith("[") or text.rstrip().endswith(")"):
         return (text,)
     try:
         return tuple(str(entry) for entry in ast.literal_eval(text.strip()))
