@@ -18,7 +18,8 @@ import orjson
 from benchmarks.scoring import Target, score
 from harness.errors import UsageError
 from harness.files.hashing import file_hash
-from harness.records import Item, without_thinking
+from harness.reasoning import without_reasoning
+from harness.records import Item
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
@@ -97,7 +98,7 @@ class AccuracyAndFormat:
 
     def terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_thinking(text), target)
+        verdict = score(without_reasoning(text), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:

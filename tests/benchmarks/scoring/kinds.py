@@ -121,7 +121,7 @@ CHOOSES: dict[str, tuple[str, ...]] = {
         "A resposta é {L}.",
         "Правильный ответ: {L}",
         '{{"answer": "{L}"}}',
-        "```json\n{{\"answer\": \"{L}\"}}\n```",
+        '```json\n{{"answer": "{L}"}}\n```',
         "Final Answer\n{L}",
         "Answer is {L}",
         "My answer: {L}",
