@@ -11,29 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.reasoning import without_reasoning
+
 if TYPE_CHECKING:
     from PIL import Image
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["scored", "unparsable", "unscored", "error"]
 Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
-
-
-def without_thinking(text: str) -> str:
-    """Return the text without thinking, in time linear in its length.
-
-    A template may open ``<think>`` in the prompt, so all before a lone ``</think>`` is thinking;
-    thinking that never closes leaves no answer.
-    """
-    kept, position = [], 0
-    while (start := text.find("<think>", position)) >= 0:
-        end = text.find("</think>", start)
-        if end < 0:
-            break
-        kept.append(text[position:start])
-        position = end + len("</think>")
-    answer = "".join(kept) + text[position:]
-    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +150,8 @@ class Response:
 
     @property
     def answer(self) -> str:
-        """The text to score: without thinking, by the rule of `without_thinking`."""
-        return without_thinking(self.text)
+        """The text to score: without thinking, by the rule of `without_reasoning`."""
+        return without_reasoning(self.text)
 
 
 def sum_counts(counts: Iterable[int | None]) -> int | None:
