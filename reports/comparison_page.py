@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -22,8 +22,6 @@ from reports.read.runs import Run
 from reports.study_page import Pictures, flips_section
 from reports.tables import Column, Side, Table
 
-Sides = tuple[Sequence[Run], Sequence[Run]]
-
 
 def load(path: Path) -> Comparison:
     """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
@@ -35,35 +33,37 @@ def load(path: Path) -> Comparison:
         ) from error
 
 
-def page(comparison: Comparison, sides: Sides, pictures: Pictures, name: str) -> Page:
+def page(
+    comparison: Comparison,
+    sides: tuple[Sequence[Run], Sequence[Run]] | None,
+    pictures: Pictures,
+    name: str,
+) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    ``sides`` are the runs of A and of B, empty for a saved comparison.
+    ``sides`` are the runs of A and of B, None for a saved comparison.
     """
-    runs = [*sides[0], *sides[1]]
-    names = [
-        side + (f" ({of[0].manifest['model']['name']})" if of else "")
-        for side, of in zip("AB", sides, strict=True)
-    ]
-    a, b = zip(names, sides, strict=True)
+    names = _names(sides)
     title = f"{names[1]} - {names[0]}"
-    sections = [_benchmarks(comparison, a, b, title)]
-    if runs:
-        changed = flips(a, b, [line.benchmark for line in comparison.benchmarks])
-        sections.append(flips_section(changed, pictures(changed)))
-        sections += shared.needle_section(dict([a, b]))
+    runs = [run for side in sides or () for run in side]
+    sections = [_benchmarks(comparison, sides, names, title)]
+    if sides is not None:
+        moved = flips(
+            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in comparison.benchmarks]
+        )
+        sections.append(flips_section(moved, pictures(moved)))
+        sections += shared.needle_section({names[0]: sides[0], names[1]: sides[1]})
         sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
     else:
-        text = (
+        sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which names no runs: give `harness report` the runs themselves for "
-            "items gained and lost, validity and provenance."
-        )
-        sections.append(Section("provenance", "Provenance", (text, _rules(comparison))))
+            "items gained and lost, validity and provenance.", _rules(comparison),
+        )))  # fmt: skip
     return Page(
         "comparison",
         name,
         f"Comparison: {comparison.heading}",
-        _headline(comparison, *names),
+        _headline(comparison, names),
         sentence=_sentence(comparison, title),
         steps=_steps(comparison, title),
         warnings=shared.warnings(runs, shared.joined(comparison.notes)),
@@ -71,15 +71,24 @@ def page(comparison: Comparison, sides: Sides, pictures: Pictures, name: str) ->
     )
 
 
-def _headline(comparison: Comparison, a: str, b: str) -> str:
+def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]:
+    if sides is None:
+        return "A", "B"
+    a, b = (side[0].manifest["model"]["name"] for side in sides)
+    return (f"A ({a})", f"B ({b})")
+
+
+def _headline(comparison: Comparison, names: tuple[str, str]) -> str:
     verdict = comparison.macro.verdict
     if verdict is None:
         return "Estimates only: one training seed per side supports no claim about the methods"
     if verdict is Verdict.INCONCLUSIVE:
-        return f"No difference between {a} and {b} is shown"
+        return f"No difference between {names[0]} and {names[1]} is shown"
     if verdict is Verdict.EQUIVALENT:
-        return f"{b} and {a} are equivalent within {100 * comparison.margin:g} points"
-    return f"{b} is {verdict} {'compared with' if verdict.within_margin else 'than'} {a}"
+        return f"{names[1]} and {names[0]} are equivalent within {100 * comparison.margin:g} points"
+    return (
+        f"{names[1]} is {verdict} {'compared with' if verdict.within_margin else 'than'} {names[0]}"
+    )
 
 
 def _sentence(comparison: Comparison, title: str) -> str:
@@ -105,26 +114,34 @@ def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
 
 def _benchmarks(
     comparison: Comparison,
-    a: tuple[str, Sequence[Run]],
-    b: tuple[str, Sequence[Run]],
+    sides: tuple[Sequence[Run], Sequence[Run]] | None,
+    names: tuple[str, str],
     title: str,
 ) -> Section:
-    lines, margin = comparison.benchmarks, comparison.margin
-    figure = figures.by_benchmark("benchmarks-figure", title, lines, margin)
-    rules = Rules(comparison.alpha, effect_size=2 * margin, margin=margin)
-    table = tables.benchmarks("delta-0", title, lines, _side(*b, lines), _side(*a, lines), rules)
+    lines = comparison.benchmarks
+    minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
+    figure = figures.by_benchmark("benchmarks-figure", title, lines, comparison.margin)
+    rules = Rules(comparison.alpha, effect_size=2 * comparison.margin, margin=comparison.margin)
+    table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 
 def _side(name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine]) -> Side:
-    means: dict[str, float | None] = {}
-    for benchmark in (line.benchmark for line in lines):
-        strict = [run.rows[benchmark].strict for run in runs if benchmark in run.rows]
-        known = [score for score in strict if score is not None]
-        means[benchmark] = fmean(known) if known else None
-    counts = {name: sum(shared.invalid(run, name) for run in runs) for name in means}
+    means: Mapping[str, float | None] = {
+        line.benchmark: _mean([run.rows[line.benchmark].strict for run in runs
+                               if line.benchmark in run.rows])
+        for line in lines
+    }  # fmt: skip
+    counts = {
+        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs) for line in lines
+    }
     # The difference is over the items that all runs have a score of.
     return Side(name, len(runs), means, counts, "runs, each over all of its items with a score")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 def _rules(comparison: Comparison) -> Table:

@@ -35,7 +35,7 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
     path = paths[0]
     if path.is_file():
         comparison = comparison_page.load(path)
-        return comparison_page.page(comparison, ((), ()), lambda flips: {}, path.name), path.parent
+        return comparison_page.page(comparison, None, lambda flips: {}, path.name), path.parent
     if (path / "manifest.json").exists():
         return run_page.page(open_run(path, path.resolve().name)), path
     study = read(path)

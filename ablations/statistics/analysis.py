@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ablations.statistics import estimates, power
+from ablations.statistics import power
 from ablations.statistics.bootstrap import Resampled, hierarchical
 from ablations.statistics.contrasts import (
     BASELINE,
@@ -23,7 +23,20 @@ from ablations.statistics.contrasts import (
     estimate,
     judge,
 )
-from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
+from ablations.statistics.estimates import (
+    Array,
+    Estimate,
+    Items,
+    Ratio,
+    Verdict,
+    average,
+    clustered,
+    components,
+    holm,
+    share,
+    verdicts,
+    welch,
+)
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
@@ -139,8 +152,8 @@ def benchmark_lines(
     rules: Rules,
 ) -> tuple[BenchmarkLine, ...]:
     """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
-    tests = [estimates.welch(arms[plus], arms[minus]) for arms in by_seed.values()]
-    adjusted = estimates.holm(np.array([test.p for test in tests]))
+    tests = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    adjusted = holm(np.array([test.p for test in tests]))
     return tuple(
         benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
         for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
@@ -164,7 +177,7 @@ def benchmark_line(
         p=number(p),
         p_holm=number(p_holm),
         mde=number(mde),
-        verdict=Verdict(str(estimates.verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
+        verdict=Verdict(str(verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
     )
 
 
@@ -177,7 +190,7 @@ def untested_line(name: str, items: Items, difference: Estimate, rules: Rules) -
 def _items_only(contrast: Contrast, data: _Data) -> Line:
     """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
     differences = {
-        name: estimates.clustered(
+        name: clustered(
             arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), data.items[name]
         )
         for name, arms in data.scores.items()
@@ -186,7 +199,7 @@ def _items_only(contrast: Contrast, data: _Data) -> Line:
         untested_line(name, data.items[name], difference, data.rules)
         for name, difference in differences.items()
     )
-    return _estimated(contrast, estimates.average(list(differences.values())), lines, data.rules)
+    return _estimated(contrast, average(list(differences.values())), lines, data.rules)
 
 
 def _arm(arm: str, data: _Data) -> ArmLine:
@@ -194,7 +207,7 @@ def _arm(arm: str, data: _Data) -> ArmLine:
     training_sd = decoding_sd = None
     if macro.size > 1:
         by_benchmark = [arms[arm] for arms in data.scores.values()]
-        split = estimates.components(by_benchmark, [data.items[name] for name in data.scores])
+        split = components(by_benchmark, [data.items[name] for name in data.scores])
         training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
     return ArmLine(arm, macro.size, float(macro.mean()), training_sd, decoding_sd)
 
@@ -213,7 +226,7 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
-            ratio = estimates.share(*three, rules.level, one_variance)
+            ratio = share(*three, rules.level, one_variance)
         differences = (gain - start, gain - reused, reused - start)
         terms.append(Term(arm, *differences, ratio.value, ratio.low, ratio.high))
     return tuple(terms)
