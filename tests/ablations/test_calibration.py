@@ -18,7 +18,6 @@ from ablations.statistics.calibration import (
     bootstrap_errors,
     calibrate,
 )
-from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Array, Items
 from benchmarks.suites import SUITES, benchmark
 
@@ -79,7 +78,7 @@ def test_the_simulated_bootstrap_rejects_as_the_real_one() -> None:
 )
 def test_with_many_seeds_the_planted_word_comes_out(effect: float, word: str) -> None:
     world, rng = World.of([2000] * 12), np.random.default_rng(3)
-    row = calibration._pair(world, rng, (200, 12), 0.002, effect, Rules())
+    row = calibration._pair(world, rng, (200, 12), 0.002, effect)
     # "better (within the margin)" may be said of nothing, at alpha.
     assert row.verdicts[word] >= (0.99 if effect else 0.90)
 
