@@ -32,8 +32,8 @@ ITEMS = {
 
 
 def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) -> Array:
-    """Copy the rows of drawn seeds and drawn clusters, and score them anew."""
-    drawn = np.empty(resamples)
+    """Copy the rows of drawn seeds and drawn clusters, and score them again."""
+    differences = np.empty(resamples)
     for r in range(resamples):
         seeds = {arm: RNG.integers(0, 3, 3) for arm in (a, b)}
         deltas = []
@@ -47,8 +47,8 @@ def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) ->
                 by_part = [copied[:, parts[rows, k]].mean() for k in range(parts.shape[1])]
                 means.append(sum(by_part) / len(by_part))
             deltas.append(means[0] - means[1])
-        drawn[r] = np.mean(deltas)
-    return drawn
+        differences[r] = np.mean(deltas)
+    return differences
 
 
 def test_counts_stand_for_copied_rows() -> None:

@@ -331,9 +331,9 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
             (line, whole[name]),
             *zip(line.benchmarks, whole[name].benchmarks, strict=True),
         ]
-        for line, other in pairs:
+        for kept, before in pairs:
             for number in numbers:
-                assert getattr(line, number) == getattr(other, number)
+                assert getattr(kept, number) == getattr(before, number)
         # The same draws; a matrix of other width is summed in another order, in single precision.
         before = whole[name]
         assert line.boot_low == pytest.approx(before.boot_low, abs=1e-6)
