@@ -21,7 +21,7 @@ from harness.files.hashing import cache_dir, tree_hash
 
 Form = Literal["saved", "parquet", "raw", "official"]
 NOTE = "note.txt"
-"""The file in a benchmark's folder with what must stand beside every score on its data."""
+"""The file in a benchmark's folder whose text is shown with every score on its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def data_root(given: Path | None = None) -> Path:
 
 
 def note(benchmark_id: str, root: Path) -> str:
-    """Return what must stand beside every score on a benchmark's data; "" where nothing must.
+    """Return the note that is shown with every score on a benchmark's data, or "".
 
-    It is no part of the data: fingerprint and run key do not hold it.
+    It is not part of the data: fingerprint and run key do not hold it.
 
     Raises:
         UsageError: the file is not readable.
@@ -79,9 +79,8 @@ def tables(
 ) -> tuple[Found, ...]:
     """Return the tables under ``root`` that make up the benchmark.
 
-    These are all required ones; where none of them is there, the stand-ins; with a ``split``,
-    that split's alone, which may be optional.  Without ``images`` a table counts as there though
-    its images are not.
+    They are all required ones; where none of them is there, the stand-ins; with a ``split``, that
+    split's alone, which may be optional.  Without ``images`` a table needs none of its images.
 
     Raises:
         UsageError: they are not (all) there; says the command that gets them.
@@ -100,15 +99,14 @@ def chosen(
         for table in origin.tables
         if (table.split == split if split else table.role == "required")
     ]
-    there = tuple(item for item in found if item.table in wanted)
-    if not there and not split:
-        stand_ins = tuple(item for item in found if item.table.role == "stand-in")
-        if stand_ins:
-            return stand_ins
-    if len(there) < len(wanted):
-        gone = [table for table in wanted if all(table != item.table for item in there)]
+    there = {item.table: item for item in found if item.table in wanted}
+    stand_ins = tuple(item for item in found if item.table.role == "stand-in")
+    if stand_ins and not there and not split:
+        return stand_ins
+    gone = [table for table in wanted if table not in there]
+    if gone:
         raise UsageError(_missing(benchmark_id, folder, gone, whole=not found))
-    return there
+    return tuple(there.values())
 
 
 def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
@@ -137,8 +135,7 @@ def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
     Raises:
         UsageError: the data is missing or a file does not open.
     """
-    found = tables(benchmark_id, root, images=images, split=split)
-    return sum(rows(item) for item in found)
+    return sum(map(rows, tables(benchmark_id, root, images=images, split=split)))
 
 
 def rows(item: Found) -> int:

@@ -51,14 +51,9 @@ _FORMS = {
 async def judged(
     question: str, choices: Sequence[str], target: Target, response: str, ask: Ask
 ) -> Score:
-    """Score a response by what the judge reads in it.
+    """Score a response without thinking by what the judge reads in it.
 
-    Args:
-        question: the question alone.
-        choices: the options' texts, empty where there are none.
-        target: the right answer, as the strict scorer wants it.
-        response: the response without thinking.
-        ask: the judge.
+    ``choices`` are the options' texts, empty where there are none.
     """
     if not response:
         return empty()
