@@ -38,7 +38,7 @@ def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str
     Raises:
         UsageError: a word has another form, or its benchmark is not among the ``known``.
     """
-    found: dict[str, dict[str, str]] = {}
+    by_benchmark: dict[str, dict[str, str]] = {}
     for word in words:
         name, dot, rest = word.partition(".")
         key, sign, value = rest.partition("=")
@@ -46,8 +46,8 @@ def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str
             raise UsageError(f"--set {word}: write BENCHMARK.OPTION=VALUE")
         if name not in known:
             raise UsageError(f"--set {word}: {name!r} is not among {', '.join(known)}")
-        found.setdefault(name, {})[key] = value
-    return found
+        by_benchmark.setdefault(name, {})[key] = value
+    return by_benchmark
 
 
 def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:

@@ -95,15 +95,15 @@ def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: a name is neither; names the nearest.
     """
-    found: list[str] = []
+    ids: list[str] = []
     for name in [wanted] if isinstance(wanted, str) else wanted:
         if name in SUITES:
-            found += SUITES[name]
+            ids += SUITES[name]
         elif name in CLASSES:
-            found.append(name)
+            ids.append(name)
         else:
             raise unknown("suite or benchmark", name, (*SUITES, *names()))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(ids))
 
 
 def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:

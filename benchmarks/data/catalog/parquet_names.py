@@ -31,19 +31,19 @@ def table_files(
         UsageError: files of a numbered set are missing.
     """
     parquet = sorted(name for name in names if name.endswith(".parquet"))
-    found = _matching(parquet, card_patterns(card, table) if card else ())
+    files = _matching(parquet, card_patterns(card, table) if card else ())
     for pattern in _conventions(origin, table):
-        found = found or _matching(parquet, [pattern])
-    if not found and not table.config and len(origin.tables) == 1:
+        files = files or _matching(parquet, [pattern])
+    if not files and not table.config and len(origin.tables) == 1:
         loose = _matching(parquet, ["*.parquet"])
-        found = loose if len(loose) == 1 else ()
-    numbered = [match for name in found if (match := _SHARD.search(name))]
-    if numbered and len(found) != int(numbered[0][2]):
+        files = loose if len(loose) == 1 else ()
+    numbered = [match for name in files if (match := _SHARD.search(name))]
+    if numbered and len(files) != int(numbered[0][2]):
         raise UsageError(
-            f"only {len(found)} of {int(numbered[0][2])} parquet files {found[0]} ... are there: "
+            f"only {len(files)} of {int(numbered[0][2])} parquet files {files[0]} ... are there: "
             "download it again"
         )
-    return found
+    return files
 
 
 def card_patterns(card: str, table: Table) -> tuple[str, ...]:

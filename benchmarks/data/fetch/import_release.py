@@ -88,12 +88,12 @@ def _official(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
     if not folder.is_dir():
         raise UsageError(f"no folder {folder}: give the folder of the official release")
     wanted = _wanted(benchmark_id, origin.tables, split)
-    found = [part for table in wanted if (part := release(benchmark_id, folder, table))]
-    if not found:
+    parts = [part for table in wanted if (part := release(benchmark_id, folder, table))]
+    if not parts:
         names = FORMATS[benchmark_id].annotations
         raise _no_release(folder, [names[table.split][0] for table in wanted])
-    whole = [part for part in found if part.rows and not part.missing]
-    skipped = tuple(_reason(part) for part in found if part not in whole)
+    whole = [part for part in parts if part.rows and not part.missing]
+    skipped = tuple(_reason(part) for part in parts if part not in whole)
     if not whole or (split is not None and skipped):
         raise UsageError(f"nothing to import for {benchmark_id}: {'; '.join(skipped)}")
 

@@ -62,14 +62,14 @@ async def judged(
 
     def read(reply: str) -> Score | None:
         text = stated(reply)
-        found = score(text or "", target)
-        if text == "" or (found.status == "unparsable" and _DECLINES.search(text or "")):
+        extracted = score(text or "", target)
+        if text == "" or (extracted.status == "unparsable" and _DECLINES.search(text or "")):
             return Score(
                 0.0, "unparsable", None, f"the judge finds no answer: {reply.strip()!r:.200}"
             )
-        if found.status == "unparsable":
+        if extracted.status == "unparsable":
             return None
-        return replace(found, why=f"the judge extracts {text!r:.200}; {found.why}")
+        return replace(extracted, why=f"the judge extracts {text!r:.200}; {extracted.why}")
 
     return await ask(prompt(question, choices, target, response), read)
 
