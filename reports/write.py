@@ -39,7 +39,9 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
     path = paths[0]
     if path.is_file():
         comparison = comparison_page.load(path)
-        return comparison_page.page(comparison, None, lambda flips: {}, path.name), path.parent
+        runs, _ = comparison_page.runs_of(comparison)
+        pictures = _pictures(runs[0] if runs else None, data_root)
+        return comparison_page.page(comparison, pictures, path.name), path.parent
     if (path / "manifest.json").exists():
         return run_page.page(open_run(path, path.resolve().name)), path
     study = read(path)
@@ -54,10 +56,9 @@ def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
     from ablations.statistics.contrasts import Rules
 
     comparison = compare.checkpoints(a, b, Rules())
-    before, after = open_run(a, a.resolve().name), open_run(b, b.resolve().name)
-    pictures = _pictures(before, data_root)
+    (before,), (after,) = comparison_page.runs_of(comparison)
     name = f"{before.label} and {after.label}"
-    return comparison_page.page(comparison, ([before], [after]), pictures, name)
+    return comparison_page.page(comparison, _pictures(before, data_root), name)
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:

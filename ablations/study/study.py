@@ -180,7 +180,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    analysis = analyse(table.scores, table.items, plan.request.rules)
+    analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
