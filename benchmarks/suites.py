@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES, kind, names
+from benchmarks.registry import CLASSES, SUITES, kind, names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -29,30 +29,6 @@ __all__ = [
     "revisions",
     "verify",
 ]
-
-SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
-    ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
-    ),
-}
 
 
 def benchmark(
@@ -153,11 +129,8 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     """
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
-    from benchmarks.longhorizon.swebench.verify import verify as verify_tasks
 
     tasks = TaskSet(benchmark_id, root)
-    return (
-        verify_tasks(tasks)
-        if tasks.ours
-        else verify_tables(benchmark_id, root, all_images=all_images)
-    )
+    if tasks.ours:
+        return tasks.verify()
+    return verify_tables(benchmark_id, root, all_images=all_images)

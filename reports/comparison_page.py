@@ -25,11 +25,7 @@ from reports.tables import Column, Side, Table
 
 
 def load(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed.
-
-    Raises:
-        UsageError: the file is no such document.
-    """
+    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
         document = parse(path.read_bytes())
         runs = document.pop("runs", [])  # their manifests have names of their own
@@ -43,10 +39,7 @@ def load(path: Path) -> Comparison:
 def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    Args:
-        comparison: as read.
-        pictures: gives thumbnails of the flips that are shown.
-        name: of the page.
+    ``pictures`` gives thumbnails of the flips that are shown.
     """
     sides = runs_of(comparison)
     names = _names(sides)

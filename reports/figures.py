@@ -47,20 +47,16 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a chart: its label, the text at its right end, and what is drawn, in percent.
-
-    ``short`` are label and text where there is little room.
-    """
+    """A row of a chart: label and text at its ends (short ones for phones), values in percent."""
 
     label: str
     text: str
-    short: tuple[str, str]
     colour: str
+    short: tuple[str, str] | None = None
     bar: Point | None = None
     whiskers: Point | None = None
     mark: float | None = None
     dots: tuple[float, ...] = ()
-    mean: float | None = None
     strong: bool = False
 
 
@@ -161,12 +157,10 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Fig
 
 
 def _bar(line: Line, start: float, end: float) -> Row:
-    label, text = f"{line.kind}: {line.name}", points(line.delta)
     strong = line.kind == "total"
     return Row(
-        label,
-        text,
-        (label, text),
+        f"{line.kind}: {line.name}",
+        points(line.delta),
         "ink" if strong else "gain" if line.delta >= 0 else "loss",
         bar=(100 * start, 100 * end),
         # The interval is of the part, so it is drawn around the part's end.
@@ -205,8 +199,8 @@ def _difference(label: str, short: str, line: Line | BenchmarkLine) -> Row:
     return Row(
         label,
         f"{points(line.delta)} {interval(line.low, line.high)}  {signed(verdict)}",
-        (short, f"{points(line.delta)} {verdict.sign}".strip()),
         verdict.tone,
+        (short, f"{points(line.delta)} {verdict.sign}".strip()),
         whiskers=_whiskers(line.low, line.high),
         mark=100 * line.delta,
     )
@@ -215,14 +209,7 @@ def _difference(label: str, short: str, line: Line | BenchmarkLine) -> Row:
 def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
     """Show the macro average of every seed of every arm."""
     rows = [
-        Row(
-            arm,
-            "",
-            (arm, ""),
-            _look(number)[0],
-            dots=tuple(100 * value for value in values),
-            mean=100 * sum(values) / len(values),
-        )
+        Row(arm, "", _look(number)[0], dots=tuple(100 * value for value in values))
         for number, (arm, values) in enumerate(macro.items())
     ]
     summary = ". ".join(
@@ -251,11 +238,8 @@ def selection(
 ) -> Figure:
     """Show selection accuracy against the end-task score: our seeds, the paper's points greyed.
 
-    Args:
-        ours: by arm, a (selection accuracy, macro average) per seed, in units of the score.
-        paper: arm, selection_accuracy and end_task (in percent) of each of its points.
-        source: where the paper's points are from.
-        arms: all arms, so that each has the colour and the marker that it has in other figures.
+    ``ours`` has (selection accuracy, macro average) per seed by arm, in units of the score, and
+    ``paper`` its points in percent.  By its place in ``arms`` an arm looks alike in all figures.
     """
     known = list(dict.fromkeys([*arms, *(row["arm"] for row in paper)]))
     shown = [
@@ -292,11 +276,9 @@ def _legend(shown: Iterable[str], arms: Sequence[str]) -> list[tuple[str, str, i
 def training(
     curves: Mapping[str, Mapping[str, Sequence[Sequence[Point]]]], arms: Sequence[str]
 ) -> Figure:
-    """Show curves over the optimizer step.
+    """Show curves over the optimizer step: (step, value) per seed, by what is measured and by arm.
 
-    Args:
-        curves: by panel (what is measured) and arm, one list of (step, value) per seed.
-        arms: all arms, so that each has the colour and the marker that it has in other figures.
+    An arm looks alike in all figures by its place in ``arms``.
     """
     summary = "; ".join(
         f"{name}: " + ", ".join(f"{arm} ends at {panel[arm][0][-1][1]:.3g}" for arm in panel)

@@ -57,7 +57,7 @@ def svg(figure: Figure) -> str:
 
 
 def _coded(text: str) -> Any:
-    """Return a paragraph of ours with what stands between backticks as code, all escaped."""
+    """Return our own text escaped, with code between backticks."""
     from markupsafe import Markup, escape
 
     parts = text.split("`")
@@ -70,7 +70,7 @@ def _coded(text: str) -> Any:
 
 
 def _breakable(text: str) -> Any:
-    """Return a heading that may be broken after its underscores: a benchmark's id is long."""
+    """Return a heading that may wrap after underscores: ids of benchmarks are long."""
     from markupsafe import Markup, escape
 
     return escape(text).replace("_", Markup("_<wbr>"))

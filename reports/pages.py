@@ -32,7 +32,7 @@ class Collapsible:
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """Flips with thumbnails (data URIs by benchmark and id) where the data is at hand."""
+    """Flips with thumbnails (data URIs by benchmark and id) where the data is available."""
 
     flips: Flips
     images: dict[tuple[str, str], str]
@@ -54,8 +54,8 @@ class Section:
 class Page:
     """A whole report.
 
-    ``label`` stands above the headline (what was measured), ``sentence`` is the whole verdict to
-    quote, ``warnings`` stand before everything else, ``notes`` below the steps.
+    ``label`` (what was measured) is above the headline, ``sentence`` the whole verdict to quote,
+    ``warnings`` come before everything else, ``notes`` below the steps.
     """
 
     kind: str

@@ -19,11 +19,7 @@ LONGEST = 160  # characters of a text in a row
 
 
 def page(run: Run) -> Page:
-    """Return the page of a run.
-
-    Raises:
-        UsageError: it holds no scores.
-    """
+    """Return the page of a run; `UsageError` where it has no scores."""
     average = macro_average(run.rows.values())
     if average is None:
         raise UsageError(f"{run.path} has no scores yet: run its `harness run` to the end")
@@ -115,8 +111,8 @@ def _items(run: Run) -> Section:
     return Section("items-section", "Items", (text, table))
 
 
-def _item(run: Run, name: str, place: int) -> dict[str, object]:
-    row = line_at(run.path, name, place)
+def _item(run: Run, name: str, offset: int) -> dict[str, object]:
+    row = line_at(run.path, name, offset)
     response, score = row["response"] or {}, row["score"]
     return {
         "folder": run.path.name,

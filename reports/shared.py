@@ -24,7 +24,7 @@ COUNTS = (
     Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
-    Column("judged_missing", "Not judged", "count", "Answers that a judge has yet to judge"),
+    Column("judged_missing", "Not judged", "count", "Answers still to be judged"),
     Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
     Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
 )
@@ -42,10 +42,7 @@ def total(run: Run, name: str) -> int:
 
 
 def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what must be said before any number, each once.
-
-    What is said ``before``, then errors, notes, answers that no summary knows.
-    """
+    """Return, each once, ``before``, then errors, notes, and answers that no summary knows."""
     warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
@@ -65,7 +62,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text") of which those that differ in benchmark and numbers are one.
+    """Return notes ("BENCHMARK: text"), those that differ in benchmark and numbers alone as one.
 
     That one names the benchmarks, and of each number the range.
     """
@@ -128,10 +125,7 @@ def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
 
 
 def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
-    """Return where each run lies, of which model it is, and what made it.
-
-    What all of several runs have alike of how they were made is a sentence instead of a column.
-    """
+    """Return each run's folder, model and software; what all have in common is one sentence."""
     made = (
         Column("sampling", "Sampling"),
         Column("backend", "Backend"),
@@ -235,12 +229,10 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     """Return the subscores of each benchmark but for cells of needles; None without any."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for name, run in by_name.items():
-        for row in run.rows.values():
-            for part, score in row.parts.items():
-                if not _CELL.fullmatch(part):
-                    cells = {"benchmark": row.benchmark, "part": part}
-                    rows.setdefault((row.benchmark, part), cells)[name] = score
+    for name, row in ((name, row) for name, run in by_name.items() for row in run.rows.values()):
+        for part in (part for part in row.parts if not _CELL.fullmatch(part)):
+            cells = {"benchmark": row.benchmark, "part": part}
+            rows.setdefault((row.benchmark, part), cells)[name] = row.parts[part]
     if not rows:
         return None
     columns = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from math import isfinite
 from statistics import fmean
 from typing import Any
 
@@ -33,57 +34,53 @@ CURVES = {
 
 
 def page(study: Study, pictures: Pictures) -> Page:
-    """Return the page of a study.
-
-    Args:
-        study: as read.
-        pictures: gives thumbnails of the flips that are shown, where the data is at hand.
-    """
-    runs = [model.run for model in study.models]
+    """Return the page of a study; ``pictures`` gives thumbnails of the flips that are shown."""
+    verdict = study.report.verdict
     # Without a verdict the first sentence says why; else the conclusion is before the figures.
-    end = ". " if study.report.verdict.startswith("No verdict") else ": "
-    headline, _, _ = study.report.verdict.partition(end)
-    sections = (
+    headline, _, _ = verdict.partition(". " if verdict.startswith("No verdict") else ": ")
+    above, below = _notes(study)
+    incomplete = [
+        f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
+        for gap in study.report.missing
+    ]
+    runs = [model.run for model in study.models]
+    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
+    return Page(
+        "study",
+        study.report.name,
+        f"Ablation study {study.report.name}: objective against data",
+        headline.rstrip("."),
+        verdict,
+        steps=tuple(_step(kind, study) for kind in GATE),
+        warnings=(*_micro(study, warnings), *warnings),
+        sections=_sections(study, runs, pictures),
+        # Warnings already have the notes on data.
+        notes=shared.joined(note for note in below if note not in warnings),
+    )
+
+
+def _sections(study: Study, runs: Sequence[Run], pictures: Pictures) -> tuple[Section, ...]:
+    by_arm = {arm: [model.run for model in study.of(arm)] for arm in study.arms}
+    probes = [model.probe for model in study.models if model.probe is not None]
+    return (
         *_waterfall(study),
         *_forest(study),
         _deltas(study),
         *_selection(study),
         _seeds(study),
         *_training(study),
-        *_flips(study, pictures),
-        *shared.needle_section(_by_arm(study)),
+        *_flips(study, by_arm, pictures),
+        *shared.needle_section(by_arm),
         _validity(study, runs),
-        shared.provenance(
-            [*runs, *(model.probe for model in study.models if model.probe)],
-            (_plan_table(study),),
-        ),
-    )
-    label = f"Ablation study {study.report.name}: objective against data"
-    above, below = _notes(study)
-    incomplete = [
-        f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
-        for gap in study.report.missing
-    ]
-    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
-    return Page(
-        "study",
-        study.report.name,
-        label,
-        headline.rstrip("."),
-        study.report.verdict,
-        steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=(*_micro(study, warnings), *warnings),
-        sections=sections,
-        # A note on the data is of the scores, which the warnings tell already.
-        notes=shared.joined(note for note in below if note not in warnings),
+        shared.provenance([*runs, *probes], (_plan_table(study),)),
     )
 
 
 def _notes(study: Study) -> tuple[list[str], list[str]]:
-    """Return the notes that belong above the answer, and those that belong below it.
+    """Return the notes above the answer, and those below it.
 
-    Below stands what concerns one benchmark, such as few clusters: it does not touch the verdict,
-    which is over seeds.  What was left out of a benchmark of the plan does.
+    Below is what concerns one benchmark, such as few clusters: it does not touch the verdict, which
+    is over seeds.  What was left out of a benchmark of the plan does.
     """
     above: list[str] = []
     below: list[str] = []
@@ -104,14 +101,14 @@ def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
     return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
 
-def _by_arm(study: Study) -> dict[str, list[Run]]:
-    return {arm: [model.run for model in study.of(arm)] for arm in study.arms}
-
-
 def _step(kind: Kind, study: Study) -> Step:
+    titles: dict[Kind, str] = {
+        "total": "Is there a gain?",
+        "objective": "Is it the objective?",
+        "placebo": "Does it vanish with the placebo?",
+        "data": "Does the data alone help?",
+    }
     lines = [line for line in study.report.analysis.contrasts if line.kind == kind]
-    titles = {"total": "Is there a gain?", "objective": "Is it the objective?"}
-    titles |= {"placebo": "Does it vanish with the placebo?", "data": "Does the data alone help?"}
     if not lines:
         return Step(titles[kind], (), "no arms for it", "flat")
     numbers = tuple(
@@ -137,11 +134,8 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
                "shares"),
     )  # fmt: skip
     rows = [
-        {
-            **asdict(term),
-            "share_interval_low": term.share_low,
-            "share_interval_high": term.share_high,
-        }
+        asdict(term)
+        | {"share_interval_low": term.share_low, "share_interval_high": term.share_high}
         for term in terms
     ]
     source = "analysis.json, waterfall through {arm}"
@@ -155,21 +149,16 @@ def _forest(study: Study) -> tuple[Section, ...]:
     lines = study.report.analysis.contrasts
     if not lines:
         return ()
-    margin = 100 * study.rules.margin
+    rules = study.rules
+    test = "Welch's t" if rules.variance == "welch" else "t with pooled variance"
     text = (
         "Each step is tested only if all steps before it are better; after that, numbers are "
-        f"estimates. Verdicts are at alpha {study.rules.alpha:g}, with an equivalence margin of "
-        f"{margin:g} points; the primary test is {_test(study)} on per-seed macro averages."
+        f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
+        f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
-    blocks: list[Block] = [text, figures.forest(lines, study.rules.margin)]
-    blocks.append(tables.contrasts(lines, study.rules))
-    if study.report.bootstrap:
-        blocks.append(f"{study.report.bootstrap}.")
-    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
-
-
-def _test(study: Study) -> str:
-    return "Welch's t" if study.rules.variance == "welch" else "t with pooled variance"
+    figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
+    bootstrap = (f"{study.report.bootstrap}.",) if study.report.bootstrap else ()
+    return (Section("contrasts-section", "The contrasts", (text, figure, table, *bootstrap)),)
 
 
 def _deltas(study: Study) -> Section:
@@ -199,12 +188,12 @@ def _side(study: Study, arm: str, means: Mapping[str, Mapping[str, float]]) -> S
 
 
 def _selection(study: Study) -> tuple[Section, ...]:
-    rows: list[dict[str, Any]] = [
-        {"arm": model.measured.arm, "seed": model.measured.seed,
-         "selection": model.measured.selection, "macro": average}
-        for model, average in _averages(study)
+    rows = [
+        asdict(model.measured) | {"macro": average}
+        for arm in study.arms
+        for model, average in zip(study.of(arm), study.report.macro[arm], strict=True)
         if model.measured.selection is not None
-    ]  # fmt: skip
+    ]
     if not rows:
         return ()
     ours: dict[str, list[figures.Point]] = {}
@@ -223,32 +212,19 @@ def _selection(study: Study) -> tuple[Section, ...]:
         Column("macro", "Macro average", "score"),
     )
     caption = "Selection accuracy and macro average, in percent"
-    source = "analysis.json, {arm} seed {seed}"
-    numbers = Collapsible(
-        "The numbers", (Table("selection-table", caption, columns, rows, source),)
-    )
+    table = Table("selection-table", caption, columns, rows, "analysis.json, {arm} seed {seed}")
     title = "Selecting the context against doing the task"
-    return (Section("selection", title, (text, figure, numbers)),)
-
-
-def _averages(study: Study) -> list[tuple[Model, float]]:
-    """Return every model with its macro average."""
-    return [
-        pair
-        for arm in study.arms
-        for pair in zip(study.of(arm), study.report.macro[arm], strict=True)
-    ]
+    return (Section("selection", title, (text, figure, Collapsible("The numbers", (table,)))),)
 
 
 def _seeds(study: Study) -> Section:
+    scores = {tables.AVERAGE: study.report.macro, **study.scores}
     rows = [
-        {"model": model.name, "anchor": model.run.anchor, "folder": model.run.path.name,
-         tables.AVERAGE: average}
-        for model, average in _averages(study)
-    ]  # fmt: skip
-    for name, by_arm in study.scores.items():
-        for row, score in zip(rows, (s for arm in study.arms for s in by_arm[arm]), strict=True):
-            row[name] = score
+        {"model": model.name, "anchor": model.run.anchor, "folder": model.run.path.name}
+        | {name: by_arm[arm][number] for name, by_arm in scores.items()}
+        for arm in study.arms
+        for number, model in enumerate(study.of(arm))
+    ]
     columns = (
         Column("model", "Model"),
         Column(tables.AVERAGE, "Average", "score"),
@@ -275,18 +251,13 @@ def _arms_table(study: Study) -> Table:
 
 def _training(study: Study) -> tuple[Section, ...]:
     lines = {
-        arm: [
-            [row for row in curves(model.training) if row.get("stage") != "sft"]
-            for model in study.of(arm)
-            if model.training is not None
-        ]
+        arm: [curves(model.training) for model in study.of(arm) if model.training is not None]
         for arm in study.arms
     }
     panels: dict[str, dict[str, list[list[figures.Point]]]] = {}
     for title, name in CURVES.items():
         for arm, several in lines.items():
-            drawn = [curve for rows in several if (curve := _curve(rows, name))]
-            if drawn:
+            if drawn := [curve for rows in several if (curve := _curve(rows, name))]:
                 panels.setdefault(title, {})[arm] = drawn
     if not panels:
         return ()
@@ -298,18 +269,18 @@ def _training(study: Study) -> tuple[Section, ...]:
 
 
 def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[figures.Point]:
-    points: list[Any] = [(row.get("step"), row.get(name)) for row in rows]
-    return [point for point in points if fits(point, figures.Point)]
+    points: list[Any] = [(r.get("step"), r.get(name)) for r in rows if r.get("stage") != "sft"]
+    return [p for p in points if fits(p, figures.Point) and all(map(isfinite, p))]
 
 
-def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
+def _flips(
+    study: Study, by_arm: Mapping[str, Sequence[Run]], pictures: Pictures
+) -> tuple[Section, ...]:
     if not study.report.analysis.contrasts:
         return ()
     line = study.report.analysis.contrasts[0]
-    by_arm = _by_arm(study)
-    changed = flips(
-        (line.minus, by_arm[line.minus]), (line.plus, by_arm[line.plus]), list(study.scores)
-    )
+    minus, plus = ((arm, by_arm[arm]) for arm in (line.minus, line.plus))
+    changed = flips(minus, plus, list(study.scores))
     return (flips_section(changed, pictures(changed)),)
 
 
@@ -320,19 +291,17 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
         Column("gained", "Gained", "count"),
         Column("lost", "Lost", "count"),
     )
+    sides = f"{changed.plus} and {changed.minus}"
     rows = [
-        {"benchmark": name, "gained": up, "lost": down}
+        {"benchmark": name, "gained": up, "lost": down, "sides": sides}
         for name, (up, down) in changed.counts.items()
     ]
     caption = f"Items that {changed.plus} gains and loses against {changed.minus}"
-    source = f"samples of {changed.plus} and {changed.minus}, ".replace("{", "{{").replace(
-        "}", "}}"
-    )
-    table = Table("flips-counts", caption, columns, rows, source + "{benchmark}")
+    table = Table("flips-counts", caption, columns, rows, "samples of {sides}, {benchmark}")
     text = (
         f"An item is gained where {changed.plus} is right more often than not over its runs and "
         f"{changed.minus} is not; lost the other way round. Shown are {len(changed.shown)} of "
-        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file beside this "
+        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file next to this "
         "page that ends in `.flips.csv`. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
     return Section("flips", "Items gained and lost", (text, table, Pictured(changed, images)))
@@ -340,8 +309,7 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
 
 def _validity(study: Study, runs: Sequence[Run]) -> Section:
     blocks: list[Block] = []
-    probes = [model for model in study.models if model.probe is not None]
-    parts = shared.parts_table({model.name: model.probe for model in probes if model.probe})
+    parts = shared.parts_table({model.name: model.probe for model in study.models if model.probe})
     if parts is not None:
         bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
         blocks += [bias, Collapsible("Parts of the probe", (parts,))]

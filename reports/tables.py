@@ -205,10 +205,9 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a difference on a benchmark: its name, seeds, mean score and invalid answers.
+    """One side of a difference by benchmark; ``over`` says what its means are taken over.
 
     Seeds and invalid answers are None or missing where they are not known.
-    ``over`` says what the means are taken over.
     """
 
     name: str
@@ -221,16 +220,7 @@ class Side:
 def benchmarks(
     id_: str, name: str, lines: Sequence[BenchmarkLine], plus: Side, minus: Side, rules: Rules
 ) -> Table:
-    """Return the table of one difference by benchmark.
-
-    Args:
-        id_: the table's anchor.
-        name: the contrast's name.
-        lines: one per benchmark.
-        plus: the side that counts positive.
-        minus: the other.
-        rules: of the comparison: level of the intervals, power of the smallest difference.
-    """
+    """Return the table of one difference, ``plus`` - ``minus``, by benchmark."""
     delta, mde = _difference(rules)
     columns = (
         Column("benchmark", "Benchmark", pick=True),
@@ -264,10 +254,7 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV: a column that names the table, and full-precision numbers.
-
-    An interval ``key`` becomes two columns, ``key_low`` and ``key_high``.
-    """
+    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns."""
     keys = dict.fromkeys(key for table in tables for column in table.columns for key in column.keys)
     out = io.StringIO()
     writer = csv.DictWriter(

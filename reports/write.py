@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.files.hashing import write_atomically
+from harness.files.atomic import write_text
 from reports import comparison_page, run_page, study_page, tables
 from reports.html import render, svg
 from reports.pages import Page, Pictured
@@ -18,14 +18,10 @@ from reports.tables import Column, Table
 
 
 def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
-    """Return the page of what the paths are, and the folder where it belongs.
+    """Return the page of a study, run, saved comparison or two runs, and the folder for it.
 
-    Args:
-        paths: one study, run or saved comparison, or two runs to compare.
-        data_root: where images of items are, None for the study's or the default one.
-
-    Raises:
-        UsageError: a path is none of them.
+    ``data_root`` is where images of items are, None for the study's or the default one.
+    `UsageError` where a path is none of these.
     """
     for path in paths:
         if not path.exists():
@@ -62,9 +58,9 @@ def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
-    """Return what gives thumbnails of flips that are shown, from the data that a run was made on.
+    """Return what makes thumbnails of shown flips, from the data that a run was made on.
 
-    By benchmark and item id, as data URIs.
+    They are data URIs by benchmark and item id.
     """
 
     def pictures(flips: Flips) -> dict[tuple[str, str], str]:
@@ -81,9 +77,9 @@ def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page, and beside it all items gained and lost, of which it shows some.
+    """Write the page, and next to it all items gained and lost, of which it shows some.
 
-    That file of an older page in the same place is removed where this one has none.
+    Where this page has none, that file of an older page is removed.
     """
     _write(path, render(page))
     beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
@@ -138,6 +134,6 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # An answer may end in half a character, which no file in UTF-8 can hold.
-        write_atomically(path, text.encode("utf-8", "backslashreplace").decode())
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

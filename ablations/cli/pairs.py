@@ -21,9 +21,7 @@ def pairs() -> None:
 @click.option(
     "--model", metavar="FOLDER", help="Also check that A and B are single tokens for this model."
 )
-@click.option(
-    "--columns", "mapped", multiple=True, metavar="FIELD=COLUMN", help="As in 'harness train'."
-)
+@options.columns
 @options.as_json
 def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool) -> None:
     """Check every pair of SOURCE: a file, a data set's folder or hub id, or micro."""

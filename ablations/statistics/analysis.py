@@ -48,10 +48,7 @@ Scores = Mapping[str, Mapping[str, Array]]
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """What every line of an analysis is made of: scores by item and by seed, and the rules.
-
-    ``by_seed`` holds the score of each seed by benchmark and arm, ``macro`` their average by arm.
-    """
+    """Scores by item and by seed (of each benchmark, and macro averages), and the rules."""
 
     scores: Scores
     items: Mapping[str, Items]
@@ -66,12 +63,9 @@ def analyse(
 ) -> Analysis:
     """Analyse a study; where no two arms make a contrast there are the arms alone.
 
-    Args:
-        scores: by benchmark and arm, seeds x items; every arm in every benchmark, with its seeds in
-            one order.
-        items: by benchmark, how its items are grouped.
-        rules: as planned.
-        single: the benchmarks of which every run answered each item once.
+    ``scores`` holds seeds x items by benchmark and arm: every arm in every benchmark, its seeds in
+    one order.  ``items`` says how a benchmark's items are grouped.  ``single`` are the benchmarks
+    of which every run answered each item once.
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)

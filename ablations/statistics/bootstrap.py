@@ -48,15 +48,9 @@ def hierarchical(
 ) -> Resampled:
     """Resample seeds (jointly over all benchmarks) and, by cluster, items.
 
-    All arms and seeds of a benchmark share the counts of its clusters.  Draws depend on ``seed``,
-    the benchmark and the arm, not on the order of items nor on other arms or benchmarks.
-
-    Args:
-        scores: by benchmark and arm, seeds x items; an arm has its seeds in the same order
-            everywhere.
-        items: by benchmark, how its items are grouped.
-        resamples: how many.
-        seed: of the draws.
+    ``scores`` holds seeds x items by benchmark and arm, an arm's seeds in one order.  All arms and
+    seeds of a benchmark share the counts of its clusters.  Draws depend on ``seed``, the benchmark
+    and the arm, not on the order of items nor on other arms or benchmarks.
     """
     macro: dict[str, Array] = {}
     for name, arms in scores.items():

@@ -33,6 +33,7 @@ from ablations.statistics.estimates import (
     welch,
 )
 
+RULES = Rules()
 SEEDS = (3, 5, 8)
 SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
@@ -84,12 +85,8 @@ class World:
     ) -> Array:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
-        Args:
-            rng: source of randomness.
-            shape: studies and seeds.
-            effect: what the method adds to every item's chance.
-            spread: standard deviation of what a training seed adds to all benchmarks together;
-                each benchmark moves by 0.6 of it besides.
+        ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
+        seed adds to all benchmarks together; each benchmark also moves by 0.6 of it.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)
@@ -106,7 +103,7 @@ class World:
 class PairRow:
     """Many studies of two arms: rates of each verdict, and of p < alpha by test.
 
-    ``effect`` and ``spread`` are in units of the score; ``coverage`` is the primary interval's.
+    Effect and spread are in units of the score; ``coverage`` is the primary interval's.
     """
 
     seeds: int
@@ -119,10 +116,9 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """Whole studies with a planted source: how often each step of the fixed order passed.
+    """Whole studies with a planted source: how often each step was tested and better throughout.
 
-    ``total``, ``objective``, ``placebo``: tested and better throughout.  ``data_nothing``: tested,
-    and every data arm equivalent (or worse); ``data_better``: tested, and some data arm better.
+    ``data_nothing``: every data arm equivalent (or worse); ``data_better``: some data arm better.
     """
 
     seeds: int
@@ -161,15 +157,11 @@ class Calibration:
 def calibrate(
     sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
 ) -> Calibration:
-    """Simulate every setting; each has a random stream of its own.
+    """Simulate ``reps`` studies per setting, each setting with a random stream of its own.
 
-    Args:
-        sizes: items of each benchmark.
-        reps: simulated studies per setting.
-        seed: of all randomness.
-        note: called with progress messages.
+    ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
     """
-    world, rules = World.of(sizes), Rules()
+    world = World.of(sizes)
     pairs, studies = [], []
     cases: tuple[float | str, ...] = (*EFFECTS, *PLANTED)
     for index, (seeds, spread) in enumerate(product(SEEDS, SPREADS)):
@@ -177,35 +169,30 @@ def calibrate(
         for number, case in enumerate(cases):
             rng = np.random.default_rng([seed, index, number])
             if isinstance(case, str):
-                studies.append(_study(world, rng, shape, spread, case, rules))
+                studies.append(_study(world, rng, shape, spread, case))
             else:
-                pairs.append(_pair(world, rng, shape, spread, case, rules))
+                pairs.append(_pair(world, rng, shape, spread, case))
         note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
     return Calibration(
-        reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies)
+        reps, seed, RULES.margin, RULES.alpha, tuple(sizes), tuple(pairs), tuple(studies)
     )
 
 
 def _pair(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    effect: float,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, effect: float
 ) -> PairRow:
     b = world.macro(rng, shape, effect, spread)
     a = world.macro(rng, shape, 0.0, spread)
     difference = welch(b, a)
     delta, p = difference.delta, difference.p
-    judged = verdicts(delta, p, difference.equivalence_p(rules.margin), rules.alpha)
-    low, high = difference.interval(rules.level)
+    judged = verdicts(delta, p, difference.equivalence_p(RULES.margin), RULES.alpha)
+    low, high = difference.interval(RULES.level)
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
-        "welch": p < rules.alpha,
-        "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
-        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
-        "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < rules.alpha,
+        "welch": p < RULES.alpha,
+        "pooled": pooled(b, a, *pooled_variance([a, b])).p < RULES.alpha,
+        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, RULES.alpha),
+        "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }
     return PairRow(
         shape[1],
@@ -238,16 +225,11 @@ def _bootstrap_rejects(
 
 
 def _study(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    planted: str,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, planted: str
 ) -> StudyRow:
     effects = PLANTED[planted]
     scores = {arm: world.macro(rng, shape, effects.get(arm, 0.0), spread) for arm in STUDY_ARMS}
-    judged = judge(scores, rules)
+    judged = judge(scores, RULES)
 
     def rate(kind: str, verdicts: Iterable[Verdict], over: np.ufunc = np.logical_and) -> float:
         """Return how often a step was tested with these verdicts: on all of it, or on any."""
@@ -268,28 +250,18 @@ def _study(
     )
 
 
-def shipped_bootstrap_rates(seeds: int) -> tuple[int, str] | None:
-    """Return the hierarchical bootstrap's false positives in the calibration that ships.
+def bootstrap_errors(seeds: Iterable[int]) -> str:
+    """Return in words how often the hierarchical bootstrap errs where arms have so many seeds.
 
-    The largest simulated number of seeds up to ``seeds``, and the range over seed spreads as text;
-    None below the smallest.
+    The fewest decide: the shipped rates of false positives, over seed spreads, of the largest
+    simulated number of seeds that is not above them.
     """
     rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
-    known = [row["seeds"] for row in rows if row["seeds"] <= seeds]
-    if not known:
-        return None
-    nearest = max(known)
-    rates = [
-        100 * row["significant"]["bootstrap"]
-        for row in rows
-        if row["seeds"] == nearest and row["effect"] == 0
-    ]
-    return nearest, f"{min(rates):.1f} to {max(rates):.1f} %"
-
-
-def bootstrap_errors(seeds: Iterable[int]) -> str:
-    """Return in words how often the hierarchical bootstrap errs, where arms have so many seeds."""
-    rates = shipped_bootstrap_rates(min(seeds))
-    if rates is None:
+    fewest = min(seeds)
+    nearest = max((row["seeds"] for row in rows if row["seeds"] <= fewest), default=None)
+    if nearest is None:
         return "with so few seeds its error rates were not measured"
-    return f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"
+    null = [row for row in rows if row["seeds"] == nearest and row["effect"] == 0]
+    rates = [100 * row["significant"]["bootstrap"] for row in null]
+    span = f"{min(rates):.1f} to {max(rates):.1f} %"
+    return f"in simulations with {nearest} seeds {span} false positives (5 % meant)"

@@ -56,10 +56,7 @@ class Contrast:
 
 
 def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts that the arms allow by their roles, in the order of the tests.
-
-    Form is not part of the order; it comes last.
-    """
+    """Return the contrasts that the arms allow by their roles, in the order of tests, form last."""
     pairs = [
         Contrast("total", METHOD, BASELINE),
         *(Contrast("objective", METHOD, arm) for arm in DATA_CONTROLS),
@@ -72,15 +69,11 @@ def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a study is judged; fixed before any score is read.
+    """How a study is judged, fixed before any score is read; `UsageError` if out of range.
 
     ``margin`` (in units of the score) is what counts as no difference, at most half of
-    ``effect_size``, the effect that the study is planned for.  ``variance`` is ``welch`` or
-    ``pooled`` (one seed variance for all trained arms).  ``power`` is that of minimal detectable
-    effects.
-
-    Raises:
-        UsageError: a value is out of its range.
+    ``effect_size``, the effect that the study is planned for.  ``pooled`` variance is one seed
+    variance for all trained arms.  ``power`` is that of minimal detectable effects.
     """
 
     alpha: float = 0.05
@@ -151,10 +144,7 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     test, each at alpha).  "The data adds something" takes any of its contrasts, so p is adjusted
     (Holm); that it adds nothing takes all of them, and no adjustment.  A step without arms is
     skipped.  A contrast with one seed in an arm is left out, and its step does not pass.
-
-    Args:
-        scores: macro averages by arm, seeds on the last axis.
-        rules: as planned.
+    ``scores`` are macro averages by arm, seeds on the last axis.
     """
     several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1}
     testable = contrasts(list(several))

@@ -82,10 +82,9 @@ def is_better(verdicts: Verdicts) -> Booleans:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A difference, its standard error, and the degrees of freedom of its t distribution.
+    """Differences with standard errors and the degrees of freedom of their t distributions.
 
-    All three are arrays of one shape (0-d for a single comparison), in units of the score.  Where
-    the standard error is 0 there is nothing to test against: p and the interval are nan.
+    Arrays of one shape, in units of the score; p and interval are nan where the error is 0.
     """
 
     delta: Array
@@ -114,10 +113,9 @@ class Estimate:
 
 
 def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
-    """Return the verdict on each comparison.
+    """Return the verdict on each comparison; where p is nan it is inconclusive.
 
-    A difference that is significant and inside the margin is "better (within the margin)".
-    nan (nothing could be tested) is inconclusive.
+    Significant and inside the margin is "better (within the margin)".
     """
     significant, inside = p < alpha, equivalence_p < alpha
     up, down = significant & (delta > 0), significant & (delta < 0)
@@ -135,12 +133,9 @@ def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verd
 
 
 def welch(a: Array, b: Array) -> Estimate:
-    """Return mean(a) - mean(b) with unequal variances (Welch 1947).
+    """Return mean(a) - mean(b) over unpaired seeds (last axis), unequal variances (Welch 1947).
 
-    The last axis holds the training seeds of an arm, unpaired.
-
-    Raises:
-        ValueError: an arm has fewer than two seeds.
+    `ValueError` where an arm has fewer than two seeds.
     """
     if min(a.shape[-1], b.shape[-1]) < 2:
         raise ValueError("Welch's test needs two seeds in each arm")
@@ -150,10 +145,7 @@ def welch(a: Array, b: Array) -> Estimate:
 
 
 def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | float]) -> Array:
-    """Return the degrees of freedom of a sum of independent variance estimates; nan if all are 0.
-
-    Source: Satterthwaite 1946; of two variances it is Welch's formula.
-    """
+    """Return the df of a sum of independent variances (Satterthwaite 1946), nan if all are 0."""
     total = sum(np.asarray(v, dtype=float) for v in variances)
     parts = sum(np.asarray(v, dtype=float) ** 2 / f for v, f in zip(variances, dfs, strict=True))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -161,10 +153,7 @@ def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | floa
 
 
 def pooled_variance(arms: Sequence[Array]) -> tuple[Array, int]:
-    """Return the seed variance pooled over arms (seeds on the last axis) and its df.
-
-    Arms with one seed add nothing.
-    """
+    """Return the variance over seeds (last axis) pooled over arms with several, and its df."""
     several = [arm for arm in arms if arm.shape[-1] > 1]
     df = sum(arm.shape[-1] - 1 for arm in several)
     squares = sum(arm.var(-1, ddof=1) * (arm.shape[-1] - 1) for arm in several)
@@ -211,15 +200,9 @@ def share(
 ) -> Ratio:
     """Return the objective's share of the total, (gain - reused) / (gain - start), by Fieller.
 
-    Variances are each arm's own, and degrees of freedom Satterthwaite's at the estimated share,
-    unless one variance is given for all arms.
-
-    Args:
-        gain: scores of the seeds of the arm with the objective (1-d, at least two).
-        reused: those of the arm that has the data and not the objective.
-        start: those of the arm that has neither.
-        level: of the interval.
-        one_variance: as `pooled_variance` returns it.
+    Arguments are the scores of the seeds (1-d, at least two) of the arm with the objective, of the
+    one with the data alone, and of the one with neither.  Variances are each arm's own, and degrees
+    of freedom Satterthwaite's at the estimated share, unless all arms share `pooled_variance`.
     """
     arms = (gain, reused, start)
     mean, mean_reused, mean_start = (float(arm.mean()) for arm in arms)
@@ -344,14 +327,11 @@ class McNemar:
 
 def mcnemar(d: Array) -> McNemar:
     """Return the exact McNemar test of differences in {-1, 0, 1}, one per item."""
-    from statsmodels.stats.contingency_tables import mcnemar as test
-
     gained, lost, n = int((d > 0).sum()), int((d < 0).sum()), d.size
-    p = float(test([[0, gained], [lost, 0]], exact=True).pvalue)
+    p = min(1.0, 2 * float(scipy.stats.binom.cdf(min(gained, lost), gained + lost, 0.5)))
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     se = np.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    adjusted = Estimate(np.asarray(up - down), np.asarray(se), np.asarray(np.inf))
-    return McNemar(gained, lost, min(p, 1.0), adjusted)
+    return McNemar(gained, lost, p, Estimate(np.asarray(up - down), se, np.asarray(np.inf)))
 
 
 def is_binary(values: Array) -> bool:
@@ -384,9 +364,7 @@ class Components:
 def components(scores: Sequence[Array], items: Sequence[Items]) -> Components:
     """Split the seed variance of one arm's macro average.
 
-    Args:
-        scores: one array per benchmark, seeds x items, at least two seeds.
-        items: how each benchmark's items are grouped.
+    ``scores`` has seeds x items of each benchmark, at least two seeds.
     """
     pairs = list(zip(scores, items, strict=True))
     macro = np.mean([kinds.mean(y) for y, kinds in pairs], axis=0)

@@ -66,8 +66,7 @@ class Line:
 class Term:
     """Total = objective + data, through one data arm; in units of the score.
 
-    ``share`` is objective / total with its Fieller interval, only where the interval of the total
-    excludes 0; bounds are None where the interval is unbounded.
+    ``share`` is objective / total with its Fieller interval, where the total's interval excludes 0.
     """
 
     arm: str
@@ -81,9 +80,9 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ArmLine:
-    """One arm: its seeds, its macro average, and the variance of a seed's score, in two parts.
+    """One arm: its seeds, its macro average, and the sd of a seed's score in two parts.
 
-    Standard deviations are in units of the score; None with one seed.
+    In units of the score; no sd with one seed.
     """
 
     arm: str

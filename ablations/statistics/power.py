@@ -14,7 +14,7 @@ import scipy
 from ablations.statistics.estimates import ROUNDING, Array, Components, satterthwaite
 
 MANY_SEEDS = 1000
-_GRID = (np.arange(200) + 0.5) / 200  # quantiles that stand for a chi-squared distribution
+_GRID = (np.arange(200) + 0.5) / 200  # quantiles that represent a chi-squared distribution
 _FINE_GRID = (np.arange(1000) + 0.5) / 1000
 
 
@@ -57,18 +57,11 @@ def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float
 def welch_power(
     effect: float, a: Components, b: Components, seeds: tuple[int, int], alpha: float = 0.05
 ) -> float:
-    """Return the power of Welch's two-sided test of two arms, exact for normal seeds.
+    """Return the power of Welch's two-sided test for a true effect, exact for normal seeds.
 
     The mean difference is independent of both variance estimates, over which the chance is
     averaged.  (At 3 seeds Welch's estimated degrees of freedom cost a good tenth of power against
-    the non-central t at their true value.)
-
-    Args:
-        effect: the true difference, in units of the score.
-        a: the variance of a seed's score in one arm.
-        b: likewise in the other.
-        seeds: of a and of b, at least two each.
-        alpha: of the test.
+    the non-central t at their true value.)  Each arm has at least two seeds.
     """
     estimated, df, se = _estimated_variances((a, b), seeds)
     return _seen(effect / se, scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(estimated) / se)
@@ -77,10 +70,9 @@ def welch_power(
 def _estimated_variances(
     arms: tuple[Components, Components], seeds: tuple[int, int]
 ) -> tuple[Array, Array, float]:
-    """Return, over a grid of both arms' variance estimates, what Welch's test makes of them.
+    """Return what Welch's test may estimate, on a grid of both arms' variance estimates.
 
-    The estimated variance of the difference and its degrees of freedom, shape (grid, grid), and the
-    true standard error.
+    Variance of the difference and degrees of freedom, (grid, grid), and the true standard error.
     """
     true = [(arm.training + arm.decoding) / n for arm, n in zip(arms, seeds, strict=True)]
     df_a, df_b = (n - 1 for n in seeds)
@@ -90,15 +82,9 @@ def _estimated_variances(
 
 
 def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 0.05) -> float:
-    """Return the chance that TOST calls two arms equivalent that do not differ at all.
+    """Return the chance that TOST, each side at alpha, calls two equal arms equivalent.
 
-    Averaged over both variance estimates as in `welch_power`.
-
-    Args:
-        margin: what counts as no difference, in units of the score.
-        of: the variance of a seed's score, the same in both arms.
-        seeds: per arm, at least two.
-        alpha: of each one-sided test.
+    Averaged over both variance estimates as in `welch_power`; at least two seeds per arm.
     """
     estimated, df, se = _estimated_variances((of, of), (seeds, seeds))
     room = margin - scipy.stats.t.ppf(1 - alpha, df) * np.sqrt(estimated)
@@ -117,10 +103,7 @@ def equivalence_seeds(
 
 
 def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float = 0.8) -> float:
-    """Return the smallest effect that Welch's test detects with power in two arms that vary alike.
-
-    In units of the score, as ``of``.
-    """
+    """Return the smallest effect that Welch's test detects with power at this variance."""
     unit = Components(1.0, 0.0)
     effect = scipy.optimize.brentq(
         lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0

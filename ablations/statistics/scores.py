@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -47,7 +48,7 @@ class _Run:
         return str(self.manifest["model"]["fingerprint"])
 
     def note(self, benchmark: str) -> str:
-        """What must stand beside the scores on a benchmark."""
+        """The caveat on its scores of a benchmark."""
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
     def asked(self, benchmark: str) -> dict[str, Any]:
@@ -66,9 +67,8 @@ class _Run:
 def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     """Read the runs of every arm, one run per training seed.
 
-    Raises:
-        UsageError: a folder is no run, one run or checkpoint counts as several seeds, no benchmark
-            is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
+    `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
+    benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
     runs, names, notes = _opened(groups)
     scores: dict[str, dict[str, Array]] = {}
@@ -99,13 +99,10 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
-    """Return the fingerprint of a run's model, and the hash of the run without its answers.
+    """Return the fingerprint of a run's model, and a hash of the run without its answers.
 
     The hash is of the model, of what was asked of these benchmarks and how, and of when the run was
-    begun: a moved run keeps it, a repeated one has another.
-
-    Raises:
-        UsageError: the folder is no run.
+    begun: a moved run keeps it, a repeated one has another.  `UsageError` if it is not a run.
     """
     run = _Run("", path, read_manifest(path))
     begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]
@@ -163,16 +160,15 @@ def _read_answers(run: _Run, name: str) -> _Answers:
 
 def _check_distinct(runs: Sequence[_Run]) -> None:
     """Refuse one run given twice, and one checkpoint given as several training seeds."""
-    for number, run in enumerate(runs):
-        for other in runs[:number]:
-            if other.path.resolve() == run.path.resolve():
-                raise UsageError(f"{run.path} is given twice: every run counts once")
-            if other.arm == run.arm and other.model == run.model:
-                raise UsageError(
-                    f"{other.path} and {run.path} are runs of the same checkpoint "
-                    f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
-                    "training seed (behind an endpoint, tell them apart with --revision)"
-                )
+    for other, run in combinations(runs, 2):
+        if other.path.resolve() == run.path.resolve():
+            raise UsageError(f"{run.path} is given twice: every run counts once")
+        if other.arm == run.arm and other.model == run.model:
+            raise UsageError(
+                f"{other.path} and {run.path} are runs of the same checkpoint "
+                f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
+                "training seed (behind an endpoint, tell them apart with --revision)"
+            )
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[str]]:

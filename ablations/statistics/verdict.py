@@ -71,7 +71,7 @@ def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
 
 
 def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    """Return which arms the claim had to do without."""
+    """Return which arms the claim was not compared with."""
     compared = {line.minus for line in (*steps["objective"], *steps["placebo"])}
     missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in compared]
     return f" (not compared with {', '.join(missing)})" if missing else ""
@@ -98,14 +98,10 @@ def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
         return f"{kind} missing"
     verdict = step_verdict(kind, step)
     apart = len({line.verdict for line in step}) > 1 and verdict is not Verdict.BETTER
-    numbers = ", ".join(
-        f"{line.name} {_figures(line)}" + f" {line.verdict or Verdict.NOT_TESTED}" * apart
-        for line in step
-    )
+    figures = []
+    for line in step:
+        bounds = interval(line.low, line.high)
+        figure = f"{line.name} {points(line.delta)} points" + f" {bounds}" * (bounds != MISSING)
+        figures.append(figure + f" {line.verdict or Verdict.NOT_TESTED}" * apart)
     margin = f" within {100 * rules.margin:g} points" if verdict is Verdict.EQUIVALENT else ""
-    return f"{kind} {verdict}{margin} ({numbers})"
-
-
-def _figures(line: Line) -> str:
-    bounds = interval(line.low, line.high)
-    return f"{points(line.delta)} points" + f" {bounds}" * (bounds != MISSING)
+    return f"{kind} {verdict}{margin} ({', '.join(figures)})"

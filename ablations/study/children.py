@@ -34,12 +34,10 @@ class StoppedError(Exception):
 
 
 def child(args: Sequence[str], log: Path) -> str:
-    """Run one command of ours as a child process and return its standard output.
+    """Run one of our commands as a child process and return its standard output.
 
-    Its standard error goes to ``log`` (appended) and, indented, to ours.
-
-    Raises:
-        FailedError: it failed; says its last line and where the log is.
+    Its standard error is added to ``log`` and, indented, to ours.  `FailedError` says its last line
+    and where the log is.
     """
     return ProcessPool().run(args, log)
 
@@ -63,12 +61,7 @@ class ProcessPool:
         self._stopped = False
 
     def run(self, args: Sequence[str], log: Path) -> str:
-        """Run one command, as `child` does.
-
-        Raises:
-            FailedError: it failed.
-            StoppedError: `stop` was called.
-        """
+        """Run one command, as `child` does; `StoppedError` after `stop`."""
         if self._stopped:
             raise StoppedError
         say(f"$ harness {shlex.join(args)}")
@@ -136,7 +129,7 @@ def begin(
     stderr: IO[str] | int,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Start one command of ours as a child process that dies with us (with this very thread)."""
+    """Start one of our commands as a child process that dies with this thread."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *args],
         stdin=subprocess.DEVNULL,

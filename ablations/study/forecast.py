@@ -98,10 +98,8 @@ class Forecast:
 def forecast(plan: Plan, training_sd: float) -> Forecast:
     """Return the forecast of a plan, without times.
 
-    Args:
-        plan: of the study.
-        training_sd: assumed standard deviation of a seed's score by training, in units of the
-            score, of the macro average and of every benchmark.
+    ``training_sd`` is the assumed standard deviation of a seed's score by training, in units of the
+    score, of the macro average and of every benchmark.
     """
     rules, todo = plan.request.rules, jobs(plan)
     items = counts(plan)
@@ -116,9 +114,12 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     def smallest(of: Mapping[str, int]) -> float:
         return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
 
-    several = seeds > 1 and bool(scored)
+    tested = scored if seeds > 1 else {}
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
     kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
+    equivalence = None
+    if tested and "data" in kinds:
+        equivalence = power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
     return Forecast(
         trainings=len(trained),
         evaluations=len(todo),
@@ -126,17 +127,13 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         seeds=seeds,
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
-        mde=smallest(scored) if several else None,
+        mde=smallest(tested) if tested else None,
         seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
-        equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
-        if several and "data" in kinds
-        else None,
+        equivalence=equivalence,
         equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
         benchmarks=tuple(
-            BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
-        )
-        if several
-        else (),
+            BenchmarkForecast(name, n, smallest({name: n})) for name, n in tested.items()
+        ),
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
     )
@@ -145,8 +142,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
 
-    Raises:
-        UsageError: it refuses an arm: data is missing, wrong or too little.
+    `UsageError` where that refuses an arm: data is missing, wrong or too little.
     """
     if not trainings:
         return {}
@@ -159,7 +155,7 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         stop(process)
         raise
     if process.returncode:
-        reason = _last(errors)
+        reason = _last_line(errors)
         raise UsageError(
             reason if process.returncode == 2 else f"harness train --dry-run: {reason}"
         )
@@ -185,8 +181,7 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 def counts(plan: Plan) -> dict[str, int]:
     """Return the items that one model is asked; where all runs are external, those that all hold.
 
-    Raises:
-        UsageError: the runs hold no items of the suite in common.
+    `UsageError` where they have none of the suite in common.
     """
     asked, held = plan.request, {}
     runs = [path for arm in plan.arms if arm.origin == "runs" for path in arm.paths]
@@ -195,25 +190,20 @@ def counts(plan: Plan) -> dict[str, int]:
             n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
             held[name] = min(n, asked.limit or n) if limited else n
-        elif n := _held(runs, name):
-            held[name] = n
+        else:  # of the runs, of which no score is looked at
+            items = [{item for item, _ in read_samples(run, name)} for run in runs]
+            if common := set.intersection(*items):
+                held[name] = len(common)
     if not held:
         raise UsageError(f"the runs hold no items of {asked.suite} in common")
     return held
 
 
-def _held(runs: Sequence[Path], name: str) -> int:
-    """Return the number of a benchmark's items that all runs hold; no score is looked at."""
-    items = [{item for item, _ in read_samples(run, name)} for run in runs]
-    return len(set.intersection(*items))
-
-
 def _run_time(plan: Plan, out: Path) -> Timing | None:
-    """Measure one evaluation of the first model that is there, on a few items.
+    """Measure an evaluation of the first model that is there (else the base model) on a few items.
 
-    Seconds per item from the first stored answer on; the rest of the time is the start.  Where
-    every model is yet to be trained it is the one that they start from; None where every run is
-    external.
+    Seconds per item from the first stored answer on; the rest of the time is the start.  None where
+    every run is external.
     """
     todo = jobs(plan)
     if not todo:
@@ -225,7 +215,7 @@ def _run_time(plan: Plan, out: Path) -> Timing | None:
     seen, seconds, code = _watch(few, out, lambda: _stored(out))
     stored = _stored(out)
     if code or not stored:
-        raise UsageError(f"no evaluation could be measured: {_last_line(out)}")
+        raise UsageError(f"no evaluation could be measured: {_last_line((out / LOG).read_text())}")
     # Where all came between two looks an answer took at most a look.
     first, last = seen[min(1, len(seen) - 1)], seen[-1]
     more = last[1] - first[1]
@@ -244,9 +234,7 @@ def _watch(
 ) -> tuple[list[tuple[float, int]], float, int | None]:
     """Run a command, its output in the calibration's log, until it ends or ``enough`` is done.
 
-    Returns:
-        when there was how much (seconds since the start, ``count``), all seconds, and the exit
-        code, None where it was stopped.
+    Returns (seconds, ``count``) at each progress, all seconds, and the exit code (None: stopped).
     """
     say(f"$ harness {shlex.join(args)}")
     out.mkdir(parents=True, exist_ok=True)
@@ -264,11 +252,7 @@ def _watch(
     return seen, time.monotonic() - begun, code
 
 
-def _last_line(out: Path) -> str:
-    return _last((out / LOG).read_text())
-
-
-def _last(errors: str) -> str:
+def _last_line(errors: str) -> str:
     lines = errors.strip().splitlines() or ["no output"]
     return lines[-1].removeprefix("harness: ")
 
@@ -287,7 +271,9 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     seen, seconds, _ = _watch(args, out, lambda: len(_step_seconds(lines)), enough=STEPS)
     steps = _step_seconds(lines)
     if not steps:
-        raise UsageError(f"no training step could be measured: {_last_line(out)}")
+        raise UsageError(
+            f"no training step could be measured: {_last_line((out / LOG).read_text())}"
+        )
     first = seen[1][0] if len(seen) > 1 else seconds
     # The first step warms up what the others find warm.
     return Timing(max(0.0, first - steps[0]), fmean(steps[1:] or steps))

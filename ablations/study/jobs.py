@@ -19,7 +19,8 @@ from typing import Any, Literal
 from ablations.study.children import FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
-from harness.files.hashing import json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, model_fingerprint
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
@@ -68,10 +69,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the run folder of each suite, and at which step and why it failed.
-
-    Where only the probe failed the run of the study's suite is there.
-    """
+    """What became of a job: the run folders by suite, the step that failed, and why."""
 
     arm: str
     seed: int
@@ -181,7 +179,7 @@ def _train(training: Training, run: Run) -> float:
     run(training.args, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
-    write_atomically(training.marker, json_text({"key": training.key, "seconds": seconds}))
+    write_text(training.marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 
@@ -216,7 +214,7 @@ def _measure(job: Job, run: Run) -> Outcome:
     seconds = time.monotonic() - start
     if failed is None:
         document = {"key": key, "runs": {name: path.name for name, path in runs.items()}}
-        write_atomically(marker, json_text({**document, "seconds": seconds}))
+        write_text(marker, json_text({**document, "seconds": seconds}))
     return Outcome(job.arm, job.seed, runs, failed, reason, run_seconds=seconds)
 
 
@@ -226,11 +224,7 @@ def _seconds(done: Mapping[str, Any]) -> float:
 
 
 def _run_of(printed: str) -> Path:
-    """Return the folder of the run that ``harness run --json`` printed.
-
-    Raises:
-        FailedError: items ended in error: they are asked again by the next start.
-    """
+    """Return the folder that ``harness run --json`` printed; `FailedError` if items failed."""
     document = json.loads(printed)
     errors = {row["benchmark"]: row["errors"] for row in document["benchmarks"] if row["errors"]}
     if errors:
@@ -242,7 +236,7 @@ def _run_of(printed: str) -> Path:
 def on_this_machine(
     todo: Sequence[Job], preload: bool = False, at_once: int = 1
 ) -> Iterator[Outcome]:
-    """Do the jobs on this machine, as many at once as asked, and yield outcomes as they come.
+    """Do jobs on this machine, so many at once, and yield outcomes as they come.
 
     Whatever ends this interrupts the commands that run.
     """
@@ -259,13 +253,10 @@ def on_this_machine(
 
 
 def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
-    """Do the jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
+    """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
 
-    The workers need the same environment and the study's folder under the same path.  ``gpus`` is
-    what each task takes.
-
-    Raises:
-        UsageError: ray is not installed, or its cluster does not answer.
+    The workers need the same environment and the study's folder under the same path; each task
+    takes ``gpus``.  `UsageError` where ray is not installed or its cluster does not answer.
     """
     try:
         import ray

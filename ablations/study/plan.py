@@ -28,7 +28,8 @@ from ablations.statistics.contrasts import (
 from ablations.statistics.scores import identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
-from harness.files.hashing import file_hash, json_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import file_hash, json_hash
 from harness.runs.identity import identify
 from harness.runs.store import read_json
 
@@ -84,8 +85,7 @@ class Request:
 class ArmPlan:
     """One arm of a plan: where its models come from, how many seeds, what is external.
 
-    ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of runs (see
-    `ablations.statistics.scores.identity`).
+    ``content`` fingerprints ``paths``: checkpoints, or runs by `scores.identity`.
     """
 
     arm: str
@@ -147,11 +147,7 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Return the plan of a study; no score is read.
-
-    Raises:
-        UsageError: something that the plan needs is missing or contradicts itself.
-    """
+    """Return the plan of a study, reading no score; `UsageError` if it contradicts itself."""
     from benchmarks import suites
 
     _refuse_own("--train-args", request.train_args, _TRAIN_OPTIONS)
@@ -188,12 +184,12 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
         )
     if "train" not in origins and (request.train_args or request.pairs or request.rl_data):
         raise UsageError(
-            "--pairs, --rl-data and --train-args have no effect: no arm is trained here"
+            "--pairs, --rl-data and --train-args cannot be used: no arm is trained here"
         )
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
     if origins == {"runs"} and any(value is not None for value in asked):
         raise UsageError(
-            "--limit, --probe, --set and --run-args have no effect: no arm is evaluated here"
+            "--limit, --probe, --set and --run-args cannot be used: no arm is evaluated here"
         )
 
 
@@ -208,14 +204,9 @@ def _in_stored_schema(planned: Plan) -> Plan:
 
 
 def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
-    """Return what the arms have in common: as given, else as the recipe says, else instances.
+    """Return the matching: as given, else as the recipe in ``train_args`` says, else instances.
 
-    Args:
-        given: to the study.
-        train_args: extra arguments of ``harness train``, a recipe among them.
-
-    Raises:
-        UsageError: the recipe says otherwise, or cannot be read.
+    `UsageError` where the recipe says otherwise, or cannot be read.
     """
     recipes = [value for name, value in _named(train_args) if name == "--config"]
     stated = read_recipe(recipes[-1]).get("matching") if recipes else None
@@ -234,8 +225,7 @@ def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
 def benchmark(request: Request, name: str) -> Benchmark:
     """Return a benchmark of the study with its settings, or the probe with its pairs.
 
-    Raises:
-        UsageError: a setting is wrong, or of a benchmark that is not in the suite.
+    `UsageError` for a wrong setting, or one of a benchmark that is not in the suite.
     """
     from benchmarks import suites
     from benchmarks.options import split
@@ -296,7 +286,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
 
 
 def _hashed(args: Sequence[str]) -> list[str]:
-    """Return arguments as they are hashed: a file, and a recipe of ours, by its content."""
+    """Return arguments as they are hashed: a file, or a built-in recipe, by its content."""
     hashed = []
     for arg, (name, value) in zip(args, _named(args), strict=True):
         path = recipe_path(value) if name == "--config" and value else Path(value)
@@ -328,10 +318,9 @@ def has_scores(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Return a study's ``plan.json``: plan (names of today), hash, time of writing, and paths.
+    """Return a study's ``plan.json`` (names of today): plan, hash, time of writing, and paths.
 
-    Raises:
-        UsageError: there is none, it is garbled, or the plan is not that of the hash.
+    `UsageError` where it is missing, garbled, or its plan does not have its hash.
     """
     path = folder / "plan.json"
     stored = read_json(path)
@@ -342,10 +331,9 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 def commit(planned: Plan) -> None:
-    """Write ``plan.json`` before any score is read; a plan that is there already must be the same.
+    """Write ``plan.json`` before any score is read.
 
-    Raises:
-        UsageError: the study has scores and its plan is another, or was edited.
+    `UsageError` where the study has scores and its plan is another, or was edited.
     """
     path = planned.folder / "plan.json"
     if path.exists():
@@ -367,7 +355,7 @@ def commit(planned: Plan) -> None:
         "plan": planned.content,
         "paths": _paths(planned),
     }
-    write_atomically(path, json_text(document))
+    write_text(path, json_text(document))
 
 
 def _paths(planned: Plan) -> dict[str, Any]:

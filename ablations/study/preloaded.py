@@ -39,11 +39,7 @@ class Fork:
         reader.close()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Return the exit code when it has ended.
-
-        Raises:
-            TimeoutExpired: it still runs after ``timeout`` seconds.
-        """
+        """Return the exit code; `TimeoutExpired` if it still runs after ``timeout`` seconds."""
         self._process.join(timeout)
         if self._process.exitcode is None:
             raise TimeoutExpired("harness", timeout or 0.0)

@@ -25,7 +25,8 @@ from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, source_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, source_hash
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
@@ -47,8 +48,7 @@ class Missing:
 class Measured:
     """One model that was analysed: folders of its run and training, and the seconds they took.
 
-    Paths are relative to the study's folder.  ``selection`` is its accuracy on the probe, in units
-    of the score.
+    Paths are relative to the study's folder; ``selection`` is the probe's score.
     """
 
     arm: str
@@ -99,11 +99,9 @@ class Report:
 def study(plan: Plan, execute: Execute) -> Report:
     """Do what is left of a study and return its report, which is in ``analysis.json`` too.
 
-    A finished study is read and nothing else, unless a run of it or our code has changed.
-
-    Raises:
-        UsageError: an arm cannot be trained with what is given, the plan was changed after scores,
-            another process works on the study, or no arms are left that could be compared.
+    A finished study is only read, unless a run of it or our code has changed.  `UsageError` where
+    an arm cannot be trained with what is given, the plan was changed after scores, another process
+    works on the study, or no arms are left that could be compared.
     """
     todo = jobs(plan)
     # What cannot be trained is refused before there is a score, which fixes the plan.
@@ -119,15 +117,14 @@ def study(plan: Plan, execute: Execute) -> Report:
             return done
         outcomes = list(execute(todo))
         report = analysed(plan, outcomes)
-        write_atomically(plan.folder / "analysis.json", json_text(report))
+        write_text(plan.folder / "analysis.json", json_text(report))
         return report
 
 
 def report_of(document: Mapping[str, Any]) -> Report:
-    """Return the report that a stored ``analysis.json`` holds, of this schema or of schema 1.
+    """Return the report in a stored ``analysis.json``, of this schema or of schema 1.
 
-    Raises:
-        ValueError: a field is missing or of another type; it is named.
+    `ValueError` names a field that is missing or of another type.
     """
     report = {**current(document)}
     if "macro" not in report and fits(report.get("benchmarks"), list[BenchmarkScores]):
@@ -151,7 +148,7 @@ def finished(plan: Plan) -> Report | None:
     try:
         report = report_of(read_json(path))
     except (UsageError, ValueError):
-        return None  # garbled, or of another version of ours: it is made again
+        return None  # garbled, or written by another version: it is analysed again
     if report.plan_hash != plan.hash or not report.complete:
         return None
     external = {
@@ -250,7 +247,7 @@ def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], li
 
 
 def _runs(plan: Plan, arm: ArmPlan) -> list[str]:
-    """Return the external runs of an arm, as seen from the study's folder."""
+    """Return the external runs of an arm, relative to the study's folder."""
     return [_relative(plan, path) for path in arm.paths] if arm.origin == "runs" else []
 
 

@@ -92,6 +92,12 @@ class _Limit(click.ParamType[int | str]):
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Samples per item.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
+@click.option(
+    "--images",
+    type=click.Choice(["white", "native"]),
+    help="Transparent images on white and 16-bit grey scaled, or converted as lmms-eval does"
+    "  [default: white]",
+)
 @options.settings
 @options.sandbox
 @options.judge
@@ -157,12 +163,19 @@ def evaluate(
 def _plan(given: SimpleNamespace) -> RunPlan:
     from benchmarks import suites
     from benchmarks.options import split
+    from harness.errors import UsageError
     from harness.runs.todo import Settings
 
     members = chosen = suites.resolve([given.suite])
     if given.benchmarks is not None:
         chosen = suites.chosen(members, given.benchmarks.split(","))
     asked = split(given.settings, members)
+    if given.images is not None:
+        with_images = [name for name in members if "image_conversion" in suites.options(name)]
+        if not with_images:
+            raise UsageError(f"--images has no effect on {given.suite}; remove it")
+        for name in with_images:
+            asked.setdefault(name, {}).setdefault("image_conversion", given.images)
     built = {
         name: suites.benchmark(name, given.data_root, options=asked.get(name, {}))
         for name in members

@@ -19,7 +19,8 @@ from platform import platform
 from typing import Literal
 
 from harness.errors import UsageError, first_line
-from harness.files.hashing import cache_dir, json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, json_hash, model_fingerprint
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
 
@@ -66,7 +67,7 @@ def _imports() -> Iterator[Check]:
     errors = _import_errors()
     if not any(errors.values()):
         with suppress(OSError):
-            write_atomically(note, "\n".join(_IMPORTS))
+            write_text(note, "\n".join(_IMPORTS))
     for name, error in errors.items():
         if error is None:
             yield Check(f"import {name}", "ok", "loads")

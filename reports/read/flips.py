@@ -82,10 +82,7 @@ def flips(
 ) -> Flips:
     """Find the items that flip between two sides: right more often than not on one side alone.
 
-    Args:
-        minus: name and runs of the side before.
-        plus: name and runs of the side after.
-        benchmarks: those to look at.
+    ``minus`` and ``plus`` are name and runs of the side before and after.
     """
     rows: list[Flip] = []
     counts = {}

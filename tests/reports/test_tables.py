@@ -44,15 +44,15 @@ def test_the_papers_table_has_its_printed_averages() -> None:
 
 
 def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
-    found = read(study)
+    stored = read(study)
     page, _ = reports.page_of([study], None)
     shown = frame(page, "scores")
-    for line in found.report.analysis.arms:
+    for line in stored.report.analysis.arms:
         assert shown[line.arm].iloc[-1] == pytest.approx(line.mean, abs=1e-12)
         assert shown[line.arm].iloc[:-1].mean() == pytest.approx(line.mean, abs=1e-12)
-        by_seed = [found.scores[name][line.arm] for name in found.scores]
+        by_seed = [stored.scores[name][line.arm] for name in stored.scores]
         averages = [sum(seed) / len(seed) for seed in zip(*by_seed, strict=True)]
-        assert found.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
+        assert stored.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
 
 
 def test_cells_say_points_signs_and_words() -> None:
@@ -71,11 +71,13 @@ def test_csv_holds_the_numbers_of_the_analysis_and_every_flip(study: Path, tmp_p
     reports.csv(page, tmp_path / "all.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
     stored = json.loads((study / "analysis.json").read_text())["analysis"]["contrasts"]
-    found = [row for row in rows if row["table"] == "contrasts"]
-    assert [row["name"] for row in found] == [line["name"] for line in stored]
-    assert [float(row["delta"]) for row in found] == [line["delta"] for line in stored]
+    shown = [row for row in rows if row["table"] == "contrasts"]
+    assert [row["name"] for row in shown] == [line["name"] for line in stored]
+    assert [float(row["delta"]) for row in shown] == [line["delta"] for line in stored]
     for bound in ("low", "high"):
-        assert [float(row[f"interval_{bound}"]) for row in found] == [one[bound] for one in stored]
+        assert [float(row[f"interval_{bound}"]) for row in shown] == [
+            line[bound] for line in stored
+        ]
     assert "interval" not in rows[0]
     counts = [row for row in rows if row["table"] == "flips-counts"]
     flips = [row for row in rows if row["table"] == "flips"]
