@@ -19,7 +19,8 @@ from platform import platform
 from typing import Literal
 
 from harness.errors import UsageError, first_line
-from harness.files.hashing import cache_dir, json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, json_hash, model_fingerprint
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
 
@@ -62,7 +63,7 @@ def _imports() -> Iterator[Check]:
         loads, errors = "loads", _import_errors()
         if not any(errors.values()):
             with suppress(OSError):
-                write_atomically(note, "\n".join(_IMPORTS))
+                write_text(note, "\n".join(_IMPORTS))
     repair = "run `python -m harness.install.setup_environment`"
     for name, error in errors.items():
         if error is None:
