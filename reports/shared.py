@@ -8,6 +8,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from harness.runs.sources import described
 from harness.runs.summary import notes_of
 from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
@@ -142,6 +143,7 @@ def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
                "its served name and stated revision, which nobody verified"),
         *(column for column in made if column not in alike),
         Column("started", "Started"), Column("ended", "Ended"),
+        Column("sources", "Responses", "text", "What gave them, and when they were stored"),
     )  # fmt: skip
     table = Table("runs", "The runs behind the numbers", columns, rows, "{folder}/manifest.json")
     listed = "; ".join(f"{column.head.lower()} {rows[0][column.key]}" for column in alike)
@@ -169,6 +171,9 @@ def _run_row(run: Run) -> dict[str, Any]:
         "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
         "started": (run.manifest["invocations"] or [{}])[0].get("started"),
         "ended": last.get("ended"),
+        "sources": "; ".join(
+            described(run.manifest, [count for row in run.rows.values() for count in row.sources])
+        ),
     }
 
 
