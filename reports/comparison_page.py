@@ -42,22 +42,24 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     ``pictures`` gives thumbnails of the flips that are shown.
     """
     sides = runs_of(comparison)
-    names = _names(sides)
+    names = [
+        side + (f" ({runs[0].manifest['model']['name']})" if runs else "")
+        for side, runs in zip("AB", sides, strict=True)
+    ]
     title = f"{names[1]} - {names[0]}"
-    runs = [run for side in sides for run in side]
-    sections = [_benchmarks(comparison, sides, names, title)]
+    runs = [*sides[0], *sides[1]]
+    sections = [_benchmarks(comparison, sides, names)]
     if runs and all(map(_is_at_hand, runs)):
-        moved = flips(
-            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in comparison.benchmarks]
-        )
-        sections.append(flips_section(moved, pictures(moved)))
+        a, b = zip(names, sides, strict=True)
+        changed = flips(a, b, [line.benchmark for line in comparison.benchmarks])
+        sections.append(flips_section(changed, pictures(changed)))
     elif runs:
         sections.append(Section("flips", "Items gained and lost", (
-            "The runs are not in their folders any more, or were continued since: "
+            "The runs are no longer in their folders, or were continued since: "
             "compare them again for the items gained and lost.",
         )))  # fmt: skip
     if runs:
-        sections += shared.needle_section({names[0]: sides[0], names[1]: sides[1]})
+        sections += shared.needle_section(dict(zip(names, sides, strict=True)))
         sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
     else:
         sections.append(Section("provenance", "Provenance", (
@@ -68,7 +70,7 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         "comparison",
         name,
         f"Comparison: {comparison.heading}",
-        _headline(comparison, names),
+        _headline(comparison, *names),
         sentence=_sentence(comparison, title),
         steps=_steps(comparison, title),
         warnings=shared.warnings(runs, shared.joined(comparison.notes)),
@@ -102,24 +104,15 @@ def _is_at_hand(run: Run) -> bool:
         return False
 
 
-def _names(sides: tuple[Sequence[Run], Sequence[Run]]) -> tuple[str, str]:
-    if not all(sides):
-        return "A", "B"
-    a, b = (side[0].manifest["model"]["name"] for side in sides)
-    return (f"A ({a})", f"B ({b})")
-
-
-def _headline(comparison: Comparison, names: tuple[str, str]) -> str:
+def _headline(comparison: Comparison, a: str, b: str) -> str:
     verdict = comparison.macro.verdict
     if verdict is None:
         return "Estimates only: one training seed per side supports no claim about the methods"
     if verdict is Verdict.INCONCLUSIVE:
-        return f"No difference between {names[0]} and {names[1]} is shown"
+        return f"No difference between {a} and {b} is shown"
     if verdict is Verdict.EQUIVALENT:
-        return f"{names[1]} and {names[0]} are equivalent within {100 * comparison.margin:g} points"
-    return (
-        f"{names[1]} is {verdict} {'compared with' if verdict.within_margin else 'than'} {names[0]}"
-    )
+        return f"{b} and {a} are equivalent within {100 * comparison.margin:g} points"
+    return f"{b} is {verdict} {'compared with' if verdict.within_margin else 'than'} {a}"
 
 
 def _sentence(comparison: Comparison, title: str) -> str:
@@ -145,19 +138,16 @@ def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
 
 
 def _benchmarks(
-    comparison: Comparison,
-    sides: tuple[Sequence[Run], Sequence[Run]],
-    names: tuple[str, str],
-    title: str,
+    comparison: Comparison, sides: tuple[Sequence[Run], Sequence[Run]], names: Sequence[str]
 ) -> Section:
-    lines = comparison.benchmarks
+    lines, margin, title = comparison.benchmarks, comparison.margin, f"{names[1]} - {names[0]}"
     spread = comparison.spread or (None, None)
     minus, plus = (
         _side(name, runs, lines, seeds.seeds if seeds else None)
         for name, runs, seeds in zip(names, sides, spread, strict=True)
     )
-    figure = figures.by_benchmark("benchmarks-figure", title, lines, comparison.margin)
-    rules = Rules(comparison.alpha, effect_size=2 * comparison.margin, margin=comparison.margin)
+    figure = figures.by_benchmark("benchmarks-figure", title, lines, margin)
+    rules = Rules(comparison.alpha, effect_size=2 * margin, margin=margin)
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 

@@ -1,18 +1,13 @@
-"""Figures as data: what a chart shows, on which axes.  ``templates/figures.svg.j2`` draws them.
-
-Positions across are percentages of the width and positions down are pixels, so that one drawing
-fits a phone and a desktop.
-"""
+"""Figures as data: what their charts show.  `reports.draw` draws them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, floor, log10
 
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import BenchmarkLine, Line, Term
-from reports.tables import interval, points, signed
+from reports.tables import interval, points
 
 ARMS = 10  # different colours and markers
 MARKED = 5  # markers on a curve
@@ -21,39 +16,12 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
-    """A linear axis: values from ``ticks[0]`` to ``ticks[-1]`` lie between two positions."""
-
-    ticks: tuple[float, ...]
-    start: float
-    end: float
-
-    @classmethod
-    def over(cls, values: Iterable[float], start: float, end: float) -> Axis:
-        """Return an axis that holds the values, with at most seven round ticks."""
-        known = list(values)
-        low, high = min(known), max(known)
-        # Equal values are a range too; of nearly equal ones the difference is rounding.
-        width = max((high - low) / 5, 1e-9 * abs(low), 1e-9 * abs(high)) or 1.0
-        unit = 10.0 ** floor(log10(width))
-        step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= width)
-        first, last = floor(low / step), max(ceil(high / step), floor(low / step) + 1)
-        return cls(tuple(step * number for number in range(first, last + 1)), start, end)
-
-    def at(self, value: float) -> float:
-        """Return the position of a value."""
-        share = (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
-        return round(self.start + (self.end - self.start) * share, 2)
-
-
-@dataclass(frozen=True, slots=True)
 class ChartRow:
-    """A row of a chart: label and text at its ends (short ones for phones), values in percent."""
+    """A row of a chart: label and text above it on the left and right, values in percent."""
 
     label: str
     text: str
     colour: str
-    short: tuple[str, str] | None = None
     bar: Point | None = None
     whiskers: Point | None = None
     mark: float | None = None
@@ -63,40 +31,32 @@ class ChartRow:
 
 @dataclass(frozen=True, slots=True)
 class RowChart:
-    """A chart of rows over one axis; ``margin`` is shaded on either side of 0."""
+    """A chart of rows over one axis; ``margin`` is shaded on either side of ``zero``."""
 
     rows: tuple[ChartRow, ...]
-    axis: Axis
     label: str
     margin: float | None = None
+    zero: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points and curves of one arm; a reference is of others, grey and hollow."""
+    """Points and curves of one arm; those of others have the colour ``paper``."""
 
     colour: str
     marker: int
     dots: tuple[Point, ...]
     curves: tuple[tuple[Point, ...], ...] = ()
-    reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series over two axes; ``chance`` is a dashed line across."""
+    """Series over two axes, in percent with a dashed line down where ``chance`` is given."""
 
     title: str
     series: tuple[Series, ...]
-    x: Axis
-    y: Axis
     label: str
     chance: float | None = None
-
-    def path(self, curve: Sequence[Point]) -> str:
-        """Return a curve as points of a square of 100 x 100."""
-        x, y = Axis(self.x.ticks, 0, 100), Axis(self.y.ticks, 100, 0)
-        return " ".join(f"{x.at(a):g},{y.at(b):g}" for a, b in curve)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +65,9 @@ class Heat:
 
     title: str
     cells: Mapping[tuple[int, int], float | None]
+
+
+Chart = RowChart | Plot | Heat
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +81,8 @@ class Figure:
     title: str
     description: str
     source: str
-    panels: tuple[RowChart | Plot | Heat, ...]
+    panels: tuple[Chart, ...]
     legend: tuple[tuple[str, str, int], ...] = ()
-
-
-def _rows(
-    rows: Sequence[ChartRow], label: str, margin: float | None = None, zero: bool = True
-) -> RowChart:
-    """Return a chart of rows with an axis that holds all that they show."""
-    values = [0.0] if zero else []
-    values += [] if margin is None else [-margin, margin]
-    for row in rows:
-        values += [*(row.bar or ()), *(row.whiskers or ()), *row.dots]
-        values += [] if row.mark is None else [row.mark]
-    return RowChart(tuple(rows), Axis.over(values, 4, 96), label, margin)
 
 
 def _whiskers(low: float | None, high: float | None, shift: float = 0.0) -> Point | None:
@@ -155,7 +106,7 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Fig
         "Total = data + objective, through each data arm",
         f"Total {points(total.delta)} points. {summary}.",
         f"analysis.json, waterfall; whiskers are the {100 * level:g} % intervals of the contrasts",
-        (_rows(rows, "points of the macro average"),),
+        (RowChart(tuple(rows), "points of the macro average"),),
     )
 
 
@@ -174,14 +125,14 @@ def _bar(line: Line, start: float, end: float) -> ChartRow:
 
 def forest(lines: Sequence[Line], margin: float) -> Figure:
     """Show every contrast with its interval, in the order of tests."""
-    rows = [_difference(f"{line.kind}: {line.name}", line.name, line) for line in lines]
+    rows = [_difference(f"{line.kind}: {line.name}", line) for line in lines]
     title, source = "The contrasts in the order of tests", "analysis.json, contrasts"
     return _differences("forest", title, source, rows, margin)
 
 
 def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: float) -> Figure:
     """Show one difference on every benchmark."""
-    rows = [_difference(line.benchmark, line.benchmark, line) for line in lines]
+    rows = [_difference(line.benchmark, line) for line in lines]
     source = f"contrast {name}, verdicts after Holm"
     return _differences(id_, f"{name} by benchmark", source, rows, margin)
 
@@ -194,18 +145,17 @@ def _differences(
         title,
         ". ".join(f"{row.label} {row.text}" for row in rows) + ".",
         f"{source}; shaded: the margin, ±{100 * margin:g} points",
-        (_rows(rows, "points", 100 * margin),),
+        (RowChart(tuple(rows), "points", 100 * margin),),
     )
 
 
-def _difference(label: str, short: str, line: Line | BenchmarkLine) -> ChartRow:
-    """Return the row of one difference; a phone has room for the sign of its verdict alone."""
+def _difference(label: str, line: Line | BenchmarkLine) -> ChartRow:
+    """Return the row of one difference; there is room for the sign of its verdict alone."""
     verdict = line.verdict or Verdict.NOT_TESTED
     return ChartRow(
         label,
-        f"{points(line.delta)} {interval(line.low, line.high)}  {signed(verdict)}",
+        f"{points(line.delta)} {interval(line.low, line.high)} {verdict.sign}".strip(),
         verdict.tone,
-        (short, f"{points(line.delta)} {verdict.sign}".strip()),
         whiskers=_whiskers(line.low, line.high),
         mark=100 * line.delta,
     )
@@ -226,7 +176,7 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
         "Macro average of every training seed",
         f"{summary}.",
         "one dot per run, a bar at the arm's mean; the table below has every benchmark",
-        (_rows(rows, "macro average, percent", zero=False),),
+        (RowChart(tuple(rows), "macro average, percent", zero=False),),
     )
 
 
@@ -249,7 +199,7 @@ def selection(
     known = list(dict.fromkeys([*arms, *(row["arm"] for row in paper)]))
     shown = [
         Series("paper", _look(known.index(row["arm"]))[1],
-               ((float(row["selection_accuracy"]), float(row["end_task"])),), reference=True)
+               ((float(row["selection_accuracy"]), float(row["end_task"])),))
         for row in paper
     ]  # fmt: skip
     for arm, seeds_ in ours.items():
@@ -259,16 +209,14 @@ def selection(
         f"{arm}: " + ", ".join(f"{100 * x:.0f} and {100 * y:.1f}" for x, y in seeds_)
         for arm, seeds_ in ours.items()
     )
-    percent = (0.0, 100.0)
     return Figure(
         "selection-figure",
         "Selection accuracy against end-task score",
         f"Selection accuracy and end-task score of every seed, percent. {summary}.",
         f"ours: analysis.json, models; grey, of other models and benchmarks: {source}",
         (
-            Plot("end-task score, percent", tuple(shown), Axis.over(percent, 12, 97),
-                 Axis.over(percent, 320, 28), "selection accuracy, percent (dashed: chance)",
-                 chance=50.0),
+            Plot("end-task score, percent", tuple(shown),
+                 "selection accuracy, percent (dashed: chance)", chance=50.0),
         ),
         (*_legend(ours, known), ("the paper's models", "paper", 0)),
     )  # fmt: skip
@@ -311,10 +259,7 @@ def _curves(
         marks = [(curve, max(1, len(curve) // MARKED)) for curve in curves]
         dots = [dot for curve, step in marks for dot in curve[number * step // len(arms) :: step]]
         series.append(Series(*_look(number), tuple(dots), curves))
-    every = [point for arm in series for curve in arm.curves for point in curve]
-    x = Axis.over((x for x, _ in every), 12, 97)
-    y = Axis.over((y for _, y in every), 160, 28)
-    return Plot(name, tuple(series), x, y, "optimizer step")
+    return Plot(name, tuple(series), "optimizer step")
 
 
 def thinned(curve: Sequence[Point]) -> Sequence[Point]:

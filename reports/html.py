@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import Figure
+from reports.draw import inline
 from reports.pages import Page
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"coded": _coded, "breakable": _breakable}
-    environment.globals["kind_of"] = lambda value: type(value).__name__
+    environment.globals |= {"kind_of": lambda value: type(value).__name__, "drawings": inline}
     return environment
 
 
@@ -47,13 +46,6 @@ def render(page: Page) -> str:
             percent=lambda share: f"{100 * share:.0f} %",
         )
     )
-
-
-def svg(figure: Figure) -> str:
-    """Return the figure as an SVG file, in the light colours of the page's style."""
-    light = dict(re.findall(r"--(\w+):(#\w+)", _template("report.css").partition("@media")[0]))
-    macros = _environment().get_template("figures.svg.j2").module
-    return re.sub(r"var\(--(\w+)\)", lambda m: light[m[1]], str(macros.file(figure)))  # type: ignore[attr-defined]
 
 
 def _coded(text: str) -> Any:

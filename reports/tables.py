@@ -5,16 +5,17 @@ HTML, LaTeX and CSV are written from the same rows; every number names its sourc
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.statistics import formatting
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine, BenchmarkLine, Line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal[
     "text", "seeds", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share",
@@ -74,6 +75,16 @@ class Table:
     def source_of(self, row: Row, column: Column) -> str:
         """Return where a cell's number is from."""
         return (column.source or self.source).format_map(row)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the numbers in full precision, with their sources; an interval is two columns."""
+        import pandas as pd
+
+        rows = [
+            {"table": self.id, "source": self.source.format_map(row), **row} for row in self.rows
+        ]
+        keys = [key for column in self.columns for key in column.keys]
+        return pd.DataFrame(rows, columns=["table", "source", *keys], dtype=object)
 
     def number(self, row: Row, column: Column) -> str:
         """Return a cell's number (of an interval the lower end) in full, for sorting."""
@@ -255,19 +266,11 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
 
 def to_csv(tables: Sequence[Table]) -> str:
     """Return tables as one CSV in full precision: a column ``table``, intervals as two columns."""
-    keys = dict.fromkeys(key for table in tables for column in table.columns for key in column.keys)
-    out = io.StringIO()
-    writer = csv.DictWriter(
-        out, ["table", "source", *keys], extrasaction="ignore", lineterminator="\n"
-    )
-    writer.writeheader()
-    for table in tables:
-        shown = [key for column in table.columns for key in column.keys]
-        for row in table.rows:
-            cells = {key: row.get(key) for key in shown}
-            source = table.source.format_map(row)
-            writer.writerow({**cells, "table": table.id, "source": source})
-    return out.getvalue()
+    import pandas as pd
+
+    frame = pd.concat([table.frame() for table in tables], ignore_index=True)
+    text: str = frame.to_csv(index=False, lineterminator="\n")
+    return text
 
 
 _LATEX = {

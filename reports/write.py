@@ -7,8 +7,8 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.files.atomic import write_text
-from reports import comparison_page, run_page, study_page, tables
-from reports.html import render, svg
+from reports import comparison_page, draw, run_page, study_page, tables
+from reports.html import render
 from reports.pages import Page, Pictured
 from reports.read.flips import Flips
 from reports.read.runs import Run, open_run
@@ -127,7 +127,7 @@ def _flip_table(flips: Flips) -> Table:
 def figures(page: Page, folder: Path) -> None:
     """Write each figure as an SVG file of its name."""
     for figure in page.figures:
-        _write(folder / f"{figure.id}.svg", svg(figure))
+        _write(folder / f"{figure.id}.svg", draw.file(figure))
 
 
 def _write(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ablations.statistics import power
+from ablations.statistics import estimates, power
 from ablations.statistics.bootstrap import Resampled, hierarchical
 from ablations.statistics.contrasts import (
     BASELINE,
@@ -23,22 +23,7 @@ from ablations.statistics.contrasts import (
     estimate,
     judge,
 )
-from ablations.statistics.estimates import (
-    Array,
-    Estimate,
-    Items,
-    Ratio,
-    Verdict,
-    average,
-    clustered,
-    components,
-    holm,
-    is_binary,
-    mcnemar,
-    share,
-    verdicts,
-    welch,
-)
+from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
@@ -160,8 +145,8 @@ def benchmark_lines(
     rules: Rules,
 ) -> tuple[BenchmarkLine, ...]:
     """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
-    tests = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
-    adjusted = holm(np.array([test.p for test in tests]))
+    tests = [estimates.welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    adjusted = estimates.holm(np.array([test.p for test in tests]))
     return tuple(
         benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
         for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
@@ -185,7 +170,7 @@ def benchmark_line(
         p=number(p),
         p_holm=number(p_holm),
         mde=number(mde),
-        verdict=Verdict(str(verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
+        verdict=Verdict(str(estimates.verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
     )
 
 
@@ -209,10 +194,16 @@ class ItemsTest:
         are ``single``, right or wrong, and independent; else the clustered t.
         """
         d = np.asarray(plus.mean(0) - minus.mean(0))
-        estimate = clustered(d, items)
+        estimate = estimates.clustered(d, items)
         one_run = len(plus) == len(minus) == 1
-        if one_run and single and items.independent and is_binary(plus) and is_binary(minus):
-            exact = mcnemar(d)
+        if (
+            one_run
+            and single
+            and items.independent
+            and estimates.is_binary(plus)
+            and estimates.is_binary(minus)
+        ):
+            exact = estimates.mcnemar(d)
             return cls(exact.adjusted, exact.p, "McNemar", estimate)
         # Where no item differs nothing speaks against 0.
         return cls(estimate, float(estimate.p) if d.any() else 1.0, CLUSTERED, estimate)
@@ -236,7 +227,7 @@ def _items_only(contrast: Contrast, data: _Data) -> Line:
     lines = tuple(
         untested_line(name, data.items[name], test, data.rules) for name, test in tests.items()
     )
-    mean = average([test.clustered for test in tests.values()])
+    mean = estimates.average([test.clustered for test in tests.values()])
     return replace(_estimated(contrast, mean, lines, data.rules), test=CLUSTERED)
 
 
@@ -245,7 +236,7 @@ def _arm(arm: str, data: _Data) -> ArmLine:
     training_sd = decoding_sd = None
     if macro.size > 1:
         by_benchmark = [arms[arm] for arms in data.scores.values()]
-        split = components(by_benchmark, [data.items[name] for name in data.scores])
+        split = estimates.components(by_benchmark, [data.items[name] for name in data.scores])
         training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
     return ArmLine(arm, macro.size, float(macro.mean()), training_sd, decoding_sd)
 
@@ -264,7 +255,7 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
-            ratio = share(*three, rules.level, one_variance)
+            ratio = estimates.share(*three, rules.level, one_variance)
         differences = (gain - start, gain - reused, reused - start)
         terms.append(Term(arm, *differences, ratio.value, ratio.low, ratio.high))
     return tuple(terms)

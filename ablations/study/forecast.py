@@ -107,15 +107,11 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     seeds = min((arm.seeds for arm in plan.arms if arm.arm != BASE), default=1)
     trained = [job.training for job in todo if job.training is not None]
 
-    def spread(of: Mapping[str, int]) -> Components:
-        decoding = power.sampling_variance({name: (EXPECTED, n) for name, n in of.items()})
-        return Components(training_sd**2, decoding)
-
     def smallest(of: Mapping[str, int]) -> float:
-        return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
+        return power.planned_mde(_spread(of, training_sd), seeds, rules.alpha, rules.power)
 
     tested = scored if seeds > 1 else {}
-    macro = spread(scored) if scored else Components(training_sd**2, 0.0)
+    macro = _spread(scored, training_sd)
     kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
     equivalence = None
     if tested and "data" in kinds:
@@ -137,6 +133,13 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
     )
+
+
+def _spread(items: Mapping[str, int], training_sd: float) -> Components:
+    """Return the variance of a seed's score on benchmarks with so many items."""
+    accuracies = {name: (EXPECTED, n) for name, n in items.items()}
+    decoding = power.sampling_variance(accuracies) if items else 0.0
+    return Components(training_sd**2, decoding)
 
 
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:

@@ -125,7 +125,7 @@ def test_a_study_that_is_killed_while_it_trains_ends_as_if_it_never_was(
     done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness train") == done.stderr.count("$ harness run") == 1
-    assert f"of {STEPS}" in done.stderr.partition("goes on after step ")[2]
+    assert f"of {STEPS}" in done.stderr.partition("resuming after step ")[2]
     for arm in (BASELINE, METHOD):
         assert weights(studies, arm) == weights(whole, arm)
     assert comparable(studies) == comparable(whole)
