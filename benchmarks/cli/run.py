@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 from harness.cli.progress import AnyProgress, open_progress
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
@@ -153,9 +154,9 @@ def evaluate(
         finally:
             progress.close()
     if given.as_json:
-        click.echo(tables.result_json(rows, plan.path, items=given.items))
+        print_result(tables.result_json(rows, plan.path, items=given.items))
     else:
-        click.echo(tables.result_table(rows, plan.path))
+        print_result(tables.result_table(rows, plan.path))
     return plan.path
 
 
@@ -195,6 +196,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     return replace(
         plan,
         notes=suites.notes(members, given.data_root),
+        revisions=suites.revisions(members, given.data_root),
         fresh=given.fresh,
         same_model=given.same_model,
     )
@@ -266,7 +268,7 @@ def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:
 
     kind, reason = backends.choose(_spec(given, plan))
     document = preview(plan, f"{kind} ({reason})")
-    click.echo(json.dumps(document) if given.as_json else document_text(document))
+    print_result(json.dumps(document) if given.as_json else document_text(document))
 
 
 def document_text(document: dict[str, Any]) -> str:

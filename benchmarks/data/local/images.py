@@ -11,7 +11,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ItemError
+from harness.errors import ItemError, first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +46,7 @@ def decode(cell: Any) -> Image.Image:
             image = ImageOps.exif_transpose(image)
         return image
     except undecodable() as error:
-        raise ItemError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        raise ItemError(first_line(error)) from error
 
 
 def decode_text(text: str) -> Image.Image:
@@ -58,7 +58,7 @@ def decode_text(text: str) -> Image.Image:
     try:
         return _opened(base64.b64decode(text), None)
     except undecodable() as error:
-        raise ItemError(str(error)) from error
+        raise ItemError(first_line(error)) from error
 
 
 def as_seen(image: Image.Image) -> Image.Image:

@@ -30,7 +30,7 @@ from harness.records import ImagePart, Item, Message, Part, Role, TextPart
 if TYPE_CHECKING:
     from PIL import Image
 
-    from benchmarks.data.local.tables import TableRows
+    from benchmarks.data.local.read import TableRows
 
 SCHEMA = 1
 _WRITE_BITS = 0o222
@@ -130,8 +130,8 @@ def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
         # The tasks of all benchmarks convert alike; making the items checks it.
         return (decode_text if isinstance(cell, str) else decode)(cell).convert("RGB")
     except ItemError as error:
-        name = "an image" if isinstance(cell, str) else f"the image in column {column}"
-        raise ItemError(f"{name} does not decode: {error}") from error
+        which = "an image" if isinstance(cell, str) else f"the image in column {column}"
+        raise ItemError(f"{which} does not decode: {error}") from error
 
 
 def file_name(key: Mapping[str, Any]) -> str:
@@ -159,11 +159,7 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the items of a key atomically.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write the items of a key atomically; OSError if the folder cannot be written."""
     body = msgspec.json.encode(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 

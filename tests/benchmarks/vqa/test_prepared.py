@@ -18,7 +18,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from benchmarks import suites
-from benchmarks.data.local.tables import arrow_files
+from benchmarks.data.local.read import arrow_files
 from benchmarks.micro.data import datasets
 from benchmarks.scoring import Target
 from benchmarks.vqa.base import prepared
