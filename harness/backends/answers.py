@@ -200,7 +200,7 @@ def completion(answer: Answer) -> Response:
 
 
 def served_models(answer: Answer) -> dict[str, Mapping[str, Any]] | None:
-    """Return the entries of a list of models, OpenAI's or a plain one, by name; None if it is none."""
+    """Return the entries of a list of models (OpenAI's or a plain one) by name, None if not one."""
     entries = answer.document
     if isinstance(entries, dict):
         entries = entries.get("data", entries.get("models"))

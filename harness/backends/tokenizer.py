@@ -37,14 +37,17 @@ class LocalTokenizer:
         loaded.model_max_length = int(1e30)
         return loaded
 
+    def count(self, text: str) -> int:
+        """Return the number of tokens of ``text``."""
+        return len(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``."""
-
-        def ids() -> list[int]:
-            return list(self._tokenizer.encode(text, add_special_tokens=False))
-
         async with self._lock:
-            return await asyncio.to_thread(ids)
+            return await asyncio.to_thread(self._ids, text)
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
