@@ -84,11 +84,7 @@ def versions(kind: Kind) -> dict[str, str]:
 
 
 def _checked_folder(spec: BackendSpec) -> Path:
-    """Return the checkpoint folder.
-
-    Raises:
-        UsageError: there is none, or it is no checkpoint.
-    """
+    """Return the checkpoint folder; raise UsageError where there is none."""
     if spec.checkpoint is None:
         raise UsageError("no model was given; give a checkpoint folder with --model.")
     if not (spec.checkpoint / "config.json").is_file():

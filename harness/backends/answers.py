@@ -118,10 +118,10 @@ class Answer:
 
     @cached_property
     def _text(self) -> str:
-        document = self.document if isinstance(self.document, dict) else {}
-        said = self.error.get("message", document.get("message"))
-        text = said if isinstance(said, str) else self.body.decode(errors="replace")
-        return " ".join(text.split())
+        message = self.error.get("message")
+        if not isinstance(message, str):  # a validator's list, or another program's page
+            message = self.body.decode(errors="replace")
+        return " ".join(message.split())
 
     @property
     def message(self) -> str:
@@ -200,10 +200,7 @@ def completion(answer: Answer) -> Response:
 
 
 def served_models(answer: Answer) -> dict[str, Mapping[str, Any]] | None:
-    """Return the entries of a list of models by name; None where it is no list, OpenAI's or plain.
-
-    A plain list of names has empty entries.
-    """
+    """Return the entries of a list of models (OpenAI's or a plain one) by name, None if not one."""
     entries = answer.document
     if isinstance(entries, dict):
         entries = entries.get("data", entries.get("models"))

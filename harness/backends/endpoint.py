@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -25,6 +25,7 @@ from harness.backends.throttle import Throttle, TryAgainError
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.urls import base_url
 from harness.errors import ContextOverflowError, ItemError, UsageError
+from harness.files.typed_json import record
 from harness.protocols import Tokenizer
 from harness.records import ImagePart, Message, Response, Sampling
 
@@ -39,7 +40,9 @@ KEEP_ALIVE = 4.0
 # Equal refusals in a row that end the run: before the first answer, and after it.
 REFUSALS_AT_FIRST, REFUSALS_LATER = 5, 50
 
-_FIELD = {"max_tokens": "max_completion_tokens"}  # the newer name, to try where one is refused
+T = TypeVar("T")
+
+NEWER_LIMIT = "max_completion_tokens"  # OpenAI's name for max_tokens since the o models
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,6 @@ class EndpointModel:
         self.tokenizer: Tokenizer = (
             _ServerTokenizer(self) if tokenizer is None else LocalTokenizer(tokenizer)
         )
-        self._session: aiohttp.ClientSession | None = None
         self._throttle = Throttle(limits.max_connections)
         self._fields: dict[str, str | None] = {}  # what parameters are called here, None: left out
         self._last_answer = self._last_success = 0.0
@@ -125,13 +127,7 @@ class EndpointModel:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("an EndpointModel answers only inside `async with`")
-        return self._session
+        await self._session.close()
 
     async def check(self) -> None:
         """Ask the server what it serves, and settle the model's name.
@@ -171,7 +167,7 @@ class EndpointModel:
     async def _get_models(self) -> Answer:
         timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._limits.timeout))
         try:
-            async with self._open_session().get(f"{self.url}/models", timeout=timeout) as got:
+            async with self._session.get(f"{self.url}/models", timeout=timeout) as got:
                 return Answer(got.status, await got.read())
         except TimeoutError:
             raise UsageError(
@@ -263,7 +259,7 @@ class EndpointModel:
             if answer.status == 200:
                 self._last_success = time.monotonic()
                 self._refusals.clear()
-            elif answer.is_overflow and {"max_tokens", "max_completion_tokens"} & sent.keys():
+            elif answer.is_overflow and {"max_tokens", NEWER_LIMIT} & sent.keys():
                 parameters = {k: v for k, v in parameters.items() if k != "max_tokens"}
                 continue
             elif (refused := answer.refused_parameter(sent)) is not None:
@@ -275,15 +271,15 @@ class EndpointModel:
 
     def _do_without(self, field: str) -> None:
         """Leave a refused field out from now on, or send it by its newer name."""
-        name = "max_tokens" if field == "max_completion_tokens" else field
+        name = "max_tokens" if field == NEWER_LIMIT else field
         if self._fields.get(name, name) != field:
             return  # requests that were in flight together learn it together
-        newer = self._fields[name] = _FIELD.get(field)
-        if newer is None:
-            self.changes[name] = "not sent: the server refuses it and applies its own default"
-            self.on_status(f"{name} is {self.changes[name]}")
-        else:
-            self.changes[name] = f"sent as {newer}"
+        if field == "max_tokens":
+            self._fields[name], self.changes[name] = NEWER_LIMIT, f"sent as {NEWER_LIMIT}"
+            return
+        self._fields[name] = None
+        self.changes[name] = "not sent: the server refuses it and applies its own default"
+        self.on_status(f"{name} is {self.changes[name]}")
 
     def _refuse(self, answer: Answer) -> None:
         """Raise for a request that the server refused; the run ends where it refuses all."""
@@ -349,7 +345,7 @@ class EndpointModel:
 
     async def _post_once(self, url: str, data: bytes, read: Callable[[Answer], object]) -> Answer:
         try:
-            async with self._open_session().post(url, data=data) as got:
+            async with self._session.post(url, data=data) as got:
                 answer = Answer(got.status, await got.read(), _retry_after(got.headers))
                 self._last_answer = time.monotonic()
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -402,22 +398,18 @@ class _ServerTokenizer:
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``."""
         body = {"prompt": text, "add_special_tokens": False}
-        answer = await self._server.ask_root("tokenize", body)
-        tokens = answer.get("tokens") if isinstance(answer, dict) else None
-        if not (isinstance(tokens, list) and all(isinstance(token, int) for token in tokens)):
-            raise self._absent("/tokenize")
-        return tokens
+        return await self._ask("tokenize", body, "tokens", list[int])
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
-        answer = await self._server.ask_root("detokenize", {"tokens": list(ids)})
-        text = answer.get("prompt") if isinstance(answer, dict) else None
-        if not isinstance(text, str):
-            raise self._absent("/detokenize")
-        return text
+        return await self._ask("detokenize", {"tokens": list(ids)}, "prompt", str)
 
-    def _absent(self, what: str) -> UsageError:
-        return UsageError(
-            f"{self._server.url} provides no {what}: "
-            "give the model's tokenizer with --tokenizer FOLDER or HUB_ID"
-        )
+    async def _ask(self, path: str, body: Mapping[str, Any], field: str, kind: type[T]) -> T:
+        answer = await self._server.ask_root(path, body)
+        try:
+            return record(kind, answer[field])
+        except (LookupError, TypeError, ValueError):
+            raise UsageError(
+                f"{self._server.url} provides no /{path}: "
+                "give the model's tokenizer with --tokenizer FOLDER or HUB_ID"
+            ) from None

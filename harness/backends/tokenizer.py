@@ -1,8 +1,4 @@
-"""A model's tokenizer in this process, for benchmarks whose protocol counts or cuts tokens.
-
-A checkpoint's folder or a hub id comes in; token ids and text leave.  No weights are loaded;
-transformers is imported when the first text is read.
-"""
+"""A model's tokenizer in this process, for benchmarks whose protocol counts or cuts tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from harness.errors import UsageError, first_line
 class LocalTokenizer:
     """What transformers' ``AutoTokenizer`` loads; adds no special tokens and drops none.
 
-    Every method raises `UsageError` where it cannot be loaded.
+    It is loaded, without weights, when it is first used; raises `UsageError` if it cannot be.
 
     Args:
         name: a folder that holds a tokenizer, or a hub id.
@@ -46,14 +42,7 @@ class LocalTokenizer:
         return len(self._ids(text))
 
     def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        return ids
-
-    def _text(self, ids: Sequence[int]) -> str:
-        text: str = self._tokenizer.decode(
-            list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
-        )
-        return text
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
 
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``."""
@@ -62,5 +51,10 @@ class LocalTokenizer:
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
+
+        def text() -> str:
+            options = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
+            return str(self._tokenizer.decode(list(ids), **options))
+
         async with self._lock:
-            return await asyncio.to_thread(self._text, ids)
+            return await asyncio.to_thread(text)

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
 CPU_BATCH = 8
 GPU_BATCH = 16
 NEWS_EVERY = 15.0  # seconds
-# One number a token; padded on the left.
-_PAD_WITH_ZERO = ("attention_mask", "token_type_ids", "mm_token_type_ids")
+# Tensors with one number per token; padded on the left.
+_PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+# What a processor raises on a question that it cannot read.
+_UNREADABLE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,9 @@ class Prompt:
     def layout(self) -> Hashable:
         """What prompts of one batch share: the same tensors, joinable along their first axis."""
         return frozenset(
-            (name, None if _per_token(name) else tuple(tensor.shape[1:]))
+            (name, None if name in _PER_TOKEN else tuple(tensor.shape[1:]))
             for name, tensor in self.tensors.items()
         )
-
-
-def _per_token(name: str) -> bool:
-    return name == "input_ids" or name in _PAD_WITH_ZERO
 
 
 def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
@@ -73,7 +71,7 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
     longest = max(prompt.length for prompt in prompts)
 
     def widened(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        if not _per_token(name):
+        if name not in _PER_TOKEN:
             return tensor
         value = pad if name == "input_ids" else 0
         return torch.nn.functional.pad(tensor, (longest - tensor.shape[1], 0), value=value)
@@ -122,6 +120,24 @@ class TokenCount:
             )
 
 
+def _loaded(folder: Path, dtype: str, device: str) -> tuple[Any, Any]:
+    """Return a checkpoint's processor and its model, on the device."""
+    import torch
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    several = device == "cuda" and torch.cuda.device_count() > 1
+    processor = load_processor(folder)
+    model = load_model(
+        folder,
+        dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+        device_map="auto" if several else None,
+    )
+    return processor, (model if several else model.to(device)).eval()
+
+
 class Checkpoint:
     """A loaded checkpoint: prepares prompts and answers batches of them.  Blocking.
 
@@ -146,66 +162,30 @@ class Checkpoint:
     ) -> None:
         self._count = count or TokenCount(lambda _: None)
         self.closing = threading.Event()
-        self._folder = folder
-        self._reads_images = self._load(dtype, device)
-        tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        self._tokenizer = tokenizer
-        self._ends = self._end_tokens()
-        pad = tokenizer.pad_token_id
-        self._pad = pad if pad is not None else min(self._ends, default=0)
-        limits = (self._longest_context(), max_model_len)
-        self._context = min((limit for limit in limits if limit is not None), default=sys.maxsize)
-        self._forget_sampling_defaults()
-
-    def _load(self, dtype: str, device: str) -> bool:
-        """Load processor and model; return whether the model reads images."""
-        import torch
-        import transformers
-
-        transformers.utils.logging.disable_progress_bar()
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        several = device == "cuda" and torch.cuda.device_count() > 1
-        self._processor = load_processor(self._folder)
-        self._model = load_model(
-            self._folder,
-            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
-            device_map="auto" if several else None,
-        )
-        if not several:
-            self._model.to(device)
-        self._model.eval()
-        return reads_images(self._folder)
-
-    def _end_tokens(self) -> set[int]:
-        """Return every token that ends an answer: the tokenizer's and the checkpoint's."""
-        ends = {self._tokenizer.eos_token_id}
+        self._processor, self._model = _loaded(folder, dtype, device)
+        self._reads_images = reads_images(folder)
+        self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        # Every token that ends an answer: the tokenizer's and the checkpoint's.
         named = self._model.generation_config.eos_token_id
-        ends |= set(named) if isinstance(named, list | tuple) else {named}
-        return {int(end) for end in ends if end is not None}
+        ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+        self._ends = {int(end) for end in ends if end is not None}
+        pad = self._tokenizer.pad_token_id
+        self._pad = pad if pad is not None else min(self._ends, default=0)
+        longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        self._context = min(filter(None, (longest, max_model_len)), default=sys.maxsize)
+        self.device = str(self._model.device.type)
+        self._model.generation_config = self._plain_generation()
 
-    def _longest_context(self) -> int | None:
-        config = self._model.config.get_text_config()
-        longest = getattr(config, "max_position_embeddings", None)
-        return None if longest is None else int(longest)
-
-    def _forget_sampling_defaults(self) -> None:
-        """Drop penalties and top-k that the checkpoint suggests: only what is asked counts."""
+    def _plain_generation(self) -> Any:
+        """Return generation without penalties or top-k that the checkpoint suggests."""
         from transformers import GenerationConfig
 
-        self._model.generation_config = GenerationConfig(
-            do_sample=False, eos_token_id=sorted(self._ends) or None, pad_token_id=self._pad
-        )
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether the model runs on something else than the CPU."""
-        return bool(self._model.device.type != "cpu")
+        ends = sorted(self._ends) or None
+        return GenerationConfig(do_sample=False, eos_token_id=ends, pad_token_id=self._pad)
 
     def describe(self) -> str:
         """Return where and how the model runs."""
-        dtype = str(self._model.dtype).removeprefix("torch.")
-        return f"{self._model.device.type}, {dtype}"
+        return f"{self.device}, {str(self._model.dtype).removeprefix('torch.')}"
 
     def prepare(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
         """Return the prompt of a conversation.
@@ -225,15 +205,7 @@ class Checkpoint:
                 return_dict=True,
                 return_tensors="pt",
             )
-        except (
-            ValueError,
-            TypeError,
-            RuntimeError,
-            OSError,
-            LookupError,
-            ArithmeticError,
-            TemplateError,
-        ) as error:
+        except (*_UNREADABLE, TemplateError) as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
         prompt = Prompt(dict(inputs), sampling.max_tokens, sampling)
         room = self._context - prompt.length
@@ -322,7 +294,7 @@ class Checkpoint:
 
         device, count, closing = self._model.device, self._count, self.closing
         limits = torch.tensor([prompt.limit for prompt in prompts], device=device)
-        ends = torch.tensor(sorted(self._ends), device=device)
+        ends = torch.tensor(sorted(self._ends), dtype=torch.long, device=device)
         finished = torch.zeros_like(limits, dtype=torch.bool)
         left = len(prompts)
 
@@ -379,10 +351,9 @@ class TransformersModel:
     Args:
         checkpoint: a folder that ``save_pretrained`` wrote, of a vision-language or a text model.
         name: how to call it; None takes the folder's name.
-        dtype: as of `Checkpoint`.
+        dtype, max_model_len: as of `Checkpoint`.
         batch_size: the most prompts at once; halved where memory does not hold them.
-        max_model_len: as of `Checkpoint`.
-        on_status: is told how loading goes.
+        on_status: is told how loading and generation go.
     """
 
     def __init__(
@@ -396,9 +367,8 @@ class TransformersModel:
         on_status: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.name = name or checkpoint.resolve().name
-        self._load: Callable[[], Checkpoint] = lambda: Checkpoint(
-            checkpoint, dtype, "auto", max_model_len, TokenCount(on_status)
-        )
+        count = TokenCount(on_status)
+        self._load = partial(Checkpoint, checkpoint, dtype, "auto", max_model_len, count)
         # Not the one that prompts need: they work in different threads.
         self.tokenizer = LocalTokenizer(checkpoint)
         self._batch_size = batch_size
@@ -409,7 +379,7 @@ class TransformersModel:
         begun = time.monotonic()
         self._on_status(f"transformers loads {self.name}")
         loaded = await asyncio.to_thread(self._load)
-        size = self._batch_size or (GPU_BATCH if loaded.on_gpu else CPU_BATCH)
+        size = self._batch_size or (CPU_BATCH if loaded.device == "cpu" else GPU_BATCH)
         self._batcher = Batcher(loaded.prepare, loaded.generate, size)
         self._letters = Batcher(loaded.prepare, loaded.first_tokens, size)
         self._token_id = loaded.token_id

@@ -1,8 +1,4 @@
-"""Addresses of servers, checked before anything is sent to them.
-
-What a user gave for a model's or a judge's endpoint comes in; the base address that
-OpenAI-compatible clients want leaves.
-"""
+"""Addresses of servers, checked before anything is sent to them."""
 
 from __future__ import annotations
 

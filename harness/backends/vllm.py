@@ -18,6 +18,8 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import aiohttp
@@ -47,8 +49,7 @@ def command(spec: BackendSpec, port: int, *, cpu: bool, alias: str | None = None
 
     The checkpoint's own sampling defaults (penalties, top-k) stay out: only what is asked counts.
     """
-    names = [served_name(spec), *([alias] if alias else [])]
-    words = {
+    options = {
         "--model": str(spec.checkpoint),
         "--host": "127.0.0.1",
         "--port": str(port),
@@ -61,11 +62,10 @@ def command(spec: BackendSpec, port: int, *, cpu: bool, alias: str | None = None
         "--generation-config": "vllm",
         "--uvicorn-log-level": "warning",
     }
-    flags = ["--enforce-eager"] if cpu else []
-    pairs = [word for pair in words.items() for word in pair]
-    pairs += ["--served-model-name", *names]
     # `vllm serve` is the same server, but it fails with the CPU package.
-    return [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server", *pairs, *flags]
+    args = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
+    args += [*chain(*options.items()), "--served-model-name", served_name(spec)]
+    return [*args, *filter(None, [alias]), *(["--enforce-eager"] if cpu else [])]
 
 
 def served_name(spec: BackendSpec) -> str:
@@ -76,16 +76,16 @@ def served_name(spec: BackendSpec) -> str:
 
 
 def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
-    """Return the server's environment: offline, silent about itself, and with no key to ask for.
+    """Return the server's environment: offline, without telemetry, and with no key to ask for.
 
     vLLM's sockets lie in the folder ``scratch``; it does not remove them itself.
     """
-    here = {k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"}
-    ours = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1"}
-    ours["VLLM_RPC_BASE_PATH"] = str(scratch)
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_RPC_BASE_PATH": str(scratch)}
+    env.pop("VLLM_API_KEY", None)
     if cpu:
-        ours["VLLM_CPU_KVCACHE_SPACE"] = here.get("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
-    return {**here, **ours}
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
+    return env
 
 
 def free_port() -> int:
@@ -118,37 +118,32 @@ def cause_of_death(log: str) -> str:
     if not causes:
         return lines[-1].strip()[:300] if lines else "it wrote no log"
     last = causes[-1]
-    words = lines[last].strip()
-    if "validation error" in words and last + 1 < len(lines):
-        words += " " + lines[last + 1].strip()
-    return words[:300]
+    reason = " ".join(lines[last : last + 1 + ("validation error" in lines[last])])
+    return " ".join(reason.split())[:300]
 
 
+@dataclass(frozen=True)
 class Server:
-    """One running vLLM server: its process, its address and its log.
+    """One running vLLM server: its process, its port, and its log, which starts at ``log_start``.
 
-    ``alias`` is a name that it alone serves, if it was given one; ``begin`` is where its words
-    begin in the log.
+    ``alias`` is a name that it alone serves, if it was given one.
     """
 
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        port: int,
-        log: Path,
-        begin: int,
-        alias: str | None = None,
-    ) -> None:
-        self.process = process
-        self.url = f"http://127.0.0.1:{port}"
-        self.log = log
-        self.alias = alias
-        self._begin = begin
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    log_start: int
+    alias: str | None = None
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
 
     def log_text(self) -> str:
         """Return what this server has written to its log."""
         with self.log.open("rb") as file:
-            file.seek(self._begin)
+            file.seek(self.log_start)
             return file.read().decode(errors="replace")
 
     def obituary(self) -> str | None:
@@ -180,7 +175,7 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
     # -P: the folder of that file holds modules named like packages.
     guard = [sys.executable, "-P", lifeline.__file__, str(os.getpid()), str(scratch)]
     with log.open("ab") as file:
-        begin = file.tell()
+        log_start = file.tell()
         process = subprocess.Popen(
             [*guard, *command(spec, port, cpu=cpu, alias=alias)],
             stdin=subprocess.DEVNULL,
@@ -189,7 +184,7 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
             env=environment(scratch, cpu=cpu),
             start_new_session=True,
         )
-    server = Server(process, port, log, begin, alias)
+    server = Server(process, port, log, log_start, alias)
     try:
         yield server
     finally:
@@ -205,7 +200,7 @@ async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -
     begun = last_news = time.monotonic()
     on_status(f"vLLM starts; log: {server.log}")
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        while not await _is_healthy(session, server):
+        while not await _is_healthy(session, server) or server.obituary():
             if reason := server.obituary():
                 raise UsageError(reason)
             now = time.monotonic()
@@ -216,10 +211,8 @@ async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -
             if now - last_news > NEWS_EVERY:
                 last_news = now
                 doing = (plain_lines(server.log_text()) or [""])[-1].strip()[:120]
-                on_status(f"vLLM still starts after {now - begun:.0f} s: {doing}")
+                on_status(f"vLLM is still starting after {now - begun:.0f} s: {doing}")
             await asyncio.sleep(POLL)
-    if reason := server.obituary():
-        raise UsageError(reason)
     on_status(f"vLLM is ready after {time.monotonic() - begun:.0f} s")
 
 
