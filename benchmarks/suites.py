@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES, kind, names
+from benchmarks.registry import CLASSES, SUITES, kind, names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -26,32 +26,9 @@ __all__ = [
     "notes",
     "options",
     "resolve",
+    "revisions",
     "verify",
 ]
-
-SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
-    ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
-    ),
-}
 
 
 def benchmark(
@@ -84,6 +61,14 @@ def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, st
     root = data.data_root(data_root)
     found = {name: data.note(name, root) for name in members}
     return {name: note for name, note in found.items() if note}
+
+
+def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str, str | None]:
+    """Return the commit that each benchmark's local data is of, None where that is not known."""
+    from benchmarks.data.local.receipt import known_revision
+
+    root = data.data_root(data_root)
+    return {name: known_revision(name, root) for name in members}
 
 
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:

@@ -6,16 +6,16 @@ Images are embedded.  Raw release files (`Table.file`) are copied unchanged.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data.catalog.sources import Table, source
-from benchmarks.data.local.layout import Found, chosen, columns, files_hash, rows
+from benchmarks.data.catalog.sources import source
+from benchmarks.data.fetch.pull import put
+from benchmarks.data.local.layout import Found, columns, rows
 from benchmarks.data.local.official import FORMATS, Release, build, release
 from benchmarks.data.local.read import quiet
-from benchmarks.data.local.receipt import Receipt, install, make_folder, recover
+from benchmarks.data.local.receipt import Receipt, make_folder, recover
 from harness.errors import UsageError
 
 
@@ -45,36 +45,29 @@ def bring(
     Raises:
         UsageError: not such a release, corrupt, no split is whole, or other data is there.
     """
-    raw_files = [table for table in source(benchmark_id).tables if table.file]
-    if raw_files:
-        return _bring_raw(benchmark_id, raw_files, folder, root / benchmark_id, split, force)
+    if any(table.file for table in source(benchmark_id).tables):
+        return _bring_raw(benchmark_id, folder, root / benchmark_id, split, force)
     found = _splits(benchmark_id, folder, split)
     whole = [part for part in found if part.rows and not part.missing]
     skipped = tuple(_reason(part) for part in found if part not in whole)
     if not whole or (split is not None and skipped):
         raise UsageError(f"nothing to import for {benchmark_id}: {'; '.join(skipped)}")
-    target = root / benchmark_id
-    _make_way(target, force)
-    digest = _write(benchmark_id, whole, target)
     splits = {part.table.split: len(part.rows) for part in whole}
-    return Imported(benchmark_id, target, splits, skipped, digest)
+
+    def write(staging: Path) -> None:
+        from datasets import DatasetDict
+
+        with quiet():
+            tables = DatasetDict({part.table.split: build(part) for part in whole})
+            tables.save_to_disk(str(staging))
+
+    receipt = _install(benchmark_id, root / benchmark_id, force, write)
+    return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
 
 
-def _make_way(target: Path, force: bool) -> None:
-    recover(target)
-    if target.exists() and not force:
-        raise UsageError(f"{target} already exists: --force replaces it")
-
-
-def _bring_raw(
-    benchmark_id: str,
-    known: list[Table],
-    folder: Path,
-    target: Path,
-    split: str | None,
-    force: bool,
-) -> Imported:
-    """Copy the raw release files that are in a folder, once each has been read."""
+def _raw(benchmark_id: str, folder: Path, split: str | None) -> list[Found]:
+    """Return the raw release files that are in a folder; UsageError if there is none."""
+    known = [table for table in source(benchmark_id).tables if table.file]
     names = ", ".join(table.split for table in known)
     wanted = [table for table in known if split in (None, table.split)]
     if not wanted:
@@ -87,14 +80,22 @@ def _bring_raw(
     if not there:
         files = " or ".join(table.file for table in wanted)
         raise UsageError(f"{folder} holds no {files}: give the folder of the official release")
-    splits = {item.table.split: _checked(item) for item in there}
-    _make_way(target, force)
-    with _staging(benchmark_id, target) as staging:
-        for item in there:
+    return there
+
+
+def _bring_raw(
+    benchmark_id: str, folder: Path, target: Path, split: str | None, force: bool
+) -> Imported:
+    """Copy the raw release files of a folder, once each has been read."""
+    found = _raw(benchmark_id, folder, split)
+    splits = {item.table.split: _checked(item) for item in found}
+
+    def write(staging: Path) -> None:
+        for item in found:
             shutil.copyfile(item.files[0], staging / item.table.file)
-        digest = files_hash(staging, chosen(benchmark_id, staging))
-        _put(benchmark_id, staging, target, digest)
-    return Imported(benchmark_id, target, splits, (), digest)
+
+    receipt = _install(benchmark_id, target, force, write)
+    return Imported(benchmark_id, target, splits, (), receipt.fingerprint)
 
 
 def _checked(item: Found) -> int:
@@ -138,32 +139,20 @@ def _reason(part: Release) -> str:
     )
 
 
-def _write(benchmark_id: str, parts: list[Release], target: Path) -> str:
-    from datasets import DatasetDict
-
-    with _staging(benchmark_id, target) as staging:
-        with quiet():
-            splits = DatasetDict({part.table.split: build(part) for part in parts})
-            splits.save_to_disk(str(staging))
-        digest = files_hash(staging, chosen(benchmark_id, staging))
-        _put(benchmark_id, staging, target, digest)
-    return digest
-
-
-@contextmanager
-def _staging(benchmark_id: str, target: Path) -> Iterator[Path]:
-    """Make an empty folder beside the target, to be filled; gone in the end."""
+def _install(
+    benchmark_id: str, target: Path, force: bool, write: Callable[[Path], None]
+) -> Receipt:
+    """Let ``write`` fill an empty folder beside the target, and move it there."""
+    recover(target)
+    if target.exists() and not force:
+        raise UsageError(f"{target} already exists: --force replaces it")
     staging = target.with_name(f".{benchmark_id}.import.part")
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
     try:
-        yield staging
+        write(staging)
+        return put(benchmark_id, staging, target, None, "release")
     except OSError as error:
         raise UsageError(f"cannot write {staging} ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)  # where `install` moved it, none is there
-
-
-def _put(benchmark_id: str, staging: Path, target: Path, digest: str) -> None:
-    receipt = Receipt(source(benchmark_id).repository, None, "release", digest)
-    install(staging, target, receipt)
+        shutil.rmtree(staging, ignore_errors=True)  # where `put` moved it, none is there

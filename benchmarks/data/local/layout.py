@@ -142,11 +142,7 @@ def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
 
 
 def rows(item: Found) -> int:
-    """Return the number of rows of one table on disk.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the number of rows of one table on disk; UsageError if a file does not open."""
     if item.release is not None:
         return len(item.release.rows)
     if item.form == "raw":
@@ -155,11 +151,7 @@ def rows(item: Found) -> int:
 
 
 def columns(item: Found) -> tuple[str, ...]:
-    """Return the names of a table's columns.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the names of a table's columns; UsageError if a file does not open."""
     if item.release is not None:
         return (*item.release.rows[0], *item.table.images)
     if not item.files:
