@@ -66,10 +66,10 @@ def byte_level(digits: str = r"\p{N}") -> Tokenizer:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     tokenizer = Tokenizer(models.BPE())
-    words = (
+    pattern = (
         rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+"
     )
-    isolate = pre_tokenizers.Split(Regex(words), behavior="isolated")
+    isolate = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([isolate, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
