@@ -49,7 +49,7 @@ PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Steps in order, a question on step ``position``, its answer and options (which hold it once)."""
+    """Steps in order, a question on step ``position``, its answer, and options with it once."""
 
     steps: tuple[str, ...]
     position: int
