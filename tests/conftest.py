@@ -148,12 +148,13 @@ def micro_model(once: Once) -> Path:
     """Return the folder of the tiny Qwen3-VL with random weights."""
     # In a child, so that tests which only need the folder do not load torch.
     program = (
-        "import sys; from benchmarks.micro.model.qwen3vl import build; from pathlib import Path; "
+        "import sys; from pathlib import Path; from tests.random_model import build; "
         "build(Path(sys.argv[1]))"
     )
 
     def build(folder: Path) -> None:
-        subprocess.run([sys.executable, "-c", program, str(folder / "micro")], check=True)
+        command = [sys.executable, "-c", program, str(folder / "micro")]
+        subprocess.run(command, check=True, cwd=REPOSITORY)
 
     return once("micro_model", build) / "micro"
 

@@ -29,14 +29,14 @@ def available() -> bool:
 
 def tree(root: int) -> list[int]:
     """Return ``root`` and all its descendants that are alive."""
-    found = [root]
-    for pid in found:  # grows while it is walked
+    pids = [root]
+    for pid in pids:  # grows while it is walked
         try:
             for task in Path(f"/proc/{pid}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
+                pids += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-    return found
+    return pids
 
 
 def usage(root: int, memory_limit: int) -> Usage:

@@ -510,9 +510,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path
     """Return two random checkpoints an arm."""
     root = tmp_path_factory.mktemp("checkpoints")
     folders = {arm: [root / f"{arm}-{seed}" for seed in range(2)] for arm in (BASELINE, METHOD)}
-    program = (
-        "import sys; from pathlib import Path; from benchmarks.micro.model.qwen3vl import build\n"
-    )
+    program = "import sys; from pathlib import Path; from tests.random_model import build\n"
     program += "for seed, name in enumerate(sys.argv[1:]): build(Path(name), seed=seed)"
     every = [str(path) for paths in folders.values() for path in paths]
     subprocess.run([sys.executable, "-c", program, *every], check=True, cwd=ROOT)

@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.micro.model import qwen3vl as micro
 from benchmarks.scoring import Target
 from harness.records import ImagePart, Item, Message, Pair, TextPart
+from tests.random_model import TRAINING_TEXT
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220)}
 _TEXT = {
@@ -24,7 +25,7 @@ _TEXT = {
 
 def tokenizer() -> Any:
     words = micro.byte_level()
-    micro.learn(words, [micro.TRAINING_TEXT], 400)
+    micro.learn(words, [TRAINING_TEXT], 400)
     made = micro.wrapped(words)
     made.chat_template = micro.TEMPLATE
     return made

@@ -85,7 +85,7 @@ def _model(folder: Path) -> Path:
     from safetensors.torch import load_file, save_file
     from transformers import AutoTokenizer
 
-    from benchmarks.micro.model.qwen3vl import BENCH, END_OF_TURN, build
+    from tests.random_model import BENCH, END_OF_TURN, build
 
     checkpoint = folder / "model"
     build(checkpoint, shape=BENCH)

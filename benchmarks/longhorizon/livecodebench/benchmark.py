@@ -131,7 +131,7 @@ class LiveCodeBenchV6(Benchmark):
         )
 
     @cached_property
-    def found(self) -> tuple[Found, ...]:
+    def window_tables(self) -> tuple[Found, ...]:
         """The tables of the window; raises `UsageError` if one is missing."""
         folder = self.data_root / self.id
         local = {item.table.split: item for item in find(self.id, folder)}
@@ -147,17 +147,17 @@ class LiveCodeBenchV6(Benchmark):
 
     def fingerprint(self) -> str:
         """Return the content hash of the window's files."""
-        return files_hash(self.data_root / self.id, self.found)
+        return files_hash(self.data_root / self.id, self.window_tables)
 
     def count(self) -> int:
         """Return the number of problems in the window."""
-        return len(self._rows) if self.start or self.end else sum(map(rows, self.found))
+        return len(self._rows) if self.start or self.end else sum(map(rows, self.window_tables))
 
     @cached_property
     def _rows(self) -> Mapping[str, tuple[Sequence[Mapping[str, Any]], int]]:
         """The window's problems in the data's order: id -> table (read lazily), row number."""
         located: dict[str, tuple[Sequence[Mapping[str, Any]], int]] = {}
-        for source in self.found:
+        for source in self.window_tables:
             table = data.records(source)
             for number, fields in enumerate(table):
                 name, day = fields.get("question_id"), str(fields.get("contest_date"))[:10]

@@ -62,8 +62,8 @@ def failure(log: str) -> dict[str, Any]:
 def main() -> None:
     """Answer the job on standard input."""
     with contextlib.redirect_stdout(sys.stderr):
-        found = answer(json.load(sys.stdin))
-    print(json.dumps(found))
+        result = answer(json.load(sys.stdin))
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -35,23 +35,23 @@ def checks(name: str, kind: str, images: Sequence[str] | None, n: int) -> Iterat
     ``kind`` is "docker", "podman" or "singularity", ``images`` the tasks' images (None without the
     data, which name them), ``n`` the official number of tasks.
     """
-    found = engine(kind)
-    if found is None:
+    answering = engine(kind)
+    if answering is None:
         yield Check(f"{name} engine", "missing", f"no {kind} answers: {_INSTALL[kind]}")
     else:
-        yield Check(f"{name} engine", "ok", f"{kind} {found.version}")
+        yield Check(f"{name} engine", "ok", f"{kind} {answering.version}")
     if kind == "singularity":
         yield _grader(name)
         yield Check(f"{name} images", "note", "they are built as their tasks begin")
         return
     if images is None:
         yield Check(f"{name} images", "note", f"{n}; the data, which name them, are not here")
-        yield _disk(name, kind if found else None, n)
+        yield _disk(name, kind if answering else None, n)
         return
-    local = _images(kind) if found else frozenset()
+    local = _images(kind) if answering else frozenset()
     missing = [image for image in images if qualified(image) not in local]
     yield _image_check(name, kind, len(images), missing)
-    yield _disk(name, kind if found else None, len(missing))
+    yield _disk(name, kind if answering else None, len(missing))
 
 
 def _grader(name: str) -> Check:

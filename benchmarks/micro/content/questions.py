@@ -281,7 +281,7 @@ def same_as_first(rng: random.Random, split: Split, images: int = 3, number: int
     first = scene(rng, split)
     thing = rng.choice(first.things)
     chosen = rng.randrange(1, images)
-    others = [_rival(rng, split, thing, same=place == chosen) for place in range(1, images)]
+    others = [_rival(rng, split, thing, same=index == chosen) for index in range(1, images)]
     names = image_names(images)
     text = f"Which image has the same colour at {thing.cell} as the first image?"
     options = shuffled(rng, names[chosen], names[1:], images - 1)
@@ -296,7 +296,7 @@ def pictures_as_options(rng: random.Random, split: Split, images: int) -> Asked:
     """Ask which picture has a colour in a cell; the options are the pictures, in any order."""
     asked = which_holds(rng, split, images)
     chosen = image_names(images).index(asked.question.answer)
-    marks = [f"<image {place + 1}>" for place in range(images)]
+    marks = [f"<image {index + 1}>" for index in range(images)]
     options = shuffled(rng, marks[chosen], marks, images)
     question = replace(asked.question, answer=marks[chosen], options=options)
     return replace(asked, question=replace(question, family="pictures as options"))
@@ -304,21 +304,21 @@ def pictures_as_options(rng: random.Random, split: Split, images: int) -> Asked:
 
 def marked(asked: Asked) -> Asked:
     """Return the question with its pictures' marks (``<image 1>``) before its text."""
-    marks = " ".join(f"<image {place + 1}>" for place in range(len(asked.scenes)))
+    marks = " ".join(f"<image {index + 1}>" for index in range(len(asked.scenes)))
     return replace(asked, question=replace(asked.question, text=f"{marks} {asked.question.text}"))
 
 
 def image_names(images: int) -> list[str]:
     """Return how options name the images: ``the first image``, and so on."""
-    return [f"the {ORDINALS[place]} image" for place in range(images)]
+    return [f"the {ORDINALS[index]} image" for index in range(images)]
 
 
 def _rival(rng: random.Random, split: Split, thing: Thing, *, same: bool = False) -> Scene:
     """Return a scene with the colour of ``thing`` in its cell, or there with another colour."""
 
     def fits(drawn: Scene) -> bool:
-        found = drawn.at(thing.cell)
-        return found is not None and (found.colour == thing.colour) == same
+        rival = drawn.at(thing.cell)
+        return rival is not None and (rival.colour == thing.colour) == same
 
     return draw_until(lambda: scene(rng, split), fits)
 

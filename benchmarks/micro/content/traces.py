@@ -49,10 +49,10 @@ PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """Steps in order, a question on step ``place``, its answer, and options that hold it once."""
+    """Steps in order, a question on step ``position``, its answer, and options with it once."""
 
     steps: tuple[str, ...]
-    place: int
+    position: int
     question: str
     answer: str
     options: tuple[str, ...]
@@ -71,8 +71,8 @@ class Trace:
     @property
     def evidence(self) -> tuple[int, int]:
         """Start and end of the decisive step in ``text``, in characters."""
-        start = sum(len(step) + 1 for step in self.steps[: self.place])
-        return start, start + len(self.steps[self.place])
+        start = sum(len(step) + 1 for step in self.steps[: self.position])
+        return start, start + len(self.steps[self.position])
 
     @property
     def depth(self) -> float:
@@ -115,8 +115,8 @@ def contrast(
     def draw() -> tuple[Trace, Trace]:
         given = trace(rng, words, split, filler=filler)
         value = rng.choice([value for value in given.options if value != given.answer])
-        step = given.steps[given.place].replace(given.answer, value)
-        steps = (*given.steps[: given.place], step, *given.steps[given.place + 1 :])
+        step = given.steps[given.position].replace(given.answer, value)
+        steps = (*given.steps[: given.position], step, *given.steps[given.position + 1 :])
         return given, replace(given, steps=steps, answer=value)
 
     return draw_until(
@@ -136,23 +136,23 @@ def _draw(rng: random.Random, words: int, depth: float | None, number: int, fill
         others.append(step)
         seen += [value] if value else []
         left -= len(step.split())
-    place = round(len(others) * (rng.random() if depth is None else depth))
+    position = round(len(others) * (rng.random() if depth is None else depth))
     # Values that the trace tells elsewhere tempt more than values that it never tells.
     near = list(dict.fromkeys(value for value in seen if value != answer))
     wrong = rng.sample(near, min(number - 1, len(near)))
     far = [value for value in VALUES if value != answer and value not in wrong]
     chosen = [answer, *wrong, *rng.sample(far, number - 1 - len(wrong))]
     rng.shuffle(chosen)
-    steps = (*others[:place], decisive, *others[place:])
+    steps = (*others[:position], decisive, *others[position:])
     question = _QUESTIONS[kind].format(key=key)
-    return Trace(steps, place, question, answer, tuple(chosen), kind)
+    return Trace(steps, position, question, answer, tuple(chosen), kind)
 
 
 def _other(rng: random.Random, decisive: tuple[str, str], filler: float) -> tuple[str, str]:
     """Return a step that does not tell the decisive subject, and the value that it tells or ""."""
     if rng.random() < filler:
         return rng.choice(_FILLER), ""
-    while (told := (rng.choice(KINDS), rng.choice(KEYS))) == decisive:
+    while (subject := (rng.choice(KINDS), rng.choice(KEYS))) == decisive:
         pass
     value = rng.choice(VALUES)
-    return _STEPS[told[0]].format(key=told[1], value=value), value
+    return _STEPS[subject[0]].format(key=subject[1], value=value), value

@@ -79,12 +79,12 @@ def _whole() -> list[str]:
     cells = [f"{blank}{cell}" for cell in CELLS for blank in ("", " ")]
     forms = [form.partition("{text}")[0].rstrip() for form in prompts.FORMS]
     letters = [form.format(letter=letter) for letter in LETTERS for form in forms]
-    said = (*prompts.SENTENCES, *questions.PHRASES, *traces.PHRASES)
-    said += (*(f"{blank}{name}" for name in questions.image_names(4) for blank in ("", " ")),)
-    said += (selection.ASK,)
+    fixed = (*prompts.SENTENCES, *questions.PHRASES, *traces.PHRASES)
+    fixed += (*(f"{blank}{name}" for name in questions.image_names(4) for blank in ("", " ")),)
+    fixed += (selection.ASK,)
     options = [option for option in questions.OPTIONS if not option.isalnum()]
-    said += (*options, *(f" {option}" for option in questions.OPTIONS if not option.isalpha()))
-    return [*dict.fromkeys((*said, *letters, *cells))]
+    fixed += (*options, *(f" {option}" for option in questions.OPTIONS if not option.isalpha()))
+    return [*dict.fromkeys((*fixed, *letters, *cells))]
 
 
 def untrained(
@@ -100,10 +100,10 @@ def untrained(
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    words = tokenizer()
+    bpe = tokenizer()
     with torch.random.fork_rng(devices=[]):
         model = Qwen3VLForConditionalGeneration._from_config(
-            config(shape, words), attn_implementation="eager"
+            config(shape, bpe), attn_implementation="eager"
         )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -116,13 +116,13 @@ def untrained(
                 fan_in_normal(weight, generator)
             if "language_model" in name and name.endswith(("o_proj.weight", "down_proj.weight")):
                 weight.mul_(0.1)
-        _look_up(model, words, shape, generator)
-    return model, processor(shape, words)
+        _look_up(model, bpe, shape, generator)
+    return model, processor(shape, bpe)
 
 
 def _look_up(
     model: Qwen3VLForConditionalGeneration,
-    words: PreTrainedTokenizerFast,
+    bpe: PreTrainedTokenizerFast,
     shape: Shape,
     generator: torch.Generator,
 ) -> None:
@@ -137,8 +137,8 @@ def _look_up(
     language = model.model.language_model
     half = shape.head_dim // 2
     embedding = language.embed_tokens.weight
-    for text, token in words.get_vocab().items():
-        bare = words.vocab.get(text[1:]) if text[0] in "Ġ " else None
+    for text, token in bpe.get_vocab().items():
+        bare = bpe.vocab.get(text[1:]) if text[0] in "Ġ " else None
         if bare is not None:
             embedding[token] = (embedding[bare] + embedding[token] / 2) / math.sqrt(1.25)
     # Equal for all tokens, for a query and a key that know nothing but the position.

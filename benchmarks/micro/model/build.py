@@ -147,12 +147,12 @@ def _backward(model: Any, tokenizer: Any, batch: list[Lesson]) -> list[float]:
     from benchmarks.micro.model.batches import collate
 
     batch.sort(key=lambda lesson: (len(lesson.pictures), len(lesson.text.split())))
-    found: list[float] = []
+    all_losses: list[float] = []
     for part in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
         losses = lesson_losses(model, *collate(part, tokenizer))
         (losses.sum() / len(batch)).backward()
-        found += losses.tolist()
-    return found
+        all_losses += losses.tolist()
+    return all_losses
 
 
 def lesson_losses(

@@ -53,9 +53,9 @@ def trajectory_pair() -> Image.Image:
     pen = ImageDraw.Draw(sheet)
     for left, trace, name in zip((CELL, COLUMN), shown, ("C+", "C-"), strict=False):
         top = LINE // 2
-        for place, step in enumerate(trace.steps):
+        for number, step in enumerate(trace.steps):
             below = top + LINE * (step.count("\n") + 1)
-            if place == trace.place:
+            if number == trace.position:
                 mark = (left - 4, top - 1, left + COLUMN - 2 * CELL, below - 1)
                 pen.rectangle(mark, fill=MARKED, outline="black")
             pen.text((left, top), step, fill="black", font=font, spacing=LINE - 13)

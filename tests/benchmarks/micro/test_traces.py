@@ -52,7 +52,7 @@ def test_a_contrast_differs_in_the_decisive_step_alone() -> None:
         differing = [
             i for i, (a, b) in enumerate(zip(made.steps, other.steps, strict=True)) if a != b
         ]
-        assert differing == [made.place]
+        assert differing == [made.position]
 
 
 def _draws(seed: int) -> list[Trace]:

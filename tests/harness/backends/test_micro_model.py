@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.micro.model.qwen3vl import BENCH, TINY, Shape, build
+from benchmarks.micro.model.qwen3vl import Shape
 from harness.backends.transformers import TransformersModel
 from harness.records import Response, Sampling
 from tests.harness.backends.questions import question
+from tests.random_model import BENCH, TINY, build
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -32,7 +33,8 @@ def test_sizes(shape: Shape, low: float, high: float) -> None:
     import torch
     from transformers import Qwen3VLForConditionalGeneration
 
-    from benchmarks.micro.model.qwen3vl import _tokenizer, config
+    from benchmarks.micro.model.qwen3vl import config
+    from tests.random_model import _tokenizer
 
     with torch.device("meta"):
         model = Qwen3VLForConditionalGeneration(config(shape, _tokenizer()))
