@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import data
 from benchmarks.options import declared, parsed
 from benchmarks.registry import CLASSES
+from benchmarks.registry import SUITES as SUITES
 from benchmarks.registry import kind as kind
 from benchmarks.registry import names as names
 from harness.errors import unknown
@@ -17,30 +18,6 @@ from harness.errors import unknown
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
     from harness.protocols import Benchmark, Declaration
-
-SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
-    ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
-    ),
-}
 
 
 def benchmark(
@@ -72,6 +49,14 @@ def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, st
     """
     root = data.data_root(data_root)
     return {name: note for name in members if (note := data.note(name, root))}
+
+
+def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str, str | None]:
+    """Return the commit that each benchmark's local data is of, None where that is not known."""
+    from benchmarks.data.local.receipt import known_revision
+
+    root = data.data_root(data_root)
+    return {name: known_revision(name, root) for name in members}
 
 
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
@@ -127,9 +112,8 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     """
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
-    from benchmarks.longhorizon.swebench.verify import verify as verify_tasks
 
     tasks = TaskSet(benchmark_id, root)
     if tasks.ours:
-        return verify_tasks(tasks)
+        return tasks.verify()
     return verify_tables(benchmark_id, root, all_images=all_images)

@@ -11,28 +11,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.reasoning import without_reasoning
+
 if TYPE_CHECKING:
     from PIL import Image
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["scored", "unparsable", "unscored", "error"]
-
-
-def without_thinking(text: str) -> str:
-    """Return the text without thinking, in time linear in its length.
-
-    A template may open ``<think>`` in the prompt, so all before a lone ``</think>`` is thinking;
-    thinking that never closes leaves no answer.
-    """
-    kept, position = [], 0
-    while (start := text.find("<think>", position)) >= 0:
-        end = text.find("</think>", start)
-        if end < 0:
-            break
-        kept.append(text[position:start])
-        position = end + len("</think>")
-    answer = "".join(kept) + text[position:]
-    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
+Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +113,8 @@ class Response:
     An agent's answer is what it submitted: ``trajectory`` holds the messages of its episode (JSON
     objects with ``role`` and ``content``), the tokens are those of all its steps, and a finish
     reason of "length" says that a limit ended it.
+
+    A finish reason of "content_filter" says that the server withheld the answer.
     """
 
     text: str
@@ -144,9 +132,26 @@ class Response:
         return self.finish_reason == "length"
 
     @property
+    def absence(self) -> Absence | None:
+        """Why there is no answer to score; None where there is one, and of episodes.
+
+        ``filtered``: a content filter withheld it.  ``reasoning_only``: all text is reasoning.
+        ``cut``: a limit left no room for it.
+        """
+        if self.trajectory is not None:
+            return None
+        if self.finish_reason == "content_filter":
+            return "filtered"
+        if self.text.strip():
+            return None
+        if self.reasoning:
+            return "reasoning_only"
+        return "cut" if self.truncated else "empty"
+
+    @property
     def answer(self) -> str:
-        """The text to score: without thinking, by the rule of `without_thinking`."""
-        return without_thinking(self.text)
+        """The text to score: without thinking, by the rule of `without_reasoning`."""
+        return without_reasoning(self.text)
 
 
 def sum_counts(counts: Iterable[int | None]) -> int | None:

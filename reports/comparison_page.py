@@ -20,15 +20,11 @@ from reports.pages import Page, Section, Step
 from reports.read.flips import flips
 from reports.read.runs import Run
 from reports.study_page import Pictures, flips_section
-from reports.tables import Column, Side, Table, frame
+from reports.tables import Column, Side, Table
 
 
 def load(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed.
-
-    Raises:
-        UsageError: the file is no such document.
-    """
+    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
         return record(Comparison, current(parse(path.read_bytes())))
     except (OSError, ValueError) as error:
@@ -38,43 +34,39 @@ def load(path: Path) -> Comparison:
 
 
 def page(
-    found: Comparison,
+    comparison: Comparison,
     sides: tuple[Sequence[Run], Sequence[Run]] | None,
     pictures: Pictures,
     name: str,
 ) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    Args:
-        found: the comparison.
-        sides: the runs of A and of B, where they are at hand.
-        pictures: gives thumbnails of the flips that are shown.
-        name: of the page.
+    ``sides`` are the runs of A and of B, None for a saved comparison.
     """
     names = _names(sides)
     title = f"{names[1]} - {names[0]}"
     runs = [run for side in sides or () for run in side]
-    sections = [_benchmarks(found, sides, names, title)]
+    sections = [_benchmarks(comparison, sides, names, title)]
     if sides is not None:
         moved = flips(
-            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in found.benchmarks]
+            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in comparison.benchmarks]
         )
         sections.append(flips_section(moved, pictures(moved)))
         sections += shared.needle_section({names[0]: sides[0], names[1]: sides[1]})
-        sections += [shared.validity(runs), shared.provenance(runs, (_rules(found),))]
+        sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
     else:
         sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which names no runs: give `harness report` the runs themselves for "
-            "items gained and lost, validity and provenance.", _rules(found),
+            "items gained and lost, validity and provenance.", _rules(comparison),
         )))  # fmt: skip
     return Page(
         "comparison",
         name,
-        f"Comparison: {found.heading}",
-        _headline(found, names),
-        sentence=_sentence(found, title),
-        steps=_steps(found, title),
-        warnings=shared.warnings(runs, shared.joined(found.notes)),
+        f"Comparison: {comparison.heading}",
+        _headline(comparison, names),
+        sentence=_sentence(comparison, title),
+        steps=_steps(comparison, title),
+        warnings=shared.warnings(runs, shared.joined(comparison.notes)),
         sections=tuple(sections),
     )
 
@@ -86,34 +78,34 @@ def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]
     return (f"A ({a})", f"B ({b})")
 
 
-def _headline(found: Comparison, names: tuple[str, str]) -> str:
-    verdict = found.macro.verdict
+def _headline(comparison: Comparison, names: tuple[str, str]) -> str:
+    verdict = comparison.macro.verdict
     if verdict is None:
         return "Estimates only: one training seed per side supports no claim about the methods"
     if verdict is Verdict.INCONCLUSIVE:
         return f"No difference between {names[0]} and {names[1]} is shown"
     if verdict is Verdict.EQUIVALENT:
-        return f"{names[1]} and {names[0]} are equivalent within {100 * found.margin:g} points"
+        return f"{names[1]} and {names[0]} are equivalent within {100 * comparison.margin:g} points"
     return (
         f"{names[1]} is {verdict} {'compared with' if verdict.within_margin else 'than'} {names[0]}"
     )
 
 
-def _sentence(found: Comparison, title: str) -> str:
-    macro = found.macro
+def _sentence(comparison: Comparison, title: str) -> str:
+    macro = comparison.macro
     p = "" if macro.p is None else f", p {p_value(macro.p)}"
     return (
         f"{title}: {tables.points(macro.delta)} points "
         f"{tables.interval(macro.low, macro.high)}{p}, {macro.verdict or 'no verdict'} "
-        f"({found.heading})."
+        f"({comparison.heading})."
     )
 
 
-def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
-    macro = found.macro
+def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
+    macro = comparison.macro
     verdict = macro.verdict or Verdict.NOT_TESTED
     difference = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
-    numbers = [(f"mean of {len(found.benchmarks)}: {title}", difference)]
+    numbers = [(f"mean of {len(comparison.benchmarks)}: {title}", difference)]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"
         numbers.append((smallest, tables.cell(macro.mde, "width")))
@@ -121,15 +113,15 @@ def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
 
 
 def _benchmarks(
-    found: Comparison,
+    comparison: Comparison,
     sides: tuple[Sequence[Run], Sequence[Run]] | None,
     names: tuple[str, str],
     title: str,
 ) -> Section:
-    lines = found.benchmarks
+    lines = comparison.benchmarks
     minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
-    figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
-    rules = Rules(found.alpha, effect_size=2 * found.margin, margin=found.margin)
+    figure = figures.by_benchmark("benchmarks-figure", title, lines, comparison.margin)
+    rules = Rules(comparison.alpha, effect_size=2 * comparison.margin, margin=comparison.margin)
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
@@ -152,23 +144,23 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _rules(found: Comparison) -> Table:
+def _rules(comparison: Comparison) -> Table:
     rules = {
-        "alpha": f"{found.alpha:g}",
-        "margin": f"{100 * found.margin:g} points",
-        "tests": ", ".join(sorted({line.test for line in found.benchmarks})),
+        "alpha": f"{comparison.alpha:g}",
+        "margin": f"{100 * comparison.margin:g} points",
+        "tests": ", ".join(sorted({line.test for line in comparison.benchmarks})),
     }
-    if found.pooled is not None:
-        rules["mean, one variance for both sides"] = tables.interval(*found.pooled)
-    if found.bootstrap is not None and found.spread is not None:
-        errors = bootstrap_errors(spread.seeds for spread in found.spread)
-        bounds = tables.interval(*found.bootstrap)
+    if comparison.pooled is not None:
+        rules["mean, one variance for both sides"] = tables.interval(*comparison.pooled)
+    if comparison.bootstrap is not None and comparison.spread is not None:
+        errors = bootstrap_errors(spread.seeds for spread in comparison.spread)
+        bounds = tables.interval(*comparison.bootstrap)
         rules["mean, items resampled (hierarchical bootstrap)"] = f"{bounds}; {errors}"
-    for side, spread in zip("AB", found.spread or (), strict=False):
+    for side, spread in zip("AB", comparison.spread or (), strict=False):
         rules[f"side {side}"] = (
             f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "
             f"training, {100 * spread.decoding_sd:.2f} from items"
         )
     columns = (Column("what", "Rule"), Column("value", "Value"))
     rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, frame(rows, columns))
+    return Table("rules", "How it was judged", columns, rows)

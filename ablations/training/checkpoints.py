@@ -1,4 +1,4 @@
-"""A checkpoint to train: weights and adapters; saved in a form that runs at once."""
+"""LoRA adapters, and the trained weights saved as a checkpoint that runs at once."""
 
 from __future__ import annotations
 
@@ -8,23 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import Settings
-from harness.backends.checkpoint import load_model
-from harness.errors import UsageError
 from harness.files.atomic import folder as new_folder
 
 
 def first_process() -> bool:
     """Whether this process writes and prints, by the variables of torchrun and accelerate."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def load(folder: Path, settings: Settings) -> Any:
-    """Return a checkpoint's model in the requested dtype.
-
-    Raises:
-        UsageError: it cannot be loaded, or lacks weights.
-    """
-    return load_model(folder, dtype=settings.dtype)
 
 
 def adapters(settings: Settings) -> Any:
@@ -68,18 +57,3 @@ def save(trainer: Any, processor: Any, start: Path, target: Path) -> None:
             if (start / "generation_config.json").exists():
                 shutil.copy(start / "generation_config.json", beside)
     trainer.accelerator.wait_for_everyone()
-
-
-def checkpoint_folder(model: str) -> Path:
-    """Return the folder of a checkpoint or of a hub id.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from harness.runs.identity import identify
-
-    if not model:
-        raise UsageError("give --model, the checkpoint to start from")
-    folder = identify(model, None, None).checkpoint
-    assert folder is not None
-    return folder

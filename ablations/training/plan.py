@@ -13,7 +13,6 @@ from ablations.data.check import check_unrelated_available, preview_items, previ
 from ablations.data.software import is_software
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
 from ablations.settings import Settings, check_names
-from ablations.training.checkpoints import checkpoint_folder
 from ablations.training.matching import Amounts, Sizes, amounts
 from ablations.training.prompting import Prompter, check_letters
 from ablations.training.rewards import reward_of, reward_source
@@ -27,6 +26,7 @@ from harness.errors import UsageError
 from harness.files.hashing import json_hash, model_fingerprint
 from harness.protocols import Benchmark
 from harness.records import Item, Message, Pair
+from harness.runs.identity import identify
 
 _SAMPLED = 64  # items that mean lengths are taken over, and pairs whose images are decoded
 
@@ -44,7 +44,11 @@ class TrainingData:
     @cached_property
     def folder(self) -> Path:
         """The folder of the starting checkpoint."""
-        return checkpoint_folder(self.settings.model)
+        if not self.settings.model:
+            raise UsageError("give --model, the checkpoint to start from")
+        folder = identify(self.settings.model, None, None).checkpoint
+        assert folder is not None
+        return folder
 
     @cached_property
     def reads_images(self) -> bool:

@@ -19,7 +19,8 @@ from benchmarks.scoring import Target, score
 from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
 from harness.files.typed_json import parse, record
-from harness.records import Item, without_thinking
+from harness.reasoning import without_reasoning
+from harness.records import Item
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
@@ -95,7 +96,7 @@ class AccuracyAndFormat:
 
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_thinking(text), target)
+        verdict = score(without_reasoning(text), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:
@@ -104,7 +105,7 @@ class AccuracyAndFormat:
 
 
 def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
-    """Return the columns of an exported row that `TextReward` reads."""
+    """Return the columns of an exported row that `exported_reward` reads."""
     return {
         "id": task.id,
         "selection": selection,
@@ -114,17 +115,10 @@ def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str,
     }
 
 
-class TextReward:
-    """The reward of answers to one item, from the row that `reward_payload` wrote."""
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        self._target = record(Target, parse(row["target"]))
-        self._selection = bool(row["selection"])
-        self._reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
-
-    def __call__(self, text: str) -> float:
-        """Return the reward of one answer."""
-        return self._reward.value(text, self._target, self._selection)
+def exported_reward(row: Mapping[str, Any], text: str) -> float:
+    """Return the reward of an answer, from the row that `reward_payload` wrote."""
+    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+    return reward.value(text, record(Target, parse(row["target"])), row["selection"])
 
 
 def text_of(completion: Any) -> str:

@@ -30,8 +30,8 @@ def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     if ledger is not None:
         return ledger
     check(plan)
-    say(f"{plan.arm.name}: {plan.arm.title}; output in {plan.out}")
     if first_process():
+        say(f"{plan.arm.name}: {plan.arm.title}; output in {plan.out}")
         _claim(plan)
     if plan.arm.trains:
         from ablations.training.stages import run_stages

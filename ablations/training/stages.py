@@ -33,8 +33,7 @@ with warnings.catch_warnings():
     )
 
 from ablations.settings import Settings
-from ablations.training import checkpoints
-from ablations.training.checkpoints import first_process
+from ablations.training.checkpoints import adapters, first_process, save
 from ablations.training.ledger import read_steps
 from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
@@ -42,6 +41,7 @@ from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
 from ablations.training.schedule import arm_view, exposures, item, schedule
 from benchmarks.pairs.selection import selection
+from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
@@ -97,10 +97,10 @@ class Stage:
         if first_process():
             self._keep_steps(done)
             trainer.add_callback(StepLog(self))
-        if last:
-            self.say(f"{self.name}: resuming after step {done} of {self.steps}")
+            if last:
+                self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        checkpoints.save(trainer, render.processor, self.start, target)
+        save(trainer, render.processor, self.start, target)
 
     def trainer(self, render: Prompter) -> Any:
         """Return the stage's trainer."""
@@ -156,12 +156,12 @@ class Stage:
             "rollout_func": rollouts,
             "term": self._term(render) if self.plan.arm.joint else None,
             "norms_every": s.norms_every,
-            "model": checkpoints.load(self.start, s),
+            "model": load_model(self.start, dtype=s.dtype),
             "reward_funcs": reward,
             "args": self._grpo_config(),
             "train_dataset": _rows(self.plan, render),
             "processing_class": render.processor,
-            "peft_config": checkpoints.adapters(s),
+            "peft_config": adapters(s),
         }
 
     def _grpo_config(self) -> Any:
@@ -203,8 +203,8 @@ class Stage:
     def selection_kwargs(self, render: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of a stage on selection prompts alone."""
         s = self.plan.settings
-        model = checkpoints.load(self.start, s)
-        lora = checkpoints.adapters(s)
+        model = load_model(self.start, dtype=s.dtype)
+        lora = adapters(s)
         if lora is not None:
             from peft import get_peft_model
 

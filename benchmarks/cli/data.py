@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -120,5 +121,5 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
     wrong = any(report.problems for report in reports)
     if as_json:
         rows = [dataclasses.asdict(report) for report in reports]
-        click.echo(json.dumps({"ok": not wrong, "benchmarks": rows}))
+        print_result(json.dumps({"ok": not wrong, "benchmarks": rows}))
     return 2 if wrong else 0

@@ -15,7 +15,7 @@ from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader, symbols_of
 from benchmarks.scoring.mathematics.reader import MathReader
 from benchmarks.scoring.official import objection, objection_to_value
-from benchmarks.scoring.target import Target
+from benchmarks.scoring.target import Target, normalised
 from benchmarks.scoring.words import answer_part, states
 from harness.records import Score
 
@@ -39,7 +39,7 @@ def score(text: str, target: Target) -> Score:
         A `Score` of value 1.0 or 0.0: ``scored`` where an answer was read, else ``unparsable``.
         ``prediction`` is the letter, or the text of the answer that was read.
     """
-    text = clean(text)
+    text, target = clean(text), normalised(target)
     if not text:
         return Score(0.0, "unparsable", None, "the response is empty")
     if target.kind == "choice":

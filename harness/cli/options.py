@@ -50,6 +50,24 @@ def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     return add
 
 
+COUNT = click.IntRange(min=1)
+FOLDER: click.Path = click.Path(path_type=Path, file_okay=False)
+POINTS = Points()
+
+
+def option(flags: str, kind: Any, help: str, **attributes: Any) -> Callable[[F], F]:
+    """Return an option whose help shows its default.
+
+    ``flags`` may end with the parameter's name.  ``kind`` is the values' type, their list, or bool
+    for a flag without a value.
+    """
+    if kind is bool:
+        attributes["is_flag"] = True
+    else:
+        attributes["type"] = click.Choice(kind) if isinstance(kind, list) else kind
+    return click.option(*flags.split(), help=help, show_default=True, **attributes)
+
+
 suite = _all(
     click.option("--suite", required=True, help="Suite or benchmark id (see 'harness list')."),
     click.option(
@@ -98,6 +116,13 @@ judge = _all(
         help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
+)
+columns = click.option(
+    "--columns",
+    "mapped",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="Map our field name to the data set's column name; may be repeated.",
 )
 native = click.option(
     "--no-native",

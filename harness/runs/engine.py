@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from harness.errors import ItemError, UsageError, first_failure
+from harness.errors import ContextOverflowError, ItemError, UsageError, first_failure
 from harness.files.text import abridged
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress
 from harness.records import Item, Response, Sample, Score
@@ -224,10 +224,13 @@ class Engine:
                 response = await self._ask(job.benchmark, item, job.repeat, model)
             except UsageError:  # nothing can be asked any more
                 raise
+            except ContextOverflowError as error:
+                cut = Response("", finish_reason="length")
+                return self._line(job, cut, Score(0.0, "unparsable", why=str(error)))
             except Exception as error:
                 return self._line(job, None, _failure(error, "the question"))
         try:
-            score = await job.benchmark.score(item, response, tools)
+            score = _without_answer(response) or await job.benchmark.score(item, response, tools)
         except UsageError:  # nothing can be scored any more
             raise
         except Exception as error:
@@ -324,6 +327,17 @@ class Engine:
                 f"{name}: native scoring stopped before {left} answers: the same command scores "
                 "them"
             )
+
+
+def _without_answer(response: Response) -> Score | None:
+    """Return the score of a response that holds no answer; None: the benchmark scores it."""
+    match response.absence:
+        case None:
+            return None
+        case "filtered":
+            return Score(None, "unscored", why="the server's content filter withheld the answer")
+        case absence:
+            return Score(0.0, "unparsable", why=f"no answer: {absence.replace('_', ' ')}")
 
 
 def _failure(error: Exception, what: str) -> Score:

@@ -147,6 +147,7 @@ class JudgedScoring:
                 EndpointModel(judge.url, judge.model, api_key=judge.api_key) as model,
                 asyncio.TaskGroup() as group,
             ):
+                model.on_status = lambda text: self._progress.note(f"the judge: {text}")
                 replies = Replies(self._store, model)
                 for _ in range(self._concurrency):
                     group.create_task(self._work(replies))

@@ -107,6 +107,8 @@ def execute(
             assert open_model is not None
             async with open_model() as model:
                 admit(getattr(model, "served", None) or {})
+                # Filled while the model answers, and written with the manifest at the end.
+                manifest["invocations"][-1]["backend"]["changes"] = getattr(model, "changes", {})
                 yield model
 
         completed = False

@@ -38,7 +38,8 @@ class BenchmarkSummary:
     the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
     ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
-    the responses by what gave them.
+    the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
+    unparsable, those that a content filter withheld (``filtered``) among the unscored.
     """
 
     benchmark: str
@@ -67,6 +68,9 @@ class BenchmarkSummary:
     note: str = ""
     native_needs_judge: bool = False
     sources: Sequence[SourceCount] = ()
+    empty: int = 0
+    reasoning_only: int = 0
+    filtered: int = 0
 
 
 def summarise(
@@ -109,6 +113,7 @@ def _strict(
     values = {key: sample.score.value for key, sample in samples.items()}
     status = Counter(sample.score.status for sample in samples.values())
     responses = [sample.response for sample in samples.values() if sample.response]
+    absent = Counter(response.absence for response in responses)
     return {
         "benchmark": declaration.id,
         "n": len({item_id for item_id, _ in samples}),
@@ -122,6 +127,9 @@ def _strict(
         "prompts_truncated": sum(response.prompt_tokens_cut > 0 for response in responses),
         "scoring": "+".join(sorted({sample.scoring for sample in samples.values()})),
         "sources": count_sources(samples.values()),
+        "empty": absent["empty"],
+        "reasoning_only": absent["reasoning_only"],
+        "filtered": absent["filtered"],
     }
 
 

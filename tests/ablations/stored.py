@@ -16,12 +16,12 @@ from transformers import TrainerCallback
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training import checkpoints
 from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.schedule import item, schedule
 from ablations.training.stages import Stage
 from ablations.training.trainer import ContextTrainer
+from harness.backends.checkpoint import load_model
 from harness.records import ImagePart, Item
 
 ROWS = 8
@@ -185,7 +185,7 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     prompter = Prompter.load(folder / "model", run.settings)
     trainer = Stored(**{**stage.grpo_kwargs(prompter)})
     items = drawn(run)
-    trainer.stored = stored(prompter, items, checkpoints.load(folder / "model", run.settings))
+    trainer.stored = stored(prompter, items, load_model(folder / "model", dtype=run.settings.dtype))
     keep = Keep()
     trainer.add_callback(keep)
     trainer.train()

@@ -51,17 +51,17 @@ def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:
     harness = Harness(failing={PROBE})
     failed = work(job, harness)
     suite = ("vqa12", job.out / "model-vqa12")
-    assert (failed.failed, failed.runs) == (PROBE, (suite,))
+    assert (failed.failed, failed.runs) == (PROBE, dict([suite]))
     assert "1 of probe" in failed.reason
     harness.failing.clear()
-    assert work(job, harness).runs == (suite, (PROBE, job.out / "model-probe"))
+    assert work(job, harness).runs == dict([suite, (PROBE, job.out / "model-probe")])
     assert harness.asked == ["vqa12", PROBE] * 2
     assert work(job, harness).failed is None
     assert len(harness.asked) == 4
     # A suite that fails leaves nothing to keep.
     harness.failing.add("vqa12")
     failed = work(dataclasses.replace(job, rules="new"), harness)
-    assert (failed.failed, failed.runs) == ("evaluation", ())
+    assert (failed.failed, failed.runs) == ("evaluation", {})
 
 
 def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
@@ -87,7 +87,7 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
     data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")
     outcomes = [
-        Outcome(arm, seed, (("vqa12", planted_runs[name]),), PROBE, "no memory")
+        Outcome(arm, seed, {"vqa12": planted_runs[name]}, PROBE, "no memory")
         for arm, level in levels.items()
         for seed, name in enumerate(names_of(arm, level))
     ]

@@ -17,7 +17,7 @@ from ablations.arms import arm
 from ablations.export.skyrl import Export
 from ablations.settings import settings
 from ablations.training.plan import TrainingData, TrainingPlan, check
-from ablations.training.rewards import AccuracyAndFormat, TextReward
+from ablations.training.rewards import AccuracyAndFormat, exported_reward
 from ablations.training.schedule import Exposures, arm_view, exposures, item, schedule
 from benchmarks.pairs.file import read_pairs
 from benchmarks.pairs.selection import both_orders
@@ -91,7 +91,7 @@ def test_rows_are_skyrls_and_in_our_order(text_world: Path, tmp_path: Path) -> N
         # What is answered elsewhere is worth what it is worth here.
         for text in (task.target.answer, "B", "I do not know"):
             (here,) = AccuracyAndFormat()([text], [task], [place.kind == "selection"])
-            assert TextReward(row["extra_info"])(text) == here
+            assert exported_reward(row["extra_info"], text) == here
     contrastive = [row["extra_info"]["selection"] for row in rows]
     assert contrastive == [slot.kind == "selection" for slot in slots]
     assert sum(contrastive) == 6

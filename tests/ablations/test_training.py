@@ -151,7 +151,6 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     from transformers import TrainerCallback
 
     from ablations.training import stages
-    from ablations.training.checkpoints import checkpoint_folder
     from ablations.training.prompting import Prompter
 
     class Stop(TrainerCallback):  # type: ignore[misc]
@@ -165,7 +164,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     whole = train(image_world, name, tmp_path / "whole", **changes)
     run = _plan(name, _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
-    stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
+    stage = stages.Stage(run, first, run.data.folder, lambda _: None)
     prompter = Prompter.load(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
     trainer = stage.trainer(prompter)
@@ -412,6 +411,8 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"model": "/nowhere/model"}, "no checkpoint folder"),
         ({"pairs": "/nowhere/pairs.jsonl"}, "there is no file, folder or data set"),
         ({"pairs": None}, "trains on pairs: give --pairs"),
+        ({"model": "/nowhere/model", "pairs": None}, "trains on pairs: give --pairs"),
+        ({"model": None, "pairs": None}, "give --model, the checkpoint to start from"),
         ({"rl_data": None}, "trains by GRPO: give --rl-data"),
         ({"pair_count": 100}, "holds 8 pairs, not 100"),
         ({"prompts": 2}, "no ordinary item"),
@@ -482,6 +483,23 @@ def test_a_wrong_recipe_is_one_line(
     with pytest.raises(UsageError, match=says) as caught:
         cli.main(given, standalone_mode=False)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    with pytest.raises(UsageError, match="group must be at least 2, got 1"):
+        Settings(group=1)
+    made: Any = "3"
+    assert dataclasses.replace(Settings(), group=made).group == 3
+
+
+def test_without_a_model_nothing_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="give --model"):
+        cli.main(["train", "--arm", "grpo", "--rl-data", "micro"], standalone_mode=False)
+    assert capsys.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_number_has_a_range_that_its_default_is_in() -> None:

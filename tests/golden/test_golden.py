@@ -28,7 +28,9 @@ RENAMED = {
     "items_high": "boot_high",
 }
 # Keys that the old output did not have and the new one may have.
-ADDED: frozenset[str] = frozenset({"macro", "source", "sources", "time"})
+ADDED: frozenset[str] = frozenset(
+    {"macro", "source", "sources", "time", "empty", "reasoning_only", "filtered"}
+)
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
     "inference over items only; cannot support a claim about the method": (

@@ -96,7 +96,7 @@ class Hub:
 def _errors(repository: str, revision: str) -> Iterator[None]:
     """Turn what can go wrong with the Hub into one sentence each."""
     import httpx
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     local = "or give a local copy with --from DIR"
     try:
@@ -119,6 +119,11 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a proxy's login page
+        raise UsageError(
+            f"{constants.ENDPOINT} did not answer as the hub does ({first_line(error)}): "
+            f"check HF_ENDPOINT and the network, {local}"
+        ) from error
 
 
 @dataclass(frozen=True)

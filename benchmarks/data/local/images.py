@@ -24,14 +24,12 @@ def is_empty(cell: Any) -> bool:
     return cell is None
 
 
-def decode(cell: Any) -> Image.Image:
-    """Return the image of a cell, fully loaded.
-
-    It is turned as its EXIF data says, unless it is text: tasks that decode that themselves do
-    not turn it.
+def decode(cell: Any, *, turned: bool = True) -> Image.Image:
+    """Return the image of a cell, fully loaded, and ``turned`` as its EXIF data says.
 
     Args:
         cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
+        turned: false for what the tasks show that decode text themselves.
 
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
@@ -40,22 +38,36 @@ def decode(cell: Any) -> Image.Image:
 
     try:
         if isinstance(cell, str):
-            image = Image.open(BytesIO(base64.b64decode(cell)))
-            image.load()
-            return image
+            cell = {"bytes": base64.b64decode(cell)}
         if not isinstance(cell, dict):
             raise ValueError(f"a {type(cell).__name__} is not an image")
-        # As datasets.Image().decode_example of datasets 4.8 decodes.
         content, path = cell.get("bytes"), cell.get("path")
         if content is None and path is None:
             raise ValueError("the cell has neither bytes nor a path")
+        # As datasets.Image().decode_example of datasets 4.8 decodes.
         image = Image.open(BytesIO(content) if content is not None else str(path))
         image.load()
-        if image.getexif().get(ExifTags.Base.Orientation) is not None:
+        if turned and image.getexif().get(ExifTags.Base.Orientation) is not None:
             return ImageOps.exif_transpose(image)
         return image
     except undecodable() as error:
         raise ItemError(first_line(error)) from error
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+
+    PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
+    clips 16-bit grey, so that nearly all of it is white.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda grey: grey * (1 / 257)).convert("L")
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return image.convert("RGB")
 
 
 @lru_cache(maxsize=1)

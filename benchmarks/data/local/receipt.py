@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.data.local.layout import fingerprint
 from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.typed_json import parse, record
@@ -46,6 +47,21 @@ def read_receipt(folder: Path) -> Receipt | None:
         return record(Receipt, parse(path.read_bytes()))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} is corrupt: delete it, or download it again") from error
+
+
+def known_revision(benchmark_id: str, root: Path) -> str | None:
+    """Return the hub's commit that a benchmark's data is of; None where it is not known.
+
+    It is known of data that was pulled from the hub, or from a copy that tells its commit, and was
+    not changed since.
+    """
+    try:
+        receipt = read_receipt(root / benchmark_id)
+        if receipt is None or receipt.fingerprint != fingerprint(benchmark_id, root):
+            return None
+    except UsageError:
+        return None
+    return receipt.revision
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:

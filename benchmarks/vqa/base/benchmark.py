@@ -22,7 +22,7 @@ import msgspec
 from benchmarks import data
 from benchmarks.data.local.images import is_empty
 from benchmarks.data.local.read import TableRows
-from benchmarks.options import declared
+from benchmarks.options import declared, option
 from benchmarks.scoring import Target, score
 from benchmarks.vqa.base import prepared
 from benchmarks.vqa.base.native import shared_scorer
@@ -102,6 +102,12 @@ class Table:
         return build_task(self.form.task, {split: self.source}, {"test_split": split})
 
 
+def _conversion(word: str) -> str:
+    if word not in ("white", "native"):
+        raise ValueError("choose white or native")
+    return word
+
+
 @dataclass(frozen=True)
 class LmmsBenchmark(ABC):
     """A benchmark whose documents, prompts and images come from lmms-eval's tasks.
@@ -114,6 +120,12 @@ class LmmsBenchmark(ABC):
 
     data_root: Path
     images: bool = True
+    image_conversion: str = option(
+        "white",
+        _conversion,
+        "white: transparent images on white, 16-bit grey scaled, all turned as their EXIF data "
+        "says; native: lmms-eval's own conversion",
+    )
 
     id: ClassVar[str]
     title: ClassVar[str]
@@ -161,6 +173,8 @@ class LmmsBenchmark(ABC):
                 "tasks": [form.task for form in forms],
                 "split": forms[0].split,
                 "prompt": self.prompt_variant,
+                # Left out by default: the keys of runs that are stored do not have it.
+                **({"images": "native"} if self.image_conversion == "native" else {}),
                 **self.protocol_extra,
             },
             scoring=scoring_version(adapter),
@@ -260,14 +274,14 @@ class LmmsBenchmark(ABC):
         for folder in prepared.folders(self.id, self.data_root):
             rows = prepared.read(folder / prepared.file_name(key), key)
             if rows is not None:
-                return Prepared(rows, self._images)
+                return Prepared(rows, self._images, self.image_conversion == "native")
         path = shared_scorer().prepare(
             self.id, self.data_root, images=self.images, options=self.given_options
         )
         rows = prepared.read(path / prepared.file_name(key), key)
         if rows is None:
             raise UsageError(f"the data of {self.id} changed while it was read: run again")
-        return Prepared(rows, self._images)
+        return Prepared(rows, self._images, self.image_conversion == "native")
 
     @cached_property
     def _images(self) -> tuple[TableRows, ...]:

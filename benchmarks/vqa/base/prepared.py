@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from benchmarks.data.local.images import decode, is_empty
+from benchmarks.data.local.images import as_seen, decode, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
@@ -72,10 +72,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared items of a benchmark, in order, and the tables that hold their images."""
+    """The prepared items of a benchmark, in order, and the tables that hold their images.
+
+    Images are converted as lmms-eval's tasks do where ``native_images``, else by `as_seen`.
+    """
 
     rows: tuple[Row, ...]
     tables: Sequence[TableRows]
+    native_images: bool = False
 
     @cached_property
     def by_id(self) -> Mapping[str, Row]:
@@ -105,22 +109,26 @@ class Prepared:
         return decode(next((cell for cell in cells if not is_empty(cell)), None))
 
     def _messages(self, row: Row) -> tuple[Message, ...]:
-        images = {
-            name: _decoded(name, self.tables[row.form].cell(row.row, name)) for name in row.decoded
-        }
+        def image(column: str) -> Image.Image:
+            cell = self.tables[row.form].cell(row.row, column)
+            return _decoded(column, cell, native=self.native_images)
+
+        images = {name: image(name) for name in row.decoded}
 
         def part(is_image: bool, value: str) -> Part:
-            # The tasks of all benchmarks convert alike; making the items checks it.
-            return ImagePart(images[value].convert("RGB")) if is_image else TextPart(value)
+            return ImagePart(images[value]) if is_image else TextPart(value)
 
         return tuple(
             Message(turn.role, tuple(part(*each) for each in turn.parts)) for turn in row.turns
         )
 
 
-def _decoded(column: str, cell: Any) -> Image.Image:
+def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
     try:
-        return decode(cell)
+        if not native:
+            return as_seen(decode(cell))
+        # The tasks of all benchmarks convert alike; making the items checks it.
+        return decode(cell, turned=not isinstance(cell, str)).convert("RGB")
     except ItemError as error:
         which = "an image" if isinstance(cell, str) else f"the image in column {column}"
         raise ItemError(f"{which} does not decode: {error}") from error
