@@ -8,19 +8,22 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from harness.runs.sources import described
 from harness.runs.summary import notes_of
 from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
 from reports.tables import Column, Table
 
-_CELL = re.compile(r"(\d+)/(\d+)")
-_BENCHMARK = re.compile(r"[a-z0-9_]+")
-_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # by itself, not within a name or a path
+_CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
+_BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
+_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # the 20 of "only 20 clusters", not of v20
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
-    Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
+    Column(
+        "errors", "Errors", "count", "Infrastructure failures: no score, asked again by a rerun"
+    ),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
     Column("judged_missing", "Not judged", "count", "Answers still to be judged"),
@@ -140,6 +143,7 @@ def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
                "its served name and stated revision, which nobody verified"),
         *(column for column in made if column not in alike),
         Column("started", "Started"), Column("ended", "Ended"),
+        Column("sources", "Responses", "text", "What gave them, and when they were stored"),
     )  # fmt: skip
     table = Table("runs", "The runs behind the numbers", columns, rows, "{folder}/manifest.json")
     listed = "; ".join(f"{column.head.lower()} {rows[0][column.key]}" for column in alike)
@@ -167,6 +171,9 @@ def _run_row(run: Run) -> dict[str, Any]:
         "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
         "started": (run.manifest["invocations"] or [{}])[0].get("started"),
         "ended": last.get("ended"),
+        "sources": "; ".join(
+            described(run.manifest, [count for row in run.rows.values() for count in row.sources])
+        ),
     }
 
 

@@ -182,6 +182,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("kind", "Question", pick=True),
         Column("name", "Contrast"),
         *delta,
+        Column("test", "Test", hint="What made the interval and p"),
         Column("p", "p", "p", "Two-sided p of the difference; empty if an earlier gate failed"),
         Column("p_holm", "p (Holm)", "p", "Holm-adjusted over the data arms; decides the verdict"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
@@ -204,10 +205,13 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a difference by benchmark; ``over`` says what its means are taken over."""
+    """One side of a difference by benchmark; ``over`` says what its means are taken over.
+
+    Seeds and invalid answers are None or missing where they are not known.
+    """
 
     name: str
-    seeds: int
+    seeds: int | None
     means: Mapping[str, float | None]
     invalid: Mapping[str, int]
     over: str = "seeds"
@@ -229,6 +233,7 @@ def benchmarks(
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; decides the verdict"),
         mde,
+        Column("test", "Test", hint="What made the interval and p", pick=True),
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
         Column("verdict", "Verdict", "verdict", pick=True),
     )
@@ -241,10 +246,10 @@ def benchmarks(
 def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, Any]:
     name = line.benchmark
     return _difference_row(line) | {
-        "seeds": f"{plus.seeds} / {minus.seeds}",
+        "seeds": f"{plus.seeds or NOTHING} / {minus.seeds or NOTHING}",
         "plus": plus.means.get(name),
         "minus": minus.means.get(name),
-        "invalid": plus.invalid.get(name, 0) + minus.invalid.get(name, 0),
+        "invalid": plus.invalid[name] + minus.invalid[name] if name in plus.invalid else None,
     }
 
 

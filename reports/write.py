@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.files.hashing import write_atomically
+from harness.files.atomic import write_text
 from reports import comparison_page, run_page, study_page, tables
 from reports.html import render, svg
 from reports.pages import Page, Pictured
@@ -35,7 +35,9 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
     path = paths[0]
     if path.is_file():
         comparison = comparison_page.load(path)
-        return comparison_page.page(comparison, None, lambda flips: {}, path.name), path.parent
+        runs, _ = comparison_page.runs_of(comparison)
+        pictures = _pictures(runs[0] if runs else None, data_root)
+        return comparison_page.page(comparison, pictures, path.name), path.parent
     if (path / "manifest.json").exists():
         return run_page.page(open_run(path, path.resolve().name)), path
     study = read(path)
@@ -50,10 +52,9 @@ def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
     from ablations.statistics.contrasts import Rules
 
     comparison = compare.checkpoints(a, b, Rules())
-    before, after = open_run(a, a.resolve().name), open_run(b, b.resolve().name)
-    pictures = _pictures(before, data_root)
+    (before,), (after,) = comparison_page.runs_of(comparison)
     name = f"{before.label} and {after.label}"
-    return comparison_page.page(comparison, ([before], [after]), pictures, name)
+    return comparison_page.page(comparison, _pictures(before, data_root), name)
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
@@ -133,6 +134,6 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # An answer may end in half a character, which no file in UTF-8 can hold.
-        write_atomically(path, text.encode("utf-8", "backslashreplace").decode())
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

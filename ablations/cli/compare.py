@@ -112,7 +112,7 @@ def _text(found: Comparison) -> str:
         table.append((*counts, *_cells(line, p_value(line.p_holm)), line.test))
     if len(found.benchmarks) > 1:
         mean = (f"mean of {len(found.benchmarks)}", "", "")
-        table.append((*mean, *_cells(found.macro, ""), ""))
+        table.append((*mean, *_cells(found.macro, ""), found.macro.test))
     rows = aligned(table, left=(0, 8, 9))
     return "\n".join([found.heading, "", *rows, "", *_below(found)])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -33,6 +33,8 @@ from ablations.statistics.estimates import (
     clustered,
     components,
     holm,
+    is_binary,
+    mcnemar,
     share,
     verdicts,
     welch,
@@ -40,6 +42,7 @@ from ablations.statistics.estimates import (
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
+CLUSTERED, WELCH = "clustered t", "Welch t"
 Scores = Mapping[str, Mapping[str, Array]]
 
 
@@ -52,17 +55,21 @@ class _Data:
     by_seed: Mapping[str, Mapping[str, Array]]
     macro: Mapping[str, Array]
     rules: Rules
+    single: Container[str]
 
 
-def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysis:
+def analyse(
+    scores: Scores, items: Mapping[str, Items], rules: Rules, single: Container[str] = ()
+) -> Analysis:
     """Analyse a study; where no two arms make a contrast there are the arms alone.
 
     ``scores`` holds seeds x items by benchmark and arm: every arm in every benchmark, its seeds in
-    one order.  ``items`` says how a benchmark's items are grouped.
+    one order.  ``items`` says how a benchmark's items are grouped.  ``single`` are the benchmarks
+    of which every run answered each item once.
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
-    data = _Data(scores, items, by_seed, macro, rules)
+    data = _Data(scores, items, by_seed, macro, rules, single)
     judged = {judgement.contrast: judgement for judgement in judge(macro, rules)}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines = tuple(
@@ -124,6 +131,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
+        test=WELCH if rules.variance == "welch" else "t with pooled variance",
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
         mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
         alt_variance_low=number(alt_variance_low),
@@ -181,25 +189,55 @@ def benchmark_line(
     )
 
 
-def untested_line(name: str, items: Items, difference: Estimate, rules: Rules) -> BenchmarkLine:
+@dataclass(frozen=True, slots=True)
+class ItemsTest:
+    """What one benchmark says of fixed checkpoints: the estimate behind the interval, p and test.
+
+    ``clustered`` is the difference and its clustered standard error, whichever test is used.
+    """
+
+    estimate: Estimate
+    p: float
+    test: str
+    clustered: Estimate
+
+    @classmethod
+    def of(cls, plus: Array, minus: Array, items: Items, *, single: bool) -> ItemsTest:
+        """Test plus - minus (each seeds x items) over the items of one benchmark.
+
+        Exact McNemar, with Bonett and Price's interval, where both sides are one run whose answers
+        are ``single``, right or wrong, and independent; else the clustered t.
+        """
+        d = np.asarray(plus.mean(0) - minus.mean(0))
+        estimate = clustered(d, items)
+        one_run = len(plus) == len(minus) == 1
+        if one_run and single and items.independent and is_binary(plus) and is_binary(minus):
+            exact = mcnemar(d)
+            return cls(exact.adjusted, exact.p, "McNemar", estimate)
+        # Where no item differs nothing speaks against 0.
+        return cls(estimate, float(estimate.p) if d.any() else 1.0, CLUSTERED, estimate)
+
+
+def untested_line(name: str, items: Items, test: ItemsTest, rules: Rules) -> BenchmarkLine:
     """Return the line of one benchmark as an estimate only."""
-    line = benchmark_line(name, items, difference, np.nan, np.nan, rules)
-    return replace(line, mde=None, verdict=None, test="clustered t")
+    line = benchmark_line(name, items, test.estimate, np.nan, np.nan, rules)
+    delta = float(test.clustered.delta)
+    return replace(line, delta=delta, mde=None, verdict=None, test=test.test)
 
 
 def _items_only(contrast: Contrast, data: _Data) -> Line:
     """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
-    differences = {
-        name: clustered(
-            arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), data.items[name]
+    tests = {
+        name: ItemsTest.of(
+            arms[contrast.plus], arms[contrast.minus], data.items[name], single=name in data.single
         )
         for name, arms in data.scores.items()
     }
     lines = tuple(
-        untested_line(name, data.items[name], difference, data.rules)
-        for name, difference in differences.items()
+        untested_line(name, data.items[name], test, data.rules) for name, test in tests.items()
     )
-    return _estimated(contrast, average(list(differences.values())), lines, data.rules)
+    mean = average([test.clustered for test in tests.values()])
+    return replace(_estimated(contrast, mean, lines, data.rules), test=CLUSTERED)
 
 
 def _arm(arm: str, data: _Data) -> ArmLine:

@@ -59,6 +59,7 @@ class Line:
     boot_low: float | None = None
     boot_high: float | None = None
     p_holm: float | None = None
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from typing import Any, Literal
 from ablations.study.children import FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
-from harness.files.hashing import json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, model_fingerprint
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
@@ -178,7 +179,7 @@ def _train(training: Training, run: Run) -> float:
     run(training.args, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
-    write_atomically(training.marker, json_text({"key": training.key, "seconds": seconds}))
+    write_text(training.marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 
@@ -213,7 +214,7 @@ def _measure(job: Job, run: Run) -> Outcome:
     seconds = time.monotonic() - start
     if failed is None:
         document = {"key": key, "runs": {name: path.name for name, path in runs.items()}}
-        write_atomically(marker, json_text({**document, "seconds": seconds}))
+        write_text(marker, json_text({**document, "seconds": seconds}))
     return Outcome(job.arm, job.seed, runs, failed, reason, run_seconds=seconds)
 
 

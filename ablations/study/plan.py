@@ -28,7 +28,8 @@ from ablations.statistics.contrasts import (
 from ablations.statistics.scores import identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
-from harness.files.hashing import file_hash, json_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import file_hash, json_hash
 from harness.runs.identity import identify
 from harness.runs.store import read_json
 
@@ -354,7 +355,7 @@ def commit(planned: Plan) -> None:
         "plan": planned.content,
         "paths": _paths(planned),
     }
-    write_atomically(path, json_text(document))
+    write_text(path, json_text(document))
 
 
 def _paths(planned: Plan) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, source_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, source_hash
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
@@ -116,7 +117,7 @@ def study(plan: Plan, execute: Execute) -> Report:
             return done
         outcomes = list(execute(todo))
         report = analysed(plan, outcomes)
-        write_atomically(plan.folder / "analysis.json", json_text(report))
+        write_text(plan.folder / "analysis.json", json_text(report))
         return report
 
 
@@ -176,7 +177,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    analysis = analyse(table.scores, table.items, plan.request.rules)
+    analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]

@@ -52,14 +52,14 @@ class Replies:
             ItemError: this request failed for good.
             UsageError: the judge is gone.
         """
-        said = ""
+        reply = ""
         for attempt in range(TRIES):
-            said = await self._reply(question, attempt)
-            found = read(said)
-            if found is not None:
-                return found
+            reply = await self._reply(question, attempt)
+            verdict = read(reply)
+            if verdict is not None:
+                return verdict
         raise NoVerdictError(
-            f"{TRIES} replies of the judge are no verdict, the last: {said!r:.200}"
+            f"{TRIES} replies of the judge are no verdict, the last: {reply!r:.200}"
         )
 
     async def _reply(self, question: str, attempt: int) -> str:

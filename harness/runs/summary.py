@@ -12,12 +12,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from harness.errors import UsageError
+from harness.files.typed_json import record
 from harness.protocols import Declaration
 from harness.records import Sample
 from harness.runs.sources import SourceCount, count_sources
 from harness.runs.store import (
     SampleKey,
     SecondaryScore,
+    read_json,
     read_samples,
     read_secondary,
     samples_size,
@@ -131,6 +134,24 @@ def _strict(
         "reasoning_only": absent["reasoning_only"],
         "filtered": absent["filtered"],
     }
+
+
+def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
+    """Return the stored summaries of a run by benchmark, none where it has none yet.
+
+    Raises:
+        UsageError: the file is garbled.
+    """
+    path = run / "summary.json"
+    if not path.exists():
+        return {}
+    try:
+        rows = record(list[BenchmarkSummary], read_json(path)["benchmarks"])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{path} is garbled ({error}): run the same `harness run` again"
+        ) from error
+    return {row.benchmark: row for row in rows}
 
 
 def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:

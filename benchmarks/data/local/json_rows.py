@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, overload
 
 from harness.errors import UsageError
-from harness.files.hashing import cache_dir, file_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, file_hash
 from harness.files.typed_json import parse
 
 Row = dict[str, Any]
@@ -106,7 +107,7 @@ def _count(path: Path, digest: str) -> int:
     except (OSError, ValueError):
         n = len(read(path))
     with suppress(OSError):  # a read-only home: count again next time
-        write_atomically(note, f"{n}\n")
+        write_text(note, f"{n}\n")
     return n
 
 
