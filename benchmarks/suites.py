@@ -9,26 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES, SUITES, kind, names
+from benchmarks.registry import CLASSES
+from benchmarks.registry import SUITES as SUITES
+from benchmarks.registry import kind as kind
+from benchmarks.registry import names as names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
     from harness.protocols import Benchmark, Declaration
-
-__all__ = [
-    "SUITES",
-    "benchmark",
-    "chosen",
-    "declarations",
-    "kind",
-    "names",
-    "notes",
-    "options",
-    "resolve",
-    "revisions",
-    "verify",
-]
 
 
 def benchmark(

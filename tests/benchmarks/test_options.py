@@ -55,10 +55,13 @@ def test_words_of_another_form_or_benchmark_are_refused(word: str) -> None:
         options.split([word], ["niah"])
 
 
-def test_a_benchmark_without_options_says_so() -> None:
-    @dataclass
-    class Plain:
-        data_root: str
+@dataclass(frozen=True)
+class Plain:
+    fixed: int = 7
 
+
+def test_a_benchmark_without_options_says_so() -> None:
     with pytest.raises(UsageError, match="plain has no option 'depth': there are none"):
         parsed("plain", Plain, {"depth": "3"})
+    with pytest.raises(UsageError, match="vstar has no option 'depth'"):
+        suites.benchmark("vstar", options={"depth": "3"})

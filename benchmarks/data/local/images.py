@@ -24,39 +24,32 @@ def is_empty(cell: Any) -> bool:
     return cell is None
 
 
-def decode(cell: Any) -> Image.Image:
-    """Return the image of a cell, fully loaded and turned as its EXIF data says.
+def decode(cell: Any, *, turned: bool = True) -> Image.Image:
+    """Return the image of a cell, fully loaded, and ``turned`` as its EXIF data says.
 
     Args:
         cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
+        turned: false for what the tasks show that decode text themselves.
 
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
     """
-    from PIL import ExifTags, ImageOps
+    from PIL import ExifTags, Image, ImageOps
 
     try:
         if isinstance(cell, str):
             cell = {"bytes": base64.b64decode(cell)}
         if not isinstance(cell, dict):
             raise ValueError(f"a {type(cell).__name__} is not an image")
+        content, path = cell.get("bytes"), cell.get("path")
+        if content is None and path is None:
+            raise ValueError("the cell has neither bytes nor a path")
         # As datasets.Image().decode_example of datasets 4.8 decodes.
-        image = _opened(cell.get("bytes"), cell.get("path"))
-        if image.getexif().get(ExifTags.Base.Orientation) is not None:
-            image = ImageOps.exif_transpose(image)
+        image = Image.open(BytesIO(content) if content is not None else str(path))
+        image.load()
+        if turned and image.getexif().get(ExifTags.Base.Orientation) is not None:
+            return ImageOps.exif_transpose(image)
         return image
-    except undecodable() as error:
-        raise ItemError(first_line(error)) from error
-
-
-def decode_text(text: str) -> Image.Image:
-    """Return the image of base64 text, not turned: tasks that decode it themselves do not.
-
-    Raises:
-        ItemError: it does not decode; one line that says why.
-    """
-    try:
-        return _opened(base64.b64decode(text), None)
     except undecodable() as error:
         raise ItemError(first_line(error)) from error
 
@@ -75,16 +68,6 @@ def as_seen(image: Image.Image) -> Image.Image:
         shown = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     return image.convert("RGB")
-
-
-def _opened(content: bytes | None, path: str | None) -> Image.Image:
-    from PIL import Image
-
-    if content is None and path is None:
-        raise ValueError("the cell has neither bytes nor a path")
-    image = Image.open(BytesIO(content) if content is not None else str(path))
-    image.load()
-    return image
 
 
 @lru_cache(maxsize=1)

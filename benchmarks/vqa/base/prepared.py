@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from benchmarks.data.local.images import as_seen, decode, decode_text, is_empty
+from benchmarks.data.local.images import as_seen, decode, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
@@ -128,7 +128,7 @@ def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
         if not native:
             return as_seen(decode(cell))
         # The tasks of all benchmarks convert alike; making the items checks it.
-        return (decode_text if isinstance(cell, str) else decode)(cell).convert("RGB")
+        return decode(cell, turned=not isinstance(cell, str)).convert("RGB")
     except ItemError as error:
         which = "an image" if isinstance(cell, str) else f"the image in column {column}"
         raise ItemError(f"{which} does not decode: {error}") from error

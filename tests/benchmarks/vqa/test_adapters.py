@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks import data, suites
 from benchmarks.scoring import Target, score
+from harness.files.typed_json import record
 from tests.benchmarks.vqa import adapters_dump as dump
 
 ROOT = Path(__file__).parents[3]
@@ -179,7 +180,7 @@ def test_targets_are_the_data_sets_golds(
 ) -> None:
     for item, (_, reference) in _pairs(ours, lmms, benchmark_id):
         right = _gold(benchmark_id, reference["doc"], reference["gold"])
-        target = Target(**item["target"])
+        target = record(Target, item["target"])
         if target.alternatives:
             assert repr([target.answer, *target.alternatives]) == right
         else:
