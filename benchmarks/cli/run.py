@@ -57,8 +57,7 @@ class _Limit(click.ParamType[int | str]):
     help="endpoint: tokenizer to use if the server has no /tokenize.",
 )
 @click.option(
-    "--revision",
-    help="Model revision: resolved for a Hub id, recorded as given for an endpoint.",
+    "--revision", help="Model revision: resolved for a Hub id, recorded as given for an endpoint."
 )
 @click.option("--replicas", type=click.IntRange(min=1), help="vLLM: data-parallel replicas.")
 @click.option("--tensor-parallel", type=click.IntRange(min=1), help="vLLM: GPUs per replica.")
@@ -193,12 +192,18 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     )
     identity = identify(given.model, given.endpoint, given.revision)
     plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
+    return replace(described(plan, given), fresh=given.fresh, same_model=given.same_model)
+
+
+def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
+    """Return a plan with what is known of its local data."""
+    from benchmarks import suites
+
+    members = [benchmark.declaration.id for benchmark in plan.members]
     return replace(
         plan,
         notes=suites.notes(members, given.data_root),
         revisions=suites.revisions(members, given.data_root),
-        fresh=given.fresh,
-        same_model=given.same_model,
     )
 
 

@@ -16,7 +16,7 @@ from harness.errors import UsageError
 from harness.files.typed_json import record
 from harness.protocols import Declaration
 from harness.records import Sample
-from harness.runs.sources import SourceCount, count_sources
+from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
     SampleKey,
     SecondaryScore,
@@ -140,7 +140,7 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
     """Return the stored summaries of a run by benchmark, none where it has none yet.
 
     Raises:
-        UsageError: the file is garbled.
+        UsageError: the file is corrupt.
     """
     path = run / "summary.json"
     if not path.exists():
@@ -149,9 +149,14 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
         rows = record(list[BenchmarkSummary], read_json(path)["benchmarks"])
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"{path} is garbled ({error}): run the same `harness run` again"
+            f"{path} is corrupt ({error}): run the same `harness run` again"
         ) from error
     return {row.benchmark: row for row in rows}
+
+
+def sources_of(rows: Iterable[BenchmarkSummary]) -> list[SourceCount]:
+    """Return what gave the responses of several benchmarks."""
+    return merged(count for row in rows for count in row.sources)
 
 
 def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
@@ -214,9 +219,7 @@ def _current(
     return current
 
 
-def _values(
-    scores: Mapping[SampleKey, SecondaryScore | None],
-) -> dict[SampleKey, float | None]:
+def _values(scores: Mapping[SampleKey, SecondaryScore | None]) -> dict[SampleKey, float | None]:
     return {key: score.value if score else None for key, score in scores.items()}
 
 

@@ -242,7 +242,7 @@ def test_a_garbled_manifest_is_said_in_one_line(tmp_path: Path) -> None:
     manifest = json.loads((b / "manifest.json").read_text())
     manifest["sampling"] = None
     (b / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UsageError, match="garbled"):
+    with pytest.raises(UsageError, match="corrupt"):
         compare.checkpoints(a, b, RULES)
 
 

@@ -266,7 +266,7 @@ def test_a_garbled_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) 
         (samples,) = tmp_path.glob("*/samples/vstar.jsonl")
         text = "nonsense\n" + samples.read_text()
         samples.write_text(text)
-        one_line(harness(*words), "vstar.jsonl is garbled at line 1", after_progress=True)
+        one_line(harness(*words), "vstar.jsonl is corrupt at line 1", after_progress=True)
         assert samples.read_text() == text
 
 

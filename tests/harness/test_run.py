@@ -520,7 +520,7 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
         if isinstance(garbled, dict):
             garbled = json.dumps({**whole, **garbled})
         manifest.write_text(garbled)
-        with pytest.raises(UsageError, match="garbled"):
+        with pytest.raises(UsageError, match="corrupt"):
             runs.finished(plan)
     manifest.write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UsageError, match="schema version 99"):

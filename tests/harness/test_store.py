@@ -102,7 +102,7 @@ def test_a_garbled_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "samples" / "b.jsonl"
     path.parent.mkdir()
     path.write_text(encode(sample("one")) + line + "\n" + encode(sample("two")))
-    with pytest.raises(UsageError, match=r"b\.jsonl is garbled at line 2"):
+    with pytest.raises(UsageError, match=r"b\.jsonl is corrupt at line 2"):
         read_samples(tmp_path, "b")
 
 

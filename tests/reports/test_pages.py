@@ -403,7 +403,7 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
         (lambda p: [p / "nothing"], "does not exist"),
         (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
-        (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
+        (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is corrupt"),
         (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
         (lambda p: [p, p], "is not a run"),
     ],
@@ -494,7 +494,7 @@ def test_a_plan_that_was_changed_is_not_reported(study: Path, tmp_path: Path) ->
     changed["plan"]["arms"] = 5
     for garbled in ("[", "[]", "{}", json.dumps(changed)):
         (tmp_path / "plan.json").write_text(garbled)
-        with pytest.raises(UsageError, match=r"plan.json (is garbled|was changed by hand)"):
+        with pytest.raises(UsageError, match=r"plan.json (is corrupt|was changed by hand)"):
             read(tmp_path)
 
 
@@ -538,7 +538,7 @@ def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
     for damaged in ("{broken}\n", json.dumps(value) + "\n", "[" * 100_000 + "\n"):
         path.write_text(lines[0] + damaged + "".join(lines[1:]))
         for garbled in (copy, run):
-            with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
+            with pytest.raises(UsageError, match=r"vstar.jsonl is corrupt at line 2"):
                 reports.page_of([garbled], None)
 
 
@@ -548,5 +548,5 @@ def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
     row = json.loads(text)["benchmarks"][0]
     for garbled in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
         (copy / "summary.json").write_text(json.dumps({"benchmarks": [garbled]}))
-        with pytest.raises(UsageError, match=r"summary.json is garbled"):
+        with pytest.raises(UsageError, match=r"summary.json is corrupt"):
             open_run(copy, "run")
