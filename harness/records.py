@@ -1,8 +1,7 @@
-"""The nouns: frozen, typed records that every layer passes to the next.
+"""The records that all layers share: frozen and typed.
 
-An `Item` goes in, a `Response` comes back, a `Score` judges it, and a `Sample`
-is the line that the store keeps of all three.  A `Pair` is what contrastive training and the
-probe are made of.
+An `Item` gets a `Response` and a `Score`; a `Sample` is the stored line of all three.  A `Pair` is
+for contrastive training and the probe.
 """
 
 from __future__ import annotations
@@ -105,16 +104,15 @@ class Sampling:
 class Response:
     """What the model answered.
 
-    ``text`` is kept as it came, thinking included; ``reasoning`` is thinking that the server
-    returned apart.  Token counts are None where the backend does not tell them.  ``seconds`` is
-    wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out
-    before it was sent, because the benchmark's protocol limits its length.
+    ``text`` includes thinking; ``reasoning`` is thinking that the server returned separately.
+    Token counts are None if the backend gives none.  ``seconds`` is wall time from request to
+    answer.  ``prompt_tokens_cut`` tokens of the prompt were left out because the benchmark's
+    protocol limits its length.  A finish reason of "content_filter" means that the server withheld
+    the answer.
 
-    An agent's answer is what it submitted: ``trajectory`` holds the messages of its episode (JSON
-    objects with ``role`` and ``content``), the tokens are those of all its steps, and a finish
-    reason of "length" says that a limit ended it.
-
-    A finish reason of "content_filter" says that the server withheld the answer.
+    An agent's text is what it submitted: ``trajectory`` holds the messages of its episode (JSON
+    objects with ``role`` and ``content``), tokens count all its steps, and the finish reason
+    "length" means that a limit ended it.
     """
 
     text: str
@@ -156,12 +154,8 @@ class Response:
 
 def sum_counts(counts: Iterable[int | None]) -> int | None:
     """Return the sum of token counts; None if one of them is not known."""
-    total = 0
-    for count in counts:
-        if count is None:
-            return None
-        total += count
-    return total
+    known = list(counts)
+    return None if None in known else sum(filter(None, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +164,7 @@ class Score:
 
     ``value`` is in [0, 1], or None where there is none (``unscored``, ``error``).
     ``scored``: read and compared.  ``unparsable``: the model's fault, value 0.
-    ``unscored``: a judge gave no verdict.  ``error``: the machinery failed; retried.
+    ``unscored``: a judge gave no verdict.  ``error``: a failure of infrastructure; retried.
     ``why`` says which rule read which part of the response.
     """
 
@@ -184,11 +178,11 @@ class Score:
 class Sample:
     """One stored line: one item, one repeat, its response and its score.
 
-    ``prompt`` is the rendered messages, one string a message, a long one without its middle
-    (`harness.files.text.abridged`); ``scoring`` is the version of the
-    scorer that gave ``score``.  ``response`` is None where the machinery failed.  ``source`` is the
-    number of what answered in the manifest's list of sources, ``time`` when, in seconds of the Unix
-    epoch; None in lines of older versions.
+    ``prompt``: the rendered messages, one string per message, long ones without their middle
+    (`harness.files.text.abridged`).  ``scoring``: version of the scorer of ``score``.
+    ``response``: None if the infrastructure failed.  ``source``: number of what answered in the
+    manifest's list of sources; ``time``: when, in seconds of the Unix epoch; both None in lines of
+    older versions.
     """
 
     id: str

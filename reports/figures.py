@@ -31,7 +31,8 @@ class Axis:
     @classmethod
     def over(cls, values: Iterable[float], start: float, end: float) -> Axis:
         """Return an axis that holds the values, with at most seven round ticks."""
-        low, high = min(values := list(values)), max(values)
+        known = list(values)
+        low, high = min(known), max(known)
         # Equal values are a range too; of nearly equal ones the difference is rounding.
         width = max((high - low) / 5, 1e-9 * abs(low), 1e-9 * abs(high)) or 1.0
         unit = 10.0 ** floor(log10(width))
@@ -46,7 +47,7 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChartRow:
     """A row of a chart: label and text at its ends (short ones for phones), values in percent."""
 
     label: str
@@ -61,10 +62,10 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowChart:
     """A chart of rows over one axis; ``margin`` is shaded on either side of 0."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[ChartRow, ...]
     axis: Axis
     label: str
     margin: float | None = None
@@ -117,18 +118,20 @@ class Figure:
     title: str
     description: str
     source: str
-    panels: tuple[Rows | Plot | Heat, ...]
+    panels: tuple[RowChart | Plot | Heat, ...]
     legend: tuple[tuple[str, str, int], ...] = ()
 
 
-def _rows(rows: Sequence[Row], label: str, margin: float | None = None, zero: bool = True) -> Rows:
+def _rows(
+    rows: Sequence[ChartRow], label: str, margin: float | None = None, zero: bool = True
+) -> RowChart:
     """Return a chart of rows with an axis that holds all that they show."""
     values = [0.0] if zero else []
     values += [] if margin is None else [-margin, margin]
     for row in rows:
         values += [*(row.bar or ()), *(row.whiskers or ()), *row.dots]
         values += [] if row.mark is None else [row.mark]
-    return Rows(tuple(rows), Axis.over(values, 4, 96), label, margin)
+    return RowChart(tuple(rows), Axis.over(values, 4, 96), label, margin)
 
 
 def _whiskers(low: float | None, high: float | None, shift: float = 0.0) -> Point | None:
@@ -156,9 +159,9 @@ def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Fig
     )
 
 
-def _bar(line: Line, start: float, end: float) -> Row:
+def _bar(line: Line, start: float, end: float) -> ChartRow:
     strong = line.kind == "total"
-    return Row(
+    return ChartRow(
         f"{line.kind}: {line.name}",
         points(line.delta),
         "ink" if strong else "gain" if line.delta >= 0 else "loss",
@@ -183,7 +186,9 @@ def by_benchmark(id_: str, name: str, lines: Sequence[BenchmarkLine], margin: fl
     return _differences(id_, f"{name} by benchmark", source, rows, margin)
 
 
-def _differences(id_: str, title: str, source: str, rows: Sequence[Row], margin: float) -> Figure:
+def _differences(
+    id_: str, title: str, source: str, rows: Sequence[ChartRow], margin: float
+) -> Figure:
     return Figure(
         id_,
         title,
@@ -193,10 +198,10 @@ def _differences(id_: str, title: str, source: str, rows: Sequence[Row], margin:
     )
 
 
-def _difference(label: str, short: str, line: Line | BenchmarkLine) -> Row:
+def _difference(label: str, short: str, line: Line | BenchmarkLine) -> ChartRow:
     """Return the row of one difference; a phone has room for the sign of its verdict alone."""
     verdict = line.verdict or Verdict.NOT_TESTED
-    return Row(
+    return ChartRow(
         label,
         f"{points(line.delta)} {interval(line.low, line.high)}  {signed(verdict)}",
         verdict.tone,
@@ -209,7 +214,7 @@ def _difference(label: str, short: str, line: Line | BenchmarkLine) -> Row:
 def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
     """Show the macro average of every seed of every arm."""
     rows = [
-        Row(arm, "", _look(number)[0], dots=tuple(100 * value for value in values))
+        ChartRow(arm, "", _look(number)[0], dots=tuple(100 * value for value in values))
         for number, (arm, values) in enumerate(macro.items())
     ]
     summary = ". ".join(

@@ -15,13 +15,15 @@ from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
 from reports.tables import Column, Table
 
-_CELL = re.compile(r"(\d+)/(\d+)")
-_BENCHMARK = re.compile(r"[a-z0-9_]+")
-_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # by itself, not within a name or a path
+_CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
+_BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
+_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # the 20 of "only 20 clusters", not of v20
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
-    Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
+    Column(
+        "errors", "Errors", "count", "Infrastructure failures: no score, asked again by a rerun"
+    ),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
     Column("judged_missing", "Not judged", "count", "Answers still to be judged"),

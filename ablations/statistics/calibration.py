@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
+from ablations.statistics import estimates
 from ablations.statistics.contrasts import (
     BASELINE,
     DATA_CONTROLS,
@@ -23,15 +24,7 @@ from ablations.statistics.contrasts import (
     Rules,
     judge,
 )
-from ablations.statistics.estimates import (
-    VERDICTS,
-    Array,
-    Verdict,
-    pooled,
-    pooled_variance,
-    verdicts,
-    welch,
-)
+from ablations.statistics.estimates import VERDICTS, Array, Verdict
 
 RULES = Rules()
 SEEDS = (3, 5, 8)
@@ -183,14 +176,14 @@ def _pair(
 ) -> PairRow:
     b = world.macro(rng, shape, effect, spread)
     a = world.macro(rng, shape, 0.0, spread)
-    difference = welch(b, a)
+    difference = estimates.welch(b, a)
     delta, p = difference.delta, difference.p
-    judged = verdicts(delta, p, difference.equivalence_p(RULES.margin), RULES.alpha)
+    judged = estimates.verdicts(delta, p, difference.equivalence_p(RULES.margin), RULES.alpha)
     low, high = difference.interval(RULES.level)
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
         "welch": p < RULES.alpha,
-        "pooled": pooled(b, a, *pooled_variance([a, b])).p < RULES.alpha,
+        "pooled": estimates.pooled(b, a, *estimates.pooled_variance([a, b])).p < RULES.alpha,
         "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, RULES.alpha),
         "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }

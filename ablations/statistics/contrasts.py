@@ -9,19 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from ablations.arms import with_role
-from ablations.statistics.estimates import (
-    Array,
-    Booleans,
-    Estimate,
-    Verdict,
-    Verdicts,
-    holm,
-    is_better,
-    pooled,
-    pooled_variance,
-    verdicts,
-    welch,
-)
+from ablations.statistics import estimates
+from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
 from harness.errors import UsageError
 
 Kind = Literal["total", "objective", "placebo", "data", "form"]
@@ -127,14 +116,14 @@ def estimate(
 ) -> Estimate:
     """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
     plus, minus = scores[contrast.plus], scores[contrast.minus]
-    return (
-        welch(plus, minus) if variance == "welch" else pooled(plus, minus, *common_variance(scores))
-    )
+    if variance == "welch":
+        return estimates.welch(plus, minus)
+    return estimates.pooled(plus, minus, *common_variance(scores))
 
 
 def common_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
     """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
-    return pooled_variance([y for arm, y in scores.items() if arm != BASE])
+    return estimates.pooled_variance([y for arm, y in scores.items() if arm != BASE])
 
 
 def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
@@ -152,17 +141,17 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     open_: Booleans = np.asarray(True)
     for kind in (*GATE, "form"):
         step = [contrast for contrast in contrasts(list(scores)) if contrast.kind == kind]
-        estimates = {c: estimate(several, c, rules.variance) for c in step if c in testable}
-        ps = np.array([difference.p for difference in estimates.values()])
+        differences = {c: estimate(several, c, rules.variance) for c in step if c in testable}
+        ps = np.array([difference.p for difference in differences.values()])
         if kind == "data":
-            ps = holm(ps)
+            ps = estimates.holm(ps)
         tested = open_ if kind in GATE else np.zeros_like(open_)
-        for (contrast, difference), p in zip(estimates.items(), ps, strict=True):
+        for (contrast, difference), p in zip(differences.items(), ps, strict=True):
             delta, inside = difference.delta, difference.equivalence_p(rules.margin)
-            verdict = verdicts(delta, p, inside, rules.alpha)
+            verdict = estimates.verdicts(delta, p, inside, rules.alpha)
             tested_here = np.broadcast_to(tested, delta.shape)
             judged.append(Judgement(contrast, difference, p, verdict, tested_here))
-            open_ = open_ & is_better(verdict)
-        if len(estimates) < len(step):
+            open_ = open_ & estimates.is_better(verdict)
+        if len(differences) < len(step):
             open_ = np.zeros_like(open_)
     return tuple(judged)

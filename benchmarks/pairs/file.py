@@ -220,5 +220,5 @@ def _image_names(row: Row) -> list[str]:
     values = [row.get(name) for name in REQUIRED[2:] if not isinstance(row.get(name), str)]
     images = row.get("images")
     values.append([images] if isinstance(images, str) else images)
-    found = (_image(piece) for value in values if value is not None for piece in _pieces(value))
-    return [image for image in found if isinstance(image, str)]
+    names = (_image(piece) for value in values if value is not None for piece in _pieces(value))
+    return [name for name in names if isinstance(name, str)]

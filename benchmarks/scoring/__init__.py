@@ -93,7 +93,7 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
     why = f"{found.rule}: {found.part!r}"
     right = any(equal(right, found.form, _rule(target)) for right in rights)
     asked = right and target.official == "mathvision"
-    if asked and (wrong := objection_to_value(found.part, first)):
+    if asked and (wrong := objection_to_value(found.part, first, target.answer)):
         return Score(0.0, "scored", found.part, f"{why}, but is not credited: {wrong}")
     return Score(float(right), "scored", found.part, why)
 

@@ -92,7 +92,7 @@ def clean(text: str) -> str:
 
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
-    text = re.sub(r"\*\*|__(?=\S)|(?<=\S)__", "", text)
+    text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?|-{3,}$|\*{3,}$)", "", text)
 
 

@@ -26,8 +26,8 @@ class Harness:
     failing: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
-    def __call__(self, words: Sequence[str], log: Path) -> str:
-        suite, out = (words[words.index(option) + 1] for option in ("--suite", "--out"))
+    def __call__(self, args: Sequence[str], log: Path) -> str:
+        suite, out = (args[args.index(option) + 1] for option in ("--suite", "--out"))
         self.asked.append(suite)
         run = Path(out) / f"model-{suite}"
         run.mkdir(parents=True, exist_ok=True)
@@ -91,10 +91,10 @@ def test_a_model_without_its_probe_is_in_the_verdict(
         for arm, level in levels.items()
         for seed, name in enumerate(names_of(arm, level))
     ]
-    found = analysed(Plan(request, None, {}, data, arms), outcomes)
-    assert [one.seeds for one in found.analysis.arms] == [3, 3]
-    assert found.analysis.contrasts[0].verdict == "better"
-    assert [one.selection for one in found.models] == [None] * 6
-    assert not found.complete
-    assert [(one.step, one.reason) for one in found.missing] == [(PROBE, "no memory")] * 6
-    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict
+    report = analysed(Plan(request, None, {}, data, arms), outcomes)
+    assert [arm.seeds for arm in report.analysis.arms] == [3, 3]
+    assert report.analysis.contrasts[0].verdict == "better"
+    assert [model.selection for model in report.models] == [None] * 6
+    assert not report.complete
+    assert [(gap.step, gap.reason) for gap in report.missing] == [(PROBE, "no memory")] * 6
+    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in report.verdict

@@ -346,7 +346,7 @@ def test_arms_differ_in_more_than_colour() -> None:
 def test_an_axis_holds_its_values_with_few_round_ticks(values: list[float]) -> None:
     axis = figures.Axis.over(values, 4, 96)
     assert axis.ticks[0] <= min(values) <= max(values) <= axis.ticks[-1]
-    assert 2 <= len(axis.ticks) <= 8
+    assert 2 <= len(axis.ticks) <= 7
     assert all(4 <= axis.at(value) <= 96 for value in values)
 
 

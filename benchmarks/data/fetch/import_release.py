@@ -6,11 +6,11 @@ Images are embedded.  Raw release files (`Table.file`) are copied unchanged.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.data.catalog.sources import source
+from benchmarks.data.catalog.sources import Table, source
 from benchmarks.data.fetch.pull import put
 from benchmarks.data.local.layout import Found, columns, rows
 from benchmarks.data.local.official import FORMATS, Release, build, release
@@ -33,12 +33,12 @@ class Imported:
 def bring(
     benchmark_id: str, folder: Path, root: Path, *, split: str | None = None, force: bool = False
 ) -> Imported:
-    """Import an official release.
+    """Import the official release in ``folder`` to ``root/<benchmark id>``.
 
     Args:
         benchmark_id: one of `official.FORMATS`, or one with raw release files.
-        folder: the release: annotation file and images.
-        root: the data root; ``root/<benchmark id>`` is made.
+        folder: annotation file and images, or raw files.
+        root: the data root.
         split: only this split; without it, every split whose images are all there.
         force: replace data that is there already.
 
@@ -46,13 +46,56 @@ def bring(
         UsageError: not such a release, corrupt, no split is whole, or other data is there.
     """
     if any(table.file for table in source(benchmark_id).tables):
-        return _bring_raw(benchmark_id, folder, root / benchmark_id, split, force)
-    found = _splits(benchmark_id, folder, split)
-    whole = [part for part in found if part.rows and not part.missing]
-    skipped = tuple(_reason(part) for part in found if part not in whole)
+        splits, skipped, write = _raw(benchmark_id, folder, split)
+    else:
+        splits, skipped, write = _official(benchmark_id, folder, split)
+    receipt = _install(benchmark_id, root / benchmark_id, force, write)
+    return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
+
+
+# The rows of each split, why other splits are left out, and what writes the data into a folder.
+_Plan = tuple[dict[str, int], tuple[str, ...], Callable[[Path], None]]
+
+
+def _raw(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
+    """Plan to copy the raw release files of a folder, once each has been read."""
+    known = [table for table in source(benchmark_id).tables if table.file]
+    wanted = _wanted(benchmark_id, known, split)
+    there = [
+        Found(table, "raw", folder, (folder / table.file,))
+        for table in wanted
+        if (folder / table.file).is_file()
+    ]
+    if not there:
+        raise _no_release(folder, [table.file for table in wanted])
+    splits = {item.table.split: _checked(item) for item in there}
+
+    def write(staging: Path) -> None:
+        for item in there:
+            shutil.copyfile(item.files[0], staging / item.table.file)
+
+    return splits, (), write
+
+
+def _official(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
+    """Plan to write those splits of an official release whose images are all there."""
+    origin = source(benchmark_id)
+    if benchmark_id not in FORMATS:
+        raise UsageError(
+            f"the official release of {benchmark_id} is not known here (those of "
+            f"{', '.join(FORMATS)} are): use `harness data pull {benchmark_id}`"
+        )
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder}: give the folder of the official release")
+    wanted = _wanted(benchmark_id, origin.tables, split)
+    parts = [part for table in wanted if (part := release(benchmark_id, folder, table))]
+    if not parts:
+        names = FORMATS[benchmark_id].annotations
+        raise _no_release(folder, [names[table.split][0] for table in wanted])
+    whole = [part for part in parts if part.rows and not part.missing]
+    skipped = tuple(_reason(part) for part in parts if part not in whole)
     if not whole or (split is not None and skipped):
         raise UsageError(f"nothing to import for {benchmark_id}: {'; '.join(skipped)}")
-    splits = {part.table.split: len(part.rows) for part in whole}
 
     def write(staging: Path) -> None:
         from datasets import DatasetDict
@@ -61,41 +104,21 @@ def bring(
             tables = DatasetDict({part.table.split: build(part) for part in whole})
             tables.save_to_disk(str(staging))
 
-    receipt = _install(benchmark_id, root / benchmark_id, force, write)
-    return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
+    return {part.table.split: len(part.rows) for part in whole}, skipped, write
 
 
-def _raw(benchmark_id: str, folder: Path, split: str | None) -> list[Found]:
-    """Return the raw release files that are in a folder; UsageError if there is none."""
-    known = [table for table in source(benchmark_id).tables if table.file]
-    names = ", ".join(table.split for table in known)
-    wanted = [table for table in known if split in (None, table.split)]
+def _wanted(benchmark_id: str, tables: Sequence[Table], split: str | None) -> list[Table]:
+    wanted = [table for table in tables if split in (None, table.split)]
     if not wanted:
+        names = ", ".join(table.split for table in tables)
         raise UsageError(f"{benchmark_id} has no split {split!r}: its splits are {names}")
-    there = [
-        Found(table, "raw", folder, (folder / table.file,))
-        for table in wanted
-        if (folder / table.file).is_file()
-    ]
-    if not there:
-        files = " or ".join(table.file for table in wanted)
-        raise UsageError(f"{folder} holds no {files}: give the folder of the official release")
-    return there
+    return wanted
 
 
-def _bring_raw(
-    benchmark_id: str, folder: Path, target: Path, split: str | None, force: bool
-) -> Imported:
-    """Copy the raw release files of a folder, once each has been read."""
-    found = _raw(benchmark_id, folder, split)
-    splits = {item.table.split: _checked(item) for item in found}
-
-    def write(staging: Path) -> None:
-        for item in found:
-            shutil.copyfile(item.files[0], staging / item.table.file)
-
-    receipt = _install(benchmark_id, target, force, write)
-    return Imported(benchmark_id, target, splits, (), receipt.fingerprint)
+def _no_release(folder: Path, names: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"{folder} holds no {' or '.join(names)}: give the folder of the official release"
+    )
 
 
 def _checked(item: Found) -> int:
@@ -106,28 +129,6 @@ def _checked(item: Found) -> int:
         why = f"lacks {', '.join(gone)}" if n else "holds no items"
         raise UsageError(f"{item.files[0]} {why}: it is not the official release")
     return n
-
-
-def _splits(benchmark_id: str, folder: Path, split: str | None) -> list[Release]:
-    origin = source(benchmark_id)
-    if benchmark_id not in FORMATS:
-        raise UsageError(
-            f"the official release of {benchmark_id} is not known here (those of "
-            f"{', '.join(FORMATS)} are): use `harness data pull {benchmark_id}`"
-        )
-    if not folder.is_dir():
-        raise UsageError(f"no folder {folder}: give the folder of the official release")
-    names = FORMATS[benchmark_id].annotations
-    if split is not None and split not in names:
-        raise UsageError(
-            f"{benchmark_id} has no split {split!r}: its splits are {', '.join(names)}"
-        )
-    wanted = [table for table in origin.tables if split in (None, table.split)]
-    found = [part for table in wanted if (part := release(benchmark_id, folder, table))]
-    if not found:
-        files = " or ".join(names[table.split][0] for table in wanted)
-        raise UsageError(f"{folder} holds no {files}: give the folder of the official release")
-    return found
 
 
 def _reason(part: Release) -> str:

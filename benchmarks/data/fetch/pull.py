@@ -44,11 +44,11 @@ def pull(
     alone: bool = True,
     force: bool = False,
 ) -> Pulled:
-    """Get one benchmark's data.
+    """Get one benchmark's data into ``root/<benchmark id>``.
 
     Args:
         benchmark_id: one with a `source`.
-        root: the data root; ``root/<benchmark id>`` is made.
+        root: the data root.
         revision: commit, branch or tag; without it the pinned commit, else the one that an
             earlier pull recorded, else the head of the main branch.
         local: a folder of local copies instead of the hub; see `mirror`.

@@ -164,20 +164,20 @@ class TableRows:
             raise UsageError(f"{self.table.home} does not open ({first_line(error)})") from error
 
 
-def arrow_files(found: Found) -> Sequence[Path]:
+def arrow_files(item: Found) -> Sequence[Path]:
     """Return the Arrow files that hold a table: its own, or those it was converted to.
 
-    ``datasets`` converts parquet files in our cache, as a row of a parquet file cannot be read
-    alone.  Which files those are is noted, so that ``datasets`` is not loaded to find them.
+    ``datasets`` converts parquet files in our cache, because a single row of a parquet file cannot
+    be read.  A note lists those files, so that ``datasets`` need not be loaded to find them.
     """
-    if found.form == "saved":
-        return found.files
-    note = cache_dir() / "arrow" / f"{files_hash(found.home, [found])}.json"
+    if item.form == "saved":
+        return item.files
+    note = cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
     with suppress(OSError, msgspec.DecodeError):
         sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
         if all(Path(name).stat().st_size == size for name, size in sizes.items()):
             return [Path(name) for name in sizes]
-    files = [Path(entry["filename"]) for entry in read(found).cache_files]
+    files = [Path(entry["filename"]) for entry in read(item).cache_files]
     sizes = {str(path): path.stat().st_size for path in files}
     with suppress(OSError):
         write_text(note, msgspec.json.encode(sizes).decode())

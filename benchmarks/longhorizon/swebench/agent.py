@@ -73,7 +73,7 @@ def said(text: str) -> str:
 
 
 @dataclass
-class _Model:
+class _Model(mini_swe_agent.Unused):
     """Our model in mini-swe-agent's ``Model`` protocol.
 
     Thinking is not part of the conversation: commands are read from the text without it, and only
@@ -126,14 +126,6 @@ class _Model:
             template_vars=template_vars,
         )
         return observed
-
-    def get_template_vars(self, **_: Any) -> Record:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> Record:
-        """Return nothing: the run's manifest describes the model."""
-        return {}
 
 
 def _facts(response: Response) -> Record:

@@ -173,7 +173,7 @@ def lesson_losses(
 
 
 class _Progress:
-    """Prints the mean loss of each kind of lesson every hundred steps, to standard error."""
+    """Prints the mean loss of each kind of lesson to standard error, every hundred steps."""
 
     def __init__(self, steps: int) -> None:
         self._steps, self._step, self._start = steps, 0, time.monotonic()
