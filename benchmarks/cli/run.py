@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -125,13 +126,13 @@ def run(**values: Any) -> Path:
     if given.dry_run:
         _show_plan(plan, given)
         return plan.path
-    return evaluate(plan, given, _execute)
+    return evaluate(plan, given, partial(_execute, given))
 
 
 def evaluate(
     plan: RunPlan,
     given: SimpleNamespace,
-    execute: Callable[[RunPlan, SimpleNamespace, AnyProgress], list[BenchmarkSummary]],
+    execute: Callable[[RunPlan, AnyProgress], list[BenchmarkSummary]],
 ) -> Path:
     """Fill a run where it is not finished, print its scores, and return its folder."""
     from harness.cli import tables
@@ -144,7 +145,7 @@ def evaluate(
         plan = replace(plan, settings=replace(plan.settings, tools=tools))
         progress = open_progress()
         try:
-            rows = execute(plan, given, progress)
+            rows = execute(plan, progress)
         except KeyboardInterrupt:
             progress.note(
                 "interrupted; all responses so far are stored: rerun the command to resume"
@@ -245,7 +246,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
 
 
 def _execute(
-    plan: RunPlan, given: SimpleNamespace, progress: AnyProgress
+    given: SimpleNamespace, plan: RunPlan, progress: AnyProgress
 ) -> list[BenchmarkSummary]:
     from harness import backends
     from harness.runs.run import execute

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from benchmarks.cli.run import described, evaluate
 from harness.cli import options
-from harness.cli.progress import AnyProgress
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.files.typed_json import parse
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
-
-if TYPE_CHECKING:
-    from harness.runs.summary import BenchmarkSummary
 
 
 @click.command()
@@ -33,8 +29,14 @@ if TYPE_CHECKING:
 @options.as_json
 def score(**values: Any) -> None:
     """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""
+    from harness.runs.run import execute
+
     given = SimpleNamespace(**values, items=True)
-    evaluate(_plan(given), given, _execute)
+    evaluate(
+        _plan(given),
+        given,
+        lambda plan, progress: execute(plan, None, {"kind": "responses"}, progress),
+    )
 
 
 def _plan(given: SimpleNamespace) -> RunPlan:
@@ -56,14 +58,6 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     identity = ModelIdentity(given.responses.stem, json_hash(texts), verified=True)
     plan = plan_run(identity, name, [benchmark], [benchmark], settings, given.out)
     return described(plan, given)
-
-
-def _execute(
-    plan: RunPlan, given: SimpleNamespace, progress: AnyProgress
-) -> list[BenchmarkSummary]:
-    from harness.runs.run import execute
-
-    return execute(plan, None, {"kind": "responses"}, progress)
 
 
 def read_responses(path: Path) -> dict[str, str]:
