@@ -98,7 +98,7 @@ def test_a_torn_line_longer_than_a_block_is_dropped(tmp_path: Path) -> None:
         changed(score={"value": 1, "status": "well"}),
     ],
 )
-def test_a_garbled_line_is_named(tmp_path: Path, line: str) -> None:
+def test_a_corrupt_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "samples" / "b.jsonl"
     path.parent.mkdir()
     path.write_text(encode(sample("one")) + line + "\n" + encode(sample("two")))
