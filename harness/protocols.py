@@ -112,8 +112,8 @@ class Declaration:
     mean over items).  ``clusters``: what a cluster is.  ``native_rules``: version of the native
     scoring, "" if there is none.  ``judged_rules``: version of the judge's prompt and of how its
     replies are read, "" if the official protocol needs no judge (else it is a `JudgedBenchmark`).
-    ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision``: commit of the data set,
-    None if none is pinned.  ``note``: shown with every score if the data are not what the id says.
+    ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``note``: shown with every score if
+    the data are not what the id says.
     """
 
     id: str
@@ -125,7 +125,6 @@ class Declaration:
     n_items: int
     metric: str
     clusters: str
-    revision: str | None = None
     headline: tuple[str, ...] = ()
     native_needs_judge: bool = False
     native_rules: str = ""

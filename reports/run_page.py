@@ -101,7 +101,7 @@ def _items(run: Run) -> Section:
             answers(run.path, name), key=lambda a: -1.0 if a.value is None else a.value
         )
         total += len(lowest_first)
-        rows += [_item(run, name, answer.place) for answer in lowest_first[:each]]
+        rows += [_item(run, name, answer.offset) for answer in lowest_first[:each]]
     text = (
         f"Shown are {len(rows):,} of {total:,} answers, at most {each} per benchmark, the "
         "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."

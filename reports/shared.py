@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.runs.sources import described
-from harness.runs.summary import notes_of
+from harness.runs.summary import notes_of, sources_of
 from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
@@ -171,9 +171,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
         "started": (run.manifest["invocations"] or [{}])[0].get("started"),
         "ended": last.get("ended"),
-        "sources": "; ".join(
-            described(run.manifest, [count for row in run.rows.values() for count in row.sources])
-        ),
+        "sources": "; ".join(described(run.manifest, sources_of(run.rows.values()))),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,7 @@ class _Limit(click.ParamType[int | str]):
     help="endpoint: tokenizer to use if the server has no /tokenize.",
 )
 @click.option(
-    "--revision",
-    help="Model revision: resolved for a Hub id, recorded as given for an endpoint.",
+    "--revision", help="Model revision: resolved for a Hub id, recorded as given for an endpoint."
 )
 @click.option("--replicas", type=click.IntRange(min=1), help="vLLM: data-parallel replicas.")
 @click.option("--tensor-parallel", type=click.IntRange(min=1), help="vLLM: GPUs per replica.")
@@ -126,13 +126,13 @@ def run(**values: Any) -> Path:
     if given.dry_run:
         _show_plan(plan, given)
         return plan.path
-    return evaluate(plan, given, _execute)
+    return evaluate(plan, given, partial(_execute, given))
 
 
 def evaluate(
     plan: RunPlan,
     given: SimpleNamespace,
-    execute: Callable[[RunPlan, SimpleNamespace, AnyProgress], list[BenchmarkSummary]],
+    execute: Callable[[RunPlan, AnyProgress], list[BenchmarkSummary]],
 ) -> Path:
     """Fill a run where it is not finished, print its scores, and return its folder."""
     from harness.cli import tables
@@ -145,7 +145,7 @@ def evaluate(
         plan = replace(plan, settings=replace(plan.settings, tools=tools))
         progress = open_progress()
         try:
-            rows = execute(plan, given, progress)
+            rows = execute(plan, progress)
         except KeyboardInterrupt:
             progress.note(
                 "interrupted; all responses so far are stored: rerun the command to resume"
@@ -193,12 +193,18 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     )
     identity = identify(given.model, given.endpoint, given.revision)
     plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
+    return replace(described(plan, given), fresh=given.fresh, same_model=given.same_model)
+
+
+def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
+    """Return a plan with what is known of its local data."""
+    from benchmarks import suites
+
+    members = [benchmark.declaration.id for benchmark in plan.members]
     return replace(
         plan,
         notes=suites.notes(members, given.data_root),
         revisions=suites.revisions(members, given.data_root),
-        fresh=given.fresh,
-        same_model=given.same_model,
     )
 
 
@@ -240,7 +246,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
 
 
 def _execute(
-    plan: RunPlan, given: SimpleNamespace, progress: AnyProgress
+    given: SimpleNamespace, plan: RunPlan, progress: AnyProgress
 ) -> list[BenchmarkSummary]:
     from harness import backends
     from harness.runs.run import execute

@@ -13,7 +13,7 @@ from harness.cli import options
 from harness.cli.output import print_result
 
 if TYPE_CHECKING:
-    from harness.runs.lookup import Found
+    from harness.runs.lookup import ShownAnswer
 
 
 @click.command()
@@ -37,17 +37,17 @@ def show(run: Path, item: str, as_json: bool) -> None:
         click.echo(sample_text(sample))
 
 
-def _row(found: Found) -> dict[str, Any]:
+def _row(answer: ShownAnswer) -> dict[str, Any]:
     """Return one stored answer as JSON."""
     verdicts: dict[str, Any] = {}
-    for kind, verdict in (("native", found.native), ("judged", found.judged)):
+    for kind, verdict in (("native", answer.native), ("judged", answer.judged)):
         verdicts[kind] = verdict.value if verdict else None
         verdicts[f"{kind}_why"] = verdict.why if verdict else None
         verdicts[f"{kind}_by"] = verdict.by if verdict else None
     return {
-        "benchmark": found.benchmark,
-        "note": found.note,
+        "benchmark": answer.benchmark,
+        "note": answer.note,
         **verdicts,
-        **dataclasses.asdict(found.sample),
-        "source": found.source,
+        **dataclasses.asdict(answer.sample),
+        "source": answer.source,
     }

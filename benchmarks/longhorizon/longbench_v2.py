@@ -88,7 +88,6 @@ class LongBenchV2(Benchmark):
             n_items=_SOURCE.tables[0].count,
             metric="accuracy",
             clusters="items with the same document",
-            revision=_SOURCE.revision,
         )
 
     def fingerprint(self) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.files.text import abridged
 from harness.runs import sources
-from harness.runs.lookup import Found
+from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, macro_average, notes_of
+from harness.runs.summary import BenchmarkSummary, macro_average, notes_of, sources_of
 
 
 def percent(value: float | None) -> str:
@@ -51,7 +51,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
-    lines += sources.described(read_manifest(run), [c for row in rows for c in row.sources])
+    lines += sources.described(read_manifest(run), sources_of(rows))
     lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
     return "\n".join(lines)
 
@@ -152,18 +152,18 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
         benchmarks.append({name: getattr(row, name) for name in (*fields, *_ABSENT)})
         if items:
             benchmarks[-1]["items"] = items_json(run, row)
-    origin = sources.as_json(read_manifest(run), [c for row in rows for c in row.sources])
+    origin = sources.as_json(read_manifest(run), sources_of(rows))
     return json.dumps({"benchmarks": benchmarks, "run": str(run), "sources": origin})
 
 
-def sample_text(found: Found) -> str:
+def sample_text(answer: ShownAnswer) -> str:
     """Return one sample in full as text."""
-    sample = found.sample
+    sample = answer.sample
     response, score = sample.response, sample.score
     lines = [
-        f"{found.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
-        *([f"note: {found.note}"] if found.note else []),
-        f"from {sources.text(found.source)}, {sources.period(sample.time, sample.time)}",
+        f"{answer.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
+        *([f"note: {answer.note}"] if answer.note else []),
+        f"from {sources.text(answer.source)}, {sources.period(sample.time, sample.time)}",
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
     ]
     if response is not None:
@@ -182,8 +182,8 @@ def sample_text(found: Found) -> str:
         f"strict {_number(score.value)} ({score.status}, {sample.scoring})",
         f"  prediction: {score.prediction}",
         f"  why: {score.why}",
-        *_verdict_lines("native", found.native),
-        *_verdict_lines("judged", found.judged),
+        *_verdict_lines("native", answer.native),
+        *_verdict_lines("judged", answer.judged),
     ]
     return "\n".join(lines)
 

@@ -178,7 +178,7 @@ class Engine:
             todo = await todos.get()
             total, before = self._announce(tally, todo), list(tally.stored.values())
             if self._judged is not None:
-                left = todo.to_ask + len(todo.judged_missing)
+                left = todo.to_ask + todo.unjudged
                 self._judged.start(tally.benchmark, total, left)
             for item_id, repeats in todo.repeats().items():
                 item = await asyncio.to_thread(tally.benchmark.build, item_id)
@@ -282,9 +282,7 @@ class Engine:
         declared, judge = tally.benchmark.declaration, self.settings.judge
         if not self._scores_natively(tally.benchmark):
             return
-        known = native_scores(
-            self.store.path, declared, judge.model if judge else None, tally.stored
-        )
+        known = native_scores(self.store.path, declared, self.settings.judge_name, tally.stored)
         if not declared.native_needs_judge:
             judge = None
         missing = [key for key, score in known.items() if score is None]

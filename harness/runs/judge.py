@@ -95,10 +95,8 @@ class JudgedScoring:
 
     def __init__(self, store: RunStore, judge: Judge, concurrency: int, progress: Progress) -> None:
         self.failure: UsageError | None = None
-        self._store = store
-        self._judge = judge
+        self._store, self._judge, self._progress = store, judge, progress
         self._concurrency = concurrency
-        self._progress = progress
         self._verdicts: dict[str, dict[SampleKey, SecondaryScore]] = {}
         self._taken: set[tuple[str, str, int, str]] = set()
         self._cases: asyncio.Queue[_Case | None] = asyncio.Queue()
@@ -162,10 +160,14 @@ class JudgedScoring:
 
     async def _work(self, replies: Replies) -> None:
         while (case := await self._cases.get()) is not None:
-            score = await self._score(case, replies)
-            if score is not None:
-                self._keep(case, score)
-                self._progress.advance(f"{case.benchmark.declaration.id} (judge)", score)
+            declared = case.benchmark.declaration
+            if (score := await self._score(case, replies)) is not None:
+                judged = SecondaryScore.of(
+                    score, (case.id, case.repeat), case.answer, self._judge.model,
+                    declared.judged_rules,
+                )  # fmt: skip
+                self._store.append_scores("judged", declared.id, [judged])
+                self._progress.advance(f"{declared.id} (judge)", score)
 
     async def _score(self, case: _Case, replies: Replies) -> Score | None:
         """Return the verdict; without a value where the judge gave none, None to ask again."""
@@ -181,11 +183,3 @@ class JudgedScoring:
             reason = f"the judged scorer failed: {type(error).__name__}: {error}"
         self._missed.append(f"{case.benchmark.declaration.id}/{case.id}: {reason}")
         return None
-
-    def _keep(self, case: _Case, score: Score) -> None:
-        declared = case.benchmark.declaration
-        key = (case.id, case.repeat)
-        verdict = SecondaryScore.of(
-            score, key, case.answer, self._judge.model, declared.judged_rules
-        )
-        self._store.append_scores("judged", declared.id, [verdict])

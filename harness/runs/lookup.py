@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.records import Sample
 from harness.runs.sources import entry
 from harness.runs.store import (
+    SampleKey,
     SecondaryKind,
     SecondaryScore,
     answer_hash,
@@ -22,7 +23,7 @@ from harness.runs.store import (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ShownAnswer:
     """A stored answer with the latest verdicts on it, None where there is none.
 
     ``note`` is what the run says of the benchmark or its data, "" where nothing; ``source`` is the
@@ -37,7 +38,7 @@ class Found:
     source: dict[str, Any] | None
 
 
-def find(run: Path, wanted: str) -> list[Found]:
+def find(run: Path, wanted: str) -> list[ShownAnswer]:
     """Return every repeat of one item.
 
     ``wanted`` is an item id, or ``benchmark/id``.
@@ -47,37 +48,43 @@ def find(run: Path, wanted: str) -> list[Found]:
             benchmarks have it.
     """
     manifest = read_manifest(run)
-    entries = manifest["benchmarks"]
-    names, asked = list(entries), wanted
+    names, item_id = list(manifest["benchmarks"]), wanted
     benchmark, _, rest = wanted.partition("/")
     if benchmark in names and rest:
-        names, wanted = [benchmark], rest
+        names, item_id = [benchmark], rest
     stored = {name: read_samples(run, name) for name in names}
-    holders = [name for name, rows in stored.items() if any(i == wanted for i, _ in rows)]
+    name = _holder(run, stored, item_id, within=item_id != wanted)
+    return [
+        ShownAnswer(
+            name,
+            sample,
+            _latest(run, "native", name, sample),
+            _latest(run, "judged", name, sample),
+            note=manifest["benchmarks"][name].get("note", ""),
+            source=entry(manifest, sample.source),
+        )
+        for key, sample in sorted(stored[name].items())
+        if key[0] == item_id
+    ]
+
+
+def _holder(
+    run: Path, stored: Mapping[str, Mapping[SampleKey, Sample]], wanted: str, *, within: bool
+) -> str:
+    """Return the one benchmark that has an item; ``within``: the user named the benchmark."""
+    ids = {(name, item_id) for name, rows in stored.items() for item_id, _ in rows}
+    holders = [name for name in stored if (name, wanted) in ids]
     if not holders:
-        ids = {(name, item_id) for name, rows in stored.items() for item_id, _ in rows}
-        of = f" of {names[0]}" if wanted != asked else ""
+        of = f" of {next(iter(stored))}" if within else ""
         raise UsageError(
             f"{run} holds no item {wanted}{of} ({len(ids)} items{of} stored)"
-            + _nearest(wanted, names, ids)
+            + _nearest(wanted, list(stored), ids)
         )
     if len(holders) > 1:
         raise UsageError(
             f"{wanted} is an item of {', '.join(holders)}: choose one, e.g. {holders[0]}/{wanted}"
         )
-    name = holders[0]
-    return [
-        Found(
-            name,
-            sample,
-            _latest(run, "native", name, sample),
-            _latest(run, "judged", name, sample),
-            note=entries[name].get("note", ""),
-            source=entry(manifest, sample.source),
-        )
-        for key, sample in sorted(stored[name].items())
-        if key[0] == wanted
-    ]
+    return holders[0]
 
 
 def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> str:

@@ -45,24 +45,6 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     before: Mapping[str, Any] = {"invocations": [], "benchmarks": {}}
     if (run.path / "manifest.json").exists():
         before = check_manifest(run)
-    sandbox = run.settings.tools.sandbox
-    invocation = {
-        "started": now(),
-        "ended": None,
-        "backend": dict(backend),
-        "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
-        "limit": run.settings.limit,
-        "repeats": run.settings.repeats,
-        "judge": run.judge,
-        "sandbox": sandbox.describe() if sandbox else None,
-        "packages": _packages(),
-        "git": _git(),
-        "machine": {
-            "platform": platform.platform(),
-            "python": platform.python_version(),
-            "cpus": os.cpu_count(),
-        },
-    }
     return {
         "schema": SCHEMA,
         "base": run.base,
@@ -79,7 +61,28 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
         "sources": list(before.get("sources", [])),
-        "invocations": [*before["invocations"], invocation],
+        "invocations": [*before["invocations"], _invocation(run, backend)],
+    }
+
+
+def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
+    sandbox = run.settings.tools.sandbox
+    return {
+        "started": now(),
+        "ended": None,
+        "backend": dict(backend),
+        "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
+        "limit": run.settings.limit,
+        "repeats": run.settings.repeats,
+        "judge": run.settings.judge_name,
+        "sandbox": sandbox.describe() if sandbox else None,
+        "packages": _packages(),
+        "git": _git(),
+        "machine": {
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+        },
     }
 
 
@@ -91,7 +94,7 @@ def _benchmark_entry(
     if data is None and declared.id in before:  # gone since, but the samples are of it
         return dict(before[declared.id])
     judged = (declared.judged_rules or declared.native_needs_judge) and benchmark in run.chosen
-    judge = run.judge if judged else None
+    judge = run.settings.judge_name if judged else None
     return {
         "title": declared.title,
         "protocol": dict(declared.protocol),
@@ -125,10 +128,10 @@ def _git() -> dict[str, Any]:
     """Return commit and dirty flag of this program's own source, where it is a checkout."""
     root = Path(__file__).resolve().parents[2]
 
-    def git(*words: str) -> str | None:
+    def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
             )
         except (OSError, subprocess.CalledProcessError):
             return None

@@ -103,11 +103,6 @@ class RunPlan:
             None in (mine, known[name]) or mine == known[name] for name, mine in self.data.items()
         )
 
-    @property
-    def judge(self) -> str | None:
-        """The judge's name, where one was given."""
-        return self.settings.judge.model if self.settings.judge else None
-
 
 def plan_run(
     identity: ModelIdentity,

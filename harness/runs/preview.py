@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from harness.files.text import abridged
@@ -16,37 +18,33 @@ EXAMPLES = 3
 
 def preview(run: RunPlan, backend: str) -> dict[str, Any]:
     """Return who would be asked what: counts per benchmark and three rendered prompts."""
-    rows = [_row(run, benchmark) for benchmark in run.chosen]
     return {
         "model": run.identity.name,
         "backend": backend,
         "run": str(run.path),
-        "benchmarks": rows,
-        "examples": _examples(run),
+        "benchmarks": [_row(run, benchmark) for benchmark in run.chosen],
+        "examples": list(islice(_examples(run), EXAMPLES)),
     }
 
 
 def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
-    stored = read_samples(run.path, benchmark.declaration.id)
-    todo = what_is_left(run.path, benchmark, stored, run.settings)
+    declared, settings = benchmark.declaration, run.settings
+    stored = read_samples(run.path, declared.id)
     return {
-        "benchmark": benchmark.declaration.id,
-        "to_ask": todo.to_ask,
+        "benchmark": declared.id,
+        "to_ask": what_is_left(run.path, benchmark, stored, settings).to_ask,
         "stored": sum(sample.response is not None for sample in stored.values()),
-        "max_tokens": run.settings.sampling(benchmark).max_tokens,
-        "judge": run.judge if benchmark.declaration.judged_rules else None,
-        "protocol": dict(benchmark.declaration.protocol),
+        "max_tokens": settings.sampling(benchmark).max_tokens,
+        "judge": settings.judge_name if declared.judged_rules else None,
+        "protocol": dict(declared.protocol),
     }
 
 
-def _examples(run: RunPlan) -> list[dict[str, Any]]:
-    """Return the first items of the first benchmarks, three in all."""
+def _examples(run: RunPlan) -> Iterator[dict[str, Any]]:
+    """Yield the first items of the first benchmarks."""
     each = -(-EXAMPLES // len(run.chosen))
-    examples = []
     for benchmark in run.chosen[:EXAMPLES]:
         for item in build_items(benchmark, each):
             if isinstance(item, Item):
                 prompt = [f"[{m.role}] {abridged(m.render())}" for m in item.messages]
-                name = benchmark.declaration.id
-                examples.append({"benchmark": name, "id": item.id, "prompt": prompt})
-    return examples[:EXAMPLES]
+                yield {"benchmark": benchmark.declaration.id, "id": item.id, "prompt": prompt}

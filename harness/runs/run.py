@@ -14,15 +14,9 @@ from harness.protocols import Benchmark, Model, Progress
 from harness.runs.engine import Engine, OpenModel
 from harness.runs.manifest import check_manifest, new_manifest, now
 from harness.runs.plan import RunPlan
-from harness.runs.sources import (
-    SourceCount,
-    count_sources,
-    endpoint_source,
-    number_of,
-    refuse_another,
-)
+from harness.runs.sources import count_sources, endpoint_source, number_of, refuse_another
 from harness.runs.store import RunStore, samples_size
-from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
+from harness.runs.summary import BenchmarkSummary, read_summaries, sources_of, summarise
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
@@ -35,25 +29,22 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
     """Whether a stored summary answers all that is asked now and still holds."""
-    declared, wanted = benchmark.declaration, run.settings.wanted(benchmark)
-    native_done = known.native_missing == 0 or not run.settings.native
-    if declared.native_needs_judge:
-        asked = run.judge is not None and run.settings.native
-        native_done = not asked or (native_done and known.native_judge == run.judge)
-    judged_done = run.judge is None or not declared.judged_rules
-    judged_done = judged_done or (known.judge == run.judge and known.judged_missing == 0)
+    declared, settings, judge = benchmark.declaration, run.settings, run.settings.judge_name
+    wanted = settings.wanted(benchmark)
+    covered = [*known.covered, *[0] * settings.repeats][: settings.repeats]
+    versions = ("scoring", "native_rules", "native_needs_judge", "judged_rules")
+    by_judge = known.native_judge == judge or not declared.native_needs_judge
+    native_done = known.native_missing == 0 and by_judge
+    needs_native = settings.native and not (declared.native_needs_judge and judge is None)
+    judged_done = known.judge == judge and known.judged_missing == 0
     return (
-        len(known.covered) >= run.settings.repeats
-        and all(covered >= wanted for covered in known.covered[: run.settings.repeats])
+        all(items >= wanted for items in covered)
         and known.errors == 0
-        and known.scoring == declared.scoring
+        and all(getattr(known, name) == getattr(declared, name) for name in versions)
         and known.samples_bytes == samples_size(run.path, known.benchmark)
-        and known.native_rules == declared.native_rules
-        and known.native_needs_judge == declared.native_needs_judge
-        and known.judged_rules == declared.judged_rules
         and known.note == run.note(declared)
-        and native_done
-        and judged_done
+        and (native_done or not needs_native)
+        and (judged_done or judge is None or not declared.judged_rules)
     )
 
 
@@ -77,7 +68,7 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
             return None
         rows.append(row)
     if run.identity.endpoint and not run.same_model:
-        refuse_another(manifest, _sources(known), endpoint_source(run.identity.endpoint))
+        refuse_another(manifest, sources_of(known.values()), endpoint_source(run.identity.endpoint))
     return rows
 
 
@@ -132,7 +123,7 @@ def _admission(
     for benchmark in run.chosen:
         known.pop(benchmark.declaration.id, None)
     samples = [engine.samples(benchmark.declaration.id).values() for benchmark in run.chosen]
-    stored = [*_sources(known), *count_sources(chain.from_iterable(samples))]
+    stored = [*sources_of(known.values()), *count_sources(chain.from_iterable(samples))]
 
     def admit(served: Mapping[str, Any] | None) -> None:
         url = run.identity.endpoint
@@ -150,17 +141,13 @@ def _admission(
     return admit
 
 
-def _sources(rows: Mapping[str, BenchmarkSummary]) -> list[SourceCount]:
-    return [count for row in rows.values() for count in row.sources]
-
-
 def _write_summary(run: RunPlan, engine: Engine, completed: bool) -> list[BenchmarkSummary]:
     known = _known_summaries(run)
     for benchmark in run.chosen:
         declared = benchmark.declaration
         before = known.get(declared.id)
         covered = list(before.covered) if before else []
-        judge = run.judge or (before.judge if before else None)
+        judge = run.settings.judge_name or (before.judge if before else None)
         if completed:
             wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
             covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]

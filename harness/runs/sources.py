@@ -110,13 +110,13 @@ def described(manifest: Mapping[str, Any], counts: Iterable[SourceCount]) -> lis
     return [
         f"{total.answers} responses from {text(entry(manifest, total.source))}, "
         f"{period(total.first, total.last)}"
-        for total in merged(counts)
+        for total in counts
     ]
 
 
 def as_json(manifest: Mapping[str, Any], counts: Iterable[SourceCount]) -> list[dict[str, Any]]:
     """Return the same as JSON; times are in Unix seconds."""
-    return [{**asdict(total), "source": entry(manifest, total.source)} for total in merged(counts)]
+    return [{**asdict(total), "source": entry(manifest, total.source)} for total in counts]
 
 
 def text(source: Mapping[str, Any] | None) -> str:

@@ -16,7 +16,7 @@ from harness.errors import UsageError
 from harness.files.typed_json import record
 from harness.protocols import Declaration
 from harness.records import Sample
-from harness.runs.sources import SourceCount, count_sources
+from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
     SampleKey,
     SecondaryScore,
@@ -154,6 +154,11 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
     return {row.benchmark: row for row in rows}
 
 
+def sources_of(rows: Iterable[BenchmarkSummary]) -> list[SourceCount]:
+    """Return what gave the responses of several benchmarks."""
+    return merged(count for row in rows for count in row.sources)
+
+
 def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
     """Return the mean of the benchmarks' strict scores, over those that have one; None if none."""
     scores = [row.strict for row in rows if row.strict is not None]
@@ -214,9 +219,7 @@ def _current(
     return current
 
 
-def _values(
-    scores: Mapping[SampleKey, SecondaryScore | None],
-) -> dict[SampleKey, float | None]:
+def _values(scores: Mapping[SampleKey, SecondaryScore | None]) -> dict[SampleKey, float | None]:
     return {key: score.value if score else None for key, score in scores.items()}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -13,7 +13,7 @@ from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Judge, Tools
 from harness.records import Item, Sample, Sampling
 from harness.runs.store import SampleKey
-from harness.runs.summary import judged_scores, native_scores
+from harness.runs.summary import judged_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ class Settings:
     tools: Tools = field(default_factory=Tools)
     native: bool = True
     responses: Mapping[str, str] | None = None
+
+    @property
+    def judge_name(self) -> str | None:
+        """The judge's name, where one was given."""
+        return self.judge.model if self.judge else None
 
     def sampling(self, benchmark: Benchmark) -> Sampling:
         """Return the sampling of a benchmark, with the run's seed."""
@@ -94,32 +99,29 @@ class Settings:
 class Todo:
     """What is left to do of one benchmark, each answer as (item id, repeat).
 
-    ``untried`` were never asked; ``failed`` were, but no response is stored.  The score of
-    ``stale_score`` is an error or another scorer's.  ``native_missing`` and ``judged_missing``
-    are stored answers without a native score or a judge's verdict.
+    ``unasked`` have no response.  The score of ``stale`` is an error or another scorer's.
+    ``unjudged`` counts stored answers without a judge's verdict.
     """
 
     ids: Sequence[str]
-    untried: Sequence[SampleKey]
-    failed: Sequence[SampleKey]
-    stale_score: Sequence[SampleKey]
-    native_missing: Sequence[SampleKey]
-    judged_missing: Sequence[SampleKey]
+    unasked: Sequence[SampleKey]
+    stale: Sequence[SampleKey]
+    unjudged: int
 
     @property
     def to_ask(self) -> int:
         """The number of answers that the model has to give."""
-        return len(self.untried) + len(self.failed)
+        return len(self.unasked)
 
     @property
     def to_score(self) -> int:
         """The number of answers to score, including those to ask."""
-        return self.to_ask + len(self.stale_score)
+        return self.to_ask + len(self.stale)
 
     def repeats(self) -> dict[str, list[int]]:
         """Return the repeats to ask or score by item, in the data's order."""
         left: dict[str, list[int]] = {}
-        for item_id, repeat in chain(self.untried, self.failed, self.stale_score):
+        for item_id, repeat in chain(self.unasked, self.stale):
             left.setdefault(item_id, []).append(repeat)
         return {item_id: sorted(left[item_id]) for item_id in self.ids if item_id in left}
 
@@ -136,26 +138,20 @@ def what_is_left(
         UsageError: as `Settings.ids`.
     """
     declared, ids = benchmark.declaration, settings.ids(benchmark)
-    judge = settings.judge.model if settings.judge else None
-    leading, known = set(ids[: settings.limit]), set(ids)
-    unsettled = {
-        key: sample
-        for key, sample in samples.items()
-        if key[0] in known
-        and (sample.score.status == "error" or sample.scoring != declared.scoring)
-    }
-    native = native_scores(run, declared, judge, samples)
-    judged = judged_scores(run, declared, judge, samples)
+    known, leading = set(ids), ids[: settings.limit]
+    wanted = product(leading, range(settings.repeats))
+    unasked = [key for key in wanted if key not in samples]
+    stale: list[SampleKey] = []
+    for key, sample in samples.items():
+        if key[0] in known and (
+            sample.score.status == "error" or sample.scoring != declared.scoring
+        ):
+            (unasked if sample.response is None else stale).append(key)
+    beyond = known.difference(leading)
+    judged = judged_scores(run, declared, settings.judge_name, samples)
     return Todo(
-        ids=ids,
-        untried=[
-            (item_id, repeat)
-            for item_id in ids[: settings.limit]
-            for repeat in range(settings.repeats)
-            if (item_id, repeat) not in samples
-        ],
-        failed=[k for k, s in unsettled.items() if s.response is None and k[0] in leading],
-        stale_score=[k for k, s in unsettled.items() if s.response is not None],
-        native_missing=[key for key, score in native.items() if score is None],
-        judged_missing=[key for key, score in judged.items() if score is None],
+        ids,
+        [key for key in unasked if key[0] not in beyond],
+        stale,
+        list(judged.values()).count(None),
     )

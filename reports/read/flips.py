@@ -31,7 +31,7 @@ class ShownAnswer:
     @cached_property
     def row(self) -> Mapping[str, Any]:
         """The stored line."""
-        return line_at(self.run.path, self.benchmark, self.answer.place)
+        return line_at(self.run.path, self.benchmark, self.answer.offset)
 
     @property
     def text(self) -> str:

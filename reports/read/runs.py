@@ -33,7 +33,7 @@ class Run:
 
     @property
     def anchor(self) -> str:
-        """The name of the run's place on the page."""
+        """The run's anchor on the page."""
         return "run-" + slug(self.label)
 
     @property
@@ -52,7 +52,7 @@ def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
     Raises:
-        UsageError: the folder is no run, or one of the two files is corrupt.
+        UsageError: the folder is not a run, or one of the two files is corrupt.
     """
     manifest, rows = read_manifest(path), read_summaries(path)
     sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
@@ -72,7 +72,7 @@ class Answer:
     cluster: str
     value: float | None
     status: str
-    place: int
+    offset: int
 
 
 def answers(run: Path, benchmark: str) -> list[Answer]:
@@ -88,16 +88,16 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
             row = parse(line.text)
             fields = {name: row[name] for name in ("id", "repeat", "cluster")}
             fields |= {name: row["score"][name] for name in ("value", "status")}
-            answer = record(Answer, {**fields, "place": line.offset})
+            answer = record(Answer, {**fields, "offset": line.offset})
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path} is corrupt at line {line.number}") from error
         by_key[answer.id, answer.repeat] = answer
     return list(by_key.values())
 
 
-def line_at(run: Path, benchmark: str, place: int) -> dict[str, Any]:
-    """Return the stored line that begins at a place, which `answers` told."""
+def line_at(run: Path, benchmark: str, offset: int) -> dict[str, Any]:
+    """Return the stored line that begins at the offset of an `Answer`."""
     with (run / "samples" / f"{benchmark}.jsonl").open("rb") as stream:
-        stream.seek(place)
+        stream.seek(offset)
         row: dict[str, Any] = parse(stream.readline())
     return row

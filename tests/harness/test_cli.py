@@ -223,6 +223,7 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness(*run, *served, "--backend", "vllm"), "--backend")
     one_line(harness(*run, *served, "--replicas", 2), "--replicas", "endpoint")
     one_line(harness(*run, *served, "--items"), "--json")
+    one_line(harness(*run, "--model", empty, "--same-model"), "--same-model requires --endpoint")
     one_line(harness(*run, *served, "--benchmarks", ""), "no benchmark in this suite")
     one_line(harness("score", "vqa12", empty / "x.jsonl"), "is a suite")
     one_line(harness("nonsense"), "nonsense")
@@ -257,6 +258,24 @@ def test_an_endpoint_that_answers_nothing_but_nonsense_is_one_line(
     with ScriptedServer(lambda _: reply) as server:
         words = [*run_words(server, micro_data, tmp_path), "--benchmarks", "vstar", "--limit", 3]
         one_line(harness(*words), said, after_progress=True)
+
+
+def test_another_server_is_one_line_and_fresh_or_same_model_go_on(
+    micro_data: Path, tmp_path: Path
+) -> None:
+    words = ["--benchmarks", "vstar", "--limit", 2, "--no-native"]
+    with ScriptedServer(letter) as server, ScriptedServer(letter) as other:
+        first = [*run_words(server, micro_data, tmp_path), *words]
+        second = [*run_words(other, micro_data, tmp_path), *words]
+        assert f"2 responses from {server.url}/v1" in harness(*first).stdout
+        line = one_line(harness(*second), f"URL {server.url}/v1, now {other.url}/v1")
+        assert "--same-model" in line
+        assert "--fresh" in line
+        assert f"2 responses from {server.url}/v1" in harness(*second, "--same-model").stdout
+        assert other.requests == []
+        fresh = json.loads(harness(*second, "--fresh", "--json").stdout)
+        assert (fresh["run"].endswith("-2"), len(other.requests)) == (True, 2)
+        assert json.loads(harness(*second, "--json").stdout) == fresh
 
 
 def test_a_corrupt_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cli.score import read_responses
 from harness.errors import UsageError
 from harness.runs import run as runs
-from harness.runs.responses import read_responses
 from harness.runs.todo import Settings
 from tests.harness.test_run import planned
 from tests.sums import Quiet, Sums

@@ -126,7 +126,6 @@ class LiveCodeBenchV6(Benchmark):
             n_items=sum(table.count for table in known),
             metric="pass@1",
             clusters="problems of the same contest",
-            revision=data.source(self.id).revision,
             needs_sandbox=True,
         )
 

@@ -15,7 +15,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks import data
 from benchmarks.longhorizon.swebench import agent, grading, mini_swe_agent, preflight
 from benchmarks.longhorizon.swebench.agent import Episode
 from benchmarks.longhorizon.swebench.environments import SandboxEnvironment, image_environment
@@ -74,7 +73,6 @@ class SweBench(Benchmark):
             n_items=self.n_items,
             metric="resolve rate",
             clusters="the repository",
-            revision=None if ours else data.source(self.id).revision,
             needs_sandbox=ours,
             note=f"small repositories of this project, {NOT_SWE_BENCH}" if ours else "",
         )

@@ -183,7 +183,6 @@ class LmmsBenchmark(ABC):
             n_items=sum(self._table(form).count for form in forms),
             metric=self.metric,
             clusters=self.clusters,
-            revision=self.source.revision,
             headline=self.headline,
             native_needs_judge=self.asks_judge,
             native_rules=native_rules(adapter),
