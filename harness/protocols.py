@@ -30,11 +30,9 @@ class Tokenizer(Protocol):
 
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of a text."""
-        ...
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
-        ...
 
 
 class Model(Protocol):
@@ -43,14 +41,12 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """The served name."""
-        ...
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
         """Answer one conversation.
 
         Raises `ItemError` if this request failed for good, `UsageError` if none can succeed.
         """
-        ...
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str]
@@ -60,12 +56,10 @@ class Model(Protocol):
         None if the backend gives no log-probabilities; None for a token that is not among the
         likeliest that it gives.  Raises as `chat` does.
         """
-        ...
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer; it is loaded, or looked for, when it is first used."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +79,6 @@ class Ask(Protocol):
 
         The engine handles what this raises: no reply was a verdict, or the judge is gone.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +93,12 @@ class Progress(Protocol):
 
     def start(self, benchmark: str, total: int, done: int) -> None:
         """A benchmark has ``total`` answers to give, of which ``done`` are stored."""
-        ...
 
     def advance(self, benchmark: str, score: Score) -> None:
         """One more answer is stored."""
-        ...
 
     def note(self, text: str) -> None:
         """Something worth a line happened."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,26 +140,21 @@ class Benchmark(Protocol):
     @property
     def declaration(self) -> Declaration:
         """The declared protocol; reading it imports nothing heavy and touches no data."""
-        ...
 
     def fingerprint(self) -> str:
         """Return the content hash of the local data; raises `UsageError` if it is missing."""
-        ...
 
     def count(self) -> int:
         """Return the number of items in the local data; imports nothing heavy."""
-        ...
 
     def ids(self) -> Sequence[str]:
         """Return the ids of all items in the data's order, building none.
 
         Raises `UsageError` if the data is missing or cannot be read.
         """
-        ...
 
     def build(self, item_id: str) -> Item | FailedItem:
         """Return one item with its prompt and its images decoded."""
-        ...
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask the model: by default once.  Raises `ItemError` on a failure of infrastructure."""
@@ -180,7 +165,6 @@ class Benchmark(Protocol):
 
         Raises `ItemError` if the infrastructure failed for this item, not the model.
         """
-        ...
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score answers (item id -> text without thinking) by the wrapped library's own rules.
@@ -203,7 +187,6 @@ class JudgedBenchmark(Benchmark, Protocol):
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer (text without thinking) as the official protocol does, by a judge."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +204,6 @@ class Demanding(Protocol):
 
     def checks(self) -> Iterator[Check]:
         """Yield what of it is there and what to do about the rest."""
-        ...
 
     async def prepare(self, tools: Tools) -> None:
         """Raise `UsageError`, before anything is asked, if this machine cannot run or score it."""
-        ...

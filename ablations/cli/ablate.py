@@ -14,6 +14,7 @@ import click
 
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, POINTS, option
+from harness.cli.output import print_result
 from harness.cli.tables import aligned
 from harness.errors import UsageError
 
@@ -163,7 +164,7 @@ def objective_vs_data(**given: Any) -> int:
         raise click.Abort from None  # for an interrupt click adds an empty line
     page = _page(planned.folder)
     if given["as_json"]:
-        click.echo(json.dumps(_document(report, page)))
+        print_result(json.dumps(_document(report, page)))
     else:
         click.echo(report_text(report, planned.request.rules))
         click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
@@ -199,7 +200,7 @@ def _show_plan(planned: Plan, seed_sd: float, as_json: bool) -> None:
     expected = timed(planned, forecast(planned, seed_sd))
     if as_json:
         document = {"plan_hash": planned.hash, "plan": planned.content}
-        click.echo(json.dumps({**document, "forecast": dataclasses.asdict(expected)}))
+        print_result(json.dumps({**document, "forecast": dataclasses.asdict(expected)}))
     else:
         click.echo(plan_text(planned, expected))
 

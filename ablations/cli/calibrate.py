@@ -11,6 +11,7 @@ import click
 
 from harness.cli import options
 from harness.cli.options import option
+from harness.cli.output import print_result
 
 if TYPE_CHECKING:
     from ablations.statistics.calibration import Calibration, PairRow, StudyRow
@@ -36,7 +37,7 @@ def calibrate(reps: int, seed: int, as_json: bool) -> int:
 
     sizes = [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
     rates = simulate(sizes, reps, seed, lambda text: click.echo(text, err=True))
-    click.echo(_json(rates) if as_json else _text(rates))
+    print_result(_json(rates) if as_json else _text(rates))
     return int(rates.false_positives > FALSE_POSITIVES or rates.coverage < COVERAGE)
 
 
@@ -49,7 +50,7 @@ def _json(rates: Calibration) -> str:
 def _text(rates: Calibration) -> str:
     from ablations.statistics.estimates import VERDICTS
 
-    names = [verdict.text.replace("(within the margin)", "(within)") for verdict in VERDICTS]
+    names = [verdict.replace("(within the margin)", "(within)") for verdict in VERDICTS]
     tests = ("welch", "pooled", "bootstrap", "items")
     pairs = [
         _row(

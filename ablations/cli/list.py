@@ -10,6 +10,7 @@ import click
 from ablations.arms import ARMS
 from benchmarks.registry import SUITES, SUMMARIES, names
 from harness.cli import options
+from harness.cli.output import print_result
 from harness.errors import UsageError
 
 
@@ -23,7 +24,7 @@ def list_(with_options: bool, as_json: bool) -> None:
     if as_json:
         suites = {name: list(members) for name, members in SUITES.items()}
         document = {"suites": suites, "benchmarks": list(names()), "arms": list(ARMS)}
-        click.echo(json.dumps(document))
+        print_result(json.dumps(document))
         return
     alone = [name for name in names() if not any(name in members for members in SUITES.values())]
     for suite, members in {**SUITES, "not in a suite": alone}.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 
 @click.group()
@@ -35,7 +36,7 @@ def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool
 
         check_letters(opened[0], Path(model), Settings())
     if as_json:
-        click.echo(json.dumps(counts))
+        print_result(json.dumps(counts))
         return
     click.echo(f"{counts['pairs']} pairs, all complete, each with two different contexts")
     for name, number in counts["domains"].items():

@@ -13,6 +13,7 @@ import click
 from ablations.settings import Settings, read_recipe, settings
 from harness.cli import options
 from harness.cli.options import FOLDER, option
+from harness.cli.output import print_result
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
 
     summary = Export(plan, plan.out).write()
     if as_json:
-        click.echo(json.dumps(summary))
+        print_result(json.dumps(summary))
         return
     click.echo(
         f"{summary['arm']} for SkyRL in {summary['folder']}: {summary['train']} RL items, "
@@ -133,7 +134,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
             name: {"reason": row} if isinstance(row, str) else dataclasses.asdict(row)
             for name, row in rows.items()
         }
-        click.echo(json.dumps({"checked": names, "matching": matching, "arms": arms}))
+        print_result(json.dumps({"checked": names, "matching": matching, "arms": arms}))
         return
     lines = [
         f"matched by {matching}; planned, {', '.join(names)} marked by *",
@@ -172,7 +173,7 @@ def _table(rows: Mapping[str, Amounts | str], marked: Sequence[str]) -> Iterator
 def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
     if as_json:
         checkpoint = str(plan.checkpoint)
-        click.echo(json.dumps({"arm": plan.arm.name, "checkpoint": checkpoint, "ledger": ledger}))
+        print_result(json.dumps({"arm": plan.arm.name, "checkpoint": checkpoint, "ledger": ledger}))
         return
     click.echo(
         f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "

@@ -19,7 +19,8 @@ from benchmarks.scoring import Target, score
 from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
 from harness.files.typed_json import parse, record
-from harness.records import Item, without_thinking
+from harness.reasoning import without_reasoning
+from harness.records import Item
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
@@ -96,7 +97,7 @@ class AccuracyAndFormat:
 
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_thinking(text), target)
+        verdict = score(without_reasoning(text), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:

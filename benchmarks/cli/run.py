@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 from harness.cli.progress import AnyProgress, open_progress
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
@@ -91,6 +92,12 @@ class _Limit(click.ParamType[int | str]):
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Samples per item.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
+@click.option(
+    "--images",
+    type=click.Choice(["white", "native"]),
+    help="Transparent images on white and 16-bit grey scaled, or converted as lmms-eval does"
+    "  [default: white]",
+)
 @options.settings
 @options.sandbox
 @options.judge
@@ -147,21 +154,28 @@ def evaluate(
         finally:
             progress.close()
     if given.as_json:
-        click.echo(tables.result_json(rows, plan.path, items=given.items))
+        print_result(tables.result_json(rows, plan.path, items=given.items))
     else:
-        click.echo(tables.result_table(rows, plan.path))
+        print_result(tables.result_table(rows, plan.path))
     return plan.path
 
 
 def _plan(given: SimpleNamespace) -> RunPlan:
     from benchmarks import suites
     from benchmarks.options import split
+    from harness.errors import UsageError
     from harness.runs.todo import Settings
 
     members = chosen = suites.resolve([given.suite])
     if given.benchmarks is not None:
         chosen = suites.chosen(members, given.benchmarks.split(","))
     asked = split(given.settings, members)
+    if given.images is not None:
+        with_images = [name for name in members if "image_conversion" in suites.options(name)]
+        if not with_images:
+            raise UsageError(f"--images has no effect on {given.suite}; remove it")
+        for name in with_images:
+            asked.setdefault(name, {}).setdefault("image_conversion", given.images)
     built = {
         name: suites.benchmark(name, given.data_root, options=asked.get(name, {}))
         for name in members
@@ -182,6 +196,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     return replace(
         plan,
         notes=suites.notes(members, given.data_root),
+        revisions=suites.revisions(members, given.data_root),
         fresh=given.fresh,
         same_model=given.same_model,
     )
@@ -253,7 +268,7 @@ def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:
 
     kind, reason = backends.choose(_spec(given, plan))
     document = preview(plan, f"{kind} ({reason})")
-    click.echo(json.dumps(document) if given.as_json else document_text(document))
+    print_result(json.dumps(document) if given.as_json else document_text(document))
 
 
 def document_text(document: dict[str, Any]) -> str:

@@ -56,7 +56,8 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     )
     identity = ModelIdentity(given.responses.stem, json_hash(texts), verified=True)
     plan = plan_run(identity, name, [benchmark], [benchmark], settings, given.out)
-    return replace(plan, notes=suites.notes([name], given.data_root))
+    notes = suites.notes([name], given.data_root)
+    return replace(plan, notes=notes, revisions=suites.revisions([name], given.data_root))
 
 
 def _execute(

@@ -15,7 +15,7 @@ from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader, symbols_of
 from benchmarks.scoring.mathematics.reader import MathReader
 from benchmarks.scoring.official import objection, objection_to_value
-from benchmarks.scoring.target import Target
+from benchmarks.scoring.target import Target, normalised
 from benchmarks.scoring.words import answer_part, states
 from harness.records import Score
 
@@ -39,7 +39,7 @@ def score(text: str, target: Target) -> Score:
         A `Score` of value 1.0 or 0.0: ``scored`` where an answer was read, else ``unparsable``.
         ``prediction`` is the letter, or the text of the answer that was read.
     """
-    text = clean(text)
+    text, target = clean(text), normalised(target)
     if not text:
         return Score(0.0, "unparsable", None, "the response is empty")
     if target.kind == "choice":
@@ -93,7 +93,7 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
     why = f"{found.rule}: {found.part!r}"
     right = any(equal(right, found.form, _rule(target)) for right in rights)
     asked = right and target.official == "mathvision"
-    if asked and (wrong := objection_to_value(found.part, first)):
+    if asked and (wrong := objection_to_value(found.part, first, target.answer)):
         return Score(0.0, "scored", found.part, f"{why}, but is not credited: {wrong}")
     return Score(float(right), "scored", found.part, why)
 

@@ -7,16 +7,15 @@ text, whose length `clean` bounds.
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass
-from functools import cache
 
-from harness.records import without_thinking
+from benchmarks.scoring.normal import normal
+from harness.reasoning import without_reasoning
 
 _HEAD, _TAIL = 2_000, 8_000
 _SPANS = 12
 _BOX_LIMIT = 2_000
-_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|[\u200b-\u200f\u2060\ufeff]")
+_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>")
 _BOX = re.compile(r"\\f?box(?:ed)?\s{0,3}\{")
 _TAG = re.compile(r"<answer>(?P<inner>[^<]{0,2000})</answer>", re.IGNORECASE)
 
@@ -77,36 +76,23 @@ class Span:
     text: str
 
 
-@cache
-def _ascii_table() -> dict[int, str]:
-    """Return the look-alikes of ASCII characters: full-width, circled, mathematical alphabets."""
-    table = {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-    for start, stop in ((0x24B6, 0x24EA), (0x1D400, 0x1D7CC), (0x1D7CE, 0x1D800)):
-        table |= {code: unicodedata.normalize("NFKC", chr(code)) for code in range(start, stop)}
-    table |= {ord("⒜") + i: chr(ord("a") + i) for i in range(26)}
-    table |= dict.fromkeys(map(ord, "\u00a0\u2002\u2003\u2009\u202f\u205f\u3000"), " ")
-    table |= dict.fromkeys(map(ord, "−–‒"), "-") | dict.fromkeys(map(ord, "‘’´"), "'")
-    table |= {ord("。"): ".", ord("、"): ",", ord("∶"): ":", ord("【"): "[", ord("】"): "]"}
-    return table | {ord("「"): "'", ord("」"): "'", ord("“"): '"', ord("”"): '"', ord("\r"): "\n"}
-
-
 def clean(text: str) -> str:
-    """Return a response ready to be read: no thinking, no control tokens, ASCII punctuation.
+    """Return a response ready to be read: no thinking, no control tokens, plain signs.
 
     Of a response longer than 10,000 characters the first 2,000 and the last 8,000 are kept: an
     answer stands at an end.
     """
     if len(text) > 8 * (_HEAD + _TAIL):
         text = text[: 4 * _HEAD] + "\n\n" + text[-4 * _TAIL :]
-    text = without_thinking(text)
+    text = without_reasoning(text)
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n\n" + text[-_TAIL:]
-    return _CONTROL.sub("", text.translate(_ascii_table())).strip()
+    return _CONTROL.sub("", normal(text)).strip()
 
 
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
-    text = re.sub(r"\*\*|__(?=\S)|(?<=\S)__", "", text)
+    text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?|-{3,}$|\*{3,}$)", "", text)
 
 

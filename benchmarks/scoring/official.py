@@ -79,15 +79,16 @@ def _objection_to_option(text: str, reading: Reading, option: str) -> str | None
     return f"MathVision's program reads the formula {formula[:60]!r}, which is no option"
 
 
-def objection_to_value(text: str, right: Form) -> str | None:
+def objection_to_value(text: str, right: Form, gold: str) -> str | None:
     """Return why MathVision's program does not credit a value that we read; None if it may.
 
-    It has no units but a few: it takes the letters of any other for symbols.
+    It has no units but a few: it takes the letters of any other for symbols.  What is written
+    like the ``gold`` is right.
     """
     if not isinstance(right, Scalar) or right.node.symbols() or right.unit_text:
         return None
     formula = mathvision_formula(text)
-    if _value(formula) is not None:
+    if formula == gold.strip().lower() or _value(formula) is not None:
         return None
     return f"MathVision's program reads the formula {formula[:60]!r}, which is no number"
 

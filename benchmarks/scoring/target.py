@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
+
+from benchmarks.scoring.normal import normal
 
 Kind = Literal["choice", "number", "text", "math"]
 Program = Literal["mathvision", "mmmu", "mmmu_pro", "blink"]
@@ -35,3 +38,15 @@ class Target:
     answer_type: str | None = None
     tolerances: tuple[float, ...] = ()
     official: Program | None = None
+
+
+@lru_cache(maxsize=8192)
+def normalised(target: Target) -> Target:
+    """Return a target with its texts in the normal form in which responses are read."""
+    return replace(
+        target,
+        answer=normal(target.answer),
+        choices=tuple(map(normal, target.choices)),
+        alternatives=tuple(map(normal, target.alternatives)),
+        unit=normal(target.unit or "") or None,
+    )

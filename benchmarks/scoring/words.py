@@ -34,7 +34,7 @@ def answer_part(text: str) -> Span | None:
 def states(part: str, right: str) -> bool:
     """Whether a part of a response gives an answer: equal, or holding it as undenied words.
 
-    A single letter counts only as the whole part or as a capital standing alone.
+    A single letter counts only as the whole part, behind its noun, or as a capital standing alone.
     """
     wanted = key(right)
     if not wanted:
@@ -43,6 +43,7 @@ def states(part: str, right: str) -> bool:
         return True
     if len(wanted) == 1 and wanted.isalpha():
         letters = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", simplify(part))) - {"I"}
-        return letters == {right.strip().upper()}
+        named = re.fullmatch(r"(?:the )?[a-z]{4,} ([a-z])", key(part))  # "line d"
+        return letters == {wanted.upper()} or bool(named and named[1] == wanted)
     found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", key(part))
     return bool(found and not _DENIED.search(key(part)[: found.start()] + ""))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
+from harness.cli.output import results_only
 from harness.errors import UsageError, unknown
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
@@ -104,7 +106,8 @@ def run_command(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        done: Any = cli.main(arguments, prog_name="harness", standalone_mode=False)
+        with results_only() if "--json" in arguments else nullcontext():
+            done: Any = cli.main(arguments, prog_name="harness", standalone_mode=False)
     except UsageError as error:
         if debug:
             raise

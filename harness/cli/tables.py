@@ -24,6 +24,11 @@ FEW = 12  # most subscores shown on one line
 MOST = 2000  # characters shown per thought or output of an episode; `--json` has everything
 
 _COUNTS = ("items", "unparsable", "unscored", "errors", "truncated")
+_ABSENT = {
+    "empty": "empty responses",
+    "reasoning_only": "responses that are all reasoning",
+    "filtered": "responses withheld by a content filter",
+}
 
 
 def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
@@ -83,6 +88,12 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for row in rows
         if row.prompts_truncated
     ]
+    notes += [
+        f"{row.benchmark}: {count} {text}"
+        for row in rows
+        for name, text in _ABSENT.items()
+        if (count := getattr(row, name))
+    ]
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
@@ -138,7 +149,7 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     )
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
-        benchmarks.append({name: getattr(row, name) for name in fields})
+        benchmarks.append({name: getattr(row, name) for name in (*fields, *_ABSENT)})
         if items:
             benchmarks[-1]["items"] = items_json(run, row)
     origin = sources.as_json(read_manifest(run), [c for row in rows for c in row.sources])

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from harness.errors import ItemError, UsageError, first_failure
+from harness.errors import ContextOverflowError, ItemError, UsageError, first_failure
 from harness.files.text import abridged
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress
 from harness.records import Item, Response, Sample, Score
@@ -48,21 +48,6 @@ class _Tally:
             self.finished.set()
 
 
-class _LateModel:
-    """A model that is opened when it is first asked for, and closed by the stack."""
-
-    def __init__(self, open_model: OpenModel, stack: AsyncExitStack) -> None:
-        self._open, self._stack = open_model, stack
-        self._model: Model | None = None
-        self._lock = asyncio.Lock()
-
-    async def get(self) -> Model:
-        async with self._lock:
-            if self._model is None:
-                self._model = await self._stack.enter_async_context(self._open())
-        return self._model
-
-
 class Engine:
     """Fills one run.  Build it, then `run` it once.
 
@@ -88,7 +73,9 @@ class Engine:
             for benchmark in benchmarks
         }
         self._queue: asyncio.Queue[_Job | None] = asyncio.Queue(settings.concurrency)
-        self._native_lock = asyncio.Lock()
+        self._native_lock, self._model_lock = asyncio.Lock(), asyncio.Lock()
+        self._model: Model | None = None
+        self._opening: Callable[[], Awaitable[Model]]
         judge = settings.judge
         self._judged = (
             JudgedScoring(store, judge, settings.concurrency, progress) if judge else None
@@ -109,21 +96,26 @@ class Engine:
                 answer is an error, or the judge is gone (the model's answers are complete then);
                 everything answered and judged is stored.
         """
+        tallies = self._tallies.values()
         async with AsyncExitStack() as stack:
-            model = _LateModel(open_model, stack)
-            asked = [t for t in self._tallies.values() if self._may_ask(t)]
+            self._opening = lambda: stack.enter_async_context(open_model())
+            asked = [t for t in tallies if self.settings.may_ask(t.benchmark, t.stored)]
             if asked:
-                await model.get()
+                await self._get_model()
             self._load_native(asked)
-            for tally in self._tallies.values():
+            for tally in tallies:
                 self._announce(tally)
-            await self._stream(model)
+            await self._stream()
         self._refuse_nothing_but_errors()
         if self._judged is not None and self._judged.failure is not None:
             raise self._judged.failure
 
-    def _may_ask(self, tally: _Tally) -> bool:
-        return self.settings.may_ask(tally.benchmark, tally.stored)
+    async def _get_model(self) -> Model:
+        """Return the model; it is opened when it is first needed."""
+        async with self._model_lock:
+            if self._model is None:
+                self._model = await self._opening()
+        return self._model
 
     def _refuse_nothing_but_errors(self) -> None:
         """Raise where the benchmarks asked for hold no answer that is not an error."""
@@ -152,7 +144,7 @@ class Engine:
             self.progress.start(tally.benchmark.declaration.id, total, total - left)
         return total
 
-    async def _stream(self, model: _LateModel) -> None:
+    async def _stream(self) -> None:
         todos: asyncio.Queue[Todo] = asyncio.Queue()
         try:
             async with asyncio.TaskGroup() as group:
@@ -164,7 +156,7 @@ class Engine:
                     answering.create_task(self._prepare(todos))
                     answering.create_task(self._produce(todos))
                     for _ in range(self.settings.concurrency):
-                        answering.create_task(self._work(model))
+                        answering.create_task(self._work())
                 if self._judged is not None:
                     self._judged.close()
         except BaseExceptionGroup as failures:
@@ -201,9 +193,9 @@ class Engine:
         for _ in range(self.settings.concurrency):
             await self._queue.put(None)
 
-    async def _work(self, model: _LateModel) -> None:
+    async def _work(self) -> None:
         while (job := await self._queue.get()) is not None:
-            sample = await self._sample(job, model)
+            sample = await self._sample(job)
             name = job.benchmark.declaration.id
             tally = self._tallies[name]
             self.store.append(name, sample)
@@ -213,7 +205,7 @@ class Engine:
             tally.done()
             self.progress.advance(name, sample.score)
 
-    async def _sample(self, job: _Job, model: _LateModel) -> Sample:
+    async def _sample(self, job: _Job) -> Sample:
         """Ask where no response is stored, and score."""
         item, stored, tools = job.item, job.stored, self.settings.tools
         response = stored.response if stored else None
@@ -221,28 +213,29 @@ class Engine:
             return self._line(job, response, Score(None, "error", why=item.reason))
         if response is None:
             try:
-                response = await self._ask(job.benchmark, item, job.repeat, model)
+                response = await self._ask(job.benchmark, item, job.repeat)
             except UsageError:  # nothing can be asked any more
                 raise
+            except ContextOverflowError as error:
+                cut = Response("", finish_reason="length")
+                return self._line(job, cut, Score(0.0, "unparsable", why=str(error)))
             except Exception as error:
                 return self._line(job, None, _failure(error, "the question"))
         try:
-            score = await job.benchmark.score(item, response, tools)
+            score = _without_answer(response) or await job.benchmark.score(item, response, tools)
         except UsageError:  # nothing can be scored any more
             raise
         except Exception as error:
             score = _failure(error, "the scorer")
         return self._line(job, response, score)
 
-    async def _ask(
-        self, benchmark: Benchmark, item: Item, repeat: int, model: _LateModel
-    ) -> Response:
+    async def _ask(self, benchmark: Benchmark, item: Item, repeat: int) -> Response:
         if self.settings.responses is not None:
             return Response(self.settings.responses[item.id])
-        opened = await model.get()
+        model = await self._get_model()
         sampling = self.settings.draw(benchmark, item, repeat)
         began = time.perf_counter()
-        response = await benchmark.solve(item, opened, sampling, self.settings.tools)
+        response = await benchmark.solve(item, model, sampling, self.settings.tools)
         return replace(response, seconds=time.perf_counter() - began)
 
     def _line(self, job: _Job, response: Response | None, score: Score) -> Sample:
@@ -324,6 +317,17 @@ class Engine:
                 f"{name}: native scoring stopped before {left} answers: the same command scores "
                 "them"
             )
+
+
+def _without_answer(response: Response) -> Score | None:
+    """Return the score of a response that holds no answer; None: the benchmark scores it."""
+    match response.absence:
+        case None:
+            return None
+        case "filtered":
+            return Score(None, "unscored", why="the server's content filter withheld the answer")
+        case absence:
+            return Score(0.0, "unparsable", why=f"no answer: {absence.replace('_', ' ')}")
 
 
 def _failure(error: Exception, what: str) -> Score:

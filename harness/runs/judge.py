@@ -52,14 +52,14 @@ class Replies:
             ItemError: this request failed for good.
             UsageError: the judge is gone.
         """
-        said = ""
+        reply = ""
         for attempt in range(TRIES):
-            said = await self._reply(question, attempt)
-            found = read(said)
-            if found is not None:
-                return found
+            reply = await self._reply(question, attempt)
+            verdict = read(reply)
+            if verdict is not None:
+                return verdict
         raise NoVerdictError(
-            f"{TRIES} replies of the judge are no verdict, the last: {said!r:.200}"
+            f"{TRIES} replies of the judge are no verdict, the last: {reply!r:.200}"
         )
 
     async def _reply(self, question: str, attempt: int) -> str:
@@ -147,6 +147,7 @@ class JudgedScoring:
                 EndpointModel(judge.url, judge.model, api_key=judge.api_key) as model,
                 asyncio.TaskGroup() as group,
             ):
+                model.on_status = lambda text: self._progress.note(f"the judge: {text}")
                 replies = Replies(self._store, model)
                 for _ in range(self._concurrency):
                     group.create_task(self._work(replies))

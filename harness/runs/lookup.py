@@ -97,8 +97,7 @@ def _latest(
     if sample.response is None:
         return None
     key = (sample.id, sample.repeat, answer_hash(sample.response.answer))
-    found = None
-    for row in secondary_rows(run, kind, benchmark):
-        if (row.id, row.repeat, row.answer) == key:
-            found = row
-    return found
+    rows = secondary_rows(run, kind, benchmark)
+    return next(
+        (row for row in reversed(list(rows)) if (row.id, row.repeat, row.answer) == key), None
+    )

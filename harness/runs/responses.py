@@ -20,36 +20,27 @@ def read_responses(path: Path) -> dict[str, str]:
         raise UsageError(f"cannot read {path}: {error}") from error
     responses: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            item_id, text = _row(line)
-        except ValueError as error:
-            raise UsageError(
-                f'{path} line {number} is not {{"id": ..., "response": ...}}: {error}'
-            ) from error
-        if not isinstance(text, str):
-            raise UsageError(f"{path} line {number}: the response is not text")
-        if item_id in responses:
-            raise UsageError(f"{path} line {number}: duplicate response for item {item_id}")
-        responses[item_id] = text
+        if line.strip():
+            _add(responses, line, f"{path} line {number}")
     if not responses:
         raise UsageError(f"{path} holds no responses")
     return responses
 
 
-def _row(line: str) -> tuple[str, object]:
-    """Return the id and the response of a line.
-
-    Raises:
-        ValueError: says why there are none.
-    """
+def _add(responses: dict[str, str], line: str, where: str) -> None:
+    form = f'{where} is not {{"id": ..., "response": ...}}'
     try:
         row = parse(line)
     except ValueError as error:
-        raise ValueError(f"not JSON ({error})") from error
+        raise UsageError(f"{form}: not JSON ({error})") from error
     if not isinstance(row, dict):
-        raise ValueError("not an object")
-    if missing := [name for name in ("id", "response") if name not in row]:
-        raise ValueError(f"it has no {missing[0]!r}")
-    return str(row["id"]), row["response"]
+        raise UsageError(f"{form}: not an object")
+    for name in ("id", "response"):
+        if name not in row:
+            raise UsageError(f"{form}: it has no {name!r}")
+    item_id, text = str(row["id"]), row["response"]
+    if not isinstance(text, str):
+        raise UsageError(f"{where}: the response is not text")
+    if item_id in responses:
+        raise UsageError(f"{where}: duplicate response for item {item_id}")
+    responses[item_id] = text

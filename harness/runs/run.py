@@ -10,7 +10,6 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from harness.errors import UsageError
-from harness.files.typed_json import record
 from harness.protocols import Benchmark, Model, Progress
 from harness.runs.engine import Engine, OpenModel
 from harness.runs.manifest import check_manifest, new_manifest, now
@@ -22,16 +21,15 @@ from harness.runs.sources import (
     number_of,
     refuse_another,
 )
-from harness.runs.store import RunStore, read_json, samples_size
-from harness.runs.summary import BenchmarkSummary, summarise
+from harness.runs.store import RunStore, samples_size
+from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
     """Return the summaries on disk; what does not read as one is made again."""
     try:
-        rows = read_json(run.path / "summary.json")["benchmarks"]
-        return {row.benchmark: row for row in record(list[BenchmarkSummary], rows)}
-    except (UsageError, KeyError, ValueError):
+        return read_summaries(run.path)
+    except UsageError:
         return {}
 
 
@@ -107,6 +105,8 @@ def execute(
             assert open_model is not None
             async with open_model() as model:
                 admit(getattr(model, "served", None) or {})
+                # Filled while the model answers, and written with the manifest at the end.
+                manifest["invocations"][-1]["backend"]["changes"] = getattr(model, "changes", {})
                 yield model
 
         completed = False

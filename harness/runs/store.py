@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, NotRequired, Self, TypedDict
+from typing import Any, Literal, NotRequired, Self, TypedDict, TypeVar
 
 from harness.errors import UsageError
 from harness.files.atomic import write_json
@@ -23,6 +23,7 @@ from harness.records import Sample, Score
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
+T = TypeVar("T")
 SecondaryKind = Literal["native", "judged"]
 _REPLIES = "judge-replies.jsonl"
 
@@ -156,16 +157,16 @@ def answer_hash(text: str) -> str:
     return json_hash(text)[:16]
 
 
-def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[SecondaryScore]:
-    """Yield the stored native or judged scores of one benchmark, oldest first.
+def _derived(path: Path, kind: type[T]) -> Iterator[T]:
+    """Yield the records of a file; a line that cannot be read is skipped, and is made again."""
+    for line in read_lines(path):
+        with suppress(ValueError):
+            yield record(kind, parse(line.text))
 
-    Derived data: a line that cannot be read is skipped, and its score is made again.
-    """
-    for line in read_lines(run / kind / f"{benchmark}.jsonl"):
-        try:
-            yield record(SecondaryScore, parse(line.text))
-        except ValueError:
-            continue
+
+def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[SecondaryScore]:
+    """Yield the stored native or judged scores of one benchmark, oldest first."""
+    return _derived(run / kind / f"{benchmark}.jsonl", SecondaryScore)
 
 
 def read_secondary(
@@ -178,14 +179,7 @@ def read_secondary(
 
 def read_replies(run: Path) -> dict[str, str]:
     """Return the judges' stored replies by the hash of judge and question."""
-    replies: dict[str, str] = {}
-    for line in read_lines(run / _REPLIES):
-        try:
-            row = record(_Reply, parse(line.text))
-        except ValueError:
-            continue  # asked again
-        replies[row["key"]] = row["reply"]
-    return replies
+    return {row["key"]: row["reply"] for row in _derived(run / _REPLIES, _Reply)}
 
 
 def samples_size(run: Path, benchmark: str) -> int:
@@ -215,12 +209,8 @@ class RunStore:
                 (path / "samples").mkdir(exist_ok=True)
                 yield store
             finally:
-                store._close()
-
-    def _close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+                for file in store._files.values():
+                    file.close()
 
     def append(self, benchmark: str, sample: Sample) -> None:
         """Add one line and hand it to the operating system before returning."""

@@ -12,12 +12,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from harness.errors import UsageError
+from harness.files.typed_json import record
 from harness.protocols import Declaration
 from harness.records import Sample
 from harness.runs.sources import SourceCount, count_sources
 from harness.runs.store import (
     SampleKey,
     SecondaryScore,
+    read_json,
     read_samples,
     read_secondary,
     samples_size,
@@ -38,7 +41,8 @@ class BenchmarkSummary:
     the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
     ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
-    the responses by what gave them.
+    the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
+    unparsable, those that a content filter withheld (``filtered``) among the unscored.
     """
 
     benchmark: str
@@ -67,6 +71,9 @@ class BenchmarkSummary:
     note: str = ""
     native_needs_judge: bool = False
     sources: Sequence[SourceCount] = ()
+    empty: int = 0
+    reasoning_only: int = 0
+    filtered: int = 0
 
 
 def summarise(
@@ -109,6 +116,7 @@ def _strict(
     values = {key: sample.score.value for key, sample in samples.items()}
     status = Counter(sample.score.status for sample in samples.values())
     responses = [sample.response for sample in samples.values() if sample.response]
+    absent = Counter(response.absence for response in responses)
     return {
         "benchmark": declaration.id,
         "n": len({item_id for item_id, _ in samples}),
@@ -122,7 +130,28 @@ def _strict(
         "prompts_truncated": sum(response.prompt_tokens_cut > 0 for response in responses),
         "scoring": "+".join(sorted({sample.scoring for sample in samples.values()})),
         "sources": count_sources(samples.values()),
+        "empty": absent["empty"],
+        "reasoning_only": absent["reasoning_only"],
+        "filtered": absent["filtered"],
     }
+
+
+def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
+    """Return the stored summaries of a run by benchmark, none where it has none yet.
+
+    Raises:
+        UsageError: the file is garbled.
+    """
+    path = run / "summary.json"
+    if not path.exists():
+        return {}
+    try:
+        rows = record(list[BenchmarkSummary], read_json(path)["benchmarks"])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{path} is garbled ({error}): run the same `harness run` again"
+        ) from error
+    return {row.benchmark: row for row in rows}
 
 
 def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:

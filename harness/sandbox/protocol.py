@@ -96,11 +96,9 @@ class Sandbox(Protocol):
         The caller decides how many run at once.  Cancelled, it kills the run.  Raises `UsageError`
         if the command asks for a folder that is missing or must not be given.
         """
-        ...
 
     def describe(self) -> dict[str, Any]:
         """Return kind, versions, protections and limits as a JSON mapping, for the record."""
-        ...
 
 
 def run_sync(sandbox: Sandbox, command: Command) -> Result:

@@ -32,22 +32,18 @@ class Tree(Protocol):
     @property
     def root(self) -> int | None:
         """The process whose descendants are all of them; None where that is not known."""
-        ...
 
     def kill(self) -> None:
         """Kill all of them; may be called at any time and more than once."""
-        ...
 
     async def gone(self) -> None:
         """Return when none is left."""
-        ...
 
     def exit_code(self, returncode: int) -> int | None:
         """Return the command's exit code once none is left; None where it never began.
 
         ``returncode`` is that of the process that was started.
         """
-        ...
 
 
 async def ready(fd: int, *, to_write: bool = False) -> None:

@@ -132,7 +132,8 @@ def test_words_for_measuring_are_refused_where_nothing_is_measured(
         arm: tuple(planted_runs[name] for name in names_of(arm, level))
         for arm, level in PAIR.items()
     }
-    assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(METHOD).seeds == 3
+    arms = {arm.arm: arm for arm in plan(Request(tmp_path, "vqa12", runs=runs)).arms}
+    assert arms[METHOD].seeds == 3
     with pytest.raises(UsageError, match="no arm is evaluated here"):
         plan(Request(tmp_path, "vqa12", runs=runs, **word))
 

@@ -482,10 +482,13 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_manifest_tells_what_was_run_and_each_time_it_was(tmp_path: Path) -> None:
-    plan = planned(tmp_path)
+    plan = dataclasses.replace(planned(tmp_path), revisions={"sums": "a" * 40})
     fill(planned(tmp_path, limit=3))
+    # The commit that is declared is not recorded of data that nobody knows to be of it.
+    assert read_manifest(plan.path)["benchmarks"]["sums"]["data_revision"] is None
     fill(plan)
     manifest = read_manifest(plan.path)
+    assert manifest["benchmarks"]["sums"]["data_revision"] == "a" * 40
     assert manifest["base"] == plan.base
     assert [entry["limit"] for entry in manifest["invocations"]] == [3, None]
     assert all(entry["ended"] for entry in manifest["invocations"])

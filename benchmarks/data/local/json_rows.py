@@ -5,40 +5,42 @@ datasets is not imported.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
 from harness.errors import UsageError
-from harness.files.hashing import cache_dir, file_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, file_hash
 from harness.files.typed_json import parse
 
 Row = dict[str, Any]
 
 
+_REMEDY = ": download it again"
+
+
 class JsonLines(Sequence[Row]):
     """The rows of a JSON-lines file, each read and parsed when it is asked for.
+
+    ``remedy`` ends every message.
 
     Raises:
         UsageError: the file cannot be read, or a row that is asked for is not a JSON object.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str = _REMEDY) -> None:
         self.path = path
+        self.remedy = remedy
         self._lines: list[tuple[int, int, int]] = []  # offset, size, number from 1
         start = 0
-        try:
-            with path.open("rb") as stream:
-                for number, line in enumerate(stream, start=1):  # bytes: split at \n alone
-                    if not line.isspace():
-                        self._lines.append((start, len(line), number))
-                    start += len(line)
-        except OSError as error:
-            raise UsageError(
-                f"{path} is not readable ({error.strerror}): download it again"
-            ) from error
+        with _readable(path, remedy), path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):  # bytes: split at \n alone
+                if not line.isspace():
+                    self._lines.append((start, len(line), number))
+                start += len(line)
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -53,13 +55,12 @@ class JsonLines(Sequence[Row]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         start, size, _ = self._lines[index]
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(start)
-                line = stream.read(size)
-        except OSError as error:
-            raise UsageError(f"{self.path} is not readable ({error.strerror})") from error
-        return _object(_parsed(line, self.where(index)), self.where(index))
+        with _readable(self.path, self.remedy), self.path.open("rb") as stream:
+            stream.seek(start)
+            line = stream.read(size)
+        return _object(
+            _parsed(line, self.where(index), self.remedy), self.where(index), self.remedy
+        )
 
     def where(self, index: int) -> str:
         """Return the file and line of a row, for messages."""
@@ -76,20 +77,15 @@ def read(path: Path) -> Sequence[Row]:
         return JsonLines(path)
     value = document(path)
     if not isinstance(value, list):
-        raise UsageError(f"{path} holds no list of rows: download it again")
+        raise UsageError(f"{path} holds no list of rows{_REMEDY}")
     return [_object(row, f"{path} row {number}") for number, row in enumerate(value, start=1)]
 
 
 def document(path: Path) -> Any:
-    """Return the value of a JSON file.
-
-    Raises:
-        UsageError: the file cannot be read or is corrupt.
-    """
-    try:
-        return _parsed(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): download it again") from error
+    """Return the value of a JSON file; UsageError if the file cannot be read or is corrupt."""
+    with _readable(path):
+        text = path.read_bytes()
+    return _parsed(text, str(path))
 
 
 def count(path: Path) -> int:
@@ -98,10 +94,9 @@ def count(path: Path) -> int:
     Raises:
         UsageError: the file cannot be read or is corrupt.
     """
-    try:
-        return _count(path, file_hash(path))
-    except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): download it again") from error
+    with _readable(path):
+        digest = file_hash(path)
+    return _count(path, digest)
 
 
 @lru_cache
@@ -112,18 +107,26 @@ def _count(path: Path, digest: str) -> int:
     except (OSError, ValueError):
         n = len(read(path))
     with suppress(OSError):  # a read-only home: count again next time
-        write_atomically(note, f"{n}\n")
+        write_text(note, f"{n}\n")
     return n
 
 
-def _parsed(text: bytes, where: str) -> Any:
+@contextmanager
+def _readable(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} is not readable ({error.strerror}){remedy}") from error
+
+
+def _parsed(text: bytes, where: str, remedy: str = _REMEDY) -> Any:
     try:
         return parse(text.decode("utf-8"))
     except ValueError as error:
-        raise UsageError(f"{where} is not JSON ({error}): download it again") from error
+        raise UsageError(f"{where} is not JSON ({error}){remedy}") from error
 
 
-def _object(value: Any, where: str) -> Row:
+def _object(value: Any, where: str, remedy: str = _REMEDY) -> Row:
     if not isinstance(value, dict):
-        raise UsageError(f"{where} is not a JSON object: download it again")
+        raise UsageError(f"{where} is not a JSON object{remedy}")
     return value

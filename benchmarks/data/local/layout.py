@@ -21,7 +21,7 @@ from harness.files.hashing import cache_dir, tree_hash
 
 Form = Literal["saved", "parquet", "raw", "official"]
 NOTE = "note.txt"
-"""The file in a benchmark's folder with what must stand beside every score on its data."""
+"""The file in a benchmark's folder whose text is shown with every score on its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ def data_root(given: Path | None = None) -> Path:
 
 
 def note(benchmark_id: str, root: Path) -> str:
-    """Return what must stand beside every score on a benchmark's data; "" where nothing must.
+    """Return the note that is shown with every score on a benchmark's data, or "".
 
-    It is no part of the data: fingerprint and run key do not hold it.
+    It is not part of the data: fingerprint and run key do not hold it.
 
     Raises:
         UsageError: the file is not readable.
@@ -70,8 +70,8 @@ def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found
     origin = source(benchmark_id)
     if not folder.is_dir():
         return ()
-    found = (_find_table(benchmark_id, folder, origin, table, images) for table in origin.tables)
-    return tuple(table for table in found if table is not None)
+    there = (_find_table(benchmark_id, folder, origin, table, images) for table in origin.tables)
+    return tuple(item for item in there if item is not None)
 
 
 def tables(
@@ -79,9 +79,8 @@ def tables(
 ) -> tuple[Found, ...]:
     """Return the tables under ``root`` that make up the benchmark.
 
-    These are all required ones; where none of them is there, the stand-ins; with a ``split``,
-    that split's alone, which may be optional.  Without ``images`` a table counts as there though
-    its images are not.
+    They are all required ones; where none of them is there, the stand-ins; with a ``split``, that
+    split's alone, which may be optional.  Without ``images`` a table needs none of its images.
 
     Raises:
         UsageError: they are not (all) there; says the command that gets them.
@@ -94,21 +93,20 @@ def chosen(
 ) -> tuple[Found, ...]:
     """Return the tables in the benchmark's own folder that make it up; see `tables`."""
     origin = source(benchmark_id)
-    found = find(benchmark_id, folder, images=images)
+    whole = find(benchmark_id, folder, images=images)
     wanted = [
         table
         for table in origin.tables
         if (table.split == split if split else table.role == "required")
     ]
-    there = tuple(item for item in found if item.table in wanted)
-    if not there and not split:
-        stand_ins = tuple(item for item in found if item.table.role == "stand-in")
-        if stand_ins:
-            return stand_ins
-    if len(there) < len(wanted):
-        gone = [table for table in wanted if all(table != item.table for item in there)]
-        raise UsageError(_missing(benchmark_id, folder, gone, whole=not found))
-    return there
+    there = {item.table: item for item in whole if item.table in wanted}
+    stand_ins = tuple(item for item in whole if item.table.role == "stand-in")
+    if stand_ins and not there and not split:
+        return stand_ins
+    gone = [table for table in wanted if table not in there]
+    if gone:
+        raise UsageError(_missing(benchmark_id, folder, gone, empty=not whole))
+    return tuple(there.values())
 
 
 def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
@@ -119,14 +117,14 @@ def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: st
     Raises:
         UsageError: the data is missing; says the command that gets it.
     """
-    found = tables(benchmark_id, root, images=images, split=split)
-    return files_hash(root / benchmark_id, found)
+    items = tables(benchmark_id, root, images=images, split=split)
+    return files_hash(root / benchmark_id, items)
 
 
-def files_hash(folder: Path, found: Sequence[Found]) -> str:
+def files_hash(folder: Path, items: Sequence[Found]) -> str:
     """Return the sha256 (hex) over the files of some tables, named relative to ``folder``."""
     try:
-        return tree_hash(folder, sorted({path for item in found for path in item.files}))
+        return tree_hash(folder, sorted({path for item in items for path in item.files}))
     except OSError as error:
         raise UsageError(f"{folder} is not readable: {error}") from error
 
@@ -137,16 +135,11 @@ def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
     Raises:
         UsageError: the data is missing or a file does not open.
     """
-    found = tables(benchmark_id, root, images=images, split=split)
-    return sum(rows(item) for item in found)
+    return sum(map(rows, tables(benchmark_id, root, images=images, split=split)))
 
 
 def rows(item: Found) -> int:
-    """Return the number of rows of one table on disk.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the number of rows of one table on disk; UsageError if a file does not open."""
     if item.release is not None:
         return len(item.release.rows)
     if item.form == "raw":
@@ -155,11 +148,7 @@ def rows(item: Found) -> int:
 
 
 def columns(item: Found) -> tuple[str, ...]:
-    """Return the names of a table's columns.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the names of a table's columns; UsageError if a file does not open."""
     if item.release is not None:
         return (*item.release.rows[0], *item.table.images)
     if not item.files:
@@ -169,7 +158,7 @@ def columns(item: Found) -> tuple[str, ...]:
     return _shape(item, item.files[0])[1]
 
 
-def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: bool) -> str:
+def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, empty: bool) -> str:
     get = f"get it with `harness data pull {benchmark_id} --data-root {folder.parent}`"
     if benchmark_id in FORMATS or any(table.file for table in gone):
         get += ", or bring an official release with `harness data import`"
@@ -178,7 +167,7 @@ def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: b
         if part is not None and part.missing:
             images = f"{part.missing} of the {len(part.rows)} images"
             return f"{part.annotation} is there, but {images} that it names are not: {get}"
-    if whole:
+    if empty:
         return f"no data for {benchmark_id} in {folder}: {get}"
     return f"{benchmark_id} in {folder} lacks {', '.join(table.label for table in gone)}: {get}"
 
@@ -190,9 +179,8 @@ def _find_table(
     if len(origin.configs) == 1:
         homes.append(folder)
     for home in homes:
-        found = _saved(home, table)
-        if found:
-            return found
+        if saved := _saved(home, table):
+            return saved
     if table.file and (folder / table.file).is_file():
         return Found(table, "raw", folder, (folder / table.file,))
     return _parquet(folder, origin, table) or _official(benchmark_id, folder, table, images)

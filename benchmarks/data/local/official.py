@@ -97,7 +97,7 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
     return None
 
 
-def build(found: Release) -> Dataset:
+def build(split: Release) -> Dataset:
     """Return a release's split as a table; an image is read when its row is, None if missing.
 
     Raises:
@@ -106,17 +106,17 @@ def build(found: Release) -> Dataset:
     import pyarrow as pa
     from datasets import Dataset
 
-    form = FORMATS[found.benchmark_id]
+    form = FORMATS[split.benchmark_id]
     rows = [
         {**row, form.image_column: image and {"path": str(image), "bytes": None}}
-        for row, image in zip(found.rows, found.images, strict=True)
+        for row, image in zip(split.rows, split.images, strict=True)
     ]
     try:
         return Dataset.from_list(rows, features=schemas.features(form.schema))
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         reason = first_line(error)
         raise UsageError(
-            f"{found.annotation} does not fit the Hub's columns ({reason}): download it again"
+            f"{split.annotation} does not fit the Hub's columns ({reason}): download it again"
         ) from error
 
 

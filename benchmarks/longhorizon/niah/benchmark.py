@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from benchmarks.longhorizon.niah.haystack import (
     ANSWER_ROOM,
@@ -106,21 +107,23 @@ class Niah(Benchmark):
             )
 
     @property
+    def _grid(self) -> dict[str, Any]:
+        names = ("lengths", "depths", "per_cell", "tasks", "seed")
+        grid = {name: getattr(self, name) for name in names}
+        lists = {name: list(value) for name, value in grid.items() if isinstance(value, tuple)}
+        return {"generator": GENERATOR, **grid, **lists}
+
+    @property
     def declaration(self) -> Declaration:
         """The declared protocol."""
         return Declaration(
             id="niah",
             title="Needle in a haystack",
             protocol={
+                **self._grid,
                 "form": "RULER",
-                "generator": GENERATOR,
                 "template": TEMPLATE,
                 "answer_prefix": None,  # RULER begins the answer; not every chat server can
-                "lengths": list(self.lengths),
-                "depths": list(self.depths),
-                "per_cell": self.per_cell,
-                "tasks": list(self.tasks),
-                "seed": self.seed,
                 "counted_by": "estimate" if self.tokenizer is None else "tokenizer",
                 "answer_room": ANSWER_ROOM,
             },
@@ -139,19 +142,13 @@ class Niah(Benchmark):
         """
         for task in self.tasks:  # fail before a model is started
             self._question(Slot(min(self.lengths), 0, task, 0), estimate)
-        return json_hash(
-            {
-                "generator": GENERATOR,
-                "lengths": self.lengths,
-                "depths": self.depths,
-                "per_cell": self.per_cell,
-                "tasks": self.tasks,
-                "seed": self.seed,
-                "words": vocabulary(),
-                "essay": self.essay and file_hash(self.essay),
-                "tokenizer": self.tokenizer and _tokenizer_hash(self.tokenizer),
-            }
-        )
+        decisive = {
+            **self._grid,
+            "words": vocabulary(),
+            "essay": self.essay and file_hash(self.essay),
+            "tokenizer": self.tokenizer and _tokenizer_hash(self.tokenizer),
+        }
+        return json_hash(decisive)
 
     def count(self) -> int:
         """Return the number of questions."""

@@ -73,7 +73,7 @@ def said(text: str) -> str:
 
 
 @dataclass
-class _Model:
+class _Model(mini_swe_agent.Unused):
     """Our model in mini-swe-agent's ``Model`` protocol.
 
     Thinking is not part of the conversation: commands are read from the text without it, and only
@@ -88,13 +88,15 @@ class _Model:
         from minisweagent.exceptions import FormatError, LimitsExceeded
         from minisweagent.models.utils.actions_text import parse_regex_actions
 
+        began = time.perf_counter()
         try:
             response = self.ask([Message(m["role"], (TextPart(m["content"]),)) for m in messages])
         except ContextOverflowError as error:
             end = {"exit_status": "ContextWindowExceeded", "submission": ""}
             raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+        seconds = time.perf_counter() - began
         answer = said(response.text)
-        extra = {**_facts(response), "timestamp": time.time()}
+        extra = {**_facts(response), "seconds": seconds, "timestamp": time.time()}
         try:
             actions = parse_regex_actions(
                 answer,
@@ -125,18 +127,10 @@ class _Model:
         )
         return observed
 
-    def get_template_vars(self, **_: Any) -> Record:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> Record:
-        """Return nothing: the run's manifest describes the model."""
-        return {}
-
 
 def _facts(response: Response) -> Record:
     """Return what is worth keeping of an answer beside its text without thinking."""
-    names = ("prompt_tokens", "completion_tokens", "finish_reason", "seconds")
+    names = ("prompt_tokens", "completion_tokens", "finish_reason")
     facts: Record = {name: getattr(response, name) for name in names}
     if response.text.strip() != said(response.text):
         facts["text"] = response.text

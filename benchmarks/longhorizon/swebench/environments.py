@@ -44,7 +44,7 @@ _CUT_SECONDS = 900
 
 
 @dataclass
-class SandboxEnvironment:
+class SandboxEnvironment(mini_swe_agent.Unused):
     """Runs commands by ``run``, which gives one shell command a fresh shell at /testbed."""
 
     run: Callable[[str], Result]
@@ -62,14 +62,6 @@ class SandboxEnvironment:
             return {"output": text, "returncode": result.exit_code, "exception_info": ""}
         error = f"An error occurred while executing the command: {result.reason}"
         return {"output": text, "returncode": -1, "exception_info": error}
-
-    def get_template_vars(self, **_: Any) -> dict[str, Any]:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> dict[str, Any]:
-        """Return nothing: the run's manifest describes the environment."""
-        return {}
 
 
 def submit(text: str, exit_code: int | None) -> None:

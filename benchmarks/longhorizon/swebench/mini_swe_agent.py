@@ -31,6 +31,18 @@ ACTION = FENCE + r"\s*\n(.*?)\n```"
 _lock = threading.Lock()
 
 
+class Unused:
+    """The parts of mini-swe-agent's ``Model`` and ``Environment`` protocols without use here."""
+
+    def get_template_vars(self, **_: Any) -> dict[str, Any]:
+        """Return nothing: the prompts name only the task."""
+        return {}
+
+    def serialize(self) -> dict[str, Any]:
+        """Return nothing: the run's manifest describes model and environment."""
+        return {}
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
     """Keep mini-swe-agent and swebench from printing, making folders and reading ``.env`` files."""

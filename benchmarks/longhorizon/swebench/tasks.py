@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import data
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
+
+if TYPE_CHECKING:
+    from benchmarks.data.local.verify import Report
 
 REPOSITORY = "repository"  # a task's own files, in the folder of a task that needs no image
 _GRADER = ("image", "eval_script", "log_parser", "eval_type")
@@ -95,6 +98,27 @@ class TaskSet:
         if len(by_id) < len(tasks):
             raise UsageError(f"the data in {self.folder} have two tasks with one instance_id")
         return by_id
+
+    def verify(self) -> Report:
+        """Read every task of a task repository, its lists of tests and its files."""
+        from benchmarks.data.local.verify import Report, TableReport
+
+        name, folder = self.benchmark_id, str(self.folder)
+        try:
+            digest, tasks = self.fingerprint(), self.tasks
+        except UsageError as error:
+            return Report(name, folder, None, None, (), (f"{name}: {error}",), ())
+        problems = []
+        for task in tasks.values():
+            try:
+                for column in ("FAIL_TO_PASS", "PASS_TO_PASS"):
+                    task.tests(column)
+            except ItemError as error:
+                problems.append(f"{name}: {error}")
+        (table,) = (table for table in data.source(name).tables if table.role == "required")
+        report = TableReport("", table.split, "task repository", len(tasks), table.count, 0)
+        notes = ("a task repository that needs no docker, not SWE-bench",)
+        return Report(name, folder, digest, None, (report,), tuple(problems), notes)
 
     def _table(self) -> list[Task]:
         (table,) = data.tables(self.benchmark_id, self.root)

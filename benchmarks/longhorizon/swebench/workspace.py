@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copytree, which
 from typing import Any
 
-from benchmarks import micro
+from benchmarks.micro.data.repositories import SOURCES
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import Scratch
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
@@ -77,7 +77,7 @@ class Workspace:
             places={
                 self.repository: TESTBED,
                 self.scratch: Path("/tmp"),
-                self.hidden: Path(micro.__path__[0]) / "tasks",
+                self.hidden: SOURCES,
             },
         )
         result = await self.sandbox.run(command)

@@ -6,7 +6,7 @@ Makes an untrained model, its processor and tokenizer; the trained weights are i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.micro.content import prompts, questions, traces
 from benchmarks.micro.content.prompts import LETTERS
@@ -143,15 +143,7 @@ def _look_up(
             embedding[token] = (embedding[bare] + embedding[token] / 2) / math.sqrt(1.25)
     # Equal for all tokens, for a query and a key that know nothing but the position.
     embedding[:, 0] = 0.25
-
-    before = language.layers[0].self_attn
-    before.q_proj.weight[: shape.head_dim] = before.k_proj.weight[: shape.head_dim] = 0
-    for pair, turn in enumerate(language.rotary_emb.inv_freq[:3]):
-        before.k_proj.weight[pair, 0] = 1
-        before.q_proj.weight[pair, 0] = torch.cos(turn)
-        before.q_proj.weight[half + pair, 0] = -torch.sin(turn)
-        before.q_norm.weight[[pair, half + pair]] = 4
-
+    _attend_to_token_before(language, shape)
     # The slow frequencies, which hardly turn over the length of a prompt.
     slow = [side + pair for side in (0, half) for pair in range(7, half)]
     equal = language.layers[1].self_attn
@@ -161,3 +153,15 @@ def _look_up(
     for weight in (equal.q_proj.weight, equal.k_proj.weight):
         weight[: shape.head_dim] = 0
         weight[slow] = match
+
+
+def _attend_to_token_before(language: Any, shape: Shape) -> None:
+    import torch
+
+    half, before = shape.head_dim // 2, language.layers[0].self_attn
+    before.q_proj.weight[: shape.head_dim] = before.k_proj.weight[: shape.head_dim] = 0
+    for pair, turn in enumerate(language.rotary_emb.inv_freq[:3]):
+        before.k_proj.weight[pair, 0] = 1
+        before.q_proj.weight[pair, 0] = torch.cos(turn)
+        before.q_proj.weight[half + pair, 0] = -torch.sin(turn)
+        before.q_norm.weight[[pair, half + pair]] = 4

@@ -170,6 +170,12 @@ def config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     language, vision, half = shape.language, shape.vision, shape.head_dim // 2
     # The rotary frequencies of height and width take 3/8 each, of time the rest, as in Qwen3-VL.
     side = half * 3 // 8
+    rope = {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [half - 2 * side, side, side],
+        "mrope_interleaved": True,
+    }
     return Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
@@ -182,12 +188,7 @@ def config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
             "max_position_embeddings": CONTEXT,
             "pad_token_id": tokenizer.pad_token_id,
             "eos_token_id": tokenizer.eos_token_id,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10000.0,
-                "mrope_section": [half - 2 * side, side, side],
-                "mrope_interleaved": True,
-            },
+            "rope_parameters": rope,
         },
         vision_config={
             "depth": vision.layers,

@@ -7,34 +7,49 @@ A piece of text that should be one answer (``x = \frac{1}{2}``, ``[-3, 1)``, ``3
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from benchmarks.scoring.mathematics.parser import (
-    FUNCTIONS,
-    GREEK,
-    Node,
-    Token,
-    parse,
-    prepare,
-    tokens_of,
-)
-from benchmarks.scoring.mathematics.units import Unit, parse_unit
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token, prepare, tokens_of
+from benchmarks.scoring.mathematics.parser import Node, parse
+from benchmarks.scoring.mathematics.units import DEGREE, Unit, parse_unit
 
 MAX_CHARACTERS = 400
 MAX_PARTS = 24
 MAX_SIGNS = 2
 
+_EDGES = re.compile(r"^(?:[ ,;:]|\.(?!\d))+|[ .,;:]+$")  # the point of ".5" is no edge
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})\d{3})+(?![\d,]|\.\d*,)")
 _SPACED = re.compile(r"(?<![\d.,])(\d{1,3}) (?=\d{3}(?:\D|$))")
-_AND = re.compile(r"⟨\s*(?:and|or|,)\s*⟩|\b(?:and|or)\b|&|;|\\cup|\\or\b|\n")
+_COMMA = re.compile(",")
+_AND = re.compile(r"⟨\s*(?:and|or|,)\s*⟩|\b(?:and|or)\b|&|;|\\cup|\\or\b|,")
 _LABEL = re.compile(r"^[A-Za-z⟨⟩ .]{2,40}:(?!\d)\s*")
+_PREFIX = re.compile(
+    r"^(?:(?:the|answer|value|point|is|equals|about|approximately|around|roughly|nearly"
+    r"|exactly)\s+)+(?=\S)",
+    re.IGNORECASE,
+)
+_SET_AS_TEXT = re.compile(r"⟨([^⟩]*)⟩")
+_LEADING_TEXT = re.compile(
+    r"^⟨(?![^⟩]*\b(?:not?|than|least|most|over|under|above|below|between|half|twice)\b)[^⟩]{2,}⟩"
+    r"\s*(?=[^\s⟨])",
+    re.IGNORECASE,
+)
+_POINT_NAME = re.compile(r"^[A-Z]['\d]?\s*(?=\([^()]*,[^()]*\)$)")  # A(1, 2)
+_CLOCK = re.compile(r"(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s?(?P<half>[ap])\.?\s?m\.?", re.IGNORECASE)
 _RELATION = re.compile(r"\\(?:leq|geq|neq|approx|in|equiv|le|ge|sim|simeq)(?![A-Za-z])|<=|>=|=|<|>")
-_RELATION_NAMES = {"<=": "leq", ">=": "geq", "le": "leq", "ge": "geq", "<": "<", ">": ">"}
+_RELATION_NAMES = {"<=": "leq", ">=": "geq", "le": "leq", "ge": "geq"}
 _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
-_CLOSING = {"(": ")", "[": "]"}
 _PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*percent\s*⟩|\bpercent\b)\s*$")
 _CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?:[€£¥₹]|US|USD|EUR|RM|Rs\.?)\s*(?=[\d(.])")
+_NAME = re.compile(r"[A-Za-z](?:_\w+)?")
+_DECORATION = re.compile(r"⟨[^⟩]*⟩|_\{[^{}]*\}|_\w|'|\^\\circ|[{}|]")
+_LABELS = [
+    re.compile(r"(?:m\s?)?\\(?:angle|triangle|Delta)\s*\w{1,4}"),  # m\angle ABC
+    re.compile(r"[A-Za-z.]+(?:\s+[A-Za-z.]+){0,7}"),  # the area
+    re.compile(r"\\[A-Za-z]+(?:\s*[A-Za-z])?"),  # \theta
+    re.compile(r"(?:[A-Za-z]{1,3}\s*)?\(\s*[A-Za-z]\w{0,2}(?:\s*,\s*[A-Za-z]){0,4}\s*\)"),  # f(x)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +75,11 @@ class Scalar:
         """The significant digits of a plain decimal number (0 for everything else)."""
         node = self.node.args[0] if self.node.op == "neg" else self.node
         return len(node.text.replace(".", "").lstrip("0")) if self.decimals is not None else 0
+
+    @property
+    def degrees(self) -> bool:
+        """Whether the value is an angle in degrees."""
+        return self.unit == DEGREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,26 +118,28 @@ class Reader:
         """Return the form of a text that should be one answer, or None."""
         if not text or len(text) > MAX_CHARACTERS:
             return None
-        prepared = prepare(text).strip(" .,;:\n")
+        prepared = prepare(text)
         if prepared.count("\\pm") + prepared.count("\\mp") > MAX_SIGNS:
             return None
-        return self._form(prepared, 0)
+        if whole := _SET_AS_TEXT.fullmatch(prepared):
+            prepared = whole[1]
+        return self._form(_PREFIX.sub("", prepared), 0)
 
     def _form(self, text: str, depth: int) -> Form | None:
-        text = _unbraced(_LABEL.sub("", text.strip(" ,;.")))
+        text = _LEADING_TEXT.sub("", _LABEL.sub("", _EDGES.sub("", text)))
+        text = _POINT_NAME.sub("", _unbraced(text))
         if not text or depth > 6:
             return None
-        inside = _bracketed(text)
-        if inside is None:
+        if not _encloses(text, "([", ")]"):
             text = _SPACED.sub(r"\1", text)
             text = _THOUSANDS.sub(lambda m: re.sub(r"\D", "", m[0]), text)
-        pieces = [plain for piece in _split(text, _AND, ",") for plain in _signs(piece)]
+        pieces = [plain for piece in _split(text, _AND) for plain in _signs(piece)]
         if len(pieces) > 1:
             return self._group(pieces, "", depth)
         if text.startswith("\\{") and text.endswith("\\}"):
-            return self._group(_split(text[2:-2], None, ","), "", depth)
-        if inside is not None:
-            parts = _split(inside, None, ",")
+            return self._group(_split(text[2:-2], _COMMA), "", depth)
+        if _encloses(text, "([", ")]"):
+            parts = _split(text[1:-1], _COMMA)
             if len(parts) > 1 or text[0] == "[":
                 return self._group(parts, text[0] + text[-1], depth)
         return self._relation(text)
@@ -126,19 +148,16 @@ class Reader:
         if len(pieces) > MAX_PARTS:
             return None
         parts = [self._form(piece, depth + 1) for piece in pieces]
-        if not all(parts):
-            return None
-        return Group(tuple(part for part in parts if part), brackets)
+        return Group(tuple(part for part in parts if part), brackets) if all(parts) else None
 
     def _relation(self, text: str) -> Form | None:
         depths = _depths(text)
         ops = [m for m in _RELATION.finditer(text) if depths[m.start()] == 0]
         if not ops:
             return self.scalar(text)
-        names = [_name(m[0]) for m in ops]
-        sides = [text[: ops[0].start()]]
-        sides += [text[a.end() : b.start()] for a, b in pairwise(ops)]
-        sides.append(text[ops[-1].end() :])
+        names = [_RELATION_NAMES.get(bare := m[0].lstrip("\\"), bare) for m in ops]
+        ends = [(0, 0), *(m.span() for m in ops), (len(text), len(text))]
+        sides = [text[a[1] : b[0]] for a, b in pairwise(ends)]
         if names[0] == "in":
             return self._form(sides[-1], 1)
         if all(name in _EQUAL for name in names):
@@ -158,7 +177,7 @@ class Reader:
             group = self._form(sides[-1], 1)
             return group if isinstance(group, Group) and _is_label(left) else None
         if _is_label(left):
-            return Scalar(right.node, right.unit, right.unit_text, right.percent, left)
+            return replace(right, name=left)
         left_scalar = self.scalar(left)
         if left_scalar is None:
             return None
@@ -171,10 +190,13 @@ class Reader:
     def scalar(self, text: str) -> Scalar | None:
         """Return the value that a text without relation or list is, or None."""
         text = _CURRENCY.sub(lambda m: m["sign"], text.strip())
+        if clock := _CLOCK.fullmatch(text):
+            node = parse(tokens_of(clock["time"]))
+            return Scalar(node, unit_text=f"{clock['half'].lower()}m") if node else None
         percent = bool(_PERCENT.search(text))
         tokens = tokens_of(_PERCENT.sub("", text))
-        if found := self._with_unit(tokens):
-            return Scalar(*found, percent=percent)
+        if with_unit := self._with_unit(tokens):
+            return Scalar(*with_unit, percent=percent)
         node = parse(tokens, self.known)
         return Scalar(node, percent=percent) if node else None
 
@@ -183,20 +205,23 @@ class Reader:
         for index in range(1, min(len(tokens), 60)):
             if not _starts_unit(tokens, index):
                 continue
-            tail = "".join(_unit_text(token) for token in tokens[index:])
-            marked = tokens[index].kind == "text" or tokens[index].text == "^"
-            unit = parse_unit(tail)
-            plain = self.plain_units and not self._symbolic(tokens[index])
-            if not (marked or (plain and (unit or _is_prose(tokens[index:])))):
+            tail = tokens[index:]
+            text = "".join(map(_unit_text, tail)).strip()
+            marked = tail[0].text == "^" or any(token.kind == "text" for token in tail[:3])
+            plain = self.plain_units and not self._symbolic(tail)
+            unit = parse_unit(text) if marked or plain else None
+            counted = tail[0].kind == "text" or (plain and _is_prose(tail))
+            if not (unit or counted or tail[0].text == "^"):
                 continue
             node = parse(tokens[:index], self.known)
             if node and (marked or not node.symbols()):
-                return node, unit, tail.strip()
+                return node, unit, text
         return None
 
-    def _symbolic(self, token: Token) -> bool:
-        """Whether a word is made of symbols of the right answer: "mg" is no milligram there."""
-        return bool(self.known) and set(token.text) <= {name[0] for name in self.known or ()}
+    def _symbolic(self, tail: list[Token]) -> bool:
+        """Whether words are made of symbols of the right answer: "mg" is no milligram there."""
+        letters = {letter for token in tail if token.kind == "word" for letter in token.text}
+        return bool(self.known) and letters <= {name[0] for name in self.known or ()}
 
 
 def symbols_of(form: Form | None) -> frozenset[str]:
@@ -207,62 +232,40 @@ def symbols_of(form: Form | None) -> frozenset[str]:
         return frozenset().union(*(symbols_of(part) for part in form.parts))
     if isinstance(form, Relation):
         return form.left.symbols() | form.right.symbols()
-    symbols = form.node.symbols()
-    named = symbols and re.fullmatch(r"[A-Za-z](?:_\w+)?", form.name.strip())
-    return symbols | {form.name.strip()} if named else symbols
+    symbols, name = form.node.symbols(), form.name.strip()
+    return symbols | {name} if symbols and _NAME.fullmatch(name) else symbols
 
 
 def _unbraced(text: str) -> str:
-    while text.startswith("{") and text.endswith("}") and _matches(text, "{", "}"):
+    while _encloses(text, "{", "}"):
         text = text[1:-1].strip()
     return text
 
 
-def _matches(text: str, opening: str, closing: str) -> bool:
-    """Whether the first bracket of a text closes with its last character."""
-    depth = 0
-    for index, sign in enumerate(text):
-        depth += (sign == opening) - (sign == closing)
-        if depth == 0:
-            return index == len(text) - 1
-    return False
+def _encloses(text: str, opening: str, closing: str) -> bool:
+    """Whether one pair of brackets encloses a text, half-open intervals included."""
+    ends = len(text) > 2 and text[0] in opening and text[-1] in closing
+    return ends and all(_depths(text)[1:-2])
 
 
-def _bracketed(text: str) -> str | None:
-    """Return the inside of a text that one pair of ( or [ encloses, half-open intervals too."""
-    if len(text) < 3 or text[0] not in "([" or text[-1] not in ")]":
-        return None
-    depth = 0
-    for index, sign in enumerate(text):
-        depth += (sign in "([{") - (sign in ")]}")
-        if depth == 0 and index < len(text) - 1:
-            return None
-    return text[1:-1] if depth == 0 else None
-
-
-def _split(text: str, words: re.Pattern[str] | None, comma: str) -> list[str]:
-    """Split a text at commas and list words outside all brackets."""
-    cuts: list[tuple[int, int]] = []
-    marks = [(m.start(), m.end()) for m in words.finditer(text)] if words else []
-    marks += [(m.start(), m.end()) for m in re.finditer(re.escape(comma), text)]
+def _split(text: str, marks: re.Pattern[str]) -> list[str]:
+    """Split a text at the commas or list words outside all brackets."""
     depths = _depths(text)
-    cuts = sorted(mark for mark in marks if depths[mark[0]] == 0)
-    pieces, start = [], 0
-    for low, high in cuts:
-        pieces.append(text[start:low])
-        start = max(start, high)
-    pieces.append(text[start:])
-    return [piece.strip() for piece in pieces if piece.strip(" ,;.⟨⟩")]
+    cuts = [m.span() for m in marks.finditer(text) if depths[m.start()] == 0]
+    ends = [(0, 0), *cuts, (len(text), len(text))]
+    pieces = [text[a[1] : b[0]].strip() for a, b in pairwise(ends)]
+    return [piece for piece in pieces if piece.strip(" ,;.⟨⟩")]
 
 
 def _depths(text: str) -> list[int]:
-    depth, found = 0, []
+    """Return how many brackets are open at each character, the brackets themselves outside."""
+    depth, depths = 0, []
     for sign in text:
         if sign in ")]}":
             depth = max(0, depth - 1)
-        found.append(depth)
+        depths.append(depth)
         depth += sign in "([{"
-    return [*found, 0]
+    return [*depths, depth]
 
 
 def _signs(piece: str) -> list[str]:
@@ -273,10 +276,6 @@ def _signs(piece: str) -> list[str]:
     return [plus, piece.replace("\\pm", "-", 1).replace("\\mp", "+", 1)]
 
 
-def _name(sign: str) -> str:
-    return _RELATION_NAMES.get(sign.lstrip("\\"), sign.lstrip("\\"))
-
-
 def _inequality(name: str, left: Scalar, right: Scalar) -> Relation:
     if name in {">", "geq"}:
         left, right, name = right, left, "<" if name == ">" else "leq"
@@ -285,41 +284,37 @@ def _inequality(name: str, left: Scalar, right: Scalar) -> Relation:
 
 def _is_label(left: str) -> bool:
     """Whether the left side of an equation only names the quantity: words, x, f(x), AB."""
-    bare = re.sub(r"⟨[^⟩]*⟩|_\{[^{}]*\}|_\w|'|\^\\circ", "", left).strip(" .")
-    if not bare or re.fullmatch(r"(?:m\s?)?\\(?:angle|triangle|Delta)\s*\w{1,4}", bare):
-        return True
-    if re.fullmatch(r"[A-Za-z.]+(?:\s+[A-Za-z.]+){0,7}|\\[A-Za-z]+(?:\s*[A-Za-z])?", bare):
-        return True
-    arguments = r"\(\s*[A-Za-z]\w{0,2}(?:\s*,\s*[A-Za-z]){0,4}\s*\)"
-    return bool(re.fullmatch(rf"(?:[A-Za-z]{{1,3}}\s*)?{arguments}", bare))
+    bare = _DECORATION.sub("", left).strip(" .")
+    return not bare or any(label.fullmatch(bare) for label in _LABELS)
 
 
 def _starts_unit(tokens: list[Token], index: int) -> bool:
     token, before = tokens[index], tokens[index - 1]
-    closes = before.kind == "number" or before.text in {")", "}", "]", "pi", "!"}
     if token.kind == "text":
         return True
     if token.text == "^":
         return any(later.text == "circ" for later in tokens[index + 1 : index + 3])
+    if before.kind != "number" and before.text not in {")", "}", "]", "pi", "!"}:
+        return False
     if token.kind == "word":
-        return closes and token.text not in FUNCTIONS and token.text not in GREEK
-    return closes and token.kind == "command" and token.text in {"mu", "Omega"}
+        return token.text not in FUNCTIONS and token.text not in GREEK
+    if token.text == "(":  # 12 (m/s), but not 4 (s - 1)
+        return not any(later.text in {"+", "-"} for later in tokens[index:])
+    reciprocal = token.text == "1" and [t.text for t in tokens[index + 1 : index + 2]] == ["/"]
+    return reciprocal or token.text in {"mu", "Omega", "frac"}
 
 
 def _is_prose(tokens: list[Token]) -> bool:
     """Whether words are counted things ("12 apples"), not symbols."""
-    words = [token for token in tokens if token.kind == "word"]
-    return len(words) == len(tokens) and all(
-        len(word.text) > 2 and word.text not in FUNCTIONS and word.text not in GREEK
-        for word in words
+    return all(
+        token.kind == "word" and len(token.text) > 2 and token.text not in FUNCTIONS | GREEK
+        for token in tokens
     )
 
 
 def _unit_text(token: Token) -> str:
     if token.kind == "text":
         return f" {token.text.strip('⟨⟩')} "
-    if token.text == "circ":
-        return "\\circ "
     if token.kind == "command":
         return f"\\{token.text} "
     return f"{token.text} " if token.kind == "word" else token.text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
-from benchmarks.scoring.mathematics.parser import FUNCTIONS
+from benchmarks.scoring.mathematics.notation import FUNCTIONS
 from benchmarks.scoring.mathematics.units import parse_unit
 
 _SEGMENT = re.compile(
@@ -41,10 +41,15 @@ _RESULT = re.compile(
     re.IGNORECASE,
 )
 _BOUND = re.compile(
-    r"\b(?:than|at least|at most|over|under|above|below|between|step|figure|question|option|table"
-    r"|number|problem|line|row|column|image|picture|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
+    r"\b(?:than|at least|at most|over|under|above|below|between|after|before|since|until|step"
+    r"|figure|question|option|table|number|problem|line|row|column|image|picture"
+    r"|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
     re.IGNORECASE,
 )
+_EDGES = re.compile(r"^(?:[ :;,]|\.(?!\d))+|[ :;,.]+$")  # the point of ".5" is no edge
+_NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
+_COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
+_LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
 _AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
 _UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
 _COMMITTED, _BOLDS = 40, 12
@@ -130,7 +135,13 @@ class MathReader:
         text = clean_span(span.text)
         if form := self.reader.form(text):
             return Found(form, span.rule, text[:80])
-        first = next(iter(sentences(text)), "")
+        first, *others = sentences(text) or [""]
+        if (
+            others
+            and len(numbers := self._pieces(first)) > 1
+            and _PROSE.search(first[: numbers[0].position])
+        ):
+            return self._undeclared(text)  # a retold question comes first
         return self._sentence(first, span.rule, stated=True)
 
     def _undeclared(self, text: str) -> Found | None:
@@ -162,22 +173,33 @@ class MathReader:
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
-        parsed = [
+        parsed = self._pieces(sentence)
+        if not parsed and _NO_THINGS.search(sentence) and (zero := self.reader.form("0")):
+            return Found(zero, rule, sentence[:80])
+        if alone and (len(parsed) != 1 or len(_NUMBER_WORD.findall(sentence)) > 1):
+            return None
+        chosen = self._choose(sentence, parsed, stated)
+        return Found(chosen.form, rule, chosen.text[:80]) if chosen else None
+
+    def _pieces(self, sentence: str) -> list[_Piece]:
+        """Return what reads as a value in a sentence, bounds and labels aside, in order."""
+        return [
             _Piece(position, chunk, form)
             for position, chunk in sorted([*_chunks(sentence), *_number_words(sentence)])
             if not _BOUND.search(sentence[max(0, position - 40) : position])
             and (form := self.reader.form(chunk))
             and _ANCHOR.search(chunk)
         ]
-        if alone and (len(parsed) != 1 or len(_NUMBER_WORD.findall(sentence)) > 1):
-            return None
-        chosen = self._choose(sentence, parsed, stated)
-        return Found(chosen.form, rule, chosen.text[:80]) if chosen else None
 
     def _choose(self, sentence: str, parsed: list[_Piece], stated: bool) -> _Piece | None:
         if not parsed:
             return None
         if len(parsed) == 1 or (stated and not _PROSE.search(sentence[: parsed[0].position])):
+            return parsed[0]
+        between = sentence[parsed[0].position + len(parsed[0].text) : parsed[1].position]
+        if len(parsed) == 2 and _COUNTED_APART.fullmatch(between):
+            return None
+        if _LISTS_PARTS.search(between) and parsed[0].cued(sentence):
             return parsed[0]
         cued = [piece for piece in parsed if piece.cued(sentence)]
         equations = [piece for piece in parsed if "=" in piece.text]
@@ -190,7 +212,7 @@ class MathReader:
 
 def clean_span(text: str) -> str:
     """Return a span without what surrounds an answer: quotes, colons, a closing full stop."""
-    return text.strip().strip("\"'*_` \t\n").strip(" :;,.").strip()
+    return _EDGES.sub("", text.strip().strip("\"'*_` \t\n"))
 
 
 def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
@@ -258,7 +280,7 @@ def _balanced(text: str) -> str:
             text = text[:-1]
         if text.startswith(opening) and text.count(opening) > text.count(closing):
             text = text[1:]
-    return text.strip(" ,.;:")
+    return _EDGES.sub("", text)
 
 
 def _number_words(sentence: str) -> Iterator[tuple[int, str]]:

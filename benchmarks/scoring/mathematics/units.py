@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 Dimension = tuple[int, ...]
-_AXES = "m kg s A K mol cd rad degC"
-_NONE: Dimension = (0,) * 9
+_AXES = "m kg s A K mol cd rad degC".split()
+_NONE: Dimension = (0,) * len(_AXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,150 +22,153 @@ class Unit:
     factor: float
     dimension: Dimension
 
+    def times(self, other: Unit, power: int = 1) -> Unit:
+        """Return the product with a power of another unit."""
+        pairs = zip(self.dimension, other.dimension, strict=True)
+        return Unit(self.factor * other.factor**power, tuple(a + power * b for a, b in pairs))
 
-def _dimension(**exponents: int) -> Dimension:
-    return tuple(exponents.get(axis, 0) for axis in _AXES.split())
+
+# Factor to SI, dimension, symbols that take SI prefixes, words that take prefix words.
+_PREFIXED = [
+    (1, "m", "m", "meter metre"),
+    (1e-3, "kg", "g", "gram gramme"),
+    (1, "s", "s", "second"),
+    (1, "A", "A", "ampere amp"),
+    (1, "K", "K", "kelvin"),
+    (1, "mol", "mol", "mole"),
+    (1, "s-1", "Hz", "hertz"),
+    (1, "kg m s-2", "N", "newton"),
+    (1, "kg m-1 s-2", "Pa", "pascal"),
+    (1, "kg m2 s-2", "J", "joule"),
+    (1, "kg m2 s-3", "W", "watt"),
+    (1, "A s", "C", "coulomb"),
+    (1, "kg m2 s-3 A-1", "V", "volt"),
+    (1, "kg m2 s-3 A-2", "Ω", "ohm"),
+    (1, "kg-1 m-2 s4 A2", "F", "farad"),
+    (1, "kg m2 s-2 A-2", "H", "henry"),
+    (1, "kg s-2 A-1", "T", "tesla"),
+    (1, "kg m2 s-2 A-1", "Wb", "weber"),
+    (1e-3, "m3", "L l", "liter litre"),
+    (1.602176634e-19, "kg m2 s-2", "eV", "electronvolt"),
+    (4.184, "kg m2 s-2", "cal", "calorie"),
+    (1e5, "kg m-1 s-2", "bar", ""),
+    (1, "rad", "rad", "radian"),
+]
+# The same for symbols and words without prefixes; plurals are found by their singular.
+_FIXED = [
+    (60, "s", "min minute"),
+    (3600, "s", "h hr hour"),
+    (1, "s", "sec"),
+    (86400, "s", "day"),
+    (604800, "s", "week"),
+    (31557600, "s", "yr year"),
+    (math.pi / 180, "rad", "deg degree"),
+    (2 * math.pi, "rad", "rev revolution"),
+    (2 * math.pi / 60, "rad s-1", "rpm"),
+    (1, "degC", "degC"),
+    (0.3048, "m", "ft foot feet"),
+    (0.0254, "m", "in inch"),
+    (0.9144, "m", "yd yard"),
+    (1609.344, "m", "mi mile"),
+    (149597870700.0, "m", "AU au"),
+    (9460730472580800.0, "m", "ly lightyear"),
+    (1e-10, "m", "Å angstrom"),
+    (0.44704, "m s-1", "mph"),
+    (1 / 3.6, "m s-1", "kph kmph"),
+    (0.45359237, "kg", "lb"),
+    (1000, "kg", "tonne"),
+    (101325, "kg m-1 s-2", "atm"),
+    (133.322, "kg m-1 s-2", "mmHg"),
+    (1e-6, "m3", "cc"),
+]
+_PREFIX_SIGNS = {"T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "d": -1, "c": -2, "m": -3}
+_PREFIX_SIGNS |= {"μ": -6, "u": -6, "n": -9, "p": -12, "f": -15}
+_PREFIX_WORDS = {"tera": 12, "giga": 9, "mega": 6, "kilo": 3, "deci": -1, "centi": -2}
+_PREFIX_WORDS |= {"milli": -3, "micro": -6, "nano": -9, "pico": -12}
 
 
-_LENGTH, _MASS, _TIME = _dimension(m=1), _dimension(kg=1), _dimension(s=1)
-_AREA, _VOLUME, _ANGLE = _dimension(m=2), _dimension(m=3), _dimension(rad=1)
-_FORCE = _dimension(kg=1, m=1, s=-2)
-_PRESSURE = _dimension(kg=1, m=-1, s=-2)
-_ENERGY = _dimension(kg=1, m=2, s=-2)
-_SPEED = _dimension(m=1, s=-1)
+def _dimension(text: str) -> Dimension:
+    """Return the exponents of a product such as ``kg m-1 s-2``."""
+    powers = {name: int(power or 1) for name, power in re.findall(r"([A-Za-z]+)(-?\d*)", text)}
+    return tuple(powers.get(axis, 0) for axis in _AXES)
 
-_PREFIXES = {"T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "c": 1e-2, "d": 1e-1, "m": 1e-3}
-_PREFIXES |= {"μ": 1e-6, "u": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "h": 1e2}
-_PREFIX_WORDS = {"tera": 1e12, "giga": 1e9, "mega": 1e6, "kilo": 1e3, "centi": 1e-2, "deci": 1e-1}
-_PREFIX_WORDS |= {"milli": 1e-3, "micro": 1e-6, "nano": 1e-9, "pico": 1e-12}
 
-# Symbols that take SI prefixes.
-_SYMBOLS: dict[str, Unit] = {
-    "m": Unit(1, _LENGTH),
-    "g": Unit(1e-3, _MASS),
-    "s": Unit(1, _TIME),
-    "A": Unit(1, _dimension(A=1)),
-    "K": Unit(1, _dimension(K=1)),
-    "mol": Unit(1, _dimension(mol=1)),
-    "Hz": Unit(1, _dimension(s=-1)),
-    "N": Unit(1, _FORCE),
-    "Pa": Unit(1, _PRESSURE),
-    "J": Unit(1, _ENERGY),
-    "W": Unit(1, _dimension(kg=1, m=2, s=-3)),
-    "C": Unit(1, _dimension(A=1, s=1)),
-    "V": Unit(1, _dimension(kg=1, m=2, s=-3, A=-1)),
-    "Ω": Unit(1, _dimension(kg=1, m=2, s=-3, A=-2)),
-    "F": Unit(1, _dimension(kg=-1, m=-2, s=4, A=2)),
-    "H": Unit(1, _dimension(kg=1, m=2, s=-2, A=-2)),
-    "T": Unit(1, _dimension(kg=1, s=-2, A=-1)),
-    "Wb": Unit(1, _dimension(kg=1, m=2, s=-2, A=-1)),
-    "L": Unit(1e-3, _VOLUME),
-    "l": Unit(1e-3, _VOLUME),
-    "eV": Unit(1.602176634e-19, _ENERGY),
-    "cal": Unit(4.184, _ENERGY),
-    "bar": Unit(1e5, _PRESSURE),
-    "rad": Unit(1, _ANGLE),
-}
-# Symbols and words that take none; plurals are found by their singular.
-_FIXED: dict[str, Unit] = {
-    "min": Unit(60, _TIME),
-    "h": Unit(3600, _TIME),
-    "hr": Unit(3600, _TIME),
-    "sec": Unit(1, _TIME),
-    "minute": Unit(60, _TIME),
-    "hour": Unit(3600, _TIME),
-    "day": Unit(86400, _TIME),
-    "week": Unit(604800, _TIME),
-    "deg": Unit(math.pi / 180, _ANGLE),
-    "degree": Unit(math.pi / 180, _ANGLE),
-    "radian": Unit(1, _ANGLE),
-    "rev": Unit(2 * math.pi, _ANGLE),
-    "rpm": Unit(2 * math.pi / 60, _dimension(rad=1, s=-1)),
-    "degC": Unit(1, _dimension(degC=1)),
-    "ft": Unit(0.3048, _LENGTH),
-    "foot": Unit(0.3048, _LENGTH),
-    "feet": Unit(0.3048, _LENGTH),
-    "in": Unit(0.0254, _LENGTH),
-    "inch": Unit(0.0254, _LENGTH),
-    "yd": Unit(0.9144, _LENGTH),
-    "yard": Unit(0.9144, _LENGTH),
-    "mi": Unit(1609.344, _LENGTH),
-    "mile": Unit(1609.344, _LENGTH),
-    "mph": Unit(0.44704, _SPEED),
-    "kph": Unit(1 / 3.6, _SPEED),
-    "kmph": Unit(1 / 3.6, _SPEED),
-    "Å": Unit(1e-10, _LENGTH),
-    "lb": Unit(0.45359237, _MASS),
-    "tonne": Unit(1000, _MASS),
-    "atm": Unit(101325, _PRESSURE),
-    "mmHg": Unit(133.322, _PRESSURE),
-    "cc": Unit(1e-6, _VOLUME),
-    "ohm": _SYMBOLS["Ω"],
-}
-_WORDS: dict[str, Unit] = {
-    name: _SYMBOLS[symbol]
-    for symbol, names in {
-        "m": "meter metre",
-        "g": "gram gramme",
-        "s": "second",
-        "A": "ampere amp",
-        "K": "kelvin",
-        "mol": "mole",
-        "Hz": "hertz",
-        "N": "newton",
-        "Pa": "pascal",
-        "J": "joule",
-        "W": "watt",
-        "C": "coulomb",
-        "V": "volt",
-        "Ω": "ohm",
-        "F": "farad",
-        "T": "tesla",
-        "Wb": "weber",
-        "L": "liter litre",
-        "cal": "calorie",
-    }.items()
+_SYMBOLS = {
+    name: Unit(factor, _dimension(dimension))
+    for factor, dimension, names, _ in _PREFIXED
     for name in names.split()
 }
-_SPELLING = (
-    (re.compile(r"\\mu\s*|[µμ]"), "μ"),
-    (re.compile(r"\\[oO]mega\s*|[ΩΩ]"), "Ω"),
-    (re.compile(r"\^?\{?\\(?:circ|degree)\s*\}?\s*C\b|°\s*C\b|℃|degrees? [Cc]elsius"), " degC "),
-    (re.compile(r"(?:\^?\{?\\(?:circ|degree)\s*\}?|°)(?:\s*T\b)?"), " deg "),  # T: true bearing
+_WORDS = {
+    name: Unit(factor, _dimension(dimension))
+    for factor, dimension, _, names in _PREFIXED
+    for name in names.split()
+}
+_WHOLE = _WORDS | {
+    name: Unit(factor, _dimension(dimension))
+    for factor, dimension, names in _FIXED
+    for name in names.split()
+}
+_SPELLING = [
+    (re.compile(r"\\mu\s*|µ"), "μ"),
+    (re.compile(r"\\[oO]mega\s*|Ω"), "Ω"),
+    (re.compile(r"\^?\{?\\circ\s*\}?\s*C\b|°\s*C\b|degrees? [Cc]elsius"), " degC "),
+    (re.compile(r"(?:\^?\{?\\circ\s*\}?|°)(?:\s*T\b)?"), " deg "),  # T: true bearing
     (re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])"), " "),
-    (re.compile(r"[⟨⟩{}\\~]"), " "),
+    (re.compile(r"[⟨⟩~]|\\(?!frac)"), " "),
+    (re.compile(r"\blight[ -]*year"), "lightyear"),
     (re.compile(r"\b(?:sq\.?|square)\s+(\w+)"), r"\1^2"),
     (re.compile(r"\b(?:cu\.?|cubic)\s+(\w+)"), r"\1^3"),
     (re.compile(r"(\w+)\s+squared\b"), r"\1^2"),
     (re.compile(r"(\w+)\s+cubed\b"), r"\1^3"),
-    (re.compile(r"\s+per\s+"), "/"),
+    (re.compile(r"\bper\b"), "/"),
     (re.compile(r"[·⋅•×*]"), " "),
-)
-_FACTOR = re.compile(r"\s*(?P<slash>/)?\s*(?P<name>[A-Za-zμΩÅ]+)\s*(?:\^?\s*(?P<power>-?\d))?")
+]
+_TOKEN = re.compile(r"\s*(\\frac|[A-Za-zμΩÅ]+|\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)|[{}()/]|\S)")
+_POWER = re.compile(r"\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)")
 
 
 @lru_cache(maxsize=4096)
 def parse_unit(text: str) -> Unit | None:
-    """Return the unit that a text names, or None where any part of it is unknown."""
+    r"""Return the unit that a text names, or None where any part of it is unknown.
+
+    ``m/s``, ``kg m^{-3}``, ``\frac{J}{kg K}``, ``J/(kg K)``, "kilometers per hour".
+    """
     text = text[:80]
     for pattern, plain in _SPELLING:
         text = pattern.sub(plain, text)
-    text = text.replace("(", " ").replace(")", " ").strip(" .,")
-    if not text:
-        return None
-    factor, dimension, position = 1.0, _NONE, 0
-    while position < len(text):
-        match = _FACTOR.match(text, position)
-        unit = _lookup(match["name"]) if match else None
-        if match is None or unit is None:
+    tokens = _TOKEN.findall(text.strip(" .,"))
+    unit = _product(tokens, "") if tokens and tokens != ["1"] else None
+    return unit if unit and not tokens and 0 < unit.factor < math.inf else None
+
+
+def _product(tokens: list[str], closing: str) -> Unit | None:
+    """Take the factors up to a closing bracket; behind a slash all divide: ``J/kg K``."""
+    product, divides = Unit(1.0, _NONE), False
+    while tokens and tokens[0] != closing:
+        if tokens[0] == "/":
+            tokens.pop(0)
+            divides = True
+            continue
+        factor = _factor(tokens)
+        if factor is None:
             return None
-        power = int(match["power"] or 1) * (-1 if match["slash"] else 1)
-        factor *= unit.factor**power
-        dimension = tuple(a + power * b for a, b in zip(dimension, unit.dimension, strict=True))
-        position = match.end()
-        while position < len(text) and text[position] == " ":
-            position += 1
-    return Unit(factor, dimension)
+        power = int(tokens.pop(0).strip("^ {()}")) if tokens and _POWER.fullmatch(tokens[0]) else 1
+        product = product.times(factor, -power if divides and power > 0 else power)
+    if tokens:
+        tokens.pop(0)
+    return product
+
+
+def _factor(tokens: list[str]) -> Unit | None:
+    token = tokens.pop(0)
+    if token == "1" and tokens[:1] == ["/"]:
+        return Unit(1.0, _NONE)
+    if token == "\\frac" and tokens:
+        top, bottom = _factor(tokens), _factor(tokens) if tokens else None
+        return top.times(bottom, -1) if top and bottom else None
+    if token in {"(", "{"}:
+        return _product(tokens, ")" if token == "(" else "}")
+    return _lookup(token)
 
 
 def _lookup(name: str) -> Unit | None:
@@ -173,14 +176,14 @@ def _lookup(name: str) -> Unit | None:
         return _SYMBOLS[name]
     lower = name.lower()
     for candidate in (name, lower, lower.rstrip("s"), lower.removesuffix("es")):
-        if found := _FIXED.get(candidate) or _WORDS.get(candidate):
-            return found
-    for prefix, scale in _PREFIXES.items():
-        base = _SYMBOLS.get(name[len(prefix) :]) if name.startswith(prefix) else None
-        if base:
-            return Unit(base.factor * scale, base.dimension)
-    for prefix, scale in _PREFIX_WORDS.items():
-        base = _WORDS.get(lower[len(prefix) :].rstrip("s")) if lower.startswith(prefix) else None
-        if base:
-            return Unit(base.factor * scale, base.dimension)
+        if candidate in _WHOLE:
+            return _WHOLE[candidate]
+    if name[:1] in _PREFIX_SIGNS and name[1:] in _SYMBOLS:
+        return Unit(10.0 ** _PREFIX_SIGNS[name[0]], _NONE).times(_SYMBOLS[name[1:]])
+    for prefix, power in _PREFIX_WORDS.items():
+        if lower.startswith(prefix) and (base := _WORDS.get(lower[len(prefix) :].rstrip("s"))):
+            return Unit(10.0**power, _NONE).times(base)
     return None
+
+
+DEGREE = parse_unit("deg")

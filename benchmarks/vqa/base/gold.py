@@ -24,6 +24,7 @@ _MARKER = re.compile(
 _LINE_START = re.compile(r"[\s\"]*(?:(?:Options?|Choices?)\s*[:：]?[\s\"]*)?", re.IGNORECASE)
 _LETTER = re.compile(r"\(?([A-J])\)?[.:]?")
 _LETTERS = re.compile(r"\(?[A-J]\)?[.:]?(?:[\s,]+\(?[A-J]\)?[.:]?)*")
+_STRINGS = re.compile(r"\s*\[\s*['\"\]]")
 _WIDEN = str.maketrans("：．）", ":.)")
 
 
@@ -166,10 +167,12 @@ def letter(gold: str, choices: Sequence[str]) -> str:
 def literal(text: str) -> tuple[str, ...]:
     """Return the strings of a list that a data set stores as Python text; a lone string as one.
 
+    An interval such as ``[1, 2)`` is a lone string.
+
     Raises:
-        ItemError: it opens like a list and is none.
+        ItemError: it opens like a list of strings and is none.
     """
-    if not text.strip().startswith("["):
+    if not _STRINGS.match(text):
         return (text,)
     try:
         return tuple(str(entry) for entry in ast.literal_eval(text.strip()))

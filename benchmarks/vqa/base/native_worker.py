@@ -32,7 +32,8 @@ from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.vqa.base.benchmark import LmmsBenchmark, Place
+    from benchmarks.vqa.base.benchmark import LmmsBenchmark
+    from benchmarks.vqa.base.prepared import Row
 
 _SETUP_SECONDS = 600.0  # to open a large data set for the first time
 _PREPARE_SECONDS = 86400.0  # to read all of its images, maybe over a network
@@ -185,17 +186,17 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
     if request.benchmark == "phyx" and request.environment:
         _redirect_phyx()
     _confine()
-    places = sorted(known, key=lambda place: (place.form, place.row))
-    _send(pipe, order=[place.id for place in places])
+    rows = sorted(known, key=lambda row: (row.form, row.row))
+    _send(pipe, order=[row.id for row in rows])
     form, failures = -1, 0
-    for place in places:
-        if place.form != form:
+    for row in rows:
+        if row.form != form:
             _seed()
-            form = place.form
+            form = row.form
         value, why = None, "the judge failed several times in a row: not asked any more"
         if failures < _JUDGE_FAILURES:
             _allow_seconds(request.item_seconds)
-            value, why = _verdict(benchmark, place, request.answers[place.id], judge)
+            value, why = _verdict(benchmark, row, request.answers[row.id], judge)
             failures = failures + 1 if judge.failed else 0
         _send(pipe, value=value, why=why)
 
@@ -229,16 +230,16 @@ def _benchmark(request: Request) -> LmmsBenchmark:
 
 
 def _verdict(
-    benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeWatch
+    benchmark: LmmsBenchmark, row: Row, answer: str, judge: _JudgeWatch
 ) -> tuple[float | None, str]:
     """Return lmms-eval's value of one answer, None where its judge was missing or failed, and why.
 
     Where there is a value, its findings (what ``process_results`` returned) say why.
     """
-    task = benchmark.tables[place.form].task
+    task = benchmark.tables[row.form].task
     judge.failed = False
     try:
-        metrics = _metrics(task, place.row, answer)
+        metrics = _metrics(task, row.row, answer)
     except _NoJudge:
         return None, "these rules ask a judge, and none was given"
     if judge.failed:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from benchmarks.data.local.images import decode, decode_text, is_empty
+from benchmarks.data.local.images import as_seen, decode, decode_text, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
@@ -30,7 +30,7 @@ from harness.records import ImagePart, Item, Message, Part, Role, TextPart
 if TYPE_CHECKING:
     from PIL import Image
 
-    from benchmarks.data.local.tables import TableRows
+    from benchmarks.data.local.read import TableRows
 
 SCHEMA = 1
 _WRITE_BITS = 0o222
@@ -72,10 +72,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared items of a benchmark, in order, and the tables that hold their images."""
+    """The prepared items of a benchmark, in order, and the tables that hold their images.
+
+    Images are converted as lmms-eval's tasks do where ``native_images``, else by `as_seen`.
+    """
 
     rows: tuple[Row, ...]
     tables: Sequence[TableRows]
+    native_images: bool = False
 
     @cached_property
     def by_id(self) -> Mapping[str, Row]:
@@ -105,29 +109,29 @@ class Prepared:
         return decode(next((cell for cell in cells if not is_empty(cell)), None))
 
     def _messages(self, row: Row) -> tuple[Message, ...]:
-        images = {
-            name: _decoded(name, self.tables[row.form].cell(row.row, name)) for name in row.decoded
-        }
+        def image(column: str) -> Image.Image:
+            cell = self.tables[row.form].cell(row.row, column)
+            return _decoded(column, cell, native=self.native_images)
+
+        images = {name: image(name) for name in row.decoded}
 
         def part(is_image: bool, value: str) -> Part:
-            # The tasks of all benchmarks convert alike; making the items checks it.
-            return ImagePart(images[value].convert("RGB")) if is_image else TextPart(value)
+            return ImagePart(images[value]) if is_image else TextPart(value)
 
         return tuple(
             Message(turn.role, tuple(part(*each) for each in turn.parts)) for turn in row.turns
         )
 
 
-def _decoded(column: str, cell: Any) -> Image.Image:
-    if isinstance(cell, str):
-        try:
-            return decode_text(cell)
-        except ItemError as error:
-            raise ItemError(f"an image does not decode: {error}") from error
+def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
     try:
-        return decode(cell)
+        if not native:
+            return as_seen(decode(cell))
+        # The tasks of all benchmarks convert alike; making the items checks it.
+        return (decode_text if isinstance(cell, str) else decode)(cell).convert("RGB")
     except ItemError as error:
-        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+        which = "an image" if isinstance(cell, str) else f"the image in column {column}"
+        raise ItemError(f"{which} does not decode: {error}") from error
 
 
 def file_name(key: Mapping[str, Any]) -> str:
@@ -155,11 +159,7 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the items of a key atomically.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write the items of a key atomically; OSError if the folder cannot be written."""
     body = msgspec.json.encode(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 

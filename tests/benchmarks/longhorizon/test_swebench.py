@@ -711,6 +711,15 @@ def test_a_workplace_is_removed(root: Path, sandbox: Sandbox) -> None:
     assert not place.repository.parent.exists()
 
 
+def test_the_folder_with_the_fixes_is_empty_inside(root: Path, sandbox: Sandbox) -> None:
+    files = root / "swebench_lite" / "tasks" / NAMES[0] / "repository"
+    with workspace(sandbox, files) as folder:
+        command = ("ls", "-A", str(repositories.SOURCES))
+        listed = asyncio.run(folder.run(command, seconds=10.0))
+    assert list(repositories.SOURCES.iterdir())
+    assert (listed.exit_code, listed.stdout) == (0, b"")
+
+
 def test_tasks_are_of_different_repositories(root: Path) -> None:
     clusters = Counter(
         item.cluster for item in build_items(SweBenchLite(root)) if isinstance(item, Item)

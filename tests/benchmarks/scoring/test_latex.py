@@ -7,7 +7,9 @@ import sympy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scoring.mathematics.parser import Node, parse, points, prepare, tokens_of, value
+from benchmarks.scoring.mathematics.evaluate import points, value
+from benchmarks.scoring.mathematics.notation import prepare, tokens_of
+from benchmarks.scoring.mathematics.parser import Node, parse
 from tests.examples import examples
 
 # LaTeX as models write it, and the same in sympy's own notation.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -13,9 +15,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from PIL import ExifTags, Image
 
 from benchmarks import suites
-from benchmarks.data.local.tables import arrow_files
+from benchmarks.data.local.read import arrow_files
 from benchmarks.micro.data import datasets
 from benchmarks.scoring import Target
 from benchmarks.vqa.base import prepared
@@ -24,7 +27,7 @@ from benchmarks.vqa.base.prepared import Prepared, Row, Turn
 from benchmarks.vqa.vstar import VStar
 from harness.errors import ItemError
 from harness.protocols import FailedItem, build_items
-from harness.records import Item
+from harness.records import ImagePart, Item
 
 KEY = {"data": "1", "split": "", "options": {}}
 
@@ -161,6 +164,43 @@ def test_a_prompt_that_fails_costs_only_the_item_that_shows_it(fault: str, image
     item = Prepared((row,), ()).item(row, images=images)
     lost = fault == "failed" or (fault == "failed_images") == images
     assert isinstance(item, FailedItem) == lost
+
+
+class OneImage:
+    """A table with one cell: a transparent black pixel that its EXIF data turns."""
+
+    columns = ("image",)
+
+    def cell(self, row: int, name: str) -> Any:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        stream = io.BytesIO()
+        Image.new("RGBA", (2, 1)).save(stream, "PNG", exif=exif)
+        return base64.b64encode(stream.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("native", "colour", "size"), [(False, (255,) * 3, (1, 2)), (True, (0,) * 3, (2, 1))]
+)
+def test_images_are_shown_on_white_and_turned_unless_native(
+    native: bool, colour: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    turn = Turn("user", ((True, "image"),))
+    row = Row("1", 0, 0, target=Target("number", "1"), turns=(turn,), decoded=("image",))
+    item = Prepared((row,), (OneImage(),), native).item(row, images=True)
+    assert isinstance(item, Item)
+    (part,) = item.messages[0].content
+    assert isinstance(part, ImagePart)
+    assert (part.image.mode, part.image.getpixel((0, 0)), part.image.size) == ("RGB", colour, size)
+
+
+def test_native_images_are_declared_and_the_default_is_what_stored_runs_say(root: Path) -> None:
+    white, native = (
+        suites.benchmark("vstar", root, options=options).declaration.protocol
+        for options in ({}, {"image_conversion": "native"})
+    )
+    assert native == {**white, "images": "native"}
+    assert "images" not in white
 
 
 class PromptsFail(VStar):

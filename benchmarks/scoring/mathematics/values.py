@@ -1,0 +1,66 @@
+"""Options that are values: whether a text, as a whole, has the value of an option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from benchmarks.scoring.mathematics.equality import Rule, equal
+from benchmarks.scoring.mathematics.forms import Form, Reader, Scalar, symbols_of
+from benchmarks.scoring.mathematics.reader import MathReader
+
+_VALUE = re.compile(r"\d|\\(?:pi|[dt]?frac|sqrt|infty)|[π√∞]")
+_COMMAND = re.compile(r"\\(?:text\w*|mathrm|mbox)\s*\{[^{}]*\}|\\[A-Za-z]+")
+_PROSE = re.compile(r"[A-Za-z]{3}|[^\W\d_a-zA-Z]{2}")
+_RANGE = re.compile(r"\s*\d+\s?-\s?\d+\s*")  # "1990-1995" is no difference
+
+
+def same_value(text: str, option: str) -> bool | None:
+    r"""Return whether a text, taken as a whole, has the value of an option.
+
+    ``0.5`` and ``\frac{1}{2}``, ``5 cm`` and ``5`` are the same; ``-3``, ``9\sqrt{3}``, ``3 or 4``
+    and any words are not the same as 3.  Both texts are in their normal form, with their LaTeX.
+
+    Returns:
+        None where the option is no value ("Rome", "1990-1995"): then words are compared.
+    """
+    right = value_of(option)
+    if right is None:
+        return None
+    given = Reader(symbols_of(right)).form(text) if not _RANGE.fullmatch(text) else None
+    return given is not None and equal(right, given, Rule()) and not _counts_differ(right, given)
+
+
+def stated_option(sentence: str, options: Sequence[str]) -> int | None:
+    """Return the only option whose value is the one that a sentence states.
+
+    None where an option is no value, or the sentence states none, several or another value.
+    """
+    rights = [value_of(option) for option in options]
+    if not all(rights):
+        return None
+    known = frozenset().union(*(symbols_of(right) for right in rights))
+    found = MathReader(Reader(known)).read(sentence)
+    same = [
+        i for i, right in enumerate(rights) if found and right and equal(right, found.form, Rule())
+    ]
+    return same[0] if len(same) == 1 else None
+
+
+@lru_cache(maxsize=4096)
+def value_of(option: str) -> Form | None:
+    """Return the form of an option that is a number, an expression or an amount, else None."""
+    if not _VALUE.search(option) or _RANGE.fullmatch(option):
+        return None
+    form = Reader().form(option)
+    counted = isinstance(form, Scalar) and form.unit_text
+    return form if counted or not _PROSE.search(_COMMAND.sub("", option)) else None
+
+
+def _counts_differ(right: Form, given: Form) -> bool:
+    """Whether two amounts count different things: "3 dogs" and "3 cats"."""
+    if not (isinstance(right, Scalar) and isinstance(given, Scalar)):
+        return False
+    things = {s.unit_text.strip("⟨⟩ ").casefold().rstrip("s") for s in (right, given) if not s.unit}
+    return len(things - {""}) > 1

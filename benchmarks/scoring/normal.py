@@ -1,0 +1,97 @@
+"""One normal form of typographic signs, for responses, golds and options alike.
+
+Signs that only look different become one sign: minus signs and hyphens, quotes, spaces,
+full-width and mathematical letters, fractions, superscripts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_SIGNS = {
+    "-": "−–‒‐‑﹣➖",
+    "—": "―⸺",
+    "'": "‘’‚‛′´ʹʼ＇「」『』",
+    "''": "″",
+    '"': "“”„‟«»",
+    ".": "。",
+    ",": "、،",
+    ":": "∶",
+    "?": "؟",
+    "[": "【〔",
+    "]": "】〕",
+    "<": "〈",
+    ">": "〉",
+    "(": "⟨",
+    ")": "⟩",
+    "°": "º˚∘",
+    "/": "⁄∕",
+    "|": "∣",
+    "*": "∗⁎",
+    "·": "⋅∙・",
+    "×": "✕✖⨯",
+    "≤": "⩽≦",
+    "≥": "⩾≧",
+    "\n": "\u2028\u2029\x85",
+    # Zero-width and directional marks, invisible operators, soft hyphen, variation selectors.
+    "": "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff\xad\ufe0e\ufe0f"
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
+}
+# Each of these means more than the plain signs that Unicode offers for it.
+_KEPT = "…‥"
+_KEPT_KINDS = {"<super>", "<sub>", "<fraction>", "<circle>"}
+_RAISED, _LOWERED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₙᵢ"
+_SCRIPT = re.compile(f"(?P<raised>[{_RAISED}]+)|[{_LOWERED}]+")
+_LEVEL = str.maketrans(_RAISED + _LOWERED, 2 * "0123456789+-=()ni")
+_FRACTION = re.compile(r"(?P<whole>\d)?\s?(?P<sign>[¼½¾⅐-⅞↉])")
+_LINE_END = re.compile(r"\r\n?")
+
+
+class _Table(dict[int, str]):
+    """The plain form of each character, worked out when it is first seen."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = plain = _plain(chr(code))
+        return plain
+
+
+def _plain(sign: str) -> str:
+    """Return a compatibility character as the characters that it stands for."""
+    kind, *codes = unicodedata.decomposition(sign).split() or [""]
+    if kind == "<circle>" and (letter := unicodedata.normalize("NFKC", sign)).isascii():
+        return sign if letter.isdigit() else letter
+    if not kind.startswith("<") or kind in _KEPT_KINDS or sign in _KEPT:
+        return sign
+    return "".join(_TABLE[int(code, 16)] for code in codes)
+
+
+_TABLE = _Table({code: chr(code) for code in range(128)})
+_TABLE.update({ord(sign): plain for plain, signs in _SIGNS.items() for sign in signs})
+# Spaces of all widths; the letters of emoji, which Unicode does not decompose.
+_TABLE.update(dict.fromkeys([0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000], " "))
+_TABLE.update({start + i: chr(65 + i) for start in (0x1F150, 0x1F170) for i in range(26)})
+
+
+def normal(text: str) -> str:
+    """Return text with one sign for all its look-alikes; the same again for its own result.
+
+    ``−3½ cm²`` is ``-3 1/2 cm^2``.  No sign of a number is lost, and no two numbers become one.
+    """
+    text = _LINE_END.sub("\n", text)
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFC", text).translate(_TABLE)
+    text = _SCRIPT.sub(_script, _FRACTION.sub(_spelled, text))
+    return unicodedata.normalize("NFC", text)
+
+
+def _spelled(match: re.Match[str]) -> str:
+    """Spell a fraction sign as "1/2", with a space behind a whole number."""
+    fraction = unicodedata.normalize("NFKC", match["sign"]).replace("\u2044", "/")
+    return f"{match['whole']} {fraction}" if match["whole"] else fraction
+
+
+def _script(match: re.Match[str]) -> str:
+    mark, inner = "^" if match["raised"] else "_", match[0].translate(_LEVEL)
+    return f"{mark}{inner}" if len(inner) == 1 else f"{mark}{{{inner}}}"
