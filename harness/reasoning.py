@@ -39,7 +39,10 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(_NAMES, re.IGNORECASE)
-_BLOCK = re.compile(r"^[ \t]*```[^\n]*\n.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+# A fence opens with nothing but a language: behind a closing one a tag may follow on its line.
+_BLOCK = re.compile(
+    r"^[ \t]*```[\w+#.-]*[ \t]*\n.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 _SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
 _NOUN = re.compile(r"\s(?:tags?|tokens?|blocks?|markers?|elements?)\b", re.IGNORECASE)
 _STRAY = 200

@@ -199,7 +199,7 @@ def _in_stored_schema(planned: Plan) -> Plan:
     try:
         stored = read_json(planned.folder / "plan.json").get("hash")
     except UsageError:
-        return planned  # none, or garbled: `commit` says so
+        return planned  # none, or corrupt: `commit` says so
     return older if stored == older.hash else planned
 
 
@@ -320,7 +320,7 @@ def has_scores(folder: Path) -> bool:
 def read_plan(folder: Path) -> dict[str, Any]:
     """Return a study's ``plan.json`` (names of today): plan, hash, time of writing, and paths.
 
-    `UsageError` where it is missing, garbled, or its plan does not have its hash.
+    `UsageError` where it is missing, corrupt, or its plan does not have its hash.
     """
     path = folder / "plan.json"
     stored = read_json(path)

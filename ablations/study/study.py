@@ -148,7 +148,7 @@ def finished(plan: Plan) -> Report | None:
     try:
         report = report_of(read_json(path))
     except (UsageError, ValueError):
-        return None  # garbled, or written by another version: it is analysed again
+        return None  # corrupt, or written by another version: it is analysed again
     if report.plan_hash != plan.hash or not report.complete:
         return None
     external = {

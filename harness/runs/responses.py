@@ -21,7 +21,7 @@ def read_responses(path: Path) -> dict[str, str]:
     responses: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
-            _add(responses, line, f"{path} line {number}")
+            _add(responses, line, f"{path}, line {number}")
     if not responses:
         raise UsageError(f"{path} holds no responses")
     return responses

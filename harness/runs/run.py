@@ -63,7 +63,7 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
     Reads two small files and imports nothing heavy.
 
     Raises:
-        UsageError: the folder holds another run, its manifest is garbled, or its responses are from
+        UsageError: the folder holds another run, its manifest is corrupt, or its responses are from
             another server.
     """
     if not (run.path / "manifest.json").exists():
@@ -91,7 +91,7 @@ def execute(
     tells what is there.
 
     Raises:
-        UsageError: another process writes the run, the store is garbled, the model is gone, or
+        UsageError: another process writes the run, the store is corrupt, the model is gone, or
             stored responses are from another server.
     """
     with RunStore.open(run.path) as store:

@@ -68,7 +68,7 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
             sample = record(Sample, parse(line.text))
         except ValueError as error:
             raise UsageError(
-                f"{path} is garbled at line {line.number} ({error}): "
+                f"{path} is corrupt at line {line.number} ({error}): "
                 "repair or remove that line, or move the run folder away, and run again"
             ) from error
         samples[sample.id, sample.repeat] = sample
@@ -87,10 +87,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except (ValueError, OSError) as error:
         raise UsageError(
-            f"{path} is garbled ({error}): move the run folder away and run again"
+            f"{path} is corrupt ({error}): move the run folder away and run again"
         ) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} is garbled (not a JSON object): move the run folder away")
+        raise UsageError(f"{path} is corrupt (not a JSON object): move the run folder away")
     return value
 
 
@@ -98,7 +98,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     """Return the manifest of a run.
 
     Raises:
-        UsageError: there is none, it is garbled, or a newer version of this program wrote it.
+        UsageError: there is none, it is corrupt, or a newer version of this program wrote it.
     """
     manifest = read_json(run / "manifest.json")
     if manifest.get("schema") != SCHEMA:
@@ -109,7 +109,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
         record(_Manifest, manifest)
     except ValueError as error:
         raise UsageError(
-            f"{run / 'manifest.json'} is garbled ({error}): move the run folder away"
+            f"{run / 'manifest.json'} is corrupt ({error}): move the run folder away"
         ) from error
     return manifest
 

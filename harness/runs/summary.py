@@ -140,7 +140,7 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
     """Return the stored summaries of a run by benchmark, none where it has none yet.
 
     Raises:
-        UsageError: the file is garbled.
+        UsageError: the file is corrupt.
     """
     path = run / "summary.json"
     if not path.exists():
@@ -149,7 +149,7 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
         rows = record(list[BenchmarkSummary], read_json(path)["benchmarks"])
     except (KeyError, ValueError) as error:
         raise UsageError(
-            f"{path} is garbled ({error}): run the same `harness run` again"
+            f"{path} is corrupt ({error}): run the same `harness run` again"
         ) from error
     return {row.benchmark: row for row in rows}
 

@@ -52,7 +52,7 @@ def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
     Raises:
-        UsageError: the folder is no run, or one of the two files is garbled.
+        UsageError: the folder is no run, or one of the two files is corrupt.
     """
     manifest, rows = read_manifest(path), read_summaries(path)
     sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
@@ -90,7 +90,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
             fields |= {name: row["score"][name] for name in ("value", "status")}
             answer = record(Answer, {**fields, "place": line.offset})
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is garbled at line {line.number}") from error
+            raise UsageError(f"{path} is corrupt at line {line.number}") from error
         by_key[answer.id, answer.repeat] = answer
     return list(by_key.values())
 

@@ -59,7 +59,7 @@ class Study:
 
 
 def read(folder: Path) -> Study:
-    """Read a study; `UsageError` where it is not analysed yet or a file of it is garbled."""
+    """Read a study; `UsageError` where it is not analysed yet or a file of it is corrupt."""
     path = folder / "analysis.json"
     if not path.exists():
         raise UsageError(
@@ -77,7 +77,7 @@ def read(folder: Path) -> Study:
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{path} or plan.json is garbled ({type(error).__name__}: {error}): analyse the study "
+            f"{path} or plan.json is corrupt ({type(error).__name__}: {error}): analyse the study "
             "again"
         ) from error
     return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
@@ -94,7 +94,7 @@ def _model(folder: Path, row: Measured) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the objects in ``training.jsonl``, garbled lines left out; empty without the file."""
+    """Return the objects in ``training.jsonl``, corrupt lines left out; empty without the file."""
     rows = []
     for line in read_lines(training / "training.jsonl"):
         with suppress(ValueError):

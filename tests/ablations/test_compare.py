@@ -237,12 +237,12 @@ def test_what_cannot_be_compared_is_said_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_a_garbled_manifest_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_corrupt_manifest_is_said_in_one_line(tmp_path: Path) -> None:
     a, b = (made(tmp_path, name, FIRST, Alone(20, id=EASY)) for name in "ab")
     manifest = json.loads((b / "manifest.json").read_text())
     manifest["sampling"] = None
     (b / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UsageError, match="garbled"):
+    with pytest.raises(UsageError, match="corrupt"):
         compare.checkpoints(a, b, RULES)
 
 

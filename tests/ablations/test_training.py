@@ -637,17 +637,17 @@ def test_other_content_needs_another_folder(text_world: Path, tmp_path: Path) ->
     assert train(world, "base", tmp_path / "t") == ledger
 
 
-def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: Path) -> None:
+def test_corrupt_records_of_a_training_are_one_line(text_world: Path, tmp_path: Path) -> None:
     train(text_world, "base", tmp_path)
     ledger, plan = tmp_path / "ledger.json", tmp_path / "plan.json"
     whole = json.loads(plan.read_text())
-    for garbled in ("{", "[]", "[" * 100_000):
-        ledger.write_text(garbled)
-        with pytest.raises(UsageError, match=r"ledger\.json is (garbled|corrupt)"):
+    for corrupt in ("{", "[]", "[" * 100_000):
+        ledger.write_text(corrupt)
+        with pytest.raises(UsageError, match=r"ledger\.json is (corrupt|corrupt)"):
             train(text_world, "base", tmp_path)
     for changed in ([], {}, {**whole, "settings": 5}, {**whole, "content": []}):
         plan.write_text(json.dumps(changed))
-        with pytest.raises(UsageError, match=r"plan\.json is (garbled|corrupt)"):
+        with pytest.raises(UsageError, match=r"plan\.json is (corrupt|corrupt)"):
             train(text_world, "base", tmp_path)
 
 
@@ -662,7 +662,7 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
         '{"stage": "rl", "step": 1, "seconds": 1.0, "count/exposures": "x"}',
     ],
 )
-def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
+def test_a_corrupt_step_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "training.jsonl"
     path.write_text('{"stage": "rl", "step": 1, "seconds": 1.0}\n' + line + "\n")
     with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is corrupt"):
@@ -680,7 +680,7 @@ def test_whether_a_model_reads_images_is_not_read_off_its_name(
 
 
 @pytest.mark.parametrize("config", ["[]", "{", '{"model_type": ["qwen3"]}', "{}"])
-def test_a_garbled_configuration_is_one_line(config: str, tmp_path: Path) -> None:
+def test_a_corrupt_configuration_is_one_line(config: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(UsageError):
         reads_images(tmp_path)

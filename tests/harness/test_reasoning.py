@@ -42,6 +42,7 @@ def test_every_name_in_every_frame(opening: str, closing: str, name: str) -> Non
         ("It strips `</think>`. (B)", "It strips `</think>`. (B)"),
         ("The <think> tag opens it. (B)", "The <think> tag opens it. (B)"),
         (f"<think>```py\na draft\n</think>\n{CODE}", CODE),
+        (f"<think>```py\na draft\n```</think>Here:\n{CODE}", f"Here:\n{CODE}"),
         ("<think><analysis>A</analysis> more</think>B", "B"),
         ("<think><analysis>A</analysis> cut: A", ""),
         ("B <reasoning>for reasons</reasoning>", "B"),

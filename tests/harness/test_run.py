@@ -389,13 +389,13 @@ def test_other_native_rules_score_natively_again(tmp_path: Path) -> None:
     assert (row.native, row.native_n, row.native_rules, model.opened) == (1.0, 20, "2", 0)
 
 
-def test_garbled_derived_files_are_made_again(tmp_path: Path) -> None:
+def test_corrupt_derived_files_are_made_again(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     fill(plan)
     summary, native = plan.path / "summary.json", plan.path / "native" / "sums.jsonl"
     text = summary.read_text()
-    for garbled in ("", "{}", '{"benchmarks": 1}', text.replace("20", '"x"')):
-        summary.write_text(garbled)
+    for corrupt in ("", "{}", '{"benchmarks": 1}', text.replace("20", '"x"')):
+        summary.write_text(corrupt)
         assert runs.finished(plan) is None
         assert fill(plan)[0].strict == 1.0
     native.write_text("nonsense\n{}\n[]\n")
@@ -498,7 +498,7 @@ def test_the_manifest_tells_what_was_run_and_each_time_it_was(tmp_path: Path) ->
     assert {"lmms-eval", "torch"} <= set(manifest["invocations"][0]["packages"])
 
 
-def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_or_corrupt_manifest_is_refused(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     fill(plan)
     manifest = plan.path / "manifest.json"
@@ -516,11 +516,11 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
         {"sampling": {"temperature": "hot", "top_p": 1.0}},
         {"suite": None},
     ]
-    for garbled in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
-        if isinstance(garbled, dict):
-            garbled = json.dumps({**whole, **garbled})
-        manifest.write_text(garbled)
-        with pytest.raises(UsageError, match="garbled"):
+    for corrupt in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
+        if isinstance(corrupt, dict):
+            corrupt = json.dumps({**whole, **corrupt})
+        manifest.write_text(corrupt)
+        with pytest.raises(UsageError, match="corrupt"):
             runs.finished(plan)
     manifest.write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UsageError, match="schema version 99"):
@@ -528,7 +528,7 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", [5, None, []])
-def test_a_garbled_run_beside_it_stops_no_fresh_run(tmp_path: Path, entry: object) -> None:
+def test_a_corrupt_run_beside_it_stops_no_fresh_run(tmp_path: Path, entry: object) -> None:
     plan = planned(tmp_path)
     fill(plan)
     beside = plan.path.with_name("adder-arithmetic-00000000")

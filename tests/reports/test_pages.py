@@ -391,7 +391,7 @@ def test_a_page_with_images_holds_them(study: Path, micro_data: Path) -> None:
     assert '<img src="data:image/jpeg;base64,AAAA" alt=' in reports.render(made)
 
 
-def _garbled(folder: Path, name: str, text: str) -> Path:
+def _corrupt(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
     return folder
@@ -403,8 +403,8 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
         (lambda p: [p / "nothing"], "does not exist"),
         (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
-        (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
-        (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
+        (lambda p: [_corrupt(p / "g", "analysis.json", "{")], "is corrupt"),
+        (lambda p: [_corrupt(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
         (lambda p: [p, p], "is not a run"),
     ],
 )
@@ -414,7 +414,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, make: Any, says: str) -
     assert "\n" not in str(error.value)
 
 
-def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: Path) -> None:
+def test_a_corrupt_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     stored = json.loads((copy / "analysis.json").read_text())
     del stored["analysis"]["contrasts"][0]["delta"]
@@ -422,7 +422,7 @@ def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: P
     done = harness("report", copy)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "garbled" in done.stderr
+    assert "corrupt" in done.stderr
     assert (
         not (copy / "report.html").exists()
         or (copy / "report.html").stat().st_mtime < (copy / "analysis.json").stat().st_mtime
@@ -478,9 +478,9 @@ def test_a_value_of_another_type_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_garbled_comparison_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    garbled = {**COMPARISON, "macro": {**MACRO, "delta": "many"}}
-    (tmp_path / "c.json").write_text(json.dumps(garbled))
+def test_a_corrupt_comparison_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    corrupt = {**COMPARISON, "macro": {**MACRO, "delta": "many"}}
+    (tmp_path / "c.json").write_text(json.dumps(corrupt))
     done = harness("report", tmp_path / "c.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -492,13 +492,13 @@ def test_a_plan_that_was_changed_is_not_reported(study: Path, tmp_path: Path) ->
     text = (study / "plan.json").read_text()
     changed = json.loads(text)
     changed["plan"]["arms"] = 5
-    for garbled in ("[", "[]", "{}", json.dumps(changed)):
-        (tmp_path / "plan.json").write_text(garbled)
-        with pytest.raises(UsageError, match=r"plan.json (is garbled|was changed by hand)"):
+    for corrupt in ("[", "[]", "{}", json.dumps(changed)):
+        (tmp_path / "plan.json").write_text(corrupt)
+        with pytest.raises(UsageError, match=r"plan.json (is corrupt|was changed by hand)"):
             read(tmp_path)
 
 
-def test_garbled_training_lines_are_left_out_of_the_page(study: Path, tmp_path: Path) -> None:
+def test_corrupt_training_lines_are_left_out_of_the_page(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     training = next(model.training for model in read(copy).models if model.training)
     with (training / "training.jsonl").open("a") as lines:
@@ -537,16 +537,16 @@ def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
     value["score"]["value"] = "x"
     for damaged in ("{broken}\n", json.dumps(value) + "\n", "[" * 100_000 + "\n"):
         path.write_text(lines[0] + damaged + "".join(lines[1:]))
-        for garbled in (copy, run):
-            with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
-                reports.page_of([garbled], None)
+        for corrupt in (copy, run):
+            with pytest.raises(UsageError, match=r"vstar.jsonl is corrupt at line 2"):
+                reports.page_of([corrupt], None)
 
 
 def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
     text = (copy / "summary.json").read_text()
     row = json.loads(text)["benchmarks"][0]
-    for garbled in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
-        (copy / "summary.json").write_text(json.dumps({"benchmarks": [garbled]}))
-        with pytest.raises(UsageError, match=r"summary.json is garbled"):
+    for corrupt in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
+        (copy / "summary.json").write_text(json.dumps({"benchmarks": [corrupt]}))
+        with pytest.raises(UsageError, match=r"summary.json is corrupt"):
             open_run(copy, "run")

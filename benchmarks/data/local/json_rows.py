@@ -64,7 +64,7 @@ class JsonLines(Sequence[Row]):
 
     def where(self, index: int) -> str:
         """Return the file and line of a row, for messages."""
-        return f"{self.path} line {self._lines[index][2]}"
+        return f"{self.path}, line {self._lines[index][2]}"
 
 
 def read(path: Path) -> Sequence[Row]:

@@ -81,8 +81,8 @@ def test_a_count_follows_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("x.jsonl", '{"a": 1}\n{"a": \n', r"x\.jsonl line 2 is not JSON"),
-        ("x.jsonl", "\n[1]\n", r"x\.jsonl line 2 is not a JSON object"),
+        ("x.jsonl", '{"a": 1}\n{"a": \n', r"x\.jsonl, line 2 is not JSON"),
+        ("x.jsonl", "\n[1]\n", r"x\.jsonl, line 2 is not a JSON object"),
         ("x.json", '[{"a": 1}', r"x\.json is not JSON"),
         ("x.json", '{"a": 1}', r"x\.json holds no list of rows"),
         ("x.json", '[{"a": 1}, 2]', r"x\.json row 2 is not a JSON object"),

@@ -123,7 +123,7 @@ def test_targets() -> None:
         json.dumps(row("B", True, answer="Madrid")),
     ],
 )
-def test_garbled_files_are_errors_of_use(content: str, tmp_path: Path) -> None:
+def test_corrupt_files_are_errors_of_use(content: str, tmp_path: Path) -> None:
     path = tmp_path / "graded.jsonl"
     path.write_text(content)
     with pytest.raises(UsageError):
@@ -176,7 +176,7 @@ def test_command_on_cases(tmp_path: Path) -> None:
         {"benchmark": "niah", "item": {"a": "E"}},
     ],
 )
-def test_garbled_cases_are_errors_of_use(fields: dict[str, Any], tmp_path: Path) -> None:
+def test_corrupt_cases_are_errors_of_use(fields: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "cases.jsonl"
     path.write_text(json.dumps({"expected": 1, "response": "B", **fields}))
     with pytest.raises(UsageError):
