@@ -89,8 +89,7 @@ def with_role(role: Role, arms: Iterable[Arm] = _ALL) -> tuple[str, ...]:
 def arm(name: str) -> Arm:
     """Return the arm with this name.
 
-    Raises:
-        UsageError: there is none; names the nearest.
+    Raises `UsageError` if there is none; names the nearest.
     """
     if name not in ARMS:
         raise unknown("arm", name, ARMS)

@@ -43,10 +43,8 @@ class Settings:
     """The choices of one run; values are converted to the declared types and checked.
 
     The paper publishes no hyperparameters.  The defaults are what is usual for GRPO on
-    vision-language models (EasyR1, PAPO).
-
-    Raises:
-        UsageError: a value has the wrong type or is out of range.
+    vision-language models (EasyR1, PAPO).  Raises `UsageError` if a value has the wrong type or is
+    out of range.
     """
 
     model: str = _field("", "Checkpoint folder or hub id to start from.")
@@ -140,8 +138,7 @@ def _types() -> dict[str, Any]:
 def recipe_path(name: str) -> Path:
     """Return the path of a YAML file, or of a recipe that ships with the project by its name.
 
-    Raises:
-        UsageError: there is no such file.
+    Raises `UsageError` if there is no such file.
     """
     path = Path(name)
     if not path.is_file():
@@ -155,8 +152,8 @@ def recipe_path(name: str) -> Path:
 def read_recipe(name: str) -> dict[str, Any]:
     """Return the fields of a YAML file, or of a recipe that ships with the project by its name.
 
-    Raises:
-        UsageError: there is no such file, it is not a YAML mapping, or it names an unknown field.
+    Raises `UsageError` if there is no such file, it is not a YAML mapping, or it names an unknown
+    field.
     """
     import yaml
 
@@ -177,8 +174,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 def settings(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     """Return the settings of a recipe; command-line options (None: not given) override it.
 
-    Raises:
-        UsageError: a value has the wrong type or is out of range.
+    Raises `UsageError` if a value has the wrong type or is out of range.
     """
     options = {name: value for name, value in given.items() if value is not None}
     return Settings(**{**recipe, **options})
@@ -216,11 +212,7 @@ def _expected(message: str, type_: Any) -> str:
 
 
 def check_names(settings: Settings) -> None:
-    """Check the names that transformers defines; loads it.
-
-    Raises:
-        UsageError: the schedule or a logger is unknown or not installed.
-    """
+    """Raise `UsageError` if transformers does not know the schedule or a logger; loads it."""
     import torch
     from transformers import get_scheduler
     from transformers.integrations import get_available_reporting_integrations as installed

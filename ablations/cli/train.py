@@ -70,7 +70,7 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     interrupted run, and shows a finished one at once.
     """
     from ablations.arms import arm
-    from ablations.training.checkpoints import first_process
+    from ablations.training.plan import first_process
     from ablations.training.run import train as run
 
     chosen, *others = map(arm, arms)

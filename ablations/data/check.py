@@ -17,8 +17,7 @@ from harness.records import ImagePart, Item, Pair
 def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
     """Check every pair, decoding its images, and return counts.
 
-    Raises:
-        UsageError: a pair is wrong, or two have the same id.
+    Raises `UsageError` if a pair is wrong, or two have the same id.
     """
     previews, known = [], 0
     for pair in pairs:
@@ -32,8 +31,7 @@ def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
 def preview_pairs(pairs: Sequence[Pair]) -> list[Preview]:
     """Check every pair without decoding an image.
 
-    Raises:
-        UsageError: a pair is wrong, or two have the same id.
+    Raises `UsageError` if a pair is wrong, or two have the same id.
     """
     previews = _undecoded(pairs) or [_preview(pair) for pair in pairs]
     _check_ids(previews)
@@ -64,11 +62,7 @@ def _has_image(parts: Iterable[object]) -> bool:
 
 
 def check_unrelated_available(previews: Sequence[Preview]) -> None:
-    """Check that every pair has another one of its domain, whose context can replace its own.
-
-    Raises:
-        UsageError: a domain has only one pair.
-    """
+    """Raise `UsageError` if a pair is the only one of its domain: none can replace its context."""
     domains = Counter(preview.domain for preview in previews)
     for preview in previews:
         if domains[preview.domain] < 2:
@@ -81,8 +75,7 @@ def check_unrelated_available(previews: Sequence[Preview]) -> None:
 def preview_items(items: Sequence[Item]) -> bool:
     """Check every RL item without decoding an image, and return whether any has one.
 
-    Raises:
-        UsageError: an item is wrong.
+    Raises `UsageError` if an item is wrong.
     """
     if previews := _undecoded(items):
         return any(preview.images for preview in previews)

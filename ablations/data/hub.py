@@ -14,8 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from ablations.data.items import COLUMNS as RL_COLUMNS
-from ablations.data.items import item_of, preview_item
-from ablations.data.software import holds_software, preview_software, software_item
+from ablations.data.items import (
+    holds_software,
+    item_of,
+    preview_item,
+    preview_software,
+    software_item,
+)
 from benchmarks.pairs.file import REQUIRED, pair_of, preview_pair
 from benchmarks.pairs.rows import LazyRows
 from harness.errors import UsageError, first_line
@@ -65,15 +70,14 @@ class Rows:
         names = [self.columns.get(field) for field in REQUIRED[2:]]
         if None in names:
             return [False] * len(self.rows)
-        tables = [self.rows.data.column(name) for name in names]
-        return [all(table[i].is_valid for table in tables) for i in range(len(self.rows))]
+        valid = [self.rows.data.column(name).is_valid().to_pylist() for name in names]
+        return [all(flags) for flags in zip(*valid, strict=True)]
 
     @property
     def pairs(self) -> Sequence[Pair]:
         """The rows that have two contexts.
 
-        Raises:
-            UsageError: there are none, or a column of pairs is missing.
+        Raises `UsageError` if there are none, or a column of pairs is missing.
         """
         if not set(REQUIRED[2:]) <= self.columns.keys() and any(self._written):
             raise UsageError(
@@ -92,8 +96,7 @@ class Rows:
     def items(self) -> Sequence[Item]:
         """The rows that do not have two contexts, as RL items, or software tasks.
 
-        Raises:
-            UsageError: there are none, or a column of RL items is missing.
+        Raises `UsageError` if there are none, or a column of RL items is missing.
         """
         if holds_software(self.rows.column_names):
             whole = replace(self, columns={name: name for name in self.rows.column_names})
@@ -156,8 +159,8 @@ class Rows:
 def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:
     """Return a data set's rows under our names.
 
-    Raises:
-        UsageError: there is no such data set, or a column that ``columns`` names is not there.
+    Raises `UsageError` if there is no such data set, or a column that ``columns`` names is not
+    there.
     """
     rows = _load(source)
     known = rows.column_names

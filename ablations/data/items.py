@@ -1,28 +1,36 @@
-"""RL items as rows: a question and its correct answer (format: docs/pairs.md)."""
+"""RL items: questions as rows (docs/pairs.md), software tasks as rows, and pairs as items.
+
+Software tasks are SWE-Gym's rows, or SkyRL's, which hold them under ``instance``.  They need an
+agent, so they are exported (`ablations.export.skyrl`) and not trained on here.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
+import orjson
+
 from benchmarks.pairs.file import check_image, decode, parse_context
 from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.selection import Letter, selection
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind
 from harness.errors import UsageError
-from harness.records import Item, Message, TextPart
+from harness.records import Item, Message, Pair, TextPart
 
 COLUMNS = ("query", "answer")
+_TASK_COLUMNS = ("instance_id", "problem_statement")
 KINDS = get_args(Kind)
 
 
 def read_items(path: Path) -> LazyRows[Item]:
     """Return the RL items of a JSON-lines file; images are opened on access.
 
-    Raises:
-        UsageError: the file cannot be read or is empty, or a line is not a JSON object; on access:
-            an item is wrong.
+    Raises `UsageError` if the file cannot be read or is empty, or a line is not a JSON object, and
+    on access if an item is wrong.
     """
     rows = JsonRows(path, "RL items")
     return LazyRows(rows, range(len(rows)), item_of, preview_item)
@@ -31,8 +39,7 @@ def read_items(path: Path) -> LazyRows[Item]:
 def item_of(row: Row, folder: Path, where: str) -> Item:
     """Return the RL item of one row; image paths are relative to ``folder``.
 
-    Raises:
-        UsageError: a field is missing or of a wrong type, or an image cannot be read.
+    Raises `UsageError` if a field is missing or of a wrong type, or an image cannot be read.
     """
     target, name = _target(row, where), _id(row, where)
     images = decode(parse_context(_images(row), folder, where), where)
@@ -45,8 +52,7 @@ def item_of(row: Row, folder: Path, where: str) -> Item:
 def preview_item(row: Row, folder: Path, where: str) -> Preview:
     """Check that a row makes an RL item; no image is decoded.
 
-    Raises:
-        UsageError: a field is missing or of a wrong type, or there is no such image.
+    Raises `UsageError` if a field is missing or of a wrong type, or there is no such image.
     """
     _target(row, where)
     images = parse_context(_images(row), folder, where)
@@ -86,3 +92,60 @@ def _target(row: Row, where: str) -> Target:
                 f"{where}: answer must be a choice's letter, A to {last}, not {answer!r}"
             )
     return Target(cast("Kind", kind), str(answer), choices=tuple(map(str, choices)))
+
+
+def holds_software(columns: Collection[str]) -> bool:
+    """Whether a data set's rows are software tasks, by its columns."""
+    return "instance" in columns or set(_TASK_COLUMNS) <= set(columns)
+
+
+def is_software(items: Sequence[Item]) -> bool:
+    """Whether RL items are software tasks."""
+    return isinstance(items, LazyRows) and items.make is software_item
+
+
+def software_item(row: Row, folder: Path, where: str) -> Item:
+    """Return a software task as an item with its prompt only."""
+    task = software_task(row, where)
+    prompt = Message("user", (TextPart(task["problem_statement"]),))
+    return Item(task["instance_id"], (prompt,), Target("text", ""), task["instance_id"])
+
+
+def preview_software(row: Row, folder: Path, where: str) -> Preview:
+    """Check that a row is a software task."""
+    return Preview(software_task(row, where)["instance_id"], "trajectory", images=False)
+
+
+def software_task(row: Row, where: str) -> dict[str, Any]:
+    """Return a task as in its data set; under ``instance`` it may be JSON.
+
+    Raises `UsageError` if it lacks a field.
+    """
+    value = row.get("instance", row)
+    task: dict[str, Any] = orjson.loads(value) if isinstance(value, str) else dict(value)
+    missing = [name for name in _TASK_COLUMNS if not isinstance(task.get(name), str)]
+    if missing:
+        raise UsageError(f"{where}: the task has no {', '.join(missing)}")
+    return task
+
+
+def selection_item(pair: Pair, letter: Letter) -> Item:
+    """Return a pair's selection prompt for ``da-rl``; ``letter`` is the right answer."""
+    from benchmarks.probe import NAMES
+
+    target = Target("choice", letter, choices=NAMES)
+    return Item(f"{pair.id}/{letter}", selection(pair, letter).messages, target, pair.id)
+
+
+def qa_item(pair: Pair, letter: Letter) -> Item:
+    """Return the question about the context under A, for ``da-qa``.
+
+    ``letter`` is the letter of the supporting context.  If the other context's answer is unknown,
+    the question is about the supporting one.
+    """
+    side, answer, shown = "positive", pair.answer, pair.context_positive
+    if letter == "B" and pair.answer_negative is not None:
+        side, answer, shown = "negative", pair.answer_negative, pair.context_negative
+    text = TextPart(f"\nQuestion: {pair.query}\nAnswer with a single word or phrase.")
+    message = Message("user", (*shown, text))
+    return Item(f"{pair.id}/{side}", (message,), Target("text", answer), pair.id)

@@ -49,10 +49,8 @@ def open_items(
 ) -> Sequence[Item]:
     """Return the first ``number`` RL items of a source, all by default.
 
-    ``source`` and ``columns`` are as for `open_pairs`.
-
-    Raises:
-        UsageError: there is no such source, it lacks a column, or it holds fewer items.
+    ``source`` and ``columns`` are as for `open_pairs`.  Raises `UsageError` if there is no such
+    source, it lacks a column, or it holds fewer items.
     """
     if is_micro(source):
         n = MICRO_TASKS if number is None else number

@@ -18,7 +18,7 @@ from typing import Any
 import orjson
 
 from ablations.arms import ARMS
-from ablations.data.software import is_software, software_task
+from ablations.data.items import is_software, software_task
 from ablations.export import ENVIRONMENT
 from ablations.training.plan import TrainingPlan, check
 from ablations.training.prompting import Prompter
@@ -53,8 +53,8 @@ class Export:
     def write(self) -> dict[str, Any]:
         """Write the folder and return what it holds.
 
-        Raises:
-            UsageError: SkyRL cannot express the arm or a setting, or the folder is not empty.
+        Raises `UsageError` if SkyRL cannot express the arm or a setting, or the folder is not
+        empty.
         """
         self._refuse()
         check(self.plan, elsewhere=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from ablations.arms import with_role
+from ablations.arms import ARMS, Arm, with_role
 from ablations.statistics import estimates
 from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
 from harness.errors import UsageError
@@ -44,14 +44,16 @@ class Contrast:
         return f"{self.plus} - {self.minus}"
 
 
-def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
+def contrasts(arms: Sequence[str], table: Iterable[Arm] = ARMS.values()) -> tuple[Contrast, ...]:
     """Return the contrasts that the arms allow by their roles, in the order of tests, form last."""
+    rows = tuple(table)
+    controls = with_role("data_control", rows)
     pairs = [
         Contrast("total", METHOD, BASELINE),
-        *(Contrast("objective", METHOD, arm) for arm in DATA_CONTROLS),
-        *(Contrast("placebo", METHOD, arm) for arm in PLACEBOS),
-        *(Contrast("data", arm, BASELINE) for arm in DATA_CONTROLS),
-        *(Contrast("form", METHOD, arm) for arm in LOSS_FORMS),
+        *(Contrast("objective", METHOD, arm) for arm in controls),
+        *(Contrast("placebo", METHOD, arm) for arm in with_role("placebo", rows)),
+        *(Contrast("data", arm, BASELINE) for arm in controls),
+        *(Contrast("form", METHOD, arm) for arm in with_role("loss_form", rows)),
     ]
     return tuple(pair for pair in pairs if pair.plus in arms and pair.minus in arms)
 

@@ -21,8 +21,7 @@ _SUMMARY = ("reward", "reward/accuracy", "reward/format", "ca/loss", "ca/accurac
 def read_steps(path: Path) -> list[dict[str, Any]]:
     """Return the steps in a training.jsonl, none if it is missing; a torn last line is dropped.
 
-    Raises:
-        UsageError: a complete line is not a step.
+    Raises `UsageError` if a complete line is not a step.
     """
     return [_step(line.text, f"{path}, line {line.number}") for line in read_lines(path)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ablations.arms import ARMS, Arm
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
-from ablations.data.software import is_software
+from ablations.data.items import is_software, qa_item
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
 from ablations.settings import Settings, check_names
 from ablations.training.matching import Amounts, Sizes, amounts
@@ -35,8 +35,7 @@ _SAMPLED = 64  # items that mean lengths are taken over, and pairs whose images 
 class TrainingData:
     """What the settings name, opened when it is first asked for; arms of one run share it.
 
-    Raises:
-        UsageError: on access: there is no such checkpoint or data, or too little of it.
+    On access, raises `UsageError` if there is no such checkpoint or data, or too little of it.
     """
 
     settings: Settings
@@ -111,8 +110,6 @@ class TrainingData:
         )
 
     def _lengths(self) -> dict[str, float]:
-        from ablations.data.contrastive import qa_item
-
         render = Prompter.load(self.folder, self.settings)
 
         def mean(prompts: Sequence[Sequence[Message]]) -> float:
@@ -170,8 +167,7 @@ class TrainingPlan:
     def amounts(self) -> Amounts:
         """How much of everything the arm gets.
 
-        Raises:
-            UsageError: the arm needs data that is not given, or more of it.
+        Raises `UsageError` if the arm needs data that is not given, or more of it.
         """
         data = self.data
         self.check_given()
@@ -183,11 +179,7 @@ class TrainingPlan:
         return amounts(self.arm, self.settings.matching, data.sizes)
 
     def check_given(self) -> None:
-        """Check that the data that the arm needs was named; opens nothing.
-
-        Raises:
-            UsageError: it was not.
-        """
+        """Raise `UsageError` if data that the arm needs was not named; opens nothing."""
         if self.arm.uses_pairs and self.settings.pairs is None:
             raise UsageError(f"{self.arm.name} trains on pairs: give --pairs")
         if self.arm.grpo and self.settings.rl_data is None:
@@ -262,6 +254,11 @@ def _check_data(plan: TrainingPlan) -> bool:
     if arm.grpo and data.agent is None:
         images |= preview_items(data.items[: plan.amounts.distinct])
     return images
+
+
+def first_process() -> bool:
+    """Whether this process writes and prints, by the variables of torchrun and accelerate."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def _check_batches(plan: TrainingPlan) -> None:

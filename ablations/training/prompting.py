@@ -23,13 +23,11 @@ class SelectionBatch:
     """Selection prompts, both orders of each pair.
 
     ``tensors`` are the model's arguments, padded on the left.  ``letters`` are those of the
-    supporting contexts, one per prompt.  ``tokens`` counts prompt tokens.
+    supporting contexts, one per prompt.
     """
 
     tensors: dict[str, torch.Tensor]
     letters: tuple[Letter, ...]
-    pairs: int
-    tokens: int
 
 
 @dataclass(frozen=True)
@@ -47,8 +45,7 @@ class Prompter:
     def load(cls, folder: Path, settings: Settings) -> Prompter:
         """Return the prompter of a checkpoint.
 
-        Raises:
-            UsageError: its processor cannot be loaded, or has no chat template.
+        Raises `UsageError` if its processor cannot be loaded, or has no chat template.
         """
         # Rollouts are padded on the left.
         return cls(load_processor(folder, padding_side="left"), settings.template)
@@ -61,8 +58,7 @@ class Prompter:
     def chat(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Return messages in the form of transformers' chat templates, images inside.
 
-        Raises:
-            UsageError: there is an image, and the model reads text only.
+        Raises `UsageError` if there is an image, and the model reads text only.
         """
         try:
             return wire.transformers(messages, images=self.tokenizer is not self.processor)
@@ -79,8 +75,7 @@ class Prompter:
     def letters(self, messages: Sequence[Message]) -> tuple[int, int]:
         """Return the tokens of the two option letters where a conversation's answer begins.
 
-        Raises:
-            UsageError: a letter is not one token there.
+        Raises `UsageError` if a letter is not one token there.
         """
         text = self.text(messages)
         before = self.ids(text)
@@ -123,12 +118,7 @@ class Prompter:
         prompts = [order for pair in pairs for order in both_orders(pair)]
         texts = [self.text(prompt.messages) + answer(prompt) for prompt in prompts]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
-        return SelectionBatch(
-            tensors=tensors,
-            letters=tuple(prompt.letter for prompt in prompts),
-            pairs=len(pairs),
-            tokens=int(tensors["attention_mask"].sum().item()),
-        )
+        return SelectionBatch(tensors, letters=tuple(prompt.letter for prompt in prompts))
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:
         return dict(
@@ -149,9 +139,5 @@ def _images(messages: Sequence[Message]) -> list[Any]:
 
 
 def check_letters(pair: Pair, folder: Path, settings: Settings) -> None:
-    """Check that the option letters are single tokens of a checkpoint, on a pair's prompt.
-
-    Raises:
-        UsageError: one is not.
-    """
+    """Raise `UsageError` if an option letter in a pair's prompt is not a checkpoint's token."""
     Prompter.load(folder, settings).letters(selection(pair, "A").messages)

@@ -83,8 +83,9 @@ class AccuracyAndFormat:
             for completion, item in zip(completions, task, strict=True)
         ]
         if log_metric is not None:
-            for name, values in zip(("accuracy", "format"), zip(*terms, strict=True), strict=True):
-                log_metric(f"reward/{name}", sum(values) / len(values))
+            accuracies, formats = zip(*terms, strict=True)
+            log_metric("reward/accuracy", sum(accuracies) / len(terms))
+            log_metric("reward/format", sum(formats) / len(terms))
         return [self._mixed(*pair, chosen) for pair, chosen in zip(terms, selection, strict=True)]
 
     def value(self, text: str, target: Target, selection: bool) -> float:
@@ -134,10 +135,7 @@ def text_of(completion: Any) -> str:
 def load_reward(name: str) -> Reward:
     """Return a custom reward function, ``module:function`` or ``module.function``.
 
-    The module may be in the current folder.
-
-    Raises:
-        UsageError: there is no such function.
+    The module may be in the current folder.  Raises `UsageError` if there is no such function.
     """
     module, attribute = _split(name)
     try:
@@ -176,8 +174,8 @@ def reward_source(name: str) -> str | None:
 def reward_of(settings: Settings) -> Reward:
     """Return the reward of a run: the custom one, else accuracy and format.
 
-    Raises:
-        UsageError: there is no such function, or the format's pattern is not a regular expression.
+    Raises `UsageError` if there is no such function, or the format's pattern is not a regular
+    expression.
     """
     if settings.reward:
         return load_reward(settings.reward)

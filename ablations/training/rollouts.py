@@ -25,8 +25,7 @@ Generate = Callable[[list[int], int], list[int]]
 def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
     """Return the benchmark of ``agent:BENCHMARK``, with at most ``steps`` steps per episode.
 
-    Raises:
-        UsageError: there is no such benchmark, it has no agent, or its data is missing.
+    Raises `UsageError` if there is no such benchmark, it has no agent, or its data is missing.
     """
     from benchmarks import suites
 
@@ -66,8 +65,7 @@ class Policy:
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
         """Generate the next turn of the conversation.
 
-        Raises:
-            ContextOverflowError: the episode has reached its token limit.
+        Raises `ContextOverflowError` if the episode has reached its token limit.
         """
         self.show(messages)
         room = self.context - len(self.prompt) - len(self.completion)
@@ -85,8 +83,7 @@ class Policy:
     def show(self, messages: Sequence[Message]) -> None:
         """Add what the policy has not seen yet.
 
-        Raises:
-            UsageError: the chat template does not end turns with the tokenizer's end token.
+        Raises `UsageError` if the chat template does not end turns with the tokenizer's end token.
         """
         text = self.prompter.text(messages)
         if not self.prompt:

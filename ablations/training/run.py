@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from ablations.training.checkpoints import first_process
 from ablations.training.ledger import ledger_of
-from ablations.training.plan import TrainingPlan, check
+from ablations.training.plan import TrainingPlan, check, first_process
 from harness.errors import UsageError
 from harness.files.atomic import folder, write_json
 from harness.files.typed_json import fits
@@ -21,10 +20,8 @@ from harness.runs.store import read_json
 def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     """Train one arm and return its ledger; a finished run answers at once.
 
-    Under torchrun or accelerate every process calls this; the first one writes and prints.
-
-    Raises:
-        UsageError: something does not fit, or the folder holds a run with other settings.
+    Under torchrun or accelerate every process calls this; the first one writes and prints.  Raises
+    `UsageError` if something does not fit, or the folder holds a run with other settings.
     """
     ledger = finished(plan)
     if ledger is not None:
@@ -60,8 +57,7 @@ class _Claim(TypedDict):
 def finished(plan: TrainingPlan) -> dict[str, Any] | None:
     """Return the ledger of a finished run, None if it is not finished.
 
-    Raises:
-        UsageError: the folder holds a run with other settings.
+    Raises `UsageError` if the folder holds a run with other settings.
     """
     _check_claim(plan, plan.out / "plan.json")
     path = plan.out / "ledger.json"

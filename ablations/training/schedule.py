@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from ablations.data.contrastive import qa_item, selection_item
+from ablations.data.items import qa_item, selection_item
 from ablations.training.plan import TrainingPlan
 from benchmarks.pairs.selection import Letter
 from harness.errors import UsageError
@@ -69,8 +69,7 @@ class ArmView:
     def pair(self, index: int) -> Pair:
         """Return one pair as the arm sees it.
 
-        Raises:
-            UsageError: no other pair of the domain has an unrelated context.
+        Raises `UsageError` if no other pair of the domain has an unrelated context.
         """
         pair = self.pairs[index]
         if self.unrelated:

@@ -5,6 +5,7 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 import warnings
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import AutoConfig, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 with warnings.catch_warnings():
@@ -33,9 +34,8 @@ with warnings.catch_warnings():
     )
 
 from ablations.settings import Settings
-from ablations.training.checkpoints import adapters, first_process, save
 from ablations.training.ledger import read_steps
-from ablations.training.plan import TrainingPlan
+from ablations.training.plan import TrainingPlan, first_process
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
@@ -43,6 +43,7 @@ from ablations.training.schedule import arm_view, exposures, item, schedule
 from benchmarks.pairs.selection import selection
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
+from harness.files.atomic import folder as new_folder
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
 from harness.records import Sampling
@@ -100,7 +101,7 @@ class Stage:
             if last:
                 self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        save(trainer, render.processor, self.start, target)
+        _save(trainer, render.processor, self.start, target)
 
     def trainer(self, render: Prompter) -> Any:
         """Return the stage's trainer."""
@@ -122,6 +123,7 @@ class Stage:
         s = self.plan.settings
         rate = s.sft_learning_rate if self.name == "sft" else None
         gpu = torch.cuda.is_available()
+        warm = s.schedule == "constant" and s.warmup_steps  # "constant" has no warm-up
         return {
             "output_dir": str(self.folder),
             "max_steps": self.steps,
@@ -131,7 +133,7 @@ class Stage:
             "weight_decay": s.weight_decay,
             "adam_beta2": s.adam_beta2,
             "warmup_steps": s.warmup_steps,
-            "lr_scheduler_type": _schedule_name(s),
+            "lr_scheduler_type": "constant_with_warmup" if warm else s.schedule,
             "max_grad_norm": s.max_grad_norm,
             "seed": s.seed,
             "bf16": gpu if s.bf16 is None else s.bf16,
@@ -161,7 +163,7 @@ class Stage:
             "args": self._grpo_config(),
             "train_dataset": _rows(self.plan, render),
             "processing_class": render.processor,
-            "peft_config": adapters(s),
+            "peft_config": _adapters(s),
         }
 
     def _grpo_config(self) -> Any:
@@ -204,7 +206,7 @@ class Stage:
         """Return the arguments of the trainer of a stage on selection prompts alone."""
         s = self.plan.settings
         model = load_model(self.start, dtype=s.dtype)
-        lora = adapters(s)
+        lora = _adapters(s)
         if lora is not None:
             from peft import get_peft_model
 
@@ -289,10 +291,45 @@ def _rows(plan: TrainingPlan, render: Prompter) -> Any:
     return Dataset.from_dict({"slot": list(range(len(slots)))}).with_transform(columns)
 
 
-def _schedule_name(settings: Settings) -> str:
-    """Return the learning-rate schedule's name: transformers' "constant" knows no warm-up."""
-    constant = settings.schedule == "constant" and settings.warmup_steps
-    return "constant_with_warmup" if constant else settings.schedule
+def _adapters(settings: Settings) -> Any:
+    """Return the configuration of LoRA on all linear layers, None if all weights are trained."""
+    if settings.lora_rank == 0:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha or 2 * settings.lora_rank,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _save(trainer: Any, processor: Any, start: Path, target: Path) -> None:
+    """Write the trained weights as a complete checkpoint, adapters merged.
+
+    The weights have the dtype of the checkpoint that training started from.
+    """
+    trainer.accelerator.wait_for_everyone()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    state = None
+    if hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    else:
+        state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    dtype = AutoConfig.from_pretrained(start).dtype
+    if first_process():
+        if state is not None and dtype is not None:
+            state = {name: tensor.to(dtype) for name, tensor in state.items()}
+        elif dtype is not None:
+            model = model.to(dtype)
+        model.config.dtype = dtype
+        with new_folder(target) as beside:
+            model.save_pretrained(beside, state_dict=state)
+            processor.save_pretrained(beside)
+            if (start / "generation_config.json").exists():
+                shutil.copy(start / "generation_config.json", beside)
+    trainer.accelerator.wait_for_everyone()
 
 
 def last_complete(folder: Path) -> Path | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ LossKind = Literal["selection", "cross-entropy", "answer"]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The loss on selection prompts and its weight lambda.
+    """The loss on selection prompts and its weight lambda (``coefficient``).
 
     ``selection``: L_CA over the two letters' logits.  ``cross-entropy``: of the letter over the
     vocabulary.  ``answer``: of the letter and the end of the turn, as in supervised training.
@@ -58,12 +58,10 @@ class Objective:
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch, letters: tuple[int, int]
     ) -> tuple[torch.Tensor, SelectionLoss]:
-        """Return the losses that are trained on, shape (n,), and L_CA of the same prompts.
+        """Return the losses that are trained on, shape (n,), and L_CA of the same n prompts.
 
-        Args:
-            logits: shape (n, kept positions, vocabulary), the last positions of each prompt.
-            batch: the prompts, n of them.
-            letters: the tokens of the two option letters.
+        ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt;
+        ``letters`` are the tokens of the two option letters.
         """
         first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
         at_letter = logits[:, -self.kept]
@@ -95,28 +93,22 @@ class SelectionTerm:
     letters: tuple[int, int]
 
     def batch(
-        self, step: int, part: int, parts: int, ranks: int
+        self, step: int, part: int, parts: int, together: int
     ) -> tuple[SelectionBatch, float] | None:
         """Return what one of a step's parts shows and its weight in the mean over the step.
 
-        ``ranks`` parts run at a time, one per process.  None if none of those has a pair left; if
-        only some have, the others show the step's first pair with weight 0, because under FSDP all
-        processes must run the same forwards.
+        None if none of the ``together`` parts that must run the same forwards (under FSDP, those of
+        all processes at a time) has a pair left; if only some have, the others show the step's
+        first pair with weight 0.
         """
-        together = self.exposures.at(step)
-        if part - part % ranks >= len(together):
+        shown = self.exposures.at(step)
+        if part - part % together >= len(shown):
             return None
         mine = self.exposures.share(step, part, parts)
-        return self._prompts(mine or together[:1]), len(mine) / len(together)
-
-    def first(self, step: int) -> SelectionBatch:
-        """Return the first pair of a step, which must have one."""
-        return self._prompts(self.exposures.at(step)[:1])
-
-    def _prompts(self, indices: Sequence[int]) -> SelectionBatch:
-        pairs = [self.view.pair(index) for index in indices]
+        pairs = [self.view.pair(index) for index in mine or shown[:1]]
         answered = self.objective.kind == "answer"
-        return self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
+        prompts = self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
+        return prompts, len(mine) / len(shown)
 
 
 # Of a step, summed over its micro-steps and processes: means over its selection prompts by their
@@ -246,8 +238,7 @@ class SelectionForwardHook:
     def taken(self) -> torch.Tensor:
         """Return the logits of the last call, shape (n, kept, vocabulary).
 
-        Raises:
-            RuntimeError: no forward took the prompts: TRL has changed.
+        Raises `RuntimeError` if no forward took the prompts, because TRL has changed.
         """
         logits, self.logits = self.logits, None
         if logits is None:
@@ -285,9 +276,10 @@ class _StepLogging:
         # The current optimizer step and its micro-step, from 0; also right after a resume.
         self.micro_step = (-1, 0)
 
-    def _draw(self) -> tuple[SelectionBatch, float] | None:
-        """Return what this micro-step shows and its weight, None if no process shows a pair.
+    def _draw(self, *, always: bool = False) -> tuple[SelectionBatch, float] | None:
+        """Return what this micro-step shows and its weight.
 
+        None if no process shows a pair, unless ``always``: then one passes through with weight 0.
         The weights of all micro-steps and processes sum to the number of processes, because DDP
         takes the mean over those.
         """
@@ -296,8 +288,12 @@ class _StepLogging:
         self.micro_step = step, micro + 1 if step == before else 0
         part = self.micro_step[1] * processes + self.accelerator.process_index
         parts = self.args.gradient_accumulation_steps * processes
-        drawn = self.term.batch(step, part, parts, processes) if self.term else None
+        together = parts if always else processes
+        drawn = self.term.batch(step, part, parts, together) if self.term else None
         return drawn and (drawn[0], drawn[1] * processes)
+
+    def _on_device(self, batch: SelectionBatch) -> dict[str, torch.Tensor]:
+        return {name: part.to(self.accelerator.device) for name, part in batch.tensors.items()}
 
     def _selection(
         self, logits: torch.Tensor, batch: SelectionBatch, weight: float
@@ -305,9 +301,10 @@ class _StepLogging:
         """Return lambda times this micro-step's part of the mean over the step's pairs."""
         assert self.term is not None
         losses, contrast = self.term.objective.judge(logits, batch, self.term.letters)
-        self.tally.add({"count/train_tokens": batch.tokens, "count/selection_forwards": 1})
+        tokens = batch.tensors["attention_mask"].sum().item()
+        self.tally.add({"count/train_tokens": tokens, "count/selection_forwards": 1})
         if weight > 0:
-            self.tally.add(_sums_of(losses, contrast, batch))
+            self.tally.add(_sums_of(losses, contrast))
         return self.term.objective.coefficient * weight * losses.mean()
 
     def _measure(self, **terms: torch.Tensor) -> None:
@@ -324,9 +321,7 @@ class _StepLogging:
         super().log(logs, start_time)  # type: ignore[misc]
 
 
-def _sums_of(
-    losses: torch.Tensor, contrast: SelectionLoss, batch: SelectionBatch
-) -> dict[str, float]:
+def _sums_of(losses: torch.Tensor, contrast: SelectionLoss) -> dict[str, float]:
     sums = {
         "loss": losses.detach(),
         "ca/loss": contrast.losses.detach(),
@@ -335,16 +330,14 @@ def _sums_of(
         "ca/clipped_wrong": contrast.clipped_wrong,
     }
     totals = {name: values.sum().item() for name, values in sums.items()}
-    return {**totals, "prompts": len(losses), "count/exposures": batch.pairs}
+    return {**totals, "prompts": len(losses), "count/exposures": len(losses) // 2}
 
 
 class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPO with a term on selection prompts; without a term it is GRPO with our log.
 
-    Args:
-        term: the selection term, if any.
-        norms_every: steps between measurements of each term's gradient norm; 0 for none.
-        options: those of `trl.GRPOTrainer`.
+    ``norms_every`` is the number of steps between measurements of each term's gradient norm (0:
+    none); ``options`` are those of `trl.GRPOTrainer`.
     """
 
     def __init__(
@@ -376,25 +369,18 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
         self.tally.add({"count/generated_tokens": generated})
         return (*others, images and [shown or [] for shown in images], tool_images)
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> torch.Tensor:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return GRPO's loss of a micro-batch, plus lambda times the selection term in training.
 
         TRL divides GRPO's part by the accumulation steps; the selection terms of all micro-steps
         and processes add up to the mean over the step's pairs.
         """
         if not self.model.training:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(model, inputs, *args, **kwargs)
         drawn = self._draw()
         if drawn:
-            device = self.accelerator.device
-            self._hook.tensors = {k: v.to(device) for k, v in drawn[0].tensors.items()}
-        loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            self._hook.tensors = self._on_device(drawn[0])
+        loss = super().compute_loss(model, inputs, *args, **kwargs)
         terms = {"grpo": loss}
         tokens = inputs["prompt_mask"].sum() + inputs["completion_mask"].sum()
         self.tally.add(
@@ -415,44 +401,30 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
 class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
     """Training on selection prompts alone: `ca-only`, and the supervised stage of `da-sft`.
 
-    Args:
-        term: the selection term.
-        norms_every: as for `ContextTrainer`.
-        args: transformers' training arguments.
-        options: those of `transformers.Trainer`, without data.
+    ``args`` and ``options`` are those of `transformers.Trainer`, without data.
     """
 
     def __init__(
         self, *, term: SelectionTerm, norms_every: int = 0, args: Any, **options: Any
     ) -> None:
         # A row per micro-step and process: `_draw` knows what each shows.
-        rows = term.exposures.steps * args.gradient_accumulation_steps * args.world_size
-        super().__init__(
-            args=args, train_dataset=range(rows), data_collator=_row_numbers, **options
-        )
+        number = term.exposures.steps * args.gradient_accumulation_steps * args.world_size
+        rows = [{"row": row} for row in range(number)]
+        super().__init__(args=args, train_dataset=rows, **options)
         self._open(term, norms_every)
         # Ours is already the mean over the whole step.
         self.loss_is_scaled_for_ga = True
 
-    def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: Any = None,
-    ) -> torch.Tensor:
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return a micro-step's part of lambda times the mean loss over the step's pairs."""
+        # DDP sums the gradients of all processes in the last micro-step's backward, so that one
+        # needs a forward even if no pair is left for it.
+        drawn = self._draw(always=True)
         assert self.term is not None
-        # DDP sums the gradients of all processes in the last micro-step's backward: if no pair is
-        # left for it, the step's first one passes through with weight 0.
-        drawn = self._draw() or (self.term.first(self.state.global_step), 0.0)
-        tensors = {k: v.to(self.accelerator.device) for k, v in drawn[0].tensors.items()}
+        assert drawn is not None
         kept = self.term.objective.kept
+        tensors = self._on_device(drawn[0])
         logits = model(**tensors, logits_to_keep=kept, use_cache=False).logits
         loss = self._selection(logits, *drawn)
         self._measure(**{self.term.objective.name: loss})
         return loss
-
-
-def _row_numbers(rows: list[int]) -> dict[str, torch.Tensor]:
-    return {"row": torch.tensor(rows)}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablations.arms import ARMS, MATCHINGS, Arm, Matching, Role, arm, with_role
+from ablations.statistics.contrasts import BASELINE, METHOD, contrasts
 from ablations.training.matching import Amounts, Sizes, amounts
 from harness.errors import UsageError
 
@@ -144,6 +145,30 @@ def test_a_new_arm_takes_its_place_by_role_and_rank(role: Role, rank: int, first
         assert (new.name in names) == (other == role)
         ranks = [rank if name == new.name else ARMS[name].rank for name in names]
         assert ranks == sorted(ranks)
+
+
+@given(
+    st.sampled_from(("data_control", "placebo", "loss_form", None)),
+    st.integers(-5, 5),
+    st.sets(st.sampled_from(list(ARMS))),
+)
+def test_a_new_arms_contrasts_follow_from_its_role(
+    role: Role | None, rank: int, others: set[str]
+) -> None:
+    """The table of roles in CONTRIBUTING.md; the contrasts of the other arms stay as they are."""
+    new = Arm("contextrl-noise", "an invented arm", joint="selection", role=role, rank=rank)
+    made = contrasts([*others, new.name], [new, *ARMS.values()])
+    mine = [contrast for contrast in made if new.name in (contrast.plus, contrast.minus)]
+    rest = tuple(contrast for contrast in made if contrast not in mine)
+    assert rest == contrasts(list(others))
+    possible = {
+        "data_control": {("objective", METHOD, new.name), ("data", new.name, BASELINE)},
+        "placebo": {("placebo", METHOD, new.name)},
+        "loss_form": {("form", METHOD, new.name)},
+        None: set(),
+    }[role]
+    derived = {(contrast.kind, contrast.plus, contrast.minus) for contrast in mine}
+    assert derived == {row for row in possible if {row[1], row[2]} <= {*others, new.name}}
 
 
 def test_roles_of_the_built_in_study() -> None:

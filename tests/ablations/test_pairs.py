@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
-from ablations.data.contrastive import qa_item, selection_item
 from ablations.data.hub import PUBLISHED, open_dataset
+from ablations.data.items import qa_item, selection_item
 from ablations.data.sources import open_items, open_pairs
 from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.selection import LETTERS

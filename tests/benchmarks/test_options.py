@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks import options
+from benchmarks import options, suites
 from benchmarks.options import declared, numbers, one_of, option, parsed, positive, yes_or_no
 from harness.errors import UsageError
 
