@@ -43,6 +43,7 @@ _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
 _PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*percent\s*⟩|\bpercent\b)\s*$")
 _CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?:[€£¥₹]|US|USD|EUR|RM|Rs\.?)\s*(?=[\d(.])")
 _NAME = re.compile(r"[A-Za-z](?:_\w+)?")
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")  # not those of a command
 _DECORATION = re.compile(r"⟨[^⟩]*⟩|_\{[^{}]*\}|_\w|'|\^\\circ|[{}|]")
 _LABELS = [
     re.compile(r"(?:m\s?)?\\(?:angle|triangle|Delta)\s*\w{1,4}"),  # m\angle ABC
@@ -172,6 +173,8 @@ class Reader:
         return None
 
     def _equation(self, sides: list[str]) -> Form | None:
+        if _NAME.fullmatch(sides[-1].strip()) and not _LETTER.search(sides[0]):
+            sides = sides[::-1]  # 5 = s
         left, right = sides[0].strip(), self.scalar(sides[-1])
         if right is None:
             group = self._form(sides[-1], 1)
@@ -181,8 +184,6 @@ class Reader:
         left_scalar = self.scalar(left)
         if left_scalar is None:
             return None
-        if right.node.op == "symbol" and not left_scalar.node.symbols():
-            return left_scalar
         if not right.node.symbols() and (len(sides) > 2 or not left_scalar.node.symbols()):
             return right
         return Relation("=", left_scalar.node, right.node)

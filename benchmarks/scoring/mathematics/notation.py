@@ -24,9 +24,6 @@ FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp sqrt").split()
 )
 _SIGNS = {
-    "\x0c": "\\f",  # "\frac" after a faulty JSON escape; likewise the next two
-    "\x08": "\\b",
-    "\x0b": "\\v",
     "π": "\\pi ",
     "√": "\\sqrt ",
     "∛": "\\sqrt[3]",
@@ -93,7 +90,8 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\\(?:SI|qty)\{([^{}]*)\}\{([^{}]*)\}", r"\1 \\text{\2}"),  # \SI{12}{m/s}
     (rf"\^?\s?\{{{_DEGREE}\}}|\^?\s?{_DEGREE}", r"^\\circ "),  # 30\degree
     (r"\\circ(?=[A-Z])", r"\\circ "),  # 20^\circC
-    (r"(?<=[\d})])\\circ\b", r"^\\circ "),  # 30\circ
+    (r"\^\s?\{\s?\\circ\s?\}|(?<=[\d})])\\circ\b", r"^\\circ "),  # 30^{\circ}, 30\circ
+    (r"\*\*", "^"),  # 2**10
     (r"\{\\(?:rm|bf|it)\s([^{}]{0,60})\}", r"\\text{\1}"),  # 5{\rm cm}
     (
         r"\\(?:text\w{0,6}|mathrm|mathsf|[mh]box|rm|operatorname|unit|si)\s{0,2}"

@@ -131,41 +131,21 @@ class _Parser:
         while True:
             if self.sees("^"):
                 self.take()
-                if self.degrees():
+                if self.sees("circ"):  # angles are compared in degrees as written
+                    self.take()
                     continue
                 node = Node("^", (node, self.exponent()))
-            elif self.sees("*") and self.position + 1 < len(self.tokens) and self.doubled():
-                self.position += 2
-                node = Node("^", (node, self.signed_atom()))
             elif self.sees("!"):
                 self.take()
                 node = Node("!", (node,))
             else:
                 return node
 
-    def doubled(self) -> bool:
-        after = self.tokens[self.position + 1]
-        return after.kind == "sign" and after.text == "*"
-
     def signed_atom(self) -> Node:
         if self.sees("-"):
             self.take()
             return Node("neg", (self.atom(),))
         return self.atom()
-
-    def degrees(self) -> bool:
-        """Take a degree sign after ``^``; angles are compared in degrees as written."""
-        start = self.position
-        braced = self.sees("{")
-        if braced:
-            self.take()
-        if self.sees("circ"):
-            self.take()
-            if braced:
-                self.expect("}")
-            return True
-        self.position = start
-        return False
 
     def argument(self) -> Node:
         """Read a braced group, or the one token that LaTeX takes as the argument."""
