@@ -44,7 +44,7 @@ _PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*percent\s*⟩|\bpercent\b)\s*$")
 _CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?:[€£¥₹]|US|USD|EUR|RM|Rs\.?)\s*(?=[\d(.])")
 _NAME = re.compile(r"[A-Za-z](?:_\w+)?")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")  # not those of a command
-_DECORATION = re.compile(r"⟨[^⟩]*⟩|_\{[^{}]*\}|_\w|'|\^\\circ|[{}|]")
+_DECORATION = re.compile(r"_?⟨[^⟩]*⟩|_\w|'|\^\\circ|[{}|]")
 _LABELS = [
     re.compile(r"(?:m\s?)?\\(?:angle|triangle|Delta)\s*\w{1,4}"),  # m\angle ABC
     re.compile(r"[A-Za-z.]+(?:\s+[A-Za-z.]+){0,7}"),  # the area

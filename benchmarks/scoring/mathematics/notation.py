@@ -23,40 +23,16 @@ GREEK = frozenset({*_GREEK_NAMES, "hbar", "ell"})
 FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp sqrt").split()
 )
+_SIGN_NAMES = "pi sqrt infty pm leq geq neq approx cup in angle".split() + _GREEK_NAMES
 _SIGNS = {
-    "π": "\\pi ",
-    "√": "\\sqrt ",
-    "∛": "\\sqrt[3]",
-    "∞": "\\infty ",
-    "°": "^\\circ ",
-    "掳": "^\\circ ",  # a degree sign read in the wrong encoding
-    "×": "*",
-    "·": "*",
-    "÷": "/",
-    "±": "\\pm ",
-    "≤": "\\leq ",
-    "≥": "\\geq ",
-    "≠": "\\neq ",
-    "≈": "\\approx ",
-    "∪": "\\cup ",
-    "∈": "\\in ",
-    "∠": "\\angle ",
-    "平方厘米": "\\text{cm}^2",
-    "平方米": "\\text{m}^2",
-    "厘米": "\\text{cm}",
-    "毫米": "\\text{mm}",
-    "千米": "\\text{km}",
-    "公里": "\\text{km}",
-    "米": "\\text{m}",
-    "度": "^\\circ ",
-    "负": "-",
-    "負": "-",
-    "和": " and ",
-    "或": " or ",
-} | {
     sign: f"\\{name} "
-    for sign, name in zip("αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΣΦΨΩ", _GREEK_NAMES, strict=True)
+    for sign, name in zip("π√∞±≤≥≠≈∪∈∠αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΣΦΨΩ", _SIGN_NAMES, strict=True)
 }
+_SIGNS |= {"°": "^\\circ ", "度": "^\\circ ", "∛": "\\sqrt[3]", "×": "*", "·": "*", "÷": "/"}
+_SIGNS |= {"掳": "^\\circ "}  # a degree sign read in the wrong encoding
+_SIGNS |= {"厘米": "\\text{cm}", "毫米": "\\text{mm}", "千米": "\\text{km}", "公里": "\\text{km}"}
+_SIGNS |= {"米": "\\text{m}", "平方厘米": "\\text{cm}^2", "平方米": "\\text{m}^2"}
+_SIGNS |= {"负": "-", "負": "-", "和": " and ", "或": " or "}
 _SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000}
 _SCALES |= {"million": 10**6, "billion": 10**9, "trillion": 10**12}
 
@@ -98,6 +74,7 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
         rf"\{{(?P<inner>{_INNER})\}}",  # 5\text{ cm}
         _as_text,
     ),
+    (r"(?<!log)(?<!log\s)_\{\s?⟨?([^{}⟨⟩]{1,60})⟩?\s?\}", r"_⟨\1⟩"),  # v_{max}
     (r"(?<=\d)\s*⟨?\s?\bto\b\s?⟩?\s*(?=\d)", ":"),  # 3 to 4
     (r"\b(?:minus|negative)\s+(?=[\d.$\\(])", "-"),  # negative 3
     (r"(?<=\d)\s?[xX]\s?(?=10\s?\^)|(?<=\d)\s[xX]\s(?=[\d.])", "*"),  # 3 x 10^8

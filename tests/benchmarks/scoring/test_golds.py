@@ -67,7 +67,7 @@ def test_a_gold_with_typographic_minus_signs_is_the_same(gold: str, sign: str) -
 def test_a_sign_is_never_lost(number: int, sign: str) -> None:
     for kind in ("math", "number"):
         wrong, right = Target(kind, str(number)), Target(kind, str(-number))
-        for frame in ("{}", "\\boxed{{{}}}", "The answer is {}.", "**{}**"):
+        for frame in ("{}", "\\boxed{{{}}}", "The answer is {}.", "**{}**", "So we get {} there."):
             text = frame.format(f"{sign}{number}")
             assert (score(text, wrong).value, score(text, right).value) == (0.0, 1.0), text
     assert same_value(f"{sign}{number}", str(number)) is False
