@@ -164,13 +164,18 @@ class Reader:
         if all(name in _EQUAL for name in names):
             return self._equation(sides)
         if len(names) == 2 and set(names) <= {"<", "leq"}:
-            low, high = self.scalar(sides[0]), self.scalar(sides[2])
+            low, high = self._side(sides[0]), self._side(sides[2])
             brackets = ("(" if names[0] == "<" else "[") + (")" if names[1] == "<" else "]")
             return Group((low, high), brackets) if low and high else None
         if len(names) == 1:
-            left, right = self.scalar(sides[0]), self.scalar(sides[1])
+            left, right = self._side(sides[0]), self._side(sides[1])
             return _inequality(names[0], left, right) if left and right else None
         return None
+
+    def _side(self, text: str) -> Scalar | None:
+        """Read a side of an inequality: a symbol may stand there, whichever it is."""
+        name = text.strip()
+        return Scalar(Node("symbol", text=name)) if _NAME.fullmatch(name) else self.scalar(name)
 
     def _equation(self, sides: list[str]) -> Form | None:
         if _NAME.fullmatch(sides[-1].strip()) and not _LETTER.search(sides[0]):

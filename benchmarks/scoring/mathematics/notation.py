@@ -39,7 +39,7 @@ _SCALES |= {"million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 def _as_text(match: re.Match[str]) -> str:
     """Mark words set as text; a number or a sign set as text is itself."""
-    inner = re.sub(r"\\[,;:!> ]|~", " ", match["inner"]).strip()
+    inner = re.sub(r"\\(?:[,;:!> ]|cdot|times)|~", " ", match["inner"]).strip()
     return f" ⟨{inner}⟩ " if re.search(r"[A-Za-z]", inner) else f" {inner} "
 
 

@@ -132,7 +132,9 @@ class _Parser:
         return token.kind == "sign" and token.text in "([{√"
 
     def power(self) -> Node:
-        node = self.atom()
+        return self.raised(self.atom())
+
+    def raised(self, node: Node) -> Node:
         while True:
             if self.skip("^"):
                 if not self.skip("circ"):  # angles are compared in degrees as written
@@ -200,6 +202,8 @@ class _Parser:
         if self.known is not None and not set(text) <= {"e", *(name[0] for name in self.known)}:
             raise NotAnExpressionError(text)
         node = self.symbol(text[-1])
+        if len(text) > 1:
+            node = self.raised(node)  # in "mv^2" only v is squared
         for letter in reversed(text[:-1]):
             node = Node("*", (Node("symbol", text=letter), node))
         return node

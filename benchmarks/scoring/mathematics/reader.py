@@ -30,7 +30,8 @@ _ANCHOR = re.compile(r"\d|\\(?:pi|frac|sqrt|infty|[dt]frac)|[π√∞½¼¾]|\bp
 _BEGINS = re.compile(_ANCHOR.pattern + r"|[=(\[\-+\\<>]|^[a-zA-Z]$")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gives?|yields?|obtain|have|has|had|find"
-    r"|(?<!out )of|costs?|measures?|needs?|becomes?|leav(?:es?|ing)|makes?"
+    r"|(?<!out )of|costs?|measures?|needs?|counts?|counted|sees?|shows?|contains?|becomes?|makes?"
+    r"|leav(?:es?|ing)"
     r"|total(?:s|ing)?|there(?:'s| is| are))"
     r"|,\s(?:so|thus|hence|therefore)|[=≈:])\s*(?:(?:exactly|approximately|about|around|roughly"
     r"|only|therefore|thus|also|simply|equal to|a total of|then)\s+){0,3}$",
@@ -74,7 +75,7 @@ _SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = re.compile(
     rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL[1:10])}))?"
     rf"|(?P<small>{'|'.join(_SMALL)}|none))\b"
-    r"(?!-|\s(?:times|percent|hal[fv]|third|quarter|\w+ths?\b))"
+    r"(?!-|\s(?:and (?:a|one|two|three)\b|times|percent|hal[fv]|third|quarter|\w+ths?\b))"
     r"(?P<scale> (?:hundred|thousand|million))?",
     re.IGNORECASE,
 )
