@@ -1,11 +1,12 @@
-"""The arms: what data each sees, in which order, with which objective; nothing else differs.
+"""The arms: which data each sees and with which objective; nothing else differs.
 
-A new arm is one line in the table below.  Its role decides which contrasts it takes part in
-(`ablations.statistics.contrasts`); nothing heavy is imported.
+A new arm is one row of the table.  Its role decides its contrasts
+(`ablations.statistics.contrasts`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -23,19 +24,18 @@ MATCHINGS: tuple[Matching, ...] = get_args(Matching)
 class Arm:
     """One way to train.
 
-    ``grpo``: reinforcement learning on the ordinary items.  ``extra``: what the contrastive pairs
-    become as further RL items: selection prompts with a 0/1 reward, or ordinary questions about one
-    of the contexts.  ``sft``: supervised training on the selection prompts comes before.
-    ``joint``: the loss on selection prompts that is added to every step: L_CA over the two letters,
-    or the cross-entropy over the whole vocabulary.  ``shuffled``: which context supports is one
-    coin toss per pair, the same in both orders and all epochs.  ``unrelated``: the other context
-    is taken from another pair.
+    ``grpo``: RL on the ordinary items.  ``extra``: the pairs as additional RL items, either
+    selection prompts with a 0/1 reward or questions about one of the contexts.  ``sft``: supervised
+    training on the selection prompts comes first.  ``joint``: the loss on selection prompts that is
+    added to every step: L_CA over the two letters, or cross-entropy over the vocabulary.
+    ``shuffled``: one coin toss per pair decides which context counts as supporting.
+    ``unrelated``: the other context is taken from another pair.
 
-    ``role`` in a study: ``start`` is the model before training, ``baseline`` the training without
-    the pairs, ``method`` what is studied.  A ``data_control`` uses the method's data without its
-    objective, a ``placebo`` its objective without the information in the data, a ``loss_form``
-    another loss on the same prompts.  None: it is trained and measured, and part of no contrast.
-    ``rank`` orders the arms of one role in the contrasts.
+    ``role`` in a study: ``start`` (the model before training), ``baseline`` (training without the
+    pairs), ``method`` (what is studied), ``data_control`` (the method's data without its
+    objective), ``placebo`` (its objective without the information in the data), ``loss_form``
+    (another loss on the same prompts), or None: trained and measured, but in no contrast.
+    ``rank`` orders the arms with the same role.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Arm:
 
     @property
     def uses_pairs(self) -> bool:
-        """Whether the arm sees the contrastive pairs."""
+        """Whether the arm trains on the contrastive pairs."""
         return self.sft or self.extra is not None or self.joint is not None
 
 
@@ -80,13 +80,14 @@ _ALL = (
 ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
 
 
-def with_role(role: Role) -> tuple[str, ...]:
-    """Return the names of the arms of a role, by their rank."""
-    return tuple(one.name for one in sorted(_ALL, key=lambda one: one.rank) if one.role == role)
+def with_role(role: Role, arms: Iterable[Arm] = _ALL) -> tuple[str, ...]:
+    """Return the names of the arms with a role, ordered by rank."""
+    ranked = sorted(arms, key=lambda arm: arm.rank)
+    return tuple(arm.name for arm in ranked if arm.role == role)
 
 
 def arm(name: str) -> Arm:
-    """Return the arm of a name.
+    """Return the arm with this name.
 
     Raises:
         UsageError: there is none; names the nearest.

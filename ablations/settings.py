@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # ruff: noqa: RUF009 - `_field` declares a field, as dataclasses.field does
 import dataclasses
+import functools
 import re
 import sys
 from collections.abc import Mapping
@@ -17,10 +18,10 @@ from ablations.arms import Matching
 from harness.errors import UsageError, nearest
 
 RECIPES = Path(__file__).parent / "recipes"
-# Read before training and changed by none of it: they may differ when a run is resumed.
+# They do not affect the weights, so they may differ when a run is resumed.
 _FREE = ("save_every", "report_to", "norms_every")
 
-# TRL names its losses in a help text alone.  Its "luspo" is left out: it needs ratios of sequences.
+# TRL's, except "luspo", which needs sequence-level ratios.
 Loss = Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "vespo"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 Clip = Literal["two-sided", "upper", "none"]
@@ -39,9 +40,13 @@ def _field(default: Any, help: str) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The choices of one run.  The paper's text publishes no hyperparameter: the defaults are ours.
+    """The choices of one run; values are converted to the declared types and checked.
 
-    The defaults follow what is usual for GRPO on vision-language models (EasyR1, PAPO).
+    The paper publishes no hyperparameters.  The defaults are what is usual for GRPO on
+    vision-language models (EasyR1, PAPO).
+
+    Raises:
+        UsageError: a value has the wrong type or is out of range.
     """
 
     model: str = _field("", "Checkpoint folder or hub id to start from.")
@@ -115,10 +120,21 @@ class Settings:
     )
     norms_every: Whole = _field(25, "Steps between measurements of each loss term's gradient norm.")
 
+    def __post_init__(self) -> None:
+        """Convert and check every value."""
+        for name, type_ in _types().items():
+            value = getattr(self, name)
+            object.__setattr__(self, name, _converted(name, value, type_))  # it is frozen
+
     def decisive(self) -> dict[str, Any]:
-        """Return all choices that decide the weights that come out."""
+        """Return the settings that affect the trained weights."""
         everything = dataclasses.asdict(self)
         return {name: value for name, value in everything.items() if name not in _FREE}
+
+
+@functools.cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Settings, include_extras=True)
 
 
 def recipe_path(name: str) -> Path:
@@ -144,37 +160,28 @@ def read_recipe(name: str) -> dict[str, Any]:
     """
     import yaml
 
-    path = recipe_path(name)
     try:
-        found = yaml.safe_load(path.read_text())
+        recipe = yaml.safe_load(recipe_path(name).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--config {name} cannot be read: {reason}") from error
-    if not isinstance(found, dict):
+    if not isinstance(recipe, dict):
         raise UsageError(f"--config {name} is not a mapping of names to values")
-    _refuse_unknown(found, name)
-    return found
-
-
-def _refuse_unknown(found: Mapping[str, Any], where: str) -> None:
-    known = [field.name for field in dataclasses.fields(Settings)]
-    for name in found:
-        if name not in known:
-            hint = nearest(str(name), known)
-            raise UsageError(f"--config {where}: unknown name {name!r}: {hint}")
+    for field in recipe:
+        if field not in _types():
+            hint = nearest(str(field), _types())
+            raise UsageError(f"--config {name}: unknown name {field!r}: {hint}")
+    return recipe
 
 
 def settings(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
-    """Return the settings of a recipe; options of the command line (None: not given) override it.
+    """Return the settings of a recipe; command-line options (None: not given) override it.
 
     Raises:
         UsageError: a value has the wrong type or is out of range.
     """
-    values = {**recipe, **{name: value for name, value in given.items() if value is not None}}
-    types = get_type_hints(Settings, include_extras=True)
-    return Settings(
-        **{name: _converted(name, value, types[name]) for name, value in values.items()}
-    )
+    options = {name: value for name, value in given.items() if value is not None}
+    return Settings(**{**recipe, **options})
 
 
 def _converted(name: str, value: Any, type_: Any) -> Any:
@@ -209,7 +216,7 @@ def _expected(message: str, type_: Any) -> str:
 
 
 def check_names(settings: Settings) -> None:
-    """Check the settings that name something of a library; the libraries are loaded for that.
+    """Check the names that transformers defines; loads it.
 
     Raises:
         UsageError: the schedule or a logger is unknown or not installed.

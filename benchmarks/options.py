@@ -1,7 +1,7 @@
 """Options of a benchmark: fields of its dataclass that ``--set NAME.OPTION=VALUE`` sets.
 
-A benchmark declares them with `option`; the command line's words come in, a benchmark built with
-them leaves.  Whatever changes what is asked or how it is graded belongs in the declared protocol.
+A benchmark declares them with `option`.  Whatever changes what is asked or how it is graded
+belongs in the declared protocol.
 """
 
 from __future__ import annotations
@@ -35,14 +35,10 @@ def declared(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str]]:
     """Return option words ``NAME.OPTION=VALUE`` by benchmark.
 
-    Args:
-        words: as given on the command line.
-        known: the benchmarks that are in question.
-
     Raises:
-        UsageError: a word has another form, or names another benchmark.
+        UsageError: a word has another form, or its benchmark is not among the ``known``.
     """
-    found: dict[str, dict[str, str]] = {}
+    by_benchmark: dict[str, dict[str, str]] = {}
     for word in words:
         name, dot, rest = word.partition(".")
         key, sign, value = rest.partition("=")
@@ -50,8 +46,8 @@ def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str
             raise UsageError(f"--set {word}: write BENCHMARK.OPTION=VALUE")
         if name not in known:
             raise UsageError(f"--set {word}: {name!r} is not among {', '.join(known)}")
-        found.setdefault(name, {})[key] = value
-    return found
+        by_benchmark.setdefault(name, {})[key] = value
+    return by_benchmark
 
 
 def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict[str, Any]:
@@ -74,11 +70,10 @@ def parsed(benchmark_id: str, kind: type[Any], given: Mapping[str, str]) -> dict
 
 def yes_or_no(word: str) -> bool:
     """Return a truth value."""
-    if word.lower() in ("true", "yes", "1"):
-        return True
-    if word.lower() in ("false", "no", "0"):
-        return False
-    raise ValueError("write true or false")
+    values = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if word.lower() not in values:
+        raise ValueError("write true or false")
+    return values[word.lower()]
 
 
 def positive(word: str) -> int:
@@ -109,5 +104,5 @@ def one_of(*names: str) -> Callable[[str], str]:
 
 def some_of(*names: str) -> Callable[[str], tuple[str, ...]]:
     """Return a parser of some names with commas between."""
-    one = one_of(*names)
-    return lambda word: tuple(one(part.strip()) for part in word.split(","))
+    parse = one_of(*names)
+    return lambda word: tuple(parse(part.strip()) for part in word.split(","))

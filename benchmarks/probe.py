@@ -1,8 +1,8 @@
 """The contrastive context probe: which of two contexts supports the answer?
 
-Pairs come in; each is asked twice, with the supporting context under A and under B, so that a taste
-for one letter cancels and shows as the difference of two parts.  Where the backend tells
-log-probabilities, the likelier letter is the choice, else the letter that is answered.
+Each pair is asked twice, with the supporting context under A and under B, so that a preference for
+one letter cancels and shows as the difference of two parts.  The choice is the likelier letter
+where the backend gives log-probabilities, else the letter that is answered.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -106,8 +107,8 @@ class Probe:
         """
         if not self._generated:
             return content_hash(self._path())
-        told = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
-        return json_hash([MICRO, told])
+        pairs = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
+        return json_hash([MICRO, pairs])
 
     def count(self) -> int:
         """Return the number of questions, two a pair."""
@@ -133,42 +134,39 @@ class Probe:
             check(pair)
         except PairError as error:
             return FailedItem(item_id, str(error))
-        return _item(item_id, pair, cast("Letter", letter))
+        return Item(
+            id=item_id,
+            messages=selection(pair, cast("Letter", letter)).messages,
+            target={"letter": letter},
+            cluster=pair.id,
+            parts=(f"supports_{letter}", pair.domain),
+        )
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask for the letters' log-probabilities, else for an answer."""
-        told = await model.logprobs(item.messages, LETTERS)
-        if told is None or all(value is None for value in told):
+        values = await model.logprobs(item.messages, LETTERS)
+        if values is None or all(value is None for value in values):
             return await model.chat(item.messages, sampling)
         # JSON knows no infinity: null is a letter that is not among the likeliest tokens.
-        return Response(_PREFIX + json.dumps(dict(zip(LETTERS, told, strict=True))))
+        return Response(_PREFIX + json.dumps(dict(zip(LETTERS, values, strict=True))))
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score the likelier letter, or the answered one by the rules of choice questions."""
         right = item.target["letter"]
-        told = _told(response.text)
-        if told is None:
+        values = _logprobs(response.text)
+        if values is None:
             return read_letter(response.answer, Target("choice", right, choices=NAMES))
-        first, second = (_known(told[letter]) for letter in LETTERS)
+        known = {name: -inf if value is None else value for name, value in values.items()}
+        first, second = (known[name] for name in LETTERS)
         if first == second:
             return Score(0.5, "scored", None, "both letters are alike")
         chosen = LETTERS[0] if first > second else LETTERS[1]
-        why = f"log-probabilities {told[LETTERS[0]]} of A and {told[LETTERS[1]]} of B"
+        why = f"log-probabilities {values['A']} of A and {values['B']} of B"
         return Score(float(chosen == right), "scored", chosen, why)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Give no values: there is no other scoring."""
         return {}
-
-
-def _item(item_id: str, pair: Pair, letter: Letter) -> Item:
-    return Item(
-        id=item_id,
-        messages=selection(pair, letter).messages,
-        target={"letter": letter},
-        cluster=pair.id,
-        parts=(f"supports_{letter}", pair.domain),
-    )
 
 
 def _content(pair: Pair) -> str:
@@ -180,15 +178,11 @@ def _content(pair: Pair) -> str:
     return digest.hexdigest()
 
 
-def _told(text: str) -> dict[str, float | None] | None:
+def _logprobs(text: str) -> dict[str, float | None] | None:
     """Return the letters' log-probabilities; None where the text is an answer."""
     try:
-        told: Any = parse(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else None
+        values: Any = parse(text.removeprefix(_PREFIX)) if text.startswith(_PREFIX) else None
     except ValueError:
         return None
-    whole = fits(told, dict[str, float | None]) and set(LETTERS) == set(told)
-    return told if whole else None
-
-
-def _known(value: float | None) -> float:
-    return float("-inf") if value is None else value
+    whole = fits(values, dict[str, float | None]) and set(LETTERS) == set(values)
+    return values if whole else None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import data
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES, kind, names
+from benchmarks.registry import CLASSES, SUITES, kind, names
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -26,32 +26,9 @@ __all__ = [
     "notes",
     "options",
     "resolve",
+    "revisions",
     "verify",
 ]
-
-SUITES: Mapping[str, tuple[str, ...]] = {
-    "vqa12": (
-        "mathvista",
-        "mathverse",
-        "mathvision",
-        "mmmu_pro",
-        "mmmu",
-        "vstar",
-        "mmstar",
-        "blink",
-        "scienceqa",
-        "phyx",
-        "olympiadbench_physics",
-        "mme_realworld_lite",
-    ),
-    "longhorizon5": (
-        "swebench_verified",
-        "swebench_lite",
-        "livecodebench_v6",
-        "longbench_v2",
-        "niah",
-    ),
-}
 
 
 def benchmark(
@@ -63,27 +40,34 @@ def benchmark(
 ) -> Benchmark:
     """Return a benchmark that reads its data under ``data_root``; no data is touched yet.
 
-    Without a data root it is the default one (`benchmarks.data.data_root`).  Without ``images``
-    none is needed: to score responses that exist already.  ``options`` are words of a user, by
-    the option's name (`benchmarks.options`).
+    The default root is that of `benchmarks.data.data_root`.  Without ``images`` none is needed: to
+    score responses that exist already.  ``options`` are a user's words by the option's name.
 
     Raises:
         UsageError: there is none of that name (names the nearest), or an option is wrong.
     """
-    constructor = cast("Callable[..., Benchmark]", kind(benchmark_id))
-    values = parsed(benchmark_id, kind(benchmark_id), options)
-    return constructor(data.data_root(data_root), images, **values)
+    constructor = kind(benchmark_id)
+    values = parsed(benchmark_id, constructor, options)
+    built: Benchmark = constructor(data.data_root(data_root), images, **values)
+    return built
 
 
 def notes(members: Sequence[str], data_root: Path | None = None) -> dict[str, str]:
-    """Return what must stand beside every score on the data of benchmarks that have such a note.
+    """Return the notes that are shown with scores, of the benchmarks whose data have one.
 
     Raises:
         UsageError: a note is not readable.
     """
     root = data.data_root(data_root)
-    found = {name: data.note(name, root) for name in members}
-    return {name: note for name, note in found.items() if note}
+    return {name: note for name in members if (note := data.note(name, root))}
+
+
+def revisions(members: Sequence[str], data_root: Path | None = None) -> dict[str, str | None]:
+    """Return the commit that each benchmark's local data is of, None where that is not known."""
+    from benchmarks.data.local.receipt import known_revision
+
+    root = data.data_root(data_root)
+    return {name: known_revision(name, root) for name in members}
 
 
 def options(benchmark_id: str) -> dict[str, tuple[Any, str]]:
@@ -107,15 +91,15 @@ def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: a name is neither; names the nearest.
     """
-    found: list[str] = []
+    ids: list[str] = []
     for name in [wanted] if isinstance(wanted, str) else wanted:
         if name in SUITES:
-            found += SUITES[name]
+            ids += SUITES[name]
         elif name in CLASSES:
-            found.append(name)
+            ids.append(name)
         else:
             raise unknown("suite or benchmark", name, (*SUITES, *names()))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(ids))
 
 
 def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
@@ -124,31 +108,23 @@ def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: a wanted name is none of the members; names the nearest.
     """
-    names_wanted = [name.strip() for name in wanted]
-    for name in names_wanted:
+    stripped = [name.strip() for name in wanted]
+    for name in stripped:
         if name not in members:
             raise unknown("benchmark in this suite", name, members)
-    return tuple(name for name in members if name in names_wanted)
+    return tuple(name for name in members if name in stripped)
 
 
 def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
-    """Check one benchmark's local data, in whichever of its forms they are.
-
-    Args:
-        benchmark_id: as in `names`.
-        root: the data root.
-        all_images: decode the images of every row, not of a few.
+    """Check one benchmark's local data; ``all_images`` decodes those of every row, not of a few.
 
     Raises:
         UsageError: unknown benchmark.
     """
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
-    from benchmarks.longhorizon.swebench.verify import verify as verify_tasks
 
     tasks = TaskSet(benchmark_id, root)
-    return (
-        verify_tasks(tasks)
-        if tasks.ours
-        else verify_tables(benchmark_id, root, all_images=all_images)
-    )
+    if tasks.ours:
+        return tasks.verify()
+    return verify_tables(benchmark_id, root, all_images=all_images)

@@ -8,7 +8,6 @@ how to put it behind ``--backend``.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +30,6 @@ class FirstOption:
         Raises:
             ItemError: this request failed for good; the item is stored as an error.
         """
-        start = time.monotonic()
         prompt = messages[-1].render()
         if "(A)" not in prompt:
             raise ItemError("the prompt has no options")
@@ -42,7 +40,6 @@ class FirstOption:
             prompt_tokens=len(prompt.split()),
             completion_tokens=1,
             finish_reason="stop",  # "length" when the token limit ended the response
-            seconds=time.monotonic() - start,
         )
 
     async def logprobs(

@@ -1,8 +1,7 @@
-"""The two ways in which things go wrong that are not bugs.
+"""The two kinds of failure that are not bugs.
 
-Everything below the command line raises these; ``harness/cli/main.py`` turns a
-`UsageError` into one line and exit code 2, the engine turns an `ItemError`
-into an item whose status is ``error``.  Any other exception is a bug.
+``harness/cli/main.py`` turns a `UsageError` into one line and exit code 2, the engine turns an
+`ItemError` into an item with status ``error``.  Any other exception is a bug.
 """
 
 from collections.abc import Iterable
@@ -16,17 +15,14 @@ class UsageError(Exception):
 
 
 class ItemError(Exception):
-    """The machinery failed on one item (an image does not decode, a request failed for good).
+    """Infrastructure failed on one item (an image does not decode, a request failed for good).
 
     The item gets status ``error``: it is never scored 0, and it is tried again on the next run.
     """
 
 
 class ContextOverflowError(ItemError):
-    """The conversation is longer than what the model reads.
-
-    Who asks once gets an error item; an agent's episode ends by it, as by any other limit.
-    """
+    """The conversation exceeds the model's context: an error item, or the end of an episode."""
 
 
 def first_line(error: object) -> str:

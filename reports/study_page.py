@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
 from statistics import fmean
 from typing import Any
 
 from ablations.statistics.contrasts import GATE, Kind
-from ablations.statistics.lines import Line
 from ablations.statistics.verdict import step_verdict
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
@@ -17,7 +18,7 @@ from reports.read import paper
 from reports.read.flips import Flips, flips
 from reports.read.runs import Run
 from reports.read.study import Model, Study, curves, ledger
-from reports.tables import Column, Side, Table, as_row, frame
+from reports.tables import Column, Side, Table
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
@@ -33,57 +34,53 @@ CURVES = {
 
 
 def page(study: Study, pictures: Pictures) -> Page:
-    """Return the page of a study.
-
-    Args:
-        study: as read.
-        pictures: gives thumbnails of the flips that are shown, where the data is at hand.
-    """
-    runs = [model.run for model in study.models]
+    """Return the page of a study; ``pictures`` gives thumbnails of the flips that are shown."""
+    verdict = study.report.verdict
     # Without a verdict the first sentence says why; else the conclusion is before the figures.
-    end = ". " if study.report.verdict.startswith("No verdict") else ": "
-    headline, _, _ = study.report.verdict.partition(end)
-    sections = (
+    headline, _, _ = verdict.partition(". " if verdict.startswith("No verdict") else ": ")
+    above, below = _notes(study)
+    incomplete = [
+        f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
+        for gap in study.report.missing
+    ]
+    runs = [model.run for model in study.models]
+    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
+    return Page(
+        "study",
+        study.report.name,
+        f"Ablation study {study.report.name}: objective against data",
+        headline.rstrip("."),
+        verdict,
+        steps=tuple(_step(kind, study) for kind in GATE),
+        warnings=(*_micro(study, warnings), *warnings),
+        sections=_sections(study, runs, pictures),
+        # Warnings already have the notes on data.
+        notes=shared.joined(note for note in below if note not in warnings),
+    )
+
+
+def _sections(study: Study, runs: Sequence[Run], pictures: Pictures) -> tuple[Section, ...]:
+    by_arm = {arm: [model.run for model in study.of(arm)] for arm in study.arms}
+    probes = [model.probe for model in study.models if model.probe is not None]
+    return (
         *_waterfall(study),
         *_forest(study),
         _deltas(study),
         *_selection(study),
         _seeds(study),
         *_training(study),
-        *_flips(study, pictures),
-        *shared.needle_section(_by_arm(study)),
+        *_flips(study, by_arm, pictures),
+        *shared.needle_section(by_arm),
         _validity(study, runs),
-        shared.provenance(
-            [*runs, *(model.probe for model in study.models if model.probe)],
-            (_plan_table(study),),
-        ),
-    )
-    label = f"Ablation study {study.report.name}: objective against data"
-    above, below = _notes(study)
-    incomplete = [
-        f"Missing from the plan: {gap.arm} seed {gap.seed}: {gap.step} failed: {gap.reason}."
-        for gap in study.report.missing
-    ]
-    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
-    return Page(
-        "study",
-        study.report.name,
-        label,
-        headline.rstrip("."),
-        study.report.verdict,
-        steps=tuple(_step(kind, study) for kind in GATE),
-        warnings=(*_micro(study, warnings), *warnings),
-        sections=sections,
-        # A note on the data is of the scores, which the warnings tell already.
-        notes=shared.joined(note for note in below if note not in warnings),
+        shared.provenance([*runs, *probes], (_plan_table(study),)),
     )
 
 
 def _notes(study: Study) -> tuple[list[str], list[str]]:
-    """Return the notes that belong above the answer, and those that belong below it.
+    """Return the notes above the answer, and those below it.
 
-    Below stands what concerns one benchmark, such as few clusters: it does not touch the verdict,
-    which is over seeds.  What was left out of a benchmark of the plan does.
+    Below is what concerns one benchmark, such as few clusters: it does not touch the verdict, which
+    is over seeds.  What was left out of a benchmark of the plan does.
     """
     above: list[str] = []
     below: list[str] = []
@@ -99,19 +96,19 @@ def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
     """Return the label of a study that trained on the embedded world, where no warning gives it."""
     paths = study.plan.get("paths") or {}
     trained = any(is_micro(paths.get(name) or "") for name in ("pairs", "rl_data"))
-    if not trained or any(MICRO_WORLD in one for one in warnings):
+    if not trained or any(MICRO_WORLD in warning for warning in warnings):
         return ()
     return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
 
-def _by_arm(study: Study) -> dict[str, list[Run]]:
-    return {arm: [model.run for model in study.of(arm)] for arm in study.arms}
-
-
 def _step(kind: Kind, study: Study) -> Step:
+    titles: dict[Kind, str] = {
+        "total": "Is there a gain?",
+        "objective": "Is it the objective?",
+        "placebo": "Does it vanish with the placebo?",
+        "data": "Does the data alone help?",
+    }
     lines = [line for line in study.report.analysis.contrasts if line.kind == kind]
-    titles = {"total": "Is there a gain?", "objective": "Is it the objective?"}
-    titles |= {"placebo": "Does it vanish with the placebo?", "data": "Does the data alone help?"}
     if not lines:
         return Step(titles[kind], (), "no arms for it", "flat")
     numbers = tuple(
@@ -137,16 +134,13 @@ def _waterfall(study: Study) -> tuple[Section, ...]:
                "shares"),
     )  # fmt: skip
     rows = [
-        {**as_row(term, columns), "share_interval": (term.share_low, term.share_high)}
+        asdict(term)
+        | {"share_interval_low": term.share_low, "share_interval_high": term.share_high}
         for term in terms
     ]
-    table = Table(
-        "waterfall-table",
-        "Total = objective + data, in points",
-        columns,
-        frame(rows, columns),
-        tuple(f"analysis.json, waterfall through {term.arm}" for term in terms),
-    )
+    source = "analysis.json, waterfall through {arm}"
+    caption = "Total = objective + data, in points"
+    table = Table("waterfall-table", caption, columns, rows, source)
     figure = figures.waterfall(terms, study.report.analysis.contrasts, study.rules.level)
     return (Section("source", "Where the gain comes from", (figure, table)),)
 
@@ -155,77 +149,59 @@ def _forest(study: Study) -> tuple[Section, ...]:
     lines = study.report.analysis.contrasts
     if not lines:
         return ()
-    margin = 100 * study.rules.margin
+    rules = study.rules
+    test = "Welch's t" if rules.variance == "welch" else "t with pooled variance"
     text = (
         "Each step is tested only if all steps before it are better; after that, numbers are "
-        f"estimates. Verdicts are at alpha {study.rules.alpha:g}, with an equivalence margin of "
-        f"{margin:g} points; the primary test is {_test(study)} on per-seed macro averages."
+        f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
+        f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
-    blocks: list[Block] = [text, figures.forest(lines, study.rules.margin)]
-    blocks.append(tables.contrasts(lines, study.rules))
-    if study.report.bootstrap:
-        blocks.append(f"{study.report.bootstrap}.")
-    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
-
-
-def _test(study: Study) -> str:
-    return "Welch's t" if study.rules.variance == "welch" else "t with pooled variance"
-
-
-def _side(study: Study, arm: str) -> Side:
-    models = study.of(arm)
-    return Side(
-        arm,
-        len(models),
-        {name: fmean(found[arm]) for name, found in study.scores.items()},
-        {name: sum(shared.invalid(model.run, name) for model in models) for name in study.scores},
-    )
+    figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
+    bootstrap = (f"{study.report.bootstrap}.",) if study.report.bootstrap else ()
+    return (Section("contrasts-section", "The contrasts", (text, figure, table, *bootstrap)),)
 
 
 def _deltas(study: Study) -> Section:
+    analysis = study.report.analysis
     means = {
-        name: {arm: fmean(found[arm]) for arm in study.arms} for name, found in study.scores.items()
+        name: {arm: fmean(seeds[arm]) for arm in study.arms} for name, seeds in study.scores.items()
     }
-    blocks: list[Block] = [
-        tables.scores(means, {line.arm: line for line in study.report.analysis.arms}),
-    ]
-    made = [_delta_table(study, line) for line in study.report.analysis.contrasts]
-    if made:
-        first = study.report.analysis.contrasts[0]
-        figure = figures.by_benchmark(
-            "benchmarks-figure", first.name, first.benchmarks, study.rules.margin
+    sides = {arm: _side(study, arm, means) for arm in study.arms}
+    blocks: list[Block] = [tables.scores(means, {line.arm: line for line in analysis.arms})]
+    for number, line in enumerate(analysis.contrasts):
+        lines, margin = line.benchmarks, study.rules.margin
+        table = tables.benchmarks(
+            f"delta-{number}", line.name, lines, sides[line.plus], sides[line.minus], study.rules
         )
-        blocks += [figure, made[0]]
-        blocks += [
-            Collapsible(f"{table.caption.partition(' by ')[0]}", (table,)) for table in made[1:]
-        ]
+        if number == 0:
+            figure = figures.by_benchmark("benchmarks-figure", line.name, lines, margin)
+            blocks += [figure, table]
+        else:
+            blocks.append(Collapsible(line.name, (table,)))
     return Section("benchmarks", "Benchmark by benchmark", tuple(blocks))
 
 
-def _delta_table(study: Study, line: Line) -> Table:
-    number = study.report.analysis.contrasts.index(line)
-    return tables.benchmarks(
-        f"delta-{number}", line.name, line.benchmarks,
-        _side(study, line.plus), _side(study, line.minus), study.rules,
-    )  # fmt: skip
+def _side(study: Study, arm: str, means: Mapping[str, Mapping[str, float]]) -> Side:
+    models = study.of(arm)
+    invalid = {name: sum(shared.invalid(model.run, name) for model in models) for name in means}
+    return Side(arm, len(models), {name: by_arm[arm] for name, by_arm in means.items()}, invalid)
 
 
 def _selection(study: Study) -> tuple[Section, ...]:
-    averages = study.report.macro
-    ours: dict[str, list[tuple[float, float]]] = {}
-    rows: list[dict[str, Any]] = []
-    for arm in study.arms:
-        for model, score in zip(study.of(arm), averages[arm], strict=True):
-            selection = model.measured.selection
-            if selection is not None:
-                ours.setdefault(arm, []).append((selection, score))
-                seed = model.measured.seed
-                rows.append({"arm": arm, "seed": seed, "selection": selection, "macro": score})
-    if not ours:
+    rows = [
+        asdict(model.measured) | {"macro": average}
+        for arm in study.arms
+        for model, average in zip(study.of(arm), study.report.macro[arm], strict=True)
+        if model.measured.selection is not None
+    ]
+    if not rows:
         return ()
+    ours: dict[str, list[figures.Point]] = {}
+    for row in rows:
+        ours.setdefault(row["arm"], []).append((row["selection"], row["macro"]))
     text = (
         "Does a model that learned to select the supporting context also do better on the task? "
-        "Our seeds are in colour. The paper's models stand in grey for the shape of its claim: "
+        "Our seeds are in colour. The paper's models are in grey, for the shape of its claim: "
         "they are other models on other benchmarks."
     )
     figure = figures.selection(ours, paper.selection_vs_task(), paper.SOURCE, study.arms)
@@ -235,44 +211,29 @@ def _selection(study: Study) -> tuple[Section, ...]:
         Column("selection", "Selection accuracy", "score", "On the probe, both orders; chance 50"),
         Column("macro", "Macro average", "score"),
     )
-    table = Table(
-        "selection-table",
-        "Selection accuracy and macro average, in percent",
-        columns,
-        frame(rows, columns),
-        tuple(f"analysis.json, {row['arm']} seed {row['seed']}" for row in rows),
-    )
-    return (
-        Section(
-            "selection", "Selecting the context against doing the task",
-            (text, figure, Collapsible("The numbers", (table,))),
-        ),
-    )  # fmt: skip
+    caption = "Selection accuracy and macro average, in percent"
+    table = Table("selection-table", caption, columns, rows, "analysis.json, {arm} seed {seed}")
+    title = "Selecting the context against doing the task"
+    return (Section("selection", title, (text, figure, Collapsible("The numbers", (table,)))),)
 
 
 def _seeds(study: Study) -> Section:
-    averages = study.report.macro
-    columns = [Column("model", "Model"), Column(tables.AVERAGE, "Average", "score")]
-    columns += [Column(name, name, "score") for name in study.scores]
-    rows: list[dict[str, Any]] = []
-    links: dict[tuple[int, str], str] = {}
-    sources: list[str] = []
-    for arm in study.arms:
-        for number, (model, average) in enumerate(zip(study.of(arm), averages[arm], strict=True)):
-            links[len(rows), "model"] = model.run.anchor
-            sources.append(f"{model.run.path.name}, items with a score in every run")
-            by_benchmark = {name: found[arm][number] for name, found in study.scores.items()}
-            rows.append({"model": model.name, tables.AVERAGE: average, **by_benchmark})
-    table = Table(
-        "seeds-table",
-        "Score of every seed, in percent",
-        tuple(columns),
-        frame(rows, columns),
-        tuple(sources),
-        links=links,
-        search=True,
+    scores = {tables.AVERAGE: study.report.macro, **study.scores}
+    rows = [
+        {"model": model.name, "anchor": model.run.anchor, "folder": model.run.path.name}
+        | {name: by_arm[arm][number] for name, by_arm in scores.items()}
+        for arm in study.arms
+        for number, model in enumerate(study.of(arm))
+    ]
+    columns = (
+        Column("model", "Model"),
+        Column(tables.AVERAGE, "Average", "score"),
+        *(Column(name, name, "score") for name in study.scores),
     )
-    return Section("seeds", "Per seed", (figures.seeds(averages), _arms_table(study), table))
+    caption, source = "Score of every seed, in percent", "{folder}, items with a score in every run"
+    table = Table("seeds-table", caption, columns, rows, source, search=True)
+    blocks = (figures.seeds(study.report.macro), _arms_table(study), table)
+    return Section("seeds", "Per seed", blocks)
 
 
 def _arms_table(study: Study) -> Table:
@@ -283,31 +244,21 @@ def _arms_table(study: Study) -> Table:
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
                "that change one by one"),
     )  # fmt: skip
-    rows = [as_row(line, columns) for line in study.report.analysis.arms]
-    return Table(
-        "arms",
-        "The arms: macro average, and the spread of a seed",
-        columns,
-        frame(rows, columns),
-        tuple(f"analysis.json, arm {line.arm}" for line in study.report.analysis.arms),
-    )
+    rows = [asdict(line) for line in study.report.analysis.arms]
+    caption = "The arms: macro average, and the spread of a seed"
+    return Table("arms", caption, columns, rows, "analysis.json, arm {arm}")
 
 
 def _training(study: Study) -> tuple[Section, ...]:
     lines = {
-        arm: [
-            [row for row in curves(model.training) if row.get("stage") != "sft"]
-            for model in study.of(arm)
-            if model.training is not None
-        ]
+        arm: [curves(model.training) for model in study.of(arm) if model.training is not None]
         for arm in study.arms
     }
-    panels: dict[str, dict[str, list[list[tuple[float, float]]]]] = {}
+    panels: dict[str, dict[str, list[list[figures.Point]]]] = {}
     for title, name in CURVES.items():
         for arm, several in lines.items():
-            found = [one for one in (_curve(rows, name) for rows in several) if one]
-            if found:
-                panels.setdefault(title, {})[arm] = found
+            if drawn := [curve for rows in several if (curve := _curve(rows, name))]:
+                panels.setdefault(title, {})[arm] = drawn
     if not panels:
         return ()
     text = (
@@ -317,52 +268,48 @@ def _training(study: Study) -> tuple[Section, ...]:
     return (Section("training", "Training curves", (text, figures.training(panels, study.arms))),)
 
 
-def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
-    points: list[Any] = [(row.get("step"), row.get(name)) for row in rows]
-    return [point for point in points if fits(point, tuple[float, float])]
+def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[figures.Point]:
+    points: list[Any] = [(r.get("step"), r.get(name)) for r in rows if r.get("stage") != "sft"]
+    return [p for p in points if fits(p, figures.Point) and all(map(isfinite, p))]
 
 
-def _flips(study: Study, pictures: Pictures) -> tuple[Section, ...]:
+def _flips(
+    study: Study, by_arm: Mapping[str, Sequence[Run]], pictures: Pictures
+) -> tuple[Section, ...]:
     if not study.report.analysis.contrasts:
         return ()
     line = study.report.analysis.contrasts[0]
-    by_arm = _by_arm(study)
-    found = flips(
-        (line.minus, by_arm[line.minus]), (line.plus, by_arm[line.plus]), list(study.scores)
-    )
-    return (flips_section(found, pictures(found)),)
+    minus, plus = ((arm, by_arm[arm]) for arm in (line.minus, line.plus))
+    changed = flips(minus, plus, list(study.scores))
+    return (flips_section(changed, pictures(changed)),)
 
 
-def flips_section(found: Flips, images: dict[tuple[str, str], str]) -> Section:
+def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section:
     """Return the section on items gained and lost."""
     columns = (
         Column("benchmark", "Benchmark"),
         Column("gained", "Gained", "count"),
         Column("lost", "Lost", "count"),
     )
+    sides = f"{changed.plus} and {changed.minus}"
     rows = [
-        {"benchmark": name, "gained": up, "lost": down} for name, (up, down) in found.counts.items()
+        {"benchmark": name, "gained": up, "lost": down, "sides": sides}
+        for name, (up, down) in changed.counts.items()
     ]
-    table = Table(
-        "flips-counts",
-        f"Items that {found.plus} gains and loses against {found.minus}",
-        columns,
-        frame(rows, columns),
-        tuple(f"samples of {found.plus} and {found.minus}, {row['benchmark']}" for row in rows),
-    )
+    caption = f"Items that {changed.plus} gains and loses against {changed.minus}"
+    table = Table("flips-counts", caption, columns, rows, "samples of {sides}, {benchmark}")
     text = (
-        f"An item is gained where {found.plus} is right more often than not over its runs and "
-        f"{found.minus} is not; lost the other way round. Shown are {len(found.shown)} of "
-        f"{len(found.rows):,}, some of every benchmark; all are listed in the file beside this "
+        f"An item is gained where {changed.plus} is right more often than not over its runs and "
+        f"{changed.minus} is not; lost the other way round. Shown are {len(changed.shown)} of "
+        f"{len(changed.rows):,}, some of every benchmark; all are listed in the file next to this "
         "page that ends in `.flips.csv`. `harness show RUN BENCHMARK/ITEM` shows any item in full."
     )
-    return Section("flips", "Items gained and lost", (text, table, Pictured(found, images)))
+    return Section("flips", "Items gained and lost", (text, table, Pictured(changed, images)))
 
 
 def _validity(study: Study, runs: Sequence[Run]) -> Section:
     blocks: list[Block] = []
-    probes = [model for model in study.models if model.probe is not None]
-    parts = shared.parts_table({model.name: model.probe for model in probes if model.probe})
+    parts = shared.parts_table({model.name: model.probe for model in study.models if model.probe})
     if parts is not None:
         bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
         blocks += [bias, Collapsible("Parts of the probe", (parts,))]
@@ -388,38 +335,40 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("exposures", "Pairs by SFT, L_CA", "count", "Contrastive pairs shown by a loss"),
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
-        Column(
-            "norm_ce",
-            "Gradient, cross-entropy",
-            "number",
-            "Mean gradient norm of the loss, where the letter is learned by cross-entropy",
-        ),
+        Column("norm_ce", "Gradient, cross-entropy", "number",
+               "Mean gradient norm of the loss, where the letter is learned by cross-entropy"),
         Column("clipped_wrong", "Clipped wrong", "share", "Pairs clipped while wrong: no gradient"),
         Column("seconds", "Training", "seconds"),
         Column("run_seconds", "Evaluation", "seconds"),
-    )
-    rows: list[dict[str, Any]] = []
-    sources: list[str] = []
-    for model in models:
-        assert model.training is not None
-        found = ledger(model.training)
-        if found:
-            norms: Any = found.get("gradient_norms")
-            norms = norms if fits(norms, dict[str, float | None]) else {}
-            numbers = {name: value for name, value in found.items() if fits(value, float)}
-            more: dict[str, Any] = {"norm_grpo": norms.get("grpo"), "norm_ca": norms.get("ca")}
-            more["norm_ce"] = norms.get("cross_entropy")
-            more |= {"model": model.name, "run_seconds": model.measured.run_seconds}
-            rows.append({**numbers, **more})
-            sources.append(f"{model.measured.training}/ledger.json")
+    )  # fmt: skip
+    rows = [row for model in models if (row := _ledger_row(model))]
     if not rows:
         return None
-    return Table("ledger", "What the training took", columns, frame(rows, columns), tuple(sources))
+    return Table("ledger", "What the training took", columns, rows, "{training}/ledger.json")
+
+
+def _ledger_row(model: Model) -> dict[str, Any]:
+    """Return the numbers of a training's ledger; empty without one."""
+    assert model.training is not None
+    stored = ledger(model.training)
+    if not stored:
+        return {}
+    norms: Any = stored.get("gradient_norms")
+    norms = norms if fits(norms, dict[str, float | None]) else {}
+    return {
+        **{name: value for name, value in stored.items() if fits(value, float)},
+        "norm_grpo": norms.get("grpo"),
+        "norm_ca": norms.get("ca"),
+        "norm_ce": norms.get("cross_entropy"),
+        "model": model.name,
+        "run_seconds": model.measured.run_seconds,
+        "training": model.measured.training,
+    }
 
 
 def _plan_table(study: Study) -> Table:
     plan, rules = study.plan["plan"], study.rules
-    found = {
+    values = {
         "plan hash": study.plan["hash"],
         "written, before any score was read": study.plan.get("written"),
         "suite": plan.get("suite"),
@@ -429,7 +378,7 @@ def _plan_table(study: Study) -> Table:
         "pairs": (plan.get("data") or {}).get("pairs") or "none",
         "RL data": (plan.get("data") or {}).get("rl_data") or "none",
         "arms": ", ".join(
-            f"{arm} ({one['origin']}, {one['seeds']})" for arm, one in plan["arms"].items()
+            f"{name} ({arm['origin']}, {arm['seeds']})" for name, arm in plan["arms"].items()
         ),
         "contrasts": ", ".join(plan["contrasts"]),
         "alpha": f"{rules.alpha:g}",
@@ -439,5 +388,5 @@ def _plan_table(study: Study) -> Table:
         "bootstrap": f"{rules.resamples} resamples, seed {rules.seed}",
     }
     columns = (Column("what", "Plan"), Column("value", "Value"))
-    rows = [{"what": what, "value": str(value)} for what, value in found.items()]
-    return Table("plan", "The plan", columns, frame(rows, columns), ("plan.json",) * len(rows))
+    rows = [{"what": what, "value": str(value)} for what, value in values.items()]
+    return Table("plan", "The plan", columns, rows, "plan.json")

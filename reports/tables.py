@@ -1,26 +1,26 @@
-"""Tables: frames of numbers with the meaning of their columns.
+"""Tables: rows of numbers with the meaning of their columns.
 
-HTML, LaTeX and CSV are written from the same frames; every row names the source of its numbers.
+HTML, LaTeX and CSV are written from the same rows; every number names its source.
 """
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from ablations.statistics import formatting
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine, BenchmarkLine, Line
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Kind = Literal[
-    "text", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share", "shares",
-    "number", "seconds",
+    "text", "seeds", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share",
+    "shares", "number", "seconds",
 ]  # fmt: skip
+Row = Mapping[str, Any]
 
 AVERAGE = "average"
 NOTHING = "–"
@@ -28,9 +28,9 @@ NOTHING = "–"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key in the frame, its heading, how its cells are written, what it means.
+    """A column: its key in the rows, its heading, how its cells are written, what it means.
 
-    ``pick``: rows can be filtered by its values.
+    ``pick``: rows can be filtered by its values.  ``source`` is that of this column alone.
     """
 
     key: str
@@ -38,57 +38,47 @@ class Column:
     kind: Kind = "text"
     hint: str = ""
     pick: bool = False
+    source: str = ""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of its cell in a row: of an interval two."""
+        if self.kind in ("interval", "shares"):
+            return (f"{self.key}_low", f"{self.key}_high")
+        return (self.key,)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A frame and how to read it.
+    """Rows and how to read them.
 
-    ``frame`` holds scores and differences in units of the score; cells are None where there is no
-    number; an interval (of shares too) is a pair (low, high).  ``sources`` says of each row, and
-    ``cell_sources`` of a (row, column key), where it is from; ``links`` maps a (row, column key) to
-    an anchor.  The rows from ``foot`` on are below a line.
+    ``rows`` hold scores and differences in units of the score by the keys of the columns; None or
+    nothing where there is no number.  ``source`` says where a row's numbers are from, with its
+    values in braces.  A row's ``anchor`` is where its first cell links to.  The rows from ``foot``
+    on are below a line.
     """
 
     id: str
     caption: str
     columns: tuple[Column, ...]
-    frame: pd.DataFrame
-    sources: tuple[str, ...] = ()
-    cell_sources: Mapping[tuple[int, str], str] = field(default_factory=dict)
-    links: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    rows: Sequence[Row]
+    source: str = ""
     foot: int | None = None
     search: bool = False
 
-    def text(self, row: int, column: Column) -> str:
+    def text(self, row: Row, column: Column) -> str:
         """Return a cell as it is read."""
-        return cell(self.frame.iloc[row][column.key], column.kind)
+        values = [row.get(key) for key in column.keys]
+        return cell(values if len(values) > 1 else values[0], column.kind)
 
-    def source(self, row: int, column: Column) -> str:
+    def source_of(self, row: Row, column: Column) -> str:
         """Return where a cell's number is from."""
-        by_row = self.sources[row] if self.sources else ""
-        return self.cell_sources.get((row, column.key), by_row)
+        return (column.source or self.source).format_map(row)
 
-
-def cell(value: Any, kind: Kind) -> str:
-    """Return a value as it is read: scores and differences in points, a dash for none."""
-    if value is None or value != value:
-        return NOTHING
-    write: dict[Kind, Callable[[Any], str]] = {
-        "count": lambda v: f"{int(v):,}",
-        "score": lambda v: f"{100 * v:.1f}",
-        "delta": points,
-        "interval": lambda v: interval(*v),
-        "width": lambda v: f"{100 * v:.1f}",
-        "sd": lambda v: f"{100 * v:.2f}",
-        "p": formatting.p_value,
-        "verdict": signed,
-        "share": lambda v: f"{100 * v:.0f} %",
-        "shares": lambda v: shares(*v),
-        "number": lambda v: f"{v:.3g}" if abs(v) < 0.1 else f"{v:.3f}",
-        "seconds": seconds,
-    }
-    return write.get(kind, str)(value)
+    def number(self, row: Row, column: Column) -> str:
+        """Return a cell's number (of an interval the lower end) in full, for sorting."""
+        value = row.get(column.keys[0])
+        return "" if value is None or value != value else f"{value:.10g}"
 
 
 def points(value: float) -> str:
@@ -105,11 +95,10 @@ def _typeset(text: str) -> str:
     return NOTHING if text == formatting.MISSING else text.replace("-", "−")
 
 
-def shares(low: float | None, high: float | None) -> str:
-    """Return an interval of shares in percent."""
+def _shares(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return NOTHING
-    return f"[{cell(low, 'share')}, {cell(high, 'share')}]".replace("-", "−")
+    return f"[{100 * low:.0f} %, {100 * high:.0f} %]".replace("-", "−")
 
 
 def seconds(value: float) -> str:
@@ -124,47 +113,48 @@ def signed(verdict: Verdict) -> str:
     return f"{verdict.sign} {verdict}".strip()
 
 
-def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
-    """Return a frame of rows; what is missing is None, whole numbers stay whole."""
-    import pandas as pd
+_WRITERS: dict[Kind, Callable[[Any], str]] = {
+    "count": lambda v: f"{int(v):,}",
+    "score": lambda v: f"{100 * v:.1f}",
+    "delta": points,
+    "interval": lambda ends: interval(*ends),
+    "width": formatting.width,
+    "sd": lambda v: f"{100 * v:.2f}",
+    "p": formatting.p_value,
+    "verdict": signed,
+    "share": lambda v: f"{100 * v:.0f} %",
+    "shares": lambda ends: _shares(*ends),
+    "number": lambda v: f"{v:.3g}" if abs(v) < 0.1 else f"{v:.3f}",
+    "seconds": seconds,
+}
 
-    keys = [column.key for column in columns]
-    data = {key: [row.get(key) for row in rows] for key in keys}
-    return pd.DataFrame(data, columns=keys, dtype=object)
 
-
-def as_row(record: Any, columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the cells that a record has as attributes of the columns' keys."""
-    keys = [column.key for column in columns]
-    return {key: getattr(record, key) for key in keys if hasattr(record, key)}
-
-
-def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
-    """Return the table benchmark x arm with the macro average of the analysis below."""
-    columns = [Column("benchmark", "Benchmark")]
-    columns += [Column(arm, arm, "score", f"Mean of {arm} over its training seeds") for arm in arms]
-    rows: list[dict[str, Any]] = [
-        {"benchmark": name, **means} for name, means in by_benchmark.items()
-    ]
-    rows.append({"benchmark": AVERAGE} | {arm: line.mean for arm, line in arms.items()})
-    cell_sources = {
-        (number, arm): f"{arm} on {row['benchmark']}, mean over {line.seeds} seeds; see Per seed"
-        for number, row in enumerate(rows)
-        for arm, line in arms.items()
-    }
-    return Table(
-        "scores",
-        "Mean score of each arm, in percent",
-        tuple(columns),
-        frame(rows, columns),
-        cell_sources=cell_sources,
-        foot=len(rows) - 1,
-    )
+def cell(value: Any, kind: Kind) -> str:
+    """Return a value as it is read: scores and differences in points, a dash for none."""
+    return NOTHING if value is None or value != value else _WRITERS.get(kind, str)(value)
 
 
 def level_of(share: float) -> str:
     """Return a level or a power as it is read."""
     return f"{100 * share:g} %"
+
+
+def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
+    """Return the table benchmark x arm with the macro average of the analysis below."""
+    columns = [
+        Column(arm, arm, "score", f"Mean of {arm} over its training seeds",
+               source=f"{arm} on {{benchmark}}, mean over {line.seeds} seeds; see Per seed")
+        for arm, line in arms.items()
+    ]  # fmt: skip
+    rows: list[Row] = [{"benchmark": name, **means} for name, means in by_benchmark.items()]
+    rows.append({"benchmark": AVERAGE, **{arm: line.mean for arm, line in arms.items()}})
+    return Table(
+        "scores",
+        "Mean score of each arm, in percent",
+        (Column("benchmark", "Benchmark"), *columns),
+        rows,
+        foot=len(rows) - 1,
+    )
 
 
 def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
@@ -176,6 +166,15 @@ def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
     return (delta, interval_), Column("mde", "MDE", "width", smallest)
 
 
+def _difference_row(line: Line | BenchmarkLine) -> dict[str, Any]:
+    return {
+        **asdict(line),
+        "interval_low": line.low,
+        "interval_high": line.high,
+        "verdict": line.verdict or Verdict.NOT_TESTED,
+    }
+
+
 def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
     delta, mde = _difference(rules)
@@ -183,6 +182,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("kind", "Question", pick=True),
         Column("name", "Contrast"),
         *delta,
+        Column("test", "Test", hint="What made the interval and p"),
         Column("p", "p", "p", "Two-sided p of the difference; empty if an earlier gate failed"),
         Column("p_holm", "p (Holm)", "p", "Holm-adjusted over the data arms; decides the verdict"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
@@ -193,121 +193,81 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("boot", "Items resampled", "interval", "Hierarchical bootstrap: seeds and items"),
         Column("verdict", "Verdict", "verdict", pick=True),
     )
-    rows = [
-        {
-            **as_row(line, columns),
-            "interval": (line.low, line.high),
-            "alt_variance": (line.alt_variance_low, line.alt_variance_high),
-            "boot": (line.boot_low, line.boot_high),
-            "verdict": line.verdict or Verdict.NOT_TESTED,
-        }
-        for line in lines
-    ]
     return Table(
         "contrasts",
         "The contrasts of the macro average, in points",
         columns,
-        frame(rows, columns),
-        tuple(f"analysis.json, contrast {line.name}" for line in lines),
+        [_difference_row(line) for line in lines],
+        "analysis.json, contrast {name}",
         search=True,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One side of a difference on a benchmark: its name, seeds, mean score and invalid answers.
+    """One side of a difference by benchmark; ``over`` says what its means are taken over.
 
-    ``over`` says what the means are taken over.
+    Seeds and invalid answers are None or missing where they are not known.
     """
 
     name: str
-    seeds: int
+    seeds: int | None
     means: Mapping[str, float | None]
     invalid: Mapping[str, int]
     over: str = "seeds"
 
 
 def benchmarks(
-    id_: str,
-    name: str,
-    lines: Sequence[BenchmarkLine],
-    plus: Side,
-    minus: Side,
-    rules: Rules,
+    id_: str, name: str, lines: Sequence[BenchmarkLine], plus: Side, minus: Side, rules: Rules
 ) -> Table:
-    """Return the table of one difference by benchmark.
-
-    Args:
-        id_: the table's anchor.
-        name: the contrast's name.
-        lines: one per benchmark.
-        plus: the side that counts positive.
-        minus: the other.
-        rules: of the comparison: level of the intervals, power of the smallest difference.
-    """
+    """Return the table of one difference, ``plus`` - ``minus``, by benchmark."""
     delta, mde = _difference(rules)
     columns = (
         Column("benchmark", "Benchmark", pick=True),
         Column("items", "Items", "count", "Items with a score in every run"),
         Column("clusters", "Clusters", "count", "Groups of items that are not independent"),
-        Column("seeds", "Seeds", "text", f"Training seeds of {plus.name} and {minus.name}"),
+        Column("seeds", "Seeds", "seeds", f"Training seeds of {plus.name} and {minus.name}"),
         Column("plus", plus.name, "score", f"Mean over {plus.over}, percent"),
         Column("minus", minus.name, "score", f"Mean over {minus.over}, percent"),
         *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; decides the verdict"),
         mde,
+        Column("test", "Test", hint="What made the interval and p", pick=True),
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
         Column("verdict", "Verdict", "verdict", pick=True),
     )
-    rows = [
-        {
-            **as_row(line, columns),
-            "seeds": f"{plus.seeds} / {minus.seeds}",
-            "plus": plus.means.get(line.benchmark),
-            "minus": minus.means.get(line.benchmark),
-            "interval": (line.low, line.high),
-            "invalid": plus.invalid.get(line.benchmark, 0) + minus.invalid.get(line.benchmark, 0),
-            "verdict": line.verdict or Verdict.NOT_TESTED,
-        }
-        for line in lines
-    ]
-    return Table(
-        id_,
-        f"{name} by benchmark: scores in percent, differences in points",
-        columns,
-        frame(rows, columns),
-        tuple(f"contrast {name}, benchmark {line.benchmark}, {line.test}" for line in lines),
-        search=True,
-    )
+    rows = [_benchmark_row(line, plus, minus) | {"contrast": name} for line in lines]
+    caption = f"{name} by benchmark: scores in percent, differences in points"
+    source = "contrast {contrast}, benchmark {benchmark}, {test}"
+    return Table(id_, caption, columns, rows, source, search=True)
+
+
+def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, Any]:
+    name = line.benchmark
+    return _difference_row(line) | {
+        "seeds": f"{plus.seeds or NOTHING} / {minus.seeds or NOTHING}",
+        "plus": plus.means.get(name),
+        "minus": minus.means.get(name),
+        "invalid": plus.invalid[name] + minus.invalid[name] if name in plus.invalid else None,
+    }
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV: a column that names the table, and full-precision numbers.
-
-    An interval ``key`` becomes two columns, ``key_low`` and ``key_high``.
-    """
-    import pandas as pd
-
-    frames = [_bounds(table).assign(table=table.id, source=_sources(table)) for table in tables]
-    whole = pd.concat(frames, ignore_index=True)
-    first = ["table", "source"]
-    return str(whole[first + [c for c in whole.columns if c not in first]].to_csv(index=False))
-
-
-def _bounds(table: Table) -> pd.DataFrame:
-    """Return a table's frame with two columns for each of intervals."""
-    made = table.frame.copy()
-    for column in table.columns:
-        if column.kind in ("interval", "shares"):
-            place, pairs = made.columns.get_loc(column.key), made.pop(column.key)
-            for number, bound in enumerate(("low", "high")):
-                made.insert(place + number, f"{column.key}_{bound}", [p[number] for p in pairs])
-    return made
-
-
-def _sources(table: Table) -> list[str]:
-    return list(table.sources) or [""] * len(table.frame)
+    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns."""
+    keys = dict.fromkeys(key for table in tables for column in table.columns for key in column.keys)
+    out = io.StringIO()
+    writer = csv.DictWriter(
+        out, ["table", "source", *keys], extrasaction="ignore", lineterminator="\n"
+    )
+    writer.writeheader()
+    for table in tables:
+        shown = [key for column in table.columns for key in column.keys]
+        for row in table.rows:
+            cells = {key: row.get(key) for key in shown}
+            source = table.source.format_map(row)
+            writer.writerow({**cells, "table": table.id, "source": source})
+    return out.getvalue()
 
 
 _LATEX = {
@@ -329,9 +289,16 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex_table(table: Table) -> str:
-    left = ("text", "verdict", "interval", "shares")
+    left = ("text", "seeds", "verdict", "interval", "shares")
     form = "".join("l" if c.kind in left else "r" for c in table.columns)
-    lines = [
+    # A cell that begins with [ would be read as the length after \\.
+    rows = [
+        " & ".join("{}" + latex(table.text(row, column)) for column in table.columns) + r" \\"
+        for row in table.rows
+    ]
+    if table.foot is not None:
+        rows.insert(table.foot, r"\hline")
+    return "\n".join([
         r"\begin{table}",
         rf"\caption{{{latex(table.caption)}}}",
         rf"\label{{tab:{table.id}}}",
@@ -339,11 +306,8 @@ def _latex_table(table: Table) -> str:
         r"\hline",
         " & ".join(latex(column.head) for column in table.columns) + r" \\",
         r"\hline",
-    ]
-    for row in range(len(table.frame)):
-        if row == table.foot:
-            lines.append(r"\hline")
-        # A cell that begins with [ would be read as the length after \\.
-        cells = ["{}" + latex(table.text(row, column)) for column in table.columns]
-        lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\hline", r"\end{tabular}", r"\end{table}"])
+        *rows,
+        r"\hline",
+        r"\end{tabular}",
+        r"\end{table}",
+    ])  # fmt: skip

@@ -6,25 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.files.hashing import write_atomically
+from harness.files.atomic import write_text
 from reports import comparison_page, run_page, study_page, tables
-from reports.html import render
+from reports.html import render, svg
 from reports.pages import Page, Pictured
 from reports.read.flips import Flips
 from reports.read.runs import Run, open_run
-from reports.read.study import Study, read
-from reports.tables import Column, Table, frame
+from reports.read.study import read
+from reports.study_page import Pictures
+from reports.tables import Column, Table
 
 
 def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
-    """Return the page of what the paths are, and the folder where it belongs.
+    """Return the page of a study, run, saved comparison or two runs, and the folder for it.
 
-    Args:
-        paths: one study, run or saved comparison, or two runs to compare.
-        data_root: where images of items are, None for the study's or the default one.
-
-    Raises:
-        UsageError: a path is none of them.
+    ``data_root`` is where images of items are, None for the study's or the default one.
+    `UsageError` where a path is none of these.
     """
     for path in paths:
         if not path.exists():
@@ -37,110 +34,106 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
         )
     path = paths[0]
     if path.is_file():
-        found = comparison_page.load(path)
-        return comparison_page.page(found, None, lambda flips: {}, path.name), path.parent
+        comparison = comparison_page.load(path)
+        runs, _ = comparison_page.runs_of(comparison)
+        pictures = _pictures(runs[0] if runs else None, data_root)
+        return comparison_page.page(comparison, pictures, path.name), path.parent
     if (path / "manifest.json").exists():
         return run_page.page(open_run(path, path.resolve().name)), path
     study = read(path)
-    return study_page.page(study, _Pictures(_first_run(study), _data_root(study, data_root))), path
+    stored = (study.plan.get("paths") or {}).get("data_root")
+    root = data_root or (Path(stored) if stored else None)
+    first = study.models[0].run if study.models else None
+    return study_page.page(study, _pictures(first, root)), path
 
 
 def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
     from ablations.statistics import compare
     from ablations.statistics.contrasts import Rules
 
-    found = compare.checkpoints(a, b, Rules())
-    before, after = open_run(a, a.resolve().name), open_run(b, b.resolve().name)
-    pictures = _Pictures(before, data_root)
+    comparison = compare.checkpoints(a, b, Rules())
+    (before,), (after,) = comparison_page.runs_of(comparison)
     name = f"{before.label} and {after.label}"
-    return comparison_page.page(found, ([before], [after]), pictures, name)
+    return comparison_page.page(comparison, _pictures(before, data_root), name)
 
 
-def _first_run(study: Study) -> Run | None:
-    return study.models[0].run if study.models else None
+def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
+    """Return what makes thumbnails of shown flips, from the data that a run was made on.
 
+    They are data URIs by benchmark and item id.
+    """
 
-def _data_root(study: Study, given: Path | None) -> Path | None:
-    stored = (study.plan.get("paths") or {}).get("data_root")
-    return given or (Path(stored) if stored else None)
-
-
-class _Pictures:
-    """Gives thumbnails of the flips that are shown, from the data that a run was made on."""
-
-    def __init__(self, run: Run | None, data_root: Path | None) -> None:
-        self.run, self.data_root = run, data_root
-
-    def __call__(self, flips: Flips) -> dict[tuple[str, str], str]:
-        """Return data URIs by benchmark and item id."""
+    def pictures(flips: Flips) -> dict[tuple[str, str], str]:
         from reports.read.thumbnails import thumbnails
 
-        if self.run is None or not flips.shown:
+        if run is None or not flips.shown:
             return {}
-        entries = self.run.manifest["benchmarks"]
+        entries = run.manifest["benchmarks"]
         fingerprints = {name: entry.get("data_fingerprint") for name, entry in entries.items()}
-        wanted = [(flip.benchmark, flip.id) for flip in flips.shown]
-        return thumbnails(wanted, fingerprints, self.data_root)
+        items = [(flip.benchmark, flip.id) for flip in flips.shown]
+        return thumbnails(items, fingerprints, data_root)
+
+    return pictures
 
 
 def html(page: Page, path: Path) -> None:
-    """Write the page, and beside it all items gained and lost, of which it shows some.
+    """Write the page, and next to it all items gained and lost, of which it shows some.
 
-    That file of an older page in the same place is removed where this one has none.
+    Where this page has none, that file of an older page is removed.
     """
     _write(path, render(page))
     beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
-    found = [_flip_rows(flips) for flips in _flips(page)]
-    if found:
-        _write(beside, tables.to_csv(found))
-    else:
-        _remove(beside)
+    flipped = _flip_tables(page)
+    if flipped:
+        _write(beside, tables.to_csv(flipped))
+        return
+    try:
+        beside.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot remove {beside}: {error.strerror}") from error
 
 
 def latex(page: Page, path: Path) -> None:
     """Write the tables of numbers as LaTeX."""
-    wanted = ("scores", "contrasts", "waterfall-table", "rules")
-    found = [t for t in page.tables if t.id in wanted or t.id.startswith("delta-")]
-    _write(path, tables.to_latex(found))
+    ids = ("scores", "contrasts", "waterfall-table", "rules")
+    shown = [t for t in page.tables if t.id in ids or t.id.startswith("delta-")]
+    _write(path, tables.to_latex(shown))
 
 
 def csv(page: Page, path: Path) -> None:
     """Write all tables as one CSV, and every flip."""
-    found = [*page.tables, *(_flip_rows(flips) for flips in _flips(page))]
-    _write(path, tables.to_csv(found))
+    _write(path, tables.to_csv([*page.tables, *_flip_tables(page)]))
 
 
-def _flips(page: Page) -> list[Flips]:
+def _flip_tables(page: Page) -> list[Table]:
     blocks = [block for section in page.sections for block in section.blocks]
-    return [block.flips for block in blocks if isinstance(block, Pictured)]
+    return [_flip_table(block.flips) for block in blocks if isinstance(block, Pictured)]
 
 
-def _flip_rows(flips: Flips) -> Table:
+def _flip_table(flips: Flips) -> Table:
     columns = tuple(Column(name, name) for name in ("benchmark", "item", flips.minus, flips.plus))
     rows = [
-        {"benchmark": o.benchmark, "item": o.id, flips.minus: o.before, flips.plus: o.after}
-        for o in flips.rows
+        {
+            "benchmark": flip.benchmark,
+            "item": flip.id,
+            flips.minus: flip.before,
+            flips.plus: flip.after,
+        }
+        for flip in flips.rows
     ]
-    return Table("flips", "All items gained and lost", columns, frame(rows, columns))
+    return Table("flips", "All items gained and lost", columns, rows)
 
 
 def figures(page: Page, folder: Path) -> None:
     """Write each figure as an SVG file of its name."""
     for figure in page.figures:
-        _write(folder / f"{figure.id}.svg", figure.file())
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot remove {path}: {error.strerror}") from error
+        _write(folder / f"{figure.id}.svg", svg(figure))
 
 
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # An answer may end in half a character, which no file in UTF-8 can hold.
-        write_atomically(path, text.encode("utf-8", "backslashreplace").decode())
+        write_text(path, text.encode("utf-8", "backslashreplace").decode())
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -1,8 +1,4 @@
-"""A real HTTP server that speaks the OpenAI chat API and answers as a plain function says.
-
-Tests of backends, judges and the engine come in with a function of the request; what leaves is a
-URL, and afterwards the list of requests that were received.
-"""
+"""A real HTTP server that speaks the OpenAI chat API and answers as a plain function says."""
 
 from __future__ import annotations
 
@@ -19,11 +15,15 @@ from aiohttp import web
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One chat request as the server received it; ``number`` counts from 0."""
+    """One chat request as the server received it; ``number`` counts from 0.
+
+    ``in_flight`` requests were being answered then, this one among them.
+    """
 
     number: int
     body: Mapping[str, Any]
     headers: Mapping[str, str]
+    in_flight: int = 1
 
     def _parts(self) -> list[Mapping[str, Any]]:
         contents = [message["content"] for message in self.body["messages"]]
@@ -49,16 +49,16 @@ class Reply:
     """What to send back.
 
     With ``raw`` these bytes are the whole body; with a ``status`` other than 200 ``text`` is the
-    message of an OpenAI error; else a chat completion.  ``delay`` is in seconds.  ``drop`` closes
-    the connection without an answer.  ``logprobs`` are the likeliest first tokens'
-    log-probabilities, sent where they are asked for.
+    message of an OpenAI error, whose other fields are ``error``; else a chat completion.
+    ``delay`` is in seconds.  ``drop`` closes the connection without an answer.  ``logprobs`` are
+    the likeliest first tokens' log-probabilities, sent where they are asked for.
     """
 
-    text: str | None = ""
+    text: Any = ""
     status: int = 200
-    finish_reason: str = "stop"
-    reasoning: str | None = None
-    usage: Mapping[str, int] | None = field(
+    finish_reason: Any = "stop"
+    reasoning: Any = None
+    usage: Any = field(
         default_factory=lambda: {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
     )
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -66,6 +66,7 @@ class Reply:
     delay: float = 0.0
     drop: bool = False
     logprobs: Mapping[str, float] | None = None
+    error: Mapping[str, Any] = field(default_factory=dict)
 
 
 Answer = Callable[[Request], Reply | str]
@@ -99,6 +100,20 @@ def context_overflow(max_model_len: int, answer: Answer) -> Answer:
             text=f"max_tokens={asked} cannot be greater than max_model_len={max_model_len}. "
             f"Please request fewer output tokens. (parameter=max_tokens, value={asked})",
         )
+
+    return reply
+
+
+def refuses(field: str, refusal: Reply, answer: Answer) -> Answer:
+    """Return an answer that refuses every request that has this field."""
+    return lambda request: refusal if field in request.body else answer(request)
+
+
+def takes_at_once(most: int, answer: Answer) -> Answer:
+    """Return an answer with a limit of requests in flight, above which it sends 429s."""
+
+    def reply(request: Request) -> Reply | str:
+        return Reply("slow down", status=429) if request.in_flight > most else answer(request)
 
     return reply
 
@@ -196,9 +211,9 @@ class ScriptedServer:
         if self._unauthorized(request):
             return _error(Reply(status=401, text="Incorrect API key provided."))
         body = json.loads(await request.read())
-        received = Request(len(self.requests), body, dict(request.headers))
-        self.requests.append(received)
         self._in_flight += 1
+        received = Request(len(self.requests), body, dict(request.headers), self._in_flight)
+        self.requests.append(received)
         self.peak = max(self.peak, self._in_flight)
         try:
             reply = self._answer(received)
@@ -210,6 +225,7 @@ class ScriptedServer:
 
 def _error(reply: Reply) -> web.Response:
     error = {"message": reply.text, "type": "BadRequestError", "param": None, "code": reply.status}
+    error |= reply.error
     return web.json_response({"error": error}, status=reply.status, headers=dict(reply.headers))
 
 
@@ -223,7 +239,7 @@ async def _send(reply: Reply, request: web.Request, model: str) -> web.StreamRes
         return web.Response(body=reply.raw, status=reply.status, headers=dict(reply.headers))
     if reply.status != 200:
         return _error(reply)
-    message = {"role": "assistant", "content": reply.text}
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
     if reply.reasoning is not None:
         message["reasoning_content"] = reply.reasoning
     choice: dict[str, Any] = {

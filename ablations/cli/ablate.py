@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.options import COUNT, FOLDER, POINTS, option
+from harness.cli.output import print_result
 from harness.cli.tables import aligned
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from ablations.statistics.contrasts import Rules
@@ -24,57 +27,50 @@ if TYPE_CHECKING:
 NAME = "objective-vs-data"
 
 
-def _split(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(","))
+# Callbacks of options, as click calls them.
 
 
-def _absolute_if_exists(name: str | None) -> str | None:
+def _path_or_name(ctx: click.Context, _: click.Parameter, name: str | None) -> str | None:
     """Return an existing path in full, so that it holds in any folder; other names as they are."""
     return str(Path(name).resolve()) if name is not None and Path(name).exists() else name
 
 
-def _shell_words(option: str, text: str) -> tuple[str, ...]:
-    from harness.errors import UsageError
+def _names(ctx: click.Context, _: click.Parameter, text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))
 
+
+def _shell_words(ctx: click.Context, param: click.Parameter, text: str) -> tuple[str, ...]:
     try:
         return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"{option} {text!r}: {str(error).lower()}") from None
+        raise UsageError(f"{param.opts[0]} {text!r}: {str(error).lower()}") from None
 
 
-def _folder_name(option: str, name: str) -> str:
-    from harness.errors import UsageError
-
+def _folder_name(ctx: click.Context, param: click.Parameter, name: str) -> str:
     if not name or name != Path(name).name or name.startswith("."):
-        raise UsageError(f"{option} {name!r} is not a valid folder name")
+        raise UsageError(f"{param.opts[0]} {name!r} is not a valid folder name")
     return name
 
 
-def _external(option: str, values: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+def _external(
+    ctx: click.Context, param: click.Parameter, values: Sequence[str]
+) -> dict[str, tuple[Path, ...]]:
     """Return arm -> folders from values of the form ARM=DIR,DIR."""
-    from harness.errors import UsageError
-
-    by_arm: dict[str, tuple[Path, ...]] = {}
+    flag, by_arm = param.opts[0], dict[str, tuple[Path, ...]]()
     for value in values:
-        arm, equals, folders = value.partition("=")
-        paths = tuple(Path(folder) for folder in folders.split(",") if folder)
-        if not equals or not paths:
-            raise UsageError(f"{option} {value!r}: use ARM=DIR,DIR with one folder per seed")
+        arm, _, folders = value.partition("=")
+        paths = tuple(Path(folder).resolve() for folder in folders.split(",") if folder)
+        if not paths:
+            raise UsageError(f"{flag} {value!r}: use ARM=DIR,DIR with one folder per seed")
         if arm in by_arm:
-            raise UsageError(f"{option} names {arm} twice: list all its folders at once")
-        by_arm[arm] = tuple(path.resolve() for path in paths)
+            raise UsageError(f"{flag} names {arm} twice: list all its folders at once")
+        by_arm[arm] = paths
     return by_arm
 
 
-def _converted(convert: Callable[[str, Any], Any]) -> Callable[..., Any]:
-    """Return a click callback that converts an option's value, given the option's name too."""
-    return lambda ctx, option, value: convert(option.opts[0], value)
-
-
-_path_or_name = _converted(lambda _, name: _absolute_if_exists(name))
-
-
-_option = partial(click.option, show_default=True)
+_path = partial(option, kind=str, callback=_path_or_name)
+_folders = partial(option, kind=str, callback=_external, multiple=True)
+_arguments = partial(option, kind=str, callback=_shell_words, default="", metavar="ARGS")
 
 
 @click.group()
@@ -83,129 +79,67 @@ def ablate() -> None:
 
 
 @ablate.command(NAME)
-@_option(
-    "--model", metavar="BASE", callback=_path_or_name, help="Checkpoint that every arm starts from."
-)
+@_path("--model", metavar="BASE", help="Checkpoint that every arm starts from.")
 @options.suite
-@_option(
-    "--pairs",
-    metavar="P",
-    callback=_path_or_name,
-    help="Contrastive pairs, as for 'harness train'.",
-)
-@_option("--rl-data", metavar="D", callback=_path_or_name, help="RL items, as for 'harness train'.")
-@_option("--seeds", type=click.IntRange(min=1), default=3, help="Seeds per arm.")
-@_option("--name", default=NAME, callback=_converted(_folder_name), help="Name of the study.")
-@_option(
+@_path("--pairs", metavar="P", help="Contrastive pairs, as for 'harness train'.")
+@_path("--rl-data", metavar="D", help="RL items, as for 'harness train'.")
+@option("--seeds", COUNT, "Seeds per arm.", default=3)
+@option("--name", str, "Name of the study.", default=NAME, callback=_folder_name)
+@option(
     "--arms",
+    str,
+    "Train only these arms  [default: the seven standard arms]",
     metavar="A,B",
-    callback=_converted(lambda _, text: _split(text)),
-    help="Train only these arms  [default: the seven standard arms]",
+    callback=_names,
 )
-@_option(
+@option(
     "--matching",
-    type=click.Choice(["instances", "steps", "tokens"]),
-    default=None,
-    help="What to hold equal across arms  [default: from the recipe, else instances]",
+    ["instances", "steps", "tokens"],
+    "What to hold equal across arms  [default: from the recipe, else instances]",
 )
-@_option(
-    "--checkpoints",
-    multiple=True,
-    metavar="ARM=DIR,DIR",
-    callback=_converted(_external),
-    help="Use checkpoints trained elsewhere, one per seed.",
+@_folders(
+    "--checkpoints", metavar="ARM=DIR,DIR", help="Use checkpoints trained elsewhere, one per seed."
 )
-@_option(
-    "--runs",
-    multiple=True,
-    metavar="ARM=RUN,RUN",
-    callback=_converted(_external),
-    help="Use runs evaluated elsewhere, one per seed.",
-)
+@_folders("--runs", metavar="ARM=RUN,RUN", help="Use runs evaluated elsewhere, one per seed.")
 @options.settings
-@_option(
-    "--probe",
-    metavar="PAIRS",
-    callback=_path_or_name,
-    help="Also measure context selection on these pairs.",
-)
-@_option(
-    "--effect-size",
-    type=options.Points(),
-    default=1.8,
-    help="Effect size to plan for, in percentage points.",
-)
-@_option("--planned", type=options.Points(), default=None, hidden=True)
-@_option(
+@_path("--probe", metavar="PAIRS", help="Also measure context selection on these pairs.")
+@option("--effect-size", POINTS, "Effect size to plan for, in percentage points.", default=1.8)
+@option("--planned", POINTS, "The former name of --effect-size.", hidden=True)
+@option(
     "--margin",
-    type=options.Points(),
+    POINTS,
+    "Equivalence margin, in percentage points; at most half of --effect-size.",
     default=0.9,
-    help="Equivalence margin, in percentage points; at most half of --effect-size.",
 )
-@_option("--alpha", type=float, default=0.05, help="Significance level of each test.")
-@_option("--power", type=float, default=0.8, help="Power for minimal detectable effects.")
-@_option(
+@option("--alpha", float, "Significance level of each test.", default=0.05)
+@option("--power", float, "Power for minimal detectable effects.", default=0.8)
+@option(
     "--variance",
-    type=click.Choice(["welch", "pooled"]),
+    ["welch", "pooled"],
+    "Seed variance: one per arm, or pooled over all arms.",
     default="welch",
-    help="Seed variance: one per arm, or pooled over all arms.",
 )
-@_option(
+@option(
     "--seed-sd",
-    type=options.Finite(min=0),
+    options.Finite(min=0),
+    "--plan: assumed standard deviation across training seeds, in points.",
     default=0.5,
-    help="--plan: assumed standard deviation across training seeds, in points.",
 )
-@_option(
-    "--train-args",
-    default="",
-    metavar="ARGS",
-    callback=_converted(_shell_words),
-    help="Extra arguments for 'harness train'.",
+@_arguments("--train-args", help="Extra arguments for 'harness train'.")
+@_arguments("--run-args", help="Extra arguments for 'harness run'.")
+@option("--executor", ["local", "ray"], "Where trainings and evaluations run.", default="local")
+@option(
+    "--gpus-per-job", options.Finite(min=0), "ray: GPUs per training or evaluation.", default=1.0
 )
-@_option(
-    "--run-args",
-    default="",
-    metavar="ARGS",
-    callback=_converted(_shell_words),
-    help="Extra arguments for 'harness run'.",
-)
-@_option(
-    "--executor",
-    type=click.Choice(["local", "ray"]),
-    default="local",
-    help="Where trainings and evaluations run.",
-)
-@_option(
-    "--gpus-per-job",
-    type=options.Finite(min=0),
-    default=1.0,
-    help="ray: GPUs per training or evaluation.",
-)
-@_option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    help="local: concurrent jobs; they share the CPU cores.",
-)
-@_option(
-    "--preload",
-    is_flag=True,
-    help="local: load the libraries once for all jobs (small models on a CPU).",
-)
-@_option("--note", default="", help="A note to show with every result.")
+@option("--jobs", COUNT, "local: concurrent jobs; they share the CPU cores.", default=1)
+@option("--preload", bool, "local: load the libraries once for all jobs (small models on a CPU).")
+@option("--note", str, "A note to show with every result.", default="")
 @options.data_root
-@_option(
-    "--studies",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("studies"),
-    help="Folder that holds the study folders.",
-)
-@_option(
-    "--plan",
-    "plan_only",
-    is_flag=True,
-    help="Dry run: show the plan and estimate run time from a few steps and items.",
+@option("--studies", FOLDER, "Folder that holds the study folders.", default=Path("studies"))
+@option(
+    "--plan plan_only",
+    bool,
+    "Dry run: show the plan and estimate run time from a few steps and items.",
 )
 @options.as_json
 def objective_vs_data(**given: Any) -> int:
@@ -230,7 +164,7 @@ def objective_vs_data(**given: Any) -> int:
         raise click.Abort from None  # for an interrupt click adds an empty line
     page = _page(planned.folder)
     if given["as_json"]:
-        click.echo(json.dumps(_document(report, page)))
+        print_result(json.dumps(_document(report, page)))
     else:
         click.echo(report_text(report, planned.request.rules))
         click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
@@ -243,33 +177,36 @@ def _request(given: dict[str, Any]) -> Request:
     from ablations.statistics.contrasts import Rules
     from ablations.study.plan import Request, matching
 
-    effect_size = given["effect_size"] if given["planned"] is None else given["planned"]
-    names = ("alpha", "margin", "variance", "power")
-    rules = Rules(effect_size=effect_size, **{name: given[name] for name in names})
-    fields = {field.name for field in dataclasses.fields(Request)}
+    def named(kind: type[Request] | type[Rules]) -> dict[str, Any]:
+        fields = {field.name for field in dataclasses.fields(kind)}
+        return {name: value for name, value in given.items() if name in fields}
+
+    if given["planned"] is not None:
+        given["effect_size"] = given["planned"]
+    benchmarks, data_root = given["benchmarks"], given["data_root"]
     made = {
         "folder": given["studies"].resolve() / given["name"],
-        "rules": rules,
+        "rules": Rules(**named(Rules)),
         "matching": matching(given["matching"], given["train_args"]),
-        "benchmarks": _split(given["benchmarks"]),
-        "data_root": given["data_root"] and given["data_root"].resolve(),
+        "benchmarks": benchmarks and tuple(name.strip() for name in benchmarks.split(",")),
+        "data_root": data_root and data_root.resolve(),
     }
-    return Request(**{name: value for name, value in given.items() if name in fields} | made)
+    return Request(**named(Request) | made)
 
 
 def _show_plan(planned: Plan, seed_sd: float, as_json: bool) -> None:
     from ablations.study.forecast import forecast, timed
 
-    found = timed(planned, forecast(planned, seed_sd))
+    expected = timed(planned, forecast(planned, seed_sd))
     if as_json:
         document = {"plan_hash": planned.hash, "plan": planned.content}
-        click.echo(json.dumps({**document, "forecast": dataclasses.asdict(found)}))
+        print_result(json.dumps({**document, "forecast": dataclasses.asdict(expected)}))
     else:
-        click.echo(plan_text(planned, found))
+        click.echo(plan_text(planned, expected))
 
 
 def _page(folder: Path) -> Path | None:
-    """Write the study's page where it is not there; one that cannot be costs no verdict."""
+    """Write the study's page if it is out of date; without one the verdict is still shown."""
     from ablations.study.children import FailedError, child, say
 
     page, analysis = folder / "report.html", folder / "analysis.json"
@@ -296,112 +233,131 @@ def _document(report: Report, page: Path | None) -> dict[str, Any]:
 
 
 def report_text(report: Report, rules: Rules) -> str:
-    """Return what a study says as text: scores, differences, the verdict, what is missing."""
-    from ablations.statistics.formatting import interval, p_value, points, width
-
-    arms = {line.arm: line for line in report.analysis.arms}
-    scores = [("mean score (%)", *arms)]
-    for row in report.benchmarks:
-        means = [100 * sum(row.scores[arm]) / len(row.scores[arm]) for arm in arms]
-        scores.append((row.benchmark, *(f"{mean:.1f}" for mean in means)))
-    averages = (f"{100 * line.mean:.1f}" for line in arms.values())
-    scores.append((f"mean of {len(report.benchmarks)}", *averages))
-    scores.append(("seeds", *(str(line.seeds) for line in arms.values())))
-    if any(model.selection is not None for model in report.models):
-        scores.append(("context selection", *(_selection(report, arm) for arm in arms)))
-    level = f"{100 * rules.level:g} % interval"
-    deltas = [("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")]
-    for line in report.analysis.contrasts:
-        deltas.append(
-            (
-                line.name,
-                line.kind,
-                points(line.delta),
-                interval(line.low, line.high),
-                interval(line.boot_low, line.boot_high),
-                p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
-                width(line.mde),
-                line.verdict or ("not tested" if line.mde is not None else "-"),
-            )
-        )
+    """Return a study's result as text: scores, differences, the verdict, what is missing."""
     notes = [f"note: {note}" for note in report.notes]
     below = [report.bootstrap] if report.bootstrap else []
-    return "\n".join([*aligned(scores), "", *aligned(deltas), *below, "", report.verdict, *notes])
+    tables = [*aligned(_scores(report)), "", *aligned(_differences(report, rules))]
+    return "\n".join([*tables, *below, "", report.verdict, *notes])
 
 
-def _selection(report: Report, arm: str) -> str:
-    found = [m.selection for m in report.models if m.arm == arm and m.selection is not None]
-    return f"{100 * sum(found) / len(found):.1f}" if found else "-"
+def _scores(report: Report) -> list[tuple[str, ...]]:
+    lines = report.analysis.arms
+    arms = [line.arm for line in lines]
+    rows = [("mean score (%)", *arms)]
+    for row in report.benchmarks:
+        rows.append((row.benchmark, *(_percent(row.scores[arm]) for arm in arms)))
+    means = (f"{100 * line.mean:.1f}" for line in lines)
+    rows.append((f"mean of {len(report.benchmarks)}", *means))
+    rows.append(("seeds", *(str(line.seeds) for line in lines)))
+    selection: dict[str, list[float]] = {arm: [] for arm in arms}
+    for model in report.models:
+        if model.selection is not None:
+            selection[model.arm].append(model.selection)
+    if any(selection.values()):
+        rows.append(("context selection", *map(_percent, selection.values())))
+    return rows
 
 
-def plan_text(planned: Plan, found: Forecast) -> str:
+def _percent(scores: Sequence[float]) -> str:
+    return f"{100 * sum(scores) / len(scores):.1f}" if scores else "-"
+
+
+def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
+    from ablations.statistics.formatting import interval, p_value, points, width
+
+    level = f"{100 * rules.level:g} % interval"
+    header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
+    rows = [
+        (
+            line.name,
+            line.kind,
+            points(line.delta),
+            interval(line.low, line.high),
+            interval(line.boot_low, line.boot_high),
+            p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
+            width(line.mde),
+            line.verdict or ("not tested" if line.mde is not None else "-"),
+        )
+        for line in report.analysis.contrasts
+    ]
+    return [header, *rows]
+
+
+def plan_text(planned: Plan, expected: Forecast) -> str:
     """Return a plan and its forecast as text."""
-    rules = planned.request.rules
     arms = [("arm", "seeds", "source", "optimizer steps")]
-    for one in planned.arms:
-        steps = str(found.steps.get(one.arm, "-"))
-        arms.append((one.arm, str(one.seeds), one.origin, steps))
-    seen = [("benchmark", "items", "MDE (points)")]
-    seen += [(row.benchmark, str(row.items), f"{100 * row.mde:.1f}") for row in found.benchmarks]
-    needed = "more than 1000" if found.seeds_needed is None else str(found.seeds_needed)
-    smallest = "nothing can be tested" if found.mde is None else f"{100 * found.mde:.1f} points"
+    for row in planned.arms:
+        arms.append((row.arm, str(row.seeds), row.origin, str(expected.steps.get(row.arm, "-"))))
     lines = [
         f"plan {planned.hash[:12]} in {planned.folder}",
         *aligned(arms),
-        _todo_text(found),
-        *_time_text(found),
+        _todo_text(expected),
+        *_time_text(expected),
         "contrasts, in test order: " + ", ".join(planned.content["contrasts"]),
+        *_power_text(planned.request.rules, expected),
+    ]
+    seen = [(row.benchmark, str(row.items), f"{100 * row.mde:.1f}") for row in expected.benchmarks]
+    if seen:
+        lines += aligned([("benchmark", "items", "MDE (points)"), *seen])
+    return "\n".join(lines)
+
+
+def _todo_text(expected: Forecast) -> str:
+    done = f"{expected.trainings} trainings, {expected.evaluations} evaluations"
+    if not expected.evaluations:
+        return f"{done}; the runs hold {expected.items} items in common"
+    return f"{done} of {expected.items} items"
+
+
+def _time_text(expected: Forecast) -> list[str]:
+    training, evaluation, lines = expected.training, expected.evaluation, []
+    if training is not None:
+        lines.append(
+            f"a training step takes {training.each:.2f} s here after {training.start:.0f} s to "
+            "start (measured on the first steps)"
+        )
+    if evaluation is not None:
+        each = evaluation.start + evaluation.each * expected.items
+        lines.append(
+            f"an evaluation takes {each:.0f} s here: {evaluation.start:.0f} s to start and "
+            f"{1000 * evaluation.each:.1f} ms per item (measured on a few)"
+        )
+    if expected.seconds:
+        lines.append(f"in total, one after the other: {expected.seconds / 60:.0f} min")
+    return lines
+
+
+def _seeds_text(seeds: int | None) -> str:
+    return "more than 1000" if seeds is None else str(seeds)
+
+
+def _power_text(rules: Rules, expected: Forecast) -> list[str]:
+    mde, seeds = expected.mde, expected.seeds
+    smallest = "nothing can be tested" if mde is None else f"{100 * mde:.1f} points"
+    return [
         f"alpha {rules.alpha:g}, margin {100 * rules.margin:g} points, variance {rules.variance}",
         f"smallest difference of the macro average detectable with power {rules.power:g}: "
-        f"{smallest} with {found.seeds} seed{'s' * (found.seeds > 1)} per arm; "
-        f"{100 * rules.effect_size:g} points need {needed} seeds per arm "
-        "(for the total alone; all objective contrasts at once need more)",
-        *_equivalence_text(rules, found),
-        f"(SD of a seed's macro average: {100 * found.training_sd:.2f} points from training, "
-        f"assumed; at most {100 * found.decoding_sd:.2f} from items)",
+        f"{smallest} with {seeds} seed{'s' * (seeds > 1)} per arm; "
+        f"{100 * rules.effect_size:g} points need {_seeds_text(expected.seeds_needed)} seeds per "
+        "arm (for the total alone; all objective contrasts at once need more)",
+        *_equivalence_text(rules, expected),
+        f"(SD of a seed's macro average: {100 * expected.training_sd:.2f} points from training, "
+        f"assumed; at most {100 * expected.decoding_sd:.2f} from items)",
     ]
-    return "\n".join([*lines, *aligned(seen)] if found.benchmarks else lines)
 
 
-def _equivalence_text(rules: Rules, found: Forecast) -> list[str]:
-    """Return whether the verdict "equivalent" is attainable, where a contrast asks for it."""
-    if found.equivalence is None:
+def _equivalence_text(rules: Rules, expected: Forecast) -> list[str]:
+    """Return whether the verdict "equivalent" is attainable, if a contrast needs it."""
+    if expected.equivalence is None:
         return []
     within = f"equivalence within {100 * rules.margin:g} points"
     chance = (
-        f"truly equal arms are called equivalent with probability {found.equivalence:.1%} at "
-        f"{found.seeds} seeds per arm"
+        f"truly equal arms are called equivalent with probability {expected.equivalence:.1%} at "
+        f"{expected.seeds} seeds per arm"
     )
-    if found.equivalence >= rules.power:
+    if expected.equivalence >= rules.power:
         return [f"{within}: {chance}"]
-    seeds = found.equivalence_seeds
-    needed = "more than 1000" if seeds is None else str(seeds)
     return [
-        f"{within} is not attainable at power {rules.power:g}: {chance}; it needs {needed} seeds "
-        "per arm"
+        f"{within} is not attainable at power {rules.power:g}: {chance}; it needs "
+        f"{_seeds_text(expected.equivalence_seeds)} seeds per arm"
     ]
-
-
-def _todo_text(found: Forecast) -> str:
-    done = f"{found.trainings} trainings, {found.evaluations} evaluations"
-    if not found.evaluations:
-        return f"{done}; the runs hold {found.items} items in common"
-    return f"{done} of {found.items} items"
-
-
-def _time_text(found: Forecast) -> list[str]:
-    one, other, lines = found.training, found.evaluation, []
-    if one is not None:
-        lines.append(
-            f"a training step takes {one.each:.2f} s here after {one.start:.0f} s to start "
-            "(measured on the first steps)"
-        )
-    if other is not None:
-        each = other.start + other.each * found.items
-        lines.append(
-            f"an evaluation takes {each:.0f} s here: {other.start:.0f} s to start and "
-            f"{1000 * other.each:.1f} ms an item (measured on a few)"
-        )
-    if found.seconds:
-        lines.append(f"all of it, one after the other: {found.seconds / 60:.0f} min")
-    return lines

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 from harness.cli.tables import aligned
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def compare(
     found = sides.checkpoints(runs[0], runs[1], rules) if two else sides.arms(side_a, side_b, rules)
     if gate and found.macro.verdict is None:
         raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
-    click.echo(_json(found) if as_json else _text(found))
+    print_result(_json(found) if as_json else _text(found))
     return int(gate and found.loses)
 
 
@@ -111,7 +112,7 @@ def _text(found: Comparison) -> str:
         table.append((*counts, *_cells(line, p_value(line.p_holm)), line.test))
     if len(found.benchmarks) > 1:
         mean = (f"mean of {len(found.benchmarks)}", "", "")
-        table.append((*mean, *_cells(found.macro, ""), ""))
+        table.append((*mean, *_cells(found.macro, ""), found.macro.test))
     rows = aligned(table, left=(0, 8, 9))
     return "\n".join([found.heading, "", *rows, "", *_below(found)])
 

@@ -7,61 +7,39 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from harness.cli.options import FOLDER, option
 from harness.cli.tables import aligned, percent
+from harness.errors import UsageError
 
-
-@dataclass(frozen=True)
-class _Suite:
-    """What makes a suite small enough for minutes: the pairs' domain, items a benchmark."""
-
-    domain: str
-    limit: int
-    settings: tuple[str, ...] = ()
-
-
-# The amounts are what fits into the time that the command promises, and nothing else.
+# Chosen so that the demo takes the minutes that its help promises, and for no other reason.
 _TRAIN = "--config micro --prompts 560 --pair-count 1680 --warmup-steps 12 --norms-every 15"
 _RUN = "--backend transformers --dtype float32 --max-tokens 32"
-_SUITES: Mapping[str, _Suite] = {
-    "vqa12": _Suite("image", 50),
-    "longhorizon5": _Suite(
-        "trajectory",
-        9,
-        (
-            "niah.lengths=512,1024,2048",
-            "niah.depths=0,50,100",
-            "niah.per_cell=6",
-            "longbench_v2.max_prompt_tokens=2000",
-            "swebench_verified.step_limit=2",
-            "swebench_lite.step_limit=2",
-        ),
-    ),
+_DOMAINS = {"vqa12": "image", "longhorizon5": "trajectory"}
+_LIMITS = {"vqa12": 50, "longhorizon5": 9}
+_SETTINGS = {
+    "vqa12": "",
+    "longhorizon5": "--set niah.lengths=512,1024,2048 --set niah.depths=0,50,100 "
+    "--set niah.per_cell=6 --set longbench_v2.max_prompt_tokens=2000 "
+    "--set swebench_verified.step_limit=2 --set swebench_lite.step_limit=2",
 }
 
 
 @click.command()
-@click.option(
+@option(
     "--suite",
-    type=click.Choice(list(_SUITES)),
+    list(_DOMAINS),
+    "Suite to evaluate on; longhorizon5 trains on trajectory pairs.",
     default="vqa12",
-    show_default=True,
-    help="Suite to evaluate on; longhorizon5 trains on trajectory pairs.",
 )
-@click.option("--quick", is_flag=True, help="One seed, a third of the time: no verdict.")
-@click.option("--base", is_flag=True, help="Only evaluate the base model, on all items.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("demo"),
-    show_default=True,
-    help="Folder for the model, the data, studies and runs.",
-)
+@option("--quick", bool, "One seed, a third of the time: no verdict.")
+@option("--base", bool, "Only evaluate the base model, on all items.")
+@option("--out", FOLDER, "Folder for the model, the data, studies and runs.", default=Path("demo"))
 @click.pass_context
 def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> int:
     """Separate objective from data on the micro world: an embedded small model and data sets.
@@ -71,26 +49,24 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
     command continues a demo that was stopped, and shows a finished one.
     """
     from benchmarks.micro.prepare import prepare
-    from harness.errors import UsageError
 
     if base and quick:
         raise UsageError("--base and --quick are mutually exclusive")
     click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
     model, data = prepare(out)
     words = ["--model", str(model), "--data-root", str(data), "--suite", suite]
-    words += [word for setting in _SUITES[suite].settings for word in ("--set", setting)]
+    words += shlex.split(_SETTINGS[suite])
     return _run(ctx, suite, words, out) if base else _ablate(ctx, suite, words, out, quick)
 
 
-def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, quick: bool) -> int:
+def _ablate(ctx: click.Context, suite: str, words: Sequence[str], out: Path, quick: bool) -> int:
     from ablations.cli.ablate import NAME, objective_vs_data
     from benchmarks.micro.prepare import LABEL
 
-    small, name = _SUITES[suite], f"{suite}{'-quick' * quick}"
-    data = f"micro:{small.domain}"
-    words = [*places, "--pairs", data, "--rl-data", data, "--probe", data]
+    name, data = f"{suite}{'-quick' * quick}", f"micro:{_DOMAINS[suite]}"
+    words = [*words, "--pairs", data, "--rl-data", data, "--probe", data]
     words += ["--seeds", "1" if quick else "3", "--matching", "steps"]
-    words += ["--limit", str(small.limit)]
+    words += ["--limit", str(_LIMITS[suite])]
     words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", LABEL]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
     words += ["--studies", str(out / "studies"), "--name", name]
@@ -100,9 +76,8 @@ def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, qu
             "one seed gives no verdict about the method; three do: "
             f"harness demo --suite {suite} --out {out}"
         )
-    with objective_vs_data.make_context(f"harness ablate {NAME}", words, parent=ctx) as context:
-        failed: int = objective_vs_data.invoke(context)
-    study = out / "studies" / name  # click has emptied the words
+    failed: int = _invoke(ctx, f"harness ablate {NAME}", objective_vs_data, words)
+    study = out / "studies" / name
     for run in study.glob(f"runs/base-seed-0/model-{suite}-*"):
         _print_chance(run, suite)
     if (page := study / "report.html").exists():
@@ -110,19 +85,23 @@ def _ablate(ctx: click.Context, suite: str, places: Sequence[str], out: Path, qu
     return failed
 
 
-def _run(ctx: click.Context, suite: str, places: Sequence[str], out: Path) -> int:
+def _run(ctx: click.Context, suite: str, words: Sequence[str], out: Path) -> int:
     from benchmarks.cli.run import run
 
-    words = [*places, *shlex.split(_RUN), "--out", str(out / "runs")]
+    words = [*words, *shlex.split(_RUN), "--out", str(out / "runs")]
     click.echo(f"$ harness run {shlex.join(words)}")
-    with run.make_context("harness run", words, parent=ctx) as context:
-        folder: Path = run.invoke(context)
-    _print_chance(folder, suite)
+    _print_chance(_invoke(ctx, "harness run", run, words), suite)
     return 0
 
 
+def _invoke(ctx: click.Context, name: str, command: click.Command, words: Sequence[str]) -> Any:
+    """Run a command in this process and return its result."""
+    with command.make_context(name, list(words), parent=ctx) as context:
+        return command.invoke(context)
+
+
 def _print_chance(run: Path, suite: str) -> None:
-    """Print the base model's accuracy beside what guessing scores, where that is known."""
+    """Print the base model's accuracy next to the chance level, where that is known."""
     from benchmarks.suites import resolve
 
     if suite == "vqa12":
@@ -131,15 +110,13 @@ def _print_chance(run: Path, suite: str) -> None:
 
 
 def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:
-    """Return a table of a run's accuracies with 95 % intervals, beside what guessing scores.
+    """Return a table of a run's accuracies with 95 % intervals, next to chance levels.
 
     Both are over the items that have a score; the intervals are clustered.
     """
-    table: list[tuple[str, ...]] = [
-        ("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")
-    ]
-    table += [_beside_chance(run, name) for name in benchmarks]
-    return "\n".join([*aligned(table), "in percent; clusters are what the benchmark says they are"])
+    header = ("benchmark", "accuracy", "95 % interval", "chance", "items", "clusters")
+    table = aligned([header, *(_beside_chance(run, name) for name in benchmarks)])
+    return "\n".join([*table, "in percent; clusters are what the benchmark says they are"])
 
 
 def _beside_chance(run: Path, name: str) -> tuple[str, ...]:
@@ -149,15 +126,15 @@ def _beside_chance(run: Path, name: str) -> tuple[str, ...]:
     from benchmarks.micro.data.chance import chance
     from harness.runs.store import read_samples
 
-    every = read_samples(run, name).values()
-    samples = [sample for sample in every if sample.score.value is not None]
+    stored = read_samples(run, name).values()
+    samples = [sample for sample in stored if sample.score.value is not None]
     if not samples:
         return name, "-", "-", "-", "0", "0"
     _, clusters = np.unique([sample.cluster for sample in samples], return_inverse=True)
     items = Items(clusters, np.ones((len(samples), 1), dtype=bool))
-    found = clustered(np.array([sample.score.value for sample in samples]), items)
-    low, high = (float(bound) for bound in found.interval())
+    accuracy = clustered(np.array([sample.score.value for sample in samples]), items)
+    low, high = (float(bound) for bound in accuracy.interval())
+    interval = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
     guess = chance([sample.target for sample in samples])
-    between = f"{percent(max(0.0, low))} to {percent(min(1.0, high))}"
     counts = str(len(samples)), str(clusters.max() + 1)
-    return name, percent(float(found.delta)), between, percent(guess), *counts
+    return name, percent(float(accuracy.delta)), interval, percent(guess), *counts

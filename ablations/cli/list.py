@@ -1,4 +1,4 @@
-"""``harness list``: what can be measured."""
+"""``harness list``: what can be measured and trained; imports no benchmark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 
 import click
 
+from ablations.arms import ARMS
+from benchmarks.registry import SUITES, SUMMARIES, names
 from harness.cli import options
+from harness.cli.output import print_result
+from harness.errors import UsageError
 
 
 @click.command("list")
@@ -15,36 +19,40 @@ from harness.cli import options
 @options.as_json
 def list_(with_options: bool, as_json: bool) -> None:
     """Show suites, benchmarks and how each is scored, and the arms that can be trained."""
-    from ablations.arms import ARMS
-    from benchmarks import suites
-    from benchmarks.suites import SUITES, declarations
-    from harness.errors import UsageError
-
     if as_json and with_options:
         raise UsageError("--options cannot be combined with --json")
     if as_json:
-        members_of = {name: list(members) for name, members in SUITES.items()}
-        document = {
-            "suites": members_of,
-            "benchmarks": list(suites.names()),
-            "arms": list(ARMS),
-        }
-        click.echo(json.dumps(document))
+        suites = {name: list(members) for name, members in SUITES.items()}
+        document = {"suites": suites, "benchmarks": list(names()), "arms": list(ARMS)}
+        print_result(json.dumps(document))
         return
-    declared = declarations()
-    alone = [d.id for d in declared if not any(d.id in members for members in SUITES.values())]
-    for name, members in {**SUITES, "not in a suite": tuple(alone)}.items():
-        click.echo(f"{name}: {len(members)} benchmark{'s'[: len(members) != 1]}")
-        for declaration in declared:
-            if declaration.id in members:
-                row = f"  {declaration.id:<22} {declaration.n_items:>5} items  {declaration.title}"
-                click.echo(f"{row}; {declaration.metric}")
-                known = suites.options(declaration.id) if with_options else {}
-                for option, (default, text) in known.items():
-                    click.echo(f"      --set {declaration.id}.{option}={_word(default)}  {text}")
+    alone = [name for name in names() if not any(name in members for members in SUITES.values())]
+    for suite, members in {**SUITES, "not in a suite": alone}.items():
+        click.echo(f"{suite}: {len(members)} benchmark{'s'[: len(members) != 1]}")
+        for name in filter(members.__contains__, names()):
+            items, title, metric = _summary(name)
+            click.echo(f"  {name:<22} {items:>5} items  {title}; {metric}")
+            if with_options:
+                _show_options(name)
     click.echo(f"arms: {len(ARMS)}")
     for name, arm in ARMS.items():
         click.echo(f"  {name:<22} {arm.title}")
+
+
+def _summary(name: str) -> tuple[int, str, str]:
+    if name in SUMMARIES:
+        return SUMMARIES[name]
+    from benchmarks.suites import benchmark
+
+    declared = benchmark(name).declaration
+    return declared.n_items, declared.title, declared.metric
+
+
+def _show_options(name: str) -> None:
+    from benchmarks import suites
+
+    for option, (default, help_) in suites.options(name).items():
+        click.echo(f"      --set {name}.{option}={_word(default)}  {help_}")
 
 
 def _word(default: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 
 @click.group()
@@ -20,9 +21,7 @@ def pairs() -> None:
 @click.option(
     "--model", metavar="FOLDER", help="Also check that A and B are single tokens for this model."
 )
-@click.option(
-    "--columns", "mapped", multiple=True, metavar="FIELD=COLUMN", help="As in 'harness train'."
-)
+@options.columns
 @options.as_json
 def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool) -> None:
     """Check every pair of SOURCE: a file, a data set's folder or hub id, or micro."""
@@ -33,11 +32,11 @@ def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool
     counts = survey(opened)
     if model:
         from ablations.settings import Settings
-        from ablations.training.checkpoints import check_letters
+        from ablations.training.prompting import check_letters
 
         check_letters(opened[0], Path(model), Settings())
     if as_json:
-        click.echo(json.dumps(counts))
+        print_result(json.dumps(counts))
         return
     click.echo(f"{counts['pairs']} pairs, all complete, each with two different contexts")
     for name, number in counts["domains"].items():

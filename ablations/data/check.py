@@ -15,7 +15,7 @@ from harness.records import ImagePart, Item, Pair
 
 
 def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Check every pair, opening its images, and return counts.
+    """Check every pair, decoding its images, and return counts.
 
     Raises:
         UsageError: a pair is wrong, or two have the same id.
@@ -35,12 +35,16 @@ def preview_pairs(pairs: Sequence[Pair]) -> list[Preview]:
     Raises:
         UsageError: a pair is wrong, or two have the same id.
     """
-    if isinstance(pairs, LazyRows):
-        previews = [pairs.preview(index) for index in range(len(pairs))]
-    else:
-        previews = [_preview(pair) for pair in pairs]  # the embedded world's are in memory
+    previews = _undecoded(pairs) or [_preview(pair) for pair in pairs]
     _check_ids(previews)
     return previews
+
+
+def _undecoded(rows: Sequence[Any]) -> list[Preview]:
+    """Return the previews of rows in a file or data set; none of those in memory."""
+    if not isinstance(rows, LazyRows):
+        return []
+    return [rows.preview(index) for index in range(len(rows))]
 
 
 def _preview(pair: Pair) -> Preview:
@@ -50,9 +54,9 @@ def _preview(pair: Pair) -> Preview:
 
 
 def _check_ids(previews: Sequence[Preview]) -> None:
-    repeated = [name for name, n in Counter(p.id for p in previews).items() if n > 1]
-    if repeated:
-        raise PairError(f"two pairs have the id {repeated[0]}")
+    for name, times in Counter(preview.id for preview in previews).items():
+        if times > 1:
+            raise PairError(f"two pairs have the id {name}")
 
 
 def _has_image(parts: Iterable[object]) -> bool:
@@ -80,7 +84,6 @@ def preview_items(items: Sequence[Item]) -> bool:
     Raises:
         UsageError: an item is wrong.
     """
-    if isinstance(items, LazyRows):
-        previews = [items.preview(index) for index in range(len(items))]  # all of them
+    if previews := _undecoded(items):
         return any(preview.images for preview in previews)
     return any(_has_image(message.content) for item in items for message in item.messages)

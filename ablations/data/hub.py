@@ -1,8 +1,7 @@
-"""Pairs and RL items in a Hugging Face data set, the published ones of the paper among them.
+"""Pairs and RL items in a Hugging Face data set, including those that the paper published.
 
-Rows with two contexts are pairs, the others RL items.  The published sets were never seen here:
-what is known of them is what the authors' code reads (docs/pairs.md).  Where a column has another
-name, the error lists the names that were tried and the columns, and ``--columns`` maps them.
+Rows with two contexts are pairs, the others RL items.  The published sets were not available here;
+what is known of them is what the authors' code reads (docs/pairs.md).
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ PUBLISHED = (
 )
 """The data sets that arXiv 2606.17053 published."""
 
-# Our field -> names that a data set's column may have, ours first.  `problem`, `answer` and
-# `images` are the published multimodal sets' by the authors' code; the others are assumed.
+# Our field -> names that a data set's column may have, ours first.  By the authors' code the
+# published multimodal sets have `problem`, `answer` and `images`; the others are assumed.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "id": ("id", "index", "instance_id"),
@@ -52,7 +51,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 class Rows:
     """A data set's rows under our names; ``rows[i][columns[field]]`` is a field's value.
 
-    ``published``: it is one of the paper's, whose selection prompts are written already.
+    ``published``: it is one of the paper's, which hold selection prompts as finished texts.
     """
 
     name: str
@@ -84,9 +83,9 @@ class Rows:
                 "contexts separately (see docs/pairs.md)"
             )
         self._need(REQUIRED)
-        chosen = [index for index, is_pair in enumerate(self._paired) if is_pair]
-        if not chosen:
+        if not any(self._paired):
             raise UsageError(f"{self.name}: no row has two contexts")
+        chosen = [index for index, is_pair in enumerate(self._paired) if is_pair]
         return LazyRows(self, chosen, pair_of, preview_pair)
 
     @property
@@ -108,7 +107,7 @@ class Rows:
 
     @cached_property
     def _written(self) -> list[bool]:
-        """Whether each row is a selection prompt as the published sets hold them.
+        """Whether each row is a finished selection prompt of a published set.
 
         By the authors' loader: several images, and the answer is A or B.
         """
@@ -127,16 +126,17 @@ class Rows:
 
     def row(self, index: int) -> dict[str, Any]:
         """Return one row under our names."""
-        row = self.rows[index]
-        return {field: row[column] for field, column in self.columns.items()}
+        return self._ours(self.rows[index])
 
     def undecoded(self, index: int) -> dict[str, Any]:
         """Return one row under our names, its images as bytes and paths."""
-        (row,) = self._arrow[index].to_pylist()
+        return self._ours(*self._arrow[index].to_pylist())
+
+    def _ours(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {field: row[column] for field, column in self.columns.items()}
 
     def where(self, index: int) -> str:
-        """Return what messages call a row."""
+        """Return the name of a row in messages."""
         return f"{self.name}, row {index}"
 
     @cached_property
@@ -160,18 +160,18 @@ def open_dataset(source: str, columns: Mapping[str, str]) -> Rows:
         UsageError: there is no such data set, or a column that ``columns`` names is not there.
     """
     rows = _load(source)
-    known = set(rows.column_names)
+    known = rows.column_names
     for field, column in columns.items():
         if field not in NAMES:
             raise UsageError(f"--columns {field}=...: the fields are {', '.join(NAMES)}")
         if column not in known:
             raise UsageError(f"{source} has no column {column!r}: {', '.join(sorted(known))}")
-    found = {
-        field: next((name for name in names if name in known), None)
+    mapped = {
+        field: next(name for name in names if name in known)
         for field, names in NAMES.items()
+        if not set(names).isdisjoint(known)
     }
-    mapped = {field: name for field, name in found.items() if name is not None}
-    published = Path(source).name in {name.partition("/")[2] for name in PUBLISHED}
+    published = Path(source).name in {Path(name).name for name in PUBLISHED}
     return Rows(source, rows, {**mapped, **columns}, published)
 
 
@@ -185,21 +185,22 @@ def _load(source: str) -> Any:
             if files:
                 names = [str(file) for file in files]
                 return datasets.load_dataset("parquet", data_files=names, split="train")
-            return _one(datasets.load_from_disk(source), source)
+            return _train_split(datasets.load_from_disk(source), source)
         if folder.is_absolute() or source.startswith(".") or source.count("/") != 1:
             raise UsageError(f"there is no file, folder or data set {source}")
-        return _one(datasets.load_dataset(source), source)
+        return _train_split(datasets.load_dataset(source), source)
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = first_line(error)
         published = " (one of the paper's published sets)" if source in PUBLISHED else ""
+        reason = first_line(error)
         raise UsageError(f"{source}{published} cannot be read: {reason}") from error
 
 
-def _one(loaded: Any, source: str) -> Any:
+def _train_split(loaded: Any, source: str) -> Any:
     """Return the only split, or ``train``."""
-    if not hasattr(loaded, "column_names") or not isinstance(loaded.column_names, dict):
+    if not isinstance(loaded, dict):
         return loaded
-    names = list(loaded)
-    if "train" in names or len(names) == 1:
-        return loaded["train" if "train" in names else names[0]]
-    raise UsageError(f"{source} has the splits {', '.join(names)}, and none is named train")
+    name = "train" if "train" in loaded or len(loaded) != 1 else next(iter(loaded))
+    if name not in loaded:
+        splits = ", ".join(loaded)
+        raise UsageError(f"{source} has the splits {splits}, and none is named train")
+    return loaded[name]

@@ -1,7 +1,4 @@
-"""The items of reinforcement learning as rows: what is asked, and what a correct answer is.
-
-docs/pairs.md describes the file's format.
-"""
+"""RL items as rows: a question and its correct answer (format: docs/pairs.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ KINDS = get_args(Kind)
 
 
 def read_items(path: Path) -> LazyRows[Item]:
-    """Return the RL items of a JSON-lines file; images are opened when an item is asked for.
+    """Return the RL items of a JSON-lines file; images are opened on access.
 
     Raises:
         UsageError: the file cannot be read or is empty, or a line is not a JSON object; on access:
@@ -40,7 +37,7 @@ def item_of(row: Row, folder: Path, where: str) -> Item:
     target, name = _target(row, where), _id(row, where)
     images = decode(parse_context(_images(row), folder, where), where)
     text = str(row["query"])
-    if images:  # EasyR1's data mark the images' positions; ours come before the question.
+    if images:  # EasyR1's data mark the images' positions; ours precede the question.
         text = text.replace("<image>", "").lstrip()
     return Item(name, (Message("user", (*images, TextPart(text))),), target, name)
 
@@ -69,7 +66,6 @@ def _images(row: Row) -> list[Any]:
 
 
 def _target(row: Row, where: str) -> Target:
-    """Return what a correct answer to a row is."""
     missing = [name for name in COLUMNS if is_empty(row.get(name))]
     if missing:
         raise UsageError(f"{where}: missing or empty: {', '.join(missing)}")

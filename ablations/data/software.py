@@ -1,7 +1,6 @@
 """Software tasks as rows: SWE-Gym's, or SkyRL's, which hold them under ``instance``.
 
-No single turn answers them: an agent has to play, so they are exported
-(`ablations/export/skyrl.py`) and not trained on here.
+They need an agent, so they are exported (`ablations.export.skyrl`) and not trained on here.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def is_software(items: Sequence[Item]) -> bool:
 
 
 def software_item(row: Row, folder: Path, where: str) -> Item:
-    """Return the prompt of a software task; `software_task` has the rest of it."""
+    """Return a software task as an item with its prompt only."""
     task = software_task(row, where)
     prompt = Message("user", (TextPart(task["problem_statement"]),))
     return Item(task["instance_id"], (prompt,), Target("text", ""), task["instance_id"])
@@ -43,7 +42,7 @@ def preview_software(row: Row, folder: Path, where: str) -> Preview:
 
 
 def software_task(row: Row, where: str) -> dict[str, Any]:
-    """Return a task as its data set holds it; under ``instance`` it may be JSON.
+    """Return a task as in its data set; under ``instance`` it may be JSON.
 
     Raises:
         UsageError: it lacks a field.

@@ -1,10 +1,11 @@
-"""Pairs and RL items by the name that a user gives: the embedded world, a file, a data set."""
+"""Pairs and RL items by the name that a user gives: the micro world, a file, a data set."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal, TypeVar
 
 from ablations.data.items import read_items
 from benchmarks.micro.data.pairs import is_micro, micro_domains, version
@@ -17,11 +18,14 @@ from harness.records import Item, Pair
 
 MICRO_PAIRS = 512
 MICRO_TASKS = 2048
-"""How many the embedded world gives where no number is asked for."""
+"""Default numbers of pairs and RL items of the micro world."""
+
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
+T = TypeVar("T")
 
 
 def open_pairs(
-    source: str, number: int | None = None, columns: Mapping[str, str] = MappingProxyType({})
+    source: str, number: int | None = None, columns: Mapping[str, str] = _NO_COLUMNS
 ) -> Sequence[Pair]:
     """Return the first ``number`` pairs of a source, all by default.
 
@@ -37,24 +41,50 @@ def open_pairs(
     if is_micro(source):
         n = MICRO_PAIRS if number is None else number
         return micro_pairs("pairs", n, domains=micro_domains(source))
+    return _first(number, "pairs", source, _open(source, columns, read_pairs, "pairs"))
+
+
+def open_items(
+    source: str, number: int | None = None, columns: Mapping[str, str] = _NO_COLUMNS
+) -> Sequence[Item]:
+    """Return the first ``number`` RL items of a source, all by default.
+
+    ``source`` and ``columns`` are as for `open_pairs`.
+
+    Raises:
+        UsageError: there is no such source, it lacks a column, or it holds fewer items.
+    """
+    if is_micro(source):
+        n = MICRO_TASKS if number is None else number
+        return micro_items("rl", n, domains=micro_domains(source))
+    return _first(number, "RL items", source, _open(source, columns, read_items, "items"))
+
+
+def _open(
+    source: str,
+    columns: Mapping[str, str],
+    read: Callable[[Path], Sequence[T]],
+    rows: Literal["pairs", "items"],
+) -> Sequence[T]:
     path = Path(source)
     if path.is_file() and path.suffix != ".parquet":
-        pairs: Sequence[Pair] = read_pairs(path)
-    else:
-        from ablations.data.hub import open_dataset
+        return read(path)
+    from ablations.data.hub import open_dataset
 
-        pairs = open_dataset(source, columns).pairs
-    if number is not None and number > len(pairs):
-        raise UsageError(f"{source} holds {len(pairs)} pairs, not {number}")
-    return pairs if number is None else pairs[:number]
+    opened: Sequence[T] = getattr(open_dataset(source, columns), rows)
+    return opened
+
+
+def _first(number: int | None, what: str, source: str, rows: Sequence[T]) -> Sequence[T]:
+    if number is not None and number > len(rows):
+        raise UsageError(f"{source} holds {len(rows)} {what}, not {number}")
+    return rows if number is None else rows[:number]
 
 
 def content_of(source: str) -> str | None:
-    """Return the hash of a source's content; of a hub id the id.
+    """Return the hash of a source's content, None if it is a path and nothing is there.
 
-    Of the embedded world it is the word and the version of the generator.
-
-    None where it is a path and nothing is there.
+    A hub id is returned as it is; the micro world is identified by its generator's version.
     """
     if is_micro(source):
         return f"{source} by {version()}"
@@ -64,28 +94,3 @@ def content_of(source: str) -> str | None:
     if path.is_file():
         return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
     return None if path.is_absolute() or path.suffix else source
-
-
-def open_items(
-    source: str, number: int | None = None, columns: Mapping[str, str] = MappingProxyType({})
-) -> Sequence[Item]:
-    """Return the first ``number`` RL items of a source, all by default.
-
-    ``source`` and ``columns`` are as in `ablations.data.sources.open_pairs`.
-
-    Raises:
-        UsageError: there is no such source, it lacks a column, or it holds fewer items.
-    """
-    if is_micro(source):
-        n = MICRO_TASKS if number is None else number
-        return micro_items("rl", n, domains=micro_domains(source))
-    path = Path(source)
-    if path.is_file() and path.suffix != ".parquet":
-        items: Sequence[Item] = read_items(path)
-    else:
-        from ablations.data.hub import open_dataset
-
-        items = open_dataset(source, columns).items
-    if number is not None and number > len(items):
-        raise UsageError(f"{source} holds {len(items)} RL items, not {number}")
-    return items if number is None else items[:number]

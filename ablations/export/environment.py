@@ -12,7 +12,7 @@ from typing import Any
 
 from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
-from ablations.training.rewards import TextReward
+from ablations.training.rewards import exported_reward
 
 
 class StrictScorers(BaseTextEnv):  # type: ignore[misc]
@@ -20,11 +20,11 @@ class StrictScorers(BaseTextEnv):  # type: ignore[misc]
 
     def __init__(self, env_config: Any = None, extras: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self._reward = TextReward((extras or {})["extra_info"])
+        self._row = (extras or {})["extra_info"]
 
     def step(self, action: str) -> Any:
         """Return the reward of an answer; the episode ends."""
-        reward = self._reward(action)
+        reward = exported_reward(self._row, action)
         return BaseTextEnvStepOutput(observations=[], reward=reward, done=True, metadata={})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,14 +25,16 @@ from ablations.statistics.contrasts import (
 )
 from ablations.statistics.estimates import (
     Array,
-    Components,
     Estimate,
     Items,
+    Ratio,
     Verdict,
     average,
     clustered,
     components,
     holm,
+    is_binary,
+    mcnemar,
     share,
     verdicts,
     welch,
@@ -40,37 +42,34 @@ from ablations.statistics.estimates import (
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
+CLUSTERED, WELCH = "clustered t", "Welch t"
 Scores = Mapping[str, Mapping[str, Array]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """What every line of an analysis is made of: scores by item and by seed, and the rules.
-
-    ``by_seed`` holds the score of each seed by benchmark and arm, ``macro`` their average by arm.
-    """
+    """Scores by item and by seed (of each benchmark, and macro averages), and the rules."""
 
     scores: Scores
     items: Mapping[str, Items]
     by_seed: Mapping[str, Mapping[str, Array]]
     macro: Mapping[str, Array]
     rules: Rules
+    single: Container[str]
 
 
-def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysis:
-    """Analyse a study.
+def analyse(
+    scores: Scores, items: Mapping[str, Items], rules: Rules, single: Container[str] = ()
+) -> Analysis:
+    """Analyse a study; where no two arms make a contrast there are the arms alone.
 
-    Args:
-        scores: by benchmark and arm, seeds x items; every arm in every benchmark, with its seeds in
-            one order.
-        items: by benchmark, how its items hang together.
-        rules: as planned.
-
-    Where no two arms make a contrast there is no verdict, and the arms alone.
+    ``scores`` holds seeds x items by benchmark and arm: every arm in every benchmark, its seeds in
+    one order.  ``items`` says how a benchmark's items are grouped.  ``single`` are the benchmarks
+    of which every run answered each item once.
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
-    data = _Data(scores, items, by_seed, macro, rules)
+    data = _Data(scores, items, by_seed, macro, rules, single)
     judged = {judgement.contrast: judgement for judgement in judge(macro, rules)}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines = tuple(
@@ -79,15 +78,13 @@ def analyse(scores: Scores, items: Mapping[str, Items], rules: Rules) -> Analysi
         else _items_only(contrast, data)
         for contrast in contrasts(list(macro))
     )
-    missing = tuple(
-        arm for arm in (BASELINE, METHOD, *DATA_CONTROLS, *PLACEBOS) if arm not in macro
-    )
+    needed = (BASELINE, METHOD, *DATA_CONTROLS, *PLACEBOS)
     return Analysis(
         verdict=_sentence(lines, rules, macro),
         arms=tuple(_arm(arm, data) for arm in macro),
         contrasts=lines,
         waterfall=waterfall(macro, lines, rules),
-        missing=missing,
+        missing=tuple(arm for arm in needed if arm not in macro),
     )
 
 
@@ -115,12 +112,11 @@ def macro_average(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array
 
 def number(value: Array | float) -> float | None:
     """Return a float for a record, None for nan."""
-    found = float(value)
-    return None if np.isnan(found) else found
+    return None if np.isnan(value) else float(value)
 
 
 def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
-    contrast, one, rules = judgement.contrast, judgement.estimate, data.rules
+    contrast, primary, rules = judgement.contrast, judgement.estimate, data.rules
     several = {arm: y for arm, y in data.macro.items() if y.size > 1}
     other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
     alt_variance_low, alt_variance_high = other.interval(rules.level)
@@ -130,13 +126,14 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     if not tested:
         by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
     return replace(
-        _estimated(contrast, one, by_benchmark, rules),
-        p=number(one.p) if tested else None,
+        _estimated(contrast, primary, by_benchmark, rules),
+        p=number(primary.p) if tested else None,
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
-        p_equivalence=number(one.equivalence_p(rules.margin)) if tested else None,
+        p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
+        test=WELCH if rules.variance == "welch" else "t with pooled variance",
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
+        mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
         alt_variance_low=number(alt_variance_low),
         alt_variance_high=number(alt_variance_high),
         boot_low=boot_low,
@@ -145,19 +142,13 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
 
 
 def _estimated(
-    contrast: Contrast, one: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
+    contrast: Contrast, difference: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
 ) -> Line:
     """Return the line of an estimate: no test, no verdict."""
-    low, high = one.interval(rules.level)
+    low, high = map(number, difference.interval(rules.level))
+    delta = float(difference.delta)
     return Line(
-        name=contrast.name,
-        kind=contrast.kind,
-        plus=contrast.plus,
-        minus=contrast.minus,
-        delta=float(one.delta),
-        low=number(low),
-        high=number(high),
-        benchmarks=benchmarks,
+        contrast.name, contrast.kind, contrast.plus, contrast.minus, delta, low, high, benchmarks
     )
 
 
@@ -169,68 +160,94 @@ def benchmark_lines(
     rules: Rules,
 ) -> tuple[BenchmarkLine, ...]:
     """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
-    found = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
-    adjusted = holm(np.array([one.p for one in found]))
+    tests = [welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    adjusted = holm(np.array([test.p for test in tests]))
     return tuple(
-        benchmark_line(name, items[name], one, float(one.p), p_holm, rules)
-        for name, one, p_holm in zip(by_seed, found, adjusted, strict=True)
+        benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
+        for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
     )
 
 
 def benchmark_line(
-    name: str, items: Items, one: Estimate, p: float, p_holm: float, rules: Rules
+    name: str, items: Items, difference: Estimate, p: float, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
     """Return the line of one benchmark; its verdict goes by the adjusted p."""
-    low, high = one.interval(rules.level)
-    inside = one.equivalence_p(rules.margin)
+    low, high = difference.interval(rules.level)
+    delta, inside = difference.delta, difference.equivalence_p(rules.margin)
+    mde = power.mde(float(difference.se), float(difference.df), rules.alpha, rules.power)
     return BenchmarkLine(
         benchmark=name,
         items=len(items.clusters),
         clusters=len(np.unique(items.clusters)),
-        delta=float(one.delta),
+        delta=float(delta),
         low=number(low),
         high=number(high),
         p=number(p),
         p_holm=number(p_holm),
-        mde=number(power.mde(float(one.se), float(one.df), rules.alpha, rules.power)),
-        verdict=Verdict(str(verdicts(one.delta, np.asarray(p_holm), inside, rules.alpha))),
+        mde=number(mde),
+        verdict=Verdict(str(verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
     )
 
 
-def untested_line(name: str, items: Items, one: Estimate, rules: Rules) -> BenchmarkLine:
+@dataclass(frozen=True, slots=True)
+class ItemsTest:
+    """What one benchmark says of fixed checkpoints: the estimate behind the interval, p and test.
+
+    ``clustered`` is the difference and its clustered standard error, whichever test is used.
+    """
+
+    estimate: Estimate
+    p: float
+    test: str
+    clustered: Estimate
+
+    @classmethod
+    def of(cls, plus: Array, minus: Array, items: Items, *, single: bool) -> ItemsTest:
+        """Test plus - minus (each seeds x items) over the items of one benchmark.
+
+        Exact McNemar, with Bonett and Price's interval, where both sides are one run whose answers
+        are ``single``, right or wrong, and independent; else the clustered t.
+        """
+        d = np.asarray(plus.mean(0) - minus.mean(0))
+        estimate = clustered(d, items)
+        one_run = len(plus) == len(minus) == 1
+        if one_run and single and items.independent and is_binary(plus) and is_binary(minus):
+            exact = mcnemar(d)
+            return cls(exact.adjusted, exact.p, "McNemar", estimate)
+        # Where no item differs nothing speaks against 0.
+        return cls(estimate, float(estimate.p) if d.any() else 1.0, CLUSTERED, estimate)
+
+
+def untested_line(name: str, items: Items, test: ItemsTest, rules: Rules) -> BenchmarkLine:
     """Return the line of one benchmark as an estimate only."""
-    line = benchmark_line(name, items, one, np.nan, np.nan, rules)
-    return replace(line, mde=None, verdict=None, test="clustered t")
+    line = benchmark_line(name, items, test.estimate, np.nan, np.nan, rules)
+    delta = float(test.clustered.delta)
+    return replace(line, delta=delta, mde=None, verdict=None, test=test.test)
 
 
 def _items_only(contrast: Contrast, data: _Data) -> Line:
     """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
-    estimates = {
-        name: clustered(
-            arms[contrast.plus].mean(0) - arms[contrast.minus].mean(0), data.items[name]
+    tests = {
+        name: ItemsTest.of(
+            arms[contrast.plus], arms[contrast.minus], data.items[name], single=name in data.single
         )
         for name, arms in data.scores.items()
     }
     lines = tuple(
-        untested_line(name, data.items[name], estimate_, data.rules)
-        for name, estimate_ in estimates.items()
+        untested_line(name, data.items[name], test, data.rules) for name, test in tests.items()
     )
-    return _estimated(contrast, average(list(estimates.values())), lines, data.rules)
+    mean = average([test.clustered for test in tests.values()])
+    return replace(_estimated(contrast, mean, lines, data.rules), test=CLUSTERED)
 
 
 def _arm(arm: str, data: _Data) -> ArmLine:
     macro = data.macro[arm]
-    split: Components | None = None
+    training_sd = decoding_sd = None
     if macro.size > 1:
         by_benchmark = [arms[arm] for arms in data.scores.values()]
         split = components(by_benchmark, [data.items[name] for name in data.scores])
-    return ArmLine(
-        arm,
-        macro.size,
-        float(macro.mean()),
-        None if split is None else split.training**0.5,
-        None if split is None else split.decoding**0.5,
-    )
+        training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
+    return ArmLine(arm, macro.size, float(macro.mean()), training_sd, decoding_sd)
 
 
 def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -> tuple[Term, ...]:
@@ -245,18 +262,9 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
     for arm in (arm for arm in DATA_CONTROLS if arm in macro):
         three = (macro[METHOD], macro[arm], macro[BASELINE])
         gain, reused, start = (float(y.mean()) for y in three)
-        ratio = None
+        ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
             ratio = share(*three, rules.level, one_variance)
-        terms.append(
-            Term(
-                arm,
-                gain - start,
-                gain - reused,
-                reused - start,
-                None if ratio is None else ratio.value,
-                None if ratio is None else ratio.low,
-                None if ratio is None else ratio.high,
-            )
-        )
+        differences = (gain - start, gain - reused, reused - start)
+        terms.append(Term(arm, *differences, ratio.value, ratio.low, ratio.high))
     return tuple(terms)

@@ -20,9 +20,9 @@ _CHUNK = 2_000_000  # counts of a block of resamples: a few MB, in the processor
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """The macro averages of every resample, by arm: resamples x seeds, items drawn again.
+    """By arm and resample: macro averages over resampled items, and the weights of the seeds.
 
-    ``weights`` says how often each seed was drawn (resamples x seeds, rows sum to 1).
+    Both are resamples x seeds; rows of ``weights`` sum to 1.
     """
 
     macro: Mapping[str, Array]
@@ -46,18 +46,11 @@ def hierarchical(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Resampled:
-    """Draw seeds (jointly over all benchmarks) and, by cluster, items again.
+    """Resample seeds (jointly over all benchmarks) and, by cluster, items.
 
-    How often each cluster is drawn is one multinomial of a benchmark, shared by all arms and seeds:
-    it stands for copying the rows.  Draws are named by ``seed``, the benchmark and the arm, so
-    neither the order of items nor other arms or benchmarks change them.
-
-    Args:
-        scores: by benchmark and arm, seeds x items; an arm has its seeds in the same order
-            everywhere.
-        items: by benchmark, how its items hang together.
-        resamples: how many.
-        seed: of the draws.
+    ``scores`` holds seeds x items by benchmark and arm, an arm's seeds in one order.  All arms and
+    seeds of a benchmark share the counts of its clusters.  Draws depend on ``seed``, the benchmark
+    and the arm, not on the order of items nor on other arms or benchmarks.
     """
     macro: dict[str, Array] = {}
     for name, arms in scores.items():
@@ -93,11 +86,10 @@ def _draw(columns: Array, items: Items, resamples: int, rng: np.random.Generator
         counts = _counts(clusters, min(step, resamples - start), rng)
         blocks.append(counts @ table)
     drawn = np.concatenate(blocks).astype(np.float64)
-    width = columns.shape[1]
-    tops = [drawn[:, k * width : (k + 1) * width] for k in range(len(sums))]
-    bottoms = [drawn[:, len(sums) * width + k, None] for k in range(len(sums))]
+    *totals, counted = np.split(drawn, columns.shape[1] * np.arange(1, len(sums) + 1), axis=1)
     with np.errstate(invalid="ignore"):  # a resample without any item of a part has no score
-        return np.asarray(sum(t / b for t, b in zip(tops, bottoms, strict=True))) / len(sums)
+        means = [total / n[:, None] for total, n in zip(totals, counted.T, strict=True)]
+        return np.asarray(sum(means)) / len(sums)
 
 
 def _counts(clusters: int, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:

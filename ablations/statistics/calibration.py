@@ -6,34 +6,27 @@ Estimates and verdicts are made by the very functions that judge real studies.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import scipy
 
+from ablations.statistics import estimates
 from ablations.statistics.contrasts import (
     BASELINE,
     DATA_CONTROLS,
     METHOD,
     NO_GAIN,
     PLACEBOS,
-    Judgement,
     Rules,
     judge,
 )
-from ablations.statistics.estimates import (
-    VERDICTS,
-    Array,
-    Verdict,
-    is_better,
-    pooled,
-    pooled_variance,
-    verdicts,
-    welch,
-)
+from ablations.statistics.estimates import VERDICTS, Array, Verdict
 
+RULES = Rules()
 SEEDS = (3, 5, 8)
 SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
@@ -57,9 +50,8 @@ _SHIPPED = Path(__file__).with_name("calibration.json")
 class World:
     """Benchmarks of given sizes; each item is answered right with a chance of its own.
 
-    ``counts`` and ``chances`` are benchmarks x classes: so many items of that difficulty, half of
-    them easier or harder than a fair coin as in real suites (a stretched Beta(1, 0.8) distribution,
-    kept from 0 and 1 so that a planted shift is never cut).
+    ``counts`` and ``chances`` are benchmarks x classes of difficulty.  Chances follow a stretched
+    Beta(1, 0.8) distribution, kept from 0 and 1 so that a planted shift is never cut.
     """
 
     counts: np.ndarray
@@ -86,12 +78,8 @@ class World:
     ) -> Array:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
-        Args:
-            rng: source of randomness.
-            shape: studies and seeds.
-            effect: what the method adds to every item's chance.
-            spread: standard deviation of what a training seed adds to all benchmarks together;
-                each benchmark moves by 0.6 of it besides.
+        ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
+        seed adds to all benchmarks together; each benchmark also moves by 0.6 of it.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)
@@ -106,11 +94,9 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class PairRow:
-    """Two arms, many studies: rates of each verdict, and of significance by test.
+    """Many studies of two arms: rates of each verdict, and of p < alpha by test.
 
-    ``effect`` and ``spread`` are in units of the score.  ``significant`` has the rate of p < alpha
-    by method: with no effect these are false positives, else power.  ``coverage`` is that of the
-    primary interval.
+    Effect and spread are in units of the score; ``coverage`` is the primary interval's.
     """
 
     seeds: int
@@ -123,10 +109,9 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """Whole studies with a planted source: how often each step of the fixed order passed.
+    """Whole studies with a planted source: how often each step was tested and better throughout.
 
-    ``total``, ``objective``, ``placebo``: tested and better throughout.  ``data_nothing``: tested,
-    and every data arm equivalent (or worse); ``data_better``: tested, and some data arm better.
+    ``data_nothing``: every data arm equivalent (or worse); ``data_better``: some data arm better.
     """
 
     seeds: int
@@ -165,58 +150,48 @@ class Calibration:
 def calibrate(
     sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
 ) -> Calibration:
-    """Simulate every setting; each has a random stream of its own.
+    """Simulate ``reps`` studies per setting, each setting with a random stream of its own.
 
-    Args:
-        sizes: items of each benchmark.
-        reps: simulated studies a setting.
-        seed: of all randomness.
-        note: called with progress messages.
+    ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
     """
-    world, rules = World.of(sizes), Rules()
+    world = World.of(sizes)
     pairs, studies = [], []
-    for index, (seeds, spread) in enumerate(_settings()):
-        for number, effect in enumerate(EFFECTS):
+    cases: tuple[float | str, ...] = (*EFFECTS, *PLANTED)
+    for index, (seeds, spread) in enumerate(product(SEEDS, SPREADS)):
+        shape = (reps, seeds)
+        for number, case in enumerate(cases):
             rng = np.random.default_rng([seed, index, number])
-            pairs.append(_pair(world, rng, (reps, seeds), spread, effect, rules))
-        for number, planted in enumerate(PLANTED, len(EFFECTS)):
-            rng = np.random.default_rng([seed, index, number])
-            studies.append(_study(world, rng, (reps, seeds), spread, planted, rules))
+            if isinstance(case, str):
+                studies.append(_study(world, rng, shape, spread, case))
+            else:
+                pairs.append(_pair(world, rng, shape, spread, case))
         note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
     return Calibration(
-        reps, seed, rules.margin, rules.alpha, tuple(sizes), tuple(pairs), tuple(studies)
+        reps, seed, RULES.margin, RULES.alpha, tuple(sizes), tuple(pairs), tuple(studies)
     )
 
 
-def _settings() -> Iterator[tuple[int, float]]:
-    return ((seeds, spread) for seeds in SEEDS for spread in SPREADS)
-
-
 def _pair(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    effect: float,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, effect: float
 ) -> PairRow:
     b = world.macro(rng, shape, effect, spread)
     a = world.macro(rng, shape, 0.0, spread)
-    one = welch(b, a)
-    found = verdicts(one.delta, one.p, one.equivalence_p(rules.margin), rules.alpha)
-    low, high = one.interval(rules.level)
+    difference = estimates.welch(b, a)
+    delta, p = difference.delta, difference.p
+    judged = estimates.verdicts(delta, p, difference.equivalence_p(RULES.margin), RULES.alpha)
+    low, high = difference.interval(RULES.level)
     item_se = np.sqrt(2 * world.decoding_variance / shape[1])
     significant = {
-        "welch": one.p < rules.alpha,
-        "pooled": pooled(b, a, *pooled_variance([a, b])).p < rules.alpha,
-        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, rules.alpha),
-        "items": 2 * scipy.stats.norm.sf(np.abs(one.delta) / item_se) < rules.alpha,
+        "welch": p < RULES.alpha,
+        "pooled": estimates.pooled(b, a, *estimates.pooled_variance([a, b])).p < RULES.alpha,
+        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, RULES.alpha),
+        "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }
     return PairRow(
         shape[1],
         spread,
         effect,
-        verdicts={name.text: float((found == name.text).mean()) for name in VERDICTS},
+        verdicts={str(name): float((judged == str(name)).mean()) for name in VERDICTS},
         coverage=float(((low <= effect) & (effect <= high)).mean()),
         significant={name: float(cases.mean()) for name, cases in significant.items()},
     )
@@ -227,9 +202,8 @@ def _bootstrap_rejects(
 ) -> np.ndarray:
     """Return whether 0 lies outside the hierarchical bootstrap's percentile interval, by study.
 
-    Its seeds are drawn; its items, of which there are thousands, are replaced by the normal
-    distribution that their sum has (``variance``: of one seed's macro average), which spares
-    drawing them in each of the simulated studies.
+    Its seeds are drawn; its thousands of items are replaced by the normal distribution of their sum
+    (``variance``: of one seed's macro average).
     """
     n = a.shape[1]
     draws_b, draws_a = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for _ in range(2))
@@ -244,71 +218,43 @@ def _bootstrap_rejects(
 
 
 def _study(
-    world: World,
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    spread: float,
-    planted: str,
-    rules: Rules,
+    world: World, rng: np.random.Generator, shape: tuple[int, int], spread: float, planted: str
 ) -> StudyRow:
     effects = PLANTED[planted]
     scores = {arm: world.macro(rng, shape, effects.get(arm, 0.0), spread) for arm in STUDY_ARMS}
-    judged = judge(scores, rules)
-    passed = {
-        kind: float(
-            _all([one.tested & is_better(one.verdicts) for one in _of(judged, kind)]).mean()
-        )
-        for kind in ("total", "objective", "placebo")
-    }
-    data = _of(judged, "data")
-    no_gain = [one.tested & np.isin(one.verdicts, NO_GAIN) for one in data]
-    gains = [one.tested & (one.verdicts == Verdict.BETTER) for one in data]
+    judged = judge(scores, RULES)
+
+    def rate(kind: str, verdicts: Iterable[Verdict], over: np.ufunc = np.logical_and) -> float:
+        """Return how often a step was tested with these verdicts: on all of it, or on any."""
+        texts = [str(verdict) for verdict in verdicts]
+        step = [j.tested & np.isin(j.verdicts, texts) for j in judged if j.contrast.kind == kind]
+        return float(over.reduce(step).mean())
+
+    better = [verdict for verdict in VERDICTS if verdict.is_better]
     return StudyRow(
         shape[1],
         spread,
         planted,
-        total=passed["total"],
-        objective=passed["objective"],
-        placebo=passed["placebo"],
-        data_nothing=float(_all(no_gain).mean()),
-        data_better=float(np.logical_or.reduce(gains).mean()),
+        total=rate("total", better),
+        objective=rate("objective", better),
+        placebo=rate("placebo", better),
+        data_nothing=rate("data", NO_GAIN),
+        data_better=rate("data", [Verdict.BETTER], over=np.logical_or),
     )
 
 
-def _of(judged: Sequence[Judgement], kind: str) -> list[Judgement]:
-    return [one for one in judged if one.contrast.kind == kind]
+def bootstrap_errors(seeds: Iterable[int]) -> str:
+    """Return in words how often the hierarchical bootstrap errs where arms have so many seeds.
 
-
-def _all(found: Sequence[np.ndarray]) -> np.ndarray:
-    return np.asarray(np.logical_and.reduce(list(found)))
-
-
-def shipped_bootstrap_rates(seeds: int) -> tuple[int, str] | None:
-    """Return the hierarchical bootstrap's false positives in the calibration that ships.
-
-    Of the largest simulated number of seeds that is not above ``seeds``: that number, and the range
-    over seed spreads as text; None below the smallest.
+    The fewest decide: the shipped rates of false positives, over seed spreads, of the largest
+    simulated number of seeds that is not above them.
     """
     rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
-    known = [row["seeds"] for row in rows if row["seeds"] <= seeds]
-    if not known:
-        return None
-    nearest = max(known)
-    rates = [
-        100 * row["significant"]["bootstrap"]
-        for row in rows
-        if row["seeds"] == nearest and row["effect"] == 0
-    ]
-    return nearest, f"{min(rates):.1f} to {max(rates):.1f} %"
-
-
-def bootstrap_errors(seeds: Iterable[int]) -> str:
-    """Return in words how often the hierarchical bootstrap errs, by `shipped_bootstrap_rates`.
-
-    Args:
-        seeds: numbers of seeds of the arms that it draws from; the fewest decide.
-    """
-    rates = shipped_bootstrap_rates(min(seeds))
-    if rates is None:
+    fewest = min(seeds)
+    nearest = max((row["seeds"] for row in rows if row["seeds"] <= fewest), default=None)
+    if nearest is None:
         return "with so few seeds its error rates were not measured"
-    return f"in simulations with {rates[0]} seeds {rates[1]} false positives (5 % meant)"
+    null = [row for row in rows if row["seeds"] == nearest and row["effect"] == 0]
+    rates = [100 * row["significant"]["bootstrap"] for row in null]
+    span = f"{min(rates):.1f} to {max(rates):.1f} %"
+    return f"in simulations with {nearest} seeds {span} false positives (5 % meant)"

@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from ablations.statistics import power
 from ablations.statistics.analysis import (
+    CLUSTERED,
+    WELCH,
+    ItemsTest,
     benchmark_line,
     benchmark_lines,
     macro_average,
@@ -26,13 +29,11 @@ from ablations.statistics.contrasts import ONE_SEED, Rules
 from ablations.statistics.estimates import (
     Array,
     Estimate,
+    Items,
     Verdict,
     average,
-    clustered,
     components,
     holm,
-    is_binary,
-    mcnemar,
     pooled,
     pooled_variance,
     verdicts,
@@ -41,6 +42,7 @@ from ablations.statistics.estimates import (
 from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.scores import ScoreTable, read
 from harness.runs.store import read_manifest
+from harness.runs.summary import BenchmarkSummary, read_summaries
 
 A, B = "a", "b"
 CHECKPOINTS = "these two checkpoints, not the method that made them"
@@ -49,7 +51,7 @@ ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """The average over benchmarks: B - A, its interval, p, minimal detectable effect, verdict."""
+    """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test."""
 
     delta: float
     low: float | None
@@ -57,6 +59,16 @@ class Macro:
     p: float | None
     mde: float | None
     verdict: Verdict | None
+    test: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """A run as the page of a comparison shows it: its folder, manifest and summaries."""
+
+    folder: str
+    manifest: Mapping[str, Any]
+    benchmarks: Sequence[BenchmarkSummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +85,8 @@ class Comparison:
     """What `harness compare` says; scores and differences in units of the score.
 
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
-    the hierarchical bootstrap; they and ``spread`` are there for arms only.
+    the hierarchical bootstrap; they and ``spread`` are there for arms only.  ``runs`` are those of
+    A and of B; older documents have none.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -86,6 +99,7 @@ class Comparison:
     pooled: tuple[float | None, float | None] | None = None
     bootstrap: tuple[float, float] | None = None
     spread: tuple[Spread, Spread] | None = None
+    runs: tuple[tuple[ComparedRun, ...], ...] = ()
 
     @property
     def loses(self) -> bool:
@@ -104,89 +118,82 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
         UsageError: the runs cannot be compared.
     """
     table = read({A: [a], B: [b]})
-    tests = [_items_test(table, name) for name in table.scores]
-    adjusted = holm(np.array([test.p for test in tests]))
+    tests = _items_tests(table)
+    adjusted = holm(np.array([test.p for test in tests.values()]))
     lines = [
-        _items_line(table, name, test, p_holm, rules)
-        for name, test, p_holm in zip(table.scores, tests, adjusted, strict=True)
+        _items_line(name, table.items[name], test, p_holm, rules)
+        for (name, test), p_holm in zip(tests.items(), adjusted, strict=True)
     ]
     return Comparison(
         "checkpoints",
         ONE_CHECKPOINT if _shared([a], [b]) else CHECKPOINTS,
-        _items_macro(table, rules),
+        _items_macro(tests, rules),
         tuple(lines),
         rules.margin,
         rules.alpha,
         table.notes,
+        runs=_runs([a], [b]),
+    )
+
+
+def _runs(*sides: Sequence[Path]) -> tuple[tuple[ComparedRun, ...], ...]:
+    return tuple(
+        tuple(
+            ComparedRun(
+                str(path.resolve()), read_manifest(path), list(read_summaries(path).values())
+            )
+            for path in side
+        )
+        for side in sides
     )
 
 
 def _shared(a: Sequence[Path], b: Sequence[Path]) -> set[str]:
     """Return the content hashes of the checkpoints that are on both sides."""
-    one, other = ({_fingerprint(path) for path in side} for side in (a, b))
-    return one & other
+    return {_fingerprint(path) for path in a} & {_fingerprint(path) for path in b}
 
 
 def _fingerprint(run: Path) -> str:
     return str(read_manifest(run)["model"]["fingerprint"])
 
 
-def _difference(table: ScoreTable, name: str) -> Array:
-    """Return B - A of each item, seeds averaged."""
-    found = table.scores[name]
-    return np.asarray(found[B].mean(0) - found[A].mean(0))
-
-
-@dataclass(frozen=True, slots=True)
-class _ItemsTest:
-    """What one benchmark says of two checkpoints: the estimate behind the interval, and p."""
-
-    estimate: Estimate
-    p: float
-    name: str
-
-
-def _items_test(table: ScoreTable, name: str) -> _ItemsTest:
-    d, items = _difference(table, name), table.items[name]
-    binary = all(is_binary(y) for y in table.scores[name].values())
-    if name in table.single and binary and items.independent:
-        exact = mcnemar(d)
-        return _ItemsTest(exact.adjusted, exact.p, "McNemar")
-    one = clustered(d, items)
-    # Where no item differs nothing speaks against 0.
-    return _ItemsTest(one, float(one.p) if d.any() else 1.0, "clustered t")
+def _items_tests(table: ScoreTable) -> dict[str, ItemsTest]:
+    return {
+        name: ItemsTest.of(scores[B], scores[A], table.items[name], single=name in table.single)
+        for name, scores in table.scores.items()
+    }
 
 
 def _items_line(
-    table: ScoreTable, name: str, test: _ItemsTest, p_holm: float, rules: Rules
+    name: str, items: Items, test: ItemsTest, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
-    items, d = table.items[name], _difference(table, name)
     line = benchmark_line(name, items, test.estimate, test.p, p_holm, rules)
-    mde = power.mde(float(clustered(d, items).se), np.inf, rules.alpha, rules.power)
-    return replace(line, delta=float(items.mean(d)), mde=number(mde), test=test.name)
+    mde = number(power.mde(float(test.clustered.se), np.inf, rules.alpha, rules.power))
+    return replace(line, delta=float(test.clustered.delta), mde=mde, test=test.test)
 
 
-def _items_macro(table: ScoreTable, rules: Rules) -> Macro:
-    one = average([clustered(_difference(table, name), table.items[name]) for name in table.scores])
-    return _macro(one, np.inf, rules)
+def _items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
+    mean = average([test.clustered for test in tests.values()])
+    return replace(_macro(mean, np.inf, rules), test=CLUSTERED)
 
 
-def _macro(one: Estimate, df: float, rules: Rules) -> Macro:
+def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
     """Return the record of an average; ``df`` are those of its minimal detectable effect."""
-    equivalence_p = one.equivalence_p(rules.margin)
-    low, high = one.interval(rules.level)
+    low, high = mean.interval(rules.level)
+    verdict = verdicts(mean.delta, mean.p, mean.equivalence_p(rules.margin), rules.alpha)
     return Macro(
-        float(one.delta),
+        float(mean.delta),
         number(low),
         number(high),
-        number(one.p),
-        mde=number(power.mde(float(one.se), df, rules.alpha, rules.power)),
-        verdict=Verdict(str(verdicts(one.delta, one.p, equivalence_p, rules.alpha))),
+        number(mean.p),
+        mde=number(power.mde(float(mean.se), df, rules.alpha, rules.power)),
+        verdict=Verdict(str(verdict)),
+        test=WELCH,
     )
 
 
 def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
-    """Compare two arms, one run a training seed: Welch on per-seed macro averages.
+    """Compare two arms, one run per training seed: Welch on per-seed macro averages.
 
     With one seed on a side it is inference over items only, and there is no verdict.
 
@@ -196,19 +203,19 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     table = read({A: a, B: b})
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
-        same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled anew"
+        same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
         table = replace(table, notes=(same, *table.notes))
     if min(len(a), len(b)) < 2:
-        return _one_seed(table, rules)
+        return replace(_one_seed(table, rules), runs=_runs(a, b))
     by_seed = per_seed(table.scores, table.items)
     macro = macro_average(by_seed)
-    one = welch(macro[B], macro[A])
+    difference = welch(macro[B], macro[A])
     other = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]])).interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
     return Comparison(
         "arms",
         f"two methods, by {len(a)} and {len(b)} training seeds, on these benchmarks",
-        _macro(one, float(one.df), rules),
+        _macro(difference, float(difference.df), rules),
         benchmark_lines(by_seed, table.items, B, A, rules),
         rules.margin,
         rules.alpha,
@@ -216,23 +223,20 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
         pooled=(number(other[0]), number(other[1])),
         bootstrap=drawn.interval(B, A, rules.level),
         spread=(_spread(table, A, macro), _spread(table, B, macro)),
+        runs=_runs(a, b),
     )
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
     split = components(
-        [found[side] for found in table.scores.values()], [table.items[n] for n in table.scores]
+        [scores[side] for scores in table.scores.values()], [table.items[n] for n in table.scores]
     )
     return Spread(macro[side].size, split.training**0.5, split.decoding**0.5)
 
 
 def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
-    """Return estimates by items alone, without p and verdict: one seed supports no more."""
-    lines = [
-        untested_line(
-            name, table.items[name], clustered(_difference(table, name), table.items[name]), rules
-        )
-        for name in table.scores
-    ]
-    macro = replace(_items_macro(table, rules), p=None, mde=None, verdict=None)
+    """Return estimates over items alone, without p and verdict: one seed supports no more."""
+    tests = _items_tests(table)
+    lines = [untested_line(name, table.items[name], test, rules) for name, test in tests.items()]
+    macro = replace(_items_macro(tests, rules), p=None, mde=None, verdict=None)
     return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, table.notes)

@@ -9,19 +9,8 @@ from typing import Literal, get_args
 import numpy as np
 
 from ablations.arms import with_role
-from ablations.statistics.estimates import (
-    Array,
-    Booleans,
-    Estimate,
-    Verdict,
-    Verdicts,
-    holm,
-    is_better,
-    pooled,
-    pooled_variance,
-    verdicts,
-    welch,
-)
+from ablations.statistics import estimates
+from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
 from harness.errors import UsageError
 
 Kind = Literal["total", "objective", "placebo", "data", "form"]
@@ -56,10 +45,7 @@ class Contrast:
 
 
 def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts that the arms allow by their roles, in the order of the tests.
-
-    Form is not part of the order; it comes last.
-    """
+    """Return the contrasts that the arms allow by their roles, in the order of tests, form last."""
     pairs = [
         Contrast("total", METHOD, BASELINE),
         *(Contrast("objective", METHOD, arm) for arm in DATA_CONTROLS),
@@ -67,20 +53,16 @@ def contrasts(arms: Sequence[str]) -> tuple[Contrast, ...]:
         *(Contrast("data", arm, BASELINE) for arm in DATA_CONTROLS),
         *(Contrast("form", METHOD, arm) for arm in LOSS_FORMS),
     ]
-    return tuple(one for one in pairs if one.plus in arms and one.minus in arms)
+    return tuple(pair for pair in pairs if pair.plus in arms and pair.minus in arms)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a study is judged; fixed before any score is read.
+    """How a study is judged, fixed before any score is read; `UsageError` if out of range.
 
     ``margin`` (in units of the score) is what counts as no difference, at most half of
-    ``effect_size``, the effect that the study is planned for.  ``variance`` is ``welch`` or
-    ``pooled`` (one seed variance for all trained arms).  ``power`` is that of minimal detectable
-    effects.
-
-    Raises:
-        UsageError: a value is out of its range.
+    ``effect_size``, the effect that the study is planned for.  ``pooled`` variance is one seed
+    variance for all trained arms.  ``power`` is that of minimal detectable effects.
     """
 
     alpha: float = 0.05
@@ -134,46 +116,42 @@ def estimate(
 ) -> Estimate:
     """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
     plus, minus = scores[contrast.plus], scores[contrast.minus]
-    return (
-        welch(plus, minus) if variance == "welch" else pooled(plus, minus, *common_variance(scores))
-    )
+    if variance == "welch":
+        return estimates.welch(plus, minus)
+    return estimates.pooled(plus, minus, *common_variance(scores))
 
 
 def common_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
     """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
-    return pooled_variance([y for arm, y in scores.items() if arm != BASE])
+    return estimates.pooled_variance([y for arm, y in scores.items() if arm != BASE])
 
 
 def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     """Judge every contrast in the fixed order: a step is tested only if those before it passed.
 
     A step passes where all of its contrasts are better (for the objective: an intersection-union
-    test, each at alpha).  "The data adds something" is said where any of its contrasts is better,
-    so there p is adjusted (Holm); that it adds nothing takes all of them, and no adjustment.  A
-    step without arms is passed over.  A contrast with one seed in an arm is left out, and its step
-    does not pass.
-
-    Args:
-        scores: macro averages by arm, seeds on the last axis.
-        rules: as planned.
+    test, each at alpha).  "The data adds something" takes any of its contrasts, so p is adjusted
+    (Holm); that it adds nothing takes all of them, and no adjustment.  A step without arms is
+    skipped.  A contrast with one seed in an arm is left out, and its step does not pass.
+    ``scores`` are macro averages by arm, seeds on the last axis.
     """
     several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1}
     testable = contrasts(list(several))
     judged: list[Judgement] = []
     open_: Booleans = np.asarray(True)
     for kind in (*GATE, "form"):
-        step = [one for one in contrasts(list(scores)) if one.kind == kind]
-        estimates = {one: estimate(several, one, rules.variance) for one in step if one in testable}
-        ps = np.array([one.p for one in estimates.values()])
+        step = [contrast for contrast in contrasts(list(scores)) if contrast.kind == kind]
+        differences = {c: estimate(several, c, rules.variance) for c in step if c in testable}
+        ps = np.array([difference.p for difference in differences.values()])
         if kind == "data":
-            ps = holm(ps)
+            ps = estimates.holm(ps)
         tested = open_ if kind in GATE else np.zeros_like(open_)
-        for (contrast, one), p in zip(estimates.items(), ps, strict=True):
-            found = verdicts(one.delta, p, one.equivalence_p(rules.margin), rules.alpha)
-            judged.append(
-                Judgement(contrast, one, p, found, np.broadcast_to(tested, one.delta.shape))
-            )
-            open_ = open_ & is_better(found)
-        if len(estimates) < len(step):
+        for (contrast, difference), p in zip(differences.items(), ps, strict=True):
+            delta, inside = difference.delta, difference.equivalence_p(rules.margin)
+            verdict = estimates.verdicts(delta, p, inside, rules.alpha)
+            tested_here = np.broadcast_to(tested, delta.shape)
+            judged.append(Judgement(contrast, difference, p, verdict, tested_here))
+            open_ = open_ & estimates.is_better(verdict)
+        if len(differences) < len(step):
             open_ = np.zeros_like(open_)
     return tuple(judged)

@@ -10,11 +10,11 @@ from ablations.statistics.estimates import Verdict
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkLine:
-    """One contrast on one benchmark; ``p_holm`` is adjusted over the benchmarks of the suite.
+    """One contrast on one benchmark; numbers are None where there is no variance to test against.
 
-    ``test`` names what made p and interval: Welch t, clustered t, or McNemar.
-    ``mde`` is the smallest effect detectable with the power of the plan at this variance.
-    Numbers are None where there is no variance to test against.
+    ``p_holm`` is adjusted over the benchmarks of the suite.  ``test`` names what made p and
+    interval: Welch t, clustered t, or McNemar.  ``mde`` is the smallest effect detectable with the
+    plan's power.
     """
 
     benchmark: str
@@ -34,13 +34,11 @@ class BenchmarkLine:
 class Line:
     """One contrast of the macro average.
 
-    ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is of the two-sided test,
-    ``p_holm`` (data contrasts only: it decides the verdict) adjusted over the data contrasts,
-    ``p_equivalence`` of TOST.  Where the contrast was not ``tested`` (a step before it failed, or
-    it stands outside the order) p and verdict are None, on every benchmark too: it is an estimate
-    only.  ``alt_variance_low`` and
-    ``alt_variance_high`` are the interval by the variance that was not chosen; ``boot_low`` and
-    ``boot_high`` the percentile interval of the hierarchical bootstrap.
+    ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is two-sided, ``p_holm`` (of data
+    contrasts, where it decides the verdict) adjusted over the data contrasts, ``p_equivalence`` of
+    TOST.  Where the contrast was not ``tested`` (a step before it failed, or it is outside the
+    order) p and verdict are None, on every benchmark too.  ``alt_variance_*`` is the interval by
+    the variance that was not planned, ``boot_*`` that of the hierarchical bootstrap.
     """
 
     name: str
@@ -61,14 +59,14 @@ class Line:
     boot_low: float | None = None
     boot_high: float | None = None
     p_holm: float | None = None
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
     """Total = objective + data, through one data arm; in units of the score.
 
-    ``share`` is objective / total with its Fieller interval, only where the interval of the total
-    excludes 0; bounds are None where the interval is unbounded.
+    ``share`` is objective / total with its Fieller interval, where the total's interval excludes 0.
     """
 
     arm: str
@@ -82,9 +80,9 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ArmLine:
-    """One arm: its seeds, its macro average, and the variance of a seed's score, in two parts.
+    """One arm: its seeds, its macro average, and the sd of a seed's score in two parts.
 
-    Standard deviations are in units of the score; None with one seed.
+    In units of the score; no sd with one seed.
     """
 
     arm: str

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -25,9 +26,9 @@ class ScoreTable:
     """Scores of several arms on the benchmarks and items that all their runs share.
 
     ``scores`` maps benchmark and arm to seeds x items (repeats averaged), ``items`` says how a
-    benchmark's items hang together.  ``single`` names the benchmarks that every run answered once
-    an item.  ``notes`` are sentences that belong beside any number made of the table: benchmarks
-    and items that were left out, clusters that are few, data that are not what an id promises.
+    benchmark's items are grouped.  ``single`` names the benchmarks that every run answered once
+    per item.  ``notes`` belong next to any number made of the table: benchmarks and items that were
+    left out, clusters that are few, data that are not what an id promises.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -47,54 +48,50 @@ class _Run:
         return str(self.manifest["model"]["fingerprint"])
 
     def note(self, benchmark: str) -> str:
-        """What must stand beside the scores on a benchmark."""
+        """The caveat on its scores of a benchmark."""
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
     def asked(self, benchmark: str) -> dict[str, Any]:
         """What decides whether two runs were asked the same in the same way, by its name."""
         entry = self.manifest["benchmarks"].get(benchmark, {})
-        sampling = self.manifest["sampling"]
-        names = {
-            "protocol_hash": "protocol",
-            "data_fingerprint": "data",
-            "max_tokens": "max_tokens",
-        }
         return {
-            **{word: entry.get(name) for name, word in names.items()},
+            "protocol": entry.get("protocol_hash"),
+            "data": entry.get("data_fingerprint"),
+            "max_tokens": entry.get("max_tokens"),
             "headline": tuple(entry.get("headline", ())),
-            "temperature": sampling["temperature"],
-            "top_p": sampling["top_p"],
+            "temperature": self.manifest["sampling"]["temperature"],
+            "top_p": self.manifest["sampling"]["top_p"],
         }
 
 
 def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
-    """Read the runs of every arm, one run a training seed.
+    """Read the runs of every arm, one run per training seed.
 
-    Raises:
-        UsageError: a folder is no run, one run or checkpoint counts as several seeds, no benchmark
-            is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
+    `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
+    benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
     runs, names, notes = _opened(groups)
     scores: dict[str, dict[str, Array]] = {}
     items: dict[str, Items] = {}
     single = set()
     for name in names:
-        found = [_read_answers(run, name) for run in runs]
-        _check_items(runs, found, name)
-        kept = sorted(item for item in found[0].values if all(item in one.values for one in found))
+        answers = [_read_answers(run, name) for run in runs]
+        first = answers[0]
+        _check_items(runs, answers, name)
+        kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
         if not kept:
             notes.append(f"{name}: left out, no item has a score in every run")
             continue
         headline = runs[0].asked(name)["headline"]
-        items[name] = _items([found[0].kinds[item] for item in kept], headline, name)
-        rows = [[one.values[item] for item in kept] for one in found]
+        items[name] = _items([first.kinds[item] for item in kept], headline, name)
+        rows = [[of_run.values[item] for item in kept] for of_run in answers]
         scores[name] = {
             arm: np.array([row for run, row in zip(runs, rows, strict=True) if run.arm == arm])
             for arm in groups
         }
-        if all(one.single for one in found):
+        if all(of_run.single for of_run in answers):
             single.add(name)
-        notes += _remarks(name, len(found[0].asked) - len(kept), items[name])
+        notes += _remarks(name, len(first.asked) - len(kept), items[name])
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     notes += notes_of((name, run.note(name)) for name in scores for run in runs)
@@ -102,16 +99,13 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
-    """Return the fingerprint of a run's model, and the hash of the run before its answers.
+    """Return the fingerprint of a run's model, and a hash of the run without its answers.
 
     The hash is of the model, of what was asked of these benchmarks and how, and of when the run was
-    begun: the same run in another place is the same, one that was made again is another.
-
-    Raises:
-        UsageError: the folder is no run.
+    begun: a moved run keeps it, a repeated one has another.  `UsageError` if it is not a run.
     """
-    run = _open("", path)
-    begun = [one.get("started") for one in run.manifest["invocations"][:1]]
+    run = _Run("", path, read_manifest(path))
+    begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]
     return run.model, json_hash([run.model, begun, {name: run.asked(name) for name in benchmarks}])
 
 
@@ -122,7 +116,7 @@ def check(groups: Mapping[str, Sequence[Path]]) -> None:
 
 def _opened(groups: Mapping[str, Sequence[Path]]) -> tuple[list[_Run], list[str], list[str]]:
     """Return the runs, the benchmarks that all of them hold, and notes on the others."""
-    runs = [_open(arm, path) for arm, paths in groups.items() for path in paths]
+    runs = [_Run(arm, path, read_manifest(path)) for arm, paths in groups.items() for path in paths]
     _check_distinct(runs)
     names, notes = _common(runs)
     for name in names:
@@ -157,43 +151,37 @@ def _read_answers(run: _Run, name: str) -> _Answers:
     asked = frozenset(item for item, _ in samples)
     return _Answers(
         asked,
-        {item: fmean(found) for item, found in values.items()},
+        {item: fmean(repeats) for item, repeats in values.items()},
         kinds,
         frozenset(scorers),
         len(asked) == len(samples),
     )
 
 
-def _open(arm: str, path: Path) -> _Run:
-    return _Run(arm, path, read_manifest(path))
-
-
 def _check_distinct(runs: Sequence[_Run]) -> None:
     """Refuse one run given twice, and one checkpoint given as several training seeds."""
-    for number, run in enumerate(runs):
-        for other in runs[:number]:
-            if other.path.resolve() == run.path.resolve():
-                raise UsageError(f"{run.path} is given twice: every run counts once")
-            if other.arm == run.arm and other.model == run.model:
-                raise UsageError(
-                    f"{other.path} and {run.path} are runs of the same checkpoint "
-                    f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
-                    "training seed (behind an endpoint, tell them apart with --revision)"
-                )
+    for other, run in combinations(runs, 2):
+        if other.path.resolve() == run.path.resolve():
+            raise UsageError(f"{run.path} is given twice: every run counts once")
+        if other.arm == run.arm and other.model == run.model:
+            raise UsageError(
+                f"{other.path} and {run.path} are runs of the same checkpoint "
+                f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
+                "training seed (behind an endpoint, tell them apart with --revision)"
+            )
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[str]]:
     """Return the benchmarks that all runs hold, and a note on each that only some hold."""
-    held = [[n for n in run.manifest["benchmarks"] if _holds(run, n)] for run in runs]
-    names = [name for name in held[0] if all(name in other for other in held)]
+    held = [(run.path, [n for n in run.manifest["benchmarks"] if _holds(run, n)]) for run in runs]
+    names = [name for name in held[0][1] if all(name in benchmarks for _, benchmarks in held)]
     notes = []
-    for name in dict.fromkeys(name for found in held for name in found if name not in names):
-        lacking = next(run.path for run, found in zip(runs, held, strict=True) if name not in found)
-        notes.append(f"{name}: left out, {lacking} holds no answers to it")
+    for name in dict.fromkeys(name for _, benchmarks in held for name in benchmarks):
+        if name not in names:
+            lacking = next(path for path, benchmarks in held if name not in benchmarks)
+            notes.append(f"{name}: left out, {lacking} holds no answers to it")
     if not names:
-        listed = ", ".join(
-            f"{run.path} ({', '.join(n) or 'empty'})" for run, n in zip(runs, held, strict=True)
-        )
+        listed = ", ".join(f"{path} ({', '.join(names_) or 'empty'})" for path, names_ in held)
         raise UsageError(f"the runs have no benchmark in common: {listed}")
     return names, notes
 
@@ -206,30 +194,26 @@ def _holds(run: _Run, benchmark: str) -> bool:
 def _check_protocols(runs: Sequence[_Run], name: str) -> None:
     expected = runs[0].asked(name)
     for run in runs[1:]:
-        for word, value in run.asked(name).items():
-            if value != expected[word]:
+        for setting, value in run.asked(name).items():
+            if value != expected[setting]:
                 raise UsageError(
-                    f"{name}: {runs[0].path} and {run.path} differ in {word} "
-                    f"({_short(expected[word])} and {_short(value)}): "
+                    f"{name}: {runs[0].path} and {run.path} differ in {setting} "
+                    f"({str(expected[setting])[:12]} and {str(value)[:12]}): "
                     "only runs of one protocol on the same data can be compared"
                 )
 
 
-def _short(value: Any) -> str:
-    return str(value)[:12]
-
-
-def _check_items(runs: Sequence[_Run], found: Sequence[_Answers], name: str) -> None:
+def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
     """Refuse runs that were asked different items or scored by different scorers."""
-    first = found[0]
-    for run, one in zip(runs[1:], found[1:], strict=True):
-        if one.asked != first.asked:
+    first = answers[0]
+    for run, other in zip(runs[1:], answers[1:], strict=True):
+        if other.asked != first.asked:
             raise UsageError(
                 f"{name}: {runs[0].path} holds {len(first.asked)} items and {run.path} "
-                f"{len(one.asked)}, {len(one.asked & first.asked)} of them in common: fill both "
-                "with the same `harness run` (and --limit)"
+                f"{len(other.asked)}, {len(other.asked & first.asked)} of them in common: fill "
+                "both with the same `harness run` (and --limit)"
             )
-        if one.scorers and first.scorers and one.scorers != first.scorers:
+        if other.scorers and first.scorers and other.scorers != first.scorers:
             raise UsageError(
                 f"{name}: {runs[0].path} and {run.path} were scored by different versions of the "
                 "scorer: run the same `harness run` again, which only scores the stored answers"

@@ -35,9 +35,5 @@ def _renamed(document: Any, names: Mapping[str, str], schema: int) -> Any:
         return [_renamed(value, names, schema) for value in document]
     if not isinstance(document, dict):
         return document
-    return {
-        names.get(key, key): schema
-        if key == "schema" and value in (1, SCHEMA)
-        else _renamed(value, names, schema)
-        for key, value in document.items()
-    }
+    renamed = {names.get(k, k): _renamed(value, names, schema) for k, value in document.items()}
+    return renamed | ({"schema": schema} if renamed.get("schema") in (1, SCHEMA) else {})

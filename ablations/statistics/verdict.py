@@ -60,20 +60,20 @@ def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
     """Return where a gain comes from that is more than every data arm's."""
     if steps["placebo"] and not _better(steps["placebo"]):
         return "more than its data gives, but the placebo is not shown to lack it"
-    found = {line.verdict for line in steps["data"]}
-    if Verdict.BETTER in found:
+    data = {line.verdict for line in steps["data"]}
+    if Verdict.BETTER in data:
         return "comes from the objective and from the data"
-    if not found or not found <= set(NO_GAIN):
+    if not data or not data <= set(NO_GAIN):
         return "comes from the objective, whether or not the data adds to it"
-    if Verdict.BETTER_WITHIN_MARGIN in found:
+    if Verdict.BETTER_WITHIN_MARGIN in data:
         return "comes from the objective, and what the data adds lies within the margin"
     return "comes from the objective, not from the data"
 
 
 def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    """Return which arms the claim had to do without."""
-    there = {line.minus for line in (*steps["objective"], *steps["placebo"])}
-    missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in there]
+    """Return which arms the claim was not compared with."""
+    compared = {line.minus for line in (*steps["objective"], *steps["placebo"])}
+    missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in compared]
     return f" (not compared with {', '.join(missing)})" if missing else ""
 
 
@@ -85,9 +85,9 @@ def step_verdict(kind: Kind, step: Sequence[Line]) -> Verdict:
     """
     if not any(line.tested for line in step):
         return Verdict.NOT_TESTED
-    found = {line.verdict or Verdict.NOT_TESTED for line in step}
-    if len(found) == 1:
-        return found.pop()
+    verdicts = {line.verdict or Verdict.NOT_TESTED for line in step}
+    if len(verdicts) == 1:
+        return verdicts.pop()
     if _better(step):
         return Verdict.BETTER
     return Verdict.MIXED if kind == "data" else Verdict.INCONCLUSIVE_TOGETHER
@@ -98,14 +98,10 @@ def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
         return f"{kind} missing"
     verdict = step_verdict(kind, step)
     apart = len({line.verdict for line in step}) > 1 and verdict is not Verdict.BETTER
-    numbers = ", ".join(
-        f"{line.name} {_figures(line)}" + f" {line.verdict or Verdict.NOT_TESTED}" * apart
-        for line in step
-    )
+    figures = []
+    for line in step:
+        bounds = interval(line.low, line.high)
+        figure = f"{line.name} {points(line.delta)} points" + f" {bounds}" * (bounds != MISSING)
+        figures.append(figure + f" {line.verdict or Verdict.NOT_TESTED}" * apart)
     margin = f" within {100 * rules.margin:g} points" if verdict is Verdict.EQUIVALENT else ""
-    return f"{kind} {verdict}{margin} ({numbers})"
-
-
-def _figures(line: Line) -> str:
-    bounds = interval(line.low, line.high)
-    return f"{points(line.delta)} points" + f" {bounds}" * (bounds != MISSING)
+    return f"{kind} {verdict}{margin} ({', '.join(figures)})"

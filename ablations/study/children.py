@@ -9,14 +9,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, TypeAlias
 
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
 
+if TYPE_CHECKING:
+    from ablations.study.preloaded import Fork
+
+    Command: TypeAlias = subprocess.Popen[str] | Fork
+
 PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
 Run = Callable[[Sequence[str], Path], str]
-"""Runs a command, adds what it says to a log, and returns its standard output; see `child`."""
+"""Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
 
 
 class FailedError(Exception):
@@ -27,38 +33,11 @@ class StoppedError(Exception):
     """A command was ended because all were to end."""
 
 
-class Command(Protocol):
-    """A running command of ours: a `subprocess.Popen` or an `ablations.study.preloaded.Fork`."""
-
-    @property
-    def stderr(self) -> IO[str] | None:
-        """What it says."""
-        ...
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Return its exit code when it has ended."""
-        ...
-
-    def send_signal(self, sig: int, /) -> None:
-        """Send it a signal."""
-        ...
-
-    def kill(self) -> None:
-        """End it at once."""
-        ...
-
-
 def child(args: Sequence[str], log: Path) -> str:
-    """Run one command of ours as a child process and return its standard output.
+    """Run one of our commands as a child process and return its standard output.
 
-    Its standard error goes to ``log`` and, indented, to ours.
-
-    Args:
-        args: of the command.
-        log: is added to.
-
-    Raises:
-        FailedError: it failed; says its last line and where the log is.
+    Its standard error is added to ``log`` and, indented, to ours.  `FailedError` says its last line
+    and where the log is.
     """
     return ProcessPool().run(args, log)
 
@@ -82,38 +61,24 @@ class ProcessPool:
         self._stopped = False
 
     def run(self, args: Sequence[str], log: Path) -> str:
-        """Run one command, as `child` does.
-
-        Raises:
-            FailedError: it failed.
-            StoppedError: `stop` was called.
-        """
+        """Run one command, as `child` does; `StoppedError` after `stop`."""
         if self._stopped:
             raise StoppedError
         say(f"$ harness {shlex.join(args)}")
         log.parent.mkdir(parents=True, exist_ok=True)
-        printed, last = log.with_suffix(".out"), ""
-        before = f"  {log.parent.parent.name}/{log.parent.name}: " if self._several else "  "
-        with log.open("a", encoding="utf-8") as kept:
-            command = self._start(args, printed)
-            try:
-                assert command.stderr is not None
-                with command.stderr as lines:
-                    for line in lines:
-                        kept.write(line)
-                        kept.flush()
-                        last = line.strip() or last
-                        if not self._stopped:  # who stopped us says so
-                            say(f"{before}{line.rstrip()}")
-                code = command.wait()
-            except BaseException:
-                stop(command)
-                raise
-            finally:
-                with self._lock:
-                    self._running.discard(command)
-        text = printed.read_text(encoding="utf-8", errors="replace")
-        printed.unlink()
+        stdout = log.with_suffix(".out")
+        command = self._start(args, stdout)
+        try:
+            last = self._follow(command, log)
+            code = command.wait()
+        except BaseException:
+            stop(command)
+            raise
+        finally:
+            with self._lock:
+                self._running.discard(command)
+        text = stdout.read_text(encoding="utf-8", errors="replace")
+        stdout.unlink()
         if self._stopped:
             raise StoppedError
         if code:
@@ -121,7 +86,7 @@ class ProcessPool:
             raise FailedError(f"{reason} (exit code {code}; {log})")
         return text
 
-    def _start(self, args: Sequence[str], printed: Path) -> Command:
+    def _start(self, args: Sequence[str], stdout: Path) -> Command:
         with self._lock:
             if self._stopped:
                 raise StoppedError
@@ -129,22 +94,33 @@ class ProcessPool:
             if self._preload:
                 from ablations.study.preloaded import Fork
 
-                command = Fork(tuple(args), str(printed), self._environment)
+                command = Fork(tuple(args), str(stdout), self._environment)
             else:
-                with printed.open("w", encoding="utf-8") as out:
+                with stdout.open("w", encoding="utf-8") as out:
                     command = begin(args, out, subprocess.PIPE, self._environment)
             self._running.add(command)
         return command
+
+    def _follow(self, command: Command, log: Path) -> str:
+        """Copy a command's messages to its log and to ours; return the last one."""
+        folder = f"{log.parent.parent.name}/{log.parent.name}: " if self._several else ""
+        last = ""
+        assert command.stderr is not None
+        with log.open("a", encoding="utf-8") as kept, command.stderr as lines:
+            for line in lines:
+                kept.write(line)
+                kept.flush()
+                last = line.strip() or last
+                if not self._stopped:  # whoever stopped us says so
+                    say(f"  {folder}{line.rstrip()}")
+        return last
 
     def stop(self) -> None:
         """End what runs, as an interrupt does, and start nothing more."""
         self._stopped = True  # at once: the lock is held while libraries are loaded
         with self._lock:
             running = tuple(self._running)
-        for command in running:
-            command.send_signal(signal.SIGINT)
-        for command in running:
-            _ended(command)
+        stop(*running)
 
 
 def begin(
@@ -153,7 +129,7 @@ def begin(
     stderr: IO[str] | int,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[str]:
-    """Start one command of ours as a child process that dies with us (with this very thread)."""
+    """Start one of our commands as a child process that dies with this thread."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *args],
         stdin=subprocess.DEVNULL,
@@ -167,19 +143,14 @@ def begin(
     )
 
 
-def stop(command: Command) -> None:
-    """Let an interrupted child end by itself, then end it."""
-    command.send_signal(signal.SIGINT)
-    _ended(command)
-
-
-def _ended(command: Command) -> None:
-    """Wait for an interrupted child; end it where it does not end by itself."""
-    try:
-        ended = command.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        ended = None
-    if ended is None:
+def stop(*commands: Command) -> None:
+    """Interrupt commands, and kill those that do not end by themselves."""
+    for command in commands:
+        command.send_signal(signal.SIGINT)
+    for command in commands:
+        with suppress(subprocess.TimeoutExpired):
+            command.wait(PATIENCE)
+            continue
         command.kill()
         command.wait()
 

@@ -7,13 +7,14 @@ number of items and an assumed standard deviation across training seeds.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -25,6 +26,7 @@ from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
 from ablations.study.plan import PROBE, Plan, benchmark
 from harness.errors import UsageError
+from harness.files.jsonl import read_lines
 from harness.runs.store import read_samples
 
 EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
@@ -53,14 +55,13 @@ class BenchmarkForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a study will do and could see; effects in units of the score.
+    """What a study will do and could detect; effects in units of the score.
 
-    ``mde``: of the macro average, at ``seeds`` seeds an arm, with the power and alpha of the rules.
-    ``steps``: planned optimizer steps of each arm that is trained; ``trained``: how often it is.
-    ``seeds_needed`` (None: more than a thousand) is for the planned effect; ``equivalence`` is the
-    chance that arms which do not differ are called equivalent (None: no contrast asks for it), and
-    ``equivalence_seeds`` the seeds an arm for the wanted power of that.  ``training_sd`` of a
-    seed's score is assumed, ``decoding_sd`` an upper bound from the number of items.
+    ``mde``: of the macro average, at ``seeds`` seeds per arm.  ``steps``: planned optimizer steps
+    of each arm that is trained; ``trained``: how often it is.  ``seeds_needed`` (None: more than a
+    thousand) is for the planned effect; ``equivalence`` is the chance that equal arms are called
+    equivalent (None: no contrast asks for it), ``equivalence_seeds`` the seeds per arm for the
+    planned power of that.  ``training_sd`` is assumed, ``decoding_sd`` an upper bound.
     """
 
     trainings: int
@@ -82,34 +83,29 @@ class Forecast:
     @property
     def seconds(self) -> float | None:
         """Seconds for all of it, one job after the other; None where a part was not measured."""
-        parts = [0.0]
-        if self.trainings:
-            if self.training is None:
-                return None
-            start, step = self.training.start, self.training.each
-            parts += [
-                (start + step * steps) * self.trained[arm] for arm, steps in self.steps.items()
-            ]
-        if self.evaluations:
-            if self.evaluation is None:
-                return None
-            each = self.evaluation.start + self.evaluation.each * self.items
-            parts.append(self.evaluations * each)
-        return sum(parts)
+        training, evaluation = self.training, self.evaluation
+        if (self.trainings and training is None) or (self.evaluations and evaluation is None):
+            return None
+        total = 0.0
+        if training is not None:
+            each = {arm: training.start + training.each * n for arm, n in self.steps.items()}
+            total += sum(each[arm] * self.trained[arm] for arm in each)
+        if evaluation is not None:
+            total += self.evaluations * (evaluation.start + evaluation.each * self.items)
+        return total
 
 
 def forecast(plan: Plan, training_sd: float) -> Forecast:
     """Return the forecast of a plan, without times.
 
-    Args:
-        plan: of the study.
-        training_sd: assumed standard deviation of a seed's score by training, in units of the
-            score, of the macro average and of every benchmark.
+    ``training_sd`` is the assumed standard deviation of a seed's score by training, in units of the
+    score, of the macro average and of every benchmark.
     """
     rules, todo = plan.request.rules, jobs(plan)
     items = counts(plan)
     scored = {name: n for name, n in items.items() if name != PROBE}
-    seeds = min((one.seeds for one in plan.arms if one.arm != BASE), default=1)
+    seeds = min((arm.seeds for arm in plan.arms if arm.arm != BASE), default=1)
+    trained = [job.training for job in todo if job.training is not None]
 
     def spread(of: Mapping[str, int]) -> Components:
         decoding = power.sampling_variance({name: (EXPECTED, n) for name, n in of.items()})
@@ -118,42 +114,40 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     def smallest(of: Mapping[str, int]) -> float:
         return power.planned_mde(spread(of), seeds, rules.alpha, rules.power)
 
-    several = seeds > 1 and bool(scored)
+    tested = scored if seeds > 1 else {}
     macro = spread(scored) if scored else Components(training_sd**2, 0.0)
-    equal = several and any(one.kind == "data" for one in contrasts([a.arm for a in plan.arms]))
+    kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
+    equivalence = None
+    if tested and "data" in kinds:
+        equivalence = power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
     return Forecast(
-        trainings=sum(job.training is not None for job in todo),
+        trainings=len(trained),
         evaluations=len(todo),
         items=sum(items.values()),
         seeds=seeds,
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
-        mde=smallest(scored) if several else None,
+        mde=smallest(tested) if tested else None,
         seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
-        equivalence=power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
-        if equal
-        else None,
+        equivalence=equivalence,
         equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
         benchmarks=tuple(
-            BenchmarkForecast(name, n, smallest({name: n})) for name, n in scored.items()
-        )
-        if several
-        else (),
-        trained=Counter(job.arm for job in todo if job.training is not None),
-        steps=planned_steps([job.training for job in todo if job.training is not None]),
+            BenchmarkForecast(name, n, smallest({name: n})) for name, n in tested.items()
+        ),
+        trained=Counter(training.arm for training in trained),
+        steps=planned_steps(trained),
     )
 
 
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
 
-    Raises:
-        UsageError: it refuses an arm: data is missing, wrong or too little.
+    `UsageError` where that refuses an arm: data is missing, wrong or too little.
     """
     if not trainings:
         return {}
-    first, *others = {one.arm: one for one in trainings}.values()
-    more = (word for one in others for word in ("--arm", one.arm))
+    first, *others = {training.arm: training for training in trainings}.values()
+    more = (arg for training in others for arg in ("--arm", training.arm))
     process = begin((*first.args, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
     try:
         printed, errors = process.communicate()
@@ -161,13 +155,14 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
         stop(process)
         raise
     if process.returncode:
-        reason = _last(errors)
+        reason = _last_line(errors)
         raise UsageError(
             reason if process.returncode == 2 else f"harness train --dry-run: {reason}"
         )
     counted = ("rl_steps", "sft_steps", "selection_steps")
     rows = json.loads(printed)["arms"]
-    return {one.arm: sum(rows[one.arm][key] for key in counted) for one in (first, *others)}
+    # The document has the steps of every arm.
+    return {t.arm: sum(rows[t.arm][key] for key in counted) for t in (first, *others)}
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:
@@ -186,58 +181,46 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
 def counts(plan: Plan) -> dict[str, int]:
     """Return the items that one model is asked; where all runs are external, those that all hold.
 
-    Raises:
-        UsageError: the runs hold no items of the suite in common.
+    `UsageError` where they have none of the suite in common.
     """
-    asked, found = plan.request, {}
-    runs = [path for one in plan.arms if one.origin == "runs" for path in one.paths]
+    asked, held = plan.request, {}
+    runs = [path for arm in plan.arms if arm.origin == "runs" for path in arm.paths]
     for name, fingerprint in plan.benchmarks.items():
         if fingerprint is not None:
             n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
-            found[name] = min(n, asked.limit or n) if limited else n
-        elif n := _held(runs, name):
-            found[name] = n
-    if not found:
+            held[name] = min(n, asked.limit or n) if limited else n
+        else:  # of the runs, of which no score is looked at
+            items = [{item for item, _ in read_samples(run, name)} for run in runs]
+            if common := set.intersection(*items):
+                held[name] = len(common)
+    if not held:
         raise UsageError(f"the runs hold no items of {asked.suite} in common")
-    return found
-
-
-def _held(runs: Sequence[Path], name: str) -> int:
-    """Return the number of a benchmark's items that all runs hold; no score is looked at."""
-    items = [{item for item, _ in read_samples(run, name)} for run in runs]
-    return len(set.intersection(*items))
+    return held
 
 
 def _run_time(plan: Plan, out: Path) -> Timing | None:
-    """Measure one evaluation of the first model that is there, on a few items.
+    """Measure an evaluation of the first model that is there (else the base model) on a few items.
 
-    Seconds an item from the first stored answer on; the rest of the time is the start.  Where every
-    model is yet to be trained it is the one that they start from; None where every run is external.
+    Seconds per item from the first stored answer on; the rest of the time is the start.  None where
+    every run is external.
     """
     todo = jobs(plan)
     if not todo:
         return None
-    there = [job.model for job in todo if job.training is None]
-    model = there[0] if there else str(plan.request.model)
-    begun = time.monotonic()
-    _, words = todo[0].suites[0]
-    few = ("run", "--model", model, *words, "--limit", str(FEW), "--out", str(out / "runs"))
-    seen = [(begun, 0)]  # when, and how many answers there were
-    with _watched(few, out) as process:
-        while process.poll() is None:
-            stored = _stored(out)
-            if stored > seen[-1][1]:
-                seen.append((time.monotonic(), stored))
-            time.sleep(TICK)
-    took, stored = time.monotonic() - begun, _stored(out)
-    if process.returncode or not stored:
-        raise UsageError(f"no evaluation could be measured: {_last_line(out)}")
+    ready = [job.model for job in todo if job.training is None]
+    model = ready[0] if ready else str(plan.request.model)
+    _, args = todo[0].suites[0]
+    few = ("run", "--model", model, *args, "--limit", str(FEW), "--out", str(out / "runs"))
+    seen, seconds, code = _watch(few, out, lambda: _stored(out))
+    stored = _stored(out)
+    if code or not stored:
+        raise UsageError(f"no evaluation could be measured: {_last_line((out / LOG).read_text())}")
     # Where all came between two looks an answer took at most a look.
     first, last = seen[min(1, len(seen) - 1)], seen[-1]
     more = last[1] - first[1]
     item = (last[0] - first[0]) / more if more else TICK / stored
-    return Timing(max(0.0, took - item * stored), item)
+    return Timing(max(0.0, seconds - item * stored), item)
 
 
 def _stored(out: Path) -> int:
@@ -246,25 +229,30 @@ def _stored(out: Path) -> int:
     return sum(path.read_bytes().count(b"\n") for path in files)
 
 
-@contextmanager
-def _watched(words: Sequence[str], out: Path) -> Iterator[subprocess.Popen[str]]:
-    """Yield a command that runs, its output in the calibration's log; it is stopped afterwards."""
-    say(f"$ harness {shlex.join(words)}")
+def _watch(
+    args: Sequence[str], out: Path, count: Callable[[], int], enough: float = math.inf
+) -> tuple[list[tuple[float, int]], float, int | None]:
+    """Run a command, its output in the calibration's log, until it ends or ``enough`` is done.
+
+    Returns (seconds, ``count``) at each progress, all seconds, and the exit code (None: stopped).
+    """
+    say(f"$ harness {shlex.join(args)}")
     out.mkdir(parents=True, exist_ok=True)
+    begun, seen = time.monotonic(), [(0.0, 0)]
     with (out / LOG).open("a") as log:
-        process = begin(words, stdout=log, stderr=log)
+        process = begin(args, stdout=log, stderr=log)
         try:
-            yield process
+            while (code := process.poll()) is None and seen[-1][1] < enough:
+                if (done := count()) > seen[-1][1]:
+                    seen.append((time.monotonic() - begun, done))
+                time.sleep(TICK)
         finally:
             if process.poll() is None:
                 stop(process)
+    return seen, time.monotonic() - begun, code
 
 
-def _last_line(out: Path) -> str:
-    return _last((out / LOG).read_text())
-
-
-def _last(errors: str) -> str:
+def _last_line(errors: str) -> str:
     lines = errors.strip().splitlines() or ["no output"]
     return lines[-1].removeprefix("harness: ")
 
@@ -279,23 +267,18 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
         return None
     training = trained.get(METHOD) or next(iter(trained.values()))
     lines = out / "training" / "training.jsonl"
-    words = (*training.args, "--out", str(lines.parent))
-    begun, first = time.monotonic(), 0.0
-    with _watched(words, out) as process:
-        while process.poll() is None and len(found := _step_seconds(lines)) < STEPS:
-            first = first or (time.monotonic() - begun if found else 0.0)
-            time.sleep(TICK)
-    found = _step_seconds(lines)
-    if not found:
-        raise UsageError(f"no training step could be measured: {_last_line(out)}")
-    first = first or time.monotonic() - begun
+    args = (*training.args, "--out", str(lines.parent))
+    seen, seconds, _ = _watch(args, out, lambda: len(_step_seconds(lines)), enough=STEPS)
+    steps = _step_seconds(lines)
+    if not steps:
+        raise UsageError(
+            f"no training step could be measured: {_last_line((out / LOG).read_text())}"
+        )
+    first = seen[1][0] if len(seen) > 1 else seconds
     # The first step warms up what the others find warm.
-    return Timing(max(0.0, first - found[0]), fmean(found[1:] or found))
+    return Timing(max(0.0, first - steps[0]), fmean(steps[1:] or steps))
 
 
 def _step_seconds(path: Path) -> list[float]:
     """Return the seconds of every whole line of a training.jsonl."""
-    if not path.exists():
-        return []
-    whole = path.read_text().rpartition("\n")[0]
-    return [float(json.loads(line)["seconds"]) for line in whole.splitlines()]
+    return [float(json.loads(line.text)["seconds"]) for line in read_lines(path)]

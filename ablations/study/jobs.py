@@ -10,14 +10,17 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from ablations.study.children import FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
-from harness.files.hashing import json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, model_fingerprint
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
@@ -29,7 +32,7 @@ Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training: the arguments of ``harness train``, and what decides its result."""
+    """One training: the arguments of ``harness train``, and a hash of what decides its result."""
 
     arm: str
     args: tuple[str, ...]
@@ -38,13 +41,8 @@ class Training:
 
     @property
     def marker(self) -> Path:
-        """The file that says that it was done."""
+        """The file that is there once it was done, by this plan or another."""
         return self.folder / "trained.json"
-
-    @property
-    def done(self) -> bool:
-        """Whether it was done, by this plan or another."""
-        return self.marker.exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +69,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the run folder of each suite, and at which step and why it failed.
-
-    Where only the probe failed the run of the study's suite is there.
-    """
+    """What became of a job: the run folders by suite, the step that failed, and why."""
 
     arm: str
     seed: int
-    runs: tuple[tuple[str, Path], ...] = ()
+    runs: Mapping[str, Path] = field(default_factory=dict)
     failed: str | None = None
     reason: str = ""
     train_seconds: float | None = None
@@ -88,8 +83,13 @@ class Outcome:
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
     rules = rules_of_plan(plan)
-    found = [_job(plan, one, seed, rules) for one in plan.arms for seed in _seeds(one)]
-    return sorted(found, key=lambda job: job.seed)
+    made = [
+        _job(plan, arm, seed, rules)
+        for arm in plan.arms
+        if arm.origin != "runs"
+        for seed in range(arm.seeds)
+    ]
+    return sorted(made, key=lambda job: job.seed)
 
 
 def rules_of_plan(plan: Plan) -> str:
@@ -100,39 +100,37 @@ def rules_of_plan(plan: Plan) -> str:
 
 def rules_of(declared: Sequence[Declaration]) -> str:
     """Return the hash of the prompts and scorers of benchmarks: with new ones they run again."""
-    return json_hash([[one.id, dict(one.protocol), one.scoring] for one in declared])
+    return json_hash([[each.id, dict(each.protocol), each.scoring] for each in declared])
 
 
-def _seeds(one: ArmPlan) -> range:
-    return range(one.seeds) if one.origin != "runs" else range(0)
-
-
-def _job(plan: Plan, one: ArmPlan, seed: int, rules: str) -> Job:
+def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     asked = plan.request
-    training = _training(plan, one.arm, seed) if one.origin == "train" else None
+    training = _training(plan, arm.arm, seed) if arm.origin == "train" else None
     if training is not None:
         model = str(training.folder / "checkpoint")
     else:
-        model = str(one.paths[seed]) if one.paths else str(asked.model)
-    common: list[str] = []
-    if asked.data_root is not None:
-        common += ["--data-root", str(asked.data_root)]
+        model = str(arm.paths[seed]) if arm.paths else str(asked.model)
+    common = [] if asked.data_root is None else ["--data-root", str(asked.data_root)]
     common += asked.run_args
-    limit = [] if asked.limit is None else ["--limit", str(asked.limit)]
-    chosen = [] if asked.benchmarks is None else ["--benchmarks", ",".join(asked.benchmarks)]
-    set_ = [word for setting in asked.settings for word in ("--set", setting)]
-    suites = [(asked.suite, ("--suite", asked.suite, *chosen, *limit, *set_, *common))]
+    args = ["--suite", asked.suite]
+    if asked.benchmarks is not None:
+        args += ["--benchmarks", ",".join(asked.benchmarks)]
+    if asked.limit is not None:
+        args += ["--limit", str(asked.limit)]
+    for setting in asked.settings:
+        args += ["--set", setting]
+    suites = [(asked.suite, (*args, *common))]
     if asked.probe is not None:
         pairs = f"{PROBE}.pairs={asked.probe}"
         suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
-    out = asked.folder / "runs" / f"{one.arm}-seed-{seed}"
-    return Job(one.arm, seed, training, model, tuple(suites), rules, out)
+    out = asked.folder / "runs" / f"{arm.arm}-seed-{seed}"
+    return Job(arm.arm, seed, training, model, tuple(suites), rules, out)
 
 
 def _training(plan: Plan, arm: str, seed: int) -> Training:
     asked, content = plan.request, plan.content
     folder = asked.folder / "arms" / arm / f"seed-{seed}"
-    words = {
+    options = {
         "--arm": arm,
         "--model": str(asked.model),
         "--pairs": str(asked.pairs),
@@ -143,8 +141,8 @@ def _training(plan: Plan, arm: str, seed: int) -> Training:
     }
     names = ("model", "data", "matching", "train")
     key = json_hash({"arm": arm, "seed": seed, **{name: content[name] for name in names}})
-    given = tuple(word for pair in words.items() for word in pair)
-    return Training(arm, ("train", *given, *asked.train_args), folder, key)
+    args = ("train", *chain.from_iterable(options.items()), *asked.train_args)
+    return Training(arm, args, folder, key)
 
 
 def work(job: Job, run: Run = child) -> Outcome:
@@ -155,11 +153,12 @@ def work(job: Job, run: Run = child) -> Outcome:
         if job.training is not None:
             trained = _train(job.training, run)
         step = "evaluation"
-        found = _measure(job, run)
+        outcome = _measure(job, run)
     except (FailedError, UsageError) as error:
-        found = Outcome(job.arm, job.seed, (), step, str(error))
-    say(f"{job.name}: " + (f"{found.failed} failed: {found.reason}" if found.failed else "done"))
-    return replace(found, train_seconds=trained)
+        outcome = Outcome(job.arm, job.seed, failed=step, reason=str(error))
+    end = f"{outcome.failed} failed: {outcome.reason}" if outcome.failed else "done"
+    say(f"{job.name}: {end}")
+    return replace(outcome, train_seconds=trained)
 
 
 def _train(training: Training, run: Run) -> float:
@@ -167,7 +166,7 @@ def _train(training: Training, run: Run) -> float:
 
     ``harness train`` continues what it began, and refuses a folder that it began otherwise.
     """
-    if training.done:
+    if training.marker.exists():
         done = read_json(training.marker)
         if done.get("key") != training.key:
             raise UsageError(
@@ -180,7 +179,7 @@ def _train(training: Training, run: Run) -> float:
     run(training.args, training.folder / "train.log")
     model_fingerprint(training.folder / "checkpoint")  # it is one
     seconds = time.monotonic() - start
-    write_atomically(training.marker, json_text({"key": training.key, "seconds": seconds}))
+    write_text(training.marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 
@@ -192,47 +191,40 @@ def _measure(job: Job, run: Run) -> Outcome:
     marker = job.out / "evaluated.json"
     identity = identify(job.model, None, None)
     # What was asked, without the places where things lie.
-    asked = [[name, *words] for name, words in job.suites]
+    asked = [[name, *args] for name, args in job.suites]
     key = json_hash([identity.fingerprint, asked, job.rules])
     if marker.exists():
         done = read_json(marker)
         listed = done["runs"] if fits(done.get("runs"), dict[str, str]) else {}
-        runs = tuple((name, job.out / run) for name, run in listed.items())
-        if done.get("key") == key and runs and all((p / "manifest.json").exists() for _, p in runs):
-            return Outcome(job.arm, job.seed, runs, run_seconds=_seconds(done))
-    start, found = time.monotonic(), {}
-    for suite, words in job.suites:
-        given = ("run", "--model", job.model, *words, "--out", str(job.out), "--json")
+        stored = {name: job.out / run for name, run in listed.items()}
+        whole = all((path / "manifest.json").exists() for path in stored.values())
+        if done.get("key") == key and stored and whole:
+            return Outcome(job.arm, job.seed, stored, run_seconds=_seconds(done))
+    start = time.monotonic()
+    runs: dict[str, Path] = {}
+    failed, reason = None, ""
+    for suite, args in job.suites:
+        command = ("run", "--model", job.model, *args, "--out", str(job.out), "--json")
         try:
-            found[suite] = _run_of(run(given, job.out / f"{suite}.log"))
+            runs[suite] = _run_of(run(command, job.out / f"{suite}.log"))
         except FailedError as error:
             if suite != PROBE:
                 raise
-            return Outcome(
-                job.arm,
-                job.seed,
-                tuple(found.items()),
-                PROBE,
-                str(error),
-                run_seconds=time.monotonic() - start,
-            )
+            failed, reason = PROBE, str(error)
     seconds = time.monotonic() - start
-    document = {"key": key, "runs": {name: run.name for name, run in found.items()}}
-    write_atomically(marker, json_text({**document, "seconds": seconds}))
-    return Outcome(job.arm, job.seed, tuple(found.items()), run_seconds=seconds)
+    if failed is None:
+        document = {"key": key, "runs": {name: path.name for name, path in runs.items()}}
+        write_text(marker, json_text({**document, "seconds": seconds}))
+    return Outcome(job.arm, job.seed, runs, failed, reason, run_seconds=seconds)
 
 
 def _seconds(done: Mapping[str, Any]) -> float:
-    found: Any = done.get("seconds")
-    return float(found) if fits(found, float) else 0.0  # shown, and nothing is decided by it
+    seconds: Any = done.get("seconds")
+    return float(seconds) if fits(seconds, float) else 0.0  # shown, and nothing is decided by it
 
 
 def _run_of(printed: str) -> Path:
-    """Return the folder of the run that ``harness run --json`` printed.
-
-    Raises:
-        FailedError: items ended in error: they are asked again by the next start.
-    """
+    """Return the folder that ``harness run --json`` printed; `FailedError` if items failed."""
     document = json.loads(printed)
     errors = {row["benchmark"]: row["errors"] for row in document["benchmarks"] if row["errors"]}
     if errors:
@@ -244,16 +236,16 @@ def _run_of(printed: str) -> Path:
 def on_this_machine(
     todo: Sequence[Job], preload: bool = False, at_once: int = 1
 ) -> Iterator[Outcome]:
-    """Do the jobs on this machine, as many at once as asked, and yield outcomes as they come.
+    """Do jobs on this machine, so many at once, and yield outcomes as they come.
 
-    Whatever ends this ends the commands that run, each as an interrupt does.
+    Whatever ends this interrupts the commands that run.
     """
     processes = ProcessPool(preload, at_once)
     with ThreadPoolExecutor(at_once, "job") as pool:
         try:
             done = [pool.submit(work, job, processes.run) for job in todo]
-            for one in as_completed(done):
-                yield one.result()
+            for future in as_completed(done):
+                yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)  # first: no other job begins
             processes.stop()
@@ -261,16 +253,10 @@ def on_this_machine(
 
 
 def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
-    """Do the jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
+    """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
 
-    The workers need the same environment and see the study's folder under the same path.
-
-    Args:
-        todo: the jobs.
-        gpus: that each task takes.
-
-    Raises:
-        UsageError: ray is not installed, or its cluster does not answer.
+    The workers need the same environment and the study's folder under the same path; each task
+    takes ``gpus``.  `UsageError` where ray is not installed or its cluster does not answer.
     """
     try:
         import ray
@@ -291,20 +277,13 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
             except ray.exceptions.RayError as error:
                 job, lines = names[done], str(error).strip().splitlines()
                 reason = lines[-1] if lines else type(error).__name__
-                yield Outcome(job.arm, job.seed, (), "the task", reason)
+                yield Outcome(job.arm, job.seed, failed="the task", reason=reason)
     finally:
         ray.shutdown()
 
 
 def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:
-    """Return what does the jobs.
-
-    Args:
-        kind: this machine, or a Ray cluster.
-        gpus: ray: that each task takes.
-        preload: this machine: load the libraries once for all commands.
-        at_once: this machine: jobs at a time, each with its share of the cores.
-    """
+    """Return what does the jobs; ``preload`` and ``at_once`` are of `on_this_machine`."""
     if kind == "local":
-        return lambda todo: on_this_machine(todo, preload, at_once)
-    return lambda todo: on_ray(todo, gpus)
+        return partial(on_this_machine, preload=preload, at_once=at_once)
+    return partial(on_ray, gpus=gpus)

@@ -9,10 +9,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ablations.arms import MATCHINGS, Matching, arm
+from ablations.arms import ARMS, MATCHINGS, Matching, arm
 from ablations.data.sources import content_of
 from ablations.settings import read_recipe, recipe_path
 from ablations.statistics.contrasts import (
@@ -27,7 +28,8 @@ from ablations.statistics.contrasts import (
 from ablations.statistics.scores import identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from harness.errors import UsageError
-from harness.files.hashing import file_hash, json_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import file_hash, json_hash
 from harness.runs.identity import identify
 from harness.runs.store import read_json
 
@@ -50,14 +52,12 @@ Origin = Literal["given", "train", "checkpoints", "runs"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asks for.
+    """What a user asks for; fields are the options of ``harness ablate``.
 
     ``arms`` None: the default seven where there is a model, else the external ones.
     ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
-    None: the whole suite; ``settings`` are their options as BENCHMARK.OPTION=VALUE.
-    ``train_args`` and ``run_args`` are extra arguments of ``harness train`` and ``harness run``.
-    ``probe`` names the held-out pairs of the context selection probe (None: it is not measured).
-    ``note`` is shown with every result.
+    None: the whole suite.  ``probe`` names the held-out pairs of the context selection probe (None:
+    it is not measured).  ``note`` is shown with every result.
     """
 
     folder: Path
@@ -85,8 +85,7 @@ class Request:
 class ArmPlan:
     """One arm of a plan: where its models come from, how many seeds, what is external.
 
-    ``content`` holds the fingerprints of the folders in ``paths``: of checkpoints, or of runs (see
-    `ablations.statistics.scores.identity`).
+    ``content`` fingerprints ``paths``: checkpoints, or runs by `scores.identity`.
     """
 
     arm: str
@@ -116,7 +115,6 @@ class Plan:
     def content(self) -> dict[str, Any]:
         """What is hashed: all that decides what is trained, measured and concluded."""
         asked = self.request
-        names = [one.arm for one in self.arms]
         return {
             "schema": SCHEMA,
             "suite": asked.suite,
@@ -127,17 +125,13 @@ class Plan:
             "model": self.model,
             "data": dict(self.data),
             "matching": asked.matching,
-            "train": _words(asked.train_args),
-            "run": _words(asked.run_args),
+            "train": _hashed(asked.train_args),
+            "run": _hashed(asked.run_args),
             "arms": {
-                one.arm: {
-                    "origin": one.origin,
-                    "seeds": one.seeds,
-                    "content": list(one.content),
-                }
-                for one in self.arms
+                arm.arm: {"origin": arm.origin, "seeds": arm.seeds, "content": list(arm.content)}
+                for arm in self.arms
             },
-            "contrasts": [one.name for one in contrasts(names)],
+            "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
             "rules": dataclasses.asdict(asked.rules),
         }
 
@@ -151,17 +145,9 @@ class Plan:
         """The study's folder."""
         return self.request.folder
 
-    def arm(self, name: str) -> ArmPlan:
-        """Return the plan of one arm."""
-        return next(one for one in self.arms if one.arm == name)
-
 
 def plan(request: Request) -> Plan:
-    """Return the plan of a study; no score is read.
-
-    Raises:
-        UsageError: something that the plan needs is missing or contradicts itself.
-    """
+    """Return the plan of a study, reading no score; `UsageError` if it contradicts itself."""
     from benchmarks import suites
 
     _refuse_own("--train-args", request.train_args, _TRAIN_OPTIONS)
@@ -170,33 +156,41 @@ def plan(request: Request) -> Plan:
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
     arms = tuple(_arm(name, request, members) for name in _names(request))
-    measured = any(one.origin != "runs" for one in arms)
-    trained = any(one.origin == "train" for one in arms)
-    if not arms:
-        raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
-    if not contrasts([one.arm for one in arms]):
-        listed = ", ".join(one.arm for one in arms)
-        raise UsageError(
-            f"no contrasts can be formed from {listed}: at least {METHOD} and {BASELINE} are needed"
-        )
-    if not trained and (request.train_args or request.pairs or request.rl_data):
-        raise UsageError("--pairs, --rl-data and --train-args: no arm is trained here")
-    asked = (request.limit, request.probe, *request.settings, *request.run_args)
-    if not measured and any(word is not None for word in asked):
-        raise UsageError("--limit, --probe, --set and --run-args: no arm is evaluated here")
+    origins = {arm.origin for arm in arms}
+    _check(request, arms)
     model = None
-    if any(one.origin in ("given", "train") for one in arms):
+    if origins & {"given", "train"}:
         model = identify(_needed(request.model, "--model"), None, None).fingerprint
     data: dict[str, str | None] = {"pairs": None, "rl_data": None}
-    if trained:
+    if "train" in origins:
         data["pairs"] = content_of(_needed(request.pairs, "--pairs"))
         data["rl_data"] = content_of(_needed(request.rl_data, "--rl-data"))
-    found: dict[str, str | None] = dict.fromkeys(members)
-    wanted = (*members, *((PROBE,) if request.probe is not None else ()))
-    if measured:
-        for name in wanted:
-            found[name] = benchmark(request, name).fingerprint()
-    return _in_stored_schema(Plan(request, model, data, found, arms))
+    fingerprints: dict[str, str | None] = dict.fromkeys(members)
+    if origins - {"runs"}:
+        probe = (PROBE,) if request.probe is not None else ()
+        fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
+    return _in_stored_schema(Plan(request, model, data, fingerprints, arms))
+
+
+def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
+    """Refuse arms without a contrast, and options that no arm uses."""
+    if not arms:
+        raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
+    names, origins = [arm.arm for arm in arms], {arm.origin for arm in arms}
+    if not contrasts(names):
+        raise UsageError(
+            f"no contrasts can be formed from {', '.join(names)}: at least {METHOD} and {BASELINE} "
+            "are needed"
+        )
+    if "train" not in origins and (request.train_args or request.pairs or request.rl_data):
+        raise UsageError(
+            "--pairs, --rl-data and --train-args cannot be used: no arm is trained here"
+        )
+    asked = (request.limit, request.probe, *request.settings, *request.run_args)
+    if origins == {"runs"} and any(value is not None for value in asked):
+        raise UsageError(
+            "--limit, --probe, --set and --run-args cannot be used: no arm is evaluated here"
+        )
 
 
 def _in_stored_schema(planned: Plan) -> Plan:
@@ -205,39 +199,33 @@ def _in_stored_schema(planned: Plan) -> Plan:
     try:
         stored = read_json(planned.folder / "plan.json").get("hash")
     except UsageError:
-        return planned  # none, or garbled: `commit` says so
+        return planned  # none, or corrupt: `commit` says so
     return older if stored == older.hash else planned
 
 
-def matching(given: Matching | None, train_words: Sequence[str]) -> Matching:
-    """Return what the arms have alike: as given, else as the recipe says, else instances.
+def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
+    """Return the matching: as given, else as the recipe in ``train_args`` says, else instances.
 
-    Args:
-        given: to the study.
-        train_words: further words for ``harness train``, a recipe among them.
-
-    Raises:
-        UsageError: both are there and differ, or the recipe cannot be read.
+    `UsageError` where the recipe says otherwise, or cannot be read.
     """
-    named = [value for name, value in _named(train_words) if name == "--config"]
-    found = read_recipe(named[-1]).get("matching") if named else None
-    if found is None:
+    recipes = [value for name, value in _named(train_args) if name == "--config"]
+    stated = read_recipe(recipes[-1]).get("matching") if recipes else None
+    if stated is None:
         return given or "instances"
-    if given not in (None, found):
+    if given not in (None, stated):
         raise UsageError(
-            f"--matching {given}: the recipe {named[-1]} says {found}; leave --matching out, or "
+            f"--matching {given}: the recipe {recipes[-1]} says {stated}; leave --matching out, or "
             "change the recipe"
         )
-    if found not in MATCHINGS:
-        raise UsageError(f"--config {named[-1]}: matching is one of {', '.join(MATCHINGS)}")
-    return cast("Matching", found)
+    if stated not in MATCHINGS:
+        raise UsageError(f"--config {recipes[-1]}: matching is one of {', '.join(MATCHINGS)}")
+    return cast("Matching", stated)
 
 
 def benchmark(request: Request, name: str) -> Benchmark:
     """Return a benchmark of the study with its settings, or the probe with its pairs.
 
-    Raises:
-        UsageError: a setting is wrong, or of a benchmark that is not in the suite.
+    `UsageError` for a wrong setting, or one of a benchmark that is not in the suite.
     """
     from benchmarks import suites
     from benchmarks.options import split
@@ -249,10 +237,9 @@ def benchmark(request: Request, name: str) -> Benchmark:
     return suites.benchmark(name, request.data_root, options=options)
 
 
-def _refuse_own(option: str, words: Sequence[str], own: Sequence[str]) -> None:
-    """Raise for a word among a command's further words that the study gives itself."""
-    for word in words:
-        name = word.partition("=")[0]
+def _refuse_own(option: str, args: Sequence[str], own: Sequence[str]) -> None:
+    """Refuse extra arguments of a command that the study gives itself."""
+    for name in (arg.partition("=")[0] for arg in args):
         if name in own:
             raise UsageError(f"{option}: {name} is set by the study: pass it to the study itself")
 
@@ -265,8 +252,6 @@ def _needed(value: str | None, option: str) -> str:
 
 def _names(request: Request) -> list[str]:
     """Return the arms in the order of the table of all arms."""
-    from ablations.arms import ARMS
-
     external = [*request.checkpoints, *request.runs]
     for name in external:
         if external.count(name) > 1:
@@ -274,56 +259,56 @@ def _names(request: Request) -> list[str]:
     chosen = request.arms
     if chosen is None:
         chosen = DEFAULT_ARMS if request.model is not None else ()
-    wanted = {arm(name).name for name in (*chosen, *external)}
-    return [name for name in ARMS if name in wanted]
+    names = {arm(name).name for name in (*chosen, *external)}
+    return [name for name in ARMS if name in names]
 
 
 def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
     if name in request.runs:
         paths = request.runs[name]
-        found = [identity(path, benchmarks) for path in paths]
-        models, content = [model for model, _ in found], [run for _, run in found]
+        models, content = zip(*(identity(path, benchmarks) for path in paths), strict=True)
         origin: Origin = "runs"
     elif name in request.checkpoints:
         paths = request.checkpoints[name]
-        models = content = [identify(str(path), None, None).fingerprint for path in paths]
+        models = content = tuple(identify(str(path), None, None).fingerprint for path in paths)
         origin = "checkpoints"
+    elif name == BASE:
+        return ArmPlan(name, "given", 1)
     else:
-        start = name == BASE
-        return ArmPlan(name, "given" if start else "train", 1 if start else request.seeds)
-    for number, one in enumerate(models):
-        if one in models[:number]:
+        return ArmPlan(name, "train", request.seeds)
+    for number, model in enumerate(models):
+        if model in models[:number]:
             raise UsageError(
-                f"{name}: {paths[number]} and {paths[models.index(one)]} are of the same "
+                f"{name}: {paths[number]} and {paths[models.index(model)]} are of the same "
                 "model: each folder must hold a different training seed"
             )
-    return ArmPlan(name, origin, len(paths), tuple(content), paths)
+    return ArmPlan(name, origin, len(paths), content, paths)
 
 
-def _words(words: Sequence[str]) -> list[str]:
-    """Return words as they are hashed: a file, and a recipe of ours, by its content."""
+def _hashed(args: Sequence[str]) -> list[str]:
+    """Return arguments as they are hashed: a file, or a built-in recipe, by its content."""
     hashed = []
-    for word, (name, value) in zip(words, _named(words), strict=True):
+    for arg, (name, value) in zip(args, _named(args), strict=True):
         path = recipe_path(value) if name == "--config" and value else Path(value)
-        start = word.removesuffix(value)  # "--config=", where it is one word
-        hashed.append(start + file_hash(path) if path.is_file() else word)
+        start = arg.removesuffix(value)  # "--config=", where it is one argument
+        hashed.append(start + file_hash(path) if path.is_file() else arg)
     return hashed
 
 
-def _named(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return every word as a value with the option before it, which may stand in the same word."""
-    found = []
-    for last, word in zip(("", *words), words, strict=False):
-        name, equals, value = word.partition("=")
+def _named(args: Sequence[str]) -> list[tuple[str, str]]:
+    """Return every argument as a value with its option, from "--name=value" or the one before."""
+    named = []
+    for last, arg in pairwise(("", *args)):
+        name, equals, value = arg.partition("=")
         together = equals and name.startswith("--")
-        found.append((name, value) if together else (last, word))
-    return found
+        named.append((name, value) if together else (last, arg))
+    return named
 
 
-def _setting(word: str) -> str:
+def _setting(setting: str) -> str:
     """Return BENCHMARK.OPTION=VALUE as it is hashed: a file by its content."""
-    name, equals, value = word.partition("=")
-    return f"{name}{equals}{file_hash(Path(value))}" if Path(value).is_file() else word
+    name, equals, value = setting.partition("=")
+    return f"{name}{equals}{file_hash(Path(value))}" if Path(value).is_file() else setting
 
 
 def has_scores(folder: Path) -> bool:
@@ -333,10 +318,9 @@ def has_scores(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Return a study's ``plan.json``: plan (names of today), hash, time of writing, and paths.
+    """Return a study's ``plan.json`` (names of today): plan, hash, time of writing, and paths.
 
-    Raises:
-        UsageError: there is none, it is garbled, or the plan is not that of the hash.
+    `UsageError` where it is missing, corrupt, or its plan does not have its hash.
     """
     path = folder / "plan.json"
     stored = read_json(path)
@@ -347,10 +331,9 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 def commit(planned: Plan) -> None:
-    """Write ``plan.json`` before any score is read; a plan that is there already must be the same.
+    """Write ``plan.json`` before any score is read.
 
-    Raises:
-        UsageError: the study has scores and its plan is another, or was edited.
+    `UsageError` where the study has scores and its plan is another, or was edited.
     """
     path = planned.folder / "plan.json"
     if path.exists():
@@ -372,22 +355,17 @@ def commit(planned: Plan) -> None:
         "plan": planned.content,
         "paths": _paths(planned),
     }
-    write_atomically(path, json_text(document))
+    write_text(path, json_text(document))
 
 
 def _paths(planned: Plan) -> dict[str, Any]:
     """Return where things lay: for a reader, outside the hash."""
     asked = planned.request
+    names = ("model", "pairs", "rl_data", "train_args", "run_args", "settings", "note")
     return {
-        "model": asked.model,
-        "pairs": asked.pairs,
-        "rl_data": asked.rl_data,
+        **{name: getattr(asked, name) for name in names},
         "data_root": None if asked.data_root is None else str(asked.data_root),
-        "train_args": list(asked.train_args),
-        "run_args": list(asked.run_args),
-        "settings": list(asked.settings),
-        "arms": {one.arm: [str(path) for path in one.paths] for one in planned.arms if one.paths},
-        "note": asked.note,
+        "arms": {arm.arm: [str(path) for path in arm.paths] for arm in planned.arms if arm.paths},
     }
 
 
@@ -395,10 +373,10 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any], stem: str = ""
     """Return the dotted names of what differs between two nested mappings."""
     names = []
     for name in dict.fromkeys((*before, *after)):
-        one, other = before.get(name), after.get(name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            names += _changed(one, other, f"{stem}{name}.")
-        elif one != other:
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            names += _changed(old, new, f"{stem}{name}.")
+        elif old != new:
             names.append(f"{stem}{name}")
     return names
 

@@ -1,4 +1,4 @@
-"""Our own commands as forks of one process that has loaded the libraries already.
+"""Our own commands as forks of one process that has already loaded the libraries.
 
 For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
 """
@@ -13,18 +13,20 @@ import threading
 from collections.abc import Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from subprocess import TimeoutExpired
 from typing import IO
 
 
 class Fork:
-    """One running command; it has of `subprocess.Popen` what is needed here."""
+    """One running command, with those members of `subprocess.Popen` that are used."""
 
     def __init__(self, args: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["ablations.study.preload_imports"])
         reader, writer = context.Pipe(duplex=False)
-        given = (args, stdout, writer, dict(environment))
-        self._process = context.Process(target=_command, args=given)
+        self._process = context.Process(
+            target=_command, args=(args, stdout, writer, dict(environment))
+        )
         resource_tracker.ensure_running()  # which would unblock what is blocked below
         # An interrupt of a terminal goes to the server too, and would end it while it loads.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -36,9 +38,11 @@ class Fork:
         self.stderr: IO[str] = os.fdopen(os.dup(reader.fileno()), errors="replace")
         reader.close()
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """Return the exit code, None where it still runs after ``timeout`` seconds."""
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code; `TimeoutExpired` if it still runs after ``timeout`` seconds."""
         self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise TimeoutExpired("harness", timeout or 0.0)
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:

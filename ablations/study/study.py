@@ -25,7 +25,8 @@ from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, source_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import json_hash, source_hash
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
@@ -35,7 +36,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What of a model of the plan the analysis had to do without: all, or its probe alone."""
+    """A model of the plan, or its probe, that the analysis lacks."""
 
     arm: str
     seed: int
@@ -45,10 +46,9 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model that the analysis is of: where its run and its training lie, and what they took.
+    """One model that was analysed: folders of its run and training, and the seconds they took.
 
-    Paths are relative to the study's folder where they lie in it.  ``selection`` is its accuracy on
-    the probe, in units of the score.
+    Paths are relative to the study's folder; ``selection`` is the probe's score.
     """
 
     arm: str
@@ -99,35 +99,32 @@ class Report:
 def study(plan: Plan, execute: Execute) -> Report:
     """Do what is left of a study and return its report, which is in ``analysis.json`` too.
 
-    A finished study is read and nothing else, unless a run of it or our code has changed.
-
-    Raises:
-        UsageError: an arm cannot be trained with what is given, the plan was changed after scores,
-            another process works on the study, or no arms are left that could be compared.
+    A finished study is only read, unless a run of it or our code has changed.  `UsageError` where
+    an arm cannot be trained with what is given, the plan was changed after scores, another process
+    works on the study, or no arms are left that could be compared.
     """
     todo = jobs(plan)
     # What cannot be trained is refused before there is a score, which fixes the plan.
-    planned_steps([job.training for job in todo if job.training and not job.training.done])
-    external = {one.arm: one.paths for one in plan.arms if one.origin == "runs"}
+    trainings = [job.training for job in todo if job.training is not None]
+    planned_steps([training for training in trainings if not training.marker.exists()])
+    external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
     if external:
         check(external)
     with alone(plan.folder):
         commit(plan)
-        done = finished(plan)
-        if done is not None:
+        if (done := finished(plan)) is not None:
             say(f"{plan.folder}: finished, nothing is left to do")
             return done
         outcomes = list(execute(todo))
         report = analysed(plan, outcomes)
-        write_atomically(plan.folder / "analysis.json", json_text(report))
+        write_text(plan.folder / "analysis.json", json_text(report))
         return report
 
 
 def report_of(document: Mapping[str, Any]) -> Report:
-    """Return the report that a stored ``analysis.json`` holds, of this schema or of schema 1.
+    """Return the report in a stored ``analysis.json``, of this schema or of schema 1.
 
-    Raises:
-        ValueError: a field is missing or of another type; it is named.
+    `ValueError` names a field that is missing or of another type.
     """
     report = {**current(document)}
     if "macro" not in report and fits(report.get("benchmarks"), list[BenchmarkScores]):
@@ -137,10 +134,10 @@ def report_of(document: Mapping[str, Any]) -> Report:
 
 def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:
     by_seed = {
-        one.benchmark: {arm: np.array(scores) for arm, scores in one.scores.items()}
-        for one in benchmarks
+        row.benchmark: {arm: np.array(scores) for arm, scores in row.scores.items()}
+        for row in benchmarks
     }
-    return {arm: tuple(map(float, found)) for arm, found in macro_average(by_seed).items()}
+    return {arm: tuple(map(float, seeds)) for arm, seeds in macro_average(by_seed).items()}
 
 
 def finished(plan: Plan) -> Report | None:
@@ -151,18 +148,20 @@ def finished(plan: Plan) -> Report | None:
     try:
         report = report_of(read_json(path))
     except (UsageError, ValueError):
-        return None  # garbled, or of another version of ours: it is made again
+        return None  # corrupt, or written by another version: it is analysed again
     if report.plan_hash != plan.hash or not report.complete:
         return None
-    external = {(one.arm, k): path for one in plan.arms for k, path in enumerate(_runs(plan, one))}
-    if any(one.run != external.get((one.arm, one.seed), one.run) for one in report.models):
+    external = {
+        (arm.arm, seed): run for arm in plan.arms for seed, run in enumerate(_runs(plan, arm))
+    }
+    if any(row.run != external.get((row.arm, row.seed), row.run) for row in report.models):
         return None  # its runs lie elsewhere now
     return report if report.read == _read(plan, report.models) else None
 
 
 def _read(plan: Plan, models: Sequence[Measured]) -> str:
     """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
-    runs = [run for one in models for run in (one.run, one.probe) if run is not None]
+    runs = [run for row in models for run in (row.run, row.probe) if run is not None]
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
     seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
     code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
@@ -172,87 +171,87 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
 def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     """Read the runs that are there and return the report of the study."""
     models, missing = _models(plan, outcomes)
-    groups: dict[str, list[Path]] = {}
-    for one in models:
-        groups.setdefault(one.arm, []).append((plan.folder / one.run).resolve())
-    if not groups:
+    if not models:
         raise UsageError(
             f"{plan.folder}: no model could be evaluated; the first failure was "
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
-    table, notes = _planned_only(plan, read(groups))
-    found = analyse(table.scores, table.items, plan.request.rules)
+    table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
+    analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
     models = _with_selection(plan, models)
-    gaps = [f"{one.arm} seed {one.seed} ({one.step} failed)" for one in missing]
+    gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
     gaps += [f"{name} (no scores)" for name in lacking]
-    verdict = (
-        f"{found.verdict} Missing from the plan: {', '.join(gaps)}." if gaps else found.verdict
-    )
+    end = f" Missing from the plan: {', '.join(gaps)}." if gaps else ""
     benchmarks = _by_seed(table)
     return Report(
         schema=SCHEMA,
         name=plan.folder.resolve().name,
         plan_hash=plan.hash,
-        verdict=verdict,
+        verdict=analysis.verdict + end,
         complete=not gaps,
-        analysis=found,
+        analysis=analysis,
         macro=_macro(benchmarks),
         benchmarks=benchmarks,
         models=tuple(models),
         missing=tuple(missing),
-        bootstrap=_bootstrap(found),
+        bootstrap=_bootstrap(analysis),
         read=_read(plan, models),
         notes=tuple(dict.fromkeys([*filter(None, [plan.request.note]), *table.notes, *notes])),
     )
 
 
-def _bootstrap(found: Analysis) -> str:
+def _by_arm(plan: Plan, runs: Mapping[Measured, str]) -> dict[str, list[Path]]:
+    """Return the run folders of models, by arm."""
+    groups: dict[str, list[Path]] = {}
+    for model, run in runs.items():
+        groups.setdefault(model.arm, []).append((plan.folder / run).resolve())
+    return groups
+
+
+def _bootstrap(analysis: Analysis) -> str:
     """Return the measured error rates of the intervals on new items, "" where there are none."""
-    drawn = [line for line in found.contrasts if line.boot_low is not None]
+    drawn = [line for line in analysis.contrasts if line.boot_low is not None]
     if not drawn:
         return ""
     arms = {arm for line in drawn for arm in (line.plus, line.minus)}
-    measured = bootstrap_errors(one.seeds for one in found.arms if one.arm in arms)
+    measured = bootstrap_errors(line.seeds for line in analysis.arms if line.arm in arms)
     return f"Items resampled: interval of the hierarchical bootstrap; {measured}"
 
 
 def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:
     """Return what was measured and what was not, in the order of the plan."""
-    suite, models, missing = plan.request.suite, [], []
-    by_model = {(one.arm, one.seed): one for one in outcomes}
-    for one in plan.arms:
-        for seed in range(one.seeds):
-            if one.origin == "runs":
-                models.append(Measured(one.arm, seed, _runs(plan, one)[seed]))
-                continue
-            came = by_model[one.arm, seed]
-            if came.failed is not None:
-                missing.append(Missing(one.arm, seed, came.failed, came.reason))
-            runs = {name: _relative(plan, path) for name, path in came.runs}
-            if suite not in runs:
-                continue
-            models.append(
-                Measured(
-                    one.arm,
+    models, missing = [], []
+    by_model = {(outcome.arm, outcome.seed): outcome for outcome in outcomes}
+    for arm in plan.arms:
+        if arm.origin == "runs":
+            models += [Measured(arm.arm, seed, run) for seed, run in enumerate(_runs(plan, arm))]
+            continue
+        for seed in range(arm.seeds):
+            outcome = by_model[arm.arm, seed]
+            if outcome.failed is not None:
+                missing.append(Missing(arm.arm, seed, outcome.failed, outcome.reason))
+            runs = {name: _relative(plan, path) for name, path in outcome.runs.items()}
+            if plan.request.suite in runs:
+                model = Measured(
+                    arm.arm,
                     seed,
-                    run=runs[suite],
+                    run=runs[plan.request.suite],
                     probe=runs.get(PROBE),
-                    training=f"arms/{one.arm}/seed-{seed}" if one.origin == "train" else None,
-                    train_seconds=came.train_seconds,
-                    run_seconds=came.run_seconds,
+                    training=f"arms/{arm.arm}/seed-{seed}" if arm.origin == "train" else None,
+                    train_seconds=outcome.train_seconds,
+                    run_seconds=outcome.run_seconds,
                 )
-            )
+                models.append(model)
     return models, missing
 
 
-def _runs(plan: Plan, one: ArmPlan) -> list[str]:
-    """Return the external runs of an arm, as seen from the study's folder."""
-    return [_relative(plan, path) for path in one.paths] if one.origin == "runs" else []
+def _runs(plan: Plan, arm: ArmPlan) -> list[str]:
+    """Return the external runs of an arm, relative to the study's folder."""
+    return [_relative(plan, path) for path in arm.paths] if arm.origin == "runs" else []
 
 
 def _relative(plan: Plan, path: Path) -> str:
-    """Return a path as seen from the study's folder."""
     return os.path.relpath(path.resolve(), plan.folder.resolve())
 
 
@@ -283,22 +282,19 @@ def _by_seed(table: ScoreTable) -> tuple[BenchmarkScores, ...]:
 
 def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
     """Return the models with their accuracy on the probe, where it was measured."""
-    probed = [one for one in models if one.probe is not None]
-    if not probed:
+    probes = {model: model.probe for model in models if model.probe is not None}
+    if not probes:
         return list(models)
-    groups: dict[str, list[Path]] = {}
-    for one in probed:
-        groups.setdefault(one.arm, []).append((plan.folder / str(one.probe)).resolve())
-    table = read(groups)
+    table = read(_by_arm(plan, probes))
     scores = per_seed(table.scores, table.items)[PROBE]
-    values = {arm: iter(map(float, found)) for arm, found in scores.items()}
+    values = {arm: iter(map(float, seeds)) for arm, seeds in scores.items()}
     return [
-        one if one.probe is None else dataclasses.replace(one, selection=next(values[one.arm]))
-        for one in models
+        dataclasses.replace(model, selection=next(values[model.arm])) if model.probe else model
+        for model in models
     ]
 
 
 def say_missing(report: Report) -> None:
     """Print what is missing and why."""
-    for one in report.missing:
-        say(f"missing: {one.arm} seed {one.seed}: {one.step} failed: {one.reason}")
+    for row in report.missing:
+        say(f"missing: {row.arm} seed {row.seed}: {row.step} failed: {row.reason}")

@@ -1,43 +1,23 @@
-"""A checkpoint to train: weights, processor, adapters; saved in a form that runs at once."""
+"""LoRA adapters, and the trained weights saved as a checkpoint that runs at once."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ablations.settings import Settings
-from harness.backends.checkpoint import load_model, load_processor
-from harness.errors import UsageError
-from harness.records import Pair
-
-if TYPE_CHECKING:
-    from ablations.training.prompting import Prompter
+from harness.files.atomic import folder as new_folder
 
 
-def prompter(folder: Path, settings: Settings) -> Prompter:
-    """Return what renders prompts for a checkpoint.
-
-    Raises:
-        UsageError: its processor cannot be loaded, or has no chat template.
-    """
-    from ablations.training.prompting import Prompter
-
-    # Rollouts are padded on the left.
-    return Prompter(load_processor(folder, padding_side="left"), settings.template)
-
-
-def load(folder: Path, settings: Settings) -> Any:
-    """Return a checkpoint's model in the wanted number format.
-
-    Raises:
-        UsageError: it cannot be loaded, or lacks weights.
-    """
-    return load_model(folder, dtype=settings.dtype)
+def first_process() -> bool:
+    """Whether this process writes and prints, by the variables of torchrun and accelerate."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def adapters(settings: Settings) -> Any:
-    """Return the configuration of LoRA on all linear layers, None where all weights are trained."""
+    """Return the configuration of LoRA on all linear layers, None if all weights are trained."""
     if settings.lora_rank == 0:
         return None
     from peft import LoraConfig
@@ -51,17 +31,12 @@ def adapters(settings: Settings) -> Any:
 
 
 def save(trainer: Any, processor: Any, start: Path, target: Path) -> None:
-    """Write the trained weights as a whole checkpoint, adapters merged, beside and then renamed.
+    """Write the trained weights as a complete checkpoint, adapters merged.
 
-    The weights are in the number format of the checkpoint that training began with.
+    The weights have the dtype of the checkpoint that training started from.
     """
     import transformers
 
-    from ablations.training.distributed import first_process
-
-    beside = target.with_name(f".{target.name}")
-    if first_process():
-        shutil.rmtree(beside, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
     state = None
@@ -76,36 +51,9 @@ def save(trainer: Any, processor: Any, start: Path, target: Path) -> None:
         elif dtype is not None:
             model = model.to(dtype)
         model.config.dtype = dtype
-        model.save_pretrained(beside, state_dict=state)
-        processor.save_pretrained(beside)
-        if (start / "generation_config.json").exists():
-            shutil.copy(start / "generation_config.json", beside)
-        shutil.rmtree(target, ignore_errors=True)
-        beside.rename(target)
+        with new_folder(target) as beside:
+            model.save_pretrained(beside, state_dict=state)
+            processor.save_pretrained(beside)
+            if (start / "generation_config.json").exists():
+                shutil.copy(start / "generation_config.json", beside)
     trainer.accelerator.wait_for_everyone()
-
-
-def check_letters(pair: Pair, folder: Path, settings: Settings) -> None:
-    """See that the option letters of a pair's selection prompt are single tokens of a checkpoint.
-
-    Raises:
-        UsageError: one is not.
-    """
-    from benchmarks.pairs.selection import selection
-
-    prompter(folder, settings).letters(selection(pair, "A").messages)
-
-
-def checkpoint_folder(model: str) -> Path:
-    """Return the folder of a checkpoint or of a hub id.
-
-    Raises:
-        UsageError: there is none.
-    """
-    from harness.runs.identity import identify
-
-    if not model:
-        raise UsageError("give --model, the checkpoint to start from")
-    folder = identify(model, None, None).checkpoint
-    assert folder is not None
-    return folder

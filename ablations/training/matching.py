@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from ablations.arms import ARMS, Arm, Matching
+from ablations.arms import Arm, Matching
 from harness.errors import UsageError
 
 
@@ -13,11 +13,11 @@ class Sizes:
     """What there is to train on, and how it is taken.
 
     ``prompts``: ordinary RL items that an arm with pairs sees.  ``pairs``: contrastive pairs, each
-    seen once by an arm that uses them.  ``prompts_per_step``: RL items in one optimizer step, each
-    answered ``group`` times.  ``pairs_per_step``: pairs in one step of supervised or selection-only
-    training.  The lengths are mean tokens: of an RL prompt, of a completion (before anything ran,
-    its limit), of a selection prompt, of a question about one context; ``tokens`` needs them.
-    ``items``: RL items that there are, None where there are enough.
+    seen once by an arm that uses them.  ``prompts_per_step``: RL items per optimizer step, with
+    ``group`` completions each.  ``pairs_per_step``: pairs per step of SFT or ca-only.  The lengths,
+    needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit), of a
+    selection prompt and of a question about one context.  ``items``: RL items that there are, None
+    if there are enough.
     """
 
     prompts: int
@@ -36,50 +36,49 @@ class Sizes:
 class Amounts:
     """One row of the matching table: what an arm is to be trained with.
 
-    ``prompts``: ordinary RL items, ``distinct`` of them different ones: where the data holds fewer,
-    its first ones come again.  ``extra``: contrastive RL items beside them.  ``rl_steps``:
-    optimizer steps of GRPO, each of ``items_per_step`` RL items.  ``sft_steps``: of supervised
-    training before it.  ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by
-    SFT or the joint loss, each in both orders.  ``tokens``: forward and backward, as planned.
+    ``prompts``: ordinary RL items, ``distinct`` of them different; the first ones are reused if the
+    data holds too few.  ``extra``: contrastive RL items.  ``rl_steps``: optimizer steps of GRPO, of
+    ``items_per_step`` RL items each.  ``sft_steps``: of supervised training before it.
+    ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by SFT or the joint loss,
+    each in both orders.  ``tokens``: planned tokens, forward and backward.
     """
 
-    prompts: int
-    distinct: int
-    extra: int
-    rl_steps: int
-    items_per_step: int
-    sft_steps: int
-    selection_steps: int
-    exposures: int
-    tokens: int
+    prompts: int = 0
+    distinct: int = 0
+    extra: int = 0
+    rl_steps: int = 0
+    items_per_step: int = 0
+    sft_steps: int = 0
+    selection_steps: int = 0
+    exposures: int = 0
+    tokens: int = 0
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the main stage, the one that a joint loss is spread over."""
+        """Optimizer steps of the main stage, over which a joint loss is spread."""
         return self.rl_steps + self.selection_steps
 
 
 def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     """Return how much of everything an arm gets.
 
-    ``instances``: every arm sees the same number of instances, as in the paper: the contrastive
-    pairs come in place of ordinary items, so that `grpo` gets ``prompts + pairs`` items.
+    ``instances``: every arm sees the same number of instances, as in the paper: pairs replace
+    ordinary items, so that `grpo` gets ``prompts + pairs`` items.
     ``steps``: all arms make the same RL steps on the same ``prompts`` items, and the pairs come on
-    top: as further RL items they make every step larger, by the same number.
+    top: as additional RL items they make every step larger by the same number.
     ``tokens``: every arm is planned to train on as many tokens as `contextrl`; ordinary items fill
-    what the pairs leave.  RL steps are whole: a last, incomplete step is left out.
+    what the pairs leave.  A last, incomplete RL step is dropped.
 
     Raises:
-        UsageError: there is too little for one step, no token left for ordinary items, or by
-            ``steps`` contrastive items that do not come out even over the steps.
+        UsageError: there is too little for one step, no token left for ordinary items, or, by
+            ``steps``, the contrastive items do not divide evenly over the steps.
     """
     if not arm.trains:
-        return Amounts(0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return Amounts()
     extra = sizes.pairs if arm.extra else 0
     exposures = sizes.pairs if arm.sft or arm.joint else 0
     prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
-    # Contrastive items in place of ordinary ones in a step; the others are on top of it.
-    inside = 0 if matching == "steps" else extra
+    inside = 0 if matching == "steps" else extra  # the contrastive items that replace ordinary ones
     rl_steps = (prompts + inside) // sizes.prompts_per_step
     # What does not fill a step is taken from the ordinary items.
     prompts = rl_steps * sizes.prompts_per_step - inside
@@ -89,7 +88,7 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
             f"in steps of {sizes.prompts_per_step} ({matching}): give more RL items or fewer pairs"
         )
     pair_steps = -(-exposures // sizes.pairs_per_step)
-    planned = Amounts(
+    return Amounts(
         prompts=prompts,
         distinct=prompts if sizes.items is None else min(prompts, sizes.items),
         extra=extra,
@@ -98,23 +97,22 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
         sft_steps=pair_steps if arm.sft else 0,
         selection_steps=pair_steps if not arm.grpo else 0,
         exposures=exposures,
-        tokens=0,
+        tokens=int(prompts * _item_tokens(sizes) + _pair_tokens(arm, sizes)),
     )
-    return _with_tokens(planned, arm, sizes)
 
 
 def _items_per_step(arm: Arm, steps: int, on_top: int, sizes: Sizes) -> int:
-    """Return the RL items of each step: TRL takes as many in every one.
+    """Return the RL items per step, which TRL needs to be the same in all steps.
 
     Raises:
-        UsageError: the steps would not be of one size; says which numbers of pairs or prompts fit.
+        UsageError: it would not be; says which numbers of pairs or prompts fit.
     """
     each, left = divmod(on_top, steps)
     if left:
         fitting = next(count for count in range(steps, 0, -1) if on_top % count == 0)
         pairs = " or ".join(str(count * steps) for count in (each, each + 1) if count)
         raise UsageError(
-            f"{arm.name}: {on_top} pairs are not equally many in each of {steps} steps (steps): "
+            f"{arm.name}: {on_top} pairs do not divide evenly over {steps} steps (steps): "
             f"give --pair-count {pairs}, or --prompts {fitting * sizes.prompts_per_step}"
         )
     return sizes.prompts_per_step + each
@@ -125,11 +123,15 @@ def _ordinary(arm: Arm, matching: Matching, sizes: Sizes) -> int:
         return sizes.prompts
     if matching == "instances":
         return sizes.prompts if arm.uses_pairs else sizes.prompts + sizes.pairs
-    item = sizes.group * (sizes.prompt_tokens + sizes.completion_tokens)
+    item = _item_tokens(sizes)
     if item <= 0:
         raise UsageError("matching by tokens needs the lengths of prompts and completions")
     budget = sizes.prompts * item + 2 * sizes.pairs * sizes.selection_tokens
     return int((budget - _pair_tokens(arm, sizes)) // item)
+
+
+def _item_tokens(sizes: Sizes) -> float:
+    return sizes.group * (sizes.prompt_tokens + sizes.completion_tokens)
 
 
 def _pair_tokens(arm: Arm, sizes: Sizes) -> float:
@@ -138,17 +140,3 @@ def _pair_tokens(arm: Arm, sizes: Sizes) -> float:
         each = sizes.selection_tokens if arm.extra == "selection" else sizes.qa_tokens
         return sizes.pairs * sizes.group * (each + sizes.completion_tokens)
     return 2 * sizes.pairs * sizes.selection_tokens if arm.sft or arm.joint else 0.0
-
-
-def _with_tokens(planned: Amounts, arm: Arm, sizes: Sizes) -> Amounts:
-    item = sizes.group * (sizes.prompt_tokens + sizes.completion_tokens)
-    return replace(planned, tokens=int(planned.prompts * item + _pair_tokens(arm, sizes)))
-
-
-def table(matching: Matching, sizes: Sizes) -> dict[str, Amounts]:
-    """Return the matching table: arm -> amounts, for all arms.
-
-    Raises:
-        UsageError: as of `amounts`.
-    """
-    return {name: amounts(one, matching, sizes) for name, one in ARMS.items()}

@@ -1,8 +1,4 @@
-"""The context-selection loss L_CA, in plain torch: letter logits in, a loss and diagnostics out.
-
-The trainer comes in with the next-token logits of the two option letters of each selection prompt;
-what leaves is the mean loss to add to GRPO's, and what to log of every example.
-"""
+"""The context-selection loss L_CA in plain torch, from the logits of the two option letters."""
 
 from __future__ import annotations
 
@@ -18,12 +14,12 @@ CLIPS: tuple[Clip, ...] = get_args(Clip)
 
 @dataclass(frozen=True, slots=True)
 class SelectionLoss:
-    """What the objective says of a batch of ``n`` selection prompts; every tensor is float32.
+    """The losses of ``n`` selection prompts; all tensors are float32 of shape (n,).
 
-    ``losses``, shape (n,), is differentiable; the others are detached.  ``margins``, shape (n,), is
-    l+ - l- in logits.  ``correct``, shape (n,), is 1 where the supporting context's letter leads,
-    1/2 where both lead alike, else 0.  ``clipped_wrong``, shape (n,), marks examples whose margin
-    lies below -c under a two-sided clip: confidently wrong, and without a gradient.
+    ``losses`` is differentiable; the others are detached.  ``margins`` is l+ - l- in logits.
+    ``correct`` is 1 if the supporting context's letter leads, 1/2 in a tie, else 0.
+    ``clipped_wrong`` marks margins below -c under a two-sided clip: confidently wrong, and without
+    a gradient.
     """
 
     losses: torch.Tensor
@@ -46,18 +42,17 @@ def selection_loss(
 ) -> SelectionLoss:
     """Return L_CA = -log sigmoid(clip(D, -c, c)) of each example, with D = l+ - l-.
 
-    The prompt is a two-way multiple choice; l+ and l- are the next-token logits, at the answer
-    position, of the letters of the context that supports the answer and of the other one.
-    Source: arXiv 2606.17053, the context-selection objective of ContextRL.
+    l+ and l- are the next-token logits, at the answer position, of the letters of the context that
+    supports the answer and of the other one (arXiv 2606.17053, the context-selection objective).
 
     The two-sided clip is the paper's.  Its gradient is zero where abs(D) > c, so also where the
-    model is confidently wrong; ``upper`` clips at +c alone and keeps that gradient.  With ``none``
+    model is confidently wrong; ``upper`` clips only at +c and keeps that gradient.  With ``none``
     the loss is the cross-entropy over the two letters.
 
     Args:
         letter_logits: shape (n, 2), the logits of the first and the second letter.
         supports_first: shape (n,), boolean: whether the first letter's context supports.
-        clip: c > 0 in logits; goes with every form but ``none``.
+        clip: c > 0 in logits; required by every form but ``none``.
         form: "two-sided", "upper" or "none".
 
     Raises:
@@ -69,13 +64,13 @@ def selection_loss(
     margins = (first - second) * sign
     low = -clip if clip is not None and form == "two-sided" else None
     clipped = margins if clip is None else margins.clamp(min=low, max=clip)
-    settled = margins.detach()
-    lost = settled < low if low is not None else torch.zeros_like(settled)
+    detached = margins.detach()
+    below = detached < low if low is not None else torch.zeros_like(detached)
     return SelectionLoss(
         losses=-logsigmoid(clipped),
-        margins=settled,
-        correct=(settled.sign() + 1) / 2,
-        clipped_wrong=lost.float(),
+        margins=detached,
+        correct=(detached.sign() + 1) / 2,
+        clipped_wrong=below.float(),
     )
 
 

@@ -7,20 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ablations.arms import ARMS, Arm
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
 from ablations.data.software import is_software
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
 from ablations.settings import Settings, check_names
-from ablations.training.checkpoints import (
-    check_letters,
-    checkpoint_folder,
-    prompter,
-)
-from ablations.training.exposures import ArmView, Exposures
 from ablations.training.matching import Amounts, Sizes, amounts
+from ablations.training.prompting import Prompter, check_letters
 from ablations.training.rewards import reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
@@ -32,9 +26,9 @@ from harness.errors import UsageError
 from harness.files.hashing import json_hash, model_fingerprint
 from harness.protocols import Benchmark
 from harness.records import Item, Message, Pair
+from harness.runs.identity import identify
 
-_SAMPLED = 64
-"""Items that mean lengths are taken over."""
+_SAMPLED = 64  # items that mean lengths are taken over, and pairs whose images are decoded
 
 
 @dataclass(frozen=True)
@@ -49,23 +43,27 @@ class TrainingData:
 
     @cached_property
     def folder(self) -> Path:
-        """The folder of the checkpoint to start from."""
-        return checkpoint_folder(self.settings.model)
+        """The folder of the starting checkpoint."""
+        if not self.settings.model:
+            raise UsageError("give --model, the checkpoint to start from")
+        folder = identify(self.settings.model, None, None).checkpoint
+        assert folder is not None
+        return folder
 
     @cached_property
     def reads_images(self) -> bool:
-        """Whether the model to start from reads images."""
+        """Whether the model takes images."""
         return reads_images(self.folder)
 
     @cached_property
     def pairs(self) -> Sequence[Pair]:
-        """The contrastive pairs, empty where none are given."""
+        """The contrastive pairs; empty without --pairs."""
         s = self.settings
         return [] if s.pairs is None else open_pairs(s.pairs, s.pair_count, s.columns)
 
     @cached_property
     def previews(self) -> list[Preview]:
-        """A preview of every pair; the images of the first ones are decoded as well."""
+        """A preview of every pair; the images of the first 64 pairs are decoded as well."""
         previews = preview_pairs(self.pairs)
         for pair in self.pairs[:_SAMPLED]:
             check_pair(pair)
@@ -73,7 +71,7 @@ class TrainingData:
 
     @cached_property
     def items(self) -> Sequence[Item]:
-        """All ordinary RL items, empty where none are given."""
+        """All ordinary RL items; empty without --rl-data."""
         s = self.settings
         if s.rl_data is None:
             return []
@@ -81,15 +79,15 @@ class TrainingData:
             return items_of(self.agent)
         number = None
         if is_micro(s.rl_data) and s.prompts is not None:
-            # The embedded world makes as many as are asked for, so that none is used twice.  (By
-            # tokens `grpo` may need more yet, and `repeated` says so.)
+            # The micro world makes enough that none is used twice.  (By tokens `grpo` may need
+            # still more; `repeated` reports that.)
             extra = 0 if s.matching == "steps" else len(self.pairs)
             number = max(MICRO_TASKS, s.prompts + extra)
         return open_items(s.rl_data, number, s.columns)
 
     @cached_property
     def agent(self) -> Benchmark | None:
-        """The benchmark whose agent plays, None where items are answered in one turn."""
+        """The benchmark whose agent plays the items; None if they take a single turn."""
         source = self.settings.rl_data
         if source is None or not source.startswith(AGENT):
             return None
@@ -102,7 +100,6 @@ class TrainingData:
         if prompts is None:
             # By instances, grpo gets as many more as there are pairs: they must be in the data.
             prompts = len(self.items) - (len(self.pairs) if s.matching == "instances" else 0)
-        lengths = self._lengths() if s.matching == "tokens" else {}
         return Sizes(
             prompts=max(prompts, 0),
             pairs=len(self.pairs),
@@ -110,13 +107,13 @@ class TrainingData:
             group=s.group,
             pairs_per_step=s.pairs_per_step,
             items=len(self.items),
-            **lengths,
+            **(self._lengths() if s.matching == "tokens" else {}),
         )
 
     def _lengths(self) -> dict[str, float]:
         from ablations.data.contrastive import qa_item
 
-        render = prompter(self.folder, self.settings)
+        render = Prompter.load(self.folder, self.settings)
 
         def mean(prompts: Sequence[Sequence[Message]]) -> float:
             return sum(map(render.length, prompts)) / max(len(prompts), 1)
@@ -140,7 +137,7 @@ class TrainingPlan:
 
     @property
     def settings(self) -> Settings:
-        """The choices of the run."""
+        """The settings of the run."""
         return self.data.settings
 
     @property
@@ -149,25 +146,24 @@ class TrainingPlan:
         return self.out / "checkpoint"
 
     @property
-    def choices(self) -> dict[str, Any]:
-        """All settings that decide the outcome, and the source of a user's reward."""
-        reward = self.settings.reward
-        source = {"reward_source": reward_source(reward)} if reward else {}
-        return {**self.settings.decisive(), **source}
+    def log(self) -> Path:
+        """The log, one line per step."""
+        return self.out / "training.jsonl"
 
     @property
     def key(self) -> str:
-        """The hash of all choices that decide the outcome."""
-        return json_hash({"arm": self.arm.name, **self.choices})
+        """The hash of the arm and all settings that affect the weights."""
+        return json_hash({"arm": self.arm.name, **self.settings.decisive()})
 
     @property
     def content(self) -> dict[str, str | None]:
-        """The hashes of the model and the data behind their names."""
+        """The hashes of what the settings name: the model, the data and a custom reward."""
         s, folder = self.settings, Path(self.settings.model)
         return {
             "model": model_fingerprint(folder) if (folder / "config.json").is_file() else None,
             "pairs": s.pairs and content_of(s.pairs),
             "rl_data": s.rl_data and content_of(s.rl_data),
+            "reward": s.reward and reward_source(s.reward),
         }
 
     @cached_property
@@ -177,29 +173,25 @@ class TrainingPlan:
         Raises:
             UsageError: the arm needs data that is not given, or more of it.
         """
-        s, data = self.settings, self.data
-        if self.arm.uses_pairs and s.pairs is None:
-            raise UsageError(f"{self.arm.name} trains on pairs: give --pairs")
-        if self.arm.grpo and s.rl_data is None:
-            raise UsageError(f"{self.arm.name} trains by GRPO: give --rl-data")
+        data = self.data
+        self.check_given()
         if self.arm.grpo and data.sizes.prompts < 1:
             raise UsageError(
                 f"{len(data.items)} RL items and {len(data.pairs)} pairs: with --matching "
                 "instances, grpo needs #prompts + #pairs RL items; lower --prompts or --pair-count"
             )
-        return amounts(self.arm, s.matching, data.sizes)
+        return amounts(self.arm, self.settings.matching, data.sizes)
 
-    @property
-    def view(self) -> ArmView:
-        """The pairs as the arm sees them."""
-        arm = self.arm
-        return ArmView(self.data.pairs, self.settings.seed, arm.shuffled, arm.unrelated)
+    def check_given(self) -> None:
+        """Check that the data that the arm needs was named; opens nothing.
 
-    def exposures(self, *, sft: bool = False) -> Exposures:
-        """Return which pairs each step of the main stage shows, or each of the SFT stage."""
-        planned = self.amounts
-        steps = planned.sft_steps if sft else planned.steps
-        return Exposures(len(self.data.pairs), planned.exposures, steps, self.settings.seed)
+        Raises:
+            UsageError: it was not.
+        """
+        if self.arm.uses_pairs and self.settings.pairs is None:
+            raise UsageError(f"{self.arm.name} trains on pairs: give --pairs")
+        if self.arm.grpo and self.settings.rl_data is None:
+            raise UsageError(f"{self.arm.name} trains by GRPO: give --rl-data")
 
 
 def table(plan: TrainingPlan) -> dict[str, Amounts | str]:
@@ -214,7 +206,7 @@ def table(plan: TrainingPlan) -> dict[str, Amounts | str]:
 
 
 def repeated(plan: TrainingPlan) -> str | None:
-    """Return a line that says which arms reuse RL items, None where none does."""
+    """Return a line that names the arms that reuse RL items, None if none does."""
     rows = {name: row for name, row in table(plan).items() if isinstance(row, Amounts)}
     reusing = [f"{name} {row.prompts}" for name, row in rows.items() if row.distinct < row.prompts]
     if not reusing:
@@ -236,6 +228,8 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
         UsageError: names the first thing that does not fit.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
+    if s.model:  # without one, that is the first thing to say
+        plan.check_given()
     vision = data.reads_images
     assert plan.amounts.steps >= 0
     if _check_data(plan) and not vision:
@@ -258,10 +252,7 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
 
 
 def _check_data(plan: TrainingPlan) -> bool:
-    """Check all pairs and RL items that the arm trains on; return whether any has an image.
-
-    Only the images of the first pairs are decoded.
-    """
+    """Check all pairs and RL items that the arm trains on; return whether any has an image."""
     arm, data = plan.arm, plan.data
     images = False
     if arm.uses_pairs:

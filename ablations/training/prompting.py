@@ -1,17 +1,16 @@
-"""Prompts as tensors: the selection prompts of pairs, and the option letters' tokens.
-
-The trainers come in with pairs and a processor (or a tokenizer); padded batches leave, whose last
-position is the one that answers.
-"""
+"""Prompts as padded tensors whose last position answers, and the option letters' tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_orders
+from ablations.settings import Settings
+from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_orders, selection
 from harness.backends import wire
+from harness.backends.checkpoint import load_processor
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart, Message, Pair
 
@@ -44,15 +43,20 @@ class Prompter:
     processor: Any
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def tokenizer(self) -> Any:
-        """The tokenizer of the processor, or the processor where it is one."""
-        return getattr(self.processor, "tokenizer", self.processor)
+    @classmethod
+    def load(cls, folder: Path, settings: Settings) -> Prompter:
+        """Return the prompter of a checkpoint.
+
+        Raises:
+            UsageError: its processor cannot be loaded, or has no chat template.
+        """
+        # Rollouts are padded on the left.
+        return cls(load_processor(folder, padding_side="left"), settings.template)
 
     @property
-    def reads_images(self) -> bool:
-        """Whether the model takes images."""
-        return self.tokenizer is not self.processor
+    def tokenizer(self) -> Any:
+        """The processor's tokenizer, or the processor itself if it is one."""
+        return getattr(self.processor, "tokenizer", self.processor)
 
     def chat(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         """Return messages in the form of transformers' chat templates, images inside.
@@ -61,7 +65,7 @@ class Prompter:
             UsageError: there is an image, and the model reads text only.
         """
         try:
-            return wire.transformers(messages, images=self.reads_images)
+            return wire.transformers(messages, images=self.tokenizer is not self.processor)
         except ItemError as error:
             raise UsageError("the data has images, and this model reads text only") from error
 
@@ -78,60 +82,76 @@ class Prompter:
         Raises:
             UsageError: a letter is not one token there.
         """
-        found = []
         text = self.text(messages)
-        before = self._ids(text)
+        before = self.ids(text)
+        tokens = []
         for letter in LETTERS:
-            after = self._ids(text + letter)
+            after = self.ids(text + letter)
             if after[:-1] != before:
                 raise UsageError(
                     f"the option letter {letter} is not one token of this model's tokenizer "
                     f"where the answer begins ({len(after) - len(before)} more tokens): "
                     "its selection logits are not defined"
                 )
-            found.append(int(after[-1]))
-        return found[0], found[1]
+            tokens.append(after[-1])
+        return tokens[0], tokens[1]
 
-    def _ids(self, text: str) -> list[int]:
+    def ids(self, text: str) -> list[int]:
+        """Return the tokens of a rendered text."""
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 
     def length(self, messages: Sequence[Message]) -> int:
-        """Return a conversation's number of tokens, those of images included."""
+        """Return a conversation's number of tokens, including those of images."""
         tensors = self._tensors([self.text(messages)], [_images(messages)])
         return int(tensors["input_ids"].shape[1])
 
     def selection(self, pairs: Sequence[Pair]) -> SelectionBatch:
         """Return both orders of each pair, one after the other."""
-        prompts = [order for pair in pairs for order in both_orders(pair)]
-        return self._batch(prompts, [self.text(prompt.messages) for prompt in prompts])
+        return self._batch(pairs, lambda _: "")
 
     def answered(self, pairs: Sequence[Pair]) -> SelectionBatch:
         """Return both orders of each pair, followed by the right letter and the end of the turn.
 
         The last two positions hold the letter and the end: what supervised training teaches.
         """
-        prompts = [order for pair in pairs for order in both_orders(pair)]
-        end = self.tokenizer.eos_token
-        texts = [f"{self.text(prompt.messages)}{prompt.letter}{end}" for prompt in prompts]
-        return self._batch(prompts, texts)
+        return self._batch(pairs, lambda prompt: f"{prompt.letter}{self.tokenizer.eos_token}")
 
-    def _batch(self, prompts: Sequence[SelectionPrompt], texts: Sequence[str]) -> SelectionBatch:
+    def _batch(
+        self, pairs: Sequence[Pair], answer: Callable[[SelectionPrompt], str]
+    ) -> SelectionBatch:
+        prompts = [order for pair in pairs for order in both_orders(pair)]
+        texts = [self.text(prompt.messages) + answer(prompt) for prompt in prompts]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
         return SelectionBatch(
             tensors=tensors,
             letters=tuple(prompt.letter for prompt in prompts),
-            pairs=len(prompts) // 2,
+            pairs=len(pairs),
             tokens=int(tensors["attention_mask"].sum().item()),
         )
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:
-        words: dict[str, Any] = {"text": list(texts), "return_tensors": "pt", "padding": True}
-        if any(images):
-            words["images"] = list(images)
-        return dict(self.processor(**words, padding_side="left", add_special_tokens=False))
+        return dict(
+            self.processor(
+                text=list(texts),
+                **({"images": list(images)} if any(images) else {}),
+                return_tensors="pt",
+                padding=True,
+                padding_side="left",
+                add_special_tokens=False,
+            )
+        )
 
 
 def _images(messages: Sequence[Message]) -> list[Any]:
     parts = [part for message in messages for part in message.content]
     return [part.image for part in parts if isinstance(part, ImagePart)]
+
+
+def check_letters(pair: Pair, folder: Path, settings: Settings) -> None:
+    """Check that the option letters are single tokens of a checkpoint, on a pair's prompt.
+
+    Raises:
+        UsageError: one is not.
+    """
+    Prompter.load(folder, settings).letters(selection(pair, "A").messages)

@@ -1,6 +1,6 @@
-"""Rewards: accuracy by the strict scorers plus a format term, or a function of the user's.
+"""Rewards: accuracy by the strict scorers plus a format term, or a custom function.
 
-``examples/reward.py`` is a complete reward of one's own.
+``examples/reward.py`` is a complete custom reward.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import orjson
 
 from benchmarks.scoring import Target, score
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
-from harness.records import Item, without_thinking
+from harness.files.typed_json import parse, record
+from harness.reasoning import without_reasoning
+from harness.records import Item
 
 if TYPE_CHECKING:
     from ablations.settings import Settings
@@ -28,11 +30,11 @@ class Reward(Protocol):
     """A reward function, called by TRL once per step and process.
 
     Args:
-        completions: the model's answers, in chat form (`text_of` gives the text).
+        completions: the model's answers, in chat form (`text_of` returns the text).
         task: the RL item of each completion; ``benchmarks.scoring.score`` judges a text by its
             ``target``.
         selection: whether each is a selection prompt (`da-rl`), whose built-in reward is 0 or 1.
-        more: TRL's other columns, such as ``log_metric``; take them as ``**_``.
+        more: TRL's other columns, such as ``log_metric``.
 
     Returns: one number per completion; None for no reward.
     """
@@ -51,9 +53,9 @@ class Reward(Protocol):
 class AccuracyAndFormat:
     """``weight`` x accuracy + (1 - ``weight``) x format.
 
-    Accuracy is the strict scorer's.  Format is 1 where ``pattern`` matches the whole
-    completion, or, without a pattern, where the scorer could read an answer.  A selection prompt
-    (`da-rl`) is worth its accuracy alone, 0 or 1.
+    Accuracy is the strict scorer's.  Format is 1 if ``pattern`` matches the whole completion or,
+    without a pattern, if the scorer could read an answer.  The reward of a selection prompt
+    (`da-rl`) is its accuracy alone, 0 or 1.
     """
 
     __name__ = "accuracy_and_format"
@@ -76,28 +78,25 @@ class AccuracyAndFormat:
         **_: Any,
     ) -> list[float | None]:
         """Return the reward of each completion; TRL's signature."""
-        rewards: list[float | None] = []
-        sums = [0.0, 0.0]
-        for completion, asked, chosen in zip(completions, task, selection, strict=True):
-            accuracy, form = self.terms(text_of(completion), asked.target)
-            rewards.append(self._mixed(accuracy, form, chosen))
-            sums[0] += accuracy
-            sums[1] += form
+        terms = [
+            self._terms(text_of(completion), item.target)
+            for completion, item in zip(completions, task, strict=True)
+        ]
         if log_metric is not None:
-            log_metric("reward/accuracy", sums[0] / len(rewards))
-            log_metric("reward/format", sums[1] / len(rewards))
-        return rewards
+            for name, values in zip(("accuracy", "format"), zip(*terms, strict=True), strict=True):
+                log_metric(f"reward/{name}", sum(values) / len(values))
+        return [self._mixed(*pair, chosen) for pair, chosen in zip(terms, selection, strict=True)]
 
     def value(self, text: str, target: Target, selection: bool) -> float:
         """Return the reward of one completion."""
-        return self._mixed(*self.terms(text, target), selection)
+        return self._mixed(*self._terms(text, target), selection)
 
     def _mixed(self, accuracy: float, form: float, selection: bool) -> float:
         return accuracy if selection else self.weight * accuracy + (1 - self.weight) * form
 
-    def terms(self, text: str, target: Target) -> tuple[float, float]:
+    def _terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_thinking(text), target)
+        verdict = score(without_reasoning(text), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:
@@ -106,7 +105,7 @@ class AccuracyAndFormat:
 
 
 def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
-    """Return the columns of an exported row that `TextReward` is made of."""
+    """Return the columns of an exported row that `exported_reward` reads."""
     return {
         "id": task.id,
         "selection": selection,
@@ -116,20 +115,10 @@ def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str,
     }
 
 
-class TextReward:
-    """The reward of answers to one item, from the row that `reward_payload` wrote."""
-
-    def __init__(self, row: Mapping[str, Any]) -> None:
-        fields = orjson.loads(row["target"])
-        # JSON has lists where the scorers have tuples.
-        tuples = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
-        self._target = Target(**{**fields, **tuples})
-        self._selection = bool(row["selection"])
-        self._reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
-
-    def __call__(self, text: str) -> float:
-        """Return the reward of one answer."""
-        return self._reward.value(text, self._target, self._selection)
+def exported_reward(row: Mapping[str, Any], text: str) -> float:
+    """Return the reward of an answer, from the row that `reward_payload` wrote."""
+    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+    return reward.value(text, record(Target, parse(row["target"])), row["selection"])
 
 
 def text_of(completion: Any) -> str:
@@ -143,9 +132,9 @@ def text_of(completion: Any) -> str:
 
 
 def load_reward(name: str) -> Reward:
-    """Return a user's reward function, ``module:function`` or ``module.function``.
+    """Return a custom reward function, ``module:function`` or ``module.function``.
 
-    Modules of the current folder are found, too.
+    The module may be in the current folder.
 
     Raises:
         UsageError: there is no such function.
@@ -155,8 +144,8 @@ def load_reward(name: str) -> Reward:
         reward: Reward = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
-    except Exception as error:  # the user's own code runs here, and may raise anything
-        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    except Exception as error:  # the module may raise anything
+        reason = f"{type(error).__name__}: {first_line(error)}"
         raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
     if not callable(reward):
         raise UsageError(f"--reward {name} is not callable")
@@ -172,21 +161,20 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def reward_source(name: str) -> str | None:
-    """Return the hash of the file of a user's reward, None where there is none.
+    """Return the hash of a custom reward's file, None if there is none.
 
-    The module is not imported, and what it imports is not covered.
+    The module is not imported, and the modules that it imports are not covered.
     """
     try:
         spec = importlib.util.find_spec(_split(name)[0])
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-        return None
-    return file_hash(Path(spec.origin))
+    path = Path(spec.origin) if spec and spec.origin else None
+    return file_hash(path) if path and path.is_file() else None
 
 
 def reward_of(settings: Settings) -> Reward:
-    """Return the reward of a run: the user's, else accuracy and format.
+    """Return the reward of a run: the custom one, else accuracy and format.
 
     Raises:
         UsageError: there is no such function, or the format's pattern is not a regular expression.

@@ -1,8 +1,8 @@
 """Agentic RL: the benchmark's agent scaffold runs episodes with the policy as its model.
 
-An episode is tokens exactly as they were generated and shown, a mask of those that the policy
-generated, and the benchmark's own score as the reward.  Episodes run one after another in this
-process: correct, and slow; docs/training.md says what to use at scale.
+An episode is its tokens exactly as generated and shown, a mask of those that the policy generated,
+and the benchmark's own score as the reward.  Episodes run one after another in this process, which
+is slow; docs/training.md says what to use at scale.
 """
 
 from __future__ import annotations
@@ -19,24 +19,23 @@ from harness.protocols import Benchmark, Tokenizer, Tools, build_items
 from harness.records import Item, Message, Response, Sampling
 
 AGENT = "agent:"
-Say = Callable[[list[int], int], list[int]]
+Generate = Callable[[list[int], int], list[int]]
 
 
 def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
-    """Return the benchmark of ``agent:BENCHMARK``, its episodes limited to ``steps``.
+    """Return the benchmark of ``agent:BENCHMARK``, with at most ``steps`` steps per episode.
 
     Raises:
-        UsageError: there is no such benchmark, it is not an agent's, or its data is missing.
+        UsageError: there is no such benchmark, it has no agent, or its data is missing.
     """
     from benchmarks import suites
 
     name = source.removeprefix(AGENT)
     if "step_limit" not in suites.options(name):
         raise UsageError(f"--rl-data {source}: {name} is not an agent benchmark")
-    benchmark = suites.benchmark(
-        name, None if root is None else Path(root), options={"step_limit": str(steps)}
-    )
-    benchmark.fingerprint()  # says what is missing
+    data_root = None if root is None else Path(root)
+    benchmark = suites.benchmark(name, data_root, options={"step_limit": str(steps)})
+    benchmark.fingerprint()  # raises if data is missing
     return benchmark
 
 
@@ -47,20 +46,21 @@ def items_of(benchmark: Benchmark) -> list[Item]:
 
 @dataclass
 class Policy:
-    """The policy as the model of an agent, tokens in and tokens out.
+    """The policy as the model of an agent.
 
-    A generated turn is never rendered and tokenized again: the next turn continues from the same
-    tokens that the policy drew.  ``say`` continues tokens; ``context`` is the maximum number of
-    tokens per episode; ``said`` is 1 for each completion token that the policy generated.
+    A generated turn is never rendered and tokenized again: the next turn continues from the tokens
+    that the policy drew.  ``generate`` continues tokens up to a number of new ones; ``context`` is
+    the maximum number of tokens per episode; ``mask`` is 1 for each completion token that the
+    policy generated.
     """
 
-    say: Say
+    generate: Generate
     prompter: Prompter
     context: int
     name: str = "policy"
     prompt: list[int] = field(default_factory=list)
     completion: list[int] = field(default_factory=list)
-    said: list[int] = field(default_factory=list)
+    mask: list[int] = field(default_factory=list)
     _messages: int = 0
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
@@ -69,24 +69,28 @@ class Policy:
         Raises:
             ContextOverflowError: the episode has reached its token limit.
         """
-        self._show(messages)
+        self.show(messages)
         room = self.context - len(self.prompt) - len(self.completion)
         if room < 1:
             raise ContextOverflowError(f"the episode has reached {self.context} tokens")
-        end = self.prompter.tokenizer.eos_token_id
-        new = self.say(self.prompt + self.completion, min(room, sampling.max_tokens))
-        self._add(new, 1)
-        ended = bool(new) and new[-1] == end
+        tokenizer = self.prompter.tokenizer
+        new = self.generate(self.prompt + self.completion, min(room, sampling.max_tokens))
+        self._add(new, generated=1)
+        ended = new[-1:] == [tokenizer.eos_token_id]
         if not ended:
-            self._add([end], 0)
-        text = self.prompter.tokenizer.decode(new, skip_special_tokens=True)
+            self.end_turn()
+        text = tokenizer.decode(new, skip_special_tokens=True)
         return Response(text, finish_reason="stop" if ended else "length")
 
-    def _show(self, messages: Sequence[Message]) -> None:
-        """Add what the policy has not seen yet."""
+    def show(self, messages: Sequence[Message]) -> None:
+        """Add what the policy has not seen yet.
+
+        Raises:
+            UsageError: the chat template does not end turns with the tokenizer's end token.
+        """
         text = self.prompter.text(messages)
         if not self.prompt:
-            self.prompt = self._ids(text)
+            self.prompt = self.prompter.ids(text)
         else:
             # After the policy's own turn; earlier turns stay, however the template renders them.
             # (An agent may drop a turn that it could not parse; the policy generated it anyway.)
@@ -96,32 +100,32 @@ class Policy:
             cut = text.rfind(end, 0, start)
             if start < 0 or cut < 0:
                 raise UsageError("the chat template does not end turns with the end-of-turn token")
-            self._add(self._ids(text[cut + len(end) :]), 0)
+            self._add(self.prompter.ids(text[cut + len(end) :]), generated=0)
         self._messages = len(messages)
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self.prompter.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+    def end_turn(self) -> None:
+        """Add an end of turn that the policy did not generate."""
+        self._add([self.prompter.tokenizer.eos_token_id], generated=0)
 
-    def _add(self, tokens: Sequence[int], mine: int) -> None:
+    def _add(self, tokens: Sequence[int], generated: int) -> None:
         self.completion += tokens
-        self.said += [mine] * len(tokens)
+        self.mask += [generated] * len(tokens)
 
     async def logprobs(self, messages: object, tokens: object) -> None:
-        """Return None: an agent's answers are texts."""
+        """Return None: an agent uses only texts."""
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """Never used: an agent's prompts are not cut."""
-        raise AssertionError("an agent asks for no tokenizer")
+        """Never used: an agent's prompts are not truncated."""
+        raise AssertionError("an agent needs no tokenizer")
 
 
 @dataclass
 class Rollouts:
-    """TRL's ``rollout_func``: plays an episode for every prompt and has it scored.
+    """TRL's ``rollout_func``: plays and scores an episode per prompt.
 
-    The items are those of the trainer's current rows: two tasks may have the same prompt.  ``say``
-    generates the policy's turns, None for the model that is trained.
+    The items are those of the trainer's current rows: two tasks may have the same prompt.
+    ``generate`` makes the policy's turns, None for the model in training.
     """
 
     benchmark: Benchmark
@@ -129,47 +133,47 @@ class Rollouts:
     tools: Tools
     sampling: Sampling
     context: int
-    say: Say | None = None
+    generate: Generate | None = None
 
     def __call__(self, prompts: Sequence[Any], trainer: Any) -> dict[str, Any]:
         """Return prompt and completion tokens, the mask of generated ones, and scores."""
-        say = self.say or _sampler(trainer, self.prompter, self.sampling)
-        played = asyncio.run(self._play_all(trainer.asked, say))
+        generate = self.generate or _sampler(trainer, self.prompter, self.sampling)
+        played = asyncio.run(self._play_all(trainer.row_items, generate))
         return {
             "prompt_ids": [policy.prompt for policy, _ in played],
             "completion_ids": [policy.completion for policy, _ in played],
-            "env_mask": [policy.said for policy, _ in played],
+            "env_mask": [policy.mask for policy, _ in played],
             "logprobs": None,
             "episode_score": [value for _, value in played],
         }
 
-    async def _play_all(self, items: Sequence[Item], say: Say) -> list[tuple[Policy, float | None]]:
-        return [await self._play(item, say) for item in items]
+    async def _play_all(
+        self, items: Sequence[Item], generate: Generate
+    ) -> list[tuple[Policy, float | None]]:
+        return [await self._play(item, generate) for item in items]
 
-    async def _play(self, item: Item, say: Say) -> tuple[Policy, float | None]:
+    async def _play(self, item: Item, generate: Generate) -> tuple[Policy, float | None]:
         """Play and score; an infrastructure failure has no score, so no gradient."""
-        policy = Policy(say, self.prompter, self.context)
+        policy = Policy(generate, self.prompter, self.context)
         try:
             response = await self.benchmark.solve(item, policy, self.sampling, self.tools)
-            score = await self.benchmark.score(item, response, self.tools)
-            value = score.value
+            value = (await self.benchmark.score(item, response, self.tools)).value
         except ItemError:
             value = None
         if not policy.completion:  # it failed before anything was generated
-            policy._show(item.messages)
-            policy._add([self.prompter.tokenizer.eos_token_id], 0)
+            policy.show(item.messages)
+            policy.end_turn()
         return policy, value
 
 
-def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Say:
-    """Return a function that samples from the model that is trained."""
+def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Generate:
+    """Return a function that samples from the model in training."""
     import torch
     from transformers import GenerationConfig
 
     model = trainer.accelerator.unwrap_model(trainer.model)
-    tokenizer = prompter.tokenizer
 
-    def say(ids: list[int], limit: int) -> list[int]:
+    def generate(ids: list[int], limit: int) -> list[int]:
         shown = torch.tensor([ids], device=model.device)
         config = GenerationConfig(
             max_new_tokens=limit,
@@ -178,7 +182,7 @@ def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Say:
             top_p=sampling.top_p,
             top_k=0,
             eos_token_id=trainer.eos_token_ids,
-            pad_token_id=tokenizer.pad_token_id,
+            pad_token_id=prompter.tokenizer.pad_token_id,
         )
         with torch.no_grad():
             tokens = model.generate(
@@ -187,7 +191,7 @@ def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Say:
         new: list[int] = tokens[0, shown.shape[1] :].tolist()
         return new
 
-    return say
+    return generate
 
 
 def episode_score(

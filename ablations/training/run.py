@@ -1,18 +1,27 @@
-"""Trains one arm: claims the folder, runs the stages, writes the ledger."""
+"""Trains one arm: writes plan.json, runs the stages, writes ledger.json."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
+from ablations.training.checkpoints import first_process
+from ablations.training.ledger import ledger_of
 from ablations.training.plan import TrainingPlan, check
-from ablations.training.run_folder import Say, claim, finished, ledger_of, write_json
+from harness.errors import UsageError
+from harness.files.atomic import folder, write_json
+from harness.files.typed_json import fits
+from harness.runs.store import read_json
 
 
-def train(plan: TrainingPlan, say: Say) -> dict[str, Any]:
+def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     """Train one arm and return its ledger; a finished run answers at once.
 
-    Under torchrun or accelerate every process calls this; the first one writes.
+    Under torchrun or accelerate every process calls this; the first one writes and prints.
 
     Raises:
         UsageError: something does not fit, or the folder holds a run with other settings.
@@ -21,32 +30,79 @@ def train(plan: TrainingPlan, say: Say) -> dict[str, Any]:
     if ledger is not None:
         return ledger
     check(plan)
-    claim(plan)
-    if not plan.arm.trains:
-        return _copy_base(plan)
-    from ablations.training.stages import run_stages
+    if first_process():
+        say(f"{plan.arm.name}: {plan.arm.title}; output in {plan.out}")
+        _claim(plan)
+    if plan.arm.trains:
+        from ablations.training.stages import run_stages
 
-    run_stages(plan, say)
-    return _finish(plan)
-
-
-def _copy_base(plan: TrainingPlan) -> dict[str, Any]:
-    beside = plan.out / ".checkpoint"
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(plan.data.folder, beside)
-    shutil.rmtree(plan.checkpoint, ignore_errors=True)
-    beside.rename(plan.checkpoint)
-    (plan.out / "training.jsonl").touch()
-    return _finish(plan)
-
-
-def _finish(plan: TrainingPlan) -> dict[str, Any]:
-    from ablations.training.distributed import first_process
-
+        run_stages(plan, say)
+    elif first_process():
+        with folder(plan.checkpoint) as beside:
+            shutil.copytree(plan.data.folder, beside, dirs_exist_ok=True)
+        plan.log.touch()
     ledger = ledger_of(plan)
     if first_process():
         write_json(plan.out / "ledger.json", ledger)
-        # A killed run went on from these; the ledger says that none will.
-        for spent in (plan.out / "sft", *plan.out.glob("stages/*/checkpoint-*")):
-            shutil.rmtree(spent, ignore_errors=True)
+        _remove_spent(plan.out)
     return ledger
+
+
+class _Claim(TypedDict):
+    """What is read of a plan.json."""
+
+    key: str
+    arm: str
+    settings: dict[str, Any]
+    content: NotRequired[dict[str, Any]]
+
+
+def finished(plan: TrainingPlan) -> dict[str, Any] | None:
+    """Return the ledger of a finished run, None if it is not finished.
+
+    Raises:
+        UsageError: the folder holds a run with other settings.
+    """
+    _check_claim(plan, plan.out / "plan.json")
+    path = plan.out / "ledger.json"
+    return read_json(path) if path.exists() else None
+
+
+def _check_claim(plan: TrainingPlan, path: Path) -> None:
+    """Check that a plan.json, if there, is of this plan and of the same content."""
+    if not path.exists():
+        return
+    record = read_json(path)
+    if not fits(record, _Claim):
+        raise UsageError(f"{path} is corrupt; move the folder aside and retrain")
+    old, content = record["settings"], record.get("content", {})
+    # Stored plans of one version have the hash of a custom reward among the settings.
+    stored = {"reward": old.pop("reward_source", None), **content}
+    new = json.loads(json.dumps(plan.settings.decisive()))
+    if (record["arm"], old) != (plan.arm.name, new):
+        changed = [name for name in old | new if old.get(name) != new.get(name)]
+        what = ", ".join(changed) or f"arm ({record['arm']})"
+        raise UsageError(f"{plan.out} holds a run with other settings ({what}): choose another")
+    for name, now in plan.content.items():
+        # What is gone cannot be compared; a finished run can still be looked at.
+        if now is not None and stored.get(name) not in (None, now):
+            raise UsageError(f"{plan.out} holds a run with different {name}: choose another folder")
+
+
+def _claim(plan: TrainingPlan) -> None:
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {plan.out} cannot be created: {error.strerror}") from error
+    record = {"key": plan.key, "arm": plan.arm.name, "settings": plan.settings.decisive()}
+    write_json(
+        plan.out / "plan.json",
+        {**record, "content": plan.content, "amounts": asdict(plan.amounts)},
+    )
+
+
+def _remove_spent(out: Path) -> None:
+    """Remove what only a resumed run needs, and checkpoints that a kill left half written."""
+    for pattern in ("sft", "stages/*/checkpoint-*", ".sft.*", ".checkpoint.*"):
+        for spent in out.glob(pattern):
+            shutil.rmtree(spent, ignore_errors=True)

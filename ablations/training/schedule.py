@@ -1,26 +1,126 @@
-"""Which RL item is trained on when: a pure function of an arm's plan."""
+"""Which RL item and which pair is trained on when, and how an arm sees the pairs.
+
+All are pure functions of the plan and its seed: a resumed run draws the same, and the processes
+that share a step show the same pairs together, however many they are.
+"""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from ablations.data.contrastive import qa_item, selection_item
-from ablations.training.exposures import Exposures
 from ablations.training.plan import TrainingPlan
 from benchmarks.pairs.selection import Letter
-from harness.records import Item
+from harness.errors import UsageError
+from harness.records import Item, Pair
 
-Kind = Literal["task", "selection", "qa"]
+
+@dataclass(frozen=True, slots=True)
+class Exposures:
+    """``total`` presentations of ``pairs`` pairs, spread evenly over ``steps`` steps.
+
+    Every pair is shown once before any is shown again; each epoch has its own order.
+    """
+
+    pairs: int
+    total: int
+    steps: int
+    seed: int
+
+    def at(self, step: int) -> tuple[int, ...]:
+        """Return the pairs that a step shows; steps count from 0."""
+        first = step * self.total // self.steps
+        last = (step + 1) * self.total // self.steps
+        return tuple(self._pair(number) for number in range(first, last))
+
+    def share(self, step: int, part: int, parts: int) -> tuple[int, ...]:
+        """Return the pairs of a step that one of ``parts`` micro-steps of all processes shows."""
+        return self.at(step)[part::parts]
+
+    def _pair(self, number: int) -> int:
+        epoch, index = divmod(number, self.pairs)
+        return _order(self.pairs, self.seed, epoch)[index]
+
+
+@lru_cache(maxsize=4)
+def _order(pairs: int, seed: int, epoch: int) -> tuple[int, ...]:
+    order = list(range(pairs))
+    random.Random(f"exposures/{seed}/{epoch}").shuffle(order)
+    return tuple(order)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmView:
+    """The pairs as an arm sees them.
+
+    ``shuffled``: one coin toss per pair decides which context counts as supporting, in both orders
+    and all epochs.  ``unrelated``: the other context is that of another pair of the same domain.
+    """
+
+    pairs: Sequence[Pair]
+    seed: int
+    shuffled: bool = False
+    unrelated: bool = False
+
+    def pair(self, index: int) -> Pair:
+        """Return one pair as the arm sees it.
+
+        Raises:
+            UsageError: no other pair of the domain has an unrelated context.
+        """
+        pair = self.pairs[index]
+        if self.unrelated:
+            other = self._unrelated_pair(index, pair)
+            return replace(
+                pair, context_negative=other.context_negative, answer_negative=other.answer_negative
+            )
+        if self.shuffled and random.Random(f"label/{self.seed}/{pair.id}").random() < 0.5:
+            return replace(
+                pair,
+                context_positive=pair.context_negative,
+                context_negative=pair.context_positive,
+            )
+        return pair
+
+    def _unrelated_pair(self, index: int, pair: Pair) -> Pair:
+        # The text of a random state's name decides the draws: it stays as it is.
+        start = random.Random(f"stranger/{self.seed}/{pair.id}").randrange(len(self.pairs))
+        # Pairs may share contexts: one of the pair's own would not be unrelated.
+        own = (pair.context_positive, pair.context_negative)
+        for step in range(len(self.pairs)):
+            number = (start + step) % len(self.pairs)
+            if number == index:
+                continue
+            other = self.pairs[number]
+            if other.domain == pair.domain and other.context_negative not in own:
+                return other
+        raise UsageError(f"pair {pair.id}: no other pair of its domain has an unrelated context")
+
+
+def arm_view(plan: TrainingPlan) -> ArmView:
+    """Return the pairs as the plan's arm sees them."""
+    arm = plan.arm
+    return ArmView(plan.data.pairs, plan.settings.seed, arm.shuffled, arm.unrelated)
+
+
+def exposures(plan: TrainingPlan, *, sft: bool = False) -> Exposures:
+    """Return which pairs each step of the main stage shows, or of the SFT stage."""
+    amounts = plan.amounts
+    steps = amounts.sft_steps if sft else amounts.steps
+    return Exposures(len(plan.data.pairs), amounts.exposures, steps, plan.settings.seed)
 
 
 class Slot(NamedTuple):
-    """One RL item of a schedule: an ordinary one (``task``), or what a pair became.
+    """An RL item of a schedule: an ordinary one (``task``) or one made from a pair.
 
     ``letter`` is the letter of the pair's supporting context.
     """
 
-    kind: Kind
+    kind: Literal["task", "selection", "qa"]
     number: int
     letter: Letter = "A"
 
@@ -28,10 +128,10 @@ class Slot(NamedTuple):
 def schedule(plan: TrainingPlan) -> list[Slot]:
     """Return the RL items of all steps in order.
 
-    Ordinary items are the first ones of the data, whatever the arm, and are reused where they do
-    not suffice; the contrastive ones are mixed among them.  The seed draws a sort key for every
-    item, so that arms see what they have in common in the same order.  Matched by steps, a step's
-    ordinary items are those of every arm's, plus the pairs that a joint loss shows in it.
+    Every arm takes the first items of the data, and reuses them if there are too few; contrastive
+    ones are mixed among them.  The seed draws a sort key per item, so that arms see what they share
+    in the same order.  Matched by steps, each step has the same ordinary items in every arm, plus
+    the pairs that a joint loss shows in it.
     """
     amounts, seed, n = plan.amounts, plan.settings.seed, len(plan.data.items)
     ordinary = sorted(
@@ -50,15 +150,12 @@ def schedule(plan: TrainingPlan) -> list[Slot]:
 
 
 def _contrastive(plan: TrainingPlan) -> list[Slot]:
-    """Return a slot per pair; a coin decides which letter the supporting context has."""
-    kind = plan.arm.extra
-    if kind is None:
+    """Return a slot per pair; a coin decides the letter of the supporting context."""
+    if plan.arm.extra is None:
         return []
     coin = random.Random(f"sides/{plan.settings.seed}")
-    return [
-        Slot(kind, number, "A" if coin.random() < 0.5 else "B")
-        for number in range(plan.amounts.extra)
-    ]
+    letters: list[Letter] = ["A" if coin.random() < 0.5 else "B" for _ in range(plan.amounts.extra)]
+    return [Slot(plan.arm.extra, number, letter) for number, letter in enumerate(letters)]
 
 
 def _draw(seed: int, kind: str, number: int) -> float:
@@ -66,7 +163,7 @@ def _draw(seed: int, kind: str, number: int) -> float:
 
 
 def item(plan: TrainingPlan, slot: Slot) -> Item:
-    """Return the RL item of a slot; its images are opened."""
+    """Return the RL item of a slot, its images decoded."""
     if slot.kind == "task":
         return plan.data.items[slot.number]
     make = selection_item if slot.kind == "selection" else qa_item

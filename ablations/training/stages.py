@@ -5,38 +5,50 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
+import sys
+import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 import torch
-from transformers import PrinterCallback, TrainingArguments, set_seed
+from datasets import Dataset
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers.utils import logging as transformers_logging
 
 with warnings.catch_warnings():
-    # TRL names the versions of vLLM that it knows; it is imported for rollouts in process as well.
+    # TRL warns about other versions of vLLM, also where rollouts do not use it.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+    from trl import GRPOConfig
+
     from ablations.training.trainer import (
         ContextTrainer,
-        Kind,
+        LossKind,
         Objective,
         SelectionTerm,
         SelectionTrainer,
     )
 
 from ablations.settings import Settings
-from ablations.training import checkpoints
-from ablations.training.distributed import first_process
+from ablations.training.checkpoints import adapters, first_process, save
+from ablations.training.ledger import read_steps
 from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
-from ablations.training.run_folder import Say, StepLog, keep_lines
-from ablations.training.schedule import item, schedule
+from ablations.training.schedule import arm_view, exposures, item, schedule
 from benchmarks.pairs.selection import selection
+from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
+from harness.files.jsonl import rewrite
+from harness.protocols import Tools
+from harness.records import Sampling
+from harness.sandbox import choose
+
+Say = Callable[[str], None]
 
 
 def run_stages(plan: TrainingPlan, say: Say) -> None:
@@ -62,13 +74,8 @@ class Stage:
     say: Say
 
     @property
-    def settings(self) -> Settings:
-        """The choices of the run."""
-        return self.plan.settings
-
-    @property
     def folder(self) -> Path:
-        """Where the stage keeps what it continues from."""
+        """The folder of the checkpoints to resume from."""
         return self.plan.out / "stages" / self.name
 
     @property
@@ -78,29 +85,41 @@ class Stage:
         return amounts.sft_steps if self.name == "sft" else amounts.steps
 
     def run(self, target: Path) -> None:
-        """Train, or go on training, and save."""
-        quiet()
+        """Train, or resume training, and save."""
+        transformers_logging.disable_progress_bar()  # progress is printed by our own lines
         # Adapters are drawn when the trainer is made.
-        set_seed(self.settings.seed)
-        prompter = checkpoints.prompter(self.start, self.settings)
-        if self.name == "rl":
-            trainer: Any = ContextTrainer(**self.grpo_kwargs(prompter))
-        else:
-            trainer = SelectionTrainer(**self.selection_kwargs(prompter))
-        last = last_whole(self.folder)
+        set_seed(self.plan.settings.seed)
+        render = Prompter.load(self.start, self.plan.settings)
+        trainer = self.trainer(render)
+        last = last_complete(self.folder)
         done = int(last.name.rpartition("-")[2]) if last else 0
-        log = self.plan.out / "training.jsonl"
         trainer.remove_callback(PrinterCallback)  # standard output is for --json
         if first_process():
-            keep_lines(log, self.name, done)
-            trainer.add_callback(StepLog(log, self.name, self.steps, self.say))
-        if last:
-            self.say(f"{self.name}: goes on after step {done} of {self.steps}")
+            self._keep_steps(done)
+            trainer.add_callback(StepLog(self))
+            if last:
+                self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        checkpoints.save(trainer, prompter.processor, self.start, target)
+        save(trainer, render.processor, self.start, target)
+
+    def trainer(self, render: Prompter) -> Any:
+        """Return the stage's trainer."""
+        if self.name == "rl":
+            return ContextTrainer(**self.grpo_kwargs(render))
+        return SelectionTrainer(**self.selection_kwargs(render))
+
+    def _keep_steps(self, done: int) -> None:
+        """Drop the steps that were logged after the checkpoint to resume from."""
+        kept = [
+            orjson.dumps(step).decode()
+            for step in read_steps(self.plan.log)
+            if step["stage"] != self.name or step["step"] <= done
+        ]
+        rewrite(self.plan.log, kept)
 
     def _common(self, micro: int, accumulate: int) -> dict[str, Any]:
-        s = self.settings
+        """Return the arguments that all stages share."""
+        s = self.plan.settings
         rate = s.sft_learning_rate if self.name == "sft" else None
         gpu = torch.cuda.is_available()
         return {
@@ -128,28 +147,41 @@ class Stage:
             "remove_unused_columns": False,
         }
 
-    def grpo_kwargs(self, prompter: Prompter) -> dict[str, Any]:
+    def grpo_kwargs(self, render: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of the GRPO stage."""
-        from trl import GRPOConfig
+        s = self.plan.settings
+        rollouts = self._episodes(render)
+        reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
+        return {
+            "rollout_func": rollouts,
+            "term": self._term(render) if self.plan.arm.joint else None,
+            "norms_every": s.norms_every,
+            "model": load_model(self.start, dtype=s.dtype),
+            "reward_funcs": reward,
+            "args": self._grpo_config(),
+            "train_dataset": _rows(self.plan, render),
+            "processing_class": render.processor,
+            "peft_config": adapters(s),
+        }
 
-        s = self.settings
-        if s.vllm_server and not torch.cuda.is_available():
+    def _grpo_config(self) -> Any:
+        s, gpu = self.plan.settings, torch.cuda.is_available()
+        if s.vllm_server and not gpu:
             # TRL hands the weights to the server over NCCL.
             raise UsageError("--vllm-server needs a GPU here: without it rollouts are in process")
-        cpu = not torch.cuda.is_available()
-        world = TrainingArguments(output_dir=str(self.folder), use_cpu=cpu)
+        processes = TrainingArguments(output_dir=str(self.folder), use_cpu=not gpu).world_size
         together = self.plan.amounts.items_per_step * s.group
-        micro = s.batch_size or together // world.world_size
+        micro = s.batch_size or together // processes
         server = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": s.vllm_server}
-        config = GRPOConfig(
-            **self._common(micro, together // (micro * world.world_size)),
+        return GRPOConfig(
+            **self._common(micro, together // (micro * processes)),
             num_generations=s.group,
             max_completion_length=s.max_tokens,
             temperature=s.temperature,
             top_p=s.top_p,
             top_k=0,
             beta=s.kl,
-            use_bias_correction_kl=False,  # the plain k3 term; TRL would weigh it by the ratio
+            use_bias_correction_kl=False,  # the plain k3 term; TRL would weight it by the ratio
             epsilon=s.ratio_low,
             epsilon_high=s.ratio_high,
             loss_type=s.loss_type,
@@ -158,84 +190,98 @@ class Stage:
             chat_template_kwargs=dict(s.template) or None,
             **(server if s.vllm_server else {}),
         )
-        rollouts = self._episodes(prompter)
-        reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
-        return {
-            "rollout_func": rollouts,
-            "term": self._term(prompter) if self.plan.arm.joint else None,
-            "norms_every": s.norms_every,
-            "model": checkpoints.load(self.start, s),
-            "reward_funcs": reward,
-            "args": config,
-            "train_dataset": _rows(self.plan, prompter),
-            "processing_class": prompter.processor,
-            "peft_config": checkpoints.adapters(s),
-        }
 
-    def _episodes(self, prompter: Prompter) -> Rollouts | None:
-        """Return what plays an agent's episodes, None where items are answered in one turn."""
-        from harness.protocols import Tools
-        from harness.records import Sampling
-        from harness.sandbox import choose
-
-        benchmark, s = self.plan.data.agent, self.settings
+    def _episodes(self, render: Prompter) -> Rollouts | None:
+        """Return what plays an agent's episodes, None if items take a single turn."""
+        benchmark, s = self.plan.data.agent, self.plan.settings
         if benchmark is None:
             return None
         tools = Tools(choose()[0]) if benchmark.declaration.needs_sandbox else Tools()
         sampling = Sampling(s.max_tokens, s.temperature, s.top_p)
-        return Rollouts(benchmark, prompter, tools, sampling, s.agent_context)
+        return Rollouts(benchmark, render, tools, sampling, s.agent_context)
 
-    def selection_kwargs(self, prompter: Prompter) -> dict[str, Any]:
+    def selection_kwargs(self, render: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of a stage on selection prompts alone."""
-        s = self.settings
-        model = checkpoints.load(self.start, s)
-        lora = checkpoints.adapters(s)
+        s = self.plan.settings
+        model = load_model(self.start, dtype=s.dtype)
+        lora = adapters(s)
         if lora is not None:
             from peft import get_peft_model
 
             model = get_peft_model(model, lora)
-        # One device takes a step at once unless it is told to take less; a pair is two prompts.
+        # By default a device takes its part of a step in one pass; a pair is two prompts.
         parts = 1 if s.batch_size is None else -(-s.pairs_per_step // max(s.batch_size // 2, 1))
         return {
-            "term": self._term(prompter),
+            "term": self._term(render),
             "norms_every": s.norms_every,
             "model": model,
             "args": TrainingArguments(**self._common(1, parts)),
         }
 
-    def _term(self, prompter: Prompter) -> SelectionTerm:
-        plan, s = self.plan, self.settings
-        arm, view, sft = plan.arm, plan.view, self.name == "sft"
-        kinds: Mapping[str | None, Kind] = {
-            "selection": "selection",
-            "cross-entropy": "cross-entropy",
-        }
-        kind: Kind = "answer" if sft else kinds[arm.joint]
+    def _term(self, render: Prompter) -> SelectionTerm:
+        s, sft, view = self.plan.settings, self.name == "sft", arm_view(self.plan)
+        joint = self.plan.arm.joint
+        kind: LossKind = joint if joint and not sft else "answer"
         return SelectionTerm(
             view=view,
-            exposures=plan.exposures(sft=sft),
-            prompter=prompter,
+            exposures=exposures(self.plan, sft=sft),
+            prompter=render,
             objective=Objective(
                 kind,
-                1.0 if sft else s.coefficient,
-                None if s.clip_form == "none" else s.clip,
-                s.clip_form,
+                coefficient=1.0 if sft else s.coefficient,
+                clip=None if s.clip_form == "none" else s.clip,
+                form=s.clip_form,
             ),
-            letters=prompter.letters(selection(view.pair(0), "A").messages),
+            letters=render.letters(selection(view.pair(0), "A").messages),
         )
 
 
-def _rows(plan: TrainingPlan, prompter: Prompter) -> Any:
-    """Return the RL items as TRL takes them; prompts and images are made when they are needed."""
-    from datasets import Dataset
+class StepLog(TrainerCallback):  # type: ignore[misc]
+    """Appends a line per step to training.jsonl and prints the progress of a stage."""
 
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._begun = self._printed = time.monotonic()
+        self._first: int | None = None
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Remember when the step began, before its rollouts."""
+        self._begun = time.monotonic()
+        if self._first is None:
+            self._first, self._started = state.global_step, self._begun
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Write the step's line."""
+        if not logs or "train_runtime" in logs:
+            return
+        step = {"stage": self._stage.name, "step": state.global_step, **logs}
+        with self._stage.plan.log.open("ab") as file:
+            file.write(orjson.dumps({**step, "seconds": time.monotonic() - self._begun}) + b"\n")
+        self._print(state.global_step, logs)
+
+    def _print(self, step: int, logs: Mapping[str, Any]) -> None:
+        now, steps = time.monotonic(), self._stage.steps
+        if step < steps and now - self._printed < (1 if sys.stderr.isatty() else 10):
+            return
+        self._printed = now
+        each = (now - self._started) / max(step - (self._first or 0), 1)
+        labels = {"reward": "reward", "ca/loss": "L_CA", "ca/accuracy": "selected"}
+        figures = [f"{label} {logs[name]:.3f}" for name, label in labels.items() if name in logs]
+        left = f"{each * (steps - step):.0f} s left"
+        self._stage.say(", ".join([f"{self._stage.name} {step}/{steps}", *figures, left]))
+
+
+def _rows(plan: TrainingPlan, render: Prompter) -> Any:
+    """Return the RL items as TRL takes them; prompts and images are made when they are needed."""
     slots = schedule(plan)
 
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = [slots[number] for number in batch["slot"]]
         items = [item(plan, slot) for slot in chosen]
         return {
-            "prompt": [prompter.chat(each.messages) for each in items],
+            "prompt": [render.chat(each.messages) for each in items],
             "task": items,
             "selection": [slot.kind == "selection" for slot in chosen],
         }
@@ -249,24 +295,14 @@ def _schedule_name(settings: Settings) -> str:
     return "constant_with_warmup" if constant else settings.schedule
 
 
-def quiet() -> None:
-    """Leave out the bars of loading and writing: progress is told by our own lines."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
-def last_whole(folder: Path) -> Path | None:
-    """Return the newest checkpoint of a stage that was written to its end, None where none was.
-
-    transformers writes trainer_state.json last.
-    """
-    found = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+def last_complete(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint of a stage, None if there is none."""
+    complete = [path for path in folder.glob("checkpoint-*") if _is_complete(path)]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def _is_whole(checkpoint: Path) -> bool:
-    try:
+def _is_complete(checkpoint: Path) -> bool:
+    try:  # transformers writes this file last
         orjson.loads((checkpoint / "trainer_state.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return False

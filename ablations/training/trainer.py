@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import types
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -19,7 +18,6 @@ from transformers import Trainer
 from trl import GRPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
-from ablations.training.exposures import ArmView, Exposures
 from ablations.training.objective import (
     Clip,
     SelectionLoss,
@@ -27,13 +25,11 @@ from ablations.training.objective import (
     selection_loss,
 )
 from ablations.training.prompting import Prompter, SelectionBatch
+from ablations.training.schedule import ArmView, Exposures
 from benchmarks.pairs.selection import LETTERS
 from harness.records import Item
 
-Kind = Literal["selection", "cross-entropy", "answer"]
-Name = Literal["ca", "cross_entropy"]
-# Positions of a prompt's end whose logits are needed.
-_KEPT: Mapping[Kind, int] = {"selection": 1, "cross-entropy": 1, "answer": 3}
+LossKind = Literal["selection", "cross-entropy", "answer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +40,20 @@ class Objective:
     vocabulary.  ``answer``: of the letter and the end of the turn, as in supervised training.
     """
 
-    kind: Kind = "selection"
+    kind: LossKind = "selection"
     coefficient: float = 1.0
     clip: float | None = 10.0
     form: Clip = "two-sided"
 
     @property
-    def name(self) -> Name:
-        """What the loss that is trained on is called in the log."""
+    def name(self) -> str:
+        """The name in the log of the loss that is trained on."""
         return "ca" if self.kind == "selection" else "cross_entropy"
+
+    @property
+    def kept(self) -> int:
+        """The number of positions at a prompt's end whose logits are needed."""
+        return 3 if self.kind == "answer" else 1
 
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch, letters: tuple[int, int]
@@ -65,22 +66,24 @@ class Objective:
             letters: the tokens of the two option letters.
         """
         first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
-        asked = logits[:, -_KEPT[self.kind]]
-        found = selection_loss(asked[:, list(letters)], first, clip=self.clip, form=self.form)
+        at_letter = logits[:, -self.kept]
+        contrast = selection_loss(
+            at_letter[:, list(letters)], first, clip=self.clip, form=self.form
+        )
         if self.kind == "selection":
-            return found.losses, found
+            return contrast.losses, contrast
         right = torch.where(first, letters[0], letters[1])
-        losses = letter_cross_entropy(asked, right)
+        losses = letter_cross_entropy(at_letter, right)
         if self.kind == "answer":
             end = batch.tensors["input_ids"][:, -1].to(logits.device)
             losses = (losses + letter_cross_entropy(logits[:, -2], end)) / 2
-        # What the clip would have taken keeps its gradient here.
-        return losses, replace(found, clipped_wrong=torch.zeros_like(found.margins))
+        # These losses have no clip that could take a gradient.
+        return losses, replace(contrast, clipped_wrong=torch.zeros_like(contrast.margins))
 
 
 @dataclass
 class SelectionTerm:
-    """The selection term of a training run: which pairs, how they are asked, what they cost.
+    """The selection term of a training run: which pairs, their prompts and their loss.
 
     ``letters`` are the tokens of the two option letters, checked by the caller.
     """
@@ -96,117 +99,84 @@ class SelectionTerm:
     ) -> tuple[SelectionBatch, float] | None:
         """Return what one of a step's parts shows and its weight in the mean over the step.
 
-        ``ranks`` parts run at a time, one a process.  None where none of those has a pair left;
-        where only some have, the others show the step's first pair with weight 0: under FSDP all
+        ``ranks`` parts run at a time, one per process.  None if none of those has a pair left; if
+        only some have, the others show the step's first pair with weight 0, because under FSDP all
         processes must run the same forwards.
         """
         together = self.exposures.at(step)
         if part - part % ranks >= len(together):
             return None
         mine = self.exposures.share(step, part, parts)
-        return self._asked(mine or together[:1]), len(mine) / len(together)
+        return self._prompts(mine or together[:1]), len(mine) / len(together)
 
     def first(self, step: int) -> SelectionBatch:
-        """Return the first pair of a step, which is to have some."""
-        return self._asked(self.exposures.at(step)[:1])
+        """Return the first pair of a step, which must have one."""
+        return self._prompts(self.exposures.at(step)[:1])
 
-    def _asked(self, places: Sequence[int]) -> SelectionBatch:
-        pairs = [self.view.pair(index) for index in places]
+    def _prompts(self, indices: Sequence[int]) -> SelectionBatch:
+        pairs = [self.view.pair(index) for index in indices]
         answered = self.objective.kind == "answer"
         return self.prompter.answered(pairs) if answered else self.prompter.selection(pairs)
 
 
+# Of a step, summed over its micro-steps and processes: means over its selection prompts by their
+# name in the log, and counts.
+_MEANS = ("loss", "ca/loss", "ca/accuracy", "ca/margin", "ca/clipped_wrong")
+_COUNTS = (
+    "count/exposures",
+    "count/train_tokens",
+    "count/generated_tokens",
+    "count/grpo_forwards",
+    "count/selection_forwards",
+)
+_SUMS = (*_MEANS, *_COUNTS, "prompts", "grpo/loss", "micro_steps")
+
+
 class Tally:
-    """Sums over a step's micro-steps and processes, told in `means` and `counts`."""
+    """Sums over a step's micro-steps and processes, by the names in `_SUMS`."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = defaultdict(float)
+        self._sums = dict.fromkeys(_SUMS, 0.0)
 
-    def add(self, **values: float) -> None:
+    def add(self, values: Mapping[str, float]) -> None:
         """Add to some sums."""
         for name, value in values.items():
             self._sums[name] += value
 
-    def take(self, accelerator: Any) -> dict[str, float]:
-        """Return the sums over all processes by name, and begin anew."""
-        names = sorted(_SUMS)
-        here = [self._sums[name] for name in names]
-        self._sums.clear()
-        total = torch.tensor(here, dtype=torch.float64)
+    def take(self, accelerator: Any, trained: str) -> dict[str, float]:
+        """Return the log of the step over all processes, and reset the sums.
+
+        ``ca/*`` are means over the step's selection prompts, of L_CA over the two letters whatever
+        loss is trained on; that one is named ``trained``.  ``grpo/loss`` is the mean over the
+        micro-steps; ``count/*`` are sums.
+        """
+        total = torch.tensor([self._sums[name] for name in _SUMS], dtype=torch.float64)
+        self._sums = dict.fromkeys(_SUMS, 0.0)
         if accelerator.num_processes > 1:
-            # float32 suffices where float64 is unknown: every count of one step is below 2^24.
+            # Devices may lack float64; float32 is exact: every count of a step is below 2^24.
             total = accelerator.reduce(total.float().to(accelerator.device), "sum").double().cpu()
-        return dict(zip(names, total.tolist(), strict=True))
-
-
-_SUMS = (
-    "examples",
-    "exposures",
-    "loss",
-    "ca_loss",
-    "correct",
-    "margin",
-    "clipped_wrong",
-    "grpo_loss",
-    "parts",
-    "grpo_tokens",
-    "selection_tokens",
-    "generated_tokens",
-    "grpo_forwards",
-    "selection_forwards",
-)
-
-
-def report(sums: Mapping[str, float], trained: Name) -> dict[str, float]:
-    """Return what a step's sums say, under the names of the log.
-
-    ``ca/*`` are means over the step's selection prompts: of L_CA over the two letters, whatever is
-    trained on; where that is another loss, it stands beside it under the name ``trained``.
-    ``grpo/loss`` is the mean over the micro-steps; ``count/*`` are sums over those and processes.
-    """
-    told: dict[str, float] = {}
-    if examples := sums["examples"]:
-        told[f"{trained}/loss"] = sums["loss"] / examples
-        told["ca/loss"] = sums["ca_loss"] / examples
-        told["ca/accuracy"] = sums["correct"] / examples
-        told["ca/margin"] = sums["margin"] / examples
-        told["ca/clipped_wrong"] = sums["clipped_wrong"] / examples
-    if parts := sums["parts"]:
-        told["grpo/loss"] = sums["grpo_loss"] / parts
-    told["count/exposures"] = sums["exposures"]
-    told["count/train_tokens"] = sums["grpo_tokens"] + sums["selection_tokens"]
-    told["count/generated_tokens"] = sums["generated_tokens"]
-    told["count/grpo_forwards"] = sums["grpo_forwards"]
-    told["count/selection_forwards"] = sums["selection_forwards"]
-    return told
-
-
-@dataclass
-class MicroSteps:
-    """Counts the micro-steps of an optimizer step from 0; right after a resume, too."""
-
-    step: int = -1
-    micro: int = 0
-
-    def next(self, step: int) -> int:
-        """Return the number of this micro-step of ``step``."""
-        self.micro = self.micro + 1 if step == self.step else 0
-        self.step = step
-        return self.micro
+        sums = dict(zip(_SUMS, total.tolist(), strict=True))
+        log = {}
+        if sums["prompts"]:
+            log = {name: sums[name] / sums["prompts"] for name in _MEANS}
+            log[f"{trained}/loss"] = log.pop("loss")
+        if sums["micro_steps"]:
+            log["grpo/loss"] = sums["grpo/loss"] / sums["micro_steps"]
+        return log | {name: sums[name] for name in _COUNTS}
 
 
 @dataclass
 class TermNorms:
     """The gradient norm of each loss term, measured every ``every`` steps (0: never).
 
-    It takes a second backward of both terms in the steps that are measured, and one more copy of
-    the gradient a term; only where every process holds all weights (one device, DDP).
+    A measured step runs a second backward of each term and keeps a copy of its gradient; only where
+    every process holds all weights (one device, DDP).
     """
 
     every: int
     _sums: dict[str, list[torch.Tensor]] = field(default_factory=dict)
 
-    def wanted(self, step: int, accelerator: Any) -> bool:
+    def measures(self, step: int, accelerator: Any) -> bool:
         """Whether a step is measured."""
         whole = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
         return self.every > 0 and step % self.every == 0 and accelerator.distributed_type in whole
@@ -215,19 +185,16 @@ class TermNorms:
         """Add the gradients of a micro-step's terms, each scaled as it enters the step's loss."""
         weights = [weight for weight in parameters if weight.requires_grad]
         for name, loss in losses.items():
-            found = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
-            grads = [
-                torch.zeros_like(weight) if grad is None else grad
-                for grad, weight in zip(found, weights, strict=True)
-            ]
-            before = self._sums.get(name)
-            if before is None:
-                self._sums[name] = [grad.clone() for grad in grads]
+            grads = torch.autograd.grad(
+                loss, weights, retain_graph=True, allow_unused=True, materialize_grads=True
+            )
+            if name in self._sums:
+                torch._foreach_add_(self._sums[name], grads)
             else:
-                torch._foreach_add_(before, grads)
+                self._sums[name] = [grad.clone() for grad in grads]
 
     def take(self, accelerator: Any) -> dict[str, float]:
-        """Return the norms of what was added, over all processes, and begin anew."""
+        """Return the norms over all processes, and reset the sums."""
         norms = {}
         for name, grads in sorted(self._sums.items()):
             if accelerator.num_processes > 1:
@@ -239,7 +206,7 @@ class TermNorms:
 
 @dataclass
 class WithSelection(FusedCausalLMOutput):  # type: ignore[misc]
-    """TRL's outputs and ours beside them, so that DDP finds every parameter that was used."""
+    """TRL's outputs and our logits, so that DDP finds every parameter that was used."""
 
     selection_logits: torch.Tensor | None = None
 
@@ -261,7 +228,7 @@ class SelectionForwardHook:
         self._kept = kept
 
     def attach(self, model: Any) -> None:
-        """Put the tap into a model (a PEFT model's base)."""
+        """Hook a model (a PEFT model's base)."""
         forward = model.forward
 
         # Of the class: `generate` checks its arguments against this signature.
@@ -271,9 +238,8 @@ class SelectionForwardHook:
             if self.tensors is None or not kwargs.get("fused_lm_head"):
                 return outputs
             tensors, self.tensors = self.tensors, None
-            found = forward(**tensors, logits_to_keep=self._kept, use_cache=False)
-            self.logits = found.logits
-            return WithSelection(**outputs, selection_logits=found.logits)
+            self.logits = forward(**tensors, logits_to_keep=self._kept, use_cache=False).logits
+            return WithSelection(**outputs, selection_logits=self.logits)
 
         model.forward = types.MethodType(hooked, model)
 
@@ -290,9 +256,9 @@ class SelectionForwardHook:
 
 
 def _without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Drop the pixels of a slice of a mixed batch that holds no image: the vision tower takes none.
+    """Drop empty pixels, which the vision tower refuses.
 
-    TRL slices ``pixel_values`` by rows, so that a slice of text prompts has zero rows.
+    TRL slices ``pixel_values`` by rows, so that text prompts in a mixed batch have zero rows.
     """
     pixels = kwargs.get("pixel_values")
     if pixels is None or pixels.shape[0] > 0:
@@ -301,9 +267,9 @@ def _without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
 
 
 class _StepLogging:
-    """What both trainers keep of a step: its pairs, what they came to, and the log.
+    """What both trainers keep of a step: its pairs, their losses, and the log.
 
-    Comes before a trainer among the bases; `_open` is called once the trainer is made.
+    Precedes a trainer among the bases; `_open` is called once the trainer is made.
     """
 
     term: SelectionTerm | None
@@ -316,16 +282,19 @@ class _StepLogging:
         self.term = term
         self.tally = Tally()
         self._norms = TermNorms(norms_every)
-        self._micro = MicroSteps()
+        # The current optimizer step and its micro-step, from 0; also right after a resume.
+        self.micro_step = (-1, 0)
 
     def _draw(self) -> tuple[SelectionBatch, float] | None:
-        """Return what this micro-step shows and its weight, None where no process shows a pair.
+        """Return what this micro-step shows and its weight, None if no process shows a pair.
 
-        The weights of all micro-steps and processes have the sum of the number of processes: DDP
+        The weights of all micro-steps and processes sum to the number of processes, because DDP
         takes the mean over those.
         """
         step, processes = self.state.global_step, self.accelerator.num_processes
-        part = self._micro.next(step) * processes + self.accelerator.process_index
+        before, micro = self.micro_step
+        self.micro_step = step, micro + 1 if step == before else 0
+        part = self.micro_step[1] * processes + self.accelerator.process_index
         parts = self.args.gradient_accumulation_steps * processes
         drawn = self.term.batch(step, part, parts, processes) if self.term else None
         return drawn and (drawn[0], drawn[1] * processes)
@@ -335,41 +304,55 @@ class _StepLogging:
     ) -> torch.Tensor:
         """Return lambda times this micro-step's part of the mean over the step's pairs."""
         assert self.term is not None
-        losses, found = self.term.objective.judge(logits, batch, self.term.letters)
-        self.tally.add(selection_tokens=batch.tokens, selection_forwards=1)
+        losses, contrast = self.term.objective.judge(logits, batch, self.term.letters)
+        self.tally.add({"count/train_tokens": batch.tokens, "count/selection_forwards": 1})
         if weight > 0:
-            _tell(self.tally, losses, found, batch)
+            self.tally.add(_sums_of(losses, contrast, batch))
         return self.term.objective.coefficient * weight * losses.mean()
 
     def _measure(self, **terms: torch.Tensor) -> None:
-        """Measure each term's gradient in the steps where that is wanted."""
-        if self._norms.wanted(self.state.global_step, self.accelerator):
+        """Add to the gradient norm of each term, if the step is measured."""
+        if self._norms.measures(self.state.global_step, self.accelerator):
             self._norms.add(self.model.parameters(), **terms)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a step under the trainer's names and those of `report`."""
-        if "train_runtime" not in logs:  # the summary at the end is of no step
+        """Log a step with our sums and norms."""
+        if "train_runtime" not in logs:  # the summary at the end is not a step
             trained = self.term.objective.name if self.term else "ca"
-            logs.update(report(self.tally.take(self.accelerator), trained))
+            logs.update(self.tally.take(self.accelerator, trained))
             logs.update(self._norms.take(self.accelerator))
         super().log(logs, start_time)  # type: ignore[misc]
+
+
+def _sums_of(
+    losses: torch.Tensor, contrast: SelectionLoss, batch: SelectionBatch
+) -> dict[str, float]:
+    sums = {
+        "loss": losses.detach(),
+        "ca/loss": contrast.losses.detach(),
+        "ca/accuracy": contrast.correct,
+        "ca/margin": contrast.margins,
+        "ca/clipped_wrong": contrast.clipped_wrong,
+    }
+    totals = {name: values.sum().item() for name, values in sums.items()}
+    return {**totals, "prompts": len(losses), "count/exposures": batch.pairs}
 
 
 class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPO with a term on selection prompts; without a term it is GRPO with our log.
 
     Args:
-        term: the selection term; None for none.
+        term: the selection term, if any.
         norms_every: steps between measurements of each term's gradient norm; 0 for none.
-        words: as of `trl.GRPOTrainer`.
+        options: those of `trl.GRPOTrainer`.
     """
 
     def __init__(
-        self, *, term: SelectionTerm | None = None, norms_every: int = 0, **words: Any
+        self, *, term: SelectionTerm | None = None, norms_every: int = 0, **options: Any
     ) -> None:
-        super().__init__(**words)
+        super().__init__(**options)
         self._open(term, norms_every)
-        self._hook = SelectionForwardHook(_KEPT[term.objective.kind] if term else 1)
+        self._hook = SelectionForwardHook(term.objective.kept if term else 1)
         get_base = getattr(self.model, "get_base_model", None)
         self._hook.attach(get_base() if get_base else self.model)
         if self.ref_model is not None:
@@ -378,18 +361,19 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
             )
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
-        """Keep the items of the rows: TRL hands a rollout function their prompts alone."""
-        self.asked: list[Item] = [row["task"] for row in inputs]
+        """Keep the items of the rows: TRL passes only their prompts to a rollout function."""
+        self.row_items: list[Item] = [row["task"] for row in inputs]
         return super()._generate_and_score_completions(inputs)
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        """Say of a text prompt among prompts with images that it has none, not None.
+        """Give a text prompt among prompts with images an empty list of images, not None.
 
-        TRL 1.16 hands the images on to the processor, which takes lists only.
+        TRL 1.16 passes the images on to the processor, which takes only lists.
         """
         *others, images, tool_images = super()._generate(prompts)
-        completions, said = others[1], others[2]  # of an agent's episode, the policy said a part
-        self.tally.add(generated_tokens=sum(map(sum, said)) if said else sum(map(len, completions)))
+        completions, masks = others[1], others[2]  # the policy generated a part of an episode
+        generated = sum(map(sum, masks)) if masks else sum(map(len, completions))
+        self.tally.add({"count/generated_tokens": generated})
         return (*others, images and [shown or [] for shown in images], tool_images)
 
     def compute_loss(
@@ -401,8 +385,8 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Return GRPO's loss of a micro-batch, plus lambda times the selection term in training.
 
-        GRPO's part is divided by the accumulation steps, as TRL does; of the selection term, the
-        micro-steps of all processes together make the mean over the step's pairs.
+        TRL divides GRPO's part by the accumulation steps; the selection terms of all micro-steps
+        and processes add up to the mean over the step's pairs.
         """
         if not self.model.training:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
@@ -412,11 +396,14 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
             self._hook.tensors = {k: v.to(device) for k, v in drawn[0].tensors.items()}
         loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         terms = {"grpo": loss}
+        tokens = inputs["prompt_mask"].sum() + inputs["completion_mask"].sum()
         self.tally.add(
-            parts=1,
-            grpo_forwards=1,
-            grpo_loss=loss.item() * self.current_gradient_accumulation_steps,
-            grpo_tokens=_tokens(inputs),
+            {
+                "micro_steps": 1,
+                "grpo/loss": loss.item() * self.current_gradient_accumulation_steps,
+                "count/grpo_forwards": 1,
+                "count/train_tokens": tokens.item(),
+            }
         )
         if drawn:
             assert self.term is not None
@@ -429,18 +416,22 @@ class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
     """Training on selection prompts alone: `ca-only`, and the supervised stage of `da-sft`.
 
     Args:
-        term: what is shown in which step.
-        words: as of `transformers.Trainer`, without data.
+        term: the selection term.
+        norms_every: as for `ContextTrainer`.
+        args: transformers' training arguments.
+        options: those of `transformers.Trainer`, without data.
     """
 
     def __init__(
-        self, *, term: SelectionTerm, norms_every: int = 0, args: Any, **words: Any
+        self, *, term: SelectionTerm, norms_every: int = 0, args: Any, **options: Any
     ) -> None:
-        parts = args.gradient_accumulation_steps * args.world_size
-        steps = [{"place": place} for place in range(term.exposures.steps * parts)]
-        super().__init__(args=args, train_dataset=steps, data_collator=_as_tensors, **words)
+        # A row per micro-step and process: `_draw` knows what each shows.
+        rows = term.exposures.steps * args.gradient_accumulation_steps * args.world_size
+        super().__init__(
+            args=args, train_dataset=range(rows), data_collator=_row_numbers, **options
+        )
         self._open(term, norms_every)
-        # Ours is the mean over the whole step already.
+        # Ours is already the mean over the whole step.
         self.loss_is_scaled_for_ga = True
 
     def compute_loss(
@@ -452,32 +443,16 @@ class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
     ) -> torch.Tensor:
         """Return a micro-step's part of lambda times the mean loss over the step's pairs."""
         assert self.term is not None
-        # DDP adds up the gradients of all processes in the last micro-step's backward: where no
-        # pair is left for it, the step's first one passes through with weight 0.
+        # DDP sums the gradients of all processes in the last micro-step's backward: if no pair is
+        # left for it, the step's first one passes through with weight 0.
         drawn = self._draw() or (self.term.first(self.state.global_step), 0.0)
         tensors = {k: v.to(self.accelerator.device) for k, v in drawn[0].tensors.items()}
-        kept = _KEPT[self.term.objective.kind]
+        kept = self.term.objective.kept
         logits = model(**tensors, logits_to_keep=kept, use_cache=False).logits
         loss = self._selection(logits, *drawn)
         self._measure(**{self.term.objective.name: loss})
         return loss
 
 
-def _tell(tally: Tally, losses: torch.Tensor, found: SelectionLoss, batch: SelectionBatch) -> None:
-    tally.add(
-        examples=len(found.margins),
-        exposures=batch.pairs,
-        loss=losses.detach().sum().item(),
-        ca_loss=found.losses.detach().sum().item(),
-        correct=found.correct.sum().item(),
-        margin=found.margins.sum().item(),
-        clipped_wrong=found.clipped_wrong.sum().item(),
-    )
-
-
-def _tokens(inputs: Mapping[str, Any]) -> int:
-    return int(inputs["prompt_mask"].sum().item() + inputs["completion_mask"].sum().item())
-
-
-def _as_tensors(rows: list[dict[str, int]]) -> dict[str, torch.Tensor]:
-    return {"place": torch.tensor([row["place"] for row in rows])}
+def _row_numbers(rows: list[int]) -> dict[str, torch.Tensor]:
+    return {"row": torch.tensor(rows)}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -37,6 +36,8 @@ def pull(
     --from DIR may hold Hub repositories as DIR/OWNER/NAME, be a copy of a single repository, or be
     the Hub client's cache.
     """
+    from huggingface_hub.utils import disable_progress_bars
+
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
     from benchmarks.data.catalog.sources import GENERATED
@@ -48,24 +49,21 @@ def pull(
         raise UsageError(
             "--revision applies to a single benchmark: a suite has one commit per benchmark"
         )
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     root, failed = root_of(data_root), 0
     for number, benchmark in enumerate(names, start=1):
         if benchmark in GENERATED:
             click.echo(f"{benchmark}: items are generated from a seed, no data needed")
             continue
         click.echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
+        alone = len(names) == 1
         try:
-            with _bars():
-                done = pull_one(
-                    benchmark,
-                    root,
-                    revision=revision,
-                    local=local,
-                    alone=len(names) == 1,
-                    force=force,
-                )
+            done = pull_one(
+                benchmark, root, revision=revision, local=local, alone=alone, force=force
+            )
         except UsageError as error:
-            if len(names) == 1:
+            if alone:
                 raise
             failed += 1
             click.echo(f"harness: {benchmark}: {error}", err=True)
@@ -123,20 +121,5 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
     wrong = any(report.problems for report in reports)
     if as_json:
         rows = [dataclasses.asdict(report) for report in reports]
-        click.echo(json.dumps({"ok": not wrong, "benchmarks": rows}))
+        print_result(json.dumps({"ok": not wrong, "benchmarks": rows}))
     return 2 if wrong else 0
-
-
-@contextmanager
-def _bars() -> Iterator[None]:
-    """Let the Hub client draw progress bars only on a terminal."""
-    if sys.stderr.isatty():
-        yield
-        return
-    from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
-
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        enable_progress_bars()

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 
 @click.command()
@@ -33,7 +34,7 @@ def doctor(suite: str | None, model: Path | None, data_root: Path | None, as_jso
     if model:
         results += checks.checkpoint(model)
     if as_json:
-        click.echo(json.dumps({"checks": [dataclasses.asdict(check) for check in results]}))
+        print_result(json.dumps({"checks": [dataclasses.asdict(check) for check in results]}))
     else:
         for check in results:
             click.echo(f"{check.status:<8} {check.name}: {check.text}")

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
-from harness.cli.progress import open_progress
+from harness.cli.output import print_result
+from harness.cli.progress import AnyProgress, open_progress
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
 
 if TYPE_CHECKING:
-    from harness.backends import BackendSpec, Kind
+    from harness.backends import BackendSpec
     from harness.runs.plan import RunPlan
     from harness.runs.summary import BenchmarkSummary
 
@@ -90,12 +92,24 @@ class _Limit(click.ParamType[int | str]):
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=1, help="Samples per item.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
+@click.option(
+    "--images",
+    type=click.Choice(["white", "native"]),
+    help="Transparent images on white and 16-bit grey scaled, or converted as lmms-eval does"
+    "  [default: white]",
+)
 @options.settings
 @options.sandbox
 @options.judge
 @options.native
 @options.data_root
 @options.out
+@click.option("--fresh", is_flag=True, help="Start a new run folder; the old one is kept.")
+@click.option(
+    "--same-model",
+    is_flag=True,
+    help="Continue although the endpoint's URL or its /v1/models entry changed.",
+)
 @click.option(
     "--dry-run", is_flag=True, help="Show what would be run, without sending any request."
 )
@@ -106,147 +120,32 @@ def run(**values: Any) -> Path:
 
     Responses are stored as they complete: rerun the command to resume an interrupted run.
     """
-    return _Command(**values).go()
-
-
-@dataclass(frozen=True)
-class _Command:
-    """The options of one call."""
-
-    model: str
-    suite: str
-    benchmarks: str | None
-    limit: int | None
-    backend: str | None
-    endpoint: str | None
-    tokenizer: str | None
-    revision: str | None
-    replicas: int | None
-    tensor_parallel: int | None
-    dtype: str | None
-    max_model_len: int | None
-    batch_size: int | None
-    concurrency: int
-    max_tokens: int | str | None
-    temperature: float
-    repeats: int
-    seed: int
-    settings: Sequence[str]
-    sandbox_image: str | None
-    unsafe: bool
-    judge_url: str | None
-    judge_model: str | None
-    no_native: bool
-    data_root: Path | None
-    out: Path
-    dry_run: bool
-    items: bool
-    as_json: bool
-
-    def go(self) -> Path:
-        """Plan the run, then preview, execute or show it; return the run folder."""
-        from harness.runs.run import finished
-
-        self._refuse_idle_options()
-        plan = self._plan()
-        if self.dry_run:
-            self._show_plan(plan)
-            return plan.path
-        rows = finished(plan)
-        if rows is None:
-            tools = options.tools_of(self.sandbox_image, self.unsafe, plan.chosen)
-            settings = replace(plan.settings, tools=tools)
-            rows = self._execute(replace(plan, settings=settings))
-        self._show(plan, rows)
+    given = SimpleNamespace(**values)
+    _refuse_idle_options(given)
+    plan = _plan(given)
+    if given.dry_run:
+        _show_plan(plan, given)
         return plan.path
+    return evaluate(plan, given, _execute)
 
-    def _plan(self) -> RunPlan:
-        from benchmarks import suites
-        from benchmarks.options import split
-        from harness.runs.engine import Settings
 
-        members = suites.resolve([self.suite])
-        chosen = members
-        if self.benchmarks is not None:
-            chosen = suites.chosen(members, self.benchmarks.split(","))
-        given = split(self.settings, members)
-        built = {
-            name: suites.benchmark(name, self.data_root, options=given.get(name, {}))
-            for name in members
-        }
-        settings = Settings(
-            limit=self.limit,
-            repeats=self.repeats,
-            seed=self.seed,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            concurrency=self.concurrency,
-            native=not self.no_native,
-            judge=options.judge_of(
-                self.judge_url, self.judge_model, [built[name] for name in chosen]
-            ),
-        )
-        identity = identify(self.model, self.endpoint, self.revision)
-        plan = plan_run(
-            identity,
-            self.suite,
-            list(built.values()),
-            [built[name] for name in chosen],
-            settings,
-            self.out,
-        )
-        return replace(plan, notes=suites.notes(members, self.data_root))
+def evaluate(
+    plan: RunPlan,
+    given: SimpleNamespace,
+    execute: Callable[[RunPlan, SimpleNamespace, AnyProgress], list[BenchmarkSummary]],
+) -> Path:
+    """Fill a run where it is not finished, print its scores, and return its folder."""
+    from harness.cli import tables
+    from harness.runs.run import finished
 
-    def _refuse_idle_options(self) -> None:
-        """Raise for options that would have no effect, and for an invalid endpoint."""
-        from harness import backends
-        from harness.backends.urls import base_url
-        from harness.errors import UsageError
-
-        if self.endpoint is not None:
-            base_url(self.endpoint)  # before it is stored in a manifest: it may contain a password
-        if self.endpoint and self.backend:
-            raise UsageError("--endpoint URL and --backend are mutually exclusive")
-        if self.items and not self.as_json:
-            raise UsageError("--items requires --json")
-        kind, reason = backends.choose(self._spec(None))
-        for name in backends.OPTIONS:
-            if getattr(self, name) is not None and name not in backends.BACKENDS[kind].options:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(
-                    f"{option} has no effect with the {kind} backend ({reason}); remove it"
-                )
-
-    def _spec(self, plan: RunPlan | None) -> BackendSpec:
-        from harness.backends import OPTIONS, BackendSpec
-
-        given = {name: getattr(self, name) for name in OPTIONS}
-        return BackendSpec(
-            kind=cast("Kind", self.backend or "auto"),
-            checkpoint=plan.identity.checkpoint if plan else None,
-            endpoint=self.endpoint,
-            model=self.model if self.endpoint or not plan else plan.identity.name,
-            log_path=plan.path / "vllm.log" if plan else None,
-            **{name: value for name, value in given.items() if value is not None},
-        )
-
-    def _execute(self, plan: RunPlan) -> list[BenchmarkSummary]:
-        from harness import backends
-        from harness.runs.run import execute
-
+    rows = finished(plan)
+    if rows is None:
         options.check_judge(plan.settings.judge)
-        spec = self._spec(plan)
-        kind, reason = backends.choose(spec)
+        tools = options.tools_of(given.sandbox_image, given.unsafe, plan.chosen)
+        plan = replace(plan, settings=replace(plan.settings, tools=tools))
         progress = open_progress()
-        progress.note(f"backend {kind}: {reason}")
-        progress.note(f"run {plan.path}")
-        if self.repeats > 1 and self.temperature == 0:
-            progress.note("repeats are identical under greedy decoding; set --temperature")
-        backend = {"kind": kind, "reason": reason, **self._backend_options(kind)}
         try:
-            return execute(
-                plan, lambda: backends.open_model(spec, progress.note), backend, progress
-            )
+            rows = execute(plan, given, progress)
         except KeyboardInterrupt:
             progress.note(
                 "interrupted; all responses so far are stored: rerun the command to resume"
@@ -254,33 +153,122 @@ class _Command:
             raise
         finally:
             progress.close()
+    if given.as_json:
+        print_result(tables.result_json(rows, plan.path, items=given.items))
+    else:
+        print_result(tables.result_table(rows, plan.path))
+    return plan.path
 
-    def _backend_options(self, kind: Kind) -> dict[str, Any]:
-        """Return the backend's entry in the manifest."""
-        from harness import backends
 
-        return {
-            "options": {name: getattr(self, name) for name in backends.BACKENDS[kind].options},
-            "concurrency": self.concurrency,
-            "endpoint": self.endpoint,
-            "versions": dict(backends.versions(kind)),
-        }
+def _plan(given: SimpleNamespace) -> RunPlan:
+    from benchmarks import suites
+    from benchmarks.options import split
+    from harness.errors import UsageError
+    from harness.runs.todo import Settings
 
-    def _show(self, plan: RunPlan, rows: Sequence[BenchmarkSummary]) -> None:
-        from harness.cli import tables
+    members = chosen = suites.resolve([given.suite])
+    if given.benchmarks is not None:
+        chosen = suites.chosen(members, given.benchmarks.split(","))
+    asked = split(given.settings, members)
+    if given.images is not None:
+        with_images = [name for name in members if "image_conversion" in suites.options(name)]
+        if not with_images:
+            raise UsageError(f"--images has no effect on {given.suite}; remove it")
+        for name in with_images:
+            asked.setdefault(name, {}).setdefault("image_conversion", given.images)
+    built = {
+        name: suites.benchmark(name, given.data_root, options=asked.get(name, {}))
+        for name in members
+    }
+    to_run = [built[name] for name in chosen]
+    settings = Settings(
+        limit=given.limit,
+        repeats=given.repeats,
+        seed=given.seed,
+        temperature=given.temperature,
+        max_tokens=given.max_tokens,
+        concurrency=given.concurrency,
+        native=not given.no_native,
+        judge=options.judge_of(given.judge_url, given.judge_model, to_run),
+    )
+    identity = identify(given.model, given.endpoint, given.revision)
+    plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
+    return replace(
+        plan,
+        notes=suites.notes(members, given.data_root),
+        revisions=suites.revisions(members, given.data_root),
+        fresh=given.fresh,
+        same_model=given.same_model,
+    )
 
-        if self.as_json:
-            click.echo(tables.result_json(rows, plan.path, items=self.items))
-        else:
-            click.echo(tables.result_table(rows, plan.path))
 
-    def _show_plan(self, plan: RunPlan) -> None:
-        from harness import backends
-        from harness.runs.preview import preview
+def _refuse_idle_options(given: SimpleNamespace) -> None:
+    """Raise for options that would have no effect, and for an invalid endpoint."""
+    from harness import backends
+    from harness.backends.urls import base_url
+    from harness.errors import UsageError
 
-        kind, reason = backends.choose(self._spec(plan))
-        document = preview(plan, f"{kind} ({reason})")
-        click.echo(json.dumps(document) if self.as_json else document_text(document))
+    if given.endpoint is not None:
+        base_url(given.endpoint)  # before it is stored in a manifest: it may contain a password
+    elif given.same_model:
+        raise UsageError("--same-model requires --endpoint")
+    if given.endpoint and given.backend:
+        raise UsageError("--endpoint URL and --backend are mutually exclusive")
+    if given.items and not given.as_json:
+        raise UsageError("--items requires --json")
+    kind, reason = backends.choose(_spec(given, None))
+    for name in backends.OPTIONS:
+        if getattr(given, name) is not None and name not in backends.BACKENDS[kind].options:
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{option} has no effect with the {kind} backend ({reason}); remove it"
+            )
+
+
+def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
+    from harness.backends import OPTIONS, BackendSpec
+
+    values = {name: getattr(given, name) for name in OPTIONS}
+    return BackendSpec(
+        kind=given.backend or "auto",
+        checkpoint=plan.identity.checkpoint if plan else None,
+        endpoint=given.endpoint,
+        model=given.model if given.endpoint or not plan else plan.identity.name,
+        log_path=plan.path / "vllm.log" if plan else None,
+        **{name: value for name, value in values.items() if value is not None},
+    )
+
+
+def _execute(
+    plan: RunPlan, given: SimpleNamespace, progress: AnyProgress
+) -> list[BenchmarkSummary]:
+    from harness import backends
+    from harness.runs.run import execute
+
+    spec = _spec(given, plan)
+    kind, reason = backends.choose(spec)
+    progress.note(f"backend {kind}: {reason}")
+    progress.note(f"run {plan.path}")
+    if given.repeats > 1 and given.temperature == 0:
+        progress.note("repeats are identical under greedy decoding; set --temperature")
+    backend = {
+        "kind": kind,
+        "reason": reason,
+        "options": {name: getattr(given, name) for name in backends.BACKENDS[kind].options},
+        "concurrency": given.concurrency,
+        "endpoint": given.endpoint,
+        "versions": dict(backends.versions(kind)),
+    }
+    return execute(plan, lambda: backends.open_model(spec, progress.note), backend, progress)
+
+
+def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:
+    from harness import backends
+    from harness.runs.preview import preview
+
+    kind, reason = backends.choose(_spec(given, plan))
+    document = preview(plan, f"{kind} ({reason})")
+    print_result(json.dumps(document) if given.as_json else document_text(document))
 
 
 def document_text(document: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.output import print_result
 
 if TYPE_CHECKING:
     from harness.runs.lookup import Found
@@ -28,7 +29,7 @@ def show(run: Path, item: str, as_json: bool) -> None:
 
     samples = find(run, item)
     if as_json:
-        click.echo(json.dumps({"samples": [_row(sample) for sample in samples]}))
+        print_result(json.dumps({"samples": [_row(sample) for sample in samples]}))
         return
     from harness.cli.tables import sample_text
 
@@ -48,4 +49,5 @@ def _row(found: Found) -> dict[str, Any]:
         "note": found.note,
         **verdicts,
         **dataclasses.asdict(found.sample),
+        "source": found.source,
     }

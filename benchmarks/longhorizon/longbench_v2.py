@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.options import option, positive, yes_or_no
-from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
-from harness.records import Item, Message, Response, Sampling, Score, TextPart
+from harness.protocols import Benchmark, Declaration, FailedItem, Model, Tools
+from harness.records import Item, Message, Response, Sampling, Score, TextPart, sum_counts
 
 _QUESTION = """
 What is the correct answer to this question: {question}
@@ -61,7 +61,7 @@ def extract(answer: str) -> str | None:
 
 
 @dataclass(frozen=True)
-class LongBenchV2:
+class LongBenchV2(Benchmark):
     """LongBench v2; parts are the lengths (short, medium, long), the domains and the difficulty."""
 
     root: Path
@@ -92,19 +92,11 @@ class LongBenchV2:
         )
 
     def fingerprint(self) -> str:
-        """Return the content hash of the local data.
-
-        Raises:
-            UsageError: the data is missing; says the command that gets it.
-        """
+        """Return the content hash of the local data."""
         return data.fingerprint("longbench_v2", self.root)
 
     def count(self) -> int:
-        """Return the number of items in the local data.
-
-        Raises:
-            UsageError: the data is missing; says the command that gets it.
-        """
+        """Return the number of items in the local data."""
         return data.count("longbench_v2", self.root)
 
     @cached_property
@@ -183,10 +175,6 @@ class LongBenchV2:
         value = float(letter == item.target["answer"])
         return Score(value, "scored", letter, f"'The correct answer is {letter}'{note}")
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Give no values: there is no other scoring."""
-        return {}
-
 
 def _user(text: str) -> Message:
     return Message("user", (TextPart(text),))
@@ -195,17 +183,13 @@ def _user(text: str) -> Message:
 def _joined(first: Response, second: Response) -> Response:
     """Return the answer of the second call, with the first as its reasoning and both calls' costs.
 
-    The answer counts as truncated where either call's was.
+    The answer counts as truncated if either call's was.
     """
     return replace(
         second,
         reasoning=first.text,
-        prompt_tokens=_sum(first.prompt_tokens, second.prompt_tokens),
-        completion_tokens=_sum(first.completion_tokens, second.completion_tokens),
+        prompt_tokens=sum_counts([first.prompt_tokens, second.prompt_tokens]),
+        completion_tokens=sum_counts([first.completion_tokens, second.completion_tokens]),
         finish_reason="length" if first.truncated else second.finish_reason,
         prompt_tokens_cut=first.prompt_tokens_cut + second.prompt_tokens_cut,
     )
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None or other is None else one + other

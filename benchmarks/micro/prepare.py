@@ -12,43 +12,38 @@ from harness.errors import UsageError
 from harness.files.hashing import source_hash
 
 LABEL = "micro world: generated scenes and traces, no evidence about real models"
-"""What stands beside every score on its data, and beside every study of it."""
+"""Shown with every score on its data, and with every study of it."""
 
 ITEMS = 200
 """Items of each benchmark: half of a 95 % interval is then 7 points at most."""
 
 
 def prepare(directory: Path) -> tuple[Path, Path]:
-    """Make ``directory/model`` and ``directory/data`` where they are not there yet.
+    """Make the checkpoint ``directory/model`` and the data root ``directory/data``; return both.
 
-    Those of another version of the world are made anew: the model's folder, and in ``data`` the
-    world's own data sets.  What else lies in ``data`` stays, and so does what was pulled or
-    imported in the place of one.  The mark says a version once all of it is there.
-
-    Returns:
-        The checkpoint folder and the data root.
-
-    Raises:
-        UsageError: There is a ``model`` or a ``data`` that no micro world wrote: it stays.
+    Those of another version of the world are replaced: the model, and in ``data`` the world's own
+    data sets, unless something was pulled or imported in place of one.  The mark holds the version
+    once all is there.  Raises `UsageError` for a ``model`` or ``data`` that no micro world wrote.
     """
     model, data = directory / "model", directory / "data"
     mark = directory / ".micro-world"
     version = _version()
-    there = [path for path in (model, data) if path.exists()]
-    if not mark.exists():
-        if there:
-            raise UsageError(
-                f"{there[0]} is not part of the micro world and was kept: give another folder"
-            )
-    elif mark.read_text() == version and len(there) == 2:
+    present = [path for path in (model, data) if path.exists()]
+    if present and not mark.exists():
+        raise UsageError(
+            f"{present[0]} is not part of the micro world and was kept: give another folder"
+        )
+    if len(present) == 2 and mark.read_text() == version:
         return model, data
     directory.mkdir(parents=True, exist_ok=True)
     mark.write_text("unfinished")
     data.mkdir(exist_ok=True)
+    from benchmarks.micro.model.build import WEIGHTS  # here: not needed where all is there
+
     with tempfile.TemporaryDirectory(dir=directory, prefix=".making-") as folder:
         made, old = Path(folder) / "data", Path(folder) / "old"
         old.mkdir()
-        _copy_model(Path(folder) / "model")
+        shutil.copytree(WEIGHTS, Path(folder) / "model")
         _write_data(made)
         _replace(model, Path(folder) / "model", old)
         for new in made.iterdir():
@@ -72,12 +67,6 @@ def _replace(target: Path, new: Path, old: Path) -> None:
     shutil.move(new, target)
 
 
-def _copy_model(folder: Path) -> None:
-    from benchmarks.micro.model.build import WEIGHTS
-
-    shutil.copytree(WEIGHTS, folder)
-
-
 def _write_data(folder: Path) -> None:
     from benchmarks.micro.data import datasets, longbench, programs, repositories
 
@@ -85,10 +74,10 @@ def _write_data(folder: Path) -> None:
     longbench.write(folder)
     programs.write(folder)
     label(folder)
-    repositories.write(folder)  # their benchmark says itself what they are
+    repositories.write(folder)  # their benchmark is labelled already
 
 
 def label(root: Path) -> None:
-    """Write beside every data set of a data root that it is of this world."""
+    """Write into every data set of a data root that it is of this world."""
     for benchmark in root.iterdir():
         (benchmark / NOTE).write_text(f"{LABEL}\n", encoding="utf-8")

@@ -132,24 +132,27 @@ def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
     Raises:
         PairError: it has another form.
     """
-    return [_piece(piece, folder, where) for piece in _pieces(value)]
+    pieces: list[Any] = []
+    for piece in _pieces(value):
+        text = piece.get("text") if isinstance(piece, dict) else None
+        image = _image(piece)
+        if isinstance(text, str):
+            pieces.append(text)
+        elif isinstance(image, str):
+            pieces.append(folder / image)
+        elif isinstance(image, bytes) or hasattr(image, "convert"):
+            pieces.append(image)
+        else:
+            raise PairError(
+                f"{where}: a context is a text, or a list of texts and images, not {piece!r}"
+            )
+    return pieces
 
 
 def _pieces(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [{"text": value}]
     return value if isinstance(value, list) else [value]
-
-
-def _piece(piece: Any, folder: Path, where: str) -> Any:
-    if isinstance(piece, dict) and isinstance(piece.get("text"), str):
-        return piece["text"]
-    image = _image(piece)
-    if isinstance(image, str):
-        return folder / image
-    if isinstance(image, bytes) or hasattr(image, "convert"):
-        return image
-    raise PairError(f"{where}: a context is a text, or a list of texts and images, not {piece!r}")
 
 
 def _image(piece: Any) -> Any:
@@ -162,11 +165,7 @@ def _image(piece: Any) -> Any:
 
 
 def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
-    """Return a context's parts, its images decoded.
-
-    Raises:
-        PairError: an image cannot be read.
-    """
+    """Return a context's parts, its images decoded; PairError if an image cannot be read."""
     return tuple(
         TextPart(piece) if isinstance(piece, str) else ImagePart(_open(piece, where))
         for piece in pieces
@@ -174,7 +173,7 @@ def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
 
 
 def check_image(piece: Any, where: str) -> None:
-    """Check that an image is there and begins like one; a text passes.
+    """Check that an image is there and its header is readable; a text passes.
 
     Raises:
         PairError: it is missing, or its format is unknown.
@@ -221,5 +220,5 @@ def _image_names(row: Row) -> list[str]:
     values = [row.get(name) for name in REQUIRED[2:] if not isinstance(row.get(name), str)]
     images = row.get("images")
     values.append([images] if isinstance(images, str) else images)
-    found = (_image(piece) for value in values if value is not None for piece in _pieces(value))
-    return [image for image in found if isinstance(image, str)]
+    names = (_image(piece) for value in values if value is not None for piece in _pieces(value))
+    return [name for name in names if isinstance(name, str)]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
-import orjson
-
+from benchmarks.data.local.json_rows import JsonLines
 from harness.errors import UsageError
 
 T = TypeVar("T")
@@ -88,7 +87,7 @@ class LazyRows(Sequence[T]):
 
 
 class JsonRows:
-    """The objects of a JSON-lines file; blank lines are skipped.
+    """The objects of a JSON-lines file, which are all read at once; blank lines are skipped.
 
     Raises:
         UsageError: the file cannot be read, or a line is not a JSON object; or there is no object,
@@ -96,46 +95,21 @@ class JsonRows:
     """
 
     def __init__(self, path: Path, content: str = "") -> None:
-        self.path = path
-        try:
-            lines = path.read_bytes().splitlines()
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-        self._rows = [
-            (number, _object(line, f"{path}, line {number}"))
-            for number, line in enumerate(lines, 1)
-            if line.strip()
-        ]
+        self.folder = path.parent
+        lines = JsonLines(path, remedy="")
+        self.where = lines.where
+        self._rows = list(lines)
         if content and not self._rows:
             raise UsageError(f"{path} contains no {content}")
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
-    def folder(self) -> Path:
-        """The folder that image paths are relative to."""
-        return self.path.parent
-
     def row(self, index: int) -> Row:
         """Return one object."""
-        return self._rows[index][1]
+        return self._rows[index]
 
     undecoded = row
-
-    def where(self, index: int) -> str:
-        """Return the file and line of an object."""
-        return f"{self.path}, line {self._rows[index][0]}"
-
-
-def _object(line: bytes, where: str) -> Row:
-    try:
-        row = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{where} is not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise UsageError(f"{where} is not a JSON object")
-    return row
 
 
 def is_empty(value: Any) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from benchmarks.scoring import Target, score
+from benchmarks.scoring import Target, cases, score
 from benchmarks.scoring.target import Program
 from harness.errors import UsageError
 from harness.files.typed_json import fits
@@ -69,7 +69,7 @@ class Agreement:
 
 
 def read(path: Path) -> list[Row]:
-    """Return the graded responses of a file.
+    """Return the graded responses of a file, and its cases with an expected value.
 
     Raises:
         UsageError: the file is missing or empty, is no JSON Lines, or a line lacks a field.
@@ -93,6 +93,9 @@ def _row(line: bytes, where: str) -> Row:
         raise UsageError(f"{where} is not JSON; give one JSON object per line.") from None
     if not isinstance(row, dict):
         raise UsageError(f"{where} is not a JSON object; give one per line.")
+    if "expected" in row:
+        cases.read(row, where)
+        return row
     wrong = [name for name, kind in _TYPES.items() if not fits(row.get(name), kind)]
     if row.get("benchmark") == "blink" and not isinstance(row.get("n_choices"), int):
         wrong.append("n_choices")
@@ -206,8 +209,3 @@ def _agreement(benchmark: str, model: str, pairs: list[tuple[Row, Score]]) -> Ag
 
 def _right(ours: Score) -> bool:
     return ours.value == 1.0
-
-
-def records(agreements: Iterable[Agreement]) -> list[dict[str, Any]]:
-    """Return the records as JSON objects, with the fields that `harness conformance` promises."""
-    return [asdict(agreement) for agreement in agreements]

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from benchmarks.scoring.normal import normal
-from harness.records import without_thinking
+from harness.reasoning import without_reasoning
 
 _HEAD, _TAIL = 2_000, 8_000
 _SPANS = 12
@@ -84,7 +84,7 @@ def clean(text: str) -> str:
     """
     if len(text) > 8 * (_HEAD + _TAIL):
         text = text[: 4 * _HEAD] + "\n\n" + text[-4 * _TAIL :]
-    text = without_thinking(text)
+    text = without_reasoning(text)
     if len(text) > _HEAD + _TAIL:
         text = text[:_HEAD] + "\n\n" + text[-_TAIL:]
     return _CONTROL.sub("", normal(text)).strip()

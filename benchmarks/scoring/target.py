@@ -39,6 +39,11 @@ class Target:
     tolerances: tuple[float, ...] = ()
     official: Program | None = None
 
+    def __post_init__(self) -> None:
+        # Lists, as JSON gives them, are accepted: a target is hashed.
+        for name in ("choices", "alternatives", "tolerances"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
 
 @lru_cache(maxsize=8192)
 def normalised(target: Target) -> Target:

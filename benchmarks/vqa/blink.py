@@ -10,8 +10,6 @@ from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter
-from benchmarks.vqa.base.versions import declare, protocol
-from harness.protocols import Declaration
 
 _COLUMNS = ("idx", "sub_task", "question", "prompt", "choices", "answer", "image_1")
 _IMAGES = tuple(f"image_{number}" for number in range(1, 5))
@@ -45,6 +43,7 @@ class Blink(LmmsBenchmark):
     """BLINK; parts are the subtasks, which take turns."""
 
     id = "blink"
+    title = "BLINK"
     source = Source(
         "BLINK-Benchmark/BLINK",
         # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
@@ -52,27 +51,14 @@ class Blink(LmmsBenchmark):
         tuple(Table(config, "val", count, _COLUMNS, _IMAGES) for config, count in COUNTS.items()),
     )
     needs = ("image_1",)
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="BLINK",
-            protocol=protocol([task_name(name) for name in SUBTASKS], "val", "direct"),
-            max_tokens=8192,
-            native_max_tokens=1024,
-            n_items=1901,
-            metric="accuracy",
-            clusters="items with the same images",
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The fourteen tasks."""
-        return tuple(
-            Form(task_name(name), name, "val", id_column="idx", part=name) for name in SUBTASKS
-        )
+    tasks = tuple(
+        Form(task_name(name), name, "val", id_column="idx", part=name) for name in SUBTASKS
+    )
+    prompt_variant = "direct"
+    max_tokens = 8192
+    native_max_tokens = 1024
+    clusters = "items with the same images"
+    native_metric = ("blink_acc", "is_correct")
 
     def messages(self, task: Any, doc: Doc) -> Sequence[Mapping[str, Any]]:
         """Ask lmms-eval's way with the images in the order of their numbers.
@@ -82,10 +68,6 @@ class Blink(LmmsBenchmark):
         images = sorted(name for name in doc if name.startswith("image_"))
         others = {name: value for name, value in doc.items() if name not in images}
         return super().messages(task, {**others, **{name: doc[name] for name in images}})
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The accuracy."""
-        return float(metrics["blink_acc"]["is_correct"])
 
     def target(self, doc: Doc) -> Target:
         """A letter; the data set writes it as ``(B)``."""

@@ -6,33 +6,21 @@ The prompt is the data set's own ``query_wo``.  Versions of one problem share a 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
 from benchmarks.vqa.base.gold import letter, options_in, parsed_choices
-from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.judging import mathverse as judging
-from harness.protocols import Ask, Declaration
+from harness.protocols import Ask
 from harness.records import Score
 
 _SEVERAL_LETTERS = re.compile(r"[A-J](?:\s+[A-J])+")
 
-_COLUMNS = (
-    "sample_index",
-    "problem_index",
-    "problem_version",
-    "question",
-    "image",
-    "answer",
-    "question_type",
-    "metadata",
-    "query_wo",
-    "query_cot",
-    "question_for_eval",
+_COLUMNS = tuple(
+    "sample_index problem_index problem_version question image answer question_type "
+    "metadata query_wo query_cot question_for_eval".split()
 )
 
 
@@ -41,37 +29,21 @@ class MathVerse(JudgedLmmsBenchmark):
     """MathVerse testmini; parts are the problem versions."""
 
     id = "mathverse"
+    title = "MathVerse"
     source = Source(
         "CaraJ/MathVerse-lmmseval",
-        # the hub's own pages: the head of main, 19 commits
+        # the Hub's own pages: the head of main, 19 commits
         "8479d5e87785a3274da612e169d942c3d972b7fe",
         (Table("testmini", "testmini", 3940, _COLUMNS, ("image",)),),
     )
     needs = ("image",)
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="MathVerse",
-            protocol=protocol(["mathverse_testmini"], "testmini", "format-prompt, query_wo"),
-            max_tokens=16384,
-            native_max_tokens=16384,
-            n_items=3940,
-            metric="accuracy",
-            clusters="versions of the same problem",
-            native_needs_judge=True,
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        return (Form("mathverse_testmini", "testmini", "testmini", id_column="sample_index"),)
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The judge's verdict."""
-        return float(metrics["gpt_eval_score"])
+    tasks = (Form("mathverse_testmini", "testmini", "testmini", id_column="sample_index"),)
+    prompt_variant = "format-prompt, query_wo"
+    max_tokens = 16384
+    native_max_tokens = 16384
+    clusters = "versions of the same problem"
+    native_metric = ("gpt_eval_score",)
+    part_column = "problem_version"
 
     def target(self, doc: Doc) -> Target:
         """A letter for multiple choice, else a LaTeX expression.
@@ -96,7 +68,3 @@ class MathVerse(JudgedLmmsBenchmark):
     def cluster(self, doc: Doc, item_id: str) -> str:
         """The problem."""
         return f"problem-{doc['problem_index']}"
-
-    def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
-        """The problem version."""
-        return (doc["problem_version"],)

@@ -6,17 +6,15 @@ tasks ask the same, so that the split is a matter of the data and not of what is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 from benchmarks import data
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter
-from benchmarks.vqa.base.versions import declare, protocol
 from harness.errors import UsageError
 from harness.protocols import Declaration
 
@@ -28,9 +26,10 @@ class MathVision(LmmsBenchmark):
     """MathVision on whichever of its two splits is there; parts are the official subjects."""
 
     id = "mathvision"
+    title = "MathVision"
     source = Source(
         "MathLLMs/MathVision",
-        # the hub's own answer of 2026-06-10, as three public manifests quote it
+        # the Hub's own answer of 2026-06-10, as three public manifests quote it
         "2837ddb3f13abaf6b3997c12d80753e5470bd46a",
         (
             Table("", "test", 3040, _COLUMNS, ("decoded_image",)),
@@ -38,6 +37,25 @@ class MathVision(LmmsBenchmark):
         ),
     )
     needs = ("decoded_image",)
+    # lmms-eval asks the same of both splits.
+    tasks = tuple(
+        Form("mathvision_test", "", split, id_column="id") for split in ("test", "testmini")
+    )
+    prompt_variant = "solution"
+    # The same for both splits: data may come after a run began.
+    protocol_extra: ClassVar = {"split": "test"}
+    max_tokens = 16384
+    native_max_tokens = 16384
+    clusters = "items with the same figure"
+    native_metric = ("mathvision_standard_eval", "scores", 0)
+    part_column = "subject"
+
+    @property
+    def declaration(self) -> Declaration:
+        """The declared protocol; says so where testmini stands in."""
+        full = self.split == "test"
+        note = "" if full else "testmini (304 items) stands in for test (3040)"
+        return replace(super().declaration, note=note)
 
     @cached_property
     def split(self) -> str:
@@ -46,31 +64,6 @@ class MathVision(LmmsBenchmark):
             return data.tables(self.id, self.data_root, images=self.images)[0].table.split
         except UsageError:
             return "test"
-
-    @cached_property
-    def declaration(self) -> Declaration:
-        """The declared protocol, the same for both splits: data may come after a run began."""
-        full = self.split == "test"
-        return declare(
-            type(self),
-            title="MathVision",
-            protocol=protocol(["mathvision_test"], "test", "solution"),
-            max_tokens=16384,
-            native_max_tokens=16384,
-            n_items=3040 if full else 304,
-            metric="accuracy",
-            clusters="items with the same figure",
-            note="" if full else "testmini (304 items) stands in for test (3040)",
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The task, on the split that is there."""
-        return (Form("mathvision_test", "", self.split, id_column="id"),)
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The verdict of the standard rules."""
-        return float(metrics["mathvision_standard_eval"]["scores"][0])
 
     def target(self, doc: Doc) -> Target:
         """A letter where there are options, else a LaTeX expression.
@@ -82,7 +75,3 @@ class MathVision(LmmsBenchmark):
             right = letter(doc["answer"], options)
             return Target("choice", right, choices=options, official="mathvision")
         return Target("math", doc["answer"], precision=2, official="mathvision")
-
-    def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
-        """The subject, as on the official leaderboard."""
-        return (doc["subject"],)

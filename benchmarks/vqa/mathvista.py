@@ -6,32 +6,20 @@ answer at the end (lmms-eval's step-by-step variant).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_uppercase
-from typing import Any
 
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
 from benchmarks.vqa.base.gold import letter
-from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.judging import mathvista as judging
-from harness.protocols import Ask, Declaration
+from harness.protocols import Ask
 from harness.records import Score
 
-_COLUMNS = (
-    "pid",
-    "question",
-    "decoded_image",
-    "choices",
-    "unit",
-    "precision",
-    "answer",
-    "question_type",
-    "answer_type",
-    "metadata",
-    "query",
+_COLUMNS = tuple(
+    "pid question decoded_image choices unit precision answer question_type answer_type "
+    "metadata query".split()
 )
 
 
@@ -40,6 +28,7 @@ class MathVista(JudgedLmmsBenchmark):
     """MathVista testmini; parts are the five official tasks."""
 
     id = "mathvista"
+    title = "MathVista"
     source = Source(
         "AI4Math/MathVista",
         # allenai/OLMo-core, src/olmo_core/eval/vision_alignment_ssmax_downstream.py
@@ -47,30 +36,11 @@ class MathVista(JudgedLmmsBenchmark):
         (Table("", "testmini", 1000, _COLUMNS, ("decoded_image",)),),
     )
     needs = ("decoded_image",)
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="MathVista",
-            protocol=protocol(["mathvista_testmini_cot"], "testmini", "step-by-step"),
-            max_tokens=16384,
-            native_max_tokens=16384,
-            n_items=1000,
-            metric="accuracy",
-            clusters="items with the same image",
-            native_needs_judge=True,
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        return (Form("mathvista_testmini_cot", "", "testmini", id_column="pid"),)
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The judge's verdict."""
-        return float(metrics["llm_as_judge_eval"]["true_false"])
+    tasks = (Form("mathvista_testmini_cot", "", "testmini", id_column="pid"),)
+    prompt_variant = "step-by-step"
+    max_tokens = 16384
+    native_max_tokens = 16384
+    native_metric = ("llm_as_judge_eval", "true_false")
 
     def target(self, doc: Doc) -> Target:
         """A letter for multiple choice (the data set gives the option's text), else a number.

@@ -10,8 +10,6 @@ from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, unlabelled, wide_enough
-from benchmarks.vqa.base.versions import declare, protocol
-from harness.protocols import Declaration
 
 _COLUMNS = (
     "index",
@@ -29,6 +27,7 @@ class MmeRealWorldLite(LmmsBenchmark):
     """MME-RealWorld-Lite; parts are perception and reasoning, whole and by domain."""
 
     id = "mme_realworld_lite"
+    title = "MME-RealWorld-Lite"
     source = Source(
         "yifanzhang114/MME-RealWorld-lite-lmms-eval",
         # public evaluation code that checks its 1919 rows
@@ -36,25 +35,10 @@ class MmeRealWorldLite(LmmsBenchmark):
         (Table("", "train", 1919, _COLUMNS, ("bytes",)),),
     )
     needs = ("bytes",)
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="MME-RealWorld-Lite",
-            protocol=protocol(["mmerealworld_lite"], "train", "direct"),
-            max_tokens=8192,
-            native_max_tokens=16,
-            n_items=1919,
-            metric="accuracy",
-            clusters="items with the same image",
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        return (Form("mmerealworld_lite", "", "train", id_column="index"),)
+    tasks = (Form("mmerealworld_lite", "", "train", id_column="index"),)
+    prompt_variant = "direct"
+    max_tokens = 8192
+    native_max_tokens = 16
 
     def native_value(self, metrics: Mapping[str, Any]) -> float:
         """The count rule of ``mme_realworld_aggregate_results``."""

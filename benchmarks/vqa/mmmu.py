@@ -8,14 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, literal
-from benchmarks.vqa.base.versions import declare, protocol
-from harness.protocols import Declaration
 
 _IMAGE = re.compile(r"<image (\d+)>")
 
@@ -60,31 +58,19 @@ class Mmmu(LmmsBenchmark):
     """MMMU validation; parts are the six disciplines."""
 
     id = "mmmu"
+    title = "MMMU"
     source = Source(
         "lmms-lab-encoder/MMMU",
-        # the hub's own page of lmms-lab/MMMU, of which this is the new name
+        # the Hub's own page of lmms-lab/MMMU, of which this is the new name
         "364f2e2eb107b36e07ff4c5a15f5947a759cef47",
         (Table("", "validation", 900, _COLUMNS, _IMAGES),),
     )
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="MMMU",
-            protocol=protocol(["mmmu_val"], "validation", "format", images="by their numbers"),
-            max_tokens=16384,
-            native_max_tokens=128,
-            n_items=900,
-            metric="accuracy",
-            clusters="items with the same images",
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        return (Form("mmmu_val", "", "validation", id_column="id"),)
+    tasks = (Form("mmmu_val", "", "validation", id_column="id"),)
+    prompt_variant = "format"
+    protocol_extra: ClassVar = {"images": "by their numbers"}
+    max_tokens = 16384
+    native_max_tokens = 128
+    clusters = "items with the same images"
 
     def needed(self, doc: Doc) -> Sequence[str]:
         """The images that question and options mention."""

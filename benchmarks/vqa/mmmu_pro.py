@@ -13,9 +13,7 @@ from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, literal
-from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.mmmu import image_columns
-from harness.protocols import Declaration
 
 _COLUMNS = ("id", "question", "options", "answer", "subject", "image_1")
 _IMAGES = tuple(f"image_{number}" for number in range(1, 8))
@@ -27,6 +25,7 @@ class MmmuPro(LmmsBenchmark):
     """MMMU-Pro, standard (10 options) and vision, which are its parts."""
 
     id = "mmmu_pro"
+    title = "MMMU-Pro"
     source = Source(
         "MMMU/MMMU_Pro",
         # jmagly/matric-eval, src/matric_eval/tasks/mmmu_pro.py
@@ -36,36 +35,16 @@ class MmmuPro(LmmsBenchmark):
             Table("vision", "test", 1730, _VISION_COLUMNS, ("image",)),
         ),
     )
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="MMMU-Pro",
-            protocol=protocol(["mmmu_pro_standard", "mmmu_pro_vision"], "test", "direct"),
-            max_tokens=16384,
-            native_max_tokens=256,
-            n_items=3460,
-            metric="accuracy, mean of standard and vision",
-            clusters="forms of the same question",
-            headline=("standard", "vision"),
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The two tasks."""
-        return (
-            Form(
-                "mmmu_pro_standard",
-                "standard (10 options)",
-                "test",
-                "id",
-                "standard:",
-                "standard",
-            ),
-            Form("mmmu_pro_vision", "vision", "test", "id", "vision:", "vision"),
-        )
+    tasks = (
+        Form("mmmu_pro_standard", "standard (10 options)", "test", "id", "standard:", "standard"),
+        Form("mmmu_pro_vision", "vision", "test", "id", "vision:", "vision"),
+    )
+    prompt_variant = "direct"
+    max_tokens = 16384
+    native_max_tokens = 256
+    metric = "accuracy, mean of standard and vision"
+    clusters = "forms of the same question"
+    headline = ("standard", "vision")
 
     def needed(self, doc: Doc) -> Sequence[str]:
         """The images that question and options mention; in the vision form the one picture."""

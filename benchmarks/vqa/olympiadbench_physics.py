@@ -9,27 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark, digest
-from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.judging import olympiadbench_physics as judging
 from harness.errors import ItemError
-from harness.protocols import Ask, Declaration
+from harness.protocols import Ask
 from harness.records import Score
 
-_COLUMNS = (
-    "id",
-    "question",
-    "final_answer",
-    "is_multiple_answer",
-    "answer_type",
-    "subfield",
-    "unit",
-    "error",
-    "image_1",
+_COLUMNS = tuple(
+    "id question final_answer is_multiple_answer answer_type subfield unit error image_1".split()
 )
 _IMAGES = tuple(f"image_{number}" for number in range(1, 6))
 
@@ -39,37 +30,23 @@ class OlympiadBenchPhysics(JudgedLmmsBenchmark):
     """OlympiadBench physics: free-form answers with official tolerances."""
 
     id = "olympiadbench_physics"
+    title = "OlympiadBench (physics, English, images)"
     source = Source(
         "Hothan/OlympiadBench",
         None,  # no published pin was found
         (Table("OE_MM_physics_en_COMP", "train", 456, _COLUMNS, _IMAGES),),
     )
-
-    @property
-    def declaration(self) -> Declaration:
-        """The declared protocol."""
-        return declare(
-            type(self),
-            title="OlympiadBench (physics, English, images)",
-            protocol=protocol(
-                ["olympiadbench_OE_MM_physics_en_COMP"],
-                "train",
-                "official instruction",
-                context="before the question",
-            ),
-            max_tokens=16384,
-            native_max_tokens=16384,
-            n_items=456,
-            metric="accuracy",
-            clusters="items with the same context, else the same images",
-            native_needs_judge=True,
-        )
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        name = "OE_MM_physics_en_COMP"
-        return (Form(f"olympiadbench_{name}", name, "train", id_column="id"),)
+    tasks = (
+        Form(
+            "olympiadbench_OE_MM_physics_en_COMP", "OE_MM_physics_en_COMP", "train", id_column="id"
+        ),
+    )
+    prompt_variant = "official instruction"
+    protocol_extra: ClassVar = {"context": "before the question"}
+    max_tokens = 16384
+    native_max_tokens = 16384
+    clusters = "items with the same context, else the same images"
+    native_metric = ("llm_as_judge_eval",)
 
     def prompt(self, task: Any, doc: Doc) -> str:
         """lmms-eval's prompt, with the context before the question."""
@@ -83,10 +60,6 @@ class OlympiadBenchPhysics(JudgedLmmsBenchmark):
         """The problem that the question belongs to: its context, else its images."""
         context = doc.get("context")
         return f"context-{digest([context])}" if context else super().cluster(doc, item_id)
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The judge's verdict."""
-        return float(metrics["llm_as_judge_eval"])
 
     def target(self, doc: Doc) -> Target:
         """All right answers joined by commas, with unit and tolerance."""

@@ -5,16 +5,13 @@ Multiple choice is the headline; the option ``form`` asks the open-ended questio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from benchmarks.data.catalog.sources import Source, Table
 from benchmarks.options import one_of, option
 from benchmarks.scoring import Target
 from benchmarks.vqa.base.benchmark import Doc, Form, JudgedLmmsBenchmark
 from benchmarks.vqa.base.gold import letter, parsed_choices
-from benchmarks.vqa.base.versions import declare, protocol
 from benchmarks.vqa.judging import phyx as judging
 from harness.protocols import Ask, Declaration
 from harness.records import Score
@@ -37,6 +34,7 @@ class PhyX(JudgedLmmsBenchmark):
     )
 
     id = "phyx"
+    title = "PhyX"
     source = Source(
         "Cloudriver/PhyX",
         None,  # no published pin was found
@@ -46,37 +44,25 @@ class PhyX(JudgedLmmsBenchmark):
         ),
     )
     needs = ("image",)
+    tasks = tuple(
+        Form(split, "data_for_llms_eval", split, id_column="index") for split, _ in _FORMS.values()
+    )
+    prompt_variant = "the data set's question"
+    max_tokens = 16384
+    # The task sets none; this is what lmms-eval's vllm model then takes.
+    native_max_tokens = 4096
+    native_metric = ("eval_results", "true_false")
+    part_column = "category"
 
     @property
     def declaration(self) -> Declaration:
-        """The declared protocol."""
-        words = _FORMS[self.form][1]
-        return declare(
-            type(self),
-            title=f"PhyX ({words})",
-            protocol=protocol([self.split], self.split, "the data set's question"),
-            max_tokens=16384,
-            # The task sets none; this is what lmms-eval's vllm model then takes.
-            native_max_tokens=4096,
-            n_items=1000,
-            metric="accuracy",
-            clusters="items with the same image",
-            native_needs_judge=True,
-        )
+        """The declared protocol, titled by the form."""
+        return replace(super().declaration, title=f"PhyX ({_FORMS[self.form][1]})")
 
     @property
     def split(self) -> str:
         """The form's split."""
         return _FORMS[self.form][0]
-
-    @property
-    def forms(self) -> tuple[Form, ...]:
-        """The one task."""
-        return (Form(self.split, "data_for_llms_eval", self.split, id_column="index"),)
-
-    def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """The verdict, a judge's where letters do not decide."""
-        return float(metrics["eval_results"]["true_false"])
 
     def target(self, doc: Doc) -> Target:
         """A letter among the four that the question lists, or the open answer with its unit."""
@@ -89,7 +75,3 @@ class PhyX(JudgedLmmsBenchmark):
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
         """The judge compares answers; see `benchmarks.vqa.judging.phyx`."""
         return await judging.judged(str(doc["answer"]), self.form != "open_ended", answer, ask)
-
-    def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
-        """The physics domain."""
-        return (doc["category"],)

@@ -98,12 +98,14 @@ def _checked_folder(spec: BackendSpec) -> Path:
     return spec.checkpoint
 
 
-def _open_endpoint(spec: BackendSpec, _: OnStatus) -> AbstractAsyncContextManager[Model]:
+def _open_endpoint(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
     from harness.backends.endpoint import EndpointModel
 
     if spec.endpoint is None:
         raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
-    return EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
+    model = EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
+    model.on_status = on_status
+    return model
 
 
 def _open_vllm(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:

@@ -1,8 +1,4 @@
-"""Turns single questions into batches for a model that answers many at once.
-
-`TransformersModel` gives it two blocking functions, one that prepares a prompt and one that
-answers a batch.  Nothing here knows torch.
-"""
+"""Turns single questions into batches for a model that answers many at once; knows no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
@@ -26,11 +21,7 @@ class BatchError(Exception):
 
 
 class Prepared(Protocol):
-    """A prompt that is ready for the model.
-
-    ``length`` is its number of tokens, ``limit`` the most tokens to generate; only prompts of equal
-    ``layout`` fit in one batch.
-    """
+    """A prompt of ``length`` tokens, for at most ``limit`` more; one batch has one ``layout``."""
 
     @property
     def length(self) -> int: ...  # noqa: D102
@@ -42,6 +33,7 @@ class Prepared(Protocol):
 
 P = TypeVar("P", bound=Prepared)
 R = TypeVar("R")
+Deliver = Callable[[int, R], None]  # the index of a prompt in its batch, and its answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,23 +65,22 @@ class Batcher(Generic[P, R]):
 
     Args:
         prepare: makes a prompt; raises `ItemError` for a question that cannot be asked.
-        generate: answers a batch in its order; raises `BatchError` for one that smaller batches
-            may replace.
+        generate: answers a batch and delivers each answer as soon as it is there; raises
+            `BatchError` where smaller batches may answer the rest.
         batch_size: the most prompts in a batch; shrinks where memory does not hold them.
     """
 
     def __init__(
         self,
         prepare: Callable[[Sequence[Message], Sampling], P],
-        generate: Callable[[Sequence[P]], list[R]],
+        generate: Callable[[Sequence[P], Deliver[R]], None],
         batch_size: int,
     ) -> None:
         self.batch_size = batch_size
         self._prepare = prepare
         self._generate = generate
         self._waiting: list[_Waiting[P, R]] = []
-        # Every answer that somebody awaits: being prepared, waiting, or in the running batch.
-        self._unanswered: set[asyncio.Future[R]] = set()
+        self._unanswered: set[asyncio.Future[R]] = set()  # waiting, or in the running batch
         self._preparing = 0
         self._changed = asyncio.Event()
         self._threads = (ThreadPoolExecutor(1, "prepare"), ThreadPoolExecutor(1, "generate"))
@@ -100,6 +91,8 @@ class Batcher(Generic[P, R]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for answer in list(self._unanswered):
+            answer.cancel()
         self._driver.cancel()
         for thread in self._threads:
             thread.shutdown(cancel_futures=True)
@@ -121,29 +114,19 @@ class Batcher(Generic[P, R]):
             ItemError: it cannot be asked, or not answered even alone.
         """
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
         self._preparing += 1
+        try:
+            prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
+        finally:
+            self._preparing -= 1
+            self._changed.set()  # seen after this answer is queued
         answer: asyncio.Future[R] = loop.create_future()
         self._unanswered.add(answer)
         answer.add_done_callback(self._unanswered.discard)
-        work.add_done_callback(partial(self._prepared, answer))
+        self._waiting.append(_Waiting(prompt, answer))
+        if self._driver.done():
+            self._end_all(self._driver)
         return await answer
-
-    def _prepared(self, answer: asyncio.Future[R], work: asyncio.Future[P]) -> None:
-        """Queue a prompt that is ready, unless whoever asked has left."""
-        self._preparing -= 1
-        self._changed.set()
-        error = None if work.cancelled() else work.exception()
-        if answer.done():
-            return
-        if work.cancelled():
-            answer.cancel()
-        elif error is not None:
-            answer.set_exception(error)
-        else:
-            self._waiting.append(_Waiting(work.result(), answer))
-            if self._driver.done():
-                self._end_all(self._driver)
 
     async def _drive(self) -> None:
         while True:
@@ -166,24 +149,33 @@ class Batcher(Generic[P, R]):
 
     async def _answer(self, batch: list[_Waiting[P, R]]) -> None:
         """Answer a batch, in parts where it fails as a whole."""
+        loop = asyncio.get_running_loop()
+
+        def deliver(index: int, response: R) -> None:
+            loop.call_soon_threadsafe(_settle, batch[index].answer, response)
+
         prompts = [waiting.prompt for waiting in batch]
-        work = asyncio.get_running_loop().run_in_executor(self._threads[1], self._generate, prompts)
+        work = loop.run_in_executor(self._threads[1], self._generate, prompts, deliver)
         await asyncio.wait([work])
         error = work.exception()
-        if error is None:
-            for waiting, response in zip(batch, work.result(), strict=True):
-                if not waiting.answer.done():
-                    waiting.answer.set_result(response)
-        elif isinstance(error, BatchError) and len(batch) > 1:
-            half = len(batch) // 2
+        # What was delivered is settled by now: its callbacks were queued before the end of work.
+        left = [waiting for waiting in batch if not waiting.answer.done()]
+        if isinstance(error, BatchError) and left and len(batch) > 1:
+            half = max(1, len(left) // 2)
             if error.memory:
                 self.batch_size = min(self.batch_size, half)
-            await self._answer(batch[:half])
-            while rest := batch[half : half + self.batch_size]:
+            await self._answer(left[:half])
+            while rest := left[half : half + self.batch_size]:
                 await self._answer(rest)
                 half += len(rest)
-        else:
+        elif error is not None:
             final = ItemError(str(error)) if isinstance(error, BatchError) else error
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(final)
+            for waiting in left:
+                waiting.answer.set_exception(final)
+        elif left:
+            raise ValueError(f"{len(left)} of {len(batch)} answers were not delivered")
+
+
+def _settle(answer: asyncio.Future[R], response: R) -> None:
+    if not answer.done():
+        answer.set_result(response)

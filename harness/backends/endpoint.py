@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
-import tenacity
 
 from harness.backends import wire
+from harness.backends.answers import Answer, completion, first_logprobs, served_models
+from harness.backends.throttle import Throttle, TryAgainError
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.urls import base_url
 from harness.errors import ContextOverflowError, ItemError, UsageError
@@ -30,98 +31,15 @@ from harness.records import ImagePart, Message, Response, Sampling
 CHECK_TIMEOUT = 30.0
 LIKELIEST = 20  # what OpenAI's API and vLLM tell at most by default
 ATTEMPTS = 6
+FILTER_ATTEMPTS = 3  # a content filter may judge the same prompt otherwise the next time
 LONGEST_WAIT = 60.0
+BUSY_PATIENCE = 900.0  # seconds of 429s and nothing else
 # Servers close idle connections after some seconds (uvicorn: 5); ours must give them up before.
 KEEP_ALIVE = 4.0
+# Equal refusals in a row that end the run: before the first answer, and after it.
+REFUSALS_AT_FIRST, REFUSALS_LATER = 5, 50
 
-# vLLM ("maximum context length is", "cannot be greater than max_model_len", "is too large"),
-# SGLang ("longer than the model's context length"), OpenAI ("context_length_exceeded").
-_OVERFLOW = re.compile(
-    r"context[ _]length|max_model_len|max(_completion)?_tokens'? .*is too large", re.IGNORECASE
-)
-
-
-class _TryAgainError(Exception):
-    """This attempt failed, the next may succeed.
-
-    ``wait`` is the time in seconds that the server asked for; ``unreachable`` means that no
-    connection was made at all.
-    """
-
-    def __init__(
-        self, reason: str, *, wait: float | None = None, unreachable: bool = False
-    ) -> None:
-        super().__init__(reason)
-        self.wait = wait
-        self.unreachable = unreachable
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the server sent: HTTP status and body."""
-
-    status: int
-    body: bytes
-
-    def json(self) -> Any:
-        """Return the parsed body, or None where it is not JSON."""
-        try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            return None
-
-    def message(self) -> str:
-        """Return the server's own words about an error, at most 300 characters."""
-        document = self.json()
-        error = document.get("error", document) if isinstance(document, dict) else None
-        words = error.get("message") if isinstance(error, dict) else error
-        text = words if isinstance(words, str) else self.body.decode(errors="replace")
-        return " ".join(text.split())[:300] or "no message"
-
-
-def _parse(answer: _Answer, seconds: float) -> Response:
-    """Read a chat completion.
-
-    Raises:
-        ItemError: the body is something else.
-    """
-    try:
-        document = orjson.loads(answer.body)
-        choice = document["choices"][0]
-        message = choice["message"]
-        text = message.get("content")
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
-        usage = document.get("usage") or {}
-        if not (text is None or isinstance(text, str)):
-            raise TypeError("its content is no text")
-        return Response(
-            text=text or "",
-            reasoning=None if reasoning is None else str(reasoning),
-            prompt_tokens=usage.get("prompt_tokens"),
-            completion_tokens=usage.get("completion_tokens"),
-            finish_reason=choice.get("finish_reason"),
-            seconds=seconds,
-        )
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ItemError(f"the server returned no chat completion: {answer.message()}") from error
-
-
-def _told_logprobs(answer: _Answer) -> dict[str, float] | None:
-    """Return the first position's log-probabilities by token, None where there are none."""
-    document = answer.json()
-    try:
-        told = document["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-        return {str(entry["token"]): float(entry["logprob"]) for entry in told}
-    except (LookupError, TypeError, ValueError):
-        return None
-
-
-def _retry_after(headers: Any) -> float | None:
-    """Return the seconds in a Retry-After header; its other form, a date, is not used here."""
-    try:
-        return max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
-        return None
+_FIELD = {"max_tokens": "max_completion_tokens"}  # the newer name, to try where one is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +57,9 @@ class Limits:
 
 class EndpointModel:
     """A model that an OpenAI-compatible server serves; use it in ``async with``.
+
+    A sampling parameter that the server does not take is left out, or sent by its newer name, from
+    the first refusal on: ``changes`` then says so by parameter, for the manifest.
 
     Args:
         url: the server's address, with or without ``/v1``.
@@ -160,6 +81,8 @@ class EndpointModel:
         tokenizer: str | Path | None = None,
     ) -> None:
         self.url = base_url(url)
+        self.changes: dict[str, str] = {}
+        self.on_status: Callable[[str], None] = lambda _: None
         self._model = model
         self._key = api_key or os.environ.get("OPENAI_API_KEY")
         self._limits = limits
@@ -168,7 +91,16 @@ class EndpointModel:
             _ServerTokenizer(self) if tokenizer is None else LocalTokenizer(tokenizer)
         )
         self._session: aiohttp.ClientSession | None = None
-        self._last_answer = 0.0
+        self._throttle = Throttle(limits.max_connections)
+        self._fields: dict[str, str | None] = {}  # what parameters are called here, None: left out
+        self._last_answer = self._last_success = 0.0
+        self._refusals: list[str] = []  # equal ones, since the last success
+        self._entries: Mapping[str, Mapping[str, Any]] = {}
+
+    @property
+    def served(self) -> Mapping[str, Any]:
+        """The model's entry in /v1/models; empty where the server has none, or was not asked."""
+        return self._entries.get(self.name, self._entries.get(f"models/{self.name}", {}))
 
     @property
     def name(self) -> str:
@@ -180,9 +112,7 @@ class EndpointModel:
         host = urlsplit(self.url).hostname or ""
         self._session = aiohttp.ClientSession(
             headers={**headers, "Content-Type": "application/json"},
-            connector=aiohttp.TCPConnector(
-                limit=self._limits.max_connections, keepalive_timeout=KEEP_ALIVE
-            ),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=CHECK_TIMEOUT),
             # A proxy of the environment is for other machines.
             trust_env=host not in ("localhost", "127.0.0.1", "::1"),
@@ -206,27 +136,43 @@ class EndpointModel:
     async def check(self) -> None:
         """Ask the server what it serves, and settle the model's name.
 
+        A server that does not tell is asked all the same where the name was given.
+
         Raises:
             UsageError: the server is down, wants another key, is not OpenAI-compatible, or does
                 not serve the model.
         """
-        served = await self._served()
+        answer = await self._get_models()
+        if answer.status in (401, 403):
+            raise UsageError(
+                f"{self.url} refuses the API key ({answer.message}); set OPENAI_API_KEY."
+            )
+        entries = served_models(answer)
+        served = list(entries or ())
+        if entries is None and (self._model is None or answer.status == 200):
+            raise UsageError(
+                f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
+                f"{answer.status}, {answer.message}"
+            )
         if self._model is None:
             if len(served) != 1:
                 raise UsageError(
                     f"{self.url} serves {', '.join(served) or 'no model'}; choose one with --model."
                 )
             self._model = served[0]
-        if self._model not in served:
+        # Gemini lists "models/NAME" and takes both.
+        bare = {name.removeprefix("models/") for name in served}
+        if bare and self._model.removeprefix("models/") not in bare:
             raise UsageError(
                 f"{self.url} does not serve {self._model!r}; it serves {', '.join(served)}."
             )
+        self._entries = entries or {}
 
-    async def _served(self) -> list[str]:
+    async def _get_models(self) -> Answer:
         timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._limits.timeout))
         try:
             async with self._open_session().get(f"{self.url}/models", timeout=timeout) as got:
-                answer = _Answer(got.status, await got.read())
+                return Answer(got.status, await got.read())
         except TimeoutError:
             raise UsageError(
                 f"{self.url} did not answer within {timeout.total:.0f} seconds; "
@@ -237,44 +183,32 @@ class EndpointModel:
                 f"no server answers at {self.url} ({_in_words(error)}); "
                 "start it, or correct the address."
             ) from None
-        if answer.status in (401, 403):
-            raise UsageError(
-                f"{self.url} refuses the API key ({answer.message()}); set OPENAI_API_KEY."
-            )
-        try:
-            return [str(model["id"]) for model in answer.json()["data"]]
-        except (LookupError, TypeError):
-            raise UsageError(
-                f"{self.url} is not an OpenAI-compatible server: GET /v1/models returned "
-                f"{answer.status}, {answer.message()}"
-            ) from None
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
         """Answer one conversation; images travel as PNG.
 
-        Where prompt and ``sampling.max_tokens`` exceed the server's context, the request is made
-        once more without a limit, so that the answer takes what remains.
+        Greedy answers are asked for without top-p and seed: they have no effect there, and some
+        servers refuse them.  Where prompt and ``sampling.max_tokens`` exceed the server's context,
+        the request is made once more without a limit, so that the answer takes what remains.  What
+        a content filter withholds `FILTER_ATTEMPTS` times has the finish reason "content_filter".
 
         Raises:
             ContextOverflowError: the prompt leaves no room for an answer.
             ItemError: the request failed for good, or an image cannot be encoded.
-            UsageError: the server is gone, or refuses the key or the model.
+            UsageError: the server is gone, or refuses every request.
         """
-        begun = time.perf_counter()
-        body = {
-            "model": self.name,
-            "messages": await self._encode(messages),
+        parameters: dict[str, Any] = {
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": sampling.seed,
         }
-        answer = await self._post(f"{self.url}/chat/completions", body)
-        if answer.status == 400 and _OVERFLOW.search(answer.message()):
-            del body["max_tokens"]
-            answer = await self._post(f"{self.url}/chat/completions", body)
-        self._refuse(answer)
-        return _parse(answer, time.perf_counter() - begun)
+        if sampling.temperature > 0:
+            parameters |= {"top_p": sampling.top_p, "seed": sampling.seed}
+        body = {"model": self.name, "messages": await self._encode(messages)}
+        for _ in range(FILTER_ATTEMPTS):
+            response = completion(await self._complete(body, parameters))
+            if response.finish_reason != "content_filter":
+                break
+        return response
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str]
@@ -289,20 +223,15 @@ class EndpointModel:
         body = {
             "model": self.name,
             "messages": await self._encode(messages),
-            "max_tokens": 1,
-            "temperature": 0.0,
             "logprobs": True,
             "top_logprobs": LIKELIEST,
         }
-        answer = await self._post(f"{self.url}/chat/completions", body)
-        if answer.status == 400 and "logprob" in answer.message().lower():
-            return None
-        self._refuse(answer)
-        told = _told_logprobs(answer)
-        return None if told is None else [told.get(token) for token in tokens]
+        answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
+        likeliest = first_logprobs(answer)
+        return None if likeliest is None else [likeliest.get(token) for token in tokens]
 
-    async def beside_chat(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Ask what the server offers beside the chat API, at its root; return the parsed answer.
+    async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Ask what the server offers besides the chat API, at its root; return the parsed answer.
 
         None where it offers no such thing.
 
@@ -312,7 +241,7 @@ class EndpointModel:
         """
         root = self.url.removesuffix("/v1")
         answer = await self._post(f"{root}/{path}", {"model": self.name, **body})
-        return answer.json() if answer.status == 200 else None
+        return answer.document if answer.status == 200 else None
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
         """Return the messages for the wire; images are compressed off the event loop."""
@@ -325,68 +254,134 @@ class EndpointModel:
         except OSError as error:
             raise ItemError(f"an image cannot be encoded: {error}") from error
 
-    def _refuse(self, answer: _Answer) -> None:
-        """Raise where the server refused the request."""
-        if answer.status == 200:
-            return
-        reason = f"the server answered {answer.status}: {answer.message()}"
-        if answer.status in (401, 404):
-            raise UsageError(f"{self.url}: {reason}")
-        if answer.status == 400 and _OVERFLOW.search(answer.message()):
+    async def _complete(self, body: Mapping[str, Any], parameters: dict[str, Any]) -> Answer:
+        """Ask for a completion, with those parameters that the server takes."""
+        while True:
+            fields = {self._fields.get(name, name): value for name, value in parameters.items()}
+            sent = {name: value for name, value in fields.items() if name is not None}
+            answer = await self._post(f"{self.url}/chat/completions", {**body, **sent}, completion)
+            if answer.status == 200:
+                self._last_success = time.monotonic()
+                self._refusals.clear()
+            elif answer.is_overflow and {"max_tokens", "max_completion_tokens"} & sent.keys():
+                parameters = {k: v for k, v in parameters.items() if k != "max_tokens"}
+                continue
+            elif (refused := answer.refused_parameter(sent)) is not None:
+                self._do_without(refused)
+                continue
+            elif not (answer.is_filtered or ("logprobs" in body and "logprob" in answer.message)):
+                self._refuse(answer)
+            return answer
+
+    def _do_without(self, field: str) -> None:
+        """Leave a refused field out from now on, or send it by its newer name."""
+        name = "max_tokens" if field == "max_completion_tokens" else field
+        if self._fields.get(name, name) != field:
+            return  # requests that were in flight together learn it together
+        newer = self._fields[name] = _FIELD.get(field)
+        if newer is None:
+            self.changes[name] = "not sent: the server refuses it and applies its own default"
+            self.on_status(f"{name} is {self.changes[name]}")
+        else:
+            self.changes[name] = f"sent as {newer}"
+
+    def _refuse(self, answer: Answer) -> None:
+        """Raise for a request that the server refused; the run ends where it refuses all."""
+        reason = f"the server answered {answer.status}: {answer.message}"
+        if answer.is_overflow:
             raise ContextOverflowError(reason)
+        kind = re.sub(r"\d+", "", reason)
+        self._refusals = [*(known for known in self._refusals if known == kind), kind]
+        most = REFUSALS_LATER if self._last_success else REFUSALS_AT_FIRST
+        if answer.status in (401, 404) and not self._last_success:
+            raise UsageError(f"{self.url}: {reason}")
+        if len(self._refusals) >= most:
+            raise UsageError(f"{self.url} refused {most} requests in a row: {reason}")
         raise ItemError(reason)
 
-    async def _post(self, url: str, body: Mapping[str, Any]) -> _Answer:
-        """Send a request, with retries, and return the first lasting answer."""
+    async def _post(
+        self,
+        url: str,
+        body: Mapping[str, Any],
+        read: Callable[[Answer], object] = lambda answer: answer,
+    ) -> Answer:
+        """Send a request, with retries, and return the first lasting answer.
+
+        ``read`` raises `ItemError` for an answer that is to be asked for again.
+        """
         begun = time.monotonic()
         data = orjson.dumps(body)
-        try:
-            async for attempt in tenacity.AsyncRetrying(
-                retry=tenacity.retry_if_exception_type(_TryAgainError),
-                # Attempts that each take the whole timeout are not worth six of them.
-                stop=tenacity.stop_after_attempt(ATTEMPTS)
-                | tenacity.stop_after_delay(2 * self._limits.timeout),
-                wait=self._wait,
-                reraise=True,
-            ):
-                with attempt:
-                    return await self._post_once(url, data)
-        except _TryAgainError as error:
-            if error.unreachable and self._last_answer < begun:
-                raise UsageError(
-                    f"the server at {self.url} stopped answering ({error}); "
-                    "run the same command again to continue."
-                ) from error
-            raise ItemError(f"gave up after several attempts: {error}") from error
-        raise AssertionError("the retries end by an answer or an error")
+        attempts = failures = 0
+        while True:
+            try:
+                async with self._throttle.slot():
+                    return await self._post_once(url, data, read)
+            except TryAgainError as error:
+                attempts += 1
+                failures += not error.busy
+                self._raise_if_hopeless(error, failures, begun)
+                await asyncio.sleep(self._wait(error, attempts))
 
-    def _wait(self, state: tenacity.RetryCallState) -> float:
+    def _raise_if_hopeless(self, error: TryAgainError, failures: int, begun: float) -> None:
+        """Raise where a request that failed, first sent at ``begun``, is not worth another try."""
+        now = time.monotonic()
+        if error.busy and now - max(begun, self._last_success) > BUSY_PATIENCE:
+            raise UsageError(
+                f"{self.url} has taken no request for {BUSY_PATIENCE / 60:.0f} minutes ({error}); "
+                "rerun the command later to resume."
+            ) from error
+        # Attempts that each take the whole timeout are not worth six of them.
+        if failures < ATTEMPTS and (error.busy or now - begun < 2 * self._limits.timeout):
+            return
+        if error.unreachable and self._last_answer < begun:
+            raise UsageError(
+                f"the server at {self.url} stopped answering ({error}); "
+                "rerun the command to resume."
+            ) from error
+        raise ItemError(f"gave up after several attempts: {error}") from error
+
+    def _wait(self, error: TryAgainError, attempts: int) -> float:
         """Return seconds to wait: what the server asked for, else doubling, with jitter."""
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _TryAgainError) and error.wait is not None:
-            return min(error.wait, LONGEST_WAIT)
-        doubled = min(self._limits.first_wait * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
-        return doubled + random.uniform(0, self._limits.first_wait)
+        if error.wait is not None:
+            return min(error.wait, LONGEST_WAIT) + random.uniform(0, self._limits.first_wait)
+        doubled = self._limits.first_wait * 2.0 ** min(attempts - 1, 30)
+        return min(doubled, LONGEST_WAIT) * random.uniform(0.5, 1.5)
 
-    async def _post_once(self, url: str, data: bytes) -> _Answer:
+    async def _post_once(self, url: str, data: bytes, read: Callable[[Answer], object]) -> Answer:
         try:
             async with self._open_session().post(url, data=data) as got:
-                answer = _Answer(got.status, await got.read())
+                answer = Answer(got.status, await got.read(), _retry_after(got.headers))
                 self._last_answer = time.monotonic()
         except (aiohttp.ClientError, TimeoutError) as error:
             if reason := self._obituary():
                 raise UsageError(reason) from error
             unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-            raise _TryAgainError(
+            raise TryAgainError(
                 _in_words(error) or f"no answer within {self._limits.timeout:.0f} seconds",
                 unreachable=isinstance(error, unconnected),
             ) from error
-        if answer.status == 429 or answer.status >= 500:
-            raise _TryAgainError(
-                f"the server answered {answer.status}: {answer.message()}",
-                wait=_retry_after(got.headers),
+        if answer.is_passing:
+            raise TryAgainError(
+                f"the server answered {answer.status}: {answer.message}",
+                wait=answer.retry_after,
+                busy=answer.is_busy,
             )
+        if answer.status == 200:
+            try:
+                read(answer)
+            except ItemError as error:
+                if answer.body and answer.document is None:
+                    raise  # a page of another program, not a fault of this moment
+                raise TryAgainError(str(error)) from error
         return answer
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds in a Retry-After header; its other form, a date, is not used here."""
+    try:
+        return max(0.0, float(headers.get("Retry-After", "")))
+    except ValueError:
+        return None
 
 
 def _in_words(error: Exception) -> str:
@@ -407,7 +402,7 @@ class _ServerTokenizer:
     async def encode(self, text: str) -> list[int]:
         """Return the token ids of ``text``."""
         body = {"prompt": text, "add_special_tokens": False}
-        answer = await self._server.beside_chat("tokenize", body)
+        answer = await self._server.ask_root("tokenize", body)
         tokens = answer.get("tokens") if isinstance(answer, dict) else None
         if not (isinstance(tokens, list) and all(isinstance(token, int) for token in tokens)):
             raise self._absent("/tokenize")
@@ -415,7 +410,7 @@ class _ServerTokenizer:
 
     async def decode(self, ids: Sequence[int]) -> str:
         """Return the text of token ids."""
-        answer = await self._server.beside_chat("detokenize", {"tokens": list(ids)})
+        answer = await self._server.ask_root("detokenize", {"tokens": list(ids)})
         text = answer.get("prompt") if isinstance(answer, dict) else None
         if not isinstance(text, str):
             raise self._absent("/detokenize")

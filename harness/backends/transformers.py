@@ -1,7 +1,8 @@
 """A checkpoint in this process, run by Hugging Face transformers in batches.
 
 An answer does not depend on the batch it was made in by more than rounding: every row has its own
-limit and its own random numbers.
+limit and its own random numbers.  It is handed over when it ends, while the batch goes on.
+(transformers' own continuous batching takes token ids only: no images.)
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from harness.backends import wire
-from harness.backends.batching import Batcher, BatchError
+from harness.backends.batching import Batcher, BatchError, Deliver
 from harness.backends.checkpoint import load_model, load_processor, reads_images
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
@@ -27,10 +29,9 @@ from harness.records import Message, Response, Sampling
 if TYPE_CHECKING:
     import torch
 
-T = TypeVar("T")
-
 CPU_BATCH = 8
 GPU_BATCH = 16
+NEWS_EVERY = 15.0  # seconds
 # One number a token; padded on the left.
 _PAD_WITH_ZERO = ("attention_mask", "token_type_ids", "mm_token_type_ids")
 
@@ -100,38 +101,25 @@ def perturbed(logits: torch.Tensor, sampling: Sampling, generator: torch.Generat
     return scaled - waiting_times.clamp_min(torch.finfo(torch.float32).tiny).log()
 
 
-def _batch_options(
-    prompts: Sequence[Prompt], start: int, closing: threading.Event, device: Any
-) -> dict[str, Any]:
-    """Return what makes each row of a batch end at its own limit and draw its own numbers."""
-    import torch
-    from transformers import LogitsProcessor, StoppingCriteria
+class TokenCount:
+    """Says every few seconds how many tokens were generated, and how fast."""
 
-    limits = torch.tensor([prompt.limit for prompt in prompts], device=device)
+    def __init__(self, on_status: Callable[[str], None], every: float = NEWS_EVERY) -> None:
+        self._on_status, self._every = on_status, every
+        self._tokens = self._tokens_before = 0
+        self._last = time.monotonic()
 
-    class OwnLimit(StoppingCriteria):  # type: ignore[misc]
-        def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-            reached = input_ids.shape[1] - start >= limits
-            return reached | closing.is_set()
-
-    generators = {
-        row: torch.Generator(device=device).manual_seed(prompt.sampling.seed)
-        for row, prompt in enumerate(prompts)
-        if prompt.sampling.temperature > 0
-    }
-
-    class OwnDraw(LogitsProcessor):  # type: ignore[misc]
-        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-            scores = scores.float()
-            for row, generator in generators.items():
-                scores[row] = perturbed(scores[row], prompts[row].sampling, generator)
-            return scores
-
-    return {
-        "max_new_tokens": max(prompt.limit for prompt in prompts),
-        "stopping_criteria": [OwnLimit()],
-        "logits_processor": [OwnDraw()] if generators else [],
-    }
+    def add(self, tokens: int, left: int, batch_size: int) -> None:
+        """Count one step of a batch, after which ``left`` of its rows are unfinished."""
+        self._tokens += tokens
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            rate = (self._tokens - self._tokens_before) / (now - self._last)
+            self._last, self._tokens_before = now, self._tokens
+            self._on_status(
+                f"transformers: {self._tokens} tokens generated, {rate:.1f}/s; "
+                f"{left} of {batch_size} responses of this batch are unfinished"
+            )
 
 
 class Checkpoint:
@@ -142,6 +130,7 @@ class Checkpoint:
         dtype: "auto" (the checkpoint's own), "float32", "bfloat16" or "float16".
         device: "auto" (the GPUs that are there, else the CPU) or a torch device.
         max_model_len: the most tokens of prompt and answer together; None takes the model's own.
+        count: counts the tokens that are generated.
 
     Raises:
         UsageError: it cannot be loaded, or lacks weights or a chat template.
@@ -153,7 +142,9 @@ class Checkpoint:
         dtype: str = "auto",
         device: str = "auto",
         max_model_len: int | None = None,
+        count: TokenCount | None = None,
     ) -> None:
+        self._count = count or TokenCount(lambda _: None)
         self.closing = threading.Event()
         self._folder = folder
         self._reads_images = self._load(dtype, device)
@@ -252,37 +243,37 @@ class Checkpoint:
             )
         return replace(prompt, limit=min(sampling.max_tokens, room))
 
-    def generate(self, prompts: Sequence[Prompt]) -> list[Response]:
-        """Answer a batch of prompts of one layout, in their order.
+    def generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
+        """Answer a batch of prompts of one layout; each answer is delivered when it ends.
 
         Raises:
             BatchError: it does not fit into memory, or the model refuses it.
         """
-        rows = self._attempted(self._generate, prompts)
-        return [self._response(p, row) for p, row in zip(prompts, rows, strict=True)]
+        self._attempt(partial(self._generate, prompts, deliver))
 
-    def first_tokens(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
-        """Return the log-probabilities of the first answered token, shape (vocabulary,) each.
+    def first_tokens(self, prompts: Sequence[Prompt], deliver: Deliver[torch.Tensor]) -> None:
+        """Deliver the log-probabilities of the first answered token, shape (vocabulary,) each.
 
         Raises:
             BatchError: as of `generate`.
         """
-        return self._attempted(self._first_tokens, prompts)
+        self._attempt(partial(self._first_tokens, prompts, deliver))
 
     def token_id(self, token: str) -> int | None:
         """Return the id of a text that is one token, None where it is more."""
         ids = self._tokenizer.encode(token, add_special_tokens=False)
         return int(ids[0]) if len(ids) == 1 else None
 
-    def _attempted(self, work: Callable[[Sequence[Prompt]], list[T]], prompts: Any) -> list[T]:
+    def _attempt(self, work: Callable[[], None]) -> None:
         import torch
 
         try:
-            return work(prompts)
+            work()
+            return
         except torch.AcceleratorError as error:  # no smaller batch would help
             reason = first_line(error)
             raise UsageError(
-                f"the device is lost ({reason}): run the same command again to continue"
+                f"the device is lost ({reason}); rerun the command to resume"
             ) from error
         except (ValueError, IndexError, RuntimeError) as error:
             memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
@@ -300,30 +291,84 @@ class Checkpoint:
             for name, tensor in collate(prompts, self._pad).items()
         }
 
-    def _first_tokens(self, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
+    def _first_tokens(self, prompts: Sequence[Prompt], deliver: Deliver[torch.Tensor]) -> None:
         import torch
 
         with torch.inference_mode():
             output = self._model(**self._inputs(prompts), logits_to_keep=1, use_cache=False)
-        return list(output.logits[:, -1].float().log_softmax(-1).cpu())
+        for row, logprobs in enumerate(output.logits[:, -1].float().log_softmax(-1).cpu()):
+            deliver(row, logprobs)
 
-    def _generate(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        device, inputs = self._model.device, self._inputs(prompts)
+    def _generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
+        inputs = self._inputs(prompts)
         start = inputs["input_ids"].shape[1]
-        options = _batch_options(prompts, start, self.closing, device)
-        output = self._model.generate(**inputs, **options)
-        rows: list[list[int]] = output[:, start:].tolist()
-        return rows
+
+        def finish(row: int, tokens: torch.Tensor) -> None:
+            deliver(row, self._response(prompts[row], tokens[start:].tolist()))
+
+        self._model.generate(
+            **inputs,
+            max_new_tokens=max(prompt.limit for prompt in prompts),
+            stopping_criteria=[self._stop_each(prompts, start, finish)],
+            logits_processor=self._draw_each(prompts),
+        )
+
+    def _stop_each(
+        self, prompts: Sequence[Prompt], start: int, finish: Callable[[int, torch.Tensor], None]
+    ) -> Any:
+        """Return the criterion that ends each row at its own limit, and says when it has ended."""
+        import torch
+        from transformers import StoppingCriteria
+
+        device, count, closing = self._model.device, self._count, self.closing
+        limits = torch.tensor([prompt.limit for prompt in prompts], device=device)
+        ends = torch.tensor(sorted(self._ends), device=device)
+        finished = torch.zeros_like(limits, dtype=torch.bool)
+        left = len(prompts)
+
+        class EachRow(StoppingCriteria):  # type: ignore[misc]
+            def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+                nonlocal left
+                ended = (input_ids.shape[1] - start >= limits) | torch.isin(input_ids[:, -1], ends)
+                rows = (ended & ~finished).nonzero().flatten().tolist()
+                for row in rows:
+                    finish(row, input_ids[row])
+                finished.logical_or_(ended)
+                count.add(left, left - len(rows), len(prompts))
+                left -= len(rows)
+                return finished | closing.is_set()
+
+        return EachRow()
+
+    def _draw_each(self, prompts: Sequence[Prompt]) -> list[Any]:
+        """Return the processor that draws each row's tokens by its own random numbers, if any."""
+        import torch
+        from transformers import LogitsProcessor
+
+        generators = {
+            row: torch.Generator(self._model.device).manual_seed(prompt.sampling.seed)
+            for row, prompt in enumerate(prompts)
+            if prompt.sampling.temperature > 0
+        }
+
+        class OwnDraw(LogitsProcessor):  # type: ignore[misc]
+            def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+                scores = scores.float()
+                for row, generator in generators.items():
+                    scores[row] = perturbed(scores[row], prompts[row].sampling, generator)
+                return scores
+
+        return [OwnDraw()] if generators else []
 
     def _response(self, prompt: Prompt, tokens: list[int]) -> Response:
         tokens = tokens[: prompt.limit]
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
-        said = tokens if end is None else tokens[:end]
+        text = tokens if end is None else tokens[:end]
         return Response(
-            text=self._tokenizer.decode(said, skip_special_tokens=True),
+            text=self._tokenizer.decode(text, skip_special_tokens=True),
             prompt_tokens=prompt.length,
             # The token that ends the answer counts, as servers count it.
-            completion_tokens=len(said) + (end is not None),
+            completion_tokens=len(text) + (end is not None),
             finish_reason="length" if end is None else "stop",
         )
 
@@ -352,7 +397,7 @@ class TransformersModel:
     ) -> None:
         self.name = name or checkpoint.resolve().name
         self._load: Callable[[], Checkpoint] = lambda: Checkpoint(
-            checkpoint, dtype, "auto", max_model_len
+            checkpoint, dtype, "auto", max_model_len, TokenCount(on_status)
         )
         # Not the one that prompts need: they work in different threads.
         self.tokenizer = LocalTokenizer(checkpoint)
@@ -386,9 +431,7 @@ class TransformersModel:
         Raises:
             ItemError: this question cannot be asked or answered.
         """
-        begun = time.perf_counter()
-        response = await self._batcher.ask(messages, sampling)
-        return replace(response, seconds=time.perf_counter() - begun)
+        return await self._batcher.ask(messages, sampling)
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str]
@@ -400,6 +443,6 @@ class TransformersModel:
         Raises:
             ItemError: this question cannot be asked.
         """
-        found = await self._letters.ask(messages, Sampling(max_tokens=1))
+        logprobs = await self._letters.ask(messages, Sampling(max_tokens=1))
         ids = [self._token_id(token) for token in tokens]
-        return [None if token is None else float(found[token]) for token in ids]
+        return [None if token is None else float(logprobs[token]) for token in ids]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import io
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
 
-from harness.errors import UsageError
+from harness.cli.output import results_only
+from harness.errors import UsageError, unknown
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
@@ -53,9 +55,11 @@ class LateGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
+        """Import and return one command; an unknown one fails with the nearest name."""
+        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # the shell completes a name
             return None
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
@@ -102,7 +106,8 @@ def run_command(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [word for word in arguments if word != "--debug"]
     try:
-        done: Any = cli.main(arguments, prog_name="harness", standalone_mode=False)
+        with results_only() if "--json" in arguments else nullcontext():
+            done: Any = cli.main(arguments, prog_name="harness", standalone_mode=False)
     except UsageError as error:
         if debug:
             raise

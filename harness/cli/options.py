@@ -39,59 +39,102 @@ class Points(click.types.FloatParamType):
         return round(float(super().convert(value, param, ctx)) / 100, 12)
 
 
-def suite(command: F) -> F:
-    """Add ``--suite``, ``--benchmarks`` and ``--limit``."""
-    command = click.option(
-        "--limit", type=click.IntRange(min=1), help="Evaluate only the first N items per benchmark."
-    )(command)
-    command = click.option(
+def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
+    """Return one decorator that adds several options, listed by --help in this order."""
+
+    def add(command: F) -> F:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return add
+
+
+COUNT = click.IntRange(min=1)
+FOLDER: click.Path = click.Path(path_type=Path, file_okay=False)
+POINTS = Points()
+
+
+def option(flags: str, kind: Any, help: str, **attributes: Any) -> Callable[[F], F]:
+    """Return an option whose help shows its default.
+
+    ``flags`` may end with the parameter's name.  ``kind`` is the values' type, their list, or bool
+    for a flag without a value.
+    """
+    if kind is bool:
+        attributes["is_flag"] = True
+    else:
+        attributes["type"] = click.Choice(kind) if isinstance(kind, list) else kind
+    return click.option(*flags.split(), help=help, show_default=True, **attributes)
+
+
+suite = _all(
+    click.option("--suite", required=True, help="Suite or benchmark id (see 'harness list')."),
+    click.option(
         "--benchmarks", metavar="A,B", help="Evaluate only these benchmarks of the suite."
-    )(command)
-    return click.option(
-        "--suite", required=True, help="Suite or benchmark id (see 'harness list')."
-    )(command)
-
-
-def data_root(command: F) -> F:
-    """Add ``--data-root``."""
-    return click.option(
-        "--data-root",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=None,
-        help="Root folder of the data sets  [default: $HARNESS_DATA, or the user cache]",
-    )(command)
-
-
-def settings(command: F) -> F:
-    """Add ``--set``."""
-    return click.option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="BENCHMARK.OPTION=VALUE",
-        help="Set a benchmark option (see 'harness list --options'); repeatable.",
-    )(command)
-
-
-def sandbox(command: F) -> F:
-    """Add ``--sandbox-image`` and ``--unsafe``."""
-    command = click.option(
-        "--unsafe", is_flag=True, help="Run model-generated code unsandboxed, with your privileges."
-    )(command)
-    return click.option(
+    ),
+    click.option(
+        "--limit", type=click.IntRange(min=1), help="Evaluate only the first N items per benchmark."
+    ),
+)
+data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Root folder of the data sets  [default: $HARNESS_DATA, or the user cache]",
+)
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="BENCHMARK.OPTION=VALUE",
+    help="Set a benchmark option (see 'harness list --options'); repeatable.",
+)
+sandbox = _all(
+    click.option(
         "--sandbox-image",
-        default=None,
         metavar="IMAGE",
         help="Run model-generated code in a container from this image, if Docker or Podman is "
         "available  [default: bubblewrap]",
-    )(command)
+    ),
+    click.option(
+        "--unsafe", is_flag=True, help="Run model-generated code unsandboxed, with your privileges."
+    ),
+)
+out = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs"),
+    show_default=True,
+    help="Parent folder of the run folders.",
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print a single JSON document.")
+judge = _all(
+    click.option(
+        "--judge",
+        "judge_url",
+        metavar="URL",
+        help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
+    ),
+    click.option("--judge-model", help="Model name at the judge endpoint."),
+)
+columns = click.option(
+    "--columns",
+    "mapped",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="Map our field name to the data set's column name; may be repeated.",
+)
+native = click.option(
+    "--no-native",
+    is_flag=True,
+    help="Skip native scoring (and loading lmms-eval); rerun without it to add the scores.",
+)
 
 
 def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -> Tools:
     """Return the tools that the benchmarks need: a sandbox if one of them runs code.
 
-    Raises:
-        UsageError: no sandbox works here, or none of the benchmarks needs one.
+    Raises `UsageError` if no sandbox works here, or the options are given and none needs one.
     """
     from harness.errors import UsageError
     from harness.protocols import Tools
@@ -106,54 +149,11 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
     return Tools(sandbox)
 
 
-def out(command: F) -> F:
-    """Add ``--out``."""
-    return click.option(
-        "--out",
-        type=click.Path(path_type=Path, file_okay=False),
-        default=Path("runs"),
-        show_default=True,
-        help="Parent folder of the run folders.",
-    )(command)
-
-
-def as_json(command: F) -> F:
-    """Add ``--json``."""
-    return click.option("--json", "as_json", is_flag=True, help="Print a single JSON document.")(
-        command
-    )
-
-
-def judge(command: F) -> F:
-    """Add ``--judge`` and ``--judge-model``."""
-    command = click.option("--judge-model", default=None, help="Model name at the judge endpoint.")(
-        command
-    )
-    return click.option(
-        "--judge",
-        "judge_url",
-        default=None,
-        metavar="URL",
-        help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
-    )(command)
-
-
-def native(command: F) -> F:
-    """Add ``--no-native``."""
-    return click.option(
-        "--no-native",
-        is_flag=True,
-        help="Skip native scoring (and loading lmms-eval); rerun without it to add the scores.",
-    )(command)
-
-
 def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]) -> Any:
     """Return the judge that the options name, or None.
 
-    The API key comes from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.
-
-    Raises:
-        UsageError: only one of the two options was given, or no benchmark uses a judge.
+    The API key comes from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.  Raises `UsageError` if only
+    one of the two options was given, or no benchmark uses a judge.
     """
     from harness.errors import UsageError
     from harness.protocols import Judge
@@ -170,11 +170,7 @@ def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]
 
 
 def check_judge(judge: Any) -> None:
-    """Check that the endpoint serves the judge, before anything depends on it.
-
-    Raises:
-        UsageError: it does not.
-    """
+    """Raise `UsageError` if the endpoint does not serve the judge."""
     import asyncio
 
     from harness.backends.endpoint import EndpointModel
@@ -188,11 +184,7 @@ def check_judge(judge: Any) -> None:
 
 
 def columns_of(mappings: Sequence[str]) -> dict[str, str]:
-    """Return the values of ``--columns FIELD=COLUMN`` as a mapping.
-
-    Raises:
-        UsageError: a value has another form.
-    """
+    """Return the values of ``--columns FIELD=COLUMN`` as a mapping."""
     from harness.errors import UsageError
 
     columns = dict(mapping.partition("=")[::2] for mapping in mappings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 from harness.records import Score
@@ -14,13 +15,16 @@ class PlainProgress:
 
     def __init__(self, every: float = 10.0) -> None:
         self.every = every
+        self.announced: dict[str, tuple[int, int]] = {}
         self.total = self.done = self.fresh = self.errors = 0
         self.began = self.last = time.monotonic()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Announce a benchmark."""
-        self.total += total
-        self.done += done
+        """Announce a benchmark, or correct what was announced."""
+        old_total, old_done = self.announced.get(benchmark, (0, 0))
+        self.announced[benchmark] = (total, done)
+        self.total += total - old_total
+        self.done += done - old_done
         stored = f", {done} done" if done else ""
         self._line(f"{benchmark}: {total} responses{stored}")
 
@@ -56,52 +60,44 @@ class BarProgress:
     """One bar per benchmark on a terminal, with rate and time left."""
 
     def __init__(self) -> None:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
 
-        self.bars = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[errors]}"),
+        class Rate(progress.ProgressColumn):
+            """Recent responses per second."""
+
+            def render(self, task: progress.Task) -> str:
+                return "" if task.speed is None else f"{task.speed:.1f}/s"
+
+        self.bars = progress.Progress(
+            progress.TextColumn("{task.description:<24}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            Rate(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[errors]}"),
             console=Console(stderr=True),
         )
         self.tasks: dict[str, Any] = {}
-        self.began: dict[str, float] = {}
-        self.fresh: dict[str, int] = {}
-        self.errors: dict[str, int] = {}
+        self.errors: Counter[str] = Counter()
         self.bars.start()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Add the benchmark's bar."""
+        """Add the benchmark's bar, or correct it."""
+        if benchmark in self.tasks:
+            self.bars.update(self.tasks[benchmark], total=total, completed=done)
+            return
         self.tasks[benchmark] = self.bars.add_task(
-            benchmark, total=total, completed=done, rate="", errors="", start=False
+            benchmark, total=total, completed=done, errors="", start=False
         )
-        self.fresh[benchmark] = self.errors[benchmark] = 0
 
     def advance(self, benchmark: str, score: Score) -> None:
         """Advance the benchmark's bar by one response."""
-        if benchmark not in self.began:
-            self.began[benchmark] = time.monotonic()
-            self.bars.start_task(self.tasks[benchmark])
-        self.fresh[benchmark] += 1
+        task = self.tasks[benchmark]
+        self.bars.start_task(task)
         self.errors[benchmark] += score.status == "error"
-        seconds = max(time.monotonic() - self.began[benchmark], 1e-6)
         errors = self.errors[benchmark]
-        self.bars.update(
-            self.tasks[benchmark],
-            advance=1,
-            rate=f"{self.fresh[benchmark] / seconds:.1f}/s",
-            errors=f"{errors} errors" if errors else "",
-        )
+        self.bars.update(task, advance=1, errors=f"{errors} errors" if errors else "")
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
@@ -112,6 +108,9 @@ class BarProgress:
         self.bars.stop()
 
 
-def open_progress() -> PlainProgress | BarProgress:
+AnyProgress = PlainProgress | BarProgress
+
+
+def open_progress() -> AnyProgress:
     """Return bars on a terminal, plain lines otherwise."""
     return BarProgress() if sys.stderr.isatty() else PlainProgress()

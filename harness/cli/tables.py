@@ -1,17 +1,18 @@
-"""Text output of the commands: the result table and one sample in full."""
+"""Text output of the commands: the result table, and one sample with its episode in full."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.cli.trajectories import trajectory_text
+from harness.files.text import abridged
+from harness.runs import sources
 from harness.runs.lookup import Found
-from harness.runs.store import Verdict
-from harness.runs.summary import BenchmarkSummary, notes_of
+from harness.runs.store import SecondaryScore, read_manifest
+from harness.runs.summary import BenchmarkSummary, macro_average, notes_of
 
 
 def percent(value: float | None) -> str:
@@ -20,8 +21,14 @@ def percent(value: float | None) -> str:
 
 
 FEW = 12  # most subscores shown on one line
+MOST = 2000  # characters shown per thought or output of an episode; `--json` has everything
 
 _COUNTS = ("items", "unparsable", "unscored", "errors", "truncated")
+_ABSENT = {
+    "empty": "empty responses",
+    "reasoning_only": "responses that are all reasoning",
+    "filtered": "responses withheld by a content filter",
+}
 
 
 def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
@@ -37,14 +44,14 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
     header = ("benchmark", *scores, *_COUNTS)
     table = [header, *(_cells(row, judged) for row in rows)]
-    known = [row.strict for row in rows if row.strict is not None]
-    if len(rows) > 1 and len(known) == len(rows):
-        mean = percent(sum(known) / len(known))
+    if len(rows) > 1 and all(row.strict is not None for row in rows):
+        mean = percent(macro_average(rows))
         table.append((f"mean of {len(rows)}", mean, *[""] * (len(header) - 2)))
     lines += aligned(table)
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
+    lines += sources.described(read_manifest(run), [c for row in rows for c in row.sources])
     lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
     return "\n".join(lines)
 
@@ -56,12 +63,12 @@ def _parts(row: BenchmarkSummary) -> list[str]:
     """Return a benchmark's subscores: cells ``4096/50`` as a grid, others on one line if few."""
     grid = [tuple(map(int, name.split("/"))) for name in row.parts if _CELL.fullmatch(name)]
     if grid:
-        heads = sorted({across for _, across in grid})
+        depths = sorted({depth for _, depth in grid})
         lines = [f"{row.benchmark}: lengths in tokens, depths in percent"]
-        lines.append(" " * 12 + "".join(f"{head:>8}" for head in heads))
-        for down in sorted({down for down, _ in grid}):
-            cells = (percent(row.parts.get(f"{down}/{head}")) for head in heads)
-            lines.append(f"{down:>12}" + "".join(f"{cell:>8}" for cell in cells))
+        lines.append(" " * 12 + "".join(f"{depth:>8}" for depth in depths))
+        for length in sorted({length for length, _ in grid}):
+            cells = (percent(row.parts.get(f"{length}/{depth}")) for depth in depths)
+            lines.append(f"{length:>12}" + "".join(f"{cell:>8}" for cell in cells))
         return lines
     if 1 < len(row.parts) <= FEW:
         parts = ", ".join(f"{name} {percent(value)}" for name, value in row.parts.items())
@@ -71,15 +78,21 @@ def _parts(row: BenchmarkSummary) -> list[str]:
 
 def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
     notes = notes_of((row.benchmark, row.note) for row in rows)
-    if any(map(_partly_native, rows)):
+    if any(_is_partial(row, row.native, row.native_n) for row in rows):
         notes.append("* over the responses that native scoring gave a value")
-    if any(map(_partly_judged, rows)):
+    if any(_is_partial(row, row.judged, row.judged_n) for row in rows):
         notes.append("+ over the responses that the judge gave a verdict")
     notes += [
         f"{row.benchmark}: {row.prompts_truncated} of {row.answers} prompts were truncated to "
         "the protocol's limit"
         for row in rows
         if row.prompts_truncated
+    ]
+    notes += [
+        f"{row.benchmark}: {count} {text}"
+        for row in rows
+        for name, text in _ABSENT.items()
+        if (count := getattr(row, name))
     ]
     reasons: dict[str, list[str]] = {}
     for row in rows:
@@ -101,28 +114,17 @@ def _why_not_native(row: BenchmarkSummary) -> str:
     return ""
 
 
-def _partly_native(row: BenchmarkSummary) -> bool:
-    return row.native is not None and row.native_n < row.answers - row.errors
-
-
-def _partly_judged(row: BenchmarkSummary) -> bool:
-    return row.judged is not None and row.judged_n < row.answers - row.errors
+def _is_partial(row: BenchmarkSummary, score: float | None, n: int) -> bool:
+    return score is not None and n < row.answers - row.errors
 
 
 def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
-    verdicts = [percent(row.native) + ("*" if _partly_native(row) else "")]
+    native, verdict = row.native, row.judged
+    scores = [percent(native) + ("*" if _is_partial(row, native, row.native_n) else "")]
     if judged:
-        verdicts.append(percent(row.judged) + ("+" if _partly_judged(row) else ""))
-    return (
-        row.benchmark,
-        percent(row.strict),
-        *verdicts,
-        str(row.n),
-        str(row.unparsable),
-        str(row.unscored),
-        str(row.errors),
-        str(row.truncated),
-    )
+        scores.append(percent(verdict) + ("+" if _is_partial(row, verdict, row.judged_n) else ""))
+    counts = (row.n, row.unparsable, row.unscored, row.errors, row.truncated)
+    return (row.benchmark, percent(row.strict), *scores, *map(str, counts))
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
@@ -142,24 +144,16 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.runs.summary import items_json
 
     fields = (
-        "benchmark",
-        "note",
-        "n",
-        "strict",
-        "native",
-        "native_n",
-        "judged",
-        "judged_n",
-        "parts",
+        "benchmark note n strict native native_n judged judged_n parts unparsable unscored errors "
+        "truncated prompts_truncated".split()
     )
-    counts = ("unparsable", "unscored", "errors", "truncated", "prompts_truncated")
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
-        entry: dict[str, Any] = {name: getattr(row, name) for name in (*fields, *counts)}
+        benchmarks.append({name: getattr(row, name) for name in (*fields, *_ABSENT)})
         if items:
-            entry["items"] = items_json(run, row)
-        benchmarks.append(entry)
-    return json.dumps({"benchmarks": benchmarks, "run": str(run)})
+            benchmarks[-1]["items"] = items_json(run, row)
+    origin = sources.as_json(read_manifest(run), [c for row in rows for c in row.sources])
+    return json.dumps({"benchmarks": benchmarks, "run": str(run), "sources": origin})
 
 
 def sample_text(found: Found) -> str:
@@ -169,13 +163,15 @@ def sample_text(found: Found) -> str:
     lines = [
         f"{found.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
         *([f"note: {found.note}"] if found.note else []),
+        f"from {sources.text(found.source)}, {sources.period(sample.time, sample.time)}",
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
     ]
     if response is not None:
         if response.reasoning:
             lines.append(f"--- reasoning\n{response.reasoning}")
         if response.trajectory:
-            lines.append(trajectory_text(response.trajectory))
+            # The first two messages (system and task) are the prompt.
+            lines += _episode(response.trajectory[2:])
         lines.append(f"--- response\n{response.text}")
         lines.append(
             f"--- {response.completion_tokens} tokens, finish reason {response.finish_reason}, "
@@ -192,7 +188,7 @@ def sample_text(found: Found) -> str:
     return "\n".join(lines)
 
 
-def _verdict_lines(kind: str, verdict: Verdict | None) -> list[str]:
+def _verdict_lines(kind: str, verdict: SecondaryScore | None) -> list[str]:
     if verdict is None:
         return [f"{kind} -"]
     lines = [f"{kind} {_number(verdict.value)} ({verdict.by})"]
@@ -203,3 +199,25 @@ def _verdict_lines(kind: str, verdict: Verdict | None) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
+
+
+def _episode(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield an agent's episode as text, step by step: thought, command, output."""
+    step = 0
+    for message in messages:
+        extra: Mapping[str, Any] = message.get("extra") or {}
+        tokens = extra.get("completion_tokens")
+        count = "" if tokens is None else f" ({tokens} tokens)"
+        content = abridged(str(message["content"]), MOST)
+        if "completion_tokens" in extra:  # a model response, well-formed or not
+            step += 1
+        if message["role"] == "assistant":
+            yield f"--- step {step}{count}\n{content}"
+        elif message["role"] == "exit":
+            yield f"--- episode ended: {extra.get('exit_status', 'no status')}"
+        elif extra.get("interrupt_type"):
+            answer = abridged(str(extra.get("model_response", "")), MOST)
+            yield f"--- step {step}{count}: {extra['interrupt_type']}\n{answer}"
+            yield f"--- reply to the model\n{content}"
+        else:
+            yield f"--- output\n{content}"

@@ -10,33 +10,22 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.files.atomic import write_text
-from harness.files.typed_json import parse
+from harness.files.typed_json import parse, record
 
 # The files that decide a checkpoint's answers; trainers write many others next to them.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
 _MODEL_FILES = (
-    *_WEIGHTS,
-    "*.index.json",
-    "config.json",
-    "generation_config.json",
-    "adapter_config.json",
-    "tokenizer*",
-    "*.tiktoken",
-    "*.model",
-    "vocab.*",
-    "merges.txt",
-    "added_tokens.json",
-    "special_tokens_map.json",
-    "*processor_config.json",
-    "chat_template*",
-    "*.jinja",
-    "*.py",
-)
+    *_WEIGHTS, "*.index.json", "config.json", "generation_config.json", "adapter_config.json",
+    "tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
+    "special_tokens_map.json", "*processor_config.json", "chat_template*", "*.jinja", "*.py",
+)  # fmt: skip
 
 
 def cache_dir() -> Path:
@@ -45,55 +34,13 @@ def cache_dir() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "harness"
 
 
-write_atomically = write_text  # the name that callers outside of harness/ still use
-
-
-class _HashCache:
-    """sha256 of files, remembered by absolute path, size and mtime; losing it costs only time."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries: dict[str, tuple[int, int, str]] = {}
-        self.changed = False
-        try:
-            stored = parse(path.read_bytes())
-            self.entries = {
-                str(name): (int(size), int(mtime), str(digest))
-                for name, (size, mtime, digest) in stored.items()
-            }
-        except (OSError, ValueError, TypeError, AttributeError):
-            self.entries = {}
-
-    def digest(self, path: Path) -> str:
-        name = str(path.resolve())
-        stat = path.stat()
-        entry = self.entries.get(name)
-        if entry and entry[:2] == (stat.st_size, stat.st_mtime_ns):
-            return entry[2]
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        self.entries[name] = (stat.st_size, stat.st_mtime_ns, digest)
-        self.changed = True
-        return digest
-
-    def save(self) -> None:
-        if not self.changed:
-            return
-        try:
-            write_text(self.path, json.dumps(self.entries))
-        except OSError:
-            return  # a read-only home: hash again next time
-        self.changed = False
-
-
-_caches: dict[Path, _HashCache] = {}
-
-
-def _cache() -> _HashCache:
-    path = cache_dir() / "file-hashes.json"
-    if path not in _caches:
-        _caches[path] = _HashCache(path)
-    return _caches[path]
+@cache
+def _remembered(path: Path) -> dict[str, tuple[int, int, str]]:
+    """Return (size, mtime, sha256) of files by absolute path; losing it costs only time."""
+    try:
+        return record(dict[str, tuple[int, int, str]], parse(path.read_bytes()))
+    except (OSError, ValueError):
+        return {}
 
 
 def file_hash(path: Path) -> str:
@@ -103,18 +50,28 @@ def file_hash(path: Path) -> str:
 
 def file_hashes(paths: Iterable[Path]) -> list[str]:
     """Return the sha256 of each file's content (hex), in their order."""
-    cache = _cache()
-    digests = [cache.digest(path) for path in paths]
-    cache.save()
+    store = cache_dir() / "file-hashes.json"
+    known, digests, changed = _remembered(store), [], False
+    for path in paths:
+        name, stat = str(path.resolve()), path.stat()
+        size, mtime, digest = known.get(name, (-1, -1, ""))
+        if (size, mtime) != (stat.st_size, stat.st_mtime_ns):
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            known[name] = (stat.st_size, stat.st_mtime_ns, digest)
+            changed = True
+        digests.append(digest)
+    if changed:
+        with suppress(OSError):  # a read-only home: hash again next time
+            write_text(store, json.dumps(known))
     return digests
 
 
 def tree_hash(root: Path, files: Iterable[Path]) -> str:
     """Return the sha256 over the names relative to ``root`` and the contents of ``files`` (hex)."""
-    cache = _cache()
-    rows = sorted((path.relative_to(root).as_posix(), cache.digest(path)) for path in files)
-    cache.save()
-    return json_hash(rows)
+    paths = list(files)
+    names = (path.relative_to(root).as_posix() for path in paths)
+    return json_hash(sorted(zip(names, file_hashes(paths), strict=True)))
 
 
 def source_hash(*sources: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -70,18 +71,9 @@ class Appender:
 
 def _drop_torn_line(path: Path) -> None:
     """Cut a last line that a kill left without its newline."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:  # an empty file cannot be mapped
         return
     with path.open("rb+") as stream:
-        end = stream.seek(0, os.SEEK_END)
-        position = end
-        while position > 0:
-            start = max(0, position - 65536)
-            stream.seek(start)
-            newline = stream.read(position - start).rfind(b"\n")
-            if newline >= 0:
-                position = start + newline + 1
-                break
-            position = start
-        if position < end:
-            stream.truncate(position)
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            whole = content.rfind(b"\n") + 1
+        stream.truncate(whole)

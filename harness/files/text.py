@@ -1,4 +1,4 @@
-"""Small readings of text: a long one comes in, the piece of it that is wanted leaves."""
+"""Pieces of long texts."""
 
 from __future__ import annotations
 

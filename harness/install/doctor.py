@@ -19,7 +19,8 @@ from platform import platform
 from typing import Literal
 
 from harness.errors import UsageError, first_line
-from harness.files.hashing import cache_dir, json_hash, model_fingerprint, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, json_hash, model_fingerprint
 from harness.files.typed_json import parse
 from harness.protocols import Benchmark, Check, Demanding
 
@@ -38,17 +39,16 @@ def _packages() -> Iterator[Check]:
     from packaging.requirements import Requirement
 
     wrong = []
-    for text in requires("contextrl-harness") or []:
-        requirement = Requirement(text)
+    for requirement in map(Requirement, requires("contextrl-harness") or []):
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
         try:
-            found = version(requirement.name)
+            installed = version(requirement.name)
         except PackageNotFoundError:
             wrong.append(f"{requirement.name} is not installed")
             continue
-        if not requirement.specifier.contains(found.partition("+")[0], prereleases=True):
-            wrong.append(f"{requirement.name} is {found}, {requirement.specifier} is needed")
+        if not requirement.specifier.contains(installed.partition("+")[0], prereleases=True):
+            wrong.append(f"{requirement.name} is {installed}, {requirement.specifier} is needed")
     if wrong:
         yield Check("packages", "missing", "; ".join(wrong) + ": run `make install` again")
     else:
@@ -56,28 +56,25 @@ def _packages() -> Iterator[Check]:
 
 
 def _imports() -> Iterator[Check]:
-    """Yield whether the heavy packages load; what loaded is not tried again until one changes."""
+    """Yield whether the heavy packages load; cached until an installed package changes."""
     note = cache_dir() / "imports" / _installed()
-    with suppress(OSError):
-        if note.read_text(encoding="utf-8").split() == list(_IMPORTS):
-            for name in _IMPORTS:
-                yield Check(f"import {name}", "ok", "loads (cached for these versions)")
-            return
-    errors = _import_errors()
-    if not any(errors.values()):
-        with suppress(OSError):
-            write_atomically(note, "\n".join(_IMPORTS))
+    loads, errors = "loads (cached for these versions)", dict.fromkeys(_IMPORTS)
+    if not (note.exists() and note.read_text(encoding="utf-8").split() == list(_IMPORTS)):
+        loads, errors = "loads", _import_errors()
+        if not any(errors.values()):
+            with suppress(OSError):
+                write_text(note, "\n".join(_IMPORTS))
+    repair = "run `python -m harness.install.setup_environment`"
     for name, error in errors.items():
         if error is None:
-            yield Check(f"import {name}", "ok", "loads")
+            yield Check(f"import {name}", "ok", loads)
         else:
-            repair = "run `python -m harness.install.setup_environment`"
             text = f"does not load ({first_line(error)}): {repair}"
             yield Check(f"import {name}", "missing", text)
 
 
 def _installed() -> str:
-    """Return a hash of this interpreter and of what is installed for it, as the folders tell."""
+    """Return a hash of this interpreter and of the packages installed for it."""
     entries = [
         (entry.name, entry.stat().st_mtime_ns)
         for folder in sorted(set(map(sysconfig.get_path, ("purelib", "platlib"))))
@@ -89,7 +86,7 @@ def _installed() -> str:
 
 
 def _import_errors() -> dict[str, str | None]:
-    """Import the heavy packages in one child, each on its own account; None where one loads."""
+    """Import the heavy packages in one child; return each one's error, None if it loads."""
     program = (
         "import importlib, json, sys\n"
         "for name in sys.argv[1:]:\n"
@@ -118,9 +115,9 @@ def _disk() -> Check:
 
 
 def sandbox(*, needed: bool) -> Check:
-    """Return which sandbox a model's programs would run in, and why; ``needed`` by what is asked.
+    """Return which sandbox a model's programs would run in, and why.
 
-    Call it where no event loop runs.
+    ``needed``: a benchmark in question runs programs.  Not to be called in an event loop.
     """
     from harness.sandbox import choose, find_engine
 
@@ -157,7 +154,7 @@ def demands(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
 
 
 def checkpoint(folder: Path) -> Iterator[Check]:
-    """Yield whether a checkpoint folder is whole and can be asked in chat form."""
+    """Yield whether a checkpoint folder is complete and has a chat template."""
     try:
         fingerprint = model_fingerprint(folder)
     except UsageError as error:

@@ -31,11 +31,7 @@ def import_error(module: str) -> str:
 
 
 def uninstall(package: str) -> None:
-    """Remove ``package`` from this environment with pip, or with uv where there is no pip.
-
-    Raises:
-        UsageError: neither can remove it.
-    """
+    """Remove ``package`` with pip or else uv; raises `UsageError` if neither can."""
     if importlib.util.find_spec("pip") is not None:
         command = [sys.executable, "-m", "pip", "uninstall", "--yes", package]
     elif (uv := shutil.which("uv")) is not None:
@@ -56,14 +52,10 @@ def uninstall(package: str) -> None:
 def repair_companions() -> list[str]:
     """Remove those of `UNNEEDED` that are installed but cannot load; return one line for each."""
     done = []
-    for package in UNNEEDED:
-        if importlib.util.find_spec(package) is None:
-            continue
+    for package in filter(importlib.util.find_spec, UNNEEDED):
         if error := import_error(package):
             uninstall(package)
-            done.append(
-                f"removed {package}, which nothing here needs and which did not load: {error}"
-            )
+            done.append(f"removed {package}, which is not needed and did not load: {error}")
     return done
 
 
@@ -82,13 +74,11 @@ def install_hook(packages: Path) -> bool:
 def repair_torchvision(packages: Path) -> list[str]:
     """Make ``import torchvision`` work; return one line if something was done.
 
-    Raises:
-        UsageError: torchvision does not load even with the hook.
+    Raises `UsageError` if torchvision does not load even with the hook.
     """
     installed = (packages / f"{HOOK}.pth").exists()
-    done = (
-        ["renewed the import hook for torchvision"] if installed and install_hook(packages) else []
-    )
+    renewed = installed and install_hook(packages)
+    done = ["renewed the import hook for torchvision"] if renewed else []
     error = import_error("torchvision")
     if error and not installed:
         install_hook(packages)

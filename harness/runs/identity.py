@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from harness.backends.urls import base_url
 from harness.errors import UsageError, first_line
 from harness.files.hashing import json_hash, model_fingerprint
 
@@ -13,8 +14,8 @@ from harness.files.hashing import json_hash, model_fingerprint
 class ModelIdentity:
     """Which model a run is of.
 
-    ``fingerprint`` hashes a checkpoint's content; a model behind an endpoint has only its served
-    name and the revision that the user states: ``verified`` is then false.
+    ``fingerprint`` hashes a checkpoint's content; a model behind an ``endpoint`` (its base URL) has
+    only its served name and the revision that the user states: ``verified`` is then false.
     """
 
     name: str
@@ -22,18 +23,19 @@ class ModelIdentity:
     verified: bool
     revision: str | None = None
     checkpoint: Path | None = None
+    endpoint: str | None = None
 
 
 def identify(model: str, endpoint: str | None, revision: str | None) -> ModelIdentity:
     """Return the identity of a checkpoint folder, a hub id, or a name served by an endpoint.
 
     Raises:
-        UsageError: there is no such checkpoint, the hub cannot be reached, or a revision is given
-            of a folder.
+        UsageError: there is no such checkpoint, the hub cannot be reached, a revision is given of a
+            folder, or the endpoint is not a server's address.
     """
     if endpoint is not None:
         fingerprint = json_hash({"served": model, "revision": revision})
-        return ModelIdentity(model, fingerprint, verified=False, revision=revision)
+        return ModelIdentity(model, fingerprint, False, revision, endpoint=base_url(endpoint))
     folder = Path(model)
     if folder.is_dir() and revision is not None:
         raise UsageError(

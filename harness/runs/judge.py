@@ -18,10 +18,10 @@ from harness.records import Message, Sample, Sampling, Score, TextPart
 from harness.runs.store import (
     RunStore,
     SampleKey,
-    Verdict,
+    SecondaryScore,
     answer_hash,
     read_replies,
-    read_verdicts,
+    read_secondary,
 )
 
 TRIES = 3  # replies that do not read as a verdict before giving up
@@ -52,14 +52,14 @@ class Replies:
             ItemError: this request failed for good.
             UsageError: the judge is gone.
         """
-        said = ""
+        reply = ""
         for attempt in range(TRIES):
-            said = await self._reply(question, attempt)
-            found = read(said)
-            if found is not None:
-                return found
+            reply = await self._reply(question, attempt)
+            verdict = read(reply)
+            if verdict is not None:
+                return verdict
         raise NoVerdictError(
-            f"{TRIES} replies of the judge are no verdict, the last: {said!r:.200}"
+            f"{TRIES} replies of the judge are no verdict, the last: {reply!r:.200}"
         )
 
     async def _reply(self, question: str, attempt: int) -> str:
@@ -99,7 +99,7 @@ class JudgedScoring:
         self._judge = judge
         self._concurrency = concurrency
         self._progress = progress
-        self._verdicts: dict[str, dict[SampleKey, Verdict]] = {}
+        self._verdicts: dict[str, dict[SampleKey, SecondaryScore]] = {}
         self._taken: set[tuple[str, str, int, str]] = set()
         self._cases: asyncio.Queue[_Case | None] = asyncio.Queue()
         self._awake = asyncio.Event()
@@ -109,7 +109,7 @@ class JudgedScoring:
         """Say that ``total`` answers of a benchmark are asked for, ``left`` still to be judged."""
         declared = benchmark.declaration
         if declared.judged_rules:
-            known = read_verdicts(self._store.path, "judged", declared.id, self._judge.model)
+            known = read_secondary(self._store.path, "judged", declared.id, self._judge.model)
             self._verdicts[declared.id] = known
             self._progress.start(f"{declared.id} (judge)", total, max(0, total - left))
 
@@ -147,6 +147,7 @@ class JudgedScoring:
                 EndpointModel(judge.url, judge.model, api_key=judge.api_key) as model,
                 asyncio.TaskGroup() as group,
             ):
+                model.on_status = lambda text: self._progress.note(f"the judge: {text}")
                 replies = Replies(self._store, model)
                 for _ in range(self._concurrency):
                     group.create_task(self._work(replies))
@@ -184,5 +185,7 @@ class JudgedScoring:
     def _keep(self, case: _Case, score: Score) -> None:
         declared = case.benchmark.declaration
         key = (case.id, case.repeat)
-        verdict = Verdict.of(score, key, case.answer, self._judge.model, declared.judged_rules)
-        self._store.append_verdicts("judged", declared.id, [verdict])
+        verdict = SecondaryScore.of(
+            score, key, case.answer, self._judge.model, declared.judged_rules
+        )
+        self._store.append_scores("judged", declared.id, [verdict])

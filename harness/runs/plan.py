@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -12,9 +13,9 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.store import SCHEMA, read_manifest
+from harness.runs.todo import Settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +24,9 @@ class RunPlan:
 
     ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
     ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
-    benchmark that was not chosen has no local data.  ``notes`` maps ids to what must stand beside
-    scores on these data; they are outside the key.
+    benchmark that was not chosen has no local data.  Outside the key: ``notes`` maps ids to what
+    must be said with scores on these data, ``revisions`` to the commit of the data set where it is
+    known; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server.
     """
 
     identity: ModelIdentity
@@ -35,6 +37,9 @@ class RunPlan:
     settings: Settings
     out: Path
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    revisions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    fresh: bool = False
+    same_model: bool = False
 
     def note(self, declared: Declaration) -> str:
         """Return the note on a benchmark's scores: its own and that of its data."""
@@ -68,16 +73,21 @@ class RunPlan:
         """The run's folder: the one that this run continues, else a new one named by the key.
 
         A run is continued where all but the data agrees and no benchmark has other data than it
-        had: data that was not there when the run began may have come since.
+        had: data that was not there when the run began may have come since.  Of several (a fresh
+        one's name ends in -2, -3, ...) the latest is continued.
         """
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", self.identity.name).strip("._") or "model"
-        stem = f"{name}-{self.suite}-"
-        fresh = self.out / f"{stem}{self.key[:8]}"
-        if not fresh.exists():
-            for folder in sorted(self.out.glob(f"{stem}{'[0-9a-f]' * 8}")):
-                if self._is_continued_by(folder):
-                    return folder
-        return fresh
+        own = self.out / f"{name}-{self.suite}-{self.key[:8]}"
+        pattern = re.compile(re.escape(f"{name}-{self.suite}-") + r"[0-9a-f]{8}(?:-(\d+))?")
+        folders = []
+        for folder in sorted(self.out.glob(f"{glob.escape(name)}-{self.suite}-*")):
+            match = pattern.fullmatch(folder.name)
+            if match and (folder == own or self._is_continued_by(folder)):
+                folders.append((int(match[1] or 1), folder == own, folder))
+        if not folders:
+            return own
+        number, _, latest = max(folders)
+        return own.with_name(f"{own.name}-{number + 1}") if self.fresh else latest
 
     def _is_continued_by(self, folder: Path) -> bool:
         try:

@@ -28,9 +28,7 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 
 def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
     stored = read_samples(run.path, benchmark.declaration.id)
-    todo = what_is_left(
-        run.path, benchmark, stored, (run.settings.limit, run.settings.repeats), run.judge
-    )
+    todo = what_is_left(run.path, benchmark, stored, run.settings)
     return {
         "benchmark": benchmark.declaration.id,
         "to_ask": todo.to_ask,

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping
-from itertools import zip_longest
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from itertools import chain, zip_longest
 from typing import Any
 
 from harness.errors import UsageError
-from harness.files.typed_json import record
-from harness.protocols import Benchmark, Progress
+from harness.protocols import Benchmark, Model, Progress
 from harness.runs.engine import Engine, OpenModel
 from harness.runs.manifest import check_manifest, new_manifest, now
 from harness.runs.plan import RunPlan
-from harness.runs.store import RunStore, read_json, samples_size
-from harness.runs.summary import BenchmarkSummary, summarise
+from harness.runs.sources import (
+    SourceCount,
+    count_sources,
+    endpoint_source,
+    number_of,
+    refuse_another,
+)
+from harness.runs.store import RunStore, samples_size
+from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
     """Return the summaries on disk; what does not read as one is made again."""
     try:
-        rows = read_json(run.path / "summary.json")["benchmarks"]
-        return {one.benchmark: one for one in record(list[BenchmarkSummary], rows)}
-    except (UsageError, KeyError, ValueError):
+        return read_summaries(run.path)
+    except UsageError:
         return {}
 
 
@@ -57,11 +63,12 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
     Reads two small files and imports nothing heavy.
 
     Raises:
-        UsageError: the folder holds another run, or its manifest is garbled.
+        UsageError: the folder holds another run, its manifest is corrupt, or its responses are from
+            another server.
     """
     if not (run.path / "manifest.json").exists():
         return None
-    check_manifest(run)
+    manifest = check_manifest(run)
     known = _known_summaries(run)
     rows = []
     for benchmark in run.chosen:
@@ -69,33 +76,82 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
         if row is None or not _is_full(run, benchmark, row):
             return None
         rows.append(row)
+    if run.identity.endpoint and not run.same_model:
+        refuse_another(manifest, _sources(known), endpoint_source(run.identity.endpoint))
     return rows
 
 
 def execute(
-    run: RunPlan, open_model: OpenModel, backend: Mapping[str, Any], progress: Progress
+    run: RunPlan, open_model: OpenModel | None, backend: Mapping[str, Any], progress: Progress
 ) -> list[BenchmarkSummary]:
     """Fill the run and return the summaries of the chosen benchmarks.
 
+    ``open_model`` is None where the settings hold the responses.
     However it ends (done, interrupted, model gone), the run on disk is valid and its summary
     tells what is there.
 
     Raises:
-        UsageError: another process writes the run, the store is garbled, or the model is gone.
+        UsageError: another process writes the run, the store is corrupt, the model is gone, or
+            stored responses are from another server.
     """
     with RunStore.open(run.path) as store:
         manifest = new_manifest(run, backend)
-        store.write_json("manifest.json", manifest)
         engine = Engine(store, run.chosen, run.settings, progress)
+        admit = _admission(run, engine, manifest)
+        admit(None)
+
+        @asynccontextmanager
+        async def admitted() -> AsyncIterator[Model]:
+            assert open_model is not None
+            async with open_model() as model:
+                admit(getattr(model, "served", None) or {})
+                # Filled while the model answers, and written with the manifest at the end.
+                manifest["invocations"][-1]["backend"]["changes"] = getattr(model, "changes", {})
+                yield model
+
         completed = False
         try:
-            asyncio.run(engine.run(open_model))
+            asyncio.run(engine.run(admitted))
             completed = True
         finally:
             rows = _write_summary(run, engine, completed)
             manifest["invocations"][-1]["ended"] = now()
             store.write_json("manifest.json", manifest)
     return [row for row in rows if row.benchmark in {b.declaration.id for b in run.chosen}]
+
+
+def _admission(
+    run: RunPlan, engine: Engine, manifest: dict[str, Any]
+) -> Callable[[Mapping[str, Any] | None], None]:
+    """Return a function that numbers what answers in the manifest and writes that.
+
+    It takes what a server says of the model, None before the model is open.  It raises UsageError
+    where stored responses are from another server.
+    """
+    known = _known_summaries(run)
+    for benchmark in run.chosen:
+        known.pop(benchmark.declaration.id, None)
+    samples = [engine.samples(benchmark.declaration.id).values() for benchmark in run.chosen]
+    stored = [*_sources(known), *count_sources(chain.from_iterable(samples))]
+
+    def admit(served: Mapping[str, Any] | None) -> None:
+        url = run.identity.endpoint
+        if url is None:
+            backend = manifest["invocations"][-1]["backend"]["kind"]
+            source = {"backend": backend, "checkpoint": run.identity.fingerprint}
+        else:
+            source = endpoint_source(url, served)
+            if not run.same_model:
+                refuse_another(manifest, stored, source)
+        if url is None or served is not None:
+            engine.source = number_of(manifest, source)
+        engine.store.write_json("manifest.json", manifest)
+
+    return admit
+
+
+def _sources(rows: Mapping[str, BenchmarkSummary]) -> list[SourceCount]:
+    return [count for row in rows.values() for count in row.sources]
 
 
 def _write_summary(run: RunPlan, engine: Engine, completed: bool) -> list[BenchmarkSummary]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict
+from typing import Any, Literal, NotRequired, Self, TypedDict, TypeVar
 
 from harness.errors import UsageError
 from harness.files.atomic import write_json
@@ -23,7 +23,8 @@ from harness.records import Sample, Score
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
-VerdictKind = Literal["native", "judged"]
+T = TypeVar("T")
+SecondaryKind = Literal["native", "judged"]
 _REPLIES = "judge-replies.jsonl"
 
 
@@ -46,6 +47,7 @@ class _Manifest(TypedDict):
     sampling: _Sampling
     benchmarks: dict[str, dict[str, Any]]
     invocations: list[dict[str, Any]]
+    sources: NotRequired[list[dict[str, Any]]]
 
 
 def encode(sample: Sample) -> str:
@@ -66,7 +68,7 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
             sample = record(Sample, parse(line.text))
         except ValueError as error:
             raise UsageError(
-                f"{path} is garbled at line {line.number} ({error}): "
+                f"{path} is corrupt at line {line.number} ({error}): "
                 "repair or remove that line, or move the run folder away, and run again"
             ) from error
         samples[sample.id, sample.repeat] = sample
@@ -85,10 +87,10 @@ def read_json(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except (ValueError, OSError) as error:
         raise UsageError(
-            f"{path} is garbled ({error}): move the run folder away and run again"
+            f"{path} is corrupt ({error}): move the run folder away and run again"
         ) from error
     if not isinstance(value, dict):
-        raise UsageError(f"{path} is garbled (not a JSON object): move the run folder away")
+        raise UsageError(f"{path} is corrupt (not a JSON object): move the run folder away")
     return value
 
 
@@ -96,7 +98,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     """Return the manifest of a run.
 
     Raises:
-        UsageError: there is none, it is garbled, or a newer version of this program wrote it.
+        UsageError: there is none, it is corrupt, or a newer version of this program wrote it.
     """
     manifest = read_json(run / "manifest.json")
     if manifest.get("schema") != SCHEMA:
@@ -107,13 +109,13 @@ def read_manifest(run: Path) -> dict[str, Any]:
         record(_Manifest, manifest)
     except ValueError as error:
         raise UsageError(
-            f"{run / 'manifest.json'} is garbled ({error}): move the run folder away"
+            f"{run / 'manifest.json'} is corrupt ({error}): move the run folder away"
         ) from error
     return manifest
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Verdict:
+class SecondaryScore:
     """A native or judged score: of which answer, by which judge and rules.
 
     ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
@@ -136,12 +138,12 @@ class Verdict:
 
     @classmethod
     def of(cls, score: Score, key: SampleKey, answer: str, judge: str | None, rules: str) -> Self:
-        """Return a score as the verdict on one answer (its text)."""
+        """Return a score of one answer (its text)."""
         hashed = answer_hash(answer)
         return cls(*key, hashed, judge, rules, score.value, score.prediction, score.why)
 
     def holds(self, answer: str, rules: str) -> bool:
-        """Whether this is a verdict on that answer by those rules."""
+        """Whether this is of that answer by those rules."""
         return self.rules == rules and self.answer == answer_hash(answer)
 
 
@@ -155,36 +157,29 @@ def answer_hash(text: str) -> str:
     return json_hash(text)[:16]
 
 
-def verdict_rows(run: Path, kind: VerdictKind, benchmark: str) -> Iterator[Verdict]:
-    """Yield the stored native or judged verdicts of one benchmark, oldest first.
-
-    Derived data: a line that does not read is passed over, and its verdict is made again.
-    """
-    for line in read_lines(run / kind / f"{benchmark}.jsonl"):
-        try:
-            yield record(Verdict, parse(line.text))
-        except ValueError:
-            continue
+def _derived(path: Path, kind: type[T]) -> Iterator[T]:
+    """Yield the records of a file; a line that cannot be read is skipped, and is made again."""
+    for line in read_lines(path):
+        with suppress(ValueError):
+            yield record(kind, parse(line.text))
 
 
-def read_verdicts(
-    run: Path, kind: VerdictKind, benchmark: str, judge: str | None
-) -> dict[SampleKey, Verdict]:
-    """Return the verdicts that ``judge`` (None: no judge) gave, by (item id, repeat)."""
-    rows = verdict_rows(run, kind, benchmark)
+def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[SecondaryScore]:
+    """Yield the stored native or judged scores of one benchmark, oldest first."""
+    return _derived(run / kind / f"{benchmark}.jsonl", SecondaryScore)
+
+
+def read_secondary(
+    run: Path, kind: SecondaryKind, benchmark: str, judge: str | None
+) -> dict[SampleKey, SecondaryScore]:
+    """Return the scores that ``judge`` (None: no judge) gave, by (item id, repeat)."""
+    rows = secondary_rows(run, kind, benchmark)
     return {(row.id, row.repeat): row for row in rows if row.judge == judge}
 
 
 def read_replies(run: Path) -> dict[str, str]:
     """Return the judges' stored replies by the hash of judge and question."""
-    replies: dict[str, str] = {}
-    for line in read_lines(run / _REPLIES):
-        try:
-            row = record(_Reply, parse(line.text))
-        except ValueError:
-            continue  # asked again
-        replies[row["key"]] = row["reply"]
-    return replies
+    return {row["key"]: row["reply"] for row in _derived(run / _REPLIES, _Reply)}
 
 
 def samples_size(run: Path, benchmark: str) -> int:
@@ -214,19 +209,17 @@ class RunStore:
                 (path / "samples").mkdir(exist_ok=True)
                 yield store
             finally:
-                store._close()
-
-    def _close(self) -> None:
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
+                for file in store._files.values():
+                    file.close()
 
     def append(self, benchmark: str, sample: Sample) -> None:
         """Add one line and hand it to the operating system before returning."""
         self._append(f"samples/{benchmark}.jsonl", encode(sample))
 
-    def append_verdicts(self, kind: VerdictKind, benchmark: str, rows: Iterable[Verdict]) -> None:
-        """Add verdicts; the last line of an item, repeat and judge counts."""
+    def append_scores(
+        self, kind: SecondaryKind, benchmark: str, rows: Iterable[SecondaryScore]
+    ) -> None:
+        """Add native or judged scores; the last line of an item, repeat and judge counts."""
         lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
         self._append(f"{kind}/{benchmark}.jsonl", "".join(lines))
 

@@ -5,25 +5,29 @@ Derived from the samples alone, so it can always be made again.
 
 from __future__ import annotations
 
-import dataclasses
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from harness.errors import UsageError
+from harness.files.typed_json import record
 from harness.protocols import Declaration
 from harness.records import Sample
+from harness.runs.sources import SourceCount, count_sources
 from harness.runs.store import (
     SampleKey,
-    Verdict,
-    VerdictKind,
+    SecondaryScore,
+    read_json,
     read_samples,
-    read_verdicts,
+    read_secondary,
     samples_size,
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class BenchmarkSummary:
     """The result of one benchmark in one run; scores are between 0 and 1, None where there is none.
 
@@ -36,7 +40,9 @@ class BenchmarkSummary:
     ``prompts_truncated`` of those whose prompt was cut to the protocol's limit; answers on which
     the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
-    ``note`` is the benchmark's own, where its data are not what the id promises.
+    ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
+    the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
+    unparsable, those that a content filter withheld (``filtered``) among the unscored.
     """
 
     benchmark: str
@@ -64,6 +70,10 @@ class BenchmarkSummary:
     samples_bytes: int
     note: str = ""
     native_needs_judge: bool = False
+    sources: Sequence[SourceCount] = ()
+    empty: int = 0
+    reasoning_only: int = 0
+    filtered: int = 0
 
 
 def summarise(
@@ -71,48 +81,83 @@ def summarise(
     declaration: Declaration,
     covered: Sequence[int],
     judge: str | None,
-    samples: Mapping[SampleKey, Sample] | None = None,
+    samples: Mapping[SampleKey, Sample],
 ) -> BenchmarkSummary:
-    """Return the summary of one benchmark of a run; None reads the samples that are stored."""
-    if samples is None:
-        samples = read_samples(run, declaration.id)
+    """Return the summary of one benchmark of a run, of which these samples are stored."""
     if not (declaration.native_needs_judge or declaration.judged_rules):
         judge = None
-    native_verdict = native_verdicts(run, declaration, judge, samples)
-    native = {key: _value(verdict) for key, verdict in native_verdict.items()}
-    judged_verdict = judged_verdicts(run, declaration, judge, samples)
-    judged = {key: _value(verdict) for key, verdict in judged_verdict.items()}
-    strict = {key: sample.score.value for key, sample in samples.items()}
-    status = [sample.score.status for sample in samples.values()]
+    native = native_scores(run, declaration, judge, samples)
+    judged = judged_scores(run, declaration, judge, samples)
+    native_values, judged_values = _values(native), _values(judged)
+    no_verdict = list(judged_values.values()).count(None)
     return BenchmarkSummary(
-        benchmark=declaration.id,
-        n=len({key[0] for key in samples}),
-        answers=len(samples),
-        strict=headline(declaration, samples, strict),
-        native=headline(declaration, samples, native),
-        judged=headline(declaration, samples, judged),
-        parts=parts(samples, strict),
-        unparsable=status.count("unparsable"),
-        unscored=status.count("unscored") + list(judged.values()).count(None),
-        errors=status.count("error"),
-        truncated=sum(bool(s.response and s.response.truncated) for s in samples.values()),
-        prompts_truncated=sum(
-            bool(s.response and s.response.prompt_tokens_cut) for s in samples.values()
-        ),
-        native_n=sum(value is not None for value in native.values()),
-        native_missing=list(native_verdict.values()).count(None),
+        **_strict(declaration, samples, no_verdict),
+        native=headline(declaration, samples, native_values),
+        native_n=len(native_values) - list(native_values.values()).count(None),
+        native_missing=list(native.values()).count(None),
         native_rules=declaration.native_rules,
         native_judge=judge if declaration.native_needs_judge else None,
-        judged_n=sum(value is not None for value in judged.values()),
-        judged_missing=list(judged_verdict.values()).count(None),
+        native_needs_judge=declaration.native_needs_judge,
+        judged=headline(declaration, samples, judged_values),
+        judged_n=len(judged_values) - no_verdict,
+        judged_missing=list(judged.values()).count(None),
         judged_rules=declaration.judged_rules,
         judge=judge,
         covered=list(covered),
-        scoring="+".join(sorted({sample.scoring for sample in samples.values()})),
         samples_bytes=samples_size(run, declaration.id),
         note=declaration.note,
-        native_needs_judge=declaration.native_needs_judge,
     )
+
+
+def _strict(
+    declaration: Declaration, samples: Mapping[SampleKey, Sample], no_verdict: int
+) -> dict[str, Any]:
+    """Return the fields of a summary that the samples alone decide, and ``unscored``."""
+    values = {key: sample.score.value for key, sample in samples.items()}
+    status = Counter(sample.score.status for sample in samples.values())
+    responses = [sample.response for sample in samples.values() if sample.response]
+    absent = Counter(response.absence for response in responses)
+    return {
+        "benchmark": declaration.id,
+        "n": len({item_id for item_id, _ in samples}),
+        "answers": len(samples),
+        "strict": headline(declaration, samples, values),
+        "parts": parts(samples, values),
+        "unparsable": status["unparsable"],
+        "unscored": status["unscored"] + no_verdict,
+        "errors": status["error"],
+        "truncated": sum(response.truncated for response in responses),
+        "prompts_truncated": sum(response.prompt_tokens_cut > 0 for response in responses),
+        "scoring": "+".join(sorted({sample.scoring for sample in samples.values()})),
+        "sources": count_sources(samples.values()),
+        "empty": absent["empty"],
+        "reasoning_only": absent["reasoning_only"],
+        "filtered": absent["filtered"],
+    }
+
+
+def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
+    """Return the stored summaries of a run by benchmark, none where it has none yet.
+
+    Raises:
+        UsageError: the file is corrupt.
+    """
+    path = run / "summary.json"
+    if not path.exists():
+        return {}
+    try:
+        rows = record(list[BenchmarkSummary], read_json(path)["benchmarks"])
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"{path} is corrupt ({error}): run the same `harness run` again"
+        ) from error
+    return {row.benchmark: row for row in rows}
+
+
+def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
+    """Return the mean of the benchmarks' strict scores, over those that have one; None if none."""
+    scores = [row.strict for row in rows if row.strict is not None]
+    return fmean(scores) if scores else None
 
 
 def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
@@ -132,17 +177,36 @@ def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def verdicts(
-    run: Path,
-    kind: VerdictKind,
-    benchmark: str,
-    rules: str,
-    judge: str | None,
-    samples: Mapping[SampleKey, Sample],
-) -> dict[SampleKey, Verdict | None]:
-    """Return the verdict on every answered sample, None where there is none on this answer."""
-    rows = read_verdicts(run, kind, benchmark, judge)
-    current: dict[SampleKey, Verdict | None] = {}
+def native_scores(
+    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
+) -> dict[SampleKey, SecondaryScore | None]:
+    """Return the native score of every answered sample, None where there is none of this answer.
+
+    Empty where there is no native scoring, or where it needs a judge and none was given.
+    """
+    if not declared.native_rules or (declared.native_needs_judge and judge is None):
+        return {}
+    rows = read_secondary(
+        run, "native", declared.id, judge if declared.native_needs_judge else None
+    )
+    return _current(rows, declared.native_rules, samples)
+
+
+def judged_scores(
+    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
+) -> dict[SampleKey, SecondaryScore | None]:
+    """Return the judge's scores as `native_scores` does; empty where nobody judges."""
+    if not declared.judged_rules or judge is None:
+        return {}
+    rows = read_secondary(run, "judged", declared.id, judge)
+    return _current(rows, declared.judged_rules, samples)
+
+
+def _current(
+    rows: Mapping[SampleKey, SecondaryScore], rules: str, samples: Mapping[SampleKey, Sample]
+) -> dict[SampleKey, SecondaryScore | None]:
+    """Return the row of every answered sample, None where there is none of this answer."""
+    current: dict[SampleKey, SecondaryScore | None] = {}
     for key, sample in samples.items():
         if sample.response is not None:
             row = rows.get(key)
@@ -150,27 +214,10 @@ def verdicts(
     return current
 
 
-def native_verdicts(
-    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
-) -> dict[SampleKey, Verdict | None]:
-    """Return the native scores as `verdicts` does; empty where they are not to be had."""
-    if not declared.native_rules or (declared.native_needs_judge and judge is None):
-        return {}
-    judge = judge if declared.native_needs_judge else None
-    return verdicts(run, "native", declared.id, declared.native_rules, judge, samples)
-
-
-def judged_verdicts(
-    run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
-) -> dict[SampleKey, Verdict | None]:
-    """Return the judge's verdicts as `verdicts` does; empty where nobody judges."""
-    if not declared.judged_rules or judge is None:
-        return {}
-    return verdicts(run, "judged", declared.id, declared.judged_rules, judge, samples)
-
-
-def _value(verdict: Verdict | None) -> float | None:
-    return verdict.value if verdict else None
+def _values(
+    scores: Mapping[SampleKey, SecondaryScore | None],
+) -> dict[SampleKey, float | None]:
+    return {key: score.value if score else None for key, score in scores.items()}
 
 
 def headline(
@@ -230,9 +277,10 @@ def _item_means(values: Mapping[SampleKey, float | None]) -> dict[str, float]:
 def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
     """Return the per-item rows of one benchmark for ``--json``."""
     samples = read_samples(run, row.benchmark)
-    name = row.benchmark
-    native = verdicts(run, "native", name, row.native_rules, row.native_judge, samples)
-    judged = verdicts(run, "judged", name, row.judged_rules, row.judge, samples)
+    rows = read_secondary(run, "native", row.benchmark, row.native_judge)
+    native = _values(_current(rows, row.native_rules, samples))
+    rows = read_secondary(run, "judged", row.benchmark, row.judge)
+    judged = _values(_current(rows, row.judged_rules, samples))
     return [
         {
             "id": sample.id,
@@ -240,8 +288,8 @@ def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
             "value": sample.score.value,
             "status": sample.score.status,
             "prediction": sample.score.prediction,
-            "native": _value(native.get(key)),
-            "judged": _value(judged.get(key)),
+            "native": native.get(key),
+            "judged": judged.get(key),
         }
         for key, sample in samples.items()
     ]

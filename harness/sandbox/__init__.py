@@ -31,20 +31,17 @@ _TRIAL = Command((sys.executable, "-c", "print('it works')"))
 def choose(
     *, image: str | None = None, unsafe: bool = False, limits: Limits | None = None
 ) -> tuple[Sandbox, str]:
-    """Return the best sandbox that works here, and why it is this one.
+    """Return the best sandbox that works here, and why it was chosen.
 
-    A container where ``image`` is given and an engine answers, else bubblewrap where a trial run
-    works.  ``unsafe`` takes none at all.  Call it where no event loop runs.
-
-    Raises:
-        UsageError: nothing works here; says what to install.
+    A container if ``image`` is given and an engine answers, else bubblewrap if a trial run works;
+    with ``unsafe``, none at all.  Not to be called in an event loop.  Raises `UsageError` if
+    nothing works, with what to install.
     """
     if unsafe:
         return Unsafe(limits), "as asked: NO sandbox, programs run with your rights"
     if image and (engine := find_engine()):
-        return Container(
-            engine, image, limits
-        ), f"the {engine.name} engine {engine.version} answers"
+        why = f"the {engine.name} engine {engine.version} answers"
+        return Container(engine, image, limits), why
     why = "no docker or podman engine answers" if image else "no container image was given"
     try:
         sandbox = Bubblewrap(limits)

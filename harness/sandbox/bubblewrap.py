@@ -35,11 +35,7 @@ class Bubblewrap:
     """A sandbox of Linux namespaces; see `harness.sandbox.protocol.Sandbox`."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        """Find the programs that are needed.
-
-        Raises:
-            UsageError: one is missing; says how to get it.
-        """
+        """Find the programs that are needed; raises `UsageError` if one is missing."""
         self.limits = limits or Limits()
         self._bwrap = program("bwrap", INSTALL)
         self._prlimit = program("prlimit", "install util-linux")
@@ -64,7 +60,8 @@ class Bubblewrap:
     @property
     def _limits_processes(self) -> bool:
         """Whether a limit on processes counts the run's own alone."""
-        return bool(self._owners) or _kernel() >= _COUNTS_PROCESSES_PER_NAMESPACE
+        kernel = tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+        return bool(self._owners) or kernel >= _COUNTS_PROCESSES_PER_NAMESPACE
 
     async def run(self, command: Command) -> Result:
         """Run one command; see `Sandbox.run`."""
@@ -83,22 +80,21 @@ class Bubblewrap:
             argv += _shown(readable, writable, command.places)
             argv += ["--chdir", str(command.folder.absolute()), "--"]
             argv += [*self._limited(limits, uid), *command.argv]
-            environment = ENVIRONMENT | dict(command.environment)
+            environment = {**ENVIRONMENT, **command.environment}
             process = supervise.start(argv, environment, Path("/"), files.passed)
             namespace = stack.enter_context(_Namespace(process, files.started()))
-            ended = await supervise.finish(process, namespace, command.stdin, limits)
-        return supervise.result(ended, namespace.exit_code, limits)
+            return await supervise.finish(process, namespace, command.stdin, limits)
 
     def _limited(self, limits: Limits, uid: int | None) -> list[str]:
-        """Return the words before the command that set its limits and take its rights away."""
-        words = limited(self._prlimit, limits)
+        """Return the arguments before the command that set its limits and take its rights away."""
+        argv = limited(self._prlimit, limits)
         if self._limits_processes:
             ours = 1 if uid is None else 0  # bubblewrap's first process has the same user then
-            words.append(f"--nproc={limits.processes + ours}")
+            argv.append(f"--nproc={limits.processes + ours}")
         if uid is not None:
-            words += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-            words += ["--bounding-set=-all", "--inh-caps=-all"]
-        return [*words, "--"]
+            argv += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+            argv += ["--bounding-set=-all", "--inh-caps=-all"]
+        return [*argv, "--"]
 
 
 class _Files:
@@ -133,17 +129,14 @@ class _Files:
 
 
 class _Namespace:
-    """The process namespace of one run: when its first process dies, the kernel kills the rest.
-
-    ``exit_code`` is the command's; None before it ended, or where it never began.
-    """
+    """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
     def __init__(self, process: subprocess.Popen[bytes], status: int) -> None:
         self._process, self._status = process, status
         self._killed = False
         self._pidfd: int | None = None
+        self._exit_code: int | None = None
         self.root: int | None = None
-        self.exit_code: int | None = None
 
     def __enter__(self) -> Self:
         self._listener = asyncio.ensure_future(self._listen())
@@ -164,10 +157,10 @@ class _Namespace:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _kill_unknown(self) -> None:
-        """Kill bubblewrap and the first process, which may wait for a word of bubblewrap's.
+        """Kill bubblewrap and the first process, which may be waiting for bubblewrap.
 
-        It would wait for ever, since it asks to die with its parent only after that.  Stopped,
-        bubblewrap starts none that we have not seen.
+        It would wait for ever: it asks to die with its parent only after that.  Once stopped,
+        bubblewrap starts no process that we have not seen.
         """
         with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
             self._process.send_signal(signal.SIGSTOP)
@@ -180,64 +173,61 @@ class _Namespace:
         """Return when the first process has ended: the kernel ends it after all the others."""
         await self._listener
         if self._pidfd is not None:
-            await supervise.readable(self._pidfd)
+            await supervise.ready(self._pidfd)
+
+    def exit_code(self, returncode: int) -> int | None:
+        """Return the exit code that bubblewrap reported; None where the command never began."""
+        return self._exit_code
 
     async def _listen(self) -> None:
-        """Follow what bubblewrap says: one JSON document a line."""
+        """Follow bubblewrap's reports: one JSON document per line."""
         os.set_blocking(self._status, False)
         rest = b""
         while True:
-            await supervise.readable(self._status)
+            await supervise.ready(self._status)
             chunk = os.read(self._status, 4096)
             if not chunk:
                 return
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._hear(json.loads(line))
+            for report in map(json.loads, lines):
+                self._exit_code = report.get("exit-code", self._exit_code)
+                if "child-pid" in report:
+                    self._begun(report["child-pid"])
 
-    def _hear(self, said: Mapping[str, int]) -> None:
-        self.exit_code = said.get("exit-code", self.exit_code)
-        if "child-pid" in said:
-            with contextlib.suppress(ProcessLookupError):  # it ended already
-                self._pidfd = os.pidfd_open(said["child-pid"])
-                self.root = said["child-pid"]
-            if self._killed:
-                self.kill()
-
-
-def _kernel() -> tuple[int, ...]:
-    return tuple(map(int, os.uname().release.split("-")[0].split(".")[:2]))
+    def _begun(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it ended already
+            self._pidfd = os.pidfd_open(pid)
+            self.root = pid
+        if self._killed:
+            self.kill()
 
 
 def _isolation(uid: int | None) -> list[str]:
     """Return the namespaces, and who the command is: ``uid``, or None for a user namespace."""
-    words = ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
-    words += [f"--unshare-{name}" for name in _NAMESPACES]
+    argv = ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    argv += [f"--unshare-{name}" for name in _NAMESPACES]
     if uid is None:
-        return [*words, "--unshare-user", "--uid", str(_USER), "--gid", str(_USER)]
+        return [*argv, "--unshare-user", "--uid", str(_USER), "--gid", str(_USER)]
     for right in ("SETUID", "SETGID", "SETPCAP"):  # for setpriv, which gives them up
-        words += ["--cap-add", f"CAP_{right}"]
-    return words
+        argv += ["--cap-add", f"CAP_{right}"]
+    return argv
 
 
 def _system(limits: Limits) -> list[str]:
     """Return the mounts that every run sees."""
-    words = ["--ro-bind", "/usr", "/usr"]
+    argv = ["--ro-bind", "/usr", "/usr"]
     for path in (Path("/") / name for name in _SYSTEM):
         if path.is_symlink():
-            words += ["--symlink", str(path.readlink()), str(path)]
+            argv += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
-            words += ["--ro-bind", str(path), str(path)]
-    words += ["--dir", "/etc"]
+            argv += ["--ro-bind", str(path), str(path)]
+    argv += ["--dir", "/etc"]
     for name in _ETC:
-        words += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
-    words += ["--proc", "/proc", "--dev", "/dev", *_memory_folder("/dev/shm", limits)]
-    words += ["--remount-ro", "/dev", *_memory_folder("/tmp", limits)]
-    return [*words, "--dir", "/var", "--symlink", "../tmp", "/var/tmp"]
-
-
-def _memory_folder(path: str, limits: Limits) -> list[str]:
-    return ["--perms", "1777", "--size", str(limits.disk), "--tmpfs", path]
+        argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
+    in_memory = ["--perms", "1777", "--size", str(limits.disk), "--tmpfs"]
+    argv += ["--proc", "/proc", "--dev", "/dev", *in_memory, "/dev/shm"]
+    argv += ["--remount-ro", "/dev", *in_memory, "/tmp"]
+    return [*argv, "--dir", "/var", "--symlink", "../tmp", "/var/tmp"]
 
 
 def _etc(uid: int) -> dict[str, str]:
@@ -258,13 +248,13 @@ def _shown(
     kinds |= dict.fromkeys(writable, "--bind")
     inside = {path: places.get(path, path) for path in kinds}
     unmoved = [path for path in kinds if inside[path] == path]
-    words: list[str] = []
+    argv: list[str] = []
     for path in sorted(kinds, key=lambda path: len(inside[path].parts)):
-        place = inside[path]
-        if kinds[path] == "--ro-bind" and path == place and path.is_relative_to("/usr"):
+        target = inside[path]
+        if kinds[path] == "--ro-bind" and path == target and path.is_relative_to("/usr"):
             continue
-        if not any(place.is_relative_to(outer) for outer in unmoved if outer != path):
+        if not any(target.is_relative_to(outer) for outer in unmoved if outer != path):
             # Folders on the way that bubblewrap makes by itself would be closed to other ids.
-            words += ["--dir", str(place.parent)]
-        words += [kinds[path], str(path), str(place)]
-    return [*words, "--remount-ro", "/"]
+            argv += ["--dir", str(target.parent)]
+        argv += [kinds[path], str(path), str(target)]
+    return [*argv, "--remount-ro", "/"]

@@ -21,10 +21,11 @@ from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
 from harness.sandbox.protocol import Command, Limits, Result
 
-# What an engine is asked to see whether it answers: docker's client alone knows no server version.
-_QUESTIONS = {
+# How an engine shows that it answers: docker's client alone knows no server version.
+_VERSION = {
     "docker": ("version", "--format", "{{.Server.Version}}"),
     "podman": ("info", "--format", "{{.Version.Version}}"),
+    "singularity": ("--version",),
 }
 _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
 _KILLED = 137
@@ -41,29 +42,27 @@ class Engine:
 
 def find_engine() -> Engine | None:
     """Return the first engine that answers, docker before podman."""
-    for name, question in _QUESTIONS.items():
-        path = shutil.which(name)
-        version = output([path, *question]) if path else None
-        if path and version:
-            return Engine(name, path, version)
-    return None
+    return engine("docker") or engine("podman")
+
+
+def engine(name: str) -> Engine | None:
+    """Return the engine of that name (docker, podman, singularity), or None if none answers."""
+    path = shutil.which(name)
+    version = output([path, *_VERSION[name]], seconds=30.0) if path else None
+    return Engine(name, path, version) if path and version else None
 
 
 class Container:
     """A sandbox of containers; see `harness.sandbox.protocol.Sandbox`."""
 
     def __init__(self, engine: Engine, image: str, limits: Limits | None = None) -> None:
-        """Look the image up.
-
-        Raises:
-            UsageError: the engine has no such image; says how to get it.
-        """
+        """Look the image up; raises `UsageError` if the engine does not have it."""
         self.limits = limits or Limits()
         self.engine, self.image = engine, image
-        found = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
-        if not found:
+        image_id = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
+        if not image_id:
             raise UsageError(f"image {image} is missing; get it with: {engine.name} pull {image}")
-        self.image_id = found
+        self.image_id = image_id
 
     def describe(self) -> dict[str, Any]:
         """Return engine, its version, the image by content, and the limits."""
@@ -84,15 +83,13 @@ class Container:
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)}")
-        for key, value in (ENVIRONMENT | dict(command.environment)).items():
-            argv.append(f"--env={key}={value}")
+        environment = {**ENVIRONMENT, **command.environment}
+        argv += [f"--env={name}={value}" for name, value in environment.items()]
         argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]
         # The client needs our environment (where its engine is); the container gets none of it.
         process = supervise.start(argv, os.environ, Path("/"))
         container = _Running(self.engine, name, process)
-        ended = await supervise.finish(process, container, command.stdin, limits)
-        code = ended.returncode
-        result = supervise.result(ended, None if code == _ENGINE_FAILED else code, limits)
+        result = await supervise.finish(process, container, command.stdin, limits)
         if container.out_of_memory and result.status == "signal":
             reason = f"more than {limits.memory} bytes of memory"
             return dataclasses.replace(result, status="memory", exit_code=None, reason=reason)
@@ -119,17 +116,14 @@ class _Running:
     async def gone(self) -> None:
         """Return when the container has been removed."""
         if self._client.returncode == _KILLED:
-            self.out_of_memory = await self._asked("{{.State.OOMKilled}}") == "true"
+            inspect = [self._engine.program, "inspect", "--format={{.State.OOMKilled}}", self._name]
+            self.out_of_memory = await asyncio.to_thread(output, inspect, 60.0) == "true"
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
 
-    async def _asked(self, question: str) -> str:
-        words = ("inspect", "--format", question, self._name)
-        process = await asyncio.create_subprocess_exec(
-            self._engine.program, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-        )
-        said, _ = await process.communicate()
-        return said.decode().strip()
+    def exit_code(self, returncode: int) -> int | None:
+        """Return the command's exit code, which is the client's."""
+        return None if returncode == _ENGINE_FAILED else returncode
 
 
 def _isolation(limits: Limits) -> list[str]:

@@ -26,11 +26,10 @@ def python_prefixes() -> list[Path]:
 def checked(folders: Iterable[Path], *, writable: bool) -> list[Path]:
     """Return the folders as absolute paths.
 
-    Raises:
-        UsageError: one is not there, is a symbolic link (a command may have put it there to be
-            given what it leads to), or is to be writable and holds the system or the user's home.
+    Raises `UsageError` if one is missing, is a symbolic link (a command may have put it there to
+    get at its target), or is to be writable and holds the system or the user's home.
     """
-    found = []
+    paths = []
     for folder in map(Path.absolute, folders):
         try:
             mode = folder.lstat().st_mode
@@ -45,8 +44,8 @@ def checked(folders: Iterable[Path], *, writable: bool) -> list[Path]:
         real = folder.resolve()
         if writable and any(precious.is_relative_to(real) for precious in _precious()):
             raise UsageError(f"{folder} is shared and cannot be writable in the sandbox")
-        found.append(folder)
-    return found
+        paths.append(folder)
+    return paths
 
 
 def _precious() -> list[Path]:
@@ -59,14 +58,15 @@ def _precious() -> list[Path]:
 
 
 class Owners:
-    """The user ids that commands run under where we are root.
+    """The user ids that commands run under if we are root.
 
     Each working folder has its own, out of the upper half of what this machine's user namespace
     maps, so that a process limit (which Linux counts per user id) binds each run by itself.
     """
 
     def __init__(self) -> None:
-        extents = [list(map(int, line.split())) for line in _uid_map()]
+        lines = Path("/proc/self/uid_map").read_text().splitlines()
+        extents = [list(map(int, line.split())) for line in lines]
         first, count = max(((row[0], row[2]) for row in extents), key=lambda extent: extent[1])
         count = min(count, 1 << 31)
         self._ids = range(first + count // 2, first + count - 2)
@@ -80,10 +80,6 @@ class Owners:
             if owner != uid:
                 _chown(folder, uid)
         return uid
-
-
-def _uid_map() -> list[str]:
-    return Path("/proc/self/uid_map").read_text().splitlines()
 
 
 def _chown(folder: Path, uid: int) -> None:

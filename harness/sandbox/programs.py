@@ -1,4 +1,4 @@
-"""The small programs around a command: finding them, limiting with them, outliving us with one."""
+"""The small programs around a command: find them, set limits, clean up after our own end."""
 
 from __future__ import annotations
 
@@ -18,37 +18,34 @@ _UNTOUCHED = 1024 * MIB
 
 
 def program(name: str, advice: str) -> str:
-    """Return the path of a program.
-
-    Raises:
-        UsageError: it is not installed; gives ``advice``.
-    """
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a program, or raise `UsageError` with ``advice`` if it is missing."""
+    path = shutil.which(name)
+    if path is None:
         raise UsageError(f"the program {name} is missing: {advice}")
-    return found
+    return path
 
 
 def limited(prlimit: str, limits: Limits) -> list[str]:
-    """Return the words before a command that limit each of its processes."""
+    """Return the arguments before a command that limit each of its processes."""
     soft, hard = cpu_seconds(limits)
+    memory = limits.memory + _UNTOUCHED
     return [
         prlimit,
         "--core=0",
         f"--fsize={limits.disk}",
-        f"--data={limits.memory + _UNTOUCHED}",
+        f"--data={memory}",
         f"--cpu={soft}:{hard}",
     ]
 
 
 def cpu_seconds(limits: Limits) -> tuple[int, int]:
-    """Return when a process is told (SIGXCPU) and when it is killed, in whole CPU seconds."""
+    """Return when a process gets SIGXCPU and when it is killed, in whole CPU seconds."""
     soft = math.ceil(limits.cpu_seconds)
     return soft, soft + 1
 
 
 class Lifeline:
-    """A shell that waits for our end, however it comes, and then runs its script."""
+    """A shell that waits for our end, however it comes, and then runs its script (a clean-up)."""
 
     def __init__(self, script: str, *arguments: str) -> None:
         """Start it: ``script`` finds the arguments in ``$@``."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 # "ok": the command ran to its end, whatever its exit code.  "timeout" (wall or CPU time), "memory"
 # and "output" (too much written): it broke that limit and was killed.  "signal": a signal ended
-# it.  "error": the sandbox itself failed, which says nothing about the command.
+# it.  "error": the sandbox itself failed, not the command.
 Status = Literal["ok", "timeout", "memory", "output", "signal", "error"]
 
 MIB = 1 << 20
@@ -43,10 +43,9 @@ class Command:
     """One program to run.
 
     ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths
-    or where ``places`` says; everything else of the user's files is not there.  ``cwd`` is the
-    working folder inside: by default the first writable one, else the private /tmp.
-    ``environment`` is added to a minimal one (PATH, HOME, LANG); nothing is inherited.
-    ``limits`` replaces the sandbox's own.
+    or where ``places`` says; no other files of the user are.  ``cwd`` is the working folder
+    inside: by default the first writable one, else the private /tmp.  ``environment`` is added to
+    a minimal one (PATH, HOME, LANG).  ``limits`` replaces the sandbox's own.
     """
 
     argv: tuple[str, ...]
@@ -74,11 +73,9 @@ class Command:
 class Result:
     """How a run ended.
 
-    ``exit_code`` is the command's own where ``status`` is "ok", 128 + n where signal n ended it
-    (as shells say it), else None.  ``seconds`` is wall time, the sandbox's start (milliseconds)
-    included.  ``peak_memory`` is the most resident bytes that were seen, None where nothing was:
-    memory is looked at every few milliseconds.  ``reason`` says in one line why ``status`` is not
-    "ok".
+    ``exit_code``: the command's own if ``status`` is "ok", 128 + n if signal n ended it, else None.
+    ``seconds``: wall time, with the sandbox's start (milliseconds).  ``peak_memory``: the most
+    resident bytes seen (every few milliseconds), or None.  ``reason``: why ``status`` is not "ok".
     """
 
     status: Status
@@ -91,21 +88,17 @@ class Result:
 
 
 class Sandbox(Protocol):
-    """A place where a command can do no harm."""
+    """Runs commands where they can do no harm."""
 
     async def run(self, command: Command) -> Result:
-        """Run one command to its end or to its first broken limit; nothing of it is left then.
+        """Run one command to its end or to its first broken limit, and leave nothing behind.
 
-        Many may run at once: the caller's semaphore says how many.  Cancelled, it kills the run.
-
-        Raises:
-            UsageError: the command asks for a folder that is not there or must not be given.
+        The caller decides how many run at once.  Cancelled, it kills the run.  Raises `UsageError`
+        if the command asks for a folder that is missing or must not be given.
         """
-        ...
 
     def describe(self) -> dict[str, Any]:
         """Return kind, versions, protections and limits as a JSON mapping, for the record."""
-        ...
 
 
 def run_sync(sandbox: Sandbox, command: Command) -> Result:

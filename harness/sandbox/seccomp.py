@@ -10,44 +10,22 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from dataclasses import dataclass
 
-# linux/audit.h, asm/unistd.h
-_COMMON = {"io_uring_setup": 425, "clone3": 435, "memfd_secret": 447}
-_X86_64 = {
-    "shmget": 29,
-    "add_key": 248,
-    "request_key": 249,
-    "keyctl": 250,
-    "unshare": 272,
-    "perf_event_open": 298,
-    "memfd_create": 319,
-    "bpf": 321,
-    "userfaultfd": 323,
-}
-_AARCH64 = {
-    "unshare": 97,
-    "shmget": 194,
-    "add_key": 217,
-    "request_key": 218,
-    "keyctl": 219,
-    "perf_event_open": 241,
-    "memfd_create": 279,
-    "bpf": 280,
-    "userfaultfd": 282,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Machine:
-    audit: int
-    refused: dict[str, int]
-    clone: int
-
-
-_MACHINES = {
-    "x86_64": _Machine(0xC000003E, _X86_64 | _COMMON, clone=56),
-    "aarch64": _Machine(0xC00000B7, _AARCH64 | _COMMON, clone=220),
+# linux/audit.h, asm/unistd.h: the architecture, the number of clone, the refused system calls.
+_X86_64, _AARCH64 = (0xC000003E, 56), (0xC00000B7, 220)
+_REFUSED = {  # on x86_64, on aarch64
+    "shmget": (29, 194),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "unshare": (272, 97),
+    "perf_event_open": (298, 241),
+    "memfd_create": (319, 279),
+    "bpf": (321, 280),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "clone3": (435, 435),
+    "memfd_secret": (447, 447),
 }
 
 # linux/bpf_common.h, linux/seccomp.h, linux/sched.h
@@ -60,21 +38,19 @@ _CLONE_NEWUSER = 0x10000000
 
 def program() -> bytes | None:
     """Return the filter for this machine's architecture, None where there is none for it."""
-    machine = _MACHINES.get(os.uname().machine)
-    if machine is None:
+    machines = ("x86_64", "aarch64")
+    machine = os.uname().machine
+    if machine not in machines:
         return None
+    column = machines.index(machine)
+    audit, clone = (_X86_64, _AARCH64)[column]
     refuse = _step(_RETURN, _ERRNO | errno.ENOSYS)
-    code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, machine.audit, then=1), refuse]
+    code = [_step(_LOAD, _ARCHITECTURE), _step(_EQUAL, audit, then=1), refuse]
     code += [_step(_LOAD, _NUMBER), _step(_AT_LEAST, _X32, otherwise=1), refuse]
-    for number in sorted(machine.refused.values()):
+    for number in sorted(numbers[column] for numbers in _REFUSED.values()):
         code += [_step(_EQUAL, number, otherwise=1), refuse]
-    code += [
-        _step(_EQUAL, machine.clone, otherwise=3),
-        _step(_LOAD, _FIRST_ARGUMENT),
-        _step(_ANY_BIT, _CLONE_NEWUSER, otherwise=1),
-        refuse,
-        _step(_RETURN, _ALLOW),
-    ]
+    code += [_step(_EQUAL, clone, otherwise=3), _step(_LOAD, _FIRST_ARGUMENT)]
+    code += [_step(_ANY_BIT, _CLONE_NEWUSER, otherwise=1), refuse, _step(_RETURN, _ALLOW)]
     return b"".join(code)
 
 

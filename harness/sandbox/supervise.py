@@ -1,6 +1,7 @@
 """Starts a process, feeds and reads it, and kills it at the first limit that it breaks.
 
-Nothing here blocks the event loop.
+Nothing here blocks the event loop.  asyncio's own subprocesses do not serve: in Python 3.11 they
+count as ended only when their pipes are closed, which an escaped process may hold open.
 """
 
 from __future__ import annotations
@@ -11,20 +12,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Protocol
 
+from harness.files.text import last_line
 from harness.sandbox import watch
 from harness.sandbox.protocol import Limits, Result, Status
 
 _CHUNK = 1 << 16
-# Memory and CPU time are looked at after so many seconds, then twice as late, up to the last.
+# Memory and CPU time are read after so many seconds, then twice as late, up to the last.
 _FIRST_LOOK, _LAST_LOOK = 0.005, 0.04
 _NOBODY_NEEDS_IT_MORE = "1000"  # oom_score_adj: when memory runs out, the kernel takes this first
-
-Broke = Callable[[Status, str], None]
 
 
 class Tree(Protocol):
@@ -33,102 +32,42 @@ class Tree(Protocol):
     @property
     def root(self) -> int | None:
         """The process whose descendants are all of them; None where that is not known."""
-        ...
 
     def kill(self) -> None:
         """Kill all of them; may be called at any time and more than once."""
-        ...
 
     async def gone(self) -> None:
         """Return when none is left."""
-        ...
+
+    def exit_code(self, returncode: int) -> int | None:
+        """Return the command's exit code once none is left; None where it never began.
+
+        ``returncode`` is that of the process that was started.
+        """
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the process ended: ``broken`` is the first broken limit and its reason."""
-
-    returncode: int
-    stdout: bytes
-    stderr: bytes
-    seconds: float
-    peak_memory: int | None
-    broken: tuple[Status, str] | None
-
-
-async def readable(fd: int) -> None:
-    """Return when ``fd`` can be read; for a pidfd: when its process has ended."""
+async def ready(fd: int, *, to_write: bool = False) -> None:
+    """Return when ``fd`` can be read (a pidfd: when its process has ended), or written."""
     loop = asyncio.get_running_loop()
     event = asyncio.Event()
-    loop.add_reader(fd, event.set)
+    if to_write:
+        loop.add_writer(fd, event.set)
+    else:
+        loop.add_reader(fd, event.set)
     try:
         await event.wait()
     finally:
-        loop.remove_reader(fd)
+        loop.remove_writer(fd) if to_write else loop.remove_reader(fd)
 
 
-async def _writable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    event = asyncio.Event()
-    loop.add_writer(fd, event.set)
+async def exited(process: subprocess.Popen[bytes]) -> None:
+    """Return when ``process`` has ended, and reap it."""
+    pidfd = os.pidfd_open(process.pid)
     try:
-        await event.wait()
+        await ready(pidfd)
     finally:
-        loop.remove_writer(fd)
-
-
-async def _feed(pipe: IO[bytes], data: bytes) -> None:
-    """Write ``data`` and close; a reader that does not want all of it is no error."""
-    os.set_blocking(pipe.fileno(), False)
-    rest = memoryview(data)
-    with pipe, contextlib.suppress(BrokenPipeError):
-        while rest:
-            try:
-                rest = rest[os.write(pipe.fileno(), rest[:_CHUNK]) :]
-            except BlockingIOError:
-                await _writable(pipe.fileno())
-
-
-async def _keep(pipe: IO[bytes], kept: bytearray, limit: int, broke: Broke) -> None:
-    """Read to the end into ``kept``, which grows to ``limit`` bytes and no further."""
-    os.set_blocking(pipe.fileno(), False)
-    with pipe:
-        while True:
-            await readable(pipe.fileno())
-            chunk = os.read(pipe.fileno(), _CHUNK)
-            if not chunk:
-                return
-            room = limit - len(kept)
-            kept += chunk[:room]
-            if len(chunk) > room:
-                broke("output", f"more than {limit} bytes of output")
-                return
-
-
-class _Watch:
-    """Looks at what the tree uses, again and again."""
-
-    def __init__(self, tree: Tree, limits: Limits, broke: Broke) -> None:
-        self.tree, self.limits, self.broke = tree, limits, broke
-        self.peak: int | None = None
-
-    async def look(self) -> None:
-        pause = _FIRST_LOOK
-        while True:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LAST_LOOK)
-            if self.tree.root is not None:
-                self._judge(watch.usage(self.tree.root, self.limits.memory))
-
-    def _judge(self, used: watch.Usage) -> None:
-        if used.memory:
-            self.peak = max(self.peak or 0, used.memory)
-        if used.memory > self.limits.memory:
-            self.broke("memory", f"more than {self.limits.memory} bytes of memory")
-        elif used.cpu_seconds > self.limits.cpu_seconds:
-            self.broke("timeout", f"more than {self.limits.cpu_seconds:g} s of CPU time")
-        elif used.written > self.limits.disk:
-            self.broke("output", f"more than {self.limits.disk} bytes written to disk")
+        os.close(pidfd)
+    process.wait()
 
 
 def start(
@@ -152,30 +91,23 @@ def start(
 
 async def finish(
     process: subprocess.Popen[bytes], tree: Tree, stdin: bytes, limits: Limits
-) -> Ended:
+) -> Result:
     """Feed, read and watch a started process until all of its tree has ended.
 
     Cancelled, it kills the tree.
     """
-    started = time.monotonic()
-    broken: list[tuple[Status, str]] = []
-
-    def broke(status: Status, reason: str) -> None:
-        broken.append((status, reason))
-        tree.kill()
-
     assert process.stdin
     assert process.stdout
     assert process.stderr
-    out, err = bytearray(), bytearray()
-    look = _Watch(tree, limits, broke)
+    started = time.monotonic()
+    run = _Run(tree, limits)
     readers = [
-        asyncio.ensure_future(_keep(process.stdout, out, limits.output, broke)),
-        asyncio.ensure_future(_keep(process.stderr, err, limits.output, broke)),
+        asyncio.ensure_future(run.keep(process.stdout, run.stdout)),
+        asyncio.ensure_future(run.keep(process.stderr, run.stderr)),
     ]
-    helpers = [asyncio.ensure_future(work) for work in (_feed(process.stdin, stdin), look.look())]
+    helpers = [asyncio.ensure_future(work) for work in (_feed(process.stdin, stdin), run.watch())]
     timer = asyncio.get_running_loop().call_later(
-        limits.seconds, broke, "timeout", f"more than {limits.seconds:g} s"
+        limits.seconds, run.broke, "timeout", f"more than {limits.seconds:g} s"
     )
     try:
         await exited(process)
@@ -191,41 +123,87 @@ async def finish(
         for task in (*helpers, *readers):
             task.cancel()
         await asyncio.gather(*helpers, *readers, return_exceptions=True)
-    first = broken[0] if broken else None
-    return Ended(process.returncode, bytes(out), bytes(err), seconds, look.peak, first)
+    return run.result(process.returncode, seconds)
 
 
-async def exited(process: subprocess.Popen[bytes]) -> None:
-    """Return when ``process`` has ended, and reap it."""
-    pidfd = os.pidfd_open(process.pid)
-    try:
-        await readable(pidfd)
-    finally:
-        os.close(pidfd)
-    process.wait()
+async def _feed(pipe: IO[bytes], data: bytes) -> None:
+    """Write ``data`` and close; a reader that does not want all of it is no error."""
+    os.set_blocking(pipe.fileno(), False)
+    rest = memoryview(data)
+    with pipe, contextlib.suppress(BrokenPipeError):
+        while rest:
+            try:
+                rest = rest[os.write(pipe.fileno(), rest[:_CHUNK]) :]
+            except BlockingIOError:
+                await ready(pipe.fileno(), to_write=True)
 
 
-def result(ended: Ended, exit_code: int | None, limits: Limits) -> Result:
-    """Return what is told of a run; ``exit_code`` is None where the command never began."""
-    status: Status = "ok"
-    reason = ""
-    if ended.broken:
-        status, reason = ended.broken
-    elif exit_code is None:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        status = "error"
-        reason = said[-1] if said else f"the sandbox ended with exit code {ended.returncode}"
-    elif exit_code == 128 + signal.SIGXCPU:
-        status, reason = "timeout", f"more than {limits.cpu_seconds:g} s of CPU time"
-    elif exit_code == 128 + signal.SIGXFSZ:
-        status, reason = "output", f"a file of more than {limits.disk} bytes"
-    elif 128 < exit_code <= 128 + signal.SIGRTMAX:
-        status, reason = "signal", f"ended by {_signal_name(exit_code - 128)}"
-    if status not in ("ok", "signal"):
-        exit_code = None
-    return Result(
-        status, exit_code, ended.stdout, ended.stderr, ended.seconds, ended.peak_memory, reason
-    )
+class _Run:
+    """What is known of a run so far: its output, its peak memory, the first limit it broke."""
+
+    def __init__(self, tree: Tree, limits: Limits) -> None:
+        self.tree, self.limits = tree, limits
+        self.stdout, self.stderr = bytearray(), bytearray()
+        self.peak: int | None = None
+        self.broken: tuple[Status, str] | None = None
+
+    def broke(self, status: Status, reason: str) -> None:
+        self.broken = self.broken or (status, reason)
+        self.tree.kill()
+
+    async def keep(self, pipe: IO[bytes], kept: bytearray) -> None:
+        """Read to the end into ``kept``, which grows to the limit and no further."""
+        os.set_blocking(pipe.fileno(), False)
+        with pipe:
+            while True:
+                await ready(pipe.fileno())
+                chunk = os.read(pipe.fileno(), _CHUNK)
+                if not chunk:
+                    return
+                room = self.limits.output - len(kept)
+                kept += chunk[:room]
+                if len(chunk) > room:
+                    self.broke("output", f"more than {self.limits.output} bytes of output")
+                    return
+
+    async def watch(self) -> None:
+        """Compare what the tree uses with the limits, again and again."""
+        pause, limits = _FIRST_LOOK, self.limits
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK)
+            if self.tree.root is None:
+                continue
+            used = watch.usage(self.tree.root, limits.memory)
+            if used.memory:
+                self.peak = max(self.peak or 0, used.memory)
+            if used.memory > limits.memory:
+                self.broke("memory", f"more than {limits.memory} bytes of memory")
+            elif used.cpu_seconds > limits.cpu_seconds:
+                self.broke("timeout", f"more than {limits.cpu_seconds:g} s of CPU time")
+            elif used.written > limits.disk:
+                self.broke("output", f"more than {limits.disk} bytes written to disk")
+
+    def result(self, returncode: int, seconds: float) -> Result:
+        """Return the result of a run that has ended after so many seconds."""
+        exit_code = self.tree.exit_code(returncode)
+        status, reason = self.broken or self._end(exit_code, returncode)
+        if status not in ("ok", "signal"):
+            exit_code = None
+        out, err = bytes(self.stdout), bytes(self.stderr)
+        return Result(status, exit_code, out, err, seconds, self.peak, reason)
+
+    def _end(self, exit_code: int | None, returncode: int) -> tuple[Status, str]:
+        if exit_code is None:
+            reason = last_line(self.stderr.decode(errors="replace"))
+            return "error", reason or f"the sandbox ended with exit code {returncode}"
+        if exit_code == 128 + signal.SIGXCPU:
+            return "timeout", f"more than {self.limits.cpu_seconds:g} s of CPU time"
+        if exit_code == 128 + signal.SIGXFSZ:
+            return "output", f"a file of more than {self.limits.disk} bytes"
+        if 128 < exit_code <= 128 + signal.SIGRTMAX:
+            return "signal", f"ended by {_signal_name(exit_code - 128)}"
+        return "ok", ""
 
 
 def _signal_name(number: int) -> str:

@@ -24,11 +24,7 @@ class Unsafe:
     """No sandbox; see `harness.sandbox.protocol.Sandbox` for what it stands in for."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        """Find the program that sets limits.
-
-        Raises:
-            UsageError: it is missing.
-        """
+        """Find the program that sets limits, or raise `UsageError`."""
         self.limits = limits or Limits()
         self._prlimit = program("prlimit", "install util-linux")
 
@@ -43,16 +39,11 @@ class Unsafe:
             raise UsageError("folders cannot be mounted at another path without a sandbox")
         checked((*command.writable, *command.readable), writable=False)
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as private:
-            named = command.cwd or command.writable
-            cwd = command.folder if named else Path(private)
-            environment = (
-                ENVIRONMENT | {"HOME": private, "TMPDIR": private} | dict(command.environment)
-            )
+            cwd = command.folder if command.cwd or command.writable else Path(private)
+            environment = {**ENVIRONMENT, "HOME": private, "TMPDIR": private, **command.environment}
             argv = [*limited(self._prlimit, limits), "--", *command.argv]
             process = supervise.start(argv, environment, cwd)
-            ended = await supervise.finish(process, _Session(process), command.stdin, limits)
-        code = ended.returncode
-        return supervise.result(ended, code if code >= 0 else 128 - code, limits)
+            return await supervise.finish(process, _Session(process), command.stdin, limits)
 
 
 class _Session:
@@ -73,3 +64,7 @@ class _Session:
         """Return when the group that the first process left has been killed."""
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
+
+    def exit_code(self, returncode: int) -> int:
+        """Return the exit code as shells give it."""
+        return returncode if returncode >= 0 else 128 - returncode

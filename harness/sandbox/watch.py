@@ -23,7 +23,7 @@ class Usage:
 
 
 def available() -> bool:
-    """Whether this kernel shows what is needed here."""
+    """Whether this kernel lists the children of a process."""
     return Path(f"/proc/self/task/{os.getpid()}/children").exists()
 
 
@@ -42,8 +42,8 @@ def tree(root: int) -> list[int]:
 def usage(root: int, memory_limit: int) -> Usage:
     """Return what ``root`` and its descendants use.
 
-    Memory is the sum of the resident sets; where that is more than ``memory_limit`` bytes, pages
-    that processes share are counted once (proportional set size, slower to ask).
+    Memory is the sum of the resident sets; if that is more than ``memory_limit`` bytes, pages that
+    processes share are counted once (proportional set size, slower to read).
     """
     pids = tree(root)
     memory = sum(map(_resident, pids))
@@ -52,36 +52,34 @@ def usage(root: int, memory_limit: int) -> Usage:
     return Usage(memory, sum(map(_cpu_seconds, pids)), sum(map(_written, pids)))
 
 
-def _resident(pid: int) -> int:
+def _read(pid: int, name: str) -> str:
+    """Return a file of a process; "" if the process has ended or the file is not ours to read."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-    except (OSError, IndexError):
-        return 0
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return ""
+
+
+def _resident(pid: int) -> int:
+    fields = _read(pid, "statm").split()
+    return int(fields[1]) * _PAGE if fields else 0
 
 
 def _proportional(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except PermissionError:
-        return _resident(pid)
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    text = _read(pid, "smaps_rollup")
+    return 1024 * _total(text, "Pss:") if text else _resident(pid)
 
 
 def _cpu_seconds(pid: int) -> float:
     """Return the CPU time of a process and of its children that ended: user, system, both."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0.0
+    fields = _read(pid, "stat").rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / _TICK
 
 
 def _written(pid: int) -> int:
     """Return the bytes that a process, and its children that ended, sent to a disk."""
-    try:
-        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("write_bytes:"))
+    return _total(_read(pid, "io"), "write_bytes:")
+
+
+def _total(text: str, name: str) -> int:
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(name))

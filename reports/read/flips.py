@@ -1,7 +1,6 @@
 """Items that one side gains and the other loses: all counted, some shown.
 
-A side is one or several runs, one per training seed.  Question and both answers are read of those
-that are shown; all are rows of a file.
+A side is one or several runs, one per training seed.
 """
 
 from __future__ import annotations
@@ -9,7 +8,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice, zip_longest
+from statistics import fmean
 from typing import Any
 
 from harness.files.text import abridged
@@ -19,15 +20,23 @@ SHOWN = 20  # of the gained, and of the lost
 LONGEST = 1200  # characters of a text on the page
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShownAnswer:
-    """One answer that is shown: of which run, how it was scored, and its text."""
+    """One answer to an item that flipped; its texts are read when they are shown."""
 
     run: Run
-    value: float | None
-    status: str
-    prediction: str | None
-    text: str
+    benchmark: str
+    answer: Answer
+
+    @cached_property
+    def row(self) -> Mapping[str, Any]:
+        """The stored line."""
+        return line_at(self.run.path, self.benchmark, self.answer.place)
+
+    @property
+    def text(self) -> str:
+        """The response."""
+        return abridged((self.row["response"] or {}).get("text") or "", LONGEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +47,6 @@ class Flip:
     id: str
     before: float
     after: float
-    question: str
-    target: str
     minus: ShownAnswer
     plus: ShownAnswer
 
@@ -48,32 +55,26 @@ class Flip:
         """Whether the plus side is better on it."""
         return self.after > self.before
 
-
-@dataclass(frozen=True, slots=True)
-class ChangedItem:
-    """One item whose mean score differs between the sides; ``seen`` are an answer of each."""
-
-    benchmark: str
-    id: str
-    before: float
-    after: float
-    seen: tuple[tuple[Run, Answer], tuple[Run, Answer]]
+    @property
+    def question(self) -> str:
+        """The prompt's text."""
+        return abridged("\n".join(self.plus.row["prompt"]), LONGEST)
 
     @property
-    def flipped(self) -> bool:
-        """Whether the item crosses one half: right more often than not on one side alone."""
-        return (self.before >= 0.5) != (self.after >= 0.5)
+    def target(self) -> str:
+        """The right answer."""
+        return target(self.plus.row["target"])
 
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """All flips of two sides: how many by benchmark (gained, lost), some of them, all as rows."""
+    """All flips of two sides: how many by benchmark (gained, lost), and those that are shown."""
 
     plus: str
     minus: str
     counts: Mapping[str, tuple[int, int]]
     shown: tuple[Flip, ...]
-    rows: tuple[ChangedItem, ...]
+    rows: tuple[Flip, ...]
 
 
 def flips(
@@ -81,96 +82,55 @@ def flips(
 ) -> Flips:
     """Find the items that flip between two sides: right more often than not on one side alone.
 
-    Args:
-        minus: name and runs of the side before.
-        plus: name and runs of the side after.
-        benchmarks: those to look at.
+    ``minus`` and ``plus`` are name and runs of the side before and after.
     """
-    found: list[ChangedItem] = []
+    rows: list[Flip] = []
     counts = {}
     for name in benchmarks:
-        moved = [one for one in _moved(name, minus[1], plus[1]) if one.flipped]
-        gained = sum(one.after > one.before for one in moved)
-        counts[name] = (gained, len(moved) - gained)
-        found += moved
-    up = [one for one in found if one.after > one.before]
-    down = [one for one in found if one.after < one.before]
-    shown = tuple(_shown(one) for one in (*_sample(up), *_sample(down)))
-    return Flips(plus[0], minus[0], counts, shown, tuple(found))
+        flipped = list(_flipped(name, minus[1], plus[1]))
+        gained = sum(flip.gained for flip in flipped)
+        counts[name] = (gained, len(flipped) - gained)
+        rows += flipped
+    gains, losses = ([flip for flip in rows if flip.gained is gained] for gained in (True, False))
+    return Flips(plus[0], minus[0], counts, (*_sample(gains), *_sample(losses)), tuple(rows))
 
 
-def _moved(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> list[ChangedItem]:
+def _flipped(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> Iterable[Flip]:
     before, after = _by_item(name, minus), _by_item(name, plus)
-    found = []
-    for item, first in before.items():
-        second = after.get(item)
-        if second is None:
-            continue
-        low, high = _mean(first), _mean(second)
-        if low is not None and high is not None and low != high:
+    for item in (item for item in before if item in after):
+        low, high = (fmean(map(_value, side[item])) for side in (before, after))
+        if (low >= 0.5) != (high >= 0.5):
             # Of each side the answer that shows the difference best.
-            sign = 1 if high > low else -1
-            seen = (_best(first, -sign), _best(second, sign))
-            found.append(ChangedItem(name, item, low, high, seen))
-    return found
+            worst, best = (min, max) if high > low else (max, min)
+            yield Flip(name, item, low, high, worst(before[item], key=_value),
+                       best(after[item], key=_value))  # fmt: skip
 
 
-def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[tuple[Run, Answer]]]:
-    found: dict[str, list[tuple[Run, Answer]]] = {}
+def _value(shown: ShownAnswer) -> float:
+    return shown.answer.value or 0.0
+
+
+def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
+    """Return the answers with a score, by item."""
+    by_item: dict[str, list[ShownAnswer]] = {}
     for run in runs:
-        for one in answers(run.path, name):
-            found.setdefault(one.id, []).append((run, one))
-    return found
+        for answer in answers(run.path, name):
+            if answer.value is not None:
+                by_item.setdefault(answer.id, []).append(ShownAnswer(run, name, answer))
+    return by_item
 
 
-def _mean(several: Sequence[tuple[Run, Answer]]) -> float | None:
-    values = [one.value for _, one in several if one.value is not None]
-    return sum(values) / len(values) if values else None
-
-
-def _best(several: Sequence[tuple[Run, Answer]], sign: int) -> tuple[Run, Answer]:
-    known = [pair for pair in several if pair[1].value is not None]
-    return max(known, key=lambda pair: sign * (pair[1].value or 0.0))
-
-
-def _sample(moved: Sequence[ChangedItem]) -> list[ChangedItem]:
+def _sample(flipped: Sequence[Flip]) -> list[Flip]:
     """Return a few: of every benchmark in turn, the largest difference first, else by a hash."""
-    groups: dict[str, list[ChangedItem]] = {}
-    for one in sorted(moved, key=lambda one: (-abs(one.after - one.before), _hash(one))):
-        groups.setdefault(one.benchmark, []).append(one)
+    groups: dict[str, list[Flip]] = {}
+    for flip in sorted(flipped, key=lambda flip: (-abs(flip.after - flip.before), _hash(flip))):
+        groups.setdefault(flip.benchmark, []).append(flip)
     turns = chain.from_iterable(zip_longest(*groups.values()))
-    return list(islice((one for one in turns if one is not None), SHOWN))
+    return list(islice((flip for flip in turns if flip is not None), SHOWN))
 
 
-def _hash(one: ChangedItem) -> str:
-    return hashlib.sha256(f"{one.benchmark}/{one.id}".encode()).hexdigest()
-
-
-def _shown(one: ChangedItem) -> Flip:
-    (run_a, answer_a), (run_b, answer_b) = one.seen
-    row_a = line_at(run_a.path, one.benchmark, answer_a.place)
-    row_b = line_at(run_b.path, one.benchmark, answer_b.place)
-    return Flip(
-        one.benchmark,
-        one.id,
-        one.before,
-        one.after,
-        question=abridged("\n".join(row_b["prompt"]), LONGEST),
-        target=target(row_b["target"]),
-        minus=_answer(run_a, row_a),
-        plus=_answer(run_b, row_b),
-    )
-
-
-def _answer(run: Run, row: Mapping[str, Any]) -> ShownAnswer:
-    response, score = row["response"] or {}, row["score"]
-    return ShownAnswer(
-        run,
-        score["value"],
-        score["status"],
-        score["prediction"],
-        abridged(response.get("text") or "", LONGEST),
-    )
+def _hash(flip: Flip) -> str:
+    return hashlib.sha256(f"{flip.benchmark}/{flip.id}".encode()).hexdigest()
 
 
 def target(value: Any) -> str:

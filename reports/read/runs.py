@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from harness.errors import UsageError
+from harness.files.jsonl import read_lines
 from harness.files.typed_json import parse, record
-from harness.runs.store import read_json, read_manifest, samples_size
-from harness.runs.summary import BenchmarkSummary
-
-Record = TypeVar("Record")
+from harness.runs.store import read_manifest, samples_size
+from harness.runs.summary import BenchmarkSummary, read_summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class Run:
     @property
     def last(self) -> Mapping[str, Any]:
         """The manifest's entry of the last time that the run was worked on."""
-        found: Mapping[str, Any] = (self.manifest["invocations"] or [{}])[-1]
-        return found
+        last: Mapping[str, Any] = (self.manifest["invocations"] or [{}])[-1]
+        return last
 
 
 def slug(text: str) -> str:
@@ -53,19 +52,9 @@ def open_run(path: Path, label: str) -> Run:
     """Read a run's manifest and summary.
 
     Raises:
-        UsageError: the folder is no run, or one of the two files is garbled.
+        UsageError: the folder is no run, or one of the two files is corrupt.
     """
-    manifest = read_manifest(path)
-    rows: dict[str, BenchmarkSummary] = {}
-    if (path / "summary.json").exists():
-        try:
-            stored = read_json(path / "summary.json")["benchmarks"]
-            found = record(list[BenchmarkSummary], stored)
-        except (KeyError, ValueError) as error:
-            raise UsageError(
-                f"{path / 'summary.json'} is garbled ({error}): run the same `harness run` again"
-            ) from error
-        rows = {row.benchmark: row for row in found}
+    manifest, rows = read_manifest(path), read_summaries(path)
     sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
     stale = tuple(
         name for name, size in sizes.items()
@@ -93,24 +82,17 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
         UsageError: a complete line is not a sample.
     """
     path = run / "samples" / f"{benchmark}.jsonl"
-    found: dict[tuple[str, int], Answer] = {}
-    if not path.exists():
-        return []
-    place = 0
-    with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            if line.endswith(b"\n"):
-                try:
-                    row = parse(line)
-                    score = row["score"]
-                    kept = {name: row[name] for name in ("id", "repeat", "cluster")}
-                    kept |= {"value": score["value"], "status": score["status"], "place": place}
-                    one = record(Answer, kept)
-                except (ValueError, KeyError, TypeError) as error:
-                    raise UsageError(f"{path} is garbled at line {number}") from error
-                found[one.id, one.repeat] = one
-            place += len(line)
-    return list(found.values())
+    by_key: dict[tuple[str, int], Answer] = {}
+    for line in read_lines(path):
+        try:
+            row = parse(line.text)
+            fields = {name: row[name] for name in ("id", "repeat", "cluster")}
+            fields |= {name: row["score"][name] for name in ("value", "status")}
+            answer = record(Answer, {**fields, "place": line.offset})
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path} is corrupt at line {line.number}") from error
+        by_key[answer.id, answer.repeat] = answer
+    return list(by_key.values())
 
 
 def line_at(run: Path, benchmark: str, place: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ablations.statistics.stored import SCHEMA, current
 from ablations.study.plan import read_plan
 from ablations.study.study import Measured, Report, report_of
 from harness.errors import UsageError
+from harness.files.jsonl import read_lines
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_json
 from reports.read.runs import Run, open_run
@@ -57,11 +59,7 @@ class Study:
 
 
 def read(folder: Path) -> Study:
-    """Read a study.
-
-    Raises:
-        UsageError: the study was not analysed yet, or a file of it is garbled.
-    """
+    """Read a study; `UsageError` where it is not analysed yet or a file of it is corrupt."""
     path = folder / "analysis.json"
     if not path.exists():
         raise UsageError(
@@ -79,7 +77,7 @@ def read(folder: Path) -> Study:
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{path} or plan.json is garbled ({type(error).__name__}: {error}): analyse the study "
+            f"{path} or plan.json is corrupt ({type(error).__name__}: {error}): analyse the study "
             "again"
         ) from error
     return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
@@ -96,17 +94,12 @@ def _model(folder: Path, row: Measured) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``training.jsonl`` except a torn one; empty without the file."""
-    path = training / "training.jsonl"
+    """Return the objects in ``training.jsonl``, corrupt lines left out; empty without the file."""
     rows = []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
-        try:
-            row = parse(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
+    for line in read_lines(training / "training.jsonl"):
+        with suppress(ValueError):
+            rows.append(parse(line.text))
+    return [row for row in rows if isinstance(row, dict)]
 
 
 def ledger(training: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Thumbnails of items' images as data URIs, where the very data of the runs is at hand."""
+"""Thumbnails of items' images as data URIs, where the data of the runs is available."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ SIDE = 200  # pixels of the longer side
 def thumbnails(
     wanted: Iterable[tuple[str, str]], fingerprints: Mapping[str, str | None], root: Path | None
 ) -> dict[tuple[str, str], str]:
-    """Return the first image of each item as a small JPEG in a data URI.
+    """Return the first image of each (benchmark, item id) as a small JPEG in a data URI.
 
-    Args:
-        wanted: (benchmark, item id).
-        fingerprints: of the data that each benchmark was run on; other data has other images.
-        root: the data root, None for the default one.
+    Only where the data at ``root`` (None: the default one) has the fingerprint of the run's data.
     """
     from benchmarks import suites
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
@@ -30,7 +27,7 @@ def thumbnails(
     by_benchmark: dict[str, set[str]] = {}
     for name, item in wanted:
         by_benchmark.setdefault(name, set()).add(item)
-    found = {}
+    uris = {}
     for name, items in by_benchmark.items():
         try:
             benchmark = suites.benchmark(name, root)
@@ -41,8 +38,8 @@ def thumbnails(
             images = benchmark.first_images(items)
         except UsageError:  # the data is not here: a report does without
             continue
-        found.update({(name, item): _uri(image) for item, image in images.items()})
-    return found
+        uris.update({(name, item): _uri(image) for item, image in images.items()})
+    return uris
 
 
 def _uri(image: Image.Image) -> str:

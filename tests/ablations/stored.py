@@ -16,11 +16,12 @@ from transformers import TrainerCallback
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training import checkpoints
 from ablations.training.plan import TrainingData, TrainingPlan
+from ablations.training.prompting import Prompter
 from ablations.training.schedule import item, schedule
 from ablations.training.stages import Stage
 from ablations.training.trainer import ContextTrainer
+from harness.backends.checkpoint import load_model
 from harness.records import ImagePart, Item
 
 ROWS = 8
@@ -153,7 +154,7 @@ class Stored(ContextTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         parts = self.args.gradient_accumulation_steps * self.accelerator.num_processes
         size = ROWS // parts
-        micro = self._micro.micro + 1 if self._micro.step == self.state.global_step else 0
+        micro = self.micro_step[1] + 1 if self.micro_step[0] == self.state.global_step else 0
         part = micro * self.accelerator.num_processes + self.accelerator.process_index
         return rows_of(self.stored, part * size, (part + 1) * size)
 
@@ -181,10 +182,10 @@ def step(folder: Path, out: Path, **words: Any) -> tuple[dict[str, torch.Tensor]
     """Make one optimizer step and return its gradient by parameter and its log."""
     run = training(folder, **words)
     stage = Stage(run, "rl", folder / "model", lambda _: None)
-    prompter = checkpoints.prompter(folder / "model", run.settings)
+    prompter = Prompter.load(folder / "model", run.settings)
     trainer = Stored(**{**stage.grpo_kwargs(prompter)})
     items = drawn(run)
-    trainer.stored = stored(prompter, items, checkpoints.load(folder / "model", run.settings))
+    trainer.stored = stored(prompter, items, load_model(folder / "model", dtype=run.settings.dtype))
     keep = Keep()
     trainer.add_callback(keep)
     trainer.train()

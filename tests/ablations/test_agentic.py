@@ -71,15 +71,15 @@ def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(
 ) -> None:
     import torch
 
-    from ablations.training import checkpoints
+    from ablations.training.prompting import Prompter
     from ablations.training.stages import Stage
     from ablations.training.trainer import ContextTrainer
 
     stage = Stage(run, "rl", Path(run.settings.model), lambda _: None)
-    prompter = checkpoints.prompter(stage.start, run.settings)
+    prompter = Prompter.load(stage.start, run.settings)
     words = stage.grpo_kwargs(prompter)
     rollouts = words["rollout_func"]
-    rollouts.say = scripted(prompter.tokenizer)
+    rollouts.generate = scripted(prompter.tokenizer)
     kept: list[dict[str, Any]] = []
 
     def played(prompts: Any, trainer: Any) -> dict[str, Any]:
@@ -133,14 +133,14 @@ def test_the_model_itself_can_play(run: TrainingPlan) -> None:
     """Random weights say nonsense: the episodes end, unsolved, and the step is made."""
     from dataclasses import replace
 
-    from ablations.training import checkpoints
+    from ablations.training.prompting import Prompter
     from ablations.training.stages import Stage
     from ablations.training.trainer import ContextTrainer
 
     small = replace(run.settings, max_tokens=8, agent_steps=2)
     plan = TrainingPlan(run.arm, TrainingData(small), run.out)
     stage = Stage(plan, "rl", Path(small.model), lambda _: None)
-    trainer = ContextTrainer(**stage.grpo_kwargs(checkpoints.prompter(stage.start, small)))
+    trainer = ContextTrainer(**stage.grpo_kwargs(Prompter.load(stage.start, small)))
     trainer.train()
     log = trainer.state.log_history[0]
     assert log["reward"] == 0
@@ -163,7 +163,7 @@ class Twins:
 
 def test_two_tasks_with_one_prompt_are_two_episodes(text_world: Path, tmp_path: Path) -> None:
     """The rows' items are played, whatever their prompts; each completion has its own's score."""
-    from ablations.training import checkpoints
+    from ablations.training.prompting import Prompter
     from ablations.training.rollouts import Rollouts, episode_score
     from ablations.training.schedule import schedule
     from ablations.training.stages import Stage
@@ -182,7 +182,7 @@ def test_two_tasks_with_one_prompt_are_two_episodes(text_world: Path, tmp_path: 
     )
     plan = TrainingPlan(arm("grpo"), TrainingData(made), tmp_path / "run")
     stage = Stage(plan, "rl", text_world / "model", lambda _: None)
-    prompter = checkpoints.prompter(stage.start, made)
+    prompter = Prompter.load(stage.start, made)
     twins, scores = Twins(), []
 
     def scored(completions: Any, **columns: Any) -> list[float | None]:

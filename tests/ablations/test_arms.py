@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.arms import ARMS, MATCHINGS, arm, with_role
-from ablations.training.matching import Sizes, amounts, table
+from ablations.arms import ARMS, MATCHINGS, Arm, Matching, Role, arm, with_role
+from ablations.training.matching import Amounts, Sizes, amounts
 from harness.errors import UsageError
 
 PAPER = Sizes(prompts=7000, pairs=1000, prompts_per_step=8, group=5, pairs_per_step=8)
@@ -25,6 +26,10 @@ sizes = st.builds(
     selection_tokens=st.floats(10, 900),
     qa_tokens=st.floats(10, 500),
 )
+
+
+def table(matching: Matching, s: Sizes) -> dict[str, Amounts]:
+    return {name: amounts(arm, matching, s) for name, arm in ARMS.items()}
 
 
 def test_the_papers_agentic_numbers_come_out() -> None:
@@ -126,6 +131,19 @@ def test_too_little_data_is_one_line() -> None:
 def test_an_unknown_arm_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean contextrl"):
         arm("contextrll")
+
+
+@given(st.sampled_from(get_args(Role)), st.integers(-5, 5), st.booleans())
+def test_a_new_arm_takes_its_place_by_role_and_rank(role: Role, rank: int, first: bool) -> None:
+    """Wherever its row stands, only its own role changes, and there ranks never descend."""
+    new = Arm("contextrl-noise", "an invented arm", joint="selection", role=role, rank=rank)
+    rows = [new, *ARMS.values()] if first else [*ARMS.values(), new]
+    for other in get_args(Role):
+        names = with_role(other, rows)
+        assert [name for name in names if name != new.name] == list(with_role(other))
+        assert (new.name in names) == (other == role)
+        ranks = [rank if name == new.name else ARMS[name].rank for name in names]
+        assert ranks == sorted(ranks)
 
 
 def test_roles_of_the_built_in_study() -> None:

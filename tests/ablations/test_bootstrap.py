@@ -14,14 +14,14 @@ RNG = np.random.default_rng(11)
 def study(sizes: dict[str, int], arms: tuple[str, ...], seeds: int) -> dict[str, dict[str, Array]]:
     rng = np.random.default_rng(2)
     shift = {arm: rng.normal(0, 0.05, seeds) for arm in arms}
-    found = {}
+    scores = {}
     for name, n in sizes.items():
         p = rng.beta(1, 0.8, n)
-        found[name] = {
+        scores[name] = {
             arm: (rng.random((seeds, n)) < np.clip(p + shift[arm][:, None], 0, 1)).astype(float)
             for arm in arms
         }
-    return found
+    return scores
 
 
 SIZES = {"one": 40, "two": 60}
@@ -32,8 +32,8 @@ ITEMS = {
 
 
 def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) -> Array:
-    """Copy the rows of drawn seeds and drawn clusters, and score them anew."""
-    found = np.empty(resamples)
+    """Copy the rows of drawn seeds and drawn clusters, and score them again."""
+    differences = np.empty(resamples)
     for r in range(resamples):
         seeds = {arm: RNG.integers(0, 3, 3) for arm in (a, b)}
         deltas = []
@@ -47,38 +47,38 @@ def slow(scores: dict[str, dict[str, Array]], a: str, b: str, resamples: int) ->
                 by_part = [copied[:, parts[rows, k]].mean() for k in range(parts.shape[1])]
                 means.append(sum(by_part) / len(by_part))
             deltas.append(means[0] - means[1])
-        found[r] = np.mean(deltas)
-    return found
+        differences[r] = np.mean(deltas)
+    return differences
 
 
 def test_counts_stand_for_copied_rows() -> None:
     scores = study(SIZES, ("x", "y"), 3)
     reference = slow(scores, "x", "y", 6000)
-    found = hierarchical(scores, ITEMS, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, ITEMS, 20_000).deltas("x", "y")
     # Monte Carlo errors: of a mean sd / sqrt(n), of an sd sd / sqrt(2 n), of quantiles more.
     sd = reference.std()
-    assert found.mean() == pytest.approx(reference.mean(), abs=4 * sd / np.sqrt(6000))
-    assert found.std() == pytest.approx(sd, rel=4 / np.sqrt(12_000))
+    assert deltas.mean() == pytest.approx(reference.mean(), abs=4 * sd / np.sqrt(6000))
+    assert deltas.std() == pytest.approx(sd, rel=4 / np.sqrt(12_000))
     for q in (0.025, 0.25, 0.75, 0.975):
         expected = np.quantile(reference, q)
-        assert np.quantile(found, q) == pytest.approx(expected, abs=0.12 * sd)
+        assert np.quantile(deltas, q) == pytest.approx(expected, abs=0.12 * sd)
 
 
 def test_with_one_seed_its_spread_is_the_closed_form() -> None:
     # Items alone: the variance of the bootstrap mean is the plain variance over n.
     scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
     items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
-    found = hierarchical(scores, items, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, items, 20_000).deltas("x", "y")
     d = [(arms["x"] - arms["y"])[0] for arms in scores.values()]
-    assert found.std() == pytest.approx(np.sqrt(sum(x.var() / x.size for x in d)) / 2, rel=0.02)
-    assert found.mean() == pytest.approx(np.mean([x.mean() for x in d]), abs=5e-4)
+    assert deltas.std() == pytest.approx(np.sqrt(sum(x.var() / x.size for x in d)) / 2, rel=0.02)
+    assert deltas.mean() == pytest.approx(np.mean([x.mean() for x in d]), abs=5e-4)
 
 
 def test_with_one_seed_it_is_the_multinomial_of_equal_differences() -> None:
     # Equal difference vectors collapsed and drawn as one multinomial: the same distribution.
     scores = study({"one": 400, "two": 900}, ("x", "y"), 1)
     items = {name: Items.plain(len(arms["x"][0])) for name, arms in scores.items()}
-    found = hierarchical(scores, items, 20_000).deltas("x", "y")
+    deltas = hierarchical(scores, items, 20_000).deltas("x", "y")
     total = np.zeros(20_000)
     for arms in scores.values():
         values, counts = np.unique((arms["x"] - arms["y"])[0], return_counts=True)
@@ -86,7 +86,7 @@ def test_with_one_seed_it_is_the_multinomial_of_equal_differences() -> None:
         total += RNG.multinomial(n, counts / n, size=20_000) @ values / n / 2
     for q in (0.025, 0.5, 0.975):
         expected = np.quantile(total, q)
-        assert np.quantile(found, q) == pytest.approx(expected, abs=0.06 * total.std())
+        assert np.quantile(deltas, q) == pytest.approx(expected, abs=0.06 * total.std())
 
 
 def test_total_is_objective_plus_data_in_every_resample() -> None:

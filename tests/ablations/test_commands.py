@@ -32,11 +32,11 @@ def test_commands_run_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[
 def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path) -> None:
     processes, here = ProcessPool(at_once=2), psutil.Process()
     with ScriptedServer(lambda _: Reply("A", delay=300)) as server, ThreadPoolExecutor(2) as pool:
-        words = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "phyx"]
-        words += ["--data-root", str(micro_data), "--limit", "1", "--max-tokens", "8"]
+        args = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "phyx"]
+        args += ["--data-root", str(micro_data), "--limit", "1", "--max-tokens", "8"]
         waiting = [
             pool.submit(
-                processes.run, [*words, "--out", str(tmp_path / name)], tmp_path / f"{name}.log"
+                processes.run, [*args, "--out", str(tmp_path / name)], tmp_path / f"{name}.log"
             )
             for name in ("one", "two")
         ]
@@ -44,13 +44,13 @@ def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path
         while len(server.requests) < 2:
             assert time.monotonic() - before < 120
             time.sleep(0.05)
-        running = [one for one in here.children() if "--endpoint" in one.cmdline()]
+        running = [command for command in here.children() if "--endpoint" in command.cmdline()]
         share = max(1, len(os.sched_getaffinity(0)) // 2)
-        assert [one.environ()["OMP_NUM_THREADS"] for one in running] == [str(share)] * 2
+        assert [command.environ()["OMP_NUM_THREADS"] for command in running] == [str(share)] * 2
         processes.stop()
-        for one in waiting:
+        for future in waiting:
             with pytest.raises(StoppedError):
-                one.result(timeout=30)
-    assert not [one for one in running if one.is_running()]
+                future.result(timeout=30)
+    assert not [command for command in running if command.is_running()]
     with pytest.raises(StoppedError):
         processes.run(["--version"], tmp_path / "late.log")

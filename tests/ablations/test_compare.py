@@ -12,15 +12,16 @@ import pytest
 from scipy import stats
 
 from ablations.statistics import compare, scores
+from ablations.statistics.analysis import analyse
 from ablations.statistics.contrasts import ONE_SEED, Rules
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.protocols import FailedItem
 from harness.records import Item
 from harness.runs import run as runs
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import plan_run
+from harness.runs.todo import Settings
 from tests.commands import harness, modules_of
 from tests.sums import Adder, Quiet, Sums
 
@@ -88,6 +89,26 @@ def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
     other = compare.checkpoints(b, a, RULES)
     assert (other.macro.delta, other.macro.p) == (-found.macro.delta, found.macro.p)
     assert other.loses
+
+
+def test_one_seed_has_the_intervals_of_its_two_checkpoints(tmp_path: Path) -> None:
+    a = made(tmp_path, "a", frozenset({*range(0, 12), 70, 71, 75}))
+    b = made(tmp_path, "b", frozenset({0, 1, 30, 70}))
+    two = compare.checkpoints(a, b, RULES)
+    one_seed = compare.arms([a], [b], RULES)
+    table = scores.read({"grpo": [a], "contextrl": [b]})
+    study = analyse(table.scores, table.items, RULES, table.single)
+    (total,) = (line for line in study.contrasts if line.kind == "total")
+    for lines in (one_seed.benchmarks, total.benchmarks):
+        for line, expected in zip(lines, two.benchmarks, strict=True):
+            assert (line.delta, line.low, line.high, line.test) == (
+                expected.delta, expected.low, expected.high, expected.test,
+            )  # fmt: skip
+            assert (line.p, line.verdict) == (None, None)
+    for macro in (one_seed.macro, total):
+        assert (macro.delta, macro.low, macro.high, macro.test) == (
+            two.macro.delta, two.macro.low, two.macro.high, "clustered t",
+        )  # fmt: skip
 
 
 def test_arms_are_welch_on_seeds(tmp_path: Path) -> None:
@@ -216,12 +237,12 @@ def test_what_cannot_be_compared_is_said_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-def test_a_garbled_manifest_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_corrupt_manifest_is_said_in_one_line(tmp_path: Path) -> None:
     a, b = (made(tmp_path, name, FIRST, Alone(20, id=EASY)) for name in "ab")
     manifest = json.loads((b / "manifest.json").read_text())
     manifest["sampling"] = None
     (b / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(UsageError, match="garbled"):
+    with pytest.raises(UsageError, match="corrupt"):
         compare.checkpoints(a, b, RULES)
 
 
@@ -239,7 +260,7 @@ def test_one_checkpoint_on_both_sides_is_said(tmp_path: Path) -> None:
     other = made(tmp_path, "b", frozenset(), one)
     assert compare.checkpoints(first, again, RULES).heading == compare.ONE_CHECKPOINT
     assert compare.checkpoints(first, other, RULES).heading == compare.CHECKPOINTS
-    same = f"{first} and {again}, on both sides, are of the same checkpoint, sampled anew"
+    same = f"{first} and {again}, on both sides, are of the same checkpoint, sampled again"
     assert compare.arms([other, first], [again], RULES).notes[0] == same
     assert compare.arms([first], [other], RULES).notes == ()
 

@@ -60,12 +60,12 @@ def analysed(
     return analyse(*single_items(macro(effects, arms, sd)), Rules(resamples=200))
 
 
-def by_name(found: Analysis) -> dict[str, Line]:
-    return {line.name: line for line in found.contrasts}
+def by_name(analysis: Analysis) -> dict[str, Line]:
+    return {line.name: line for line in analysis.contrasts}
 
 
 def test_the_contrasts_are_those_of_the_order() -> None:
-    assert [(one.kind, one.name) for one in contrasts((*ARMS, FORM))] == [
+    assert [(contrast.kind, contrast.name) for contrast in contrasts((*ARMS, FORM))] == [
         ("total", "contextrl - grpo"),
         ("objective", "contextrl - da-rl"),
         ("objective", "contextrl - da-sft"),
@@ -76,7 +76,7 @@ def test_the_contrasts_are_those_of_the_order() -> None:
         ("data", "da-qa - grpo"),
         ("form", "contextrl - da-joint-sft"),
     ]
-    assert [one.kind for one in contrasts((BASELINE, "da-rl"))] == ["data"]
+    assert [contrast.kind for contrast in contrasts((BASELINE, "da-rl"))] == ["data"]
     assert contrasts(("base", METHOD)) == ()
 
 
@@ -110,25 +110,25 @@ def test_the_contrasts_are_those_of_the_order() -> None:
 def test_each_planted_source_gets_its_sentence(
     effects: dict[str, float], begins: str, words: list[str | None]
 ) -> None:
-    found = analysed(effects)
-    assert found.verdict.startswith(begins)
+    analysis = analysed(effects)
+    assert analysis.verdict.startswith(begins)
     for kind, word in zip(("total", "objective", "placebo", "data"), words, strict=True):
-        lines = [line for line in found.contrasts if line.kind == kind]
+        lines = [line for line in analysis.contrasts if line.kind == kind]
         assert {line.verdict for line in lines} == {word}
         assert {line.tested for line in lines} == {word is not None}
         assert all((line.p is None) == (word is None) for line in lines)
-        said = f"{kind} {word}" if word else f"{kind} not tested"
-        assert said in found.verdict
+        expected = f"{kind} {word}" if word else f"{kind} not tested"
+        assert expected in analysis.verdict
 
 
 def test_one_data_arm_that_is_not_beaten_holds_up_the_objective() -> None:
-    found = analysed({METHOD: 0.03, "da-sft": 0.03})
-    lines = by_name(found)
+    analysis = analysed({METHOD: 0.03, "da-sft": 0.03})
+    lines = by_name(analysis)
     assert lines["contextrl - da-rl"].verdict == "better"
     assert lines["contextrl - da-sft"].verdict == "equivalent"
-    assert "objective inconclusive as a whole" in found.verdict
+    assert "objective inconclusive as a whole" in analysis.verdict
     assert not lines["contextrl - contextrl-shuffled"].tested
-    assert "but it is not shown to come from the objective" in found.verdict
+    assert "but it is not shown to come from the objective" in analysis.verdict
 
 
 def closely(
@@ -141,8 +141,8 @@ def closely(
     return analyse(scores, items, Rules(resamples=20))
 
 
-def headline(found: Analysis) -> str:
-    return found.verdict.partition(": ")[0]
+def headline(analysis: Analysis) -> str:
+    return analysis.verdict.partition(": ")[0]
 
 
 @pytest.mark.parametrize(
@@ -167,28 +167,28 @@ def headline(found: Analysis) -> str:
 def test_what_a_small_difference_of_the_data_arms_is_called(
     effects: dict[str, float], source: str, step: str
 ) -> None:
-    found = closely({METHOD: 0.03, **effects})
-    assert headline(found).startswith(f"{REAL} and comes from the objective")
-    assert headline(found).endswith(source)
-    assert f"; {step} (" in found.verdict
+    analysis = closely({METHOD: 0.03, **effects})
+    assert headline(analysis).startswith(f"{REAL} and comes from the objective")
+    assert headline(analysis).endswith(source)
+    assert f"; {step} (" in analysis.verdict
 
 
 def test_a_small_gain_is_called_small() -> None:
-    found = closely({METHOD: 0.003})
-    assert headline(found).startswith(f"{REAL} (within the margin) and comes from the objective")
+    analysis = closely({METHOD: 0.003})
+    assert headline(analysis).startswith(f"{REAL} (within the margin) and comes from the objective")
 
 
 def test_one_data_arm_of_several_must_be_better_after_holm() -> None:
     # One of three with p between 0.05 / 3 and 0.05: of three arms without any gain, one looks
     # better than grpo at 0.05 in 6 % of studies.
-    found = by_name(analysed({METHOD: 0.03, "da-sft": 0.0055}))
-    line = found["da-sft - grpo"]
+    lines = by_name(analysed({METHOD: 0.03, "da-sft": 0.0055}))
+    line = lines["da-sft - grpo"]
     scores = macro({"da-sft": 0.0055})
     p = stats.ttest_ind(scores["da-sft"], scores[BASELINE], equal_var=False).pvalue
     assert 0.05 / 3 < p < 0.05
     assert (line.p, line.p_holm) == (pytest.approx(p), pytest.approx(3 * p))
     assert line.verdict == "equivalent"
-    assert found["contextrl - grpo"].p_holm is None
+    assert lines["contextrl - grpo"].p_holm is None
     alone = by_name(analysed({METHOD: 0.03, "da-sft": 0.0055}, (BASELINE, "da-sft", METHOD)))
     assert alone["da-sft - grpo"].verdict == "better (within the margin)"
 
@@ -197,20 +197,29 @@ def test_of_three_data_arms_without_a_gain_one_is_called_better_in_few_studies()
     rng = np.random.default_rng(11)
     gains = {METHOD: 40.0}  # seed standard deviations: the order is open
     scores = {arm: rng.normal(gains.get(arm, 0.0), 1, (20_000, 5)) for arm in ARMS}
-    data = [one for one in judge(scores, Rules(margin=1e-6)) if one.contrast.kind == "data"]
-    assert all(one.tested.mean() > 0.99 for one in data)
+    data = [
+        judgement
+        for judgement in judge(scores, Rules(margin=1e-6))
+        if judgement.contrast.kind == "data"
+    ]
+    assert all(judgement.tested.mean() > 0.99 for judgement in data)
     # Of the 5 % (both directions) at most half are gains; 4 standard errors of 20,000 studies.
-    called = np.logical_or.reduce([one.verdicts == "better" for one in data]).mean()
+    called = np.logical_or.reduce([judgement.verdicts == "better" for judgement in data]).mean()
     assert called < 0.025 + 4 * math.sqrt(0.025 / 20_000)
 
 
 def test_an_untested_contrast_says_nothing_of_benchmarks_either() -> None:
-    found = analysed({"da-rl": -0.05})
-    assert by_name(found)["contextrl - grpo"].benchmarks[0].verdict == "equivalent"
-    for line in found.contrasts[1:]:
-        (one,) = line.benchmarks
-        assert (line.tested, one.p, one.p_holm, one.verdict) == (False, None, None, None)
-        assert one.low is not None
+    analysis = analysed({"da-rl": -0.05})
+    assert by_name(analysis)["contextrl - grpo"].benchmarks[0].verdict == "equivalent"
+    for line in analysis.contrasts[1:]:
+        (benchmark,) = line.benchmarks
+        assert (line.tested, benchmark.p, benchmark.p_holm, benchmark.verdict) == (
+            False,
+            None,
+            None,
+            None,
+        )
+        assert benchmark.low is not None
 
 
 @pytest.mark.parametrize(
@@ -222,12 +231,12 @@ def test_an_untested_contrast_says_nothing_of_benchmarks_either() -> None:
     ],
 )
 def test_an_arm_with_one_seed_holds_up_the_order(single: str, closed: tuple[str, ...]) -> None:
-    found = closely({METHOD: 0.03}, single=(single,))
-    for line in found.contrasts:
+    analysis = closely({METHOD: 0.03}, single=(single,))
+    for line in analysis.contrasts:
         assert line.tested == (line.kind not in closed and single not in (line.plus, line.minus))
     if single == "da-sft":
-        assert "objective inconclusive as a whole (" in found.verdict
-        assert "not tested, contextrl - da-qa" in found.verdict
+        assert "objective inconclusive as a whole (" in analysis.verdict
+        assert "not tested, contextrl - da-qa" in analysis.verdict
 
 
 def test_what_was_not_compared_stands_beside_the_claim() -> None:
@@ -241,8 +250,8 @@ def test_what_was_not_compared_stands_beside_the_claim() -> None:
 def test_a_share_goes_by_the_planned_variance() -> None:
     scores = macro(BOTH)
     scores["da-qa"] = 0.53 + 10 * (scores["da-qa"] - 0.53)  # one arm that varies far more
-    found = analyse(*single_items(scores), Rules(variance="pooled", resamples=20))
-    term = next(term for term in found.waterfall if term.arm == "da-rl")
+    analysis = analyse(*single_items(scores), Rules(variance="pooled", resamples=20))
+    term = next(term for term in analysis.waterfall if term.arm == "da-rl")
     # Fieller by its definition, with one variance of six trained arms and 12 degrees of freedom.
     variance = np.mean([y.var(ddof=1) for arm, y in scores.items() if arm != "base"]) / 3
     t = stats.t.ppf(0.975, 12)
@@ -254,30 +263,32 @@ def test_a_share_goes_by_the_planned_variance() -> None:
 
 def test_data_that_harms_is_no_source() -> None:
     # The paper's picture: da-sft collapses on the task.
-    found = analysed({METHOD: 0.03, "da-sft": -0.2})
-    assert by_name(found)["da-sft - grpo"].verdict == "worse"
-    assert "comes from the objective, not from the data" in found.verdict
+    analysis = analysed({METHOD: 0.03, "da-sft": -0.2})
+    assert by_name(analysis)["da-sft - grpo"].verdict == "worse"
+    assert "comes from the objective, not from the data" in analysis.verdict
 
 
 def test_a_wide_spread_is_inconclusive_and_stops_the_order() -> None:
-    found = analysed(OBJECTIVE, sd=0.03)
-    assert [line.verdict for line in found.contrasts] == ["inconclusive", *[None] * 7]
-    assert found.verdict.startswith("No gain of contextrl over grpo is shown: total inconclusive")
+    analysis = analysed(OBJECTIVE, sd=0.03)
+    assert [line.verdict for line in analysis.contrasts] == ["inconclusive", *[None] * 7]
+    assert analysis.verdict.startswith(
+        "No gain of contextrl over grpo is shown: total inconclusive"
+    )
 
 
 def test_numbers_of_a_line_are_scipys() -> None:
     scores = macro(OBJECTIVE)
-    found = by_name(analysed(OBJECTIVE))["contextrl - grpo"]
+    total = by_name(analysed(OBJECTIVE))["contextrl - grpo"]
     reference = stats.ttest_ind(scores[METHOD], scores[BASELINE], equal_var=False)
     interval = reference.confidence_interval(0.95)
-    assert found.delta == pytest.approx(0.03)
-    assert (found.low, found.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
-    assert found.p == pytest.approx(reference.pvalue)
-    (line,) = found.benchmarks
-    assert (line.p, line.p_holm) == (found.p, found.p)
+    assert total.delta == pytest.approx(0.03)
+    assert (total.low, total.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert total.p == pytest.approx(reference.pvalue)
+    (line,) = total.benchmarks
+    assert (line.p, line.p_holm) == (total.p, total.p)
     # Arms of equal spread: pooling the six trained ones has 12 degrees of freedom.
     half = stats.t.ppf(0.975, 12) * 0.002 * math.sqrt(2 / 3)
-    assert found.alt_variance_high == pytest.approx(0.03 + half)
+    assert total.alt_variance_high == pytest.approx(0.03 + half)
 
 
 SEED = st.integers(0, 2**32 - 1)
@@ -296,10 +307,10 @@ def random_study(seed: int) -> tuple[dict[str, dict[str, Array]], dict[str, Item
 @given(SEED)
 @settings(deadline=None, max_examples=4)
 def test_total_is_objective_plus_data_through_every_data_arm(seed: int) -> None:
-    found = analyse(*random_study(seed), Rules(resamples=20))
-    lines = by_name(found)
-    assert [term.arm for term in found.waterfall] == list(DATA_CONTROLS)
-    for term in found.waterfall:
+    analysis = analyse(*random_study(seed), Rules(resamples=20))
+    lines = by_name(analysis)
+    assert [term.arm for term in analysis.waterfall] == list(DATA_CONTROLS)
+    for term in analysis.waterfall:
         assert term.total == pytest.approx(term.objective + term.data, abs=1e-12)
         assert term.total == pytest.approx(lines["contextrl - grpo"].delta)
         assert term.objective == pytest.approx(lines[f"contextrl - {term.arm}"].delta)
@@ -320,9 +331,9 @@ def test_a_dropped_arm_changes_no_other_contrast(seed: int, dropped: str) -> Non
             (line, whole[name]),
             *zip(line.benchmarks, whole[name].benchmarks, strict=True),
         ]
-        for one, other in pairs:
+        for kept, before in pairs:
             for number in numbers:
-                assert getattr(one, number) == getattr(other, number)
+                assert getattr(kept, number) == getattr(before, number)
         # The same draws; a matrix of other width is summed in another order, in single precision.
         before = whole[name]
         assert line.boot_low == pytest.approx(before.boot_low, abs=1e-6)
@@ -350,7 +361,9 @@ def test_a_dropped_arm_changes_no_difference_where_variance_is_pooled(
         analyse(fewer, items, Rules(variance="pooled", resamples=20))
     ).items():
         assert line.delta == whole[name].delta
-        assert [one.delta for one in line.benchmarks] == [b.delta for b in whole[name].benchmarks]
+        assert [benchmark.delta for benchmark in line.benchmarks] == [
+            b.delta for b in whole[name].benchmarks
+        ]
         assert (line.low, line.high) == (
             pytest.approx(line.delta - half),
             pytest.approx(line.delta + half),
@@ -369,22 +382,22 @@ def test_the_order_of_items_seeds_and_benchmarks_says_nothing(seed: int) -> None
         order = rng.permutation(items[name].clusters.size)
         turned[name] = {arm: y[seeds[arm]][:, order] for arm, y in scores[name].items()}
         turned_items[name] = Items(items[name].clusters[order], items[name].parts[order])
-    one = analyse(scores, items, Rules(resamples=20))
+    analysis = analyse(scores, items, Rules(resamples=20))
     other = analyse(turned, turned_items, Rules(resamples=20))
-    assert other.verdict == one.verdict
-    for a, b in zip(one.contrasts, other.contrasts, strict=True):
+    assert other.verdict == analysis.verdict
+    for a, b in zip(analysis.contrasts, other.contrasts, strict=True):
         assert [b.delta, b.low, b.high, b.mde] == pytest.approx([a.delta, a.low, a.high, a.mde])
-    for x, y in zip(one.arms, other.arms, strict=True):
+    for x, y in zip(analysis.arms, other.arms, strict=True):
         assert y.training_sd == pytest.approx(x.training_sd)
         assert y.decoding_sd == pytest.approx(x.decoding_sd)
 
 
 def test_missing_arms_shrink_what_is_tested() -> None:
-    found = analysed(OBJECTIVE, (BASELINE, "da-rl", METHOD))
-    assert [line.kind for line in found.contrasts] == ["total", "objective", "data"]
-    assert all(line.tested for line in found.contrasts)
-    assert found.missing == ("da-sft", "da-qa", PLACEBO)
-    assert "placebo missing" in found.verdict
+    analysis = analysed(OBJECTIVE, (BASELINE, "da-rl", METHOD))
+    assert [line.kind for line in analysis.contrasts] == ["total", "objective", "data"]
+    assert all(line.tested for line in analysis.contrasts)
+    assert analysis.missing == ("da-sft", "da-qa", PLACEBO)
+    assert "placebo missing" in analysis.verdict
     without_data = analysed(OBJECTIVE, (BASELINE, PLACEBO, METHOD))
     assert "without a data arm its source cannot be judged" in without_data.verdict
     without_start = analysed(OBJECTIVE, ("da-rl", METHOD))
@@ -397,9 +410,9 @@ def test_missing_arms_shrink_what_is_tested() -> None:
 
 
 def test_shares_are_there_only_where_there_is_a_total() -> None:
-    found = {term.arm: term for term in analysed(BOTH).waterfall}
-    assert found["da-rl"].share == pytest.approx(0.5)
-    low, high = found["da-rl"].share_low, found["da-rl"].share_high
+    terms = {term.arm: term for term in analysed(BOTH).waterfall}
+    assert terms["da-rl"].share == pytest.approx(0.5)
+    low, high = terms["da-rl"].share_low, terms["da-rl"].share_high
     assert low is not None
     assert high is not None
     assert low < 0.5 < high
@@ -409,12 +422,12 @@ def test_shares_are_there_only_where_there_is_a_total() -> None:
 def test_one_seed_has_no_verdict() -> None:
     scores, items = random_study(1)
     single = {n: {arm: y[:1] for arm, y in arms.items()} for n, arms in scores.items()}
-    found = analyse(single, items, Rules(resamples=20))
-    assert found.verdict == f"No verdict: {ONE_SEED}."
-    assert {(line.verdict, line.tested, line.p) for line in found.contrasts} == {
+    analysis = analyse(single, items, Rules(resamples=20))
+    assert analysis.verdict == f"No verdict: {ONE_SEED}."
+    assert {(line.verdict, line.tested, line.p) for line in analysis.contrasts} == {
         (None, False, None)
     }
-    total = found.contrasts[0]
+    total = analysis.contrasts[0]
     deltas = [items[n].mean(arms[METHOD][0] - arms[BASELINE][0]) for n, arms in single.items()]
     assert total.delta == pytest.approx(np.mean(deltas))
     assert total.low is not None
@@ -424,14 +437,14 @@ def test_one_seed_has_no_verdict() -> None:
 def test_an_arm_with_one_seed_is_an_estimate_among_tested_arms() -> None:
     scores, items = single_items(macro(OBJECTIVE))
     scores["b"]["da-sft"] = scores["b"]["da-sft"][:1]
-    found = analyse(scores, items, Rules(resamples=20))
-    lines = by_name(found)
+    analysis = analyse(scores, items, Rules(resamples=20))
+    lines = by_name(analysis)
     assert lines["contextrl - da-rl"].verdict == "better"
     assert (lines["contextrl - da-sft"].verdict, lines["contextrl - da-sft"].tested) == (
         None,
         False,
     )
-    assert "not shown to come from the objective" in found.verdict
+    assert "not shown to come from the objective" in analysis.verdict
 
 
 def test_many_studies_at_once_are_judged_as_one_by_one() -> None:
@@ -440,8 +453,8 @@ def test_many_studies_at_once_are_judged_as_one_by_one() -> None:
     together = judge(scores, Rules())
     for k in range(60):
         alone = judge({arm: y[k] for arm, y in scores.items()}, Rules())
-        for many, one in zip(together, alone, strict=True):
-            assert (many.verdicts[k], many.tested[k]) == (one.verdicts, one.tested)
+        for many, single in zip(together, alone, strict=True):
+            assert (many.verdicts[k], many.tested[k]) == (single.verdicts, single.tested)
 
 
 def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) -> None:
@@ -454,12 +467,12 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
             }
             for row in rows
         }
-        found = analyse(scores, {name: Items.plain(1) for name in scores}, Rules(resamples=20))
-        for line in found.arms:
+        analysis = analyse(scores, {name: Items.plain(1) for name in scores}, Rules(resamples=20))
+        for line in analysis.arms:
             assert 100 * line.mean == pytest.approx(
                 float(printed[f"{model}/{line.arm}"]), abs=0.051
             )
-        assert ONE_SEED in found.verdict
+        assert ONE_SEED in analysis.verdict
 
 
 @pytest.mark.parametrize(

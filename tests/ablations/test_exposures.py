@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.training.exposures import ArmView, Exposures
+from ablations.training.schedule import ArmView, Exposures
 from benchmarks.micro.data.pairs import pairs
 from benchmarks.pairs.selection import both_orders
 from harness.errors import UsageError

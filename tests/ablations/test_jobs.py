@@ -26,8 +26,8 @@ class Harness:
     failing: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
-    def __call__(self, words: Sequence[str], log: Path) -> str:
-        suite, out = (words[words.index(option) + 1] for option in ("--suite", "--out"))
+    def __call__(self, args: Sequence[str], log: Path) -> str:
+        suite, out = (args[args.index(option) + 1] for option in ("--suite", "--out"))
         self.asked.append(suite)
         run = Path(out) / f"model-{suite}"
         run.mkdir(parents=True, exist_ok=True)
@@ -51,17 +51,17 @@ def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:
     harness = Harness(failing={PROBE})
     failed = work(job, harness)
     suite = ("vqa12", job.out / "model-vqa12")
-    assert (failed.failed, failed.runs) == (PROBE, (suite,))
+    assert (failed.failed, failed.runs) == (PROBE, dict([suite]))
     assert "1 of probe" in failed.reason
     harness.failing.clear()
-    assert work(job, harness).runs == (suite, (PROBE, job.out / "model-probe"))
+    assert work(job, harness).runs == dict([suite, (PROBE, job.out / "model-probe")])
     assert harness.asked == ["vqa12", PROBE] * 2
     assert work(job, harness).failed is None
     assert len(harness.asked) == 4
     # A suite that fails leaves nothing to keep.
     harness.failing.add("vqa12")
     failed = work(dataclasses.replace(job, rules="new"), harness)
-    assert (failed.failed, failed.runs) == ("evaluation", ())
+    assert (failed.failed, failed.runs) == ("evaluation", {})
 
 
 def test_new_prompts_and_scorers_are_run_again(job: Job) -> None:
@@ -87,14 +87,14 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
     data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")
     outcomes = [
-        Outcome(arm, seed, (("vqa12", planted_runs[name]),), PROBE, "no memory")
+        Outcome(arm, seed, {"vqa12": planted_runs[name]}, PROBE, "no memory")
         for arm, level in levels.items()
         for seed, name in enumerate(names_of(arm, level))
     ]
-    found = analysed(Plan(request, None, {}, data, arms), outcomes)
-    assert [one.seeds for one in found.analysis.arms] == [3, 3]
-    assert found.analysis.contrasts[0].verdict == "better"
-    assert [one.selection for one in found.models] == [None] * 6
-    assert not found.complete
-    assert [(one.step, one.reason) for one in found.missing] == [(PROBE, "no memory")] * 6
-    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in found.verdict
+    report = analysed(Plan(request, None, {}, data, arms), outcomes)
+    assert [arm.seeds for arm in report.analysis.arms] == [3, 3]
+    assert report.analysis.contrasts[0].verdict == "better"
+    assert [model.selection for model in report.models] == [None] * 6
+    assert not report.complete
+    assert [(gap.step, gap.reason) for gap in report.missing] == [(PROBE, "no memory")] * 6
+    assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in report.verdict

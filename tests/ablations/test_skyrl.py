@@ -16,10 +16,9 @@ import pytest
 from ablations.arms import arm
 from ablations.export.skyrl import Export
 from ablations.settings import settings
-from ablations.training.exposures import Exposures
 from ablations.training.plan import TrainingData, TrainingPlan, check
-from ablations.training.rewards import AccuracyAndFormat, TextReward
-from ablations.training.schedule import item, schedule
+from ablations.training.rewards import AccuracyAndFormat, exported_reward
+from ablations.training.schedule import Exposures, arm_view, exposures, item, schedule
 from benchmarks.pairs.file import read_pairs
 from benchmarks.pairs.selection import both_orders
 from harness.cli.main import cli
@@ -92,7 +91,7 @@ def test_rows_are_skyrls_and_in_our_order(text_world: Path, tmp_path: Path) -> N
         # What is answered elsewhere is worth what it is worth here.
         for text in (task.target.answer, "B", "I do not know"):
             (here,) = AccuracyAndFormat()([text], [task], [place.kind == "selection"])
-            assert TextReward(row["extra_info"])(text) == here
+            assert exported_reward(row["extra_info"], text) == here
     contrastive = [row["extra_info"]["selection"] for row in rows]
     assert contrastive == [slot.kind == "selection" for slot in slots]
     assert sum(contrastive) == 6
@@ -167,7 +166,7 @@ def test_the_script_has_the_recipes_numbers(text_world: Path, tmp_path: Path) ->
 def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path: Path) -> None:
     run = training(image_world, name)
     found = Export(run, tmp_path / "out").write()
-    expected = [run.view.pair(index) for index in range(6)]
+    expected = [arm_view(run).pair(index) for index in range(6)]
     for there, here in zip(read_pairs(tmp_path / "out/pairs.jsonl"), expected, strict=True):
         assert (there.id, there.query, there.answer, there.answer_negative) == (
             here.id,
@@ -187,10 +186,10 @@ def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path
                     assert part == other
     prompts = [orjson.loads(line) for line in (tmp_path / "out/selection.jsonl").open("rb")]
     steps = run.amounts.rl_steps
-    exposures = run.exposures()
-    assert exposures == Exposures(6, run.amounts.exposures, steps, run.settings.seed)
+    shown = exposures(run)
+    assert shown == Exposures(6, run.amounts.exposures, steps, run.settings.seed)
     order = [
-        (step, run.view.pair(place).id) for step in range(steps) for place in exposures.at(step)
+        (step, arm_view(run).pair(place).id) for step in range(steps) for place in shown.at(step)
     ]
     assert [(row["step"], row["pair"]) for row in prompts[::2]] == order
     assert [row["correct_answer"] for row in prompts] == ["A", "B"] * len(order)

@@ -28,11 +28,11 @@ def draw(n: int, mean: float, sd: float) -> Array:
 @given(a=SEEDS, b=SEEDS)
 @examples(100)
 def test_welch_is_scipys(a: Array, b: Array) -> None:
-    one, reference = estimates.welch(a, b), stats.ttest_ind(a, b, equal_var=False)
+    estimate, reference = estimates.welch(a, b), stats.ttest_ind(a, b, equal_var=False)
     interval = reference.confidence_interval(0.95)
-    assert one.p == pytest.approx(reference.pvalue, rel=1e-9, abs=1e-12)
-    assert one.df == pytest.approx(reference.df)
-    assert one.interval() == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert estimate.p == pytest.approx(reference.pvalue, rel=1e-9, abs=1e-12)
+    assert estimate.df == pytest.approx(reference.df)
+    assert estimate.interval() == (pytest.approx(interval.low), pytest.approx(interval.high))
 
 
 @given(a=SEEDS, b=SEEDS, margin=st.floats(0.001, 0.3))
@@ -49,29 +49,36 @@ def test_equivalence_is_statsmodels_tost(a: Array, b: Array, margin: float) -> N
 def test_swapping_arms_turns_the_sign_and_the_order_of_seeds_says_nothing(
     a: Array, b: Array, data: st.DataObject
 ) -> None:
-    one, other = estimates.welch(a, b), estimates.welch(b, a)
-    assert (one.delta, one.se, one.df, one.p) == (-other.delta, other.se, other.df, other.p)
-    low, high = one.interval()
+    estimate, other = estimates.welch(a, b), estimates.welch(b, a)
+    assert (estimate.delta, estimate.se, estimate.df, estimate.p) == (
+        -other.delta,
+        other.se,
+        other.df,
+        other.p,
+    )
+    low, high = estimate.interval()
     assert other.interval() == (-high, -low)
     shuffled = estimates.welch(np.array(data.draw(st.permutations(list(a)))), b)
-    assert shuffled.delta == pytest.approx(one.delta, abs=1e-12)
-    assert shuffled.p == pytest.approx(one.p)
+    assert shuffled.delta == pytest.approx(estimate.delta, abs=1e-12)
+    assert shuffled.p == pytest.approx(estimate.p)
 
 
 def test_many_comparisons_at_once_are_those_one_by_one() -> None:
     a, b = RNG.normal(0.5, 0.01, (40, 3)), RNG.normal(0.51, 0.02, (40, 5))
     many = estimates.welch(a, b)
-    said = estimates.verdicts(many.delta, many.p, many.equivalence_p(0.02), 0.05)
+    verdicts = estimates.verdicts(many.delta, many.p, many.equivalence_p(0.02), 0.05)
     for k in range(40):
-        one = estimates.welch(a[k], b[k])
-        assert (many.delta[k], many.p[k]) == (one.delta, one.p)
-        assert said[k] == estimates.verdicts(one.delta, one.p, one.equivalence_p(0.02), 0.05)
+        estimate = estimates.welch(a[k], b[k])
+        assert (many.delta[k], many.p[k]) == (estimate.delta, estimate.p)
+        assert verdicts[k] == estimates.verdicts(
+            estimate.delta, estimate.p, estimate.equivalence_p(0.02), 0.05
+        )
 
 
 def test_pooled_over_two_arms_is_students_t() -> None:
     a, b = draw(3, 0.5, 0.01), draw(5, 0.52, 0.01)
-    one = estimates.pooled(a, b, *estimates.pooled_variance([a, b]))
-    assert one.p == pytest.approx(stats.ttest_ind(a, b, equal_var=True).pvalue)
+    estimate = estimates.pooled(a, b, *estimates.pooled_variance([a, b]))
+    assert estimate.p == pytest.approx(stats.ttest_ind(a, b, equal_var=True).pvalue)
 
 
 def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
@@ -81,13 +88,13 @@ def test_pooled_over_all_arms_is_the_contrast_of_a_one_way_layout() -> None:
     design = np.zeros((15, 4))
     design[np.arange(15), np.repeat(np.arange(4), [3, 4, 3, 5])] = 1
     reference = sm.OLS(np.concatenate(arms), design).fit().t_test([-1, 1, 0, 0])
-    one = estimates.pooled(arms[1], arms[0], *estimates.pooled_variance(arms))
-    assert (one.delta, one.se) == (
+    estimate = estimates.pooled(arms[1], arms[0], *estimates.pooled_variance(arms))
+    assert (estimate.delta, estimate.se) == (
         pytest.approx(reference.effect[0]),
         pytest.approx(reference.sd[0][0]),
     )
-    assert one.p == pytest.approx(float(reference.pvalue))
-    assert one.df == 11
+    assert estimate.p == pytest.approx(float(reference.pvalue))
+    assert estimate.df == 11
 
 
 def test_holm_steps_down_and_leaves_out_what_was_not_tested() -> None:
@@ -102,9 +109,9 @@ def test_holm_is_that_of_statsmodels_for_each_of_many() -> None:
     from statsmodels.stats.multitest import multipletests
 
     p = RNG.random((5, 30)) ** 3
-    found = estimates.holm(p)
+    adjusted = estimates.holm(p)
     for k in range(30):
-        assert found[:, k] == pytest.approx(multipletests(p[:, k], method="holm")[1])
+        assert adjusted[:, k] == pytest.approx(multipletests(p[:, k], method="holm")[1])
 
 
 @pytest.mark.parametrize(
@@ -125,9 +132,12 @@ def test_words(delta: float, p: float, equivalence_p: float, word: str) -> None:
 
 
 def test_seeds_that_do_not_vary_support_nothing() -> None:
-    one = estimates.welch(np.array([0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.4]))
-    assert np.isnan([one.p, one.equivalence_p(0.01), *one.interval()]).all()
-    assert estimates.verdicts(one.delta, one.p, one.equivalence_p(0.2), 0.05) == "inconclusive"
+    estimate = estimates.welch(np.array([0.5, 0.5, 0.5]), np.array([0.4, 0.4, 0.4]))
+    assert np.isnan([estimate.p, estimate.equivalence_p(0.01), *estimate.interval()]).all()
+    assert (
+        estimates.verdicts(estimate.delta, estimate.p, estimate.equivalence_p(0.2), 0.05)
+        == "inconclusive"
+    )
 
 
 @pytest.mark.parametrize(("x", "y"), [(0.02, 0.03), (0.05, 0.03), (-0.01, 0.03), (0.02, -0.03)])
@@ -139,24 +149,24 @@ def test_fieller_is_where_the_difference_just_reaches_t(x: float, y: float) -> N
         variance = var_x - 2 * ratio * covariance + ratio**2 * var_y
         return abs(x - ratio * y) - t * math.sqrt(variance)
 
-    found = estimates.fieller(x, y, (var_x, var_y, covariance), df)
-    assert found.value == x / y
-    assert found.low == pytest.approx(optimize.brentq(excess, x / y - 50, x / y), abs=1e-9)
-    assert found.high == pytest.approx(optimize.brentq(excess, x / y, x / y + 50), abs=1e-9)
+    ratio = estimates.fieller(x, y, (var_x, var_y, covariance), df)
+    assert ratio.value == x / y
+    assert ratio.low == pytest.approx(optimize.brentq(excess, x / y - 50, x / y), abs=1e-9)
+    assert ratio.high == pytest.approx(optimize.brentq(excess, x / y, x / y + 50), abs=1e-9)
 
 
 def test_fieller_is_unbounded_where_the_denominator_may_be_0() -> None:
-    found = estimates.fieller(0.02, 0.001, (1e-5, 1e-5, 0), 8)
-    assert (found.low, found.high) == (None, None)
+    ratio = estimates.fieller(0.02, 0.001, (1e-5, 1e-5, 0), 8)
+    assert (ratio.low, ratio.high) == (None, None)
 
 
 def test_a_share_covers_the_truth_as_often_as_it_says() -> None:
     rng, hits, n = np.random.default_rng(3), 0, 2000
     for _ in range(n):
         gain, reused, start = (rng.normal(m, 0.004, 4) for m in (0.53, 0.51, 0.5))
-        found = estimates.share(gain, reused, start)
-        low = -np.inf if found.low is None else found.low
-        high = np.inf if found.high is None else found.high
+        ratio = estimates.share(gain, reused, start)
+        low = -np.inf if ratio.low is None else ratio.low
+        high = np.inf if ratio.high is None else ratio.high
         hits += low <= (0.53 - 0.51) / (0.53 - 0.5) <= high
     assert 0.935 <= hits / n <= 0.975
 
@@ -173,9 +183,9 @@ def miller(d: Array, clusters: Array) -> float:
 def test_the_clustered_standard_error_is_millers() -> None:
     clusters = RNG.integers(0, 40, 300)
     d = RNG.normal(0.02, 0.3, 300) + RNG.normal(0, 0.2, 40)[clusters]
-    one = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
-    assert one.se == pytest.approx(miller(d, clusters))
-    assert one.df == len(set(clusters)) - 1
+    estimate = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
+    assert estimate.se == pytest.approx(miller(d, clusters))
+    assert estimate.df == len(set(clusters)) - 1
 
 
 def test_the_clustered_standard_error_is_that_of_a_regression_on_a_constant() -> None:
@@ -184,15 +194,15 @@ def test_the_clustered_standard_error_is_that_of_a_regression_on_a_constant() ->
     clusters = np.repeat(np.arange(60), 5)
     d = RNG.choice([-1.0, 0.0, 1.0], 300) + RNG.choice([-1.0, 0, 1], 60)[clusters]
     fit = sm.OLS(d, np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": clusters}, use_t=True)
-    one = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
-    assert (one.se, one.p) == (pytest.approx(fit.bse[0]), pytest.approx(fit.pvalues[0]))
+    estimate = estimates.clustered(d, Items(clusters, np.ones((300, 1), dtype=bool)))
+    assert (estimate.se, estimate.p) == (pytest.approx(fit.bse[0]), pytest.approx(fit.pvalues[0]))
 
 
 def test_without_clusters_it_is_the_paired_t() -> None:
     a, b = RNG.random(50), RNG.random(50)
-    one, reference = estimates.clustered(a - b, Items.plain(50)), stats.ttest_rel(a, b)
-    assert one.p == pytest.approx(reference.pvalue)
-    assert one.interval()[0] == pytest.approx(reference.confidence_interval().low)
+    estimate, reference = estimates.clustered(a - b, Items.plain(50)), stats.ttest_rel(a, b)
+    assert estimate.p == pytest.approx(reference.pvalue)
+    assert estimate.interval()[0] == pytest.approx(reference.confidence_interval().low)
 
 
 def test_a_score_over_parts_is_the_mean_of_their_means() -> None:
@@ -201,19 +211,19 @@ def test_a_score_over_parts_is_the_mean_of_their_means() -> None:
     parts = np.zeros((180, 2), dtype=bool)
     parts[:100, 0], parts[100:, 1] = True, True
     d, items = RNG.normal(0.1, 1, 180), Items(question, parts)
-    one = estimates.clustered(d, items)
-    assert one.delta == pytest.approx((d[:100].mean() + d[100:].mean()) / 2)
+    estimate = estimates.clustered(d, items)
+    assert estimate.delta == pytest.approx((d[:100].mean() + d[100:].mean()) / 2)
     total = 0.0
     for k in range(100):
         share = (d[k] - d[:100].mean()) / 100
         share += (d[100 + k] - d[100:].mean()) / 80 if k < 80 else 0
         total += (share / 2) ** 2
-    assert one.se == pytest.approx(math.sqrt(100 / 99 * total))
+    assert estimate.se == pytest.approx(math.sqrt(100 / 99 * total))
 
 
 def test_one_cluster_has_no_standard_error() -> None:
-    one = estimates.clustered(RNG.random(10), Items(np.zeros(10, int), np.ones((10, 1), bool)))
-    assert np.isnan([one.se, one.p]).all()
+    estimate = estimates.clustered(RNG.random(10), Items(np.zeros(10, int), np.ones((10, 1), bool)))
+    assert np.isnan([estimate.se, estimate.p]).all()
 
 
 @given(st.integers(0, 2**31))
@@ -223,18 +233,18 @@ def test_the_order_of_items_says_nothing(seed: int) -> None:
     clusters, order = rng.integers(0, 12, 50), rng.permutation(50)
     parts = np.stack([np.arange(50) < 20, np.arange(50) >= 20], axis=1)
     d = rng.normal(size=50)
-    one = estimates.clustered(d, Items(clusters, parts))
+    estimate = estimates.clustered(d, Items(clusters, parts))
     other = estimates.clustered(d[order], Items(clusters[order], parts[order]))
-    assert other.delta == pytest.approx(one.delta)
-    assert other.se == pytest.approx(one.se)
+    assert other.delta == pytest.approx(estimate.delta)
+    assert other.se == pytest.approx(estimate.se)
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(0, 0), (1, 0), (7, 1), (12, 9), (3, 30)])
 def test_mcnemar_is_the_binomial_test_of_discordant_items(gained: int, lost: int) -> None:
     d = np.concatenate([np.ones(gained), -np.ones(lost), np.zeros(60)])
-    found = estimates.mcnemar(d)
+    test = estimates.mcnemar(d)
     p = stats.binomtest(gained, gained + lost).pvalue if gained + lost else 1.0
-    assert (found.gained, found.lost, found.p) == (gained, lost, pytest.approx(p))
+    assert (test.gained, test.lost, test.p) == (gained, lost, pytest.approx(p))
 
 
 @pytest.mark.parametrize("n", [30, 100])
@@ -243,10 +253,10 @@ def test_its_interval_covers_the_truth(n: int, up: float, down: float) -> None:
     # Exactly, over every outcome of the multinomial.
     law, covered = stats.multinomial(n, [up, down, 1 - up - down]), 0.0
     for gained, lost in combinations_with_replacement(range(n + 1), 2):
-        for one, other in {(gained, lost), (lost, gained)}:
-            chance = law.pmf([one, other, n - one - other]) if one + other <= n else 0.0
+        for first, other in {(gained, lost), (lost, gained)}:
+            chance = law.pmf([first, other, n - first - other]) if first + other <= n else 0.0
             if chance > 1e-9:
-                d = np.concatenate([np.ones(one), -np.ones(other), np.zeros(n - one - other)])
+                d = np.concatenate([np.ones(first), -np.ones(other), np.zeros(n - first - other)])
                 low, high = estimates.mcnemar(d).adjusted.interval()
                 covered += chance * (low <= up - down <= high)
     assert covered >= 0.945
@@ -255,11 +265,11 @@ def test_its_interval_covers_the_truth(n: int, up: float, down: float) -> None:
 def test_an_average_of_benchmarks_is_that_of_one_pooled_sample_of_equal_benchmarks() -> None:
     # Two benchmarks of equal size: the variance of the mean is a quarter of the sum.
     d, e = RNG.normal(0, 1, 200), RNG.normal(0.3, 2, 200)
-    one = estimates.average([estimates.clustered(x, Items.plain(200)) for x in (d, e)])
+    estimate = estimates.average([estimates.clustered(x, Items.plain(200)) for x in (d, e)])
     welch = stats.ttest_ind(d, -e, equal_var=False)  # mean(d) + mean(e), by the same variances
-    assert one.delta == pytest.approx((d.mean() + e.mean()) / 2)
-    assert one.p == pytest.approx(welch.pvalue)
-    assert one.df == pytest.approx(welch.df)
+    assert estimate.delta == pytest.approx((d.mean() + e.mean()) / 2)
+    assert estimate.p == pytest.approx(welch.pvalue)
+    assert estimate.df == pytest.approx(welch.df)
 
 
 @pytest.mark.parametrize(
@@ -272,22 +282,22 @@ def test_an_average_of_benchmarks_is_that_of_one_pooled_sample_of_equal_benchmar
     ],
 )
 def test_few_or_lopsided_clusters_are_warned_of(clusters: Array, warning: str | None) -> None:
-    said = estimates.cluster_warning(Items(clusters, np.ones((len(clusters), 1), dtype=bool)))
-    assert said is None if warning is None else warning in str(said)
+    text = estimates.cluster_warning(Items(clusters, np.ones((len(clusters), 1), dtype=bool)))
+    assert text is None if warning is None else warning in str(text)
 
 
 def test_seed_variance_splits_into_training_and_decoding() -> None:
     # Two benchmarks of coins whose chance a seed moves: both variances are known.
     rng, sizes, spread = np.random.default_rng(5), (400, 900), 0.02
-    found = []
+    splits = []
     for _ in range(30):  # of 60 seeds, so that nothing is cut at 0
         shift = rng.normal(0, spread, 60)
         y = [(rng.random((60, n)) < 0.5 + shift[:, None]).astype(float) for n in sizes]
-        found.append(estimates.components(y, [Items.plain(n) for n in sizes]))
+        splits.append(estimates.components(y, [Items.plain(n) for n in sizes]))
     decoding = sum(0.25 / n for n in sizes) / 4
-    assert np.mean([one.decoding for one in found]) == pytest.approx(decoding, rel=0.02)
+    assert np.mean([split.decoding for split in splits]) == pytest.approx(decoding, rel=0.02)
     # 1800 seeds: a variance estimate is good to sqrt(2 / 1800), 3 %.
-    assert np.mean([one.training for one in found]) == pytest.approx(spread**2, rel=0.15)
+    assert np.mean([split.training for split in splits]) == pytest.approx(spread**2, rel=0.15)
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5, 8])
@@ -309,8 +319,8 @@ def test_the_power_of_welch_is_that_of_simulated_tests(n: int, m: int, sd: float
     a, b = rng.normal(2.5, 1, (20_000, n)), rng.normal(0, sd, (20_000, m))
     simulated = (stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue < 0.05).mean()
     of = Components(0.4, 0.6), Components(sd**2, 0)
-    found = power.welch_power(2.5, *of, (n, m))
-    assert found == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 20_000))
+    chance = power.welch_power(2.5, *of, (n, m))
+    assert chance == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 20_000))
 
 
 def test_seeds_needed_is_the_first_number_with_the_power() -> None:
@@ -331,8 +341,8 @@ def test_the_power_of_equivalence_is_that_of_simulated_tests(seeds: int, margin:
     rng = np.random.default_rng(seeds)
     a, b = rng.normal(0, 1, (2, seeds, 20_000))
     simulated = (ttost_ind(a, b, -margin, margin, usevar="unequal")[0] < 0.05).mean()
-    found = power.equivalence_power(margin, Components(0.4, 0.6), seeds)
-    assert found == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 20_000))
+    chance = power.equivalence_power(margin, Components(0.4, 0.6), seeds)
+    assert chance == pytest.approx(simulated, abs=4 * math.sqrt(0.25 / 20_000))
 
 
 def test_the_seeds_for_equivalence_are_the_first_number_with_the_power() -> None:

@@ -132,7 +132,8 @@ def test_words_for_measuring_are_refused_where_nothing_is_measured(
         arm: tuple(planted_runs[name] for name in names_of(arm, level))
         for arm, level in PAIR.items()
     }
-    assert plan(Request(tmp_path, "vqa12", runs=runs)).arm(METHOD).seeds == 3
+    arms = {arm.arm: arm for arm in plan(Request(tmp_path, "vqa12", runs=runs)).arms}
+    assert arms[METHOD].seeds == 3
     with pytest.raises(UsageError, match="no arm is evaluated here"):
         plan(Request(tmp_path, "vqa12", runs=runs, **word))
 
@@ -186,9 +187,9 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
         shutil.copytree(planted_runs[name], runs[name])
     samples = runs[names_of(METHOD, HIGH)[0]] / "samples" / "phyx.jsonl"
     whole = samples.read_text()
-    samples.write_text("garbled\n" + whole)
+    samples.write_text("corrupt\n" + whole)
     words = study_words(tmp_path, runs, OBJECTIVE)
-    one_line(harness(*words), "garbled at line 1")
+    one_line(harness(*words), "corrupt at line 1")
     folder = tmp_path / "objective-vs-data"
     assert sorted(path.name for path in folder.iterdir()) == [".lock", "plan.json"]
     # Nothing was read, so the plan may still change.
@@ -258,7 +259,7 @@ def _checkpoint(folder: Path) -> Path:
     return folder
 
 
-def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> None:
+def test_a_corrupt_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> None:
     from ablations.study.jobs import Job, work
 
     asked: list[str] = []
@@ -287,7 +288,7 @@ def test_a_garbled_note_of_what_was_measured_is_asked_again(tmp_path: Path) -> N
     assert (found.runs, found.run_seconds, len(asked)) == (runs, 0.0, 4)
     marker.write_text("[" * 100_000)
     failed = work(job, run)
-    assert (failed.failed, "is garbled" in failed.reason) == ("evaluation", True)
+    assert (failed.failed, "is corrupt" in failed.reason) == ("evaluation", True)
 
 
 def test_missing_arms_shrink_the_verdict(planted_runs: Runs, tmp_path: Path) -> None:

@@ -39,13 +39,14 @@ def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, flo
     import torch
     from torch.nn.functional import cross_entropy, logsigmoid
 
-    from ablations.training import checkpoints
+    from ablations.training.prompting import Prompter
     from benchmarks.pairs.selection import both_orders
+    from harness.backends.checkpoint import load_model
     from tests.ablations import stored as s
 
     run = s.training(folder, **words)
-    prompter = checkpoints.prompter(folder / "model", run.settings)
-    model = checkpoints.load(folder / "model", run.settings).train()
+    prompter = Prompter.load(folder / "model", run.settings)
+    model = load_model(folder / "model", dtype=run.settings.dtype).train()
     batch = s.stored(prompter, s.drawn(run), model)
 
     logp = s.log_probabilities(model, batch, range(s.ROWS))

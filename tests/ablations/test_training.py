@@ -23,10 +23,9 @@ import torch
 from ablations.arms import ARMS, arm
 from ablations.cli.train import learning_summary
 from ablations.settings import RECIPES, Settings, read_recipe, settings
-from ablations.training.exposures import Exposures
+from ablations.training.ledger import read_steps
 from ablations.training.plan import TrainingData, TrainingPlan
-from ablations.training.run_folder import read_lines
-from ablations.training.schedule import schedule
+from ablations.training.schedule import Exposures, exposures, schedule
 from harness.backends.checkpoint import reads_images
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -128,7 +127,7 @@ def test_one_seed_gives_the_same_bits_and_another_other_rollouts(
     assert weights(runs["one"] / "checkpoint") != weights(runs["other"] / "checkpoint")
     drawn = [
         [(line["count/generated_tokens"], line["reward"], line["entropy"]) for line in lines]
-        for lines in (read_lines(out / "training.jsonl") for out in runs.values())
+        for lines in (read_steps(out / "training.jsonl") for out in runs.values())
     ]
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -151,9 +150,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     """Stopped in the step after a checkpoint; weights and log are those of a run in one piece."""
     from transformers import TrainerCallback
 
-    from ablations.training import checkpoints, stages
-    from ablations.training.checkpoints import checkpoint_folder
-    from ablations.training.trainer import ContextTrainer, SelectionTrainer
+    from ablations.training import stages
+    from ablations.training.prompting import Prompter
 
     class Stop(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -166,17 +164,14 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
     whole = train(image_world, name, tmp_path / "whole", **changes)
     run = _plan(name, _settings(image_world, **changes), tmp_path / "parts")
     first = {"da-sft": "sft", "ca-only": "selection"}.get(name, "rl")
-    stage = stages.Stage(run, first, checkpoint_folder(run.settings.model), lambda _: None)
-    prompter = checkpoints.prompter(stage.start, run.settings)
+    stage = stages.Stage(run, first, run.data.folder, lambda _: None)
+    prompter = Prompter.load(stage.start, run.settings)
     stages.set_seed(run.settings.seed)
-    if first == "rl":
-        trainer: Any = ContextTrainer(**stage.grpo_kwargs(prompter))
-    else:
-        trainer = SelectionTrainer(**stage.selection_kwargs(prompter))
+    trainer = stage.trainer(prompter)
     trainer.add_callback(Stop())
     with pytest.raises(_StopError):
         trainer.train()
-    assert stages.last_whole(stage.folder) == stage.folder / "checkpoint-1"
+    assert stages.last_complete(stage.folder) == stage.folder / "checkpoint-1"
     train(image_world, name, tmp_path / "parts", **changes)
     assert weights(tmp_path / "parts/checkpoint") == weights(tmp_path / "whole/checkpoint")
     assert whole["optimizer_steps"] > 2
@@ -185,7 +180,7 @@ def test_an_interrupted_run_goes_on_as_if_nothing_was(
 def test_a_constant_rate_is_warmed_up_to(text_world: Path, tmp_path: Path) -> None:
     """transformers' linear warm-up over 2 steps, which begins at 0; 6 pairs by 2 are 3 steps."""
     train(text_world, "ca-only", tmp_path, warmup_steps=2, pairs_per_step=2)
-    rates = [line["learning_rate"] for line in read_lines(tmp_path / "training.jsonl")]
+    rates = [line["learning_rate"] for line in read_steps(tmp_path / "training.jsonl")]
     assert rates == pytest.approx([0, 5e-4, 1e-3])
 
 
@@ -221,12 +216,12 @@ def test_by_steps_the_pairs_come_on_top_of_the_same_steps(
         # A group's completions stand together, so that advantages are relative to its own.
         assert all(ids[::2] == ids[1::2] for ids in groups)
         asked[name] = [ids[::2] for ids in groups]
-        lines = read_lines(tmp_path / name / "training.jsonl")
+        lines = read_steps(tmp_path / name / "training.jsonl")
         assert [line["learning_rate"] for line in lines] == [1e-3, 5e-4]
         assert (ledger["optimizer_steps"], ledger["prompts"]) == (2, 8)
         assert ledger["contrastive_rl_items"] == (6 if ARMS[name].extra else 0)
     joint = _plan("contextrl", _settings(text_world, **changes), tmp_path / "unused")
-    shown = joint.exposures()
+    shown = exposures(joint)
     assert shown == Exposures(6, joint.amounts.exposures, 2, joint.settings.seed)
     assert asked["contextrl"] == asked["grpo"]
     for name in ("da-rl", "da-qa"):
@@ -317,7 +312,7 @@ def test_a_killed_run_goes_on_with_the_same_draws(image_world: Path, tmp_path: P
     child.wait()
     assert not (tmp_path / "parts/ledger.json").exists()
     train(image_world, "contextrl", tmp_path / "parts", **changes)
-    logs = [read_lines(tmp_path / place / "training.jsonl") for place in ("whole", "parts")]
+    logs = [read_steps(tmp_path / place / "training.jsonl") for place in ("whole", "parts")]
     names = ("step", "reward", "count/generated_tokens", "ca/loss", "ca/margin")
     drawn = [[[line.get(name) for name in names] for line in log] for log in logs]
     assert drawn[0] == drawn[1]
@@ -416,6 +411,8 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
         ({"model": "/nowhere/model"}, "no checkpoint folder"),
         ({"pairs": "/nowhere/pairs.jsonl"}, "there is no file, folder or data set"),
         ({"pairs": None}, "trains on pairs: give --pairs"),
+        ({"model": "/nowhere/model", "pairs": None}, "trains on pairs: give --pairs"),
+        ({"model": None, "pairs": None}, "give --model, the checkpoint to start from"),
         ({"rl_data": None}, "trains by GRPO: give --rl-data"),
         ({"pair_count": 100}, "holds 8 pairs, not 100"),
         ({"prompts": 2}, "no ordinary item"),
@@ -486,6 +483,23 @@ def test_a_wrong_recipe_is_one_line(
     with pytest.raises(UsageError, match=says) as caught:
         cli.main(given, standalone_mode=False)
     assert "\n" not in str(caught.value)
+
+
+def test_settings_made_in_python_are_checked_too() -> None:
+    with pytest.raises(UsageError, match="group must be at least 2, got 1"):
+        Settings(group=1)
+    made: Any = "3"
+    assert dataclasses.replace(Settings(), group=made).group == 3
+
+
+def test_without_a_model_nothing_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="give --model"):
+        cli.main(["train", "--arm", "grpo", "--rl-data", "micro"], standalone_mode=False)
+    assert capsys.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_every_number_has_a_range_that_its_default_is_in() -> None:
@@ -623,17 +637,17 @@ def test_other_content_needs_another_folder(text_world: Path, tmp_path: Path) ->
     assert train(world, "base", tmp_path / "t") == ledger
 
 
-def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: Path) -> None:
+def test_corrupt_records_of_a_training_are_one_line(text_world: Path, tmp_path: Path) -> None:
     train(text_world, "base", tmp_path)
     ledger, plan = tmp_path / "ledger.json", tmp_path / "plan.json"
     whole = json.loads(plan.read_text())
-    for garbled in ("{", "[]", "[" * 100_000):
-        ledger.write_text(garbled)
-        with pytest.raises(UsageError, match=r"ledger\.json is (garbled|corrupt)"):
+    for corrupt in ("{", "[]", "[" * 100_000):
+        ledger.write_text(corrupt)
+        with pytest.raises(UsageError, match=r"ledger\.json is (corrupt|corrupt)"):
             train(text_world, "base", tmp_path)
     for changed in ([], {}, {**whole, "settings": 5}, {**whole, "content": []}):
         plan.write_text(json.dumps(changed))
-        with pytest.raises(UsageError, match=r"plan\.json is (garbled|corrupt)"):
+        with pytest.raises(UsageError, match=r"plan\.json is (corrupt|corrupt)"):
             train(text_world, "base", tmp_path)
 
 
@@ -648,11 +662,11 @@ def test_garbled_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
         '{"stage": "rl", "step": 1, "seconds": 1.0, "count/exposures": "x"}',
     ],
 )
-def test_a_garbled_step_is_named(line: str, tmp_path: Path) -> None:
+def test_a_corrupt_step_is_named(line: str, tmp_path: Path) -> None:
     path = tmp_path / "training.jsonl"
     path.write_text('{"stage": "rl", "step": 1, "seconds": 1.0}\n' + line + "\n")
     with pytest.raises(UsageError, match=r"training\.jsonl, line 2 is corrupt"):
-        read_lines(path)
+        read_steps(path)
 
 
 @pytest.mark.parametrize(
@@ -666,7 +680,7 @@ def test_whether_a_model_reads_images_is_not_read_off_its_name(
 
 
 @pytest.mark.parametrize("config", ["[]", "{", '{"model_type": ["qwen3"]}', "{}"])
-def test_a_garbled_configuration_is_one_line(config: str, tmp_path: Path) -> None:
+def test_a_corrupt_configuration_is_one_line(config: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(UsageError):
         reads_images(tmp_path)
@@ -683,7 +697,7 @@ def test_other_settings_need_another_folder(text_world: Path, tmp_path: Path) ->
 def test_a_changed_reward_needs_another_folder(
     text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The key holds the source of a user's reward; without one it is what it was before."""
+    """The source of a custom reward is compared where it was recorded, in either form."""
     monkeypatch.chdir(tmp_path)
     code = "def reward(completions, **_):\n    return [1.0 for _ in completions]\n"
     Path("keyed.py").write_text(code)
@@ -691,8 +705,19 @@ def test_a_changed_reward_needs_another_folder(
     ledger = train(text_world, "grpo", tmp_path / "t", **changes)
     assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
     Path("keyed.py").write_text(code.replace("1.0", "0.5"))
-    with pytest.raises(UsageError, match=r"other settings \(reward_source\)"):
+    with pytest.raises(UsageError, match="with different reward"):
         train(text_world, "grpo", tmp_path / "t", **changes)
+    path = tmp_path / "t/plan.json"
+    stored = json.loads(path.read_text())
+    source = stored["content"].pop("reward")
+    path.write_text(json.dumps(stored))  # as of a version that did not record it
+    assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
+    stored["settings"]["reward_source"] = source  # as of one that had it among the settings
+    path.write_text(json.dumps(stored))
+    with pytest.raises(UsageError, match="with different reward"):
+        train(text_world, "grpo", tmp_path / "t", **changes)
+    Path("keyed.py").write_text(code)
+    assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
     made = _settings(text_world)
     builtin = json_hash({"arm": "grpo", **made.decisive()})
     assert _plan("grpo", made).key == builtin

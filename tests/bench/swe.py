@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.longhorizon.swebench.benchmark import SweBenchLite
-from benchmarks.longhorizon.swebench.workspace import workplace
+from benchmarks.longhorizon.swebench.workspace import workspace
 from benchmarks.micro.data import repositories
 from harness.protocols import Tools, build_items
 from harness.records import Item, Message, Response, Sampling
@@ -54,7 +54,7 @@ async def _episode(root: Path, sandbox: Sandbox, steps: int) -> float:
 async def _bare(root: Path, sandbox: Sandbox) -> float:
     """Return the seconds of ``true`` in the sandbox, and of nothing around it."""
     files = next((root / "swebench_lite" / "tasks").iterdir()) / "repository"
-    with workplace(sandbox, files) as place:
+    with workspace(sandbox, files) as place:
         await place.run(("true",), seconds=60.0)
         begun = time.perf_counter()
         for _ in range(EPISODES):

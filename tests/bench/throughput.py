@@ -189,8 +189,9 @@ async def _bare(session: Any, url: str, bodies: Sequence[bytes]) -> float:
 
 
 async def _engine(bench: Any, client: Any, folder: Path) -> float:
-    from harness.runs.engine import Engine, Settings
+    from harness.runs.engine import Engine
     from harness.runs.store import RunStore, read_samples
+    from harness.runs.todo import Settings
 
     @asynccontextmanager
     async def opened():  # type: ignore[no-untyped-def]

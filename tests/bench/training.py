@@ -41,8 +41,8 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     """Train an arm for some steps; return seconds and tokens a step, and our share of the time."""
     from ablations.arms import arm
     from ablations.settings import Settings
-    from ablations.training import checkpoints
     from ablations.training.plan import TrainingData, TrainingPlan
+    from ablations.training.prompting import Prompter
     from ablations.training.rewards import AccuracyAndFormat
     from ablations.training.stages import Stage
     from ablations.training.trainer import ContextTrainer, SelectionTerm, SelectionTrainer
@@ -65,7 +65,7 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     )
     run = TrainingPlan(arm(arm_name), TrainingData(made), folder)
     stage = Stage(run, "rl" if run.arm.grpo else "selection", model, lambda _: None)
-    prompter = checkpoints.prompter(model, made)
+    prompter = Prompter.load(model, made)
     ours = Clock()
 
     class TimedTerm(SelectionTerm):

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import suites
 from benchmarks.micro.data import datasets, longbench, programs, repositories
+from benchmarks.registry import SUMMARIES
 from harness.protocols import Benchmark, Tools, build_items
 from harness.records import Item, Response
 
@@ -49,6 +50,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=suites.names())
 def benchmark(request: pytest.FixtureRequest, root: Path) -> Benchmark:
     return suites.benchmark(request.param, root, options=OPTIONS.get(request.param, {}))
+
+
+def test_what_the_list_prints_is_declared(benchmark: Benchmark) -> None:
+    declared = suites.benchmark(benchmark.declaration.id).declaration  # by the default options
+    expected = (declared.n_items, declared.title, declared.metric)
+    assert SUMMARIES.get(declared.id, expected) == expected
 
 
 def test_ids_are_unique_and_counted(benchmark: Benchmark) -> None:
@@ -89,6 +96,17 @@ def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchma
     assert declared.native_max_tokens > 0
     assert declared.max_tokens > 0
     assert benchmark.fingerprint() == benchmark.fingerprint()
+
+
+def test_the_list_imports_no_benchmark() -> None:
+    program = (
+        "import sys; from harness.cli.main import run_command; run_command(['list'])\n"
+        "print([name for name in sys.modules if name.startswith('benchmarks.')], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "['benchmarks.registry']"
 
 
 def test_declarations_import_nothing_heavy() -> None:

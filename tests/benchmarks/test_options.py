@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from benchmarks import options, suites
+from benchmarks import options
 from benchmarks.options import declared, numbers, one_of, option, parsed, positive, yes_or_no
 from harness.errors import UsageError
 
@@ -56,5 +56,9 @@ def test_words_of_another_form_or_benchmark_are_refused(word: str) -> None:
 
 
 def test_a_benchmark_without_options_says_so() -> None:
-    with pytest.raises(UsageError, match="vstar has no option 'depth': there are none"):
-        suites.benchmark("vstar", options={"depth": "3"})
+    @dataclass
+    class Plain:
+        data_root: str
+
+    with pytest.raises(UsageError, match="plain has no option 'depth': there are none"):
+        parsed("plain", Plain, {"depth": "3"})

@@ -22,9 +22,9 @@ from harness.errors import ItemError, UsageError
 from harness.protocols import FailedItem, Tools
 from harness.records import Item, Message, Response, Sampling, TextPart
 from harness.runs import run as runs
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import plan_run
+from harness.runs.todo import Settings
 from tests.servers import Reply, ScriptedServer
 from tests.sums import Quiet
 

@@ -28,7 +28,9 @@ RENAMED = {
     "items_high": "boot_high",
 }
 # Keys that the old output did not have and the new one may have.
-ADDED: frozenset[str] = frozenset({"macro"})
+ADDED: frozenset[str] = frozenset(
+    {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
+)
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
     "inference over items only; cannot support a claim about the method": (
@@ -46,6 +48,9 @@ REWORDED: dict[str, str] = {
         "with so few seeds its error rates were not measured"
     ),
 }
+# A comparison of this age names no runs: seeds and invalid answers were shown as 0.
+REWORDED["0 / 0"] = "2 / 2"
+UNKNOWN = {"report-comparison": "invalid"}
 # Hashes that hang on the names of keys or on our source; they are there, whatever they are.
 HASHES = frozenset({"plan_hash", "read"})
 AGAIN = "ablate-relabelled"  # the one study that is stored with its plan and made again
@@ -113,7 +118,10 @@ def world(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", [name for name in cases.COMMANDS if name != AGAIN])
 @pytest.mark.usefixtures("world")
 def test_a_command_says_what_it_said(name: str) -> None:
-    assert same(expected(name), cases.called(name)) == []
+    old = expected(name)
+    for row in old["rows"] if name in UNKNOWN else ():
+        assert row.pop(UNKNOWN[name], "0") == "0"
+    assert same(old, cases.called(name)) == []
 
 
 def test_a_stored_study_is_analysed_again_alike(world: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from harness.backends.endpoint import EndpointModel
 from harness.runs import run as runs
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
+from harness.runs.todo import Settings
 from tests.sums import Quiet, Sums
 
 

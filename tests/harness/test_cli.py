@@ -259,14 +259,14 @@ def test_an_endpoint_that_answers_nothing_but_nonsense_is_one_line(
         one_line(harness(*words), said, after_progress=True)
 
 
-def test_a_garbled_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) -> None:
+def test_a_corrupt_store_is_one_line_and_kept(micro_data: Path, tmp_path: Path) -> None:
     with ScriptedServer(letter) as server:
         words = [*run_words(server, micro_data, tmp_path), "--benchmarks", "vstar"]
         assert harness(*words, "--limit", 4).returncode == 0
         (samples,) = tmp_path.glob("*/samples/vstar.jsonl")
         text = "nonsense\n" + samples.read_text()
         samples.write_text(text)
-        one_line(harness(*words), "vstar.jsonl is garbled at line 1", after_progress=True)
+        one_line(harness(*words), "vstar.jsonl is corrupt at line 1", after_progress=True)
         assert samples.read_text() == text
 
 

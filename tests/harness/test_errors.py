@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.cli.main import COMMANDS, run_command
 from harness.errors import first_line, nearest, unknown
 
 
@@ -26,3 +27,13 @@ def test_the_nearest_name_is_a_hint_else_all_names() -> None:
     assert nearest("zebra", iter(["mmstar", "vstar"])) == "choose from mmstar, vstar"
     assert nearest("zebra", []) == "there are none"
     assert str(unknown("arm", "grp", ["grpo"])) == "no arm named 'grp': did you mean grpo?"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_mistyped_command_names_the_one_that_was_meant(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swapped = f"{name[0]}{name[2]}{name[1]}{name[3:]}"
+    assert run_command([swapped]) == 2
+    expected = f"harness: no command named '{swapped}': did you mean {name}?\n"
+    assert capsys.readouterr().err == expected

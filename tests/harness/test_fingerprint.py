@@ -34,7 +34,7 @@ def test_a_file_hash_is_its_sha256_also_after_a_change(tmp_path: Path) -> None:
         assert file_hash(path) == hashlib.sha256(content).hexdigest()
 
 
-def test_a_garbled_cache_costs_only_time(tmp_path: Path) -> None:
+def test_a_corrupt_cache_costs_only_time(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x")
     (tmp_path / "cache" / "harness").mkdir(parents=True)

@@ -20,7 +20,7 @@ from harness.runs import run as runs
 from harness.runs.judge import TRIES
 from harness.runs.lookup import find
 from harness.runs.plan import RunPlan
-from harness.runs.store import read_manifest, read_samples, verdict_rows
+from harness.runs.store import read_manifest, read_samples, secondary_rows
 from harness.runs.summary import BenchmarkSummary
 from tests.harness.test_run import fill, planned
 from tests.servers import Answer, Reply, Request, ScriptedServer
@@ -77,7 +77,7 @@ def test_verdicts_stand_beside_the_strict_score_and_are_asked_once(tmp_path: Pat
     assert read_manifest(plan.path)["benchmarks"]["sums"]["judge"] == "scripted"
     rules = Graded().declaration.judged_rules
     assert read_manifest(plan.path)["benchmarks"]["sums"]["judged_rules"] == rules
-    stored = list(verdict_rows(plan.path, "judged", "sums"))
+    stored = list(secondary_rows(plan.path, "judged", "sums"))
     assert {(verdict.judge, verdict.rules) for verdict in stored} == {("scripted", rules)}
     assert runs.finished(plan) is not None
     _, again, none = judged_run(tmp_path, contrary)
@@ -176,7 +176,7 @@ def test_a_judge_that_dies_costs_nothing_but_its_own_verdicts(tmp_path: Path) ->
     plan = planned(tmp_path, Graded(), judge=judge_at(server))
     assert runs.finished(plan) is None
     assert len(read_samples(plan.path, "sums")) == 20  # the model went on answering
-    judged = {(row.id, row.repeat) for row in verdict_rows(plan.path, "judged", "sums")}
+    judged = {(row.id, row.repeat) for row in secondary_rows(plan.path, "judged", "sums")}
     assert len(judged) == 8
     (partial,) = json.loads((plan.path / "summary.json").read_text())["benchmarks"]
     assert (partial["judged_n"], partial["judged_missing"], partial["unscored"]) == (8, 12, 12)

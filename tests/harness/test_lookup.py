@@ -8,10 +8,10 @@ import pytest
 
 from harness.errors import UsageError
 from harness.runs import run as runs
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.lookup import find
 from harness.runs.plan import plan_run
+from harness.runs.todo import Settings
 from tests.sums import Adder, Quiet, Sums
 
 

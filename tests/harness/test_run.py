@@ -5,22 +5,25 @@ from __future__ import annotations
 import dataclasses
 import json
 import multiprocessing
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from harness.backends.endpoint import EndpointModel
 from harness.cli.tables import result_table
 from harness.errors import UsageError
 from harness.protocols import Benchmark, Judge
 from harness.records import Score
 from harness.runs import run as runs
-from harness.runs.engine import JUDGED_AT_ONCE, Settings
+from harness.runs.engine import JUDGED_AT_ONCE
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
 from harness.runs.preview import preview
 from harness.runs.store import RunStore, read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, notes_of
+from harness.runs.todo import Settings
 from tests.sums import Adder, Quiet, Sums
 
 IDENTITY = ModelIdentity("adder", "fingerprint", verified=True)
@@ -335,9 +338,10 @@ def test_native_scoring_that_cannot_start_costs_no_strict_score(tmp_path: Path) 
         def native(self, answers, judge):  # type: ignore[no-untyped-def]
             raise UsageError("lmms-eval does not start")
 
-    rows = fill(planned(tmp_path, Broken(id="a"), Sums(id="b")))
+    plan = planned(tmp_path, Broken(id="a"), Sums(id="b"))
+    rows = fill(plan)
     assert [(row.strict, row.native) for row in rows] == [(1.0, None), (1.0, 1.0)]
-    text = result_table(rows, tmp_path)
+    text = result_table(rows, plan.path)
     assert "native scoring is incomplete (rerun the command to finish it): a\n" in text
     assert "judge" not in text
     model = Adder()
@@ -347,12 +351,13 @@ def test_native_scoring_that_cannot_start_costs_no_strict_score(tmp_path: Path) 
 
 def test_the_table_asks_for_a_judge_only_where_one_is_needed(tmp_path: Path) -> None:
     plan = planned(tmp_path, Sums(id="a"), Judged(id="b"), limit=3)
-    table = result_table(fill(plan), tmp_path)
+    table = result_table(fill(plan), plan.path)
     assert "no native score without a judge (--judge): b\n" in table
     every = Sums(id="all-errors", broken=frozenset(range(20)))
-    rows = fill(planned(tmp_path / "more", every, Sums(id="b"), limit=3))
+    plan = planned(tmp_path / "more", every, Sums(id="b"), limit=3)
+    rows = fill(plan)
     assert [(row.native, row.errors) for row in rows] == [(None, 3), (1.0, 0)]
-    assert "native sc" not in result_table(rows, tmp_path)
+    assert "native sc" not in result_table(rows, plan.path)
 
 
 def test_native_scores_that_were_left_out_are_added_without_the_model(tmp_path: Path) -> None:
@@ -371,8 +376,9 @@ def test_the_table_says_where_native_scoring_gave_no_value(tmp_path: Path) -> No
         def native(self, answers, judge):  # type: ignore[no-untyped-def]
             return {name: Score(None, "error", why="it crashed") for name in answers}
 
-    rows = fill(planned(tmp_path, Silent()))
-    assert "native scoring returned no value: sums\n" in result_table(rows, tmp_path)
+    plan = planned(tmp_path, Silent())
+    rows = fill(plan)
+    assert "native scoring returned no value: sums\n" in result_table(rows, plan.path)
 
 
 def test_other_native_rules_score_natively_again(tmp_path: Path) -> None:
@@ -383,13 +389,13 @@ def test_other_native_rules_score_natively_again(tmp_path: Path) -> None:
     assert (row.native, row.native_n, row.native_rules, model.opened) == (1.0, 20, "2", 0)
 
 
-def test_garbled_derived_files_are_made_again(tmp_path: Path) -> None:
+def test_corrupt_derived_files_are_made_again(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     fill(plan)
     summary, native = plan.path / "summary.json", plan.path / "native" / "sums.jsonl"
     text = summary.read_text()
-    for garbled in ("", "{}", '{"benchmarks": 1}', text.replace("20", '"x"')):
-        summary.write_text(garbled)
+    for corrupt in ("", "{}", '{"benchmarks": 1}', text.replace("20", '"x"')):
+        summary.write_text(corrupt)
         assert runs.finished(plan) is None
         assert fill(plan)[0].strict == 1.0
     native.write_text("nonsense\n{}\n[]\n")
@@ -476,10 +482,13 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_manifest_tells_what_was_run_and_each_time_it_was(tmp_path: Path) -> None:
-    plan = planned(tmp_path)
+    plan = dataclasses.replace(planned(tmp_path), revisions={"sums": "a" * 40})
     fill(planned(tmp_path, limit=3))
+    # The commit that is declared is not recorded of data that nobody knows to be of it.
+    assert read_manifest(plan.path)["benchmarks"]["sums"]["data_revision"] is None
     fill(plan)
     manifest = read_manifest(plan.path)
+    assert manifest["benchmarks"]["sums"]["data_revision"] == "a" * 40
     assert manifest["base"] == plan.base
     assert [entry["limit"] for entry in manifest["invocations"]] == [3, None]
     assert all(entry["ended"] for entry in manifest["invocations"])
@@ -489,7 +498,7 @@ def test_the_manifest_tells_what_was_run_and_each_time_it_was(tmp_path: Path) ->
     assert {"lmms-eval", "torch"} <= set(manifest["invocations"][0]["packages"])
 
 
-def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
+def test_a_foreign_or_corrupt_manifest_is_refused(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     fill(plan)
     manifest = plan.path / "manifest.json"
@@ -507,11 +516,11 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
         {"sampling": {"temperature": "hot", "top_p": 1.0}},
         {"suite": None},
     ]
-    for garbled in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
-        if isinstance(garbled, dict):
-            garbled = json.dumps({**whole, **garbled})
-        manifest.write_text(garbled)
-        with pytest.raises(UsageError, match="garbled"):
+    for corrupt in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
+        if isinstance(corrupt, dict):
+            corrupt = json.dumps({**whole, **corrupt})
+        manifest.write_text(corrupt)
+        with pytest.raises(UsageError, match="corrupt"):
             runs.finished(plan)
     manifest.write_text(text.replace('"schema": 1', '"schema": 99'))
     with pytest.raises(UsageError, match="schema version 99"):
@@ -519,7 +528,7 @@ def test_a_foreign_or_garbled_manifest_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", [5, None, []])
-def test_a_garbled_run_beside_it_stops_no_fresh_run(tmp_path: Path, entry: object) -> None:
+def test_a_corrupt_run_beside_it_stops_no_fresh_run(tmp_path: Path, entry: object) -> None:
     plan = planned(tmp_path)
     fill(plan)
     beside = plan.path.with_name("adder-arithmetic-00000000")
@@ -626,3 +635,42 @@ def test_a_model_that_cannot_start_says_so_before_items_are_built(tmp_path: Path
     with pytest.raises(UsageError, match="cannot start"):
         fill(planned(tmp_path, benchmark, limit=5, repeats=2), Gone())
     assert benchmark.seen == []
+
+
+class Unprepared(Sums):
+    """Sums whose ids must not be asked for yet."""
+
+    def ids(self) -> Sequence[str]:
+        raise AssertionError("prepared before the model was open")
+
+
+def test_a_dead_endpoint_is_reported_before_anything_is_prepared(tmp_path: Path) -> None:
+    plan = planned(tmp_path, Unprepared())
+    with pytest.raises(UsageError, match=r"no server answers at http://127.0.0.1:9"):
+        runs.execute(
+            plan, lambda: EndpointModel("http://127.0.0.1:9"), {"kind": "endpoint"}, Quiet()
+        )
+    # As many answers as are wanted are stored, but one has no second repeat.
+    fill(planned(tmp_path, limit=2))
+    plan = planned(tmp_path, Unprepared(), limit=1, repeats=2)
+    with pytest.raises(UsageError, match="no server answers"):
+        runs.execute(
+            plan, lambda: EndpointModel("http://127.0.0.1:9"), {"kind": "endpoint"}, Quiet()
+        )
+
+
+def test_items_are_asked_while_the_next_benchmark_is_prepared(tmp_path: Path) -> None:
+    answered = threading.Event()
+
+    class Slow(Sums):
+        def ids(self) -> Sequence[str]:
+            assert answered.wait(30), "the first benchmark waits for this one"
+            return super().ids()
+
+    class First(Sums):
+        async def score(self, item, response, tools):  # type: ignore[no-untyped-def]
+            answered.set()
+            return await super().score(item, response, tools)
+
+    rows = fill(planned(tmp_path, First(id="first"), Slow(id="slow")))
+    assert [(row.n, row.strict) for row in rows] == [(20, 1.0), (20, 1.0)]

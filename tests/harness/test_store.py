@@ -98,11 +98,11 @@ def test_a_torn_line_longer_than_a_block_is_dropped(tmp_path: Path) -> None:
         changed(score={"value": 1, "status": "well"}),
     ],
 )
-def test_a_garbled_line_is_named(tmp_path: Path, line: str) -> None:
+def test_a_corrupt_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "samples" / "b.jsonl"
     path.parent.mkdir()
     path.write_text(encode(sample("one")) + line + "\n" + encode(sample("two")))
-    with pytest.raises(UsageError, match=r"b\.jsonl is garbled at line 2"):
+    with pytest.raises(UsageError, match=r"b\.jsonl is corrupt at line 2"):
         read_samples(tmp_path, "b")
 
 

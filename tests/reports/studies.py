@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ablations.statistics.contrasts import Rules
 from ablations.study.plan import Request, json_text, plan
@@ -20,8 +21,9 @@ from ablations.study.study import Measured, analysed
 from harness.files.hashing import json_hash
 from harness.protocols import Declaration
 from harness.records import Response, Sample, Score
-from harness.runs.store import RunStore, encode
+from harness.runs.store import RunStore, encode, read_samples
 from harness.runs.summary import summarise
+from reports.pages import Page
 
 ARMS = ("base", "grpo", "da-sft", "da-rl", "da-qa", "contextrl", "contextrl-shuffled")
 BENCHMARKS = {
@@ -91,15 +93,18 @@ def _run(
         ])}  # fmt: skip
     with RunStore.open(path) as store:
         store.write_json("manifest.json", manifest(f"{arm}-{seed}", declared))
-        for one in declared:
+        for each in declared:
             rows = [
-                sample(one.id, number, bool(value), arm, cells.get(one.id, ()))
-                for number, value in enumerate(right[one.id])
+                sample(each.id, number, bool(value), arm, cells.get(each.id, ()))
+                for number, value in enumerate(right[each.id])
             ]
             # One write a benchmark: the store's own append flushes every line.
             lines = "".join(encode(row) for row in rows)
-            (path / "samples" / f"{one.id}.jsonl").write_text(lines)
-        done = [summarise(path, one, [one.n_items], None) for one in declared]
+            (path / "samples" / f"{each.id}.jsonl").write_text(lines)
+        done = [
+            summarise(path, each, [each.n_items], None, read_samples(path, each.id))
+            for each in declared
+        ]
         rows_json = {"benchmarks": [dataclasses.asdict(row) for row in done]}
         store.write_json("summary.json", rows_json)
     return path
@@ -109,7 +114,7 @@ def sample(name: str, number: int, right: bool, arm: str, cells: Sequence[str] =
     """Return an answer; a few are unparsable, and a few hold what must never run in a page."""
     letters = "ABCD"
     target = letters[number % 4]
-    said = target if right else letters[(number + 1) % 4]
+    letter = target if right else letters[(number + 1) % 4]
     unparsable = not right and number % 17 == 0
     text = SCRIPT if number % 5 == 0 else f"The scene shows what {arm} looked for."
     return Sample(
@@ -120,10 +125,10 @@ def sample(name: str, number: int, right: bool, arm: str, cells: Sequence[str] =
         prompt=(f"<image 96x96>{name}, scene {number // 3}: which colour is at row {number % 3}?\n"
                 "A. red\nB. green\nC. blue\nD. orange",),
         target={"kind": "choice", "answer": target},
-        response=Response(f"{text}\nThe answer is {said}.", completion_tokens=12,
+        response=Response(f"{text}\nThe answer is {letter}.", completion_tokens=12,
                           finish_reason="length" if unparsable else "stop", seconds=0.1),
         score=Score(float(right), "unparsable" if unparsable else "scored",
-                    None if unparsable else said, "rule"),
+                    None if unparsable else letter, "rule"),
         scoring="1",
     )  # fmt: skip
 
@@ -131,7 +136,7 @@ def sample(name: str, number: int, right: bool, arm: str, cells: Sequence[str] =
 def manifest(model: str, declared: Sequence[Declaration]) -> dict[str, Any]:
     entry = {
         "started": "2026-06-01T10:00:00+00:00", "ended": "2026-06-01T11:00:00+00:00",
-        "backend": {"kind": "test"}, "benchmarks": [one.id for one in declared], "limit": None,
+        "backend": {"kind": "test"}, "benchmarks": [each.id for each in declared], "limit": None,
         "repeats": 1, "judge": None, "sandbox": None, "packages": {"torch": "2.13.0"},
         "git": {"commit": "0" * 40, "dirty": False},
         "machine": {"platform": "synthetic", "python": "3.11", "cpus": 2},
@@ -147,14 +152,15 @@ def manifest(model: str, declared: Sequence[Declaration]) -> dict[str, Any]:
         },
         "suite": "vqa12",
         "benchmarks": {
-            one.id: {
-                "title": one.title, "protocol": dict(one.protocol),
-                "protocol_hash": json_hash(dict(one.protocol)), "data_revision": None,
-                "data_fingerprint": json_hash(one.id), "n": one.n_items, "n_official": one.n_items,
-                "max_tokens": one.max_tokens, "metric": one.metric, "clusters": one.clusters,
+            each.id: {
+                "title": each.title, "protocol": dict(each.protocol),
+                "protocol_hash": json_hash(dict(each.protocol)), "data_revision": None,
+                "data_fingerprint": json_hash(each.id), "n": each.n_items,
+                "n_official": each.n_items,
+                "max_tokens": each.max_tokens, "metric": each.metric, "clusters": each.clusters,
                 "headline": [], "native_rules": "",
             }
-            for one in declared
+            for each in declared
         },
         "sampling": {"temperature": 0.0, "top_p": 1.0, "seed": 0},
         "invocations": [entry],
@@ -216,8 +222,8 @@ def _analysis(
     stored = {"hash": made.hash, "written": "2026-06-01T09:00:00+00:00", "plan": made.content}
     (folder / "plan.json").write_text(json_text({**stored, "paths": {}}))
     report = analysed(made, ())
-    told = dataclasses.replace(report, models=tuple(Measured(**one) for one in models))
-    (folder / "analysis.json").write_text(json_text(told))
+    measured = dataclasses.replace(report, models=tuple(Measured(**model) for model in models))
+    (folder / "analysis.json").write_text(json_text(measured))
 
 
 EFFECTS = {
@@ -228,3 +234,9 @@ SELECTION = {
     **{"base": 0.55, "grpo": 0.54, "da-sft": 0.9, "da-rl": 0.6, "da-qa": 0.56},
     **{"contextrl": 0.87, "contextrl-shuffled": 0.51},
 }
+
+
+def frame(page: Page, table: str) -> pd.DataFrame:
+    """Return the rows of a page's table as a frame."""
+    rows = next(shown.rows for shown in page.tables if shown.id == table)
+    return pd.DataFrame(list(rows), dtype=object)

@@ -44,20 +44,20 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-def opened(browser: Browser, path: Path, size: tuple[int, int] = DESKTOP, **words: Any) -> Page:
+def opened(browser: Browser, path: Path, size: tuple[int, int] = DESKTOP, **options: Any) -> Page:
     """Open a file with the network off; what the page says and asks for is on the page object."""
     width, height = size
     context = browser.new_context(
-        viewport={"width": width, "height": height}, offline=True, **words
+        viewport={"width": width, "height": height}, offline=True, **options
     )
     page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: said.append(f"request {request.url}"))
+    events: list[str] = []
+    page.on("console", lambda message: events.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("request", lambda request: events.append(f"request {request.url}"))
     page.goto(path.as_uri())
     page.wait_for_load_state()
-    assert said == [f"request {path.as_uri()}"]
+    assert events == [f"request {path.as_uri()}"]
     return page
 
 
@@ -187,9 +187,9 @@ def test_tables_have_headers_and_figures_have_names(browser: Browser, page: Path
     named = "[...document.querySelectorAll('svg')].map(s => [s.getAttribute('role'), " \
         "...s.getAttribute('aria-labelledby').split(' ').map(" \
         "i => document.getElementById(i).textContent.length > 9)])"  # fmt: skip
-    found = tab.evaluate(named)
-    assert found
-    assert {tuple(one) for one in found} == {("img", True, True)}
+    figures = tab.evaluate(named)
+    assert figures
+    assert {tuple(figure) for figure in figures} == {("img", True, True)}
     tab.context.close()
 
 
@@ -209,9 +209,9 @@ def test_filters(browser: Browser, page: Path) -> None:
     benchmark.select_option("vstar")
     assert [text.split()[0] for text in rows.all_inner_texts()] == ["vstar"]
     benchmark.select_option("")
-    said = rows.last.locator("td").last.inner_text()
-    word.select_option(said)
-    assert {text.endswith(said) for text in rows.all_inner_texts()} == {True}
+    verdict = rows.last.locator("td").last.inner_text()
+    word.select_option(verdict)
+    assert {text.endswith(verdict) for text in rows.all_inner_texts()} == {True}
     tab.locator("#delta-0 input").fill("no such row")
     assert rows.count() == 0
     models = tab.locator("#seeds-table tbody tr:visible")
@@ -221,12 +221,12 @@ def test_filters(browser: Browser, page: Path) -> None:
     tab.locator("#contrasts select").first.select_option("objective")
     assert questions.count() == 3
     items = tab.locator("#flips .item:visible h3")
-    change, place = tab.locator("#flips .filters select").all()
+    change, benchmark = tab.locator("#flips .filters select").all()
     change.select_option("gained")
-    place.select_option("blink")
-    found = items.all_inner_texts()
-    assert found
-    assert {text.startswith("▲ gained blink/") for text in found} == {True}
+    benchmark.select_option("blink")
+    headings = items.all_inner_texts()
+    assert headings
+    assert {text.startswith("▲ gained blink/") for text in headings} == {True}
     tab.context.close()
 
 

@@ -10,8 +10,11 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from ablations.arms import ARMS
@@ -22,23 +25,24 @@ from harness.errors import UsageError
 from harness.runs.store import read_samples
 from reports import figures, shared
 from reports import write as reports
+from reports.html import svg
 from reports.pages import Pictured
 from reports.read import thumbnails
 from reports.read.flips import SHOWN, flips
 from reports.read.runs import open_run
 from reports.read.study import read
 from tests.commands import harness, modules_of
-from tests.reports.studies import Planted, write
+from tests.reports.studies import Planted, frame, write
 
 SMALL = {"vstar": 0.5, "mmstar": 0.4}
 
 
 def test_a_report_is_one_command_without_torch(study: Path, tmp_path: Path) -> None:
-    words = ("report", study, "--out", tmp_path / "r.html", "--csv", tmp_path / "r.csv")
+    args = ("report", study, "--out", tmp_path / "r.html", "--csv", tmp_path / "r.csv")
     more = ("--latex", tmp_path / "r.tex", "--figures", tmp_path / "figures")
-    modules = modules_of(*words, *more)
-    assert {"matplotlib", "jinja2"} <= modules
-    assert not {"torch", "transformers", "lmms_eval"} & modules
+    modules = modules_of(*args, *more)
+    assert "jinja2" in modules
+    assert not {"torch", "transformers", "lmms_eval", "matplotlib", "pandas"} & modules
     assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
     names = {path.stem for path in (tmp_path / "figures").iterdir()}
     assert {"waterfall", "forest", "seeds-figure", "training-figure", "niah-figure"} <= names
@@ -55,8 +59,10 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
     stored = json.loads((study / "analysis.json").read_text())
     assert made.sentence == stored["verdict"]
     assert stored["verdict"].startswith(made.headline)
-    words = [line["verdict"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"]
-    assert made.steps[0].verdict == f"▲ {words[0]}" == "▲ better"
+    verdicts = [
+        line["verdict"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"
+    ]
+    assert made.steps[0].verdict == f"▲ {verdicts[0]}" == "▲ better"
     order = [section.id for section in made.sections]
     assert order == [
         "source",
@@ -75,20 +81,23 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
 
 
 def test_flips_are_counted_over_all_items(study: Path) -> None:
-    found = read(study)
-    sides = [[model.run for model in found.of(arm)] for arm in ("grpo", "contextrl")]
+    stored_study = read(study)
+    sides = [[model.run for model in stored_study.of(arm)] for arm in ("grpo", "contextrl")]
     got = flips(("grpo", sides[0]), ("contextrl", sides[1]), ["vstar"])
     right = []
     for runs in sides:
         several = [read_samples(run.path, "vstar") for run in runs]
-        votes = {key: sum(one[key].score.value or 0 for one in several) for key in several[0]}
+        votes = {
+            key: sum(answers[key].score.value or 0 for answers in several) for key in several[0]
+        }
         right.append({key for key, n in votes.items() if n / len(several) >= 0.5})
     assert got.counts["vstar"] == (len(right[1] - right[0]), len(right[0] - right[1]))
     for flip in got.shown:
         assert (flip.after > flip.before) == flip.gained == ((flip.id, 0) in right[1])
         stored = read_samples(flip.plus.run.path, "vstar")[flip.id, 0]
         assert stored.response is not None
-        assert (flip.plus.text, flip.plus.value) == (stored.response.text, stored.score.value)
+        assert flip.plus.text == stored.response.text
+        assert flip.plus.answer.value == stored.score.value
     assert len(got.shown) <= 2 * SHOWN
 
 
@@ -127,13 +136,14 @@ def test_a_study_of_the_micro_world_is_labelled(study: Path, tmp_path: Path) -> 
     analysis = json.loads((copy / "analysis.json").read_text())
     analysis["notes"] = ["micro world: as the demo says"]
     (copy / "analysis.json").write_text(json.dumps(analysis))
-    said = reports.page_of([copy], None)[0].warnings
-    assert [one for one in said if one.startswith("micro world")] == analysis["notes"]
+    warnings = reports.page_of([copy], None)[0].warnings
+    of_world = [warning for warning in warnings if warning.startswith("micro world")]
+    assert of_world == analysis["notes"]
     of_data = f"vstar: {LABEL}"
     _note(copy, "vstar", LABEL)
     (copy / "analysis.json").write_text(json.dumps({**analysis, "notes": [of_data]}))
     page, _ = reports.page_of([copy], None)
-    assert [one for one in page.warnings if "micro world" in one] == [of_data]
+    assert [warning for warning in page.warnings if "micro world" in warning] == [of_data]
     assert "micro world" not in " ".join(page.notes)
 
 
@@ -161,8 +171,8 @@ def test_a_note_stands_once_and_what_moves_the_average_above_the_answer(
     unscored = json.loads(row)
     unscored["score"] |= {"value": None, "status": "unscored"}
     (samples / "mmstar.jsonl").write_text("".join([json.dumps(unscored) + "\n", *rows]))
-    found = scores.read({"a": [first], "b": [samples.parent]}).notes
-    moving = tuple(note for note in found if "left out" in note)
+    notes = scores.read({"a": [first], "b": [samples.parent]}).notes
+    moving = tuple(note for note in notes if "left out" in note)
     assert [note.partition(":")[0] for note in moving] == ["blink", "mmstar"]
     below = ("vstar: only 20 clusters (fewer than 30)", "niah: left out, it is not in the plan")
     analysis = json.loads((copy / "analysis.json").read_text())
@@ -184,9 +194,9 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
     saved, home = reports.page_of([tmp_path / "saved.json"], None)
     assert home == tmp_path
     for page in (direct, saved):
-        frame = page.table("delta-0").frame
-        assert list(frame["delta"]) == [line["delta"] for line in stored["benchmarks"]]
-        assert list(frame["p_holm"]) == [line["p_holm"] for line in stored["benchmarks"]]
+        shown = frame(page, "delta-0")
+        assert list(shown["delta"]) == [line["delta"] for line in stored["benchmarks"]]
+        assert list(shown["p_holm"]) == [line["p_holm"] for line in stored["benchmarks"]]
     assert [section.id for section in direct.sections] == [
         "benchmarks",
         "flips",
@@ -194,19 +204,30 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
         "validity",
         "provenance",
     ]
+    # A saved comparison holds all that its page shows but the texts of answers.
+    assert (saved.sentence, saved.warnings) == (direct.sentence, direct.warnings)
+    assert [table.rows for table in saved.tables] == [table.rows for table in direct.tables]
+    moved = tmp_path / "moved"
+    shutil.move(shutil.copytree(a, tmp_path / "copy" / a.name), moved / a.name)
+    stored["runs"][0][0]["folder"] = str(tmp_path / "copy" / a.name)
+    (tmp_path / "saved.json").write_text(json.dumps(stored))
+    alone, _ = reports.page_of([tmp_path / "saved.json"], None)
+    assert [section.id for section in alone.sections] == [s.id for s in direct.sections]
+    tables = {table.id: table.rows for table in direct.tables if not table.id.startswith("flips")}
+    assert {table.id: table.rows for table in alone.tables} == tables
     summary = json.loads((b / "summary.json").read_text())["benchmarks"]
-    means = dict(zip(direct.table("delta-0").frame["benchmark"],
-                     direct.table("delta-0").frame["plus"], strict=True))  # fmt: skip
+    shown = frame(direct, "delta-0")
+    means = dict(zip(shown["benchmark"], shown["plus"], strict=True))
     assert means == {row["benchmark"]: row["strict"] for row in summary}
 
 
 def test_arms_compared_show_spread_and_both_intervals(study: Path, tmp_path: Path) -> None:
-    found = read(study)
-    a, b = ([model.run.path for model in found.of(arm)] for arm in ("grpo", "contextrl"))
+    stored = read(study)
+    a, b = ([model.run.path for model in stored.of(arm)] for arm in ("grpo", "contextrl"))
     done = harness("compare", "--a", *a, "--b", *b, "--json")
     (tmp_path / "arms.json").write_text(done.stdout)
     page, _ = reports.page_of([tmp_path / "arms.json"], None)
-    rules = page.table("rules").frame.set_index("what")["value"]
+    rules = frame(page, "rules").set_index("what")["value"]
     assert {"side A", "side B", "mean, one variance for both sides"} <= set(rules.index)
     assert rules["side A"].startswith("3 seeds; sd of a seed's mean")
 
@@ -215,11 +236,11 @@ def test_a_run_shows_its_scores_and_its_wrong_answers_first(study: Path) -> None
     run = read(study).models[0].run
     page, home = reports.page_of([run.path], None)
     assert home == run.path
-    frame = page.table("scores").frame.set_index("benchmark")
+    shown = frame(page, "scores").set_index("benchmark")
     for row in run.rows.values():
-        assert frame.loc[row.benchmark, "strict"] == row.strict
-    values = [v for name, v in zip(page.table("items").frame["benchmark"],
-                                   page.table("items").frame["value"], strict=True)
+        assert shown.loc[row.benchmark, "strict"] == row.strict
+    values = [v for name, v in zip(frame(page, "items")["benchmark"],
+                                   frame(page, "items")["value"], strict=True)
               if name == "vstar"]  # fmt: skip
     assert values == sorted(values)
     assert values[0] == 0.0
@@ -276,17 +297,17 @@ def test_notes_of_one_kind_are_one_line() -> None:
 
 def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: Path) -> None:
     # docs/calibration.md: three seeds without an effect, at three spreads of the seeds.
-    said = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
+    rates = "in simulations with 3 seeds 0.3 to 10.0 % false positives"
     made, _ = reports.page_of([study], None)
-    section = next(one for one in made.sections if one.id == "contrasts-section")
+    section = next(shown for shown in made.sections if shown.id == "contrasts-section")
     stored = json.loads((study / "analysis.json").read_text())["bootstrap"]
-    assert said in stored
+    assert rates in stored
     assert section.blocks[-1] == f"{stored}."
     a, b = ([model.run.path for model in read(study).of(arm)] for arm in ("grpo", "contextrl"))
     saved = tmp_path / "arms.json"
     saved.write_text(harness("compare", "--a", *a, "--b", *b, "--json").stdout)
-    rules = reports.page_of([saved], None)[0].table("rules").frame.set_index("what")["value"]
-    assert said in rules["mean, items resampled (hierarchical bootstrap)"]
+    rules = frame(reports.page_of([saved], None)[0], "rules").set_index("what")["value"]
+    assert rates in rules["mean, items resampled (hierarchical bootstrap)"]
 
 
 def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
@@ -309,14 +330,24 @@ def test_all_flips_lie_beside_the_page(study: Path, tmp_path: Path) -> None:
 def test_arms_differ_in_more_than_colour() -> None:
     arms = tuple(ARMS)
     assert len(arms) == 10
-    curves = {"L": {arm: [[(step, place) for step in range(50)]] for place, arm in enumerate(arms)}}
-    figure = figures.training(curves, arms)
-    lines = figure.draw(False).axes[0].lines
-    assert len({line.get_marker() for line in lines} - {"None"}) == 10
-    assert len({line.get_color() for line in lines}) == 10
-    assert figure.svg(False) == figure.svg(False)
-    for name in ("arm8", "arm9"):
-        assert f"var(--{name})" in figure.svg(False)
+    curves = {
+        "L": {arm: [[(step, number) for step in range(50)]] for number, arm in enumerate(arms)}
+    }
+    drawn = svg(figures.training(curves, arms))
+    shapes, colours = zip(*re.findall(r'#training-figure-marker(\d)" .*? fill="(#\w+)"', drawn),
+                          strict=True)  # fmt: skip
+    assert len(set(shapes)) == len(set(colours)) == 10
+    assert drawn == svg(figures.training(curves, arms))
+    assert "var(" not in drawn
+    ElementTree.fromstring(drawn)
+
+
+@given(st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=1))
+def test_an_axis_holds_its_values_with_few_round_ticks(values: list[float]) -> None:
+    axis = figures.Axis.over(values, 4, 96)
+    assert axis.ticks[0] <= min(values) <= max(values) <= axis.ticks[-1]
+    assert 2 <= len(axis.ticks) <= 7
+    assert all(4 <= axis.at(value) <= 96 for value in values)
 
 
 def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: Path) -> None:
@@ -326,9 +357,9 @@ def test_thumbnails_are_the_items_images_and_only_of_the_same_data(micro_data: P
     fingerprint = suites.benchmark("vstar", micro_data).fingerprint()
     rows = load("vstar", micro_data)[""]["test"]
     wanted = [("vstar", str(rows[3]["question_id"])), ("vstar", "none such"), ("niah", "1")]
-    found = thumbnails.thumbnails(wanted, {"vstar": fingerprint}, micro_data)
-    assert list(found) == [wanted[0]]
-    head, _, data = found[wanted[0]].partition(",")
+    pictures = thumbnails.thumbnails(wanted, {"vstar": fingerprint}, micro_data)
+    assert list(pictures) == [wanted[0]]
+    head, _, data = pictures[wanted[0]].partition(",")
     assert head == "data:image/jpeg;base64"
     image = Image.open(io.BytesIO(base64.b64decode(data)))
     original = rows[3]["image"].convert("RGB")
@@ -347,9 +378,9 @@ def test_every_form_of_image_cell_gives_a_picture(micro_data: Path, name: str) -
 
     benchmark = suites.benchmark(name, micro_data)
     assert isinstance(benchmark, LmmsBenchmark)
-    found = benchmark.first_images(benchmark.ids())
-    assert 0 < len(found) <= benchmark.count()
-    assert all(min(image.size) > 1 for image in found.values())
+    images = benchmark.first_images(benchmark.ids())
+    assert 0 < len(images) <= benchmark.count()
+    assert all(min(image.size) > 1 for image in images.values())
 
 
 def test_a_page_with_images_holds_them(study: Path, micro_data: Path) -> None:
@@ -360,7 +391,7 @@ def test_a_page_with_images_holds_them(study: Path, micro_data: Path) -> None:
     assert '<img src="data:image/jpeg;base64,AAAA" alt=' in reports.render(made)
 
 
-def _garbled(folder: Path, name: str, text: str) -> Path:
+def _corrupt(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / name).write_text(text)
     return folder
@@ -372,8 +403,8 @@ def _garbled(folder: Path, name: str, text: str) -> Path:
         (lambda p: [p / "nothing"], "does not exist"),
         (lambda p: [p], "not an analysed study"),
         (lambda p: [p, p, p], "give one path, or two runs"),
-        (lambda p: [_garbled(p / "g", "analysis.json", "{")], "is garbled"),
-        (lambda p: [_garbled(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
+        (lambda p: [_corrupt(p / "g", "analysis.json", "{")], "is corrupt"),
+        (lambda p: [_corrupt(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
         (lambda p: [p, p], "is not a run"),
     ],
 )
@@ -383,7 +414,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, make: Any, says: str) -
     assert "\n" not in str(error.value)
 
 
-def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: Path) -> None:
+def test_a_corrupt_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     stored = json.loads((copy / "analysis.json").read_text())
     del stored["analysis"]["contrasts"][0]["delta"]
@@ -391,7 +422,7 @@ def test_a_garbled_analysis_is_one_line_and_exit_code_2(study: Path, tmp_path: P
     done = harness("report", copy)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "garbled" in done.stderr
+    assert "corrupt" in done.stderr
     assert (
         not (copy / "report.html").exists()
         or (copy / "report.html").stat().st_mtime < (copy / "analysis.json").stat().st_mtime
@@ -437,19 +468,19 @@ def test_a_value_of_another_type_is_one_line(
         shutil.copy(study / name, tmp_path)
     (tmp_path / "c.json").write_text(json.dumps(COMPARISON))
     stored = json.loads((tmp_path / file).read_text())
-    place = stored
+    inner = stored
     for name in names[:-1]:
-        place = place[name]
-    place[names[-1]] = value
+        inner = inner[name]
+    inner[names[-1]] = value
     (tmp_path / file).write_text(json.dumps(stored))
     with pytest.raises(UsageError, match=re.escape(file)) as error:
         reports.page_of([tmp_path / file if file == "c.json" else tmp_path], None)
     assert "\n" not in str(error.value)
 
 
-def test_a_garbled_comparison_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    garbled = {**COMPARISON, "macro": {**MACRO, "delta": "many"}}
-    (tmp_path / "c.json").write_text(json.dumps(garbled))
+def test_a_corrupt_comparison_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    corrupt = {**COMPARISON, "macro": {**MACRO, "delta": "many"}}
+    (tmp_path / "c.json").write_text(json.dumps(corrupt))
     done = harness("report", tmp_path / "c.json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
@@ -461,13 +492,13 @@ def test_a_plan_that_was_changed_is_not_reported(study: Path, tmp_path: Path) ->
     text = (study / "plan.json").read_text()
     changed = json.loads(text)
     changed["plan"]["arms"] = 5
-    for garbled in ("[", "[]", "{}", json.dumps(changed)):
-        (tmp_path / "plan.json").write_text(garbled)
-        with pytest.raises(UsageError, match=r"plan.json (is garbled|was changed by hand)"):
+    for corrupt in ("[", "[]", "{}", json.dumps(changed)):
+        (tmp_path / "plan.json").write_text(corrupt)
+        with pytest.raises(UsageError, match=r"plan.json (is corrupt|was changed by hand)"):
             read(tmp_path)
 
 
-def test_garbled_training_lines_are_left_out_of_the_page(study: Path, tmp_path: Path) -> None:
+def test_corrupt_training_lines_are_left_out_of_the_page(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(study, tmp_path / "copy")
     training = next(model.training for model in read(copy).models if model.training)
     with (training / "training.jsonl").open("a") as lines:
@@ -477,7 +508,7 @@ def test_garbled_training_lines_are_left_out_of_the_page(study: Path, tmp_path: 
     ledger |= {"gradient_norms": 5, "train_tokens": "many"}
     (training / "ledger.json").write_text(json.dumps(ledger))
     before, after = (reports.page_of([folder], None)[0] for folder in (study, copy))
-    cells = [list(page.table("ledger").frame["train_tokens"]) for page in (before, after)]
+    cells = [list(frame(page, "ledger")["train_tokens"]) for page in (before, after)]
     assert cells[0][1:] == cells[1][1:]
     reports.html(after, tmp_path / "page.html")
 
@@ -506,16 +537,16 @@ def test_a_damaged_line_is_named(study: Path, tmp_path: Path) -> None:
     value["score"]["value"] = "x"
     for damaged in ("{broken}\n", json.dumps(value) + "\n", "[" * 100_000 + "\n"):
         path.write_text(lines[0] + damaged + "".join(lines[1:]))
-        for garbled in (copy, run):
-            with pytest.raises(UsageError, match=r"vstar.jsonl is garbled at line 2"):
-                reports.page_of([garbled], None)
+        for corrupt in (copy, run):
+            with pytest.raises(UsageError, match=r"vstar.jsonl is corrupt at line 2"):
+                reports.page_of([corrupt], None)
 
 
 def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(read(study).models[0].run.path, tmp_path / "run")
     text = (copy / "summary.json").read_text()
     row = json.loads(text)["benchmarks"][0]
-    for garbled in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
-        (copy / "summary.json").write_text(json.dumps({"benchmarks": [garbled]}))
-        with pytest.raises(UsageError, match=r"summary.json is garbled"):
+    for corrupt in ({"benchmark": "vstar"}, {**row, "strict": "x"}, {**row, "parts": [1]}, 5):
+        (copy / "summary.json").write_text(json.dumps({"benchmarks": [corrupt]}))
+        with pytest.raises(UsageError, match=r"summary.json is corrupt"):
             open_run(copy, "run")

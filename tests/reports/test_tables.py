@@ -20,33 +20,39 @@ from reports import tables
 from reports import write as reports
 from reports.read import paper
 from reports.read.study import read
+from tests.reports.studies import frame
 
 
 def test_the_papers_table_has_its_printed_averages() -> None:
-    printed = paper.vqa12().set_index("benchmark").drop(columns="category")
-    benchmarks = printed.drop(index="average") / 100
-    rows = {str(name): row.to_dict() for name, row in benchmarks.iterrows()}
+    printed = {row.pop("benchmark"): row for row in paper.vqa12()}
+    for row in printed.values():
+        del row["category"]
+    last = printed.pop("average")
+    rows = {
+        name: {arm: float(score) / 100 for arm, score in row.items()}
+        for name, row in printed.items()
+    }
     averages = macro_average(
         {name: {arm: np.array([score]) for arm, score in row.items()} for name, row in rows.items()}
     )
     arms = {arm: ArmLine(arm, 1, float(mean[0]), None, None) for arm, mean in averages.items()}
     table = tables.scores(rows, arms)
     assert table.foot == 12
-    shown = {c.key: table.text(12, c) for c in table.columns[1:]}
-    assert shown == {name: f"{value:.1f}" for name, value in printed.loc["average"].items()}
+    shown = {c.key: table.text(table.rows[12], c) for c in table.columns[1:]}
+    assert shown == {name: f"{float(value):.1f}" for name, value in last.items()}
     assert list(shown.values()) == ["47.0", "51.4", "52.2", "53.4", "58.3", "64.1", "65.7"]
 
 
 def test_the_average_row_is_the_macro_average_of_the_analysis(study: Path) -> None:
-    found = read(study)
+    stored = read(study)
     page, _ = reports.page_of([study], None)
-    shown = page.table("scores").frame
-    for line in found.report.analysis.arms:
+    shown = frame(page, "scores")
+    for line in stored.report.analysis.arms:
         assert shown[line.arm].iloc[-1] == pytest.approx(line.mean, abs=1e-12)
         assert shown[line.arm].iloc[:-1].mean() == pytest.approx(line.mean, abs=1e-12)
-        by_seed = [found.scores[name][line.arm] for name in found.scores]
+        by_seed = [stored.scores[name][line.arm] for name in stored.scores]
         averages = [sum(seed) / len(seed) for seed in zip(*by_seed, strict=True)]
-        assert found.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
+        assert stored.report.macro[line.arm] == pytest.approx(averages, abs=1e-12)
 
 
 def test_cells_say_points_signs_and_words() -> None:
@@ -65,11 +71,13 @@ def test_csv_holds_the_numbers_of_the_analysis_and_every_flip(study: Path, tmp_p
     reports.csv(page, tmp_path / "all.csv")
     rows = list(csv.DictReader(io.StringIO((tmp_path / "all.csv").read_text())))
     stored = json.loads((study / "analysis.json").read_text())["analysis"]["contrasts"]
-    found = [row for row in rows if row["table"] == "contrasts"]
-    assert [row["name"] for row in found] == [line["name"] for line in stored]
-    assert [float(row["delta"]) for row in found] == [line["delta"] for line in stored]
+    shown = [row for row in rows if row["table"] == "contrasts"]
+    assert [row["name"] for row in shown] == [line["name"] for line in stored]
+    assert [float(row["delta"]) for row in shown] == [line["delta"] for line in stored]
     for bound in ("low", "high"):
-        assert [float(row[f"interval_{bound}"]) for row in found] == [one[bound] for one in stored]
+        assert [float(row[f"interval_{bound}"]) for row in shown] == [
+            line[bound] for line in stored
+        ]
     assert "interval" not in rows[0]
     counts = [row for row in rows if row["table"] == "flips-counts"]
     flips = [row for row in rows if row["table"] == "flips"]

@@ -17,7 +17,7 @@ def table_files(
 ) -> tuple[str, ...]:
     """Return the parquet files of one table, sorted; empty where there are none.
 
-    The card's ``data_files`` decide; where it says nothing, the hub's naming does:
+    The card's ``data_files`` decide; where it says nothing, the Hub's naming does:
     ``<config>/<split>-00000-of-00001.parquet``, ``data/<split>-...``, ``<split>.parquet``.  A
     source with a single table and no configs may also be one parquet file of any name.
 
@@ -25,20 +25,25 @@ def table_files(
         names: paths relative to the repository's root, with ``/``.
         card: the text of README.md, if there is one.
         origin: where the table comes from.
-        table: the table that is looked for.
+        table: the table to look for.
 
     Raises:
         UsageError: files of a numbered set are missing.
     """
     parquet = sorted(name for name in names if name.endswith(".parquet"))
-    found = _matching(parquet, card_patterns(card, table) if card else ())
+    files = _matching(parquet, card_patterns(card, table) if card else ())
     for pattern in _conventions(origin, table):
-        found = found or _matching(parquet, [pattern])
-    if not found and not table.config and len(origin.tables) == 1:
+        files = files or _matching(parquet, [pattern])
+    if not files and not table.config and len(origin.tables) == 1:
         loose = _matching(parquet, ["*.parquet"])
-        found = loose if len(loose) == 1 else ()
-    _check_shards(found)
-    return found
+        files = loose if len(loose) == 1 else ()
+    numbered = [match for name in files if (match := _SHARD.search(name))]
+    if numbered and len(files) != int(numbered[0][2]):
+        raise UsageError(
+            f"only {len(files)} of {int(numbered[0][2])} parquet files {files[0]} ... are there: "
+            "download it again"
+        )
+    return files
 
 
 def card_patterns(card: str, table: Table) -> tuple[str, ...]:
@@ -50,27 +55,23 @@ def card_patterns(card: str, table: Table) -> tuple[str, ...]:
     import yaml
 
     parts = card.split("---", 2)
-    if len(parts) < 3 or parts[0].strip():
-        return ()
     try:
-        head = yaml.safe_load(parts[1])
+        head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
     except yaml.YAMLError:
-        return ()
+        head = None
     listed = head.get("configs") if isinstance(head, Mapping) else None
-    listed = listed if isinstance(listed, list) else []
-    configs = [item for item in listed if isinstance(item, Mapping)]
-    chosen = [item for item in configs if _is_config(item, table)]
-    if not chosen and not table.config and len(configs) == 1:
-        chosen = configs
-    return tuple(
-        pattern for item in chosen for pattern in _patterns(item.get("data_files"), table.split)
-    )
-
-
-def _is_config(item: Mapping[str, Any], table: Table) -> bool:
+    entries = listed if isinstance(listed, list) else []
+    configs = [entry for entry in entries if isinstance(entry, Mapping)]
     if table.config:
-        return item.get("config_name") == table.config
-    return item.get("config_name") == "default" or item.get("default") is True
+        chosen = [entry for entry in configs if entry.get("config_name") == table.config]
+    else:
+        chosen = [entry for entry in configs if entry.get("default") is True]
+        chosen += [entry for entry in configs if entry.get("config_name") == "default"]
+        if not chosen and len(configs) == 1:
+            chosen = configs
+    return tuple(
+        pattern for entry in chosen for pattern in _patterns(entry.get("data_files"), table.split)
+    )
 
 
 def _patterns(data_files: Any, split: str) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _patterns(data_files: Any, split: str) -> Iterator[str]:
             paths = entry.get("path")
             listed = paths if isinstance(paths, list) else [paths]
             yield from (path for path in listed if isinstance(path, str))
-        elif isinstance(entry, str) and split == "train":  # the hub's name for files without one
+        elif isinstance(entry, str) and split == "train":  # the Hub's name for files without one
             yield entry
 
 
@@ -105,12 +106,3 @@ def _expression(pattern: str) -> re.Pattern[str]:
     pieces = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("./"))
     wild = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return re.compile("".join(wild.get(piece, re.escape(piece)) for piece in pieces))
-
-
-def _check_shards(names: Sequence[str]) -> None:
-    numbered = [match for name in names if (match := _SHARD.search(name))]
-    if numbered and len(names) != int(numbered[0][2]):
-        raise UsageError(
-            f"only {len(names)} of {int(numbered[0][2])} parquet files {names[0]} ... are there: "
-            "download it again"
-        )

@@ -6,16 +6,16 @@ Images are embedded.  Raw release files (`Table.file`) are copied unchanged.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data.catalog.sources import Table, source
-from benchmarks.data.local.layout import Found, chosen, columns, files_hash, rows
+from benchmarks.data.fetch.pull import put
+from benchmarks.data.local.layout import Found, columns, rows
 from benchmarks.data.local.official import FORMATS, Release, build, release
 from benchmarks.data.local.read import quiet
-from benchmarks.data.local.receipt import Receipt, install, make_folder, recover
+from benchmarks.data.local.receipt import Receipt, make_folder, recover
 from harness.errors import UsageError
 
 
@@ -33,68 +33,92 @@ class Imported:
 def bring(
     benchmark_id: str, folder: Path, root: Path, *, split: str | None = None, force: bool = False
 ) -> Imported:
-    """Import an official release.
+    """Import the official release in ``folder`` to ``root/<benchmark id>``.
 
     Args:
         benchmark_id: one of `official.FORMATS`, or one with raw release files.
-        folder: the release: annotation file and images.
-        root: the data root; ``root/<benchmark id>`` is made.
+        folder: annotation file and images, or raw files.
+        root: the data root.
         split: only this split; without it, every split whose images are all there.
         force: replace data that is there already.
 
     Raises:
-        UsageError: not such a release, garbled, no split is whole, or other data is there.
+        UsageError: not such a release, corrupt, no split is whole, or other data is there.
     """
-    raw_files = [table for table in source(benchmark_id).tables if table.file]
-    if raw_files:
-        return _bring_raw(benchmark_id, raw_files, folder, root / benchmark_id, split, force)
-    found = _splits(benchmark_id, folder, split)
-    whole = [part for part in found if part.rows and not part.missing]
-    skipped = tuple(_reason(part) for part in found if part not in whole)
-    if not whole or (split is not None and skipped):
-        raise UsageError(f"nothing to import for {benchmark_id}: {'; '.join(skipped)}")
-    target = root / benchmark_id
-    _make_way(target, force)
-    digest = _write(benchmark_id, whole, target)
-    splits = {part.table.split: len(part.rows) for part in whole}
-    return Imported(benchmark_id, target, splits, skipped, digest)
+    if any(table.file for table in source(benchmark_id).tables):
+        splits, skipped, write = _raw(benchmark_id, folder, split)
+    else:
+        splits, skipped, write = _official(benchmark_id, folder, split)
+    receipt = _install(benchmark_id, root / benchmark_id, force, write)
+    return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
 
 
-def _make_way(target: Path, force: bool) -> None:
-    recover(target)
-    if target.exists() and not force:
-        raise UsageError(f"{target} already exists: --force replaces it")
+# The rows of each split, why other splits are left out, and what writes the data into a folder.
+_Plan = tuple[dict[str, int], tuple[str, ...], Callable[[Path], None]]
 
 
-def _bring_raw(
-    benchmark_id: str,
-    known: list[Table],
-    folder: Path,
-    target: Path,
-    split: str | None,
-    force: bool,
-) -> Imported:
-    """Copy the raw release files that are in a folder, once each has been read."""
-    names = ", ".join(table.split for table in known)
-    wanted = [table for table in known if split in (None, table.split)]
-    if not wanted:
-        raise UsageError(f"{benchmark_id} has no split {split!r}: its splits are {names}")
+def _raw(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
+    """Plan to copy the raw release files of a folder, once each has been read."""
+    known = [table for table in source(benchmark_id).tables if table.file]
+    wanted = _wanted(benchmark_id, known, split)
     there = [
         Found(table, "raw", folder, (folder / table.file,))
         for table in wanted
         if (folder / table.file).is_file()
     ]
     if not there:
-        files = " or ".join(table.file for table in wanted)
-        raise UsageError(f"{folder} holds no {files}: give the folder of the official release")
+        raise _no_release(folder, [table.file for table in wanted])
     splits = {item.table.split: _checked(item) for item in there}
-    _make_way(target, force)
-    with _staging(benchmark_id, target) as staging:
+
+    def write(staging: Path) -> None:
         for item in there:
             shutil.copyfile(item.files[0], staging / item.table.file)
-        digest = files_hash(staging, chosen(benchmark_id, staging))
-        _put(benchmark_id, staging, target, digest)
-    return Imported(benchmark_id, target, splits, (), digest)
+
+    return splits, (), write
+
+
+def _official(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
+    """Plan to write those splits of an official release whose images are all there."""
+    origin = source(benchmark_id)
+    if benchmark_id not in FORMATS:
+        raise UsageError(
+            f"the official release of {benchmark_id} is not known here (those of "
+            f"{', '.join(FORMATS)} are): use `harness data pull {benchmark_id}`"
+        )
+    if not folder.is_dir():
+        raise UsageError(f"no folder {folder}: give the folder of the official release")
+    wanted = _wanted(benchmark_id, origin.tables, split)
+    parts = [part for table in wanted if (part := release(benchmark_id, folder, table))]
+    if not parts:
+        names = FORMATS[benchmark_id].annotations
+        raise _no_release(folder, [names[table.split][0] for table in wanted])
+    whole = [part for part in parts if part.rows and not part.missing]
+    skipped = tuple(_reason(part) for part in parts if part not in whole)
+    if not whole or (split is not None and skipped):
+        raise UsageError(f"nothing to import for {benchmark_id}: {'; '.join(skipped)}")
+
+    def write(staging: Path) -> None:
+        from datasets import DatasetDict
+
+        with quiet():
+            tables = DatasetDict({part.table.split: build(part) for part in whole})
+            tables.save_to_disk(str(staging))
+
+    return {part.table.split: len(part.rows) for part in whole}, skipped, write
+
+
+def _wanted(benchmark_id: str, tables: Sequence[Table], split: str | None) -> list[Table]:
+    wanted = [table for table in tables if split in (None, table.split)]
+    if not wanted:
+        names = ", ".join(table.split for table in tables)
+        raise UsageError(f"{benchmark_id} has no split {split!r}: its splits are {names}")
+    return wanted
+
+
+def _no_release(folder: Path, names: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"{folder} holds no {' or '.join(names)}: give the folder of the official release"
+    )
 
 
 def _checked(item: Found) -> int:
@@ -107,28 +131,6 @@ def _checked(item: Found) -> int:
     return n
 
 
-def _splits(benchmark_id: str, folder: Path, split: str | None) -> list[Release]:
-    origin = source(benchmark_id)
-    if benchmark_id not in FORMATS:
-        raise UsageError(
-            f"the official release of {benchmark_id} is not known here (those of "
-            f"{', '.join(FORMATS)} are): use `harness data pull {benchmark_id}`"
-        )
-    if not folder.is_dir():
-        raise UsageError(f"no folder {folder}: give the folder of the official release")
-    names = FORMATS[benchmark_id].annotations
-    if split is not None and split not in names:
-        raise UsageError(
-            f"{benchmark_id} has no split {split!r}: its splits are {', '.join(names)}"
-        )
-    wanted = [table for table in origin.tables if split in (None, table.split)]
-    found = [part for table in wanted if (part := release(benchmark_id, folder, table))]
-    if not found:
-        files = " or ".join(names[table.split][0] for table in wanted)
-        raise UsageError(f"{folder} holds no {files}: give the folder of the official release")
-    return found
-
-
 def _reason(part: Release) -> str:
     if not part.rows:
         return f"{part.annotation.name} holds no items"
@@ -138,32 +140,20 @@ def _reason(part: Release) -> str:
     )
 
 
-def _write(benchmark_id: str, parts: list[Release], target: Path) -> str:
-    from datasets import DatasetDict
-
-    with _staging(benchmark_id, target) as staging:
-        with quiet():
-            splits = DatasetDict({part.table.split: build(part) for part in parts})
-            splits.save_to_disk(str(staging))
-        digest = files_hash(staging, chosen(benchmark_id, staging))
-        _put(benchmark_id, staging, target, digest)
-    return digest
-
-
-@contextmanager
-def _staging(benchmark_id: str, target: Path) -> Iterator[Path]:
-    """Make an empty folder beside the target, to be filled; gone in the end."""
+def _install(
+    benchmark_id: str, target: Path, force: bool, write: Callable[[Path], None]
+) -> Receipt:
+    """Let ``write`` fill an empty folder beside the target, and move it there."""
+    recover(target)
+    if target.exists() and not force:
+        raise UsageError(f"{target} already exists: --force replaces it")
     staging = target.with_name(f".{benchmark_id}.import.part")
     shutil.rmtree(staging, ignore_errors=True)
     make_folder(staging)
     try:
-        yield staging
+        write(staging)
+        return put(benchmark_id, staging, target, None, "release")
     except OSError as error:
         raise UsageError(f"cannot write {staging} ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)  # where `install` moved it, none is there
-
-
-def _put(benchmark_id: str, staging: Path, target: Path, digest: str) -> None:
-    receipt = Receipt(source(benchmark_id).repository, None, "release", digest)
-    install(staging, target, receipt)
+        shutil.rmtree(staging, ignore_errors=True)  # where `put` moved it, none is there

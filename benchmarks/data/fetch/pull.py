@@ -6,15 +6,21 @@ The next call resumes an interrupted download.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data.catalog.parquet_names import table_files
-from benchmarks.data.catalog.sources import Source, Table, source
+from benchmarks.data.catalog.sources import Source, source
 from benchmarks.data.fetch.repository import Hub, Repository, mirror
 from benchmarks.data.local.layout import chosen, files_hash, find, rows
-from benchmarks.data.local.receipt import Receipt, install, make_folder, read_receipt, recover
+from benchmarks.data.local.receipt import (
+    Origin,
+    Receipt,
+    install,
+    make_folder,
+    read_receipt,
+    recover,
+)
 from harness.errors import UsageError
 
 
@@ -38,11 +44,11 @@ def pull(
     alone: bool = True,
     force: bool = False,
 ) -> Pulled:
-    """Get one benchmark's data.
+    """Get one benchmark's data into ``root/<benchmark id>``.
 
     Args:
         benchmark_id: one with a `source`.
-        root: the data root; ``root/<benchmark id>`` is made.
+        root: the data root.
         revision: commit, branch or tag; without it the pinned commit, else the one that an
             earlier pull recorded, else the head of the main branch.
         local: a folder of local copies instead of the hub; see `mirror`.
@@ -65,65 +71,67 @@ def pull(
                 f"{target} already exists ({receipt or 'not pulled'}): --force replaces it"
             )
         return _pulled(benchmark_id, target, receipt, new=False)
-    repository: Repository
     if local is None:
-        repository = Hub(origin.repository, wanted or "main")
-    else:
-        repository = mirror(local, benchmark_id, origin.repository, wanted, alone=alone)
-        _same_commit(repository, wanted)
-    return _fetch(benchmark_id, origin, repository, target)
-
-
-def _same_commit(repository: Repository, wanted: str | None) -> None:
-    """A copy that does not know its commit is taken as it is; one that knows another is not."""
-    if wanted and repository.commit and repository.commit != wanted:
+        return _fetch(benchmark_id, Hub(origin.repository, wanted or "main"), target)
+    copy = mirror(local, benchmark_id, origin.repository, wanted, alone=alone)
+    # A copy that does not know its commit is taken as it is; one that knows another is not.
+    if wanted and copy.commit and copy.commit != wanted:
         raise UsageError(
-            f"the local copy is at commit {repository.commit}, not {wanted}: "
-            f"give --revision {repository.commit} to take it"
+            f"the local copy is at commit {copy.commit}, not {wanted}: "
+            f"give --revision {copy.commit} to take it"
         )
+    return _fetch(benchmark_id, copy, target)
 
 
-def _fetch(benchmark_id: str, origin: Source, repository: Repository, target: Path) -> Pulled:
-    commit = repository.commit
-    card = repository.card()
-    names = _tables(repository, card, origin)
+def _fetch(benchmark_id: str, repository: Repository, target: Path) -> Pulled:
+    commit, card = repository.commit, repository.card()
+    names = _tables(repository, card, source(benchmark_id))
     staging = target.with_name(f".{benchmark_id}.{(commit or 'copy')[:12]}.part")
     make_folder(staging)
-    files = sorted({name for group in names.values() for name in group})
-    repository.fetch(files + (["README.md"] if card is not None else []), staging)
-    shutil.rmtree(staging / ".cache", ignore_errors=True)  # the hub client's notes
+    repository.fetch(names + (["README.md"] if card is not None else []), staging)
+    shutil.rmtree(staging / ".cache", ignore_errors=True)  # the Hub client's notes
     try:
-        found = chosen(benchmark_id, staging)
+        chosen(benchmark_id, staging)
         for item in find(benchmark_id, staging):
             rows(item)
-        digest = files_hash(staging, found)
     except UsageError:
-        shutil.rmtree(staging, ignore_errors=True)  # nothing to take up again here
+        shutil.rmtree(staging, ignore_errors=True)  # there is nothing to resume
         raise
-    receipt = Receipt(origin.repository, commit, repository.origin, digest)
-    install(staging, target, receipt)
+    receipt = put(benchmark_id, staging, target, commit, repository.origin)
     return _pulled(benchmark_id, target, receipt, new=True)
 
 
-def _tables(
-    repository: Repository, card: str | None, origin: Source
-) -> Mapping[Table, tuple[str, ...]]:
-    names = {
-        table: _raw_file(repository, table) or table_files(repository.names, card, origin, table)
-        for table in origin.tables
-        if table.role != "apart"
-    }
-    gone = [table.label for table, files in names.items() if table.role == "required" and not files]
+def put(
+    benchmark_id: str, staging: Path, target: Path, revision: str | None, origin: Origin
+) -> Receipt:
+    """Move a finished data set to its folder, with a receipt.
+
+    Raises:
+        UsageError: it is not whole, or the file system refuses.
+    """
+    digest = files_hash(staging, chosen(benchmark_id, staging))
+    receipt = Receipt(source(benchmark_id).repository, revision, origin, digest)
+    install(staging, target, receipt)
+    return receipt
+
+
+def _tables(repository: Repository, card: str | None, origin: Source) -> list[str]:
+    """Return the files of the tables, sorted."""
+    there, files, gone = repository.names, set[str](), []
+    for table in origin.tables:
+        if table.role == "apart":
+            continue
+        raw = (table.file,) if table.file in there else ()
+        names = raw or table_files(there, card, origin, table)
+        files.update(names)
+        if table.role == "required" and not names:
+            gone.append(table.label)
     if gone:
         raise UsageError(
             f"{origin.repository} holds no files for {', '.join(gone)}: load it with "
             "datasets yourself and save_to_disk it into the benchmark's folder"
         )
-    return names
-
-
-def _raw_file(repository: Repository, table: Table) -> tuple[str, ...]:
-    return (table.file,) if table.file and table.file in repository.names else ()
+    return sorted(files)
 
 
 def _pulled(benchmark_id: str, folder: Path, receipt: Receipt, *, new: bool) -> Pulled:

@@ -7,59 +7,28 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 from benchmarks.data.local.receipt import Origin
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-class Repository(Protocol):
-    """What `pull` needs of a repository."""
-
-    @property
-    def origin(self) -> Origin:
-        """The kind of place, for the receipt."""
-        ...
-
-    @property
-    def commit(self) -> str | None:
-        """The commit whose files these are, None where a local copy does not tell."""
-        ...
-
-    @property
-    def names(self) -> Sequence[str]:
-        """The paths of all files, relative to the repository's root."""
-        ...
-
-    def card(self) -> str | None:
-        """The text of README.md, if there is one."""
-        ...
-
-    def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Bring files into a folder; what an earlier, interrupted call brought is kept."""
-        ...
-
-
 @dataclass
 class Hub:
-    """A data set repository on the Hugging Face hub at one commit.
+    """A data set repository (``owner/name``) on the Hub, at a commit, branch or tag.
 
     ``HF_ENDPOINT`` and ``HF_TOKEN`` are honoured by huggingface_hub.
-
-    Args:
-        repository: ``owner/name``.
-        revision: a commit, branch or tag; the branch's head is resolved to its commit at once.
     """
 
     repository: str
-    revision: str = "main"
-    origin: Origin = field(default="hub", init=False)
+    revision: str
+    origin: ClassVar[Origin] = "hub"
 
     @property
     def commit(self) -> str:
@@ -72,7 +41,7 @@ class Hub:
         return [entry.rfilename for entry in self._info.siblings]
 
     def card(self) -> str | None:
-        """The text of README.md, if there is one."""
+        """Return the text of README.md, if there is one."""
         from huggingface_hub import hf_hub_download
 
         if "README.md" not in self.names:
@@ -84,10 +53,12 @@ class Hub:
         return Path(path).read_text(encoding="utf-8", errors="replace")
 
     def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Download files into a folder and compare them with the hub's checksums.
+        """Download files into a folder and compare them with the Hub's checksums.
+
+        What an earlier, interrupted call downloaded is kept.
 
         Raises:
-            UsageError: the hub does not give them, or what came is not what the hub has.
+            UsageError: the Hub does not give them, or what came is not what the Hub has.
         """
         from huggingface_hub import snapshot_download
 
@@ -103,7 +74,7 @@ class Hub:
             self._check(name, into / name)
 
     def _check(self, name: str, path: Path) -> None:
-        entry = next(entry for entry in self._info.siblings if entry.rfilename == name)
+        (entry,) = (entry for entry in self._info.siblings if entry.rfilename == name)
         whole = path.is_file() and entry.size in (None, path.stat().st_size)
         if whole and entry.lfs is not None:
             whole = file_hash(path) == entry.lfs.sha256
@@ -123,9 +94,9 @@ class Hub:
 
 @contextmanager
 def _errors(repository: str, revision: str) -> Iterator[None]:
-    """Turn what can go wrong with the hub into one sentence each."""
+    """Turn what can go wrong with the Hub into one sentence each."""
     import httpx
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     local = "or give a local copy with --from DIR"
     try:
@@ -143,34 +114,37 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
             f"{repository} has no revision {revision}: choose one with --revision, {local}"
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(
-            f"the hub did not give {repository} ({reason}): check the network, {local}"
+            f"the hub did not give {repository} ({first_line(error)}): check the network, {local}"
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a proxy's login page
+        raise UsageError(
+            f"{constants.ENDPOINT} did not answer as the hub does ({first_line(error)}): "
+            f"check HF_ENDPOINT and the network, {local}"
+        ) from error
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A local folder laid out like a hub repository.
-
-    Its commit is told by the folder's name (a snapshot in the hub's cache) or by what ``hf
-    download --local-dir`` left in it.
-    """
+    """A local folder laid out like a Hub repository, with the members of `Hub`."""
 
     folder: Path
-    origin: Origin = field(default="mirror", init=False)
+    origin: ClassVar[Origin] = "mirror"
 
     @property
     def commit(self) -> str | None:
-        """The commit, where the folder tells it."""
+        """The commit that the folder's name (in the Hub client's cache) or its metadata tells.
+
+        The metadata is what ``hf download --local-dir`` leaves; without either, None.
+        """
         if _COMMIT.fullmatch(self.folder.name):
             return self.folder.name
         notes = (self.folder / ".cache" / "huggingface" / "download").rglob("*.metadata")
         commits = {note.read_text(encoding="utf-8").split("\n", 1)[0] for note in notes}
-        told = commits.pop() if len(commits) == 1 else ""
-        return told if _COMMIT.fullmatch(told) else None
+        commit = commits.pop() if len(commits) == 1 else ""
+        return commit if _COMMIT.fullmatch(commit) else None
 
     @property
     def names(self) -> Sequence[str]:
@@ -179,16 +153,12 @@ class Mirror:
         return sorted(path.as_posix() for path in files if not path.parts[0].startswith("."))
 
     def card(self) -> str | None:
-        """The text of README.md, if there is one."""
+        """Return the text of README.md, if there is one."""
         path = self.folder / "README.md"
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Copy files into a folder.
-
-        Raises:
-            UsageError: the file system refuses.
-        """
+        """Copy files into a folder; UsageError if the file system refuses."""
         try:
             for name in names:
                 _copy(self.folder / name, into / name)
@@ -196,19 +166,19 @@ class Mirror:
             raise UsageError(f"cannot copy {self.folder} ({error.strerror or error})") from error
 
 
+Repository = Hub | Mirror
+
+
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its times, unless an earlier call did."""
-    if target.is_file() and _age(target) == _age(source):
-        return
+    if target.is_file():
+        old, new = target.stat(), source.stat()
+        if (old.st_size, old.st_mtime_ns) == (new.st_size, new.st_mtime_ns):
+            return
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     shutil.copy2(source, part)
     part.replace(target)
-
-
-def _age(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
 
 
 def mirror(
@@ -216,32 +186,26 @@ def mirror(
 ) -> Mirror:
     """Find a repository's copy in a folder of copies.
 
-    Looked for, in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the hub cache's
-    ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark that is asked for
-    ``alone``, LOCAL itself.
+    Looked for, in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the Hub client's
+    cache ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark that is
+    asked for ``alone``, LOCAL itself.
 
     Raises:
-        UsageError: none of these is there.
+        UsageError: none of these is there, or the cache lacks the wanted commit.
     """
-    for place in (local / repository, local / benchmark_id):
-        if place.is_dir():
-            return Mirror(place)
+    for folder in (local / repository, local / benchmark_id):
+        if folder.is_dir():
+            return Mirror(folder)
     cached = local / f"datasets--{repository.replace('/', '--')}" / "snapshots"
-    if cached.is_dir():
-        return Mirror(_snapshot(cached, repository, wanted))
-    if alone and local.is_dir():
-        return Mirror(local)
-    raise UsageError(f"{local} holds no copy of {repository}: put one in {local / repository}")
-
-
-def _snapshot(cached: Path, repository: str, wanted: str | None) -> Path:
-    """Return the wanted commit's folder in the hub's cache; the only one where none is wanted."""
-    there = sorted(path for path in cached.iterdir() if path.is_dir())
-    for path in there:
-        if path.name == wanted or (wanted is None and len(there) == 1):
-            return path
-    commits = ", ".join(path.name for path in there) or "no commit"
+    if not cached.is_dir():
+        if alone and local.is_dir():
+            return Mirror(local)
+        raise UsageError(f"{local} holds no copy of {repository}: put one in {local / repository}")
+    commits = sorted(path.name for path in cached.iterdir() if path.is_dir())
+    commit = wanted or (commits[0] if len(commits) == 1 else None)
+    if commit in commits:
+        return Mirror(cached / commit)
     raise UsageError(
-        f"the copy of {repository} has {commits}, wanted is {wanted or 'one of them'}: "
-        "choose with --revision"
+        f"the copy of {repository} has {', '.join(commits) or 'no commit'}, wanted is "
+        f"{wanted or 'one of them'}: choose with --revision"
     )

@@ -11,7 +11,7 @@ from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import ItemError
+from harness.errors import ItemError, first_line
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,7 +46,7 @@ def decode(cell: Any) -> Image.Image:
             image = ImageOps.exif_transpose(image)
         return image
     except undecodable() as error:
-        raise ItemError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        raise ItemError(first_line(error)) from error
 
 
 def decode_text(text: str) -> Image.Image:
@@ -58,7 +58,23 @@ def decode_text(text: str) -> Image.Image:
     try:
         return _opened(base64.b64decode(text), None)
     except undecodable() as error:
-        raise ItemError(str(error)) from error
+        raise ItemError(first_line(error)) from error
+
+
+def as_seen(image: Image.Image) -> Image.Image:
+    """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+
+    PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
+    clips 16-bit grey, so that nearly all of it is white.
+    """
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        image = image.convert("I").point(lambda grey: grey * (1 / 257)).convert("L")
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    return image.convert("RGB")
 
 
 def _opened(content: bytes | None, path: str | None) -> Image.Image:

@@ -1,43 +1,49 @@
-"""Raw release files as rows: JSON lines, or one JSON list of rows.
+"""Files of JSON rows: JSON lines, each read when it is asked for, or one JSON document of rows.
 
-Rows are read one at a time where the format allows it, without importing datasets.
+datasets is not imported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
-import orjson
-
 from harness.errors import UsageError
-from harness.files.hashing import cache_dir, file_hash, write_atomically
+from harness.files.atomic import write_text
+from harness.files.hashing import cache_dir, file_hash
+from harness.files.typed_json import parse
 
 Row = dict[str, Any]
+
+
+_REMEDY = ": download it again"
 
 
 class JsonLines(Sequence[Row]):
     """The rows of a JSON-lines file, each read and parsed when it is asked for.
 
+    ``remedy`` ends every message.
+
     Raises:
-        UsageError: the file cannot be read, or a row that is asked for is no JSON object.
+        UsageError: the file cannot be read, or a row that is asked for is not a JSON object.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, remedy: str = _REMEDY) -> None:
         self.path = path
-        try:
-            with path.open("rb") as stream:
-                self._places = list(_places(stream))
-        except OSError as error:
-            raise UsageError(
-                f"{path} is not readable ({error.strerror}): download it again"
-            ) from error
+        self.remedy = remedy
+        self._lines: list[tuple[int, int, int]] = []  # offset, size, number from 1
+        start = 0
+        with _readable(path, remedy), path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):  # bytes: split at \n alone
+                if not line.isspace():
+                    self._lines.append((start, len(line), number))
+                start += len(line)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._lines)
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -47,38 +53,50 @@ class JsonLines(Sequence[Row]):
 
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        start, size, number = self._places[index]
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(start)
-                line = stream.read(size)
-        except OSError as error:
-            raise UsageError(f"{self.path} is not readable ({error.strerror})") from error
-        return _object(line, f"{self.path} line {number}")
+            return [self[number] for number in range(*index.indices(len(self)))]
+        start, size, _ = self._lines[index]
+        with _readable(self.path, self.remedy), self.path.open("rb") as stream:
+            stream.seek(start)
+            line = stream.read(size)
+        return _object(
+            _parsed(line, self.where(index), self.remedy), self.where(index), self.remedy
+        )
+
+    def where(self, index: int) -> str:
+        """Return the file and line of a row, for messages."""
+        return f"{self.path}, line {self._lines[index][2]}"
 
 
 def read(path: Path) -> Sequence[Row]:
-    """Return the rows of a ``.jsonl`` file, lazily, or of a ``.json`` list, all at once.
+    """Return the rows of a ``.jsonl`` file, lazily, or of a JSON list, all at once.
 
     Raises:
-        UsageError: the file cannot be read or is garbled.
+        UsageError: the file cannot be read or is corrupt.
     """
     if path.suffix == ".jsonl":
         return JsonLines(path)
-    return list(_list(path))
+    value = document(path)
+    if not isinstance(value, list):
+        raise UsageError(f"{path} holds no list of rows{_REMEDY}")
+    return [_object(row, f"{path} row {number}") for number, row in enumerate(value, start=1)]
+
+
+def document(path: Path) -> Any:
+    """Return the value of a JSON file; UsageError if the file cannot be read or is corrupt."""
+    with _readable(path):
+        text = path.read_bytes()
+    return _parsed(text, str(path))
 
 
 def count(path: Path) -> int:
     """Return the number of rows; remembered by the file's content.
 
     Raises:
-        UsageError: the file cannot be read or is garbled.
+        UsageError: the file cannot be read or is corrupt.
     """
-    try:
-        return _count(path, file_hash(path))
-    except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): get it again") from error
+    with _readable(path):
+        digest = file_hash(path)
+    return _count(path, digest)
 
 
 @lru_cache
@@ -89,49 +107,26 @@ def _count(path: Path, digest: str) -> int:
     except (OSError, ValueError):
         n = len(read(path))
     with suppress(OSError):  # a read-only home: count again next time
-        write_atomically(note, f"{n}\n")
+        write_text(note, f"{n}\n")
     return n
 
 
-def columns(path: Path) -> tuple[str, ...]:
-    """Return the keys of the first row, none where there is no row.
-
-    Raises:
-        UsageError: the file cannot be read or is garbled.
-    """
-    rows = read(path)
-    return tuple(rows[0]) if rows else ()
-
-
-def _places(stream: Any) -> Iterator[tuple[int, int, int]]:
-    """Yield the offset, size and number of every line that is not blank."""
-    start = 0
-    for number, line in enumerate(stream, start=1):  # bytes: split at \n alone
-        if not line.isspace():
-            yield start, len(line), number
-        start += len(line)
-
-
-def _list(path: Path) -> Iterator[Row]:
+@contextmanager
+def _readable(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
     try:
-        value = orjson.loads(path.read_bytes())
+        yield
     except OSError as error:
-        raise UsageError(f"{path} is not readable ({error.strerror}): get it again") from error
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{path} is not JSON ({error}): download it again") from error
-    if not isinstance(value, list):
-        raise UsageError(f"{path} holds no list of rows: download it again")
-    for number, row in enumerate(value, start=1):
-        if not isinstance(row, dict):
-            raise UsageError(f"{path} row {number} is not a JSON object: download it again")
-        yield row
+        raise UsageError(f"{path} is not readable ({error.strerror}){remedy}") from error
 
 
-def _object(line: bytes, where: str) -> Row:
+def _parsed(text: bytes, where: str, remedy: str = _REMEDY) -> Any:
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"{where} is not JSON ({error}): download it again") from error
+        return parse(text.decode("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{where} is not JSON ({error}){remedy}") from error
+
+
+def _object(value: Any, where: str, remedy: str = _REMEDY) -> Row:
     if not isinstance(value, dict):
-        raise UsageError(f"{where} is not a JSON object: download it again")
+        raise UsageError(f"{where} is not a JSON object{remedy}")
     return value

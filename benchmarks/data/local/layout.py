@@ -7,11 +7,10 @@ files, and official release folders.  Imports neither torch nor datasets.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from benchmarks.data.catalog.parquet_names import table_files
 from benchmarks.data.catalog.sources import Source, Table, source
@@ -19,14 +18,10 @@ from benchmarks.data.local import json_rows
 from benchmarks.data.local.official import FORMATS, Release, release
 from harness.errors import UsageError, first_line
 from harness.files.hashing import cache_dir, tree_hash
-from harness.files.typed_json import parse
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 Form = Literal["saved", "parquet", "raw", "official"]
 NOTE = "note.txt"
-"""The file in a benchmark's folder with what must stand beside every score on its data."""
+"""The file in a benchmark's folder whose text is shown with every score on its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +44,9 @@ def data_root(given: Path | None = None) -> Path:
 
 
 def note(benchmark_id: str, root: Path) -> str:
-    """Return what must stand beside every score on a benchmark's data; "" where nothing must.
+    """Return the note that is shown with every score on a benchmark's data, or "".
 
-    It is no part of the data: fingerprint and run key do not hold it.
+    It is not part of the data: fingerprint and run key do not hold it.
 
     Raises:
         UsageError: the file is not readable.
@@ -70,13 +65,13 @@ def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found
     false: to score responses that exist already, no image is needed.
 
     Raises:
-        UsageError: unknown benchmark, or damaged files (garbled JSON, shards missing).
+        UsageError: unknown benchmark, or damaged files (corrupt JSON, missing shards).
     """
     origin = source(benchmark_id)
     if not folder.is_dir():
         return ()
-    found = (_find_table(benchmark_id, folder, origin, table, images) for table in origin.tables)
-    return tuple(table for table in found if table is not None)
+    there = (_find_table(benchmark_id, folder, origin, table, images) for table in origin.tables)
+    return tuple(item for item in there if item is not None)
 
 
 def tables(
@@ -84,9 +79,8 @@ def tables(
 ) -> tuple[Found, ...]:
     """Return the tables under ``root`` that make up the benchmark.
 
-    These are all required ones; where none of them is there, the stand-ins; with a ``split``,
-    that split's alone, which may be optional.  Without ``images`` a table counts as there though
-    its images are not.
+    They are all required ones; where none of them is there, the stand-ins; with a ``split``, that
+    split's alone, which may be optional.  Without ``images`` a table needs none of its images.
 
     Raises:
         UsageError: they are not (all) there; says the command that gets them.
@@ -99,21 +93,20 @@ def chosen(
 ) -> tuple[Found, ...]:
     """Return the tables in the benchmark's own folder that make it up; see `tables`."""
     origin = source(benchmark_id)
-    found = find(benchmark_id, folder, images=images)
+    whole = find(benchmark_id, folder, images=images)
     wanted = [
         table
         for table in origin.tables
         if (table.split == split if split else table.role == "required")
     ]
-    there = tuple(item for item in found if item.table in wanted)
-    if not there and not split:
-        stand_ins = tuple(item for item in found if item.table.role == "stand-in")
-        if stand_ins:
-            return stand_ins
-    if len(there) < len(wanted):
-        gone = [table for table in wanted if all(table != item.table for item in there)]
-        raise UsageError(_missing(benchmark_id, folder, gone, whole=not found))
-    return there
+    there = {item.table: item for item in whole if item.table in wanted}
+    stand_ins = tuple(item for item in whole if item.table.role == "stand-in")
+    if stand_ins and not there and not split:
+        return stand_ins
+    gone = [table for table in wanted if table not in there]
+    if gone:
+        raise UsageError(_missing(benchmark_id, folder, gone, empty=not whole))
+    return tuple(there.values())
 
 
 def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
@@ -124,14 +117,14 @@ def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: st
     Raises:
         UsageError: the data is missing; says the command that gets it.
     """
-    found = tables(benchmark_id, root, images=images, split=split)
-    return files_hash(root / benchmark_id, found)
+    items = tables(benchmark_id, root, images=images, split=split)
+    return files_hash(root / benchmark_id, items)
 
 
-def files_hash(folder: Path, found: Sequence[Found]) -> str:
+def files_hash(folder: Path, items: Sequence[Found]) -> str:
     """Return the sha256 (hex) over the files of some tables, named relative to ``folder``."""
     try:
-        return tree_hash(folder, sorted({path for item in found for path in item.files}))
+        return tree_hash(folder, sorted({path for item in items for path in item.files}))
     except OSError as error:
         raise UsageError(f"{folder} is not readable: {error}") from error
 
@@ -142,41 +135,30 @@ def count(benchmark_id: str, root: Path, *, images: bool = True, split: str = ""
     Raises:
         UsageError: the data is missing or a file does not open.
     """
-    found = tables(benchmark_id, root, images=images, split=split)
-    return sum(rows(item) for item in found)
+    return sum(map(rows, tables(benchmark_id, root, images=images, split=split)))
 
 
 def rows(item: Found) -> int:
-    """Return the number of rows of one table on disk.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the number of rows of one table on disk; UsageError if a file does not open."""
     if item.release is not None:
         return len(item.release.rows)
     if item.form == "raw":
-        return sum(json_rows.count(path) for path in item.files)
-    counter = _parquet_rows if item.form == "parquet" else _arrow_rows
-    return sum(counter(path) for path in item.files)
+        return sum(map(json_rows.count, item.files))
+    return sum(_shape(item, path)[0] for path in item.files)
 
 
 def columns(item: Found) -> tuple[str, ...]:
-    """Return the names of a table's columns.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Return the names of a table's columns; UsageError if a file does not open."""
     if item.release is not None:
-        return tuple(dict.fromkeys([*item.release.rows[0], *item.table.images]))
+        return (*item.release.rows[0], *item.table.images)
     if not item.files:
         return ()
     if item.form == "raw":
-        return json_rows.columns(item.files[0])
-    reader = _parquet_schema if item.form == "parquet" else _arrow_schema
-    return tuple(reader(item.files[0]).names)
+        return tuple(next(iter(json_rows.read(item.files[0])), ()))
+    return _shape(item, item.files[0])[1]
 
 
-def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: bool) -> str:
+def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, empty: bool) -> str:
     get = f"get it with `harness data pull {benchmark_id} --data-root {folder.parent}`"
     if benchmark_id in FORMATS or any(table.file for table in gone):
         get += ", or bring an official release with `harness data import`"
@@ -185,7 +167,7 @@ def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, whole: b
         if part is not None and part.missing:
             images = f"{part.missing} of the {len(part.rows)} images"
             return f"{part.annotation} is there, but {images} that it names are not: {get}"
-    if whole:
+    if empty:
         return f"no data for {benchmark_id} in {folder}: {get}"
     return f"{benchmark_id} in {folder} lacks {', '.join(table.label for table in gone)}: {get}"
 
@@ -197,9 +179,8 @@ def _find_table(
     if len(origin.configs) == 1:
         homes.append(folder)
     for home in homes:
-        found = _saved(home, table)
-        if found:
-            return found
+        if saved := _saved(home, table):
+            return saved
     if table.file and (folder / table.file).is_file():
         return Found(table, "raw", folder, (folder / table.file,))
     return _parquet(folder, origin, table) or _official(benchmark_id, folder, table, images)
@@ -220,18 +201,15 @@ def _saved(home: Path, table: Table) -> Found | None:
     elif not (home / "state.json").is_file():
         return None
     state = _json(home / "state.json")
-    if lone and not _belongs(state.get("_split"), table):
+    # A lone Dataset that does not name its split is the required table.
+    split = state.get("_split") or (table.split if table.role == "required" else None)
+    if lone and split != table.split:
         return None
     files = tuple(home / str(entry["filename"]) for entry in _data_files(home, state))
-    gone = [path for path in files if not path.is_file()]
-    if gone:
-        raise UsageError(f"{gone[0]} is missing: the data set is damaged, download it again")
+    for path in files:
+        if not path.is_file():
+            raise UsageError(f"{path} is missing: the data set is damaged, download it again")
     return Found(table, "saved", home, files)
-
-
-def _belongs(split: str | None, table: Table) -> bool:
-    """Whether a lone saved ``Dataset`` is this table; without a split it is the required one."""
-    return split == table.split or (split is None and table.role == "required")
 
 
 def _data_files(home: Path, state: dict[str, Any]) -> list[dict[str, Any]]:
@@ -261,55 +239,24 @@ def _official(benchmark_id: str, folder: Path, table: Table, images: bool) -> Fo
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = parse(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not readable JSON ({error}): download it again") from error
+    value = json_rows.document(path)
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object: download it again")
     return value
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn the errors of a damaged file into one sentence."""
+def _shape(item: Found, path: Path) -> tuple[int, tuple[str, ...]]:
+    """Return the number of rows and the columns of a file; it is mapped, so no image is read."""
     import pyarrow as pa
 
     try:
-        yield
+        if item.form == "parquet":
+            import pyarrow.parquet as pq
+
+            with pq.ParquetFile(path) as file:
+                return file.metadata.num_rows, tuple(file.schema_arrow.names)
+        with pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
+            return sum(batch.num_rows for batch in reader), tuple(reader.schema.names)
     except (pa.ArrowException, OSError) as error:
         reason = first_line(error)
         raise UsageError(f"{path} is damaged ({reason}): download it again") from error
-
-
-def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch | pa.Schema]:
-    """Yield the schema, then the batches; mapped, so that no image is read."""
-    import pyarrow as pa
-
-    with _reading(path), pa.memory_map(str(path)) as stream, pa.ipc.open_stream(stream) as reader:
-        yield reader.schema
-        yield from reader
-
-
-def _arrow_rows(path: Path) -> int:
-    batches = _arrow_batches(path)
-    next(batches)
-    return sum(batch.num_rows for batch in batches)
-
-
-def _arrow_schema(path: Path) -> pa.Schema:
-    return next(_arrow_batches(path))
-
-
-def _parquet_rows(path: Path) -> int:
-    import pyarrow.parquet as pq
-
-    with _reading(path):
-        return int(pq.read_metadata(path).num_rows)
-
-
-def _parquet_schema(path: Path) -> pa.Schema:
-    import pyarrow.parquet as pq
-
-    with _reading(path):
-        return pq.read_schema(path)

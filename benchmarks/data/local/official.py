@@ -5,9 +5,8 @@ Images stay paths.  datasets is imported only to build a table.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -15,46 +14,53 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.data.catalog import schemas
 from benchmarks.data.catalog.schemas import Schema
 from benchmarks.data.catalog.sources import Table
+from benchmarks.data.local import json_rows
+from benchmarks.data.local.json_rows import Row
 from harness.errors import UsageError, first_line
-from harness.files.typed_json import fits, parse
+from harness.files.typed_json import fits
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """How a benchmark is released.
 
-    ``schema`` is the hub's.  ``annotations`` gives the annotation's possible file names by split;
-    ``keys`` are the keys that every row has; ``image_column`` is the hub's column for the decoded
-    image.  ``convert`` turns the rows into the hub's (without that column), given the annotation's
-    folder.
-    ``image_folders`` are where a row's relative image path may start.
+    ``schema`` is the Hub's.  ``annotations`` gives the annotation's possible file names by split.
+    ``image_folders`` are where a row's relative image path may start.  ``queries`` is the file
+    that may hold the Hub's ``query`` column, by the rows' ``pid``.
     """
 
     schema: Schema
     annotations: Mapping[str, tuple[str, ...]]
-    keys: tuple[str, ...]
-    image_column: str
-    convert: Callable[[Sequence[Row], Path], list[Row]]
     image_folders: tuple[str, ...] = (".",)
+    queries: str = ""
+
+    @property
+    def image_column(self) -> str:
+        """The Hub's column for the decoded image."""
+        return next(name for name, kind in self.schema.items() if kind == "image")
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One split of an official release: its rows in the hub's schema and where its images are.
+    """One split of an official release.
 
-    ``images`` are in the rows' order, None where the file is not there.
+    ``read`` are the files that the rows come from, the annotation first.  ``rows`` have the Hub's
+    columns, less the image's; ``images`` are in their order, None where the file is not there.
     """
 
     benchmark_id: str
     table: Table
-    annotation: Path
+    read: tuple[Path, ...]
     rows: tuple[Row, ...]
     images: tuple[Path | None, ...]
+
+    @property
+    def annotation(self) -> Path:
+        """The file that lists the items."""
+        return self.read[0]
 
     @property
     def missing(self) -> int:
@@ -63,8 +69,8 @@ class Release:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The annotation and every image, each once."""
-        return (self.annotation, *dict.fromkeys(path for path in self.images if path))
+        """Every file that decides an item, each once: those that were read, and the images."""
+        return (*self.read, *dict.fromkeys(path for path in self.images if path))
 
 
 def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
@@ -79,7 +85,7 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
         The split, its images there or not; None where the folder has no annotation file for it.
 
     Raises:
-        UsageError: the annotation file is garbled.
+        UsageError: a file is corrupt.
     """
     form = FORMATS.get(benchmark_id)
     if form is None:
@@ -91,45 +97,74 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
     return None
 
 
-def build(found: Release) -> Dataset:
+def build(split: Release) -> Dataset:
     """Return a release's split as a table; an image is read when its row is, None if missing.
 
     Raises:
-        UsageError: a value has not the type that the hub's column has.
+        UsageError: a value has not the type that the Hub's column has.
     """
     import pyarrow as pa
     from datasets import Dataset
 
-    form = FORMATS[found.benchmark_id]
-    column = form.image_column
+    form = FORMATS[split.benchmark_id]
     rows = [
-        {**row, column: image and {"path": str(image), "bytes": None}}
-        for row, image in zip(found.rows, found.images, strict=True)
+        {**row, form.image_column: image and {"path": str(image), "bytes": None}}
+        for row, image in zip(split.rows, split.images, strict=True)
     ]
     try:
         return Dataset.from_list(rows, features=schemas.features(form.schema))
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
         reason = first_line(error)
         raise UsageError(
-            f"{found.annotation} does not fit the hub's columns ({reason}): download it again"
+            f"{split.annotation} does not fit the Hub's columns ({reason}): download it again"
         ) from error
 
 
 def _read(form: Format, benchmark_id: str, annotation: Path, table: Table) -> Release:
-    rows = list(_rows(annotation))
+    rows = _rows(annotation)
     for number, row in enumerate(rows, start=1):
         _check(row, form, table, f"{annotation} row {number}")
     home = annotation.parent
     listed: dict[Path, frozenset[str]] = {}
     images = tuple(_image(form, home, row["image"], listed) for row in rows)
-    converted = tuple(form.convert(rows, home))
-    return Release(benchmark_id, table, annotation, converted, images)
+    columns = [name for name in form.schema if name != form.image_column]
+    kept = [{name: row.get(name) for name in columns} for row in rows]
+    files = [annotation]
+    if "query" in form.schema:
+        path, queries = home / form.queries, {}
+        if path.is_file():
+            files.append(path)
+            queries = _queries(path)
+        kept = [{**row, "query": queries.get(row["pid"]) or vista_query(row)} for row in kept]
+    return Release(benchmark_id, table, tuple(files), tuple(kept), images)
+
+
+def _rows(annotation: Path) -> list[Any]:
+    """Return the rows of a JSON-lines file, of a JSON list, or of a JSON object of rows."""
+    if annotation.suffix == ".jsonl":
+        return list(json_rows.JsonLines(annotation))
+    value = json_rows.document(annotation)
+    if not isinstance(value, dict | list):
+        raise UsageError(f"{annotation} holds neither a list nor an object of rows")
+    return list(value.values() if isinstance(value, dict) else value)
+
+
+def _queries(path: Path) -> dict[str, str]:
+    queries = json_rows.document(path)
+    if not fits(queries, dict[str, str]):
+        raise UsageError(f"{path} is not a JSON object of strings: download it again")
+    return dict(queries)
+
+
+# Columns of the Hub that a release's rows need not have: made from others, or not read.
+_OPTIONAL = frozenset({"decoded_image", "query", "solution"})
 
 
 def _check(row: Any, form: Format, table: Table, where: str) -> None:
     if not isinstance(row, dict):
         row = {}
-    gone = [key for key in form.keys if key not in row]
+    needed = [key for key in dict.fromkeys((*form.schema, "image")) if key not in _OPTIONAL]
+    gone = [key for key in needed if key not in row]
     if gone:
         name = form.annotations[table.split][0]
         raise UsageError(f"{where} lacks {', '.join(gone)}: the items must be in {name}")
@@ -142,7 +177,7 @@ def _check(row: Any, form: Format, table: Table, where: str) -> None:
     ]
     if wrong:
         raise UsageError(
-            f"{where} does not fit the hub's columns ({', '.join(wrong)}): download it again"
+            f"{where} does not fit the Hub's columns ({', '.join(wrong)}): download it again"
         )
 
 
@@ -155,7 +190,7 @@ def _has_form(value: Any, kind: Any) -> bool:
             _has_form(value.get(key), inner) for key, inner in kind.items()
         )
     if isinstance(kind, list):
-        return isinstance(value, list) and all(_has_form(one, kind[0]) for one in value)
+        return isinstance(value, list) and all(_has_form(entry, kind[0]) for entry in value)
     if kind == "float64":
         return fits(value, float) and -inf < value < inf
     return isinstance(value, str | int | float)
@@ -166,69 +201,16 @@ def _leaves(name: str) -> bool:
     return not name or path.is_absolute() or ".." in path.parts
 
 
-def _rows(annotation: Path) -> Iterator[Any]:
-    """Yield the rows of a JSON-lines file, of a JSON list, or of a JSON object of rows."""
-    text = _text(annotation)
-    if annotation.suffix == ".jsonl":
-        # Not splitlines(): strings in JSON may hold U+2028 and other ends of lines as they are.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield _parse(line, f"{annotation} line {number}")
-        return
-    value = _parse(text, str(annotation))
-    if not isinstance(value, dict | list):
-        raise UsageError(f"{annotation} holds neither a list nor an object of rows")
-    yield from value.values() if isinstance(value, dict) else value
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not readable ({error}): download it again") from error
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return parse(text)
-    except ValueError as error:
-        raise UsageError(f"{where} is not JSON ({error}): download it again") from error
-
-
 def _image(form: Format, home: Path, name: str, listed: dict[Path, frozenset[str]]) -> Path | None:
     for folder in form.image_folders:
         path = home / folder / name
-        # One listing a folder is quicker than thousands of questions about files.
+        # Listing a folder once is quicker than thousands of questions about files.
         if path.parent not in listed:
             files = path.parent.iterdir() if path.parent.is_dir() else ()
             listed[path.parent] = frozenset(file.name for file in files)
         if path.name in listed[path.parent]:
             return path
     return None
-
-
-def _as_they_are(rows: Sequence[Row], home: Path, keys: Sequence[str]) -> list[Row]:
-    return [{key: row.get(key) for key in keys} for row in rows]
-
-
-_VISION = ("id", "question", "options", "image", "answer", "solution", "level", "subject")
-_VERSE = tuple(
-    "sample_index problem_index problem_version question answer question_type metadata query_wo "
-    "query_cot question_for_eval".split()
-)
-_VISTA = tuple(
-    "pid question image choices unit precision answer question_type answer_type metadata".split()
-)
-
-
-def _vista(rows: Sequence[Row], home: Path) -> list[Row]:
-    """Add the hub's ``query`` column: from query.json where it is there, else by its rule."""
-    path = home / "query.json"
-    queries = _parse(_text(path), str(path)) if path.is_file() else {}
-    if not fits(queries, dict[str, str]):
-        raise UsageError(f"{path} is not a JSON object of strings: download it again")
-    kept = _as_they_are(rows, home, _VISTA)
-    return [{**row, "query": queries.get(row["pid"]) or vista_query(row)} for row in kept]
 
 
 _FORM_HINTS = {
@@ -268,29 +250,18 @@ def vista_query(row: Mapping[str, Any]) -> str:
 
 
 # Sources: mathvision-cuhk/MathVision, lupantech/MathVista and ZrrSkywalker/MathVerse on GitHub.
-# MathVista's annot_testmini.json holds what the source data sets say of an item, no questions:
-# it is named so that its user is told.
+# MathVista's annot_testmini.json says where an item is from and holds no questions: it is listed
+# so that its user is told.
 FORMATS: Mapping[str, Format] = {
     "mathvision": Format(
-        schemas.MATHVISION,
-        {"test": ("test.jsonl",), "testmini": ("testmini.jsonl",)},
-        ("id", "question", "options", "image", "answer", "level", "subject"),
-        "decoded_image",
-        partial(_as_they_are, keys=_VISION),
+        schemas.MATHVISION, {"test": ("test.jsonl",), "testmini": ("testmini.jsonl",)}
     ),
     "mathvista": Format(
         schemas.MATHVISTA,
         {"testmini": ("testmini.json", "annot_testmini.json")},
-        _VISTA,
-        "decoded_image",
-        _vista,
+        queries="query.json",
     ),
     "mathverse": Format(
-        schemas.MATHVERSE,
-        {"testmini": ("testmini.json",)},
-        (*_VERSE, "image"),
-        "image",
-        partial(_as_they_are, keys=_VERSE),
-        (".", "images"),
+        schemas.MATHVERSE, {"testmini": ("testmini.json",)}, image_folders=(".", "images")
     ),
 }

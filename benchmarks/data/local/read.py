@@ -1,22 +1,28 @@
-"""Reads a benchmark's tables: as one ``DatasetDict`` per config, images lazy, or as plain rows.
+"""Reads a benchmark's tables: as one ``DatasetDict`` per config, as plain rows, or by cell.
 
-Raw release files are read as rows only.
+Images stay undecoded.  Cells are read with pyarrow alone.  Raw release files are read as rows only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from benchmarks.data.local import json_rows
-from benchmarks.data.local.layout import Found, find, tables
-from benchmarks.data.local.official import build
-from harness.errors import UsageError
+from benchmarks.data.local.layout import Found, files_hash, find, tables
+from benchmarks.data.local.official import FORMATS, build
+from harness.errors import UsageError, first_line
+from harness.files.atomic import write_text
 from harness.files.hashing import cache_dir
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from datasets import Dataset, DatasetDict
 
 
@@ -41,9 +47,7 @@ def load(
     """
     from datasets import DatasetDict
 
-    tables(
-        benchmark_id, root, images=images, split=split
-    )  # raises where the benchmark is not whole
+    tables(benchmark_id, root, images=images, split=split)  # raises where it is not whole
     configs: dict[str, DatasetDict] = {}
     for item in find(benchmark_id, root / benchmark_id, images=images):
         splits = configs.setdefault(item.table.config, DatasetDict())
@@ -57,7 +61,7 @@ def records(item: Found) -> Sequence[json_rows.Row]:
     The exception is a ``.json`` list, which is read as a whole.
 
     Raises:
-        UsageError: a file does not open or is garbled.
+        UsageError: a file does not open or is corrupt.
     """
     if item.form == "raw":
         return json_rows.read(item.files[0])
@@ -65,11 +69,7 @@ def records(item: Found) -> Sequence[json_rows.Row]:
 
 
 def read(item: Found) -> Dataset:
-    """Read one table.
-
-    Raises:
-        UsageError: a file does not open.
-    """
+    """Read one table; UsageError if a file does not open."""
     import pyarrow as pa
     from datasets import Dataset
     from datasets.exceptions import DatasetGenerationError
@@ -88,9 +88,9 @@ def read(item: Found) -> Dataset:
         AttributeError,
         LookupError,
         TypeError,
-        RecursionError,  # a garbled dataset_info.json
+        RecursionError,  # a corrupt dataset_info.json
     ) as error:
-        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error.__cause__ or error)
         raise UsageError(
             f"{item.table.label} in {item.home} does not open ({reason}): download it again"
         ) from error
@@ -125,3 +125,60 @@ def _from_parquet(item: Found) -> Dataset:
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
             data = data.cast_column(column, Image())
     return data
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """One table on disk; nothing is read before a cell is asked for."""
+
+    table: Found
+
+    @cached_property
+    def columns(self) -> Sequence[str]:
+        """The names of the columns; of a release, of its images."""
+        if self.table.release is not None:
+            return (FORMATS[self.table.release.benchmark_id].image_column,)
+        return tuple(self._arrow.column_names)
+
+    def cell(self, row: int, column: str) -> Any:
+        """Return one cell as ``datasets`` gives it undecoded; of a release, of its image column.
+
+        Raises:
+            UsageError: a file does not open.
+        """
+        if self.table.release is None:
+            return self._arrow[column][row].as_py()
+        image = self.table.release.images[row]
+        return image and {"path": str(image), "bytes": None}
+
+    @cached_property
+    def _arrow(self) -> pa.Table:
+        import pyarrow as pa
+
+        try:
+            return pa.concat_tables(
+                pa.ipc.open_stream(pa.memory_map(str(path))).read_all()
+                for path in arrow_files(self.table)
+            )
+        except (pa.ArrowException, OSError) as error:
+            raise UsageError(f"{self.table.home} does not open ({first_line(error)})") from error
+
+
+def arrow_files(item: Found) -> Sequence[Path]:
+    """Return the Arrow files that hold a table: its own, or those it was converted to.
+
+    ``datasets`` converts parquet files in our cache, because a single row of a parquet file cannot
+    be read.  A note lists those files, so that ``datasets`` need not be loaded to find them.
+    """
+    if item.form == "saved":
+        return item.files
+    note = cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
+    with suppress(OSError, msgspec.DecodeError):
+        sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
+        if all(Path(name).stat().st_size == size for name, size in sizes.items()):
+            return [Path(name) for name in sizes]
+    files = [Path(entry["filename"]) for entry in read(item).cache_files]
+    sizes = {str(path): path.stat().st_size for path in files}
+    with suppress(OSError):
+        write_text(note, msgspec.json.encode(sizes).decode())
+    return files

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.data.local.layout import fingerprint
 from harness.errors import UsageError
-from harness.files.hashing import write_atomically
-from harness.files.typed_json import parse
+from harness.files.atomic import write_json
+from harness.files.typed_json import parse, record
 
 NAME = "source.json"
 Origin = Literal["hub", "mirror", "release"]
@@ -38,28 +38,37 @@ def read_receipt(folder: Path) -> Receipt | None:
     """Return the receipt of a benchmark's folder, None where the data came by other ways.
 
     Raises:
-        UsageError: the receipt is garbled.
+        UsageError: the receipt is corrupt.
     """
     path = folder / NAME
     if not path.is_file():
         return None
     try:
-        value = parse(path.read_bytes())
-        return Receipt(
-            repository=str(value["repository"]),
-            revision=None if value["revision"] is None else str(value["revision"]),
-            origin=value["origin"],
-            fingerprint=str(value["fingerprint"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is garbled: delete it, or download it again") from error
+        return record(Receipt, parse(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is corrupt: delete it, or download it again") from error
+
+
+def known_revision(benchmark_id: str, root: Path) -> str | None:
+    """Return the hub's commit that a benchmark's data is of; None where it is not known.
+
+    It is known of data that was pulled from the hub, or from a copy that tells its commit, and was
+    not changed since.
+    """
+    try:
+        receipt = read_receipt(root / benchmark_id)
+        if receipt is None or receipt.fingerprint != fingerprint(benchmark_id, root):
+            return None
+    except UsageError:
+        return None
+    return receipt.revision
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:
-    """Put a finished data set in its place, and remove the one that was there.
+    """Move a finished data set to its folder, and remove the one that was there.
 
-    Nothing half written is ever in the place.  Between two renames it is empty for a moment; who
-    is killed just then leaves the old one aside, and `recover` puts it back.
+    Between two renames there is none for a moment; a process that is killed just then leaves the
+    old one aside, and `recover` puts it back.
 
     Raises:
         UsageError: the file system refuses.
@@ -67,7 +76,7 @@ def install(staging: Path, target: Path, receipt: Receipt) -> None:
     recover(target)
     old = _aside(target)
     try:
-        write_atomically(staging / NAME, json.dumps(asdict(receipt), indent=2) + "\n")
+        write_json(staging / NAME, asdict(receipt))
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.rename(old)
@@ -99,11 +108,7 @@ def _aside(target: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents.
-
-    Raises:
-        UsageError: the file system refuses.
-    """
+    """Make a folder and its parents; UsageError if the file system refuses."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.data.catalog.sources import GENERATED, Table, source
+from benchmarks.data.catalog.sources import GENERATED, source
 from benchmarks.data.local.images import decode, is_empty
 from benchmarks.data.local.layout import Found, chosen, columns, files_hash, find, rows
 from benchmarks.data.local.read import read
@@ -59,20 +58,21 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     if benchmark_id in GENERATED:
         note = "items are generated from a seed, no data needed"
         return Report(benchmark_id, "", None, None, (), (), (note,))
-    pinned = source(benchmark_id).revision
     folder = root / benchmark_id
+    source(benchmark_id)  # raises where there is no such benchmark
     try:
         main = chosen(benchmark_id, folder)
-        extra = [item for item in find(benchmark_id, folder) if item.table not in _tables(main)]
+        known = {item.table for item in main}
+        others = [item for item in find(benchmark_id, folder) if item.table not in known]
         receipt = read_receipt(folder)
         digest = files_hash(folder, main)
     except UsageError as error:
         return Report(benchmark_id, str(folder), None, None, (), (str(error),), ())
-    reports, problems = _check_all([*main, *extra], all_images)
-    notes = list(_stand_ins(benchmark_id, main))
-    if receipt is not None:
-        problems += _changed(receipt, digest)
-        notes += _revision(receipt, pinned)
+    reports, problems = _check_all([*main, *others], all_images)
+    if receipt is not None and receipt.fingerprint != digest:
+        problems.append(
+            "the files are not those that were put there (source.json): download it again"
+        )
     return Report(
         benchmark=benchmark_id,
         folder=str(folder),
@@ -80,12 +80,8 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         revision=receipt.revision if receipt else None,
         tables=tuple(reports),
         problems=tuple(f"{benchmark_id}: {problem}" for problem in problems),
-        notes=tuple(notes),
+        notes=tuple(_notes(benchmark_id, main, receipt)),
     )
-
-
-def _tables(found: Sequence[Found]) -> tuple[Table, ...]:
-    return tuple(item.table for item in found)
 
 
 def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableReport], list[str]]:
@@ -103,8 +99,7 @@ def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableRepo
 
 
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
-    table = item.table
-    n = rows(item)
+    table, n, decoded = item.table, rows(item), 0
     problems = []
     if n != table.count:
         problems.append(f"{table.label} has {n} rows, the official number is {table.count}")
@@ -113,16 +108,20 @@ def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
     if gone:
         problems.append(f"{table.label} lacks the columns {', '.join(gone)}")
     images = [name for name in table.images if name in there]
-    decoded = 0
     if images and n:
-        bad, decoded = _images(item, images, n if all_images else SAMPLE)
-        problems += _said(bad, decoded, table.label)
-    report = TableReport(table.config, table.split, item.form, n, table.count, decoded)
-    return report, problems
+        decoded = n if all_images else min(SAMPLE, n)
+        bad = _undecodable(item, images, [number * n // decoded for number in range(decoded)])
+        if bad:
+            row, reason = next(iter(bad.items()))
+            problems.append(
+                f"{table.label}: the images of {len(bad)} of {decoded} rows looked at do not "
+                f"decode (row {row}: {reason})"
+            )
+    return TableReport(table.config, table.split, item.form, n, table.count, decoded), problems
 
 
-def _images(item: Found, images: Sequence[str], sample: int) -> tuple[dict[int, str], int]:
-    """Decode the images of evenly spaced rows; return what is wrong by row, and how many rows."""
+def _undecodable(item: Found, images: Sequence[str], sample: Sequence[int]) -> dict[int, str]:
+    """Return by row what is wrong with its images: one does not decode, or there is none."""
     from datasets import Image
 
     data = read(item)
@@ -130,56 +129,31 @@ def _images(item: Found, images: Sequence[str], sample: int) -> tuple[dict[int, 
         if isinstance(data.features[name], Image):
             data = data.cast_column(name, Image(decode=False))
     data = data.select_columns(list(images))
-    n = len(data)
-    few = min(sample, n)
-    bad: dict[int, str] = {}
-    for number in (place * n // few for place in range(few)):
-        reason = _undecodable(data[number])
-        if reason:
-            bad[number] = reason
-    return bad, few
+    bad = {}
+    for row in sample:
+        cells = [cell for cell in data[row].values() if cell != "" and not is_empty(cell)]
+        try:
+            if not cells:
+                raise ItemError("it has no image")
+            for cell in cells:
+                decode(cell)
+        except ItemError as error:
+            bad[row] = str(error)
+    return bad
 
 
-def _undecodable(row: Mapping[str, Any]) -> str:
-    """Say what is wrong with a row's images; "" where each decodes and there is one at least."""
-    cells = [cell for cell in row.values() if cell != "" and not is_empty(cell)]
-    if not cells:
-        return "it has no image"
-    try:
-        for cell in cells:
-            decode(cell)
-    except ItemError as error:
-        return str(error)
-    return ""
-
-
-def _said(bad: Mapping[int, str], decoded: int, label: str) -> Iterator[str]:
-    if bad:
-        first = next(iter(bad))
-        yield (
-            f"{label}: the images of {len(bad)} of {decoded} rows looked at do not decode "
-            f"(row {first}: {bad[first]})"
-        )
-
-
-def _stand_ins(benchmark_id: str, found: Sequence[Found]) -> Iterator[str]:
-    for item in found:
+def _notes(benchmark_id: str, main: Sequence[Found], receipt: Receipt | None) -> Iterator[str]:
+    """Yield what is no fault and ought to be known: what stands in, and of which commit it is."""
+    origin = source(benchmark_id)
+    required = ", ".join(table.label for table in origin.tables if table.role == "required")
+    for item in main:
         if item.table.role == "stand-in":
-            required = [t for t in source(benchmark_id).tables if t.role == "required"]
-            yield f"{item.table.split} stands in for {', '.join(t.label for t in required)}"
-
-
-def _changed(receipt: Receipt, digest: str) -> Iterator[str]:
-    if receipt.fingerprint != digest:
-        yield "the files are not those that were put there (source.json): download it again"
-
-
-def _revision(receipt: Receipt, pinned: str | None) -> Iterator[str]:
-    if receipt.origin == "release" or receipt.revision == pinned:
+            yield f"{item.table.split} stands in for {required}"
+    if receipt is None or receipt.origin == "release" or receipt.revision == origin.revision:
         return
     if receipt.revision is None:
         yield "copied from a folder that does not tell its commit"
-    elif pinned is None:
+    elif origin.revision is None:
         yield f"no pin is published; held to the commit that was pulled, {receipt.revision}"
     else:
-        yield f"at commit {receipt.revision}, not at the pinned {pinned}"
+        yield f"at commit {receipt.revision}, not at the pinned {origin.revision}"

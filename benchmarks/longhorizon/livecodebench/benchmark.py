@@ -7,7 +7,6 @@ the official ones (github.com/LiveCodeBench/LiveCodeBench, lcb_runner).
 from __future__ import annotations
 
 import datetime
-import hashlib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,9 @@ from benchmarks.longhorizon.livecodebench import problems
 from benchmarks.longhorizon.livecodebench.problems import Problem
 from benchmarks.options import option, positive
 from harness.errors import ItemError, UsageError
-from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
-from harness.records import Item, Message, Response, Sampling, Score, TextPart
+from harness.files.hashing import source_hash
+from harness.protocols import Benchmark, Declaration, FailedItem, Tools
+from harness.records import Item, Message, Response, Score, TextPart
 
 # lcb_runner/prompts/code_generation.py, for chat models.
 _SYSTEM = (
@@ -86,16 +86,8 @@ def date(word: str) -> str:
     return datetime.date.fromisoformat(word).isoformat()
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a problem lies: its table's number and its row there."""
-
-    table: int
-    row: int
-
-
 @dataclass(frozen=True)
-class LiveCodeBenchV6:
+class LiveCodeBenchV6(Benchmark):
     """LiveCodeBench, code generation; parts are the difficulty and the platform."""
 
     data_root: Path
@@ -140,22 +132,18 @@ class LiveCodeBenchV6:
 
     @cached_property
     def found(self) -> tuple[Found, ...]:
-        """The tables of the window.
-
-        Raises:
-            UsageError: one is not there; says how to get it.
-        """
+        """The tables of the window; raises `UsageError` if one is missing."""
         folder = self.data_root / self.id
-        there = {item.table.split: item for item in find(self.id, folder)}
-        gone = [name for name in self.window if name not in there]
-        if gone == ["test6"]:
-            data.tables(self.id, self.data_root)  # says the command that gets it
-        if gone:
+        local = {item.table.split: item for item in find(self.id, folder)}
+        missing = [name for name in self.window if name not in local]
+        if missing == ["test6"]:
+            data.tables(self.id, self.data_root)  # raises with the command that gets it
+        if missing:
             raise UsageError(
-                f"{folder} holds no {gone[0]}.jsonl, which the window needs: "
+                f"{folder} holds no {missing[0]}.jsonl, which the window needs: "
                 f"put the release file of {data.source(self.id).repository} there"
             )
-        return tuple(there[name] for name in self.window)
+        return tuple(local[name] for name in self.window)
 
     def fingerprint(self) -> str:
         """Return the content hash of the window's files."""
@@ -163,37 +151,33 @@ class LiveCodeBenchV6:
 
     def count(self) -> int:
         """Return the number of problems in the window."""
-        return len(self.places) if self.start or self.end else sum(map(rows, self.found))
+        return len(self._rows) if self.start or self.end else sum(map(rows, self.found))
 
     @cached_property
-    def tables(self) -> tuple[Sequence[Mapping[str, Any]], ...]:
-        """The rows of the window's tables."""
-        return tuple(map(data.records, self.found))
-
-    @cached_property
-    def places(self) -> Mapping[str, _Place]:
-        """Where every problem of the window lies, by its id, in the data's order.
-
-        Raises:
-            UsageError: two problems have the same id, or a row has none.
-        """
-        places: dict[str, _Place] = {}
-        for number, table in enumerate(self.tables):
-            where = self.found[number].files[0]
-            for row, fields in enumerate(table):
+    def _rows(self) -> Mapping[str, tuple[Sequence[Mapping[str, Any]], int]]:
+        """The window's problems in the data's order: id -> table (read lazily), row number."""
+        located: dict[str, tuple[Sequence[Mapping[str, Any]], int]] = {}
+        for source in self.found:
+            table = data.records(source)
+            for number, fields in enumerate(table):
                 name, day = fields.get("question_id"), str(fields.get("contest_date"))[:10]
-                if name is None or str(name) in places:
-                    raise UsageError(f"{where}: row {row + 1} has no question_id of its own")
+                if name is None or str(name) in located:
+                    raise UsageError(
+                        f"{source.files[0]}: row {number + 1} has no question_id of its own"
+                    )
                 if (not self.start or self.start <= day) and (not self.end or day <= self.end):
-                    places[str(name)] = _Place(number, row)
-        return places
+                    located[str(name)] = (table, number)
+        return located
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of the window's problems, in the data's order."""
-        return list(self.places)
+        """Return the ids of the window's problems, in the data's order.
+
+        Raises `UsageError` if two problems have the same id, or a row has none.
+        """
+        return list(self._rows)
 
     def build(self, item_id: str) -> Item | FailedItem:
-        """Return one problem; one whose tests do not read is a failed item."""
+        """Return one problem; a failed item if its tests cannot be read."""
         row = self._row(item_id)
         try:
             problem, tests = problems.problem(row), problems.tests(row)
@@ -212,16 +196,10 @@ class LiveCodeBenchV6:
             parts=(problem.difficulty, problem.platform),
         )
 
-    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
-        """Ask the model once."""
-        return await model.chat(item.messages, sampling)
-
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Run the program of a response on the problem's tests.
 
-        Raises:
-            ItemError: the sandbox failed.
-            UsageError: there is no sandbox.
+        Raises `ItemError` if the sandbox fails, `UsageError` if there is none.
         """
         code = extract(response.answer)
         if code is None:
@@ -242,18 +220,11 @@ class LiveCodeBenchV6:
         return Score(float(verdict.passed), "scored", code, verdict.why)
 
     def _row(self, item_id: str) -> Mapping[str, Any]:
-        place = self.places[item_id]
-        return self.tables[place.table][place.row]
-
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """There is none: the official runner is no library, and no sandbox."""
-        return {}
+        table, number = self._rows[item_id]
+        return table[number]
 
 
 def _scoring_version() -> str:
     """Return a name for the checker: the hash of its code, and the Python that programs get."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
     version = ".".join(map(str, sys.version_info[:2]))
-    return f"real-stdin-{digest.hexdigest()[:8]}-python{version}"
+    return f"real-stdin-{source_hash(Path(__file__).parent)[:8]}-python{version}"

@@ -14,10 +14,9 @@ _SHOWN = 60  # characters of an answer that a sentence quotes
 
 
 def printed(answer: bytes, expected: str) -> str:
-    """Compare lines, stripped at both ends and each by itself, then numbers, exactly.
+    """Return what is wrong with printed lines, or "".
 
-    Returns:
-        What is wrong, "" where nothing is.
+    Lines are compared stripped, each by itself, then as exact numbers.
     """
     mine, theirs = _lines(answer.decode(errors="replace")), _lines(expected)
     if len(mine) != len(theirs):
@@ -29,23 +28,16 @@ def printed(answer: bytes, expected: str) -> str:
 
 
 def returned(answer: bytes, expected: str) -> str:
-    """Compare the value that a function returned by ``==``.
+    """Return what is wrong with the value that a function returned (compared by ``==``), or "".
 
-    Args:
-        answer: the value as the driver wrote it, see `value`; empty where there is none.
-        expected: the expected value, as JSON.
-
-    Returns:
-        What is wrong, "" where nothing is.
-
-    Raises:
-        ValueError: the expected value is no JSON.
+    ``answer`` is the value as the driver wrote it (see `value`), empty if there is none;
+    ``expected`` is JSON (else `ValueError`).
     """
     if not answer:
         return "wrong answer: the function did not return"
-    wanted = json.loads(expected)
+    expected_value = json.loads(expected)
     try:
-        right = value(answer) == wanted
+        right = value(answer) == expected_value
     except (ValueError, RecursionError) as error:
         return f"wrong answer: it does not read ({type(error).__name__})"
     text = answer.decode(errors="replace")

@@ -132,21 +132,22 @@ class _Test:
 
     def watch(self, seconds: float, limit: int) -> tuple[dict[str, Any], bytes]:
         """Read until the process has ended, the time is up or the answer is too long."""
-        answer, said = bytearray(), bytearray()
-        kept = {self.answer: answer, self.errors: said}
+        answer, errors = bytearray(), bytearray()
+        kept = {self.answer: answer, self.errors: errors}
         status, code = "ended", None
         while True:
             left = self.began + seconds - time.monotonic()
             if left <= 0:
                 status = "timeout"
                 break
-            ready = select.select(list(kept), [], [], min(left, 0.02))[0] if kept else []
+            pause = 0.02 if kept else 0.0005
+            ready = select.select(list(kept), [], [], min(left, pause))[0]
             for descriptor in ready:
                 chunk = os.read(descriptor, 1 << 16)
                 kept[descriptor].extend(chunk)
                 if not chunk:
                     del kept[descriptor]
-            del said[:-_REPORTED]
+            del errors[:-_REPORTED]
             if len(answer) > limit:
                 status = "output"
                 break
@@ -154,8 +155,6 @@ class _Test:
                 code = self._wait(os.WNOHANG)
             if code is not None and not ready:
                 break
-            if code is None and not kept:
-                time.sleep(0.0005)
         taken = time.monotonic() - self.began
         self._kill(code is None)
         code = self._wait(0) if code is None else code
@@ -165,7 +164,7 @@ class _Test:
             "status": status,
             "code": code,
             "seconds": round(taken, 4),
-            "stderr": said.decode(errors="replace"),
+            "stderr": errors.decode(errors="replace"),
         }
         return report, bytes(answer[:limit])
 

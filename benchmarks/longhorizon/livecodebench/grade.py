@@ -89,34 +89,31 @@ async def grade(
 ) -> Verdict:
     """Run a program on its tests and stop at the first that fails.
 
-    A test that ran out of time, or of which nothing was heard, is run once more while nothing else
-    of ours is graded.
-
-    Raises:
-        ItemError: the sandbox failed, which says nothing about the program.
+    A test that ran out of time, or that has no report, is run once more while nothing else of ours
+    is graded.  Raises `ItemError` if the sandbox failed, not the program.
     """
     passed, size, slowest, again = 0, FIRST_JOB, 0.0, 0
     wrong = ""
     while passed < len(tests) and not wrong:
         job = _portion(tests[passed:], size)
         async with gate().shared():
-            reports, heard = await _run(sandbox, program, job, resources)
+            reports, end = await _run(sandbox, program, job, resources)
         good, slow, wrong, unsure = await asyncio.to_thread(_judge, program, job, reports)
         passed += good
         if unsure:
             again += 1
-            one = job[good : good + 1]
+            retried = job[good : good + 1]
             async with gate().alone():
-                reports, heard = await _run(sandbox, program, one, resources)
-            good, slow_again, wrong, _ = await asyncio.to_thread(_judge, program, one, reports)
+                reports, end = await _run(sandbox, program, retried, resources)
+            good, slow_again, wrong, _ = await asyncio.to_thread(_judge, program, retried, reports)
             passed, slow = passed + good, max(slow, slow_again)
-            wrong = wrong or ("" if good else heard)
+            wrong = wrong or ("" if good else end)
         slowest, size = max(slowest, slow), size * GROWTH
     return Verdict(not wrong, passed, _why(len(tests), passed, wrong, slowest, again, resources))
 
 
 def _portion(tests: Sequence[Case], size: int) -> Sequence[Case]:
-    """Return the first tests: so many, and no more than a job takes, but at least one."""
+    """Return the first ``size`` tests, or fewer where they fill a job, but at least one."""
     taken = 0
     for number, test in enumerate(tests[:size]):
         taken += len(test.given)
@@ -128,7 +125,7 @@ def _portion(tests: Sequence[Case], size: int) -> Sequence[Case]:
 async def _run(
     sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> tuple[list[_Report], str]:
-    """Run one job; return its reports, and what became of it where one is missing."""
+    """Run one job; return its reports, and how it ended (for a test without a report)."""
     given = [test.given.encode(errors="replace") for test in tests]
     job = {
         "code": program.code,
@@ -139,27 +136,25 @@ async def _run(
         "sizes": [len(data) for data in given],
     }
     seconds = _START + len(tests) * (resources.seconds + _NOTICE)
-    limits = Limits(
-        seconds=seconds,
-        cpu_seconds=seconds * _THREADS,
-        memory=resources.memory,
-        processes=128,
-        output=_JOB_OUTPUT,
+    command = Command(
+        (*_python(sandbox), "-c", _source()),
+        stdin=b"\n".join([json.dumps(job).encode(), b"".join(given)]),
+        environment=_ENVIRONMENT,
+        limits=Limits(
+            seconds=seconds,
+            cpu_seconds=seconds * _THREADS,
+            memory=resources.memory,
+            processes=128,
+            output=_JOB_OUTPUT,
+        ),
     )
-    result = await sandbox.run(
-        Command(
-            (*_python(sandbox), "-c", _source()),
-            stdin=b"\n".join([json.dumps(job).encode(), b"".join(given)]),
-            environment=_ENVIRONMENT,
-            limits=limits,
-        )
-    )
+    result = await sandbox.run(command)
     if result.status == "error":
         raise ItemError(f"the sandbox failed: {result.reason}")
     ready, rest = result.stdout[: len(_READY)], result.stdout[len(_READY) :]
     if ready != _READY:  # the program has not run yet
-        raise ItemError(f"the sandbox does not run tests: {_heard(result)}")
-    return list(_reports(rest, len(tests))), _heard(result)
+        raise ItemError(f"the sandbox does not run tests: {_end(result)}")
+    return list(_reports(rest, len(tests))), _end(result)
 
 
 def _python(sandbox: Sandbox) -> tuple[str, ...]:
@@ -182,34 +177,36 @@ def _reports(data: bytes, most: int) -> Iterator[_Report]:
     start = 0
     for _ in range(most):
         head, newline, _rest = data[start : start + 16384].partition(b"\n")
+        start += len(head) + len(newline)
         try:
-            said = json.loads(head)
-            size = int(said["size"])
-            told = (said["status"], int(said["code"]), float(said["seconds"]), str(said["stderr"]))
+            fields = json.loads(head)
+            status, size = fields["status"], int(fields["size"])
+            answer = data[start : start + size]
+            report = _Report(
+                status, int(fields["code"]), float(fields["seconds"]), str(fields["stderr"]), answer
+            )
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return
-        start += len(head) + len(newline)
-        answer = data[start : start + size]
-        if len(answer) != size or told[0] not in get_args(_Status):
+        if len(answer) != size or status not in get_args(_Status):
             return
-        yield _Report(*told, answer)
+        yield report
         start += size
 
 
-def _heard(result: Result) -> str:
-    """Say what became of a job whose test has no report."""
+def _end(result: Result) -> str:
+    """Return how a job ended, for a test without a report."""
     if result.status != "ok":
         return f"{result.status}: {result.reason}"
-    said = last_line(result.stderr.decode(errors="replace")) or f"exit code {result.exit_code}"
-    return f"the process that ran it ended ({said})"
+    reason = last_line(result.stderr.decode(errors="replace")) or f"exit code {result.exit_code}"
+    return f"the process that ran it ended ({reason})"
 
 
 def _judge(
     program: Program, tests: Sequence[Case], reports: Sequence[_Report]
 ) -> tuple[int, float, str, bool]:
-    """Return how many tests passed in a row, the slowest, what is wrong, and whether to ask again.
+    """Return how many tests passed in a row, the slowest, what is wrong, and whether to retry.
 
-    That is where the machine, not the program, may be at fault.
+    A retry is due where the machine, not the program, may be at fault.
     """
     right = compare.returned if program.function else compare.printed
     slowest = 0.0
@@ -230,8 +227,8 @@ def _failed(report: _Report) -> str:
     if report.code == 0:
         return ""
     end = f"exit code {report.code}" if report.code > 0 else f"signal {-report.code}"
-    said = last_line(report.stderr)
-    return f"runtime error ({end})" + (f": {compare.quoted(said)}" if said else "")
+    last = last_line(report.stderr)
+    return f"runtime error ({end})" + (f": {compare.quoted(last)}" if last else "")
 
 
 def _why(n: int, passed: int, wrong: str, slowest: float, again: int, resources: Resources) -> str:

@@ -37,8 +37,6 @@ class Case:
 class Problem:
     """One problem.  ``function`` is the name of the function to write, None for a program."""
 
-    id: str
-    title: str
     content: str
     starter: str
     platform: str
@@ -49,16 +47,10 @@ class Problem:
 
 
 def problem(row: Mapping[str, Any]) -> Problem:
-    """Return the problem of a row, without its tests.
-
-    Raises:
-        ItemError: the row lacks a field, or one does not read.
-    """
+    """Return the problem of a row, without its tests; raises `ItemError` if it cannot be read."""
     try:
         metadata = json.loads(row["metadata"] or "{}")
         return Problem(
-            id=str(row["question_id"]),
-            title=str(row["question_title"]),
             content=str(row["question_content"]),
             starter=str(row["starter_code"] or ""),
             platform=str(row["platform"]),
@@ -72,11 +64,7 @@ def problem(row: Mapping[str, Any]) -> Problem:
 
 
 def tests(row: Mapping[str, Any]) -> tuple[Case, ...]:
-    """Return the public and then the private tests of a row.
-
-    Raises:
-        ItemError: they do not read, or are not what they should be (a pickle of something else).
-    """
+    """Return the public and then the private tests of a row; raises `ItemError` if they are bad."""
     public = _tests(str(row.get("public_test_cases")), "public")
     hidden = str(row.get("private_test_cases"))
     private = _tests(hidden if hidden.lstrip().startswith("[") else unpacked(hidden), "private")
@@ -88,10 +76,8 @@ def tests(row: Mapping[str, Any]) -> tuple[Case, ...]:
 def unpacked(text: str, largest: int = LARGEST) -> str:
     """Return the text in base64 of a zlib stream of a pickled string.
 
-    The pickle is read, not run: its opcodes must be those of a single string.
-
-    Raises:
-        ItemError: it is anything else, or of more than ``largest`` bytes.
+    The pickle is read, not run: its opcodes must be those of a single string.  Raises `ItemError`
+    if it is anything else, or has more than ``largest`` bytes.
     """
     try:
         stream = zlib.decompressobj()
@@ -106,11 +92,11 @@ def unpacked(text: str, largest: int = LARGEST) -> str:
 
 
 def _string(data: bytes) -> str:
-    found: list[str] = []
+    strings: list[str] = []
     try:
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name in _STRING:
-                found.append(str(argument))
+                strings.append(str(argument))
             elif opcode.name not in _AROUND:
                 raise ItemError(
                     f"the private tests are a pickle with the opcode {opcode.name}, "
@@ -118,19 +104,18 @@ def _string(data: bytes) -> str:
                 )
     except (ValueError, IndexError) as error:
         raise ItemError(f"the private tests are no pickle: {error}") from error
-    if len(found) != 1:
-        raise ItemError(f"the private tests are a pickle of {len(found)} strings, not of one")
-    return found[0]
+    if len(strings) != 1:
+        raise ItemError(f"the private tests are a pickle of {len(strings)} strings, not of one")
+    return strings[0]
 
 
 def _tests(text: str, kind: str) -> tuple[Case, ...]:
     try:
-        listed = json.loads(text)
-        found = tuple(Case(entry["input"], entry["output"]) for entry in listed)
+        cases = tuple(Case(entry["input"], entry["output"]) for entry in json.loads(text))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ItemError(
             f"the {kind} tests cannot be read: {type(error).__name__}: {error}"
         ) from error
-    if not all(isinstance(text, str) for test in found for text in (test.given, test.expected)):
+    if not all(isinstance(text, str) for case in cases for text in (case.given, case.expected)):
         raise ItemError(f"the {kind} tests hold something other than text")
-    return found
+    return cases

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from benchmarks.longhorizon.niah.haystack import (
     ANSWER_ROOM,
@@ -27,8 +28,8 @@ from benchmarks.longhorizon.niah.haystack import (
 from benchmarks.options import numbers, option, positive, some_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, tree_hash
-from harness.protocols import Declaration, Judge, Model, Tools
-from harness.records import Item, Message, Response, Sampling, Score, TextPart
+from harness.protocols import Benchmark, Declaration, Tools
+from harness.records import Item, Message, Response, Score, TextPart
 
 GENERATOR = 1  # counts up where the same settings would give other questions
 _TOKENIZER_FILES = ("tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "tekken.json")
@@ -53,7 +54,7 @@ def _whole(word: str) -> int:
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """Where a question belongs: its cell of the grid, its task, and its number in the cell."""
 
     length: int
@@ -68,7 +69,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Niah:
+class Niah(Benchmark):
     """Needle in a haystack; parts are the cells (``4096/50``), the lengths and the tasks."""
 
     root: Path
@@ -92,11 +93,7 @@ class Niah:
     seed: int = option(0, _whole, "seed of the questions")
 
     def __post_init__(self) -> None:
-        """Refuse settings that make no grid.
-
-        Raises:
-            UsageError: a depth is beyond 100, something is named twice, or an essay is lacking.
-        """
+        """Raise `UsageError` on a depth beyond 100, repeated values or a missing essay."""
         if max(self.depths) > 100:
             raise UsageError(f"niah.depths are percent: {max(self.depths)} is more than 100")
         for name in ("lengths", "depths", "tasks"):
@@ -110,21 +107,23 @@ class Niah:
             )
 
     @property
+    def _grid(self) -> dict[str, Any]:
+        names = ("lengths", "depths", "per_cell", "tasks", "seed")
+        grid = {name: getattr(self, name) for name in names}
+        lists = {name: list(value) for name, value in grid.items() if isinstance(value, tuple)}
+        return {"generator": GENERATOR, **grid, **lists}
+
+    @property
     def declaration(self) -> Declaration:
         """The declared protocol."""
         return Declaration(
             id="niah",
             title="Needle in a haystack",
             protocol={
+                **self._grid,
                 "form": "RULER",
-                "generator": GENERATOR,
                 "template": TEMPLATE,
                 "answer_prefix": None,  # RULER begins the answer; not every chat server can
-                "lengths": list(self.lengths),
-                "depths": list(self.depths),
-                "per_cell": self.per_cell,
-                "tasks": list(self.tasks),
-                "seed": self.seed,
                 "counted_by": "estimate" if self.tokenizer is None else "tokenizer",
                 "answer_room": ANSWER_ROOM,
             },
@@ -139,43 +138,36 @@ class Niah:
     def fingerprint(self) -> str:
         """Return the hash of all that decides the questions: there is no data.
 
-        Raises:
-            UsageError: a length has no room for a question, or the essay is not readable.
+        Raises `UsageError` if a length has no room for a question, or the essay is not readable.
         """
-        for task in self.tasks:  # said before a model is started
-            self._question(Place(min(self.lengths), 0, task, 0), estimate)
-        return json_hash(
-            {
-                "generator": GENERATOR,
-                "lengths": self.lengths,
-                "depths": self.depths,
-                "per_cell": self.per_cell,
-                "tasks": self.tasks,
-                "seed": self.seed,
-                "words": vocabulary(),
-                "essay": None if self.essay is None else file_hash(self.essay),
-                "tokenizer": None if self.tokenizer is None else _tokenizer_hash(self.tokenizer),
-            }
-        )
+        for task in self.tasks:  # fail before a model is started
+            self._question(Slot(min(self.lengths), 0, task, 0), estimate)
+        decisive = {
+            **self._grid,
+            "words": vocabulary(),
+            "essay": self.essay and file_hash(self.essay),
+            "tokenizer": self.tokenizer and _tokenizer_hash(self.tokenizer),
+        }
+        return json_hash(decisive)
 
     def count(self) -> int:
         """Return the number of questions."""
         return len(self.lengths) * len(self.depths) * self.per_cell
 
     @cached_property
-    def _places(self) -> Mapping[str, Place]:
-        """The places by id; a few of them already are spread over grid and tasks."""
+    def _slots(self) -> Mapping[str, Slot]:
+        """The slots by id; even the first few are spread over grid and tasks."""
         cells = list(product(self.lengths, self.depths))
-        places = (
-            Place(length, depth, self.tasks[turn % len(self.tasks)], number)
+        slots = (
+            Slot(length, depth, self.tasks[turn % len(self.tasks)], number)
             for number in range(self.per_cell)
             for turn, (length, depth) in enumerate(cells, number)
         )
-        return {place.id: place for place in places}
+        return {slot.id: slot for slot in slots}
 
     def ids(self) -> Sequence[str]:
         """Return the ids of the questions."""
-        return list(self._places)
+        return list(self._slots)
 
     @cached_property
     def _sentences(self) -> tuple[str, ...]:
@@ -197,35 +189,21 @@ class Niah:
 
         return LocalTokenizer(self.tokenizer).count
 
-    def _question(self, place: Place, count: Count) -> Question:
-        return question(
-            random.Random(f"{self.seed}/{place.id}"),
-            TASKS[place.task],
-            place.length,
-            place.depth,
-            count=count,
-            essay=self._sentences,
-        )
+    def _question(self, slot: Slot, count: Count) -> Question:
+        rng, task = random.Random(f"{self.seed}/{slot.id}"), TASKS[slot.task]
+        return question(rng, task, slot.length, slot.depth, count=count, essay=self._sentences)
 
     def build(self, item_id: str) -> Item:
-        """Return one question.
-
-        Raises:
-            UsageError: its length has no room for a question, or the essay is not readable.
-        """
-        place = self._places[item_id]
-        asked = self._question(place, self._count)
+        """Return one question; raises `UsageError` as `fingerprint` does."""
+        slot = self._slots[item_id]
+        asked = self._question(slot, self._count)
         return Item(
-            id=place.id,
+            id=slot.id,
             messages=(Message("user", (TextPart(asked.prompt),)),),
             target={"key": asked.key, "value": asked.value},
-            cluster=place.id,
-            parts=(f"{place.length}/{place.depth}", str(place.length), place.task),
+            cluster=slot.id,
+            parts=(f"{slot.length}/{slot.depth}", str(slot.length), slot.task),
         )
-
-    async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
-        """Ask once."""
-        return await model.chat(item.messages, sampling)
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score as RULER does (``string_match_all``): the value occurs, in capitals or not."""
@@ -236,10 +214,6 @@ class Niah:
             return Score(1.0, "scored", value, "the value occurs in the answer")
         other = re.search(r"\b\d{7}\b|\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", answer, re.I)
         return Score(0.0, "scored", other and other[0], "the value does not occur in the answer")
-
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Give no values: there is no other scoring."""
-        return {}
 
 
 def _tokenizer_hash(folder: Path) -> str:

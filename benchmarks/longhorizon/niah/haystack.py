@@ -70,11 +70,9 @@ def vocabulary() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the adjectives and the nouns of which RULER makes its words, each sorted."""
     from wonderwords import RandomWord
 
-    words = RandomWord()
-    return (
-        tuple(words.filter(include_categories=["adjective"])),
-        tuple(words.filter(include_categories=["noun"])),
-    )
+    source = RandomWord()
+    adjectives, nouns = (source.filter(include_categories=[kind]) for kind in ("adjective", "noun"))
+    return tuple(adjectives), tuple(nouns)
 
 
 def draw(rng: random.Random, kind: Kind) -> str:
@@ -95,18 +93,17 @@ def needle(task: Task, key: str, value: str) -> str:
 def prompt(task: Task, sentences: Sequence[str], key: str) -> str:
     """Return the whole prompt around a haystack of sentences, needles included."""
     context = (" " if task.haystack == "essay" else "\n").join(sentences)
-    one = task.value.removesuffix("s")
-    return TEMPLATE.format(one=one, context=context, key=key)
+    return TEMPLATE.format(one=task.value.removesuffix("s"), context=context, key=key)
 
 
 _PIECE = re.compile(r"[A-Za-z]+|[^\sA-Za-z]|\n")
 
 
 def estimate(text: str) -> int:
-    """Return about how many tokens a text has for a common tokenizer, without one.
+    """Estimate a text's number of tokens for a common tokenizer.
 
-    Counted are line breaks, digits, punctuation marks and characters of other scripts, each as
-    one, and a word of Latin letters as one for every seven letters begun.
+    A word of Latin letters counts one per seven letters begun; line breaks, digits, punctuation
+    marks and characters of other scripts count one each.
     """
     return sum(-(-len(piece) // 7) if piece.isalpha() else 1 for piece in _PIECE.findall(text))
 
@@ -127,21 +124,16 @@ def question(
 ) -> Question:
     """Return a question whose needle lies at a depth of a haystack that fills a length.
 
-    Args:
-        rng: the same state gives the same question.
-        task: one of `TASKS`.
-        length: tokens of prompt and answer together, `ANSWER_ROOM` of them for the answer.
-        depth: percent of the haystack's sentences before the needle that is asked for.
-        count: the number of tokens of a text; sentences are counted apart and added up.
-        essay: sentences of the text for an essay haystack; repeated where they do not suffice.
-
-    Raises:
-        UsageError: the length has no room for the prompt.
+    ``length`` counts tokens of prompt and answer, `ANSWER_ROOM` of them for the answer; without
+    room for the prompt this raises `UsageError`.  ``depth`` is the percent of the haystack's
+    sentences before the needle that is asked for.  ``count`` returns the number of tokens of a
+    text; sentences are counted separately.  ``essay``: sentences for an essay haystack, repeated
+    as needed.
     """
     pairs = _distinct(rng, task)
-    told = [next(pairs) for _ in range(task.needles)]
-    needles = [needle(task, key, value) for key, value in told]
-    key, value = told[0]
+    chosen = [next(pairs) for _ in range(task.needles)]
+    needles = [needle(task, key, value) for key, value in chosen]
+    key, value = chosen[0]
     room = length - ANSWER_ROOM - count(prompt(task, needles, key))
     if room < 0:
         raise UsageError(
@@ -151,12 +143,12 @@ def question(
     joined = " {}" if task.haystack == "essay" else "{}\n"
     hay = _hay(task, pairs, essay)
     sentences = list(_fill(hay, room, lambda sentence: count(joined.format(sentence))))
-    place = len(sentences) * depth // 100
+    position = len(sentences) * depth // 100
     for other in needles[1:]:
         at = rng.randint(0, len(sentences))
         sentences.insert(at, other)
-        place += at < place
-    sentences.insert(place, needles[0])
+        position += at < position
+    sentences.insert(position, needles[0])
     return Question(prompt(task, sentences, key), key, value)
 
 

@@ -20,14 +20,6 @@ LIMITS = ("LimitsExceeded", "TimeExceeded", "ContextWindowExceeded")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How far an episode may go: steps, and seconds of wall time (0: no limit)."""
-
-    steps: int
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
 class Episode:
     """How an episode ended: the status, the patch ("" where none was submitted), the messages."""
 
@@ -36,26 +28,20 @@ class Episode:
     messages: list[Record]
 
 
-def play(task: str, ask: Ask, environment: Any, limits: Limits) -> Episode:
+def play(task: str, ask: Ask, environment: Any, *, steps: int, seconds: int) -> Episode:
     """Play one episode; blocks until it has ended.
 
-    Args:
-        task: the issue's text.
-        ask: answers a conversation.
-        environment: runs commands, in mini-swe-agent's ``Environment`` protocol.
-        limits: of this episode.
-
-    Raises:
-        ItemError: the model or the environment failed; the episode says nothing.
-        UsageError: the model is gone.
+    ``task`` is the issue's text, ``ask`` answers a conversation, ``environment`` runs commands (in
+    mini-swe-agent's ``Environment`` protocol).  The episode ends after ``steps`` answers or
+    ``seconds`` of wall time (0: no limit).  Raises what ``ask`` and ``environment`` raise.
     """
     mini_swe_agent.load()
     from minisweagent.agents.default import DefaultAgent
 
     settings = dict(mini_swe_agent.config()["agent"])
     settings |= {
-        "step_limit": limits.steps,
-        "wall_time_limit_seconds": limits.seconds,
+        "step_limit": steps,
+        "wall_time_limit_seconds": seconds,
         "cost_limit": 0.0,  # nobody bills a local model
     }
     agent = DefaultAgent(_Model(ask), environment, **settings)
@@ -66,9 +52,8 @@ def play(task: str, ask: Ask, environment: Any, limits: Limits) -> Episode:
 
 def _kept(message: Mapping[str, Any]) -> Record:
     """Return a message as it is stored: an observation's raw output is in its content, cut."""
-    extra = {
-        name: value for name, value in message.get("extra", {}).items() if name != "raw_output"
-    }
+    extra = dict(message.get("extra", {}))
+    extra.pop("raw_output", None)
     return {"role": message["role"], "content": message["content"], "extra": extra}
 
 
@@ -88,11 +73,11 @@ def said(text: str) -> str:
 
 
 @dataclass
-class _Model:
+class _Model(mini_swe_agent.Unused):
     """Our model in mini-swe-agent's ``Model`` protocol.
 
-    Thinking is no part of the conversation: commands are read from the text without it, and only
-    that text goes back to the model, as behind a server that tells thinking apart.
+    Thinking is not part of the conversation: commands are read from the text without it, and only
+    that text goes back to the model, as behind a server that returns thinking separately.
     """
 
     ask: Ask
@@ -103,13 +88,15 @@ class _Model:
         from minisweagent.exceptions import FormatError, LimitsExceeded
         from minisweagent.models.utils.actions_text import parse_regex_actions
 
+        began = time.perf_counter()
         try:
-            response = self.ask([_message(message) for message in messages])
+            response = self.ask([Message(m["role"], (TextPart(m["content"]),)) for m in messages])
         except ContextOverflowError as error:
             end = {"exit_status": "ContextWindowExceeded", "submission": ""}
             raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+        seconds = time.perf_counter() - began
         answer = said(response.text)
-        extra = {**_facts(response), "timestamp": time.time()}
+        extra = {**_facts(response), "seconds": seconds, "timestamp": time.time()}
         try:
             actions = parse_regex_actions(
                 answer,
@@ -133,34 +120,18 @@ class _Model:
         """Return what the commands gave, as messages."""
         from minisweagent.models.utils.actions_text import format_observation_messages
 
-        found: list[Record] = format_observation_messages(
+        observed: list[Record] = format_observation_messages(
             outputs,
             observation_template=self.config["observation_template"],
             template_vars=template_vars,
         )
-        return found
-
-    def get_template_vars(self, **_: Any) -> Record:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> Record:
-        """Return nothing: the run's manifest describes the model."""
-        return {}
-
-
-def _message(message: Mapping[str, Any]) -> Message:
-    return Message(message["role"], (TextPart(message["content"]),))
+        return observed
 
 
 def _facts(response: Response) -> Record:
     """Return what is worth keeping of an answer beside its text without thinking."""
-    facts: Record = {
-        "prompt_tokens": response.prompt_tokens,
-        "completion_tokens": response.completion_tokens,
-        "finish_reason": response.finish_reason,
-        "seconds": response.seconds,
-    }
+    names = ("prompt_tokens", "completion_tokens", "finish_reason")
+    facts: Record = {name: getattr(response, name) for name in names}
     if response.text.strip() != said(response.text):
         facts["text"] = response.text
     if response.reasoning:

@@ -7,11 +7,11 @@ sandbox, and every output says that it is not SWE-bench.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,18 +22,20 @@ from benchmarks.longhorizon.swebench.environments import SandboxEnvironment, ima
 from benchmarks.longhorizon.swebench.grading import Verdict
 from benchmarks.longhorizon.swebench.tasks import Task, TaskSet
 from benchmarks.longhorizon.swebench.threads import Caller, in_thread, slots
-from benchmarks.longhorizon.swebench.workspace import Workplace, describe_limits, workplace
+from benchmarks.longhorizon.swebench.workspace import describe_limits, workspace
 from benchmarks.options import one_of, option, positive
 from harness.errors import ItemError, UsageError
-from harness.protocols import Check, Declaration, FailedItem, Judge, Model, Tools
-from harness.records import Item, Message, Response, Sampling, Score, Status
+from harness.files.hashing import source_hash
+from harness.protocols import Benchmark, Check, Declaration, FailedItem, Model, Tools
+from harness.records import Item, Message, Response, Sampling, Score, Status, sum_counts
+from harness.sandbox import Result
 
 NOT_SWE_BENCH = "not SWE-bench"
 
 
 @dataclass(frozen=True)
-class SweBench:
-    """A set of SWE-bench; ``images`` says nothing here, no task shows any."""
+class SweBench(Benchmark):
+    """A set of SWE-bench; ``images`` has no effect: no task shows any."""
 
     data_root: Path
     images: bool = True
@@ -59,7 +61,7 @@ class SweBench:
 
     @cached_property
     def declaration(self) -> Declaration:
-        """The declared protocol; looks whether the data are ours and reads none of them."""
+        """The declared protocol; checks whether the data are ours, without reading them."""
         ours = self.set.ours
         title = f"Docker-free tasks in the place of {self.name} ({NOT_SWE_BENCH})"
         return Declaration(
@@ -78,18 +80,13 @@ class SweBench:
         )
 
     def _protocol(self, ours: bool) -> dict[str, Any]:
-        place: dict[str, Any] = {
-            "environment": self.environment,
-            "images": "those that the data name",
-            "network": "host" if self.environment == "singularity" else "none",
+        environment: dict[str, Any] = {
+            "environment": "sandbox" if ours else self.environment,
+            "images": "none" if ours else "those that the data name",
+            "network": "host" if not ours and self.environment == "singularity" else "none",
         }
         if ours:
-            place = {
-                "environment": "sandbox",
-                "images": "none",
-                "network": "none",
-                "limits": describe_limits(),
-            }
+            environment["limits"] = describe_limits()
         return {
             "tasks": NOT_SWE_BENCH if ours else self.name,
             **mini_swe_agent.describe(),
@@ -99,17 +96,13 @@ class SweBench:
             "command_timeout": self.command_timeout,
             "thinking": "no part of the conversation",
             "history": "one commit",
-            **place,
+            **environment,
             "grader": grading.grader(),
             "test_timeout": self.test_timeout,
         }
 
     def fingerprint(self) -> str:
-        """Return the content hash of the local data.
-
-        Raises:
-            UsageError: the data is missing; says the command that gets it.
-        """
+        """Return the content hash of the local data."""
         return self.set.fingerprint()
 
     def count(self) -> int:
@@ -117,15 +110,11 @@ class SweBench:
         return self.set.count()
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of the tasks, in the data's order.
-
-        Raises:
-            UsageError: the data is missing, or lacks the columns that the grader needs.
-        """
+        """Return the ids of the tasks, in the data's order; raises as `TaskSet.tasks` does."""
         return list(self.set.tasks)
 
     def build(self, item_id: str) -> Item | FailedItem:
-        """Return one task; one whose tests do not read is a failed item."""
+        """Return one task; a failed item if its lists of tests cannot be read."""
         task = self.set.tasks[item_id]
         try:
             fail, keep = task.tests("FAIL_TO_PASS"), task.tests("PASS_TO_PASS")
@@ -138,14 +127,8 @@ class SweBench:
         return Item(task.id, mini_swe_agent.prompt(task.statement), target, cluster=repository)
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
-        """Let the agent work on a task; the answer's text is the patch that it submitted.
-
-        Raises:
-            ItemError: the model, the sandbox or the container failed.
-            UsageError: the model is gone.
-        """
+        """Let the agent work on a task; the answer's text is the patch that it submitted."""
         task = self.set.tasks[item.id]
-        limits = agent.Limits(self.step_limit, self.time_limit)
         used: list[Response] = []
 
         def episode(caller: Caller) -> Episode:
@@ -153,64 +136,58 @@ class SweBench:
                 used.append(caller(lambda: model.chat(messages, sampling)))
                 return used[-1]
 
-            if task.files is None:
-                with image_environment(self.environment, task.image, self.command_timeout) as place:
-                    return agent.play(task.statement, ask, place, limits)
-            if tools.sandbox is None:
-                raise ItemError("the task needs a sandbox, and none was given")
-            with workplace(tools.sandbox, task.files) as inside:
-                place = self._environment(caller, inside)
-                return agent.play(task.statement, ask, place, limits)
+            with self._environment(task, tools, caller) as environment:
+                return agent.play(
+                    task.statement, ask, environment, steps=self.step_limit, seconds=self.time_limit
+                )
 
         return _response(await in_thread(episode), used)
 
-    def _environment(self, caller: Caller, place: Workplace) -> SandboxEnvironment:
+    @contextmanager
+    def _environment(self, task: Task, tools: Tools, caller: Caller) -> Iterator[Any]:
+        if task.files is None:
+            with image_environment(self.environment, task.image, self.command_timeout) as image:
+                yield image
+            return
+        if tools.sandbox is None:
+            raise ItemError("the task needs a sandbox, and none was given")
         settings: Mapping[str, str] = mini_swe_agent.config()["environment"]["env"]
+        with workspace(tools.sandbox, task.files) as folder:
 
-        async def command(text: str) -> Any:
-            async with slots():
-                return await place.run(
-                    ("bash", "-c", text), seconds=float(self.command_timeout), environment=settings
-                )
+            async def command(text: str) -> Result:
+                async with slots():
+                    return await folder.run(
+                        ("bash", "-c", text), seconds=self.command_timeout, environment=settings
+                    )
 
-        return SandboxEnvironment(lambda text: caller(lambda: command(text)))
+            yield SandboxEnvironment(lambda text: caller(lambda: command(text)))
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
-        """Grade a patch.
+        """Grade a patch: no patch is unresolved, one that does not apply unparsable; both are 0.
 
-        No patch is unresolved; one that does not apply cannot be read; both are 0.
-
-        Raises:
-            ItemError: the sandbox, the container or the grader failed.
+        Raises `ItemError` if the sandbox, the container or the grader failed.
         """
         task = self.set.tasks[item.id]
         patch = response.text
         if not patch.strip():
             return Score(0.0, "scored", None, self._why(f"no patch was submitted{_end(response)}"))
-        found = await grading.grade(task, patch, tools.sandbox, self.test_timeout)
-        status: Status = "scored" if found.applied else "unparsable"
-        why = f"{'resolved' if found.resolved else 'unresolved'}: {found.why}"
-        return Score(float(found.resolved), status, _changed(patch), self._why(why))
+        verdict = await grading.grade(task, patch, tools.sandbox, self.test_timeout)
+        why = f"{'resolved' if verdict.resolved else 'unresolved'}: {verdict.why}"
+        status: Status = "scored" if verdict.applied else "unparsable"
+        return Score(float(verdict.resolved), status, _changed(patch), self._why(why))
 
     def _why(self, text: str) -> str:
         why = f"{text} ({grading.grader()})"
         return f"{why}; {NOT_SWE_BENCH}" if self.set.ours else why
 
-    def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Give no values: the strict score is the official grader's own."""
-        return {}
-
     def checks(self) -> Iterator[Check]:
-        """Yield what of the machine's needs is there: engine, images and disk."""
+        """Yield what the machine lacks or has: engine, images and disk."""
         if self.set.ours:
             yield Check(f"{self.id} tasks", "note", f"{self.declaration.note}: they need no docker")
             return
         images: list[str] | None = None
-        try:
+        with suppress(UsageError):  # missing data is another check
             self.fingerprint()
-        except UsageError:  # the check of the data says so
-            pass
-        else:
             try:
                 images = [task.image for task in self.set.tasks.values()]
             except UsageError as error:
@@ -218,32 +195,20 @@ class SweBench:
         yield from preflight.checks(self.id, self.environment, images, self.n_items)
 
     async def prepare(self, tools: Tools) -> None:
-        """See that tasks can be played and graded here, before the model is asked.
-
-        Raises:
-            UsageError: they cannot, or the gold check fails.
-        """
+        """Raise `UsageError` if tasks cannot be played and graded here, or the gold check fails."""
         tasks = list(self.set.tasks.values())
-        if self.set.ours:
-            if tools.sandbox is None:
-                raise UsageError(f"{self.id} runs programs: it needs a sandbox")
-            for task in tasks[:1]:
-                if task.files is not None:
-                    await preflight.check_sandbox(tools.sandbox, task.files)
-        else:
-            found = await asyncio.to_thread(lambda: list(self.checks()))
-            for check in found:
+        if not self.set.ours:
+            for check in await asyncio.to_thread(lambda: list(self.checks())):
                 if check.status == "missing":
                     raise UsageError(f"{check.name}: {check.text}")
+        elif tools.sandbox is None:
+            raise UsageError(f"{self.id} runs programs: it needs a sandbox")
+        elif tasks and tasks[0].files:
+            await preflight.check_sandbox(tools.sandbox, tasks[0].files)
         await self._check_gold(tasks[: self.gold_check], tools)
 
     async def _check_gold(self, tasks: Sequence[Task], tools: Tools) -> None:
-        """Grade gold patches and empty ones.
-
-        Raises:
-            UsageError: a gold patch does not resolve its task, an empty one does, or the grading
-                fails.
-        """
+        """Raise `UsageError` if a gold patch does not resolve its task or an empty one does."""
 
         async def graded(task: Task, patch: str) -> Verdict:
             try:
@@ -253,11 +218,11 @@ class SweBench:
 
         jobs = [(task, patch) for task in tasks for patch in (str(task.row["patch"]), "")]
         verdicts = await asyncio.gather(*(graded(*job) for job in jobs))
-        for (task, patch), found in zip(jobs, verdicts, strict=True):
-            if found.resolved != bool(patch):
+        for (task, patch), verdict in zip(jobs, verdicts, strict=True):
+            if verdict.resolved != bool(patch):
                 what = "the gold patch does not resolve" if patch else "an empty patch resolves"
                 raise UsageError(
-                    f"gold check: {what} {task.id} here ({found.why}): "
+                    f"gold check: {what} {task.id} here ({verdict.why}): "
                     "scores of this machine would mean nothing"
                 )
 
@@ -267,16 +232,11 @@ def _response(episode: Episode, used: Sequence[Response]) -> Response:
     reason = "stop" if episode.status == agent.SUBMITTED else episode.status
     return Response(
         text=episode.patch,
-        prompt_tokens=_sum(response.prompt_tokens for response in used),
-        completion_tokens=_sum(response.completion_tokens for response in used),
+        prompt_tokens=sum_counts(response.prompt_tokens for response in used),
+        completion_tokens=sum_counts(response.completion_tokens for response in used),
         finish_reason="length" if episode.status in agent.LIMITS else reason,
         trajectory=episode.messages,
     )
-
-
-def _sum(counts: Iterator[int | None]) -> int | None:
-    known = list(counts)
-    return None if None in known else sum(count for count in known if count is not None)
 
 
 def _end(response: Response) -> str:
@@ -292,13 +252,11 @@ def _changed(patch: str) -> str:
     return f"a patch of {', '.join(files) or 'no file'}"
 
 
-@lru_cache(maxsize=1)
 def _scoring() -> str:
     """Return a name for the grading: the grader's version and a hash of our part of it."""
-    folder = Path(__file__).parent
-    names = ("grading.py", "container_worker.py", "workspace.py")
-    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in names))
-    return f"{grading.grader().replace(' ', '-')}-{digest.hexdigest()[:12]}"
+    folder, names = Path(__file__).parent, ("grading.py", "container_worker.py", "workspace.py")
+    ours = source_hash(*(folder / name for name in names))
+    return f"{grading.grader().replace(' ', '-')}-{ours}"
 
 
 class SweBenchVerified(SweBench):
@@ -315,6 +273,3 @@ class SweBenchLite(SweBench):
     id = "swebench_lite"
     name = "SWE-bench Lite"
     n_items = 300
-
-
-__all__ = ["NOT_SWE_BENCH", "SweBench", "SweBenchLite", "SweBenchVerified"]

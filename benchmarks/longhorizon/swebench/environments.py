@@ -16,6 +16,7 @@ from benchmarks.longhorizon.swebench import mini_swe_agent
 from benchmarks.longhorizon.swebench.workspace import TESTBED
 from harness.errors import ItemError
 from harness.sandbox import Result
+from harness.sandbox.programs import output
 
 SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 
@@ -41,59 +42,36 @@ git reset --quiet
 
 _CUT_SECONDS = 900
 
-Run = Callable[[str], Result]
-
 
 @dataclass
-class SandboxEnvironment:
+class SandboxEnvironment(mini_swe_agent.Unused):
     """Runs commands by ``run``, which gives one shell command a fresh shell at /testbed."""
 
-    run: Run
+    run: Callable[[str], Result]
     config: dict[str, Any] = field(default_factory=dict)
 
     def execute(self, action: dict[str, Any], cwd: str = "") -> dict[str, Any]:
-        """Run one command, and end the episode where it submits.
+        """Run one command; a broken limit reads as a timeout does in the scaffold's environments.
 
-        What breaks a limit is told as the scaffold's own environments tell of a timeout.
-
-        Raises:
-            ItemError: the sandbox failed.
-            Submitted: the output is a submission.
+        Raises `Submitted` if the output is a submission, `ItemError` if the sandbox failed.
         """
         result = self.run(str(action.get("command", "")))
         text = result.stdout.decode("utf-8", errors="replace")
-        ended = result.status in ("ok", "signal")
-        output = {
-            "output": text,
-            "returncode": result.exit_code if ended else -1,
-            "exception_info": ""
-            if ended
-            else f"An error occurred while executing the command: {result.reason}",
-        }
-        if ended:
+        if result.status in ("ok", "signal"):
             submit(text, result.exit_code)
-        return output
-
-    def get_template_vars(self, **_: Any) -> dict[str, Any]:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> dict[str, Any]:
-        """Return nothing: the run's manifest describes the place."""
-        return {}
+            return {"output": text, "returncode": result.exit_code, "exception_info": ""}
+        error = f"An error occurred while executing the command: {result.reason}"
+        return {"output": text, "returncode": -1, "exception_info": error}
 
 
-def submit(output: str, exit_code: int | None) -> None:
-    """End the episode where a command's output is a submission.
+def submit(text: str, exit_code: int | None) -> None:
+    """End the episode (raise `Submitted`) if a command's output is a submission.
 
     Source: ``_check_finished`` of the environments of mini-swe-agent 2.4.6.
-
-    Raises:
-        Submitted: it is.
     """
     from minisweagent.exceptions import Submitted
 
-    lines = output.lstrip().splitlines(keepends=True)
+    lines = text.lstrip().splitlines(keepends=True)
     if not lines or lines[0].strip() != SUBMIT or exit_code != 0:
         return
     submission = "".join(lines[1:])
@@ -105,13 +83,8 @@ def submit(output: str, exit_code: int | None) -> None:
 def image_environment(kind: str, image: str, seconds: int) -> Iterator[Any]:
     """Yield the environment of one task's image, its history cut.
 
-    Args:
-        kind: "docker", "podman" or "singularity".
-        image: the image's name, as the data have it.
-        seconds: a command's limit.
-
-    Raises:
-        ItemError: the image does not start, or its repository is not as it should be.
+    ``kind`` is "docker", "podman" or "singularity"; ``seconds`` limits each command.  Raises
+    `ItemError` if the image does not start, or its repository is not as it should be.
     """
     mini_swe_agent.load()
     settings = {**mini_swe_agent.config()["environment"], "timeout": seconds}
@@ -137,16 +110,30 @@ def _started(kind: str, image: str, settings: dict[str, Any]) -> Any:
     if kind == "singularity":
         del settings["interpreter"]
         return SingularityEnvironment(image=f"docker://{qualified(image)}", **settings)
-    name = image if kind == "docker" else qualified(image)
-    inner = DockerEnvironment(
-        image=name,
+
+    class Watched(DockerEnvironment):
+        """Notices when its container is gone: else the agent would go on until its last step."""
+
+        def execute(self, action: Any, cwd: str = "", *, timeout: int | None = None) -> Any:
+            result = super().execute(action, cwd, timeout=timeout)
+            if result["returncode"] != 0 and not _runs(kind, self.container_id):
+                tail = " ".join(str(result["output"]).split())[-300:]
+                raise ItemError(f"the container died: {tail}")
+            return result
+
+    return Watched(
+        image=image if kind == "docker" else qualified(image),
         executable=kind,
         run_args=["--rm", "--network=none"],
         container_timeout="24h",
         pull_timeout=3600,
         **settings,
     )
-    return _Watched(inner, kind)
+
+
+def _runs(engine: str, container: str | None) -> bool:
+    inspect = [engine, "inspect", "--format", "{{.State.Running}}", str(container)]
+    return output(inspect, seconds=60.0) == "true"
 
 
 def qualified(image: str) -> str:
@@ -156,55 +143,6 @@ def qualified(image: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    said = getattr(error, "stderr", None) or str(error)
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    stderr = getattr(error, "stderr", None) or str(error)
+    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else str(stderr)
     return " ".join(text.split())[-300:]
-
-
-class _Watched:
-    """A docker environment that notices when its container is gone.
-
-    Each command would fail then, and the agent would go on until its last step.
-    """
-
-    def __init__(self, inner: Any, engine: str) -> None:
-        self._inner = inner
-        self._engine = engine
-        self.config = inner.config
-
-    def execute(
-        self, action: dict[str, Any], cwd: str = "", *, timeout: int | None = None
-    ) -> dict[str, Any]:
-        """Run one command.
-
-        Raises:
-            ItemError: the container no longer runs.
-            Submitted: the output is a submission.
-        """
-        output: dict[str, Any] = self._inner.execute(action, cwd, timeout=timeout)
-        if output["returncode"] != 0 and not self._alive():
-            said = " ".join(str(output["output"]).split())[-300:]
-            raise ItemError(f"the container died: {said}")
-        return output
-
-    def _alive(self) -> bool:
-        words = [self._engine, "inspect", "--format", "{{.State.Running}}"]
-        try:
-            done = subprocess.run(
-                [*words, self._inner.container_id], capture_output=True, text=True, timeout=60
-            )
-        except (OSError, subprocess.SubprocessError):
-            return False
-        return done.returncode == 0 and done.stdout.strip() == "true"
-
-    def get_template_vars(self, **_: Any) -> dict[str, Any]:
-        """Return nothing: the prompts name only the task."""
-        return {}
-
-    def serialize(self) -> dict[str, Any]:
-        """Return nothing: the run's manifest describes the place."""
-        return {}
-
-    def cleanup(self) -> None:
-        """Stop and remove the container."""
-        self._inner.cleanup()

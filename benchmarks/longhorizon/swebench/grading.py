@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
@@ -19,9 +20,10 @@ from typing import Any
 from benchmarks.longhorizon.swebench import mini_swe_agent
 from benchmarks.longhorizon.swebench.tasks import Task
 from benchmarks.longhorizon.swebench.threads import slots
-from benchmarks.longhorizon.swebench.workspace import Workplace, workplace
+from benchmarks.longhorizon.swebench.workspace import Workspace, workspace
 from harness.errors import ItemError
 from harness.files.scratch import Scratch
+from harness.files.text import last_line
 from harness.sandbox import Sandbox
 
 # The ways to apply a patch, in order: GIT_APPLY_CMDS of swebench/harness/run_evaluation.py 5.0.2,
@@ -56,42 +58,35 @@ def grader() -> str:
 
 
 async def grade(task: Task, patch: str, sandbox: Sandbox | None, seconds: int) -> Verdict:
-    """Grade one patch; "" runs the tests on the repository as it is.
+    """Grade one patch (a diff; "" runs the tests on the repository as it is).
 
-    Args:
-        task: the task.
-        patch: a diff.
-        sandbox: for tasks with files of their own.
-        seconds: how long the tests may run.
-
-    Raises:
-        ItemError: the machinery failed.
+    ``sandbox`` is for tasks with files of their own; the tests may run for ``seconds``.  Raises
+    `ItemError` on a failure of infrastructure.
     """
     async with slots():
         if task.files is None:
             return await _in_container(task, patch, seconds)
         if sandbox is None:
             raise ItemError("the task needs a sandbox, and none was given")
-        with workplace(sandbox, task.files) as place:
-            return await _in_sandbox(task, patch, place, seconds)
+        with workspace(sandbox, task.files) as folder:
+            return await _in_sandbox(task, patch, folder, seconds)
 
 
-async def _in_sandbox(task: Task, patch: str, place: Workplace, seconds: int) -> Verdict:
-    if patch and not await _applies(patch, place):
+async def _in_sandbox(task: Task, patch: str, folder: Workspace, seconds: int) -> Verdict:
+    if patch and not await _applies(patch, folder):
         return Verdict(False, False, "the patch does not apply")
     spec = await asyncio.to_thread(_spec, task.row)
-    result = await place.run(
-        ("bash", "-c", _EVALUATE), stdin=spec.eval_script.encode(), seconds=float(seconds)
-    )
+    script = spec.eval_script.encode()
+    result = await folder.run(("bash", "-c", _EVALUATE), stdin=script, seconds=seconds)
     if result.status not in ("ok", "signal"):
         return Verdict(True, False, f"the tests did not end: {result.reason}")
     log = result.stdout.decode("utf-8", errors="replace")
     return await asyncio.to_thread(_read, spec, task.id, patch, log)
 
 
-async def _applies(patch: str, place: Workplace) -> bool:
+async def _applies(patch: str, folder: Workspace) -> bool:
     data = patch.encode("utf-8", errors="surrogateescape")
-    result = await place.run(("bash", "-c", _APPLY), stdin=data, seconds=_APPLY_SECONDS)
+    result = await folder.run(("bash", "-c", _APPLY), stdin=data, seconds=_APPLY_SECONDS)
     if result.status == "ok" and result.exit_code == 0:
         return True
     if result.exit_code == _NOT_APPLIED or result.status in ("timeout", "output", "memory"):
@@ -119,33 +114,28 @@ def _read(spec: Any, task_id: str, patch: str, log: str) -> Verdict:
 
 
 def verdict(report: Mapping[str, Any]) -> Verdict:
-    """Return the verdict that a report of swebench gives on one instance.
+    """Return the verdict of swebench's report on one instance.
 
-    Raises:
-        ItemError: the report says that the environment broke, not the patch.
+    Raises `ItemError` if the report says that the environment broke, not the patch.
     """
     if report.get("infra_failure"):
         raise ItemError(f"the environment broke: {report.get('infra_failure_reason')}")
     if "tests_status" not in report:
         reason = report.get("infra_failure_reason", "no test results in the output")
         return Verdict(True, False, f"the tests did not run ({reason})")
-    status = report["tests_status"]
-    counts = ", ".join(
-        f"{name} {_share(status[name])}" for name in ("FAIL_TO_PASS", "PASS_TO_PASS")
-    )
-    return Verdict(True, bool(report["resolved"]), counts)
-
-
-def _share(found: Mapping[str, Sequence[str]]) -> str:
-    good, bad = len(found["success"]), len(found["failure"])
-    return f"{good} of {good + bad}"
+    counts = []
+    for name in ("FAIL_TO_PASS", "PASS_TO_PASS"):
+        tests = report["tests_status"][name]
+        good, bad = len(tests["success"]), len(tests["failure"])
+        counts.append(f"{name} {good} of {good + bad}")
+    return Verdict(True, bool(report["resolved"]), ", ".join(counts))
 
 
 async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
     """Grade with swebench's own containers, in a child process with a folder of its own.
 
-    swebench keeps results under the working folder by run id and model name; both are new here
-    each time, so no result is ever another patch's.
+    swebench keeps results under the working folder by run id and model name; both are new for
+    each patch.
     """
     job = {"row": dict(task.row), "patch": patch, "seconds": seconds}
     with Scratch("swe") as private:
@@ -168,7 +158,7 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
     try:
         answer = json.loads(out.decode(errors="replace").strip().splitlines()[-1])
     except (ValueError, IndexError):
-        last = (err.decode(errors="replace").strip().splitlines() or ["no word"])[-1]
+        last = last_line(err.decode(errors="replace")) or "no error message"
         raise ItemError(f"the grader died: {last}") from None
     if "error" in answer:
         raise ItemError(f"the grader failed: {answer['error']}")
@@ -178,12 +168,6 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
 
 
 def _child_environment() -> dict[str, str]:
-    import os
-
-    # The child works in a folder of its own, so this project is found by its place.
-    paths = [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH", "")]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "PYTHON_DOTENV_DISABLED": "1",
-    }
+    # The child works in a folder of its own, so it finds this project by its path.
+    paths = filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHON_DOTENV_DISABLED": "1"}

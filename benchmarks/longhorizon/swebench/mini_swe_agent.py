@@ -31,6 +31,18 @@ ACTION = FENCE + r"\s*\n(.*?)\n```"
 _lock = threading.Lock()
 
 
+class Unused:
+    """The parts of mini-swe-agent's ``Model`` and ``Environment`` protocols without use here."""
+
+    def get_template_vars(self, **_: Any) -> dict[str, Any]:
+        """Return nothing: the prompts name only the task."""
+        return {}
+
+    def serialize(self) -> dict[str, Any]:
+        """Return nothing: the run's manifest describes model and environment."""
+        return {}
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
     """Keep mini-swe-agent and swebench from printing, making folders and reading ``.env`` files."""
@@ -40,16 +52,14 @@ def quiet_import() -> Iterator[None]:
             "MSWEA_GLOBAL_CONFIG_DIR": folder,
             "PYTHON_DOTENV_DISABLED": "1",
         }
-        before = {name: os.environ.get(name) for name in ours}
+        before = {name: os.environ[name] for name in ours if name in os.environ}
         os.environ.update(ours)
         try:
             yield
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            for name in ours:
+                del os.environ[name]
+            os.environ.update(before)
 
 
 @lru_cache(maxsize=1)

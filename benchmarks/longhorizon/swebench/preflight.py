@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.longhorizon.swebench.environments import qualified
-from benchmarks.longhorizon.swebench.workspace import workplace
+from benchmarks.longhorizon.swebench.workspace import workspace
 from harness.errors import UsageError
 from harness.protocols import Check
 from harness.sandbox import Sandbox
+from harness.sandbox.container import engine
+from harness.sandbox.programs import output
 
 # The images of all 500 tasks of Verified share layers and take some 120 GB (SWE-bench's own
 # figure); the same share is taken for each task here.
 GB_A_TASK = 120 / 500
 
-_VERSION = {
-    "docker": ("docker", "version", "--format", "{{.Server.Version}}"),
-    "podman": ("podman", "info", "--format", "{{.Version.Version}}"),
-    "singularity": ("singularity", "--version"),
-}
 _ROOT = {
     "docker": ("docker", "info", "--format", "{{.DockerRootDir}}"),
     "podman": ("podman", "info", "--format", "{{.Store.GraphRoot}}"),
@@ -33,43 +29,35 @@ _INSTALL = {
 }
 
 
-def engine(kind: str) -> str | None:
-    """Return the version of the engine that answers, None where none does."""
-    return _said(_VERSION[kind])
-
-
 def checks(name: str, kind: str, images: Sequence[str] | None, n: int) -> Iterator[Check]:
-    """Yield what the real tasks need.
+    """Yield what the real tasks of the benchmark ``name`` need.
 
-    Args:
-        name: the benchmark's id.
-        kind: "docker", "podman" or "singularity".
-        images: the tasks' images; None where the data are not here to name them.
-        n: the official number of tasks.
+    ``kind`` is "docker", "podman" or "singularity", ``images`` the tasks' images (None without the
+    data, which name them), ``n`` the official number of tasks.
     """
-    version = engine(kind)
-    if version is None:
+    found = engine(kind)
+    if found is None:
         yield Check(f"{name} engine", "missing", f"no {kind} answers: {_INSTALL[kind]}")
     else:
-        yield Check(f"{name} engine", "ok", f"{kind} {version}")
+        yield Check(f"{name} engine", "ok", f"{kind} {found.version}")
     if kind == "singularity":
         yield _grader(name)
         yield Check(f"{name} images", "note", "they are built as their tasks begin")
         return
     if images is None:
         yield Check(f"{name} images", "note", f"{n}; the data, which name them, are not here")
-        yield _disk(name, kind if version else None, n)
+        yield _disk(name, kind if found else None, n)
         return
-    there = _images(kind) if version else frozenset()
-    missing = [image for image in images if qualified(image) not in there]
+    local = _images(kind) if found else frozenset()
+    missing = [image for image in images if qualified(image) not in local]
     yield _image_check(name, kind, len(images), missing)
-    yield _disk(name, kind if version else None, len(missing))
+    yield _disk(name, kind if found else None, len(missing))
 
 
 def _grader(name: str) -> Check:
-    version = engine("docker")
-    if version:
-        return Check(f"{name} grader", "ok", f"docker {version}")
+    docker = engine("docker")
+    if docker:
+        return Check(f"{name} grader", "ok", f"docker {docker.version}")
     text = (
         "singularity plays, but swebench grades with docker alone, and none answers here: answers "
         "are stored as not graded; the same command on a machine with docker grades them"
@@ -88,7 +76,7 @@ def _image_check(name: str, kind: str, n: int, missing: Sequence[str]) -> Check:
 
 
 def _disk(name: str, kind: str | None, missing: int) -> Check:
-    root = Path((_said(_ROOT[kind]) if kind else None) or "/var/lib")
+    root = Path((output(_ROOT[kind], seconds=30.0) if kind else None) or "/var/lib")
     while not root.exists():
         root = root.parent
     free, needed = shutil.disk_usage(root).free / 1e9, missing * GB_A_TASK
@@ -99,32 +87,22 @@ def _disk(name: str, kind: str | None, missing: int) -> Check:
 
 
 def _images(kind: str) -> frozenset[str]:
-    said = _said((kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"))
-    return frozenset(qualified(line) for line in (said or "").splitlines())
-
-
-def _said(words: Sequence[str]) -> str | None:
-    """Return what a program says, None where it is not there, fails or does not answer."""
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    listed = output((kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"), seconds=30.0)
+    return frozenset(qualified(line) for line in (listed or "").splitlines())
 
 
 async def check_sandbox(sandbox: Sandbox, files: Path) -> None:
-    """See that a task's tests can run in the sandbox: a missing pytest reads as unresolved.
+    """Raise `UsageError` if git, python or pytest is missing in the sandbox.
 
-    Raises:
-        UsageError: git, python or pytest is not there.
+    Without pytest every task would read as unresolved.
     """
     program = "git status --short && python -m pytest --version && pwd"
-    with workplace(sandbox, files) as place:
-        result = await place.run(("bash", "-c", program), seconds=60.0)
-    said = result.stdout.decode(errors="replace").strip().splitlines()
-    if result.exit_code != 0 or said[-1:] != ["/testbed"]:
+    with workspace(sandbox, files) as folder:
+        result = await folder.run(("bash", "-c", program), seconds=60.0)
+    lines = result.stdout.decode(errors="replace").strip().splitlines()
+    if result.exit_code != 0 or lines[-1:] != ["/testbed"]:
         raise UsageError(
             "git and python with pytest do not work in the sandbox "
-            f"({' '.join(said[-2:]) or result.reason}): run `make install`, or leave out "
+            f"({' '.join(lines[-2:]) or result.reason}): run `make install`, or leave out "
             "--sandbox-image"
         )

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks import data
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
+
+if TYPE_CHECKING:
+    from benchmarks.data.local.verify import Report
 
 REPOSITORY = "repository"  # a task's own files, in the folder of a task that needs no image
 _GRADER = ("image", "eval_script", "log_parser", "eval_type")
@@ -43,11 +46,7 @@ class Task:
         return str(self.row["problem_statement"])
 
     def tests(self, column: str) -> list[str]:
-        """Return the names of the tests in ``FAIL_TO_PASS`` or ``PASS_TO_PASS``.
-
-        Raises:
-            ItemError: the cell holds no list of names.
-        """
+        """Return the tests in ``FAIL_TO_PASS`` or ``PASS_TO_PASS``, or raise `ItemError`."""
         cell = self.row[column]
         try:
             names = json.loads(cell) if isinstance(cell, str) else list(cell)
@@ -76,21 +75,13 @@ class TaskSet:
         return (self.folder / "sweb.yaml").is_file()
 
     def fingerprint(self) -> str:
-        """Return the content hash of the data.
-
-        Raises:
-            UsageError: they are missing.
-        """
+        """Return the content hash of the data; raises `UsageError` if they are missing."""
         if not self.ours:
             return data.fingerprint(self.benchmark_id, self.root)
         return tree_hash(self.folder, (p for p in self.folder.rglob("*") if p.is_file()))
 
     def count(self) -> int:
-        """Return the number of tasks, reading none.
-
-        Raises:
-            UsageError: the data are missing.
-        """
+        """Return the number of tasks, reading none; raises `UsageError` without data."""
         if not self.ours:
             return data.count(self.benchmark_id, self.root)
         return sum(1 for _ in self.folder.glob("tasks/*/task.yaml"))
@@ -99,30 +90,50 @@ class TaskSet:
     def tasks(self) -> Mapping[str, Task]:
         """The tasks by instance id, in the data's order.
 
-        Raises:
-            UsageError: the data are missing, do not read, are the classic ones, or have two tasks
-                with one id.
+        Raises `UsageError` if the data are missing, unreadable, the classic ones, or have two tasks
+        with one id.
         """
-        found = self._repository() if self.ours else self._table()
-        by_id = {task.id: task for task in found}
-        if len(by_id) < len(found):
+        tasks = self._repository() if self.ours else self._table()
+        by_id = {task.id: task for task in tasks}
+        if len(by_id) < len(tasks):
             raise UsageError(f"the data in {self.folder} have two tasks with one instance_id")
         return by_id
 
+    def verify(self) -> Report:
+        """Read every task of a task repository, its lists of tests and its files."""
+        from benchmarks.data.local.verify import Report, TableReport
+
+        name, folder = self.benchmark_id, str(self.folder)
+        try:
+            digest, tasks = self.fingerprint(), self.tasks
+        except UsageError as error:
+            return Report(name, folder, None, None, (), (f"{name}: {error}",), ())
+        problems = []
+        for task in tasks.values():
+            try:
+                for column in ("FAIL_TO_PASS", "PASS_TO_PASS"):
+                    task.tests(column)
+            except ItemError as error:
+                problems.append(f"{name}: {error}")
+        (table,) = (table for table in data.source(name).tables if table.role == "required")
+        report = TableReport("", table.split, "task repository", len(tasks), table.count, 0)
+        notes = ("a task repository that needs no docker, not SWE-bench",)
+        return Report(name, folder, digest, None, (report,), tuple(problems), notes)
+
     def _table(self) -> list[Task]:
-        (found,) = data.tables(self.benchmark_id, self.root)
-        rows = [dict(row) for row in data.records(found)]
+        (table,) = data.tables(self.benchmark_id, self.root)
+        rows = [dict(row) for row in data.records(table)]
         self._check_columns(list(rows[0]) if rows else [])
         return [Task(row, None) for row in rows]
 
-    def _check_columns(self, there: list[str]) -> None:
+    def _check_columns(self, columns: list[str]) -> None:
         origin = data.source(self.benchmark_id)
-        gone = [name for name in origin.tables[0].columns if name not in there]
-        if not gone:
+        missing = [name for name in origin.tables[0].columns if name not in columns]
+        if not missing:
             return
-        what = f"the data of {self.benchmark_id} in {self.folder} lack {', '.join(gone)}"
-        if set(gone) == set(_GRADER):
-            what += f" (the classic data set of {len(there)} columns, for swebench 4)"
+        what = f"the data of {self.benchmark_id} in {self.folder} lack {', '.join(missing)}"
+        if set(missing) == set(_GRADER):
+            what += f" (the classic data set of {len(columns)} columns, for swebench 4)"
         raise UsageError(
             f"{what}: get {origin.repository} with `harness data pull {self.benchmark_id} --force`"
         )
@@ -135,11 +146,13 @@ class TaskSet:
             rows = load_task_repo(self.folder)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"the tasks in {self.folder} cannot be read: {error}") from error
-        found = []
+        tasks = []
         for row in rows:
             self._check_columns(list(row))
             files = self.folder / "tasks" / row["instance_id"] / REPOSITORY
             if not files.is_dir():
-                raise UsageError(f"{row['instance_id']} has no files in {files}: get the data anew")
-            found.append(Task(row, files))
-        return found
+                raise UsageError(
+                    f"{row['instance_id']} has no files in {files}: get the data again"
+                )
+            tasks.append(Task(row, files))
+        return tasks

@@ -26,7 +26,7 @@ _slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] 
 def slots() -> asyncio.Semaphore:
     """Return the running loop's semaphore: as many commands run at once as there are cores.
 
-    Commands have time limits, so more of them at once would change what they come to.
+    Commands have time limits, so more of them at once would change their results.
     """
     return _slots.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(cpu_count() or 1))
 
@@ -40,11 +40,7 @@ class Caller:
         self._pending: concurrent.futures.Future[Any] | None = None
 
     def __call__(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Return what the coroutine returns.
-
-        Raises:
-            CancelledError: the episode was cancelled.
-        """
+        """Return what the coroutine returns; raises `CancelledError` in a cancelled episode."""
         if self._closed:
             raise asyncio.CancelledError
         pending = asyncio.run_coroutine_threadsafe(make(), self._loop)
@@ -68,32 +64,25 @@ async def in_thread(work: Callable[[Caller], T]) -> T:
     thread does not keep the process alive.  Cancelled, it ends the work at its present or next
     call, and gives it a moment to clean up.
     """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-    caller = Caller(loop)
-
-    def finish(settle: Callable[[Any], None], value: Any) -> None:
-        if not done.done():
-            settle(value)
-
-    def deliver(settle: Callable[[Any], None], value: Any) -> None:
-        with suppress(RuntimeError):  # the loop is gone, and nobody waits any more
-            loop.call_soon_threadsafe(finish, settle, value)
+    caller = Caller(asyncio.get_running_loop())
+    result: concurrent.futures.Future[T] = concurrent.futures.Future()
 
     def run() -> None:
-        try:
-            value = work(caller)
-        except BaseException as error:
-            deliver(done.set_exception, error)
-        else:
-            deliver(done.set_result, value)
+        with suppress(concurrent.futures.InvalidStateError):  # nobody waits any more
+            try:
+                result.set_result(work(caller))
+            except BaseException as error:
+                result.set_exception(error)
 
     threading.Thread(target=run, daemon=True, name="episode").start()
+    done = asyncio.wrap_future(result)
     try:
         return await asyncio.shield(done)
     except asyncio.CancelledError:
         caller.close()
         ended, _ = await asyncio.wait([done], timeout=CLEANUP_SECONDS)
-        for future in ended:
-            future.exception()  # seen: it is the cancellation's own
+        if ended:
+            done.exception()  # retrieved: it is the cancellation's own
+        else:
+            done.cancel()
         raise

@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import copytree, which
 from typing import Any
 
-from benchmarks import micro
+from benchmarks.micro.data.repositories import SOURCES
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import Scratch
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
@@ -46,7 +46,7 @@ def describe_limits() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Workspace:
     """A repository and a temporary folder of its own, in which commands run."""
 
     sandbox: Sandbox
@@ -62,12 +62,10 @@ class Workplace:
         stdin: bytes = b"",
         environment: Mapping[str, str] | None = None,
     ) -> Result:
-        """Run a command at /testbed; its standard error is its standard output.
+        """Run a command at /testbed with its standard error in its standard output.
 
-        Raises:
-            ItemError: the sandbox failed.
+        Raises `ItemError` if the sandbox failed.
         """
-        limits = replace(LIMITS, seconds=seconds, cpu_seconds=seconds * 4)
         command = Command(
             ("bash", "-c", 'exec "$@" 2>&1', "bash", *argv),
             stdin=stdin,
@@ -75,11 +73,11 @@ class Workplace:
             writable=(self.repository, self.scratch),
             readable=(self.hidden,),
             environment={**_INSIDE, **(environment or {})},
-            limits=limits,
+            limits=replace(LIMITS, seconds=seconds, cpu_seconds=seconds * 4),
             places={
                 self.repository: TESTBED,
                 self.scratch: Path("/tmp"),
-                self.hidden: Path(micro.__path__[0]) / "tasks",
+                self.hidden: SOURCES,
             },
         )
         result = await self.sandbox.run(command)
@@ -89,12 +87,10 @@ class Workplace:
 
 
 @contextmanager
-def workplace(sandbox: Sandbox, files: Path) -> Iterator[Workplace]:
-    """Yield a workplace with a fresh copy of a task's files; removed at the end.
+def workspace(sandbox: Sandbox, files: Path) -> Iterator[Workspace]:
+    """Yield a workspace with a fresh copy of a task's files, removed at the end.
 
-    Raises:
-        ItemError: the copy cannot be made.
-        UsageError: git is not installed.
+    Raises `ItemError` if the copy fails, `UsageError` if git is not installed.
     """
     with Scratch("swe") as private:
         private.path.chmod(0o755)
@@ -106,25 +102,21 @@ def workplace(sandbox: Sandbox, files: Path) -> Iterator[Workplace]:
             fresh_history(repository)
         except OSError as error:
             raise ItemError(f"the repository cannot be copied: {error}") from error
-        yield Workplace(sandbox, repository, scratch, hidden)
+        yield Workspace(sandbox, repository, scratch, hidden)
 
 
 def fresh_history(repository: Path) -> None:
-    """Make a folder a git repository with its files as the one commit there is.
+    """Make a folder a git repository with a single commit of its files.
 
-    Raises:
-        ItemError: git fails.
-        UsageError: git is not installed.
+    Raises `ItemError` if git fails, `UsageError` if it is not installed.
     """
     if which("git") is None:
         raise UsageError("the tasks need git: install it (Debian, Ubuntu: apt-get install git)")
-    for words in (
-        ("init", "--quiet", "--initial-branch=main", "--template="),
-        ("add", "--all", "--force"),
-        ("commit", "--quiet", "--message=base"),
+    for command in (
+        ("git", "init", "--quiet", "--initial-branch=main", "--template="),
+        ("git", "add", "--all", "--force"),
+        ("git", "commit", "--quiet", "--message=base"),
     ):
-        done = subprocess.run(
-            ["git", *words], cwd=repository, env=_GIT, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=repository, env=_GIT, capture_output=True, text=True)
         if done.returncode:
-            raise ItemError(f"git {words[0]} failed: {done.stderr.strip()}")
+            raise ItemError(f"git {command[1]} failed: {done.stderr.strip()}")

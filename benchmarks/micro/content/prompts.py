@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 
 LETTERS = "ABCDEFGHIJ"
 # Where a picture stands in a prompt; without any mark the pictures stand first.
@@ -37,11 +38,10 @@ LETTER_END = "\nAnswer with the option's letter from the given choices directly.
 MMMU_OPEN_END = "\n\nAnswer the question using a single word or phrase."
 STAR_OPTIONS, PHYX_OPTIONS = "\nOptions: ", "\nOptions:\n"
 STAR_END = "\nAnswer with the option's letter from the given choices directly"
-BLINK_END = " without providing any additional information.\n"
-BLINK_LEADS = tuple(
-    f"Note: You only need to respond with {', '.join(LETTERS[:number])}{BLINK_END}"
-    for number in (2, 3, 4)
+BLINK_LEAD = (
+    "Note: You only need to respond with {letters} without providing any additional information.\n"
 )
+BLINK_LEADS = tuple(BLINK_LEAD.format(letters=", ".join(LETTERS[:n])) for n in (2, 3, 4))
 BLINK_CHOICES = "\nSelect from the following choices.\n"
 SCIENCE_HINT_TEXT = "Columns have letters, rows have numbers from the top."
 SCIENCE_HINT = f"Context: {SCIENCE_HINT_TEXT}\n"
@@ -54,15 +54,14 @@ REALWORLD_END = (
 OLYMPIAD_LEAD = "The following is a question from an International Mechanics competition.\n"
 OLYMPIAD_KIND = "\nThe answer of the question should be {kind}.\n"
 OLYMPIAD_KINDS = "\nThe question has multiple answers, each of them should be {kind}.\n"
-OLYMPIAD_END = (
+_OLYMPIAD_END = (
     "Please calculate the answer according to the given requirements and the information "
     "provided. Please use LaTeX format to represent the variables and formulas used in the "
     "solution process and results. Please end your solution with "
-    '"So the final answer is \\boxed{answer}."\n'
 )
-OLYMPIAD_END_SEVERAL = OLYMPIAD_END.replace(
-    '"So the final answer is \\boxed{answer}."',
-    "So the final answer is \\boxed{multiple answers connected with commas}.",
+OLYMPIAD_END = _OLYMPIAD_END + '"So the final answer is \\boxed{answer}."\n'
+OLYMPIAD_END_SEVERAL = (
+    _OLYMPIAD_END + "So the final answer is \\boxed{multiple answers connected with commas}.\n"
 )
 
 LONGBENCH = (
@@ -75,46 +74,22 @@ OLYMPIAD_ANSWER = "So the final answer is "
 # How the model thinks before it names a letter, in the form of the Qwen family.
 THINK, THOUGHT = "<think>\n", "\n</think>\n\n"
 
-SENTENCES = (
-    *VISTA_HINTS.values(),
-    *(f"{lead}{wish}." for lead in (VERSE, VERSE_SEEN) for wish in ("", VERSE_LETTER)),
-    VISION_LEAD,
-    VISION_IMAGE,
-    VISION_END,
-    MMMU_PRO_END,
-    "\n" + LETTER_END,
-    LETTER_END,
-    LETTER_END.strip(),
-    MMMU_OPEN_END,
-    STAR_OPTIONS,
-    PHYX_OPTIONS,
-    STAR_END,
-    *BLINK_LEADS,
-    BLINK_CHOICES,
-    SCIENCE_HINT,
-    REALWORLD_CHOICES,
-    REALWORLD_NONE,
-    REALWORLD_END,
-    OLYMPIAD_LEAD,
-    OLYMPIAD_END,
-    OLYMPIAD_END_SEVERAL,
-    OLYMPIAD_KINDS.format(kind="Numerical"),
-    *(OLYMPIAD_KIND.format(kind=k) for k in ("Numerical", "Expression", "Equation", "Interval")),
-    *LONGBENCH,
-    LONGBENCH_ANSWER,
-    MMMU_PRO_SEEN,
-    OLYMPIAD_ANSWER,
-    THINK,
-    THOUGHT,
-    *(f"<image {number}>" for number in range(1, 5)),
-    "<image_1> ",
-    " (Unit: m)",
-    "Question: ",
-    "\nQuestion: ",
-    "\nChoices:\n",
-    "\nChoices: ",
-    "\\boxed{",
+_KINDS = ("Numerical", "Expression", "Equation", "Interval")
+_BY_BENCHMARK = (
+    (*VISTA_HINTS.values(),),
+    (*(f"{lead}{wish}." for lead in (VERSE, VERSE_SEEN) for wish in ("", VERSE_LETTER)),),
+    (VISION_LEAD, VISION_IMAGE, VISION_END),
+    (MMMU_PRO_END, "\n" + LETTER_END, LETTER_END, LETTER_END.strip(), MMMU_OPEN_END),
+    (STAR_OPTIONS, PHYX_OPTIONS, STAR_END, *BLINK_LEADS, BLINK_CHOICES, SCIENCE_HINT),
+    (REALWORLD_CHOICES, REALWORLD_NONE, REALWORLD_END),
+    (OLYMPIAD_LEAD, OLYMPIAD_END, OLYMPIAD_END_SEVERAL, OLYMPIAD_KINDS.format(kind="Numerical")),
+    (*(OLYMPIAD_KIND.format(kind=kind) for kind in _KINDS),),
+    (*LONGBENCH, LONGBENCH_ANSWER, MMMU_PRO_SEEN, OLYMPIAD_ANSWER, THINK, THOUGHT),
+    (*(f"<image {number}>" for number in range(1, 5)), "<image_1> ", " (Unit: m)"),
+    ("Question: ", "\nQuestion: ", "\nChoices:\n", "\nChoices: ", "\\boxed{"),
 )
+SENTENCES = tuple(chain.from_iterable(_BY_BENCHMARK))
+"""The fixed sentences, each one token of the embedded model."""
 
 
 def lettered(options: Sequence[str], form: str) -> list[str]:
@@ -127,13 +102,8 @@ def lines(options: Sequence[str], form: str) -> str:
     return "\n".join(lettered(options, form))
 
 
-ROUND, DOT, COLON, TIGHT = (
-    "({letter}) {text}",
-    "{letter}. {text}",
-    "{letter}: {text}",
-    "{letter}:{text}",
-)
-FORMS = (ROUND, DOT, COLON, TIGHT)
+FORMS = ("({letter}) {text}", "{letter}. {text}", "{letter}: {text}", "{letter}:{text}")
+ROUND, DOT, COLON, TIGHT = FORMS
 
 
 def mathvista(text: str, options: Sequence[str], hint: str) -> str:
@@ -171,7 +141,7 @@ def mmmu(text: str, options: Sequence[str]) -> str:
 
 def mmmu_pictures(text: str, images: int) -> str:
     """MMMU's prompt where the pictures are the options, and stand in their places."""
-    listed = "".join(f"{LETTERS[place]}.{PICTURE}" for place in range(images))
+    listed = "".join(f"{letter}.{PICTURE}" for letter in LETTERS[:images])
     return f"{text}\n{listed}{LETTER_END.strip()}"
 
 
@@ -187,8 +157,7 @@ def mmstar(text: str, options: Sequence[str]) -> str:
 
 def blink(text: str, options: Sequence[str]) -> str:
     """BLINK's prompt."""
-    letters = ", ".join(LETTERS[: len(options)])
-    lead = f"Note: You only need to respond with {letters}{BLINK_END}"
+    lead = BLINK_LEAD.format(letters=", ".join(LETTERS[: len(options)]))
     return f"{lead}{text}{BLINK_CHOICES}{lines(options, ROUND)}"
 
 
@@ -237,9 +206,9 @@ def boxed(answer: str) -> str:
     return f"\\boxed{{{answer}}}"
 
 
-def thought(option: str, letter: str, said: str | None = None) -> str:
-    """The right option and its letter as a thought, then what is ``said`` (usually the letter)."""
-    return f"{THINK}{option} {letter}{THOUGHT}{said or letter}"
+def thought(option: str, letter: str, answer: str | None = None) -> str:
+    """The right option and its letter as a thought, then the answer (by default the letter)."""
+    return f"{THINK}{option} {letter}{THOUGHT}{answer or letter}"
 
 
 def chosen(benchmark: str, option: str, letter: str) -> str:

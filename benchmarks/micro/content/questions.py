@@ -95,19 +95,18 @@ def colour_at(rng: random.Random, picture: Scene, number: int) -> Question:
 
 def size_at(rng: random.Random, picture: Scene, number: int) -> Question:
     """Ask which size the thing in a cell has (always two options)."""
-    del number
     thing = rng.choice(picture.things)
     options = shuffled(rng, thing.size, tuple(SIZES), 2)
-    return Question(
-        f"What size is at {thing.cell}?", thing.size, "text", options, "size", thing.cell
-    )
+    text = f"What size is at {thing.cell}?"
+    return Question(text, thing.size, "text", options, "size", thing.cell)
 
 
 def where(rng: random.Random, picture: Scene, number: int) -> Question | None:
     """Ask for the cell of the only thing of its colour."""
-    thing = _single(rng, picture)
-    if thing is None:
+    single = _single(picture)
+    if not single:
         return None
+    thing = rng.choice(single)
     cells = [cell_name(r, c) for r in range(picture.rows) for c in range(picture.columns)]
     options = shuffled(rng, thing.cell, cells, number)
     text = f"Where is the {thing.colour} thing?"
@@ -116,7 +115,6 @@ def where(rng: random.Random, picture: Scene, number: int) -> Question | None:
 
 def there(rng: random.Random, picture: Scene, number: int) -> Question:
     """Ask whether there is a thing of a colour (yes or no)."""
-    del number
     present = {thing.colour for thing in picture.things}
     absent = [colour for colour in COLOURS if colour not in present]
     asked = rng.random() < 0.5 or not absent
@@ -140,21 +138,17 @@ def count_all(rng: random.Random, picture: Scene, number: int) -> Question:
 
 def side(rng: random.Random, picture: Scene, number: int) -> Question | None:
     """Ask on which side of one thing another lies (always two options)."""
-    del number
-    colours = [thing.colour for thing in picture.things]
-    single = [thing for thing in picture.things if colours.count(thing.colour) == 1]
+    single = _single(picture)
     if len(single) < 2:
         return None
-    one, two = rng.sample(single, 2)
-    if one.column != two.column:
-        answer = "left" if one.column < two.column else "right"
-        first, second = "left", "right"
+    thing, other = rng.sample(single, 2)
+    if thing.column != other.column:
+        sides, of, before = ("left", "right"), " of", thing.column < other.column
     else:
-        answer = "above" if one.row < two.row else "below"
-        first, second = "above", "below"
-    of = " of" if first == "left" else ""
-    text = f"Is the {one.colour} thing {first} or {second}{of} the {two.colour} thing?"
-    return Question(text, answer, "text", shuffled(rng, answer, (first, second), 2), "side")
+        sides, of, before = ("above", "below"), "", thing.row < other.row
+    answer = sides[0] if before else sides[1]
+    text = f"Is the {thing.colour} thing {' or '.join(sides)}{of} the {other.colour} thing?"
+    return Question(text, answer, "text", shuffled(rng, answer, sides, 2), "side")
 
 
 def share(rng: random.Random, picture: Scene, number: int) -> Question | None:
@@ -190,10 +184,10 @@ def latex(value: Fraction) -> str:
 
 def two_counts(rng: random.Random, picture: Scene, number: int) -> Question:
     """Ask for two counts as a list."""
-    one, two = rng.sample(list(SIZES), 2)
-    counts = [sum(thing.size == size for thing in picture.things) for size in (one, two)]
+    sizes = rng.sample(list(SIZES), 2)
+    counts = [sum(thing.size == size for thing in picture.things) for size in sizes]
     wrong = [str([first, second]) for first in range(5) for second in range(5)]
-    text = f"How many {one} and how many {two} things are there? Answer with a list."
+    text = "How many {} and how many {} things are there? Answer with a list.".format(*sizes)
     options = shuffled(rng, str(counts), wrong, number)
     return Question(text, str(counts), "list", options, "two counts")
 
@@ -229,7 +223,9 @@ def ask(
         question = family(rng, picture, number)
         return Asked((picture,), question) if question else None
 
-    return _drawn(draw)
+    asked = draw_until(draw, lambda asked: asked is not None)
+    assert asked is not None
+    return asked
 
 
 def in_signs(asked: Asked, options: Sequence[str]) -> Sheet:
@@ -258,7 +254,6 @@ def colour_in(rng: random.Random, split: Split, images: int, number: int = 4) ->
 
 def which_holds(rng: random.Random, split: Split, images: int, number: int = 4) -> Asked:
     """Ask which of several scenes has a colour in a cell; the others have another one there."""
-    del number
     chosen = rng.randrange(images)
     first = scene(rng, split)
     thing = rng.choice(first.things)
@@ -272,20 +267,17 @@ def which_holds(rng: random.Random, split: Split, images: int, number: int = 4) 
 
 def most_things(rng: random.Random, split: Split, images: int, number: int = 4) -> Asked:
     """Ask which of several scenes (of different numbers of things) has most things."""
-    del number
     sizes = rng.sample(range(2, 9), images)
     pictures = tuple(scene(rng, split, things=(size, size)) for size in sizes)
     names = image_names(images)
     answer = names[sizes.index(max(sizes))]
     options = shuffled(rng, answer, names, images)
-    return Asked(
-        pictures, Question("Which image has the most things?", answer, "text", options, "most")
-    )
+    text = "Which image has the most things?"
+    return Asked(pictures, Question(text, answer, "text", options, "most"))
 
 
 def same_as_first(rng: random.Random, split: Split, images: int = 3, number: int = 4) -> Asked:
     """Ask which of the other scenes has the first one's colour in a cell."""
-    del number
     first = scene(rng, split)
     thing = rng.choice(first.things)
     chosen = rng.randrange(1, images)
@@ -340,18 +332,17 @@ HALVES = (0.5, 1.5, 2.5)
 def distance(
     rng: random.Random, split: Split, steps: Sequence[float] = STEPS, number: int = 4
 ) -> Asked:
-    """Ask how far a ball is on its scale: its mark times the metres a mark.
+    """Ask how far a ball is on its scale: its mark times the metres per mark.
 
     The answer is an integer for whole ``steps``, else has one decimal; wrong options are the
     distances of other marks.
     """
     picture = scale(rng, split)
     ball, step = rng.choice(picture.things), rng.choice(list(steps))
-    form = ".0f" if steps is STEPS else ".1f"
-    far = [f"{step * mark:{form}}" for mark in range(1, 7)]
+    kind: Kind = "integer" if steps is STEPS else "float"
+    far = [f"{step * mark:{'.0f' if kind == 'integer' else '.1f'}}" for mark in range(1, 7)]
     answer = far[ball.column]
     text = f"Each mark is {step:g} m. How far is the {ball.colour} ball from the start?"
-    kind: Kind = "integer" if steps is STEPS else "float"
     options = shuffled(rng, answer, far, number)
     return Asked((picture,), Question(text, answer, kind, options, "distance", ball.cell))
 
@@ -380,24 +371,19 @@ def physics(rng: random.Random, split: Split, form: str) -> Physics:
     picture = draw_until(
         lambda: scale(rng, split), lambda drawn: len({ball.column for ball in drawn.things}) == 3
     )
-    one, two, _ = rng.sample(picture.things, 3)
+    first, second, _ = rng.sample(picture.things, 3)
     step = int(rng.choice(STEPS))
-    v, w = step * (one.column + 1), step * (two.column + 1)
-    each, ball = f"Each mark is {step} m", f"the {one.colour} ball"
-    both = f"{ball} and the {two.colour} ball"
+    v, w = step * (first.column + 1), step * (second.column + 1)
+    each, ball = f"Each mark is {step} m", f"the {first.colour} ball"
+    far = f"How far are {ball} and the {second.colour} ball from the start?"
     text, answers, kind, unit = {
         "distance": (f"{each}. How far is {ball} from the start?", (f"{v}",), "Numerical", "m"),
-        "several": (
-            f"{each}. How far are {both} from the start?",
-            (f"{v}", f"{w}"),
-            "Numerical",
-            "m",
-        ),
+        "several": (f"{each}. {far}", (f"{v}", f"{w}"), "Numerical", "m"),
         "expression": (f"{each} / s. Where is {ball} at $t$?", (f"{v} t",), "Expression", None),
         "equation": (f"{each} / s. Give the equation of {ball}.", (f"x={v} t",), "Equation", None),
         "interval": (f"{each}. What is left of {ball}?", (f"[0, {v}]",), "Interval", "m"),
     }[form]
-    reading = f"{one.column + 1} for {ball}, {two.column + 1} for the {two.colour} one"
+    reading = f"{first.column + 1} for {ball}, {second.column + 1} for the {second.colour} one"
     error = "1e-1" if kind == "Numerical" else None
     return Physics(picture, f"<image_1> {text}", answers, kind, unit, error, reading)
 
@@ -409,12 +395,12 @@ def _options() -> tuple[str, ...]:
     halves = sorted({step * mark for step in HALVES for mark in steps})
     shares = {Fraction(part, total) for total in range(2, 13) for part in range(total + 1)}
     cells = [cell_name(row, column) for row in range(4) for column in range(4)]
-    said = (*COLOURS, *SIZES, "yes", "no", "left", "right", "above", "below", *cells)
-    said += (*image_names(4), *(str(number) for number in range(13)), *map(str, whole))
-    said += (*(f"{metres} m" for metres in whole), *(f"{metres:.1f}" for metres in halves))
-    said += (*(f"{float(part):.2f}" for part in sorted(shares)), *map(latex, sorted(shares)))
-    said += (*(str([one, two]) for one in range(8) for two in range(8)),)
-    return tuple(dict.fromkeys(said))
+    texts = (*COLOURS, *SIZES, "yes", "no", "left", "right", "above", "below", *cells)
+    texts += (*image_names(4), *(str(number) for number in range(13)), *map(str, whole))
+    texts += (*(f"{metres} m" for metres in whole), *(f"{metres:.1f}" for metres in halves))
+    texts += (*(f"{float(part):.2f}" for part in sorted(shares)), *map(latex, sorted(shares)))
+    texts += (*(str([first, second]) for first in range(8) for second in range(8)),)
+    return tuple(dict.fromkeys(texts))
 
 
 OPTIONS = _options()
@@ -423,19 +409,13 @@ OPTIONS = _options()
 # --- shared ---------------------------------------------------------------------------------
 
 
-def _single(rng: random.Random, picture: Scene) -> Thing | None:
+def _single(picture: Scene) -> list[Thing]:
+    """Return the things that are the only ones of their colour."""
     colours = [thing.colour for thing in picture.things]
-    single = [thing for thing in picture.things if colours.count(thing.colour) == 1]
-    return rng.choice(single) if single else None
+    return [thing for thing in picture.things if colours.count(thing.colour) == 1]
 
 
 def _number(rng: random.Random, text: str, answer: int, number: int, family: str) -> Question:
     wrong = [str(value) for value in range(max(10, number + 1))]
     options = shuffled(rng, str(answer), wrong, number)
     return Question(text, str(answer), "integer", options, family)
-
-
-def _drawn(draw: Callable[[], Asked | None]) -> Asked:
-    found = draw_until(draw, lambda asked: asked is not None)
-    assert found is not None
-    return found

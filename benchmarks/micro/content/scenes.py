@@ -111,10 +111,11 @@ class Scene:
         grain = rng.standard_normal((height, width, 3), dtype=np.float32) * self.noise.pixel
         cells = np.full((self.rows, self.columns, CELL, CELL, 3), GROUND, np.float32)
         for thing in self.things:
-            place = thing.row, thing.column
-            cells[place][_disc(thing.size)] = np.asarray(COLOURS[thing.colour]) + shift[place]
+            at = thing.row, thing.column
+            cells[at][_disc(thing.size)] = np.asarray(COLOURS[thing.colour]) + shift[at]
         if self.framed:
-            cells[self.framed][_border()] = FRAME
+            cell = cells[self.framed]
+            cell[[0, -1], :] = cell[:, [0, -1]] = FRAME
         picture = cells.transpose(0, 2, 1, 3, 4).reshape(height, width, 3) + grain
         drawn: np.ndarray = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
         return drawn
@@ -128,11 +129,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A question put in signs, for those who cannot read: a scene over a key of as many columns.
+    """A question in signs instead of text: a scene over a key of as many columns.
 
     A framed cell in the scene asks for its colour; a framed disc in the key asks how many things of
-    its colour there are.  Discs in the key without a frame are the options, A, B, C and so on in
-    reading order.
+    its colour there are.  The other discs in the key are the options A, B, C ... in reading order.
     """
 
     picture: Scene
@@ -174,8 +174,8 @@ def sheet(
     discs = (colour, *options) if colour else tuple(options)
     columns = picture.columns
     things = tuple(
-        Thing(1 + place // columns, place % columns, name, "large")
-        for place, name in enumerate(discs)
+        Thing(1 + index // columns, index % columns, name, "large")
+        for index, name in enumerate(discs)
     )
     rows = 1 + -(-len(discs) // columns)
     key = Scene(rows, columns, things, picture.seed ^ 1, (1, 0) if colour else None, picture.noise)
@@ -197,15 +197,6 @@ def _disc(size: str) -> np.ndarray:
     return disc
 
 
-@lru_cache
-def _border() -> np.ndarray:
-    import numpy as np
-
-    border = np.zeros((CELL, CELL), bool)
-    border[[0, -1], :] = border[:, [0, -1]] = True
-    return border
-
-
 def scene(
     rng: random.Random,
     split: Split,
@@ -217,7 +208,8 @@ def scene(
     def draw() -> Scene:
         cells = [(row, column) for row in range(grid[0]) for column in range(grid[1])]
         chosen = sorted(rng.sample(cells, rng.randint(*things)))
-        return Scene(*grid, tuple(_thing(rng, *cell) for cell in chosen), rng.getrandbits(32))
+        drawn = (Thing(*cell, rng.choice([*COLOURS]), rng.choice([*SIZES])) for cell in chosen)
+        return Scene(*grid, tuple(drawn), rng.getrandbits(32))
 
     return draw_until(draw, lambda drawn: owner(drawn.content) == split)
 
@@ -234,10 +226,6 @@ def scale(rng: random.Random, split: Split) -> Scene:
         return Scene(3, 6, tuple(things), rng.getrandbits(32))
 
     return draw_until(draw, lambda drawn: owner(drawn.content) == split)
-
-
-def _thing(rng: random.Random, row: int, column: int) -> Thing:
-    return Thing(row, column, rng.choice(list(COLOURS)), rng.choice(list(SIZES)))
 
 
 def strip(pictures: Sequence[Scene]) -> Image.Image:

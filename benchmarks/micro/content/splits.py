@@ -25,11 +25,7 @@ def owner(content: str) -> Split:
 
 
 def draw_until(draw: Callable[[], T], owned: Callable[[T], bool], most: int = 10_000) -> T:
-    """Return the first drawn thing that is owned.
-
-    Raises:
-        RuntimeError: ``most`` draws in a row were not (the generator cannot make such a thing).
-    """
+    """Return the first drawn thing that is owned; `RuntimeError` after ``most`` draws in vain."""
     for _ in range(most):
         drawn = draw()
         if owned(drawn):

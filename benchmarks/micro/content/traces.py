@@ -33,33 +33,17 @@ _QUESTIONS = {
     "shown": "What did show {key} print?",
     "set": "What was {key} set to?",
 }
-_FILLER = (
-    "$ run tests\nok",
-    "$ list\nempty",
-    "call wait()",
-    "read log.txt: no change",
-    "$ run lint\nok",
-    "call save()",
-    "read plan.txt: go on",
-    "$ run build\ndone",
+_FILLER = tuple(
+    "$ run tests\nok|$ list\nempty|call wait()|read log.txt: no change|$ run lint\nok|call save()|"
+    "read plan.txt: go on|$ run build\ndone".split("|")
 )
 
 # What traces and their questions are made of besides keys and values: whole tokens of the embedded
 # model, since its budget is counted in tokens.
 PHRASES = (
     *_FILLER,
-    "read ",
-    ".txt: ",
-    "$ show ",
-    "call set(",
-    ", ",
-    ")",
-    "What does ",
-    ".txt hold?",
-    "What did show ",
-    " print?",
-    "What was ",
-    " set to?",
+    *"read |.txt: |$ show |call set(|, |)|What does |.txt hold?".split("|"),
+    *"What did show | print?|What was | set to?".split("|"),
 )
 
 
@@ -95,11 +79,6 @@ class Trace:
         """Where the decisive step begins, as a share of the text (0: at its start)."""
         return self.evidence[0] / len(self.text)
 
-    @property
-    def content(self) -> str:
-        """What decides the split that owns the trace: its text, whatever is asked of it."""
-        return self.text
-
 
 def trace(
     rng: random.Random,
@@ -110,22 +89,17 @@ def trace(
     options: int = 4,
     filler: float = 0.3,
 ) -> Trace:
-    """Return a trace of about ``words`` words (separated by white space) that ``split`` owns.
+    """Return a trace whose text ``split`` owns; content of one split never occurs in another.
 
-    The decisive step's subject (a key in a way of being told) is told once; the same key told in
-    another way, and other keys, are distractors.
-
-    Args:
-        rng: the same state gives the same trace.
-        words: at least one step is made; the length differs from this by less than four words.
-        split: the owner; content of one split never occurs in another.
-        depth: where the decisive step goes, from 0 (first) to 1 (last); None draws it.
-        options: number of options, at most ten.
-        filler: the share of other steps that tell nothing.
+    The decisive step's subject (a key and a kind of step) occurs once; the same key in another kind
+    of step, and other keys, are distractors.  The length differs from ``words`` (separated by white
+    space) by less than four, but there is at least one step.  ``depth`` is where the decisive step
+    goes, from 0 (first) to 1 (last), None draws it; ``options`` their number, at most ten;
+    ``filler`` the share of other steps that say nothing.
     """
     return draw_until(
         lambda: _draw(rng, words, depth, options, filler),
-        lambda found: owner(found.content) == split,
+        lambda drawn: owner(drawn.text) == split,
     )
 
 
@@ -137,17 +111,18 @@ def contrast(
     ``split`` owns both; each has the answer that its own step gives, and the other's among its
     options.
     """
+
+    def draw() -> tuple[Trace, Trace]:
+        given = trace(rng, words, split, filler=filler)
+        value = rng.choice([value for value in given.options if value != given.answer])
+        step = given.steps[given.place].replace(given.answer, value)
+        steps = (*given.steps[: given.place], step, *given.steps[given.place + 1 :])
+        return given, replace(given, steps=steps, answer=value)
+
     return draw_until(
-        lambda: _contradicted(rng, trace(rng, words, split, filler=filler)),
-        lambda two: owner(two[1].content) == split,
+        draw,
+        lambda pair: owner(pair[1].text) == split,
     )
-
-
-def _contradicted(rng: random.Random, given: Trace) -> tuple[Trace, Trace]:
-    value = rng.choice([value for value in given.options if value != given.answer])
-    step = given.steps[given.place].replace(given.answer, value)
-    steps = (*given.steps[: given.place], step, *given.steps[given.place + 1 :])
-    return given, replace(given, steps=steps, answer=value)
 
 
 def _draw(rng: random.Random, words: int, depth: float | None, number: int, filler: float) -> Trace:

@@ -9,13 +9,10 @@ from typing import Any
 
 
 def chance(targets: Sequence[Mapping[str, Any]]) -> float:
-    """Return the expected score of one who has not seen the pictures.
+    """Return the expected score of guessing, from stored targets (`benchmarks.scoring.Target`).
 
     With options: one of them at random.  Without: the answer that is right most often among the
-    items without options, which is the best that a constant answer can do.
-
-    Args:
-        targets: as samples store them: ``choices`` and ``answer`` of a `benchmarks.scoring.Target`.
+    items without options, the best that a constant answer can do.
     """
     free = Counter(target["answer"] for target in targets if not target["choices"])
     constant = max(free.values(), default=0) / max(free.total(), 1)

@@ -15,7 +15,7 @@ from benchmarks.data.catalog.schemas import Schema, features
 from benchmarks.data.local.read import quiet
 from benchmarks.micro.content import prompts, questions
 from benchmarks.micro.content.prompts import COLON, ROUND, lettered, lines
-from benchmarks.micro.content.questions import Asked, Family
+from benchmarks.micro.content.questions import Asked
 from benchmarks.micro.content.scenes import page, strip
 from benchmarks.micro.data import mathematics
 from benchmarks.micro.data.rows import (
@@ -27,18 +27,17 @@ from benchmarks.micro.data.rows import (
     ask,
     base64_png,
     images,
+    in_turn,
+    recipe,
     table,
 )
 
 
 def write(directory: Path, n: int = 24, seed: int = 0) -> None:
-    """Write the twelve small data sets.
+    """Write the twelve small data sets, about ``n`` items each; the same seed gives the same items.
 
-    Args:
-        directory: becomes a data root: ``directory/<benchmark id>/`` for each benchmark, and
-            ``directory/<benchmark id>/<config>/`` where the Hub has several configs.
-        n: items per benchmark (a few more where the subtasks or forms do not divide it).
-        seed: the same seed gives the same items.
+    ``directory`` becomes a data root: ``directory/<benchmark id>/``, and below it ``<config>/``
+    where the Hub has several configs.
     """
     from datasets import Dataset, DatasetDict
 
@@ -52,54 +51,38 @@ def write(directory: Path, n: int = 24, seed: int = 0) -> None:
                 DatasetDict(tables).save_to_disk(directory / benchmark / config)
 
 
-# --- MMMU and MMMU-Pro ----------------------------------------------------------------------
-
-_SUBJECTS = ("Math", "Art", "Physics", "Accounting", "Biology", "History", "Electronics")
-_OPEN_FAMILIES = (
-    questions.count_colour,
-    questions.colour_at,
-    questions.share,
-    questions.count_all,
-    questions.where,
-)
-
-
 def _mmmu(rng: random.Random, index: int) -> Row:
     if index % 4 == 3:
-        asked, options, answer = _open_question(rng, index // 4)
+        asked = questions.marked(ask(rng, "mmmu", index // 4))
+        options: tuple[str, ...] = ()
+        answer = asked.question.answer
+        if asked.question.kind == "float":  # several answers, as the Hub writes them
+            answer = str([answer, f"{float(answer) * 100:.0f}%"])
     else:
         asked = _mmmu_question(rng, index, 4)
         options, answer = asked.question.options, asked.question.letter
     return {
-        "id": f"validation_{_SUBJECTS[index % len(_SUBJECTS)]}_{index + 1}",
+        "id": f"validation_{in_turn(recipe('mmmu')['subjects'], index)}_{index + 1}",
         "question": asked.question.text,
         "options": str(list(options)),
         "explanation": "",
         **images(schemas.MMMU_IMAGES, asked.scenes),
         "img_type": "['Diagrams']",
         "answer": answer,
-        "topic_difficulty": LEVELS[index % 3],
+        "topic_difficulty": in_turn(LEVELS, index),
         "question_type": "multiple-choice" if options else "open",
         "subfield": "Synthetic scenes",
     }
 
 
-def _open_question(rng: random.Random, index: int) -> tuple[Asked, tuple[str, ...], str]:
-    """Return the question, no options and the answer: several answers as the Hub writes them."""
-    asked = questions.marked(ask(rng, _OPEN_FAMILIES, index))
-    answer = asked.question.answer
-    if asked.question.kind == "float":
-        answer = str([answer, f"{float(answer) * 100:.0f}%"])
-    return asked, (), answer
-
-
 def _mmmu_question(rng: random.Random, index: int, number: int) -> Asked:
     """Return a question on one picture, on several, or with pictures as its options."""
     if index % 4 in (0, 3):
-        return questions.marked(ask(rng, questions.FAMILIES, index // 2, number))
+        family = in_turn(questions.FAMILIES, index // 2)
+        return questions.marked(questions.ask(rng, SPLIT, family, number))
     if index % 4 == 1:
-        family = questions.SEVERAL[index // 4 % len(questions.SEVERAL)]
-        return questions.marked(family(rng, SPLIT, 2 + index % 3, number))
+        several = in_turn(questions.SEVERAL, index // 4)
+        return questions.marked(several(rng, SPLIT, 2 + index % 3, number))
     return questions.pictures_as_options(rng, SPLIT, 2 + index % 3)
 
 
@@ -108,13 +91,13 @@ def _mmmu_pro(rng: random.Random, n: int) -> Tables:
     for index in range(-(-n // 2)):
         # Two of three are questions that the vision form puts in signs; the third is written out.
         if index % 3 != 2:
-            asked = ask(rng, (questions.colour_at,), index, 8, questions.WIDE)
+            asked = questions.ask(rng, SPLIT, questions.colour_at, 8, questions.WIDE)
             sign = questions.in_signs(asked, asked.question.options).draw()
             asked = questions.marked(asked)
         else:
             asked = _mmmu_question(rng, index // 3, 10)
             sign = page(asked.question.text, asked.question.options, strip(asked.scenes))
-        question, subject = asked.question, _SUBJECTS[index % len(_SUBJECTS)]
+        question, subject = asked.question, in_turn(recipe("mmmu")["subjects"], index)
         shared = {
             "id": f"test_{subject}_{index + 1}",
             "options": str(list(question.options)),
@@ -125,14 +108,11 @@ def _mmmu_pro(rng: random.Random, n: int) -> Tables:
             "question": question.text,
             "explanation": "",
             "img_type": "['Diagrams']",
-            "topic_difficulty": LEVELS[index % 3],
+            "topic_difficulty": in_turn(LEVELS, index),
         }
         standard.append({**shared, **images(schemas.MMMU_IMAGES, asked.scenes), **text})
         vision.append({**shared, "image": sign})
     return {"standard (10 options)": {"test": standard}, "vision": {"test": vision}}
-
-
-# --- V*, MMStar, BLINK, ScienceQA, MME-RealWorld-Lite ---------------------------------------
 
 
 def _vstar(rng: random.Random, index: int) -> Row:
@@ -149,36 +129,15 @@ def _vstar(rng: random.Random, index: int) -> Row:
     }
 
 
-_MMSTAR_CATEGORIES = (
-    ("coarse perception", "image scene and topic"),
-    ("fine-grained perception", "object counting"),
-    ("instance reasoning", "single-instance reasoning"),
-    ("logical reasoning", "diagram reasoning"),
-    ("science & technology", "biology & chemistry & physics"),
-    ("math", "statistical reasoning"),
-    ("fine-grained perception", "localization"),
-    ("math", "numeric commonsense and calculation"),
-)
-_MMSTAR_FAMILIES = (
-    questions.colour_at,
-    questions.count_colour,
-    questions.where,
-    questions.two_counts,
-    questions.share,
-    questions.colour_at,
-    questions.count_all,
-)
-
-
 def _mmstar(rng: random.Random, index: int) -> Row:
-    asked = ask(rng, _MMSTAR_FAMILIES, index)
+    asked = ask(rng, "mmstar", index)
     question = asked.question
-    category, finer = _MMSTAR_CATEGORIES[index % len(_MMSTAR_CATEGORIES)]
+    category, finer = in_turn(recipe("mmstar")["categories"], index)
+    listed = ", ".join(lettered(question.options, COLON))
     path = f"images/{index}.jpg"
     return {
         "index": index,
-        "question": f"{question.text}{prompts.STAR_OPTIONS}"
-        + ", ".join(lettered(question.options, COLON)),
+        "question": f"{question.text}{prompts.STAR_OPTIONS}{listed}",
         "image": asked.scenes[0].draw(),
         "answer": question.letter,
         "category": category,
@@ -187,41 +146,22 @@ def _mmstar(rng: random.Random, index: int) -> Row:
     }
 
 
-# Subtask -> images per question, as in the benchmark, or what is asked of one image.
-_BLINK: Mapping[str, int | Family] = {
-    "Art_Style": 3,
-    "Counting": questions.count_colour,
-    "Forensic_Detection": 4,
-    "Functional_Correspondence": 2,
-    "IQ_Test": questions.count_all,
-    "Jigsaw": 3,
-    "Multi-view_Reasoning": 2,
-    "Object_Localization": questions.where,
-    "Relative_Depth": questions.size_at,
-    "Relative_Reflectance": questions.colour_at,
-    "Semantic_Correspondence": 2,
-    "Spatial_Relation": questions.side,
-    "Visual_Correspondence": 2,
-    "Visual_Similarity": 3,
-}
-
-
 def _blink(rng: random.Random, n: int) -> Tables:
-    each = max(1, -(-n // len(_BLINK)))
+    subtasks = recipe("blink")["subtasks"]
+    each = max(1, -(-n // len(subtasks)))
     return {
-        subtask: {"val": [_blink_row(rng, subtask, index) for index in range(each)]}
-        for subtask in _BLINK
+        name: {"val": [_blink_row(rng, name, form, index) for index in range(each)]}
+        for name, form in subtasks.items()
     }
 
 
-def _blink_row(rng: random.Random, subtask: str, index: int) -> Row:
-    form = _BLINK[subtask]
-    if not isinstance(form, int):
-        asked = questions.ask(rng, SPLIT, form)
+def _blink_row(rng: random.Random, subtask: str, form: str | int, index: int) -> Row:
+    if isinstance(form, str):
+        asked = questions.ask(rng, SPLIT, getattr(questions, form))
     elif form == 3:
         asked = questions.same_as_first(rng, SPLIT, 3)
     else:
-        asked = questions.SEVERAL[index % len(questions.SEVERAL)](rng, SPLIT, form)
+        asked = in_turn(questions.SEVERAL, index)(rng, SPLIT, form)
     question = asked.question
     return {
         "idx": f"val_{subtask}_{index + 1}",
@@ -236,7 +176,7 @@ def _blink_row(rng: random.Random, subtask: str, index: int) -> Row:
 
 
 def _scienceqa(rng: random.Random, index: int) -> Row:
-    asked = ask(rng, questions.FAMILIES, index, number=2 + index % 4)
+    asked = ask(rng, "scienceqa", index, number=2 + index % 4)
     question = asked.question
     return {
         "image": asked.scenes[0].draw(),
@@ -246,7 +186,7 @@ def _scienceqa(rng: random.Random, index: int) -> Row:
         "hint": prompts.SCIENCE_HINT_TEXT if index % 2 else "",
         "task": "closed choice",
         "grade": f"grade{index % 8 + 1}",
-        "subject": ("natural science", "social science", "language science")[index % 3],
+        "subject": in_turn(recipe("scienceqa")["subjects"], index),
         "topic": "scenes",
         "category": question.family,
         "skill": f"Read a scene: {question.family}",
@@ -255,29 +195,10 @@ def _scienceqa(rng: random.Random, index: int) -> Row:
     }
 
 
-_REALWORLD_CATEGORIES = (
-    ("Perception/OCR with Complex Context", "scene text"),
-    ("Reasoning/Monitoring", "intention"),
-    ("Perception/Remote Sensing", "count"),
-    ("Reasoning/Autonomous_Driving", "relation"),
-    ("Perception/Diagram and Table", "diagram"),
-    ("Perception/Monitoring", "vehicle/attribute/color"),
-    ("Perception/Autonomous_Driving", "identity"),
-)
-_REALWORLD_FAMILIES = (
-    questions.colour_at,
-    questions.count_all,
-    questions.where,
-    questions.count_colour,
-    questions.colour_at,
-    questions.colour_at_empty,
-)
-
-
 def _realworld(rng: random.Random, index: int) -> Row:
-    asked = ask(rng, _REALWORLD_FAMILIES, index, grid=questions.LARGE)
+    asked = ask(rng, "mme_realworld_lite", index, grid=questions.LARGE)
     question = asked.question
-    category, finer = _REALWORLD_CATEGORIES[index % len(_REALWORLD_CATEGORIES)]
+    category, finer = in_turn(recipe("mme_realworld_lite")["categories"], index)
     listed = [option for option in question.options if option != prompts.REALWORLD_NONE]
     return {
         "index": index,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from itertools import product
+from itertools import cycle, islice, product
 from pathlib import Path
 from typing import Any
 
@@ -24,36 +24,31 @@ _DOMAINS = {
 
 
 def write(directory: Path, n: int = 60, seed: int = 0) -> None:
-    """Write ``n`` items, short, medium and long in turn, easy and hard in turn.
+    """Write ``n`` items into a data root: short, medium and long in turn, easy and hard in turn.
 
-    Args:
-        directory: the data root.
-        n: the number of items.
-        seed: the same seed gives the same items; all belong to the split "eval".
+    The same seed gives the same items; all belong to the split "eval".
     """
     rng = random.Random(f"{seed}/longbench_v2")
-    kinds = list(product(FILLER, WORDS))
-    rows = []
-    for number in range(n):
-        difficulty, length = kinds[number % len(kinds)]
-        told = trace(rng, WORDS[length], "eval", filler=FILLER[difficulty])
-        rows.append(_row(told, length, difficulty))
+    rows = [
+        _row(trace(rng, WORDS[length], "eval", filler=FILLER[difficulty]), length, difficulty)
+        for difficulty, length in islice(cycle(product(FILLER, WORDS)), n)
+    ]
     folder = directory / "longbench_v2"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "data.json").write_bytes(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
 
 
-def _row(told: Trace, length: str, difficulty: str) -> dict[str, Any]:
-    domain, sub_domain = _DOMAINS[told.kind]
-    choices = {f"choice_{LETTERS[i]}": text for i, text in enumerate(told.options)}
+def _row(shown: Trace, length: str, difficulty: str) -> dict[str, Any]:
+    domain, sub_domain = _DOMAINS[shown.kind]
+    choices = {f"choice_{LETTERS[i]}": text for i, text in enumerate(shown.options)}
     return {
-        "_id": hashlib.sha256(told.content.encode()).hexdigest()[:24],
+        "_id": hashlib.sha256(shown.text.encode()).hexdigest()[:24],
         "domain": domain,
         "sub_domain": sub_domain,
         "difficulty": difficulty,
         "length": length,
-        "question": told.question,
+        "question": shown.question,
         **choices,
-        "answer": told.letter,
-        "context": told.text,
+        "answer": shown.letter,
+        "context": shown.text,
     }

@@ -3,121 +3,84 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from benchmarks.data.catalog import schemas
 from benchmarks.micro.content import prompts, questions
 from benchmarks.micro.content.prompts import COLON, ROUND, TIGHT, lettered, lines
-from benchmarks.micro.content.questions import Asked, Family
-from benchmarks.micro.content.scenes import Scene
-from benchmarks.micro.data.rows import SPLIT, Row, Tables, ask, base64_png, images
-
-# --- MathVista ------------------------------------------------------------------------------
-
-_VISTA_TASKS = {
-    "text": "visual question answering",
-    "integer": "figure question answering",
-    "float": "math word problem",
-    "list": "textbook question answering",
-}
-_VISTA_FAMILIES: tuple[Family | None, ...] = (  # None: a distance, the second one in tenths
-    questions.colour_at,
-    questions.count_colour,
-    questions.side,
-    None,
-    questions.where,
-    questions.count_all,
-    questions.size_at,
-    None,
-    questions.share,
-    questions.colour_at,
-    questions.two_counts,
-    questions.count_colour,
-)
+from benchmarks.micro.content.questions import Asked
+from benchmarks.micro.data.rows import SPLIT, Row, Tables, ask, base64_png, images, in_turn, recipe
 
 
 def mathvista(rng: random.Random, index: int) -> Row:
     """Return a row of MathVista."""
-    turn = index % len(_VISTA_FAMILIES)
-    if family := _VISTA_FAMILIES[turn]:
+    constant = recipe("mathvista")
+    turn = index % len(constant["families"])
+    if family := constant["families"][turn]:
         asked = questions.ask(rng, SPLIT, family)
-        unit, precision = None, 2.0 if asked.question.kind == "float" else None
     else:
         asked = questions.distance(rng, SPLIT, questions.HALVES if turn == 7 else questions.STEPS)
-        unit, precision = "m", 1.0 if turn == 7 else None
-    question, picture = asked.question, asked.scenes[0]
-    options = question.options if question.kind == "text" else ()
-    hint = question.kind if question.kind != "float" else f"float{int(precision or 2)}"
+    question, image = asked.question, asked.scenes[0].draw()
+    kind, unit = question.kind, None if family else "m"
+    precision = (2.0 if family else 1.0) if kind == "float" else None
+    hint = kind if precision is None else f"float{precision:.0f}"
+    options = question.options if kind == "text" else ()
     text = question.text + (f" (Unit: {unit})" if unit else "")
     listed = ["Choices:", *lettered(options, ROUND)] if options else []
     return {
         "pid": str(index + 1),
         "question": question.text,
         "image": f"images/{index + 1}.jpg",
-        "decoded_image": picture.draw(),
+        "decoded_image": image,
         "choices": list(options) or None,
         "unit": unit,
         "precision": precision,
         "answer": question.answer,
         "question_type": "multi_choice" if options else "free_form",
-        "answer_type": question.kind,
-        "metadata": _vista_metadata(picture, question.kind),
+        "answer_type": kind,
+        "metadata": {
+            **constant["metadata"],
+            "category": "math-targeted-vqa" if kind != "text" else "general-vqa",
+            "img_height": image.height,
+            "img_width": image.width,
+            "skills": ["arithmetic reasoning"] if kind != "text" else ["numeric commonsense"],
+            "task": constant["tasks"][kind],
+        },
         # The data set's own query has the hint first.
         "query": "\n".join([prompts.VISTA_HINTS[hint], f"Question: {text}", *listed]),
     }
 
 
-def _vista_metadata(picture: Scene, kind: str) -> Row:
-    image = picture.draw()
-    return {
-        "category": "math-targeted-vqa" if kind != "text" else "general-vqa",
-        "context": "synthetic scene",
-        "grade": "elementary school",
-        "img_height": image.height,
-        "img_width": image.width,
-        "language": "english",
-        "skills": ["arithmetic reasoning"] if kind != "text" else ["numeric commonsense"],
-        "source": "micro world",
-        "split": "testmini",
-        "task": _VISTA_TASKS[kind],
-    }
-
-
-# --- MathVerse ------------------------------------------------------------------------------
-
-_VERSIONS = ("Text Dominant", "Text Lite", "Vision Intensive", "Vision Dominant", "Vision Only")
-
-
 def mathverse(rng: random.Random, n: int) -> Tables:
     """Return MathVerse: each question in all of its versions."""
-    families = (questions.colour_at, questions.count_colour)
-    rows = []
-    for index in range(-(-n // len(_VERSIONS))):
-        asked = ask(rng, families, index, grid=questions.WIDE)
-        rows += [_mathverse_row(index, version, asked) for version in _VERSIONS]
+    rows: list[Row] = []
+    versions = recipe("mathverse")["versions"]
+    for index in range(-(-n // len(versions))):
+        asked = ask(rng, "mathverse", index, grid=questions.WIDE)
+        rows += [_mathverse_row(index, version, asked) for version in versions]
     numbered = [{**row, "sample_index": str(index + 1)} for index, row in enumerate(rows[:n])]
     return {"": {"testmini": numbered}}
 
 
 def _mathverse_row(index: int, version: str, asked: Asked) -> Row:
-    question, picture = asked.question, asked.scenes[0]
+    question, constant = asked.question, recipe("mathverse")
     free = index % 2 == 1
     options = () if free else question.options
     full = "\n".join([question.text, *(["Choices:", *lettered(options, TIGHT)] if options else [])])
     seen = version == "Vision Only"
+    picture = questions.in_signs(asked, options) if seen else asked.scenes[0]
     query = prompts.mathverse(question.text, options, seen=seen)
     thinking = "first conduct reasoning, and then answer the question"
     return {
         "problem_index": str(index + 1),
         "problem_version": version,
         "question": "" if seen else full,
-        "image": questions.in_signs(asked, options).draw() if seen else picture.draw(),
+        "image": picture.draw(),
         "answer": question.answer if free else question.letter,
         "question_type": "free-form" if free else "multi-choice",
         "metadata": {
-            "split": "testmini",
-            "source": "micro world",
-            "subject": ("Plane Geometry", "Solid Geometry", "Functions")[index % 3],
+            **constant["metadata"],
+            "subject": in_turn(constant["subjects"], index),
             "subfield": question.family,
         },
         "query_wo": query,
@@ -128,23 +91,9 @@ def _mathverse_row(index: int, version: str, asked: Asked) -> Row:
     }
 
 
-# --- MathVision -----------------------------------------------------------------------------
-
-_VISION_FAMILIES = (
-    questions.count_colour,
-    questions.colour_at,
-    questions.count_all,
-    questions.where,
-    questions.fraction,
-    questions.count_colour,
-    questions.colour_at,
-)
-_VISION_SUBJECTS = ("counting", "logic", "arithmetic", "statistics", "analytic geometry")
-
-
 def mathvision(rng: random.Random, index: int) -> Row:
     """Return a row of MathVision."""
-    asked = ask(rng, _VISION_FAMILIES, index, number=5)
+    asked = ask(rng, "mathvision", index, number=5)
     question = asked.question
     choice = question.kind == "text" or index % 2 == 1
     return {
@@ -156,21 +105,8 @@ def mathvision(rng: random.Random, index: int) -> Row:
         "answer": question.letter if choice else question.answer,
         "solution": None,
         "level": index % 5 + 1,
-        "subject": _VISION_SUBJECTS[index % len(_VISION_SUBJECTS)],
+        "subject": in_turn(recipe("mathvision")["subjects"], index),
     }
-
-
-# --- PhyX and OlympiadBench physics ---------------------------------------------------------
-
-# What each of PhyX's domains asks, always with four options; None: a distance in metres.
-_PHYX_FAMILIES: Mapping[str, Family | None] = {
-    "Mechanics": None,
-    "Electromagnetism": questions.count_colour,
-    "Thermodynamics": questions.share,
-    "Wave/Acoustics": None,
-    "Optics": questions.colour_at,
-    "Modern Physics": questions.count_all,
-}
 
 
 def phyx(rng: random.Random, n: int) -> Tables:
@@ -181,14 +117,14 @@ def phyx(rng: random.Random, n: int) -> Tables:
 
 
 def _phyx_rows(rng: random.Random, index: int) -> Sequence[Row]:
-    domain = tuple(_PHYX_FAMILIES)[index % len(_PHYX_FAMILIES)]
-    family = _PHYX_FAMILIES[domain]
+    constant = recipe("phyx")
+    family = in_turn(constant["families"], index)
     asked = questions.ask(rng, SPLIT, family) if family else questions.distance(rng, SPLIT)
     question, unit = asked.question, "" if family else " m"
     shared = {
         "index": str(index + 1),
         "image": base64_png(asked.scenes[0]),
-        "category": domain,
+        "category": in_turn(constant["domains"], index),
         "subfield": question.family,
         "reasoning_type": "['Physical Model Grounding Reasoning', 'Numerical Reasoning']",
     }
@@ -202,7 +138,7 @@ def _phyx_rows(rng: random.Random, index: int) -> Sequence[Row]:
 
 def olympiad(rng: random.Random, index: int) -> Row:
     """Return a row of OlympiadBench physics."""
-    made = questions.physics(rng, SPLIT, questions.PHYSICS[index % len(questions.PHYSICS)])
+    made = questions.physics(rng, SPLIT, in_turn(questions.PHYSICS, index))
     return {
         "id": index + 1,
         "question": made.text,

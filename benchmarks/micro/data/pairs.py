@@ -7,13 +7,13 @@ The contexts of a pair differ in the one detail that decides the answer.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Literal, cast
 
 from benchmarks.micro.content import prompts, questions, traces
-from benchmarks.micro.content.questions import Asked, Family, Question
+from benchmarks.micro.content.questions import Asked, Family
 from benchmarks.micro.content.scenes import COLOURS, SIZES, Scene
 from benchmarks.micro.content.splits import Split, draw_until, owner
 from benchmarks.scoring import Target
@@ -37,11 +37,7 @@ def is_micro(source: str) -> bool:
 
 
 def micro_domains(source: str) -> tuple[Domain, ...]:
-    """Return the domains that ``micro`` or ``micro:DOMAIN`` names.
-
-    Raises:
-        UsageError: there is no such domain.
-    """
+    """Return the domains of ``micro`` or ``micro:DOMAIN``, or raise `UsageError`."""
     _, sign, name = source.partition(":")
     if sign and name not in DOMAINS:
         raise UsageError(f"{source}: the embedded world has the domains {', '.join(DOMAINS)}")
@@ -80,7 +76,7 @@ def scene_pair(rng: random.Random, split: Split) -> ScenePair:
             new = rng.choice([colour for colour in COLOURS if colour != old])
         else:
             what, old = "size", thing.size
-            new = next(size for size in SIZES if size != old)
+            (new,) = SIZES.keys() - {old}
         other = picture.changed(thing, **{what: new})
         return ScenePair(picture, other, f"What {what} is at {thing.cell}?", old, new)
 
@@ -101,15 +97,15 @@ def pair(rng: random.Random, split: Split, domain: Domain, name: str) -> Pair:
             context_negative=(ImagePart(made.negative.draw()),),
             source=SOURCE,
         )
-    one, two = traces.contrast(rng, rng.choice(WORDS), split)
+    positive, negative = traces.contrast(rng, rng.choice(WORDS), split)
     return Pair(
         name,
         domain,
-        one.question,
-        one.answer,
-        two.answer,
-        context_positive=(TextPart(one.text),),
-        context_negative=(TextPart(two.text),),
+        positive.question,
+        positive.answer,
+        negative.answer,
+        context_positive=(TextPart(positive.text),),
+        context_negative=(TextPart(negative.text),),
         source=SOURCE,
     )
 
@@ -120,8 +116,8 @@ def pairs(
     """Return pairs, the domains in turn; the same arguments give the same."""
     rng = random.Random(f"pairs/{split}/{seed}")
     return [
-        pair(rng, split, domains[place % len(domains)], f"{split}-{seed}-{place}")
-        for place in range(number)
+        pair(rng, split, domain, f"{split}-{seed}-{index}")
+        for index, domain in enumerate(islice(cycle(domains), number))
     ]
 
 
@@ -147,9 +143,10 @@ def tasks(
     value that the trace tells.
     """
     rng = random.Random(f"tasks/{split}/{seed}")
+    makers = {"image": _image_task, "trajectory": _trajectory_task}
     return [
-        _MAKERS[domains[place % len(domains)]](rng, split, f"{split}-{seed}-{place}")
-        for place in range(number)
+        makers[domain](rng, split, f"{split}-{seed}-{index}")
+        for index, domain in enumerate(islice(cycle(domains), number))
     ]
 
 
@@ -168,7 +165,7 @@ def _image_task(rng: random.Random, split: Split, name: str) -> Item:
 
 
 def _choice(name: str, asked: Asked, benchmark: str) -> Item:
-    question: Question = asked.question
+    question = asked.question
     text = prompts.CHOICE[benchmark](question.text, question.options)
     target = Target("choice", question.letter, choices=question.options)
     return Item(name, _message(asked, text), target, name)
@@ -180,13 +177,7 @@ def _message(asked: Asked, text: str) -> tuple[Message, ...]:
 
 
 def _trajectory_task(rng: random.Random, split: Split, name: str) -> Item:
-    found = traces.trace(rng, rng.choice(WORDS), split)
-    text = f"{found.text}\n{prompts.mmmu(found.question, ())}"
-    target = Target("text", found.answer, answer_type="open")
+    trace = traces.trace(rng, rng.choice(WORDS), split)
+    text = f"{trace.text}\n{prompts.mmmu(trace.question, ())}"
+    target = Target("text", trace.answer, answer_type="open")
     return Item(name, (Message("user", (TextPart(text),)),), target, name)
-
-
-_MAKERS: dict[Domain, Callable[[random.Random, Split, str], Item]] = {
-    "image": _image_task,
-    "trajectory": _trajectory_task,
-}

@@ -13,6 +13,7 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ Arguments = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """How the tests of one kind of problem, described in ``programs.yaml``, are computed.
+    """One kind of problem: ``draw`` makes arguments of a size, ``show`` writes them as input.
 
-    ``draw`` makes arguments of a size, ``answer`` computes, ``show`` writes arguments as input.
+    Its texts are in ``programs.yaml``.
     """
 
     title: str
@@ -48,13 +49,7 @@ class Made:
 
 
 def write(directory: Path, seed: int = 0, variants: int = 2) -> None:
-    """Write the data set.
-
-    Args:
-        directory: becomes a data root.
-        seed: the same seed gives the same problems.
-        variants: problems of each of the twelve kinds.
-    """
+    """Write the data set into a data root: ``variants`` problems of each of the twelve kinds."""
     folder = directory / "livecodebench_v6"
     folder.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(made.row) for made in problems(seed, variants))
@@ -62,7 +57,7 @@ def write(directory: Path, seed: int = 0, variants: int = 2) -> None:
 
 
 def problems(seed: int = 0, variants: int = 2) -> Iterator[Made]:
-    """Yield the problems in order."""
+    """Yield the problems in order; the same seed gives the same."""
     import yaml
 
     texts = yaml.safe_load(_TEXTS.read_text(encoding="utf-8"))
@@ -136,11 +131,7 @@ def _show_line(arguments: Arguments) -> str:
 
 
 def _runs(text: str) -> str:
-    out, start = "", 0
-    for end in range(1, len(text) + 1):
-        if end == len(text) or text[end] != text[start]:
-            out, start = out + text[start] + str(end - start), end
-    return out
+    return "".join(f"{letter}{len(list(run))}" for letter, run in groupby(text))
 
 
 def _grid(rng: random.Random, n: int) -> Arguments:
@@ -168,10 +159,6 @@ def _depth(text: str) -> int:
     return max([text[:end].count("(") - text[:end].count(")") for end in range(len(text) + 1)])
 
 
-def _quarters(arguments: Arguments, k: int) -> str:
-    return f"{sum(arguments[0]) * k / 4:.2f}"
-
-
 def _intervals(rng: random.Random, n: int) -> Arguments:
     starts = [rng.randint(0, 40) for _ in range(n)]
     return ([[start, start + rng.randint(1, 6)] for start in starts],)
@@ -197,10 +184,6 @@ def _subarrays(numbers: Sequence[int], k: int) -> int:
     return sum(sum(numbers[a:b]) % k == 0 for b in ends for a in range(b))
 
 
-def _most_frequent(words: Sequence[str]) -> str:
-    return min(words, key=lambda word: (-words.count(word), word))
-
-
 _PROGRAMS: tuple[_Program, ...] = (
     _Program(
         "Sum of Multiples",
@@ -219,7 +202,7 @@ _PROGRAMS: tuple[_Program, ...] = (
     _Program(
         "Depth", lambda rng, n: (_letters(rng, n, "()"),), lambda a, k: _depth(a[0]), _show_line
     ),
-    _Program("Quarters", _one_list, _quarters, _show_list),
+    _Program("Quarters", _one_list, lambda a, k: f"{sum(a[0]) * k / 4:.2f}", _show_list),
     _Program(
         "Rotate", _one_list, lambda a, k: [a[0][(i + k) % len(a[0])] for i in range(len(a[0]))]
     ),
@@ -227,7 +210,7 @@ _PROGRAMS: tuple[_Program, ...] = (
     _Program(
         "Most Frequent Word",
         lambda rng, n: ([_letters(rng, 1 + n % 2, "abcd") for _ in range(n)],),
-        lambda a, k: _most_frequent(a[0]),
+        lambda a, k: min(a[0], key=lambda word: (-a[0].count(word), word)),
     ),
     _Program("Longest Rise", _one_list, lambda a, k: _longest_rise(a[0])),
     _Program("Divisible Subarrays", _one_list, lambda a, k: _subarrays(a[0], k)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ DATASET = "contextrl-harness/docker-free-tasks"
 STANDS_IN_FOR = ("swebench_verified", "swebench_lite")
 REPOSITORY = "repository"  # the folder in a task's folder that holds the files to work on
 
-_SOURCES = Path(__file__).with_name("tasks")
+SOURCES = Path(__file__).with_name("tasks")
+"""The tasks with their fixes; hidden from the programs that work on them."""
 
 # In the form of SWE-bench's own scripts: reset the tests, patch them, run them, reset them.
 _EVALUATION = """#!/bin/bash
@@ -33,28 +35,23 @@ git checkout HEAD {tests}
 
 def names() -> tuple[str, ...]:
     """Return the instance ids, sorted."""
-    return tuple(f"micro__{path.stem}" for path in sorted(_SOURCES.glob("*.yaml")))
+    return tuple(f"micro__{path.stem}" for path in sorted(SOURCES.glob("*.yaml")))
 
 
 def write(directory: Path) -> None:
     """Write the task repository in the place of both sets, ``directory/<benchmark id>/``."""
-    for benchmark in STANDS_IN_FOR:
-        _write(directory / benchmark)
-
-
-def _write(folder: Path) -> None:
     import yaml
 
-    folder.mkdir(parents=True)
     head = {"datasets": [DATASET], "splits": ["test"]}
-    (folder / "sweb.yaml").write_text(yaml.safe_dump(head), encoding="utf-8")
+    files = {"sweb.yaml": yaml.safe_dump(head)}
     for name in names():
-        path = _SOURCES / f"{name.removeprefix('micro__')}.yaml"
-        source = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for place, text in _files(name, source).items():
-            target = folder / "tasks" / name / place
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text, encoding="utf-8")
+        text = (SOURCES / f"{name.removeprefix('micro__')}.yaml").read_text(encoding="utf-8")
+        source = yaml.safe_load(text)
+        files |= {f"tasks/{name}/{path}": text for path, text in _files(name, source).items()}
+    for benchmark, (path, text) in product(STANDS_IN_FOR, files.items()):
+        target = directory / benchmark / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
 
 
 def _files(name: str, source: Mapping[str, Any]) -> dict[str, str]:
@@ -62,9 +59,9 @@ def _files(name: str, source: Mapping[str, Any]) -> dict[str, str]:
     import yaml
 
     before: dict[str, str] = source["files"]
-    fixed, tested = _fixed(source), _tested(source)
-    test_patch = _patch(before, tested)
-    (tests,) = source["new_tests"]
+    added: dict[str, str] = source["new_tests"]
+    test_patch = _patch(before, {path: f"{before[path]}\n\n{text}" for path, text in added.items()})
+    (tests,) = added
     entry = {
         "instance_id": name,
         "repo": f"micro/{name.removeprefix('micro__').rpartition('-')[0]}",
@@ -84,7 +81,7 @@ def _files(name: str, source: Mapping[str, Any]) -> dict[str, str]:
         "task.yaml": yaml.safe_dump(entry),
         "tests.json": json.dumps(named, indent=2) + "\n",
         "problem_statement.md": source["problem_statement"],
-        "gold.patch": _patch(before, fixed),
+        "gold.patch": _patch(before, _fixed(source)),
         "test.patch": test_patch,
         "eval.sh": _EVALUATION.format(tests=tests, patch=test_patch),
         **{f"{REPOSITORY}/{path}": text for path, text in before.items()},
@@ -99,11 +96,6 @@ def _fixed(source: Mapping[str, Any]) -> dict[str, str]:
             raise ValueError(f"{change['file']} holds {old!r} other than once")
         files[change["file"]] = files[change["file"]].replace(old, new)
     return files
-
-
-def _tested(source: Mapping[str, Any]) -> dict[str, str]:
-    added = source["new_tests"]
-    return {path: f"{source['files'][path]}\n\n{text}" for path, text in added.items()}
 
 
 def _patch(before: Mapping[str, str], after: Mapping[str, str]) -> str:

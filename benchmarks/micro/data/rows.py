@@ -6,20 +6,39 @@ import base64
 import io
 import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
 from benchmarks.data.catalog.schemas import Schema
 from benchmarks.micro.content import questions
-from benchmarks.micro.content.questions import Asked, Family
+from benchmarks.micro.content.questions import Asked
 from benchmarks.micro.content.scenes import Scene
 from benchmarks.micro.content.splits import Split
 
+T = TypeVar("T")
 Row = dict[str, Any]
 Tables = Mapping[str, Mapping[str, list[Row]]]  # config ("" for none) -> split -> rows
 Builder = Callable[[random.Random, int], Tables]
 
 SPLIT: Split = "eval"
 LEVELS = ("Easy", "Medium", "Hard")
+
+
+@cache
+def recipe(benchmark: str) -> Mapping[str, Any]:
+    """Return a benchmark's part of ``datasets.yaml``, its families as functions."""
+    import yaml
+
+    text = Path(__file__).with_name("datasets.yaml").read_text(encoding="utf-8")
+    part: Mapping[str, Any] = yaml.safe_load(text)[benchmark]
+    families = [name and getattr(questions, name) for name in part.get("families", ())]
+    return {**part, "families": families}
+
+
+def in_turn(choices: Sequence[T], index: int) -> T:
+    """Return the ``index``-th of choices that repeat without end."""
+    return choices[index % len(choices)]
 
 
 def table(split: str, row: Callable[[random.Random, int], Row], config: str = "") -> Builder:
@@ -29,13 +48,13 @@ def table(split: str, row: Callable[[random.Random, int], Row], config: str = ""
 
 def ask(
     rng: random.Random,
-    families: Sequence[Family],
+    benchmark: str,
     index: int,
     number: int = 4,
     grid: tuple[int, int] = questions.SMALL,
 ) -> Asked:
-    """Ask the ``index``-th family, in turn, about a new scene."""
-    return questions.ask(rng, SPLIT, families[index % len(families)], number, grid)
+    """Ask a benchmark's ``index``-th family, in turn, about a new scene."""
+    return questions.ask(rng, SPLIT, in_turn(recipe(benchmark)["families"], index), number, grid)
 
 
 def images(schema: Schema, scenes: Sequence[Scene]) -> Row:

@@ -6,13 +6,22 @@ Makes an untrained model, its processor and tokenizer; the trained weights are i
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.micro.content import prompts, questions, traces
 from benchmarks.micro.content.prompts import LETTERS
 from benchmarks.micro.content.questions import ORDINALS
 from benchmarks.micro.content.scenes import COLOURS, SIZES, cell_name
-from benchmarks.micro.model.qwen3vl import Shape, byte_level, config, learn, processor, wrapped
+from benchmarks.micro.model.qwen3vl import (
+    Shape,
+    Tower,
+    byte_level,
+    config,
+    fan_in_normal,
+    learn,
+    processor,
+    wrapped,
+)
 from benchmarks.pairs import selection
 
 if TYPE_CHECKING:
@@ -24,16 +33,10 @@ if TYPE_CHECKING:
     )
 
 BASE = Shape(
-    hidden=128,
-    intermediate=256,
-    layers=4,
-    heads=4,
+    Tower(hidden=128, intermediate=256, layers=4, heads=4),
     kv_heads=4,
     head_dim=32,
-    vision_hidden=64,
-    vision_intermediate=128,
-    vision_layers=1,
-    vision_heads=2,
+    vision=Tower(hidden=64, intermediate=128, layers=1, heads=2),
     max_pixels=512 * 512,
     merge=1,
     tied=True,
@@ -57,10 +60,9 @@ WORDS = (*COLOURS, *SIZES, *ORDINALS, *traces.KEYS, *traces.VALUES, *_PLAIN.spli
 def tokenizer() -> PreTrainedTokenizerFast:
     """Return the base model's tokenizer.
 
-    Whole tokens are: the fixed sentences of the benchmarks' prompts and of the world's questions,
-    the names of cells, the words of the world and the texts of options (with and without a blank
-    before them), numbers below 100, the option letters, and each of them as it stands before an
-    option's text.
+    Whole tokens are the fixed sentences of prompts and questions; the names of cells, the words of
+    the world and the texts of options (with and without a blank before them); numbers below 100;
+    the option letters, alone and as they stand before an option's text.
     """
     from tokenizers import AddedToken
 
@@ -90,10 +92,10 @@ def untrained(
 ) -> tuple[Qwen3VLForConditionalGeneration, Qwen3VLProcessor]:
     """Return a model with random weights and its processor.
 
-    Weights are drawn with variance 1 / fan-in: with the usual 0.02 a model this narrow does not
-    learn.  What a layer adds to the stream starts at a tenth of that, so that a token can still be
-    told after the first layers.  Two heads start as the circuit that looks a letter up by its
-    option, see `_look_up`.
+    Weights have variance 1 / fan-in: with the usual 0.02 a model this narrow does not learn.  What
+    a layer adds to the stream starts at a tenth of that, so that tokens stay distinct after the
+    first layers.  Two heads start as a circuit that looks a letter up by its option, see
+    `_look_up`.
     """
     import torch
     from transformers import Qwen3VLForConditionalGeneration
@@ -111,8 +113,7 @@ def untrained(
             elif weight.ndim == 1:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
             else:
-                fan_in = math.prod(weight.shape[1:])
-                weight.normal_(0.0, 1 / math.sqrt(fan_in), generator=generator)
+                fan_in_normal(weight, generator)
             if "language_model" in name and name.endswith(("o_proj.weight", "down_proj.weight")):
                 weight.mul_(0.1)
         _look_up(model, words, shape, generator)
@@ -128,9 +129,8 @@ def _look_up(
     """Let two heads start as an induction circuit, which training alone does not find in time.
 
     The first head of the first layer attends to the token before; the first head of the second
-    layer to an equal token (with or without the blank before it).  Where a thought names an option,
-    that is the option in the list, which knows the letter before it.  How the letter is said is
-    left to training.
+    layer to an equal token (with or without the blank before it): from an option in a thought to
+    that option in the list, which knows the letter before it.  Training does the rest.
     """
     import torch
 
@@ -143,22 +143,25 @@ def _look_up(
             embedding[token] = (embedding[bare] + embedding[token] / 2) / math.sqrt(1.25)
     # Equal for all tokens, for a query and a key that know nothing but the position.
     embedding[:, 0] = 0.25
+    _attend_to_token_before(language, shape)
+    # The slow frequencies, which hardly turn over the length of a prompt.
+    slow = [side + pair for side in (0, half) for pair in range(7, half)]
+    equal = language.layers[1].self_attn
+    match = torch.empty(len(slow), shape.language.hidden)
+    fan_in_normal(match, generator)
+    match[:, 0] = 0
+    for weight in (equal.q_proj.weight, equal.k_proj.weight):
+        weight[: shape.head_dim] = 0
+        weight[slow] = match
 
-    before = language.layers[0].self_attn
+
+def _attend_to_token_before(language: Any, shape: Shape) -> None:
+    import torch
+
+    half, before = shape.head_dim // 2, language.layers[0].self_attn
     before.q_proj.weight[: shape.head_dim] = before.k_proj.weight[: shape.head_dim] = 0
     for pair, turn in enumerate(language.rotary_emb.inv_freq[:3]):
         before.k_proj.weight[pair, 0] = 1
         before.q_proj.weight[pair, 0] = torch.cos(turn)
         before.q_proj.weight[half + pair, 0] = -torch.sin(turn)
         before.q_norm.weight[[pair, half + pair]] = 4
-
-    # The slow frequencies, which hardly turn over the length of a prompt.
-    slow = [side + pair for side in (0, half) for pair in range(7, half)]
-    equal = language.layers[1].self_attn
-    match = torch.empty(len(slow), shape.hidden).normal_(
-        0.0, 1 / math.sqrt(shape.hidden), generator=generator
-    )
-    match[:, 0] = 0
-    for weight in (equal.q_proj.weight, equal.k_proj.weight):
-        weight[: shape.head_dim] = 0
-        weight[slow] = match

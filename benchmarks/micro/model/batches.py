@@ -6,7 +6,7 @@ The tensors equal what the processor makes of the same messages (a test compares
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.micro.content.prompts import PICTURE
 from benchmarks.micro.model.qwen3vl import END_OF_TURN, IMAGE, PATCH, VISION_END, VISION_START
@@ -16,47 +16,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerFast
 
+    from benchmarks.micro.content.scenes import Scene, Sheet
+    from benchmarks.micro.model.lessons import Lesson
+
 IGNORED = -100
 
 
-class Picture(Protocol):
-    """A picture of whole cells: a scene, a sheet, or any other with these."""
-
-    @property
-    def rows(self) -> int:
-        """The rows of cells."""
-        ...
-
-    @property
-    def columns(self) -> int:
-        """The columns of cells."""
-        ...
-
-    def pixels(self) -> np.ndarray:
-        """Return the picture, shape (16 x rows, 16 x columns, 3), uint8."""
-        ...
-
-
-class Conversation(Protocol):
-    """What is asked about pictures, and the answer: see `benchmarks.micro.model.lessons.Lesson`."""
-
-    @property
-    def pictures(self) -> Sequence[Picture]:
-        """The pictures in order."""
-        ...
-
-    @property
-    def text(self) -> str:
-        """The text after, or around, the pictures."""
-        ...
-
-    @property
-    def answer(self) -> str:
-        """The answer."""
-        ...
-
-
-def conversation(pictures: Sequence[Picture], text: str) -> str:
+def conversation(pictures: Sequence[Scene | Sheet], text: str) -> str:
     """Return the rendered chat up to the answer: the pictures at their marks, else before it."""
     if PICTURE not in text:
         text = PICTURE * len(pictures) + text
@@ -66,7 +32,7 @@ def conversation(pictures: Sequence[Picture], text: str) -> str:
     return f"<|im_start|>user\n{text}{END_OF_TURN}\n<|im_start|>assistant\n"
 
 
-def patches(picture: Picture) -> np.ndarray:
+def patches(picture: Scene | Sheet) -> np.ndarray:
     """Return a picture as the processor does: shape (cells, 3 x 2 x 16 x 16), from -1 to 1.
 
     Channels first, then the two equal frames that a picture counts as, then rows and columns.
@@ -81,7 +47,7 @@ def patches(picture: Picture) -> np.ndarray:
 
 
 def collate(
-    lessons: Sequence[Conversation], tokenizer: PreTrainedTokenizerFast
+    lessons: Sequence[Lesson], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[dict[str, Any], torch.Tensor]:
     """Return a model's arguments for a batch of lessons, padded on the left, and the labels.
 
@@ -92,13 +58,14 @@ def collate(
     import numpy as np
     import torch
 
-    asked = tokenizer([conversation(one.pictures, one.text) for one in lessons])["input_ids"]
-    said = tokenizer([f"{one.answer}{END_OF_TURN}" for one in lessons])["input_ids"]
-    longest = max(len(a) + len(s) for a, s in zip(asked, said, strict=True))
+    chats = [conversation(lesson.pictures, lesson.text) for lesson in lessons]
+    prompts = tokenizer(chats)["input_ids"]
+    answers = tokenizer([f"{lesson.answer}{END_OF_TURN}" for lesson in lessons])["input_ids"]
+    longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
     ids = np.full((len(lessons), longest), tokenizer.pad_token_id)
     mask = np.zeros((len(lessons), longest), np.int64)
     labels = np.full((len(lessons), longest), IGNORED)
-    for row, (before, answer) in enumerate(zip(asked, said, strict=True)):
+    for row, (before, answer) in enumerate(zip(prompts, answers, strict=True)):
         whole = [*before, *answer]
         ids[row, longest - len(whole) :] = whole
         mask[row, longest - len(whole) :] = 1
@@ -106,9 +73,9 @@ def collate(
     arguments: dict[str, Any] = {
         "input_ids": torch.from_numpy(ids),
         "attention_mask": torch.from_numpy(mask),
-        "logits_to_keep": max(map(len, said)) + 1,
+        "logits_to_keep": max(map(len, answers)) + 1,
     }
-    pictures = [picture for one in lessons for picture in one.pictures]
+    pictures = [picture for lesson in lessons for picture in lesson.pictures]
     if pictures:
         image = tokenizer.convert_tokens_to_ids(IMAGE)
         arguments["mm_token_type_ids"] = torch.from_numpy((ids == image).astype(np.int32))

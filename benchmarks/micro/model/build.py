@@ -102,8 +102,8 @@ def train(
 ) -> tuple[Qwen3VLForConditionalGeneration, Qwen3VLProcessor]:
     """Return the trained model and its processor.
 
-    One thread, and numbers that are drawn from the seed alone: the same plan gives the same
-    weights.  ``until`` stops after so many steps of the plan.
+    In one thread, all numbers drawn from the seed: the same plan gives the same weights.  ``until``
+    stops after so many steps of the plan.
     """
     import torch
 
@@ -133,32 +133,32 @@ def _train(model: Qwen3VLForConditionalGeneration, tokenizer: Any, plan: Plan, s
             group["lr"] = plan.rate_at(step)
         batch = [lessons.make(rng, plan.mix_at(step)) for _ in range(plan.batch)]
         optimizer.zero_grad()
-        losses = [_backward(model, tokenizer, part, plan.batch) for part in _parts(batch)]
+        losses = _backward(model, tokenizer, batch)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        progress.add(batch, [loss for part in losses for loss in part])
+        progress.add(batch, losses)
 
 
-def _parts(batch: list[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
-    """Sort a batch in place by length and return its halves, which need less padding so."""
-    batch.sort(key=lambda lesson: (len(lesson.pictures), len(lesson.text.split())))
-    return batch[: len(batch) // 2], batch[len(batch) // 2 :]
+def _backward(model: Any, tokenizer: Any, batch: list[Lesson]) -> list[float]:
+    """Add the gradient of a batch's mean loss; return its lessons' losses.
 
-
-def _backward(model: Any, tokenizer: Any, part: list[Lesson], batch: int) -> list[float]:
-    """Add the gradient of a part's share in the batch's mean loss; return its lessons' losses."""
+    The batch is sorted in place by length and goes through in halves, which need less padding.
+    """
     from benchmarks.micro.model.batches import collate
 
-    losses = lesson_losses(model, *collate(part, tokenizer))
-    (losses.sum() / batch).backward()
-    found: list[float] = losses.tolist()
+    batch.sort(key=lambda lesson: (len(lesson.pictures), len(lesson.text.split())))
+    found: list[float] = []
+    for part in (batch[: len(batch) // 2], batch[len(batch) // 2 :]):
+        losses = lesson_losses(model, *collate(part, tokenizer))
+        (losses.sum() / len(batch)).backward()
+        found += losses.tolist()
     return found
 
 
 def lesson_losses(
     model: Qwen3VLForConditionalGeneration, arguments: dict[str, Any], labels: torch.Tensor
 ) -> torch.Tensor:
-    """Return each lesson's mean cross-entropy a token of its answer, shape (lessons,)."""
+    """Return each lesson's mean cross-entropy per token of its answer, shape (lessons,)."""
     from torch.nn.functional import cross_entropy
 
     from benchmarks.micro.model.batches import IGNORED
@@ -173,7 +173,7 @@ def lesson_losses(
 
 
 class _Progress:
-    """Prints the mean loss of each kind of lesson every hundred steps, to standard error."""
+    """Prints the mean loss of each kind of lesson to standard error, every hundred steps."""
 
     def __init__(self, steps: int) -> None:
         self._steps, self._step, self._start = steps, 0, time.monotonic()
@@ -184,9 +184,10 @@ class _Progress:
         for lesson, loss in zip(batch, losses, strict=True):
             self._losses[lesson.kind].append(loss)
         if self._step % 100 == 0:
-            said = ", ".join(f"{kind} {fmean(of):.2f}" for kind, of in sorted(self._losses.items()))
+            means = (f"{kind} {fmean(of):.2f}" for kind, of in sorted(self._losses.items()))
             seconds = time.monotonic() - self._start
-            print(f"{self._step}/{self._steps}, {seconds:.0f} s: {said}", file=sys.stderr)
+            line = f"{self._step}/{self._steps}, {seconds:.0f} s: {', '.join(means)}"
+            print(line, file=sys.stderr)
             self._losses.clear()
 
 
@@ -229,10 +230,10 @@ def environment() -> dict[str, str]:
 
 
 def shortened() -> dict[str, Any]:
-    """Return what the build `SHORT` comes to: the sha256 of its weights, and a loss.
+    """Return the sha256 of the weights of the build `SHORT` (as safetensors), and a loss.
 
-    Hashed are the parameters as safetensors; the loss (nats a token) is the mean over 48
-    lessons of the last mix, which is the same elsewhere but for rounding.
+    The loss (nats per token) is the mean over 48 lessons of the last mix; on other machines it
+    differs only by rounding.
     """
     import torch
     from safetensors.torch import save as serialised
@@ -250,11 +251,11 @@ def shortened() -> dict[str, Any]:
 
 
 def compare_shortened(recorded: dict[str, Any]) -> bool:
-    """Make the build `SHORT` and print in a line whether its weights are those of a record."""
-    found = shortened()
-    same: bool = found["sha256"] == recorded["sha256"]
-    told, kept = (f"sha256 {of['sha256']}, loss {of['loss']}" for of in (found, recorded))
-    print("same weights as the record" if same else f"other weights: {told} (record: {kept})")
+    """Make the build `SHORT` and print whether its weights are those of a record."""
+    made = shortened()
+    same: bool = made["sha256"] == recorded["sha256"]
+    ours, kept = (f"sha256 {of['sha256']}, loss {of['loss']}" for of in (made, recorded))
+    print("same weights as the record" if same else f"other weights: {ours} (record: {kept})")
     return same
 
 

@@ -55,8 +55,8 @@ def caption(rng: random.Random, split: Split) -> Lesson:
 def marks(rng: random.Random, split: Split) -> Lesson:
     """Name the mark of every ball on its scale, with its colour."""
     picture = scale(rng, split)
-    said = ", ".join(f"{thing.colour} {thing.column + 1}" for thing in picture.things)
-    return Lesson((picture,), "Name the marks.", said, "marks")
+    named = ", ".join(f"{thing.colour} {thing.column + 1}" for thing in picture.things)
+    return Lesson((picture,), "Name the marks.", named, "marks")
 
 
 def key(rng: random.Random, split: Split) -> Lesson:
@@ -70,14 +70,13 @@ def key(rng: random.Random, split: Split) -> Lesson:
 
 def options(rng: random.Random, split: Split) -> Lesson:
     """Name all of a list of options, in another order, each with its letter."""
-    del split
     listed = rng.sample(questions.OPTIONS, rng.choice((2, 3, 4, 4, 5, 8, 10)))
     if rng.random() < 0.4:
         listed = rng.sample(tuple(COLOURS), min(len(listed), len(COLOURS)))
     lettered = list(zip(listed, prompts.LETTERS, strict=False))
     rng.shuffle(lettered)
-    said = " ".join(prompts.thought(option, letter) for option, letter in lettered)
-    return Lesson((), prompts.lines(listed, rng.choice(prompts.FORMS)), said, "options")
+    named = " ".join(prompts.thought(option, letter) for option, letter in lettered)
+    return Lesson((), prompts.lines(listed, rng.choice(prompts.FORMS)), named, "options")
 
 
 # --- answering ------------------------------------------------------------------------------
@@ -90,40 +89,37 @@ def looked_up(rng: random.Random, split: Split) -> Lesson:
     else:
         family = rng.choice((*[questions.colour_at] * 3, questions.size_at, questions.where))
         asked = questions.ask(rng, split, family, grid=rng.choice(_GRIDS))
-    return Lesson(
-        asked.scenes, prompts.mmmu(asked.question.text, ()), asked.question.answer, "look up"
-    )
+    return _opened(asked, "look up")
+
+
+def _opened(asked: Asked, kind: str) -> Lesson:
+    text = prompts.mmmu(asked.question.text, ())
+    return Lesson(asked.scenes, text, asked.question.answer, kind)
 
 
 def opened(rng: random.Random, split: Split) -> Lesson:
     """Answer an open question on one scene in a word."""
     asked = questions.ask(rng, split, rng.choice(_FAMILIES), grid=rng.choice(_GRIDS))
-    return Lesson(
-        asked.scenes, prompts.mmmu(asked.question.text, ()), asked.question.answer, "open"
-    )
+    return _opened(asked, "open")
 
 
 def opened_several(rng: random.Random, split: Split) -> Lesson:
     """Answer an open question on two or three scenes in a few words."""
     asked = rng.choice(questions.SEVERAL)(rng, split, rng.choice((2, 3)))
-    text = prompts.mmmu(asked.question.text, ())
-    return Lesson(asked.scenes, text, asked.question.answer, "open, several")
+    return _opened(asked, "open, several")
 
 
 def verified(rng: random.Random, split: Split) -> Lesson:
     """Say whether an answer to a question on one or two scenes is correct."""
     if rng.random() < 0.6:
-        return _verified(rng, questions.ask(rng, split, rng.choice(_FAMILIES)))
-    several = rng.choice((questions.colour_in, questions.which_holds))
-    return _verified(rng, several(rng, split, 2))
-
-
-def _verified(rng: random.Random, asked: Asked) -> Lesson:
+        asked = questions.ask(rng, split, rng.choice(_FAMILIES))
+    else:
+        asked = rng.choice((questions.colour_in, questions.which_holds))(rng, split, 2)
     question = asked.question
     right = rng.random() < 0.5
     wrong = [option for option in question.options if option != question.answer]
-    said = question.answer if right else rng.choice(wrong)
-    text = f"Question: {question.text}\nAnswer: {said}. Is this correct?"
+    answer = question.answer if right else rng.choice(wrong)
+    text = f"Question: {question.text}\nAnswer: {answer}. Is this correct?"
     return Lesson(asked.scenes, text, "yes" if right else "no", "verify")
 
 
@@ -139,7 +135,7 @@ def chosen(rng: random.Random, split: Split) -> Lesson:
         family = questions.colour_at_empty
     number = rng.choice(_OPTIONS.get(benchmark, (4,)))
     asked = questions.ask(rng, split, family, number, rng.choice(_GRIDS))
-    if benchmark in ("mmmu_pro",):
+    if benchmark == "mmmu_pro":
         asked = questions.marked(asked)
     return _chosen(benchmark, asked, "choice")
 
@@ -169,9 +165,7 @@ def _pictures(rng: random.Random, split: Split, benchmark: str) -> Lesson:
     asked = questions.pictures_as_options(rng, split, rng.choice((2, 3, 4)))
     question = asked.question
     if benchmark == "mmmu_pro":
-        text = prompts.mmmu_pro(question.text, question.options)
-        answer = prompts.chosen(benchmark, question.answer, question.letter)
-        return Lesson(asked.scenes, text, answer, "choice, pictures")
+        return _chosen(benchmark, asked, "choice, pictures")
     shown = tuple(asked.scenes[int(option[7]) - 1] for option in question.options)
     text = prompts.mmmu_pictures(question.text, len(shown))
     return Lesson(shown, text, question.letter, "choice, pictures")
@@ -182,24 +176,21 @@ def counted(rng: random.Random, split: Split) -> Lesson:
     family = rng.choice((questions.count_colour, questions.count_all))
     asked = questions.ask(rng, split, family, grid=rng.choice(_GRIDS))
     text, answer = asked.question.text, asked.question.answer
-    form = rng.randrange(3)
-    if form == 0:
-        return Lesson(asked.scenes, prompts.mathvista(text, (), "integer"), answer, "number")
-    if form == 1:
-        return Lesson(asked.scenes, prompts.mathverse(text, ()), answer, "number")
-    return Lesson(asked.scenes, prompts.mathvision(text, ()), prompts.boxed(answer), "number")
+    prompt, answer = (
+        (prompts.mathvista(text, (), "integer"), answer),
+        (prompts.mathverse(text, ()), answer),
+        (prompts.mathvision(text, ()), prompts.boxed(answer)),
+    )[rng.randrange(3)]
+    return Lesson(asked.scenes, prompt, answer, "number")
 
 
 def measured(rng: random.Random, split: Split) -> Lesson:
     """Read a scale and multiply, as the physical benchmarks and MathVista ask."""
     form = rng.randrange(6)
-    if form == 0:
-        asked = questions.distance(rng, split)
-        text = prompts.mathvista(f"{asked.question.text} (Unit: m)", (), "integer")
-        return Lesson(asked.scenes, text, asked.question.answer, "physics")
-    if form == 1:
-        asked = questions.distance(rng, split, questions.HALVES)
-        text = prompts.mathvista(f"{asked.question.text} (Unit: m)", (), "float1")
+    if form in (0, 1):
+        asked = questions.distance(rng, split, questions.HALVES if form else questions.STEPS)
+        hint = "float1" if form else "integer"
+        text = prompts.mathvista(f"{asked.question.text} (Unit: m)", (), hint)
         return Lesson(asked.scenes, text, asked.question.answer, "physics")
     if form in (2, 3):
         made = questions.physics(rng, split, rng.choice(questions.PHYSICS))
@@ -223,9 +214,8 @@ def computed(rng: random.Random, split: Split) -> Lesson:
         text = prompts.mathvision(question.text, ())
         return Lesson(asked.scenes, text, prompts.boxed(question.answer), "computed")
     hint = "float2" if family is questions.share else "list"
-    return Lesson(
-        asked.scenes, prompts.mathvista(question.text, (), hint), question.answer, "computed"
-    )
+    text = prompts.mathvista(question.text, (), hint)
+    return Lesson(asked.scenes, text, question.answer, "computed")
 
 
 def signed(rng: random.Random, split: Split) -> Lesson:
@@ -235,12 +225,8 @@ def signed(rng: random.Random, split: Split) -> Lesson:
     form = rng.randrange(4)
     if form == 0:
         count = sum(other.colour == thing.colour for other in picture.things)
-        return Lesson(
-            (sheet(picture, colour=thing.colour),),
-            prompts.mathverse("", (), seen=True),
-            str(count),
-            "signs",
-        )
+        shown = sheet(picture, colour=thing.colour)
+        return Lesson((shown,), prompts.mathverse("", (), seen=True), str(count), "signs")
     kind, number = ("mathverse", 4) if form == 1 else ("mmmu_pro", 8)
     options = questions.shuffled(rng, thing.colour, tuple(COLOURS), number)
     text = prompts.mathverse("", options, seen=True) if form == 1 else prompts.MMMU_PRO_SEEN
@@ -254,14 +240,12 @@ def signed(rng: random.Random, split: Split) -> Lesson:
 
 def read(rng: random.Random, split: Split) -> Lesson:
     """Look a value up in a trace, in a word or by its letter."""
-    found = traces.trace(rng, rng.choice((6, 10, 16, 24)), split)
+    trace = traces.trace(rng, rng.choice((6, 10, 16, 24)), split)
     if rng.random() < 0.5:
-        return Lesson(
-            (), f"{found.text}\n{prompts.mmmu(found.question, ())}", found.answer, "trace"
-        )
-    text = prompts.longbench(found.text, found.question, found.options)
-    said = prompts.longbench_answer(found.letter)
-    answer = prompts.thought(found.answer, found.letter, said)
+        text = f"{trace.text}\n{prompts.mmmu(trace.question, ())}"
+        return Lesson((), text, trace.answer, "trace")
+    text = prompts.longbench(trace.text, trace.question, trace.options)
+    answer = prompts.thought(trace.answer, trace.letter, prompts.longbench_answer(trace.letter))
     return Lesson((), text, answer, "trace, choice")
 
 

@@ -24,6 +24,12 @@ PATCH = 16
 END_OF_TEXT, END_OF_TURN = "<|endoftext|>", "<|im_end|>"
 IMAGE, VIDEO = "<|image_pad|>", "<|video_pad|>"
 VISION_START, VISION_END = "<|vision_start|>", "<|vision_end|>"
+TOKENS = {
+    "image_token": IMAGE,
+    "video_token": VIDEO,
+    "vision_start_token": VISION_START,
+    "vision_end_token": VISION_END,
+}
 SPECIAL = (END_OF_TEXT, "<|im_start|>", END_OF_TURN, VISION_START, VISION_END, IMAGE, VIDEO)
 
 # The tokens that the random model says, and the spread of their logits; all others are so much
@@ -36,97 +42,54 @@ SAID = {
 }
 UNSAID = 0.5
 
-TEMPLATE = """\
-{%- for message in messages -%}
-<|im_start|>{{ message.role }}
-{% if message.content is string %}{{ message.content }}{% else %}\
-{% for part in message.content %}\
-{% if part.type == 'image' or 'image' in part or 'image_url' in part %}\
-<|vision_start|><|image_pad|><|vision_end|>\
-{% elif part.type == 'video' or 'video' in part %}\
-<|vision_start|><|video_pad|><|vision_end|>\
-{% elif 'text' in part %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% endif %}"""
+TEMPLATE = (Path(__file__).parent / "weights" / "chat_template.jinja").read_text(encoding="utf-8")
 
-# What the tokenizer's merges are learned from: the manner of speaking of the benchmarks' prompts.
-TRAINING_TEXT = """\
-Answer the question using a single word or phrase. Please answer the question and provide the
-final answer at the end. Answer with the option's letter from the given choices directly.
-Question: What is the color of the object in the image? Which of the following statements is
-correct? Choices: (A) red (B) green (C) blue (D) yellow (E) none of the above. Options: A. The
-left side of the picture B. The right side of the picture C. The top of the figure D. The bottom
-of the table. The answer is A. The answer is B. The answer is C. The answer is D. The answer is E.
-Options E, E and E. Hint: Please answer the question requiring an integer answer and provide the
-final value, e.g., 1, 2, 3, at the end. Hint: Please answer the question requiring a floating-
-point number with two decimal places, for example 1.25 or 3.14. As shown in the figure, a circle
-with center O and radius r, the triangle ABC has angle equal to sixty degrees; find the length of
-the line, the area of the square, the sum of all numbers and the perimeter of the rectangle. A
-block of mass m moves with constant velocity on a surface without friction; determine the force,
-the energy, the current, the electric field, the temperature and the time that it takes. According
-to the chart, how many people were in the group during the first year? The image shows a small
-square above a large circle. Is there a person near the car in the street? Look at the map, the
-graph, the diagram, the plot, the photo and the document, then select the best answer to the above
-multiple-choice question based on the image. Respond with only the letter of the correct option.
-Think step by step before answering. Put your final answer within a box. If the question has
-several answers, separate them by commas. Which object is closer to the camera? What will happen
-next if the value of x is greater than the value of y? You are a helpful assistant and the user
-asks a question about the picture. The best option is therefore the one that agrees with what we
-can see; let us consider each of them in order, because some may be true for other reasons.
-"""
+# What the tokenizer's merges are learned from: the language of the benchmarks' prompts.
+TRAINING_TEXT = Path(__file__).with_name("training_text.txt").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """The size of a Qwen3-VL: widths and depths of its language and vision towers.
-
-    ``vision_layers`` counts the blocks of the vision tower, of which the last feeds the language
-    model besides (deepstack).  ``max_pixels`` is the largest image area kept, in pixels; one visual
-    token stands for ``merge`` x ``merge`` patches of 16 x 16.  ``tied``: the output layer is the
-    transposed embedding.
-    """
+class Tower:
+    """Widths, depth and attention heads of the language model or of the vision tower."""
 
     hidden: int
     intermediate: int
     layers: int
     heads: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The size of a Qwen3-VL.
+
+    The last block of the vision tower also feeds the language model directly (deepstack).
+    ``max_pixels`` is the largest image area kept, in pixels; one visual token stands for ``merge``
+    x ``merge`` patches of 16 x 16.  ``tied``: the output layer is the transposed embedding.
+    """
+
+    language: Tower
     kv_heads: int
     head_dim: int
-    vision_hidden: int
-    vision_intermediate: int
-    vision_layers: int
-    vision_heads: int
+    vision: Tower
     max_pixels: int
     merge: int = 2
     tied: bool = False
 
 
 TINY = Shape(
-    hidden=128,
-    intermediate=256,
-    layers=3,
-    heads=4,
+    Tower(hidden=128, intermediate=256, layers=3, heads=4),
     kv_heads=2,
     head_dim=32,
-    vision_hidden=64,
-    vision_intermediate=128,
-    vision_layers=2,
-    vision_heads=4,
+    vision=Tower(hidden=64, intermediate=128, layers=2, heads=4),
     max_pixels=256 * 256,
 )
 """About a million parameters: for demonstrations and tests."""
 
 BENCH = Shape(
-    hidden=768,
-    intermediate=2304,
-    layers=12,
-    heads=12,
+    Tower(hidden=768, intermediate=2304, layers=12, heads=12),
     kv_heads=4,
     head_dim=64,
-    vision_hidden=384,
-    vision_intermediate=1536,
-    vision_layers=12,
-    vision_heads=6,
+    vision=Tower(hidden=384, intermediate=1536, layers=12, heads=6),
     max_pixels=384 * 384,
 )
 """More than a hundred million parameters: for measuring speed."""
@@ -141,14 +104,11 @@ def byte_level(digits: str = r"\p{N}") -> Tokenizer:
 
     tokenizer = Tokenizer(models.BPE())
     words = (
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{L}+|" + digits + r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+        rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)| ?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+|\s+(?!\S)|\s+"
     )
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(words), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    isolate = pre_tokenizers.Split(Regex(words), behavior="isolated")
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([isolate, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
@@ -177,12 +137,7 @@ def wrapped(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
         model_max_length=CONTEXT,
         padding_side="left",
         clean_up_tokenization_spaces=False,
-        extra_special_tokens={
-            "image_token": IMAGE,
-            "video_token": VIDEO,
-            "vision_start_token": VISION_START,
-            "vision_end_token": VISION_END,
-        },
+        extra_special_tokens=TOKENS,
     )
 
 
@@ -197,13 +152,8 @@ def processor(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLProces
     """Return the processor of a shape: images up to its ``max_pixels``, and the chat template."""
     from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    patches: dict[str, Any] = {
-        "patch_size": PATCH,
-        "temporal_patch_size": 2,
-        "merge_size": shape.merge,
-    }
-    # Of Qwen3-VL: pixels from -1 to 1.
-    scale = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    patches: Any = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": shape.merge}
+    scale = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}  # pixels from -1 to 1
     size = {"shortest_edge": (shape.merge * PATCH) ** 2, "longest_edge": shape.max_pixels}
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=size, **scale, **patches),
@@ -217,46 +167,49 @@ def config(shape: Shape, tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
     """Return the configuration of a shape with a tokenizer's vocabulary."""
     from transformers import Qwen3VLConfig
 
-    half = shape.head_dim // 2
+    language, vision, half = shape.language, shape.vision, shape.head_dim // 2
     # The rotary frequencies of height and width take 3/8 each, of time the rest, as in Qwen3-VL.
     side = half * 3 // 8
+    rope = {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [half - 2 * side, side, side],
+        "mrope_interleaved": True,
+    }
     return Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer),
-            "hidden_size": shape.hidden,
-            "intermediate_size": shape.intermediate,
-            "num_hidden_layers": shape.layers,
-            "num_attention_heads": shape.heads,
+            "hidden_size": language.hidden,
+            "intermediate_size": language.intermediate,
+            "num_hidden_layers": language.layers,
+            "num_attention_heads": language.heads,
             "num_key_value_heads": shape.kv_heads,
             "head_dim": shape.head_dim,
             "max_position_embeddings": CONTEXT,
             "pad_token_id": tokenizer.pad_token_id,
             "eos_token_id": tokenizer.eos_token_id,
-            "rope_parameters": {
-                "rope_type": "default",
-                "rope_theta": 10000.0,
-                "mrope_section": [half - 2 * side, side, side],
-                "mrope_interleaved": True,
-            },
+            "rope_parameters": rope,
         },
         vision_config={
-            "depth": shape.vision_layers,
-            "hidden_size": shape.vision_hidden,
-            "intermediate_size": shape.vision_intermediate,
-            "num_heads": shape.vision_heads,
-            "out_hidden_size": shape.hidden,
+            "depth": vision.layers,
+            "hidden_size": vision.hidden,
+            "intermediate_size": vision.intermediate,
+            "num_heads": vision.heads,
+            "out_hidden_size": language.hidden,
             "patch_size": PATCH,
             "spatial_merge_size": shape.merge,
             "temporal_patch_size": 2,
             "num_position_embeddings": 256,
-            "deepstack_visual_indexes": [shape.vision_layers - 1],
+            "deepstack_visual_indexes": [vision.layers - 1],
         },
-        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
-        video_token_id=tokenizer.convert_tokens_to_ids(VIDEO),
-        vision_start_token_id=tokenizer.convert_tokens_to_ids(VISION_START),
-        vision_end_token_id=tokenizer.convert_tokens_to_ids(VISION_END),
         tie_word_embeddings=shape.tied,
+        **{f"{name}_id": tokenizer.convert_tokens_to_ids(text) for name, text in TOKENS.items()},
     )
+
+
+def fan_in_normal(weight: torch.Tensor, generator: torch.Generator) -> None:
+    """Draw a weight in place, normal with variance 1 / fan-in."""
+    weight.normal_(0.0, 1 / math.sqrt(math.prod(weight.shape[1:])), generator=generator)
 
 
 def _initialise(name: str, weight: torch.Tensor, generator: torch.Generator) -> None:
@@ -271,8 +224,7 @@ def _initialise(name: str, weight: torch.Tensor, generator: torch.Generator) -> 
     elif "embed_tokens" in name or "pos_embed" in name:
         weight.normal_(0.0, 1.0, generator=generator)
     else:
-        fan_in = math.prod(weight.shape[1:])
-        weight.normal_(0.0, 1 / math.sqrt(fan_in), generator=generator)
+        fan_in_normal(weight, generator)
 
 
 def _loudness(tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -21,13 +21,14 @@ import msgspec
 
 from benchmarks import data
 from benchmarks.data.local.images import is_empty
-from benchmarks.data.local.tables import TableRows
-from benchmarks.options import declared
+from benchmarks.data.local.read import TableRows
+from benchmarks.options import declared, option
 from benchmarks.scoring import Target, score
 from benchmarks.vqa.base import prepared
 from benchmarks.vqa.base.native import shared_scorer
 from benchmarks.vqa.base.prepared import Prepared, Row, Turn
 from benchmarks.vqa.base.tasks import build_task, image_columns, library_version, placeholders
+from benchmarks.vqa.base.versions import judged_rules, native_rules, scoring_version
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import source_hash
 from harness.protocols import Ask, Declaration, FailedItem, Judge, Model, Tools
@@ -62,15 +63,6 @@ class Form:
     part: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an item lies: its id, the index of its form, and its row in that form's table."""
-
-    id: str
-    form: int
-    row: int
-
-
 @dataclass(frozen=True)
 class Table:
     """A form with its rows, and its task, which imports lmms-eval when it is first used."""
@@ -93,6 +85,16 @@ class Table:
             rows = rows.cast_column(name, Image(decode=False))
         return rows
 
+    def ids(self, seen: set[str]) -> Iterator[str]:
+        """Yield the ids of the rows; one that was ``seen`` before gets its row number."""
+        column = self.form.id_column
+        for row, name in enumerate(self.rows[column] if column else range(len(self.rows))):
+            item_id = f"{self.form.prefix}{name}"
+            if item_id in seen:
+                item_id = f"{item_id}#{row}"
+            seen.add(item_id)
+            yield item_id
+
     @cached_property
     def task(self) -> Any:
         """The task of lmms-eval on these rows."""
@@ -100,23 +102,53 @@ class Table:
         return build_task(self.form.task, {split: self.source}, {"test_split": split})
 
 
+def _conversion(word: str) -> str:
+    if word not in ("white", "native"):
+        raise ValueError("choose white or native")
+    return word
+
+
 @dataclass(frozen=True)
 class LmmsBenchmark(ABC):
     """A benchmark whose documents, prompts and images come from lmms-eval's tasks.
 
-    An adapter declares itself and its forms and says what the target and the parts of a document
-    are.  Items that show the same images share a cluster unless the adapter knows better.  Without
+    An adapter fills in the class attributes and says what the target of a document is.  Items
+    that show the same images share a cluster unless the adapter knows better.  Without
     ``images`` none is needed or decoded and messages hold text alone: to score responses that
     exist already.
     """
 
     data_root: Path
     images: bool = True
+    image_conversion: str = option(
+        "white",
+        _conversion,
+        "white: transparent images on white, 16-bit grey scaled, all turned as their EXIF data "
+        "says; native: lmms-eval's own conversion",
+    )
 
     id: ClassVar[str]
+    title: ClassVar[str]
     source: ClassVar[data.Source]
-    # Columns whose image the prompt of every document shows.
+    tasks: ClassVar[tuple[Form, ...]]
+    """The lmms-eval tasks of all splits."""
     needs: ClassVar[tuple[str, ...]] = ()
+    """Columns whose image the prompt of every document shows."""
+    prompt_variant: ClassVar[str]
+    """The tasks' prompt, in the words of their yaml files."""
+    protocol_extra: ClassVar[Mapping[str, Any]] = {}
+    """Whatever else decides what is asked."""
+    max_tokens: ClassVar[int]
+    native_max_tokens: ClassVar[int]
+    metric: ClassVar[str] = "accuracy"
+    clusters: ClassVar[str] = "items with the same image"
+    headline: ClassVar[tuple[str, ...]] = ()
+    native_metric: ClassVar[tuple[str | int, ...]]
+    """The keys to lmms-eval's value in what the task's ``process_results`` returns."""
+    part_column: ClassVar[str] = ""
+    """The column that names a document's part."""
+    asks_judge: ClassVar[bool] = False
+    """Whether the official protocol asks a judge; see `JudgedLmmsBenchmark`."""
 
     @property
     def split(self) -> str:
@@ -124,14 +156,53 @@ class LmmsBenchmark(ABC):
         return ""
 
     @property
-    @abstractmethod
-    def declaration(self) -> Declaration:
-        """The declared protocol; reading it imports nothing heavy."""
+    def forms(self) -> tuple[Form, ...]:
+        """The lmms-eval tasks that make up the benchmark, in the split that is the data."""
+        return tuple(form for form in self.tasks if self.split in ("", form.split))
 
     @property
-    @abstractmethod
-    def forms(self) -> tuple[Form, ...]:
-        """The lmms-eval tasks that make up the benchmark."""
+    def declaration(self) -> Declaration:
+        """The declared protocol; reading it imports nothing heavy."""
+        adapter = self._adapter
+        forms = self.forms
+        return Declaration(
+            id=self.id,
+            title=self.title,
+            protocol={
+                "library": f"lmms-eval {library_version()}",
+                "tasks": [form.task for form in forms],
+                "split": forms[0].split,
+                "prompt": self.prompt_variant,
+                # Left out by default: the keys of runs that are stored do not have it.
+                **({"images": "native"} if self.image_conversion == "native" else {}),
+                **self.protocol_extra,
+            },
+            scoring=scoring_version(adapter),
+            max_tokens=self.max_tokens,
+            native_max_tokens=self.native_max_tokens,
+            n_items=sum(self._table(form).count for form in forms),
+            metric=self.metric,
+            clusters=self.clusters,
+            revision=self.source.revision,
+            headline=self.headline,
+            native_needs_judge=self.asks_judge,
+            native_rules=native_rules(adapter),
+            judged_rules=judged_rules(adapter) if self.asks_judge else "",
+        )
+
+    @property
+    def _adapter(self) -> Path:
+        """The file of the benchmark's class."""
+        return Path(str(sys.modules[type(self).__module__].__file__))
+
+    def _table(self, form: Form) -> data.Table:
+        """Return what the data set's source says of a form's table."""
+        tables = {(table.config, table.split): table for table in self.source.tables}
+        return tables[form.config, form.split]
+
+    @property
+    def _image_columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for table in self.source.tables for name in table.images))
 
     @abstractmethod
     def target(self, doc: Doc) -> Target:
@@ -141,27 +212,30 @@ class LmmsBenchmark(ABC):
             ItemError: the document has no usable gold answer.
         """
 
-    @abstractmethod
     def native_value(self, metrics: Mapping[str, Any]) -> float:
-        """Return whether lmms-eval calls an answer right, from what its task found.
+        """Return what lmms-eval's task says of an answer, in [0, 1].
 
         Runs in the scorer's child, after lmms-eval's imports.
 
         Args:
             metrics: what the task's ``process_results`` returned.
         """
+        value: Any = metrics
+        for key in self.native_metric:
+            value = value[key]
+        return float(value)
 
     def parts(self, form: Form, doc: Doc) -> tuple[str, ...]:
         """Return the subscores that a document counts towards."""
-        return (form.part,) if form.part else ()
+        part = form.part or doc.get(self.part_column)
+        return (part,) if part else ()
 
     def cluster(self, doc: Doc, item_id: str) -> str:
         """Return the name of the group of items that a document is not independent of.
 
         Images whose bytes are at hand are known by content, others by file name.
         """
-        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
-        cells = [doc[name] for name in columns if doc.get(name) is not None]
+        cells = [doc[name] for name in self._image_columns if doc.get(name) is not None]
         return f"images-{digest(cells)}" if cells else item_id
 
     def needed(self, doc: Doc) -> Sequence[str]:
@@ -200,14 +274,14 @@ class LmmsBenchmark(ABC):
         for folder in prepared.folders(self.id, self.data_root):
             rows = prepared.read(folder / prepared.file_name(key), key)
             if rows is not None:
-                return Prepared(rows, self._images)
+                return Prepared(rows, self._images, self.image_conversion == "native")
         path = shared_scorer().prepare(
             self.id, self.data_root, images=self.images, options=self.given_options
         )
         rows = prepared.read(path / prepared.file_name(key), key)
         if rows is None:
             raise UsageError(f"the data of {self.id} changed while it was read: run again")
-        return Prepared(rows, self._images)
+        return Prepared(rows, self._images, self.image_conversion == "native")
 
     @cached_property
     def _images(self) -> tuple[TableRows, ...]:
@@ -223,7 +297,6 @@ class LmmsBenchmark(ABC):
     @cached_property
     def _key(self) -> dict[str, Any]:
         """What decides the prepared items."""
-        adapter = Path(str(sys.modules[type(self).__module__].__file__))
         key: dict[str, Any] = msgspec.to_builtins(
             {
                 "data": self.fingerprint(),
@@ -231,7 +304,7 @@ class LmmsBenchmark(ABC):
                 "options": self.given_options,
                 "protocol": self.declaration.protocol,
                 "lmms-eval": library_version(),
-                "code": f"{_code()}-{source_hash(adapter)}",
+                "code": f"{_code()}-{source_hash(self._adapter)}",
             }
         )
         return key
@@ -242,30 +315,25 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing or not readable.
         """
-        rows = [self._row(place) for place in self.places.values()]
+        rows = [self._row(row) for row in self.places.values()]
         folders = (*prepared.folders(self.id, self.data_root), scratch)
         return prepared.keep(folders, self._key, rows)
 
     @cached_property
-    def places(self) -> Mapping[str, Place]:
-        """Every item's place by its id, in the order in which items are asked.
+    def places(self) -> Mapping[str, Row]:
+        """Every item by its id, with nothing but its place, in the order in which items are asked.
 
         Several forms take turns (first rows, second rows, ...), so that a limited run sees each.
         """
         seen: set[str] = set()
-        columns = [
-            [Place(name, index, row) for row, name in enumerate(_ids(table, seen))]
-            for index, table in enumerate(self.tables)
+        forms = [
+            [Row(item_id, form, row) for row, item_id in enumerate(table.ids(seen))]
+            for form, table in enumerate(self.tables)
         ]
-        turns = zip_longest(*columns)
-        return {place.id: place for turn in turns for place in turn if place}
+        return {row.id: row for turn in zip_longest(*forms) for row in turn if row}
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of all items.
-
-        Raises:
-            UsageError: the data is missing or not readable.
-        """
+        """Return the ids of all items; UsageError if the data is missing or not readable."""
         return list(self.prepared.by_id)
 
     def build(self, item_id: str) -> Item | FailedItem:
@@ -281,19 +349,36 @@ class LmmsBenchmark(ABC):
         return score(response.answer, item.target)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Score answers by lmms-eval's own rules, in a limited child process."""
-        return native_scores(self, answers, judge)
+        """Score answers by lmms-eval's own rules, in a limited child process.
+
+        All benchmarks of this process share the child, which starts at the first call, if need
+        be one without answers, and ends with the process; see `NativeScorer.score`.
+        """
+        if not answers:
+            shared_scorer().start()
+            return {}
+        return shared_scorer().score(
+            self.id,
+            self.data_root,
+            answers,
+            judge if self.asks_judge else None,
+            images=self.images,
+            options=self.given_options,
+        )
 
     @cached_property
     def tables(self) -> tuple[Table, ...]:
         """The forms with their rows, in order."""
         configs = data.load(self.id, self.data_root, images=self.images, split=self.split)
-        built = []
-        for form in self.forms:
-            rows = configs[form.config][form.split]
-            self._check_columns(form, rows)
-            built.append(Table(form, rows))
-        return tuple(built)
+        built = tuple(Table(form, configs[form.config][form.split]) for form in self.forms)
+        for table in built:
+            for name in self._table(table.form).columns:
+                if name not in table.source.column_names:
+                    raise UsageError(
+                        f"the data of {self.id} in {self.data_root} lacks the column {name!r}: "
+                        f"download it again with `harness data pull {self.id}`"
+                    )
+        return built
 
     def first_images(self, wanted: Iterable[str]) -> dict[str, Image.Image]:
         """Return the first image of some items by id, of those whose image decodes.
@@ -301,39 +386,31 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing or not readable.
         """
-        columns = dict.fromkeys(name for table in self.source.tables for name in table.images)
         images = {}
         for item_id in self.prepared.by_id.keys() & set(wanted):
             row = self.prepared.by_id[item_id]
             with suppress(ItemError):
-                images[item_id] = self.prepared.first_image(row, tuple(columns))
+                images[item_id] = self.prepared.first_image(row, self._image_columns)
         return images
 
-    def _check_columns(self, form: Form, rows: Dataset) -> None:
-        for table in self.source.tables:
-            gone = [name for name in table.columns if name not in rows.column_names]
-            if gone and (table.config, table.split) == (form.config, form.split):
-                raise UsageError(
-                    f"the data of {self.id} in {self.data_root} lacks the column {gone[0]!r}: "
-                    f"download it again with `harness data pull {self.id}`"
-                )
-
-    def _row(self, place: Place) -> Row:
-        table = self.tables[place.form]
-        doc = {
-            name: None if is_empty(cell) else cell for name, cell in table.rows[place.row].items()
-        }
-        row = Row(place.id, place.form, place.row, doc=self.kept(table, place.row))
+    def _row(self, row: Row) -> Row:
+        """Return a row with all that is prepared of its item."""
+        table = self.tables[row.form]
+        doc = {n: None if is_empty(cell) else cell for n, cell in table.rows[row.row].items()}
+        row = replace(row, doc=self.kept(table, row.row))
         try:
             row = replace(
                 row,
                 target=self.target(doc),
-                cluster=self.cluster(doc, place.id),
+                cluster=self.cluster(doc, row.id),
                 parts=self.parts(table.form, doc),
-                prompt=self.prompt(table.task, doc),
             )
         except (ItemError, *_MALFORMED) as error:
             row = replace(row, failed=_reason(error))
+        try:
+            row = replace(row, prompt=self.prompt(table.task, doc))
+        except (ItemError, *_MALFORMED) as error:
+            row = replace(row, failed_text=_reason(error))
         try:
             turns, decoded = self._turns(table, doc)
             return replace(row, turns=turns, decoded=decoded)
@@ -345,11 +422,11 @@ class LmmsBenchmark(ABC):
         for name in self.needed(doc):
             if doc.get(name) is None:
                 raise ItemError(f"the data set has no image in column {name}")
-        texts = {name for table in self.source.tables for name in table.images}
         shown = {
             name: cell
             for name, cell in doc.items()
-            if cell is not None and (name in table.images or (name in texts and _is_text(cell)))
+            if cell is not None
+            and (name in table.images or (name in self._image_columns and _is_text(cell)))
         }
         stand_ins, column_of = placeholders(shown)
         turns = tuple(
@@ -366,15 +443,16 @@ class LmmsBenchmark(ABC):
 class JudgedLmmsBenchmark(LmmsBenchmark):
     """A benchmark whose official protocol asks a judge, by rules in `benchmarks.vqa.judging`."""
 
+    asks_judge = True
+
     async def judged(self, item_id: str, answer: str, ask: Ask) -> Score:
         """Score one answer by a judge; see `harness.protocols.JudgedBenchmark`."""
         return await self.judge(self.prepared.by_id[item_id].doc, answer, ask)
 
     def kept(self, table: Table, row: int) -> dict[str, Any]:
         """Return the document without its images."""
-        images = {name for table in self.source.tables for name in table.images}
         doc = table.task.eval_docs_no_media[row]
-        return {name: value for name, value in doc.items() if name not in images}
+        return {name: value for name, value in doc.items() if name not in self._image_columns}
 
     @abstractmethod
     async def judge(self, doc: Doc, answer: str, ask: Ask) -> Score:
@@ -385,20 +463,6 @@ class JudgedLmmsBenchmark(LmmsBenchmark):
 def _code() -> str:
     """Return the hash of the code that prepared items come from: adapters, golds, readers."""
     return source_hash(_VQA, _SCORING, _VQA.with_name("data"))
-
-
-def _ids(table: Table, seen: set[str]) -> list[str]:
-    """Return the ids of a table's rows; one that was ``seen`` before gets its row number."""
-    column = table.form.id_column
-    names = table.rows[column] if column else range(len(table.rows))
-    ids = []
-    for row, name in enumerate(names):
-        item_id = f"{table.form.prefix}{name}"
-        if item_id in seen:
-            item_id = f"{item_id}#{row}"
-        seen.add(item_id)
-        ids.append(item_id)
-    return ids
 
 
 def digest(cells: Sequence[Any]) -> str:
@@ -433,32 +497,3 @@ def _part(part: Mapping[str, Any], column_of: Mapping[int, str]) -> tuple[bool, 
     if image.mode != "RGB" or image.height != 1:
         raise AssertionError("the task changes its image: prepared items cannot hold that")
     return True, column_of[image.width]
-
-
-def native_scores(
-    benchmark: LmmsBenchmark, answers: Mapping[str, str], judge: Judge | None
-) -> Mapping[str, Score]:
-    """Score answers (item id -> text without thinking) by lmms-eval's own rules.
-
-    All benchmarks of this process share one child, which starts at the first call, if need be one
-    without answers, and ends with the process.
-
-    Returns:
-        For every id of ``answers`` that the child came to a score: a value in [0, 1] or None, and
-        what lmms-eval found.
-
-    Raises:
-        UsageError: the data is missing, or lmms-eval does not start.
-    """
-    if not answers:
-        shared_scorer().start()
-        return {}
-    judge = judge if benchmark.declaration.native_needs_judge else None
-    return shared_scorer().score(
-        benchmark.id,
-        benchmark.data_root,
-        answers,
-        judge,
-        images=benchmark.images,
-        options=benchmark.given_options,
-    )

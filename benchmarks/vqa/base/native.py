@@ -1,8 +1,7 @@
 """Scoring by lmms-eval's own rules, apart in a limited child process.
 
-The adapters come in with stored answers; lmms-eval's value of each leaves, or None where its
-scoring gave none: it crashed or ran out of time on the answer, or it asked for a judge that was
-not given or did not answer.
+A value is None where that scoring gave none: it crashed or ran out of time on the answer, or it
+asked for a judge that was not given or did not answer.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Self
+from typing import Any
 
 from harness.backends.urls import base_url
 from harness.errors import UsageError
@@ -32,17 +31,33 @@ from harness.records import Score, Status
 
 # What of our environment the child gets; everything else, keys and tokens above all, stays here.
 _PASSED_ON = (
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "LD_LIBRARY_PATH",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "REQUESTS_CA_BUNDLE",
-)
+    "PATH LANG LC_ALL TZ LD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
+).split()
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 _TRIES = 2  # starts of the child without a single value before the rest has none
+
+
+@dataclass(frozen=True)
+class Request:
+    """Answers (item id -> text) to one benchmark's items.
+
+    ``options`` are the benchmark's, as words (`benchmarks.options`).  ``item_seconds`` is the
+    wall-clock limit for one item, its judge calls included; ``environment`` is what reaches the
+    judge, empty where none was given.  ``prepare`` asks for the prepared items, not for scores.
+    """
+
+    benchmark: str
+    data_root: str
+    images: bool
+    options: Mapping[str, str]
+    item_seconds: float
+    answers: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    prepare: bool = False
+
+
+class _ChildDiedError(Exception):
+    """The child ended before it had answered a request."""
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +68,7 @@ def shared_scorer() -> NativeScorer:
     return scorer
 
 
-class NativeScorer:
+class NativeScorer(AbstractContextManager["NativeScorer"]):
     """A child process that scores; it starts when it is first needed and ends with ``with``.
 
     Args:
@@ -68,9 +83,6 @@ class NativeScorer:
         self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: Scratch | None = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -100,30 +112,40 @@ class NativeScorer:
         images: bool = True,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> dict[str, Score]:
-        """Score answers (item id -> text) to one benchmark's items; see `native_scores`.
+        """Score answers (item id -> text) to one benchmark's items.
 
         A child that is killed is started again, and goes on with the answers that have no value.
+
+        Returns:
+            For every id of ``answers`` that the child came to a score: a value in [0, 1] or None,
+            and what lmms-eval found.
+
+        Raises:
+            UsageError: the data is missing, or lmms-eval does not start.
         """
-        values: dict[str, Score] = {}
-        left = dict(answers)
-        seconds = self._judged_item_seconds if judge else self._item_seconds
+        left, values = dict(answers), dict[str, Score]()
+        request = Request(
+            benchmark,
+            str(data_root.resolve()),
+            images,
+            options=dict(options),
+            item_seconds=self._judged_item_seconds if judge else self._item_seconds,
+            answers=left,
+            environment=_judge_environment(judge),
+        )
+        tries = 0
         with self._lock:
-            tries = 0
             while left and tries < _TRIES:
                 before = len(left)
-                request = Request(
-                    benchmark,
-                    str(data_root.resolve()),
-                    images,
-                    dict(options),
-                    left,
-                    _judge_environment(judge),
-                    seconds,
-                )
-                if self._exchange(request, values, left):
+                try:
+                    for message in self._replies(request):
+                        value, why = message["value"], message["why"]
+                        status: Status = "unscored" if value is None else "scored"
+                        values[message["id"]] = Score(value, status, None, why)
+                        del left[message["id"]]
                     break
-                self._stop()
-                tries = tries + 1 if len(left) == before else 0
+                except _ChildDiedError:
+                    tries = tries + 1 if len(left) == before else 0
         return values
 
     def prepare(
@@ -139,22 +161,13 @@ class NativeScorer:
         Raises:
             UsageError: the data is missing, or lmms-eval does not start.
         """
-        request = Request(
-            benchmark,
-            str(data_root.resolve()),
-            images,
-            dict(options),
-            {},
-            {},
-            self._item_seconds,
-            True,
-        )
+        root = str(data_root.resolve())
+        request = Request(benchmark, root, images, dict(options), self._item_seconds, prepare=True)
         with self._lock:
-            folders: list[str] = []
             for _ in range(_TRIES):
-                if self._exchange(request, {}, {}, folders):
-                    return Path(folders[0])
-                self._stop()
+                with suppress(_ChildDiedError):
+                    (message,) = self._replies(request)
+                    return Path(message["folder"])
         raise UsageError(f"the child that prepares the items of {benchmark} died: run again")
 
     def close(self) -> None:
@@ -169,39 +182,33 @@ class NativeScorer:
             self._stop()
             self._closing = False
 
-    def _exchange(
-        self,
-        request: Request,
-        values: dict[str, Score],
-        left: dict[str, str],
-        folders: list[str] | None = None,
-    ) -> bool:
-        """Send a request and take values until all are there; False if the child died before."""
+    def _replies(self, request: Request) -> Iterator[dict[str, Any]]:
+        """Send a request and yield what comes back.
+
+        Raises:
+            UsageError: the child says that it failed, was interrupted or does not start.
+            _ChildDiedError: it ended before it was done.
+        """
         process = self._process
         if process is None or process.poll() is not None:
             self._stop()
             process = self._start()
-        requests, replies = _pipes(process)
-        try:
+        requests, replies = process.stdin, process.stdout
+        assert requests is not None
+        assert replies is not None
+        with suppress(BrokenPipeError):
             requests.write(json.dumps(asdict(request)).encode() + b"\n")
             requests.flush()
-        except BrokenPipeError:
-            return False
         for line in replies:
             message: dict[str, Any] = json.loads(line)
-            if "id" in message:
-                value: float | None = message["value"]
-                status: Status = "unscored" if value is None else "scored"
-                values[message["id"]] = Score(value, status, None, message["why"])
-                del left[message["id"]]
-            elif "failed" in message:
+            if "failed" in message:
                 raise UsageError(message["failed"])
-            elif "folder" in message and folders is not None:
-                folders.append(message["folder"])
-            else:
-                return True
+            if "done" in message:
+                return
+            yield message
         _raise_if_interrupted(process)
-        return False
+        self._stop()
+        raise _ChildDiedError
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start the child and wait until it has imported lmms-eval.
@@ -212,53 +219,36 @@ class NativeScorer:
         if self._closing:
             raise UsageError("native scoring was stopped")
         self._scratch = Scratch("native")
-        folder, started = self._scratch.path, threading.Event()
-        # The child is killed when the thread that started it ends: this one lives as long as it.
-        threading.Thread(target=self._keep, args=(folder, started), daemon=True).start()
-        started.wait()
-        process = self._process
-        if self._closing and process is not None:
+        folder = self._scratch.path
+        with (folder / "log").open("wb") as log:
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "benchmarks.vqa.base.native_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=folder,
+                env=_environment(folder),
+            )
+        if self._closing:
             process.kill()
-        if process is None or not _pipes(process)[1].readline():
-            if process is not None:
-                _raise_if_interrupted(process)
-            log = (folder / "log").read_text(encoding="utf-8", errors="replace")
-            last = last_line(log) or "it said nothing"
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            _raise_if_interrupted(process)
+            log_text = (folder / "log").read_text(encoding="utf-8", errors="replace")
+            reason = last_line(log_text) or "it said nothing"
             self._stop()
-            raise UsageError(f"lmms-eval's scorers do not start ({last}): run `make install`")
+            raise UsageError(f"lmms-eval's scorers do not start ({reason}): run `make install`")
         return process
-
-    def _keep(self, folder: Path, started: threading.Event) -> None:
-        try:
-            with (folder / "log").open("wb") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "benchmarks.vqa.base.native_worker"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    cwd=folder,
-                    env=_environment(folder),
-                )
-        finally:
-            started.set()
-        self._process.wait()
 
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
-            for stream in _pipes(process):
-                stream.close()
+            with suppress(BrokenPipeError), process:
+                pass  # waits for it and closes its pipes
         scratch, self._scratch = self._scratch, None
         if scratch is not None:
             scratch.close()
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes]]:
-    if process.stdin is None or process.stdout is None:
-        raise ValueError("the child was started without pipes")
-    return process.stdin, process.stdout
 
 
 def _raise_if_interrupted(process: subprocess.Popen[bytes]) -> None:
@@ -302,22 +292,3 @@ def _judge_environment(judge: Judge | None) -> dict[str, str]:
         "MODEL_VERSION": judge.model,
         "Deepseek_API": judge.api_key,
     }
-
-
-@dataclass(frozen=True)
-class Request:
-    """Answers (item id -> text) to one benchmark's items.
-
-    ``options`` are the benchmark's, as words (`benchmarks.options`).  ``environment`` is what
-    reaches the judge, empty where none was given; ``item_seconds`` is the wall-clock limit for one
-    item, its judge calls included.  ``prepare`` asks for the prepared items, not for scores.
-    """
-
-    benchmark: str
-    data_root: str
-    images: bool
-    options: Mapping[str, str]
-    answers: Mapping[str, str]
-    environment: Mapping[str, str]
-    item_seconds: float
-    prepare: bool = False

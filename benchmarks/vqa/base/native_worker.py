@@ -3,12 +3,12 @@
 `native.py` starts it and sends requests, one JSON line each; lines of values go back.  The process
 imports lmms-eval once and forks for every request: the fork, limited in memory and time, runs the
 scorers (some of which evaluate text that a model wrote), so an answer that hangs or kills it costs
-one fork and that answer's value, not the import.
+one fork and that answer's value, not the import.  Forks answer in JSON: what they send is not to
+be trusted, so it is never unpickled.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import multiprocessing
 import os
@@ -25,13 +25,15 @@ from importlib import import_module
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from benchmarks.vqa.base.native import Request
+from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from benchmarks.vqa.base.benchmark import LmmsBenchmark, Place
+    from benchmarks.vqa.base.benchmark import LmmsBenchmark
+    from benchmarks.vqa.base.prepared import Row
 
 _SETUP_SECONDS = 600.0  # to open a large data set for the first time
 _PREPARE_SECONDS = 86400.0  # to read all of its images, maybe over a network
@@ -39,17 +41,7 @@ _MEMORY = 2 << 30  # bytes of address space on top of what the imports took
 _FILE_BYTES = 1 << 26
 _FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
 _JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
-_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
-
-Metrics = Mapping[str, Any]
-
-
-class Verdict(NamedTuple):
-    """lmms-eval's value of one answer, and its findings (what ``process_results`` returned)."""
-
-    value: float | None
-    why: str
 
 
 class _NoJudge(BaseException):
@@ -61,7 +53,6 @@ class _NoJudge(BaseException):
 
 def main() -> None:
     """Import lmms-eval, say so, and serve requests until standard input ends."""
-    _die_with_parent()
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once, without cleaning up
     # Whatever the scorers print goes to the log, then nowhere; the protocol has its own stream.
@@ -161,7 +152,9 @@ def _serve(request: Request, replies: TextIO) -> None:
     failure = None
     while forks:
         patience = min(fork.deadline for fork in forks) - time.monotonic()
-        ready = wait([fork.pipe for fork in forks], timeout=max(0.0, patience))
+        ready = wait([sys.stdin.fileno(), *(fork.pipe for fork in forks)], max(0.0, patience))
+        if sys.stdin.fileno() in ready:  # nobody waits for this request any more
+            os._exit(0)
         for fork in list(forks):
             if fork.pipe in ready:
                 going = fork.read()
@@ -178,80 +171,83 @@ def _serve(request: Request, replies: TextIO) -> None:
 
 def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: TextIO) -> None:
     """Score items in the data's order; an exception of a scorer ends the process."""
-    _die_with_parent()
+    process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
     replies.close()  # ours alone: what a scorer runs cannot speak for us
     os.environ.update(request.environment)
-    judge = _watch_judge(given=bool(request.environment))
+    judge = _JudgeWatch(given=bool(request.environment))
     try:
-        benchmark, places = _open(request, ids)
+        benchmark = _benchmark(request)
         if request.prepare:
-            _prepare(benchmark, pipe)
+            _send(pipe, folder=_prepare(benchmark))
+        known = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
     except UsageError as error:
-        pipe.send_bytes(json.dumps({"failed": str(error)}).encode())
+        _send(pipe, failed=str(error))
         return
+    if request.benchmark == "phyx" and request.environment:
+        _redirect_phyx()
     _confine()
-    pipe.send_bytes(json.dumps({"order": [place.id for place in places]}).encode())
+    rows = sorted(known, key=lambda row: (row.form, row.row))
+    _send(pipe, order=[row.id for row in rows])
     form, failures = -1, 0
-    for place in places:
-        if place.form != form:
+    for row in rows:
+        if row.form != form:
             _seed()
-            form = place.form
-        verdict = Verdict(None, "the judge failed several times in a row: not asked any more")
+            form = row.form
+        value, why = None, "the judge failed several times in a row: not asked any more"
         if failures < _JUDGE_FAILURES:
             _allow_seconds(request.item_seconds)
-            verdict = _verdict(benchmark, place, request.answers[place.id], judge)
+            value, why = _verdict(benchmark, row, request.answers[row.id], judge)
             failures = failures + 1 if judge.failed else 0
-        pipe.send_bytes(json.dumps(verdict._asdict()).encode())
+        _send(pipe, value=value, why=why)
 
 
-def _prepare(benchmark: LmmsBenchmark, pipe: Connection) -> None:
-    """Make the benchmark's prepared items and tell their folder.
+def _send(pipe: Connection, **message: Any) -> None:
+    pipe.send_bytes(json.dumps(message).encode())
+
+
+def _prepare(benchmark: LmmsBenchmark) -> str:
+    """Make the benchmark's prepared items and return their folder.
 
     Raises:
         UsageError: of whatever went wrong: the log of a fork is not kept.
     """
     try:
-        folder = str(benchmark.make(Path.cwd()))
+        return str(benchmark.make(Path.cwd()))
     except UsageError:
         raise
     except Exception as error:
         raise UsageError(f"{benchmark.id}: {type(error).__name__}: {error}") from error
-    pipe.send_bytes(json.dumps({"folder": folder}).encode())
 
 
-def _open(request: Request, ids: frozenset[str]) -> tuple[LmmsBenchmark, list[Place]]:
-    """Return the benchmark, its tasks built, and the places of ``ids`` in document order."""
+def _benchmark(request: Request) -> LmmsBenchmark:
     from benchmarks import suites
 
-    benchmark = cast(
-        "LmmsBenchmark",
-        suites.benchmark(
-            request.benchmark,
-            Path(request.data_root),
-            images=request.images,
-            options=request.options,
-        ),
+    root = Path(request.data_root)
+    built = suites.benchmark(
+        request.benchmark, root, images=request.images, options=request.options
     )
-    places = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
-    if request.benchmark == "phyx" and request.environment:
-        _redirect_phyx()
-    return benchmark, sorted(places, key=lambda place: (place.form, place.row))
+    return cast("LmmsBenchmark", built)
 
 
-def _verdict(benchmark: LmmsBenchmark, place: Place, answer: str, judge: _JudgeWatch) -> Verdict:
-    """Return lmms-eval's value of one answer; None where its judge was missing or failed."""
-    task = benchmark.tables[place.form].task
+def _verdict(
+    benchmark: LmmsBenchmark, row: Row, answer: str, judge: _JudgeWatch
+) -> tuple[float | None, str]:
+    """Return lmms-eval's value of one answer, None where its judge was missing or failed, and why.
+
+    Where there is a value, its findings (what ``process_results`` returned) say why.
+    """
+    task = benchmark.tables[row.form].task
     judge.failed = False
     try:
-        metrics = _metrics(task, place.row, answer)
+        metrics = _metrics(task, row.row, answer)
     except _NoJudge:
-        return Verdict(None, "these rules ask a judge, and none was given")
+        return None, "these rules ask a judge, and none was given"
     if judge.failed:
-        return Verdict(None, "the judge did not answer")
-    return Verdict(float(benchmark.native_value(metrics)), _findings(metrics))
+        return None, "the judge did not answer"
+    return float(benchmark.native_value(metrics)), _findings(metrics)
 
 
-def _findings(metrics: Metrics) -> str:
+def _findings(metrics: Mapping[str, Any]) -> str:
     """Return what lmms-eval found, long texts shortened."""
     short = reprlib.Repr()
     short.maxstring, short.maxdict, short.maxother = 80, 20, 80
@@ -261,7 +257,7 @@ def _findings(metrics: Metrics) -> str:
         return "lmms-eval's findings are too long to show"
 
 
-def _metrics(task: Any, row: int, answer: str) -> Metrics:
+def _metrics(task: Any, row: int, answer: str) -> Mapping[str, Any]:
     """Run the task's filters and ``process_results`` on one answer as ``evaluate`` does.
 
     Less the decorator that runs a scorer that raised five times, two seconds apart.
@@ -275,7 +271,7 @@ def _metrics(task: Any, row: int, answer: str) -> Metrics:
         ensemble.apply([instance], None)
     filtered = list(instance.filtered_resps.values())[:1]
     process = type(task).process_results.__wrapped__
-    return cast("Metrics", process(task, task.eval_docs_no_media[row], filtered))
+    return cast("Mapping[str, Any]", process(task, task.eval_docs_no_media[row], filtered))
 
 
 def _seed() -> None:
@@ -287,30 +283,27 @@ def _seed() -> None:
 
 
 class _JudgeWatch:
-    """Whether the last judge call of the present item failed."""
-
-    failed = False
-
-
-def _watch_judge(*, given: bool) -> _JudgeWatch:
-    """See every judge call of every scorer: all of them go through the OpenAI client.
+    """Sees every judge call of every scorer: all of them go through the OpenAI client.
 
     The scorers take a judge that fails for a wrong answer (or guess); only here can it be told.
+    ``failed`` is whether the last call failed.
     """
-    from openai.resources.chat.completions import Completions
 
-    watch, ask = _JudgeWatch(), Completions.create
+    def __init__(self, *, given: bool) -> None:
+        from openai.resources.chat.completions import Completions
 
-    def create(self: Completions, **request: Any) -> Any:
-        if not given:
-            raise _NoJudge
-        watch.failed = True
-        reply = ask(self, **request)
-        watch.failed = not (reply.choices and reply.choices[0].message.content)
-        return reply
+        self.failed = False
+        ask = Completions.create
 
-    Completions.create = create  # type: ignore[method-assign]
-    return watch
+        def create(completions: Completions, **request: Any) -> Any:
+            if not given:
+                raise _NoJudge
+            self.failed = True
+            reply = ask(completions, **request)
+            self.failed = not (reply.choices and reply.choices[0].message.content)
+            return reply
+
+        Completions.create = create  # type: ignore[method-assign, assignment]
 
 
 def _redirect_phyx() -> None:
@@ -322,12 +315,6 @@ def _redirect_phyx() -> None:
         api_key=os.environ["OPENAI_API_KEY"], base_url=os.environ["OPENAI_API_URL"]
     )
     phyx_evaluator.juder_model = os.environ["MODEL_VERSION"]
-
-
-def _die_with_parent() -> None:
-    """Be killed when the thread that started this process ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def _confine() -> None:

@@ -8,6 +8,8 @@ its key and its checksum are right.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from benchmarks.data.local.images import decode, decode_text, is_empty
+from benchmarks.data.local.images import as_seen, decode, decode_text, is_empty
 from benchmarks.scoring import Target
 from harness.errors import ItemError
 from harness.files.atomic import write_bytes
@@ -28,10 +30,11 @@ from harness.records import ImagePart, Item, Message, Part, Role, TextPart
 if TYPE_CHECKING:
     from PIL import Image
 
-    from benchmarks.data.local.tables import TableRows
+    from benchmarks.data.local.read import TableRows
 
 SCHEMA = 1
 _WRITE_BITS = 0o222
+_UNUSED_DAYS = 14  # after which the items of another version of the data or the code are removed
 
 
 class Turn(NamedTuple):
@@ -48,8 +51,8 @@ class Row:
 
     ``form`` and ``row`` say where its document is.  ``prompt`` is asked without images, ``turns``
     with them; ``decoded`` are all image columns that must decode for that.  ``failed`` says why
-    there is no item, ``failed_images`` why there is none with images.  ``doc`` is the document
-    without its images, kept where a judge is asked about it.
+    there is no item, ``failed_text`` and ``failed_images`` why there is none without or with
+    images.  ``doc`` is the document without its images, kept where a judge is asked about it.
     """
 
     id: str
@@ -62,16 +65,21 @@ class Row:
     turns: tuple[Turn, ...] = ()
     decoded: tuple[str, ...] = ()
     failed: str = ""
+    failed_text: str = ""
     failed_images: str = ""
     doc: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """The prepared items of a benchmark, in order, and the tables that hold their images."""
+    """The prepared items of a benchmark, in order, and the tables that hold their images.
+
+    Images are converted as lmms-eval's tasks do where ``native_images``, else by `as_seen`.
+    """
 
     rows: tuple[Row, ...]
     tables: Sequence[TableRows]
+    native_images: bool = False
 
     @cached_property
     def by_id(self) -> Mapping[str, Row]:
@@ -84,7 +92,7 @@ class Prepared:
             messages = self._messages(row) if images else ()
         except ItemError as error:
             return FailedItem(row.id, str(error))
-        if failed := (row.failed_images if images else "") or row.failed:
+        if failed := (row.failed_images if images else row.failed_text) or row.failed:
             return FailedItem(row.id, failed)
         if not images:
             messages = (Message("user", (TextPart(row.prompt),)),)
@@ -101,28 +109,29 @@ class Prepared:
         return decode(next((cell for cell in cells if not is_empty(cell)), None))
 
     def _messages(self, row: Row) -> tuple[Message, ...]:
-        table = self.tables[row.form]
-        images = {name: _decoded(name, table.cell(row.row, name)) for name in row.decoded}
+        def image(column: str) -> Image.Image:
+            cell = self.tables[row.form].cell(row.row, column)
+            return _decoded(column, cell, native=self.native_images)
+
+        images = {name: image(name) for name in row.decoded}
 
         def part(is_image: bool, value: str) -> Part:
-            # The tasks of all benchmarks convert alike; making the items checks it.
-            return ImagePart(images[value].convert("RGB")) if is_image else TextPart(value)
+            return ImagePart(images[value]) if is_image else TextPart(value)
 
         return tuple(
             Message(turn.role, tuple(part(*each) for each in turn.parts)) for turn in row.turns
         )
 
 
-def _decoded(column: str, cell: Any) -> Image.Image:
-    if isinstance(cell, str):
-        try:
-            return decode_text(cell)
-        except ItemError as error:
-            raise ItemError(f"an image does not decode: {error}") from error
+def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
     try:
-        return decode(cell)
+        if not native:
+            return as_seen(decode(cell))
+        # The tasks of all benchmarks convert alike; making the items checks it.
+        return (decode_text if isinstance(cell, str) else decode)(cell).convert("RGB")
     except ItemError as error:
-        raise ItemError(f"the image in column {column} does not decode: {error}") from error
+        which = "an image" if isinstance(cell, str) else f"the image in column {column}"
+        raise ItemError(f"{which} does not decode: {error}") from error
 
 
 def file_name(key: Mapping[str, Any]) -> str:
@@ -141,17 +150,16 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
         header, _, body = path.read_bytes().partition(b"\n")
         if msgspec.json.decode(header) != _header(key, body):
             return None
-        return msgspec.json.decode(body, type=tuple[Row, ...])
+        rows = msgspec.json.decode(body, type=tuple[Row, ...])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+    with suppress(OSError):  # read-only data: nothing is removed there either
+        os.utime(path)  # its last use
+    return rows
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Write the items of a key atomically.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Write the items of a key atomically; OSError if the folder cannot be written."""
     body = msgspec.json.encode(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 
@@ -159,7 +167,7 @@ def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
 def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -> Path:
     """Write the items in the first folder that can be written, and return that folder.
 
-    Files of other versions of the data or the code are removed there.
+    Files of other versions of the data or the code that nobody used for days are removed there.
 
     Raises:
         OSError: none can be written.
@@ -177,13 +185,17 @@ def keep(folders: Sequence[Path], key: Mapping[str, Any], rows: Sequence[Row]) -
 
 
 def _drop_old(folder: Path, key: Mapping[str, Any]) -> None:
-    """Remove files of the same options: they are of another version of the code or the data."""
+    """Remove files of the same options that were not read for days.
+
+    They are of another version of the data or the code.  One that is in use stays: two versions
+    of the code may work on one data root.
+    """
+    oldest = time.time() - _UNUSED_DAYS * 86400
     for path in folder.glob("*.json"):
-        if path.name == file_name(key):
-            continue
         with suppress(OSError, msgspec.DecodeError), path.open("rb") as stream:
             other = msgspec.json.decode(stream.readline()).get("key", {})
-            if (other.get("options"), other.get("split")) == (key["options"], key["split"]):
+            same = (other.get("options"), other.get("split")) == (key["options"], key["split"])
+            if same and path.stat().st_mtime < oldest:
                 path.unlink()
 
 

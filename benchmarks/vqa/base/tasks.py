@@ -121,10 +121,10 @@ def _task_file(task_name: str) -> Path:
     if spec is None or spec.origin is None:
         raise UsageError("lmms-eval is not installed: run `make install`")
     name = {"mmerealworld_lite": "mme_realworld_lite"}.get(task_name, task_name)
-    found = sorted((Path(spec.origin).parent / "tasks").glob(f"*/{name}.yaml"))
-    if len(found) != 1:
-        raise ValueError(f"lmms-eval has {len(found)} files for a task named {task_name}")
-    return found[0]
+    files = sorted((Path(spec.origin).parent / "tasks").glob(f"*/{name}.yaml"))
+    if len(files) != 1:
+        raise ValueError(f"lmms-eval has {len(files)} files for a task named {task_name}")
+    return files[0]
 
 
 def task_config(task_name: str) -> dict[str, Any]:

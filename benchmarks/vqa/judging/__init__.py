@@ -1,20 +1,20 @@
-"""What the judge is asked: the rules of the official protocols in our words, one file a benchmark.
+"""What the judge is asked: the official protocols' rules in our words, one file per benchmark.
 
-An answer and what the data set says of its question come in; a `harness.records.Score` leaves.
-A reply of the judge that does not follow the form asked for is no verdict; it is never guessed at.
+A reply of the judge that does not have the requested form gives no verdict; nobody guesses at it.
 """
 
 from __future__ import annotations
 
 import re
 
+from harness.files.text import last_line
 from harness.protocols import Ask
 from harness.records import Score
 
-__all__ = ["NONE", "compare", "one_or_zero", "stated"]
-
 # What judges write where there is nothing to extract; the prompts ask for the first.
 NONE = frozenset({"none", "null", "n/a", "na", "no answer"})
+
+SHOWN = 80  # characters of a response that stand for it where nothing is extracted
 
 _PUNCTUATION = r"[\s*`\"'.:()\[\]]*"
 _VERDICT = re.compile(rf"(?:\W*judge?ment|\W*verdict)?{_PUNCTUATION}([01]){_PUNCTUATION}", re.I)
@@ -23,7 +23,7 @@ _LABEL = re.compile(r"\W{0,3}(?:extracted |final )?answer[ *]*:[ *]*", re.I)
 
 def one_or_zero(reply: str) -> bool | None:
     """Return the verdict in the last line of a reply; None where that is neither 1 nor 0."""
-    match = _VERDICT.fullmatch(_last_line(reply))
+    match = _VERDICT.fullmatch(last_line(reply))
     return match[1] == "1" if match else None
 
 
@@ -41,15 +41,10 @@ def stated(reply: str) -> str | None:
 async def compare(ask: Ask, question: str, prediction: str) -> Score:
     """Return the judge's verdict on a question that asks for 1 (right) or 0."""
     right = await ask(question, one_or_zero)
-    word = "right" if right else "wrong"
-    return Score(float(right), "scored", prediction, f"the judge calls it {word}")
+    verdict = "right" if right else "wrong"
+    return Score(float(right), "scored", prediction, f"the judge calls it {verdict}")
 
 
 def empty() -> Score:
-    """Return the score of a response without a word: nobody is asked about that."""
+    """Return the score of an empty response: the judge is not asked about it."""
     return Score(0.0, "unparsable", None, "the response is empty: the judge was not asked")
-
-
-def _last_line(reply: str) -> str:
-    lines = [line for line in reply.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

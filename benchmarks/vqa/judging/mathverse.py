@@ -46,13 +46,9 @@ Write 1 if it agrees and 0 if it does not. Write this digit and nothing else.
 
 
 async def judged(question: str, gold: str, response: str, ask: Ask) -> Score:
-    """Score a response in the two official steps.
+    """Score a response without thinking in the two official steps.
 
-    Args:
-        question: the question with its options, as the data set gives it for the evaluation.
-        gold: the right answer as the data set gives it.
-        response: the response without thinking.
-        ask: the judge.
+    ``question`` (with its options) and ``gold`` are as the data set gives them.
     """
     if not response:
         return empty()

@@ -51,14 +51,9 @@ _FORMS = {
 async def judged(
     question: str, choices: Sequence[str], target: Target, response: str, ask: Ask
 ) -> Score:
-    """Score a response by what the judge reads in it.
+    """Score a response without thinking by what the judge reads in it.
 
-    Args:
-        question: the question alone.
-        choices: the options' texts, empty where there are none.
-        target: the right answer, as the strict scorer wants it.
-        response: the response without thinking.
-        ask: the judge.
+    ``choices`` are the options' texts, empty where there are none.
     """
     if not response:
         return empty()
@@ -67,14 +62,14 @@ async def judged(
 
     def read(reply: str) -> Score | None:
         text = stated(reply)
-        found = score(text or "", target)
-        if text == "" or (found.status == "unparsable" and _DECLINES.search(text or "")):
+        extracted = score(text or "", target)
+        if text == "" or (extracted.status == "unparsable" and _DECLINES.search(text or "")):
             return Score(
                 0.0, "unparsable", None, f"the judge finds no answer: {reply.strip()!r:.200}"
             )
-        if found.status == "unparsable":
+        if extracted.status == "unparsable":
             return None
-        return replace(found, why=f"the judge extracts {text!r:.200}; {found.why}")
+        return replace(extracted, why=f"the judge extracts {text!r:.200}; {extracted.why}")
 
     return await ask(prompt(question, choices, target, response), read)
 

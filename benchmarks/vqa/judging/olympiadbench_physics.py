@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.vqa.judging import compare, empty
+from benchmarks.vqa.judging import SHOWN, compare, empty
 from harness.protocols import Ask
 from harness.records import Score
 
-_SHOWN = 80
 _PROMPT = """\
 Decide whether the final answer of a solution agrees with the right answer to a problem of a \
 physics competition. Only the result counts: not the way to it, not its notation, not LaTeX or \
@@ -50,14 +49,14 @@ async def judged(
     response: str,
     ask: Ask,
 ) -> Score:
-    """Score a solution.
+    """Score a solution without thinking.
 
     Args:
         question: the problem, with its context where it has one.
         answers: the right answers, as the data set lists them.
-        unit: the unit in which they stand, None where there is none.
+        unit: their unit, None where there is none.
         tolerances: the official absolute errors, one for all numbers or one each; empty: none.
-        response: the solution without thinking.
+        response: the solution.
         ask: the judge.
     """
     if not response:
@@ -67,15 +66,12 @@ async def judged(
         listed = ", ".join(f"{value:g}" for value in tolerances)
         each = "" if len(tolerances) == 1 else " (one for each, in order)"
         tolerance = f"Numbers agree if they differ by at most {listed}{each}."
-    words = f"The right answer is in {unit}; in another unit it must be the same quantity."
-    return await compare(
-        ask,
-        _PROMPT.format(
-            tolerance=tolerance,
-            unit=words if unit else "",
-            question=question,
-            gold="\n".join(answers),
-            response=response,
-        ),
-        response[-_SHOWN:],
+    in_unit = f"The right answer is in {unit}; in another unit it must be the same quantity."
+    prompt = _PROMPT.format(
+        tolerance=tolerance,
+        unit=in_unit if unit else "",
+        question=question,
+        gold="\n".join(answers),
+        response=response,
     )
+    return await compare(ask, prompt, response[-SHOWN:])

@@ -8,11 +8,10 @@ not A" as A.
 
 from __future__ import annotations
 
-from benchmarks.vqa.judging import compare, empty
+from benchmarks.vqa.judging import SHOWN, compare, empty
 from harness.protocols import Ask
 from harness.records import Score
 
-_SHOWN = 80  # characters of a response that stand for it where nothing is extracted
 _CHOICE = """\
 A multiple-choice question has the options A, B, C and D. Decide whether the option that the \
 response below settles on is the right one. A response that settles on no letter, or on several, \
@@ -52,13 +51,9 @@ Write 1 if it matches and 0 if it does not. Write this digit and nothing else.
 
 
 async def judged(gold: str, multiple_choice: bool, response: str, ask: Ask) -> Score:
-    """Score a response.
+    """Score a response without thinking.
 
-    Args:
-        gold: the right letter, or the right answer of an open-ended question.
-        multiple_choice: which of the two.
-        response: the response without thinking.
-        ask: the judge.
+    ``gold`` is the right letter, or the right answer where it is not ``multiple_choice``.
     """
     if not response:
         return empty()
@@ -67,4 +62,4 @@ async def judged(gold: str, multiple_choice: bool, response: str, ask: Ask) -> S
     if multiple_choice and response in ("A", "B", "C", "D"):
         return Score(0.0, "scored", response, "the response is another letter")
     question = (_CHOICE if multiple_choice else _OPEN).format(gold=gold, response=response)
-    return await compare(ask, question, response[-_SHOWN:])
+    return await compare(ask, question, response[-SHOWN:])

@@ -343,7 +343,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "index without end": lambda folder: (folder / "dataset_dict.json").write_text("[" * 100_000),
     "index is a list": lambda folder: (folder / "dataset_dict.json").write_text("[]"),
     "no state": lambda folder: (folder / "test" / "state.json").unlink(),
-    "garbled state": lambda folder: (folder / "test" / "state.json").write_text('{"a": 1}'),
+    "corrupt state": lambda folder: (folder / "test" / "state.json").write_text('{"a": 1}'),
     "no arrow": lambda folder: _arrow(folder).unlink(),
     "cut arrow": lambda folder: _cut(_arrow(folder)),
     "arrow is text": lambda folder: _arrow(folder).write_text("no arrow at all"),

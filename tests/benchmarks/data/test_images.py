@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from benchmarks.data.local.images import decode, is_empty
+from benchmarks.data.local.images import as_seen, decode, decode_text, is_empty
 from harness.errors import ItemError
 
 
@@ -44,7 +44,45 @@ def test_bytes_a_path_and_base64_text_are_the_same_image(tmp_path: Path) -> None
 def test_an_image_is_turned_as_its_exif_data_says() -> None:
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6  # a quarter turn
-    assert decode({"bytes": encoded("JPEG", exif=exif), "path": None}).size == (30, 40)
+    turned = encoded("JPEG", exif=exif)
+    assert decode({"bytes": turned, "path": None}).size == (30, 40)
+    text = base64.b64encode(turned).decode()
+    assert decode(text).size == (30, 40)
+    # lmms-eval's tasks decode text themselves, and do not turn it: `--images native`.
+    assert decode_text(text).size == (40, 30)
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 4))
+def test_a_transparent_pixel_is_a_mix_with_white(pixel: tuple[int, int, int, int]) -> None:
+    *colour, alpha = pixel
+    seen = as_seen(Image.new("RGBA", (1, 1), pixel)).getpixel((0, 0))
+    assert isinstance(seen, tuple)
+    for shown, own in zip(seen, colour, strict=True):
+        assert abs(shown - (own * alpha + 255 * (255 - alpha)) / 255) <= 1
+
+
+def test_a_transparent_palette_entry_is_white() -> None:
+    stream = io.BytesIO()
+    palette = Image.new("P", (1, 1), 3)
+    palette.putpalette([0, 0, 0] * 256)
+    palette.save(stream, "PNG", transparency=3)
+    assert as_seen(decode({"bytes": stream.getvalue()})).getpixel((0, 0)) == (255, 255, 255)
+
+
+@given(st.integers(0, 65535))
+def test_16_bit_grey_is_scaled(grey: int) -> None:
+    stream = io.BytesIO()
+    Image.new("I;16", (1, 1), grey).save(stream, "PNG")
+    seen = as_seen(decode({"bytes": stream.getvalue()})).getpixel((0, 0))
+    assert isinstance(seen, tuple)
+    assert len(set(seen)) == 1
+    assert abs(seen[0] - grey / 257) <= 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK", "YCbCr"])
+def test_other_images_are_converted_as_pil_does(mode: str) -> None:
+    image = Image.effect_mandelbrot((8, 6), (-2, -1, 1, 1), 50).convert("RGB").convert(mode)
+    assert as_seen(image).tobytes() == image.convert("RGB").tobytes()
 
 
 @pytest.mark.parametrize(

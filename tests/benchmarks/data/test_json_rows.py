@@ -81,14 +81,14 @@ def test_a_count_follows_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("x.jsonl", '{"a": 1}\n{"a": \n', r"x\.jsonl line 2 is not JSON"),
-        ("x.jsonl", "\n[1]\n", r"x\.jsonl line 2 is not a JSON object"),
+        ("x.jsonl", '{"a": 1}\n{"a": \n', r"x\.jsonl, line 2 is not JSON"),
+        ("x.jsonl", "\n[1]\n", r"x\.jsonl, line 2 is not a JSON object"),
         ("x.json", '[{"a": 1}', r"x\.json is not JSON"),
         ("x.json", '{"a": 1}', r"x\.json holds no list of rows"),
         ("x.json", '[{"a": 1}, 2]', r"x\.json row 2 is not a JSON object"),
     ],
 )
-def test_garbled_files_are_told(tmp_path: Path, name: str, text: str, said: str) -> None:
+def test_corrupt_files_are_told(tmp_path: Path, name: str, text: str, said: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=said):
         list(json_rows.read(tmp_path / name))

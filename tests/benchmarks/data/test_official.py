@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from PIL import Image
 
 from benchmarks import data
 from benchmarks.data.fetch.import_release import bring
-from benchmarks.data.local.official import vista_query
+from benchmarks.data.local.official import FORMATS, vista_query
 from benchmarks.data.local.receipt import read_receipt
 from harness.errors import UsageError
 from tests.commands import harness
@@ -323,7 +325,7 @@ def test_data_that_is_there_is_kept_unless_forced(tmp_path: Path) -> None:
 
 # What goes wrong
 
-GARBLED = {
+CORRUPT = {
     "a torn line": '{"id": "1", "quest',
     "a list": "[1, 2]",
     "a missing key": json.dumps({k: v for k, v in vision_row(1).items() if k != "answer"}),
@@ -338,7 +340,7 @@ GARBLED = {
 }
 
 
-VISTA_GARBLED: dict[str, tuple[Row, bytes | None]] = {
+VISTA_CORRUPT: dict[str, tuple[Row, bytes | None]] = {
     "queries as a list": ({}, b"[1]"),
     "queries that are no UTF-8": ({}, b"\xff\xfe"),
     "a query as a number": ({}, b'{"1": 1}'),
@@ -356,8 +358,8 @@ VISTA_GARBLED: dict[str, tuple[Row, bytes | None]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "queries"), VISTA_GARBLED.values(), ids=list(VISTA_GARBLED))
-def test_a_garbled_mathvista_is_one_sentence(
+@pytest.mark.parametrize(("changes", "queries"), VISTA_CORRUPT.values(), ids=list(VISTA_CORRUPT))
+def test_a_corrupt_mathvista_is_one_sentence(
     tmp_path: Path, changes: Row, queries: bytes | None
 ) -> None:
     release = vista(tmp_path / "mathvista")
@@ -373,14 +375,65 @@ def test_a_garbled_mathvista_is_one_sentence(
         data.load("mathvista", tmp_path)
 
 
-def test_a_garbled_mathverse_is_one_sentence(tmp_path: Path) -> None:
+def test_a_corrupt_mathverse_is_one_sentence(tmp_path: Path) -> None:
     for changes in ({"metadata": []}, {"question": ["x"]}, {"query_cot": {"a": 1}}):
         (tmp_path / "testmini.json").write_text(json.dumps([{**VERSE, **changes}]))
         with pytest.raises(UsageError, match=r"testmini\.json row 1 does not fit"):
             bring("mathverse", tmp_path, tmp_path / "data")
 
 
-def test_a_garbled_release_by_the_command(tmp_path: Path) -> None:
+def _release(folder: Path, name: str) -> Path:
+    """Write a whole release of a benchmark, with every file that it may have."""
+    if name == "mathvision":
+        return vision(folder, {"test": 3, "testmini": 2}, images=3)
+    if name == "mathvista":
+        (vista(folder) / "query.json").write_text(json.dumps({row["pid"]: q for row, q in VISTA}))
+        return folder
+    image = folder / "images" / VERSE["image"]
+    image.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 6)).save(image)
+    (folder / "testmini.json").write_text(json.dumps([VERSE]))
+    return folder
+
+
+OPENED: list[str] = []
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and isinstance(arguments[0], str | os.PathLike):
+        OPENED.append(os.fspath(arguments[0]))
+
+
+@pytest.fixture(scope="module")
+def opened() -> list[str]:
+    """The files that Python opens from now on; an audit hook stays until the process ends."""
+    sys.addaudithook(_watch)
+    return OPENED
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_file_that_is_read_is_in_the_fingerprint(
+    tmp_path: Path, opened: list[str], name: str
+) -> None:
+    folder = _release(tmp_path / name, name)
+    opened.clear()
+    configs = data.load(name, tmp_path)
+    assert all(list(rows) for splits in configs.values() for rows in splits.values())
+    read = {Path(path) for path in opened if Path(path).is_relative_to(folder)}
+    hashed = {path for found in data.find(name, folder) for path in found.files}
+    assert read == hashed
+
+
+def test_other_queries_are_other_data(tmp_path: Path) -> None:
+    folder = _release(tmp_path / "mathvista", "mathvista")
+    before = data.fingerprint("mathvista", tmp_path)
+    (folder / "query.json").write_text(json.dumps({"2": "How much?"}))
+    assert data.fingerprint("mathvista", tmp_path) != before
+    (folder / "query.json").unlink()
+    assert data.load("mathvista", tmp_path)[""]["testmini"]["query"] == [q for _, q in VISTA]
+
+
+def test_a_corrupt_release_by_the_command(tmp_path: Path) -> None:
     release = vista(tmp_path / "mathvista")
     (release / "query.json").write_text("[1]")
     imported = harness("data", "import", "mathvista", release, "--data-root", tmp_path / "data")
@@ -392,8 +445,8 @@ def test_a_garbled_release_by_the_command(tmp_path: Path) -> None:
     assert "Traceback" not in verified.stderr
 
 
-@pytest.mark.parametrize("line", GARBLED.values(), ids=list(GARBLED))
-def test_a_garbled_annotation_is_one_sentence(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", CORRUPT.values(), ids=list(CORRUPT))
+def test_a_corrupt_annotation_is_one_sentence(tmp_path: Path, line: str) -> None:
     release = vision(tmp_path / "release", {"test": 2}, images=2)
     with (release / "test.jsonl").open("a") as stream:
         stream.write(line + "\n")
@@ -406,7 +459,7 @@ def test_a_garbled_annotation_is_one_sentence(tmp_path: Path, line: str) -> None
 def test_bytes_that_are_no_text_are_one_sentence(tmp_path: Path) -> None:
     release = vision(tmp_path / "release", {"test": 2}, images=2)
     (release / "test.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is not readable"):
+    with pytest.raises(UsageError, match="is not JSON"):
         bring("mathvision", release, tmp_path / "data")
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from benchmarks import data
 from benchmarks.data.catalog.sources import source
 from benchmarks.data.fetch.pull import pull
-from benchmarks.data.local.receipt import read_receipt
+from benchmarks.data.local.receipt import known_revision, read_receipt
 from harness.errors import UsageError
 from tests.commands import ROOT, Finished, one_line, process
 
@@ -81,7 +81,8 @@ def copy(folder: Path, n: int = 4, colour: int = 0) -> Path:
 class FakeHub:
     """A server with one data set repository at two commits; a commit's files lie in a folder.
 
-    ``refuse`` is an error code that every request is answered with.  A file in ``hold`` is sent
+    ``refuse`` is an error code that every request is answered with, ``page`` a body that a proxy
+    puts in the place of every answer.  A file in ``hold`` is sent
     by half until ``release`` is set.  ``gets`` lists the files that were downloaded.
     """
 
@@ -89,6 +90,7 @@ class FakeHub:
     repository: str = REPOSITORY
     refuse: tuple[int, str] | None = None
     lie: bool = False
+    page: bytes = b""
     hold: set[str] = field(default_factory=set)
     release: threading.Event = field(default_factory=threading.Event)
     gets: list[str] = field(default_factory=list)
@@ -190,7 +192,9 @@ class Handler(BaseHTTPRequestHandler):
             f"/api/datasets/{self.hub.repository}",
             f"/datasets/{self.hub.repository}/resolve/",
         )
-        if self.hub.refuse:
+        if self.hub.page:
+            self._send(200, self.hub.page, {"Content-Type": "text/html"})
+        elif self.hub.refuse:
             status, code = self.hub.refuse
             self._send(status, b"{}", {"X-Error-Code": code, "X-Error-Message": "refused"})
         elif path.startswith(f"{api}/revision/"):
@@ -259,6 +263,11 @@ def test_the_heads_commit_is_taken_recorded_and_kept_to(hub: FakeHub, tmp_path: 
     again = pulled(hub.url, "olympiadbench_physics", "--data-root", root)
     assert again.returncode == 0
     assert "already present" in again.stdout
+    # Known of these data, not of others in their place, nor of data without a receipt.
+    assert known_revision("olympiadbench_physics", root) == HEAD
+    (folder / FILES[0]).write_bytes((folder / FILES[1]).read_bytes())
+    assert known_revision("olympiadbench_physics", root) is None
+    assert known_revision("vstar", root) is None
 
 
 def test_another_revision_replaces_only_when_forced(hub: FakeHub, tmp_path: Path) -> None:
@@ -335,6 +344,16 @@ def test_a_hub_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "check the network, or give a local copy with --from DIR" in one_line(
         done, after_progress=True
     )
+
+
+@pytest.mark.parametrize("page", [b"<html>Please log in</html>", b"{}", b"[]"])
+def test_a_mirror_that_answers_something_else_is_one_line(
+    hub: FakeHub, tmp_path: Path, page: bytes
+) -> None:
+    hub.page = page
+    done = pulled(hub.url, "olympiadbench_physics", "--data-root", tmp_path / "data")
+    line = one_line(done, f"{hub.url} did not answer as the hub does", after_progress=True)
+    assert "check HF_ENDPOINT" in line
 
 
 def test_files_that_are_not_what_the_hub_says_are_refused(hub: FakeHub, tmp_path: Path) -> None:
@@ -453,10 +472,10 @@ def test_a_data_root_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None
         pull("olympiadbench_physics", tmp_path / "file" / "x", local=copy(tmp_path / "copy"))
 
 
-def test_a_garbled_receipt_is_one_sentence(tmp_path: Path) -> None:
+def test_a_corrupt_receipt_is_one_sentence(tmp_path: Path) -> None:
     folder = copy(tmp_path / "copy")
     done = pull("olympiadbench_physics", tmp_path / "data", local=folder)
     for text in ("{", "[]", '{"repository": "x"}'):
         (done.folder / "source.json").write_text(text)
-        with pytest.raises(UsageError, match="is garbled"):
+        with pytest.raises(UsageError, match="is corrupt"):
             pull("olympiadbench_physics", tmp_path / "data", local=folder)

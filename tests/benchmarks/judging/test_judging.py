@@ -127,10 +127,10 @@ def test_mathvista_scores_the_extraction(
     assert (found.value, found.status) == score
 
 
-@pytest.mark.parametrize("garbled", ["", "purple", "????"])
-def test_mathvista_takes_no_garbled_extraction_for_an_answer(garbled: str) -> None:
+@pytest.mark.parametrize("corrupt", ["", "purple", "????"])
+def test_mathvista_takes_no_corrupt_extraction_for_an_answer(corrupt: str) -> None:
     with pytest.raises(NoVerdictError):
-        vista("It may well be.", NUMBER, Script(lambda _: garbled))
+        vista("It may well be.", NUMBER, Script(lambda _: corrupt))
 
 
 def test_mathvista_tells_the_judge_the_form_and_never_the_right_answer() -> None:

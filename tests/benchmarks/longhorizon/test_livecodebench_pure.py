@@ -120,7 +120,7 @@ def test_a_pickle_that_asks_for_much_memory_costs_none() -> None:
         ("metadata", "{"),
     ],
 )
-def test_a_garbled_row_is_a_failed_item(tmp_path: Path, field: str, value: str) -> None:
+def test_a_corrupt_row_is_a_failed_item(tmp_path: Path, field: str, value: str) -> None:
     folder = root(tmp_path, [row("a", TESTS, TESTS) | {field: value}])
     (failed,) = build_items(LiveCodeBenchV6(folder))
     assert isinstance(failed, FailedItem)

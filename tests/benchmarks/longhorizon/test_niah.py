@@ -246,10 +246,10 @@ def test_an_essay_that_is_no_text_is_refused(tmp_path: Path) -> None:
     blank.write_text(" \n", encoding="utf-8")
     with pytest.raises(UsageError, match="empty"):
         Niah(Path(), tasks=("single_2",), essay=blank).fingerprint()
-    garbled = tmp_path / "garbled.txt"
-    garbled.write_bytes(b"\xff\xfe\x00")
+    corrupt = tmp_path / "corrupt.txt"
+    corrupt.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not readable text"):
-        Niah(Path(), tasks=("single_2",), essay=garbled).fingerprint()
+        Niah(Path(), tasks=("single_2",), essay=corrupt).fingerprint()
 
 
 def test_it_needs_no_data(tmp_path: Path) -> None:

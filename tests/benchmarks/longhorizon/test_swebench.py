@@ -18,7 +18,7 @@ from benchmarks.longhorizon.swebench import mini_swe_agent
 from benchmarks.longhorizon.swebench.agent import said
 from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVerified
 from benchmarks.longhorizon.swebench.environments import CUT_HISTORY, submit
-from benchmarks.longhorizon.swebench.workspace import fresh_history, workplace
+from benchmarks.longhorizon.swebench.workspace import fresh_history, workspace
 from benchmarks.micro.data import repositories
 from harness.backends.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
@@ -706,9 +706,18 @@ def test_without_any_protection_nothing_is_played(root: Path) -> None:
 
 def test_a_workplace_is_removed(root: Path, sandbox: Sandbox) -> None:
     files = root / "swebench_lite" / "tasks" / NAMES[0] / "repository"
-    with workplace(sandbox, files) as place:
+    with workspace(sandbox, files) as place:
         assert place.repository.is_dir()
     assert not place.repository.parent.exists()
+
+
+def test_the_folder_with_the_fixes_is_empty_inside(root: Path, sandbox: Sandbox) -> None:
+    files = root / "swebench_lite" / "tasks" / NAMES[0] / "repository"
+    with workspace(sandbox, files) as folder:
+        command = ("ls", "-A", str(repositories.SOURCES))
+        listed = asyncio.run(folder.run(command, seconds=10.0))
+    assert list(repositories.SOURCES.iterdir())
+    assert (listed.exit_code, listed.stdout) == (0, b"")
 
 
 def test_tasks_are_of_different_repositories(root: Path) -> None:

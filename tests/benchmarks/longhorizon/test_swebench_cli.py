@@ -179,7 +179,7 @@ def test_the_gold_check_and_responses_that_exist(root: Path, tmp_path: Path) -> 
     (row,) = json.loads(done.stdout)["benchmarks"]
     found = {item["id"]: (item["value"], item["status"]) for item in row["items"]}
     assert found[NAMES[0]] == (1.0, "scored")
-    assert found[NAMES[1]] == (0.0, "scored")
+    assert found[NAMES[1]] == (0.0, "unparsable")
     assert found[NAMES[2]] == (0.0, "unparsable")
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.micro.content.scenes import CELL
-from benchmarks.micro.gallery import MARKED
+from tests.benchmarks.micro.gallery import MARKED
 
 TOP = Path(__file__).parents[3]
 DOCS = TOP / "docs"
@@ -22,7 +22,9 @@ DOCS = TOP / "docs"
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gallery")
-    subprocess.run([sys.executable, "-m", "benchmarks.micro.gallery", str(folder)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.micro.gallery", str(folder)], check=True
+    )
     return folder
 
 

@@ -19,7 +19,8 @@ from benchmarks.micro.model.lessons import Lesson
 from benchmarks.scoring import Target, score
 from benchmarks.suites import SUITES, benchmark
 from harness.protocols import build_items
-from harness.records import Item, TextPart, without_thinking
+from harness.reasoning import without_reasoning
+from harness.records import Item, TextPart
 
 MAKERS = [maker for maker, _ in MIX]
 _ASKED = re.compile(
@@ -91,7 +92,7 @@ def test_answers_of_the_taught_form_are_scored_right(name: str, micro_data: Path
             said = prompts.olympiad_answer(gold.split(", "))
         if target.choices:
             option = target.choices["ABCDEFGHIJ".index(target.answer)]
-            said = without_thinking(prompts.chosen(name, option, target.answer))
+            said = without_reasoning(prompts.chosen(name, option, target.answer))
         verdict = score(said, target)
         assert verdict.value == 1.0, (item.id, said, verdict)
 

@@ -47,7 +47,7 @@ def test_a_contrast_differs_in_the_decisive_step_alone() -> None:
         rng = random.Random(seed)
         made, other = contrast(rng, 40, "pairs")
         assert made.options == other.options
-        assert owner(made.content) == owner(other.content) == "pairs"
+        assert owner(made.text) == owner(other.text) == "pairs"
         assert _answers(other.text, other.question) == [other.answer] != [made.answer]
         differing = [
             i for i, (a, b) in enumerate(zip(made.steps, other.steps, strict=True)) if a != b
@@ -63,5 +63,5 @@ def _draws(seed: int) -> list[Trace]:
 def test_the_same_seed_gives_the_same_and_a_split_owns_what_it_draws() -> None:
     assert _draws(3) == _draws(3)
     assert _draws(3) != _draws(4)
-    owners = [owner(made.content) for made in _draws(5)]
+    owners = [owner(made.text) for made in _draws(5)]
     assert owners == [split for split in SPLITS for _ in range(50)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli.conformance import conformance as command
-from benchmarks.scoring.conformance import Agreement, conformance, read, records, target_of
+from benchmarks.scoring.conformance import Agreement, conformance, read, target_of
 from harness.errors import UsageError
 
 FIELDS = (
@@ -59,7 +60,7 @@ def test_counts_and_rates() -> None:
     assert (main.agreement, main.agreement_clean) == (2 / 5, 2 / 4)
     assert (main.false_accepts, main.false_rejects, main.unparsable) == (1, 1, 0)
     assert (main.accuracy, main.official_accuracy) == (2 / 5, 3 / 5)
-    assert tuple(records([main])[0]) == FIELDS
+    assert tuple(asdict(main)) == FIELDS
 
 
 def test_from_extraction() -> None:
@@ -122,7 +123,7 @@ def test_targets() -> None:
         json.dumps(row("B", True, answer="Madrid")),
     ],
 )
-def test_garbled_files_are_errors_of_use(content: str, tmp_path: Path) -> None:
+def test_corrupt_files_are_errors_of_use(content: str, tmp_path: Path) -> None:
     path = tmp_path / "graded.jsonl"
     path.write_text(content)
     with pytest.raises(UsageError):
@@ -143,6 +144,43 @@ def test_command(tmp_path: Path) -> None:
     assert rows[0]["agreement"] == 0.5
     table = CliRunner().invoke(command, [str(path)], catch_exceptions=False).stdout
     assert "mmmu_pro" in table
+
+
+CASES = [
+    {"expected": 1, "response": "B", "benchmark": "scienceqa", "item": {"a": "B", "choices": "xy"}},
+    {"expected": 0, "response": "C", "target": {"kind": "choice", "answer": "B"}},
+    {"expected": 0, "response": "7", "target": {"kind": "number", "answer": "7"}},
+]
+
+
+def test_command_on_cases(tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text("\n".join(json.dumps(case) for case in CASES))
+    printed = CliRunner().invoke(command, [str(path), "--json"], catch_exceptions=False)
+    document = json.loads(printed.stdout)
+    assert [row["benchmark"] for row in document["rows"]] == ["scienceqa", "choice", "number"]
+    assert document["expected_agreement"] == pytest.approx(2 / 3)
+    assert (document["wrong"], document["wrong_credited"]) == (2, 1)
+    table = CliRunner().invoke(command, [str(path)], catch_exceptions=False).stdout
+    assert "66.67%" in table
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"target": {"kind": "riddle", "answer": "B"}},
+        {"benchmark": "scienceqa"},
+        {"benchmark": "riddles", "item": {"a": "B"}},
+        {"benchmark": "scienceqa", "item": {"a": "E", "choices": ["x", "y"]}},
+        {"benchmark": "niah", "item": {"a": "E"}},
+    ],
+)
+def test_corrupt_cases_are_errors_of_use(fields: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps({"expected": 1, "response": "B", **fields}))
+    with pytest.raises(UsageError):
+        CliRunner().invoke(command, [str(path)], catch_exceptions=False)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,8 @@ def ours(root: Path, benchmark_id: str) -> dict[str, Any]:
     from benchmarks import suites
     from harness.protocols import FailedItem, build_items
 
-    benchmark = suites.benchmark(benchmark_id, root)
+    options = {"image_conversion": "native"}
+    benchmark = suites.benchmark(benchmark_id, root, options=options)
     built = list(build_items(benchmark))
     order = list(benchmark.ids())
     failed = {item.id: item.reason for item in built if isinstance(item, FailedItem)}

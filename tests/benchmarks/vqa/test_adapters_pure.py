@@ -30,9 +30,9 @@ from benchmarks.vqa.olympiadbench_physics import OlympiadBenchPhysics
 from harness.errors import ItemError, UsageError
 from harness.protocols import Tools
 from harness.records import Item, Message, Response, Sampling, TextPart
-from harness.runs.engine import Settings
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
+from harness.runs.todo import Settings
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"

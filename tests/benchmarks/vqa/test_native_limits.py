@@ -83,10 +83,10 @@ def test_a_scorer_that_raises_costs_only_its_item(tmp_path: Path, scorer: Native
     def garble(row: dict[str, object], index: int) -> dict[str, object]:
         return {"options": "['a', "} if index == 1 else {}
 
-    garbled = rows.map(garble, with_indices=True)
-    DatasetDict({"validation": garbled}).save_to_disk(tmp_path / "garbled" / "mmmu")
+    corrupt = rows.map(garble, with_indices=True)
+    DatasetDict({"validation": corrupt}).save_to_disk(tmp_path / "corrupt" / "mmmu")
     answers = dict.fromkeys(rows["id"], "A")
-    values = values_of(scorer, "mmmu", tmp_path / "garbled", answers, None)
+    values = values_of(scorer, "mmmu", tmp_path / "corrupt", answers, None)
     whole = values_of(scorer, "mmmu", tmp_path, answers, None)
     assert values == {**whole, rows["id"][1]: None}
     assert None not in whole.values()

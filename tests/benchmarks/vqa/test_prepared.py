@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from PIL import ExifTags, Image
 
 from benchmarks import suites
-from benchmarks.data.local.tables import arrow_files
+from benchmarks.data.local.read import arrow_files
 from benchmarks.micro.data import datasets
 from benchmarks.scoring import Target
 from benchmarks.vqa.base import prepared
-from benchmarks.vqa.base.benchmark import LmmsBenchmark
-from benchmarks.vqa.base.prepared import Row, Turn
-from harness.protocols import build_items
-from harness.records import Item
+from benchmarks.vqa.base.benchmark import Doc, LmmsBenchmark
+from benchmarks.vqa.base.prepared import Prepared, Row, Turn
+from benchmarks.vqa.vstar import VStar
+from harness.errors import ItemError
+from harness.protocols import FailedItem, build_items
+from harness.records import ImagePart, Item
 
 KEY = {"data": "1", "split": "", "options": {}}
 
@@ -56,7 +63,7 @@ def root(whole: Path, tmp_path: Path) -> Path:
 
 def test_a_second_look_loads_neither_lmms_eval_nor_datasets(root: Path) -> None:
     (file,) = files(root)
-    before = file.stat().st_mtime_ns
+    before = file.stat().st_ino
     program = (
         "import sys; from pathlib import Path; from benchmarks import suites\n"
         "from harness.protocols import build_items\n"
@@ -67,7 +74,7 @@ def test_a_second_look_loads_neither_lmms_eval_nor_datasets(root: Path) -> None:
         [sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["4", "[]"]
-    assert file.stat().st_mtime_ns == before
+    assert file.stat().st_ino == before  # a file that is written anew is another one
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "another key"])
@@ -136,15 +143,82 @@ def test_two_writers_and_a_reader(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_files_of_other_options_stay(tmp_path: Path) -> None:
+def test_only_unused_files_of_the_same_options_go(tmp_path: Path) -> None:
     other = {**KEY, "options": {"form": "open_ended"}}
-    newer = {**KEY, "data": "2"}
-    for key in (KEY, other, newer):
-        prepared.keep((tmp_path, tmp_path), key, [])
+    versions = [{**KEY, "code": str(number)} for number in range(4)]
+    for key in (other, *versions[:3]):
+        prepared.write(tmp_path / prepared.file_name(key), key, [])
+        os.utime(tmp_path / prepared.file_name(key), (0, 0))
+    # Two versions of the code work on one data root: each keeps what it reads.
+    assert prepared.read(tmp_path / prepared.file_name(versions[1]), versions[1]) == ()
+    prepared.keep((tmp_path, tmp_path), versions[3], [])
     assert {path.name for path in tmp_path.iterdir()} == {
-        prepared.file_name(other),
-        prepared.file_name(newer),
+        prepared.file_name(key) for key in (other, versions[1], versions[3])
     }
+
+
+@pytest.mark.parametrize("images", [True, False])
+@pytest.mark.parametrize("fault", ["failed", "failed_text", "failed_images"])
+def test_a_prompt_that_fails_costs_only_the_item_that_shows_it(fault: str, images: bool) -> None:
+    row = Row("1", 0, 0, target=Target("number", "1"), prompt="?", **{fault: "why"})
+    item = Prepared((row,), ()).item(row, images=images)
+    lost = fault == "failed" or (fault == "failed_images") == images
+    assert isinstance(item, FailedItem) == lost
+
+
+class OneImage:
+    """A table with one cell: a transparent black pixel that its EXIF data turns."""
+
+    columns = ("image",)
+
+    def cell(self, row: int, name: str) -> Any:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        stream = io.BytesIO()
+        Image.new("RGBA", (2, 1)).save(stream, "PNG", exif=exif)
+        return base64.b64encode(stream.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("native", "colour", "size"), [(False, (255,) * 3, (1, 2)), (True, (0,) * 3, (2, 1))]
+)
+def test_images_are_shown_on_white_and_turned_unless_native(
+    native: bool, colour: tuple[int, ...], size: tuple[int, int]
+) -> None:
+    turn = Turn("user", ((True, "image"),))
+    row = Row("1", 0, 0, target=Target("number", "1"), turns=(turn,), decoded=("image",))
+    item = Prepared((row,), (OneImage(),), native).item(row, images=True)
+    assert isinstance(item, Item)
+    (part,) = item.messages[0].content
+    assert isinstance(part, ImagePart)
+    assert (part.image.mode, part.image.getpixel((0, 0)), part.image.size) == ("RGB", colour, size)
+
+
+def test_native_images_are_declared_and_the_default_is_what_stored_runs_say(root: Path) -> None:
+    white, native = (
+        suites.benchmark("vstar", root, options=options).declaration.protocol
+        for options in ({}, {"image_conversion": "native"})
+    )
+    assert native == {**white, "images": "native"}
+    assert "images" not in white
+
+
+class PromptsFail(VStar):
+    """V* whose text-only prompt cannot be made."""
+
+    def prompt(self, task: Any, doc: Doc) -> str:
+        raise ItemError("no text for this one")
+
+
+def test_a_row_without_a_text_prompt_is_asked_with_its_images(root: Path, tmp_path: Path) -> None:
+    benchmark = PromptsFail(root)
+    path = benchmark.make(tmp_path) / prepared.file_name(benchmark._key)
+    rows = prepared.read(path, benchmark._key)
+    assert rows
+    whole = opened(root).prepared
+    for row, sound in zip(rows, whole.rows, strict=True):
+        assert (row.failed_text, row.prompt) == ("no text for this one", "")
+        assert replace(row, failed_text="", prompt=sound.prompt) == sound
 
 
 def test_the_conversion_of_parquet_is_found_again(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
-from harness.backends.batching import Batcher, BatchError, pick
+from harness.backends.batching import Batcher, BatchError, Deliver, pick
 from harness.errors import ItemError
 from harness.records import Message, Response, Sampling, TextPart
 
@@ -41,19 +42,21 @@ class Shouter:
         self.holds, self.poison, self.delay = holds, poison, delay
         self.sizes: list[int] = []
 
-    def __call__(self, prompts: Sequence[Words]) -> list[Response]:
+    def __call__(self, prompts: Sequence[Words], deliver: Deliver[Response]) -> None:
         time.sleep(self.delay)
         self.sizes.append(len(prompts))
         if len(prompts) > self.holds:
             raise BatchError("out of memory", memory=True)
         if any(prompt.text == self.poison for prompt in prompts):
             raise BatchError("generation failed")
-        return [Response(prompt.text.upper()) for prompt in prompts]
+        for index, prompt in enumerate(prompts):
+            deliver(index, Response(prompt.text.upper()))
 
 
-def ask_all(
-    texts: Sequence[str], generate: Callable[[Sequence[Words]], list[Response]], size: int
-) -> list[Response | BaseException]:
+Generate = Callable[[Sequence[Words], Deliver[Response]], None]
+
+
+def ask_all(texts: Sequence[str], generate: Generate, size: int) -> list[Response | BaseException]:
     async def run() -> list[Response | BaseException]:
         async with Batcher(prepare, generate, size) as batcher:
             asked = [batcher.ask((Message("user", (TextPart(t),)),), Sampling(8)) for t in texts]
@@ -90,6 +93,41 @@ def test_a_batch_that_memory_does_not_hold_is_halved_from_then_on() -> None:
     assert generate.sizes == [16, 8, 4] + [2] * 16
 
 
+def test_an_answer_is_there_before_its_batch_has_ended() -> None:
+    ended = threading.Event()
+
+    def one_by_one(prompts: Sequence[Words], deliver: Deliver[Response]) -> None:
+        deliver(1, Response("first"))
+        assert ended.wait(10), "nobody got the first answer while the batch went on"
+        deliver(0, Response("second"))
+
+    async def run() -> list[str]:
+        async with Batcher(prepare, one_by_one, 2) as batcher:
+            ask = [batcher.ask((Message("user", (TextPart(t),)),), Sampling(8)) for t in "ab"]
+            texts = []
+            for answer in asyncio.as_completed(ask):
+                texts.append((await answer).text)
+                ended.set()
+            return texts
+
+    assert asyncio.run(run()) == ["first", "second"]
+
+
+def test_what_was_delivered_before_a_failure_is_not_made_again() -> None:
+    delivered: list[str] = []
+
+    def half(prompts: Sequence[Words], deliver: Deliver[Response]) -> None:
+        for index in range((len(prompts) + 1) // 2):
+            delivered.append(prompts[index].text)
+            deliver(index, Response(prompts[index].text.upper()))
+        if len(prompts) > 1:
+            raise BatchError("out of memory", memory=True)
+
+    texts = [f"text{i}" for i in range(8)]
+    assert ask_all(texts, half, 8) == [Response(text.upper()) for text in texts]
+    assert sorted(delivered) == texts
+
+
 def test_a_question_too_large_alone_is_its_own_error() -> None:
     (answer,) = ask_all(["one"], Shouter(holds=0), 4)
     assert isinstance(answer, ItemError)
@@ -97,8 +135,8 @@ def test_a_question_too_large_alone_is_its_own_error() -> None:
 
 
 def test_a_bug_reaches_the_one_who_asks() -> None:
-    def broken(prompts: Sequence[Words]) -> list[Response]:
-        return [Response("x") for _ in range(1 // (len(prompts) - len(prompts)))]
+    def broken(prompts: Sequence[Words], deliver: Deliver[Response]) -> None:
+        deliver(1 // (len(prompts) - len(prompts)), Response("x"))
 
     answers = ask_all(["one", "two"], broken, 2)
     assert all(isinstance(answer, ZeroDivisionError) for answer in answers)
@@ -156,7 +194,8 @@ def test_asking_after_leaving_is_refused_and_does_not_wait() -> None:
 
 
 def test_answers_too_few_for_a_batch_reach_all_who_ask() -> None:
-    answers = ask_all(["one", "two", "three"], lambda prompts: [Response("ONE")], 2)
+    texts = ["one", "two", "three"]
+    answers = ask_all(texts, lambda prompts, deliver: deliver(0, Response("ONE")), 2)
     assert [type(answer) for answer in answers] == [Response, ValueError, ValueError]
 
 

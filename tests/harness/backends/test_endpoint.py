@@ -79,12 +79,11 @@ def test_a_request_carries_messages_and_sampling_as_openai_names_them() -> None:
 
 
 def test_a_response_keeps_reasoning_usage_and_finish_reason() -> None:
-    reply = Reply("B", finish_reason="length", reasoning="Because.", delay=0.05)
+    reply = Reply("B", finish_reason="length", reasoning="Because.")
     response, _ = ask(lambda _: reply)
     assert (response.text, response.reasoning) == ("B", "Because.")
     assert (response.prompt_tokens, response.completion_tokens) == (3, 2)
     assert response.truncated
-    assert 0.05 <= response.seconds < 5
 
 
 def test_a_response_without_content_or_usage_is_empty_text() -> None:
@@ -237,7 +236,7 @@ def test_a_server_that_goes_away_ends_the_run_and_says_how_to_go_on() -> None:
             await model.chat(QUESTION, SAMPLING)
 
     server = ScriptedServer(echo).__enter__()
-    with pytest.raises(UsageError, match=r"stopped answering.*same command again"):
+    with pytest.raises(UsageError, match=r"stopped answering.*rerun the command"):
         asyncio.run(outlive(server))
 
 

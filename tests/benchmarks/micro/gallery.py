@@ -1,4 +1,4 @@
-"""Draws the pictures of docs/micro_world.md: ``python -m benchmarks.micro.gallery docs``."""
+"""Draws the pictures of docs/micro_world.md: ``python -m tests.benchmarks.micro.gallery docs``."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def trajectory_pair() -> Image.Image:
     """Return the two traces of a contrastive pair side by side, the decisive step marked."""
     from PIL import Image, ImageDraw, ImageFont
 
-    told = traces.contrast(random.Random(5), 16, "pairs")
+    shown = traces.contrast(random.Random(5), 16, "pairs")
     font = ImageFont.load_default(13)
-    height = max(trace.text.count("\n") for trace in told) + 4
+    height = max(trace.text.count("\n") for trace in shown) + 4
     sheet = Image.new("RGB", (2 * COLUMN, height * LINE), "white")
     pen = ImageDraw.Draw(sheet)
-    for left, trace, name in zip((CELL, COLUMN), told, ("C+", "C-"), strict=False):
+    for left, trace, name in zip((CELL, COLUMN), shown, ("C+", "C-"), strict=False):
         top = LINE // 2
         for place, step in enumerate(trace.steps):
             below = top + LINE * (step.count("\n") + 1)

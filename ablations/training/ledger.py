@@ -1,0 +1,81 @@
+"""What a training did, from its log (training.jsonl)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ablations.training.plan import TrainingPlan
+from ablations.training.schedule import negative_questions, schedule
+from harness.errors import UsageError
+from harness.files.jsonl import read_lines
+from harness.files.typed_json import fits, parse
+
+_COUNTS = ("exposures", "train_tokens", "generated_tokens", "grpo_forwards", "selection_forwards")
+_TERMS = ("grpo", "ca", "cross_entropy")
+_SUMMARY = ("reward", "reward/accuracy", "reward/format", "ca/loss", "ca/accuracy")
+
+
+def read_steps(path: Path) -> list[dict[str, Any]]:
+    """Return the steps in a training.jsonl, none if it is missing; a torn last line is dropped.
+
+    Raises:
+        UsageError: a complete line is not a step.
+    """
+    return [_step(line.text, f"{path}, line {line.number}") for line in read_lines(path)]
+
+
+def _step(line: str, where: str) -> dict[str, Any]:
+    try:
+        row = parse(line)
+        numbers = [row["step"], row["seconds"], *(row.get(f"count/{name}", 0) for name in _COUNTS)]
+        if fits(row["stage"], str) and fits(numbers, list[float]):
+            return dict(row)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise UsageError(f"{where} is corrupt; repair or remove it and retrain")
+
+
+def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
+    """Return what happened, from the log.
+
+    ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
+    it enters the step (lambda included), before clipping.  ``reference_forwards`` counts the
+    batches that the starting weights saw for the KL term.  ``prompts`` and
+    ``contrastive_rl_items`` are those of the steps that ran, ``distinct_prompts`` the number of
+    different ones among the former.
+    """
+    lines = read_steps(plan.log)
+    main = [line for line in lines if line["stage"] != "sft"]
+    rl_steps = sum(line["stage"] == "rl" for line in lines)
+    slots = schedule(plan)[: rl_steps * plan.amounts.items_per_step] if rl_steps else []
+    ordinary = [slot.number for slot in slots if slot.kind == "task"]
+    counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
+    document = {
+        "arm": plan.arm.name,
+        "seed": plan.settings.seed,
+        "matching": plan.settings.matching,
+        "planned": asdict(plan.amounts),
+        "optimizer_steps": len(lines),
+        "sft_steps": len(lines) - len(main),
+        "prompts": len(ordinary),
+        "distinct_prompts": len(set(ordinary)),
+        "contrastive_rl_items": len(slots) - len(ordinary),
+        **counts,
+        "reference_forwards": counts["grpo_forwards"] if plan.settings.kl else 0,
+        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in _TERMS},
+        "clipped_wrong": _mean(lines, "ca/clipped_wrong"),
+        "first": {name: _mean(main[:10], name) for name in _SUMMARY},
+        "last": {name: _mean(main[-10:], name) for name in _SUMMARY},
+        "seconds": sum(line["seconds"] for line in lines),
+    }
+    if plan.arm.extra == "qa":
+        document["negative_questions"] = negative_questions(plan)
+    return document
+
+
+def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
+    known = [line[name] for line in lines if line.get(name) is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,37 @@
+"""The result of a command on standard output, whatever else libraries and children print there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import click
+
+_results: list[TextIO] = []  # where results go while everything else is led to standard error
+
+
+def print_result(text: str) -> None:
+    """Print a table or a JSON document."""
+    click.echo(text, file=_results[-1] if _results else None)
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Lead what is printed to standard output, but for results, to standard error."""
+    stream, out = sys.stdout, sys.stdout.fileno()
+    stream.flush()
+    kept = os.dup(out)
+    with open(os.dup(out), "w", encoding="utf-8", errors="backslashreplace") as results:  # noqa: PTH123
+        os.dup2(sys.stderr.fileno(), out)
+        sys.stdout = sys.stderr
+        _results.append(results)
+        try:
+            yield
+        finally:
+            _results.pop()
+            sys.stdout = stream
+            os.dup2(kept, out)
+            os.close(kept)

@@ -1,0 +1,113 @@
+"""Takes a model's reasoning out of its text, whatever tags it stands between."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import lru_cache
+
+_NAMES = (
+    "think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|rationale|cot"
+    "|chain_of_thought|inner_monologue|(?:mm|seed):think"
+)
+# Each row: how the reasoning opens and closes, and an example.  "{}" is one of the names.  Without
+# attention to case but where a row says otherwise.
+PAIRS: tuple[tuple[str, str, str], ...] = (
+    (r"<\s?{}\s?>", r"<\s?/\s?{}\s?>", "<think>A</think>B"),
+    # "[Analysis]" is a heading.
+    (r"\[think(?:ing)?\]", r"\[/think(?:ing)?\]", "[THINK]A[/THINK]B"),
+    (r"◁\s?{}\s?▷", r"◁\s?/\s?{}\s?▷", "◁think▷A◁/think▷B"),
+    (r"<\|\s?{}\s?\|>", r"<\|\s?/\s?{}\s?\|>", "<|thinking|>A<|/thinking|>B"),
+    (r"<\|begin_of_{}\|>", r"<\|end_of_{}\|>", "<|begin_of_thought|>A<|end_of_thought|>B"),
+    (r"<\|start_{}\|>", r"<\|end_{}\|>", "<|START_THINKING|>A<|END_THINKING|>B"),
+    (
+        r"<\|channel\|>\s?(?:analysis|commentary)[^<\n]{0,80}<\|message\|>",
+        r"<\|channel\|>\s?final[^<\n]{0,80}<\|message\|>",
+        "<|channel|>analysis<|message|>A<|end|><|start|>assistant<|channel|>final<|message|>B",
+    ),
+    # The same where the server left out the special tokens.
+    (r"\Aanalysis(?-i:(?=[A-Z]))", r"assistantfinal", "analysisA.assistantfinalB"),
+    # LLaVA-CoT writes these in capitals before its conclusion.
+    (r"(?-i:<SUMMARY>)", r"(?-i:</SUMMARY>)", "<SUMMARY>A</SUMMARY>B"),
+    (r"(?-i:<CAPTION>)", r"(?-i:</CAPTION>)", "<CAPTION>A</CAPTION>B"),
+)
+_TAG = re.compile(
+    "|".join(
+        f"(?P<open{row}>{opening})|(?P<close{row}>{closing})".replace("{}", f"(?:{_NAMES})")
+        for row, (opening, closing, _) in enumerate(PAIRS)
+    ),
+    re.IGNORECASE,
+)
+_NAME = re.compile(_NAMES, re.IGNORECASE)
+# A fence opens with nothing but a language: behind a closing one a tag may follow on its line.
+_BLOCK = re.compile(
+    r"^[ \t]*```[\w+#.-]*[ \t]*\n.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+_SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
+_NOUN = re.compile(r"\s(?:tags?|tokens?|blocks?|markers?|elements?)\b", re.IGNORECASE)
+_STRAY = 200
+_QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "「": "」"}
+
+
+def without_reasoning(text: str) -> str:
+    """Return the text without the model's reasoning, in time linear in its length.
+
+    A template may open the reasoning in the prompt, so all before a lone closing tag is reasoning,
+    unless nothing comes after it: then the tag is a stray one.  Reasoning that never closes leaves
+    no answer.  A tag that the text quotes, or that stands in the middle of a line of a code block,
+    is text.
+    """
+    blocks = [match.span() for match in _BLOCK.finditer(text) if match[0].rstrip().endswith("```")]
+    kept, position = "", 0
+    while tag := _next(_TAG, text, position, blocks):
+        before, position = text[position : tag.start()], tag.end()
+        if str(tag.lastgroup).startswith("open"):
+            kept += before
+            closing = _next(_closing(tag), text, position, blocks)
+            if closing is None:
+                return kept.strip()
+            position = closing.end()
+        elif _is_empty(text, position):
+            return (kept + before).strip()
+        else:
+            kept = ""
+    return (kept + text[position:]).strip()
+
+
+def _next(
+    pattern: re.Pattern[str], text: str, position: int, blocks: list[tuple[int, int]]
+) -> re.Match[str] | None:
+    """Return the next tag that is no part of what the text says."""
+    for tag in pattern.finditer(text, position):
+        start, end = tag.span()
+        quote = _QUOTES.get(text[start - 1 : start])
+        if (quote and text.startswith(quote, end)) or _NOUN.match(text, end):
+            continue
+        block = bisect_right(blocks, (start, end)) - 1
+        if block < 0 or start >= blocks[block][1] or _alone(text, start, end):
+            return tag
+    return None
+
+
+def _closing(tag: re.Match[str]) -> re.Pattern[str]:
+    """Return the pattern of the closing tags that belong to an opening one."""
+    name = _NAME.search(tag[0])
+    return _closing_of(int(str(tag.lastgroup).removeprefix("open")), name[0] if name else "")
+
+
+@lru_cache(maxsize=256)
+def _closing_of(row: int, name: str) -> re.Pattern[str]:
+    return re.compile(PAIRS[row][1].replace("{}", re.escape(name)), re.IGNORECASE)
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Whether nothing else stands on the line."""
+    line_end = text.find("\n", end)
+    before = text[text.rfind("\n", 0, start) + 1 : start]
+    return not before.strip() and not text[end : line_end if line_end >= 0 else None].strip()
+
+
+def _is_empty(text: str, position: int) -> bool:
+    """Whether a text says nothing from a position on: only spaces and special tokens."""
+    rest = text[position : position + _STRAY]
+    return len(text) - position < _STRAY and not _TAG.sub("", _SPECIAL.sub("", rest)).strip()

@@ -1,0 +1,30 @@
+"""The hand-made cases of the kinds that public bug reports name."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import orjson
+import pytest
+
+from benchmarks import registry
+from benchmarks.scoring import cases
+
+
+@pytest.fixture(scope="module")
+def hand_made(shared: Path) -> Path:
+    folder = shared / "cases"
+    if not folder.is_dir():
+        pytest.skip("the hand-made cases are not there")
+    return folder
+
+
+def test_a_case_and_its_row_have_one_target(hand_made: Path) -> None:
+    """The documents of `cases.document` and the data set's own rows give the same targets."""
+    row_of = runpy.run_path(str(hand_made / "rows.py"))["make_row"]
+    for number, line in enumerate((hand_made / "scoring.jsonl").read_bytes().splitlines()):
+        case = cases.read(orjson.loads(line), "a case")
+        row, _ = row_of(case.benchmark, number, case.item)
+        adapter = registry.kind(case.benchmark)(Path())
+        assert adapter.target(row) == cases.target_of(case), line

@@ -1,0 +1,374 @@
+"""What servers say, in their own words: tables of replies, each given by a real HTTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.backends.answers import FINISH_REASONS, PARAMETERS, Answer, completion
+from harness.backends.endpoint import ATTEMPTS, FILTER_ATTEMPTS, EndpointModel, Limits
+from harness.errors import ContextOverflowError, ItemError
+from harness.files.typed_json import parse, record
+from harness.records import Message, Response, Sample, Sampling, Score, TextPart
+from harness.runs.store import encode
+from tests.servers import Reply, Request, ScriptedServer, refuses
+
+SAMPLING = Sampling(max_tokens=16, temperature=0.5, top_p=0.9, seed=7)
+Outcome = Response | Exception
+
+
+def ask_each(replies: Mapping[str, Reply]) -> tuple[dict[str, Outcome], dict[str, int]]:
+    """Ask for each reply by its name, each with a new model; return outcomes and requests."""
+
+    async def ask(url: str, name: str) -> Outcome:
+        limits = Limits(first_wait=0.001)
+        async with EndpointModel(url, limits=limits) as model:
+            try:
+                return await model.chat((Message("user", (TextPart(name),)),), SAMPLING)
+            except ItemError as error:
+                return error
+
+    async def ask_all(url: str) -> list[Outcome]:
+        return await asyncio.gather(*(ask(url, name) for name in replies))
+
+    with ScriptedServer(lambda request: replies[request.text]) as server:
+        outcomes = asyncio.run(ask_all(server.url))
+    asked = [request.text for request in server.requests]
+    return dict(zip(replies, outcomes, strict=True)), {name: asked.count(name) for name in replies}
+
+
+def body(**choice: Any) -> Reply:
+    return Reply(raw=json.dumps({"choices": [choice]}).encode())
+
+
+FINISHED: list[tuple[Any, str | None]] = [
+    *FINISH_REASONS.items(),
+    ("MAX_TOKENS", "length"),  # Gemini's capitals
+    ({"type": "length", "length": 16}, "length"),  # SGLang's own form
+    ({"matched": 3}, None),
+    (None, None),
+    ("", None),
+    (5, None),
+    (True, None),
+    (["stop"], None),
+]
+UNFINISHED = ["error", "abort", "cancelled", "insufficient_system_resource", {"type": "abort"}]
+
+
+def test_known_finish_reasons_end_an_answer_and_all_others_are_errors_asked_again() -> None:
+    reasons = [reason for reason, _ in FINISHED] + UNFINISHED
+    replies = {str(i): Reply("B", finish_reason=reason) for i, reason in enumerate(reasons)}
+    outcomes, asked = ask_each(replies)
+    for i, (reason, ours) in enumerate(FINISHED):
+        outcome = outcomes[str(i)]
+        assert isinstance(outcome, Response), reason
+        assert (outcome.text, outcome.finish_reason) == ("B", ours)
+        assert asked[str(i)] == (FILTER_ATTEMPTS if ours == "content_filter" else 1)
+    for i in range(len(FINISHED), len(reasons)):
+        assert "ended the answer with" in str(outcomes[str(i)])
+        assert asked[str(i)] == ATTEMPTS
+
+
+# The message of a choice -> text, reasoning, and why there is nothing to score.
+MESSAGES: dict[str, tuple[dict[str, Any], str, str | None, str | None]] = {
+    "text": ({"content": "B"}, "B", None, None),
+    "parts": ({"content": [{"type": "text", "text": "B"}, {"text": "."}]}, "B.", None, None),
+    "Mistral": (
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "so"}]},
+                {"type": "text", "text": "B"},
+            ]
+        },
+        "B",
+        "so",
+        None,
+    ),
+    "other parts": ({"content": [{"type": "image_url"}, 3, {"text": 3}]}, "", None, "empty"),
+    "null": ({"content": None}, "", None, "empty"),
+    "absent": ({}, "", None, "empty"),
+    "blank": ({"content": " \n"}, " \n", None, "empty"),
+    "reasoning": ({"content": None, "reasoning_content": "so B"}, "", "so B", "reasoning_only"),
+    "newer name": ({"content": "", "reasoning": "so B"}, "", "so B", "reasoning_only"),
+    "both": ({"content": "B", "reasoning": "so"}, "B", "so", None),
+    "reasoning of another type": ({"content": "B", "reasoning": {"a": 1}}, "B", None, None),
+    "calls": ({"content": None, "tool_calls": [{"id": "1"}]}, "", None, "empty"),
+}
+NO_COMPLETIONS = [
+    b"",
+    b"[]",
+    b"{}",
+    b'"text"',
+    b'{"choices": []}',
+    b'{"choices": null}',
+    b'{"choices": [{"message": null}]}',
+    b'{"choices": [{"message": {"content": 3}}]}',
+    b'{"choices": [{"message": {"content": {"text": "B"}}}]}',
+]
+
+
+def test_text_is_read_from_every_shape_of_message() -> None:
+    replies = {name: body(message=case[0]) for name, case in MESSAGES.items()}
+    outcomes, asked = ask_each(replies)
+    for name, (_, text, reasoning, absence) in MESSAGES.items():
+        outcome = outcomes[name]
+        assert isinstance(outcome, Response), name
+        assert (outcome.text, outcome.reasoning, outcome.absence) == (text, reasoning, absence)
+    assert set(asked.values()) == {1}
+
+
+def test_what_is_no_completion_is_an_error_asked_again() -> None:
+    replies = {str(i): Reply(raw=raw) for i, raw in enumerate(NO_COMPLETIONS)}
+    replies["page"] = Reply(raw=b"<html>hello</html>")
+    outcomes, asked = ask_each(replies)
+    assert all("no chat completion" in str(outcome) for outcome in outcomes.values())
+    assert asked.pop("page") == 1, "another program's page is not asked for again"
+    assert set(asked.values()) == {ATTEMPTS}
+
+
+COUNTS = [(5, 5), (5.0, 5), ("5", 5), *((bad, None) for bad in (True, -1, 5.5, [5], {}, "many"))]
+
+
+def test_token_counts_of_another_type_are_read_or_dropped() -> None:
+    usages = [({"prompt_tokens": count}, ours) for count, ours in COUNTS]
+    usages += [(usage, None) for usage in (None, 3, "many", [1])]
+    outcomes, _ = ask_each({str(i): Reply("B", usage=u) for i, (u, _) in enumerate(usages)})
+    assert [getattr(outcome, "prompt_tokens", "?") for outcome in outcomes.values()] == [
+        ours for _, ours in usages
+    ]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": JSON | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": JSON})),
+        "reasoning": JSON,
+        "reasoning_content": JSON,
+        "tool_calls": JSON,
+    },
+)
+USAGES = JSON | st.fixed_dictionaries({"prompt_tokens": JSON, "completion_tokens": JSON})
+
+
+@given(FIELDS | JSON, JSON | st.sampled_from(list(FINISH_REASONS)), USAGES)
+def test_whatever_arrives_the_stored_line_reads_back(message: Any, reason: Any, usage: Any) -> None:
+    document = {"choices": [{"message": message, "finish_reason": reason}], "usage": usage}
+    try:
+        response = completion(Answer(200, json.dumps(document).encode()))
+    except ItemError:
+        return
+    score = Score(0.0, "unparsable")
+    sample = Sample("i", 0, "c", (), ("?",), "4", response, score, scoring="1")
+    assert record(Sample, parse(encode(sample))) == sample
+
+
+def error(message: str, status: int = 400, **fields: Any) -> Reply:
+    return Reply(message, status=status, error=fields)
+
+
+OVERFLOWS = {
+    "vLLM": error(
+        "This model's maximum context length is 8 tokens. However, your prompt contains at least 9 "
+        "input tokens, which exceeds this limit even without any output tokens."
+    ),
+    "vLLM, images": error(
+        "The decoder prompt (length 163840) is longer than the maximum model length of 131072."
+    ),
+    "SGLang": error("The input (61709 tokens) is longer than the model's context length (40960)."),
+    "SGLang, cache": error(
+        "Input length (160062 tokens) exceeds the maximum allowed length (59862 tokens)."
+    ),
+    "llama.cpp": error(
+        "the request exceeds the available context size. try increasing the context size",
+        status=500,
+        type="exceed_context_size_error",
+    ),
+    "llama.cpp, with 200": Reply(
+        raw=b'{"error": {"code": 400, "type": "exceed_context_size_error", "message": "too big"}}'
+    ),
+    "llama-cpp-python": error("Requested tokens (2285) exceed context window of 2048", 500),
+    "TGI": Reply(
+        status=422,
+        raw=b'{"error": "Input validation error: `inputs` must have less than 1024 tokens. '
+        b'Given: 1168", "error_type": "validation"}',
+    ),
+    "TGI, sum": Reply(
+        status=422,
+        raw=b'{"error": "Input validation error: `inputs` tokens + `max_new_tokens` must be <= '
+        b'2048. Given: 1244 `inputs` tokens and 1000 `max_new_tokens`"}',
+    ),
+    "LiteLLM": error("litellm.ContextWindowExceededError: litellm.BadRequestError: ..."),
+    "Anthropic": error("prompt is too long: 205668 tokens > 200000 maximum"),
+    "Anthropic, sum": error(
+        "input length and `max_tokens` exceed context limit: 174167 + 64000 > 200000"
+    ),
+    "Gemini": error(
+        "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576)."
+    ),
+    "OpenAI": error("too many", type="invalid_request_error", code="context_length_exceeded"),
+    "OpenAI, newer": error(
+        "Input tokens exceed the configured limit of 272000 tokens. Your messages resulted in "
+        "300000 tokens."
+    ),
+    "Ollama": error("the input length exceeds the context length"),
+    "Mistral": error(
+        "Prompt contains 40000 tokens and 0 draft tokens, too large for model with 32768 maximum "
+        "context length"
+    ),
+    "Bedrock": error("Input is too long for requested model."),
+    "xAI": error("This model's maximum prompt length is 131072 but the request contains 537812."),
+}
+OTHER_REFUSALS = {
+    "rate": error("Rate limit reached on tokens per min (TPM): Limit 30000", 429),
+    "rate by size": error(
+        "Request too large on tokens per min (TPM): Limit 30000. The context length of input or "
+        "output must be reduced.",
+        429,
+        code="rate_limit_exceeded",
+    ),
+    "image": error("The image is too large: 9000x9000"),
+    "limit": error("max_tokens must be at least 1, got 0"),
+    "length": error("maximum file length is 10 MB"),
+}
+
+
+def test_a_context_overflow_is_known_in_the_words_of_every_server() -> None:
+    outcomes, asked = ask_each(OVERFLOWS)
+    kinds = {name: type(outcome) for name, outcome in outcomes.items()}
+    assert kinds == dict.fromkeys(OVERFLOWS, ContextOverflowError)
+    assert set(asked.values()) == {2}, "once more without a limit, and no more"
+
+
+def test_other_refusals_are_no_overflow() -> None:
+    for name, reply in OTHER_REFUSALS.items():
+        raw = json.dumps({"error": {"message": reply.text, **reply.error}}).encode()
+        assert not Answer(reply.status, raw).is_overflow, name
+
+
+REFUSED: dict[str, tuple[str, Reply]] = {
+    "GPT-5, limit": (
+        "max_tokens",
+        error(
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        ),
+    ),
+    "limit without a field": (
+        "max_tokens",
+        error("Unsupported parameter: 'max_tokens' is not supported with this model."),
+    ),
+    "GPT-5, temperature": (
+        "temperature",
+        error(
+            "Unsupported value: 'temperature' does not support 0.5 with this model. Only the "
+            "default (1) value is supported.",
+            param="temperature",
+            code="unsupported_value",
+        ),
+    ),
+    "Claude, temperature": ("temperature", error("`temperature` is deprecated for this model.")),
+    "Claude, both": (
+        "top_p",
+        error("`temperature` and `top_p` cannot both be specified for this model."),
+    ),
+    "Mistral, seed": (
+        "seed",
+        Reply(
+            status=422,
+            raw=b'{"object": "error", "message": {"detail": [{"type": "extra_forbidden", "loc": '
+            b'["body", "seed"], "msg": "Extra inputs are not permitted"}]}, "code": null}',
+        ),
+    ),
+    "FastAPI, seed": (
+        "seed",
+        Reply(
+            status=422,
+            raw=b'{"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra '
+            b'inputs are not permitted", "input": 7}]}',
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_parameter_is_left_out_from_then_on_and_said(name: str) -> None:
+    field, refusal = REFUSED[name]
+    notes: list[str] = []
+
+    async def ask(url: str) -> dict[str, str]:
+        async with EndpointModel(url, limits=Limits(first_wait=0.001)) as model:
+            model.on_status = notes.append
+            message = Message("user", (TextPart("What is it?"),))
+            await asyncio.gather(*(model.chat((message,), SAMPLING) for _ in range(4)))
+            await model.chat((message,), SAMPLING)
+            return model.changes
+
+    with ScriptedServer(refuses(field, refusal, lambda _: "B")) as server:
+        changes = asyncio.run(ask(server.url))
+    refused = [request for request in server.requests if field in request.body]
+    assert len(refused) <= 4, "only those in flight together are refused"
+    assert field not in server.requests[-1].body
+    kept = {name: value for name, value in refused[0].body.items() if name != field}
+    if field == "max_tokens":
+        kept["max_completion_tokens"] = SAMPLING.max_tokens
+    assert dict(server.requests[-1].body) == kept
+    assert list(changes) == [field]
+    assert len(notes) == (field != "max_tokens"), "another name changes no answer"
+
+
+def test_a_server_that_takes_no_parameter_at_all_is_asked_without() -> None:
+    def picky(request: Request) -> Reply:
+        for name in PARAMETERS:
+            if name in request.body:
+                return error(f"Unrecognized request argument supplied: {name}")
+        return Reply("B")
+
+    with ScriptedServer(picky) as server:
+
+        async def ask() -> dict[str, str]:
+            async with EndpointModel(server.url) as model:
+                await model.chat((Message("user", (TextPart("q"),)),), SAMPLING)
+                return model.changes
+
+        assert sorted(asyncio.run(ask())) == ["max_tokens", "seed", "temperature", "top_p"]
+    assert len(server.requests) == len(PARAMETERS) + 1
+
+
+@pytest.mark.parametrize("text", ["temperature must be between 0 and 1", "top_p must be above 0"])
+def test_a_value_out_of_range_is_no_refused_parameter(text: str) -> None:
+    outcomes, asked = ask_each({"q": error(text)})
+    assert (type(outcomes["q"]), asked) == (ItemError, {"q": 1})
+
+
+def test_greedy_answers_are_asked_for_without_what_has_no_effect() -> None:
+    async def ask(url: str) -> None:
+        async with EndpointModel(url) as model:
+            greedy = replace(SAMPLING, temperature=0.0)
+            await model.chat((Message("user", (TextPart("q"),)),), greedy)
+
+    with ScriptedServer(lambda _: "B") as server:
+        asyncio.run(ask(server.url))
+    (request,) = server.requests
+    assert {name for name in PARAMETERS if name in request.body} == {"max_tokens", "temperature"}
+
+
+@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+def test_what_a_filter_refuses_is_filtered_after_three_tries(code: str) -> None:
+    outcomes, asked = ask_each({"q": error("The response was filtered", code=code)})
+    outcome = outcomes["q"]
+    assert isinstance(outcome, Response)
+    assert (outcome.absence, asked["q"]) == ("filtered", FILTER_ATTEMPTS)

@@ -1,0 +1,56 @@
+"""Responses that exist already: which items they belong to, scored without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.runs import run as runs
+from harness.runs.responses import read_responses
+from harness.runs.todo import Settings
+from tests.harness.test_run import planned
+from tests.sums import Quiet, Sums
+
+
+def test_only_items_with_a_response_are_built_and_scored(tmp_path: Path) -> None:
+    sums = Sums(broken=frozenset({5}))
+    plan = planned(tmp_path, sums, responses={"s5": "40", "s3": "24"})
+    (row,) = runs.execute(plan, None, {"kind": "responses"}, Quiet())
+    assert (sorted(sums.seen), row.n, row.errors, row.strict) == (["s3", "s5"], 2, 1, 1.0)
+
+
+def test_a_limit_takes_the_first_that_have_a_response(tmp_path: Path) -> None:
+    responses = {"s9": "72", "s5": "40", "s3": "24"}
+    assert Settings(responses=responses).ids(Sums()) == ["s3", "s5", "s9"]
+    sums = Sums()
+    plan = planned(tmp_path, sums, responses=responses, limit=2)
+    runs.execute(plan, None, {"kind": "responses"}, Quiet())
+    assert sums.seen == ["s3", "s5"]
+
+
+def test_a_response_to_no_item_is_said_before_any_is_built(tmp_path: Path) -> None:
+    sums = Sums()
+    plan = planned(tmp_path, sums, responses={"s3": "24", "nobody": "1", "nothing": "2"})
+    with pytest.raises(UsageError, match=r"2 responses match no item of sums .*: nobody"):
+        runs.execute(plan, None, {"kind": "responses"}, Quiet())
+    assert sums.seen == []
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"response": "1"}', "it has no 'id'$"),
+        ("{", "not JSON"),
+        ("[1]", "not an object$"),
+        ("[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_a_wrong_line_is_said_in_words(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "responses.jsonl"
+    path.write_text(line + "\n")
+    with pytest.raises(UsageError, match=says) as error:
+        read_responses(path)
+    assert "line 1 is not" in str(error.value)
+    assert "\n" not in str(error.value)
