@@ -46,6 +46,9 @@ _SCRIPT = re.compile(f"(?P<raised>[{_RAISED}]+)|[{_LOWERED}]+")
 _LEVEL = str.maketrans(_RAISED + _LOWERED, 2 * "0123456789+-=()ni")
 _FRACTION = re.compile(r"(?P<whole>\d)?\s?(?P<sign>[¼½¾⅐-⅞↉])")
 _LINE_END = re.compile(r"\r\n?")
+# "\frac", "\beta" and "\vec" after a faulty JSON escape.
+_ESCAPED = re.compile("[\x08\x0b\x0c](?=[a-z])")
+_COMMANDS = {"\x08": "\\b", "\x0b": "\\v", "\x0c": "\\f"}
 
 
 class _Table(dict[int, str]):
@@ -78,7 +81,7 @@ def normal(text: str) -> str:
 
     ``−3½ cm²`` is ``-3 1/2 cm^2``.  No sign of a number is lost, and no two numbers become one.
     """
-    text = _LINE_END.sub("\n", text)
+    text = _ESCAPED.sub(lambda match: _COMMANDS[match[0]], _LINE_END.sub("\n", text))
     if text.isascii():
         return text
     text = unicodedata.normalize("NFC", text).translate(_TABLE)

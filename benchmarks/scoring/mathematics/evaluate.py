@@ -41,21 +41,12 @@ def _operations() -> Mapping[str, Callable[..., Any]]:
         "binom": lambda a, b: c.binomial(a, b) if abs(a) < 1000 and abs(b) < 1000 else c.nan,
         "log": lambda a, base=10: c.log(a) / c.log(base),
         "lg": c.log10,
-        "arcsin": c.asin,
-        "arccos": c.acos,
-        "arctan": c.atan,
-        "arccot": c.acot,
-        "arcsec": c.asec,
-        "arccsc": c.acsc,
-        "arcsinh": c.asinh,
-        "arccosh": c.acosh,
-        "arctanh": c.atanh,
     }
 
 
 @cache
 def _operation(name: str) -> Callable[..., Any]:
-    return _operations().get(name) or getattr(_context(), name)
+    return _operations().get(name) or getattr(_context(), name.replace("arc", "a"))
 
 
 def _power(base: Any, exponent: Any) -> Any:

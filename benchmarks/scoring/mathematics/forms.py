@@ -43,7 +43,8 @@ _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
 _PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*percent\s*⟩|\bpercent\b)\s*$")
 _CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?:[€£¥₹]|US|USD|EUR|RM|Rs\.?)\s*(?=[\d(.])")
 _NAME = re.compile(r"[A-Za-z](?:_\w+)?")
-_DECORATION = re.compile(r"⟨[^⟩]*⟩|_\{[^{}]*\}|_\w|'|\^\\circ|[{}|]")
+_LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")  # not those of a command
+_DECORATION = re.compile(r"_?⟨[^⟩]*⟩|_\w|'|\^\\circ|[{}|]")
 _LABELS = [
     re.compile(r"(?:m\s?)?\\(?:angle|triangle|Delta)\s*\w{1,4}"),  # m\angle ABC
     re.compile(r"[A-Za-z.]+(?:\s+[A-Za-z.]+){0,7}"),  # the area
@@ -163,15 +164,22 @@ class Reader:
         if all(name in _EQUAL for name in names):
             return self._equation(sides)
         if len(names) == 2 and set(names) <= {"<", "leq"}:
-            low, high = self.scalar(sides[0]), self.scalar(sides[2])
+            low, high = self._side(sides[0]), self._side(sides[2])
             brackets = ("(" if names[0] == "<" else "[") + (")" if names[1] == "<" else "]")
             return Group((low, high), brackets) if low and high else None
         if len(names) == 1:
-            left, right = self.scalar(sides[0]), self.scalar(sides[1])
+            left, right = self._side(sides[0]), self._side(sides[1])
             return _inequality(names[0], left, right) if left and right else None
         return None
 
+    def _side(self, text: str) -> Scalar | None:
+        """Read a side of an inequality: a symbol may stand there, whichever it is."""
+        name = text.strip()
+        return Scalar(Node("symbol", text=name)) if _NAME.fullmatch(name) else self.scalar(name)
+
     def _equation(self, sides: list[str]) -> Form | None:
+        if _NAME.fullmatch(sides[-1].strip()) and not _LETTER.search(sides[0]):
+            sides = sides[::-1]  # 5 = s
         left, right = sides[0].strip(), self.scalar(sides[-1])
         if right is None:
             group = self._form(sides[-1], 1)
@@ -181,8 +189,6 @@ class Reader:
         left_scalar = self.scalar(left)
         if left_scalar is None:
             return None
-        if right.node.op == "symbol" and not left_scalar.node.symbols():
-            return left_scalar
         if not right.node.symbols() and (len(sides) > 2 or not left_scalar.node.symbols()):
             return right
         return Relation("=", left_scalar.node, right.node)

@@ -23,50 +23,23 @@ GREEK = frozenset({*_GREEK_NAMES, "hbar", "ell"})
 FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh ln log lg exp sqrt").split()
 )
+_SIGN_NAMES = "pi sqrt infty pm leq geq neq approx cup in angle".split() + _GREEK_NAMES
 _SIGNS = {
-    "\x0c": "\\f",  # "\frac" after a faulty JSON escape; likewise the next two
-    "\x08": "\\b",
-    "\x0b": "\\v",
-    "π": "\\pi ",
-    "√": "\\sqrt ",
-    "∛": "\\sqrt[3]",
-    "∞": "\\infty ",
-    "°": "^\\circ ",
-    "掳": "^\\circ ",  # a degree sign read in the wrong encoding
-    "×": "*",
-    "·": "*",
-    "÷": "/",
-    "±": "\\pm ",
-    "≤": "\\leq ",
-    "≥": "\\geq ",
-    "≠": "\\neq ",
-    "≈": "\\approx ",
-    "∪": "\\cup ",
-    "∈": "\\in ",
-    "∠": "\\angle ",
-    "平方厘米": "\\text{cm}^2",
-    "平方米": "\\text{m}^2",
-    "厘米": "\\text{cm}",
-    "毫米": "\\text{mm}",
-    "千米": "\\text{km}",
-    "公里": "\\text{km}",
-    "米": "\\text{m}",
-    "度": "^\\circ ",
-    "负": "-",
-    "負": "-",
-    "和": " and ",
-    "或": " or ",
-} | {
     sign: f"\\{name} "
-    for sign, name in zip("αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΣΦΨΩ", _GREEK_NAMES, strict=True)
+    for sign, name in zip("π√∞±≤≥≠≈∪∈∠αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΣΦΨΩ", _SIGN_NAMES, strict=True)
 }
+_SIGNS |= {"°": "^\\circ ", "度": "^\\circ ", "∛": "\\sqrt[3]", "×": "*", "·": "*", "÷": "/"}
+_SIGNS |= {"掳": "^\\circ "}  # a degree sign read in the wrong encoding
+_SIGNS |= {"厘米": "\\text{cm}", "毫米": "\\text{mm}", "千米": "\\text{km}", "公里": "\\text{km}"}
+_SIGNS |= {"米": "\\text{m}", "平方厘米": "\\text{cm}^2", "平方米": "\\text{m}^2"}
+_SIGNS |= {"负": "-", "負": "-", "和": " and ", "或": " or "}
 _SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000}
 _SCALES |= {"million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 def _as_text(match: re.Match[str]) -> str:
     """Mark words set as text; a number or a sign set as text is itself."""
-    inner = re.sub(r"\\[,;:!> ]|~", " ", match["inner"]).strip()
+    inner = re.sub(r"\\(?:[,;:!> ]|cdot|times)|~", " ", match["inner"]).strip()
     return f" ⟨{inner}⟩ " if re.search(r"[A-Za-z]", inner) else f" {inner} "
 
 
@@ -93,13 +66,15 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\\(?:SI|qty)\{([^{}]*)\}\{([^{}]*)\}", r"\1 \\text{\2}"),  # \SI{12}{m/s}
     (rf"\^?\s?\{{{_DEGREE}\}}|\^?\s?{_DEGREE}", r"^\\circ "),  # 30\degree
     (r"\\circ(?=[A-Z])", r"\\circ "),  # 20^\circC
-    (r"(?<=[\d})])\\circ\b", r"^\\circ "),  # 30\circ
+    (r"\^\s?\{\s?\\circ\s?\}|(?<=[\d})])\\circ\b", r"^\\circ "),  # 30^{\circ}, 30\circ
+    (r"\*\*", "^"),  # 2**10
     (r"\{\\(?:rm|bf|it)\s([^{}]{0,60})\}", r"\\text{\1}"),  # 5{\rm cm}
     (
         r"\\(?:text\w{0,6}|mathrm|mathsf|[mh]box|rm|operatorname|unit|si)\s{0,2}"
         rf"\{{(?P<inner>{_INNER})\}}",  # 5\text{ cm}
         _as_text,
     ),
+    (r"(?<!log)(?<!log\s)_\{\s?⟨?([^{}⟨⟩]{1,60})⟩?\s?\}", r"_⟨\1⟩"),  # v_{max}
     (r"(?<=\d)\s*⟨?\s?\bto\b\s?⟩?\s*(?=\d)", ":"),  # 3 to 4
     (r"\b(?:minus|negative)\s+(?=[\d.$\\(])", "-"),  # negative 3
     (r"(?<=\d)\s?[xX]\s?(?=10\s?\^)|(?<=\d)\s[xX]\s(?=[\d.])", "*"),  # 3 x 10^8

@@ -6,6 +6,7 @@ hostile input, and its callers `eval` what it returns.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, MAX_TOKENS, Token
@@ -79,10 +80,14 @@ class _Parser:
         self.position += 1
         return token
 
+    def skip(self, text: str) -> bool:
+        seen = self.sees(text)
+        self.position += seen
+        return seen
+
     def expect(self, text: str) -> None:
-        if not self.sees(text):
+        if not self.skip(text):
             raise NotAnExpressionError(text)
-        self.position += 1
 
     def sum(self) -> Node:
         self.depth += 1
@@ -127,45 +132,20 @@ class _Parser:
         return token.kind == "sign" and token.text in "([{√"
 
     def power(self) -> Node:
-        node = self.atom()
+        return self.raised(self.atom())
+
+    def raised(self, node: Node) -> Node:
         while True:
-            if self.sees("^"):
-                self.take()
-                if self.degrees():
-                    continue
-                node = Node("^", (node, self.exponent()))
-            elif self.sees("*") and self.position + 1 < len(self.tokens) and self.doubled():
-                self.position += 2
-                node = Node("^", (node, self.signed_atom()))
-            elif self.sees("!"):
-                self.take()
+            if self.skip("^"):
+                if not self.skip("circ"):  # angles are compared in degrees as written
+                    node = Node("^", (node, self.exponent()))
+            elif self.skip("!"):
                 node = Node("!", (node,))
             else:
                 return node
 
-    def doubled(self) -> bool:
-        after = self.tokens[self.position + 1]
-        return after.kind == "sign" and after.text == "*"
-
-    def signed_atom(self) -> Node:
-        if self.sees("-"):
-            self.take()
-            return Node("neg", (self.atom(),))
-        return self.atom()
-
-    def degrees(self) -> bool:
-        """Take a degree sign after ``^``; angles are compared in degrees as written."""
-        start = self.position
-        braced = self.sees("{")
-        if braced:
-            self.take()
-        if self.sees("circ"):
-            self.take()
-            if braced:
-                self.expect("}")
-            return True
-        self.position = start
-        return False
+    def minus(self, read: Callable[[], Node]) -> Node:
+        return Node("neg", (read(),)) if self.skip("-") else read()
 
     def argument(self) -> Node:
         """Read a braced group, or the one token that LaTeX takes as the argument."""
@@ -175,11 +155,11 @@ class _Parser:
         if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
             self.tokens[self.position] = Token("number", token.text[1:])
             return Node("number", text=token.text[0])
-        return self.signed_atom()
+        return self.minus(self.atom)
 
     def exponent(self) -> Node:
         """Read a power: a group or, unlike LaTeX, all digits of a number, as in ``10^12``."""
-        return self.group("{", "}") if self.sees("{") else self.signed_atom()
+        return self.group("{", "}") if self.sees("{") else self.minus(self.atom)
 
     def group(self, opening: str, closing: str) -> Node:
         self.expect(opening)
@@ -201,17 +181,13 @@ class _Parser:
         closing = {"(": ")", "[": "]", "{": "}"}.get(token.text)
         if token.kind == "sign" and closing:
             return self.group(token.text, closing)
-        if token.kind == "sign" and token.text == "|":
-            return self.absolute()
+        if self.skip("|"):
+            self.bars += 1
+            node = self.sum()
+            self.bars -= 1
+            self.expect("|")
+            return Node("abs", (node,))
         raise NotAnExpressionError(token.text)
-
-    def absolute(self) -> Node:
-        self.take()
-        self.bars += 1
-        node = self.sum()
-        self.bars -= 1
-        self.expect("|")
-        return Node("abs", (node,))
 
     def number(self) -> Node:
         text = self.take().text.replace("{,}", "").replace(",", "").rstrip(".")
@@ -225,36 +201,23 @@ class _Parser:
             return Node("pi") if text.lower() == "pi" else self.symbol(text)
         if self.known is not None and not set(text) <= {"e", *(name[0] for name in self.known)}:
             raise NotAnExpressionError(text)
-        node = None
-        for index, letter in enumerate(text):
-            symbol = self.symbol(letter) if index == len(text) - 1 else Node("symbol", text=letter)
-            node = symbol if node is None else Node("*", (node, symbol))
-        if node is None:
-            raise NotAnExpressionError(text)
+        node = self.symbol(text[-1])
+        if len(text) > 1:
+            node = self.raised(node)  # in "mv^2" only v is squared
+        for letter in reversed(text[:-1]):
+            node = Node("*", (Node("symbol", text=letter), node))
         return node
 
     def symbol(self, name: str) -> Node:
         """Read subscripts and primes of a symbol: they belong to its name."""
         while self.sees("_", "'"):
-            if self.take().text == "'":
-                name += "'"
-            else:
-                name += "_" + self.subscript()
+            name += "'" if self.skip("'") else self.take().text + self.subscript()
         return Node("e") if name == "e" else Node("symbol", text=name)
 
     def subscript(self) -> str:
         if self.at_end():
             raise NotAnExpressionError("_")
-        if not self.sees("{"):
-            return self.take().text.strip("⟨⟩")
-        self.take()
-        parts = []
-        while not self.sees("}"):
-            if self.at_end():
-                raise NotAnExpressionError("_")
-            parts.append(self.take().text.strip("⟨⟩"))
-        self.take()
-        return "".join(parts)
+        return self.take().text.strip("⟨⟩").replace(" ", "")
 
     def command(self) -> Node:
         name = self.take().text
@@ -292,18 +255,12 @@ class _Parser:
         r"""Read ``(x)`` or a run of factors, ``\sin 2x``; an angle ends it: ``\sin\theta v``."""
         if self.sees("("):
             return self.group("(", ")")
-        node = self.signed_power()
+        node = self.minus(self.power)
         while self.starts_factor() and not self.sees("(", "[", "|"):
             if self.peek().text in FUNCTIONS or node.text.partition("_")[0] in _ANGLES:
                 break
             node = Node("*", (node, self.power()))
         return node
-
-    def signed_power(self) -> Node:
-        if self.sees("-"):
-            self.take()
-            return Node("neg", (self.power(),))
-        return self.power()
 
     def root(self) -> Node:
         degree = Node("number", text="2")

@@ -30,7 +30,8 @@ _ANCHOR = re.compile(r"\d|\\(?:pi|frac|sqrt|infty|[dt]frac)|[π√∞½¼¾]|\bp
 _BEGINS = re.compile(_ANCHOR.pattern + r"|[=(\[\-+\\<>]|^[a-zA-Z]$")
 _CUE = re.compile(
     r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gives?|yields?|obtain|have|has|had|find"
-    r"|(?<!out )of|costs?|measures?|needs?|becomes?|leav(?:es?|ing)|makes?"
+    r"|(?<!out )of|costs?|measures?|needs?|counts?|counted|sees?|shows?|contains?|becomes?|makes?"
+    r"|leav(?:es?|ing)"
     r"|total(?:s|ing)?|there(?:'s| is| are))"
     r"|,\s(?:so|thus|hence|therefore)|[=≈:])\s*(?:(?:exactly|approximately|about|around|roughly"
     r"|only|therefore|thus|also|simply|equal to|a total of|then)\s+){0,3}$",
@@ -48,30 +49,36 @@ _BOUND = re.compile(
 )
 _EDGES = re.compile(r"^(?:[ :;,]|\.(?!\d))+|[ :;,.]+$")  # the point of ".5" is no edge
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
+_SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
 _AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
 _UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
 _COMMITTED, _BOLDS = 40, 12
 _CURRENCY_ONLY = re.compile(r"[^$]*(?:\$(?=\d)[^$]*)+")
-_SPOKEN = re.compile("|".join(sorted(FUNCTIONS | {"infinity"}, key=len, reverse=True)))
+_SPOKEN = re.compile(
+    "|".join([r"\\[A-Za-z]+", *sorted(FUNCTIONS | {"infinity"}, key=len, reverse=True)])
+)  # commands and functions, which are no prose
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|unable to|impossible to|not possible|not enough|insufficient"
     r"|doesn't provide|does not provide|not provided|n/a|no information|don't have|do not have)\b",
     re.IGNORECASE,
 )
-_SMALL = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-_WORDS = {word: i for i, word in enumerate(f"{_SMALL} fifteen sixteen seventeen".split())}
-_WORDS |= {"eighteen": 18, "nineteen": 19, "none": 0}
-_TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70}
-_TENS |= {"eighty": 80, "ninety": 90}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = {word: number for number, word in enumerate(_SMALL)} | {"none": 0}
+_WORDS |= {word: number for number, word in zip(range(20, 100, 10), _TENS, strict=True)}
+_SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = re.compile(
-    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL.split()[1:10])}))?"
-    rf"|(?P<small>{'|'.join(_WORDS)}))\b(?!-|\s(?:times|percent|hal[fv]|third|quarter|\w+ths?\b))"
+    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL[1:10])}))?"
+    rf"|(?P<small>{'|'.join(_SMALL)}|none))\b"
+    r"(?!-|\s(?:and (?:a|one|two|three)\b|times|percent|hal[fv]|third|quarter|\w+ths?\b))"
     r"(?P<scale> (?:hundred|thousand|million))?",
     re.IGNORECASE,
 )
-_SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +143,8 @@ class MathReader:
         if form := self.reader.form(text):
             return Found(form, span.rule, text[:80])
         first, *others = sentences(text) or [""]
-        if (
-            others
-            and len(numbers := self._pieces(first)) > 1
-            and _PROSE.search(first[: numbers[0].position])
-        ):
+        numbers = self._pieces(first) if others else []
+        if len(numbers) > 1 and _PROSE.search(first[: numbers[0].position]):
             return self._undeclared(text)  # a retold question comes first
         return self._sentence(first, span.rule, stated=True)
 
@@ -169,7 +173,7 @@ class MathReader:
 
         ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
         """
-        sentence = sentence[:600]
+        sentence = _SIGN_WORD.sub("-", sentence[:600])
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
@@ -226,7 +230,7 @@ def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
     run: list[tuple[int, str]] = []
     for match in re.finditer(r"\S+", sentence):
         word = match[0]
-        if _MATHISH.search(word.strip("(),.;:!?\"'")) and not _PROSE.search(_unspoken(word)):
+        if _MATHISH.search(word.strip("(),.;:!?\"'")) and not _PROSE.search(_SPOKEN.sub("", word)):
             run.append((match.start(), word))
             continue
         found += _run(run, word)
@@ -250,12 +254,6 @@ def _segments(sentence: str) -> Iterator[tuple[int, int, str]]:
         else:
             joined.append((match.start(), match.end(), inner))
     yield from joined
-
-
-def _unspoken(word: str) -> str:
-    """Return a word without the names of functions and LaTeX commands."""
-    word = re.sub(r"\\[A-Za-z]+", "", word)
-    return _SPOKEN.sub("", word)
 
 
 def _run(run: list[tuple[int, str]], following: str) -> Iterator[tuple[int, str]]:
@@ -289,13 +287,16 @@ def _number_words(sentence: str) -> Iterator[tuple[int, str]]:
     A word counts alone, behind "is", "are", "has" and their kin, or where the sentence begins with
     it; "one" and "none" are too common to count anywhere else.
     """
-    bare = sentence.strip(" .*!")
+    bare = sentence.strip(" .*!-").lower()
     for match in _NUMBER_WORD.finditer(sentence):
-        cued = _CUE.search(sentence[max(0, match.start() - 60) : match.start()])
-        begins = bare.lower().startswith(match[0].lower()) and match.start() < 3
-        if not cued and not (begins and (len(bare) == len(match[0]) or match[0].lower() != "one")):
+        before = sentence[max(0, match.start() - 60) : match.start()]
+        sign = "-" if re.search(r"(?<!\S)-$", before) else ""
+        word = match[0].lower()
+        begins = bare.startswith(word) and match.start() < 3
+        if not _CUE.search(before.removesuffix(sign)) and not (
+            begins and (len(bare) == len(word) or word != "one")
+        ):
             continue
-        tens = _TENS.get((match["tens"] or "").lower(), 0)
-        ones = _WORDS.get((match["ones"] or match["small"] or "zero").lower(), 0)
-        scale = _SCALES[(match["scale"] or "").strip().lower()]
-        yield match.start(), str((tens + ones) * scale)
+        parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
+        number = sum(_WORDS[part.lower()] for part in parts)
+        yield match.start(), f"{sign}{number * _SCALES[(match['scale'] or '').strip().lower()]}"

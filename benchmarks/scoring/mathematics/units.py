@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 Dimension = tuple[int, ...]
 _AXES = "m kg s A K mol cd rad degC".split()
@@ -93,21 +95,13 @@ def _dimension(text: str) -> Dimension:
     return tuple(powers.get(axis, 0) for axis in _AXES)
 
 
-_SYMBOLS = {
-    name: Unit(factor, _dimension(dimension))
-    for factor, dimension, names, _ in _PREFIXED
-    for name in names.split()
-}
-_WORDS = {
-    name: Unit(factor, _dimension(dimension))
-    for factor, dimension, _, names in _PREFIXED
-    for name in names.split()
-}
-_WHOLE = _WORDS | {
-    name: Unit(factor, _dimension(dimension))
-    for factor, dimension, names in _FIXED
-    for name in names.split()
-}
+def _units(rows: Sequence[tuple[Any, ...]], column: int) -> dict[str, Unit]:
+    return {name: Unit(row[0], _dimension(row[1])) for row in rows for name in row[column].split()}
+
+
+_SYMBOLS = _units(_PREFIXED, 2)
+_WORDS = _units(_PREFIXED, 3)
+_WHOLE = _WORDS | _units(_FIXED, 2)
 _SPELLING = [
     (re.compile(r"\\mu\s*|µ"), "μ"),
     (re.compile(r"\\[oO]mega\s*|Ω"), "Ω"),

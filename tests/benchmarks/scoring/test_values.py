@@ -1,0 +1,140 @@
+"""Values as models write them, row by row: a right answer, what equals it, what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.scoring import Target, score
+
+ROWS = [
+    (Target("math", "3.5"), ["$3\\tfrac{1}{2}$", "\\boxed{\\frac72}"], []),
+    (Target("math", "-3.5"), ["$-3\\dfrac12$"], []),
+    (
+        Target("math", "3"),
+        [],
+        [
+            "The answer is negative 3.",
+            "We obtain −3.",
+            "So the value is -3.",
+            "The temperature is minus three degrees.",
+        ],
+    ),
+    (Target("math", "-3"), ["x = –3"], []),
+    (Target("math", "30000000000"), ["3 x 10^{10}"], []),
+    (Target("math", "0.015"), ["1.5 × 10^-2", "1.5 x 10^(-2)", "1.5e-2", "1.5·10⁻²"], []),
+    (Target("math", "150"), [], ["1.5 × 10^-2"]),
+    (Target("math", "3\\times10^8"), ["300,000,000", "3 × 10⁸ m/s", "3E8"], ["3 x 10^7"]),
+    (
+        Target("number", "12", precision=0, answer_type="integer"),
+        ["12個", "共12只", "答案是12个。", "图中有12个苹果。"],
+        ["负12", "13个"],
+    ),
+    (
+        Target("math", "4186", unit="J/(kg K)", tolerance=10, answer_type="Numerical"),
+        [
+            "4186 J/kg/K",
+            "4186 J kg^{-1} K^{-1}",
+            "4.186 kJ/(kg·K)",
+            "$4186\\ \\frac{\\mathrm{J}}{\\mathrm{kg\\cdot K}}$",
+        ],
+        ["4186 J/kg"],
+    ),
+    (
+        Target("math", "9.8", unit="m/s^2", tolerance=0.1, answer_type="Numerical"),
+        [
+            "9.8 m/s²",
+            "9.8\\,\\mathrm{m\\,s^{-2}}",
+            "$9.8\\ \\frac{\\text{m}}{\\text{s}^2}$",
+            "980 cm/s^2",
+        ],
+        ["9.8 m/s", "-9.8 m/s^2"],
+    ),
+    (
+        Target("math", "5:00"),
+        ["5:00", "05:00", "5:00 PM", "The clock shows 5:00."],
+        ["5:30", "4:00"],
+    ),
+    (Target("math", "5:00 pm"), [], ["5:00 am"]),
+    (Target("math", "7:45"), ["The time is 7:45."], []),
+    (Target("math", "A"), ["\\boxed{\\textbf{A}}", "\\text{Point }A"], ["B", "Point B"]),
+    (Target("math", "C"), ["$\\mathrm{C}$"], []),
+    (Target("math", "0.5"), [".5 m"], []),
+    (
+        Target("math", "5"),
+        ["|AB| = 5", "S_{\\triangle ABC}=5", "\\angle ABC = 5°", "AB=5\\text{ cm}"],
+        ["x=.5"],
+    ),
+    (Target("math", ".75"), ["\\frac34"], ["75"]),
+    (Target("math", "$.5$"), ["0.50"], []),
+    (Target("math", "(1,2)"), ["P(1, 2)", "\\left(1, 2\\right)"], ["(2,1)", "x=2, y=1", "[1,2]"]),
+    (Target("math", "x>2"), ["(2, \\infty)"], ["[2,\\infty)"]),
+    (Target("math", "x \\ge 2"), ["[2, ∞)"], []),
+    (Target("math", "x<-1"), ["(-∞, -1)"], []),
+    (Target("math", "(2,\\infty)"), ["x > 2"], []),
+    (Target("math", "-1<x<3"), ["(-1,3)"], []),
+    (
+        Target("math", "9"),
+        ["9%", "√81", "3^2"],
+        ["9\\sqrt{3}", "\\frac{9}{2}", "9x", "±9", "9 or -9", "9 million"],
+    ),
+    (Target("math", "\\pm 9"), ["9, -9"], []),
+    (Target("math", "9000000"), ["9 million"], []),
+    (Target("number", "45", precision=0, answer_type="integer"), ["45%"], []),
+    (Target("number", "0", precision=0, answer_type="integer"), [], ["3%"]),
+    (Target("number", "0.45", precision=2, answer_type="float"), ["45%"], []),
+    (
+        Target("number", "4", precision=0, answer_type="integer"),
+        ["about 4.0", "4.9", "four"],
+        ["forty", "minus four"],
+    ),
+    (Target("number", "14", precision=0, answer_type="integer"), ["fourteen"], []),
+    (Target("number", "40", precision=0, answer_type="integer"), ["forty"], []),
+    (Target("number", "-4", precision=0, answer_type="integer"), ["minus four"], []),
+    (Target("text", "5", precision=2, answer_type="open"), ["5.00"], ["-5"]),
+    (Target("text", "-5", precision=2, answer_type="open"), ["−5"], []),
+    (Target("text", "$6", precision=2, answer_type="open"), ["6 dollars"], []),
+    (
+        Target("text", "24/7", alternatives=("3.429",), precision=2, answer_type="open"),
+        ["3.43"],
+        [],
+    ),
+    (Target("math", "30^\\circ"), ["30 degrees", "30°", "\\frac{\\pi}{6}"], ["60°"]),
+    (Target("math", "\\frac{\\pi}{6}"), ["30°"], []),
+    (Target("math", "3:4"), ["3 to 4", "6:8", "0.75"], ["4:3"]),
+    (Target("math", "2\\sqrt{3}"), ["2√3", "sqrt(12)", "2\\sqrt{3} cm"], ["3.46"]),
+    (Target("math", "12 cm"), ["12", "120 mm", "12cm"], ["12 m"]),
+    (Target("math", "$1,250"), ["1250"], []),
+    (Target("math", "-$1,250"), ["−$1,250"], ["$1,250"]),
+    (Target("math", "$1.25 million"), ["1,250,000"], []),
+    (Target("math", "\\frac{1}{900}"), ["1/900"], ["0.00111"]),
+    (Target("math", "2^{10}"), ["2^10"], ["2^1"]),
+    (Target("math", "1024"), ["2^10"], []),
+    (Target("math", "20"), [], ["2^10"]),
+    (Target("math", "x^2+2x+1"), ["(x+1)^2"], ["(x-1)^2"]),
+    (Target("math", "v_0\\cos\\theta"), ["\\cos\\theta\\,v_0"], []),
+    (Target("math", "mg\\sin\\theta"), ["mg sin θ"], ["-mg\\sin\\theta"]),
+    (Target("math", "\\frac{mg}{2}", answer_type="Expression"), ["\\frac{1}{2}mg"], []),
+    (
+        Target("math", "\\frac{mv^2}{r}", answer_type="Expression"),
+        ["m v^2 / r", "$F=\\frac{m v^{2}}{r}$"],
+        [],
+    ),
+    (Target("math", "1, 3"), ["3 and 1"], ["1"]),
+    (Target("math", "\\{1,3\\}"), ["{1, 3}"], []),
+    (
+        Target("math", "[0.2, 0.4]", answer_type="list"),
+        ["[0.2, 0.4]", "The answer is [.2, .4]."],
+        ["[0.4, 0.2]"],
+    ),
+    (Target("math", "\\ln 2"), ["ln(2)", "\\log_e 2"], []),
+    (Target("math", "1,000"), ["1000", "1 000"], ["1"]),
+    (Target("math", "1{,}000"), ["1,000"], []),
+]
+
+
+@pytest.mark.parametrize(("target", "right", "wrong"), ROWS)
+def test_values(target: Target, right: list[str], wrong: list[str]) -> None:
+    for answer in right:
+        assert score(answer, target).value == 1.0, (answer, score(answer, target))
+    for answer in wrong:
+        assert score(answer, target).value == 0.0, (answer, score(answer, target))
