@@ -77,12 +77,7 @@ class Export:
             prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts())
         options = self._options(bool(held_out))
         if self.module:
-            script = folder / "run.sh"
-            arguments = [_quoted(name, value) for name, value in options.items()]
-            script.write_text(
-                _rendered("run.sh", module=self.module, checkout=self.checkout, options=arguments)
-            )
-            script.chmod(0o755)
+            self._write_script(folder / "run.sh", options)
         summary = {
             "arm": plan.arm.name,
             "folder": str(self.out),
@@ -103,6 +98,13 @@ class Export:
             )
         )
         return summary
+
+    def _write_script(self, path: Path, options: Mapping[str, Any]) -> None:
+        arguments = [_quoted(name, value) for name, value in options.items()]
+        path.write_text(
+            _rendered("run.sh", module=self.module, checkout=self.checkout, options=arguments)
+        )
+        path.chmod(0o755)
 
     def _parquet(self, path: Path, slots: Sequence[Slot]) -> None:
         """Write the RL items of some slots; images are opened one by one."""
