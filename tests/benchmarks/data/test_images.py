@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from benchmarks.data.local.images import as_seen, decode, decode_text, is_empty
+from benchmarks.data.local.images import as_seen, decode, is_empty
 from harness.errors import ItemError
 
 
