@@ -89,6 +89,13 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def trimmed(text: str, signs: str) -> str:
+    """Return text without the signs at its ends; the point of ".5" is part of the number."""
+    inner = text.rstrip(signs).lstrip(signs)
+    start = len(text.rstrip(signs)) - len(inner)
+    return f".{inner}" if text[:start].endswith(".") and inner[:1].isdigit() else inner
+
+
 def _spelled(match: re.Match[str]) -> str:
     """Spell a fraction sign as "1/2", with a space behind a whole number."""
     fraction = unicodedata.normalize("NFKC", match["sign"]).replace("\u2044", "/")

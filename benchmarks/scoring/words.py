@@ -6,16 +6,16 @@ import re
 
 from benchmarks.scoring.choices.letters import simplify
 from benchmarks.scoring.extract import Span, declared, flat, sentences
+from benchmarks.scoring.normal import trimmed
 
 _SHORT = 60
-_EDGES = re.compile(r"^(?:[ ,;:!?\"'()\[\]]|\.(?!\d))+|[ .,;:!?\"'()\[\]]+$")
 _DENIED = re.compile(r"\b(?:not|never|no|isn't|wasn't|rather than|instead of)\s+(?:an?\s|the\s)?$")
 
 
 def key(text: str) -> str:
     """Return words in the form in which they are compared: lower case, no outer punctuation."""
     text = re.sub(r"[_\s]+", " ", simplify(text).casefold())
-    return _EDGES.sub("", text)
+    return trimmed(text, " .,;:!?\"'()[]")
 
 
 def answer_part(text: str) -> Span | None:

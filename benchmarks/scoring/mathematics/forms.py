@@ -13,12 +13,12 @@ from itertools import pairwise
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token, prepare, tokens_of
 from benchmarks.scoring.mathematics.parser import Node, parse
 from benchmarks.scoring.mathematics.units import DEGREE, Unit, parse_unit
+from benchmarks.scoring.normal import trimmed
 
 MAX_CHARACTERS = 400
 MAX_PARTS = 24
 MAX_SIGNS = 2
 
-_EDGES = re.compile(r"^(?:[ ,;:]|\.(?!\d))+|[ .,;:]+$")  # the point of ".5" is no edge
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\})\d{3})+(?![\d,]|\.\d*,)")
 _SPACED = re.compile(r"(?<![\d.,])(\d{1,3}) (?=\d{3}(?:\D|$))")
 _COMMA = re.compile(",")
@@ -127,7 +127,7 @@ class Reader:
         return self._form(_PREFIX.sub("", prepared), 0)
 
     def _form(self, text: str, depth: int) -> Form | None:
-        text = _LEADING_TEXT.sub("", _LABEL.sub("", _EDGES.sub("", text)))
+        text = _LEADING_TEXT.sub("", _LABEL.sub("", trimmed(text, " .,;:")))
         text = _POINT_NAME.sub("", _unbraced(text))
         if not text or depth > 6:
             return None

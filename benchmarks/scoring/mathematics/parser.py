@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, MAX_TOKENS, Token
 
-MAX_DEPTH = 24
+MAX_DEPTH = 48
 _ANGLES = {"theta", "phi", "alpha", "beta", "gamma", "psi"}
 
 
@@ -89,10 +89,13 @@ class _Parser:
         if not self.skip(text):
             raise NotAnExpressionError(text)
 
-    def sum(self) -> Node:
+    def deeper(self) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise NotAnExpressionError("too deep")
+
+    def sum(self) -> Node:
+        self.deeper()
         node = self.product()
         while self.sees("+", "-"):
             op = self.take().text
@@ -168,6 +171,12 @@ class _Parser:
         return node
 
     def atom(self) -> Node:
+        self.deeper()
+        node = self.leaf()
+        self.depth -= 1
+        return node
+
+    def leaf(self) -> Node:
         token = self.peek()
         if token.kind == "number":
             return self.number()

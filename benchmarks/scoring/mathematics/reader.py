@@ -14,6 +14,7 @@ from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat,
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
 from benchmarks.scoring.mathematics.notation import FUNCTIONS
 from benchmarks.scoring.mathematics.units import parse_unit
+from benchmarks.scoring.normal import trimmed
 
 _SEGMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,400})\$\$|\$(?P<b>[^$\n]{1,400})\$"
@@ -47,7 +48,6 @@ _BOUND = re.compile(
     r"|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
     re.IGNORECASE,
 )
-_EDGES = re.compile(r"^(?:[ :;,]|\.(?!\d))+|[ :;,.]+$")  # the point of ".5" is no edge
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
@@ -216,7 +216,7 @@ class MathReader:
 
 def clean_span(text: str) -> str:
     """Return a span without what surrounds an answer: quotes, colons, a closing full stop."""
-    return _EDGES.sub("", text.strip().strip("\"'*_` \t\n"))
+    return trimmed(text.strip().strip("\"'*_` \t\n"), " :;,.")
 
 
 def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
@@ -278,7 +278,7 @@ def _balanced(text: str) -> str:
             text = text[:-1]
         if text.startswith(opening) and text.count(opening) > text.count(closing):
             text = text[1:]
-    return _EDGES.sub("", text)
+    return trimmed(text, " :;,.")
 
 
 def _number_words(sentence: str) -> Iterator[tuple[int, str]]:

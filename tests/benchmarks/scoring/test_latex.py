@@ -71,7 +71,20 @@ def test_value_is_sympys(text: str, same: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "\\frac{1}{", "1 +", "(1", "2 3", "x_", "^2", "\\unknown{2}", "1" + "+1" * 200, "(" * 60],
+    [
+        "",
+        "\\frac{1}{",
+        "1 +",
+        "(1",
+        "2 3",
+        "x_",
+        "^2",
+        "\\unknown{2}",
+        "1" + "+1" * 200,
+        "(" * 60,
+        "√" * 200,
+        "sin " * 200,
+    ],
 )
 def test_no_expression(text: str) -> None:
     assert read(text) is None
