@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import data
 from benchmarks.options import option, positive, yes_or_no
 from harness.protocols import Benchmark, Declaration, FailedItem, Model, Tools
+from harness.reasoning import reasoning_version
 from harness.records import Item, Message, Response, Sampling, Score, TextPart, sum_counts
 
 _QUESTION = """
@@ -82,7 +83,7 @@ class LongBenchV2(Benchmark):
                 "truncation": "the middle of the whole prompt",
                 "max_prompt_tokens": self.max_prompt_tokens,
             },
-            scoring="longbench_v2-1",
+            scoring=f"longbench_v2-1-{reasoning_version()}",
             max_tokens=8192,
             native_max_tokens=1024 if self.cot else 128,
             n_items=_SOURCE.tables[0].count,
