@@ -183,13 +183,14 @@ def _user(text: str) -> Message:
 def _joined(first: Response, second: Response) -> Response:
     """Return the answer of the second call, with the first as its reasoning and both calls' costs.
 
-    The answer counts as truncated if either call's was.
+    The answer counts as filtered or truncated if either call's was.
     """
+    reasons = (first.finish_reason, second.finish_reason)
     return replace(
         second,
         reasoning=first.text,
         prompt_tokens=sum_counts([first.prompt_tokens, second.prompt_tokens]),
         completion_tokens=sum_counts([first.completion_tokens, second.completion_tokens]),
-        finish_reason="length" if first.truncated else second.finish_reason,
+        finish_reason=next((r for r in ("content_filter", "length") if r in reasons), reasons[1]),
         prompt_tokens_cut=first.prompt_tokens_cut + second.prompt_tokens_cut,
     )
