@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from math import inf
 from pathlib import Path
 from typing import Any, cast
@@ -25,8 +25,9 @@ from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
+from harness import reasoning
 from harness.errors import UsageError
-from harness.files.hashing import json_hash
+from harness.files.hashing import json_hash, source_hash
 from harness.files.typed_json import fits, parse
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
 from harness.records import Item, Pair, Response, Sampling, Score, TextPart
@@ -69,7 +70,7 @@ class Probe:
                 "orders": list(LETTERS),
                 "choice": "log-probability, else the answered letter",
             },
-            scoring="probe-1",
+            scoring=_scoring_version(),
             max_tokens=8192,
             native_max_tokens=8,
             n_items=2 * MICRO_PAIRS,
@@ -167,6 +168,13 @@ class Probe:
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Give no values: there is no other scoring."""
         return {}
+
+
+@cache
+def _scoring_version() -> str:
+    """Return a name for the rules: the hash of all that reads an answered letter."""
+    scoring, rules = Path(__file__).with_name("scoring"), Path(reasoning.__file__)
+    return f"probe-1-{source_hash(scoring, rules)}"
 
 
 def _content(pair: Pair) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from functools import lru_cache
+from pathlib import Path
+
+from harness.files.hashing import source_hash
 
 _NAMES = (
     "think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|rationale|cot"
@@ -47,6 +50,12 @@ _SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
 _NOUN = re.compile(r"\s(?:tags?|tokens?|blocks?|markers?|elements?)\b", re.IGNORECASE)
 _STRAY = 200
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "「": "」"}
+
+
+@lru_cache(maxsize=1)
+def reasoning_version() -> str:
+    """Return the version of these rules: they decide what every scorer reads."""
+    return source_hash(Path(__file__))
 
 
 def without_reasoning(text: str) -> str:

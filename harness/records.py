@@ -131,16 +131,15 @@ class Response:
 
     @property
     def absence(self) -> Absence | None:
-        """Why there is no answer to score; None where there is one, and of episodes.
+        """Why there is no answer to score; None where there is one.
 
-        ``filtered``: a content filter withheld it.  ``reasoning_only``: all text is reasoning.
+        ``filtered``: a content filter withheld it, or a step of the episode.  Of episodes there is
+        no other.  ``reasoning_only``: all text is reasoning.
         ``cut``: a limit left no room for it.
         """
-        if self.trajectory is not None:
-            return None
         if self.finish_reason == "content_filter":
             return "filtered"
-        if self.text.strip():
+        if self.trajectory is not None or self.text.strip():
             return None
         if self.reasoning:
             return "reasoning_only"

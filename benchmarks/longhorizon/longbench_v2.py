@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import data
 from benchmarks.options import option, positive, yes_or_no
 from harness.protocols import Benchmark, Declaration, FailedItem, Model, Tools
+from harness.reasoning import reasoning_version
 from harness.records import Item, Message, Response, Sampling, Score, TextPart, sum_counts
 
 _QUESTION = """
@@ -82,7 +83,7 @@ class LongBenchV2(Benchmark):
                 "truncation": "the middle of the whole prompt",
                 "max_prompt_tokens": self.max_prompt_tokens,
             },
-            scoring="longbench_v2-1",
+            scoring=f"longbench_v2-1-{reasoning_version()}",
             max_tokens=8192,
             native_max_tokens=1024 if self.cot else 128,
             n_items=_SOURCE.tables[0].count,
@@ -182,13 +183,14 @@ def _user(text: str) -> Message:
 def _joined(first: Response, second: Response) -> Response:
     """Return the answer of the second call, with the first as its reasoning and both calls' costs.
 
-    The answer counts as truncated if either call's was.
+    The answer counts as filtered or truncated if either call's was.
     """
+    reasons = (first.finish_reason, second.finish_reason)
     return replace(
         second,
         reasoning=first.text,
         prompt_tokens=sum_counts([first.prompt_tokens, second.prompt_tokens]),
         completion_tokens=sum_counts([first.completion_tokens, second.completion_tokens]),
-        finish_reason="length" if first.truncated else second.finish_reason,
+        finish_reason=next((r for r in ("content_filter", "length") if r in reasons), reasons[1]),
         prompt_tokens_cut=first.prompt_tokens_cut + second.prompt_tokens_cut,
     )

@@ -225,6 +225,8 @@ def first_logprobs(answer: Answer) -> dict[str, float] | None:
         return None
 
 
+# What a part of a message holds, by its type ("output_text": OpenAI's newer API and its proxies).
+_PARTS = {"text": "text", "output_text": "text", "thinking": "thinking"}
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -247,7 +249,9 @@ def _texts(content: Any, kind: str) -> Iterator[str]:
     if not isinstance(content, list | None):
         raise TypeError("the content is neither text nor a list of parts")
     for part in content or ():
-        if not isinstance(part, dict) or part.get("type", "text") != kind:
+        if isinstance(part, str):
+            part = {"text": part}
+        if not isinstance(part, dict) or _PARTS.get(str(part.get("type", "text"))) != kind:
             continue
         inner = part.get(kind)
         if isinstance(inner, str):

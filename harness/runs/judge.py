@@ -116,6 +116,8 @@ class JudgedScoring:
         declared = benchmark.declaration
         if not declared.judged_rules or sample.response is None:
             return
+        if sample.response.absence == "filtered":  # no answer of the model
+            return
         answer = sample.response.answer
         known = self._verdicts[declared.id].get((sample.id, sample.repeat))
         case = (declared.id, sample.id, sample.repeat, answer_hash(answer))

@@ -210,10 +210,13 @@ def judged_scores(
 def _current(
     rows: Mapping[SampleKey, SecondaryScore], rules: str, samples: Mapping[SampleKey, Sample]
 ) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the row of every answered sample, None where there is none of this answer."""
+    """Return the row of every answered sample, None where there is none of this answer.
+
+    An answer that a content filter withheld is none.
+    """
     current: dict[SampleKey, SecondaryScore | None] = {}
     for key, sample in samples.items():
-        if sample.response is not None:
+        if sample.response is not None and sample.response.absence != "filtered":
             row = rows.get(key)
             current[key] = row if row and row.holds(sample.response.answer, rules) else None
     return current

@@ -55,7 +55,8 @@ def usage(root: int, memory_limit: int) -> Usage:
 def _read(pid: int, name: str) -> str:
     """Return a file of a process; "" if the process has ended or the file is not ours to read."""
     try:
-        return Path(f"/proc/{pid}/{name}").read_text()
+        # A process may give itself a name of any bytes.
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
     except OSError:
         return ""
 

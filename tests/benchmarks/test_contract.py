@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import suites
+from benchmarks import probe, suites
 from benchmarks.micro.data import datasets, longbench, programs, repositories
 from benchmarks.registry import SUMMARIES
+from benchmarks.vqa.base.versions import scoring_version
 from harness.protocols import Benchmark, Tools, build_items
+from harness.reasoning import reasoning_version
 from harness.records import Item, Response
 
 OPTIONS = {"probe": {"pairs": "micro"}}
@@ -96,6 +98,25 @@ def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchma
     assert declared.native_max_tokens > 0
     assert declared.max_tokens > 0
     assert benchmark.fingerprint() == benchmark.fingerprint()
+
+
+def test_the_scorer_s_version_covers_the_rules_on_reasoning(
+    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if benchmark.declaration.id in ("swebench_verified", "swebench_lite"):
+        pytest.skip("scores a patch, which has no reasoning")
+    before, read = benchmark.declaration.scoring, Path.read_bytes
+    cached = (reasoning_version, scoring_version, probe._scoring_version)
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "reasoning.py")
+    )
+    try:
+        for function in cached:
+            function.cache_clear()
+        assert benchmark.declaration.scoring != before
+    finally:
+        for function in cached:
+            function.cache_clear()
 
 
 def test_the_list_imports_no_benchmark() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from benchmarks.vqa.judging import compare
 from harness.cli.tables import result_json, result_table, sample_text
 from harness.errors import ItemError, UsageError
 from harness.protocols import Declaration, Judge
-from harness.records import Score
+from harness.records import Message, Response, Sampling, Score
 from harness.runs import run as runs
 from harness.runs.judge import TRIES
 from harness.runs.lookup import find
@@ -63,6 +63,28 @@ def judged_run(
         plan = planned(out, benchmark or Graded(), judge=judge_at(server))
         rows = fill(plan, Adder(wrong=wrong))
         return plan, rows, list(server.requests)
+
+
+class Filtered(Adder):
+    """A model behind a content filter that withholds everything."""
+
+    async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
+        answer = await super().chat(messages, sampling)
+        return dataclasses.replace(answer, finish_reason="content_filter")
+
+
+def test_what_a_filter_withheld_is_not_judged(tmp_path: Path) -> None:
+    with ScriptedServer(arithmetic) as server:
+        plan = planned(tmp_path, Graded(), judge=judge_at(server))
+        (row,) = fill(plan, Filtered())
+        asked = len(server.requests)
+    assert (row.judged, row.judged_n, row.judged_missing, row.unscored, asked) == (
+        None,
+        0,
+        0,
+        20,
+        0,
+    )
 
 
 def test_verdicts_stand_beside_the_strict_score_and_are_asked_once(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from benchmarks.data.local.layout import Found, files_hash, find, rows
 from benchmarks.longhorizon.livecodebench import problems
 from benchmarks.longhorizon.livecodebench.problems import Problem
 from benchmarks.options import option, positive
+from harness import reasoning
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import source_hash
 from harness.protocols import Benchmark, Declaration, FailedItem, Tools
@@ -226,4 +227,5 @@ class LiveCodeBenchV6(Benchmark):
 def _scoring_version() -> str:
     """Return a name for the checker: the hash of its code, and the Python that programs get."""
     version = ".".join(map(str, sys.version_info[:2]))
-    return f"real-stdin-{source_hash(Path(__file__).parent)[:8]}-python{version}"
+    code = source_hash(Path(__file__).parent, Path(reasoning.__file__))
+    return f"real-stdin-{code[:8]}-python{version}"

@@ -29,6 +29,7 @@ from benchmarks.options import numbers, option, positive, some_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, tree_hash
 from harness.protocols import Benchmark, Declaration, Tools
+from harness.reasoning import reasoning_version
 from harness.records import Item, Message, Response, Score, TextPart
 
 GENERATOR = 1  # counts up where the same settings would give other questions
@@ -127,7 +128,7 @@ class Niah(Benchmark):
                 "counted_by": "estimate" if self.tokenizer is None else "tokenizer",
                 "answer_room": ANSWER_ROOM,
             },
-            scoring="niah-1",
+            scoring=f"niah-1-{reasoning_version()}",
             max_tokens=8192,
             native_max_tokens=ANSWER_ROOM,
             n_items=self.count(),

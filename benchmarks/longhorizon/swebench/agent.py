@@ -15,7 +15,8 @@ Ask = Callable[[Sequence[Message]], Response]
 Record = dict[str, Any]
 
 SUBMITTED = "Submitted"
-# How an episode ends that submits nothing: at one of its limits, or by answers in no known form.
+# How an episode ends that submits nothing: by a content filter, or at one of its limits.
+FILTERED = "ContentFiltered"
 LIMITS = ("LimitsExceeded", "TimeExceeded", "ContextWindowExceeded")
 
 
@@ -94,6 +95,10 @@ class _Model(mini_swe_agent.Unused):
         except ContextOverflowError as error:
             end = {"exit_status": "ContextWindowExceeded", "submission": ""}
             raise LimitsExceeded({"role": "exit", "content": str(error), "extra": end}) from error
+        if response.finish_reason == "content_filter":
+            end = {"exit_status": FILTERED, "submission": ""}
+            withheld = "the server's content filter withheld the response"
+            raise LimitsExceeded({"role": "exit", "content": withheld, "extra": end})
         seconds = time.perf_counter() - began
         answer = said(response.text)
         extra = {**_facts(response), "seconds": seconds, "timestamp": time.time()}

@@ -227,12 +227,13 @@ class SweBench(Benchmark):
 
 def _response(episode: Episode, used: Sequence[Response]) -> Response:
     """Return an episode as an answer: tokens of all steps, "length" where a limit ended it."""
-    reason = "stop" if episode.status == agent.SUBMITTED else episode.status
+    reasons = {agent.SUBMITTED: "stop", agent.FILTERED: "content_filter"}
+    reasons |= dict.fromkeys(agent.LIMITS, "length")
     return Response(
         text=episode.patch,
         prompt_tokens=sum_counts(response.prompt_tokens for response in used),
         completion_tokens=sum_counts(response.completion_tokens for response in used),
-        finish_reason="length" if episode.status in agent.LIMITS else reason,
+        finish_reason=reasons.get(episode.status, episode.status),
         trajectory=episode.messages,
     )
 

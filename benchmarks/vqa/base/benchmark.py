@@ -174,7 +174,7 @@ class LmmsBenchmark(ABC):
                 "split": forms[0].split,
                 "prompt": self.prompt_variant,
                 # Left out by default: the keys of runs that are stored do not have it.
-                **({"images": "native"} if self.image_conversion == "native" else {}),
+                **({"image_conversion": "native"} if self.image_conversion == "native" else {}),
                 **self.protocol_extra,
             },
             scoring=scoring_version(adapter),

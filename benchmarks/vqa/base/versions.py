@@ -6,17 +6,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from benchmarks.vqa.base.tasks import library_version
+from harness import reasoning
 from harness.files.hashing import source_hash
 
 _HERE = Path(__file__).parent
 _GOLD = _HERE / "gold.py"
 _SCORING = _HERE.parents[1] / "scoring"
+_REASONING = Path(reasoning.__file__)
 
 
 @lru_cache
 def scoring_version(adapter: Path) -> str:
     """Return a name for the strict rules."""
-    return f"strict-{source_hash(_SCORING, _GOLD, adapter)}"
+    return f"strict-{source_hash(_SCORING, _GOLD, adapter, _REASONING)}"
 
 
 @lru_cache

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.longhorizon.longbench_v2 import LongBenchV2, extract
+from benchmarks.longhorizon.longbench_v2 import LongBenchV2, _joined, extract
 from benchmarks.micro.data import longbench
 from harness.backends.endpoint import EndpointModel
 from harness.backends.tokenizer import LocalTokenizer
@@ -314,6 +314,21 @@ def test_thoughts_that_are_empty_or_cut(root: Path) -> None:
 
     response, calls = responses(cut_first)
     assert (calls, response.truncated, response.text) == (2, True, "The correct answer is (A)")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both"),
+    [
+        ("stop", "stop", "stop"),
+        ("stop", None, None),
+        ("length", "stop", "length"),
+        ("length", "content_filter", "content_filter"),
+        ("content_filter", "stop", "content_filter"),
+    ],
+)
+def test_how_two_calls_end(first: str, second: str | None, both: str | None) -> None:
+    calls = Response("so", finish_reason=first), Response("", finish_reason=second)
+    assert _joined(*calls).finish_reason == both
 
 
 def test_saved_tables_and_parquet_give_the_same_items(

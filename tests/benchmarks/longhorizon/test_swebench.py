@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench import agent, mini_swe_agent
 from benchmarks.longhorizon.swebench.agent import said
-from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVerified
+from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVerified, _response
 from benchmarks.longhorizon.swebench.environments import CUT_HISTORY, submit
 from benchmarks.longhorizon.swebench.workspace import fresh_history, workspace
 from benchmarks.micro.data import repositories
@@ -308,6 +308,14 @@ def test_a_full_context_ends_the_episode_as_unresolved(root: Path, sandbox: Sand
     assert end(response) == "ContextWindowExceeded"
     assert response.truncated
     assert (score.value, score.status) == (0.0, "scored")
+
+
+def test_an_episode_with_a_filtered_step_is_filtered() -> None:
+    filtered = Response("ls", finish_reason="content_filter")
+    episode = agent.play("a task", lambda _: filtered, mini_swe_agent.Unused(), steps=3, seconds=0)
+    response = _response(episode, [filtered])
+    assert (episode.status, len(episode.messages)) == (agent.FILTERED, 3)
+    assert response.absence == "filtered"
 
 
 def test_a_token_limit_above_the_context_takes_what_remains(root: Path, sandbox: Sandbox) -> None:

@@ -82,6 +82,16 @@ def test_letter(gold: str) -> None:
     assert letter(gold, ("red", "blue")) == "B"
 
 
+@pytest.mark.parametrize("name", suites.SUITES["vqa12"])
+def test_natively_converted_images_are_another_protocol(name: str, tmp_path: Path) -> None:
+    plain, native = (
+        suites.benchmark(name, tmp_path, options={"image_conversion": word}).declaration.protocol
+        for word in ("white", "native")
+    )
+    assert {key: native.get(key) for key in plain} == dict(plain)
+    assert native != plain
+
+
 def test_a_gold_that_is_no_option_is_an_item_error() -> None:
     with pytest.raises(ItemError, match="none of its 2 options"):
         letter("green", ("red", "blue"))

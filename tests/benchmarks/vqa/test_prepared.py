@@ -199,7 +199,7 @@ def test_native_images_are_declared_and_the_default_is_what_stored_runs_say(root
         suites.benchmark("vstar", root, options=options).declaration.protocol
         for options in ({}, {"image_conversion": "native"})
     )
-    assert native == {**white, "images": "native"}
+    assert native == {**white, "image_conversion": "native"}
     assert "images" not in white
 
 

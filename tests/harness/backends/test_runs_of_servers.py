@@ -64,6 +64,17 @@ def by_fate(request: Request) -> Reply:
     return FATES.get(number(request)) or add(request)
 
 
+def test_what_a_filter_withheld_enters_no_score(tmp_path: Path) -> None:
+    with ScriptedServer(
+        lambda request: (
+            Reply("", finish_reason="content_filter") if number(request) == 4 else add(request)
+        )
+    ) as up:
+        row = fill(planned(tmp_path, 6), up.url)
+    assert (row.strict, row.native, row.native_n, row.unscored) == (1.0, 1.0, 5, 1)
+    assert row.native_missing == 0
+
+
 def test_every_reply_is_stored_and_counted_as_what_it_is(tmp_path: Path) -> None:
     plan = planned(tmp_path, 12, concurrency=1)
     with ScriptedServer(by_fate) as server:
