@@ -193,6 +193,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     )
     identity = identify(given.model, given.endpoint, given.revision)
     plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
+    plan = replace(plan, context=given.max_model_len)
     return replace(described(plan, given), fresh=given.fresh, same_model=given.same_model)
 
 

@@ -24,7 +24,8 @@ class RunPlan:
 
     ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
     ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
-    benchmark that was not chosen has no local data.  Outside the key: ``notes`` maps ids to what
+    benchmark that was not chosen has no local data.  ``context`` is the context length in tokens
+    that was asked for: what does not fit scores 0.  Outside the key: ``notes`` maps ids to what
     must be said with scores on these data, ``revisions`` to the commit of the data set where it is
     known; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server.
     """
@@ -36,6 +37,7 @@ class RunPlan:
     data: Mapping[str, str | None]
     settings: Settings
     out: Path
+    context: int | None = None
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     revisions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     fresh: bool = False
@@ -53,6 +55,7 @@ class RunPlan:
                 "schema": SCHEMA,
                 "model": self.identity.fingerprint,
                 "suite": self.suite,
+                **({} if self.context is None else {"context": self.context}),
                 "benchmarks": {
                     b.declaration.id: {
                         "protocol": dict(b.declaration.protocol),

@@ -104,6 +104,8 @@ def test_what_decides_an_answer_is_in_the_key(tmp_path: Path) -> None:
     assert planned(tmp_path, repeats=3, concurrency=2).key == key
     other = dataclasses.replace(IDENTITY, fingerprint="other weights")
     assert dataclasses.replace(planned(tmp_path), identity=other).key != key
+    # What does not fit a context scores 0: another context is another run.
+    assert len({dataclasses.replace(planned(tmp_path), context=n).key for n in (None, 8, 9)}) == 3
     changed = [
         planned(tmp_path, seed=1),
         planned(tmp_path, temperature=0.5),
