@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from benchmarks.scoring.choices.options import OptionReader
+from benchmarks.scoring.claims import segments, without_run_on
 from benchmarks.scoring.extract import clean
 from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader, symbols_of
@@ -87,7 +88,8 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
         several=isinstance(first, Group) and not first.ordered,
         bracketed=isinstance(first, Group) and first.brackets == "[]",
     )
-    found = reader.read(text)
+    parts = segments(without_run_on(text), with_no=True)
+    found = next((found for part in reversed(parts) if (found := reader.read(part))), None)
     if found is None:
         return Score(0.0, "unparsable", None, "no rule found an answer")
     why = f"{found.rule}: {found.part!r}"

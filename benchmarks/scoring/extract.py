@@ -7,6 +7,7 @@ text, whose length `clean` bounds.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.scoring.normal import normal
@@ -15,40 +16,67 @@ from harness.reasoning import without_reasoning
 _HEAD, _TAIL = 2_000, 8_000
 _SPANS = 12
 _BOX_LIMIT = 2_000
-_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>")
-_BOX = re.compile(r"\\f?box(?:ed)?\s{0,3}\{")
-_TAG = re.compile(r"<answer>(?P<inner>[^<]{0,2000})</answer>", re.IGNORECASE)
+_CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>")
+_BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?\s{0,3}\{")
+_TAG = re.compile(
+    r"[<\[](?P<name>(?:final_?)?answer|ans|conclusion|final|solution|output|result|response)[>\]]"
+    r"(?P<inner>[^<]{0,2000}?)(?:[<\[]/(?P=name)[>\]]|\Z)",
+    re.IGNORECASE,
+)
 
+# The word for "answer": from it to the answer only a verb, a colon or a few words stand.
+_FOREIGN = (
+    r"\b(?:resposta|respuesta|réponse|antwort|risposta|odpowied\w+|odpověď|antwoord|svar\w*|vastaus"
+    r"|jawaban\w*|cevap|yanıt|đáp án|răspuns\w*|válasz|ответ\w*|відповідь|απάντηση)\b"
+    r"|ค.{1,2}ตอบ|उत्तर|답|정답|الإجابة|الجواب|答え|正解"
+)
 _ANSWER = (
-    r"(?:\banswers?\b|答案|答え|정답|الإجابة|الجواب"
-    r"|\b(?:resposta|respuesta|réponse|antwort|risposta|ответ)\b)"
+    rf"(?:\b(?:answers?|ans\b\.?|final(?=\s?:)|response(?=\s?:)|assistant(?=\s?:))\b|{_FOREIGN})"
 )
 _OPTION = (
-    r"\b(?:correct|right|best|chosen|selected|closest|final|appropriate|suitable|likely|plausible)"
-    r"[ \t]+(?:answer[ \t]+)?(?:option|choice|letter|alternative|selection|conclusion)\b"
-    r"|正确选项|选项应?[为是]"
+    r"\b(?:(?:correct|right|best|chosen|selected|closest|final|appropriate|suitable|likely|plausible)"
+    r"[ \t]+(?:answer[ \t]+)?|my[ \t]+)"
+    r"(?:option|choice|letter|alternative|selection|conclusion|match|pick)\b|(?m:^)\W{0,3}(?:option"
+    r"|choice|select|selection|option letter)(?=\s?:)"
+)
+_CHINESE = (
+    r"(?<![不非])(?:正[确確]答案|正[确確][选選][项項]|答案|回答|[选選][项項择擇]?)"
+    r"(?:[应應该該当當]|[为為是选選择擇项項:：]|\s){0,6}(?=[(\[《]?(?-i:[A-Z\d$\\-]))"
+    r"|(?:所以|因此|故|[则則]|即)[^。\n]{0,60}?(?:为|為|是|等于|选|選)\s{0,3}:?"
+    r"(?=\s?\(?(?-i:[A-Z])\)?\W{0,2}(?:\n|\Z))|答案(?:应|應)?[为為是]"
 )
 _SAYS = (
-    r"(?:[\"' \t]*[:=]+|[ \t]*[→⇒]|[ \t]*->|[ \t]*=>"
-    r"|[^.:;\n?]{0,80}?(?:\b(?:is|are|was|be|es|est|é|ist)\b|为|是|は|은|는)[ \t]{0,3}:?)"
+    r"(?:[\"' \t]*[:=]+|[ \t]*[→⇒]|[ \t]*->|[ \t]*=>|[ \t]*[—–][ \t]"
+    r"|[^.:;\n?]{0,80}?(?:\b(?:is|are|was|be|es|est|é|è|ist|là|adalah|är|er|jest)\b"
+    r"|为|是|は|은|는|คือ)[ \t]{0,3}:?)"
 )
 _CHOOSE = (
-    r"\b(?:I|we)(?:['’]d|['’]ll|[ \t]+(?:would|will|should|must|therefore|thus|can))?[ \t]+"
-    r"(?:choose|select|pick|go[ \t]+with|go[ \t]+for|answer|conclude)\b[ \t]*:?"
+    r"\b(?:I|we|let us|let's)(?:'d|'ll|[ \t]+(?:would|will|should|must|therefore|thus|can))?[ \t]+"
+    r"(?:choose|select|pick|go[ \t]+with|go[ \t]+for|answer|conclude"
+    r"|say(?=\s\(?(?-i:[A-Z])\b))\b[ \t]*:?"
+)
+_IT_IS = (
+    r"\b(?:it|that|this)(?:'s|[ \t](?:is|would be|must be|should be|has to be|corresponds to"
+    r"|matches))"
+    r"[ \t](?:the[ \t])?(?=(?:option|choice|answer|letter)?[ \t]?\(?(?-i:[A-Z])\)?"
+    r"(?:[.,;:]|[ \t]+\(|[ \t]*$|[ \t]as\b|[ \t]because\b))"
 )
 _LETTER_ONLY = r"(?=\(?(?-i:[A-Z])\)?\W{0,2}(?:\n|\Z))"
 _LEAD = re.compile(
-    rf"(?:{_ANSWER}|{_OPTION}){_SAYS}|{_ANSWER}[ \t]+{_LETTER_ONLY}|{_CHOOSE}|(?m:^)####"
-    rf"|(?m:^)(?:A|solution)[ \t]*:[ \t]*{_LETTER_ONLY}|[应故我]?选择?[:为是]?(?=\s?[(A-Z])",
+    # The first condition only saves time.
+    rf"(?=[\w#]|(?m:^))(?:(?:{_ANSWER}|{_OPTION}){_SAYS}|{_ANSWER}[ \t]+{_LETTER_ONLY}|{_CHOOSE}"
+    rf"|(?m:^)####|(?:{_FOREIGN})[^.:;\n?]{{0,40}}?(?=(?<!\w)(?-i:[B-J])(?!\w))|{_CHINESE}|{_IT_IS}"
+    rf"|(?m:^)(?:A|solution)[ \t]*:[ \t]*{_LETTER_ONLY})",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"\b(?:not(?! only)|never|cannot)\b|n't\b", re.IGNORECASE)
 _UNREAL = re.compile(
-    r"\b(?:if|whether|suppose|assum\w*|unless|pretend|why|choices|format|form)\b[^.\n]{0,25}\Z",
+    r"\b(?:if(?! (?:we|I|one) (?:must|had|have))|whether|suppose|assum\w*|unless|pretend"
+    r"|why|choices|format|form)\b[^.\n]{0,25}\Z",
     re.IGNORECASE,
 )
 _LISTED = re.compile(r"(?:choice|option)s?\s+\(?[A-Z]\b")  # "answer choice A is a pentagon"
-_DENIAL = re.compile(r"not\b|n't\b|neither\b|unclear\b|unknown\b", re.IGNORECASE)
+_DENIAL = re.compile(r"not\b(?! (?:among|listed|given|in)\b)|n't\b|neither\b", re.IGNORECASE)
 _CLOSER = re.compile(
     r"^\W*(?:(?:so |please )?(?:i hope|hope (?:this|that|it)|let me know|feel free"
     r"|is there anything|do you have|would you like|if you (?:have|need|would)"
@@ -70,10 +98,11 @@ _SENTENCE_END = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A piece of the response that may hold the answer, and the rule that found it."""
+    """A piece of the response that may hold the answer, the rule that found it, and its place."""
 
     rule: str
     text: str
+    start: int = 0
 
 
 def clean(text: str) -> str:
@@ -93,20 +122,22 @@ def clean(text: str) -> str:
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
     text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
-    return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?|-{3,}$|\*{3,}$)", "", text)
+    return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?(?!=?\s?[-\d.])|-{3,}$|\*{3,}$)", "", text)
 
 
 def boxed(text: str) -> list[str]:
     r"""Return the contents of every closed ``\boxed{...}`` (and ``\fbox``), innermost, in order."""
+    return [span.text for span in _boxes(text)]
+
+
+def _boxes(text: str) -> Iterator[Span]:
     closing = _closing_braces(text)
-    found = []
     for match in _BOX.finditer(text):
         end = closing.get(match.end() - 1)
         if end is None or end - match.end() > _BOX_LIMIT:
             continue
         if not _BOX.search(text, match.end(), end):
-            found.append(text[match.end() : end].strip())
-    return found
+            yield Span("boxed", text[match.end() : end].strip(), match.start())
 
 
 def _closing_braces(text: str) -> dict[int, int]:
@@ -136,7 +167,7 @@ def statements(text: str) -> list[Span]:
         if not paragraph.strip(" *_#:$>-"):
             paragraph = following.lstrip("\n ").partition("\n")[0]
         if paragraph and not _DENIAL.match(paragraph):
-            found.append(Span("answer statement", paragraph))
+            found.append(Span("answer statement", paragraph, match.start()))
     return found
 
 
@@ -158,12 +189,12 @@ def conclusions(pieces: list[str]) -> list[str]:
 
 
 def declared(text: str) -> list[Span]:
-    """Return the spans that the response itself declares to be its answer, most explicit first.
+    """Return the spans that the response itself declares to be its answer, the most plain first.
 
-    The last of several boxes, tags or statements comes first: models correct themselves.
+    A box counts for more than a tag or a statement, and of its kind the last one: models correct
+    themselves.
     """
-    found = [Span("boxed", inner) for inner in reversed(boxed(text)[-_SPANS:])]
-    tags = [*_TAG.finditer(text)][-_SPANS:]
-    found += [Span("answer tag", match["inner"]) for match in reversed(tags)]
-    found += reversed(statements(text))
-    return found
+    found = [*_boxes(text)][-_SPANS:] + statements(text)
+    for match in [*_TAG.finditer(text)][-_SPANS:]:
+        found.append(Span("answer tag", match["inner"].strip(), match.start()))
+    return sorted(found, key=lambda span: (span.rule == "boxed", span.start), reverse=True)

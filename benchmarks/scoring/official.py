@@ -39,6 +39,7 @@ _NAMES = {"mmmu": "MMMU's", "mmmu_pro": "MMMU-Pro's", "blink": "BLINK's"}
 _EXACT = Reader(plain_units=False)
 # "A dog", "I see", "Florida": no letters, though the programs of MMMU take them for such.
 _ARTICLE = re.compile(r"\b[AI](?= [a-z])")
+_MORE = re.compile(r"\s(?:because|since|as)\b")  # a reason behind the answer
 _INITIAL = re.compile(r"\b(?!Answer:)[A-J](?=[a-z])")
 
 
@@ -52,6 +53,9 @@ def objection(program: Program, text: str, reading: Reading, choices: Sequence[s
         choices: the texts of the options in order.
     """
     if reading.given == "letter" or len(reading.letters) != 1:
+        return None
+    # What the response itself sets apart as its answer is one to any reader.
+    if program == "mmmu" and reading.given != "hint" and reading.rule != "whole response":
         return None
     if program == "mathvision":
         return _objection_to_option(text, reading, choices[ord(reading.letters[0]) - ord("A")])
@@ -181,7 +185,10 @@ def _until(text: str, reading: Reading) -> str:
     """
     plain, lines = flat(text), _INITIAL.sub(_small, text).split("\n")
     start = plain.rfind(reading.span) if reading.given == "both" else -1
-    line = plain.count("\n", 0, start + len(reading.span)) if start >= 0 else len(lines)
+    end = start + len(reading.span.rstrip())
+    line = plain.count("\n", 0, end) if start >= 0 else len(lines)
+    if start >= 0 and _MORE.match(plain, end):
+        lines[line] = plain[plain.rfind("\n", 0, end) + 1 : end]
     return "\n".join(
         [*(_ARTICLE.sub(_small, one) for one in lines[:line]), *lines[line : line + 1]]
     )

@@ -18,12 +18,14 @@ _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mathbb|bf|rm|mbox"
     r"|boldsymbol|operatorname|underline|emph|left|right)(?![a-z])\s{0,2}"
 )
+_ITALIC = re.compile(r"(?<![\w\\])_([A-Z])_(?!\w)")
 _LATEX_NOISE = re.compile(
     r"\\[()\[\],;:! ]|[$~`{}]|\\(?:quad|qquad|displaystyle)\b|(?<!\w)\*(?!\s)|(?<!\s)\*(?!\w)"
 )
-_QUOTED = re.compile(r"(?<!\w)[\"']([A-Za-z])[\"'](?!\w)")
+_BRACKETS = str.maketrans("《》", "()")
+_QUOTED = re.compile(r"(?<!\w)[\"']([A-Za-z])[.,]?[\"'](?!\w)")
 _FILLER = re.compile(
-    r"(?:\s|[\"'=>:\-—]|\b(?:therefore|thus|hence|clearly|simply|indeed|most|likely|probably|also"
+    r"(?:\s|[\"':]|[=>](?!\s?\d)|[-—](?!\s?[\d.$\\(])|\b(?:but|it's|therefore|thus|hence|clearly|simply|indeed|most|likely|probably|also"
     r"|then|actually|definitely|the|option|choice|letter|answer|number|alternative|as|follows"
     r"|correct|following|best|is|opción|opção|lettre|letra|la|le|el|il|die|der|das)\b|选项){1,12}",
     re.IGNORECASE,
@@ -34,15 +36,20 @@ _JUDGED = (
     r"(?:to be\s)?(?:the\s)?(?:most\s|only\s|best\s)?"
     r"(?:correct|right|answer|accurate|appropriate|best|suitable|true|plausible|likely)\b"
 )
-_BEFORE_END = r"(?:\b(?:is|be|get|by|choose|pick|select|with|label(?:l?ed)?|marked|as)|=)"
+_FITS = r"(?:fits?|match(?:es)?|works?|applies)\b(?! (?:less|worse))"
+_BEFORE_END = (
+    r"(?:\b(?:it's|that's|is|be|get|by|choose|pick|select|with|label(?:l?ed)?|marked|as)|=)"
+)
 _MARKED = re.compile(r"\(\s?([A-Z])\s?\)|\[([A-Z])\]")
 _NAMED = re.compile(rf"\b(?i:{NOUN})\s[(\"']{{0,2}}([A-Z])(?![\w'*+/^=]|,\s?[A-Z]\b)")
 _MANY = 50
 
 
+@lru_cache(maxsize=256)
 def simplify(text: str) -> str:
     """Return text without LaTeX wrappers and signs that carry no meaning for an option."""
-    text = _LATEX_NOISE.sub(" ", _WRAPPER.sub(" ", text))
+    text = _LATEX_NOISE.sub(" ", _WRAPPER.sub(" ", _ITALIC.sub(r"\1", text)))
+    text = text.translate(_BRACKETS)
     text = _QUOTED.sub(r"\1", text)
     return re.sub(r"[ \t]+", " ", text).strip()
 
@@ -101,19 +108,22 @@ class Letters:
         match = self.line.fullmatch(sentence.rstrip(" ."))
         return _group(match) if match else None
 
-    def judgement(self, text: str) -> tuple[str, str, str] | None:
-        """Return letter, rule and part where a text concludes or judges: "Thus, B", "B is right".
+    def judgement(self, text: str) -> tuple[tuple[str, ...], str, str] | None:
+        """Return letters, rule and part where a text concludes or judges: "Thus, B", "B is right".
 
         Several judgements must agree; of several conclusions the last counts.
         """
-        for rule, pattern in (
-            ("conclusion", self.concluded),
-            ("verdict", self.judged),
-            ("ending letter", self.ending),
-        ):
-            matches = [*pattern.finditer(text)][-_MANY:]
-            if matches and (rule == "conclusion" or len({_group(m) for m in matches}) == 1):
-                return _group(matches[-1]), rule, matches[-1][0]
+        if matches := [*self.concluded.finditer(text)][-_MANY:]:
+            return (_group(matches[-1]),), "conclusion", matches[-1][0]
+        if matches := [*self.judged.finditer(text)][-_MANY:]:
+            judged = {
+                *(match["judged"] or match["east"] for match in matches),
+                *(name for match in matches for name in re.findall("[A-Z]", match["others"] or "")),
+            }
+            return tuple(sorted(judged)), "verdict", matches[-1][0]
+        matches = [*self.ending.finditer(text)][-_MANY:]
+        if matches and len({_group(match) for match in matches}) == 1:
+            return (_group(matches[-1]),), "ending letter", matches[-1][0]
         return None
 
 
@@ -125,7 +135,7 @@ def letters_for(count: int) -> Letters:
     no_word = "".join(letter(i) for i in range(count) if letter(i) not in "AI") or "~"
     bare = (
         rf"(?P<dot>{any_case})\s?(?=[).\]](?!\w)|:(?![A-Za-z]\b))|(?P<end>{any_case})(?=\W{{0,3}}(?:$|\n))"
-        rf"|(?P<mid>{up})(?=\s?[,;\-—/](?!\w)|\s\(|\s(?:and|or|&)\s)|(?P<reason>{up}){_BEHIND}"
+        rf"|(?P<mid>{up})(?=\s?[,;\-—/](?![\w$.\\])|[,;](?=[\u3040-\u9fff])|\s\(|\s(?:and|or|&)\s)|(?P<reason>{up}){_BEHIND}"
         rf"|(?P<sure>[{no_word}])(?=\s)|(?P<east>{up})(?=[\u3040-\u9fff\uac00-\ud7a3])"
     )
     other = rf"(?:\(\s?{any_case}\s?\)|{up}(?![\w'])|{any_case}(?=\W{{0,2}}(?:$|\n)))"
@@ -136,7 +146,8 @@ def letters_for(count: int) -> Letters:
             rf"|,\s?(?P<next>{other})(?=\s?(?:,|and\b|or\b|&|[.)]|$)))"
         ),
         judged=re.compile(
-            rf"(?<![\w'])[(\[]?({up})[)\]]?[.:]?\s{_JUDGED}|({up})\s?(?:选项)?是?正确"
+            rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s)){{0,9}})"
+            rf"[(\[]?(?P<judged>{up})[)\]]?[.:]?\s(?:{_JUDGED}|{_FITS})|(?P<east>{up})\s?(?:[选選][项項])?是?正[确確]"
         ),
         concluded=re.compile(
             rf"\b(?i:{CONCLUDES})[,:]?\s(?i:it is\s|the answer is\s)?(?:(?i:{NOUN}\s)\(?({up})"

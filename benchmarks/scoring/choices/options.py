@@ -6,6 +6,7 @@ the first and last lines and the sentences read.  None if nothing says which opt
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from benchmarks.scoring.choices.letters import (
     simplify,
 )
 from benchmarks.scoring.choices.option_texts import REFUSAL, OptionTexts
+from benchmarks.scoring.claims import claimed, segments, without_run_on
 from benchmarks.scoring.extract import conclusions, declared, flat, pleasantry, sentences
 
 _PREFERS = re.compile(
@@ -59,6 +61,29 @@ class _Parts:
     sentences: list[str]
 
 
+_NOT_LISTED = re.compile(
+    r"\W*(?:none\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted|no (?:option|answer|correct)"
+    r"|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)",
+    re.IGNORECASE,
+)
+_OTHER_ITEM = re.compile(r"[;,]?\s\(?([A-Z])[).:]\s?(?=\S)")
+_GLUED = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?\s?(?=\S)")
+_AND = re.compile(r"\b(?:and|or)\b")
+_LIST = re.compile(
+    r"\(?[A-Z]\)?(?:\s?(?:[,;&/]|\band\b|\bor\b|\s)\s?(?:and\s|or\s)?\(?[A-Za-z]\)?(?![\w']))+[\s.]*"
+)
+_OPTION_LINE = re.compile(r"[\s*$\\(\[]{0,8}[A-Z][)\].:]")
+_JOINED = re.compile(r"[A-Z]{2,10}")
+# What may stand before a lone letter: a bullet, a number, an arrow, an emoji.
+_BULLET = re.compile(r"(?:\d\.|[^\w\s([\\<{$-]|[_\s])+")
+
+
+def _bare(line: str) -> str:
+    """Return a line without what stands before its first word."""
+    match = _BULLET.match(line)
+    return line[match.end() :] if match else line
+
+
 class OptionReader:
     """Reads the chosen option among ``choices`` (their texts in order, empty where unknown).
 
@@ -72,15 +97,73 @@ class OptionReader:
 
     def read(self, text: str) -> Reading | None:
         """Return the option that a cleaned response chooses, or None."""
-        plain = flat(text)
+        plain = without_run_on(flat(text))
+        parts = segments(plain, with_no="no" not in self.texts.keys)
+        for index in reversed(range(len(parts))):
+            if reading := self._part(parts[index]):
+                later = " ".join(parts[index + 1 :])
+                denied = later and not self._is_claimed(reading, later)
+                return reading if reading.letters and not denied else None
+        return None
+
+    def _is_claimed(self, reading: Reading, later: str) -> bool:
+        """Whether what comes later does not deny a reading."""
+        if len(reading.letters) != 1:
+            return True
+        own = rf"(?<![\w'])[(\[]?{reading.letters[0]}[)\]]?(?![\w'])"
+        return claimed(later, own) == later
+
+    def _part(self, text: str) -> Reading | None:
+        """Read what is left of a part of a response without what it does not claim."""
+        text = self._without_lists(text)
+        plain = claimed(text, self.texts.mention, self.texts.masked(text))
+        if final := self._final_line(plain):
+            return final
         spans = declared(plain)
         for span in spans:
             if reading := self._span(span.text, span.rule):
-                return reading if reading.letters else None
+                return reading
         if any(span.rule == "boxed" for span in spans):
             return None
-        reading = self._undeclared(plain)
-        return reading if reading and reading.letters else None
+        return self._undeclared(plain)
+
+    def _without_lists(self, text: str) -> str:
+        """Return a text without lists of the options, which choose none: (A) red, (B) blue, ..."""
+        lines = text.split("\n")
+        listed = [self._own_line(line) for line in lines]
+        filled = [i for i, name in enumerate(listed) if lines[i].strip()]
+        for i, j in itertools.pairwise(filled):
+            name, following = listed[i], listed[j]
+            if name and following and ord(following) == ord(name) + 1:
+                lines[i] = lines[j] = ""
+        return "\n".join(lines)
+
+    def _own_line(self, line: str) -> str | None:
+        """Return the letter of a line that is an option's letter and text."""
+        if not _OPTION_LINE.match(line):
+            return None
+        line = simplify(line)
+        name = self.forms.on_line(line)
+        rest = line.strip().lstrip("([")[1:].lstrip(")].: ").rstrip(" .,;")
+        return name if name and rest and self.texts.is_own(ord(name) - ord("A"), rest) else None
+
+    def _final_line(self, plain: str) -> Reading | None:
+        """Read a last line that is a letter, alone or with its text behind a review of options."""
+        lines = [line.strip() for line in simplify(plain).splitlines() if line.strip()]
+        if len(lines) < _FEW:
+            return None
+        last = _bare(lines[-1])
+        found = self.forms.is_letter(last)
+        if found:
+            return Reading((found,), "last line is a letter", last[:80])
+        found = self.forms.on_line(last)
+        rest = last.lstrip("([")[1:].lstrip(")].: ")
+        if found is None or not self.texts.is_own(ord(found) - ord("A"), rest.rstrip(". ")):
+            return None
+        listed = [self.forms.on_line(line) for line in lines[:-1]]
+        if found not in listed:
+            return None
+        return Reading((found,), "last line repeats an option", last[:80], "both", last)
 
     def _span(self, text: str, rule: str) -> Reading | None:
         """Read a span that is declared to be the answer."""
@@ -91,16 +174,37 @@ class OptionReader:
             return Reading(tuple(inside), f"{rule}, several letters", text[:80])
         start = after_filler(text)
         for position in dict.fromkeys((0, start)):
-            if letters := self.forms.at(text, position):
-                return self._agreed(letters, text[position:], rule, raw)
-            index = self.texts.named_by(text[position:], raw)
-            if index is not None:
-                return Reading((letter(index),), f"{rule}, option text", text[:80], "text", raw)
+            if reading := self._at(text[position:], raw, rule):
+                return reading
+        if _NOT_LISTED.match(text):
+            return Reading((), f"{rule}, none of the options", text[:80])
         if names_no_option(text, start):
             return Reading((), f"{rule}, no option's letter", text[:80])
         only = self._only(marked(text)) or self._only(named(text))
         if only and not REFUSAL.search(text):
             return Reading((only,), f"{rule}, marked letter", text[:80])
+        return None
+
+    def _at(self, text: str, raw: str, rule: str) -> Reading | None:
+        """Read the letter, letters or option's text with which a span begins."""
+        glued = _GLUED.match(text)
+        if glued and glued[1] in self.texts.letters:
+            rest = text[glued.end() :].partition("\n")[0].rstrip(" .")
+            if self.texts.is_own(ord(glued[1]) - ord("A"), rest):
+                return Reading((glued[1],), rule, text[:80], "both", raw)
+        if _LIST.fullmatch(text):
+            names = tuple(
+                dict.fromkeys(name.upper() for name in re.findall("[A-Za-z]", _AND.sub(" ", text)))
+            )
+            if set(names) <= self.texts.letters:
+                return Reading(names, f"{rule}, several letters", text[:80])
+        if letters := self.forms.at(text):
+            return self._agreed(letters, text, rule, raw)
+        index = self.texts.named_by(text, raw)
+        if index is not None:
+            return Reading((letter(index),), f"{rule}, option text", text[:80], "text", raw)
+        if (joined := _JOINED.fullmatch(text.strip(" ."))) and set(joined[0]) <= self.texts.letters:
+            return Reading(tuple(dict.fromkeys(joined[0])), f"{rule}, several letters", text[:80])
         return None
 
     def _agreed(self, letters: tuple[str, ...], text: str, rule: str, span: str) -> Reading:
@@ -110,6 +214,9 @@ class OptionReader:
         """
         rest = text.partition("\n")[0].lstrip("([ ")[1:].strip(" .):*],;")
         rest = re.sub(r"^[-—–]\s", "", rest)
+        others = {m[1] for m in _OTHER_ITEM.finditer(rest)} & self.texts.letters - {*letters}
+        if others and rule != "answer statement":
+            return Reading((*letters, *sorted(others)), f"{rule}, several letters", text[:80])
         if len(letters) == 1 and rest:
             index = ord(letters[0]) - ord("A")
             if self.texts.contradicted(index, rest):
@@ -131,6 +238,8 @@ class OptionReader:
         if not lines:
             return None
         parts = _Parts(text, lines, sentences(text) or lines)
+        if len(lines) == 1 and _BULLET.match(plain) and self.forms.is_letter(_bare(lines[0])):
+            return self._span(_bare(lines[0]), "whole response")
         short = len(parts.sentences) == 1 and len(text) <= _SHORT and len(set(named(text))) < _FEW
         if short and (reading := self._span(plain, "whole response")):
             return reading
@@ -171,8 +280,8 @@ class OptionReader:
         if final and not any(self.forms.on_line(piece) for piece in parts.sentences[-2:-1]):
             return Reading((final,), "last sentence is a letter", parts.sentences[-1])
         if judgement := self.forms.judgement(parts.text):
-            found, rule, part = judgement
-            return Reading((found,), rule, part[:80])
+            judged, rule, part = judgement
+            return Reading(judged, rule, part[:80])
         return None
 
     def _marked(self, parts: _Parts) -> Reading | None:

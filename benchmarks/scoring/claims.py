@@ -1,0 +1,229 @@
+"""Takes out of a response what it does not claim: what it denies, supposes, asks or takes back.
+
+Works on clauses, each with the options that it mentions.  What is left is read as the answer, so a
+denied option never changes a verdict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+_NOUN = r"(?:(?:option|choice|answer|letter|statement)s?\s)?"
+# "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
+_RETRACTED = re.compile(
+    r"(?:(?<=[.!?,;:)\n*}…])|(?<=\s[-—]))\s{0,3}(?:"
+    r"wait|hold on|oops|h+m+|scratch that|correction|corrected|(?:i'm |i am )?sorry|my mistake"
+    r"|on (?:second thoughts?|reflection|closer \w+|further \w+|a second \w+)|apologies"
+    r"|actually|i (?:meant|misread|miscounted|made an? \w+)"
+    r"|let me (?:re-?[a-z]+|(?:look|check|count|think|try|see)(?: \w+)? again|correct)"
+    r")\b[\s,.:;!…-]{0,8}(?:no\b[\s,.:;!]+)?"
+    r"|(?:\.{3}|[?…—,]|\s-)\s{0,3}(?P<no>no)\b[,:]\s*",
+    re.IGNORECASE,
+)
+# A model that runs on invents further questions and answers them.
+_RUN_ON = re.compile(
+    r"\n[ \t]{0,8}(?:(?:Hint:[^\n]{0,200}\n)?[ \t]{0,8}(?:Question|Problem|Human|User|Q)\s?\d*\s?:"
+    r"|The (?:correct )?option letter for\b)"
+)
+# Where a clause ends, each with an example of two clauses.
+BOUNDARIES: tuple[tuple[str, str], ...] = (
+    (
+        r"(?<=[.!?])(?<!\b[A-Z\d]\.)(?<!\be\.g\.)(?<!\bi\.e\.)[\"')\]*]{0,3}\s+",
+        "It is red. It is small.",
+    ),
+    (r"(?<=[.!?]\*\*)\s+", "**It is red.** It is small."),
+    (r"(?<=[a-z)][A-Z]\.)\s+(?=[A-Z][a-z])|(?<=\s[A-Z]\.)\s+(?=[A-Z])", "It is B. It is red."),
+    (r"\n+|;\s+", "It is red; it is small."),
+    (
+        r",?\s(?=(?:but|however(?!,)|yet|although|though|so|therefore|because|since|whereas|while"
+        r"|as (?:it|the|[A-Z])|rather than|instead of|which)\b)",
+        "It is B because A is red.",
+    ),
+    (
+        r",\s(?=(?:and\s)?not\b|in fact\b|the (?:correct |right )?answer\b|it is\b|it's\b)",
+        "It is B, not A.",
+    ),
+    (r"\sand\s(?=[(\[]?[A-Z][)\]]?\s(?:is|are)\b)", "A is wrong and B is right."),
+    (r":\s(?=the answer\b|it is\b)", "A does not fit: the answer is B."),
+    (r"(?<=[A-Z)\]])\s(?=not\b)", "It is B not A."),
+)
+_BOUNDARY = re.compile("|".join(pattern for pattern, _ in BOUNDARIES))
+_WRONG = (
+    r"(?:incorrect|wrong|false|untrue|unlikely|impossible|invalid|inaccurate|inconsistent|mistaken"
+    r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
+    r"|no match|neither)"
+)
+_VERB = (
+    r"(?:is|are|was|were|isn't|aren't|wasn't|does|do|did|can|could|would|will|should|must|may|has"
+    r"|seems?|looks?|appears?|cannot|fails?)"
+)
+_ADVERBS = r"(?:\s(?:\w+ly|also|therefore|thus|then|just|be|to be|been|an?|the|hence|far too|too))*"
+_NO = r"(?:n't\b|\s?cannot\b|\sfails?\b)"
+_DENIES_AFTER = (
+    r"(?:(?!\b(?:that|which|who|and|or|where|than)\b)[^,.;:\n]){0,30}?"
+    rf"(?:\b{_VERB}{_ADVERBS}\s{_WRONG}|\b\w+{_NO}|\s?\bcannot\b|\bfails?\b)"
+    rf"|,?\s(?:however,? )?{_VERB}{_ADVERBS}\s{_WRONG}"
+)
+_DENIES_BEFORE = (
+    r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
+    r"|(?:any|every)thing but|all but|rules? out|eliminate|exclude|discard|reject|unlikely|doubt"
+    r"|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
+    r"|different from|whether)\b|n't\b)[^,.;:\n]{0,40}?"
+)
+_CHINESE_NO = r"(?:不是|并非|並非|不选|不選|排除|不应选|不能选)[^,.;:。\n]{0,10}?"
+_CONDITION = re.compile(
+    r"\W*(?:(?:so |and |but )?(?:if|assuming|suppose|supposing|unless|provided|were|had|should)\b)",
+    re.IGNORECASE,
+)
+_SUBJUNCTIVE = re.compile(
+    r"\b(?:if|unless|had|were)\s(?!i\b|we\b|you\b|forced\b|one\b|any\b)[^,.;\n]{0,60}"
+    r"\b(?:were|was|had|did|could|would)\b"
+    r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b",
+    re.IGNORECASE,
+)
+_TENTATIVE = re.compile(
+    r"\b(?:first|initial(?:ly)?|glance|thought|guess(?:ed)?|seem\w*|look(?:s|ed)?|appear\w*|might"
+    r"|may|could|would|tempt\w+)\b",
+    re.IGNORECASE,
+)
+_MAYBE = re.compile(r"\b(?:might|may|could)\b", re.IGNORECASE)
+_TURN = re.compile(r"\W*(?:but|however|yet|in fact|in reality|actually|though|it)\b", re.IGNORECASE)
+_CONCEDES = re.compile(
+    r"\W*(?:although|though|while|whereas|rather than|instead of|unlike|not)\b", re.IGNORECASE
+)
+_WHICH_IS_WRONG = re.compile(
+    rf"\W*which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false|not)\b", re.IGNORECASE
+)
+_ASKS = re.compile(r"\w[^?\n]*\w[^?\n]*\?[\"')*\s]*\Z")
+
+
+_PARTS, _LONG = 6, 150
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A clause of a text with its place, and what stands between it and the next."""
+
+    start: int
+    end: int
+    text: str
+
+
+def segments(text: str, with_no: bool) -> list[str]:
+    """Return a text in the parts between which it takes back what it said, in order.
+
+    ``with_no``: "..., no, ..." takes back too; not where "no" may be an answer.
+    """
+    begins = [0]
+    ends = []
+    for match in _RETRACTED.finditer(text):
+        if match["no"] and not with_no:
+            continue
+        ends.append(match.start())
+        begins.append(match.end())
+    parts = [text[a:b] for a, b in zip(begins, [*ends, len(text)], strict=True)]
+    return [text[: begins[-_PARTS]], *parts[-_PARTS:]] if len(parts) > _PARTS else parts
+
+
+def without_run_on(text: str) -> str:
+    """Return a text without the further questions that a model invents behind its answer."""
+    match = _RUN_ON.search(text.lstrip())
+    return text.lstrip()[: match.start()] if match else text
+
+
+def claimed(text: str, mention: str, masked: str = "") -> str:
+    """Return a text without the clauses that mention an answer and do not claim it.
+
+    Args:
+        text: a cleaned response.
+        mention: a regular expression that finds a mention of a possible answer.
+        masked: the text with other characters in place of words that deny nothing here (an option
+            may be "It does not move"), of the same length; the text itself where left out.
+    """
+    rules = _rules(mention)
+    clauses = [*_clauses(masked or text)]
+    kept, position = [], 0
+    for index, clause in enumerate(clauses):
+        if rules.drops(clauses, index):
+            kept.append(text[position : clause.start])
+            position = clause.end
+    return "".join([*kept, text[position:]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """The rules that need to know what a mention looks like."""
+
+    mention: re.Pattern[str]
+    denial: re.Pattern[str]
+    review: re.Pattern[str]
+
+    def drops(self, clauses: list[Clause], index: int) -> bool:
+        """Whether a clause mentions an answer and does not claim it."""
+        text, later = _ends(clauses[index].text), clauses[index + 1 : index + 4]
+        if not self.mention.search(text) or self._is_listed(clauses, index):
+            return False
+        if _ASKS.match(text.strip()) or self.denial.search(text) or _CONCEDES.match(text):
+            return True
+        if _SUBJUNCTIVE.search(text) or self._supposes(text):
+            return True
+        following = later[0].text if later else ""
+        mentioned = any(
+            self.mention.search(c.text) for c in later[: 3 if _MAYBE.search(text) else 1]
+        )
+        if _WHICH_IS_WRONG.match(following):
+            return True
+        return bool(
+            _TURN.match(following)
+            and mentioned
+            and _TENTATIVE.search(text)
+            and not self.denial.search(following)
+        )
+
+    def _supposes(self, text: str) -> bool:
+        """Whether a clause begins with a condition that names an answer."""
+        if not _CONDITION.match(text):
+            return False
+        if text.lstrip().lower().startswith("unless"):
+            return True
+        return bool(self.mention.search(text.partition(",")[0])) or "otherwise" in text
+
+    def _is_listed(self, clauses: list[Clause], index: int) -> bool:
+        """Whether a clause begins with a marked letter: what it says is no verdict on it."""
+        return bool(self.review.match(clauses[index].text))
+
+
+def _ends(text: str) -> str:
+    """Return a clause without the middle of one that is longer than any in prose."""
+    return f"{text[:_LONG]} … {text[-_LONG:]}" if len(text) > 2 * _LONG else text
+
+
+@lru_cache(maxsize=512)
+def _rules(mention: str) -> _Rules:
+    found = re.compile(mention)
+    denial = re.compile(
+        rf"(?i:{_NOUN})(?:{mention})\s?(?i:{_DENIES_AFTER})|(?i:{_DENIES_BEFORE}|{_CHINESE_NO})"
+        rf"(?:{mention})"
+    )
+    review = re.compile(
+        r"\s*[(\[]?[A-Z](?:[)\]]|[.:])\s(?!(?:is|are|was|does|can|cannot|has|not|wrong|incorrect|false)\b)"
+    )
+    return _Rules(found, denial, review)
+
+
+def _clauses(text: str) -> Iterator[Clause]:
+    position = 0
+    for match in [*_BOUNDARY.finditer(text), None]:
+        end = match.start() if match else len(text)
+        if match and match[0] == ", " and _CONDITION.match(text, position):
+            continue
+        comma = text.find(", ", position, end) if _CONCEDES.match(text, position) else -1
+        if comma >= 0:
+            yield Clause(position, comma, text[position:comma])
+            position = comma
+        if end > position:
+            yield Clause(position, end, text[position:end])
+        position = match.end() if match else end
