@@ -60,6 +60,8 @@ def _score_choice(text: str, target: Target) -> Score:
         return Score(0.0, "unparsable", None, "no rule found an option")
     read = ", ".join(reading.letters)
     why = f"{reading.rule}: {reading.part!r} reads as {read}"
+    if reading.passed_over:
+        why += f" (passed over: {', '.join(repr(part[:60]) for part in reading.passed_over[-3:])})"
     # The official programs compare letters alone.
     texts = () if target.official else choices
     given = {_same_text(letter, texts) for letter in reading.letters}

@@ -19,7 +19,7 @@ _RETRACTED = re.compile(
     r"|on (?:second thoughts?|reflection|closer \w+|further \w+|a second \w+)|apologies"
     r"|actually|i (?:meant|misread|miscounted|made an? \w+)"
     r"|let me (?:re-?[a-z]+|(?:look|check|count|think|try|see)(?: \w+)? again|correct)"
-    r")\b[\s,.:;!…-]{0,8}(?:no\b[\s,.:;!]+)?"
+    r")\b[\s,.:;!…-]{0,8}(?:no\b[\s,.:;!]+)?(?:i meant\s)?"
     r"|(?:\.{3}|[?…—,]|\s-)\s{0,3}(?P<no>no)\b[,:]\s*",
     re.IGNORECASE,
 )
@@ -134,8 +134,8 @@ def without_run_on(text: str) -> str:
     return text.lstrip()[: match.start()] if match else text
 
 
-def claimed(text: str, mention: str, masked: str = "") -> str:
-    """Return a text without the clauses that mention an answer and do not claim it.
+def claimed(text: str, mention: str, masked: str = "") -> tuple[str, list[str]]:
+    """Return a text without the clauses that mention an answer and do not claim it, and these.
 
     Args:
         text: a cleaned response.
@@ -145,12 +145,13 @@ def claimed(text: str, mention: str, masked: str = "") -> str:
     """
     rules = _rules(mention)
     clauses = [*_clauses(masked or text)]
-    kept, position = [], 0
+    kept, passed, position = [], [], 0
     for index, clause in enumerate(clauses):
         if rules.drops(clauses, index):
             kept.append(text[position : clause.start])
+            passed.append(text[clause.start : clause.end].strip(" ,"))
             position = clause.end
-    return "".join([*kept, text[position:]])
+    return "".join([*kept, text[position:]]), passed
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ _SPANS = 12
 _BOX_LIMIT = 2_000
 _CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>")
 _BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?\s{0,3}\{")
+_BOX_DENIED = re.compile(r"[$\s.]{0,4}is (?:wrong|incorrect|not)\b", re.IGNORECASE)
 _TAG = re.compile(
     r"[<\[](?P<name>(?:final_?)?answer|ans|conclusion|final|solution|output|result|response)[>\]]"
     r"(?P<inner>[^<]{0,2000}?)(?:[<\[]/(?P=name)[>\]]|\Z)",
@@ -136,7 +137,7 @@ def _boxes(text: str) -> Iterator[Span]:
         end = closing.get(match.end() - 1)
         if end is None or end - match.end() > _BOX_LIMIT:
             continue
-        if not _BOX.search(text, match.end(), end):
+        if not (_BOX.search(text, match.end(), end) or _BOX_DENIED.match(text, end + 1)):
             yield Span("boxed", text[match.end() : end].strip(), match.start())
 
 

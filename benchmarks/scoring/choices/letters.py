@@ -143,7 +143,7 @@ def letters_for(count: int) -> Letters:
         token=re.compile(rf"[(\[<]\s?(?P<in>{any_case})\s?(?:[)\]>]|\Z)|{bare}"),
         more=re.compile(
             rf"[).\s]{{0,3}}(?:,?\s?(?:and|or|&|/|与|和|或)\s?(?P<other>{other})"
-            rf"|,\s?(?P<next>{other})(?=\s?(?:,|and\b|or\b|&|[.)]|$)))"
+            rf"|,\s?(?P<next>{other})(?=\s?(?:,|and\b|or\b|are\b|&|[.)]|$)))"
         ),
         judged=re.compile(
             rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s)){{0,9}})"

@@ -29,7 +29,7 @@ _OTHERWISE = re.compile(
     r"|,\s(?:and\s)?not\s"
 )
 _APART = re.compile(r"\W*$|\s?[,.:;!(\-—]")
-_VERB_BEFORE = re.compile(r"(?:\b(?:is|are|was|were|be|by|equals|count)|=)\s(?:an?\s|the\s)?$")
+_VERB_BEFORE = re.compile(r"(?:\b(?:is|are|was|were|be|by|equals|count)\s|=\s?)(?:an?\s|the\s)?$")
 _COMMON = {"yes", "no", "true", "false", "a", "i", "an", "the", "none", "both", "all"}
 _WORD = re.compile(r"[A-Za-z]{3}|[^\W\d_a-zA-Z]{2}")
 # What makes a number beside it part of a larger value: "9\sqrt{3}", "more than 9", "9 million".
@@ -44,7 +44,7 @@ _BEHIND = (
 _PART = re.compile(
     r"\d\s(?:million|billion|thousand|hundred|dozen)\b|\b(?:half|twice|double|more than|less than"
     r"|fewer than|at least|at most|over|under|about half) (?:of )?[$\\(]*[\d.]+"
-    r"|\bnot [$\\(]*-?[\d.]+|[\d)}] or [$\\(]*-?[\d.]",
+    r"|[<>≤≥]=?\s?[\d.]|\bnot [$\\(]*-?[\d.]+|[\d)}] or [$\\(]*-?[\d.]",
     re.IGNORECASE,
 )
 # "A dog" is no mention of option A, "A is" is one.
@@ -52,6 +52,7 @@ _NO_ARTICLE = (
     r"(?!(?<=[AI])\s(?!is\b|was\b|and\b|or\b|can|does|may\b|would\b|looks|seems|if\b|has\b"
     r"|fits)[a-z])"
 )
+_POINT = re.compile(r"\.\d")
 _FACTORIAL = re.compile(r"\d\s?![ .]*$")
 _ACRONYM = 2
 _SHORT, _LONG = 80, 600
@@ -60,8 +61,9 @@ _SHORT, _LONG = 80, 600
 def key(text: str) -> str:
     """Return a text in the form in which option texts are compared."""
     text = simplify(text).replace("…", "...").replace("×", "x").casefold().strip(" \"'")
-    # The sign of "9!" is no punctuation.
-    return text.rstrip(" .") if _FACTORIAL.search(text) else text.strip(" .,;:!?\"'")
+    # The signs of "9!" and ".5" are no punctuation.
+    end = text.rstrip(" ." if _FACTORIAL.search(text) else " .,;:!?\"'")
+    return end if _POINT.match(end) else end.lstrip(" .,;:!?\"'")
 
 
 class OptionTexts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.scoring.choices.letters import (
@@ -43,6 +43,7 @@ class Reading:
     ``given`` is how the option was given: by its ``letter``, by its letter and its own text
     (``both``), by its ``text``, or by a ``hint`` where the response declares no answer and names
     the option in passing.  ``span`` is the part in full, with its LaTeX where that is known.
+    ``passed_over`` are the parts that mention an option and do not claim it.
     """
 
     letters: tuple[str, ...]
@@ -50,6 +51,7 @@ class Reading:
     part: str
     given: Literal["letter", "both", "text", "hint"] = "letter"
     span: str = ""
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ _LIST = re.compile(
 _OPTION_LINE = re.compile(r"[\s*$\\(\[]{0,8}[A-Z][)\].:]")
 _JOINED = re.compile(r"[A-Z]{2,10}")
 # What may stand before a lone letter: a bullet, a number, an arrow, an emoji.
-_BULLET = re.compile(r"(?:\d\.|[^\w\s([\\<{$-]|[_\s])+")
+_BULLET = re.compile(r"(?:\d\.|[^\w\s([\\<{$¬~≠-]|[_\s])+")
 
 
 def _bare(line: str) -> str:
@@ -102,8 +104,10 @@ class OptionReader:
         for index in reversed(range(len(parts))):
             if reading := self._part(parts[index]):
                 later = " ".join(parts[index + 1 :])
-                denied = later and not self._is_claimed(reading, later)
-                return reading if reading.letters and not denied else None
+                if not reading.letters or (later and not self._is_claimed(reading, later)):
+                    return None
+                taken_back = [part.strip()[-_SHORT:] for part in parts[:index] if part.strip()]
+                return replace(reading, passed_over=(*taken_back, *reading.passed_over))
         return None
 
     def _is_claimed(self, reading: Reading, later: str) -> bool:
@@ -111,14 +115,17 @@ class OptionReader:
         if len(reading.letters) != 1:
             return True
         own = rf"(?<![\w'])[(\[]?{reading.letters[0]}[)\]]?(?![\w'])"
-        return claimed(later, own) == later
+        return not claimed(later, own)[1]
 
     def _part(self, text: str) -> Reading | None:
         """Read what is left of a part of a response without what it does not claim."""
         text = self._without_lists(text)
-        plain = claimed(text, self.texts.mention, self.texts.masked(text))
-        if final := self._final_line(plain):
-            return final
+        plain, passed = claimed(text, self.texts.mention, self.texts.masked(text))
+        reading = self._final_line(plain) or self._declared(plain)
+        return replace(reading, passed_over=tuple(passed)) if reading else None
+
+    def _declared(self, plain: str) -> Reading | None:
+        """Read the last declaration that names an option, else what the rest names."""
         spans = declared(plain)
         for span in spans:
             if reading := self._span(span.text, span.rule):

@@ -49,6 +49,10 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
+# "It is not 5": a value that is denied is no answer.
+_DENIED = re.compile(
+    r"(?:\bnot|n't)\s(?:equal\sto\s)?[$\\(]{0,3}-?\d[\d,]*\.?\d*(?![\w%^/])", re.IGNORECASE
+)
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
@@ -173,7 +177,7 @@ class MathReader:
 
         ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
         """
-        sentence = _SIGN_WORD.sub("-", sentence[:600])
+        sentence = _DENIED.sub("", _SIGN_WORD.sub("-", sentence[:600]))
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None

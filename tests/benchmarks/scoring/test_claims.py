@@ -116,3 +116,8 @@ def test_segments_are_parts_of_the_text_in_order(text: str, with_no: bool) -> No
 def test_run_on_questions_are_cut() -> None:
     text = "The answer is B.\n\nQuestion: Which one is red?\nAnswer: A"
     assert without_run_on(text) == "The answer is B.\n"
+
+
+def test_the_reason_says_what_was_passed_over() -> None:
+    given_ = score("A is wrong. The answer is B.", Target("choice", "B", choices=OPTIONS))
+    assert given_.why == "answer statement: 'B.' reads as B (passed over: 'A is wrong.')"

@@ -138,3 +138,13 @@ def test_values(target: Target, right: list[str], wrong: list[str]) -> None:
         assert score(answer, target).value == 1.0, (answer, score(answer, target))
     for answer in wrong:
         assert score(answer, target).value == 0.0, (answer, score(answer, target))
+
+
+@pytest.mark.parametrize(
+    "denial", ["The answer is not {}.", "It isn't {}.", "Not {}.", "It is definitely not {}."]
+)
+@pytest.mark.parametrize("value", ["5", "-3", "0.25", "1,000"])
+def test_a_denied_value_is_never_credited(denial: str, value: str) -> None:
+    target = Target("number", value)
+    assert score(denial.format(value), target).value == 0.0
+    assert score(f"{denial.format('7')} It is {value}.", target).value == 1.0
