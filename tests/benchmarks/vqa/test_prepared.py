@@ -74,7 +74,7 @@ def test_a_second_look_loads_neither_lmms_eval_nor_datasets(root: Path) -> None:
         [sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=True
     )
     assert done.stdout.split("\n")[:2] == ["4", "[]"]
-    assert file.stat().st_ino == before  # a file that is written anew is another one
+    assert file.stat().st_ino == before  # a rewritten file has another inode
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "another key"])
