@@ -20,14 +20,11 @@ from benchmarks.longhorizon.swebench.protected import to_restore, touched
 from benchmarks.longhorizon.swebench.tasks import TaskSet
 from benchmarks.longhorizon.swebench.workspace import workspace
 from benchmarks.micro.data import repositories
-from harness.cli.tables import result_table
 from harness.errors import UsageError
-from harness.protocols import Tools
-from harness.records import Item, Response, Sample
-from harness.runs.store import SCHEMA
-from harness.runs.summary import flags_of, summarise
+from harness.runs.summary import read_summaries
 from harness.sandbox import Sandbox, choose
 from tests.benchmarks.longhorizon.test_swebench import git, real_row, table
+from tests.commands import harness
 
 TASK = "micro__pages-1"
 sandboxed = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed")
@@ -324,21 +321,14 @@ def test_a_task_can_be_committed_to(root: Path, sandbox: Sandbox) -> None:
 
 
 @sandboxed
-def test_a_patch_that_configures_the_tests_is_flagged(root: Path, sandbox: Sandbox) -> None:
-    benchmark, tools = SweBenchLite(root), Tools(sandbox=sandbox)
-    item = benchmark.build(TASK)
-    assert isinstance(item, Item)
-    samples = {}
-    gold = str(TaskSet("swebench_lite", root).tasks[TASK].row["patch"])
-    for repeat, patch in enumerate((gold, gold + adding("conftest.py", PASSES))):
-        response = Response(patch)
-        score = asyncio.run(benchmark.score(item, response, tools))
-        assert score.value == 1.0
-        samples[TASK, repeat] = Sample(
-            TASK, repeat, item.cluster, (), (), item.target, response, score, "x"
-        )
-    row = summarise(root, benchmark.declaration, [1, 1], None, samples)
-    assert row.flags == {FLAG: 1}
-    assert flags_of([row]) == [f"swebench_lite: 1 of 2 responses {FLAG}"]
-    (root / "manifest.json").write_text(json.dumps({"schema": SCHEMA}))
-    assert f"swebench_lite: 1 of 2 responses {FLAG}" in result_table([row], root)
+def test_a_patch_that_configures_the_tests_is_flagged(root: Path) -> None:
+    tasks = list(TaskSet("swebench_lite", root).tasks.values())[:2]
+    golds = [str(task.row["patch"]) for task in tasks]
+    golds[0] += adding("conftest.py", PASSES)
+    rows = [{"id": task.id, "response": patch} for task, patch in zip(tasks, golds, strict=True)]
+    patches, out = root / "patches.jsonl", root / "out"
+    patches.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = harness("score", "swebench_lite", patches, "--data-root", root, "--out", out)
+    assert f"swebench_lite: 1 of 2 responses {FLAG}" in done.stdout, done.stderr
+    (run,) = out.iterdir()
+    assert read_summaries(run)["swebench_lite"].strict == 1.0
