@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.runs.sources import described
-from harness.runs.summary import notes_of, sources_of
+from harness.runs.summary import flags_of, notes_of, sources_of
 from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
@@ -55,6 +55,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
         )
     warned += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
     for run in runs:
+        warned += [f"{run.label}: {flag}" for flag in flags_of(run.rows.values())]
         if run.stale:
             warned.append(
                 f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "

@@ -12,7 +12,13 @@ from harness.files.text import abridged
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, macro_average, notes_of, sources_of
+from harness.runs.summary import (
+    BenchmarkSummary,
+    flags_of,
+    macro_average,
+    notes_of,
+    sources_of,
+)
 
 
 def percent(value: float | None) -> str:
@@ -94,6 +100,7 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for name, text in _ABSENT.items()
         if (count := getattr(row, name))
     ]
+    notes += flags_of(rows)
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)

@@ -29,7 +29,19 @@ RENAMED = {
 }
 # Keys that the old output did not have and the new one may have.
 ADDED: frozenset[str] = frozenset(
-    {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
+    {
+        "macro",
+        "runs",
+        "source",
+        "sources",
+        "test",
+        "time",
+        "empty",
+        "reasoning_only",
+        "filtered",
+        "flag",
+        "flags",
+    }
 )
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
