@@ -15,6 +15,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ablations.statistics.clusters import Profile
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -279,27 +281,33 @@ class Items:
         n = len(codes)
         return scipy.sparse.csr_matrix((np.ones(n), (codes, np.arange(n))))
 
+    @property
+    def profile(self) -> Profile:
+        """The sizes of the clusters, in sorted order of the clusters."""
+        return Profile(np.asarray(self.grouping() @ self.parts.astype(float)))
+
     def residuals(self, values: Array) -> Array:
-        """Return each cluster's share in the error of `mean` (they sum to 0); last axis items."""
+        """Return each cluster's part in the error of `mean`, scaled by CR2; last axis items."""
+        scale = self.grouping().T @ self.profile.scale
         centred = np.zeros(values.shape)
-        for part in self.parts.T:
+        for part, factor in zip(self.parts.T, scale.T, strict=True):
             mean = values[..., part].mean(-1, keepdims=True)
-            centred[..., part] += (values[..., part] - mean) / part.sum()
+            centred[..., part] += (values[..., part] - mean) * factor[part] / part.sum()
         return np.asarray((self.grouping() @ centred.T).T / self.parts.shape[1])
 
 
 def clustered(d: Array, items: Items) -> Estimate:
     """Return a benchmark's mean of per-item differences with a clustered standard error.
 
-    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2) / n, t with C - 1
-    degrees of freedom (Miller 2024, arXiv 2411.00640); with parts, the residuals are taken within
-    parts.  One cluster alone has no standard error (nan).
+    CR2 with Bell and McCaffrey's degrees of freedom (2002): sqrt(sum over clusters g of (sum of the
+    cluster's residuals)^2 / (1 - n_g / n)) / n.  For clusters of one size it is Miller's (2024,
+    arXiv 2411.00640), t with C - 1 degrees of freedom.  With parts, residuals are taken within
+    parts.  No standard error (nan) where `Profile.has_error` is false.
     """
-    residuals = items.residuals(d)
-    c = residuals.shape[-1]
-    scale = c / (c - 1) if c > 1 else np.nan
-    se = np.sqrt(scale * (residuals**2).sum(-1))
-    return Estimate(items.mean(d), np.asarray(se), np.asarray(float(max(c - 1, 1))))
+    profile, mean = items.profile, items.mean(d)
+    if not profile.has_error:
+        return Estimate(mean, np.full(mean.shape, np.nan), np.asarray(1.0))
+    return Estimate(mean, np.sqrt((items.residuals(d) ** 2).sum(-1)), np.asarray(profile.df))
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
@@ -337,15 +345,6 @@ def mcnemar(d: Array) -> McNemar:
 def is_binary(values: Array) -> bool:
     """Whether all values are 0 or 1."""
     return bool(np.isin(values, (0.0, 1.0)).all())
-
-
-def cluster_warning(items: Items) -> str | None:
-    """Return why a clustered standard error is not to be trusted here, None where it is."""
-    sizes = np.unique(items.clusters, return_counts=True)[1]
-    if len(sizes) < 30:
-        return f"only {len(sizes)} clusters (fewer than 30)"
-    largest = sizes.max() / sizes.sum()
-    return f"one cluster holds {largest:.0%} of the items" if largest > 0.25 else None
 
 
 @dataclass(frozen=True, slots=True)

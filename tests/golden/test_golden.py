@@ -48,6 +48,14 @@ REWORDED: dict[str, str] = {
         "with so few seeds its error rates were not measured"
     ),
 }
+# Inference over few clusters is now corrected, and the note has their effective number.
+for _few in (
+    ("mathverse: only 6 clusters (fewer than 30)", "6.0"),
+    ("mmmu_pro: only 15 clusters (fewer than 30)", "15.0"),
+):
+    REWORDED[f"{_few[0]}, so inference over items is not to be trusted"] = (
+        f"{_few[0]}, effectively {_few[1]}, so inference over items is approximate"
+    )
 # A comparison of this age names no runs: seeds and invalid answers were shown as 0.
 REWORDED["0 / 0"] = "2 / 2"
 UNKNOWN = {"report-comparison": "invalid"}
