@@ -146,6 +146,20 @@ def welch(a: Array, b: Array) -> Estimate:
     return Estimate(np.asarray(a.mean(-1) - b.mean(-1)), np.asarray(np.sqrt(sum(variances))), df)
 
 
+def paired(a: Array, b: Array) -> Estimate:
+    """Return mean(a) - mean(b) over seeds that belong together one by one (last axis): paired t.
+
+    `ValueError` where the arms differ in seeds or have fewer than two.
+    """
+    if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
+        raise ValueError("paired arms need the same two or more seeds")
+    d, n = a - b, a.shape[-1]
+    delta = np.asarray(d.mean(-1))
+    return Estimate(
+        delta, np.asarray(d.std(-1, ddof=1) / np.sqrt(n)), np.full(delta.shape, n - 1.0)
+    )
+
+
 def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | float]) -> Array:
     """Return the df of a sum of independent variances (Satterthwaite 1946), nan if all are 0."""
     total = sum(np.asarray(v, dtype=float) for v in variances)
@@ -218,6 +232,14 @@ def share(
         a, b, c = (float(one_variance[0]) / arm.size for arm in arms)
         df = one_variance[1]
     return fieller(objective, total, (a + b, a + c, a), df, level)
+
+
+def paired_share(gain: Array, reused: Array, start: Array, level: float = 0.95) -> Ratio:
+    """Return `share` of arms whose seeds belong together one by one."""
+    objective, total, n = gain - reused, gain - start, gain.size
+    (var_x, covariance), (_, var_y) = np.cov(objective, total) / n
+    means = float(objective.mean()), float(total.mean())
+    return fieller(*means, (float(var_x), float(var_y), float(covariance)), n - 1, level)
 
 
 def fieller(

@@ -30,7 +30,7 @@ RENAMED = {
 # Keys that the old output did not have and the new one may have.
 ADDED: frozenset[str] = frozenset(
     {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
-)
+).union({"look"})
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
     "inference over items only; cannot support a claim about the method": (
