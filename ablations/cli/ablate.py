@@ -194,7 +194,7 @@ def objective_vs_data(**given: Any) -> int:
     if given["as_json"]:
         print_result(json.dumps(_document(report, page)))
     else:
-        click.echo(report_text(report, planned.request.rules))
+        click.echo(report_text(report, planned.request.rules.at_look(report.look)))
         click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
     say_missing(report)
     return int(bool(report.missing))

@@ -105,8 +105,13 @@ class Rules:
             return self.variance
         return "paired" if contrast in self.paired else "welch"
 
-    def at_look(self, seeds: int) -> Rules:
-        """Return the rules of the look at so many seeds: alpha is what its tests may spend."""
+    def at_look(self, seeds: int | None) -> Rules:
+        """Return the rules of the look at so many seeds: alpha is what its tests may spend.
+
+        None: the plan has no looks, and the rules are these.
+        """
+        if seeds is None:
+            return self
         at = dict(zip(self.looks, levels(self.looks, self.spending, self.alpha), strict=True))
         return replace(self, alpha=at[seeds])
 

@@ -12,7 +12,7 @@ import numpy as np
 from ablations.arms import ARMS, drawn_alike
 from ablations.statistics import looks, power
 from ablations.statistics.contrasts import BASELINE, METHOD, Rules, contrasts
-from ablations.statistics.estimates import Components
+from ablations.statistics.estimates import ROUNDING, Components
 from ablations.study.forecast import Forecast
 from ablations.study.plan import Plan
 from ablations.study.study import report_of
@@ -21,6 +21,7 @@ from harness.runs.store import read_json
 
 REPEATS = (2, 4)  # per item, that are shown besides the planned ones
 MOST_SEEDS = 60
+FEWEST_PAIRS = 5  # seeds of two arms that a correlation is measured from
 _LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
 
 
@@ -152,13 +153,15 @@ def correlation_of(text: str | None, plan: Plan) -> float:
 
 def _measured(folders: Sequence[Path], plan: Plan) -> float:
     """Return the correlation within pairs of arms, over the seeds of earlier studies."""
-    products = squares = 0.0
+    products, squares, pairs = 0.0, 0.0, 0
     for folder in folders:
         if folder == plan.folder.resolve():
             raise UsageError(
                 f"--seed-correlation {folder}: it is taken from earlier studies, never from the "
                 "one that is judged by it"
             )
+        if not (folder / "analysis.json").exists():
+            raise UsageError(f"--seed-correlation: {folder} is not an analysed study")
         stored = read_json(folder / "plan.json").get("plan", {})
         scores = {arm: np.array(y) for arm, y in _report(folder).items()}
         for contrast in contrasts(list(scores)):
@@ -169,10 +172,11 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
             if alike and a.size == b.size > 1:
                 products += float(((a - a.mean()) * (b - b.mean())).sum())
                 squares += float(a.var() * a.size + b.var() * b.size) / 2
-    if squares == 0:
+                pairs += a.size
+    if pairs < FEWEST_PAIRS or squares < ROUNDING:
         raise UsageError(
-            "--seed-correlation: these studies hold no two arms of several seeds that drew the "
-            "same items in the same order"
+            f"--seed-correlation: these studies hold {pairs} seeds of two arms that drew the same "
+            f"items in the same order; {FEWEST_PAIRS} with different scores are needed"
         )
     return min(products / squares, 0.99)
 

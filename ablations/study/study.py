@@ -207,9 +207,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
     rules, unpaired = aligned(plan.request.rules, models)
-    if look is not None:
-        rules = rules.at_look(look)
-    analysis = analyse(table.scores, table.items, rules, table.single)
+    analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
