@@ -29,20 +29,8 @@ RENAMED = {
 }
 # Keys that the old output did not have and the new one may have.
 ADDED: frozenset[str] = frozenset(
-    {
-        "macro",
-        "runs",
-        "source",
-        "sources",
-        "test",
-        "time",
-        "empty",
-        "reasoning_only",
-        "filtered",
-        "flag",
-        "flags",
-    }
-)
+    {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
+).union({"flag", "flags", "look"})
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
     "inference over items only; cannot support a claim about the method": (
@@ -60,6 +48,14 @@ REWORDED: dict[str, str] = {
         "with so few seeds its error rates were not measured"
     ),
 }
+# Inference over few clusters is now corrected, and the note has their effective number.
+for _few in (
+    ("mathverse: only 6 clusters (fewer than 30)", "6.0"),
+    ("mmmu_pro: only 15 clusters (fewer than 30)", "15.0"),
+):
+    REWORDED[f"{_few[0]}, so inference over items is not to be trusted"] = (
+        f"{_few[0]}, effectively {_few[1]}, so inference over items is approximate"
+    )
 # A comparison of this age names no runs: seeds and invalid answers were shown as 0.
 REWORDED["0 / 0"] = "2 / 2"
 UNKNOWN = {"report-comparison": "invalid"}
