@@ -22,6 +22,11 @@ from reports.tables import Column, Side, Table
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
+CHECKS = (
+    "Checks outside the order of tests, each at alpha. They can only withhold a claim: a method "
+    "that does not beat the model before training gained nothing, and a control that loses to the "
+    "baseline beyond the margin is beaten by anything."
+)
 LEFT_OUT = "left out"  # in the notes of `ablations.statistics.scores` on benchmarks and items
 
 # The panels of the training curves: heading -> name in training.jsonl.
@@ -112,7 +117,7 @@ def _step(kind: Kind, study: Study) -> Step:
     if not lines:
         return Step(titles[kind], (), "no arms for it", "flat")
     numbers = tuple(
-        (line.name, f"{tables.points(line.delta)} {tables.interval(line.low, line.high)}")
+        (line.name, f"{tables.points(line.delta)} {tables.decisive(line, study.rules.alpha)}")
         for line in lines
     )
     verdict = step_verdict(kind, lines)
@@ -157,8 +162,12 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
     figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
-    bootstrap = (f"{study.report.bootstrap}.",) if study.report.bootstrap else ()
-    return (Section("contrasts-section", "The contrasts", (text, figure, table, *bootstrap)),)
+    blocks: list[Block] = [text, figure, table]
+    if checks := study.report.analysis.checks:
+        blocks += [CHECKS, tables.checks(checks, rules)]
+    if study.report.bootstrap:
+        blocks.append(f"{study.report.bootstrap}.")
+    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
 
 
 def _deltas(study: Study) -> Section:

@@ -222,12 +222,15 @@ def _page(folder: Path) -> Path | None:
 
 def _document(report: Report, page: Path | None) -> dict[str, Any]:
     fields = ("name", "kind", "delta", "low", "high", "p", "tested", "verdict")
+    contrasts, checks = (
+        [{field: getattr(line, field) for field in fields} for line in lines]
+        for lines in (report.analysis.contrasts, report.analysis.checks)
+    )
     return {
         "plan_hash": report.plan_hash,
         "verdict": report.verdict,
-        "contrasts": [
-            {field: getattr(line, field) for field in fields} for line in report.analysis.contrasts
-        ],
+        "contrasts": contrasts,
+        "checks": checks,
         "report": None if page is None else str(page),
     }
 
@@ -263,7 +266,7 @@ def _percent(scores: Sequence[float]) -> str:
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
-    from ablations.statistics.formatting import interval, p_value, points, width
+    from ablations.statistics.formatting import decisive, interval, p_value, points, width
 
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
@@ -272,13 +275,13 @@ def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
             line.name,
             line.kind,
             points(line.delta),
-            interval(line.low, line.high),
+            decisive(line, rules.alpha),
             interval(line.boot_low, line.boot_high),
             p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
             width(line.mde),
             line.verdict or ("not tested" if line.mde is not None else "-"),
         )
-        for line in report.analysis.contrasts
+        for line in (*report.analysis.contrasts, *report.analysis.checks)
     ]
     return [header, *rows]
 

@@ -18,7 +18,14 @@ import numpy as np
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import ScoreTable, check, read
+from ablations.statistics.scores import (
+    MAX_ERRORS,
+    ScoreTable,
+    backend_notes,
+    check,
+    gap_notes,
+    read,
+)
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
@@ -177,6 +184,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
+    notes += [*gap_notes(table.gaps, MAX_ERRORS), *backend_notes(table.backends)]
     analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]

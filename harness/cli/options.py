@@ -39,6 +39,26 @@ class Points(click.types.FloatParamType):
         return round(float(super().convert(value, param, ctx)) / 100, 12)
 
 
+class Share(click.ParamType[float]):
+    """A share of a whole: 0.01 or 1%."""
+
+    name = "SHARE|N%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the share, between 0 and 1."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        # A bare 1 may be meant as 1 %.
+        if not 0 <= share <= 1 or (share == 1 and not text.endswith("%")):
+            self.fail(f"{value!r} is neither a share below 1 nor a percentage", param, ctx)
+        return share
+
+
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds several options, listed by --help in this order."""
 

@@ -165,6 +165,11 @@ def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
     return fmean(scores) if scores else None
 
 
+def too_many(missing: int, answers: int, allowed: float) -> bool:
+    """Whether more than a share of the answers has no score; where there are none, too."""
+    return answers == 0 or missing > allowed * answers
+
+
 def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Return each note once from pairs of a benchmark and its note, "" where it has none.
 

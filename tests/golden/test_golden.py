@@ -30,6 +30,7 @@ RENAMED = {
 # Keys that the old output did not have and the new one may have.
 ADDED: frozenset[str] = frozenset(
     {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
+    | {"checks", "gaps", "scores", "tost_low", "tost_high"}
 )
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
@@ -46,6 +47,32 @@ REWORDED: dict[str, str] = {
     "with so few seeds its error rates were not measured": (
         "Items resampled: interval of the hierarchical bootstrap; "
         "with so few seeds its error rates were not measured"
+    ),
+}
+# Verdicts: the items they are about, the interval of TOST, and the arms against the base.
+_TOTAL = "total better (contextrl - grpo +57.2 points [+53.6, +60.8]); "
+_REST = (
+    "; placebo not tested (contextrl - contextrl-shuffled -2.2 points [-5.8, +1.4]); "
+    "data not tested (da-rl - grpo +56.1 points [+52.5, +59.7])"
+)
+_LOSS = (
+    ": total worse (contextrl - grpo -59.4 points [-80.6, -38.3]); objective not tested "
+    "(contextrl - da-sft -57.2 points [-64.3, -50.2]); placebo missing; "
+    "data not tested (da-sft - grpo -2.2 points [-17.0, +12.5])."
+)
+REWORDED |= {
+    f"contextrl loses to grpo{_LOSS}": f"contextrl loses to grpo on these 90 items{_LOSS}",
+    # The runs called grpo were trained to ruin: over the base nothing was gained.
+    "The gain of contextrl over grpo is real, but the objective adds nothing to what its data "
+    f"gives (within the margin): {_TOTAL}objective equivalent within 6 points "
+    f"(contextrl - da-rl +1.1 points [-2.5, +4.7]){_REST}.": (
+        "contextrl is better than grpo on these 90 items, but it is equivalent to base, so nothing "
+        f"was gained: {_TOTAL}objective equivalent within 6 points "
+        f"(contextrl - da-rl +1.1 points [-1.7, +3.9] (90 % interval)){_REST}; against base "
+        "(grpo - base -57.8 points [-60.3, -55.2] worse, "
+        "da-rl - base -1.7 points [-3.6, +0.3] (90 % interval) equivalent, "
+        "contextrl - base -0.6 points [-2.5, +1.4] (90 % interval) equivalent, "
+        "contextrl-shuffled - base +1.7 points [-0.3, +3.6] (90 % interval) equivalent)."
     ),
 }
 # A comparison of this age names no runs: seeds and invalid answers were shown as 0.
