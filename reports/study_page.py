@@ -377,9 +377,11 @@ def _ledger_row(model: Model) -> dict[str, Any]:
 
 def _plan_table(study: Study) -> Table:
     plan, rules = study.plan["plan"], study.rules
+    # Their scores were there before the plan: a note says when.
+    external = any(arm["origin"] == "runs" for arm in plan["arms"].values())
     values = {
         "plan hash": study.plan["hash"],
-        "written, before any score was read": study.plan.get("written"),
+        "written" if external else "written, before any score was read": study.plan.get("written"),
         "suite": plan.get("suite"),
         "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),

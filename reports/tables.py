@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "text", "seeds", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share",
-    "shares", "number", "seconds",
+    "text", "seeds", "count", "score", "bounds", "delta", "interval", "width", "sd", "p", "verdict",
+    "share", "shares", "number", "seconds",
 ]  # fmt: skip
 Row = Mapping[str, Any]
 
+_ENDS = ("interval", "shares", "bounds")  # a cell of two numbers
 AVERAGE = "average"
 NOTHING = "–"
 
@@ -44,7 +45,7 @@ class Column:
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of its cell in a row: of an interval two."""
-        if self.kind in ("interval", "shares"):
+        if self.kind in _ENDS:
             return (f"{self.key}_low", f"{self.key}_high")
         return (self.key,)
 
@@ -111,6 +112,10 @@ def _typeset(text: str) -> str:
     return NOTHING if text == formatting.MISSING else text.replace("-", "−")
 
 
+def _bounds(low: float | None, high: float | None) -> str:
+    return NOTHING if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def _shares(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return NOTHING
@@ -132,6 +137,7 @@ def signed(verdict: Verdict) -> str:
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "count": lambda v: f"{int(v):,}",
     "score": lambda v: f"{100 * v:.1f}",
+    "bounds": lambda ends: _bounds(*ends),
     "delta": points,
     "interval": lambda ends: interval(*ends),
     "width": formatting.width,
@@ -308,7 +314,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex_table(table: Table) -> str:
-    left = ("text", "seeds", "verdict", "interval", "shares")
+    left = ("text", "seeds", "verdict", *_ENDS)
     form = "".join("l" if c.kind in left else "r" for c in table.columns)
     # A cell that begins with [ would be read as the length after \\.
     rows = [

@@ -121,7 +121,7 @@ def _text(found: Comparison) -> str:
         counts = (line.benchmark, str(line.items), str(line.clusters))
         table.append((*counts, *_cells(line, p_value(line.p_holm), found.alpha), line.test))
     if len(found.benchmarks) > 1:
-        mean = (f"mean of {found.averaged}", "", "")
+        mean = (f"mean of {found.macro.averaged}", "", "")
         table.append((*mean, *_cells(found.macro, "", found.alpha), found.macro.test))
     rows = aligned(table, left=(0, 8, 9))
     return "\n".join([found.heading, *_sides(found), "", *rows, "", *_below(found)])

@@ -43,6 +43,7 @@ from ablations.statistics.estimates import (
 from ablations.statistics.intervals import MEAN, mean_interval, score_interval
 from ablations.statistics.lines import BenchmarkLine, Macro
 from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
+from ablations.statistics.seeds import twin_notes, unequal_note
 from harness.errors import UsageError
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
@@ -116,12 +117,6 @@ class Comparison:
         return any(verdict is not None and verdict.is_worse for verdict in verdicts)
 
     @property
-    def averaged(self) -> int:
-        """How many benchmarks the mean is over: see `items_mean`."""
-        alone = [row for row in self.benchmarks if row.test == CLUSTERED and row.clusters == 1]
-        return len(self.benchmarks) - len(alone) or len(self.benchmarks)
-
-    @property
     def untested(self) -> list[str]:
         """What differs and has no p, and so might be a loss: benchmarks, and the mean."""
         lines: list[tuple[str, BenchmarkLine | Macro]] = [("the mean", self.macro)]
@@ -183,16 +178,21 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
 def _read(a: Sequence[Path], b: Sequence[Path]) -> ScoreTable:
     """Return the scores of both sides, with notes on what makes them differ but the models."""
     table = read({A: a, B: b})
+    named = {
+        name: {SIDES[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
+    }
     more = (
         *gap_notes(table.gaps, MAX_ERRORS, SIDES),
         *backend_notes(table.backends, SIDES),
+        *unequal_note({"A": len(a), "B": len(b)}),
+        *twin_notes(named),
     )
     return replace(table, notes=(*table.notes, *more))
 
 
 def _items_notes(table: ScoreTable, tests: Mapping[str, ItemsTest]) -> tuple[str, ...]:
     _, without = items_mean(tests)
-    left_out = "one cluster has no standard error, so it is left out of the mean"
+    left_out = "left out of the mean, it has no standard error over items (too few clusters)"
     return (*table.notes, *(f"{name}: {left_out}" for name in without))
 
 
@@ -244,8 +244,9 @@ def _items_line(
 
 
 def _items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
-    mean, _ = items_mean(tests)
-    return replace(_macro(mean, np.inf, rules), test=CLUSTERED)
+    mean, without = items_mean(tests)
+    macro = _macro(mean, np.inf, rules)
+    return replace(macro, test=CLUSTERED, averaged=len(tests) - len(without))
 
 
 def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
@@ -287,25 +288,38 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
             gaps=table.gaps,
         )
     by_seed = per_seed(table.scores, table.items)
+    n = sum(len(items.clusters) for items in table.items.values())
     macro = macro_average(by_seed)
     difference = welch(macro[B], macro[A])
     other = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]])).interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
+    average, boot = (
+        _macro(difference, float(difference.df), rules),
+        drawn.interval(B, A, rules.level),
+    )
     return Comparison(
         "arms",
-        f"two methods, by {len(a)} and {len(b)} training seeds, on these benchmarks",
-        _macro(difference, float(difference.df), rules),
+        f"two methods, by {len(a)} and {len(b)} training seeds, on these {n:,} items",
+        replace(average, averaged=len(table.scores)),
         benchmark_lines(by_seed, table.items, B, A, rules),
         rules.margin,
         rules.alpha,
-        table.notes,
+        (*table.notes, *_new_items(average, boot)),
         pooled=(number(other[0]), number(other[1])),
-        bootstrap=drawn.interval(B, A, rules.level),
+        bootstrap=boot,
         spread=(_spread(table, A, macro), _spread(table, B, macro)),
         runs=_runs(a, b),
         scores=_scores(table, rules),
         gaps=table.gaps,
     )
+
+
+def _new_items(macro: Macro, boot: tuple[float, float]) -> list[str]:
+    """Return a note where a difference is shown on these items, and may be 0 on new ones."""
+    decided = macro.verdict is not None and (macro.verdict.is_better or macro.verdict.is_worse)
+    if not decided or boot[0] > 0 or boot[1] < 0:
+        return []
+    return ["shown on these items, not for new ones: with items resampled the interval holds 0"]
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:

@@ -18,6 +18,7 @@ from ablations.statistics.estimates import (
     is_binary,
 )
 from ablations.statistics.scores import read
+from harness.errors import UsageError
 
 LEVEL = 0.95
 MEAN = "mean"
@@ -83,9 +84,12 @@ def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
 def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
     """Return the intervals of every benchmark of a run that has a score, and of their `MEAN`.
 
-    `UsageError` where it is not a run or has no scores.
+    Empty where there are no scores, or a part of a benchmark has none yet.
     """
-    table = read({"run": [run]})
+    try:
+        table = read({"run": [run]})
+    except UsageError:
+        return {}
     values = {name: arms["run"] for name, arms in table.scores.items()}
     scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
     return {**scores, MEAN: mean_interval(values, table.items, level)}

@@ -71,7 +71,8 @@ class Line:
 class Macro:
     """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test.
 
-    ``tost_*`` is the interval that equivalence is judged by, as in `BenchmarkLine`.
+    ``tost_*`` is the interval that equivalence is judged by, as in `BenchmarkLine`.  ``averaged``:
+    over how many benchmarks.
     """
 
     delta: float
@@ -83,6 +84,7 @@ class Macro:
     test: str = ""
     tost_low: float | None = None
     tost_high: float | None = None
+    averaged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

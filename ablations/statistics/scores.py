@@ -20,7 +20,7 @@ from ablations.statistics.estimates import Array, Items, cluster_warning
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.runs.store import read_manifest, read_samples
-from harness.runs.summary import notes_of, too_many
+from harness.runs.summary import notes_of
 
 MAX_ERRORS = 0.01
 """The share of an arm's answers to a benchmark that may lack a score without a word."""
@@ -146,7 +146,7 @@ def gap_notes(
     """
     by_benchmark: dict[str, list[str]] = {}
     for gap in gaps:
-        if too_many(gap.missing, gap.answers, allowed):
+        if gap.answers == 0 or gap.missing > allowed * gap.answers:
             name = names.get(gap.arm, gap.arm)
             count = f"{gap.missing} of {gap.answers} in {name}" if gap.answers else f"all of {name}"
             by_benchmark.setdefault(gap.benchmark, []).append(count)

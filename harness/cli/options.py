@@ -40,22 +40,21 @@ class Points(click.types.FloatParamType):
 
 
 class Share(click.ParamType[float]):
-    """A share of a whole: 0.01 or 1%."""
+    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``."""
 
     name = "SHARE|N%"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Return the share, between 0 and 1."""
+        """Return the share."""
         text = str(value).strip()
         try:
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = math.nan
-        # A bare 1 may be meant as 1 %.
-        if not 0 <= share <= 1 or (share == 1 and not text.endswith("%")):
-            self.fail(f"{value!r} is neither a share below 1 nor a percentage", param, ctx)
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share: write 0.05 or 5%", param, ctx)
         return share
 
 
@@ -136,6 +135,13 @@ judge = _all(
         help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
+)
+max_errors = click.option(
+    "--max-errors",
+    type=Share(),
+    default="1%",
+    show_default=True,
+    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
 columns = click.option(
     "--columns",
