@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.contrasts import GATE, Kind
-from ablations.statistics.verdict import step_verdict
+from ablations.statistics.verdict import step_verdict, withheld
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
@@ -120,6 +120,8 @@ def _step(kind: Kind, study: Study) -> Step:
         (line.name, f"{tables.points(line.delta)} {tables.decisive(line, study.rules.alpha)}")
         for line in lines
     )
+    if reason := withheld(lines, study.report.analysis.checks):
+        return Step(titles[kind], numbers, f"not judged: {reason}", "flat")
     verdict = step_verdict(kind, lines)
     return Step(titles[kind], numbers, tables.signed(verdict), verdict.tone)
 
@@ -248,6 +250,8 @@ def _seeds(study: Study) -> Section:
 def _arms_table(study: Study) -> Table:
     columns = (
         Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score"),
+        Column("mean", f"{tables.level_of(study.rules.level)} interval", "bounds", "Of the mean: "
+               "over seeds, of one seed over items"),
         Column("training_sd", "sd, training", "sd", "Of a seed's macro average, points: what "
                "moves all items of a seed together"),
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "

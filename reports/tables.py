@@ -112,10 +112,6 @@ def _typeset(text: str) -> str:
     return NOTHING if text == formatting.MISSING else text.replace("-", "−")
 
 
-def _bounds(low: float | None, high: float | None) -> str:
-    return NOTHING if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
-
-
 def _shares(low: float | None, high: float | None) -> str:
     if low is None or high is None:
         return NOTHING
@@ -137,7 +133,7 @@ def signed(verdict: Verdict) -> str:
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "count": lambda v: f"{int(v):,}",
     "score": lambda v: f"{100 * v:.1f}",
-    "bounds": lambda ends: _bounds(*ends),
+    "bounds": lambda ends: _typeset(formatting.score_interval(*ends)),
     "delta": points,
     "interval": lambda ends: interval(*ends),
     "width": formatting.width,

@@ -244,6 +244,8 @@ def report_text(report: Report, rules: Rules) -> str:
 
 
 def _scores(report: Report) -> list[tuple[str, ...]]:
+    from ablations.statistics.formatting import score_interval
+
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
     rows = [("mean score (%)", *arms)]
@@ -251,6 +253,8 @@ def _scores(report: Report) -> list[tuple[str, ...]]:
         rows.append((row.benchmark, *(_percent(row.scores[arm]) for arm in arms)))
     means = (f"{100 * line.mean:.1f}" for line in lines)
     rows.append((f"mean of {len(report.benchmarks)}", *means))
+    bounds = (score_interval(line.mean_low, line.mean_high) for line in lines)
+    rows.append(("interval of the mean", *bounds))
     rows.append(("seeds", *(str(line.seeds) for line in lines)))
     selection: dict[str, list[float]] = {arm: [] for arm in arms}
     for model in report.models:

@@ -13,7 +13,7 @@ from harness.cli.output import print_result
 from harness.cli.tables import aligned, percent
 
 if TYPE_CHECKING:
-    from ablations.statistics.compare import Comparison, SideScore
+    from ablations.statistics.compare import Comparison
     from ablations.statistics.lines import BenchmarkLine, Macro
 
 _RUN = click.Path(path_type=Path, file_okay=False)
@@ -129,23 +129,20 @@ def _text(found: Comparison) -> str:
 
 def _sides(found: Comparison) -> list[str]:
     """Return which runs A and B are, and their scores."""
+    from ablations.statistics.formatting import score_interval
+
     lines = [
         f"{side}  {run.folder} ({run.manifest['model']['name']})"
         for side, runs in zip("AB", found.runs, strict=True)
         for run in runs
     ]
-    scores = {(row.side, row.benchmark): row for row in found.scores}
-    names = [row.benchmark for row in found.scores if row.side == "A"]
-    table = [("score (%)", "A", "95 % interval", "B", "95 % interval")]
-    for name in names if len(found.benchmarks) > 1 else names[:1]:
-        a, b = scores["A", name], scores["B", name]
-        table.append((name, *_score(a), *_score(b)))
-    return [*lines, "", *aligned(table)]
-
-
-def _score(row: SideScore) -> tuple[str, str]:
-    bounds = "-" if row.low is None else f"[{percent(row.low)}, {percent(row.high)}]"
-    return percent(row.score), bounds
+    cells: dict[str, tuple[str, ...]] = {"score (%)": ("A", "95 % interval", "B", "95 % interval")}
+    for row in found.scores:  # all of A, then all of B
+        score = percent(row.score), score_interval(row.low, row.high)
+        cells[row.benchmark] = (*cells.get(row.benchmark, ()), *score)
+    table = [(name, *scores) for name, scores in cells.items()]
+    # The mean of one benchmark is its score.
+    return [*lines, "", *aligned(table[:2] if len(found.benchmarks) == 1 else table)]
 
 
 def _cells(line: BenchmarkLine | Macro, p_holm: str, alpha: float) -> tuple[str, ...]:

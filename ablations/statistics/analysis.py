@@ -26,6 +26,7 @@ from ablations.statistics.contrasts import (
     judge_checks,
 )
 from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
+from ablations.statistics.intervals import mean_interval
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
@@ -260,12 +261,15 @@ def items_mean(tests: Mapping[str, ItemsTest]) -> tuple[Estimate, tuple[str, ...
 
 def _arm(arm: str, data: _Data) -> ArmLine:
     macro = data.macro[arm]
+    values = {name: arms[arm] for name, arms in data.scores.items()}
+    mean = mean_interval(values, data.items, data.rules.level)
     training_sd = decoding_sd = None
     if macro.size > 1:
-        by_benchmark = [arms[arm] for arms in data.scores.values()]
-        split = estimates.components(by_benchmark, [data.items[name] for name in data.scores])
+        split = estimates.components(list(values.values()), [data.items[n] for n in values])
         training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
-    return ArmLine(arm, macro.size, float(macro.mean()), training_sd, decoding_sd)
+    return ArmLine(
+        arm, macro.size, float(macro.mean()), training_sd, decoding_sd, mean.low, mean.high
+    )
 
 
 def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -> tuple[Term, ...]:

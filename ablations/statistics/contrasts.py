@@ -141,7 +141,7 @@ def estimate(
     """
     plus, minus = scores[contrast.plus], scores[contrast.minus]
     if contrast.minus == BASE and minus.shape[-1] == 1:
-        own = [plus] if variance == "welch" else [y for arm, y in scores.items() if arm != BASE]
+        own = [y for arm, y in scores.items() if arm != BASE] if variance == "pooled" else [plus]
         spread, df = estimates.pooled_variance(own)
         delta = np.asarray(plus.mean(-1) - minus[..., 0])
         se = np.sqrt(spread / plus.shape[-1])

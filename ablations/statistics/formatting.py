@@ -25,6 +25,11 @@ def interval(low: float | None, high: float | None) -> str:
     return f"[{points(low)}, {points(high)}]"
 
 
+def score_interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a score in percent: "[61.0, 67.2]"."""
+    return MISSING if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
 def decisive(line: BenchmarkLine | Line | Macro, alpha: float) -> str:
     """Return the interval that the verdict was reached by: of equivalence that of TOST, named.
 

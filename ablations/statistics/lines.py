@@ -107,7 +107,8 @@ class Term:
 class ArmLine:
     """One arm: its seeds, its macro average, and the sd of a seed's score in two parts.
 
-    In units of the score; no sd with one seed.
+    In units of the score; no sd with one seed.  ``mean_low`` and ``mean_high`` are the interval of
+    the average: over seeds, of one seed over items.
     """
 
     arm: str
@@ -115,6 +116,8 @@ class ArmLine:
     mean: float
     training_sd: float | None
     decoding_sd: float | None
+    mean_low: float | None = None
+    mean_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

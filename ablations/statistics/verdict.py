@@ -159,6 +159,18 @@ def step_verdict(kind: Kind, step: Sequence[Line]) -> Verdict:
     return Verdict.MIXED if kind == "data" else Verdict.INCONCLUSIVE_TOGETHER
 
 
+def withheld(step: Sequence[Line], checks: Sequence[Line]) -> str:
+    """Return why a check withholds the claim of a step that came out better, "" if none does."""
+    if not _better(step):
+        return ""
+    arms = {line.minus for line in step}
+    broken = [c.plus for c in checks if c.kind == "control" and c.verdict is Verdict.WORSE]
+    if failed := [arm for arm in broken if arm in arms]:
+        return f"failed control: {', '.join(failed)}"
+    over_base = [c for c in checks if c.kind == "start" and c.plus == METHOD and c.verdict]
+    return f"not better than {BASE}" if over_base and not _better(over_base) else ""
+
+
 def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
     if not step:
         return f"{kind} missing"

@@ -27,6 +27,7 @@ from ablations.statistics.contrasts import (
 )
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.lines import Analysis, Line
+from ablations.statistics.verdict import withheld
 from harness.errors import UsageError
 
 (PLACEBO,), (FORM,) = PLACEBOS, LOSS_FORMS
@@ -311,6 +312,31 @@ def test_every_constellation_of_means_has_its_conclusion(
     for arm in set(ARMS) - {"base"}:
         difference = levels.get(arm, 0) - levels.get("base", 0)
         assert f"{arm} - base {difference:+.1f} points" in analysis.verdict
+
+
+@pytest.mark.parametrize(
+    ("levels", "reasons"),
+    [
+        ({METHOD: 5}, {"total": "", "objective": "", "placebo": "", "data": ""}),
+        (
+            {METHOD: 5, "base": 10},
+            dict.fromkeys(("total", "objective", "placebo"), "not better than base"),
+        ),
+        (
+            {METHOD: 5, "da-sft": -30},
+            {"total": "", "objective": "failed control: da-sft", "placebo": ""},
+        ),
+        ({METHOD: 5, PLACEBO: -30}, {"objective": "", "placebo": f"failed control: {PLACEBO}"}),
+        ({METHOD: -5, "base": 10}, {"total": ""}),  # not better anyway
+    ],
+)
+def test_a_step_whose_claim_is_withheld_says_why(
+    levels: dict[str, int], reasons: dict[str, str]
+) -> None:
+    analysis = analysed({arm: level / 100 for arm, level in levels.items()})
+    for kind, reason in reasons.items():
+        step = [line for line in analysis.contrasts if line.kind == kind]
+        assert withheld(step, analysis.checks) == reason, kind
 
 
 LEVEL = st.sampled_from((-0.2, -0.05, 0.0, 0.05, 0.2))

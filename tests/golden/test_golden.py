@@ -34,9 +34,12 @@ ADDED: frozenset[str] = frozenset(
         "strict_interval_low",
         "strict_interval_high",
         "averaged",
+        "mean_low",
+        "mean_high",
         "checks",
         "gaps",
         "scores",
+        "stderr",
         "tost_low",
         "tost_high",
     }
