@@ -260,12 +260,15 @@ def _page(folder: Path) -> Path | None:
 
 def _document(report: Report, page: Path | None) -> dict[str, Any]:
     fields = ("name", "kind", "delta", "low", "high", "p", "tested", "verdict")
+    contrasts, checks = (
+        [{field: getattr(line, field) for field in fields} for line in lines]
+        for lines in (report.analysis.contrasts, report.analysis.checks)
+    )
     return {
         "plan_hash": report.plan_hash,
         "verdict": report.verdict,
-        "contrasts": [
-            {field: getattr(line, field) for field in fields} for line in report.analysis.contrasts
-        ],
+        "contrasts": contrasts,
+        "checks": checks,
         "report": None if page is None else str(page),
     }
 
@@ -279,6 +282,8 @@ def report_text(report: Report, rules: Rules) -> str:
 
 
 def _scores(report: Report) -> list[tuple[str, ...]]:
+    from ablations.statistics.formatting import score_interval
+
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
     rows = [("mean score (%)", *arms)]
@@ -286,6 +291,8 @@ def _scores(report: Report) -> list[tuple[str, ...]]:
         rows.append((row.benchmark, *(_percent(row.scores[arm]) for arm in arms)))
     means = (f"{100 * line.mean:.1f}" for line in lines)
     rows.append((f"mean of {len(report.benchmarks)}", *means))
+    bounds = (score_interval(line.mean_low, line.mean_high) for line in lines)
+    rows.append(("interval of the mean", *bounds))
     rows.append(("seeds", *(str(line.seeds) for line in lines)))
     selection: dict[str, list[float]] = {arm: [] for arm in arms}
     for model in report.models:
@@ -301,7 +308,7 @@ def _percent(scores: Sequence[float]) -> str:
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
-    from ablations.statistics.formatting import interval, p_value, points, width
+    from ablations.statistics.formatting import decisive, interval, p_value, points, width
 
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
@@ -310,13 +317,13 @@ def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
             line.name,
             line.kind,
             points(line.delta),
-            interval(line.low, line.high),
+            decisive(line, rules.alpha),
             interval(line.boot_low, line.boot_high),
             p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
             width(line.mde),
             line.verdict or ("not tested" if line.mde is not None else "-"),
         )
-        for line in report.analysis.contrasts
+        for line in (*report.analysis.contrasts, *report.analysis.checks)
     ]
     return [header, *rows]
 

@@ -14,7 +14,7 @@ from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, V
 from ablations.statistics.looks import Spending, levels
 from harness.errors import UsageError
 
-Kind = Literal["total", "objective", "placebo", "data", "form"]
+Kind = Literal["total", "objective", "placebo", "data", "form", "start", "control"]
 Variance = Literal["welch", "pooled", "paired"]
 
 (BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
@@ -57,6 +57,19 @@ def contrasts(arms: Sequence[str], table: Iterable[Arm] = ARMS.values()) -> tupl
         *(Contrast("form", METHOD, arm) for arm in with_role("loss_form", rows)),
     ]
     return tuple(pair for pair in pairs if pair.plus in arms and pair.minus in arms)
+
+
+def checks(arms: Sequence[str]) -> tuple[Contrast, ...]:
+    """Return the contrasts outside the order of tests: they can only withhold a claim.
+
+    Every arm against the model before training (kind start), and every data control and placebo
+    against the baseline (kind control): an arm that training broke is beaten by anything.
+    """
+    controls = [arm for arm in arms if arm in (*DATA_CONTROLS, *PLACEBOS)]
+    return (
+        *(Contrast("start", arm, BASE) for arm in arms if arm != BASE and BASE in arms),
+        *(Contrast("control", arm, BASELINE) for arm in controls if BASELINE in arms),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,11 @@ class Rules:
         """The level of intervals."""
         return 1 - self.alpha
 
+    @property
+    def tost_level(self) -> float:
+        """The level of the interval that lies within the margin where TOST rejects."""
+        return 1 - 2 * self.alpha
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -138,8 +156,18 @@ class Judgement:
 def estimate(
     scores: Mapping[str, Array], contrast: Contrast, variance: Variance = "welch"
 ) -> Estimate:
-    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
+    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis).
+
+    The model before training is one fixed model where it was measured once: the variance is that
+    of the other arm's seeds alone.
+    """
     plus, minus = scores[contrast.plus], scores[contrast.minus]
+    if contrast.minus == BASE and minus.shape[-1] == 1:
+        own = [y for arm, y in scores.items() if arm != BASE] if variance == "pooled" else [plus]
+        spread, df = estimates.pooled_variance(own)
+        delta = np.asarray(plus.mean(-1) - minus[..., 0])
+        se = np.sqrt(spread / plus.shape[-1])
+        return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
     if variance == "welch":
         return estimates.welch(plus, minus)
     if variance == "paired":
@@ -175,11 +203,26 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
             ps = estimates.holm(ps)
         tested = open_ if kind in GATE else np.zeros_like(open_)
         for (contrast, difference), p in zip(differences.items(), ps, strict=True):
-            delta, inside = difference.delta, difference.equivalence_p(rules.margin)
-            verdict = estimates.verdicts(delta, p, inside, rules.alpha)
-            tested_here = np.broadcast_to(tested, delta.shape)
-            judged.append(Judgement(contrast, difference, p, verdict, tested_here))
-            open_ = open_ & estimates.is_better(verdict)
+            judged.append(_judged(contrast, difference, p, tested, rules))
+            open_ = open_ & estimates.is_better(judged[-1].verdicts)
         if len(differences) < len(step):
             open_ = np.zeros_like(open_)
     return tuple(judged)
+
+
+def judge_checks(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
+    """Judge `checks`, each at alpha; one with a single seed in a trained arm is left out."""
+    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm == BASE}
+    differences = {
+        c: estimate(several, c, rules.variance_of(c.name)) for c in checks(list(several))
+    }
+    tested = np.asarray(True)
+    return tuple(_judged(c, d, d.p, tested, rules) for c, d in differences.items())
+
+
+def _judged(
+    contrast: Contrast, difference: Estimate, p: Array, tested: Booleans, rules: Rules
+) -> Judgement:
+    delta, inside = difference.delta, difference.equivalence_p(rules.margin)
+    verdict = estimates.verdicts(delta, p, inside, rules.alpha)
+    return Judgement(contrast, difference, p, verdict, np.broadcast_to(tested, delta.shape))

@@ -48,7 +48,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
-    header = ("benchmark", *scores, *_COUNTS)
+    header = ("benchmark", *scores, *_COUNTS, "stderr")
     table = [header, *(_cells(row, judged) for row in rows)]
     if len(rows) > 1 and all(row.strict is not None for row in rows):
         mean = percent(macro_average(rows))
@@ -58,7 +58,11 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         lines += _parts(row)
     lines += _footnotes(rows)
     lines += sources.described(read_manifest(run), sources_of(rows))
-    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
+    listed = ", ".join(scores[:-1])
+    lines.append(
+        f"{listed} and {scores[-1]} in percent; stderr: standard error of strict over items; "
+        f"run folder: {run}"
+    )
     return "\n".join(lines)
 
 
@@ -131,7 +135,8 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     if judged:
         scores.append(percent(verdict) + ("+" if _is_partial(row, verdict, row.judged_n) else ""))
     counts = (row.n, row.unparsable, row.unscored, row.errors, row.truncated)
-    return (row.benchmark, percent(row.strict), *scores, *map(str, counts))
+    error = percent(row.stderr)
+    return (row.benchmark, percent(row.strict), *scores, *map(str, counts), error)
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
@@ -151,8 +156,8 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.runs.summary import items_json
 
     fields = (
-        "benchmark note n strict native native_n judged judged_n parts unparsable unscored errors "
-        "truncated prompts_truncated".split()
+        "benchmark note n strict stderr native native_n judged judged_n parts unparsable unscored "
+        "errors truncated prompts_truncated".split()
     )
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
