@@ -102,6 +102,7 @@ class _Limit(click.ParamType[int | str]):
 @options.sandbox
 @options.judge
 @options.native
+@options.max_errors
 @options.data_root
 @options.out
 @click.option("--fresh", is_flag=True, help="Start a new run folder; the old one is kept.")
@@ -134,9 +135,14 @@ def evaluate(
     given: SimpleNamespace,
     execute: Callable[[RunPlan, AnyProgress], list[BenchmarkSummary]],
 ) -> Path:
-    """Fill a run where it is not finished, print its scores, and return its folder."""
+    """Fill a run where it is not finished, print its scores, and return its folder.
+
+    Raises:
+        UsageError: the run cannot be filled, or more answers are errors than ``--max-errors``.
+    """
     from harness.cli import tables
     from harness.runs.run import finished
+    from harness.runs.summary import check_errors
 
     rows = finished(plan)
     if rows is None:
@@ -157,6 +163,7 @@ def evaluate(
         print_result(tables.result_json(rows, plan.path, items=given.items))
     else:
         print_result(tables.result_table(rows, plan.path))
+    check_errors(((row.benchmark, row.errors, row.answers) for row in rows), given.max_errors)
     return plan.path
 
 

@@ -26,6 +26,7 @@ from harness.runs.plan import RunPlan, plan_run
 @options.out
 @options.judge
 @options.native
+@options.max_errors
 @options.as_json
 def score(**values: Any) -> None:
     """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""

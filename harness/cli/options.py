@@ -39,6 +39,25 @@ class Points(click.types.FloatParamType):
         return round(float(super().convert(value, param, ctx)) / 100, 12)
 
 
+class Share(click.ParamType[float]):
+    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``."""
+
+    name = "SHARE|N%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the share."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share: write 0.05 or 5%", param, ctx)
+        return share
+
+
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds several options, listed by --help in this order."""
 
@@ -116,6 +135,13 @@ judge = _all(
         help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
+)
+max_errors = click.option(
+    "--max-errors",
+    type=Share(),
+    default="1%",
+    show_default=True,
+    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
 columns = click.option(
     "--columns",

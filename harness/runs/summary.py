@@ -165,6 +165,28 @@ def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
     return fmean(scores) if scores else None
 
 
+def check_errors(counts: Iterable[tuple[str, int, int]], max_errors: float) -> None:
+    """Check that infrastructure failed on few answers.
+
+    Args:
+        counts: per benchmark (of one side of a comparison) its name, errors and answers.
+        max_errors: the largest share of a benchmark's answers that may be errors, in [0, 1].
+
+    Raises:
+        UsageError: some benchmarks have more; names each with its counts.
+    """
+    above = [
+        f"{name} {errors} of {answers} ({errors / answers:.1%})"
+        for name, errors, answers in counts
+        if errors > max_errors * answers
+    ]
+    if above:
+        raise UsageError(
+            f"more errors than --max-errors {max_errors:.4g} allows: {', '.join(above)}; "
+            "all responses are stored: rerun the command to retry the errors"
+        )
+
+
 def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     """Return each note once from pairs of a benchmark and its note, "" where it has none.
 

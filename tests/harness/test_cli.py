@@ -192,7 +192,13 @@ def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: 
         words = run_words(server, data, tmp_path / "runs")
         done = harness(*words, "--benchmarks", "vstar", "--json", "--items")
         table = harness(*words, "--benchmarks", "vstar")
-    assert done.returncode == 0, done.stderr
+        again = harness(*words, "--benchmarks", "vstar", "--max-errors", "5%")
+        one_line(harness(*words, "--max-errors", "105%"), "'105%' is not a share")
+    # 1 of 24 is more than 1 %, and everything is stored and printed all the same.
+    assert done.returncode == 2
+    too_many = "harness: more errors than --max-errors 0.01 allows: vstar 1 of 24 (4.2%); all "
+    assert done.stderr.splitlines()[-1].startswith(too_many)
+    assert again.returncode == 0, again.stderr
     (row,) = json.loads(done.stdout)["benchmarks"]
     assert (row["errors"], row["n"]) == (1, 24)
     assert [item["status"] for item in row["items"]].count("error") == 1

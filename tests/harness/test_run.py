@@ -7,11 +7,14 @@ import json
 import multiprocessing
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+import click
 import pytest
 
 from harness.backends.endpoint import EndpointModel
+from harness.cli.options import Share
 from harness.cli.tables import result_table
 from harness.errors import UsageError
 from harness.protocols import Benchmark, Judge
@@ -22,7 +25,7 @@ from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
 from harness.runs.preview import preview
 from harness.runs.store import RunStore, read_manifest, read_samples
-from harness.runs.summary import BenchmarkSummary, notes_of
+from harness.runs.summary import BenchmarkSummary, check_errors, notes_of
 from harness.runs.todo import Settings
 from tests.sums import Adder, Quiet, Sums
 
@@ -154,6 +157,36 @@ def test_an_error_among_good_answers_is_tried_in_vain_without_a_word(tmp_path: P
     for _ in range(2):
         (row,) = fill(planned(tmp_path, broken))
         assert (row.errors, row.n, row.strict) == (1, 20, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("errors", "answers", "limit", "refused"),
+    [
+        (1, 100, 0.01, False),
+        (2, 100, 0.01, True),
+        (1, 1, 1.0, False),
+        (1, 9, 0.0, True),
+        (0, 0, 0.0, False),
+        (0, 5, 0.0, False),
+    ],
+)
+def test_errors_above_the_limit_are_refused(
+    errors: int, answers: int, limit: float, refused: bool
+) -> None:
+    counts = [("a", errors, answers), ("b", 0, 7)]
+    with pytest.raises(UsageError, match="allows: a ") if refused else nullcontext():
+        check_errors(counts, limit)
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.01", 0.01), ("0", 0), ("100 %", 1)])
+def test_a_share_is_written_either_way(text: str, share: float) -> None:
+    assert Share().convert(text, None, None) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["2", "-1%", "nan", "inf%", "much", "", "%"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a share"):
+        Share().convert(text, None, None)
 
 
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
