@@ -52,7 +52,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     asked = split(given.settings, [name]).get(name, {})
     benchmark = suites.benchmark(name, given.data_root, images=False, options=asked)
     settings = Settings(
-        judge=options.judge_of(given.judge_url, given.judge_model, [benchmark]),
+        judge=options.judge_of(given, [benchmark]),
         native=not given.no_native,
         responses=texts,
     )

@@ -224,7 +224,11 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness(*run, "--model", empty, "--revision", "main"), "--revision")
     one_line(harness("list", "--options", "--json"), "--options")
     secret = ["--model", "m", "--endpoint", "http://me:hidden@localhost:9"]
-    one_line(harness(*run, *secret, "--benchmarks", "vstar"), "OPENAI_API_KEY")
+    one_line(harness(*run, *secret, "--benchmarks", "vstar"), "--api-key-env")
+    unset = ["--api-key-env", "HARNESS_TEST_UNSET"]
+    one_line(harness(*run, *served, *unset), "HARNESS_TEST_UNSET is not set")
+    one_line(harness(*run, "--model", empty, *unset), "--api-key-env has no effect")
+    one_line(harness(*run, *served, "--judge-key-env", "X"), "--judge-key-env has no effect")
     assert not (tmp_path / "runs").exists()
     one_line(harness(*run, *served, "--backend", "vllm"), "--backend")
     one_line(harness(*run, *served, "--replicas", 2), "--replicas", "endpoint")
