@@ -88,6 +88,7 @@ class EndpointModel:
     ) -> None:
         self.url = base_url(url)
         self.changes: dict[str, str] = {}
+        self.on_change: Callable[[], None] = lambda: None
         self.on_status: Callable[[str], None] = lambda _: None
         self._model = model
         self._key = api_key
@@ -289,10 +290,11 @@ class EndpointModel:
             return  # requests that were in flight together learn it together
         if field == "max_tokens":
             self._fields[name], self.changes[name] = NEWER_LIMIT, f"sent as {NEWER_LIMIT}"
-            return
-        self._fields[name] = None
-        self.changes[name] = "not sent: the server refuses it and applies its own default"
-        self.on_status(f"{name} is {self.changes[name]}")
+        else:
+            self._fields[name] = None
+            self.changes[name] = "not sent: the server refuses it and applies its own default"
+            self.on_status(f"{name} is {self.changes[name]}")
+        self.on_change()
 
     def _refuse(self, answer: Answer) -> None:
         """Raise for a request that the server refused; the run ends where it refuses all."""

@@ -196,6 +196,43 @@ def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path)
     assert (row.errors, row.n) == (2, 4)
 
 
+def test_failed_repeats_beyond_those_asked_for_are_left_alone(tmp_path: Path) -> None:
+    fill(planned(tmp_path, limit=4, repeats=3), Adder(fails=frozenset({2})))
+    model = Adder()
+    fill(planned(tmp_path, limit=4, repeats=2), model)
+    assert model.asked == ["2 + 14 = ?"] * 2
+    model = Adder()
+    fill(planned(tmp_path, limit=4, repeats=3), model)
+    assert model.asked == ["2 + 14 = ?"]
+
+
+@pytest.mark.parametrize("recorded", [None, "native"])
+def test_responses_to_images_converted_otherwise_are_not_mixed(
+    tmp_path: Path, recorded: str | None
+) -> None:
+    white = Sums(image_conversion="white")
+    plan = planned(tmp_path, white, limit=5)
+    fill(plan)
+    assert read_manifest(plan.path)["benchmarks"]["sums"]["image_conversion"] == "white"
+    fill(planned(tmp_path, white, limit=6))  # the same one goes on
+    manifest = json.loads((plan.path / "manifest.json").read_text())
+    del manifest["benchmarks"]["sums"]["image_conversion"]
+    if recorded:
+        manifest["benchmarks"]["sums"]["image_conversion"] = recorded
+    (plan.path / "manifest.json").write_text(json.dumps(manifest))
+    model = Adder()
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"responses of sums may be to images conv.* --fresh"):
+            fill(planned(tmp_path, white), model)
+    assert (model.opened, model.asked) == (0, [])
+    # What is stored is shown, and scored by new rules.
+    assert runs.finished(planned(tmp_path, white, limit=6)) is not None
+    rescored = dataclasses.replace(white, scoring="2")
+    assert fill(planned(tmp_path, rescored, limit=6), model)[0].scoring == "2"
+    fresh = dataclasses.replace(planned(tmp_path, white), fresh=True)
+    assert fill(fresh)[0].n == 20
+
+
 @pytest.mark.parametrize(
     ("before", "fails", "after"),
     [
