@@ -22,6 +22,7 @@ from benchmarks.longhorizon.swebench.protected import to_restore
 from benchmarks.longhorizon.swebench.tasks import Task
 from benchmarks.longhorizon.swebench.threads import slots
 from benchmarks.longhorizon.swebench.workspace import Workspace, workspace
+from harness.backends.urls import without_keys
 from harness.errors import ItemError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line
@@ -202,4 +203,5 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
 def _child_environment() -> dict[str, str]:
     # The child works in a folder of its own, so it finds this project by its path.
     paths = filter(None, [str(Path(__file__).parents[3]), os.environ.get("PYTHONPATH")])
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHON_DOTENV_DISABLED": "1"}
+    path = os.pathsep.join(paths)
+    return {**without_keys(os.environ), "PYTHONPATH": path, "PYTHON_DOTENV_DISABLED": "1"}
