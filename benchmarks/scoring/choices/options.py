@@ -23,7 +23,7 @@ from benchmarks.scoring.choices.letters import (
 )
 from benchmarks.scoring.choices.option_texts import REFUSAL, OptionTexts
 from benchmarks.scoring.claims import claimed, segments, without_run_on
-from benchmarks.scoring.extract import conclusions, declared, flat, pleasantry, sentences
+from benchmarks.scoring.extract import conclusions, cut_off, declared, flat, pleasantry, sentences
 
 _PREFERS = re.compile(
     r"\b(?:most|best|more|likely|correspond\w*|match\w*|fits?|choose|select|should|must|correct)\b"
@@ -32,6 +32,9 @@ _CONTRASTS = re.compile(
     r"\b(?:whereas|while|although|unlike|different\w*|other|less|not|cannot)\b|n't\b"
 )
 _REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
+_EXPLAINS = re.compile(
+    r"(?:This|That|It|One|You|We)\s(?:can\b|is (?:evident|clear|because|seen|shown|apparent))"
+)
 _SUPPORTS = re.compile(r"(?:This|These|Both|It|That)\b")
 _FEW, _SHORT = 2, 80
 
@@ -69,12 +72,24 @@ _NOT_LISTED = re.compile(
     re.IGNORECASE,
 )
 _OTHER_ITEM = re.compile(r"[;,]?\s\(?([A-Z])[).:]\s?(?=\S)")
+# "(A) Oak or (C) Pine"; "B (green)", of which one bracket may be gone.
+_JOINED_ITEM = re.compile(r"(?!as\b|because\b|since\b)[^,.;]{0,80}?\s(?:and|or)\s\(([A-Z])\)")
+_INSIDE = re.compile(r"[(\[]([^()\[\]]{1,80})[)\]]?$")
 _GLUED = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?\s?(?=\S)")
 _AND = re.compile(r"\b(?:and|or)\b")
 _LIST = re.compile(
     r"\(?[A-Z]\)?(?:\s?(?:[,;&/]|\band\b|\bor\b|\s)\s?(?:and\s|or\s)?\(?[A-Za-z]\)?(?![\w']))+[\s.]*"
 )
 _OPTION_LINE = re.compile(r"[\s*$\\(\[]{0,8}[A-Z][)\].:]")
+_RANK = re.compile(r"\s{0,8}([1-9])[.):]\s{1,4}\W{0,4}[A-Z]\W{0,4}(?:\s.*)?\Z")  # "2. B"
+# How a last paragraph sums up a review of the options.
+_SUMS_UP = re.compile(
+    r"\W*(?:based on|going by|given|on (?:this|these|that|balance)|considering|overall"
+    r"|from (?:this|these)|therefore|thus|hence|so\b|in (?:conclusion|summary|short)|to sum up"
+    r"|i (?:would|believe|think))",
+    re.IGNORECASE,
+)
+_LABELLED = re.compile(r"(?:[Tt]he )?[A-Za-z][a-z]{2,} \(?([A-Z])\)?")  # "Field B"
 _JOINED = re.compile(r"[A-Z]{2,10}")
 # What may stand before a lone letter: a bullet, a number, an arrow, an emoji.
 _BULLET = re.compile(r"(?:\d\.|[^\w\s([\\<{$¬~≠-]|[_\s])+")
@@ -96,10 +111,12 @@ class OptionReader:
     def __init__(self, choices: Sequence[str], last_named: bool = False) -> None:
         self.texts, self.last_named = OptionTexts(choices), last_named
         self.forms = letters_for(len(choices))
+        self.cut = False  # whether the response stops in the middle of a sentence
 
     def read(self, text: str) -> Reading | None:
         """Return the option that a cleaned response chooses, or None."""
         plain = without_run_on(flat(text))
+        self.cut = cut_off(plain)
         parts = segments(plain, with_no="no" not in self.texts.keys)
         for index in reversed(range(len(parts))):
             if reading := self._part(parts[index]):
@@ -135,8 +152,12 @@ class OptionReader:
         return self._undeclared(plain)
 
     def _without_lists(self, text: str) -> str:
-        """Return a text without lists of the options, which choose none: (A) red, (B) blue, ..."""
+        """Return a text without lists, which choose no option: of the options, or of ranks."""
         lines = text.split("\n")
+        ranks = [(i, int(match[1])) for i, line in enumerate(lines) if (match := _RANK.match(line))]
+        for (i, rank), (j, next_rank) in itertools.pairwise(ranks):
+            if next_rank == rank + 1:
+                lines[i] = lines[j] = ""
         listed = [self._own_line(line) for line in lines]
         filled = [i for i, name in enumerate(listed) if lines[i].strip()]
         for i, j in itertools.pairwise(filled):
@@ -187,7 +208,7 @@ class OptionReader:
             return Reading((), f"{rule}, none of the options", text[:80])
         if names_no_option(text, start):
             return Reading((), f"{rule}, no option's letter", text[:80])
-        only = self._only(marked(text)) or self._only(named(text))
+        only = self._only(marked(text)) or self._only(named(text, self.texts.noun))
         if only and not REFUSAL.search(text):
             return Reading((only,), f"{rule}, marked letter", text[:80])
         return None
@@ -197,7 +218,8 @@ class OptionReader:
         glued = _GLUED.match(text)
         if glued and glued[1] in self.texts.letters:
             rest = text[glued.end() :].partition("\n")[0].rstrip(" .")
-            if self.texts.is_own(ord(glued[1]) - ord("A"), rest):
+            own = ord(glued[1]) - ord("A")
+            if self.texts.is_own(own, rest) or self.texts.begins_own(own, rest):
                 return Reading((glued[1],), rule, text[:80], "both", raw)
         if _LIST.fullmatch(text):
             names = tuple(
@@ -207,6 +229,9 @@ class OptionReader:
                 return Reading(names, f"{rule}, several letters", text[:80])
         if letters := self.forms.at(text):
             return self._agreed(letters, text, rule, raw)
+        label = _LABELLED.fullmatch(text.rstrip(" ."))
+        if label and label[1] in self.texts.letters and label[1].lower() in self.texts.keys:
+            return Reading((label[1],), f"{rule}, label", text[:80], "letter", raw)
         index = self.texts.named_by(text, raw)
         if index is not None:
             return Reading((letter(index),), f"{rule}, option text", text[:80], "text", raw)
@@ -220,13 +245,18 @@ class OptionReader:
         "(D) 120°" names no option when D is 108°; "(D) Rome" none when B is Rome.
         """
         rest = text.partition("\n")[0].lstrip("([ ")[1:].strip(" .):*],;")
-        rest = re.sub(r"^[-—–]\s", "", rest)
+        rest = re.sub(r"^(?:[-—–]|=|i\.e\.,?|namely|that is,?)\s", "", rest)
+        joined = _JOINED_ITEM.match(rest)
         others = {m[1] for m in _OTHER_ITEM.finditer(rest)} & self.texts.letters - {*letters}
-        if others and rule != "answer statement":
+        if joined and joined[1] in self.texts.letters - {*letters}:
+            others = {joined[1]}
+        if others and (joined or rule != "answer statement"):
             return Reading((*letters, *sorted(others)), f"{rule}, several letters", text[:80])
         if len(letters) == 1 and rest:
             index = ord(letters[0]) - ord("A")
-            if self.texts.contradicted(index, rest):
+            if self.texts.contradicted(index, rest) or (
+                (inside := _INSIDE.match(rest)) and self.texts.contradicted(index, inside[1])
+            ):
                 return Reading((), f"{rule}, letter and text disagree", text[:80])
             if rule == "boxed" or self.texts.is_own(index, rest):
                 return Reading(letters, rule, text[:80], "both", span)
@@ -244,6 +274,12 @@ class OptionReader:
         lines = [line for line in lines if not pleasantry(line)] or lines
         if not lines:
             return None
+        if self.cut:
+            return self._begun(lines)
+        lines = [line for line in lines if not self._is_beyond(line)]
+        text = "\n".join(line for line in text.split("\n") if not self._is_beyond(line.strip()))
+        if not lines:
+            return None
         parts = _Parts(text, lines, sentences(text) or lines)
         if len(lines) == 1 and _BULLET.match(plain) and self.forms.is_letter(_bare(lines[0])):
             return self._span(_bare(lines[0]), "whole response")
@@ -254,6 +290,16 @@ class OptionReader:
             if reading := rule(parts):
                 return reading
         return self._last(parts) if self.last_named else None
+
+    def _begun(self, lines: list[str]) -> Reading | None:
+        """Read a response that breaks off: only a letter on its first line is an answer."""
+        found = self.forms.is_letter(lines[0])
+        return Reading((found,), "first line", lines[0]) if found else None
+
+    def _is_beyond(self, line: str) -> bool:
+        """Whether a line is an invented option: "(E) green" of four."""
+        beyond = _OPTION_LINE.match(line) and letters_for(26).on_line(line)
+        return bool(beyond) and beyond not in self.texts.letters and not self.forms.is_letter(line)
 
     def _edges(self, parts: _Parts) -> Reading | None:
         """The first or the last line is an option, and its neighbour is not another one."""
@@ -293,15 +339,31 @@ class OptionReader:
 
     def _marked(self, parts: _Parts) -> Reading | None:
         """One marked letter stands alone in a sentence that prefers it, or in the whole text."""
-        ends = (("last sentence", parts.sentences[-1]), ("first sentence", parts.sentences[0]))
+        ends = (
+            ("summary", self._summary(parts)),
+            ("last sentence", parts.sentences[-1]),
+            ("first sentence", parts.sentences[0]),
+        )
         for rule, part in ends:
-            only = self._only(marked(part)) or self._only(named(part))
-            if only and _PREFERS.search(part) and not _CONTRASTS.search(part):
+            claim = _REASON.split(part, maxsplit=1)[0]
+            only = self._only(marked(claim)) or self._only(named(claim, self.texts.noun))
+            if (
+                only
+                and (rule == "summary" or _PREFERS.search(claim))
+                and not _CONTRASTS.search(claim)
+            ):
                 return Reading((only,), f"only letter in {rule}", part[-80:], "hint", part)
-        only = self._only(marked(parts.text)) or self._only(named(parts.text))
+        letters = marked(parts.text) or named(parts.text, self.texts.noun)
+        only = self._only(letters)
         if only and not REFUSAL.search(parts.text):
             return Reading((only,), "only letter", parts.text[-80:], "hint", parts.text)
         return None
+
+    def _summary(self, parts: _Parts) -> str:
+        """Return the sentence that begins the last paragraph, where it sums up or prefers."""
+        review, _, paragraph = parts.text.rstrip().rpartition("\n\n")
+        begun = next(iter(sentences(paragraph)), "") if review else ""
+        return begun if _SUMS_UP.match(begun) or _PREFERS.search(begun) else ""
 
     def _last(self, parts: _Parts) -> Reading | None:
         """The last option in brackets, unless the response refuses or joins it to another."""
@@ -321,8 +383,10 @@ class OptionReader:
             return None
         first, last = pieces[0], pieces[-1]
         ended = (conclusions(pieces) or [""])[0]
+        summary = self._summary(parts)
         found = (
             ("conclusion", ended, self.texts.named_by(ended)),
+            ("summary", summary, self.texts.named_by(summary)),
             ("first sentence", first, self.texts.up_front(first)),
             ("only option named", last, self.texts.only_one(parts.text, pieces)),
             ("claim", last, self._claimed(pieces)),
@@ -339,11 +403,13 @@ class OptionReader:
         A second sentence that supports the first ("This is evident because ...") claims nothing.
         """
         few = len(pieces) <= _FEW
-        ends = pieces[:1] if few and _SUPPORTS.match(pieces[-1]) else [pieces[0], pieces[-1]]
+        explained = len(pieces) > 1 and (
+            _EXPLAINS.match(pieces[1]) or (few and _SUPPORTS.match(pieces[1]))
+        )
+        ends = pieces[:1] if explained else [pieces[0], pieces[-1]]
         strong = [sentence for sentence in ends if _PREFERS.search(sentence)]
-        claims = [
-            index
-            for sentence in strong or (ends if few else [])
-            if (index := self.texts.named_by(sentence)) is not None
-        ]
-        return claims[0] if claims and (not few or len(set(claims)) == 1) else None
+        for some in (strong, ends if few or explained else []):
+            named_ = [index for part in some if (index := self.texts.named_by(part)) is not None]
+            if named_:
+                return named_[0] if not few or len(set(named_)) == 1 else None
+        return None
