@@ -18,7 +18,7 @@ from benchmarks.scoring.mathematics.forms import Form, Group, Reader, Scalar, sy
 from benchmarks.scoring.mathematics.reader import Found, MathReader
 from benchmarks.scoring.official import objection, objection_to_value
 from benchmarks.scoring.target import Target, normalised
-from benchmarks.scoring.words import answer_part, mention, states
+from benchmarks.scoring.words import read_words, states
 from harness.records import Score
 
 __all__ = ["Target", "score"]
@@ -56,11 +56,14 @@ def score(text: str, target: Target) -> Score:
 
 def _score_choice(text: str, target: Target) -> Score:
     choices = target.choices or ("",) * _UNKNOWN_OPTIONS
-    reading = OptionReader(choices, last_named=target.official in {"mmmu", "mmmu_pro"}).read(text)
-    if reading is None:
-        return Score(0.0, "unparsable", None, "no rule found an option")
+    reader = OptionReader(choices, last_named=target.official in {"mmmu", "mmmu_pro"})
+    reading, passed = reader.read(text)
+    if reading is None or not reading.letters:
+        rule = reading.rule if reading else "no rule found an option"
+        part = repr(reading.part) if reading else ""
+        return Score(0.0, "unparsable", None, _why(rule, part, passed))
     read = ", ".join(reading.letters)
-    why = _why(reading.rule, f"{reading.part!r} reads as {read}", reading.passed_over)
+    why = _why(reading.rule, f"{reading.part!r} reads as {read}", passed)
     # The official programs compare letters alone.
     texts = () if target.official else choices
     given = {_same_text(letter, texts) for letter in reading.letters}
@@ -90,7 +93,7 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
         bracketed=isinstance(first, Group) and first.brackets == "[]",
     )
     found, passed = last_claim(
-        text, lambda part: _value(reader, part, isinstance(first, Scalar)), with_no=True
+        text, lambda part, _: _value(reader, part, isinstance(first, Scalar)), with_no=True
     )
     if found is None:
         return Score(0.0, "unparsable", None, _why("no rule found an answer", "", passed))
@@ -111,10 +114,9 @@ def _value(reader: MathReader, text: str, single: bool) -> tuple[Found | None, l
 
 def _score_words(text: str, target: Target, rights: tuple[Form, ...]) -> Score:
     answers = (target.answer, *target.alternatives)
-    named = mention(answers)
     part, passed = last_claim(
         text,
-        lambda part: (answer_part((cleared := claimed(part, named))[0]), cleared[1]),
+        lambda part, _: read_words(part, answers),
         with_no="no" not in map(str.lower, answers),
     )
     if part is None:

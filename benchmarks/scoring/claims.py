@@ -192,13 +192,14 @@ def segments(text: str, with_no: bool) -> list[str]:
 
 
 def last_claim(
-    text: str, read: Callable[[str], tuple[T | None, list[str]]], with_no: bool
+    text: str, read: Callable[[str, str], tuple[T | None, list[str]]], with_no: bool
 ) -> tuple[T | None, list[str]]:
     """Read the last part of a response that states something and is not taken back.
 
     Args:
         text: a cleaned response.
-        read: reads one part: what it states, or None, and what was passed over in it.
+        read: reads a part, given what comes behind it: what the part states, or None, and what
+            was passed over in it.
         with_no: as `segments` has it.
 
     Returns:
@@ -207,7 +208,7 @@ def last_claim(
     parts = segments(without_run_on(text), with_no)
     later: list[str] = []
     for index in reversed(range(len(parts))):
-        found, passed = read(parts[index])
+        found, passed = read(parts[index], " ".join(parts[index + 1 :]))
         if found is not None:
             taken_back = [part.strip()[-_LONG // 2 :] for part in parts[:index] if part.strip()]
             return found, [*taken_back, *passed]

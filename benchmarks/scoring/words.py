@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from benchmarks.scoring.choices.letters import WORDLY, simplify
+from benchmarks.scoring.claims import claimed
 from benchmarks.scoring.extract import Span, declared, flat, sentences
 from benchmarks.scoring.normal import trimmed
 
@@ -96,7 +97,12 @@ def _is_part(before: str, name: str, after: str) -> bool:
     )
 
 
-def mention(answers: Sequence[str]) -> str:
-    """Return a regular expression for a mention of one of the answers."""
-    texts = [re.escape(key(answer)) for answer in answers if key(answer)]
-    return rf"(?i:(?<!{WORDLY})(?:{'|'.join(texts)})(?!{WORDLY}))" if texts else r"(?!)"
+def read_words(text: str, answers: Sequence[str]) -> tuple[Span | None, list[str]]:
+    """Return the part of a text that states its answer, and what was passed over.
+
+    A clause that denies or supposes one of the right ``answers`` does not state it.
+    """
+    names = "|".join(re.escape(key(answer)) for answer in answers if key(answer)) or "(?!)"
+    own = re.compile(rf"(?i:(?<!{WORDLY})(?:{names})(?!{WORDLY}))")
+    plain, passed = claimed(text, "§+", own.sub(lambda match: "§" * len(match[0]), text))
+    return answer_part(plain), passed

@@ -22,7 +22,7 @@ from benchmarks.scoring.choices.letters import (
 from benchmarks.scoring.choices.option_texts import REFUSAL
 from benchmarks.scoring.choices.reading import Options, Reading
 from benchmarks.scoring.choices.undeclared import Parts, Undeclared
-from benchmarks.scoring.claims import claimed, segments, without_run_on
+from benchmarks.scoring.claims import claimed, last_claim, without_run_on
 from benchmarks.scoring.extract import cut_off, declared, flat, pleasantry, sentences
 
 _REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
@@ -65,19 +65,15 @@ class OptionReader:
         self.texts, self.forms = self.options.texts, self.options.forms
         self.cut = False  # whether the response stops in the middle of a sentence
 
-    def read(self, text: str) -> Reading | None:
-        """Return the option that a cleaned response chooses, or None."""
-        plain = without_run_on(flat(text))
-        self.cut = cut_off(plain)
-        parts = segments(plain, with_no="no" not in self.texts.keys)
-        for index in reversed(range(len(parts))):
-            if reading := self._part(parts[index]):
-                later = " ".join(parts[index + 1 :])
-                if not reading.letters or (later and not self._is_claimed(reading, later)):
-                    return None
-                taken_back = [part.strip()[-_SHORT:] for part in parts[:index] if part.strip()]
-                return replace(reading, passed_over=(*taken_back, *reading.passed_over))
-        return None
+    def read(self, text: str) -> tuple[Reading | None, list[str]]:
+        """Return the option that a cleaned response chooses, and the parts passed over.
+
+        The reading is None where no rule applies; it has no letters where the response chooses
+        none of the options or takes its choice back.
+        """
+        plain = flat(text)
+        self.cut = cut_off(without_run_on(plain))
+        return last_claim(plain, self._part, with_no="no" not in self.texts.keys)
 
     def _is_claimed(self, reading: Reading, later: str) -> bool:
         """Whether what comes later does not deny a reading."""
@@ -86,12 +82,14 @@ class OptionReader:
         own = rf"(?<![\w'])[(\[]?{reading.letters[0]}[)\]]?(?![\w'])"
         return not claimed(later, own)[1]
 
-    def _part(self, text: str) -> Reading | None:
+    def _part(self, text: str, later: str) -> tuple[Reading | None, list[str]]:
         """Read what is left of a part of a response without what it does not claim."""
         text = self._without_lists(text)
         plain, passed = claimed(text, self.texts.mention, self.texts.masked(text))
         reading = self._final_line(plain) or self._declared(plain)
-        return replace(reading, passed_over=tuple(passed)) if reading else None
+        if reading and later and not self._is_claimed(reading, later):
+            reading = replace(reading, letters=(), rule=f"{reading.rule}, taken back")
+        return reading, passed
 
     def _declared(self, plain: str) -> Reading | None:
         """Read the last declaration that names an option, else what the rest names."""

@@ -24,7 +24,6 @@ class Reading:
     ``given`` is how the option was given: by its ``letter``, by its letter and its own text
     (``both``), by its ``text``, or by a ``hint`` where the response declares no answer and names
     the option in passing.  ``span`` is the part in full, with its LaTeX where that is known.
-    ``passed_over`` are the parts that mention an option and do not claim it.
     """
 
     letters: tuple[str, ...]
@@ -32,7 +31,6 @@ class Reading:
     part: str
     given: Literal["letter", "both", "text", "hint"] = "letter"
     span: str = ""
-    passed_over: tuple[str, ...] = ()
 
 
 class Options:

@@ -37,8 +37,11 @@ def test_a_denied_letter_changes_no_verdict_in_any_language(
 @given(st.sampled_from(DENIALS), letters)
 @examples(100)
 def test_a_denied_letter_alone_is_no_answer_in_any_language(row: Denial, letter: str) -> None:
+    """The reason names the denial that was passed over."""
     denial = row.denied.replace("B", letter)
-    assert score(denial, Target("choice", letter, choices=OPTIONS)).status == "unparsable"
+    given_ = score(denial, Target("choice", letter, choices=OPTIONS))
+    assert given_.status == "unparsable"
+    assert "(passed over: " in given_.why
 
 
 # Each kind: responses that choose B (blue), and responses that choose nothing or something else.
