@@ -36,6 +36,7 @@ _RUN_ON = re.compile(
     r"\n[ \t]{0,8}(?:(?:Hint:[^\n]{0,200}\n)?[ \t]{0,8}(?:Question|Problem|Human|User|Q)\s?\d*\s?:"
     r"|The (?:correct )?option letter for\b)"
 )
+_WRONG_ENDS = ("wrong", "incorrect", "impossible", "eliminated", "excluded", "ruled out", "false")
 # Where a clause ends, each with an example of two clauses.
 BOUNDARIES: tuple[tuple[str, str], ...] = (
     (
@@ -60,7 +61,9 @@ BOUNDARIES: tuple[tuple[str, str], ...] = (
     ),
     (r"\sand\s(?=[(\[]?[A-Z][)\]]?\sis\b)", "A is wrong and B is right."),
     (r":\s(?=the answer\b|it is\b)", "A does not fit: the answer is B."),
-    (r"(?<=[A-Z)\]])\s(?=not\b)", "It is B not A."),
+    (r"(?<=[A-Z)\]])\s(?=not\b)|\s(?=\(not\b)", "It is B not A."),
+    (r",\s(?=leaving\b)|(?<=\bnot [A-Z]):\s", "A and C are out, leaving B."),
+    ("|".join(rf"(?<={end}),\s" for end in _WRONG_ENDS), "As A is wrong, B is right."),
     (r",\s(?=(?:otherwise|else|if it|when it)\b)", "It is B if it is dark, otherwise A."),
     (TURN, "Es B, no A."),
 )
@@ -88,7 +91,7 @@ _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
     r"|(?:any|every)thing but|all but|rules? out|eliminate|exclude|discard|reject|unlikely|doubt"
     r"|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
-    r"|different from|whether)\b|n't\b)[^,.;:\n]{0,40}?"
+    r"|different from|whether|nowhere near|far from)\b|n't\b)[^,.;:\n]{0,40}?"
 )
 _DENYING_WORDS = (
     r"\b(?:not(?! only)|never|cannot|rather than|instead of|rules? out|doubt|wrong|incorrect)\b"
@@ -121,7 +124,7 @@ _SUBJUNCTIVE = re.compile(
 )
 _TENTATIVE = re.compile(
     r"\b(?:first|initial(?:ly)?|glance|thought|guess(?:ed)?|seem\w*|look(?:s|ed)?|appear\w*|might"
-    r"|may|could|would|tempt\w+)\b",
+    r"|may|could|would|tempt\w+|close|plausible|possible)\b",
     re.IGNORECASE,
 )
 _MAYBE = re.compile(r"\b(?:might|may|could)\b", re.IGNORECASE)
@@ -131,7 +134,9 @@ _CONCEDES = re.compile(
 )
 _WHICH_IS_WRONG = re.compile(
     rf"\W*which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false"
-    r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b",
+    r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b"
+    r"|\W*(?:so|and|hence|therefore|thus)\s(?:it is |is )?not (?:the|an?)"
+    r" (?:\w+ )?(?:answer|option)\b",
     re.IGNORECASE,
 )
 # An answer for each of several cases is none: "B if it is dark, otherwise C".
@@ -264,7 +269,8 @@ class _Rules:
         if not self.mention.search(text) or self._is_listed(clauses, index):
             return False
         if self.kind != "option":
-            return bool(self.denial.search(text)) or (self.kind == "number" and _is_open(text))
+            supposed = self.denial.search(text) or _SUBJUNCTIVE.search(text)
+            return bool(supposed) or (self.kind == "number" and _is_open(text))
         if _ALL_BUT.search(text):
             return False
         if _ASKS.match(text.strip()) or self.denial.search(text) or _CONCEDES.match(text):

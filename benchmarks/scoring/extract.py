@@ -87,7 +87,7 @@ LEADS: tuple[tuple[str, str], ...] = (
         r"\b(?:it|that|this)(?:'s|[ \t](?:is|would be|must be|should be|has to be|corresponds to"
         r"|matches))[ \t](?:the[ \t])?"
         rf"(?=(?:option|choice|answer|letter)?[ \t]?\(?{_CAPITAL}\)?"
-        r"(?:[.,;:!]|[ \t]+\(|[ \t]*$|[ \t]as\b|[ \t]because\b))",
+        r"(?:[.,;:!]|[ \t]+\(|[ \t]*$|[ \t](?:as|then)\b|[ \t]because\b))",
         "So it must be B.",
     ),
     (rf"(?m:^)(?:A|solution)[ \t]*:[ \t]*{_LETTER_ONLY}", "A: B"),

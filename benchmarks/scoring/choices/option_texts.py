@@ -29,7 +29,7 @@ _OTHERWISE = re.compile(
     r",?\s(?:whereas|while|unlike|rather than|instead of|but|compared (?:to|with)|than)\s"
     r"|,\s(?:and\s)?not\s"
 )
-_THAN = re.compile(r"\s(?:than|compared (?:to|with))\b[^,;]*")
+THAN = re.compile(r"\s(?:than|compared (?:to|with))\b[^,;]*")
 _APART = re.compile(r"\W*$|\s?[,.:;!(\-—]")
 _VERB_BEFORE = re.compile(r"(?:\b(?:is|are|was|were|be|by|equals|count)\s|=\s?)(?:an?\s|the\s)?$")
 _COMMON = {"yes", "no", "true", "false", "a", "i", "an", "the", "none", "both", "all"}
@@ -60,7 +60,7 @@ _POINT = re.compile(r"\.\d")
 _FACTORIAL = re.compile(r"\d\s?![ .]*$")
 # "Post A, which is red, seems to be taller" names the option "A is taller".
 _LINK_WORDS = ("is", "are")
-_LINKS = r"(?:,[^,.]{1,60},)?\s?(?:is|are|seems?|appears?|looks?)(?:\sto\sbe)?"
+_LINKS = r"(?:,[^,.]{1,60},)?\s?(?:is|are|seems?|appears?|looks?)(?:\sto\sbe)?(?:\s\w+ly)?"
 _ACRONYM = 2
 _SHORT, _LONG = 80, 600
 
@@ -245,7 +245,7 @@ class OptionTexts:
         if len(sentence) > 2 * _LONG:
             sentence = f"{sentence[:_LONG]} … {sentence[-_LONG:]}"
         whole = key(sentence)
-        whole = _THAN.sub("", whole)
+        whole = THAN.sub("", whole)
         for parted in (_REASON, _OTHERWISE):
             head = parted.split(whole, maxsplit=1)[0]
             whole = head if self.mentioned(head) else whole

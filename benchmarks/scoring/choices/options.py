@@ -19,7 +19,7 @@ from benchmarks.scoring.choices.letters import (
     names_no_option,
     simplify,
 )
-from benchmarks.scoring.choices.option_texts import REFUSAL
+from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
 from benchmarks.scoring.choices.reading import Options, Reading
 from benchmarks.scoring.choices.undeclared import Parts, Undeclared
 from benchmarks.scoring.claims import claimed, last_claim, without_run_on
@@ -149,7 +149,8 @@ class OptionReader:
             return Reading((), f"{rule}, none of the options", text[:80])
         if names_no_option(text, start):
             return Reading((), f"{rule}, no option's letter", text[:80])
-        only = self.options.only(marked(text)) or self.options.only(named(text, self.texts.noun))
+        claim = THAN.sub("", text)
+        only = self.options.only(marked(claim)) or self.options.only(named(claim, self.texts.noun))
         if only and not REFUSAL.search(text):
             return Reading((only,), f"{rule}, marked letter", text[:80])
         return None

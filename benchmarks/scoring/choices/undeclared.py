@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from benchmarks.scoring.choices.letters import letter, marked, named
-from benchmarks.scoring.choices.option_texts import REFUSAL
+from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
 from benchmarks.scoring.choices.reading import Options, Reading
 from benchmarks.scoring.extract import conclusions, sentences
 
@@ -112,7 +112,8 @@ class Undeclared:
                 and not _CONTRASTS.search(claim)
             ):
                 return Reading((only,), f"only letter in {rule}", part[-80:], "hint", part)
-        letters = marked(parts.text) or named(parts.text, self.texts.noun)
+        text = THAN.sub("", parts.text)
+        letters = marked(text) or named(text, self.texts.noun)
         only = self.options.only(letters)
         if only and not REFUSAL.search(parts.text):
             return Reading((only,), "only letter", parts.text[-80:], "hint", parts.text)
