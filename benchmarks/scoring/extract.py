@@ -143,7 +143,9 @@ _TOTAL = re.compile(
 UNDECLARED = {"whole response", "emphasis", "conclusion", "last sentence", "first sentence"}
 # Drawing code, and calls of tools but those that give an answer.
 _NO_PROSE = re.compile(
-    r"\[asy\].{0,4000}?(?:\[/asy\]|\Z)|<tool_call>(?:(?!answer).){0,4000}?</tool_call>", re.DOTALL
+    r"\[asy\](?:(?!\[asy\]).){0,4000}?(?:\[/asy\]|\Z)"
+    r"|<tool_call>(?:(?!answer|<tool_call>).){0,4000}?</tool_call>",
+    re.DOTALL,
 )
 # How a text ends that stops in the middle of a sentence.
 _CUT = re.compile(
