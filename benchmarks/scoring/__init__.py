@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from benchmarks.scoring.choices.options import OptionReader
-from benchmarks.scoring.claims import VALUE, claimed, last_claim
+from benchmarks.scoring.claims import claimed, last_claim
 from benchmarks.scoring.extract import UNDECLARED, clean, cut_off
 from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader, Scalar, symbols_of
 from benchmarks.scoring.mathematics.reader import Found, MathReader
 from benchmarks.scoring.official import objection, objection_to_value
 from benchmarks.scoring.target import Target, normalised
+from benchmarks.scoring.value_claims import VALUE
 from benchmarks.scoring.words import read_words, states
 from harness.records import Score
 

@@ -14,11 +14,10 @@ from functools import lru_cache
 from typing import Literal, TypeVar
 
 from benchmarks.scoring.denials import AFTER, BEFORE, TURN
+from benchmarks.scoring.value_claims import DENIED, is_open
 
 T = TypeVar("T")
 Kind = Literal["option", "value", "number"]
-# A value in running text, for `claimed`.
-VALUE = r"[$\\(]{0,3}(?<![A-Za-z\d_.^/{])-?\.?\d[\d.,]*(?![A-Za-z\d_^/{])"
 _NOUN = r"(?:(?:option|choice|answer|letter|statement)s?\s)?"
 # "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
 _RETRACTED = re.compile(
@@ -92,24 +91,6 @@ _DENIES_BEFORE = (
     r"|(?:any|every)thing but|all but|rules? out|eliminate|exclude|discard|reject|unlikely|doubt"
     r"|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
     r"|different from|whether|nowhere near|far from)\b|n't\b)[^,.;:\n]{0,40}?"
-)
-_DENYING_WORDS = (
-    r"\b(?:not(?! only)|never|cannot|rather than|instead of|rules? out|doubt|wrong|incorrect)\b"
-    r"|n't\b"
-)
-_BOUND = re.compile(rf"(?:\A|[:(]|\b(?:is|are))[\s$\\(*]*(?:[<>≤≥]=?|\\[gl]eq?\b)\s?{VALUE}")
-_EITHER = re.compile(
-    r"(?<![\w.])(-?\d[\d,]*(?:\.\d+)?)(?: ?([a-z%]{1,3}))?"
-    r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%]{1,3})\b)?"
-)
-# A derivation is full of conditions and of "not": only what denies the value itself counts.
-_VALUE_DENIED = re.compile(
-    rf"(?i:(?:{_DENYING_WORDS}|{BEFORE})\s?"
-    r"(?:(?:be|to|equal|exactly|the|answer|that|it|is|son|es)\s){0,4})"
-    rf"{VALUE}(?!\s?[%°])"
-    rf"|{VALUE}\s(?i:(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|ruled out"
-    r"|too (?:large|small|high|low)"
-    r"|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b)"
 )
 _GAP = r"[^,.;:。\n]{0,20}?"
 _CONDITION = re.compile(
@@ -270,7 +251,7 @@ class _Rules:
             return False
         if self.kind != "option":
             supposed = self.denial.search(text) or _SUBJUNCTIVE.search(text)
-            return bool(supposed) or (self.kind == "number" and _is_open(text))
+            return bool(supposed) or (self.kind == "number" and is_open(text))
         if _ALL_BUT.search(text):
             return False
         if _ASKS.match(text.strip()) or self.denial.search(text) or _CONCEDES.match(text):
@@ -328,23 +309,6 @@ class _Rules:
         return bool(self.review.match(clauses[index].text))
 
 
-def _is_open(text: str) -> bool:
-    """Whether a clause states a bound, or two numbers of which it takes neither."""
-    if _BOUND.search(text):
-        return True
-    pairs = [
-        sorted((first.replace(",", ""), second.replace(",", "")), key=len)
-        for first, unit, second, other in _EITHER.findall(text)
-        if unit == other or not unit or not other  # 5 cm is 50 mm
-    ]
-    return any(not _rounds(*pair) for pair in pairs)
-
-
-def _rounds(shorter: str, longer: str) -> bool:
-    """Whether a number is another one, rounded: "3.1416 or 3.14"."""
-    return round(float(longer), len(shorter.partition(".")[2])) == float(shorter)
-
-
 def _ends(text: str) -> str:
     """Return a clause without the middle of one that is longer than any in prose."""
     return f"{text[:_LONG]} … {text[-_LONG:]}" if len(text) > 2 * _LONG else text
@@ -354,7 +318,7 @@ def _ends(text: str) -> str:
 def _rules(mention: str, kind: Kind) -> _Rules:
     found = re.compile(mention)
     if kind != "option":
-        return _Rules(found, _VALUE_DENIED, re.compile(r"(?!)"), kind)
+        return _Rules(found, DENIED, re.compile(r"(?!)"), kind)
     denial = re.compile(
         rf"(?i:{_NOUN})(?:{mention})(?i:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
         rf"|(?i:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})(?:{mention})"
