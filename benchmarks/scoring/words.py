@@ -24,7 +24,6 @@ _DATE = re.compile(
 )
 _OR_BEFORE = re.compile(r"[\w.)],?\s(?:or|oder|ou|或)\s(?:an?\s|the\s)?$", re.IGNORECASE)
 _NAMES = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)?(?:, [A-Z]\w+(?: [A-Z]\w+)?){2,}[. ]*")
-_DENIED = re.compile(r"\b(?:not|never|no|isn't|wasn't|rather than|instead of)\s+(?:an?\s|the\s)?$")
 
 
 def key(text: str) -> str:
@@ -63,9 +62,9 @@ def states(part: str, right: str) -> bool:
         return letters == {wanted.upper()} or bool(named and named[1] == wanted)
     plain = re.sub(r"[_\s]+", " ", simplify(part))
     found = re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w]|-\w)", plain, re.IGNORECASE)
-    if not found or _DENIED.search(plain[: found.start()].casefold()):
-        return False
-    return not _is_part(plain[: found.start()], found[0], plain[found.end() :])
+    return found is not None and not _is_part(
+        plain[: found.start()], found[0], plain[found.end() :]
+    )
 
 
 def same_day(part: str, right: str) -> bool:
