@@ -65,14 +65,20 @@ BOUNDARIES: tuple[tuple[str, str], ...] = (
     ("|".join(rf"(?<={end}),\s" for end in _WRONG_ENDS), "As A is wrong, B is right."),
     (r",\s(?=(?:otherwise|else|if it|when it)\b)", "It is B if it is dark, otherwise A."),
     (TURN, "Es B, no A."),
+    (
+        r",?\s(?=(?:porque|ya que|pois|weil|denn|parce que|car (?:le|la|il|elle|[A-Z])"
+        r"|perché|poiché|потому|так как)\b)"
+        r"|(?<=[\u3040-\u9fff\uac00-\ud7a3])[.,](?=\S)|[.,](?=[\u3040-\u9fff\uac00-\ud7a3])",
+        "Bです.Aではありません.",
+    ),
 )
 _BOUNDARY = re.compile("|".join(pattern for pattern, _ in BOUNDARIES))
 _WRONG = (
     r"(?:incorrect|wrong|false|untrue|unlikely|impossible|invalid|inaccurate|inconsistent|mistaken"
     r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
     r"|no match|neither|hardly|scarcely|barely|far from|anything but|by no means|at odds with"
-    r"|(?:worst|poorest|weakest|poor|bad|weak|least (?:likely|plausible|probable|suitable"
-    r"|convincing|appropriate|fitting|accurate|sensible))\b)"
+    r"|(?:second.best|(?:wor|poore|weake)st|poor|bad|weak|least (?:likely|plausible|probable"
+    r"|suitable|convincing|appropriate|fitting|accurate|sensible))\b)"
 )
 _VERB = (
     r"(?:is|are|was|were|isn't|aren't|wasn't|does|do|did|can|could|would|will|should|must|may|has"
@@ -108,7 +114,7 @@ _TENTATIVE = re.compile(
     r"|may|could|would|tempt\w+|close|plausible|possible)\b",
     re.IGNORECASE,
 )
-_MAYBE = re.compile(r"\b(?:might|may|could)\b", re.IGNORECASE)
+_MAYBE = re.compile(r"\b(?:might|may|could|tempt\w+|close|plausible|possible)\b", re.IGNORECASE)
 _TURN = re.compile(r"\W*(?:but|however|yet|in fact|in reality|actually|though|it)\b", re.IGNORECASE)
 _CONCEDES = re.compile(
     r"\W*(?:although|though|while|whereas|rather than|instead of|unlike|not)\b", re.IGNORECASE

@@ -25,7 +25,7 @@ DENIALS = (
         "Spanish",
         r"\bno (?:es|son|era|sea|puede ser|un|una|la|el)\b|\bni\b",
         r"(?:es|son|est[áa]n?) (?:incorrect|fals|erróne|equivocad|descartad)\w+"
-        r"|no (?:es|son|puede|encaja|corresponde)\b",
+        r"|no (?:es|son|está|puede|encaja|corresponde)\b",
         r"(?:sino|es|son|no) ",
         "La opción B no es correcta.",
         "La opción B es la correcta, no la A.",
@@ -33,7 +33,7 @@ DENIALS = (
     Denial(
         "Portuguese",
         r"\bn[ãa]o (?:é|são|era|seja|pode ser|um|uma)\b|\bnem\b",
-        r"(?:é|são|está|estão) (?:incorret|errad|fals)\w+|não (?:é|são|pode)\b",
+        r"(?:é|são|está|estão) (?:incorret|errad|fals)\w+|não (?:é|são|pode|está)\b",
         r"(?:mas|é|são|não) ",
         "A alternativa B está errada.",
         "A alternativa B é a correta.",

@@ -66,6 +66,12 @@ LEADS: tuple[tuple[str, str], ...] = (
         rf"|lean[ \t]+towards?|say(?=\s\(?{_CAPITAL}\b))\b[ \t]*:?",
         "I would choose B",
     ),
+    (
+        r"(?:\b(?:ich (?:wähle|nehme)|je choisis|elijo|escojo|escolho|scelgo|выбираю|wybieram"
+        r"|ik kies)|\bI[ \t](?:guess|think|believe)|\bif I (?:had|have) to \w+,)[ \t](?:la |die )?"
+        + _LETTER,
+        "Ich wähle B",
+    ),
     (r"(?m:^)####", "#### B"),
     (
         rf"(?:{_FOREIGN})[^.:;\n?]{{0,40}}?(?=(?<!\w)(?-i:[B-J])(?!\w))",
@@ -185,7 +191,7 @@ def clean(text: str) -> str:
 
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
-    text = _NO_PROSE.sub("", text)
+    text = re.sub(r"~~[^~\n]{1,80}~~", "", _NO_PROSE.sub("", text))
     text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?(?!=?\s?[-\d.])|-{3,}$|\*{3,}$)", "", text)
 

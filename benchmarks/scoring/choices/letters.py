@@ -166,7 +166,7 @@ def letters_for(count: int) -> Letters:
             rf"|,\s?(?P<next>{other})(?=\s?(?:,|and\b|or\b|are\b|&|[.)]|$)))"
         ),
         judged=re.compile(
-            rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s(?:[a-z-]+\s){{0,4}})){{0,9}})"
+            rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s(?:[a-z-]+\s){{0,3}})){{0,6}})"
             rf"[(\[]?(?P<judged>{up})[)\]]?[.:]?\s(?:{_JUDGED}|{_FITS})|(?P<east>{up})\s?(?:[选選][项項])?是?正[确確]"
         ),
         concluded=re.compile(

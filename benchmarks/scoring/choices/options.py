@@ -30,8 +30,8 @@ _FEW, _SHORT = 2, 80
 
 
 _NOT_LISTED = re.compile(
-    r"\W*(?:none\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted|no (?:option|answer|correct)"
-    r"|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)",
+    r"\W*(?:n(?:one|ull)\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted"
+    r"|no (?:option|answer|correct)|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)",
     re.IGNORECASE,
 )
 _GLUED = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?\s?(?=\S)")

@@ -28,6 +28,7 @@ _SUMS_UP = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
+_TICK, _CROSS, _SIGNS = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘☒]"), re.compile(r"[|*✅✔✓☑]")
 _FEW = 2
 
 
@@ -53,10 +54,20 @@ class Undeclared:
 
     def read(self, parts: Parts) -> Reading | None:
         """Return what the first rule that applies reads, or None."""
-        for rule in (self._edges, self._announced, self._verdict, self._marked, self._contents):
+        rules = (self._ticked, self._edges, self._announced, self._verdict)
+        for rule in (*rules, self._marked, self._contents):
             if reading := rule(parts):
                 return reading
         return self._last(parts) if self.last_named else None
+
+    def _ticked(self, parts: Parts) -> Reading | None:
+        """One line is ticked where others are crossed out."""
+        ticked = [line for line in parts.lines if _TICK.search(line)]
+        if len(ticked) != 1 or not any(_CROSS.search(line) for line in parts.lines):
+            return None
+        line = _SIGNS.sub("", ticked[0]).strip()
+        found = self.forms.on_line(line) or (self.forms.on_line(line.partition(" ")[0]))
+        return Reading((found,), "ticked line", line[:80]) if found else None
 
     def _edges(self, parts: Parts) -> Reading | None:
         """The first or the last line is an option, and its neighbour is not another one."""

@@ -77,6 +77,17 @@ RIGHT = {
         "If we look at the legend, the answer is B.",
         "If it were dark, it would be C; but it is blue, so the answer is B.",
     ),
+    "marks": ("~~C~~ B", "A ❌\nB ✅\nC ❌\nD ❌"),
+    "reasons": (
+        "La respuesta es B porque no es roja.",
+        "Die Antwort ist B, weil A nicht passt.",
+        "C'est B, car A n'est pas bleu.",
+        "B,因为A不是蓝色。",
+        "Bです。Aではありません。",
+        "C looks tempting, but it is too dark, so B.",
+        "If I had to choose, B.",
+        "Ich wähle B.",
+    ),
     "no refusal": ("I cannot see the legend well, e.g. its title, but the answer is B.",),
     "cut off": ("B\n\nThe car is not red, and the", "The answer is B. It is the only one that is"),
 }
@@ -110,6 +121,14 @@ WRONG = {
         "The car is blue. Next we compare it with option B which",
         "The sky is blue. Now let us see the car. Therefore,",
         "A: It is not red.\nB: The car is",
+    ),
+    "marks": ("~~B~~ C", "B ❌\nC ✅"),
+    "second": (
+        "B is second best; the best is A.",
+        "C > B > A > D in likelihood.",
+        "Between B and C, I choose C.",
+        "The answer key says B, but the picture shows green, so C.",
+        '{"answer": null, "candidates": ["B"]}',
     ),
     "tool": ('<tool_call>\n{"name": "zoom", "arguments": {"label": "B"}}\n</tool_call>',),
 }
