@@ -179,6 +179,7 @@ FIVE, NORWAY = Target("number", "5"), Target("text", "Norway")
         ("It is 5, not 6.", FIVE, 1),
         ("It is not 6. It is 5.", FIVE, 1),
         ("5 (not 6)", FIVE, 1),
+        ("The probability is 0.5 or 50%.", Target("number", "0.5"), 1),
         ("There are 5 cars, not counting the bus.", FIVE, 1),
         ("If there were 5, it would be full.", FIVE, 0),
         ("It is 5 or 6.", FIVE, 0),
