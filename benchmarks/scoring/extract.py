@@ -16,6 +16,7 @@ from harness.reasoning import without_reasoning
 _HEAD, _TAIL = 2_000, 8_000
 _SPANS = 12
 _BOX_LIMIT = 2_000
+_SENTENCE, _LIST = 200, 8
 _CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>")
 _BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?\s{0,3}\{")
 _BOX_DENIED = re.compile(r"[$\s.]{0,4}is (?:wrong|incorrect|not)\b", re.IGNORECASE)
@@ -155,9 +156,9 @@ _NO_PROSE = re.compile(
 )
 # How a text ends that stops in the middle of a sentence.
 _CUT = re.compile(
-    r"(?:[,=+*/^\\({<]|\\(?:[dt]?frac|cdot|times|sqrt|left)"
+    r"(?:[=+*/^\\({<]|\\(?:[dt]?frac|cdot|times|sqrt|left)"
     r"|\b(?:is|are|was|were|the|an|of|and|or|to|have|has|get|that|which|with|by|so|therefore|thus"
-    r"|hence|since|because|from|on|at|for|we|if|than|not|be|where|when))\Z",
+    r"|hence|since|because|from|on|at|for|we|if|than|not|be|where|when),?)\Z",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(
@@ -244,7 +245,9 @@ def statements(text: str) -> list[Span]:
 
 def cut_off(text: str) -> bool:
     """Whether a text stops in the middle of a sentence, as at a limit of tokens."""
-    return bool(_CUT.search(text[-40:].rstrip(" $*_\n")))
+    end = text[-_SENTENCE:].rstrip(" $*_\n")
+    listed = end.endswith(",") and len(end.split()) > _LIST  # longer than "red, blue,"
+    return listed or bool(_CUT.search(end))
 
 
 def pleasantry(piece: str) -> bool:
