@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from benchmarks.scoring.normal import normal
 from harness.reasoning import without_reasoning
@@ -230,7 +231,10 @@ def statements(text: str) -> list[Span]:
     Denials ("the answer is not A"), conditions ("if the answer is A") and questions are left out.
     """
     found = []
-    for match in [*_LEAD.finditer(text)][-_SPANS:]:
+    leads = [*_LEAD.finditer(text)]
+    # Of "Answer: Answer: B" only the last one leads to an answer.
+    last = [a for a, b in pairwise(leads) if text[a.end() : b.start()].strip()] + leads[-1:]
+    for match in last[-_SPANS:]:
         before = text[max(0, match.start() - 40) : match.start()]
         rest = text[match.end() : match.end() + 600].lstrip(" \t*_")
         if _UNREAL.search(before) or _NEGATED.search(match[0]) or _LISTED.search(match[0]):
