@@ -17,7 +17,6 @@ from benchmarks.scoring.value_claims import DENIED, is_open
 
 T = TypeVar("T")
 Kind = Literal["option", "value", "number"]
-_NOUN = r"(?:(?:option|choice|answer|letter|statement)s?\s)?"
 # "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
 _RETRACTED = re.compile(
     r"(?:(?<=[.!?,;:)\n*}…])|(?<=\s[-—]))\s{0,3}(?:"
@@ -99,10 +98,10 @@ _DENIES_BEFORE = (
 )
 _GAP = r"[^,.;:。\n]{0,20}?"
 _MENTION = re.compile("§+")
+# Lower case throughout: faster than without attention to case.
 _DENIAL = re.compile(
-    rf"{_NOUN}§+(?:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
-    rf"|(?:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})§",
-    re.IGNORECASE,
+    rf"§(?:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
+    rf"|(?:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})§"
 )
 # A clause that begins with a marked letter: what it says is no verdict on it.
 _LISTED = re.compile(
@@ -326,7 +325,7 @@ def _supposes(clause: Clause) -> bool:
 
 
 def _denies(clause: Clause) -> bool:
-    return bool(_DENIAL.search(_ends(clause.covered)))
+    return bool(_DENIAL.search(_ends(clause.covered).lower()))
 
 
 def _ends(text: str) -> str:
