@@ -141,6 +141,11 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"```[^`]{0,4000}```")
+_ALIGNED = re.compile(
+    r"(?:\$\$|\\\[)?\s{0,3}\\begin\{(?P<name>(?:align(?:ed)?|gather(?:ed)?|split)\*?)\}"
+    r"(?P<inner>[^{}]{0,40}(?:(?!\\(?:begin|end)\{).){0,2000})\\end\{(?P=name)\}\s{0,3}(?:\$\$|\\\])?",
+    re.DOTALL,
+)
 # The last row of a table that sums up the others, at the end of the text.
 _TOTAL = re.compile(
     r"^[ \t|*_]*(?:grand )?(?:total|sum|overall|altogether|gesamt|summe|合计|总计)"
@@ -191,8 +196,14 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", normal(text)).strip()
 
 
+def _lines(match: re.Match[str]) -> str:
+    """Return the equations of an ``aligned`` environment, one per line."""
+    return "\n" + match["inner"].replace("\\\\", "\n").replace("&", "") + "\n"
+
+
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
+    text = _ALIGNED.sub(_lines, text)
     text = re.sub(r"~~[^~\n]{1,80}~~", "", _NO_PROSE.sub("", text))
     text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?(?!=?\s?[-\d.])|-{3,}$|\*{3,}$)", "", text)

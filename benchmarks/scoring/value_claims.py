@@ -38,9 +38,9 @@ def is_open(text: str) -> bool:
         # 5 cm is 50 mm, and 0.5 is 50 %.
         if unit == other or (not (unit and other) and "%" not in unit + other)
     ]
-    return any(not _rounds(*pair) for pair in pairs)
+    return any(not rounds(*pair) for pair in pairs)
 
 
-def _rounds(shorter: str, longer: str) -> bool:
+def rounds(shorter: str, longer: str) -> bool:
     """Whether a number is another one, rounded: "3.1416 or 3.14"."""
     return round(float(longer), len(shorter.partition(".")[2])) == float(shorter)

@@ -188,7 +188,9 @@ def _values_equal(right: Scalar, given: Scalar, scale: float, rule: Rule, part: 
         return bool(a == b) or right.node == given.node
     if scale != 1.0:
         a, b = inexact(a), inexact(b) * scale
-    if _numbers_equal((right, a), (given, b), rule, part):
+    # "45%" may be a plain 45 of an item that asks for per cent; "0.25%" is no 0.25.
+    small = given.percent and not right.percent and abs(b) < 1
+    if not small and _numbers_equal((right, a), (given, b), rule, part):
         return True
     if right.percent != given.percent:
         converted = b * 100 if right.percent else b / 100

@@ -15,6 +15,7 @@ from benchmarks.scoring.mathematics.forms import Form, Group, Reader
 from benchmarks.scoring.mathematics.notation import FUNCTIONS
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
+from benchmarks.scoring.value_claims import rounds
 
 _SEGMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,400})\$\$|\$(?P<b>[^$\n]{1,400})\$"
@@ -56,6 +57,9 @@ _DENIED = re.compile(
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
+# "3.1416, i.e. 3.14", "3.1416 (3.14 when rounded)"
+_RESTATED = re.compile(r"[\s,(]*(?:i\.e\.|that is|or|about|roughly|rounded(?: to)?)?[\s,(:]*")
+_DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{1,12})?")
 _AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
 _UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
 _COMMITTED, _BOLDS = 40, 12
@@ -101,6 +105,11 @@ class _Piece:
     position: int
     text: str
     form: Form
+
+    def is_rounded_to(self, other: _Piece) -> bool:
+        """Whether another piece is this number, rounded."""
+        pair = sorted((self.text, other.text), key=len)
+        return all(map(_DECIMAL.fullmatch, pair)) and rounds(*pair)
 
     def cued(self, sentence: str) -> bool:
         """Whether a verb or a sign right before the piece gives it as a result."""
@@ -207,6 +216,8 @@ class MathReader:
         between = sentence[parsed[0].position + len(parsed[0].text) : parsed[1].position]
         if len(parsed) == 2 and _COUNTED_APART.fullmatch(between):
             return None
+        if _RESTATED.fullmatch(between) and parsed[0].is_rounded_to(parsed[1]):
+            return parsed[0]
         if _LISTS_PARTS.search(between) and parsed[0].cued(sentence):
             return parsed[0]
         cued = [piece for piece in parsed if piece.cued(sentence)]
