@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
-from benchmarks.scoring.mathematics.notation import FUNCTIONS
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, SCALES
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
 from benchmarks.scoring.value_claims import rounds
@@ -79,7 +79,6 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: number for number, word in enumerate(_SMALL)} | {"none": 0}
 _WORDS |= {word: number for number, word in zip(range(20, 100, 10), _TENS, strict=True)}
-_SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = re.compile(
     rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL[1:10])}))?"
     rf"|(?P<small>{'|'.join(_SMALL)}|none))\b"
@@ -281,7 +280,8 @@ def _run(run: list[tuple[int, str]], following: str) -> Iterator[tuple[int, str]
     text = " ".join(word for _, word in run)
     text = _balanced(clean_span(text))
     unit = following.strip(".,;:!?)\"'") if not ended and following != "in" else ""
-    yield run[0][0], f"{text} {unit}" if parse_unit(unit) else text
+    scaled = unit.lower() in SCALES or parse_unit(unit)
+    yield run[0][0], f"{text} {unit}" if scaled else text
 
 
 def _balanced(text: str) -> str:
@@ -314,4 +314,7 @@ def _number_words(sentence: str) -> Iterator[tuple[int, str]]:
             continue
         parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
         number = sum(_WORDS[part.lower()] for part in parts)
-        yield match.start(), f"{sign}{number * _SCALES[(match['scale'] or '').strip().lower()]}"
+        yield (
+            match.start(),
+            f"{sign}{number * SCALES.get((match['scale'] or '').strip().lower(), 1)}",
+        )

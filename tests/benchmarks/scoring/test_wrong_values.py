@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
+from benchmarks.scoring.normal import normal
 from tests.benchmarks.scoring.test_million import mutated
 from tests.examples import FULL, examples
 
@@ -92,5 +94,5 @@ def test_mutations_around_a_changed_value_are_not_credited() -> None:
         number, decimals = chance.randrange(200, 99_999), chance.randrange(3)
         gold = f"{number / 10**decimals:.{decimals}f}"
         text = mutated(chance.choice(FORMS).format(changed(number, decimals, chance)), chance)
-        if gold.rstrip("0.") not in text:
+        if gold.rstrip("0.") not in re.sub(r"[^\d.]", "", normal(text)):
             assert score(text, Target("number", gold)).value == 0.0, (gold, text)
