@@ -9,7 +9,12 @@ from functools import cached_property
 from pathlib import Path
 
 from ablations.arms import ARMS, Arm
-from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
+from ablations.data.check import (
+    check_texts,
+    check_unrelated_available,
+    preview_items,
+    preview_pairs,
+)
 from ablations.data.items import is_software, qa_item
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
 from ablations.settings import LATER, Settings, check_names
@@ -257,6 +262,11 @@ def _check_data(plan: TrainingPlan) -> bool:
             check_unrelated_available(data.previews)
     if arm.grpo and data.agent is None:
         images |= preview_items(data.items[: plan.amounts.distinct])
+    if plan.settings.model:
+        tokens = Prompter.load(data.folder, plan.settings).special_tokens
+        check_texts(data.pairs if arm.uses_pairs else (), tokens)
+        if arm.grpo and data.agent is None:
+            check_texts(data.items[: plan.amounts.distinct], tokens)
     return images
 
 

@@ -60,13 +60,14 @@ class AccuracyAndFormat:
 
     Accuracy is the strict scorer's.  Format is 1 if ``pattern`` matches the whole completion or,
     without a pattern, if the scorer could read an answer.  The reward of a selection prompt
-    (`da-rl`) is its accuracy alone, 0 or 1.
+    (`da-rl`) is its accuracy alone, 0 or 1.  ``opening`` is the reasoning tag that the chat
+    template writes before a completion: it is scored as a part of it; a pattern may begin with it.
     """
 
     __name__ = "accuracy_and_format"
 
-    def __init__(self, weight: float = 0.9, pattern: str | None = None) -> None:
-        self.weight = weight
+    def __init__(self, weight: float = 0.9, pattern: str | None = None, opening: str = "") -> None:
+        self.weight, self.opening = weight, opening
         try:
             self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
         except re.error as error:
@@ -102,15 +103,16 @@ class AccuracyAndFormat:
 
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_reasoning(text), target)
+        whole = self.opening + text
+        verdict = score(without_reasoning(whole), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:
-            form = self.pattern.fullmatch(text.strip()) is not None
+            form = any(self.pattern.fullmatch(part.strip()) for part in (whole, text))
         return float(verdict.value or 0.0), float(form)
 
 
-def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
+def reward_payload(task: Item, selection: bool, settings: Settings, opening: str) -> dict[str, Any]:
     """Return the columns of an exported row that `exported_reward` reads."""
     return {
         "id": task.id,
@@ -118,12 +120,13 @@ def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str,
         "target": orjson.dumps(task.target).decode(),
         "accuracy_weight": settings.accuracy_weight,
         "format_pattern": settings.format_pattern,
+        "opening": opening,
     }
 
 
 def exported_reward(row: Mapping[str, Any], text: str) -> float:
     """Return the reward of an answer, from the row that `reward_payload` wrote."""
-    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"], row["opening"])
     return reward.value(text, record(Target, parse(row["target"])), row["selection"])
 
 
@@ -318,7 +321,7 @@ def _file(spec: ModuleSpec) -> Path | None:
     return path if path and path.is_file() else None
 
 
-def reward_of(settings: Settings) -> Reward:
+def reward_of(settings: Settings, opening: str = "") -> Reward:
     """Return the reward of a run: the custom one, which is imported, else accuracy and format.
 
     Raises `UsageError` if there is no such function, or the format's pattern is not a regular
@@ -326,4 +329,4 @@ def reward_of(settings: Settings) -> Reward:
     """
     if settings.reward:
         return CustomReward(settings.reward, load_reward(settings.reward))
-    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)
+    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern, opening)

@@ -157,7 +157,7 @@ class Stage:
         """Return the arguments of the trainer of the GRPO stage."""
         s = self.plan.settings
         rollouts = self._episodes(render)
-        reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
+        reward: Any = episode_score if rollouts and not s.reward else reward_of(s, render.opening)
         return {
             "rollout_func": rollouts,
             "term": self._term(render) if self.plan.arm.joint else None,
