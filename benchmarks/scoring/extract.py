@@ -117,7 +117,8 @@ LEADS: tuple[tuple[str, str], ...] = (
 )
 _LEAD = re.compile(
     # The first condition only saves time.
-    rf"(?:\b(?=\w)|(?=[#\u3040-\u9fff\uac00-\ud7a3])|(?m:^))(?:{'|'.join(pattern for pattern, _ in LEADS)})",
+    r"(?:\b(?=\w)|(?=[#\u3040-\u9fff\uac00-\ud7a3])|(?m:^))"
+    rf"(?:{'|'.join(pattern for pattern, _ in LEADS)})",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"\b(?:not(?! only)|never|cannot)\b|n't\b", re.IGNORECASE)
