@@ -68,6 +68,7 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\\circ(?=[A-Z])", r"\\circ "),  # 20^\circC
     (r"\^\s?\{\s?\\circ\s?\}|(?<=[\d})])\\circ\b", r"^\\circ "),  # 30^{\circ}, 30\circ
     (r"\*\*", "^"),  # 2**10
+    (r"(?<=[\w)}])\s(?:(squared)|cubed)\b", lambda match: "^2" if match[1] else "^3"),
     (r"\{\\(?:rm|bf|it)\s([^{}]{0,60})\}", r"\\text{\1}"),  # 5{\rm cm}
     (
         r"\\(?:text\w{0,6}|mathrm|mathsf|[mh]box|rm|operatorname|unit|si)\s{0,2}"

@@ -46,7 +46,7 @@ _RESULT = re.compile(
 _BOUND = re.compile(
     r"\b(?:than|at least|at most|over|under|above|below|between|after|before|since|until|step"
     r"|figure|question|option|table|number|problem|line|row|column|image|picture"
-    r"|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
+    r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$",
     re.IGNORECASE,
 )
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
