@@ -16,7 +16,7 @@ from benchmarks.scoring.denials import AFTER, BEFORE, TURN
 from benchmarks.scoring.value_claims import DENIED, is_open
 
 T = TypeVar("T")
-Kind = Literal["option", "value", "number"]
+Mentioned = Literal["option", "value", "number"]
 # "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
 _RETRACTED = re.compile(
     r"(?:(?<=[.!?,;:)\n*}…])|(?<=\s[-—]))\s{0,3}(?:"
@@ -234,7 +234,7 @@ def without_run_on(text: str) -> str:
 
 
 def claimed(
-    text: str, mention: str, masked: str = "", kind: Kind = "option"
+    text: str, mention: str, masked: str = "", kind: Mentioned = "option"
 ) -> tuple[str, list[str]]:
     """Return a text without the clauses that mention an answer and do not claim it, and these.
 
@@ -264,7 +264,7 @@ def claimed(
 class _Rules:
     """The rules for one kind of answer."""
 
-    kind: Kind
+    kind: Mentioned
 
     def drops(self, clauses: list[Clause], index: int) -> bool:
         """Whether a clause mentions an answer and does not claim it."""
