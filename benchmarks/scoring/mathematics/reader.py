@@ -50,10 +50,6 @@ _BOUND = re.compile(
     re.IGNORECASE,
 )
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
-# "It is not 5": a value that is denied is no answer.
-_DENIED = re.compile(
-    r"(?:\bnot|n't)\s(?:equal\sto\s)?[$\\(]{0,3}-?\d[\d,]*\.?\d*(?![\w%^/])", re.IGNORECASE
-)
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
@@ -135,13 +131,6 @@ class MathReader:
             return None
         return self._undeclared(text)
 
-    def only_number(self, text: str) -> Found | None:
-        """Return the number of a response's last sentence if it holds no other."""
-        pieces = sentences(flat(text))
-        if not pieces or _REFUSAL.search(text):
-            return None
-        return self._sentence(pieces[-1], "last sentence", stated=False, alone=True)
-
     def _boxes(self, text: str) -> Found | None:
         """Read several boxes of the last paragraph as one answer with several parts."""
         boxes = boxed(text.rpartition("\n\n")[2]) or boxed(text)
@@ -185,7 +174,7 @@ class MathReader:
 
         ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
         """
-        sentence = _DENIED.sub("", _SIGN_WORD.sub("-", sentence[:600]))
+        sentence = _SIGN_WORD.sub("-", sentence[:600])
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
