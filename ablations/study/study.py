@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +17,13 @@ import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.contrasts import BASE
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import (
-    MAX_ERRORS,
-    ScoreTable,
-    backend_notes,
-    check,
-    gap_notes,
-    read,
-)
-from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
-from ablations.study.external import external_notes
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
+from ablations.study.notes import run_notes
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -188,14 +178,6 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    seeds = Counter(model.arm for model in models if model.arm != BASE)
-    notes += [
-        *gap_notes(table.gaps, MAX_ERRORS),
-        *backend_notes(table.backends),
-        *unequal_note(seeds),
-        *twin_notes(table.scores),
-        *external_notes(plan),
-    ]
     analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
@@ -203,6 +185,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
     gaps += [f"{name} (no scores)" for name in lacking]
     end = f" Missing from the plan: {', '.join(gaps)}." if gaps else ""
     benchmarks = _by_seed(table)
+    notes += run_notes(plan, table)
     return Report(
         schema=SCHEMA,
         name=plan.folder.resolve().name,
