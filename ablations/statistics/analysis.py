@@ -31,6 +31,7 @@ from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, T
 from ablations.statistics.verdict import sentence
 
 CLUSTERED, WELCH = "clustered t", "Welch t"
+TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
 Scores = Mapping[str, Mapping[str, Array]]
 
 
@@ -111,7 +112,8 @@ def number(value: Array | float) -> float | None:
 
 def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     contrast, primary, rules = judgement.contrast, judgement.estimate, data.rules
-    other = estimate(data.macro, contrast, "pooled" if rules.variance == "welch" else "welch")
+    variance = rules.variance_of(contrast.name)
+    other = estimate(data.macro, contrast, "pooled" if variance == "welch" else "welch")
     alt_variance_low, alt_variance_high = other.interval(rules.level)
     boot_low, boot_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
     by_benchmark: tuple[BenchmarkLine, ...] = ()
@@ -127,7 +129,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        test=WELCH if rules.variance == "welch" else "t with pooled variance",
+        test=TESTS[variance],
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
         mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
         alt_variance_low=number(alt_variance_low),
@@ -157,13 +159,19 @@ def benchmark_lines(
     minus: str,
     rules: Rules,
 ) -> tuple[BenchmarkLine, ...]:
-    """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
-    tests = [estimates.welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    """Return a contrast on every benchmark, by per-seed scores, with Holm over the benchmarks.
+
+    Welch, or paired where the contrast is; one pooled variance is for the macro average alone.
+    """
+    variance = "paired" if rules.variance_of(f"{plus} - {minus}") == "paired" else "welch"
+    test_of = estimates.paired if variance == "paired" else estimates.welch
+    tests = [test_of(arms[plus], arms[minus]) for arms in by_seed.values()]
     adjusted = estimates.holm(np.array([test.p for test in tests]))
-    return tuple(
+    lines = (
         benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
         for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
     )
+    return tuple(replace(line, test=TESTS[variance]) for line in lines)
 
 
 def benchmark_line(
@@ -286,7 +294,11 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
-            ratio = estimates.share(*three, rules.level, one_variance)
+            names = [f"{METHOD} - {other}" for other in (arm, BASELINE)]
+            if all(rules.variance_of(name) == "paired" for name in names):
+                ratio = estimates.paired_share(*three, rules.level)
+            else:
+                ratio = estimates.share(*three, rules.level, one_variance)
         differences = (gain - start, gain - reused, reused - start)
         terms.append(Term(arm, *differences, ratio.value, ratio.low, ratio.high))
     return tuple(terms)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ablations.statistics.estimates import Array, Items, cluster_warning
+from ablations.statistics.estimates import Array, Items
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.runs.store import read_manifest, read_samples
@@ -331,7 +331,6 @@ def _remarks(name: str, dropped: int, items: Items) -> list[str]:
     if dropped:
         plural = "items" if dropped > 1 else "item"
         notes.append(f"{name}: {dropped} {plural} without a score in some run left out of all")
-    warning = cluster_warning(items)
-    if warning:
-        notes.append(f"{name}: {warning}, so inference over items is not to be trusted")
+    if warning := items.profile.warning:
+        notes.append(f"{name}: {warning}")
     return notes

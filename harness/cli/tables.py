@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.files.text import abridged
+from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, macro_average, notes_of, sources_of
+from harness.runs.summary import (
+    BenchmarkSummary,
+    flags_of,
+    macro_average,
+    notes_of,
+    sources_of,
+)
 
 
 def percent(value: float | None) -> str:
@@ -98,6 +105,7 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for name, text in _ABSENT.items()
         if (count := getattr(row, name))
     ]
+    notes += flags_of(rows)
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
@@ -178,10 +186,7 @@ def sample_text(answer: ShownAnswer) -> str:
             # The first two messages (system and task) are the prompt.
             lines += _episode(response.trajectory[2:])
         lines.append(f"--- response\n{response.text}")
-        lines.append(
-            f"--- {response.completion_tokens} tokens, finish reason {response.finish_reason}, "
-            f"{response.seconds:.2f} s"
-        )
+        lines += _known(response)
     lines += [
         f"--- target: {json.dumps(sample.target, ensure_ascii=False)}",
         f"strict {_number(score.value)} ({score.status}, {sample.scoring})",
@@ -193,9 +198,20 @@ def sample_text(answer: ShownAnswer) -> str:
     return "\n".join(lines)
 
 
+def _known(response: Response) -> list[str]:
+    """Return a line with what is known of how a response was made: nothing of one from a file."""
+    known = {
+        f"{response.completion_tokens} tokens": response.completion_tokens,
+        f"finish reason {response.finish_reason}": response.finish_reason,
+        f"{response.seconds:.2f} s": response.seconds or None,
+    }
+    parts = [text for text, value in known.items() if value is not None]
+    return [f"--- {', '.join(parts)}"] if parts else []
+
+
 def _verdict_lines(kind: str, verdict: SecondaryScore | None) -> list[str]:
     if verdict is None:
-        return [f"{kind} -"]
+        return []
     lines = [f"{kind} {_number(verdict.value)} ({verdict.by})"]
     if verdict.prediction is not None:
         lines.append(f"  prediction: {verdict.prediction}")

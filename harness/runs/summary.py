@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 from statistics import fmean
@@ -44,7 +44,8 @@ class BenchmarkSummary:
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
     ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
     the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
-    unparsable, those that a content filter withheld (``filtered``) among the unscored.
+    unparsable, those that a content filter withheld (``filtered``) among the unscored.  ``flags``
+    counts the responses of each `Score.flag`.
     """
 
     benchmark: str
@@ -76,6 +77,7 @@ class BenchmarkSummary:
     empty: int = 0
     reasoning_only: int = 0
     filtered: int = 0
+    flags: Mapping[str, int] = field(default_factory=dict)
     stderr: float | None = None
 
 
@@ -137,6 +139,9 @@ def _strict(
         "empty": absent["empty"],
         "reasoning_only": absent["reasoning_only"],
         "filtered": absent["filtered"],
+        "flags": dict(
+            Counter(sample.score.flag for sample in samples.values() if sample.score.flag)
+        ),
     }
 
 
@@ -205,6 +210,15 @@ def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     return [
         note if len(names) == len(every) > 1 else f"{', '.join(names)}: {note}"
         for note, names in named.items()
+    ]
+
+
+def flags_of(rows: Iterable[BenchmarkSummary]) -> list[str]:
+    """Return a line for each benchmark and flag, with the number of its responses."""
+    return [
+        f"{row.benchmark}: {count} of {row.answers} responses {flag}"
+        for row in rows
+        for flag, count in row.flags.items()
     ]
 
 

@@ -669,7 +669,7 @@ def test_the_printed_averages_of_the_paper_are_our_macro_averages(shared: Path) 
         ({"margin": 0.01}, "at most half"),
         ({"margin": 0.0}, "above 0"),
         ({"alpha": 0.0}, "alpha"),
-        ({"variance": "students"}, "welch or pooled"),
+        ({"variance": "students"}, "welch, pooled or paired"),
         ({"power": 1.0}, "power"),
         ({"power": 0.05}, "power"),
         ({"effect_size": float("inf")}, "effect size is inf points"),

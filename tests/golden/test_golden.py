@@ -30,6 +30,22 @@ RENAMED = {
 # Keys that the old output did not have and the new one may have.
 ADDED: frozenset[str] = frozenset(
     {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
+    | {
+        "flag",
+        "flags",
+        "look",
+        "strict_interval_low",
+        "strict_interval_high",
+        "averaged",
+        "mean_low",
+        "mean_high",
+        "checks",
+        "gaps",
+        "scores",
+        "stderr",
+        "tost_low",
+        "tost_high",
+    }
 )
 # A text of the old output -> what it may read now.
 REWORDED: dict[str, str] = {
@@ -48,14 +64,14 @@ REWORDED: dict[str, str] = {
         "with so few seeds its error rates were not measured"
     ),
 }
-# A comparison of this age names no runs: seeds and invalid answers were shown as 0.
-REWORDED["0 / 0"] = "2 / 2"
-UNKNOWN = {"report-comparison": "invalid"}
-# Verdicts, scores with intervals, and the gate.
-ADDED |= frozenset(
-    "averaged checks gaps mean_low mean_high scores stderr strict_interval_low "
-    "strict_interval_high tost_low tost_high".split()
-)
+# Inference over few clusters is now corrected, and the note has their effective number.
+for _few in (
+    ("mathverse: only 6 clusters (fewer than 30)", "6.0"),
+    ("mmmu_pro: only 15 clusters (fewer than 30)", "15.0"),
+):
+    REWORDED[f"{_few[0]}, so inference over items is not to be trusted"] = (
+        f"{_few[0]}, effectively {_few[1]}, so inference over items is approximate"
+    )
 # Verdicts: the items they are about, the interval of TOST, and the arms against the base.
 _TOTAL = "total better (contextrl - grpo +57.2 points [+53.6, +60.8]); "
 _REST = (
@@ -87,6 +103,9 @@ REWORDED |= {
         "contextrl-shuffled - base +1.7 points [-0.3, +3.6] (90 % interval) equivalent)."
     ),
 }
+# A comparison of this age names no runs: seeds and invalid answers were shown as 0.
+REWORDED["0 / 0"] = "2 / 2"
+UNKNOWN = {"report-comparison": "invalid"}
 # Notes that there are now and were not: these words are in them.
 NOTED = ("score alike on every item", "are external and were finished", "are also in")
 # Hashes that hang on the names of keys or on our source; they are there, whatever they are.

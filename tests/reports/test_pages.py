@@ -287,16 +287,16 @@ def test_a_run_filled_in_parts_is_whole_once_all_items_are_there(
 def test_notes_of_one_kind_are_one_line() -> None:
     notes = (
         "micro world: as the demo says",
-        "vstar: only 20 clusters (fewer than 30)",
-        "blink: only 7 clusters (fewer than 30)",
+        "vstar: only 20 clusters (fewer than 30), effectively 9.5",
+        "blink: only 7 clusters (fewer than 30), effectively 7.0",
         "phyx: one cluster holds 38% of the items",
         "blink: left out, runs/b-3 holds no answers to it",
         "mmmu: left out, runs/b-4 holds no answers to it",
-        "mmstar: only 20 clusters (fewer than 30)",
+        "mmstar: only 20 clusters (fewer than 30), effectively 11.2",
     )
     assert shared.joined(notes) == (
         notes[0],
-        "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30)",
+        "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30), effectively 7.0 to 11.2",
         *notes[3:6],
     )
 
