@@ -51,6 +51,17 @@ class _Run:
         """The caveat on its scores of a benchmark."""
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
+    def answered_by(self, *keys: str) -> set[str]:
+        """What the invocations recorded of their backend under nested keys."""
+        values = set()
+        for invocation in self.manifest["invocations"]:
+            value = invocation.get("backend")
+            for key in keys:
+                value = value.get(key) if isinstance(value, dict) else None
+            if isinstance(value, str):
+                values.add(value)
+        return values
+
     def asked(self, benchmark: str) -> dict[str, Any]:
         """What decides whether two runs were asked the same in the same way, by its name."""
         entry = self.manifest["benchmarks"].get(benchmark, {})
@@ -95,7 +106,26 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     notes += notes_of((name, run.note(name)) for name in scores for run in runs)
+    notes += differences(runs)
     return ScoreTable(scores, items, frozenset(single), tuple(notes))
+
+
+def differences(runs: Sequence[_Run]) -> list[str]:
+    """Return notes on how the runs of several arms were answered differently; none if alike.
+
+    Compared are the inference backends, and the dtype that each was asked for, over all
+    invocations.  Runs of responses from elsewhere have neither.
+    """
+    notes = []
+    for name, keys in (("inference backends", ("kind",)), ("dtypes", ("options", "dtype"))):
+        used: dict[str, set[str]] = {}
+        for run in runs:
+            used.setdefault(run.arm, set()).update(run.answered_by(*keys))
+        listed = {arm: " and ".join(sorted(values)) for arm, values in used.items() if values}
+        if len(set(listed.values())) > 1:
+            each = ", ".join(f"{arm}: {values}" for arm, values in listed.items())
+            notes.append(f"run with different {name} ({each}): a difference may come from that")
+    return notes
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:

@@ -91,6 +91,40 @@ def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
     assert other.loses
 
 
+def test_other_backends_and_dtypes_are_noted(tmp_path: Path) -> None:
+    """Of the sides of a comparison and of the arms of a study, whatever their invocations."""
+    paths = [made(tmp_path, name, frozenset({1})) for name in "abc"]
+
+    def answered(path: Path, *backends: object) -> None:
+        manifest = json.loads((path / "manifest.json").read_text())
+        invocations = [manifest["invocations"][0] | {"backend": backend} for backend in backends]
+        text = json.dumps({**manifest, "invocations": invocations})
+        (path / "manifest.json").write_text(text)
+
+    def notes() -> list[str]:
+        found = compare.checkpoints(paths[0], paths[1], RULES).notes
+        return [note for note in found if "run with different" in note]
+
+    vllm = {"kind": "vllm", "options": {"dtype": "bfloat16"}}
+    transformers = {"kind": "transformers", "options": {"dtype": "float32"}}
+    answered(paths[0], vllm)
+    answered(paths[1], vllm)
+    assert notes() == []
+    answered(paths[1], transformers)
+    ends = "a difference may come from that"
+    assert notes() == [
+        f"run with different inference backends (a: vllm, b: transformers): {ends}",
+        f"run with different dtypes (a: bfloat16, b: float32): {ends}",
+    ]
+    table = scores.read({"grpo": paths[:1], "contextrl": paths[1:2]})
+    assert f"run with different dtypes (grpo: bfloat16, contextrl: float32): {ends}" in table.notes
+    answered(paths[1], vllm, transformers)
+    assert "b: transformers and vllm" in notes()[0]
+    for unknown in ({}, {"kind": 5, "options": []}, {"kind": "endpoint", "options": {}}):
+        answered(paths[1], unknown)
+        assert not [note for note in notes() if "dtypes" in note]
+
+
 def test_one_seed_has_the_intervals_of_its_two_checkpoints(tmp_path: Path) -> None:
     a = made(tmp_path, "a", frozenset({*range(0, 12), 70, 71, 75}))
     b = made(tmp_path, "b", frozenset({0, 1, 30, 70}))
