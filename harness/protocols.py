@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from harness.records import Item, Message, Response, Sampling, Score
 
@@ -62,13 +62,34 @@ class Model(Protocol):
         """The model's tokenizer; it is loaded, or looked for, when it is first used."""
 
 
+@runtime_checkable
+class Adapting(Protocol):
+    """A model that leaves out what its server refuses.
+
+    ``changes`` says so by parameter; ``on_change`` is called after each change.
+    """
+
+    changes: dict[str, str]
+    on_change: Callable[[], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """An OpenAI-compatible endpoint that grades free text, and the model to ask there."""
+    """An OpenAI-compatible endpoint that grades free text, and the model to ask there.
+
+    ``api_key`` is `NO_KEY` where there is none: lmms-eval's clients want one.
+    """
+
+    NO_KEY: ClassVar[str] = "EMPTY"
 
     url: str
     model: str
-    api_key: str = field(default="EMPTY", repr=False)
+    api_key: str = field(default=NO_KEY, repr=False)
+
+    @property
+    def key(self) -> str | None:
+        """The key to send, if any."""
+        return None if self.api_key == self.NO_KEY else self.api_key
 
 
 class Ask(Protocol):
@@ -112,6 +133,7 @@ class Declaration:
     mean over items).  ``clusters``: what a cluster is.  ``native_rules``: version of the native
     scoring, "" if there is none.  ``judged_rules``: version of the judge's prompt and of how its
     replies are read, "" if the official protocol needs no judge (else it is a `JudgedBenchmark`).
+    ``image_conversion``: how its images become RGB, "" if it has none.
     ``needs_sandbox``: it runs programs, in `Tools.sandbox`.  ``note``: shown with every score if
     the data are not what the id says.
     """
@@ -129,6 +151,7 @@ class Declaration:
     native_needs_judge: bool = False
     native_rules: str = ""
     judged_rules: str = ""
+    image_conversion: str = ""
     needs_sandbox: bool = False
     note: str = ""
 

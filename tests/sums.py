@@ -25,6 +25,7 @@ class Sums:
     native_rules: str = "1"
     needs_judge: bool = False
     headline: tuple[str, ...] = ()
+    image_conversion: str = ""
     seen: list[str] = field(default_factory=list, compare=False)
 
     @property
@@ -40,6 +41,7 @@ class Sums:
             metric="accuracy",
             clusters="the item",
             headline=self.headline,
+            image_conversion=self.image_conversion,
             native_needs_judge=self.needs_judge,
             native_rules=self.native_rules,
         )

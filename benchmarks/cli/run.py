@@ -58,6 +58,12 @@ class _Limit(click.ParamType[int | str]):
     help="endpoint: tokenizer to use if the server has no /tokenize.",
 )
 @click.option(
+    "--api-key-env",
+    metavar="NAME",
+    help="endpoint: environment variable that holds its API key  [default: OPENAI_API_KEY, for "
+    "api.openai.com only]",
+)
+@click.option(
     "--revision", help="Model revision: resolved for a Hub id, recorded as given for an endpoint."
 )
 @click.option("--replicas", type=click.IntRange(min=1), help="vLLM: data-parallel replicas.")
@@ -102,6 +108,7 @@ class _Limit(click.ParamType[int | str]):
 @options.sandbox
 @options.judge
 @options.native
+@options.max_errors
 @options.data_root
 @options.out
 @click.option("--fresh", is_flag=True, help="Start a new run folder; the old one is kept.")
@@ -134,9 +141,14 @@ def evaluate(
     given: SimpleNamespace,
     execute: Callable[[RunPlan, AnyProgress], list[BenchmarkSummary]],
 ) -> Path:
-    """Fill a run where it is not finished, print its scores, and return its folder."""
+    """Fill a run where it is not finished, print its scores, and return its folder.
+
+    Raises:
+        UsageError: the run cannot be filled, or more answers are errors than ``--max-errors``.
+    """
     from harness.cli import tables
     from harness.runs.run import finished
+    from harness.runs.summary import check_errors
 
     rows = finished(plan)
     if rows is None:
@@ -157,6 +169,7 @@ def evaluate(
         print_result(tables.result_json(rows, plan.path, items=given.items))
     else:
         print_result(tables.result_table(rows, plan.path))
+    check_errors(((row.benchmark, row.errors, row.answers) for row in rows), given.max_errors)
     return plan.path
 
 
@@ -189,7 +202,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
         max_tokens=given.max_tokens,
         concurrency=given.concurrency,
         native=not given.no_native,
-        judge=options.judge_of(given.judge_url, given.judge_model, to_run),
+        judge=options.judge_of(given, to_run),
     )
     identity = identify(given.model, given.endpoint, given.revision)
     plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
@@ -212,11 +225,12 @@ def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
 def _refuse_idle_options(given: SimpleNamespace) -> None:
     """Raise for options that would have no effect, and for an invalid endpoint."""
     from harness import backends
-    from harness.backends.urls import base_url
+    from harness.backends.urls import base_url, key_for
     from harness.errors import UsageError
 
     if given.endpoint is not None:
-        base_url(given.endpoint)  # before it is stored in a manifest: it may contain a password
+        # Before it is stored in a manifest: it may contain a password.
+        key_for(base_url(given.endpoint), given.api_key_env)
     elif given.same_model:
         raise UsageError("--same-model requires --endpoint")
     if given.endpoint and given.backend:

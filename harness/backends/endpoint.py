@@ -14,19 +14,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
 
 from harness.backends import wire
 from harness.backends.answers import Answer, completion, first_logprobs, served_models
+from harness.backends.receive import masked, receive
 from harness.backends.throttle import Throttle, TryAgainError
 from harness.backends.tokenizer import LocalTokenizer
-from harness.backends.urls import base_url
+from harness.backends.urls import LOOPBACK, base_url, host_of
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.files.typed_json import record
 from harness.protocols import Tokenizer
+from harness.reasoning import opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 CHECK_TIMEOUT = 30.0
@@ -37,6 +38,7 @@ LONGEST_WAIT = 60.0
 BUSY_PATIENCE = 900.0  # seconds of 429s and nothing else
 # Servers close idle connections after some seconds (uvicorn: 5); ours must give them up before.
 KEEP_ALIVE = 4.0
+IDS_PER_BYTE = 16  # bytes of an answer with token ids, per byte of text: "100000, " and its token
 # Equal refusals in a row that end the run: before the first answer, and after it.
 REFUSALS_AT_FIRST, REFUSALS_LATER = 5, 50
 
@@ -51,11 +53,13 @@ class Limits:
 
     ``timeout`` is the seconds that one attempt may take, ``first_wait`` those before the second
     attempt; each further wait is twice as long.  More requests than ``max_connections`` wait.
+    An answer has at most ``answer_bytes`` bytes, counted after decompression.
     """
 
     timeout: float = 1800.0
     max_connections: int = 1024
     first_wait: float = 0.5
+    answer_bytes: int = 8 * 2**20
 
 
 class EndpointModel:
@@ -67,7 +71,7 @@ class EndpointModel:
     Args:
         url: the server's address, with or without ``/v1``.
         model: the served name; None takes the only one that is served.
-        api_key: the key to send; None takes the environment's ``OPENAI_API_KEY``, if any.
+        api_key: the key to send, if any; see `harness.backends.urls.key_for`.
         limits: of time and connections.
         obituary: returns why the server is dead, or None while it lives or where nobody knows.
         tokenizer: a folder or hub id with the model's tokenizer; None asks the server's
@@ -85,9 +89,10 @@ class EndpointModel:
     ) -> None:
         self.url = base_url(url)
         self.changes: dict[str, str] = {}
+        self.on_change: Callable[[], None] = lambda: None
         self.on_status: Callable[[str], None] = lambda _: None
         self._model = model
-        self._key = api_key or os.environ.get("OPENAI_API_KEY")
+        self._key = api_key
         self._limits = limits
         self._obituary = obituary
         self.tokenizer: Tokenizer = (
@@ -98,6 +103,7 @@ class EndpointModel:
         self._last_answer = self._last_success = 0.0
         self._refusals: list[str] = []  # equal ones, since the last success
         self._entries: Mapping[str, Mapping[str, Any]] = {}
+        self._thinks: bool | None = None  # whether answers begin inside a thought, once known
 
     @property
     def served(self) -> Mapping[str, Any]:
@@ -111,13 +117,12 @@ class EndpointModel:
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        host = urlsplit(self.url).hostname or ""
         self._session = aiohttp.ClientSession(
             headers={**headers, "Content-Type": "application/json"},
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             timeout=aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=CHECK_TIMEOUT),
             # A proxy of the environment is for other machines.
-            trust_env=host not in ("localhost", "127.0.0.1", "::1"),
+            trust_env=host_of(self.url) not in LOOPBACK,
         )
         try:
             await self.check()
@@ -141,7 +146,8 @@ class EndpointModel:
         answer = await self._get_models()
         if answer.status in (401, 403):
             raise UsageError(
-                f"{self.url} refuses the API key ({answer.message}); set OPENAI_API_KEY."
+                f"{self.url} wants another API key ({answer.message}); "
+                "name the variable that holds it with --api-key-env."
             )
         entries = served_models(answer)
         served = list(entries or ())
@@ -167,8 +173,12 @@ class EndpointModel:
     async def _get_models(self) -> Answer:
         timeout = aiohttp.ClientTimeout(total=min(CHECK_TIMEOUT, self._limits.timeout))
         try:
-            async with self._session.get(f"{self.url}/models", timeout=timeout) as got:
-                return Answer(got.status, await got.read())
+            async with self._session.get(
+                f"{self.url}/models", timeout=timeout, allow_redirects=False
+            ) as got:
+                return await receive(got, self._limits.answer_bytes, self._key)
+        except ItemError as error:
+            raise UsageError(f"{self.url}/models: {error}") from None
         except TimeoutError:
             raise UsageError(
                 f"{self.url} did not answer within {timeout.total:.0f} seconds; "
@@ -176,7 +186,7 @@ class EndpointModel:
             ) from None
         except aiohttp.ClientError as error:
             raise UsageError(
-                f"no server answers at {self.url} ({_in_words(error)}); "
+                f"no server answers at {self.url} ({self._in_words(error)}); "
                 "start it, or correct the address."
             ) from None
 
@@ -211,11 +221,14 @@ class EndpointModel:
     ) -> Sequence[float | None] | None:
         """Return the log-probability that each token is the first one of an answer.
 
-        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all.
+        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all, or
+        where the first token is one of a thought that the chat template opens.
 
         Raises:
             ItemError, UsageError: as of `chat`.
         """
+        if await self._opens_thought():
+            return None
         body = {
             "model": self.name,
             "messages": await self._encode(messages),
@@ -225,6 +238,21 @@ class EndpointModel:
         answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
         likeliest = first_logprobs(answer)
         return None if likeliest is None else [likeliest.get(token) for token in tokens]
+
+    async def _opens_thought(self) -> bool:
+        """Whether the server's chat template opens a thought, as far as the server tells.
+
+        vLLM tells the tokens of a conversation; it is asked once.
+        """
+        if self._thinks is None:
+            conversation = [{"role": "user", "content": "A or B?"}]
+            told = await self.ask_root("tokenize", {"messages": conversation})
+            tokens = told.get("tokens") if isinstance(told, dict) else None
+            tail = tokens[-16:] if isinstance(tokens, list) else []
+            text = await self.ask_root("detokenize", {"tokens": tail}) if tail else None
+            prompt = text.get("prompt") if isinstance(text, dict) else None
+            self._thinks = isinstance(prompt, str) and bool(opening(prompt))
+        return self._thinks
 
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask what the server offers besides the chat API, at its root; return the parsed answer.
@@ -236,7 +264,10 @@ class EndpointModel:
             UsageError: the server is gone.
         """
         root = self.url.removesuffix("/v1")
-        answer = await self._post(f"{root}/{path}", {"model": self.name, **body})
+        # Token ids are longer than their text.
+        data = orjson.dumps({"model": self.name, **body})
+        most = self._limits.answer_bytes + IDS_PER_BYTE * len(data)
+        answer = await self._post(f"{root}/{path}", data, most)
         return answer.document if answer.status == 200 else None
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
@@ -255,7 +286,10 @@ class EndpointModel:
         while True:
             fields = {self._fields.get(name, name): value for name, value in parameters.items()}
             sent = {name: value for name, value in fields.items() if name is not None}
-            answer = await self._post(f"{self.url}/chat/completions", {**body, **sent}, completion)
+            data = orjson.dumps({**body, **sent})
+            answer = await self._post(
+                f"{self.url}/chat/completions", data, self._limits.answer_bytes, completion
+            )
             if answer.status == 200:
                 self._last_success = time.monotonic()
                 self._refusals.clear()
@@ -276,10 +310,11 @@ class EndpointModel:
             return  # requests that were in flight together learn it together
         if field == "max_tokens":
             self._fields[name], self.changes[name] = NEWER_LIMIT, f"sent as {NEWER_LIMIT}"
-            return
-        self._fields[name] = None
-        self.changes[name] = "not sent: the server refuses it and applies its own default"
-        self.on_status(f"{name} is {self.changes[name]}")
+        else:
+            self._fields[name] = None
+            self.changes[name] = "not sent: the server refuses it and applies its own default"
+            self.on_status(f"{name} is {self.changes[name]}")
+        self.on_change()
 
     def _refuse(self, answer: Answer) -> None:
         """Raise for a request that the server refused; the run ends where it refuses all."""
@@ -298,20 +333,21 @@ class EndpointModel:
     async def _post(
         self,
         url: str,
-        body: Mapping[str, Any],
+        data: bytes,
+        most: int,
         read: Callable[[Answer], object] = lambda answer: answer,
     ) -> Answer:
         """Send a request, with retries, and return the first lasting answer.
 
-        ``read`` raises `ItemError` for an answer that is to be asked for again.
+        It has at most ``most`` bytes.  ``read`` raises `ItemError` for an answer that is to be
+        asked for again.
         """
         begun = time.monotonic()
-        data = orjson.dumps(body)
         attempts = failures = 0
         while True:
             try:
                 async with self._throttle.slot():
-                    return await self._post_once(url, data, read)
+                    return await self._post_once(url, data, most, read)
             except TryAgainError as error:
                 attempts += 1
                 failures += not error.busy
@@ -343,17 +379,19 @@ class EndpointModel:
         doubled = self._limits.first_wait * 2.0 ** min(attempts - 1, 30)
         return min(doubled, LONGEST_WAIT) * random.uniform(0.5, 1.5)
 
-    async def _post_once(self, url: str, data: bytes, read: Callable[[Answer], object]) -> Answer:
+    async def _post_once(
+        self, url: str, data: bytes, most: int, read: Callable[[Answer], object]
+    ) -> Answer:
         try:
-            async with self._session.post(url, data=data) as got:
-                answer = Answer(got.status, await got.read(), _retry_after(got.headers))
+            async with self._session.post(url, data=data, allow_redirects=False) as got:
+                answer = await receive(got, most, self._key)
                 self._last_answer = time.monotonic()
         except (aiohttp.ClientError, TimeoutError) as error:
             if reason := self._obituary():
                 raise UsageError(reason) from error
             unconnected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
             raise TryAgainError(
-                _in_words(error) or f"no answer within {self._limits.timeout:.0f} seconds",
+                self._in_words(error) or f"no answer within {self._limits.timeout:.0f} seconds",
                 unreachable=isinstance(error, unconnected),
             ) from error
         if answer.is_passing:
@@ -371,22 +409,13 @@ class EndpointModel:
                 raise TryAgainError(str(error)) from error
         return answer
 
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds in a Retry-After header; its other form, a date, is not used here."""
-    try:
-        return max(0.0, float(headers.get("Retry-After", "")))
-    except ValueError:
-        return None
-
-
-def _in_words(error: Exception) -> str:
-    """Return what the system says of a connection that was not made; of other errors their text."""
-    if not isinstance(error, aiohttp.ClientConnectorError):
-        return str(error)
-    number = error.os_error.errno or 0  # below 0 for names that are not resolved
-    known = os.strerror(number) if number > 0 else error.os_error.strerror
-    return (known or "cannot connect").lower()
+    def _in_words(self, error: Exception) -> str:
+        """Return why no connection was made, as the system says it; of other errors their text."""
+        if not isinstance(error, aiohttp.ClientConnectorError):
+            return masked(str(error), self._key)  # it may quote what the server sent
+        number = error.os_error.errno or 0  # below 0 for names that are not resolved
+        known = os.strerror(number) if number > 0 else error.os_error.strerror
+        return (known or "cannot connect").lower()
 
 
 class _ServerTokenizer:

@@ -18,7 +18,8 @@ class BackendSpec:
     one copy of the model, ``replicas`` copies answer side by side.  ``max_model_len`` limits prompt
     and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
     once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
-    with the tokenizer of an endpoint's model, for a server that does not offer it.
+    with the tokenizer of an endpoint's model, for a server that does not offer it; ``api_key_env``
+    is the environment variable that holds the endpoint's key.
     """
 
     kind: Literal["auto", "vllm", "transformers", "endpoint"] = "auto"
@@ -32,3 +33,4 @@ class BackendSpec:
     batch_size: int | None = None
     log_path: Path | None = None
     tokenizer: str | None = None
+    api_key_env: str | None = None

@@ -1,12 +1,21 @@
-"""Addresses of servers, checked before anything is sent to them."""
+"""Addresses of servers, checked before anything is sent to them, and which API key goes where."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import UsageError
 
+OPENAI_KEY, OPENAI_HOST = "OPENAI_API_KEY", "api.openai.com"
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# Matches: "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "Deepseek_API".  Not: "TOKENIZERS_PARALLELISM".
+_SECRET = re.compile(
+    r"(^|_)(API|API_?KEYS?|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(_ID|_FILE)?$",
+    re.IGNORECASE,
+)
 _USERINFO = re.compile(r"(?:^|(?<=//)).*@")
 
 
@@ -24,10 +33,49 @@ def base_url(url: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"the address of {parts.hostname} contains a user name or password; "
-            "leave them out and set OPENAI_API_KEY."
+            "leave them out and name the variable that holds the key with --api-key-env."
         )
     stem = url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
     return stem if stem.endswith("/v1") else f"{stem}/v1"
+
+
+def host_of(url: str) -> str:
+    """Return the host of an address that `base_url` accepts."""
+    return urlsplit(url).hostname or ""
+
+
+def key_for(url: str, named: str | None, default: str | None = None) -> str | None:
+    """Return the API key to send to a server, None for no key.
+
+    A key goes only to the server that it is for: ``OPENAI_API_KEY`` to OpenAI's host, any other
+    where the user names its variable.
+
+    Args:
+        url: the server's address, as `base_url` accepts it.
+        named: the environment variable that the user named for this server, if any.
+        default: a variable that is meant for this server by its name, where ``named`` is None.
+
+    Raises:
+        UsageError: the named variable is not set, or the key would cross a network unencrypted.
+    """
+    host = host_of(url)
+    names = [named] if named else [default, OPENAI_KEY if host == OPENAI_HOST else None]
+    name = next((name for name in names if name and os.environ.get(name)), None)
+    if name is None:
+        if named:
+            raise UsageError(f"the environment variable {named} is not set: it holds no API key")
+        return None
+    if urlsplit(url).scheme != "https" and host not in LOOPBACK:
+        raise UsageError(
+            f"the key in {name} would go to {host} unencrypted: use https, a tunnel to localhost, "
+            "or no key"
+        )
+    return os.environ[name]
+
+
+def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment for a child process without what looks like a key or a password."""
+    return {name: value for name, value in environment.items() if not _SECRET.search(name)}
 
 
 def _split(url: str) -> SplitResult | None:

@@ -27,6 +27,7 @@ import aiohttp
 from harness.backends import lifeline
 from harness.backends.endpoint import EndpointModel
 from harness.backends.spec import BackendSpec
+from harness.backends.urls import without_keys
 from harness.errors import UsageError
 
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
@@ -76,13 +77,12 @@ def served_name(spec: BackendSpec) -> str:
 
 
 def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
-    """Return the server's environment: offline, without telemetry, and with no key to ask for.
+    """Return the server's environment: offline, without telemetry and without keys.
 
     vLLM's sockets lie in the folder ``scratch``; it does not remove them itself.
     """
-    env = {**os.environ, "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    env = {**without_keys(os.environ), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_RPC_BASE_PATH": str(scratch)}
-    env.pop("VLLM_API_KEY", None)
     if cpu:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
     return env
@@ -242,7 +242,6 @@ async def serve(
         async with EndpointModel(
             server.url,
             served_name(spec),
-            api_key="none",
             obituary=server.obituary,
             tokenizer=spec.checkpoint,
         ) as model:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -37,6 +37,25 @@ class Points(click.types.FloatParamType):
     ) -> float:
         """Return the number in units of a score."""
         return round(float(super().convert(value, param, ctx)) / 100, 12)
+
+
+class Share(click.ParamType[float]):
+    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``."""
+
+    name = "SHARE|N%"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the share."""
+        text = str(value).strip()
+        try:
+            share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            share = math.nan
+        if not 0 <= share <= 1:
+            self.fail(f"{value!r} is not a share: write 0.05 or 5%", param, ctx)
+        return share
 
 
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
@@ -116,6 +135,26 @@ judge = _all(
         help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
+    click.option(
+        "--judge-key-env",
+        metavar="NAME",
+        help="Environment variable that holds the judge's API key  [default: JUDGE_API_KEY; for "
+        "api.openai.com also OPENAI_API_KEY]",
+    ),
+)
+max_errors = click.option(
+    "--max-errors",
+    type=Share(),
+    default="1%",
+    show_default=True,
+    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
+)
+max_errors = click.option(
+    "--max-errors",
+    type=Share(),
+    default="1%",
+    show_default=True,
+    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
 columns = click.option(
     "--columns",
@@ -149,24 +188,28 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
     return Tools(sandbox)
 
 
-def judge_of(url: str | None, model: str | None, benchmarks: Sequence[Benchmark]) -> Any:
+def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
     """Return the judge that the options name, or None.
 
-    The API key comes from ``JUDGE_API_KEY``, else ``OPENAI_API_KEY``.  Raises `UsageError` if only
-    one of the two options was given, or no benchmark uses a judge.
+    Raises `UsageError` if only one of URL and model was given, no benchmark uses a judge, or its
+    key is missing or would be sent unencrypted (`harness.backends.urls.key_for`).
     """
+    from harness.backends.urls import base_url, key_for
     from harness.errors import UsageError
     from harness.protocols import Judge
 
+    url, model = given.judge_url, given.judge_model
     if url is None and model is None:
+        if given.judge_key_env is not None:
+            raise UsageError("--judge-key-env has no effect without --judge; remove it")
         return None
     if url is None or model is None:
         raise UsageError("--judge URL and --judge-model M are needed together")
     declared = [benchmark.declaration for benchmark in benchmarks]
     if not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
         raise UsageError("--judge: none of the selected benchmarks uses a judge")
-    key = os.environ.get("JUDGE_API_KEY") or os.environ.get("OPENAI_API_KEY") or "EMPTY"
-    return Judge(url, model, key)
+    key = key_for(base_url(url), given.judge_key_env, default="JUDGE_API_KEY")
+    return Judge(url, model, key or Judge.NO_KEY)
 
 
 def check_judge(judge: Any) -> None:
@@ -176,7 +219,7 @@ def check_judge(judge: Any) -> None:
     from harness.backends.endpoint import EndpointModel
 
     async def open_and_close() -> None:
-        async with EndpointModel(judge.url, judge.model, api_key=judge.api_key):
+        async with EndpointModel(judge.url, judge.model, judge.key):
             pass
 
     if judge is not None:

@@ -9,10 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from harness.files.text import abridged
+from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, macro_average, notes_of, sources_of
+from harness.runs.summary import (
+    BenchmarkSummary,
+    flags_of,
+    macro_average,
+    notes_of,
+    sources_of,
+)
 
 
 def percent(value: float | None) -> str:
@@ -42,7 +49,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
-    header = ("benchmark", *scores, *_COUNTS)
+    header = ("benchmark", *scores, *_COUNTS, "stderr")
     table = [header, *(_cells(row, judged) for row in rows)]
     if len(rows) > 1 and all(row.strict is not None for row in rows):
         mean = percent(macro_average(rows))
@@ -52,7 +59,11 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         lines += _parts(row)
     lines += _footnotes(rows)
     lines += sources.described(read_manifest(run), sources_of(rows))
-    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
+    listed = ", ".join(scores[:-1])
+    lines.append(
+        f"{listed} and {scores[-1]} in percent; stderr: standard error of strict over items; "
+        f"run folder: {run}"
+    )
     return "\n".join(lines)
 
 
@@ -94,6 +105,7 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for name, text in _ABSENT.items()
         if (count := getattr(row, name))
     ]
+    notes += flags_of(rows)
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
@@ -124,7 +136,8 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     if judged:
         scores.append(percent(verdict) + ("+" if _is_partial(row, verdict, row.judged_n) else ""))
     counts = (row.n, row.unparsable, row.unscored, row.errors, row.truncated)
-    return (row.benchmark, percent(row.strict), *scores, *map(str, counts))
+    error = percent(row.stderr)
+    return (row.benchmark, percent(row.strict), *scores, *map(str, counts), error)
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
@@ -144,8 +157,8 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.runs.summary import items_json
 
     fields = (
-        "benchmark note n strict native native_n judged judged_n parts unparsable unscored errors "
-        "truncated prompts_truncated".split()
+        "benchmark note n strict stderr native native_n judged judged_n parts unparsable unscored "
+        "errors truncated prompts_truncated".split()
     )
     benchmarks: list[dict[str, Any]] = []
     for row in rows:
@@ -173,10 +186,7 @@ def sample_text(answer: ShownAnswer) -> str:
             # The first two messages (system and task) are the prompt.
             lines += _episode(response.trajectory[2:])
         lines.append(f"--- response\n{response.text}")
-        lines.append(
-            f"--- {response.completion_tokens} tokens, finish reason {response.finish_reason}, "
-            f"{response.seconds:.2f} s"
-        )
+        lines += _known(response)
     lines += [
         f"--- target: {json.dumps(sample.target, ensure_ascii=False)}",
         f"strict {_number(score.value)} ({score.status}, {sample.scoring})",
@@ -188,9 +198,20 @@ def sample_text(answer: ShownAnswer) -> str:
     return "\n".join(lines)
 
 
+def _known(response: Response) -> list[str]:
+    """Return a line with what is known of how a response was made: nothing of one from a file."""
+    known = {
+        f"{response.completion_tokens} tokens": response.completion_tokens,
+        f"finish reason {response.finish_reason}": response.finish_reason,
+        f"{response.seconds:.2f} s": response.seconds or None,
+    }
+    parts = [text for text, value in known.items() if value is not None]
+    return [f"--- {', '.join(parts)}"] if parts else []
+
+
 def _verdict_lines(kind: str, verdict: SecondaryScore | None) -> list[str]:
     if verdict is None:
-        return [f"{kind} -"]
+        return []
     lines = [f"{kind} {_number(verdict.value)} ({verdict.by})"]
     if verdict.prediction is not None:
         lines.append(f"  prediction: {verdict.prediction}")

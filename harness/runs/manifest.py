@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.protocols import Benchmark
+from harness.protocols import Benchmark, Declaration
 from harness.runs.plan import RunPlan
-from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples
+from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
 
 PACKAGES = (
     "torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp",
@@ -126,6 +126,7 @@ def _benchmark_entry(
         "n": run.settings.total(benchmark) if data is not None else None,
         "n_official": declared.n_items,
         "max_tokens": run.settings.sampling(benchmark).max_tokens,
+        "image_conversion": _conversion(run, declared, before),
         "metric": declared.metric,
         "clusters": declared.clusters,
         "headline": list(declared.headline),
@@ -134,6 +135,37 @@ def _benchmark_entry(
         "judged_rules": declared.judged_rules,
         "judge": judge or before.get(declared.id, {}).get("judge"),
     }
+
+
+def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) -> str | None:
+    """Return how the images of the stored responses were converted; of runs without any, now.
+
+    None where an older version, which did not record it, stored some.
+    """
+    if not declared.image_conversion or samples_size(run.path, declared.id) == 0:
+        return declared.image_conversion
+    recorded: str | None = before.get(declared.id, {}).get("image_conversion")
+    return recorded
+
+
+def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None:
+    """Check that what is asked now shows images as the stored responses' requests did.
+
+    Raises:
+        UsageError: it does not, or that was not recorded: before, images were converted as
+            lmms-eval does under the key that white backgrounds have now.
+    """
+    others = [
+        benchmark.declaration.id
+        for benchmark in run.chosen
+        if manifest["benchmarks"][benchmark.declaration.id].get("image_conversion")
+        != benchmark.declaration.image_conversion
+    ]
+    if others:
+        raise UsageError(
+            f"the stored responses of {', '.join(others)} may be to images converted otherwise "
+            "(transparent or 16-bit ones): pass --fresh to start a new run"
+        )
 
 
 def _packages() -> dict[str, str]:

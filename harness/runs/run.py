@@ -10,9 +10,9 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from harness.errors import UsageError
-from harness.protocols import Benchmark, Model, Progress
+from harness.protocols import Adapting, Benchmark, Model, Progress
 from harness.runs.engine import Engine, OpenModel
-from harness.runs.manifest import new_manifest, now, stored_manifest
+from harness.runs.manifest import new_manifest, now, refuse_another_conversion, stored_manifest
 from harness.runs.plan import RunPlan
 from harness.runs.sources import count_sources, endpoint_source, number_of, refuse_another
 from harness.runs.store import RunStore, samples_size
@@ -94,10 +94,13 @@ def execute(
         @asynccontextmanager
         async def admitted() -> AsyncIterator[Model]:
             assert open_model is not None
+            refuse_another_conversion(run, manifest)
             async with open_model() as model:
-                admit(getattr(model, "served", None) or {})
-                # Filled while the model answers, and written with the manifest at the end.
+                # Filled while the model answers.
                 manifest["invocations"][-1]["backend"]["changes"] = getattr(model, "changes", {})
+                admit(getattr(model, "served", None) or {})
+                if isinstance(model, Adapting):
+                    model.on_change = lambda: store.write_json("manifest.json", manifest)
                 yield model
 
         completed = False

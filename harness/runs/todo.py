@@ -131,8 +131,8 @@ def what_is_left(
 ) -> Todo:
     """Return what is left of one benchmark.
 
-    Answers beyond the limit are only scored again where their score is stale: a run never holds
-    the scores of two scorers.
+    Answers beyond the limit or the repeats are only scored again where their score is stale: a run
+    never holds the scores of two scorers.
 
     Raises:
         UsageError: as `Settings.ids`.
@@ -151,7 +151,7 @@ def what_is_left(
     judged = judged_scores(run, declared, settings.judge_name, samples)
     return Todo(
         ids,
-        [key for key in unasked if key[0] not in beyond],
+        [key for key in unasked if key[0] not in beyond and key[1] < settings.repeats],
         stale,
         list(judged.values()).count(None),
     )

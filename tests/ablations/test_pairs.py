@@ -8,11 +8,14 @@ from typing import Any
 
 import orjson
 import pytest
+from PIL import ExifTags, Image
 
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
 from ablations.data.hub import PUBLISHED, open_dataset
 from ablations.data.items import qa_item, selection_item
 from ablations.data.sources import open_items, open_pairs
+from benchmarks.data.local.images import as_seen, decode
+from benchmarks.pairs import file as pair_file
 from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.selection import LETTERS
 from benchmarks.scoring import Target, score
@@ -328,3 +331,23 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert found == {"pairs": 8, "domains": {"trajectory": 8}, "answers_negative": 8}
+
+
+@pytest.mark.parametrize("kind", ["transparent", "deep grey", "turned"])
+def test_images_of_pairs_and_items_are_converted_as_those_of_benchmarks(
+    kind: str, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    image, options = {
+        "transparent": (Image.new("RGBA", (4, 2), (0, 0, 0, 0)), {}),
+        "deep grey": (Image.new("I;16", (4, 2), 65535 // 2), {}),
+        "turned": (Image.linear_gradient("L").resize((4, 2)), {"exif": exif}),
+    }[kind]
+    image.save(tmp_path / "i.png", **options)
+    expected = as_seen(decode({"bytes": None, "path": str(tmp_path / "i.png")}))
+    shown = [tmp_path / "i.png", (tmp_path / "i.png").read_bytes(), Image.open(tmp_path / "i.png")]
+    for part in pair_file.decode(shown, "here"):
+        assert isinstance(part, ImagePart)
+        assert part.image.size == expected.size
+        assert part.image.tobytes() == expected.tobytes()

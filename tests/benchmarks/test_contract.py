@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import shutil
 import subprocess
 import sys
 from itertools import islice
@@ -10,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import probe, suites
+from benchmarks import suites
 from benchmarks.micro.data import datasets, longbench, programs, repositories
 from benchmarks.registry import SUMMARIES
-from benchmarks.vqa.base.versions import scoring_version
 from harness.protocols import Benchmark, Tools, build_items
-from harness.reasoning import reasoning_version
 from harness.records import Item, Response
 
 OPTIONS = {"probe": {"pairs": "micro"}}
@@ -100,23 +101,33 @@ def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchma
     assert benchmark.fingerprint() == benchmark.fingerprint()
 
 
-def test_the_scorer_s_version_covers_the_rules_on_reasoning(
-    benchmark: Benchmark, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if benchmark.declaration.id in ("swebench_verified", "swebench_lite"):
-        pytest.skip("scores a patch, which has no reasoning")
-    before, read = benchmark.declaration.scoring, Path.read_bytes
-    cached = (reasoning_version, scoring_version, probe._scoring_version)
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda path: read(path) + b"#" * (path.name == "reasoning.py")
+@pytest.fixture(scope="module")
+def with_other_reasoning(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the scorers' versions in a copy of the source with other rules on reasoning."""
+    copy, root = tmp_path_factory.mktemp("copy"), Path(suites.__file__).parents[1]
+    for package in ("harness", "benchmarks"):
+        shutil.copytree(root / package, copy / package)
+    with (copy / "harness" / "reasoning.py").open("a") as file:
+        file.write("#\n")
+    program = (
+        "import json; from benchmarks import suites\n"
+        "print(json.dumps({each.id: each.scoring for each in suites.declarations()}))"
     )
-    try:
-        for function in cached:
-            function.cache_clear()
-        assert benchmark.declaration.scoring != before
-    finally:
-        for function in cached:
-            function.cache_clear()
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=copy, capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+    )  # fmt: skip
+    versions: dict[str, str] = json.loads(done.stdout)
+    return versions
+
+
+def test_the_scorer_s_version_covers_the_rules_on_reasoning(
+    benchmark: Benchmark, with_other_reasoning: dict[str, str]
+) -> None:
+    name = benchmark.declaration.id
+    # What scores a patch reads no reasoning.
+    same = name in ("swebench_verified", "swebench_lite")
+    assert (with_other_reasoning[name] == benchmark.declaration.scoring) is same
 
 
 def test_the_list_imports_no_benchmark() -> None:

@@ -192,7 +192,13 @@ def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: 
         words = run_words(server, data, tmp_path / "runs")
         done = harness(*words, "--benchmarks", "vstar", "--json", "--items")
         table = harness(*words, "--benchmarks", "vstar")
-    assert done.returncode == 0, done.stderr
+        again = harness(*words, "--benchmarks", "vstar", "--max-errors", "5%")
+        one_line(harness(*words, "--max-errors", "105%"), "'105%' is not a share")
+    # 1 of 24 is more than 1 %, and everything is stored and printed all the same.
+    assert done.returncode == 2
+    too_many = "harness: more errors than --max-errors 0.01 allows: vstar 1 of 24 (4.2%); all "
+    assert done.stderr.splitlines()[-1].startswith(too_many)
+    assert again.returncode == 0, again.stderr
     (row,) = json.loads(done.stdout)["benchmarks"]
     assert (row["errors"], row["n"]) == (1, 24)
     assert [item["status"] for item in row["items"]].count("error") == 1
@@ -218,7 +224,11 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness(*run, "--model", empty, "--revision", "main"), "--revision")
     one_line(harness("list", "--options", "--json"), "--options")
     secret = ["--model", "m", "--endpoint", "http://me:hidden@localhost:9"]
-    one_line(harness(*run, *secret, "--benchmarks", "vstar"), "OPENAI_API_KEY")
+    one_line(harness(*run, *secret, "--benchmarks", "vstar"), "--api-key-env")
+    unset = ["--api-key-env", "HARNESS_TEST_UNSET"]
+    one_line(harness(*run, *served, *unset), "HARNESS_TEST_UNSET is not set")
+    one_line(harness(*run, "--model", empty, *unset), "--api-key-env has no effect")
+    one_line(harness(*run, *served, "--judge-key-env", "X"), "--judge-key-env has no effect")
     assert not (tmp_path / "runs").exists()
     one_line(harness(*run, *served, "--backend", "vllm"), "--backend")
     one_line(harness(*run, *served, "--replicas", 2), "--replicas", "endpoint")

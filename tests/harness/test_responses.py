@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli.score import read_responses
+from harness.cli.tables import sample_text
 from harness.errors import UsageError
 from harness.runs import run as runs
+from harness.runs.lookup import find
 from harness.runs.todo import Settings
 from tests.harness.test_run import planned
-from tests.sums import Quiet, Sums
+from tests.sums import Adder, Quiet, Sums
 
 
 def test_only_items_with_a_response_are_built_and_scored(tmp_path: Path) -> None:
@@ -19,6 +21,20 @@ def test_only_items_with_a_response_are_built_and_scored(tmp_path: Path) -> None
     plan = planned(tmp_path, sums, responses={"s5": "40", "s3": "24"})
     (row,) = runs.execute(plan, None, {"kind": "responses"}, Quiet())
     assert (sorted(sums.seen), row.n, row.errors, row.strict) == (["s3", "s5"], 2, 1, 1.0)
+
+
+def test_only_what_is_known_of_a_response_is_shown(tmp_path: Path) -> None:
+    plan = planned(tmp_path, responses={"s5": "40"})
+    runs.execute(plan, None, {"kind": "responses"}, Quiet())
+    asked = planned(tmp_path / "asked", limit=6)
+    runs.execute(asked, Adder().open, {"kind": "test"}, Quiet())
+    scored, answered = (sample_text(find(each.path, "s5")[0]) for each in (plan, asked))
+    for text in (scored, answered):
+        assert "None tokens" not in text
+        assert "\njudged" not in text
+    assert "tokens" not in scored
+    assert "finish reason" not in scored
+    assert "--- 1 tokens, finish reason stop, 0.0" in answered
 
 
 def test_a_limit_takes_the_first_that_have_a_response(tmp_path: Path) -> None:

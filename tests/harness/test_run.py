@@ -7,11 +7,14 @@ import json
 import multiprocessing
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+import click
 import pytest
 
 from harness.backends.endpoint import EndpointModel
+from harness.cli.options import Share
 from harness.cli.tables import result_table
 from harness.errors import UsageError
 from harness.protocols import Benchmark, Judge
@@ -22,7 +25,7 @@ from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
 from harness.runs.preview import preview
 from harness.runs.store import RunStore, read_manifest, read_samples
-from harness.runs.summary import BenchmarkSummary, notes_of
+from harness.runs.summary import BenchmarkSummary, check_errors, notes_of
 from harness.runs.todo import Settings
 from tests.sums import Adder, Quiet, Sums
 
@@ -156,11 +159,78 @@ def test_an_error_among_good_answers_is_tried_in_vain_without_a_word(tmp_path: P
         assert (row.errors, row.n, row.strict) == (1, 20, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("errors", "answers", "limit", "refused"),
+    [
+        (1, 100, 0.01, False),
+        (2, 100, 0.01, True),
+        (1, 1, 1.0, False),
+        (1, 9, 0.0, True),
+        (0, 0, 0.0, False),
+        (0, 5, 0.0, False),
+    ],
+)
+def test_errors_above_the_limit_are_refused(
+    errors: int, answers: int, limit: float, refused: bool
+) -> None:
+    counts = [("a", errors, answers), ("b", 0, 7)]
+    with pytest.raises(UsageError, match="allows: a ") if refused else nullcontext():
+        check_errors(counts, limit)
+
+
+@pytest.mark.parametrize(("text", "share"), [("1%", 0.01), ("0.01", 0.01), ("0", 0), ("100 %", 1)])
+def test_a_share_is_written_either_way(text: str, share: float) -> None:
+    assert Share().convert(text, None, None) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["2", "-1%", "nan", "inf%", "much", "", "%"])
+def test_what_is_no_share_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not a share"):
+        Share().convert(text, None, None)
+
+
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="all 2 responses"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
     (row,) = fill(planned(tmp_path, limit=4), Adder(fails=frozenset({2, 3})))
     assert (row.errors, row.n) == (2, 4)
+
+
+def test_failed_repeats_beyond_those_asked_for_are_left_alone(tmp_path: Path) -> None:
+    fill(planned(tmp_path, limit=4, repeats=3), Adder(fails=frozenset({2})))
+    model = Adder()
+    fill(planned(tmp_path, limit=4, repeats=2), model)
+    assert model.asked == ["2 + 14 = ?"] * 2
+    model = Adder()
+    fill(planned(tmp_path, limit=4, repeats=3), model)
+    assert model.asked == ["2 + 14 = ?"]
+
+
+@pytest.mark.parametrize("recorded", [None, "native"])
+def test_responses_to_images_converted_otherwise_are_not_mixed(
+    tmp_path: Path, recorded: str | None
+) -> None:
+    white = Sums(image_conversion="white")
+    plan = planned(tmp_path, white, limit=5)
+    fill(plan)
+    assert read_manifest(plan.path)["benchmarks"]["sums"]["image_conversion"] == "white"
+    fill(planned(tmp_path, white, limit=6))  # the same one goes on
+    manifest = json.loads((plan.path / "manifest.json").read_text())
+    del manifest["benchmarks"]["sums"]["image_conversion"]
+    if recorded:
+        manifest["benchmarks"]["sums"]["image_conversion"] = recorded
+    (plan.path / "manifest.json").write_text(json.dumps(manifest))
+    model = Adder()
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"responses of sums may be to images conv.* --fresh"):
+            fill(planned(tmp_path, white), model)
+    assert (model.opened, model.asked) == (0, [])
+    # What is stored is shown, and scored by new rules.
+    assert runs.finished(planned(tmp_path, white, limit=6)) is not None
+    rescored = dataclasses.replace(white, scoring="2")
+    assert fill(planned(tmp_path, rescored, limit=6), model)[0].scoring == "2"
+    fresh = dataclasses.replace(planned(tmp_path, white), fresh=True)
+    assert fill(fresh)[0].n == 20
 
 
 @pytest.mark.parametrize(

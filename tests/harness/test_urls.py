@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.backends.urls import base_url
+from harness.backends.urls import base_url, key_for, without_keys
 from harness.errors import UsageError
 from harness.protocols import Judge
 
@@ -68,3 +68,68 @@ def test_a_password_is_refused_and_not_shown(url: str) -> None:
 
 def test_a_judges_key_is_not_shown() -> None:
     assert "secret" not in repr(Judge("http://h", "judge", "secret"))
+
+
+OPENAI, TUNNEL, LAN = "https://api.openai.com/v1", "http://localhost:8000/v1", "http://gpu:8000/v1"
+SAFE = "https://gpu.example/v1"
+KEYS = {"OPENAI_API_KEY": "of openai", "JUDGE_API_KEY": "of the judge", "MINE": "of mine"}
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "default", "key"),
+    [
+        (OPENAI, None, None, "of openai"),
+        (OPENAI, None, "JUDGE_API_KEY", "of the judge"),
+        (OPENAI, "MINE", None, "of mine"),
+        ("https://API.OpenAI.com/v1", None, None, "of openai"),
+        *((url, None, None, None) for url in (SAFE, TUNNEL, LAN)),
+        # Names that only look like OpenAI's.
+        ("https://api.openai.com.evil.example/v1", None, None, None),
+        ("https://evil.example/api.openai.com/v1", None, None, None),
+        (SAFE, "MINE", "JUDGE_API_KEY", "of mine"),
+        (SAFE, None, "JUDGE_API_KEY", "of the judge"),
+        *((f"http://{host}:8000/v1", "MINE", None, "of mine") for host in ("[::1]", "127.0.0.1")),
+        (TUNNEL, None, "JUDGE_API_KEY", "of the judge"),
+        (SAFE, None, "UNSET", None),
+    ],
+)
+def test_a_key_goes_only_to_the_server_that_it_is_for(
+    url: str,
+    named: str | None,
+    default: str | None,
+    key: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("UNSET", raising=False)
+    assert key_for(url, named, default) == key
+
+
+@pytest.mark.parametrize(
+    ("url", "named", "default"),
+    [(LAN, "MINE", None), (LAN, None, "MINE"), ("http://api.openai.com/v1", None, "MINE")],
+)
+def test_no_key_crosses_a_network_unencrypted(
+    url: str, named: str | None, default: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE", "secret")
+    with pytest.raises(UsageError, match=r"^the key in MINE would go to .* unencrypted") as refused:
+        key_for(url, named, default)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_named_key_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "")
+    with pytest.raises(UsageError, match="MINE is not set"):
+        key_for(SAFE, "MINE")
+
+
+def test_children_get_no_keys() -> None:
+    kept = {"PATH": "p", "TOKENIZERS_PARALLELISM": "false", "KEYBOARD": "k", "MONKEY": "m"}
+    secret = (
+        "OPENAI_API_KEY", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "TOKEN",
+        "GOOGLE_APPLICATION_CREDENTIALS", "DB_PASSWORD_FILE", "DB_PASSWORD", "Deepseek_API",
+        "VLLM_API_KEY",
+    )  # fmt: skip
+    assert without_keys(kept | dict.fromkeys(secret, "s")) == kept

@@ -34,7 +34,7 @@ def decode(cell: Any, *, turned: bool = True) -> Image.Image:
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
     """
-    from PIL import ExifTags, Image, ImageOps
+    from PIL import Image
 
     try:
         if isinstance(cell, str):
@@ -47,15 +47,24 @@ def decode(cell: Any, *, turned: bool = True) -> Image.Image:
         # As datasets.Image().decode_example of datasets 4.8 decodes.
         image = Image.open(BytesIO(content) if content is not None else str(path))
         image.load()
-        if turned and image.getexif().get(ExifTags.Base.Orientation) is not None:
-            return ImageOps.exif_transpose(image)
-        return image
+        return upright(image) if turned else image
     except undecodable() as error:
         raise ItemError(first_line(error)) from error
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF data says."""
+    from PIL import ExifTags, ImageOps
+
+    if image.getexif().get(ExifTags.Base.Orientation) is not None:
+        return ImageOps.exif_transpose(image)
+    return image
+
+
 def as_seen(image: Image.Image) -> Image.Image:
     """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+
+    Benchmarks, pairs, RL items and the probe all convert their `upright` images by this.
 
     PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
     clips 16-bit grey, so that nearly all of it is white.

@@ -177,6 +177,7 @@ class LmmsBenchmark(ABC):
                 **({"image_conversion": "native"} if self.image_conversion == "native" else {}),
                 **self.protocol_extra,
             },
+            image_conversion=self.image_conversion,
             scoring=scoring_version(adapter),
             max_tokens=self.max_tokens,
             native_max_tokens=self.native_max_tokens,

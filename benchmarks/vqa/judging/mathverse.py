@@ -6,7 +6,7 @@ Rules: github.com/ZrrSkywalker/MathVerse, evaluation/{extract_answer_s1,score_an
 
 from __future__ import annotations
 
-from benchmarks.vqa.judging import compare, empty, stated
+from benchmarks.vqa.judging import compare, empty, fenced, stated
 from harness.protocols import Ask
 from harness.records import Score
 
@@ -52,8 +52,8 @@ async def judged(question: str, gold: str, response: str, ask: Ask) -> Score:
     """
     if not response:
         return empty()
-    extraction = await ask(_EXTRACT.format(response=response), stated)
+    extraction = await ask(_EXTRACT.format(response=fenced(response)), stated)
     if not extraction:
         return Score(0.0, "unparsable", None, "the judge finds no answer in the response")
-    put = _COMPARE.format(question=question, gold=gold.strip(), extraction=extraction)
+    put = _COMPARE.format(question=question, gold=gold.strip(), extraction=fenced(extraction))
     return await compare(ask, put, extraction)

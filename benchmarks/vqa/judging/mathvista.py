@@ -14,7 +14,7 @@ from dataclasses import replace
 from string import ascii_uppercase
 
 from benchmarks.scoring import Target, score
-from benchmarks.vqa.judging import empty, stated
+from benchmarks.vqa.judging import empty, fenced, stated
 from harness.protocols import Ask
 from harness.records import Score
 
@@ -81,5 +81,5 @@ def prompt(question: str, choices: Sequence[str], target: Target, response: str)
     return _PROMPT.format(
         form=_FORMS[kind].format(precision=target.precision),
         question="\n".join([question, *listed]),
-        response=response,
+        response=fenced(response),
     )

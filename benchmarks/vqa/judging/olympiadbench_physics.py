@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.vqa.judging import SHOWN, compare, empty
+from benchmarks.vqa.judging import SHOWN, compare, empty, fenced
 from harness.protocols import Ask
 from harness.records import Score
 
@@ -72,6 +72,6 @@ async def judged(
         unit=in_unit if unit else "",
         question=question,
         gold="\n".join(answers),
-        response=response,
+        response=fenced(response),
     )
     return await compare(ask, prompt, response[-SHOWN:])

@@ -8,7 +8,7 @@ not A" as A.
 
 from __future__ import annotations
 
-from benchmarks.vqa.judging import SHOWN, compare, empty
+from benchmarks.vqa.judging import SHOWN, compare, empty, fenced
 from harness.protocols import Ask
 from harness.records import Score
 
@@ -61,5 +61,5 @@ async def judged(gold: str, multiple_choice: bool, response: str, ask: Ask) -> S
         return Score(1.0, "scored", response, "the response is the right answer")
     if multiple_choice and response in ("A", "B", "C", "D"):
         return Score(0.0, "scored", response, "the response is another letter")
-    question = (_CHOICE if multiple_choice else _OPEN).format(gold=gold, response=response)
+    question = (_CHOICE if multiple_choice else _OPEN).format(gold=gold, response=fenced(response))
     return await compare(ask, question, response[-SHOWN:])

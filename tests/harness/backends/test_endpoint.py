@@ -180,18 +180,6 @@ def test_one_of_several_models_must_be_named() -> None:
             enter(server, "three")
 
 
-def test_the_key_comes_from_the_argument_or_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with ScriptedServer(echo, api_key="secret") as server:
-        with pytest.raises(UsageError, match="refuses the API key"):
-            enter(server)
-        assert enter(server, key="secret") == "scripted"
-        monkeypatch.setenv("OPENAI_API_KEY", "secret")
-        assert enter(server) == "scripted"
-
-
 @pytest.mark.parametrize(
     "body",
     [

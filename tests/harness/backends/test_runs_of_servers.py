@@ -164,7 +164,14 @@ def test_a_named_model_is_asked_whatever_the_list_of_models_is(
 def test_what_the_server_does_not_take_is_in_the_manifest(tmp_path: Path) -> None:
     refusal = Reply("'temperature' does not support 0 with this model", status=400)
     plan = planned(tmp_path, 5)
-    with ScriptedServer(refuses("temperature", refusal, add)) as server:
+    recorded: list[object] = []  # while the run goes on
+
+    def answer(request: Request) -> Reply:
+        written = read_manifest(plan.path)["invocations"][-1]["backend"]["changes"]
+        recorded.append(written.get("temperature"))
+        return add(request)
+
+    with ScriptedServer(refuses("temperature", refusal, answer)) as server:
         spec = BackendSpec(endpoint=server.url, model="scripted")
         notes: list[str] = []
         runs.execute(
@@ -176,3 +183,4 @@ def test_what_the_server_does_not_take_is_in_the_manifest(tmp_path: Path) -> Non
     (invocation,) = read_manifest(plan.path)["invocations"]
     assert "applies its own default" in invocation["backend"]["changes"]["temperature"]
     assert len(notes) == 1
+    assert recorded == [invocation["backend"]["changes"]["temperature"]] * 5
