@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 import click
 
+from ablations.interrupts import Interrupted, listening
 from ablations.settings import Settings, read_recipe, settings
 from harness.cli import options
 from harness.cli.options import FOLDER, option
@@ -68,7 +69,8 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     """Train one arm of the ablation.
 
     Evaluate the result with 'harness run --model OUT/checkpoint'.  The same command resumes an
-    interrupted run, and shows a finished one at once.
+    interrupted run, and shows a finished one at once.  Ctrl-C and SIGTERM finish the current step
+    and save a checkpoint; a second one stops at once, and the last checkpoint is resumed from.
     """
     from ablations.arms import arm
     from ablations.training.plan import first_process
@@ -84,7 +86,13 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     elif export:
         _export(plan, as_json)
     else:
-        ledger = run(plan, lambda text: click.echo(text, err=True))
+        try:
+            with listening():
+                ledger = run(plan, lambda text: click.echo(text, err=True))
+        except Interrupted as stop:
+            if first_process():
+                click.echo(f"{stop}: rerun the same command to resume", err=True)
+            raise click.exceptions.Exit(stop.exit_code) from None
         if first_process():
             _show(plan, ledger, as_json)
 

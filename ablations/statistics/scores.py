@@ -19,7 +19,7 @@ import numpy as np
 from ablations.statistics.estimates import Array, Items
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.runs.store import read_manifest, read_samples
+from harness.runs.store import read_manifest, read_samples, samples_size
 from harness.runs.summary import notes_of
 
 MAX_ERRORS = 0.01
@@ -281,8 +281,7 @@ def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[
 
 
 def _holds(run: _Run, benchmark: str) -> bool:
-    path = run.path / "samples" / f"{benchmark}.jsonl"
-    return path.exists() and path.stat().st_size > 0
+    return samples_size(run.path, benchmark) > 0
 
 
 def _check_protocols(runs: Sequence[_Run], name: str) -> None:

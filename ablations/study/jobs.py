@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.study.children import FailedError, ProcessPool, Run, child, say
+from ablations.study.children import PATIENCE, FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
@@ -27,6 +27,7 @@ from harness.runs.identity import identify
 from harness.runs.store import read_json
 
 Executor = Literal["local", "ray"]
+JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 
@@ -258,7 +259,8 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
 
     The workers need the same environment and the study's folder under the same path; each task
-    takes ``gpus``.  `UsageError` where ray is not installed or its cluster does not answer.
+    takes ``gpus``.  `UsageError` where ray is not installed, its cluster does not answer, or no
+    machine of it has so many GPUs.
     """
     try:
         import ray
@@ -269,6 +271,7 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(f"no Ray cluster: {first_line(error)}") from error
     try:
+        _check_room(gpus)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
         pending = [task.remote(job) for job in todo]
         names = dict(zip(pending, todo, strict=True))
@@ -280,8 +283,34 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
                 job, lines = names[done], str(error).strip().splitlines()
                 reason = lines[-1] if lines else type(error).__name__
                 yield Outcome(job.arm, job.seed, failed="the task", reason=reason)
+    except KeyboardInterrupt:
+        for reference in pending:  # an interrupt there too: trainings finish their step
+            ray.cancel(reference)
+        ray.wait(pending, num_returns=len(pending), timeout=PATIENCE)
+        raise
     finally:
         ray.shutdown()
+
+
+def _check_room(gpus: float) -> None:
+    """Refuse a cluster of which no machine could ever take a task: it would wait forever.
+
+    Machines that are just joining have `JOINING` seconds.
+    """
+    import ray
+
+    end = time.monotonic() + JOINING
+    while True:
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = max((node.get("GPU", 0.0) for node in alive if node.get("CPU", 0.0) >= 1), default=0)
+        if most >= gpus:
+            return
+        if time.monotonic() > end:
+            raise UsageError(
+                f"a job takes {gpus:g} GPUs, and no machine of the Ray cluster has more than "
+                f"{most:g}: pass --gpus-per-job {most:g}, or start Ray where the GPUs are"
+            )
+        time.sleep(0.5)
 
 
 def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:

@@ -12,6 +12,7 @@ import click
 
 from harness.cli.output import results_only
 from harness.errors import UsageError, unknown
+from harness.files.failures import storage_failure
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
@@ -121,6 +122,12 @@ def run_command(arguments: list[str]) -> int:
         return error.exit_code if isinstance(error, click.UsageError) else 2
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except Exception as error:
+        failure = storage_failure(error)
+        if failure is None or debug:
+            raise
+        click.echo(f"harness: {failure}", err=True)
+        return 2
     return done if isinstance(done, int) else 0
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files.typed_json import record
 from harness.protocols import Declaration
-from harness.records import Sample
+from harness.records import Sample, Value
 from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
     SampleKey,
@@ -51,10 +51,10 @@ class BenchmarkSummary:
     benchmark: str
     n: int
     answers: int
-    strict: float | None
-    native: float | None
-    judged: float | None
-    parts: Mapping[str, float | None]
+    strict: Value | None
+    native: Value | None
+    judged: Value | None
+    parts: Mapping[str, Value | None]
     unparsable: int
     unscored: int
     errors: int
