@@ -283,12 +283,21 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns."""
+    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns.
+
+    A text that a spreadsheet would run as a formula gets a quote in front.
+    """
     import pandas as pd
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)
+    frame = frame.map(lambda value: f"'{value}" if _is_formula(value) else value)
+    frame.columns = [f"'{name}" if _is_formula(name) else name for name in frame.columns]
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _is_formula(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 _LATEX = {

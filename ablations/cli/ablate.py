@@ -15,7 +15,7 @@ import click
 from ablations.interrupts import Interrupted, listening
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, POINTS, option
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.cli.tables import aligned
 from harness.errors import UsageError
 
@@ -191,14 +191,14 @@ def objective_vs_data(**given: Any) -> int:
         with listening():
             report = study(planned, execute)
     except Interrupted as stop:
-        click.echo("interrupted: rerun the same command to resume the study", err=True)
+        echo("interrupted: rerun the same command to resume the study", err=True)
         raise click.exceptions.Exit(stop.exit_code) from None
     page = _page(planned.folder)
     if given["as_json"]:
         print_result(json.dumps(_document(report, page)))
     else:
-        click.echo(report_text(report, planned.request.rules.at_look(report.look)))
-        click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
+        echo(report_text(report, planned.request.rules.at_look(report.look)))
+        echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
     say_missing(report)
     return int(bool(report.missing))
 
@@ -243,7 +243,7 @@ def _show_plan(planned: Plan, seed_sd: float, correlation: str | None, as_json: 
         print_result(json.dumps(document))
     else:
         lines = designs_text(offered, planned.request.rules, assumed)
-        click.echo("\n".join([plan_text(planned, expected), *lines]))
+        echo("\n".join([plan_text(planned, expected), *lines]))
 
 
 def _page(folder: Path) -> Path | None:

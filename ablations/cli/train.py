@@ -14,7 +14,7 @@ from ablations.interrupts import Interrupted, listening
 from ablations.settings import Settings, read_recipe, settings
 from harness.cli import options
 from harness.cli.options import FOLDER, option
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     else:
         try:
             with listening():
-                ledger = run(plan, lambda text: click.echo(text, err=True))
+                ledger = run(plan, lambda text: echo(text, err=True))
         except Interrupted as stop:
             if first_process():
-                click.echo(f"{stop}: rerun the same command to resume", err=True)
+                echo(f"{stop}: rerun the same command to resume", err=True)
             raise click.exceptions.Exit(stop.exit_code) from None
         if first_process():
             _show(plan, ledger, as_json)
@@ -123,13 +123,13 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
     if as_json:
         print_result(json.dumps(summary))
         return
-    click.echo(
+    echo(
         f"{summary['arm']} for SkyRL in {summary['folder']}: {summary['train']} RL items, "
         f"{summary['validation']} held out, {summary['pairs']} pairs, "
         f"{summary['selection_prompts']} selection prompts; never run, see README.md there"
     )
     if summary["runs"] is None:
-        click.echo("no run.sh: README.md says what SkyRL lacks for this arm")
+        echo("no run.sh: README.md says what SkyRL lacks for this arm")
 
 
 def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None:
@@ -162,7 +162,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
         if checked.arm.extra == "qa":
             number = negative_questions(checked)
             lines.append(f"  da-qa: {number} questions about the other context")
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 _COLUMNS = {  # of Amounts, and their two lines of heading
@@ -191,19 +191,19 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
         checkpoint = str(plan.checkpoint)
         print_result(json.dumps({"arm": plan.arm.name, "checkpoint": checkpoint, "ledger": ledger}))
         return
-    click.echo(
+    echo(
         f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "
         f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
         f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
     )
     for line in learning_summary(ledger):
-        click.echo(line)
+        echo(line)
     if ledger.get("steps_without_reward"):
-        click.echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
+        echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
     if "changed_weights" in ledger:
         changed, dtype = ledger["changed_weights"], ledger["save_dtype"]
-        click.echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")
-    click.echo(f"$ harness run --model {plan.checkpoint} --suite ...")
+        echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")
+    echo(f"$ harness run --model {plan.checkpoint} --suite ...")
 
 
 def learning_summary(ledger: dict[str, Any]) -> list[str]:

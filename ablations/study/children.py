@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
+from harness.files.text import visible
 
 if TYPE_CHECKING:
     from ablations.study.preloaded import Fork
@@ -173,5 +174,5 @@ def _ends(command: Command, seconds: float | None) -> bool:
 
 def say(text: str) -> None:
     """Print a line of progress."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{visible(text)}\n")
     sys.stderr.flush()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.output import echo
+
 if TYPE_CHECKING:
     from harness.protocols import Benchmark, Tools
 
@@ -184,7 +186,7 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
             raise UsageError("--sandbox-image, --unsafe: none of the selected benchmarks runs code")
         return Tools()
     sandbox, why = choose(image=image, unsafe=unsafe)
-    click.echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
+    echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
     return Tools(sandbox)
 
 
