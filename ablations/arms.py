@@ -80,6 +80,17 @@ _ALL = (
 ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
 
 
+def drawn_alike(a: Arm, b: Arm, matching: Matching) -> bool:
+    """Whether two arms draw the same RL items in the same order, given the same seed.
+
+    Matched by steps all do; else those with the pairs in a loss of their own do: pairs among the RL
+    items, or more RL items instead of pairs, move the others.
+    """
+    if not (a.grpo and b.grpo):
+        return False
+    return matching == "steps" or all(arm.uses_pairs and arm.extra is None for arm in (a, b))
+
+
 def with_role(role: Role, arms: Iterable[Arm] = _ALL) -> tuple[str, ...]:
     """Return the names of the arms with a role, ordered by rank."""
     ranked = sorted(arms, key=lambda arm: arm.rank)

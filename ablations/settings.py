@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -20,12 +21,15 @@ from harness.errors import UsageError, nearest
 RECIPES = Path(__file__).parent / "recipes"
 # They do not affect the weights, so they may differ when a run is resumed.
 _FREE = ("save_every", "report_to", "norms_every")
+LATER = MappingProxyType({"save_dtype": "float32"})
+"""Settings that older plans lack, and the default that counts for them; keys leave it out."""
 
 # TRL's, except "luspo", which needs sequence-level ratios.
 Loss = Literal["dapo", "grpo", "dr_grpo", "bnpo", "cispo", "sapo", "vespo"]
 LOSSES: tuple[Loss, ...] = get_args(Loss)
 Clip = Literal["two-sided", "upper", "none"]
 Dtype = Literal["float32", "bfloat16", "auto"]
+SaveDtype = Literal["float32", "bfloat16"]
 _MAX = sys.float_info.max  # so that infinity is refused
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
@@ -104,7 +108,10 @@ class Settings:
         0, "Rank of LoRA adapters on all linear layers; 0 trains all weights."
     )
     lora_alpha: Count | None = _field(None, "LoRA's alpha  [default: twice the rank]")
-    dtype: Dtype = _field("float32", "Weight dtype.")
+    dtype: Dtype = _field("float32", "Weight dtype in training; auto is that of the start.")
+    save_dtype: SaveDtype = _field(
+        "float32", "Weight dtype of the checkpoint; 16 bits round small updates away."
+    )
     bf16: bool | None = _field(None, "bf16 autocast  [default: on a GPU]")
     gradient_checkpointing: bool = _field(False, "Recompute activations in the backward pass.")
     vllm_server: str | None = _field(None, "URL of a 'trl vllm-serve' that generates rollouts.")

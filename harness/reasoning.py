@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.files.hashing import json_hash, source_hash
 
 _NAMES = (
@@ -169,6 +170,49 @@ def _alone(text: str, start: int, end: int) -> bool:
 def _is_empty(text: str, position: int, given: Tags) -> bool:
     """Whether a text says nothing from a position on: only spaces and special tokens."""
     rest = text[position : position + _STRAY]
-    return (
-        len(text) - position < _STRAY and not _tags(given).sub("", _SPECIAL.sub("", rest)).strip()
+    rest = _tags(given).sub("", _SPECIAL.sub("", rest))
+    return len(text) - position < _STRAY and not rest.strip()
+
+
+_AT_END = re.compile(r"([<\[◁][^<>\[\]▷\s]{1,40}[>\]▷])\s*\Z")
+# How the closing tag is made from the opening one, by the forms of `PAIRS`.
+_CLOSINGS = (
+    ("^(.)", r"\1/"),
+    ("^(..)", r"\1/"),
+    ("(?i)begin_of", "end_of"),
+    ("START", "END"),
+    ("start", "end"),
+)
+
+
+def opening(prompt: str) -> str:
+    """Return the reasoning tag, with the space after it, that a rendered prompt ends with, or "".
+
+    Chat templates of thinking models write it for the model: the answer begins inside the thought.
+    """
+    tag = _AT_END.search(prompt)
+    # An opening tag leaves no answer; what is none is text.
+    if tag is None or without_reasoning(f"{tag[1]}x", ()):
+        return ""
+    return tag[0]
+
+
+def closed(prompt: str) -> str:
+    """Return a rendered prompt with the thought closed that it may have opened at its end.
+
+    It is closed as Qwen3's template does without thinking: an empty thought.
+
+    Raises:
+        UsageError: it is not known how the tag closes.
+    """
+    opened = opening(prompt)
+    if not opened:
+        return prompt
+    tag = opened.strip()
+    for pattern, replacement in _CLOSINGS:
+        closing = re.sub(pattern, replacement, tag, count=1)
+        if closing != tag and without_reasoning(f"{tag}x{closing}y", ()) == "y":
+            return f"{prompt.rstrip()}\n\n{closing}\n\n"
+    raise UsageError(
+        f"the chat template opens a thought with {tag}, and no tag is known to close it"
     )

@@ -164,13 +164,15 @@ class Score:
     ``value`` is in [0, 1], or None where there is none (``unscored``, ``error``).
     ``scored``: read and compared.  ``unparsable``: the model's fault, value 0.
     ``unscored``: a judge gave no verdict.  ``error``: a failure of infrastructure; retried.
-    ``why`` says which rule read which part of the response.
+    ``why`` says which rule read which part of the response.  ``flag`` says what a reader should
+    know of a response whose score stands, in words that several responses share, to be counted.
     """
 
     value: float | None
     status: Status
     prediction: str | None = None
     why: str = ""
+    flag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ablations.statistics.estimates import Verdict
 from ablations.statistics.formatting import p_value
 from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.stored import current
+from ablations.statistics.verdict import losses
 from harness.errors import UsageError
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_manifest
@@ -109,10 +110,12 @@ def _headline(comparison: Comparison, a: str, b: str) -> str:
     if verdict is None:
         return "Estimates only: one training seed per side supports no claim about the methods"
     if verdict is Verdict.INCONCLUSIVE:
-        return f"No difference between {a} and {b} is shown"
+        return f"No difference between {a} and {b} is shown{losses(comparison.benchmarks)}"
     if verdict is Verdict.EQUIVALENT:
-        return f"{b} and {a} are equivalent within {100 * comparison.margin:g} points"
-    return f"{b} is {verdict} {'compared with' if verdict.within_margin else 'than'} {a}"
+        within = f"{100 * comparison.margin:g} points{losses(comparison.benchmarks)}"
+        return f"{b} and {a} are equivalent within {within}"
+    than = "compared with" if verdict.within_margin else "than"
+    return f"{b} is {verdict} {than} {a}{losses(comparison.benchmarks) * verdict.is_better}"
 
 
 def _sentence(comparison: Comparison, title: str) -> str:
@@ -121,7 +124,7 @@ def _sentence(comparison: Comparison, title: str) -> str:
     p = "" if macro.p is None else f", p {p_value(macro.p)}"
     return (
         f"{title}: {tables.points(macro.delta)} points "
-        f"{tables.interval(macro.low, macro.high)}{test}{p}, {macro.verdict or 'no verdict'} "
+        f"{tables.decisive(macro, comparison.alpha)}{test}{p}, {macro.verdict or 'no verdict'} "
         f"({comparison.heading})."
     )
 
@@ -129,7 +132,8 @@ def _sentence(comparison: Comparison, title: str) -> str:
 def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
     macro = comparison.macro
     verdict = macro.verdict or Verdict.NOT_TESTED
-    difference = f"{tables.points(macro.delta)} {tables.interval(macro.low, macro.high)}"
+    bounds = tables.decisive(macro, comparison.alpha)
+    difference = f"{tables.points(macro.delta)} {bounds}"
     numbers = [(f"mean of {len(comparison.benchmarks)}: {title}", difference)]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ablations.statistics.intervals import LEVEL, MEAN, ScoreInterval, run_intervals
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
 from harness.files.text import abridged
@@ -12,7 +13,7 @@ from reports import shared
 from reports.pages import Block, Page, Section, Step
 from reports.read.flips import target
 from reports.read.runs import Run, answers, line_at
-from reports.tables import Column, Table, cell
+from reports.tables import Column, Table, cell, level_of
 
 ITEMS = 600  # rows on the page, over all benchmarks
 LONGEST = 160  # characters of a text in a row
@@ -68,19 +69,33 @@ def _scores(run: Run, average: float) -> tuple[Block, ...]:
         Column("benchmark", "Benchmark"),
         Column("n", "Items", "count"),
         Column("strict", "Strict", "score", "Our scorer: the headline"),
+        Column(
+            "strict_interval",
+            f"{level_of(LEVEL)} interval",
+            "bounds",
+            "Of the strict score, over items by cluster",
+        ),
         Column("native", "Native", "score", "The wrapped library's own scoring"),
         Column("judged", "Judged", "score", "By the official protocol's judge"),
         Column("invalid", "Invalid", "count", "Unparsable, unscored or failed"),
     )
+    intervals = run_intervals(run.path)
     rows = [
         {**asdict(row), "folder": run.path.name, "invalid": shared.invalid(run, row.benchmark)}
+        | _ends(intervals.get(row.benchmark))
         for row in run.rows.values()
     ]
-    rows.append({"benchmark": "average", "folder": run.path.name, "strict": average})
+    mean = {"benchmark": "average", "folder": run.path.name, "strict": average}
+    rows.append(mean | _ends(intervals.get(MEAN)))
     source, last = "{folder}/summary.json", len(rows) - 1
     table = Table("scores", "Scores, in percent", columns, rows, source, foot=last)
     parts = shared.parts_table({"strict": run})
     return (table,) if parts is None else (table, parts)
+
+
+def _ends(interval: ScoreInterval | None) -> dict[str, float | None]:
+    low, high = (None, None) if interval is None else (interval.low, interval.high)
+    return {"strict_interval_low": low, "strict_interval_high": high}
 
 
 def _items(run: Run) -> Section:

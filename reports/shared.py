@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.runs.sources import described
-from harness.runs.summary import notes_of, sources_of
+from harness.runs.summary import flags_of, notes_of, sources_of
 from reports.figures import needles
 from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
@@ -17,7 +17,8 @@ from reports.tables import Column, Table
 
 _CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
 _BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
-_NUMBER = re.compile(r"(?<![\w/.-])\d+(?![\w/-]|\.\d)")  # the 20 of "only 20 clusters", not of v20
+# The 20 of "only 20 clusters" and the 3.9 of "effectively 3.9", not the 20 of v20 or of 1.20.3.
+_NUMBER = re.compile(r"(?<![\w/.-])\d+(?:\.\d)?(?![\w/-]|\.?\d)")
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
@@ -55,6 +56,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
         )
     warned += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
     for run in runs:
+        warned += [f"{run.label}: {flag}" for flag in flags_of(run.rows.values())]
         if run.stale:
             warned.append(
                 f"{run.label} holds answers to {', '.join(run.stale)} that its summary does not "
@@ -82,12 +84,12 @@ def joined(notes: Iterable[str]) -> tuple[str, ...]:
 
 def _ranged(texts: Sequence[str]) -> str:
     """Return the one text of several that differ in numbers alone, with the range of each."""
-    several = zip(*(map(int, _NUMBER.findall(text)) for text in texts), strict=True)
-    ranges = iter([(min(numbers), max(numbers)) for numbers in several])
+    several = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
+    ranges = iter([(min(values, key=float), max(values, key=float)) for values in several])
 
     def written(_: re.Match[str]) -> str:
         low, high = next(ranges)
-        return str(low) if low == high else f"{low} to {high}"
+        return low if low == high else f"{low} to {high}"
 
     return _NUMBER.sub(written, texts[0])
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.contrasts import GATE, Kind
-from ablations.statistics.verdict import step_verdict
+from ablations.statistics.verdict import step_verdict, withheld
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
@@ -22,6 +22,11 @@ from reports.tables import Column, Side, Table
 
 Pictures = Callable[[Flips], dict[tuple[str, str], str]]
 MICRO_WORLD = "micro world"
+CHECKS = (
+    "Checks outside the order of tests, each at alpha. They can only withhold a claim: a method "
+    "that does not beat the model before training gained nothing, and a control that loses to the "
+    "baseline beyond the margin is beaten by anything."
+)
 LEFT_OUT = "left out"  # in the notes of `ablations.statistics.scores` on benchmarks and items
 
 # The panels of the training curves: heading -> name in training.jsonl.
@@ -112,9 +117,11 @@ def _step(kind: Kind, study: Study) -> Step:
     if not lines:
         return Step(titles[kind], (), "no arms for it", "flat")
     numbers = tuple(
-        (line.name, f"{tables.points(line.delta)} {tables.interval(line.low, line.high)}")
+        (line.name, f"{tables.points(line.delta)} {tables.decisive(line, study.rules.alpha)}")
         for line in lines
     )
+    if reason := withheld(lines, study.report.analysis.checks):
+        return Step(titles[kind], numbers, f"not judged: {reason}", "flat")
     verdict = step_verdict(kind, lines)
     return Step(titles[kind], numbers, tables.signed(verdict), verdict.tone)
 
@@ -157,8 +164,12 @@ def _forest(study: Study) -> tuple[Section, ...]:
         f"{100 * rules.margin:g} points; the primary test is {test} on per-seed macro averages."
     )
     figure, table = figures.forest(lines, rules.margin), tables.contrasts(lines, rules)
-    bootstrap = (f"{study.report.bootstrap}.",) if study.report.bootstrap else ()
-    return (Section("contrasts-section", "The contrasts", (text, figure, table, *bootstrap)),)
+    blocks: list[Block] = [text, figure, table]
+    if checks := study.report.analysis.checks:
+        blocks += [CHECKS, tables.checks(checks, rules)]
+    if study.report.bootstrap:
+        blocks.append(f"{study.report.bootstrap}.")
+    return (Section("contrasts-section", "The contrasts", tuple(blocks)),)
 
 
 def _deltas(study: Study) -> Section:
@@ -239,6 +250,8 @@ def _seeds(study: Study) -> Section:
 def _arms_table(study: Study) -> Table:
     columns = (
         Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score"),
+        Column("mean", f"{tables.level_of(study.rules.level)} interval", "bounds", "Of the mean: "
+               "over seeds, of one seed over items"),
         Column("training_sd", "sd, training", "sd", "Of a seed's macro average, points: what "
                "moves all items of a seed together"),
         Column("decoding_sd", "sd, items", "sd", "Of a seed's macro average, points: answers "
@@ -368,9 +381,11 @@ def _ledger_row(model: Model) -> dict[str, Any]:
 
 def _plan_table(study: Study) -> Table:
     plan, rules = study.plan["plan"], study.rules
+    # Their scores were there before the plan: a note says when.
+    external = any(arm["origin"] == "runs" for arm in plan["arms"].values())
     values = {
         "plan hash": study.plan["hash"],
-        "written, before any score was read": study.plan.get("written"),
+        "written" if external else "written, before any score was read": study.plan.get("written"),
         "suite": plan.get("suite"),
         "items per benchmark": plan.get("limit") or "all",
         "matching": plan.get("matching"),

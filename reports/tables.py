@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any, Literal
 from ablations.statistics import formatting
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
-from ablations.statistics.lines import ArmLine, BenchmarkLine, Line
+from ablations.statistics.lines import ArmLine, BenchmarkLine, Line, Macro
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal[
-    "text", "seeds", "count", "score", "delta", "interval", "width", "sd", "p", "verdict", "share",
-    "shares", "number", "seconds",
+    "text", "seeds", "count", "score", "bounds", "delta", "interval", "width", "sd", "p", "verdict",
+    "share", "shares", "number", "seconds",
 ]  # fmt: skip
 Row = Mapping[str, Any]
 
+_ENDS = ("interval", "shares", "bounds")  # a cell of two numbers
 AVERAGE = "average"
 NOTHING = "–"
 
@@ -44,7 +45,7 @@ class Column:
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of its cell in a row: of an interval two."""
-        if self.kind in ("interval", "shares"):
+        if self.kind in _ENDS:
             return (f"{self.key}_low", f"{self.key}_high")
         return (self.key,)
 
@@ -102,6 +103,11 @@ def interval(low: float | None, high: float | None) -> str:
     return _typeset(formatting.interval(low, high))
 
 
+def decisive(line: Line | Macro, alpha: float) -> str:
+    """Return the interval in points that a verdict was reached by."""
+    return _typeset(formatting.decisive(line, alpha))
+
+
 def _typeset(text: str) -> str:
     return NOTHING if text == formatting.MISSING else text.replace("-", "−")
 
@@ -127,6 +133,7 @@ def signed(verdict: Verdict) -> str:
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
     "count": lambda v: f"{int(v):,}",
     "score": lambda v: f"{100 * v:.1f}",
+    "bounds": lambda ends: _typeset(formatting.score_interval(*ends)),
     "delta": points,
     "interval": lambda ends: interval(*ends),
     "width": formatting.width,
@@ -177,6 +184,11 @@ def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
     return (delta, interval_), Column("mde", "MDE", "width", smallest)
 
 
+def _tost(rules: Rules) -> Column:
+    hint = "Interval that TOST goes by: equivalent where it lies within the margin"
+    return Column("tost", f"{level_of(rules.tost_level)} interval", "interval", hint)
+
+
 def _difference_row(line: Line | BenchmarkLine) -> dict[str, Any]:
     return {
         **asdict(line),
@@ -188,6 +200,16 @@ def _difference_row(line: Line | BenchmarkLine) -> dict[str, Any]:
 
 def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
     """Return the table of the contrasts, in the order in which they are tested."""
+    caption = "The contrasts of the macro average, in points"
+    return _contrasts("contrasts", caption, lines, rules)
+
+
+def checks(lines: Sequence[Line], rules: Rules) -> Table:
+    """Return the table of the checks: arms against the start, controls against the baseline."""
+    return _contrasts("checks", "Arms against the base, and controls, in points", lines, rules)
+
+
+def _contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> Table:
     delta, mde = _difference(rules)
     columns = (
         Column("kind", "Question", pick=True),
@@ -197,6 +219,7 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("p", "p", "p", "Two-sided p of the difference; empty if an earlier gate failed"),
         Column("p_holm", "p (Holm)", "p", "Holm-adjusted over the data arms; decides the verdict"),
         Column("p_equivalence", "p (TOST)", "p", "p of the difference lying within the margin"),
+        _tost(rules),
         mde,
         Column(
             "alt_variance", "Other variance", "interval", "By the variance that was not planned"
@@ -204,14 +227,8 @@ def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
         Column("boot", "Items resampled", "interval", "Hierarchical bootstrap: seeds and items"),
         Column("verdict", "Verdict", "verdict", pick=True),
     )
-    return Table(
-        "contrasts",
-        "The contrasts of the macro average, in points",
-        columns,
-        [_difference_row(line) for line in lines],
-        "analysis.json, contrast {name}",
-        search=True,
-    )
+    rows = [_difference_row(line) for line in lines]
+    return Table(id_, caption, columns, rows, "analysis.json, contrast {name}", search=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +260,7 @@ def benchmarks(
         *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; decides the verdict"),
+        _tost(rules),
         mde,
         Column("test", "Test", hint="What made the interval and p", pick=True),
         Column("invalid", "Invalid", "count", "Answers without a usable prediction or score"),
@@ -292,7 +310,7 @@ def to_latex(tables: Sequence[Table]) -> str:
 
 
 def _latex_table(table: Table) -> str:
-    left = ("text", "seeds", "verdict", "interval", "shares")
+    left = ("text", "seeds", "verdict", *_ENDS)
     form = "".join("l" if c.kind in left else "r" for c in table.columns)
     # A cell that begins with [ would be read as the length after \\.
     rows = [

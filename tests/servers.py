@@ -124,7 +124,8 @@ class ScriptedServer:
     ``answer`` maps each chat request to a `Reply` (or its text).  ``api_key`` is required of every
     request if given.  ``models_body`` replaces the answer to GET /v1/models.  ``requests`` holds
     every chat request in order of arrival, ``peak`` the most that were in flight at once.  With a
-    ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them.
+    ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them;
+    ``opens`` is what its chat template writes where the answer begins.
     """
 
     def __init__(
@@ -136,7 +137,9 @@ class ScriptedServer:
         models_body: Reply | None = None,
         port: int = 0,
         tokenizer: Tokens | None = None,
+        opens: str = "",
     ) -> None:
+        self._opens = opens
         self.requests: list[Request] = []
         self.peak = 0
         self.port = port
@@ -199,7 +202,8 @@ class ScriptedServer:
         assert self._tokenizer is not None
         body = json.loads(await request.read())
         special = body.get("add_special_tokens", True)
-        ids = self._tokenizer.encode(body["prompt"], add_special_tokens=special)
+        text = body["prompt"] if "prompt" in body else f"{body['messages']}{self._opens}"
+        ids = self._tokenizer.encode(text, add_special_tokens=special)
         return web.json_response({"count": len(ids), "max_model_len": 8192, "tokens": ids})
 
     async def _detokenize(self, request: web.Request) -> web.Response:

@@ -46,6 +46,13 @@ def _shell_words(ctx: click.Context, param: click.Parameter, text: str) -> tuple
         raise UsageError(f"{param.opts[0]} {text!r}: {str(error).lower()}") from None
 
 
+def _seed_counts(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"{param.opts[0]} {text!r}: give numbers of seeds, as in 3,5,8") from None
+
+
 def _folder_name(ctx: click.Context, param: click.Parameter, name: str) -> str:
     if not name or name != Path(name).name or name.startswith("."):
         raise UsageError(f"{param.opts[0]} {name!r} is not a valid folder name")
@@ -115,15 +122,36 @@ def ablate() -> None:
 @option("--power", float, "Power for minimal detectable effects.", default=0.8)
 @option(
     "--variance",
-    ["welch", "pooled"],
-    "Seed variance: one per arm, or pooled over all arms.",
+    ["welch", "pooled", "paired"],
+    "Seed variance: one per arm, pooled over all arms, or of differences seed by seed where both "
+    "arms draw the same items in the same order.",
     default="welch",
+)
+@option(
+    "--looks",
+    str,
+    "Seeds per arm after which the study may stop, the last being --seeds, as in 3,5,8.",
+    metavar="N,N",
+    callback=_seed_counts,
+)
+@option(
+    "--spending",
+    ["obrien-fleming", "pocock"],
+    "--looks: how alpha is spent over them.",
+    default="obrien-fleming",
 )
 @option(
     "--seed-sd",
     options.Finite(min=0),
     "--plan: assumed standard deviation across training seeds, in points.",
     default=0.5,
+)
+@option(
+    "--seed-correlation",
+    str,
+    "--plan: correlation of paired arms' seeds: a number, or folders of earlier studies  "
+    "[default: 0]",
+    metavar="R|DIR,DIR",
 )
 @_arguments("--train-args", help="Extra arguments for 'harness train'.")
 @_arguments("--run-args", help="Extra arguments for 'harness run'.")
@@ -154,7 +182,7 @@ def objective_vs_data(**given: Any) -> int:
 
     planned = plan(_request(given))
     if given["plan_only"]:
-        _show_plan(planned, given["seed_sd"] / 100, given["as_json"])
+        _show_plan(planned, given["seed_sd"] / 100, given["seed_correlation"], given["as_json"])
         return 0
     execute = executor(given["executor"], given["gpus_per_job"], given["preload"], given["jobs"])
     try:
@@ -166,7 +194,7 @@ def objective_vs_data(**given: Any) -> int:
     if given["as_json"]:
         print_result(json.dumps(_document(report, page)))
     else:
-        click.echo(report_text(report, planned.request.rules))
+        click.echo(report_text(report, planned.request.rules.at_look(report.look)))
         click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
     say_missing(report)
     return int(bool(report.missing))
@@ -194,15 +222,25 @@ def _request(given: dict[str, Any]) -> Request:
     return Request(**named(Request) | made)
 
 
-def _show_plan(planned: Plan, seed_sd: float, as_json: bool) -> None:
+def _show_plan(planned: Plan, seed_sd: float, correlation: str | None, as_json: bool) -> None:
+    from ablations.cli.designs import designs_text
+    from ablations.study.designs import correlation_of, designs
     from ablations.study.forecast import forecast, timed
 
+    assumed = correlation_of(correlation, planned)
     expected = timed(planned, forecast(planned, seed_sd))
+    offered = designs(planned, expected, assumed)
     if as_json:
-        document = {"plan_hash": planned.hash, "plan": planned.content}
-        print_result(json.dumps({**document, "forecast": dataclasses.asdict(expected)}))
+        document = {
+            "plan_hash": planned.hash,
+            "plan": planned.content,
+            "forecast": dataclasses.asdict(expected),
+            "designs": [dataclasses.asdict(design) for design in offered],
+        }
+        print_result(json.dumps(document))
     else:
-        click.echo(plan_text(planned, expected))
+        lines = designs_text(offered, planned.request.rules, assumed)
+        click.echo("\n".join([plan_text(planned, expected), *lines]))
 
 
 def _page(folder: Path) -> Path | None:
@@ -222,12 +260,15 @@ def _page(folder: Path) -> Path | None:
 
 def _document(report: Report, page: Path | None) -> dict[str, Any]:
     fields = ("name", "kind", "delta", "low", "high", "p", "tested", "verdict")
+    contrasts, checks = (
+        [{field: getattr(line, field) for field in fields} for line in lines]
+        for lines in (report.analysis.contrasts, report.analysis.checks)
+    )
     return {
         "plan_hash": report.plan_hash,
         "verdict": report.verdict,
-        "contrasts": [
-            {field: getattr(line, field) for field in fields} for line in report.analysis.contrasts
-        ],
+        "contrasts": contrasts,
+        "checks": checks,
         "report": None if page is None else str(page),
     }
 
@@ -241,6 +282,8 @@ def report_text(report: Report, rules: Rules) -> str:
 
 
 def _scores(report: Report) -> list[tuple[str, ...]]:
+    from ablations.statistics.formatting import score_interval
+
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
     rows = [("mean score (%)", *arms)]
@@ -248,6 +291,8 @@ def _scores(report: Report) -> list[tuple[str, ...]]:
         rows.append((row.benchmark, *(_percent(row.scores[arm]) for arm in arms)))
     means = (f"{100 * line.mean:.1f}" for line in lines)
     rows.append((f"mean of {len(report.benchmarks)}", *means))
+    bounds = (score_interval(line.mean_low, line.mean_high) for line in lines)
+    rows.append(("interval of the mean", *bounds))
     rows.append(("seeds", *(str(line.seeds) for line in lines)))
     selection: dict[str, list[float]] = {arm: [] for arm in arms}
     for model in report.models:
@@ -263,7 +308,7 @@ def _percent(scores: Sequence[float]) -> str:
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
-    from ablations.statistics.formatting import interval, p_value, points, width
+    from ablations.statistics.formatting import decisive, interval, p_value, points, width
 
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")
@@ -272,13 +317,13 @@ def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
             line.name,
             line.kind,
             points(line.delta),
-            interval(line.low, line.high),
+            decisive(line, rules.alpha),
             interval(line.boot_low, line.boot_high),
             p_value(line.p if line.p_holm is None else line.p_holm),  # decides the verdict
             width(line.mde),
             line.verdict or ("not tested" if line.mde is not None else "-"),
         )
-        for line in report.analysis.contrasts
+        for line in (*report.analysis.contrasts, *report.analysis.checks)
     ]
     return [header, *rows]
 

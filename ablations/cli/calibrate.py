@@ -14,11 +14,19 @@ from harness.cli.options import option
 from harness.cli.output import print_result
 
 if TYPE_CHECKING:
-    from ablations.statistics.calibration import Calibration, PairRow, StudyRow
+    from ablations.statistics.calibration import (
+        Calibration,
+        DesignRow,
+        InteractionRow,
+        PairRow,
+        StudyRow,
+    )
 
 FALSE_POSITIVES, COVERAGE = 0.06, 0.94
 _SETTING = ("seeds", "seed sd", "planted")
 _METHODS = ("coverage", "p<.05: Welch", "pooled", "bootstrap", "items only")
+_INTERACTION = ("seeds", "items per benchmark", "on an item", "p<.05: Welch", "bootstrap")
+_DESIGN = ("design", "seeds", "correlation", "false positives", "power", "seeds on average")
 _STEPS = ("total", "objective", "placebo", "data: no gain", "data: gain")
 
 
@@ -48,6 +56,7 @@ def _json(rates: Calibration) -> str:
 
 
 def _text(rates: Calibration) -> str:
+    from ablations.statistics.calibration import DESIGN_EFFECT
     from ablations.statistics.estimates import VERDICTS
 
     names = [verdict.replace("(within the margin)", "(within)") for verdict in VERDICTS]
@@ -74,6 +83,16 @@ def _text(rates: Calibration) -> str:
         "",
         *_table([*_SETTING, *_STEPS], studies),
         "",
+        "Arms alike on average that differ on single items: false positives for new items, in "
+        "percent",
+        "",
+        *_table(_INTERACTION, [_interaction_row(row) for row in rates.interactions]),
+        "",
+        f"Designs, for an effect of {DESIGN_EFFECT:g} standard deviations of a seed's score; in "
+        "percent",
+        "",
+        *_table(_DESIGN, [_design_row(row) for row in rates.designs]),
+        "",
         f"primary test: at most {100 * rates.false_positives:.1f} % false positives "
         f"(aim {100 * FALSE_POSITIVES:g}), at least {100 * rates.coverage:.1f} % coverage "
         f"(aim {100 * COVERAGE:g})",
@@ -84,6 +103,18 @@ def _text(rates: Calibration) -> str:
 def _row(row: PairRow | StudyRow, planted: str, *rates: float) -> list[str]:
     setting = [str(row.seeds), f"{100 * row.spread:g}", planted]
     return setting + [f"{100 * rate:.1f}" for rate in rates]
+
+
+def _interaction_row(row: InteractionRow) -> list[str]:
+    rates = [f"{100 * row.significant[test]:.1f}" for test in ("welch", "bootstrap")]
+    items = "all" if row.limit is None else str(row.limit)
+    return [str(row.seeds), items, f"±{100 * row.interaction:g}", *rates]
+
+
+def _design_row(row: DesignRow) -> list[str]:
+    seeds = ", ".join(map(str, row.seeds))
+    rates = [f"{100 * rate:.1f}" for rate in (row.false_positives, row.power)]
+    return [row.design, seeds, f"{row.correlation:g}", *rates, f"{row.stopped:.1f}"]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

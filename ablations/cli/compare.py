@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
 from harness.cli.output import print_result
-from harness.cli.tables import aligned
+from harness.cli.tables import aligned, percent
 
 if TYPE_CHECKING:
-    from ablations.statistics.compare import Comparison, Macro
-    from ablations.statistics.lines import BenchmarkLine
+    from ablations.statistics.compare import Comparison
+    from ablations.statistics.lines import BenchmarkLine, Macro
 
 _RUN = click.Path(path_type=Path, file_okay=False)
 
@@ -61,15 +61,24 @@ class _Several(click.Command):
     show_default=True,
     help="Equivalence margin, in percentage points; choose it before looking at scores.",
 )
-@click.option("--gate", is_flag=True, help="Exit with code 1 if B is significantly worse than A.")
+@click.option(
+    "--gate",
+    is_flag=True,
+    help="Exit with code 1 if B is significantly worse than A, with 2 if that cannot be told.",
+)
+@click.option(
+    "--max-errors",
+    type=options.Share(),
+    default="1%",
+    show_default=True,
+    help="--gate: largest share of answers without a score, per side and benchmark.",
+)
 @options.as_json
 def compare(
     runs: tuple[Path, ...],
     side_a: tuple[Path, ...],
     side_b: tuple[Path, ...],
-    margin: float,
-    gate: bool,
-    as_json: bool,
+    **given: Any,
 ) -> int:
     """Compare two runs, or two methods with several training seeds each; differences are B - A.
 
@@ -78,6 +87,7 @@ def compare(
     """
     from harness.errors import UsageError
 
+    margin = given["margin"]
     two = len(runs) == 2 and not side_a and not side_b
     if not two and (runs or not side_a or not side_b):
         raise UsageError("pass either RUN_A RUN_B, or both --a RUN... and --b RUN...")
@@ -90,10 +100,10 @@ def compare(
 
     rules = Rules(effect_size=2 * margin, margin=margin)
     found = sides.checkpoints(runs[0], runs[1], rules) if two else sides.arms(side_a, side_b, rules)
-    if gate and found.macro.verdict is None:
+    if given["gate"] and found.macro.verdict is None:
         raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
-    print_result(_json(found) if as_json else _text(found))
-    return int(gate and found.loses)
+    print_result(_json(found) if given["as_json"] else _text(found))
+    return int(given["gate"] and sides.gate(found, given["max_errors"]))
 
 
 def _json(found: Comparison) -> str:
@@ -109,18 +119,36 @@ def _text(found: Comparison) -> str:
     table: list[tuple[str, ...]] = [(*heads, "verdict", "test")]
     for line in found.benchmarks:
         counts = (line.benchmark, str(line.items), str(line.clusters))
-        table.append((*counts, *_cells(line, p_value(line.p_holm)), line.test))
+        table.append((*counts, *_cells(line, p_value(line.p_holm), found.alpha), line.test))
     if len(found.benchmarks) > 1:
-        mean = (f"mean of {len(found.benchmarks)}", "", "")
-        table.append((*mean, *_cells(found.macro, ""), found.macro.test))
+        mean = (f"mean of {found.macro.averaged}", "", "")
+        table.append((*mean, *_cells(found.macro, "", found.alpha), found.macro.test))
     rows = aligned(table, left=(0, 8, 9))
-    return "\n".join([found.heading, "", *rows, "", *_below(found)])
+    return "\n".join([found.heading, *_sides(found), "", *rows, "", *_below(found)])
 
 
-def _cells(line: BenchmarkLine | Macro, p_holm: str) -> tuple[str, ...]:
-    from ablations.statistics.formatting import interval, p_value, points, width
+def _sides(found: Comparison) -> list[str]:
+    """Return which runs A and B are, and their scores."""
+    from ablations.statistics.formatting import score_interval
 
-    bounds = interval(line.low, line.high)
+    lines = [
+        f"{side}  {run.folder} ({run.manifest['model']['name']})"
+        for side, runs in zip("AB", found.runs, strict=True)
+        for run in runs
+    ]
+    cells: dict[str, tuple[str, ...]] = {"score (%)": ("A", "95 % interval", "B", "95 % interval")}
+    for row in found.scores:  # all of A, then all of B
+        score = percent(row.score), score_interval(row.low, row.high)
+        cells[row.benchmark] = (*cells.get(row.benchmark, ()), *score)
+    table = [(name, *scores) for name, scores in cells.items()]
+    # The mean of one benchmark is its score.
+    return [*lines, "", *aligned(table[:2] if len(found.benchmarks) == 1 else table)]
+
+
+def _cells(line: BenchmarkLine | Macro, p_holm: str, alpha: float) -> tuple[str, ...]:
+    from ablations.statistics.formatting import decisive, p_value, points, width
+
+    bounds = decisive(line, alpha)
     numbers = (points(line.delta), bounds, p_value(line.p), p_holm, width(line.mde))
     return (*numbers, line.verdict or "-")
 

@@ -19,7 +19,9 @@ def pairs() -> None:
 @pairs.command()
 @click.argument("source")
 @click.option(
-    "--model", metavar="FOLDER", help="Also check that A and B are single tokens for this model."
+    "--model",
+    metavar="FOLDER",
+    help="Also check that A and B are single tokens for this model, and no text a special one.",
 )
 @options.columns
 @options.as_json
@@ -31,10 +33,12 @@ def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool
     opened = open_pairs(source, columns=options.columns_of(mapped))
     counts = survey(opened)
     if model:
+        from ablations.data.check import check_texts
         from ablations.settings import Settings
-        from ablations.training.prompting import check_letters
+        from ablations.training.prompting import Prompter, check_letters
 
         check_letters(opened[0], Path(model), Settings())
+        check_texts(opened, Prompter.load(Path(model), Settings()).special_tokens)
     if as_json:
         print_result(json.dumps(counts))
         return

@@ -57,6 +57,7 @@ def _settings(command: F) -> F:
     metavar="FILE|RECIPE",
     help="YAML file or recipe that sets any of the options below.",
 )
+@option("--allow-code", bool, "Let --config name a reward: its module is run.")
 @option("--out", FOLDER, "Folder of the run  [default: trained/<model>-<arm>-seed<seed>]")
 @options.columns
 @_settings
@@ -92,8 +93,15 @@ def _plan(chosen: Arm, parent: str, given: dict[str, Any]) -> TrainingPlan:
     """Return the plan of an arm; ``parent`` is the default folder of the folders of runs."""
     from ablations.training.plan import TrainingData, TrainingPlan
 
-    config, out, mapped = (given.pop(name) for name in ("config", "out", "mapped"))
-    made = settings(read_recipe(config) if config else {}, given)
+    names = ("config", "out", "mapped", "allow_code")
+    config, out, mapped, allowed = (given.pop(name) for name in names)
+    recipe = read_recipe(config) if config else {}
+    made = settings(recipe, given)
+    if made.reward and not (given["reward"] or allowed):
+        raise UsageError(
+            f"--config {config} names the reward {made.reward}, which is code: add --allow-code if "
+            "you trust it, or name it with --reward"
+        )
     made = dataclasses.replace(made, columns={**made.columns, **options.columns_of(mapped)})
     model = Path(made.model.rstrip("/")).name or "model"
     folder = out or Path(parent) / f"{model}-{chosen.name}-seed{made.seed}"
@@ -182,6 +190,11 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
     )
     for line in learning_summary(ledger):
         click.echo(line)
+    if ledger.get("steps_without_reward"):
+        click.echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
+    if "changed_weights" in ledger:
+        changed, dtype = ledger["changed_weights"], ledger["save_dtype"]
+        click.echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")
     click.echo(f"$ harness run --model {plan.checkpoint} --suite ...")
 
 

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks.pairs.file import PairError, check
 from benchmarks.pairs.rows import LazyRows, Preview
-from harness.records import ImagePart, Item, Pair
+from harness.errors import UsageError
+from harness.records import ImagePart, Item, Pair, TextPart
 
 
 def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
@@ -80,3 +82,53 @@ def preview_items(items: Sequence[Item]) -> bool:
     if previews := _undecoded(items):
         return any(preview.images for preview in previews)
     return any(_has_image(message.content) for item in items for message in item.messages)
+
+
+_TEXTS = ("query", "answer", "answer_negative", "choices", "context_positive", "context_negative")
+_MARK = "<image>"  # in a row with images it marks their position, and is taken out
+
+
+def check_texts(rows: Sequence[Pair] | Sequence[Item], tokens: Collection[str]) -> None:
+    """Check that no text of the data is a special token of the model.
+
+    One for an image would need another image, one that ends a turn would end it.
+
+    Raises:
+        UsageError: names the row and the token.
+    """
+    pattern = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
+    for index in range(len(rows) if tokens else 0):
+        where, texts = _texts(rows, index)
+        for text in texts:
+            if match := pattern.search(text):
+                raise UsageError(
+                    f"{where}: its text holds {match[0]!r}, a special token of this model: "
+                    "change the text or leave out the row"
+                )
+
+
+def _texts(rows: Sequence[Any], index: int) -> tuple[str, Iterator[str]]:
+    """Return what messages call a row, and its texts as the model would read them."""
+    if isinstance(rows, LazyRows):
+        row, where = rows.undecoded(index)
+        marked = bool(row.get("images"))
+        texts = (text for name in _TEXTS for text in _strings(row.get(name)))
+        return where, (text.replace(_MARK, "") if marked else text for text in texts)
+    row = rows[index]
+    if isinstance(row, Item):
+        parts = [part for message in row.messages for part in message.content]
+        return f"item {row.id}", (part.text for part in parts if isinstance(part, TextPart))
+    parts = [*row.context_positive, *row.context_negative, TextPart(row.query)]
+    shown = [part.text for part in parts if isinstance(part, TextPart)]
+    return f"pair {row.id}", iter((*shown, row.answer, row.answer_negative or ""))
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Yield the texts in a cell: itself, or those of its pieces."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _strings(value.get("text"))
+    elif isinstance(value, list):
+        for piece in value:
+            yield from _strings(piece)

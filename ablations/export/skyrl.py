@@ -12,6 +12,7 @@ import hashlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,9 @@ class Export:
             "prompt": self._prompt(task.messages),
             "env_class": ENVIRONMENT,
             "reward_spec": {"method": "rule", "ground_truth": task.target.answer},
-            "extra_info": reward_payload(task, kind == "selection", self.plan.settings),
+            "extra_info": reward_payload(
+                task, kind == "selection", self.plan.settings, self._opening
+            ),
         }
 
     def _software_row(self, index: int) -> dict[str, Any]:
@@ -202,6 +205,10 @@ class Export:
         used = max(plan.amounts.prompts for plan in plans)
         last = min(used + VALIDATION, len(self.plan.data.items))
         return [Slot("task", index) for index in range(used, last)]
+
+    @cached_property
+    def _opening(self) -> str:
+        return Prompter.load(self.plan.data.folder, self.plan.settings).opening
 
     def _longest(self) -> int:
         """Return the tokens of the longest prompt: SkyRL silently drops longer ones."""
@@ -264,7 +271,7 @@ def _schema(images: bool) -> Any:
     part = {"type": text, "text": text, "image_url": pa.struct({"url": text})}
     content = pa.list_(pa.struct(part)) if images else text
     extra = {"id": text, "selection": pa.bool_(), "target": text}
-    extra |= {"accuracy_weight": pa.float64(), "format_pattern": text}
+    extra |= {"accuracy_weight": pa.float64(), "format_pattern": text, "opening": text}
     return pa.schema(
         {
             "data_source": text,

@@ -18,16 +18,20 @@ from ablations.statistics.contrasts import (
     Contrast,
     Judgement,
     Rules,
+    checks,
     common_variance,
     contrasts,
     estimate,
     judge,
+    judge_checks,
 )
 from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
+from ablations.statistics.intervals import mean_interval
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.verdict import sentence
 
 CLUSTERED, WELCH = "clustered t", "Welch t"
+TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
 Scores = Mapping[str, Mapping[str, Array]]
 
 
@@ -55,31 +59,37 @@ def analyse(
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
     data = _Data(scores, items, by_seed, macro, rules, single)
-    judged = {judgement.contrast: judgement for judgement in judge(macro, rules)}
+    judged = {each.contrast: each for each in (*judge(macro, rules), *judge_checks(macro, rules))}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
-    lines = tuple(
-        _line(judged[contrast], data, resampled)
-        if contrast in judged
-        else _items_only(contrast, data)
-        for contrast in contrasts(list(macro))
+    lines, outside = (
+        tuple(
+            _line(judged[contrast], data, resampled)
+            if contrast in judged
+            else _items_only(contrast, data)
+            for contrast in listed
+        )
+        for listed in (contrasts(list(macro)), checks(list(macro)))
     )
     needed = (BASELINE, METHOD, *DATA_CONTROLS, *PLACEBOS)
     return Analysis(
-        verdict=_sentence(lines, rules, macro),
+        verdict=_sentence(lines, outside, rules, macro),
         arms=tuple(_arm(arm, data) for arm in macro),
         contrasts=lines,
         waterfall=waterfall(macro, lines, rules),
         missing=tuple(arm for arm in needed if arm not in macro),
+        checks=outside,
     )
 
 
-def _sentence(lines: Sequence[Line], rules: Rules, macro: Mapping[str, Array]) -> str:
+def _sentence(
+    lines: Sequence[Line], outside: Sequence[Line], rules: Rules, macro: Mapping[str, Array]
+) -> str:
     """Return the verdict, or why there is none."""
     if not lines:
         listed = ", ".join(macro)
         return f"No verdict: {listed} alone make no contrast; total needs {METHOD} and {BASELINE}."
     several = [arm for arm, y in macro.items() if y.size > 1]
-    return sentence(lines, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
+    return sentence(lines, outside, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
@@ -102,11 +112,14 @@ def number(value: Array | float) -> float | None:
 
 def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     contrast, primary, rules = judgement.contrast, judgement.estimate, data.rules
-    several = {arm: y for arm, y in data.macro.items() if y.size > 1}
-    other = estimate(several, contrast, "pooled" if rules.variance == "welch" else "welch")
+    variance = rules.variance_of(contrast.name)
+    other = estimate(data.macro, contrast, "pooled" if variance == "welch" else "welch")
     alt_variance_low, alt_variance_high = other.interval(rules.level)
     boot_low, boot_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
-    by_benchmark = benchmark_lines(data.by_seed, data.items, contrast.plus, contrast.minus, rules)
+    by_benchmark: tuple[BenchmarkLine, ...] = ()
+    if contrast.kind not in ("start", "control"):
+        arms = contrast.plus, contrast.minus
+        by_benchmark = benchmark_lines(data.by_seed, data.items, *arms, rules)
     tested = bool(judgement.tested)
     if not tested:
         by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
@@ -116,7 +129,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        test=WELCH if rules.variance == "welch" else "t with pooled variance",
+        test=TESTS[variance],
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
         mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
         alt_variance_low=number(alt_variance_low),
@@ -131,10 +144,12 @@ def _estimated(
 ) -> Line:
     """Return the line of an estimate: no test, no verdict."""
     low, high = map(number, difference.interval(rules.level))
+    tost_low, tost_high = map(number, difference.interval(rules.tost_level))
     delta = float(difference.delta)
     return Line(
-        contrast.name, contrast.kind, contrast.plus, contrast.minus, delta, low, high, benchmarks
-    )
+        contrast.name, contrast.kind, contrast.plus, contrast.minus, delta, low, high, benchmarks,
+        tost_low=tost_low, tost_high=tost_high,
+    )  # fmt: skip
 
 
 def benchmark_lines(
@@ -144,13 +159,19 @@ def benchmark_lines(
     minus: str,
     rules: Rules,
 ) -> tuple[BenchmarkLine, ...]:
-    """Return a contrast on every benchmark: Welch on per-seed scores, Holm over the benchmarks."""
-    tests = [estimates.welch(arms[plus], arms[minus]) for arms in by_seed.values()]
+    """Return a contrast on every benchmark, by per-seed scores, with Holm over the benchmarks.
+
+    Welch, or paired where the contrast is; one pooled variance is for the macro average alone.
+    """
+    variance = "paired" if rules.variance_of(f"{plus} - {minus}") == "paired" else "welch"
+    test_of = estimates.paired if variance == "paired" else estimates.welch
+    tests = [test_of(arms[plus], arms[minus]) for arms in by_seed.values()]
     adjusted = estimates.holm(np.array([test.p for test in tests]))
-    return tuple(
+    lines = (
         benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
         for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
     )
+    return tuple(replace(line, test=TESTS[variance]) for line in lines)
 
 
 def benchmark_line(
@@ -158,6 +179,7 @@ def benchmark_line(
 ) -> BenchmarkLine:
     """Return the line of one benchmark; its verdict goes by the adjusted p."""
     low, high = difference.interval(rules.level)
+    tost_low, tost_high = difference.interval(rules.tost_level)
     delta, inside = difference.delta, difference.equivalence_p(rules.margin)
     mde = power.mde(float(difference.se), float(difference.df), rules.alpha, rules.power)
     return BenchmarkLine(
@@ -171,6 +193,8 @@ def benchmark_line(
         p_holm=number(p_holm),
         mde=number(mde),
         verdict=Verdict(str(estimates.verdicts(delta, np.asarray(p_holm), inside, rules.alpha))),
+        tost_low=number(tost_low),
+        tost_high=number(tost_high),
     )
 
 
@@ -227,18 +251,33 @@ def _items_only(contrast: Contrast, data: _Data) -> Line:
     lines = tuple(
         untested_line(name, data.items[name], test, data.rules) for name, test in tests.items()
     )
-    mean = estimates.average([test.clustered for test in tests.values()])
-    return replace(_estimated(contrast, mean, lines, data.rules), test=CLUSTERED)
+    mean, without = items_mean(tests)
+    test = f"{CLUSTERED}, without {', '.join(without)}" if without else CLUSTERED
+    return replace(_estimated(contrast, mean, lines, data.rules), test=test)
+
+
+def items_mean(tests: Mapping[str, ItemsTest]) -> tuple[Estimate, tuple[str, ...]]:
+    """Return the mean over the benchmarks with a standard error, and the names of the others.
+
+    A benchmark whose items are one cluster has none; where none has one, the mean is over all.
+    """
+    kept = {name: t.clustered for name, t in tests.items() if not np.isnan(t.clustered.se)}
+    if not kept:
+        return estimates.average([test.clustered for test in tests.values()]), ()
+    return estimates.average(list(kept.values())), tuple(n for n in tests if n not in kept)
 
 
 def _arm(arm: str, data: _Data) -> ArmLine:
     macro = data.macro[arm]
+    values = {name: arms[arm] for name, arms in data.scores.items()}
+    mean = mean_interval(values, data.items, data.rules.level)
     training_sd = decoding_sd = None
     if macro.size > 1:
-        by_benchmark = [arms[arm] for arms in data.scores.values()]
-        split = estimates.components(by_benchmark, [data.items[name] for name in data.scores])
+        split = estimates.components(list(values.values()), [data.items[n] for n in values])
         training_sd, decoding_sd = split.training**0.5, split.decoding**0.5
-    return ArmLine(arm, macro.size, float(macro.mean()), training_sd, decoding_sd)
+    return ArmLine(
+        arm, macro.size, float(macro.mean()), training_sd, decoding_sd, mean.low, mean.high
+    )
 
 
 def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -> tuple[Term, ...]:
@@ -255,7 +294,11 @@ def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
-            ratio = estimates.share(*three, rules.level, one_variance)
+            names = [f"{METHOD} - {other}" for other in (arm, BASELINE)]
+            if all(rules.variance_of(name) == "paired" for name in names):
+                ratio = estimates.paired_share(*three, rules.level)
+            else:
+                ratio = estimates.share(*three, rules.level, one_variance)
         differences = (gain - start, gain - reused, reused - start)
         terms.append(Term(arm, *differences, ratio.value, ratio.low, ratio.high))
     return tuple(terms)

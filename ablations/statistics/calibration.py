@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from ablations.statistics import estimates
+from ablations.statistics import estimates, looks
 from ablations.statistics.contrasts import (
     BASELINE,
     DATA_CONTROLS,
@@ -30,6 +30,11 @@ RULES = Rules()
 SEEDS = (3, 5, 8)
 SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
+LIMITS = (50, None)  # items per benchmark; None: all
+INTERACTIONS = (0.0, 0.1, 0.2, 0.3)
+INTERACTION_SPREAD = 0.005  # of seeds, where arms and items interact
+CORRELATIONS = (0.0, 0.3, 0.6)  # of two arms' seeds
+DESIGN_EFFECT = 1.8  # standard deviations of a seed's score
 
 GAIN_PLANTED = 0.018
 PLANTED: Mapping[str, Mapping[str, float]] = {
@@ -73,13 +78,28 @@ class World:
         by_benchmark = (self.counts * self.chances * (1 - self.chances)).sum(1) / n**2
         return float(by_benchmark.sum()) / len(n) ** 2
 
+    def interaction_variance(self, interaction: float) -> float:
+        """The variance over draws of items that an arm's own item effects give its macro average.
+
+        See `macro`.  It is shared by the arm's seeds, so no number of seeds shows it.
+        """
+        n, moved = self.counts.sum(1), np.minimum(interaction, _room(self.chances))
+        return float(((self.counts * moved**2).sum(1) / n**2).sum()) / len(n) ** 2
+
     def macro(
-        self, rng: np.random.Generator, shape: tuple[int, int], effect: float, spread: float
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, int],
+        effect: float,
+        spread: float,
+        interaction: float = 0.0,
     ) -> Array:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
         ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
         seed adds to all benchmarks together; each benchmark also moves by 0.6 of it.
+        ``interaction`` is what the arm adds to or takes from each item's chance, either with
+        probability 1/2 and alike in all seeds of the study; less where a chance has no room for it.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)
@@ -87,9 +107,18 @@ class World:
             shift = common + rng.normal(0, _IDIOSYNCRATIC * spread, shape)
             right = np.zeros(shape)
             for count, chance in zip(counts, chances, strict=True):
-                right += rng.binomial(count, np.clip(chance + shift, 0, 1))
+                moved = min(interaction, _room(chance))
+                gains = rng.binomial(count, 0.5, (shape[0], 1)) if moved else count
+                right += rng.binomial(gains, np.clip(chance + shift + moved, 0, 1))
+                if moved:
+                    right += rng.binomial(count - gains, np.clip(chance + shift - moved, 0, 1))
             total += right / counts.sum()
         return total / len(self.counts)
+
+
+def _room(chances: Array) -> Array:
+    """Return how far chances can move both ways."""
+    return np.asarray(np.minimum(chances, 1 - chances))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +154,36 @@ class StudyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class InteractionRow:
+    """Many studies of two arms alike on average that differ on single items; see `World.macro`.
+
+    ``limit`` is items per benchmark (None: all).  ``significant`` are false positives for new
+    items, by test: on the items drawn the arms do differ.
+    """
+
+    seeds: int
+    limit: int | None
+    interaction: float
+    significant: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class DesignRow:
+    """Many studies of two arms by one design; seeds of the arms are normal and correlated.
+
+    ``seeds`` per arm are those of the looks, or of the only one.  ``power`` is for an effect of
+    1.8 standard deviations of a seed's score, and ``stopped`` the mean number of seeds then.
+    """
+
+    design: str
+    seeds: tuple[int, ...]
+    correlation: float
+    false_positives: float
+    power: float
+    stopped: float
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """All rates, and what they were made with."""
 
@@ -135,6 +194,8 @@ class Calibration:
     sizes: tuple[int, ...]
     pairs: tuple[PairRow, ...]
     studies: tuple[StudyRow, ...]
+    interactions: tuple[InteractionRow, ...]
+    designs: tuple[DesignRow, ...]
 
     @property
     def false_positives(self) -> float:
@@ -166,9 +227,71 @@ def calibrate(
             else:
                 pairs.append(_pair(world, rng, shape, spread, case))
         note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
-    return Calibration(
-        reps, seed, RULES.margin, RULES.alpha, tuple(sizes), tuple(pairs), tuple(studies)
+    interactions = tuple(
+        _interaction(sizes, limit, (reps, seeds), interaction, seed)
+        for seeds, limit, interaction in product(SEEDS, LIMITS, INTERACTIONS)
     )
+    note("arms that differ on single items: done")
+    return Calibration(
+        reps,
+        seed,
+        RULES.margin,
+        RULES.alpha,
+        tuple(sizes),
+        tuple(pairs),
+        tuple(studies),
+        interactions,
+        designs(reps, seed),
+    )
+
+
+def designs(reps: int, seed: int) -> tuple[DesignRow, ...]:
+    """Simulate the designs that a plan can choose, and adding seeds until p is below alpha."""
+    fixed = product(("welch", "paired"), SEEDS, CORRELATIONS)
+    rows = [_design(name, (seeds,), (RULES.alpha,), r, reps, seed) for name, seeds, r in fixed]
+    spendings: tuple[looks.Spending, ...] = ("obrien-fleming", "pocock")
+    for name in spendings:
+        at = looks.levels(SEEDS, name, RULES.alpha)
+        rows.append(_design(name, SEEDS, at, 0.0, reps, seed))
+    every = tuple(range(SEEDS[0], SEEDS[-1] + 1))
+    unplanned = (RULES.alpha,) * len(every)
+    return (*rows, _design("until p < alpha", every, unplanned, 0.0, reps, seed))
+
+
+def _design(
+    name: str,
+    seeds: tuple[int, ...],
+    at: Sequence[float],
+    correlation: float,
+    reps: int,
+    seed: int,
+) -> DesignRow:
+    rng = np.random.default_rng([seed, 3, *seeds, round(100 * correlation)])
+    shared = rng.normal(0, correlation**0.5, (reps, seeds[-1]))
+    b, a = (shared + rng.normal(0, (1 - correlation) ** 0.5, (reps, seeds[-1])) for _ in range(2))
+    test = estimates.paired if name == "paired" else estimates.welch
+    null, planted = (looks.course(b + e, a, seeds, at, test) for e in (0.0, DESIGN_EFFECT))
+    return DesignRow(name, seeds, correlation, null.rejected, planted.rejected, planted.seeds)
+
+
+def _interaction(
+    sizes: Sequence[int], limit: int | None, shape: tuple[int, int], interaction: float, seed: int
+) -> InteractionRow:
+    world = World.of([min(size, limit or size) for size in sizes])
+    rng = np.random.default_rng([seed, 2, shape[1], limit or 0, round(1000 * interaction)])
+    b, a = (world.macro(rng, shape, 0.0, INTERACTION_SPREAD, interaction) for _ in range(2))
+    significant = {
+        "welch": estimates.welch(b, a).p < RULES.alpha,
+        "bootstrap": _bootstrap_rejects(
+            b,
+            a,
+            world.decoding_variance - world.interaction_variance(interaction),
+            rng,
+            between=2 * world.interaction_variance(interaction),
+        ),
+    }
+    rates = {name: float(cases.mean()) for name, cases in significant.items()}
+    return InteractionRow(shape[1], limit, interaction, rates)
 
 
 def _pair(
@@ -184,7 +307,7 @@ def _pair(
     significant = {
         "welch": p < RULES.alpha,
         "pooled": estimates.pooled(b, a, *estimates.pooled_variance([a, b])).p < RULES.alpha,
-        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng, RULES.alpha),
+        "bootstrap": _bootstrap_rejects(b, a, world.decoding_variance, rng),
         "items": 2 * scipy.stats.norm.sf(np.abs(delta) / item_se) < RULES.alpha,
     }
     return PairRow(
@@ -198,23 +321,24 @@ def _pair(
 
 
 def _bootstrap_rejects(
-    b: Array, a: Array, variance: float, rng: np.random.Generator, alpha: float
+    b: Array, a: Array, variance: float, rng: np.random.Generator, between: float = 0.0
 ) -> np.ndarray:
     """Return whether 0 lies outside the hierarchical bootstrap's percentile interval, by study.
 
     Its seeds are drawn; its thousands of items are replaced by the normal distribution of their sum
-    (``variance``: of one seed's macro average).
+    (``variance``: of one seed's macro average by its answers; ``between``: of the difference, by
+    items on which the arms differ).
     """
     n = a.shape[1]
     draws_b, draws_a = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for _ in range(2))
-    se = np.sqrt(variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
+    se = np.sqrt(between + variance * ((draws_b**2).sum(1) + (draws_a**2).sum(1)))
     below = np.concatenate(
         [
             scipy.stats.norm.cdf(-(part_b @ draws_b.T - part_a @ draws_a.T) / se).mean(1)
             for part_b, part_a in zip(*(np.array_split(y, 20) for y in (b, a)), strict=True)
         ]
     )
-    return np.asarray((below < alpha / 2) | (below > 1 - alpha / 2))
+    return np.asarray((below < RULES.alpha / 2) | (below > 1 - RULES.alpha / 2))
 
 
 def _study(

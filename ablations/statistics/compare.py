@@ -19,6 +19,7 @@ from ablations.statistics.analysis import (
     ItemsTest,
     benchmark_line,
     benchmark_lines,
+    items_mean,
     macro_average,
     number,
     per_seed,
@@ -27,11 +28,11 @@ from ablations.statistics.analysis import (
 from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.contrasts import ONE_SEED, Rules
 from ablations.statistics.estimates import (
+    ROUNDING,
     Array,
     Estimate,
     Items,
     Verdict,
-    average,
     components,
     holm,
     pooled,
@@ -39,27 +40,18 @@ from ablations.statistics.estimates import (
     verdicts,
     welch,
 )
-from ablations.statistics.lines import BenchmarkLine
-from ablations.statistics.scores import ScoreTable, read
+from ablations.statistics.intervals import MEAN, mean_interval, score_interval
+from ablations.statistics.lines import BenchmarkLine, Macro
+from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
+from ablations.statistics.seeds import twin_notes, unequal_note
+from harness.errors import UsageError
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
 A, B = "a", "b"
+SIDES = {A: "A", B: "B"}
 CHECKPOINTS = "these two checkpoints, not the method that made them"
 ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
-
-
-@dataclass(frozen=True, slots=True)
-class Macro:
-    """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test."""
-
-    delta: float
-    low: float | None
-    high: float | None
-    p: float | None
-    mde: float | None
-    verdict: Verdict | None
-    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +73,27 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class SideScore:
+    """The score of A or B over the items that are compared, with its interval.
+
+    ``benchmark`` is `MEAN` for the mean over the benchmarks.
+    """
+
+    side: str
+    benchmark: str
+    score: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """What `harness compare` says; scores and differences in units of the score.
 
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
     the hierarchical bootstrap; they and ``spread`` are there for arms only.  ``runs`` are those of
-    A and of B; older documents have none.
+    A and of B, ``scores`` theirs, ``gaps`` the answers of ``arm`` a or b without a score; older
+    documents have none.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -100,12 +107,42 @@ class Comparison:
     bootstrap: tuple[float, float] | None = None
     spread: tuple[Spread, Spread] | None = None
     runs: tuple[tuple[ComparedRun, ...], ...] = ()
+    scores: tuple[SideScore, ...] = ()
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def loses(self) -> bool:
         """Whether B is significantly worse, on average or on a benchmark."""
         verdicts = [self.macro.verdict, *(line.verdict for line in self.benchmarks)]
         return any(verdict is not None and verdict.is_worse for verdict in verdicts)
+
+    @property
+    def untested(self) -> list[str]:
+        """What differs and has no p, and so might be a loss: benchmarks, and the mean."""
+        lines: list[tuple[str, BenchmarkLine | Macro]] = [("the mean", self.macro)]
+        lines += [(line.benchmark, line) for line in self.benchmarks]
+        return [name for name, line in lines if line.p is None and abs(line.delta) > ROUNDING]
+
+
+def gate(comparison: Comparison, max_errors: float) -> bool:
+    """Return whether B is shown to lose to A.
+
+    Raises:
+        UsageError: more than ``max_errors`` (a share) of a side's answers to a benchmark have no
+            score, or no loss is shown and something could not be tested.
+    """
+    if gaps := gap_notes(comparison.gaps, max_errors, SIDES):
+        raise UsageError(
+            f"--gate cannot judge broken runs (more than {100 * max_errors:g} % of a side): "
+            f"{'; '.join(gaps)}. Run the same `harness run` again, or set --max-errors"
+        )
+    if not comparison.loses and comparison.untested:
+        raise UsageError(
+            "--gate shows no loss, but it cannot pass: there is a difference and no variance to "
+            f"test it against in {', '.join(comparison.untested)} (more items, clusters or seeds "
+            "are needed, or leave the benchmark out of the runs)"
+        )
+    return comparison.loses
 
 
 def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
@@ -117,7 +154,7 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = read({A: [a], B: [b]})
+    table = _read([a], [b])
     tests = _items_tests(table)
     adjusted = holm(np.array([test.p for test in tests.values()]))
     lines = [
@@ -131,9 +168,43 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
         tuple(lines),
         rules.margin,
         rules.alpha,
-        table.notes,
+        _items_notes(table, tests),
         runs=_runs([a], [b]),
+        scores=_scores(table, rules),
+        gaps=table.gaps,
     )
+
+
+def _read(a: Sequence[Path], b: Sequence[Path]) -> ScoreTable:
+    """Return the scores of both sides, with notes on what makes them differ but the models."""
+    table = read({A: a, B: b})
+    named = {
+        name: {SIDES[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
+    }
+    more = (
+        *gap_notes(table.gaps, MAX_ERRORS, SIDES),
+        *backend_notes(table.backends, SIDES),
+        *unequal_note({"A": len(a), "B": len(b)}),
+        *twin_notes(named),
+    )
+    return replace(table, notes=(*table.notes, *more))
+
+
+def _items_notes(table: ScoreTable, tests: Mapping[str, ItemsTest]) -> tuple[str, ...]:
+    _, without = items_mean(tests)
+    left_out = "left out of the mean, it has no standard error over items (too few clusters)"
+    return (*table.notes, *(f"{name}: {left_out}" for name in without))
+
+
+def _scores(table: ScoreTable, rules: Rules) -> tuple[SideScore, ...]:
+    """Return the scores of A and B on every benchmark, and their means."""
+    scores = []
+    for side, name in SIDES.items():
+        values = {benchmark: sides[side] for benchmark, sides in table.scores.items()}
+        intervals = {n: score_interval(y, table.items[n], rules.level) for n, y in values.items()}
+        intervals[MEAN] = mean_interval(values, table.items, rules.level)
+        scores += [SideScore(name, n, s.score, s.low, s.high) for n, s in intervals.items()]
+    return tuple(scores)
 
 
 def _runs(*sides: Sequence[Path]) -> tuple[tuple[ComparedRun, ...], ...]:
@@ -173,13 +244,15 @@ def _items_line(
 
 
 def _items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
-    mean = average([test.clustered for test in tests.values()])
-    return replace(_macro(mean, np.inf, rules), test=CLUSTERED)
+    mean, without = items_mean(tests)
+    macro = _macro(mean, np.inf, rules)
+    return replace(macro, test=CLUSTERED, averaged=len(tests) - len(without))
 
 
 def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
     """Return the record of an average; ``df`` are those of its minimal detectable effect."""
     low, high = mean.interval(rules.level)
+    tost_low, tost_high = mean.interval(rules.tost_level)
     verdict = verdicts(mean.delta, mean.p, mean.equivalence_p(rules.margin), rules.alpha)
     return Macro(
         float(mean.delta),
@@ -189,6 +262,8 @@ def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
         mde=number(power.mde(float(mean.se), df, rules.alpha, rules.power)),
         verdict=Verdict(str(verdict)),
         test=WELCH,
+        tost_low=number(tost_low),
+        tost_high=number(tost_high),
     )
 
 
@@ -200,31 +275,51 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = read({A: a, B: b})
+    table = _read(a, b)
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
         same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
         table = replace(table, notes=(same, *table.notes))
     if min(len(a), len(b)) < 2:
-        return replace(_one_seed(table, rules), runs=_runs(a, b))
+        return replace(
+            _one_seed(table, rules),
+            runs=_runs(a, b),
+            scores=_scores(table, rules),
+            gaps=table.gaps,
+        )
     by_seed = per_seed(table.scores, table.items)
+    n = sum(len(items.clusters) for items in table.items.values())
     macro = macro_average(by_seed)
     difference = welch(macro[B], macro[A])
     other = pooled(macro[B], macro[A], *pooled_variance([macro[A], macro[B]])).interval(rules.level)
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
+    average, boot = (
+        _macro(difference, float(difference.df), rules),
+        drawn.interval(B, A, rules.level),
+    )
     return Comparison(
         "arms",
-        f"two methods, by {len(a)} and {len(b)} training seeds, on these benchmarks",
-        _macro(difference, float(difference.df), rules),
+        f"two methods, by {len(a)} and {len(b)} training seeds, on these {n:,} items",
+        replace(average, averaged=len(table.scores)),
         benchmark_lines(by_seed, table.items, B, A, rules),
         rules.margin,
         rules.alpha,
-        table.notes,
+        (*table.notes, *_new_items(average, boot)),
         pooled=(number(other[0]), number(other[1])),
-        bootstrap=drawn.interval(B, A, rules.level),
+        bootstrap=boot,
         spread=(_spread(table, A, macro), _spread(table, B, macro)),
         runs=_runs(a, b),
+        scores=_scores(table, rules),
+        gaps=table.gaps,
     )
+
+
+def _new_items(macro: Macro, boot: tuple[float, float]) -> list[str]:
+    """Return a note where a difference is shown on these items, and may be 0 on new ones."""
+    decided = macro.verdict is not None and (macro.verdict.is_better or macro.verdict.is_worse)
+    if not decided or boot[0] > 0 or boot[1] < 0:
+        return []
+    return ["shown on these items, not for new ones: with items resampled the interval holds 0"]
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
@@ -239,4 +334,5 @@ def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
     tests = _items_tests(table)
     lines = [untested_line(name, table.items[name], test, rules) for name, test in tests.items()]
     macro = replace(_items_macro(tests, rules), p=None, mde=None, verdict=None)
-    return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, table.notes)
+    notes = _items_notes(table, tests)
+    return Comparison("arms", ONE_SEED, macro, tuple(lines), rules.margin, rules.alpha, notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy as np
 from ablations.arms import ARMS, Arm, with_role
 from ablations.statistics import estimates
 from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
+from ablations.statistics.looks import Spending, levels
 from harness.errors import UsageError
 
-Kind = Literal["total", "objective", "placebo", "data", "form"]
-Variance = Literal["welch", "pooled"]
+Kind = Literal["total", "objective", "placebo", "data", "form", "start", "control"]
+Variance = Literal["welch", "pooled", "paired"]
 
 (BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
 DATA_CONTROLS, PLACEBOS = with_role("data_control"), with_role("placebo")
@@ -58,13 +59,28 @@ def contrasts(arms: Sequence[str], table: Iterable[Arm] = ARMS.values()) -> tupl
     return tuple(pair for pair in pairs if pair.plus in arms and pair.minus in arms)
 
 
+def checks(arms: Sequence[str]) -> tuple[Contrast, ...]:
+    """Return the contrasts outside the order of tests: they can only withhold a claim.
+
+    Every arm against the model before training (kind start), and every data control and placebo
+    against the baseline (kind control): an arm that training broke is beaten by anything.
+    """
+    controls = [arm for arm in arms if arm in (*DATA_CONTROLS, *PLACEBOS)]
+    return (
+        *(Contrast("start", arm, BASE) for arm in arms if arm != BASE and BASE in arms),
+        *(Contrast("control", arm, BASELINE) for arm in controls if BASELINE in arms),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How a study is judged, fixed before any score is read; `UsageError` if out of range.
 
     ``margin`` (in units of the score) is what counts as no difference, at most half of
     ``effect_size``, the effect that the study is planned for.  ``pooled`` variance is one seed
-    variance for all trained arms.  ``power`` is that of minimal detectable effects.
+    variance for all trained arms; ``paired`` takes differences seed by seed in the contrasts that
+    ``paired`` names, else each arm's own.  ``power`` is that of minimal detectable effects.
+    ``looks`` are the seeds per arm at which the study may stop, see `looks.levels`.
     """
 
     alpha: float = 0.05
@@ -74,6 +90,9 @@ class Rules:
     power: float = 0.8
     resamples: int = 10_000
     seed: int = 0
+    paired: tuple[str, ...] = ()
+    looks: tuple[int, ...] = ()
+    spending: Spending = "obrien-fleming"
 
     def __post_init__(self) -> None:
         """Refuse what would make a verdict meaningless."""
@@ -87,16 +106,37 @@ class Rules:
         if self.effect_size > 1:
             raise UsageError(f"the effect size is {100 * self.effect_size:g} points: at most 100")
         if self.variance not in get_args(Variance):
-            raise UsageError(f"variance is {self.variance!r}: it must be welch or pooled")
+            raise UsageError(f"variance is {self.variance!r}: it must be welch, pooled or paired")
         if not self.alpha < self.power < 1:
             raise UsageError(
                 f"the power is {self.power:g}: it must lie between alpha ({self.alpha:g}) and 1"
             )
 
+    def variance_of(self, contrast: str) -> Variance:
+        """Return the variance that judges a contrast."""
+        if self.variance != "paired":
+            return self.variance
+        return "paired" if contrast in self.paired else "welch"
+
+    def at_look(self, seeds: int | None) -> Rules:
+        """Return the rules of the look at so many seeds: alpha is what its tests may spend.
+
+        None: the plan has no looks, and the rules are these.
+        """
+        if seeds is None:
+            return self
+        at = dict(zip(self.looks, levels(self.looks, self.spending, self.alpha), strict=True))
+        return replace(self, alpha=at[seeds])
+
     @property
     def level(self) -> float:
         """The level of intervals."""
         return 1 - self.alpha
+
+    @property
+    def tost_level(self) -> float:
+        """The level of the interval that lies within the margin where TOST rejects."""
+        return 1 - 2 * self.alpha
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +156,22 @@ class Judgement:
 def estimate(
     scores: Mapping[str, Array], contrast: Contrast, variance: Variance = "welch"
 ) -> Estimate:
-    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
+    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis).
+
+    The model before training is one fixed model where it was measured once: the variance is that
+    of the other arm's seeds alone.
+    """
     plus, minus = scores[contrast.plus], scores[contrast.minus]
+    if contrast.minus == BASE and minus.shape[-1] == 1:
+        own = [y for arm, y in scores.items() if arm != BASE] if variance == "pooled" else [plus]
+        spread, df = estimates.pooled_variance(own)
+        delta = np.asarray(plus.mean(-1) - minus[..., 0])
+        se = np.sqrt(spread / plus.shape[-1])
+        return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
     if variance == "welch":
         return estimates.welch(plus, minus)
+    if variance == "paired":
+        return estimates.paired(plus, minus)
     return estimates.pooled(plus, minus, *common_variance(scores))
 
 
@@ -143,17 +195,34 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     open_: Booleans = np.asarray(True)
     for kind in (*GATE, "form"):
         step = [contrast for contrast in contrasts(list(scores)) if contrast.kind == kind]
-        differences = {c: estimate(several, c, rules.variance) for c in step if c in testable}
+        differences = {
+            c: estimate(several, c, rules.variance_of(c.name)) for c in step if c in testable
+        }
         ps = np.array([difference.p for difference in differences.values()])
         if kind == "data":
             ps = estimates.holm(ps)
         tested = open_ if kind in GATE else np.zeros_like(open_)
         for (contrast, difference), p in zip(differences.items(), ps, strict=True):
-            delta, inside = difference.delta, difference.equivalence_p(rules.margin)
-            verdict = estimates.verdicts(delta, p, inside, rules.alpha)
-            tested_here = np.broadcast_to(tested, delta.shape)
-            judged.append(Judgement(contrast, difference, p, verdict, tested_here))
-            open_ = open_ & estimates.is_better(verdict)
+            judged.append(_judged(contrast, difference, p, tested, rules))
+            open_ = open_ & estimates.is_better(judged[-1].verdicts)
         if len(differences) < len(step):
             open_ = np.zeros_like(open_)
     return tuple(judged)
+
+
+def judge_checks(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
+    """Judge `checks`, each at alpha; one with a single seed in a trained arm is left out."""
+    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm == BASE}
+    differences = {
+        c: estimate(several, c, rules.variance_of(c.name)) for c in checks(list(several))
+    }
+    tested = np.asarray(True)
+    return tuple(_judged(c, d, d.p, tested, rules) for c, d in differences.items())
+
+
+def _judged(
+    contrast: Contrast, difference: Estimate, p: Array, tested: Booleans, rules: Rules
+) -> Judgement:
+    delta, inside = difference.delta, difference.equivalence_p(rules.margin)
+    verdict = estimates.verdicts(delta, p, inside, rules.alpha)
+    return Judgement(contrast, difference, p, verdict, np.broadcast_to(tested, delta.shape))

@@ -15,6 +15,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from ablations.statistics.clusters import Profile
+
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
@@ -144,6 +146,20 @@ def welch(a: Array, b: Array) -> Estimate:
     return Estimate(np.asarray(a.mean(-1) - b.mean(-1)), np.asarray(np.sqrt(sum(variances))), df)
 
 
+def paired(a: Array, b: Array) -> Estimate:
+    """Return mean(a) - mean(b) over seeds that belong together one by one (last axis): paired t.
+
+    `ValueError` where the arms differ in seeds or have fewer than two.
+    """
+    if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
+        raise ValueError("paired arms need the same two or more seeds")
+    d, n = a - b, a.shape[-1]
+    delta = np.asarray(d.mean(-1))
+    return Estimate(
+        delta, np.asarray(d.std(-1, ddof=1) / np.sqrt(n)), np.full(delta.shape, n - 1.0)
+    )
+
+
 def satterthwaite(variances: Sequence[Array | float], dfs: Sequence[Array | float]) -> Array:
     """Return the df of a sum of independent variances (Satterthwaite 1946), nan if all are 0."""
     total = sum(np.asarray(v, dtype=float) for v in variances)
@@ -218,6 +234,14 @@ def share(
     return fieller(objective, total, (a + b, a + c, a), df, level)
 
 
+def paired_share(gain: Array, reused: Array, start: Array, level: float = 0.95) -> Ratio:
+    """Return `share` of arms whose seeds belong together one by one."""
+    objective, total, n = gain - reused, gain - start, gain.size
+    (var_x, covariance), (_, var_y) = np.cov(objective, total) / n
+    means = float(objective.mean()), float(total.mean())
+    return fieller(*means, (float(var_x), float(var_y), float(covariance)), n - 1, level)
+
+
 def fieller(
     numerator: float,
     denominator: float,
@@ -279,27 +303,33 @@ class Items:
         n = len(codes)
         return scipy.sparse.csr_matrix((np.ones(n), (codes, np.arange(n))))
 
+    @property
+    def profile(self) -> Profile:
+        """The sizes of the clusters, in sorted order of the clusters."""
+        return Profile(np.asarray(self.grouping() @ self.parts.astype(float)))
+
     def residuals(self, values: Array) -> Array:
-        """Return each cluster's share in the error of `mean` (they sum to 0); last axis items."""
+        """Return each cluster's part in the error of `mean`, scaled by CR2; last axis items."""
+        scale = self.grouping().T @ self.profile.scale
         centred = np.zeros(values.shape)
-        for part in self.parts.T:
+        for part, factor in zip(self.parts.T, scale.T, strict=True):
             mean = values[..., part].mean(-1, keepdims=True)
-            centred[..., part] += (values[..., part] - mean) / part.sum()
+            centred[..., part] += (values[..., part] - mean) * factor[part] / part.sum()
         return np.asarray((self.grouping() @ centred.T).T / self.parts.shape[1])
 
 
 def clustered(d: Array, items: Items) -> Estimate:
     """Return a benchmark's mean of per-item differences with a clustered standard error.
 
-    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2) / n, t with C - 1
-    degrees of freedom (Miller 2024, arXiv 2411.00640); with parts, the residuals are taken within
-    parts.  One cluster alone has no standard error (nan).
+    CR2 with Bell and McCaffrey's degrees of freedom (2002): sqrt(sum over clusters g of (sum of the
+    cluster's residuals)^2 / (1 - n_g / n)) / n.  For clusters of one size it is Miller's (2024,
+    arXiv 2411.00640), t with C - 1 degrees of freedom.  With parts, residuals are taken within
+    parts.  No standard error (nan) where `Profile.has_error` is false.
     """
-    residuals = items.residuals(d)
-    c = residuals.shape[-1]
-    scale = c / (c - 1) if c > 1 else np.nan
-    se = np.sqrt(scale * (residuals**2).sum(-1))
-    return Estimate(items.mean(d), np.asarray(se), np.asarray(float(max(c - 1, 1))))
+    profile, mean = items.profile, items.mean(d)
+    if not profile.has_error:
+        return Estimate(mean, np.full(mean.shape, np.nan), np.asarray(1.0))
+    return Estimate(mean, np.sqrt((items.residuals(d) ** 2).sum(-1)), np.asarray(profile.df))
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
@@ -337,15 +367,6 @@ def mcnemar(d: Array) -> McNemar:
 def is_binary(values: Array) -> bool:
     """Whether all values are 0 or 1."""
     return bool(np.isin(values, (0.0, 1.0)).all())
-
-
-def cluster_warning(items: Items) -> str | None:
-    """Return why a clustered standard error is not to be trusted here, None where it is."""
-    sizes = np.unique(items.clusters, return_counts=True)[1]
-    if len(sizes) < 30:
-        return f"only {len(sizes)} clusters (fewer than 30)"
-    largest = sizes.max() / sizes.sum()
-    return f"one cluster holds {largest:.0%} of the items" if largest > 0.25 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from math import isnan
+from typing import TYPE_CHECKING
+
+from ablations.statistics.estimates import Verdict
+
+if TYPE_CHECKING:
+    from ablations.statistics.lines import BenchmarkLine, Line, Macro
 
 MISSING = "-"
 
@@ -17,6 +23,21 @@ def interval(low: float | None, high: float | None) -> str:
     if low is None or high is None or isnan(low) or isnan(high):
         return MISSING
     return f"[{points(low)}, {points(high)}]"
+
+
+def score_interval(low: float | None, high: float | None) -> str:
+    """Return the interval of a score in percent: "[61.0, 67.2]"."""
+    return MISSING if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def decisive(line: BenchmarkLine | Line | Macro, alpha: float) -> str:
+    """Return the interval that the verdict was reached by: of equivalence that of TOST, named.
+
+    TOST rejects at alpha where the interval of level 1 - 2 alpha lies within the margin.
+    """
+    if line.verdict is Verdict.EQUIVALENT and line.tost_low is not None:
+        return f"{interval(line.tost_low, line.tost_high)} ({100 * (1 - 2 * alpha):g} % interval)"
+    return interval(line.low, line.high)
 
 
 def p_value(p: float | None) -> str:

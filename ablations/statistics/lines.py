@@ -14,7 +14,7 @@ class BenchmarkLine:
 
     ``p_holm`` is adjusted over the benchmarks of the suite.  ``test`` names what made p and
     interval: Welch t, clustered t, or McNemar.  ``mde`` is the smallest effect detectable with the
-    plan's power.
+    plan's power.  ``tost_*`` is the interval that equivalence is judged by: 90 % at alpha 0.05.
     """
 
     benchmark: str
@@ -28,6 +28,8 @@ class BenchmarkLine:
     mde: float | None
     verdict: Verdict | None
     test: str = "Welch t"
+    tost_low: float | None = None
+    tost_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Line:
     contrasts, where it decides the verdict) adjusted over the data contrasts, ``p_equivalence`` of
     TOST.  Where the contrast was not ``tested`` (a step before it failed, or it is outside the
     order) p and verdict are None, on every benchmark too.  ``alt_variance_*`` is the interval by
-    the variance that was not planned, ``boot_*`` that of the hierarchical bootstrap.
+    the variance that was not planned, ``boot_*`` that of the hierarchical bootstrap, ``tost_*``
+    the one that equivalence is judged by (90 % at alpha 0.05).
     """
 
     name: str
@@ -60,6 +63,28 @@ class Line:
     boot_high: float | None = None
     p_holm: float | None = None
     test: str = ""
+    tost_low: float | None = None
+    tost_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test.
+
+    ``tost_*`` is the interval that equivalence is judged by, as in `BenchmarkLine`.  ``averaged``:
+    over how many benchmarks.
+    """
+
+    delta: float
+    low: float | None
+    high: float | None
+    p: float | None
+    mde: float | None
+    verdict: Verdict | None
+    test: str = ""
+    tost_low: float | None = None
+    tost_high: float | None = None
+    averaged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,8 @@ class Term:
 class ArmLine:
     """One arm: its seeds, its macro average, and the sd of a seed's score in two parts.
 
-    In units of the score; no sd with one seed.
+    In units of the score; no sd with one seed.  ``mean_low`` and ``mean_high`` are the interval of
+    the average: over seeds, of one seed over items.
     """
 
     arm: str
@@ -90,14 +116,21 @@ class ArmLine:
     mean: float
     training_sd: float | None
     decoding_sd: float | None
+    mean_low: float | None = None
+    mean_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a study says: arms, contrasts in the order of tests, the waterfall, and the verdict."""
+    """What a study says: arms, contrasts in the order of tests, the waterfall, and the verdict.
+
+    ``checks`` can only withhold a claim: the arms against the model before training, and the
+    controls against the baseline; analyses of older versions have none.
+    """
 
     verdict: str
     arms: tuple[ArmLine, ...]
     contrasts: tuple[Line, ...]
     waterfall: tuple[Term, ...]
     missing: tuple[str, ...]
+    checks: tuple[Line, ...] = ()

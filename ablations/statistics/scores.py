@@ -5,20 +5,25 @@ Items without a score in some run are left out everywhere, and counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ablations.statistics.estimates import Array, Items, cluster_warning
+from ablations.statistics.estimates import Array, Items
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.runs.store import read_manifest, read_samples
 from harness.runs.summary import notes_of
+
+MAX_ERRORS = 0.01
+"""The share of an arm's answers to a benchmark that may lack a score without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +33,29 @@ class ScoreTable:
     ``scores`` maps benchmark and arm to seeds x items (repeats averaged), ``items`` says how a
     benchmark's items are grouped.  ``single`` names the benchmarks that every run answered once
     per item.  ``notes`` belong next to any number made of the table: benchmarks and items that were
-    left out, clusters that are few, data that are not what an id promises.
+    left out, clusters that are few, data that are not what an id promises.  ``gaps`` are the
+    answers without a score, ``backends`` the inference backends with their dtypes, by arm.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
     items: Mapping[str, Items]
     single: frozenset[str]
     notes: tuple[str, ...]
+    gaps: tuple[Gap, ...] = ()
+    backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One benchmark of one arm: ``missing`` of its ``answers`` have no score.
+
+    Both are 0 where a run of the arm does not hold the benchmark.
+    """
+
+    benchmark: str
+    arm: str
+    missing: int
+    answers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +67,16 @@ class _Run:
     @property
     def model(self) -> str:
         return str(self.manifest["model"]["fingerprint"])
+
+    @property
+    def backends(self) -> set[str]:
+        """The inference backends that answered, with the dtype where one was chosen."""
+        used = [invocation.get("backend") or {} for invocation in self.manifest["invocations"]]
+        dtypes = [(backend.get("options") or {}).get("dtype") for backend in used]
+        return {
+            f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
+            for backend, dtype in zip(used, dtypes, strict=True)
+        }
 
     def note(self, benchmark: str) -> str:
         """The caveat on its scores of a benchmark."""
@@ -70,20 +101,24 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
     benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
-    runs, names, notes = _opened(groups)
+    runs, names, lacking = _opened(groups)
+    gaps = [Gap(*pair, 0, 0) for pair in dict.fromkeys((name, run.arm) for name, run in lacking)]
+    first = {name: run.path for name, run in reversed(lacking)}
+    notes = [f"{name}: left out, {first[name]} holds no answers to it" for name in reversed(first)]
     scores: dict[str, dict[str, Array]] = {}
     items: dict[str, Items] = {}
     single = set()
     for name in names:
         answers = [_read_answers(run, name) for run in runs]
-        first = answers[0]
+        asked_first = answers[0]
         _check_items(runs, answers, name)
+        gaps += _gaps(runs, answers, name)
         kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
         if not kept:
             notes.append(f"{name}: left out, no item has a score in every run")
             continue
         headline = runs[0].asked(name)["headline"]
-        items[name] = _items([first.kinds[item] for item in kept], headline, name)
+        items[name] = _items([asked_first.kinds[item] for item in kept], headline, name)
         rows = [[of_run.values[item] for item in kept] for of_run in answers]
         scores[name] = {
             arm: np.array([row for run, row in zip(runs, rows, strict=True) if run.arm == arm])
@@ -91,11 +126,46 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         }
         if all(of_run.single for of_run in answers):
             single.add(name)
-        notes += _remarks(name, len(first.asked) - len(kept), items[name])
+        notes += _remarks(name, len(asked_first.asked) - len(kept), items[name])
     if not scores:
         raise UsageError(f"nothing to compare: {notes[-1]}")
     notes += notes_of((name, run.note(name)) for name in scores for run in runs)
-    return ScoreTable(scores, items, frozenset(single), tuple(notes))
+    backends = {
+        arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
+        for arm in groups
+    }
+    return ScoreTable(scores, items, frozenset(single), tuple(notes), tuple(gaps), backends)
+
+
+def gap_notes(
+    gaps: Sequence[Gap], allowed: float, names: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return a note per benchmark of which more than a share of an arm's answers has no score.
+
+    ``names`` are what arms are called, where that is not their name.
+    """
+    by_benchmark: dict[str, list[str]] = {}
+    for gap in gaps:
+        if gap.answers == 0 or gap.missing > allowed * gap.answers:
+            name = names.get(gap.arm, gap.arm)
+            count = f"{gap.missing} of {gap.answers} in {name}" if gap.answers else f"all of {name}"
+            by_benchmark.setdefault(gap.benchmark, []).append(count)
+    return [
+        f"{name}: answers without a score: {', '.join(arms)}" for name, arms in by_benchmark.items()
+    ]
+
+
+def backend_notes(
+    backends: Mapping[str, frozenset[str]], names: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return a note where arms were run by other inference backends or in other dtypes."""
+    if len(frozenset[str]().union(*backends.values())) < 2:
+        return []
+    arms: dict[str, list[str]] = {}
+    for arm, used in backends.items():
+        arms.setdefault(" and ".join(sorted(used)), []).append(names.get(arm, arm))
+    listed = "; ".join(f"{', '.join(several)}: {used}" for used, several in arms.items())
+    return [f"not run alike, which alone can make a difference ({listed})"]
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
@@ -114,14 +184,16 @@ def check(groups: Mapping[str, Sequence[Path]]) -> None:
     _opened(groups)
 
 
-def _opened(groups: Mapping[str, Sequence[Path]]) -> tuple[list[_Run], list[str], list[str]]:
-    """Return the runs, the benchmarks that all of them hold, and notes on the others."""
+def _opened(
+    groups: Mapping[str, Sequence[Path]],
+) -> tuple[list[_Run], list[str], list[tuple[str, _Run]]]:
+    """Return the runs and what `_common` says of them, once they are comparable."""
     runs = [_Run(arm, path, read_manifest(path)) for arm, paths in groups.items() for path in paths]
     _check_distinct(runs)
-    names, notes = _common(runs)
+    names, lacking = _common(runs)
     for name in names:
         _check_protocols(runs, name)
-    return runs, names, notes
+    return runs, names, lacking
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +202,7 @@ class _Answers:
 
     ``asked`` are all items, ``values`` the mean over repeats of those with a score, ``kinds``
     their clusters and parts, ``scorers`` the versions that scored them; ``single``: no repeats.
+    ``missing`` of all ``answers`` (items x repeats) have no score.
     """
 
     asked: frozenset[str]
@@ -137,6 +210,8 @@ class _Answers:
     kinds: Mapping[str, tuple[str, tuple[str, ...]]]
     scorers: frozenset[str]
     single: bool
+    missing: int
+    answers: int
 
 
 def _read_answers(run: _Run, name: str) -> _Answers:
@@ -155,6 +230,8 @@ def _read_answers(run: _Run, name: str) -> _Answers:
         kinds,
         frozenset(scorers),
         len(asked) == len(samples),
+        missing=sum(row.score.value is None for row in samples.values()),
+        answers=len(samples),
     )
 
 
@@ -171,19 +248,32 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
             )
 
 
-def _common(runs: Sequence[_Run]) -> tuple[list[str], list[str]]:
-    """Return the benchmarks that all runs hold, and a note on each that only some hold."""
-    held = [(run.path, [n for n in run.manifest["benchmarks"] if _holds(run, n)]) for run in runs]
-    names = [name for name in held[0][1] if all(name in benchmarks for _, benchmarks in held)]
-    notes = []
-    for name in dict.fromkeys(name for _, benchmarks in held for name in benchmarks):
-        if name not in names:
-            lacking = next(path for path, benchmarks in held if name not in benchmarks)
-            notes.append(f"{name}: left out, {lacking} holds no answers to it")
+def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
+    """Return the benchmarks that all runs hold, and each other one with the runs that lack it."""
+    held = [[name for name in run.manifest["benchmarks"] if _holds(run, name)] for run in runs]
+    lacking = [
+        (name, run)
+        for name in dict.fromkeys(name for benchmarks in held for name in benchmarks)
+        for run, benchmarks in zip(runs, held, strict=True)
+        if name not in benchmarks
+    ]
+    names = [name for name in held[0] if name not in dict(lacking)]
     if not names:
-        listed = ", ".join(f"{path} ({', '.join(names_) or 'empty'})" for path, names_ in held)
+        listed = ", ".join(
+            f"{run.path} ({', '.join(benchmarks) or 'empty'})"
+            for run, benchmarks in zip(runs, held, strict=True)
+        )
         raise UsageError(f"the runs have no benchmark in common: {listed}")
-    return names, notes
+    return names, lacking
+
+
+def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[Gap]:
+    """Return how many answers have no score, of each arm that has such."""
+    missing, total = Counter[str](), Counter[str]()
+    for run, of_run in zip(runs, answers, strict=True):
+        missing[run.arm] += of_run.missing
+        total[run.arm] += of_run.answers
+    return [Gap(name, arm, missing[arm], total[arm]) for arm in total if missing[arm]]
 
 
 def _holds(run: _Run, benchmark: str) -> bool:
@@ -241,7 +331,6 @@ def _remarks(name: str, dropped: int, items: Items) -> list[str]:
     if dropped:
         plural = "items" if dropped > 1 else "item"
         notes.append(f"{name}: {dropped} {plural} without a score in some run left out of all")
-    warning = cluster_warning(items)
-    if warning:
-        notes.append(f"{name}: {warning}, so inference over items is not to be trusted")
+    if warning := items.profile.warning:
+        notes.append(f"{name}: {warning}")
     return notes

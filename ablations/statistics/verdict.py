@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ablations.statistics.contrasts import (
+    BASE,
     BASELINE,
     DATA_CONTROLS,
     GATE,
@@ -16,17 +17,39 @@ from ablations.statistics.contrasts import (
     Rules,
 )
 from ablations.statistics.estimates import Verdict
-from ablations.statistics.formatting import MISSING, interval, points
-from ablations.statistics.lines import Line
+from ablations.statistics.formatting import MISSING, decisive, points
+from ablations.statistics.lines import BenchmarkLine, Line
 
 WITHIN = " (within the margin)"
+Steps = Mapping[Kind, Sequence[Line]]
+
+# The method against the model before training: why a gain over the baseline may be no gain at all.
+_OVER_BASE = {
+    Verdict.WORSE: f"loses to {BASE}, so nothing was gained",
+    Verdict.WORSE_WITHIN_MARGIN: f"loses to {BASE}{WITHIN}, so nothing was gained",
+    Verdict.EQUIVALENT: f"is equivalent to {BASE}, so nothing was gained",
+    Verdict.INCONCLUSIVE: f"is not shown to be better than {BASE}",
+}
 
 
-def sentence(lines: Sequence[Line], rules: Rules) -> str:
-    """Return the verdict in one sentence: a conclusion, then total, objective, placebo and data."""
-    steps = {kind: [line for line in lines if line.kind == kind] for kind in GATE}
-    figures = "; ".join(_step(kind, steps[kind], rules) for kind in GATE)
-    return f"{_conclusion(steps)}: {figures}."
+def sentence(lines: Sequence[Line], checks: Sequence[Line], rules: Rules) -> str:
+    """Return the verdict in one sentence: conclusion, then the steps, then the arms against base.
+
+    ``lines`` are the contrasts in the order of tests, ``checks`` those outside it.
+    """
+    steps: dict[Kind, list[Line]] = {kind: [] for kind in (*GATE, "form", "start", "control")}
+    for line in (*lines, *checks):
+        steps[line.kind].append(line)
+    figures = [_step(kind, steps[kind], rules) for kind in GATE]
+    if start := steps["start"]:
+        figures.append(f"against {BASE} ({_figures(start, rules, with_verdicts=True)})")
+    return f"{_conclusion(steps, rules)}: {'; '.join(figures)}."
+
+
+def losses(benchmarks: Sequence[BenchmarkLine]) -> str:
+    """Return the benchmarks that are significantly worse, as an addition to a verdict."""
+    names = [line.benchmark for line in benchmarks if line.verdict and line.verdict.is_worse]
+    return f", with losses on {', '.join(names)}" if names else ""
 
 
 def _better(step: Sequence[Line]) -> bool:
@@ -34,30 +57,54 @@ def _better(step: Sequence[Line]) -> bool:
     return bool(step) and all(line.verdict and line.verdict.is_better for line in step)
 
 
-def _conclusion(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    total, objective = steps["total"], steps["objective"]
-    if not total:
+def _failed(steps: Steps, arms: Sequence[str]) -> str:
+    """Return which of these controls lose to the baseline beyond the margin, "" if none does."""
+    checked = [line for line in steps["control"] if line.plus in arms]
+    failed = [line.plus for line in checked if line.verdict is Verdict.WORSE]
+    verb = "loses" if len(failed) == 1 else "lose"
+    return f"{', '.join(failed)} {verb} to {BASELINE} beyond the margin" if failed else ""
+
+
+def _conclusion(steps: Steps, rules: Rules) -> str:
+    if not steps["total"]:
         return f"No gain of {METHOD} over {BASELINE} can be judged without both arms"
-    verdict = total[0].verdict
-    if verdict is None:
+    (total,) = steps["total"]
+    if total.verdict is None:
         why = f"with one seed in an arm ({ONE_SEED})"
         return f"No gain of {METHOD} over {BASELINE} can be judged {why}"
-    if verdict.is_worse:
-        return f"{METHOD} loses to {BASELINE}"
-    if not verdict.is_better:
-        return f"No gain of {METHOD} over {BASELINE} is shown"
-    gain = f"The gain of {METHOD} over {BASELINE} is real{WITHIN * verdict.within_margin}"
+    here = f" on these {sum(line.items for line in total.benchmarks):,} items"
+    here += "" if _holds_for_new(total) else " (not shown for new items)"
+    if total.verdict.is_worse:
+        return f"{METHOD} loses to {BASELINE}{here}"
+    lost = losses(total.benchmarks)
+    if not total.verdict.is_better:
+        return f"No gain of {METHOD} over {BASELINE} is shown{lost}"
+    over_base = {line.plus: line.verdict for line in steps["start"]}.get(METHOD)
+    if over_base is not None and not over_base.is_better:
+        only = f"{METHOD} is better than {BASELINE}{here}{lost}"
+        return f"{only}, but it {_OVER_BASE[over_base]}"
+    gain = f"The gain of {METHOD} over {BASELINE} is real{WITHIN * total.verdict.within_margin}"
+    return f"{gain}{here}{lost}{_source(steps, rules)}"
+
+
+def _source(steps: Steps, rules: Rules) -> str:
+    """Return where a gain comes from."""
+    objective = steps["objective"]
     if not objective:
-        return f"{gain}, and without a data arm its source cannot be judged"
+        return ", and without a data arm its source cannot be judged"
+    if failed := _failed(steps, DATA_CONTROLS):
+        return f", but its source cannot be judged, because {failed}"
     if not _better(objective):
         if all(line.verdict is Verdict.EQUIVALENT for line in objective):
-            return f"{gain}, but the objective adds nothing to what its data gives{WITHIN}"
-        return f"{gain}, but it is not shown to come from the objective"
-    return f"{gain} and {_source(steps)}{_not_compared(steps)}"
+            return f", but the objective adds nothing to what its data gives{WITHIN}"
+        return ", but it is not shown to come from the objective"
+    return f" and {_beyond_data(steps)}{_caveats(steps, rules)}"
 
 
-def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
+def _beyond_data(steps: Steps) -> str:
     """Return where a gain comes from that is more than every data arm's."""
+    if failed := _failed(steps, PLACEBOS):
+        return f"more than its data gives, but its source cannot be judged, because {failed}"
     if steps["placebo"] and not _better(steps["placebo"]):
         return "more than its data gives, but the placebo is not shown to lack it"
     data = {line.verdict for line in steps["data"]}
@@ -70,11 +117,30 @@ def _source(steps: Mapping[Kind, Sequence[Line]]) -> str:
     return "comes from the objective, not from the data"
 
 
-def _not_compared(steps: Mapping[Kind, Sequence[Line]]) -> str:
-    """Return which arms the claim was not compared with."""
-    compared = {line.minus for line in (*steps["objective"], *steps["placebo"])}
-    missing = [arm for arm in (*DATA_CONTROLS, *PLACEBOS) if arm not in compared]
-    return f" (not compared with {', '.join(missing)})" if missing else ""
+def _caveats(steps: Steps, rules: Rules) -> str:
+    """Return in parentheses what a claim about the objective does not cover, "" if nothing."""
+    claimed = [*steps["objective"], *steps["placebo"]]
+    compared = {line.minus for line in (*claimed, *steps["start"])}
+    missing = [arm for arm in (BASE, *DATA_CONTROLS, *PLACEBOS) if arm not in compared]
+    caveats = [f"not compared with {', '.join(missing)}"] if missing else []
+    unsound = [
+        line.plus
+        for line in steps["control"]
+        if line.plus in compared and not (line.tost_low or -1) > -rules.margin
+    ]
+    if unsound:
+        lost = f"a loss of {', '.join(unsound)} to {BASELINE} beyond the margin"
+        caveats.append(f"{lost} is not excluded")
+    if names := [line.name for line in claimed if _better([line]) and not _holds_for_new(line)]:
+        caveats.append(f"{', '.join(names)} not shown for new items")
+    return f" ({'; '.join(caveats)})" if caveats else ""
+
+
+def _holds_for_new(line: Line) -> bool:
+    """Whether the interval with items resampled excludes 0, as far as there is one."""
+    if line.boot_low is None or line.boot_high is None:
+        return True
+    return line.boot_low > 0 or line.boot_high < 0
 
 
 def step_verdict(kind: Kind, step: Sequence[Line]) -> Verdict:
@@ -93,15 +159,32 @@ def step_verdict(kind: Kind, step: Sequence[Line]) -> Verdict:
     return Verdict.MIXED if kind == "data" else Verdict.INCONCLUSIVE_TOGETHER
 
 
+def withheld(step: Sequence[Line], checks: Sequence[Line]) -> str:
+    """Return why a check withholds the claim of a step that came out better, "" if none does."""
+    if not _better(step):
+        return ""
+    arms = {line.minus for line in step}
+    broken = [c.plus for c in checks if c.kind == "control" and c.verdict is Verdict.WORSE]
+    if failed := [arm for arm in broken if arm in arms]:
+        return f"failed control: {', '.join(failed)}"
+    over_base = [c for c in checks if c.kind == "start" and c.plus == METHOD and c.verdict]
+    return f"not better than {BASE}" if over_base and not _better(over_base) else ""
+
+
 def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
     if not step:
         return f"{kind} missing"
     verdict = step_verdict(kind, step)
     apart = len({line.verdict for line in step}) > 1 and verdict is not Verdict.BETTER
-    figures = []
-    for line in step:
-        bounds = interval(line.low, line.high)
-        figure = f"{line.name} {points(line.delta)} points" + f" {bounds}" * (bounds != MISSING)
-        figures.append(figure + f" {line.verdict or Verdict.NOT_TESTED}" * apart)
     margin = f" within {100 * rules.margin:g} points" if verdict is Verdict.EQUIVALENT else ""
-    return f"{kind} {verdict}{margin} ({', '.join(figures)})"
+    return f"{kind} {verdict}{margin} ({_figures(step, rules, with_verdicts=apart)})"
+
+
+def _figures(lines: Sequence[Line], rules: Rules, *, with_verdicts: bool) -> str:
+    figures = []
+    for line in lines:
+        verdict = f" {line.verdict or Verdict.NOT_TESTED}" * with_verdicts
+        bounds = decisive(line, rules.alpha)
+        bounds = "" if bounds == MISSING else f" {bounds}"
+        figures.append(f"{line.name} {points(line.delta)} points{bounds}{verdict}")
+    return ", ".join(figures)

@@ -24,7 +24,7 @@ from ablations.statistics.contrasts import BASE, METHOD, contrasts
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
-from ablations.study.plan import PROBE, Plan, benchmark
+from ablations.study.plan import PROBE, Plan, benchmark, named
 from harness.errors import UsageError
 from harness.files.jsonl import read_lines
 from harness.runs.store import read_samples
@@ -61,7 +61,8 @@ class Forecast:
     of each arm that is trained; ``trained``: how often it is.  ``seeds_needed`` (None: more than a
     thousand) is for the planned effect; ``equivalence`` is the chance that equal arms are called
     equivalent (None: no contrast asks for it), ``equivalence_seeds`` the seeds per arm for the
-    planned power of that.  ``training_sd`` is assumed, ``decoding_sd`` an upper bound.
+    planned power of that.  ``items`` counts each of the ``repeats``.  ``training_sd`` is assumed,
+    ``decoding_sd`` an upper bound.
     """
 
     trainings: int
@@ -79,19 +80,31 @@ class Forecast:
     trained: Mapping[str, int]
     training: Timing | None = None
     evaluation: Timing | None = None
+    repeats: int = 1
 
     @property
     def seconds(self) -> float | None:
         """Seconds for all of it, one job after the other; None where a part was not measured."""
+        return self._seconds(self.trained, self.evaluations, self.items)
+
+    def seconds_of(self, seeds: float, repeats: int) -> float | None:
+        """Return `seconds` with another number of seeds per arm, and of repeats per item."""
+        trained = dict.fromkeys(self.trained, seeds)
+        evaluations = self.evaluations - self.trainings + seeds * len(trained)
+        return self._seconds(trained, evaluations, self.items * repeats / self.repeats)
+
+    def _seconds(
+        self, trained: Mapping[str, float], evaluations: float, items: float
+    ) -> float | None:
         training, evaluation = self.training, self.evaluation
-        if (self.trainings and training is None) or (self.evaluations and evaluation is None):
+        if (trained and training is None) or (evaluations and evaluation is None):
             return None
         total = 0.0
         if training is not None:
             each = {arm: training.start + training.each * n for arm, n in self.steps.items()}
-            total += sum(each[arm] * self.trained[arm] for arm in each)
+            total += sum(each[arm] * trained[arm] for arm in each)
         if evaluation is not None:
-            total += self.evaluations * (evaluation.start + evaluation.each * self.items)
+            total += evaluations * (evaluation.start + evaluation.each * items)
         return total
 
 
@@ -101,17 +114,17 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     ``training_sd`` is the assumed standard deviation of a seed's score by training, in units of the
     score, of the macro average and of every benchmark.
     """
-    rules, todo = plan.request.rules, jobs(plan)
+    rules, todo, repeats = plan.request.rules, jobs(plan), planned_repeats(plan)
     items = counts(plan)
     scored = {name: n for name, n in items.items() if name != PROBE}
     seeds = min((arm.seeds for arm in plan.arms if arm.arm != BASE), default=1)
     trained = [job.training for job in todo if job.training is not None]
 
     def smallest(of: Mapping[str, int]) -> float:
-        return power.planned_mde(_spread(of, training_sd), seeds, rules.alpha, rules.power)
+        return power.planned_mde(_spread(of, training_sd, repeats), seeds, rules.alpha, rules.power)
 
     tested = scored if seeds > 1 else {}
-    macro = _spread(scored, training_sd)
+    macro = _spread(scored, training_sd, repeats)
     kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
     equivalence = None
     if tested and "data" in kinds:
@@ -119,7 +132,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     return Forecast(
         trainings=len(trained),
         evaluations=len(todo),
-        items=sum(items.values()),
+        items=repeats * sum(items.values()),
         seeds=seeds,
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
@@ -132,14 +145,21 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         ),
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
+        repeats=repeats,
     )
 
 
-def _spread(items: Mapping[str, int], training_sd: float) -> Components:
+def planned_repeats(plan: Plan) -> int:
+    """Return how often every item is asked: ``--repeats`` in the study's ``--run-args``."""
+    given = [value for name, value in named(plan.request.run_args) if name == "--repeats"]
+    return int(given[-1]) if given and given[-1].isdecimal() else 1
+
+
+def _spread(items: Mapping[str, int], training_sd: float, repeats: int) -> Components:
     """Return the variance of a seed's score on benchmarks with so many items."""
     accuracies = {name: (EXPECTED, n) for name, n in items.items()}
     decoding = power.sampling_variance(accuracies) if items else 0.0
-    return Components(training_sd**2, decoding)
+    return Components(training_sd**2, decoding / repeats)
 
 
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:

@@ -13,9 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ablations.arms import ARMS, MATCHINGS, Matching, arm
+from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
 from ablations.data.sources import content_of
 from ablations.settings import read_recipe, recipe_path
+from ablations.statistics import looks
 from ablations.statistics.contrasts import (
     BASE,
     BASELINE,
@@ -81,6 +82,14 @@ class Request:
     note: str = ""
 
 
+def _rules(rules: Rules) -> dict[str, Any]:
+    """Return the rules as they are hashed; those of pairs and looks only where there are any."""
+    later = {"paired": rules.paired, "looks": rules.looks, "spending": rules.looks}
+    return {
+        name: value for name, value in dataclasses.asdict(rules).items() if later.get(name, True)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class ArmPlan:
     """One arm of a plan: where its models come from, how many seeds, what is external.
@@ -132,7 +141,7 @@ class Plan:
                 for arm in self.arms
             },
             "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
-            "rules": dataclasses.asdict(asked.rules),
+            "rules": _rules(asked.rules),
         }
 
     @property
@@ -158,6 +167,7 @@ def plan(request: Request) -> Plan:
     arms = tuple(_arm(name, request, members) for name in _names(request))
     origins = {arm.origin for arm in arms}
     _check(request, arms)
+    request = _with_paired(request, arms)
     model = None
     if origins & {"given", "train"}:
         model = identify(_needed(request.model, "--model"), None, None).fingerprint
@@ -177,6 +187,12 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
     if not arms:
         raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     names, origins = [arm.arm for arm in arms], {arm.origin for arm in arms}
+    if request.rules.looks:
+        looks.check(request.rules.looks, request.seeds, request.rules.spending)
+        if external := [row.arm for row in arms if row.origin not in ("given", "train")]:
+            raise UsageError(
+                f"--looks: {', '.join(external)} must be trained here, a few seeds at a time"
+            )
     if not contrasts(names):
         raise UsageError(
             f"no contrasts can be formed from {', '.join(names)}: at least {METHOD} and {BASELINE} "
@@ -191,6 +207,29 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
         raise UsageError(
             "--limit, --probe, --set and --run-args cannot be used: no arm is evaluated here"
         )
+
+
+def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
+    """Return the request with the contrasts that are judged seed by seed, if it asks for that.
+
+    They are those of arms that are trained here and draw the same RL items in the same order.
+    """
+    if request.rules.variance != "paired":
+        return request
+    trained = {row.arm for row in arms if row.origin == "train"}
+    paired = tuple(
+        contrast.name
+        for contrast in contrasts([row.arm for row in arms])
+        if {contrast.plus, contrast.minus} <= trained
+        and drawn_alike(ARMS[contrast.plus], ARMS[contrast.minus], request.matching)
+    )
+    if not paired:
+        raise UsageError(
+            "--variance paired: no contrast is of two arms trained here that draw the same items "
+            f"in the same order (matching {request.matching}): use --matching steps, or another "
+            "variance"
+        )
+    return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
 def _in_stored_schema(planned: Plan) -> Plan:
@@ -208,7 +247,7 @@ def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
 
     `UsageError` where the recipe says otherwise, or cannot be read.
     """
-    recipes = [value for name, value in _named(train_args) if name == "--config"]
+    recipes = [value for name, value in named(train_args) if name == "--config"]
     stated = read_recipe(recipes[-1]).get("matching") if recipes else None
     if stated is None:
         return given or "instances"
@@ -288,14 +327,14 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
 def _hashed(args: Sequence[str]) -> list[str]:
     """Return arguments as they are hashed: a file, or a built-in recipe, by its content."""
     hashed = []
-    for arg, (name, value) in zip(args, _named(args), strict=True):
+    for arg, (name, value) in zip(args, named(args), strict=True):
         path = recipe_path(value) if name == "--config" and value else Path(value)
         start = arg.removesuffix(value)  # "--config=", where it is one argument
         hashed.append(start + file_hash(path) if path.is_file() else arg)
     return hashed
 
 
-def _named(args: Sequence[str]) -> list[tuple[str, str]]:
+def named(args: Sequence[str]) -> list[tuple[str, str]]:
     """Return every argument as a value with its option, from "--name=value" or the one before."""
     named = []
     for last, arg in pairwise(("", *args)):

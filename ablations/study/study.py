@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,23 @@ import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
+from ablations.statistics.contrasts import BASE, Rules, contrasts
+from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import ScoreTable, check, read
+from ablations.statistics.scores import (
+    MAX_ERRORS,
+    ScoreTable,
+    backend_notes,
+    check,
+    gap_notes,
+    read,
+)
+from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
+from ablations.study.external import external_notes
 from ablations.study.forecast import planned_steps
-from ablations.study.jobs import Execute, Outcome, jobs, rules_of_plan
+from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -77,7 +89,8 @@ class Report:
 
     ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
     is.  ``macro`` is each arm's macro average per seed.  ``bootstrap`` says how far to trust the
-    intervals with items resampled (empty where there are none).  ``read`` is a hash of all that was
+    intervals with items resampled (empty where there are none).  ``look`` is the seeds per arm of
+    the planned look that it is of (None: the plan has none).  ``read`` is a hash of all that was
     read, and of the code that read it.
     """
 
@@ -94,6 +107,7 @@ class Report:
     notes: tuple[str, ...]
     bootstrap: str
     read: str
+    look: int | None = None
 
 
 def study(plan: Plan, execute: Execute) -> Report:
@@ -115,10 +129,32 @@ def study(plan: Plan, execute: Execute) -> Report:
         if (done := finished(plan)) is not None:
             say(f"{plan.folder}: finished, nothing is left to do")
             return done
-        outcomes = list(execute(todo))
-        report = analysed(plan, outcomes)
+        report = _looked_at(plan, execute, todo)
         write_text(plan.folder / "analysis.json", json_text(report))
         return report
+
+
+def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
+    """Do the jobs up to each look of the plan, and return the report of the first that settles it.
+
+    Without looks it is that of all seeds.  A look that lacks a model is the last for now.
+    """
+    looks, before = plan.request.rules.looks, 0
+    outcomes: list[Outcome] = []
+    for look in looks:
+        outcomes += execute([job for job in todo if before <= job.seed < look])
+        before = look
+        report = analysed(plan, outcomes, look)
+        if report.missing or settled(report.analysis) or look == looks[-1]:
+            return report
+        say(f"{look} seeds per arm do not settle it: going on")
+    return analysed(plan, list(execute(todo)))
+
+
+def settled(analysis: Analysis) -> bool:
+    """Whether every contrast that was tested has another verdict than inconclusive."""
+    tested = [line.verdict for line in analysis.contrasts if line.tested]
+    return bool(tested) and Verdict.INCONCLUSIVE not in tested
 
 
 def report_of(document: Mapping[str, Any]) -> Report:
@@ -168,16 +204,28 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
     return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
 
 
-def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
-    """Read the runs that are there and return the report of the study."""
-    models, missing = _models(plan, outcomes)
+def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -> Report:
+    """Read the runs that are there and return the report of the study, or of one of its looks.
+
+    ``look`` is the seeds per arm of one of the plan's looks.
+    """
+    models, missing = _models(plan, outcomes, look)
     if not models:
         raise UsageError(
             f"{plan.folder}: no model could be evaluated; the first failure was "
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    analysis = analyse(table.scores, table.items, plan.request.rules, table.single)
+    seeds = Counter(model.arm for model in models if model.arm != BASE)
+    notes += [
+        *gap_notes(table.gaps, MAX_ERRORS),
+        *backend_notes(table.backends),
+        *unequal_note(seeds),
+        *twin_notes(table.scores),
+        *external_notes(plan),
+    ]
+    rules, unpaired = aligned(plan.request.rules, models)
+    analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
@@ -197,8 +245,44 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome]) -> Report:
         missing=tuple(missing),
         bootstrap=_bootstrap(analysis),
         read=_read(plan, models),
-        notes=tuple(dict.fromkeys([*filter(None, [plan.request.note]), *table.notes, *notes])),
+        notes=tuple(
+            dict.fromkeys(
+                [
+                    *filter(None, [plan.request.note]),
+                    *_look_note(plan.request.rules, look),
+                    *unpaired,
+                    *table.notes,
+                    *notes,
+                ]
+            )
+        ),
+        look=look,
     )
+
+
+def _look_note(rules: Rules, look: int | None) -> list[str]:
+    if look is None:
+        return []
+    number, alpha = rules.looks.index(look) + 1, rules.at_look(look).alpha
+    return [
+        f"look {number} of {len(rules.looks)}, at {look} seeds per arm: tests and intervals at "
+        f"level {alpha:.2g} ({rules.spending} spending of {rules.alpha:g} over the looks)"
+    ]
+
+
+def aligned(rules: Rules, models: Sequence[Measured]) -> tuple[Rules, list[str]]:
+    """Return the rules with pairs only where both arms hold the same seeds, and notes on others."""
+    seeds: dict[str, list[int]] = {}
+    for model in models:
+        seeds.setdefault(model.arm, []).append(model.seed)
+    apart = [
+        contrast.name
+        for contrast in contrasts(list(seeds))
+        if contrast.name in rules.paired and seeds[contrast.plus] != seeds[contrast.minus]
+    ]
+    kept = tuple(name for name in rules.paired if name not in apart)
+    notes = [f"{name}: the arms hold other seeds, so Welch's test replaces pairs" for name in apart]
+    return dataclasses.replace(rules, paired=kept), notes
 
 
 def _by_arm(plan: Plan, runs: Mapping[Measured, str]) -> dict[str, list[Path]]:
@@ -219,15 +303,17 @@ def _bootstrap(analysis: Analysis) -> str:
     return f"Items resampled: interval of the hierarchical bootstrap; {measured}"
 
 
-def _models(plan: Plan, outcomes: Sequence[Outcome]) -> tuple[list[Measured], list[Missing]]:
-    """Return what was measured and what was not, in the order of the plan."""
+def _models(
+    plan: Plan, outcomes: Sequence[Outcome], look: int | None
+) -> tuple[list[Measured], list[Missing]]:
+    """Return what was measured and what was not up to a look, in the order of the plan."""
     models, missing = [], []
     by_model = {(outcome.arm, outcome.seed): outcome for outcome in outcomes}
     for arm in plan.arms:
         if arm.origin == "runs":
             models += [Measured(arm.arm, seed, run) for seed, run in enumerate(_runs(plan, arm))]
             continue
-        for seed in range(arm.seeds):
+        for seed in range(min(arm.seeds, look or arm.seeds)):
             outcome = by_model[arm.arm, seed]
             if outcome.failed is not None:
                 missing.append(Missing(arm.arm, seed, outcome.failed, outcome.reason))

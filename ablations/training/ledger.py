@@ -44,7 +44,8 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
     it enters the step (lambda included), before clipping.  ``reference_forwards`` counts the
     batches that the starting weights saw for the KL term.  ``prompts`` and
     ``contrastive_rl_items`` are those of the steps that ran, ``distinct_prompts`` the number of
-    different ones among the former.
+    different ones among the former.  ``steps_without_reward`` are RL steps in which no completion
+    had a reward: they have no signal.
     """
     lines = read_steps(plan.log)
     main = [line for line in lines if line["stage"] != "sft"]
@@ -61,6 +62,10 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
         "sft_steps": len(lines) - len(main),
         "prompts": len(ordinary),
         "distinct_prompts": len(set(ordinary)),
+        "steps_without_reward": sum(
+            line["stage"] == "rl" and line.get("reward") is None for line in lines
+        ),
+        "save_dtype": plan.settings.save_dtype,
         "contrastive_rl_items": len(slots) - len(ordinary),
         **counts,
         "reference_forwards": counts["grpo_forwards"] if plan.settings.kl else 0,

@@ -9,13 +9,18 @@ from functools import cached_property
 from pathlib import Path
 
 from ablations.arms import ARMS, Arm
-from ablations.data.check import check_unrelated_available, preview_items, preview_pairs
+from ablations.data.check import (
+    check_texts,
+    check_unrelated_available,
+    preview_items,
+    preview_pairs,
+)
 from ablations.data.items import is_software, qa_item
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
-from ablations.settings import Settings, check_names
+from ablations.settings import LATER, Settings, check_names
 from ablations.training.matching import Amounts, Sizes, amounts
 from ablations.training.prompting import Prompter, check_letters
-from ablations.training.rewards import reward_of, reward_source
+from ablations.training.rewards import check_reward, reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pairs.file import check as check_pair
@@ -150,7 +155,9 @@ class TrainingPlan:
     @property
     def key(self) -> str:
         """The hash of the arm and all settings that affect the weights."""
-        return json_hash({"arm": self.arm.name, **self.settings.decisive()})
+        decisive = self.settings.decisive()
+        keyed = [item for item in decisive.items() if item not in LATER.items()]
+        return json_hash({"arm": self.arm.name, **dict(keyed)})
 
     @property
     def content(self) -> dict[str, str | None]:
@@ -228,7 +235,9 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
         raise UsageError(f"the data has images, and {s.model} reads text only")
     if arm.sft or arm.joint:
         check_letters(data.pairs[0], data.folder, s)
-    if arm.grpo:
+    if arm.grpo and s.reward:
+        check_reward(s.reward)
+    elif arm.grpo:
         reward_of(s)
     if not elsewhere:
         check_names(s)
@@ -253,6 +262,11 @@ def _check_data(plan: TrainingPlan) -> bool:
             check_unrelated_available(data.previews)
     if arm.grpo and data.agent is None:
         images |= preview_items(data.items[: plan.amounts.distinct])
+    if plan.settings.model:
+        tokens = Prompter.load(data.folder, plan.settings).special_tokens
+        check_texts(data.pairs if arm.uses_pairs else (), tokens)
+        if arm.grpo and data.agent is None:
+            check_texts(data.items[: plan.amounts.distinct], tokens)
     return images
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,13 @@ from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_or
 from harness.backends import wire
 from harness.backends.checkpoint import load_processor
 from harness.errors import ItemError, UsageError
-from harness.records import ImagePart, Message, Pair
+from harness.reasoning import closed, opening
+from harness.records import ImagePart, Message, Pair, TextPart
 
 if TYPE_CHECKING:
     import torch
+
+PLACES = ("image", "video", "audio")
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,35 @@ class Prompter:
         )
         return rendered
 
+    def choice(self, messages: Sequence[Message]) -> str:
+        """Return a rendered conversation whose answer begins with an option letter.
+
+        A thought that the template has opened is closed: its first token would be read otherwise.
+        """
+        return closed(self.text(messages))
+
+    @cached_property
+    def opening(self) -> str:
+        """The reasoning tag that the template writes where the answer begins, or ""."""
+        return opening(self.text([Message("user", (TextPart("x"),))]))
+
+    @cached_property
+    def special_tokens(self) -> frozenset[str]:
+        """The texts that the tokenizer or the processor read as something else than text.
+
+        Ends of turns, and the places of images, videos and sounds.
+        """
+        added = self.tokenizer.added_tokens_decoder.values()
+        places = (getattr(self.processor, f"{kind}_token", None) for kind in PLACES)
+        named = {str(place) for place in places if place}
+        return frozenset(named | {token.content for token in added if token.special})
+
     def letters(self, messages: Sequence[Message]) -> tuple[int, int]:
         """Return the tokens of the two option letters where a conversation's answer begins.
 
         Raises `UsageError` if a letter is not one token there.
         """
-        text = self.text(messages)
+        text = self.choice(messages)
         before = self.ids(text)
         tokens = []
         for letter in LETTERS:
@@ -116,7 +143,7 @@ class Prompter:
         self, pairs: Sequence[Pair], answer: Callable[[SelectionPrompt], str]
     ) -> SelectionBatch:
         prompts = [order for pair in pairs for order in both_orders(pair)]
-        texts = [self.text(prompt.messages) + answer(prompt) for prompt in prompts]
+        texts = [self.choice(prompt.messages) + answer(prompt) for prompt in prompts]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
         return SelectionBatch(tensors, letters=tuple(prompt.letter for prompt in prompts))
 

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import importlib
-import importlib.util
+import inspect
 import re
+import reprlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -34,7 +39,7 @@ class Reward(Protocol):
         task: the RL item of each completion; ``benchmarks.scoring.score`` judges a text by its
             ``target``.
         selection: whether each is a selection prompt (`da-rl`), whose built-in reward is 0 or 1.
-        more: TRL's other columns, such as ``log_metric``.
+        more: TRL's other columns, such as ``log_metric``; a custom reward may leave them out.
 
     Returns: one number per completion; None for no reward.
     """
@@ -55,13 +60,14 @@ class AccuracyAndFormat:
 
     Accuracy is the strict scorer's.  Format is 1 if ``pattern`` matches the whole completion or,
     without a pattern, if the scorer could read an answer.  The reward of a selection prompt
-    (`da-rl`) is its accuracy alone, 0 or 1.
+    (`da-rl`) is its accuracy alone, 0 or 1.  ``opening`` is the reasoning tag that the chat
+    template writes before a completion: it is scored as a part of it; a pattern may begin with it.
     """
 
     __name__ = "accuracy_and_format"
 
-    def __init__(self, weight: float = 0.9, pattern: str | None = None) -> None:
-        self.weight = weight
+    def __init__(self, weight: float = 0.9, pattern: str | None = None, opening: str = "") -> None:
+        self.weight, self.opening = weight, opening
         try:
             self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
         except re.error as error:
@@ -97,15 +103,16 @@ class AccuracyAndFormat:
 
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
         """Return accuracy and format of one completion, each 0 or 1."""
-        verdict = score(without_reasoning(text), target)
+        whole = self.opening + text
+        verdict = score(without_reasoning(whole), target)
         if self.pattern is None:
             form = verdict.status == "scored"
         else:
-            form = self.pattern.fullmatch(text.strip()) is not None
+            form = any(self.pattern.fullmatch(part.strip()) for part in (whole, text))
         return float(verdict.value or 0.0), float(form)
 
 
-def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str, Any]:
+def reward_payload(task: Item, selection: bool, settings: Settings, opening: str) -> dict[str, Any]:
     """Return the columns of an exported row that `exported_reward` reads."""
     return {
         "id": task.id,
@@ -113,12 +120,13 @@ def reward_payload(task: Item, selection: bool, settings: Settings) -> dict[str,
         "target": orjson.dumps(task.target).decode(),
         "accuracy_weight": settings.accuracy_weight,
         "format_pattern": settings.format_pattern,
+        "opening": opening,
     }
 
 
 def exported_reward(row: Mapping[str, Any], text: str) -> float:
     """Return the reward of an answer, from the row that `reward_payload` wrote."""
-    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"])
+    reward = AccuracyAndFormat(row["accuracy_weight"], row["format_pattern"], row["opening"])
     return reward.value(text, record(Target, parse(row["target"])), row["selection"])
 
 
@@ -132,30 +140,141 @@ def text_of(completion: Any) -> str:
     return "".join(part.get("text", "") for part in content or ())
 
 
-def load_reward(name: str) -> Reward:
-    """Return a custom reward function, ``module:function`` or ``module.function``.
+class CustomReward:
+    """A user's function as TRL's reward: called by keyword, with the arguments that it takes.
+
+    A value that is None, not finite, or beyond float32 is no reward.  Raises `UsageError` if the
+    function needs other arguments, raises, or does not return a number or None per completion.
+    """
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self.__name__ = getattr(function, "__name__", name)
+        self._name, self._function = name, function
+        self._takes = _arguments(name, function)
+
+    def __call__(
+        self,
+        completions: Sequence[Any],
+        task: Sequence[Item],
+        selection: Sequence[bool],
+        **more: Any,
+    ) -> list[float | None]:
+        """Return the reward of each completion."""
+        columns = {"completions": completions, "task": task, "selection": selection, **more}
+        taken = columns.keys() if self._takes is None else columns.keys() & self._takes
+        try:
+            values = self._function(**{name: columns[name] for name in taken})
+            if inspect.isawaitable(values):
+                values = asyncio.run(_awaited(values))
+            values = _listed(values)
+        except (Exception, SystemExit) as error:  # a user's code may raise anything
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise UsageError(
+                f"--reward {self._name} failed: {type(error).__name__}: {first_line(error)} "
+                f"({Path(frame.filename).name}, line {frame.lineno})"
+            ) from error
+        if values is None or len(values) != len(completions):
+            returned = "no list" if values is None else f"{len(values)} values"
+            raise UsageError(
+                f"--reward {self._name} returned {returned} for {len(completions)} completions: "
+                "it must return a number or None for each"
+            )
+        return [self._number(value) for value in values]
+
+    def _number(self, value: Any) -> float | None:
+        if value is None:
+            return None
+        try:
+            number = float(value) if not isinstance(value, str | bytes) else None
+        except OverflowError:
+            return None
+        except Exception:
+            number = None
+        if number is None:
+            shown = " ".join(reprlib.repr(value).split())
+            raise UsageError(f"--reward {self._name} returned {shown}, not a number or None")
+        return number if abs(number) <= _LARGEST else None  # nan is not
+
+
+_LARGEST = 3.4e38  # of float32, in which TRL keeps rewards
+# What TRL calls a reward with; `episode_score` where an agent plays.
+_COLUMNS = (
+    "completions", "task", "selection", "prompts", "completion_ids", "trainer_state", "log_extra",
+    "log_metric", "episode_score",
+)  # fmt: skip
+
+
+def _arguments(name: str, function: Callable[..., Any]) -> set[str] | None:
+    """Return the names of a function's arguments, None if it takes any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of some built-in functions
+        return None
+    named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    optional = {p.name for p in parameters if p.default is not p.empty}
+    required = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    missing = [p.name for p in required if p.name not in optional | (named & {*_COLUMNS})]
+    if missing:
+        raise UsageError(
+            f"--reward {name} needs {', '.join(missing)}: a reward is called with completions, "
+            "task and selection as keywords"
+        )
+    return None if any(p.kind is p.VAR_KEYWORD for p in parameters) else named
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
+
+
+def _listed(values: Any) -> list[Any] | None:
+    """Return what is iterable and has an order as a list, None for anything else."""
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
+        return None
+    return list(values)
+
+
+def load_reward(name: str) -> Callable[..., Any]:
+    """Import and return a custom reward function, ``module:function`` or ``module.function``.
 
     The module may be in the current folder.  Raises `UsageError` if there is no such function.
     """
     module, attribute = _split(name)
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     try:
-        reward: Reward = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        imported = importlib.import_module(module)
+        reward: Callable[..., Any] = getattr(imported, attribute)
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
         raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
-    except Exception as error:  # the module may raise anything
+    except (Exception, SystemExit) as error:  # the module may raise anything
         reason = f"{type(error).__name__}: {first_line(error)}"
         raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
+    finally:
+        # Last, so that its files hide no library that is imported later.
+        sys.path.remove(folder)
+        sys.path.append(folder)
     if not callable(reward):
         raise UsageError(f"--reward {name} is not callable")
     return reward
 
 
-def _split(name: str) -> tuple[str, str]:
-    module, _, attribute = name.rpartition(":" if ":" in name else ".")
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    return module, attribute
+def check_reward(name: str) -> None:
+    """Raise `UsageError` if there is no such function, as far as its source says; runs no code."""
+    module, attribute = _split(name)
+    spec = _spec(module)
+    if spec is None:
+        raise UsageError(f"--reward {name}: write MODULE:FUNCTION (no module named {module!r})")
+    path = _file(spec)
+    if path is None or path.suffix != ".py":
+        return
+    try:
+        text = path.read_bytes()
+        ast.parse(text)
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
+    if not re.search(rb"\b%s\b|import \*|__getattr__" % re.escape(attribute).encode(), text):
+        raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({path.name} has no {attribute})")
 
 
 def reward_source(name: str) -> str | None:
@@ -163,20 +282,51 @@ def reward_source(name: str) -> str | None:
 
     The module is not imported, and the modules that it imports are not covered.
     """
-    try:
-        spec = importlib.util.find_spec(_split(name)[0])
-    except (ImportError, ValueError):
-        return None
-    path = Path(spec.origin) if spec and spec.origin else None
-    return file_hash(path) if path and path.is_file() else None
+    spec = _spec(_split(name)[0])
+    path = spec and _file(spec)
+    return file_hash(path) if path else None
 
 
-def reward_of(settings: Settings) -> Reward:
-    """Return the reward of a run: the custom one, else accuracy and format.
+def _split(name: str) -> tuple[str, str]:
+    module, _, attribute = name.rpartition(":" if ":" in name else ".")
+    return module, attribute
+
+
+def _spec(module: str) -> ModuleSpec | None:
+    """Return where Python would find a module, the current folder first; imports nothing.
+
+    (`importlib.util.find_spec` imports the packages above a module.)
+    """
+    importlib.invalidate_caches()
+    folders: list[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for number, part in enumerate(parts):
+        name = ".".join(parts[: number + 1])
+        if not part.isidentifier() or (number and folders is None):
+            return None
+        spec = None if number else PathFinder.find_spec(name, [str(Path.cwd())])
+        finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
+        for find in finders:
+            spec = spec or (find and find(name, folders))
+        if spec is None:
+            return None
+        found = spec.submodule_search_locations
+        folders = None if found is None else list(found)
+    return spec
+
+
+def _file(spec: ModuleSpec) -> Path | None:
+    path = Path(spec.origin) if spec.has_location and spec.origin else None
+    return path if path and path.is_file() else None
+
+
+def reward_of(settings: Settings, opening: str = "") -> Reward:
+    """Return the reward of a run: the custom one, which is imported, else accuracy and format.
 
     Raises `UsageError` if there is no such function, or the format's pattern is not a regular
     expression.
     """
     if settings.reward:
-        return load_reward(settings.reward)
-    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern)
+        return CustomReward(settings.reward, load_reward(settings.reward))
+    return AccuracyAndFormat(settings.accuracy_weight, settings.format_pattern, opening)

@@ -9,10 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+from ablations.settings import LATER
 from ablations.training.ledger import ledger_of
 from ablations.training.plan import TrainingPlan, check, first_process
+from ablations.training.rewards import reward_of
 from harness.errors import UsageError
-from harness.files.atomic import folder, write_json
+from harness.files.atomic import write_json
 from harness.files.typed_json import fits
 from harness.runs.store import read_json
 
@@ -27,6 +29,8 @@ def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     if ledger is not None:
         return ledger
     check(plan)
+    if plan.arm.grpo:
+        reward_of(plan.settings)  # a custom one that cannot be used is refused before any step
     if first_process():
         say(f"{plan.arm.name}: {plan.arm.title}; output in {plan.out}")
         _claim(plan)
@@ -35,11 +39,15 @@ def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
 
         run_stages(plan, say)
     elif first_process():
-        with folder(plan.checkpoint) as beside:
-            shutil.copytree(plan.data.folder, beside, dirs_exist_ok=True)
+        from ablations.training.saving import copy_checkpoint
+
+        copy_checkpoint(plan.data.folder, plan.settings.save_dtype, plan.checkpoint)
         plan.log.touch()
     ledger = ledger_of(plan)
     if first_process():
+        from ablations.training.saving import changed_share
+
+        ledger["changed_weights"] = changed_share(plan.data.folder, plan.checkpoint)
         write_json(plan.out / "ledger.json", ledger)
         _remove_spent(plan.out)
     return ledger
@@ -71,7 +79,7 @@ def _check_claim(plan: TrainingPlan, path: Path) -> None:
     record = read_json(path)
     if not fits(record, _Claim):
         raise UsageError(f"{path} is corrupt; move the folder aside and retrain")
-    old, content = record["settings"], record.get("content", {})
+    old, content = {**LATER, **record["settings"]}, record.get("content", {})
     # Stored plans of one version have the hash of a custom reward among the settings.
     stored = {"reward": old.pop("reward_source", None), **content}
     new = json.loads(json.dumps(plan.settings.decisive()))

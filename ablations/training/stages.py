@@ -5,7 +5,6 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 import warnings
@@ -17,7 +16,7 @@ from typing import Any
 import orjson
 import torch
 from datasets import Dataset
-from transformers import AutoConfig, PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 with warnings.catch_warnings():
@@ -39,11 +38,11 @@ from ablations.training.plan import TrainingPlan, first_process
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
+from ablations.training.saving import cast, write_checkpoint
 from ablations.training.schedule import arm_view, exposures, item, schedule
 from benchmarks.pairs.selection import selection
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
-from harness.files.atomic import folder as new_folder
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
 from harness.records import Sampling
@@ -80,6 +79,11 @@ class Stage:
         return self.plan.out / "stages" / self.name
 
     @property
+    def is_last(self) -> bool:
+        """Whether the stage makes the arm's checkpoint."""
+        return self.name != "sft"
+
+    @property
     def steps(self) -> int:
         """Optimizer steps of the stage."""
         amounts = self.plan.amounts
@@ -101,7 +105,7 @@ class Stage:
             if last:
                 self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-        _save(trainer, render.processor, self.start, target)
+        _save(self, trainer, render.processor, target)
 
     def trainer(self, render: Prompter) -> Any:
         """Return the stage's trainer."""
@@ -153,7 +157,7 @@ class Stage:
         """Return the arguments of the trainer of the GRPO stage."""
         s = self.plan.settings
         rollouts = self._episodes(render)
-        reward: Any = episode_score if rollouts and not s.reward else reward_of(s)
+        reward: Any = episode_score if rollouts and not s.reward else reward_of(s, render.opening)
         return {
             "rollout_func": rollouts,
             "term": self._term(render) if self.plan.arm.joint else None,
@@ -270,7 +274,8 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         self._printed = now
         each = (now - self._started) / max(step - (self._first or 0), 1)
         labels = {"reward": "reward", "ca/loss": "L_CA", "ca/accuracy": "selected"}
-        figures = [f"{label} {logs[name]:.3f}" for name, label in labels.items() if name in logs]
+        seen = {name: logs[name] for name in labels if logs.get(name) is not None}
+        figures = [f"{labels[name]} {value:.3f}" for name, value in seen.items()]
         left = f"{each * (steps - step):.0f} s left"
         self._stage.say(", ".join([f"{self._stage.name} {step}/{steps}", *figures, left]))
 
@@ -305,30 +310,25 @@ def _adapters(settings: Settings) -> Any:
     )
 
 
-def _save(trainer: Any, processor: Any, start: Path, target: Path) -> None:
+def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
     """Write the trained weights as a complete checkpoint, adapters merged.
 
-    The weights have the dtype of the checkpoint that training started from.
+    What a later stage starts from keeps the dtype that it was trained in; the arm's own checkpoint
+    has the one of ``--save-dtype``.
     """
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
-    state = None
+    dtype = model.dtype
+    if stage.is_last:
+        dtype = getattr(torch, stage.plan.settings.save_dtype)
     if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
+        # What adapters add to a 16-bit weight would be rounded away.
+        model = model.float().merge_and_unload()
+        state = model.state_dict()
     else:
         state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    dtype = AutoConfig.from_pretrained(start).dtype
     if first_process():
-        if state is not None and dtype is not None:
-            state = {name: tensor.to(dtype) for name, tensor in state.items()}
-        elif dtype is not None:
-            model = model.to(dtype)
-        model.config.dtype = dtype
-        with new_folder(target) as beside:
-            model.save_pretrained(beside, state_dict=state)
-            processor.save_pretrained(beside)
-            if (start / "generation_config.json").exists():
-                shutil.copy(start / "generation_config.json", beside)
+        write_checkpoint(model, cast(state, dtype), processor, stage.start, target)
     trainer.accelerator.wait_for_everyone()
 
 

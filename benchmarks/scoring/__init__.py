@@ -7,17 +7,19 @@ cannot be read is ``unparsable``.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from benchmarks.scoring.choices.options import OptionReader
-from benchmarks.scoring.claims import segments, without_run_on
-from benchmarks.scoring.extract import clean
+from benchmarks.scoring.claims import claimed, last_claim
+from benchmarks.scoring.extract import UNDECLARED, clean, cut_off
 from benchmarks.scoring.mathematics.equality import Rule, equal
-from benchmarks.scoring.mathematics.forms import Form, Group, Reader, symbols_of
-from benchmarks.scoring.mathematics.reader import MathReader
+from benchmarks.scoring.mathematics.forms import Form, Group, Reader, Scalar, symbols_of
+from benchmarks.scoring.mathematics.reader import Found, MathReader
 from benchmarks.scoring.official import objection, objection_to_value
 from benchmarks.scoring.target import Target, normalised
-from benchmarks.scoring.words import answer_part, states
+from benchmarks.scoring.value_claims import VALUE
+from benchmarks.scoring.words import read_words, states
 from harness.records import Score
 
 __all__ = ["Target", "score"]
@@ -26,7 +28,7 @@ _PLAIN_NUMBER = re.compile(r"\$?\\?[-+]?[\d,]*\.?\d+%?\$?")
 _PROSE = re.compile(r"(?=.*[A-Za-z]{3})[A-Za-z][A-Za-z\s.,'-]*")
 _SYMBOLIC = {"expression", "equation"}
 _OLYMPIAD = {"numerical", "expression", "equation", "tuple", "interval"}
-_UNKNOWN_OPTIONS = 5
+_UNKNOWN_OPTIONS, _PASSED = 5, 3
 
 
 def score(text: str, target: Target) -> Score:
@@ -55,13 +57,14 @@ def score(text: str, target: Target) -> Score:
 
 def _score_choice(text: str, target: Target) -> Score:
     choices = target.choices or ("",) * _UNKNOWN_OPTIONS
-    reading = OptionReader(choices, last_named=target.official in {"mmmu", "mmmu_pro"}).read(text)
-    if reading is None:
-        return Score(0.0, "unparsable", None, "no rule found an option")
+    reader = OptionReader(choices, last_named=target.official in {"mmmu", "mmmu_pro"})
+    reading, passed = reader.read(text)
+    if reading is None or not reading.letters:
+        rule = reading.rule if reading else "no rule found an option"
+        part = repr(reading.part) if reading else ""
+        return Score(0.0, "unparsable", None, _why(rule, part, passed))
     read = ", ".join(reading.letters)
-    why = f"{reading.rule}: {reading.part!r} reads as {read}"
-    if reading.passed_over:
-        why += f" (passed over: {', '.join(repr(part[:60]) for part in reading.passed_over[-3:])})"
+    why = _why(reading.rule, f"{reading.part!r} reads as {read}", passed)
     # The official programs compare letters alone.
     texts = () if target.official else choices
     given = {_same_text(letter, texts) for letter in reading.letters}
@@ -90,11 +93,12 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
         several=isinstance(first, Group) and not first.ordered,
         bracketed=isinstance(first, Group) and first.brackets == "[]",
     )
-    parts = segments(without_run_on(text), with_no=True)
-    found = next((found for part in reversed(parts) if (found := reader.read(part))), None)
+    found, passed = last_claim(
+        text, lambda part, _: _value(reader, part, isinstance(first, Scalar)), with_no=True
+    )
     if found is None:
-        return Score(0.0, "unparsable", None, "no rule found an answer")
-    why = f"{found.rule}: {found.part!r}"
+        return Score(0.0, "unparsable", None, _why("no rule found an answer", "", passed))
+    why = _why(found.rule, repr(found.part), passed)
     right = any(equal(right, found.form, _rule(target)) for right in rights)
     asked = right and target.official == "mathvision"
     if asked and (wrong := objection_to_value(found.part, first, target.answer)):
@@ -102,15 +106,36 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
     return Score(float(right), "scored", found.part, why)
 
 
+def _value(reader: MathReader, text: str, single: bool) -> tuple[Found | None, list[str]]:
+    """Read a value that a text claims; one that breaks off states only what it declares."""
+    plain, passed = claimed(text, VALUE, kind="number" if single else "value")
+    found = reader.read(plain)
+    return (None if found and found.rule in UNDECLARED and cut_off(text) else found), passed
+
+
 def _score_words(text: str, target: Target, rights: tuple[Form, ...]) -> Score:
-    part = answer_part(text)
+    answers = (target.answer, *target.alternatives)
+    part, passed = last_claim(
+        text,
+        lambda part, _: read_words(part, answers),
+        with_no="no" not in map(str.lower, answers),
+    )
     if part is None:
-        return Score(0.0, "unparsable", None, "the response states no answer")
-    right = any(states(part.text, answer) for answer in (target.answer, *target.alternatives))
+        return Score(0.0, "unparsable", None, _why("the response states no answer", "", passed))
+    right = any(states(part.text, answer) for answer in answers)
     if not right and rights:
         found = _score_mathematics(text, target, rights)
         right = found.value == 1.0
-    return Score(float(right), "scored", part.text[:80], f"{part.rule}: {part.text[:80]!r}")
+    return Score(
+        float(right), "scored", part.text[:80], _why(part.rule, repr(part.text[:80]), passed)
+    )
+
+
+def _why(rule: str, reading: str, passed: Sequence[str]) -> str:
+    """Return which rule read what, and the last parts that claim no answer."""
+    why = f"{rule}: {reading}" if reading else rule
+    over = ", ".join(repr(part[:60]) for part in passed[-_PASSED:])
+    return f"{why} (passed over: {over})" if over else why
 
 
 def _plain_units(target: Target) -> bool:

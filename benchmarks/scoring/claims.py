@@ -6,11 +6,18 @@ denied option never changes a verdict.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal, TypeVar
 
+from benchmarks.scoring.denials import AFTER, BEFORE, TURN
+from benchmarks.scoring.value_claims import DENIED, is_open
+
+T = TypeVar("T")
+Kind = Literal["option", "value", "number"]
 _NOUN = r"(?:(?:option|choice|answer|letter|statement)s?\s)?"
 # "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
 _RETRACTED = re.compile(
@@ -28,6 +35,7 @@ _RUN_ON = re.compile(
     r"\n[ \t]{0,8}(?:(?:Hint:[^\n]{0,200}\n)?[ \t]{0,8}(?:Question|Problem|Human|User|Q)\s?\d*\s?:"
     r"|The (?:correct )?option letter for\b)"
 )
+_WRONG_ENDS = ("wrong", "incorrect", "impossible", "eliminated", "excluded", "ruled out", "false")
 # Where a clause ends, each with an example of two clauses.
 BOUNDARIES: tuple[tuple[str, str], ...] = (
     (
@@ -35,10 +43,14 @@ BOUNDARIES: tuple[tuple[str, str], ...] = (
         "It is red. It is small.",
     ),
     (r"(?<=[.!?]\*\*)\s+", "**It is red.** It is small."),
-    (r"(?<=[a-z)][A-Z]\.)\s+(?=[A-Z][a-z])|(?<=\s[A-Z]\.)\s+(?=[A-Z])", "It is B. It is red."),
+    (
+        r"(?<=[a-z)][A-Z]\.)\s+(?=[A-Z][a-z])|(?<=\s[A-Z]\.)\s+(?=[A-Z])"
+        r"|(?<=[a-z]\s\d\.)\s+(?=[A-Z])",
+        "It is B. It is red.",
+    ),
     (r"\n+|;\s+", "It is red; it is small."),
     (
-        r",?\s(?=(?:but|however(?!,)|yet|although|though|so|therefore|because|since|whereas|while"
+        r"(?<!thing)(?<!\b[Aa]ll),?\s(?=(?:but|however(?!,)|yet|although|though|so|therefore|because|since|whereas|while"
         r"|as (?:it|the|[A-Z])|rather than|instead of|which)\b)",
         "It is B because A is red.",
     ),
@@ -46,15 +58,27 @@ BOUNDARIES: tuple[tuple[str, str], ...] = (
         r",\s(?=(?:and\s)?not\b|in fact\b|the (?:correct |right )?answer\b|it is\b|it's\b)",
         "It is B, not A.",
     ),
-    (r"\sand\s(?=[(\[]?[A-Z][)\]]?\s(?:is|are)\b)", "A is wrong and B is right."),
+    (r"\sand\s(?=[(\[]?[A-Z][)\]]?\sis\b)", "A is wrong and B is right."),
     (r":\s(?=the answer\b|it is\b)", "A does not fit: the answer is B."),
-    (r"(?<=[A-Z)\]])\s(?=not\b)", "It is B not A."),
+    (r"(?<=[A-Z)\]])\s(?=not\b)|\s(?=\(not\b)", "It is B not A."),
+    (r",\s(?=leaving\b)|(?<=\bnot [A-Z]):\s", "A and C are out, leaving B."),
+    ("|".join(rf"(?<={end}),\s" for end in _WRONG_ENDS), "As A is wrong, B is right."),
+    (r",\s(?=(?:otherwise|else|if it|when it)\b)", "It is B if it is dark, otherwise A."),
+    (TURN, "Es B, no A."),
+    (
+        r",?\s(?=(?:porque|ya que|pois|weil|denn|parce que|car (?:le|la|il|elle|[A-Z])"
+        r"|perché|poiché|потому|так как)\b)"
+        r"|(?<=[\u3040-\u9fff\uac00-\ud7a3])[.,](?=\S)|[.,](?=[\u3040-\u9fff\uac00-\ud7a3])",
+        "Bです.Aではありません.",
+    ),
 )
 _BOUNDARY = re.compile("|".join(pattern for pattern, _ in BOUNDARIES))
 _WRONG = (
     r"(?:incorrect|wrong|false|untrue|unlikely|impossible|invalid|inaccurate|inconsistent|mistaken"
     r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
-    r"|no match|neither)"
+    r"|no match|neither|hardly|scarcely|barely|far from|anything but|by no means|at odds with"
+    r"|(?:second.best|(?:wor|poore|weake)st|poor|bad|weak|least (?:likely|plausible|probable"
+    r"|suitable|convincing|appropriate|fitting|accurate|sensible))\b)"
 )
 _VERB = (
     r"(?:is|are|was|were|isn't|aren't|wasn't|does|do|did|can|could|would|will|should|must|may|has"
@@ -64,16 +88,17 @@ _ADVERBS = r"(?:\s(?:\w+ly|also|therefore|thus|then|just|be|to be|been|an?|the|h
 _NO = r"(?:n't\b|\s?cannot\b|\sfails?\b)"
 _DENIES_AFTER = (
     r"(?:(?!\b(?:that|which|who|and|or|where|than)\b)[^,.;:\n]){0,30}?"
-    rf"(?:\b{_VERB}{_ADVERBS}\s{_WRONG}|\b\w+{_NO}|\s?\bcannot\b|\bfails?\b)"
+    rf"(?:\b{_VERB}{_ADVERBS}\s{_WRONG}|\b\w+{_NO}|\s?\bcannot\b|\bfails?\b"
+    r"|\bmakes (?:the least|no|little) sense\b)"
     rf"|,?\s(?:however,? )?{_VERB}{_ADVERBS}\s{_WRONG}"
 )
 _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
     r"|(?:any|every)thing but|all but|rules? out|eliminate|exclude|discard|reject|unlikely|doubt"
     r"|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
-    r"|different from|whether)\b|n't\b)[^,.;:\n]{0,40}?"
+    r"|different from|whether|nowhere near|far from)\b|n't\b)[^,.;:\n]{0,40}?"
 )
-_CHINESE_NO = r"(?:不是|并非|並非|不选|不選|排除|不应选|不能选)[^,.;:。\n]{0,10}?"
+_GAP = r"[^,.;:。\n]{0,20}?"
 _CONDITION = re.compile(
     r"\W*(?:(?:so |and |but )?(?:if|assuming|suppose|supposing|unless|provided|were|had|should)\b)",
     re.IGNORECASE,
@@ -86,21 +111,51 @@ _SUBJUNCTIVE = re.compile(
 )
 _TENTATIVE = re.compile(
     r"\b(?:first|initial(?:ly)?|glance|thought|guess(?:ed)?|seem\w*|look(?:s|ed)?|appear\w*|might"
-    r"|may|could|would|tempt\w+)\b",
+    r"|may|could|would|tempt\w+|close|plausible|possible)\b",
     re.IGNORECASE,
 )
-_MAYBE = re.compile(r"\b(?:might|may|could)\b", re.IGNORECASE)
+_MAYBE = re.compile(r"\b(?:might|may|could|tempt\w+|close|plausible|possible)\b", re.IGNORECASE)
 _TURN = re.compile(r"\W*(?:but|however|yet|in fact|in reality|actually|though|it)\b", re.IGNORECASE)
 _CONCEDES = re.compile(
     r"\W*(?:although|though|while|whereas|rather than|instead of|unlike|not)\b", re.IGNORECASE
 )
 _WHICH_IS_WRONG = re.compile(
-    rf"\W*which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false|not)\b", re.IGNORECASE
+    rf"\W*which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false"
+    r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b"
+    r"|\W*(?:so|and|hence|therefore|thus)\s(?:it is |is )?not (?:the|an?)"
+    r" (?:\w+ )?(?:answer|option)\b",
+    re.IGNORECASE,
+)
+# An answer for each of several cases is none: "B if it is dark, otherwise C".
+_CASE = re.compile(
+    r"\b(?P<condition>if|when|in case)\b|\A\W*(?:and |but |or )?(?:otherwise|else)\b", re.IGNORECASE
+)
+_STATES = re.compile(r"\b(?:answer|otherwise|else)\b", re.IGNORECASE)
+_OTHERWISE = re.compile(r"\W*(?:otherwise|else|if not)\W*", re.IGNORECASE)
+# "Everything except B can be ruled out" denies the rest.
+_ALL_BUT = re.compile(
+    r"\b(?:all|any\w*|every\w*|each)(?: \w+)? (?:but|except(?: for)?|other than|apart from)\b"
+    rf".{{1,40}}\b{_VERB}{_ADVERBS}\s{_WRONG}",
+    re.IGNORECASE,
+)
+# A response that sees no image may quote the form of an answer.
+_UNSEEN = re.compile(
+    r"\b(?:cannot|can't|can not|unable to|(?:do|did)(?: not|n't)) (?:\w+ )?"
+    r"(?:see|view|access|open|assist|display|process|analy[sz]e|find|receive)\b"
+    r"|\bno (?:image|picture|figure|photo|attachment)"
+    r"|\bplease (?:up|provide|share|attach|send)"
+    r"|\b(?:once|if|after) you (?:upload|provide|share|attach)",
+    re.IGNORECASE,
+)
+_EXAMPLE = re.compile(
+    r"\be\.g\.|\b(?:for (?:example|instance)|such as|form(?:at)?|like (?:this|so)|typical|template"
+    r"|would look)\b",
+    re.IGNORECASE,
 )
 _ASKS = re.compile(r"\w[^?\n]*\w[^?\n]*\?[\"')*\s]*\Z")
 
 
-_PARTS, _LONG = 6, 150
+_PARTS, _LONG, _NEAR = 6, 150, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +183,40 @@ def segments(text: str, with_no: bool) -> list[str]:
     return [text[: begins[-_PARTS]], *parts[-_PARTS:]] if len(parts) > _PARTS else parts
 
 
+def last_claim(
+    text: str, read: Callable[[str, str], tuple[T | None, list[str]]], with_no: bool
+) -> tuple[T | None, list[str]]:
+    """Read the last part of a response that states something and is not taken back.
+
+    Args:
+        text: a cleaned response.
+        read: reads a part, given what comes behind it: what the part states, or None, and what
+            was passed over in it.
+        with_no: as `segments` has it.
+
+    Returns:
+        What was read, or None, and the parts that were passed over.
+    """
+    parts = segments(without_run_on(text), with_no)
+    later: list[str] = []
+    for index in reversed(range(len(parts))):
+        found, passed = read(parts[index], " ".join(parts[index + 1 :]))
+        if found is not None:
+            taken_back = [part.strip()[-_LONG // 2 :] for part in parts[:index] if part.strip()]
+            return found, [*taken_back, *passed]
+        later = passed + later
+    return None, later
+
+
 def without_run_on(text: str) -> str:
     """Return a text without the further questions that a model invents behind its answer."""
     match = _RUN_ON.search(text.lstrip())
     return text.lstrip()[: match.start()] if match else text
 
 
-def claimed(text: str, mention: str, masked: str = "") -> tuple[str, list[str]]:
+def claimed(
+    text: str, mention: str, masked: str = "", kind: Kind = "option"
+) -> tuple[str, list[str]]:
     """Return a text without the clauses that mention an answer and do not claim it, and these.
 
     Args:
@@ -142,16 +224,21 @@ def claimed(text: str, mention: str, masked: str = "") -> tuple[str, list[str]]:
         mention: a regular expression that finds a mention of a possible answer.
         masked: the text with other characters in place of words that deny nothing here (an option
             may be "It does not move"), of the same length; the text itself where left out.
+        kind: of a ``value`` only plain denials count, as derivations are full of conditions; a
+            ``number`` is no bound and no choice of two either.
     """
-    rules = _rules(mention)
+    rules = _rules(mention, kind)
     clauses = [*_clauses(masked or text)]
+    dropped = rules.cases(clauses)
+    if _UNSEEN.search(text):
+        dropped |= {i for i, clause in enumerate(clauses) if _EXAMPLE.search(clause.text)}
     kept, passed, position = [], [], 0
     for index, clause in enumerate(clauses):
-        if rules.drops(clauses, index):
+        if index in dropped or rules.drops(clauses, index):
             kept.append(text[position : clause.start])
             passed.append(text[clause.start : clause.end].strip(" ,"))
             position = clause.end
-    return "".join([*kept, text[position:]]), passed
+    return "".join([*kept, text[position:]]).lstrip(" ,;"), passed
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +248,17 @@ class _Rules:
     mention: re.Pattern[str]
     denial: re.Pattern[str]
     review: re.Pattern[str]
+    kind: Kind
 
     def drops(self, clauses: list[Clause], index: int) -> bool:
         """Whether a clause mentions an answer and does not claim it."""
         text, later = _ends(clauses[index].text), clauses[index + 1 : index + 4]
         if not self.mention.search(text) or self._is_listed(clauses, index):
+            return False
+        if self.kind != "option":
+            supposed = self.denial.search(text) or _SUBJUNCTIVE.search(text)
+            return bool(supposed) or (self.kind == "number" and is_open(text))
+        if _ALL_BUT.search(text):
             return False
         if _ASKS.match(text.strip()) or self.denial.search(text) or _CONCEDES.match(text):
             return True
@@ -183,6 +276,31 @@ class _Rules:
             and _TENTATIVE.search(text)
             and not self.denial.search(following)
         )
+
+    def cases(self, clauses: list[Clause]) -> set[int]:
+        """Return the clauses that give different answers for different cases."""
+        named = [(i, name) for i in range(len(clauses)) if (name := self._case(clauses, i))]
+        return {
+            index
+            for (i, name), (j, other) in itertools.pairwise(named)
+            if name != other and j - i <= _NEAR
+            for index in (i, j)
+        }
+
+    def _case(self, clauses: list[Clause], index: int) -> str:
+        """Return the answer that a clause gives under a condition, else ""."""
+        text = clauses[index].text
+        case = _CASE.search(text)
+        if self.kind != "option" and not _STATES.search(text):
+            return ""
+        if not case and not (index and _OTHERWISE.fullmatch(clauses[index - 1].text)):
+            return ""
+        if case and case["condition"]:
+            premise, _, consequence = text.partition(",")
+            begins = not text[: case.start()].strip(" ,")
+            text = (consequence or premise) if begins else text[: case.start()]
+        name = self.mention.search(text)
+        return name[0].strip(" ()[]\"'") if name else ""
 
     def _supposes(self, text: str) -> bool:
         """Whether a clause begins with a condition that names an answer."""
@@ -203,16 +321,18 @@ def _ends(text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def _rules(mention: str) -> _Rules:
+def _rules(mention: str, kind: Kind) -> _Rules:
     found = re.compile(mention)
+    if kind != "option":
+        return _Rules(found, DENIED, re.compile(r"(?!)"), kind)
     denial = re.compile(
-        rf"(?i:{_NOUN})(?:{mention})\s?(?i:{_DENIES_AFTER})|(?i:{_DENIES_BEFORE}|{_CHINESE_NO})"
-        rf"(?:{mention})"
+        rf"(?i:{_NOUN})(?:{mention})(?i:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
+        rf"|(?i:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})(?:{mention})"
     )
     review = re.compile(
         r"\s*[(\[]?[A-Z](?:[)\]]|[.:])\s(?!(?:is|are|was|does|can|cannot|has|not|wrong|incorrect|false)\b)"
     )
-    return _Rules(found, denial, review)
+    return _Rules(found, denial, review, kind)
 
 
 def _clauses(text: str) -> Iterator[Clause]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from benchmarks.scoring.normal import normal
 from harness.reasoning import without_reasoning
@@ -25,7 +26,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 
-# The word for "answer": from it to the answer only a verb, a colon or a few words stand.
+# The words for "answer", "the right option" and "is", in many languages.
 _FOREIGN = (
     r"\b(?:resposta|respuesta|réponse|antwort|risposta|odpowied\w+|odpověď|antwoord|svar\w*|vastaus"
     r"|jawaban\w*|cevap|yanıt|đáp án|răspuns\w*|válasz|ответ\w*|відповідь|απάντηση)\b"
@@ -34,40 +35,88 @@ _FOREIGN = (
 _ANSWER = (
     rf"(?:\b(?:answers?|ans\b\.?|final(?=\s?:)|response(?=\s?:)|assistant(?=\s?:))\b|{_FOREIGN})"
 )
+_RIGHT = (
+    r"(?:corr[eé]\w*t[aoe]?|certa|giusta|exacta?e?|bonne|juste|richtige\w*|korrekte\w*|verdadera)"
+)
+_NOUNS = (
+    r"(?:opci[oó]n|opç[ãa]o|option|alternativa|opzione|lettera|letra|lettre|antwort|réponse|wahl)"
+)
 _OPTION = (
     r"\b(?:(?:correct|right|best|chosen|selected|closest|final|appropriate|suitable|likely|plausible)"
     r"[ \t]+(?:answer[ \t]+)?|my[ \t]+)"
     r"(?:option|choice|letter|alternative|selection|conclusion|match|pick)\b|(?m:^)\W{0,3}(?:option"
     r"|choice|select|selection|option letter)(?=\s?:)"
-)
-_CHINESE = (
-    r"(?<![不非])(?:正[确確]答案|正[确確][选選][项項]|答案|回答|[选選][项項择擇]?)"
-    r"(?:[应應该該当當]|[为為是选選择擇项項:：]|\s){0,6}(?=[(\[《]?(?-i:[A-Z\d$\\-]))"
-    r"|(?:所以|因此|故|[则則]|即)[^。\n]{0,60}?(?:为|為|是|等于|选|選)\s{0,3}:?"
-    r"(?=\s?\(?(?-i:[A-Z])\)?\W{0,2}(?:\n|\Z))|答案(?:应|應)?[为為是]"
+    rf"|\b(?:{_NOUNS}[ \t]+{_RIGHT}|{_RIGHT}[ \t]+{_NOUNS}|(?:правильн|верн)\w+[ \t]вариант)\b"
+    r"|(?m:^)\W{0,3}(?:richtig|korrekt)(?=[ \t]ist\b)"
 )
 _SAYS = (
-    r"(?:[\"' \t]*[:=]+|[ \t]*[→⇒]|[ \t]*->|[ \t]*=>|[ \t]*[—–][ \t]"
+    r"(?:[\"' \t]*[:=]+|[ \t]*[→⇒]|[ \t]*->|[ \t]*=>|[ \t]*[—–-][ \t]"
     r"|[^.:;\n?]{0,80}?(?:\b(?:is|are|was|be|es|est|é|è|ist|là|adalah|är|er|jest)\b"
     r"|为|是|は|은|는|คือ)[ \t]{0,3}:?)"
 )
-_CHOOSE = (
-    r"\b(?:I|we|let us|let's)(?:'d|'ll|[ \t]+(?:would|will|should|must|therefore|thus|can))?[ \t]+"
-    r"(?:choose|select|pick|go[ \t]+with|go[ \t]+for|answer|conclude"
-    r"|say(?=\s\(?(?-i:[A-Z])\b))\b[ \t]*:?"
+_CAPITAL = r"(?-i:[A-Z])"
+_LETTER_ONLY = rf"(?=\(?{_CAPITAL}\)?\W{{0,2}}(?:\n|\Z))"
+_LETTER = rf"(?=(?:(?:option|choice|answer|letter)[ \t])?[(\"'*]{{0,3}}{_CAPITAL}(?![\w']))"
+# What announces an answer, which follows it: its pattern, and an example of the answer B.
+LEADS: tuple[tuple[str, str], ...] = (
+    (rf"(?:{_ANSWER}|{_OPTION}){_SAYS}", "The correct option is B"),
+    (rf"{_ANSWER}[ \t]+{_LETTER_ONLY}", "Answer B"),
+    (
+        r"\b(?:I|we|let us|let's)(?:'d|'ll|[ \t]+(?:would|will|should|must|therefore|thus|can))?"
+        r"[ \t]+(?:choose|select|pick|go[ \t]+with|go[ \t]+for|answer|conclude"
+        rf"|lean[ \t]+towards?|say(?=\s\(?{_CAPITAL}\b))\b[ \t]*:?",
+        "I would choose B",
+    ),
+    (
+        r"(?:\b(?:ich (?:wähle|nehme)|je choisis|elijo|escojo|escolho|scelgo|выбираю|wybieram"
+        r"|ik kies)|\bI[ \t](?:guess|think|believe)|\bif I (?:had|have) to \w+,)[ \t](?:la |die )?"
+        + _LETTER,
+        "Ich wähle B",
+    ),
+    (r"(?m:^)####", "#### B"),
+    (
+        rf"(?:{_FOREIGN})[^.:;\n?]{{0,40}}?(?=(?<!\w)(?-i:[B-J])(?!\w))",
+        "La risposta giusta sarebbe la B",
+    ),
+    (
+        r"(?<![不非])(?:正[确確](?:的)?(?:答案|[选選][项項])?(?=[^。\n]{0,3}[为為是:])|答案|回答"
+        r"|[选選][项項择擇]?)(?:[应應該该当當]|[为為是选選择擇项項:：]|\s){0,6}"
+        r"(?=[(\[《]?(?-i:[A-Z\d$\\-]))",
+        "正确的是B",
+    ),
+    (
+        r"(?:所以|因此|故|[则則]|即)[^。\n]{0,60}?(?:为|為|是|等于|选|選)\s{0,3}:?"
+        rf"(?=\s?\(?{_CAPITAL}\)?\W{{0,2}}(?:\n|\Z))",
+        "所以半径为B",
+    ),
+    (r"答案(?:应|應)?[为為是]", "答案为B"),
+    (
+        r"\b(?:it|that|this)(?:'s|[ \t](?:is|would be|must be|should be|has to be|corresponds to"
+        r"|matches))[ \t](?:the[ \t])?"
+        rf"(?=(?:option|choice|answer|letter)?[ \t]?\(?{_CAPITAL}\)?"
+        r"(?:[.,;:!]|[ \t]+\(|[ \t]*$|[ \t](?:as|then)\b|[ \t]because\b))",
+        "So it must be B.",
+    ),
+    (rf"(?m:^)(?:A|solution)[ \t]*:[ \t]*{_LETTER_ONLY}", "A: B"),
+    (
+        r"\b(?:leaves|leaving|left with|remains?|remaining (?:option|choice|answer|letter) is)"
+        r"(?:[ \t](?:us|me|with|only|just)){0,3}[ \t](?:the[ \t])?" + _LETTER,
+        "That leaves us with B",
+    ),
+    (
+        r"\bthe (?:option|choice|answer)\b[^.:;\n?]{1,60}\bis[ \t]"
+        rf"(?=\(?{_CAPITAL}\)?[ \t]\()",
+        "The option with the fewest legs is B (a bird)",
+    ),
+    (
+        r"\b(?:only|last|one)[ \t](?:\w+[ \t])?(?:option|choice|answer|letter|candidate)[ \t]"
+        r"(?:that (?:is )?)?(?:left|remaining|remains|fits|works)[ \t]is[ \t]" + _LETTER,
+        "The only option left is B",
+    ),
 )
-_IT_IS = (
-    r"\b(?:it|that|this)(?:'s|[ \t](?:is|would be|must be|should be|has to be|corresponds to"
-    r"|matches))"
-    r"[ \t](?:the[ \t])?(?=(?:option|choice|answer|letter)?[ \t]?\(?(?-i:[A-Z])\)?"
-    r"(?:[.,;:]|[ \t]+\(|[ \t]*$|[ \t]as\b|[ \t]because\b))"
-)
-_LETTER_ONLY = r"(?=\(?(?-i:[A-Z])\)?\W{0,2}(?:\n|\Z))"
 _LEAD = re.compile(
     # The first condition only saves time.
-    rf"(?=[\w#]|(?m:^))(?:(?:{_ANSWER}|{_OPTION}){_SAYS}|{_ANSWER}[ \t]+{_LETTER_ONLY}|{_CHOOSE}"
-    rf"|(?m:^)####|(?:{_FOREIGN})[^.:;\n?]{{0,40}}?(?=(?<!\w)(?-i:[B-J])(?!\w))|{_CHINESE}|{_IT_IS}"
-    rf"|(?m:^)(?:A|solution)[ \t]*:[ \t]*{_LETTER_ONLY})",
+    rf"(?=[\w#]|(?m:^))(?:{'|'.join(pattern for pattern, _ in LEADS)})",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"\b(?:not(?! only)|never|cannot)\b|n't\b", re.IGNORECASE)
@@ -91,6 +140,27 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"```[^`]{0,4000}```")
+# The last row of a table that sums up the others, at the end of the text.
+_TOTAL = re.compile(
+    r"^[ \t|*_]*(?:grand )?(?:total|sum|overall|altogether|gesamt|summe|合计|总计)"
+    r"[^|\n]{0,20}\|(?:[^|\n]*\|)*?([^|\n]*\w[^|\n]*)\|?\s*\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+# The rules that read a response which declares no answer.
+UNDECLARED = {"whole response", "emphasis", "conclusion", "last sentence", "first sentence"}
+# Drawing code, and calls of tools but those that give an answer.
+_NO_PROSE = re.compile(
+    r"\[asy\](?:(?!\[asy\]).){0,4000}?(?:\[/asy\]|\Z)"
+    r"|<tool_call>(?:(?!answer|<tool_call>).){0,4000}?</tool_call>",
+    re.DOTALL,
+)
+# How a text ends that stops in the middle of a sentence.
+_CUT = re.compile(
+    r"(?:[,=+*/^\\({<]|\\(?:[dt]?frac|cdot|times|sqrt|left)"
+    r"|\b(?:is|are|was|were|the|an|of|and|or|to|have|has|get|that|which|with|by|so|therefore|thus"
+    r"|hence|since|because|from|on|at|for|we|if|than|not|be|where|when))\Z",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(
     r"(?m)(?<=[.!?])(?<!^[A-Z\d]\.)(?<!\bNo\.)(?<!\b[DMS][rst]\.)(?<!\bvs\.)(?<!\b[ei]\.[ge]\.)"
     r"['\"”)\]*]{0,4}\s+(?=\S)|\n+"
@@ -122,6 +192,7 @@ def clean(text: str) -> str:
 
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
+    text = re.sub(r"~~[^~\n]{1,80}~~", "", _NO_PROSE.sub("", text))
     text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?(?!=?\s?[-\d.])|-{3,}$|\*{3,}$)", "", text)
 
@@ -159,7 +230,10 @@ def statements(text: str) -> list[Span]:
     Denials ("the answer is not A"), conditions ("if the answer is A") and questions are left out.
     """
     found = []
-    for match in [*_LEAD.finditer(text)][-_SPANS:]:
+    leads = [*_LEAD.finditer(text)]
+    # Of "Answer: Answer: B" only the last one leads to an answer.
+    last = [a for a, b in pairwise(leads) if text[a.end() : b.start()].strip()] + leads[-1:]
+    for match in last[-_SPANS:]:
         before = text[max(0, match.start() - 40) : match.start()]
         rest = text[match.end() : match.end() + 600].lstrip(" \t*_")
         if _UNREAL.search(before) or _NEGATED.search(match[0]) or _LISTED.search(match[0]):
@@ -170,6 +244,11 @@ def statements(text: str) -> list[Span]:
         if paragraph and not _DENIAL.match(paragraph):
             found.append(Span("answer statement", paragraph, match.start()))
     return found
+
+
+def cut_off(text: str) -> bool:
+    """Whether a text stops in the middle of a sentence, as at a limit of tokens."""
+    return bool(_CUT.search(text[-40:].rstrip(" $*_\n")))
 
 
 def pleasantry(piece: str) -> bool:
@@ -198,4 +277,6 @@ def declared(text: str) -> list[Span]:
     found = [*_boxes(text)][-_SPANS:] + statements(text)
     for match in [*_TAG.finditer(text)][-_SPANS:]:
         found.append(Span("answer tag", match["inner"].strip(), match.start()))
+    if total := _TOTAL.search(text):
+        found.append(Span("table total", total[1].strip(), total.start()))
     return sorted(found, key=lambda span: (span.rule == "boxed", span.start), reverse=True)

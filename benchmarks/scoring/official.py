@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 
 from benchmarks.scoring.choices.letters import letter
-from benchmarks.scoring.choices.options import Reading
+from benchmarks.scoring.choices.reading import Reading
 from benchmarks.scoring.extract import flat
 from benchmarks.scoring.mathematics.forms import Form, Reader, Scalar
 from benchmarks.scoring.target import Program

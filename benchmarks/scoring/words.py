@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from benchmarks.scoring.choices.letters import simplify
+from benchmarks.scoring.choices.letters import WORDLY, simplify
+from benchmarks.scoring.claims import claimed
 from benchmarks.scoring.extract import Span, declared, flat, sentences
 from benchmarks.scoring.normal import trimmed
 
 _SHORT = 60
-_DENIED = re.compile(r"\b(?:not|never|no|isn't|wasn't|rather than|instead of)\s+(?:an?\s|the\s)?$")
+# "Norway, Denmark or Iceland": one of several is no answer.
+_OR_BEHIND = re.compile(
+    r"(?:,\s[^,.;:\n]{1,30}){0,4},?\s(?:or|oder|ou|或|(?:and|und|et)(?=\s(?-i:[A-Z])))\s",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"\b(?:(?P<a>\d{1,2})(?:st|nd|rd|th)?(?: of)? )?"
+    r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+    r"(?: (?P<b>\d{1,2})(?:st|nd|rd|th)?)?(?(a)|(?(b)|(?!))),? (?P<year>\d{4})\b",
+    re.IGNORECASE,
+)
+_OR_BEFORE = re.compile(r"[\w.)],?\s(?:or|oder|ou|或)\s(?:an?\s|the\s)?$", re.IGNORECASE)
+_NAMES = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)?(?:, [A-Z]\w+(?: [A-Z]\w+)?){2,}[. ]*")
 
 
 def key(text: str) -> str:
@@ -40,11 +54,54 @@ def states(part: str, right: str) -> bool:
     wanted = key(right)
     if not wanted:
         return False
-    if key(part).replace(" ", "") == wanted.replace(" ", ""):
+    if key(part).replace(" ", "") == wanted.replace(" ", "") or same_day(part, right):
         return True
     if len(wanted) == 1 and wanted.isalpha():
         letters = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", simplify(part))) - {"I"}
         named = re.fullmatch(r"(?:the )?[a-z]{4,} ([a-z])", key(part))  # "line d"
         return letters == {wanted.upper()} or bool(named and named[1] == wanted)
-    found = re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", key(part))
-    return bool(found and not _DENIED.search(key(part)[: found.start()] + ""))
+    plain = re.sub(r"[_\s]+", " ", simplify(part))
+    found = re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w]|-\w)", plain, re.IGNORECASE)
+    return found is not None and not _is_part(
+        plain[: found.start()], found[0], plain[found.end() :]
+    )
+
+
+def same_day(part: str, right: str) -> bool:
+    """Whether a right answer is a date with a month's name, and a part of a response gives it."""
+    wanted = _days(right)
+    return len(wanted) == 1 and len(key(right)) < _SHORT // 2 and _days(part) == wanted
+
+
+def _days(text: str) -> set[tuple[str, str, int]]:
+    """Return the dates of a text, ``4 July 1999`` or ``July 4th, 1999``: year, month, day."""
+    return {
+        (match["year"], match["month"].casefold(), int(match["a"] or match["b"]))
+        for match in _DATE.finditer(text)
+    }
+
+
+def _is_part(before: str, name: str, after: str) -> bool:
+    """Whether a name is part of a longer one ("STOP AHEAD"), or one of several ("Rome or Oslo")."""
+    if name.isupper() and len(name) > 1:
+        return bool(re.match(r"\s[A-Z]{2}", after) or re.search(r"(?<![A-Z])[A-Z]{2,}\s$", before))
+    if name[0].isupper() and re.match(r"\s[A-Z][a-z]", after):
+        return True
+    if name in after:  # "Monet, or Claude Monet in full"
+        return False
+    return bool(
+        _OR_BEHIND.match(after)
+        or _OR_BEFORE.search(before)
+        or _NAMES.fullmatch(before + name + after)
+    )
+
+
+def read_words(text: str, answers: Sequence[str]) -> tuple[Span | None, list[str]]:
+    """Return the part of a text that states its answer, and what was passed over.
+
+    A clause that denies or supposes one of the right ``answers`` does not state it.
+    """
+    names = "|".join(re.escape(key(answer)) for answer in answers if key(answer)) or "(?!)"
+    own = re.compile(rf"(?i:(?<!{WORDLY})(?:{names})(?!{WORDLY}))")
+    plain, passed = claimed(text, "§+", own.sub(lambda match: "§" * len(match[0]), text))
+    return answer_part(plain), passed

@@ -5,10 +5,12 @@ The transformers backend and the trainers both load through here.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError, first_line
+from harness.files.typed_json import fits
 
 
 def reads_images(folder: Path) -> bool:
@@ -24,6 +26,46 @@ def reads_images(folder: Path) -> bool:
     except (OSError, ValueError, LookupError, TypeError, ImportError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
     return type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return a checkpoint's safetensors files: those of its index, else the single one.
+
+    Empty where the weights are in another format.  Raises `UsageError` for a corrupt index.
+    """
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    if not index.exists():
+        return [single] if single.exists() else []
+    try:
+        names = set(json.loads(index.read_bytes())["weight_map"].values())
+        return [folder / Path(name).name for name in sorted(names)]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UsageError(f"{index} is corrupt: {first_line(error)}") from error
+
+
+# Of the safetensors format; float8 and integers are of quantized checkpoints.
+_DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+def stored_dtypes(folder: Path) -> set[str]:
+    """Return the floating-point dtypes of a checkpoint: of its weights and in its configuration.
+
+    Reads only the files' headers.  Empty where the weights are not safetensors.  Raises
+    `UsageError` if a file is corrupt.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    dtypes = set()
+    try:
+        for file in weight_files(folder):
+            with safe_open(file, framework="np") as tensors:
+                names = tensors.keys()
+                dtypes |= {_DTYPES.get(tensors.get_slice(name).get_dtype()) for name in names}
+        config = json.loads((folder / "config.json").read_bytes())
+        stated = config.get("dtype") or config.get("torch_dtype")
+    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+        raise UsageError(f"{folder} cannot be read: {first_line(error)}") from error
+    return {name for name in (*dtypes, stated if dtypes else None) if name}
 
 
 def load_processor(folder: Path, **options: Any) -> Any:
@@ -62,7 +104,9 @@ def load_model(folder: Path, **options: Any) -> Any:
     )
     try:
         model, info = maker.from_pretrained(folder, output_loading_info=True, **options)
-    except (OSError, ValueError, LookupError, RuntimeError, ImportError, SafetensorError) as error:
+    except (
+        OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, SafetensorError,
+    ) as error:  # fmt: skip
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
     if info["missing_keys"]:
         # transformers would fill them with random numbers and go on.
@@ -70,4 +114,24 @@ def load_model(folder: Path, **options: Any) -> Any:
             f"{folder} lacks {len(info['missing_keys'])} of the model's weights "
             f"({min(info['missing_keys'])}, ...): use a complete checkpoint"
         )
+    _forget_sampling(model)
     return model
+
+
+_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
+
+
+def _forget_sampling(model: Any) -> None:
+    """Keep only the special tokens of the generation settings that a checkpoint suggests.
+
+    transformers fills what a caller of `generate` leaves open with the checkpoint's suggestions,
+    and refuses to save some of them.
+    """
+    import transformers
+
+    tokens = {name: getattr(model.generation_config, name, None) for name in _TOKENS}
+    model.generation_config = transformers.GenerationConfig(
+        **{name: value for name, value in tokens.items() if fits(value, int | list[int])}
+    )
+    for name in model.config._get_generation_parameters():  # older checkpoints have them there
+        delattr(model.config, name)

@@ -27,6 +27,7 @@ from harness.backends.urls import LOOPBACK, base_url, host_of
 from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.files.typed_json import record
 from harness.protocols import Tokenizer
+from harness.reasoning import opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 CHECK_TIMEOUT = 30.0
@@ -102,6 +103,7 @@ class EndpointModel:
         self._last_answer = self._last_success = 0.0
         self._refusals: list[str] = []  # equal ones, since the last success
         self._entries: Mapping[str, Mapping[str, Any]] = {}
+        self._thinks: bool | None = None  # whether answers begin inside a thought, once known
 
     @property
     def served(self) -> Mapping[str, Any]:
@@ -219,11 +221,14 @@ class EndpointModel:
     ) -> Sequence[float | None] | None:
         """Return the log-probability that each token is the first one of an answer.
 
-        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all.
+        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all, or
+        where the first token is one of a thought that the chat template opens.
 
         Raises:
             ItemError, UsageError: as of `chat`.
         """
+        if await self._opens_thought():
+            return None
         body = {
             "model": self.name,
             "messages": await self._encode(messages),
@@ -233,6 +238,21 @@ class EndpointModel:
         answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
         likeliest = first_logprobs(answer)
         return None if likeliest is None else [likeliest.get(token) for token in tokens]
+
+    async def _opens_thought(self) -> bool:
+        """Whether the server's chat template opens a thought, as far as the server tells.
+
+        vLLM tells the tokens of a conversation; it is asked once.
+        """
+        if self._thinks is None:
+            conversation = [{"role": "user", "content": "A or B?"}]
+            told = await self.ask_root("tokenize", {"messages": conversation})
+            tokens = told.get("tokens") if isinstance(told, dict) else None
+            tail = tokens[-16:] if isinstance(tokens, list) else []
+            text = await self.ask_root("detokenize", {"tokens": tail}) if tail else None
+            prompt = text.get("prompt") if isinstance(text, dict) else None
+            self._thinks = isinstance(prompt, str) and bool(opening(prompt))
+        return self._thinks
 
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask what the server offers besides the chat API, at its root; return the parsed answer.

@@ -24,7 +24,8 @@ from harness.backends.batching import Batcher, BatchError, Deliver
 from harness.backends.checkpoint import load_model, load_processor, reads_images
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
-from harness.records import Message, Response, Sampling
+from harness.reasoning import closed, opening
+from harness.records import ImagePart, Message, Response, Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -215,6 +216,34 @@ class Checkpoint:
             )
         return replace(prompt, limit=min(sampling.max_tokens, room))
 
+    def prepare_choice(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
+        """Return the prompt of a conversation whose answer begins with an option letter.
+
+        A thought that the template opens is closed.  Raises as `prepare` does, and `UsageError` if
+        it is not known how the thought closes.
+        """
+        from jinja2 import TemplateError
+
+        chat = wire.transformers(messages, images=self._reads_images)
+        try:
+            text = self._processor.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=False
+            )
+            if not opening(text):
+                return self.prepare(messages, sampling)
+            images = [
+                part.image for m in messages for part in m.content if isinstance(part, ImagePart)
+            ]
+            inputs = self._processor(
+                text=[closed(text)],
+                **({"images": [images]} if images else {}),
+                return_tensors="pt",
+                add_special_tokens=False,
+            )
+        except (*_UNREADABLE, TemplateError) as error:
+            raise ItemError(f"the processor cannot read the question: {error}") from error
+        return Prompt(dict(inputs), sampling.max_tokens, sampling)
+
     def generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
         """Answer a batch of prompts of one layout; each answer is delivered when it ends.
 
@@ -381,7 +410,7 @@ class TransformersModel:
         loaded = await asyncio.to_thread(self._load)
         size = self._batch_size or (CPU_BATCH if loaded.device == "cpu" else GPU_BATCH)
         self._batcher = Batcher(loaded.prepare, loaded.generate, size)
-        self._letters = Batcher(loaded.prepare, loaded.first_tokens, size)
+        self._letters = Batcher(loaded.prepare_choice, loaded.first_tokens, size)
         self._token_id = loaded.token_id
         for batcher in (self._batcher, self._letters):
             await self._stack.enter_async_context(batcher)

@@ -13,7 +13,13 @@ from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
 from harness.runs.store import SecondaryScore, read_manifest
-from harness.runs.summary import BenchmarkSummary, macro_average, notes_of, sources_of
+from harness.runs.summary import (
+    BenchmarkSummary,
+    flags_of,
+    macro_average,
+    notes_of,
+    sources_of,
+)
 
 
 def percent(value: float | None) -> str:
@@ -43,7 +49,7 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
-    header = ("benchmark", *scores, *_COUNTS)
+    header = ("benchmark", *scores, *_COUNTS, "stderr")
     table = [header, *(_cells(row, judged) for row in rows)]
     if len(rows) > 1 and all(row.strict is not None for row in rows):
         mean = percent(macro_average(rows))
@@ -53,7 +59,11 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
         lines += _parts(row)
     lines += _footnotes(rows)
     lines += sources.described(read_manifest(run), sources_of(rows))
-    lines.append(f"{', '.join(scores[:-1])} and {scores[-1]} in percent; run folder: {run}")
+    listed = ", ".join(scores[:-1])
+    lines.append(
+        f"{listed} and {scores[-1]} in percent; stderr: standard error of strict over items; "
+        f"run folder: {run}"
+    )
     return "\n".join(lines)
 
 
@@ -95,6 +105,7 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         for name, text in _ABSENT.items()
         if (count := getattr(row, name))
     ]
+    notes += flags_of(rows)
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
@@ -125,7 +136,8 @@ def _cells(row: BenchmarkSummary, judged: bool) -> tuple[str, ...]:
     if judged:
         scores.append(percent(verdict) + ("+" if _is_partial(row, verdict, row.judged_n) else ""))
     counts = (row.n, row.unparsable, row.unscored, row.errors, row.truncated)
-    return (row.benchmark, percent(row.strict), *scores, *map(str, counts))
+    error = percent(row.stderr)
+    return (row.benchmark, percent(row.strict), *scores, *map(str, counts), error)
 
 
 def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
@@ -145,8 +157,8 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.runs.summary import items_json
 
     fields = (
-        "benchmark note n strict native native_n judged judged_n parts unparsable unscored errors "
-        "truncated prompts_truncated".split()
+        "benchmark note n strict stderr native native_n judged judged_n parts unparsable unscored "
+        "errors truncated prompts_truncated".split()
     )
     benchmarks: list[dict[str, Any]] = []
     for row in rows:

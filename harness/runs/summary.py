@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import sqrt
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -31,7 +32,8 @@ from harness.runs.store import (
 class BenchmarkSummary:
     """The result of one benchmark in one run; scores are between 0 and 1, None where there is none.
 
-    ``strict`` is the headline.  ``native`` is the wrapped library's own scoring, over the
+    ``strict`` is the headline, ``stderr`` its standard error over items (None where an older
+    version wrote the summary).  ``native`` is the wrapped library's own scoring, over the
     ``native_n`` answers for which it gave a value; ``native_missing`` it has still to come to.
     Where ``native_needs_judge`` and none was given there is none.  ``judged`` is the official
     protocol with ``judge``, over the ``judged_n`` answers on which there is a verdict;
@@ -42,7 +44,8 @@ class BenchmarkSummary:
     were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
     ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
     the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
-    unparsable, those that a content filter withheld (``filtered``) among the unscored.
+    unparsable, those that a content filter withheld (``filtered``) among the unscored.  ``flags``
+    counts the responses of each `Score.flag`.
     """
 
     benchmark: str
@@ -74,6 +77,8 @@ class BenchmarkSummary:
     empty: int = 0
     reasoning_only: int = 0
     filtered: int = 0
+    flags: Mapping[str, int] = field(default_factory=dict)
+    stderr: float | None = None
 
 
 def summarise(
@@ -122,6 +127,7 @@ def _strict(
         "n": len({item_id for item_id, _ in samples}),
         "answers": len(samples),
         "strict": headline(declaration, samples, values),
+        "stderr": standard_error(declaration, samples),
         "parts": parts(samples, values),
         "unparsable": status["unparsable"],
         "unscored": status["unscored"] + no_verdict,
@@ -133,6 +139,9 @@ def _strict(
         "empty": absent["empty"],
         "reasoning_only": absent["reasoning_only"],
         "filtered": absent["filtered"],
+        "flags": dict(
+            Counter(sample.score.flag for sample in samples.values() if sample.score.flag)
+        ),
     }
 
 
@@ -201,6 +210,15 @@ def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
     return [
         note if len(names) == len(every) > 1 else f"{', '.join(names)}: {note}"
         for note, names in named.items()
+    ]
+
+
+def flags_of(rows: Iterable[BenchmarkSummary]) -> list[str]:
+    """Return a line for each benchmark and flag, with the number of its responses."""
+    return [
+        f"{row.benchmark}: {count} of {row.answers} responses {flag}"
+        for row in rows
+        for flag, count in row.flags.items()
     ]
 
 
@@ -275,11 +293,40 @@ def benchmark_score(
         None where there are no values, or none of a part: the mean of the others would be another
         score.
     """
-    groups = [[item for item in values if part in parts[item]] for part in headline]
-    groups = groups or [list(values)]
+    groups = _groups(values, parts, headline)
     if not all(groups):
         return None
     return fmean(fmean(values[item] for item in group) for group in groups)
+
+
+def standard_error(declaration: Declaration, samples: Mapping[SampleKey, Sample]) -> float | None:
+    """Return the clustered standard error over items of a benchmark's score, in its units.
+
+    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2), the residuals taken
+    within the parts of the headline (Miller 2024, arXiv 2411.00640).  None where there is no score
+    or one cluster alone.
+    """
+    values = _item_means({key: sample.score.value for key, sample in samples.items()})
+    members = {sample.id: sample.parts for sample in samples.values()}
+    clusters = {sample.id: sample.cluster for sample in samples.values() if sample.id in values}
+    groups = _groups(values, members, declaration.headline)
+    c = len(set(clusters.values()))
+    if c < 2 or not all(groups):
+        return None
+    sums: dict[str, float] = dict.fromkeys(clusters.values(), 0.0)
+    for group in groups:
+        mean = fmean(values[item] for item in group)
+        for item in group:
+            sums[clusters[item]] += (values[item] - mean) / (len(group) * len(groups))
+    return sqrt(c / (c - 1) * sum(total**2 for total in sums.values()))
+
+
+def _groups(
+    values: Mapping[str, float], parts: Mapping[str, Collection[str]], headline: Sequence[str]
+) -> list[list[str]]:
+    """Return the items whose means a score is the mean of: those of each part, or all."""
+    groups = [[item for item in values if part in parts[item]] for part in headline]
+    return groups or [list(values)]
 
 
 def parts(

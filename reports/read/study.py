@@ -75,6 +75,7 @@ def read(folder: Path) -> Study:
                 "study again"
             )
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
+        rules = rules.at_look(report.look)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{path} or plan.json is corrupt ({type(error).__name__}: {error}): analyse the study "

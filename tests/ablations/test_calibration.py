@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy
 
 from ablations.cli.calibrate import COVERAGE, FALSE_POSITIVES
 from ablations.cli.calibrate import calibrate as command
-from ablations.statistics import calibration
+from ablations.statistics import calibration, power
 from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.calibration import (
     World,
@@ -68,9 +69,30 @@ def test_the_simulated_bootstrap_rejects_as_the_real_one() -> None:
         macro = np.mean([y.mean(1) for y in drawn], axis=0)
         b, a = macro[None, 3:], macro[None, :3]
         variance = world.decoding_variance
-        quick.append(bool(calibration._bootstrap_rejects(b, a, variance, rng, 0.05)[0]))
+        quick.append(bool(calibration._bootstrap_rejects(b, a, variance, rng)[0]))
     assert 5 < sum(real) < 75
     assert np.mean(np.equal(real, quick)) > 0.93
+
+
+def test_arms_that_differ_on_single_items_differ_alike_in_all_their_seeds() -> None:
+    world, rng = World.of([50] * 12), np.random.default_rng(4)
+    macro = world.macro(rng, (20_000, 2), 0.0, 0.0, 0.2)
+    between, within = np.cov(macro.T)[0, 1], macro.var(1, ddof=1).mean()
+    assert between == pytest.approx(world.interaction_variance(0.2), rel=0.1)
+    # Moving a chance up or down by m takes m^2 from the variance of its answer, on average.
+    answers_alone = world.decoding_variance - world.interaction_variance(0.2)
+    assert within == pytest.approx(answers_alone, rel=0.05)
+    assert macro.mean() == pytest.approx(world.macro(rng, (20_000, 2), 0.0, 0.0).mean(), abs=0.001)
+
+
+def test_more_seeds_do_not_help_against_items_on_which_arms_differ() -> None:
+    null = {(r["seeds"], r["limit"], r["interaction"]): r for r in SHIPPED["interactions"]}
+    assert null[8, 50, 0.3]["significant"]["welch"] > 0.3  # as the statement in the documentation
+    for limit in calibration.LIMITS:
+        rates = [null[seeds, limit, 0.3]["significant"]["welch"] for seeds in (3, 5, 8)]
+        assert rates == sorted(rates)
+    # Items resampled keep the level, for which they are shown.
+    assert max(row["significant"]["bootstrap"] for row in null.values()) <= FALSE_POSITIVES
 
 
 @pytest.mark.parametrize(
@@ -133,6 +155,37 @@ def test_the_documentation_has_the_tables_that_ship() -> None:
         steps = ("total", "objective", "placebo", "data_nothing", "data_better")
         cells += [f"{100 * row[step]:.1f}" for step in steps]
         assert f"\n| {' | '.join(cells)} |\n" in text
+    for row in SHIPPED["interactions"]:
+        cells = [str(row["seeds"]), str(row["limit"] or "all"), f"±{100 * row['interaction']:g}"]
+        cells += [f"{100 * row['significant'][name]:.1f}" for name in ("welch", "bootstrap")]
+        assert f"\n| {' | '.join(cells)} |\n" in text
+    for row in SHIPPED["designs"]:
+        cells = [row["design"], ", ".join(map(str, row["seeds"])), f"{row['correlation']:g}"]
+        cells += [f"{100 * row[name]:.1f}" for name in ("false_positives", "power")]
+        cells.append(f"{row['stopped']:.1f}")
+        assert f"\n| {' | '.join(cells)} |\n" in text
+
+
+def test_designs_have_the_error_and_power_of_closed_forms() -> None:
+    rows = [row for row in SHIPPED["designs"] if row["design"] in ("welch", "paired")]
+    assert {tuple(row["seeds"]) for row in rows} == {(3,), (5,), (8,)}
+    for row in rows:
+        (n,), r = row["seeds"], row["correlation"]
+        if row["design"] == "paired":  # exact: the non-central t with n - 1 degrees of freedom
+            noncentrality = calibration.DESIGN_EFFECT / np.sqrt(2 * (1 - r) / n)
+            needed = scipy.stats.t.ppf(0.975, n - 1)
+            expected = scipy.stats.nct.sf(needed, n - 1, noncentrality)
+            assert row["power"] == pytest.approx(expected, abs=0.015)
+            assert row["false_positives"] == pytest.approx(0.05, abs=0.009)
+        elif r == 0:
+            unit = power.Components(1.0, 0.0)
+            expected = power.welch_power(calibration.DESIGN_EFFECT, unit, unit, (n, n))
+            assert row["power"] == pytest.approx(expected, abs=0.015)
+        assert row["false_positives"] <= FALSE_POSITIVES
+    # Planned looks keep the level; unplanned ones do not.
+    *planned, unplanned = (row for row in SHIPPED["designs"] if len(row["seeds"]) > 1)
+    assert max(row["false_positives"] for row in planned) <= 0.05
+    assert unplanned["false_positives"] > 0.11
 
 
 def test_a_short_calibration_says_where_its_primary_test_stands() -> None:
@@ -140,8 +193,9 @@ def test_a_short_calibration_says_where_its_primary_test_stands() -> None:
 
     done = CliRunner().invoke(command, ["--reps", "20"], standalone_mode=False)
     rows = [line for line in done.output.splitlines() if line.startswith("| ")]
-    # Two heads with their rules; 3 numbers of seeds x 3 spreads x 3 effects, and x 4 sources.
-    assert len(rows) == 2 * 2 + 27 + 36
+    # Four heads with their rules; 3 numbers of seeds x 3 spreads x 3 effects, and x 4 sources;
+    # x 2 limits x 4 interactions; 2 tests x 3 numbers of seeds x 3 correlations, and 3 with looks.
+    assert len(rows) == 4 * 2 + 27 + 36 + 24 + 21
     rates = re.search(r"at most ([\d.]+) % false positives .* at least ([\d.]+) % cov", done.output)
     assert rates is not None
     missed = float(rates[1]) > 100 * FALSE_POSITIVES or float(rates[2]) < 100 * COVERAGE

@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from scipy import stats
@@ -265,6 +266,155 @@ def test_one_checkpoint_on_both_sides_is_said(tmp_path: Path) -> None:
     assert compare.arms([first], [other], RULES).notes == ()
 
 
+def seeds(out: Path, name: str, wrong: tuple[int, ...], **more: object) -> list[Path]:
+    """Return a run per number of wrong items, of the same benchmarks."""
+    return [made(out, f"{name}{n}", frozenset(range(n)), **more) for n in wrong]  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class Together(Sums):
+    """Sums whose items are all of one cluster."""
+
+    def build(self, item_id: str) -> Item | FailedItem:
+        item = super().build(item_id)
+        return dataclasses.replace(item, cluster="c") if isinstance(item, Item) else item
+
+
+def test_a_benchmark_of_one_cluster_does_not_switch_off_the_mean(tmp_path: Path) -> None:
+    many = [Alone(100, id=f"b{n}") for n in range(11)]
+    a = made(tmp_path, "a", frozenset(), *many, Together(5, id="few"))
+    b = made(tmp_path, "b", frozenset(range(4)), *many, Together(5, id="few"))
+    found = compare.checkpoints(a, b, RULES)
+    assert found.benchmarks[-1].p is None
+    assert found.macro.delta == pytest.approx(-0.04)  # of the eleven
+    assert (found.macro.verdict, found.macro.averaged) == ("worse", 11)
+    note = "few: left out of the mean, it has no standard error over items (too few clusters)"
+    assert note in found.notes
+    assert note in compare.arms([a], [b], RULES).notes
+    assert compare.gate(found, 0.01)
+    table = scores.read({"grpo": [a], "contextrl": [b]})
+    (total,) = analyse(table.scores, table.items, RULES, table.single).contrasts
+    assert (total.delta, total.test) == (pytest.approx(-0.04), "clustered t, without few")
+
+
+# What B is, next to an A that is right throughout -> what the gate says, None where it passes.
+BROKEN: dict[str, tuple[dict[str, object], str | None]] = {
+    "whole": ({}, None),
+    "one error in a hundred": ({"fails": {3}}, None),
+    "two errors in a hundred": ({"fails": {3, 4}}, "easy: .* 2 of 100 in B"),
+    "nearly all": ({"fails": set(range(95))}, "easy: .* 95 of 100 in B"),
+    "errors where B would be wrong": (
+        {"fails": set(range(9)), "wrong": set(range(9))}, "easy: .* 9 of 100 in B",
+    ),
+    "a missing benchmark": ({"without": {HARD}}, "hard: .* all of B"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_gate_refuses_broken_runs_of_either_side(
+    kind: str, turned: bool, tmp_path: Path
+) -> None:
+    how, message = BROKEN[kind]
+    fails, wrong, without = (frozenset(how.get(k, ())) for k in ("fails", "wrong", "without"))  # type: ignore[call-overload]
+    members = [Alone(100, id=EASY), Alone(100, id=HARD)]
+    a = made(tmp_path, "a", frozenset(), *members)
+    held = [member for member in members if member.id not in without]
+    model = Adder(fails=frozenset(n for n in fails), wrong=wrong)
+    b = made(tmp_path, "b", frozenset(), *held, model=model)
+    found = compare.checkpoints(b, a, RULES) if turned else compare.checkpoints(a, b, RULES)
+    if message is None:
+        assert not compare.gate(found, 0.01)
+        return
+    with pytest.raises(UsageError, match=message.replace("B", "A") if turned else message) as error:
+        compare.gate(found, 0.01)
+    assert "\n" not in str(error.value)
+    if not without:
+        assert not compare.gate(found, 1.0)
+
+
+def test_the_gate_does_not_pass_what_it_could_not_test(tmp_path: Path) -> None:
+    # Every item of pairs lost: no residual, no standard error, and no p.
+    pairs = Sums(40, id=HARD)
+    whole = made(tmp_path, "a", frozenset(), pairs)
+    lost = made(tmp_path, "b", frozenset(range(40)), pairs)
+    found = compare.checkpoints(whole, lost, RULES)
+    assert found.macro.verdict == "inconclusive"
+    with pytest.raises(UsageError, match=r"cannot pass: .* in the mean, hard"):
+        compare.gate(found, 0.01)
+    assert not compare.gate(compare.checkpoints(whole, whole_again(tmp_path, pairs), RULES), 0.01)
+    # Seeds that are exactly equal have no variance either.
+    a, b = (seeds(tmp_path / side, side, (n, n + 40)) for side, n in (("a", 5), ("b", 5)))
+    assert not compare.gate(compare.arms(a, b, RULES), 0.01)
+
+
+def whole_again(out: Path, *members: Sums) -> Path:
+    return made(out, "again", frozenset(), *members)
+
+
+def test_both_scores_have_intervals(tmp_path: Path) -> None:
+    members = [Alone(60, id=EASY), Sums(80, id=HARD)]
+    a = made(tmp_path, "a", frozenset(range(12)), *members)
+    b = made(tmp_path, "b", frozenset(), *members)
+    rows = {(row.side, row.benchmark): row for row in compare.checkpoints(a, b, RULES).scores}
+    # Wilson's closed form for 48 of 60.
+    p, n, z = 48 / 60, 60, stats.norm.ppf(0.975)
+    middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    easy = rows["A", EASY]
+    assert (easy.score, easy.low, easy.high) == (
+        pytest.approx(p), pytest.approx(middle - half), pytest.approx(middle + half),
+    )  # fmt: skip
+    # Pairs of items: 6 of 40 clusters are all wrong.
+    d = np.repeat([0.0, 1.0], (6, 34))
+    half = stats.t.ppf(0.975, 39) * d.std(ddof=1) / np.sqrt(40)
+    hard = rows["A", HARD]
+    assert (hard.low, hard.high) == (pytest.approx(0.85 - half), pytest.approx(0.85 + half))
+    # All right: as many trials as clusters.
+    assert rows["B", HARD].low == pytest.approx(1 / (1 + z**2 / 40))
+    assert rows["A", "mean"].score == pytest.approx((p + 0.85) / 2)
+    # Several seeds: Student's t over their scores.
+    many = compare.arms(seeds(tmp_path, "x", (12, 15, 9)), seeds(tmp_path, "y", (3, 4, 5)), RULES)
+    by_seed = [1 - n / 60 for n in (12, 15, 9)]
+    bounds = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
+    row = next(r for r in many.scores if (r.side, r.benchmark) == ("A", EASY))
+    assert (row.low, row.high) == (pytest.approx(bounds.low), pytest.approx(bounds.high))
+
+
+@pytest.mark.parametrize(
+    ("backends", "note"),
+    [
+        (({"kind": "vllm"}, {"kind": "vllm"}), None),
+        (
+            (
+                {"kind": "vllm", "options": {"dtype": "bfloat16"}},
+                {"kind": "transformers", "options": {"dtype": "float32"}},
+            ),
+            "not run alike, which alone can make a difference "
+            "(A: vllm (bfloat16); B: transformers (float32))",
+        ),
+        (
+            (
+                {"kind": "transformers", "options": {"dtype": "auto"}},
+                {"kind": "transformers", "options": {"dtype": "float32"}},
+            ),
+            "not run alike, which alone can make a difference "
+            "(A: transformers (auto); B: transformers (float32))",
+        ),
+    ],
+)
+def test_sides_that_were_not_run_alike_are_named(
+    backends: tuple[dict[str, object], ...], note: str | None, tmp_path: Path
+) -> None:
+    runs_ = [made(tmp_path, name, FIRST, Alone(40, id=EASY)) for name in "ab"]
+    for run, backend in zip(runs_, backends, strict=True):
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["invocations"][0]["backend"] = backend
+        (run / "manifest.json").write_text(json.dumps(manifest))
+    notes = compare.checkpoints(runs_[0], runs_[1], RULES).notes
+    assert [n for n in notes if "not run alike" in n] == ([] if note is None else [note])
+
+
 # ---- the command ----
 
 
@@ -288,7 +438,7 @@ BENCHMARK = {
     "mde",
     "verdict",
 }
-BENCHMARK |= {"test"}
+BENCHMARK |= {"test", "tost_low", "tost_high"}
 
 
 def test_the_command_prints_the_documented_json(sides: tuple[list[Path], list[Path]]) -> None:
@@ -315,6 +465,24 @@ def test_the_gate_fails_on_a_loss_only(sides: tuple[list[Path], list[Path]]) -> 
     two = harness("compare", better[0], worse[0], "--gate")
     assert two.returncode == 1
     assert two.stdout.startswith("these two checkpoints, not the method that made them\n")
+    assert f"\nA  {better[0]} (g5)\nB  {worse[0]} (w30)\n" in two.stdout
+
+
+def test_the_gate_on_broken_runs_is_one_line(tmp_path: Path) -> None:
+    easy = Alone(100, id=EASY)
+    a = made(tmp_path, "a", frozenset(), easy)
+    b = made(tmp_path, "b", frozenset(), easy, model=Adder(fails=frozenset(range(95))))
+    done = harness("compare", a, b, "--gate")
+    assert done.returncode == 2
+    assert "95 of 100 in B" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "note: easy: answers without a score: 95 of 100 in B" in done.stdout
+    words = ["compare", str(a), str(b), "--gate", "--max-errors"]
+    assert cli.main([*words, "95%"], standalone_mode=False) == 0
+    assert cli.main([*words, "0.95"], standalone_mode=False) == 0
+    for wrong in ("95", "-1%", "101%", "nan", "one"):
+        with pytest.raises(click.UsageError, match="is not a share"):
+            cli.main([*words, wrong], standalone_mode=False)
 
 
 def test_two_seeds_have_no_measured_error_rates(sides: tuple[list[Path], list[Path]]) -> None:

@@ -16,12 +16,12 @@ from tests.commands import harness
 
 CONCLUSIONS = {
     "none": "No gain of contextrl over grpo is shown: total equivalent within 4 points",
-    "objective": "The gain of contextrl over grpo is real and comes from the objective, not from "
-    "the data: ",
-    "data": "The gain of contextrl over grpo is real, but the objective adds nothing to what its "
-    "data gives (within the margin): ",
-    "both": "The gain of contextrl over grpo is real and comes from the objective and from the "
-    "data: ",
+    "objective": "The gain of contextrl over grpo is real on these 180 items and comes from the "
+    "objective, not from the data (not compared with base): ",
+    "data": "The gain of contextrl over grpo is real on these 180 items, but the objective adds "
+    "nothing to what its data gives (within the margin): ",
+    "both": "The gain of contextrl over grpo is real on these 180 items and comes from the "
+    "objective and from the data (not compared with base): ",
 }
 WORDS = {
     "none": {"total": "equivalent"},

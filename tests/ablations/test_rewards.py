@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from ablations.training.rewards import AccuracyAndFormat, load_reward
+from ablations.training.rewards import (
+    AccuracyAndFormat,
+    CustomReward,
+    check_reward,
+    load_reward,
+    reward_source,
+)
 from benchmarks.scoring import Target
 from harness.errors import UsageError
 from harness.records import Item
@@ -77,3 +88,107 @@ def test_the_example_is_a_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     rewards = reward(completions=completions, task=tasks, selection=[False] * 3 + [True] * 2)
     accuracy = AccuracyAndFormat(1.0).value(long, WORD.target, selection=False)
     assert rewards == pytest.approx([1.0, 0.0, accuracy - 0.3, 1.0, 0.0])
+
+
+def values(function: Callable[..., Any], number: int = 2) -> list[float | None]:
+    """Return the checked rewards of as many completions, called as TRL calls a reward."""
+    columns = {"completions": [[{"content": "x"}]] * number, "completion_ids": [[1]] * number}
+    given = {"task": [WORD] * number, "selection": [False] * number, "prompts": ["p"] * number}
+    return CustomReward("mine:reward", function)(
+        **columns, **given, trainer_state=None, log_extra=print, log_metric=print
+    )
+
+
+async def _later(completions: Any, **_: Any) -> list[float]:
+    return [1.0] * len(completions)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda completions, task, selection: [float(task[0] == task[1])] * 2,
+        lambda completions: [1.0] * len(completions),
+        lambda prompts, completions, **_: [1.0] * len(completions),
+        lambda completions, weight=1.0: [weight] * len(completions),
+        lambda *, completions, log_metric: [1.0] * len(completions),
+        lambda completions, *rest: [1.0] * len(completions),
+        _later,
+        lambda completions: (True for _ in completions),
+        lambda completions: torch.ones(len(completions)),
+    ],
+)
+def test_a_reward_is_called_with_the_arguments_that_it_takes(function: Callable[..., Any]) -> None:
+    assert values(function) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, math.nan, math.inf, -math.inf, 1e39, -(10**400), torch.tensor(math.nan), float("nan")],
+)
+def test_what_is_not_a_finite_number_is_no_reward(value: Any) -> None:
+    """float32, in which rewards are kept, ends at 3.4e38."""
+    assert values(lambda completions: [value, 0.5]) == [None, 0.5]
+
+
+def _raises(error: BaseException) -> Callable[..., Any]:
+    def reward(**_: Any) -> Any:
+        raise error
+
+    return reward
+
+
+def _broken(**_: Any) -> Any:
+    yield 1.0
+    raise OSError("gone")
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (_raises(ValueError("bad\nluck")), r"failed: ValueError: bad \(test_rewards.py, line \d+"),
+        (_raises(KeyError("x")), "failed: KeyError"),
+        (_raises(SystemExit(0)), "failed: SystemExit"),
+        (_broken, "failed: OSError: gone"),
+        (lambda **_: [1.0], "returned 1 values for 2 completions"),
+        (lambda **_: [], "returned 0 values for 2 completions"),
+        (lambda **_: [1.0] * 3, "returned 3 values"),
+        (lambda **_: 1.0, "returned no list for 2 completions"),
+        (lambda **_: None, "returned no list"),
+        (lambda **_: "ab", "returned no list"),
+        (lambda **_: {0: 1.0, 1: 2.0}, "returned no list"),
+        (lambda **_: {1.0, 2.0}, "returned no list"),
+        (lambda **_: ["a", 1.0], "returned 'a', not a number or None"),
+        (lambda **_: ["0.5", 1.0], "returned '0.5', not a number"),
+        (lambda **_: [[1.0], [2.0]], r"returned \[1.0\], not a number"),
+        (lambda **_: torch.ones(2, 2), "not a number"),
+        (lambda **_: [1j, 1.0], "returned 1j, not a number"),
+        (lambda answer, **_: [1.0], "needs answer: a reward is called with completions"),
+        (lambda completions, a, b: [1.0], "needs a, b: a reward"),
+    ],
+)
+def test_a_reward_that_cannot_be_used_is_one_line(function: Callable[..., Any], says: str) -> None:
+    with pytest.raises(UsageError, match=f"--reward mine:reward .*{says}") as caught:
+        values(function)
+    assert "\n" not in str(caught.value)
+
+
+def test_looking_at_a_reward_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither its module nor the packages above it, and no file of the folder is imported later."""
+    monkeypatch.chdir(tmp_path)
+    code = "open('ran', 'w')\ndef reward(completions):\n    return [1.0]\n"
+    (tmp_path / "pack/inner").mkdir(parents=True)
+    for name in ("seen_rewards.py", "pack/__init__.py", "pack/inner/__init__.py", "pack/deep.py"):
+        (tmp_path / name).write_text(code)
+    path = list(sys.path)
+    for name in ("seen_rewards:reward", "pack:reward", "pack.deep.reward", "pack.inner:reward"):
+        check_reward(name)
+        assert reward_source(name) is not None
+    for name in ("seen_rewards:other", "pack.none:reward", "pack..deep:reward", ":x", "seen:"):
+        with pytest.raises(UsageError, match="write MODULE:FUNCTION"):
+            check_reward(name)
+    assert reward_source("pack.none:reward") is None
+    assert not (tmp_path / "ran").exists()
+    assert sys.path == path
+    assert load_reward("pack.deep:reward")(completions=[0]) == [1.0]
+    assert (tmp_path / "ran").exists()
+    assert sys.path == [*path, str(tmp_path)]

@@ -22,7 +22,7 @@ import torch
 
 from ablations.arms import ARMS, arm
 from ablations.cli.train import learning_summary
-from ablations.settings import RECIPES, Settings, read_recipe, settings
+from ablations.settings import LATER, RECIPES, Settings, read_recipe, settings
 from ablations.training.ledger import read_steps
 from ablations.training.plan import TrainingData, TrainingPlan
 from ablations.training.schedule import Exposures, exposures, schedule
@@ -404,6 +404,55 @@ def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> N
     assert ledger["last"]["reward"] > ledger["first"]["reward"] + 0.1
 
 
+_UNSURE = """
+import math
+
+calls = []
+
+def reward(completions, task, selection):
+    calls.append(len(task))
+    value = (None, math.nan, math.inf)[len(calls) - 1] if len(calls) < 4 else 1.0
+    return [value] * len(completions)
+"""
+
+
+def test_a_step_without_a_reward_is_counted_and_training_goes_on(
+    text_world: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Four steps: None, nan and infinity for all completions, then 1 for all."""
+    (tmp_path / "unsure.py").write_text(_UNSURE)
+    monkeypatch.chdir(tmp_path)
+    changes = {"reward": "unsure:reward", "prompts": 16, "matching": "steps"}
+    ledger = train(text_world, "grpo", tmp_path / "t", **changes)
+    assert (ledger["optimizer_steps"], ledger["steps_without_reward"]) == (4, 3)
+    rewards = [line["reward"] for line in read_steps(tmp_path / "t/training.jsonl")]
+    assert rewards == [None, None, None, 1.0]
+    assert "3 RL steps had no reward and gave no signal" in capsys.readouterr().out
+
+
+def test_a_reward_in_a_recipe_is_run_only_where_the_command_line_says_so(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "open('ran', 'w')\ndef reward(completions):\n    return [1.0] * len(completions)\n"
+    Path("shipped.py").write_text(code)
+    Path("recipe.yaml").write_text("reward: shipped:reward\n")
+    given = [*words(text_world, "grpo", tmp_path / "t"), "--config", "recipe.yaml"]
+    for more in ([], ["--dry-run"]):
+        with pytest.raises(UsageError, match="add --allow-code if you trust it"):
+            cli.main([*given, *more], standalone_mode=False)
+    for more in (["--allow-code"], ["--reward", "shipped:reward"]):
+        cli.main([*given, *more, "--dry-run"], standalone_mode=False)
+    plan = _plan("grpo", _settings(text_world, reward="shipped:reward"))
+    assert plan.content["reward"] is not None
+    assert not Path("ran").exists()
+    cli.main([*given, "--allow-code"], standalone_mode=False)
+    assert Path("ran").exists()
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -719,7 +768,9 @@ def test_a_changed_reward_needs_another_folder(
     Path("keyed.py").write_text(code)
     assert train(text_world, "grpo", tmp_path / "t", **changes) == ledger
     made = _settings(text_world)
-    builtin = json_hash({"arm": "grpo", **made.decisive()})
+    # Without a setting that was added later and has its default.
+    decisive = {name: value for name, value in made.decisive().items() if name not in LATER}
+    builtin = json_hash({"arm": "grpo", **decisive})
     assert _plan("grpo", made).key == builtin
     # That of arm grpo by the defaults, as runs were keyed before the source was part of it.
     by_defaults = _plan("grpo", Settings()).key

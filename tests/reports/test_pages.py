@@ -29,7 +29,7 @@ from reports.read.flips import SHOWN, flips
 from reports.read.runs import open_run
 from reports.read.study import read
 from tests.commands import harness, modules_of
-from tests.reports.studies import Planted, frame, write
+from tests.reports.studies import EFFECTS, Planted, frame, write
 
 SMALL = {"vstar": 0.5, "mmstar": 0.4}
 
@@ -60,6 +60,10 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
         line["verdict"] for line in stored["analysis"]["contrasts"] if line["kind"] == "total"
     ]
     assert made.steps[0].verdict == f"▲ {verdicts[0]}" == "▲ better"
+    # Every arm against the base, and every control against grpo.
+    checks = frame(made, "checks").set_index("name")
+    assert {f"{arm} - base" for arm in EFFECTS if arm != "base"} <= set(checks.index)
+    assert {f"{arm} - grpo" for arm in ("da-rl", "da-sft", "da-qa")} <= set(checks.index)
     order = [section.id for section in made.sections]
     assert order == [
         "source",
@@ -236,6 +240,11 @@ def test_a_run_shows_its_scores_and_its_wrong_answers_first(study: Path) -> None
     shown = frame(page, "scores").set_index("benchmark")
     for row in run.rows.values():
         assert shown.loc[row.benchmark, "strict"] == row.strict
+        low, high = (shown.loc[row.benchmark, f"strict_interval_{end}"] for end in ("low", "high"))
+        assert 0 <= low < row.strict < high <= 1
+    text = reports.render(page)
+    assert "95 % interval" in text
+    assert "[" in text
     values = [v for name, v in zip(frame(page, "items")["benchmark"],
                                    frame(page, "items")["value"], strict=True)
               if name == "vstar"]  # fmt: skip
@@ -278,16 +287,16 @@ def test_a_run_filled_in_parts_is_whole_once_all_items_are_there(
 def test_notes_of_one_kind_are_one_line() -> None:
     notes = (
         "micro world: as the demo says",
-        "vstar: only 20 clusters (fewer than 30)",
-        "blink: only 7 clusters (fewer than 30)",
+        "vstar: only 20 clusters (fewer than 30), effectively 9.5",
+        "blink: only 7 clusters (fewer than 30), effectively 7.0",
         "phyx: one cluster holds 38% of the items",
         "blink: left out, runs/b-3 holds no answers to it",
         "mmmu: left out, runs/b-4 holds no answers to it",
-        "mmstar: only 20 clusters (fewer than 30)",
+        "mmstar: only 20 clusters (fewer than 30), effectively 11.2",
     )
     assert shared.joined(notes) == (
         notes[0],
-        "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30)",
+        "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30), effectively 7.0 to 11.2",
         *notes[3:6],
     )
 

@@ -19,6 +19,7 @@ from benchmarks.longhorizon.swebench import agent, grading, mini_swe_agent, pref
 from benchmarks.longhorizon.swebench.agent import Episode
 from benchmarks.longhorizon.swebench.environments import SandboxEnvironment, image_environment
 from benchmarks.longhorizon.swebench.grading import Verdict
+from benchmarks.longhorizon.swebench.protected import touched
 from benchmarks.longhorizon.swebench.tasks import Task, TaskSet
 from benchmarks.longhorizon.swebench.threads import Caller, in_thread, slots
 from benchmarks.longhorizon.swebench.workspace import describe_limits, workspace
@@ -30,6 +31,7 @@ from harness.records import Item, Message, Response, Sampling, Score, Status, su
 from harness.sandbox import Result
 
 NOT_SWE_BENCH = "not SWE-bench"
+FLAG = "change how the tests run (conftest.py, configuration of pytest or Python)"
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,10 @@ class SweBench(Benchmark):
         verdict = await grading.grade(task, patch, tools.sandbox, self.test_timeout)
         why = f"{'resolved' if verdict.resolved else 'unresolved'}: {verdict.why}"
         status: Status = "scored" if verdict.applied else "unparsable"
-        return Score(float(verdict.resolved), status, _changed(patch), self._why(why))
+        flag, named = "", touched(patch)
+        if named:
+            flag, why = FLAG, f"{why}; the patch changes {', '.join(named)}"
+        return Score(float(verdict.resolved), status, _changed(patch), self._why(why), flag)
 
     def _why(self, text: str) -> str:
         why = f"{text} ({grading.grader()})"
@@ -253,7 +258,8 @@ def _changed(patch: str) -> str:
 
 def _scoring() -> str:
     """Return a name for the grading: the grader's version and a hash of our part of it."""
-    folder, names = Path(__file__).parent, ("grading.py", "container_worker.py", "workspace.py")
+    folder = Path(__file__).parent
+    names = ("grading.py", "container_worker.py", "protected.py", "workspace.py")
     ours = source_hash(*(folder / name for name in names))
     return f"{grading.grader().replace(' ', '-')}-{ours}"
 

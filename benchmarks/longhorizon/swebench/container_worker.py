@@ -53,6 +53,9 @@ def failure(log: str) -> dict[str, Any]:
 
     if APPLY_PATCH_FAIL in log:
         return {"unresolved": "the patch does not apply", "applied": False}
+    # swebench reads what the patch and its diff print as UTF-8, and counts these in no numerator.
+    if "UnicodeDecodeError" in log or "UnicodeEncodeError" in log:
+        return {"unresolved": "swebench cannot read the patch as UTF-8", "applied": False}
     if "Test timed out after" in log:
         return {"unresolved": "the tests did not end in time", "applied": True}
     lines = [line for line in log.strip().splitlines() if "Error" in line]

@@ -21,23 +21,42 @@ from harness.sandbox.programs import output
 SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 
 # Later commits, tags, stashes and dangling objects hold the fix of many tasks: what is left is a
-# repository that was cloned with its newest commit alone.  The working tree is not touched.
+# repository that was cloned with its newest commit alone, and likewise each of its submodules; the
+# histories of modules that are not checked out go.  The working trees are not touched.
 CUT_HISTORY = """
 set -e
+cut() {{
+  cd "$1"
+  git=$(git rev-parse --absolute-git-dir)
+  tree=$(git config --local core.worktree || true)
+  rm -rf /tmp/cut
+  git -c protocol.file.allow=always clone --quiet --no-checkout --no-tags --single-branch \
+    --depth 1 "file://$git" /tmp/cut
+  git -C /tmp/cut remote remove origin
+  git -C /tmp/cut update-ref --no-deref HEAD "$(git rev-parse HEAD)"
+  git -C /tmp/cut for-each-ref --format='delete %(refname)' | git -C /tmp/cut update-ref --stdin
+  rm -rf /tmp/cut/.git/logs /tmp/cut/.git/FETCH_HEAD /tmp/cut/.git/ORIG_HEAD
+  cp "$git/info/exclude" /tmp/cut/.git/info/exclude 2>/dev/null || true
+  if [ -d "$git/modules" ]; then mv "$git/modules" /tmp/cut/.git/modules; fi
+  rm -rf "$git"
+  mv /tmp/cut/.git "$git"
+  if [ -n "$tree" ]; then git --git-dir="$git" config core.worktree "$tree"; fi
+  touch "$git/is-cut"
+  rm -rf /tmp/cut
+  git reset --quiet
+}}
 cd {testbed}
-rm -rf /tmp/cut
-git -c protocol.file.allow=always clone --quiet --no-checkout --no-tags --single-branch --depth 1 \
-  "file://$PWD" /tmp/cut
-git -C /tmp/cut remote remove origin
-git -C /tmp/cut update-ref --no-deref HEAD "$(git rev-parse HEAD)"
-git -C /tmp/cut for-each-ref --format='delete %(refname)' | git -C /tmp/cut update-ref --stdin
-rm -rf /tmp/cut/.git/logs /tmp/cut/.git/FETCH_HEAD /tmp/cut/.git/ORIG_HEAD
-cp .git/info/exclude /tmp/cut/.git/info/exclude 2>/dev/null || true
-if [ -d .git/modules ]; then mv .git/modules /tmp/cut/.git/modules; fi
-rm -rf .git
-mv /tmp/cut/.git .git
-rm -rf /tmp/cut
-git reset --quiet
+root=$PWD
+modules=$(git submodule foreach --quiet --recursive pwd)
+cut "$root"
+printf '%s\\n' "$modules" | while IFS= read -r module; do
+  if [ -n "$module" ]; then cut "$module"; fi
+done
+find "$root/.git" -path '*/modules/*' -name HEAD -type f | while IFS= read -r head; do
+  git=$(dirname "$head")
+  if [ -d "$git/objects" ] && [ ! -e "$git/is-cut" ]; then rm -rf "$git"; fi
+done
+find "$root" -name is-cut -path '*/.git/*' -delete
 """
 
 _CUT_SECONDS = 900
@@ -124,7 +143,7 @@ def _started(kind: str, image: str, settings: dict[str, Any]) -> Any:
     return Watched(
         image=image if kind == "docker" else qualified(image),
         executable=kind,
-        run_args=["--rm", "--network=none"],
+        run_args=["--rm", "--network=none", "--"],  # what follows is the image, never an option
         container_timeout="24h",
         pull_timeout=3600,
         **settings,

@@ -11,13 +11,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench.protected import to_restore
 from benchmarks.longhorizon.swebench.tasks import Task
 from benchmarks.longhorizon.swebench.threads import slots
 from benchmarks.longhorizon.swebench.workspace import Workspace, workspace
@@ -28,15 +29,27 @@ from harness.files.text import last_line
 from harness.sandbox import Sandbox
 
 # The ways to apply a patch, in order: GIT_APPLY_CMDS of swebench/harness/run_evaluation.py 5.0.2,
-# each after the first from a clean tree again.  Exit code 77: none of them did it.
+# each after the first from a clean tree again.  Exit code 77: none of them did it.  git lets no
+# patch write into .git; patch would, so it works without one.
 _APPLY = """cat > /tmp/patch.diff
 try() { "$@" /tmp/patch.diff || { git checkout -q -- . ; git clean -qfd; false; }; }
 git apply --verbose /tmp/patch.diff && exit 0
 git checkout -q -- . ; git clean -qfd
 try git apply --verbose --3way && exit 0
 try git apply --verbose --reject && exit 0
-try patch --batch --forward --fuzz=5 -p1 -i && exit 0
+mv .git /tmp/dot-git
+patch --batch --forward --fuzz=5 -p1 -i /tmp/patch.diff && applied=yes
+rm -rf .git
+mv /tmp/dot-git .git
+[ "$applied" ] && exit 0
 exit 77
+"""
+# The changed files, separated by NUL.  A repository inside would hide its files.
+_CHANGED = """find . -mindepth 2 -name .git -exec rm -rf {} +
+git add --all --force && git diff --cached --no-renames --name-only -z HEAD && git reset --quiet
+"""
+_RESTORE = """xargs -0 -n 1 sh -c \
+'git --literal-pathspecs checkout --quiet HEAD -- "$0" 2>/dev/null || rm -rf -- "$0"'
 """
 _NOT_APPLIED = 77
 _APPLY_SECONDS = 60.0
@@ -76,13 +89,32 @@ async def grade(task: Task, patch: str, sandbox: Sandbox | None, seconds: int) -
 async def _in_sandbox(task: Task, patch: str, folder: Workspace, seconds: int) -> Verdict:
     if patch and not await _applies(patch, folder):
         return Verdict(False, False, "the patch does not apply")
+    restored = await _protect(task, folder) if patch else []
     spec = await asyncio.to_thread(_spec, task.row)
     script = spec.eval_script.encode()
     result = await folder.run(("bash", "-c", _EVALUATE), stdin=script, seconds=seconds)
     if result.status not in ("ok", "signal"):
         return Verdict(True, False, f"the tests did not end: {result.reason}")
     log = result.stdout.decode("utf-8", errors="replace")
-    return await asyncio.to_thread(_read, spec, task.id, patch, log)
+    verdict = await asyncio.to_thread(_read, spec, task.id, patch, log)
+    if restored:
+        verdict = replace(verdict, why=f"{verdict.why}; restored first: {', '.join(restored)}")
+    return verdict
+
+
+async def _protect(task: Task, folder: Workspace) -> list[str]:
+    """Restore the files that decide how the tests run (`protected`); return which were changed."""
+    assert task.files is not None
+    changed = await folder.run(("bash", "-c", _CHANGED), seconds=_APPLY_SECONDS)
+    if changed.status != "ok" or changed.exit_code != 0:
+        raise ItemError(f"git failed: {changed.stdout[-300:].decode(errors='replace')}")
+    paths = [path for path in changed.stdout.decode(errors="surrogateescape").split("\0") if path]
+    tests = task.tests("FAIL_TO_PASS") + task.tests("PASS_TO_PASS")
+    restored = to_restore(paths, tests, [path.name for path in task.files.iterdir()])
+    if restored:
+        names = "\0".join(restored).encode(errors="surrogateescape")
+        await folder.run(("bash", "-c", _RESTORE), stdin=names, seconds=_APPLY_SECONDS)
+    return [name.encode(errors="surrogateescape").decode(errors="replace") for name in restored]
 
 
 async def _applies(patch: str, folder: Workspace) -> bool:

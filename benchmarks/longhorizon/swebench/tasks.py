@@ -6,6 +6,7 @@ Rows are checked first: swebench 5's grader needs four columns that the classic 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +16,16 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import data
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
+from harness.files.trees import check_tree, is_file_name
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
 
 REPOSITORY = "repository"  # a task's own files, in the folder of a task that needs no image
+# A reference as engines take it: no option, no path, no second argument.
+_IMAGE = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[A-Za-z0-9._-]+)*(:[\w.-]+)?(@\w+:\w+)?"
+)
 _GRADER = ("image", "eval_script", "log_parser", "eval_type")
 
 
@@ -90,10 +96,12 @@ class TaskSet:
     def tasks(self) -> Mapping[str, Task]:
         """The tasks by instance id, in the data's order.
 
-        Raises `UsageError` if the data are missing, unreadable, the classic ones, or have two tasks
-        with one id.
+        Raises `UsageError` if the data are missing, unreadable, the classic ones, have two tasks
+        with one id, or name something that is no id or no image.
         """
         tasks = self._repository() if self.ours else self._table()
+        for task in tasks:
+            self._check_names(task)
         by_id = {task.id: task for task in tasks}
         if len(by_id) < len(tasks):
             raise UsageError(f"the data in {self.folder} have two tasks with one instance_id")
@@ -126,6 +134,18 @@ class TaskSet:
         self._check_columns(list(rows[0]) if rows else [])
         return [Task(row, None) for row in rows]
 
+    def _check_names(self, task: Task) -> None:
+        """Raise `UsageError` for an id or an image that would be something else to a program."""
+        if not is_file_name(task.id):
+            raise UsageError(
+                f"the data in {self.folder} have the instance_id {task.id!r}: ids are "
+                "letters, digits, '_', '.' and '-'"
+            )
+        if _IMAGE.fullmatch(task.image) is None:
+            raise UsageError(
+                f"the image of {task.id} in {self.folder} is no image name: {task.image!r}"
+            )
+
     def _check_columns(self, columns: list[str]) -> None:
         origin = data.source(self.benchmark_id)
         missing = [name for name in origin.tables[0].columns if name not in columns]
@@ -142,15 +162,20 @@ class TaskSet:
         import yaml
         from swebench.task.repo import load_task_repo
 
+        folders = sorted(path.parent for path in self.folder.glob("tasks/*/task.yaml"))
+        for folder in folders:
+            check_tree(folder)
         try:
             rows = load_task_repo(self.folder)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"the tasks in {self.folder} cannot be read: {error}") from error
         tasks = []
-        for row in rows:
+        for folder, row in zip(folders, rows, strict=True):
             self._check_columns(list(row))
-            files = self.folder / "tasks" / row["instance_id"] / REPOSITORY
-            if not files.is_dir():
+            files = folder / REPOSITORY
+            if files.is_dir():
+                check_tree(files)
+            else:
                 raise UsageError(
                     f"{row['instance_id']} has no files in {files}: get the data again"
                 )

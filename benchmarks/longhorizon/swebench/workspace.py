@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shutil import copytree, which
+from shutil import which
 from typing import Any
 
 from benchmarks.micro.data.repositories import SOURCES
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import Scratch
+from harness.files.trees import copy_files
 from harness.sandbox import MIB, Command, Limits, Result, Sandbox
 
 TESTBED = Path("/testbed")  # the images' place, and what the prompts say
@@ -23,16 +24,15 @@ LIMITS = Limits(
     seconds=60.0, cpu_seconds=60.0, memory=4096 * MIB, processes=256, output=MIB, disk=1024 * MIB
 )
 
-# Nobody's configuration decides what a commit or a checkout is.
+# Nobody's configuration decides what a commit or a checkout is, and the files bring none: a copy
+# has no ``.git`` before `fresh_history`.
 _GIT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_AUTHOR_NAME": "SWE",
-    "GIT_AUTHOR_EMAIL": "swe@example.org",
-    "GIT_COMMITTER_NAME": "SWE",
-    "GIT_COMMITTER_EMAIL": "swe@example.org",
     "PATH": "/usr/local/bin:/usr/bin:/bin",
 }
+# Agents may commit, as in SWE-bench's images, which set the same.
+_IDENTITY = {"user.name": "SWE-bench", "user.email": "setup@swebench.config"}
 _INSIDE = {
     "PATH": f"{sys.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -98,7 +98,7 @@ def workspace(sandbox: Sandbox, files: Path) -> Iterator[Workspace]:
         scratch.mkdir()
         hidden.mkdir()
         try:
-            copytree(files, repository)
+            copy_files(files, repository)
             fresh_history(repository)
         except OSError as error:
             raise ItemError(f"the repository cannot be copied: {error}") from error
@@ -114,6 +114,7 @@ def fresh_history(repository: Path) -> None:
         raise UsageError("the tasks need git: install it (Debian, Ubuntu: apt-get install git)")
     for command in (
         ("git", "init", "--quiet", "--initial-branch=main", "--template="),
+        *(("git", "config", *setting) for setting in _IDENTITY.items()),
         ("git", "add", "--all", "--force"),
         ("git", "commit", "--quiet", "--message=base"),
     ):

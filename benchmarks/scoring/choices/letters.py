@@ -10,10 +10,15 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-NOUN = r"(?:option|choice|letter|answer|alternative|选项)"
+NOUN = (
+    r"(?:option|choice|letter|answer|alternative|alternativa|opci[oó]n|opç[ãa]o|opzione|letra|lettera"
+    r"|вариант|选项)"
+)
 CONCLUDES = (
     r"(?:therefore|thus|hence|so|consequently|accordingly|(?:in )?conclusion|finally|as a result)"
 )
+# A letter may touch signs of the languages that put no spaces between words.
+WORDLY = r"(?:[^\W\u3040-\u9fff\uac00-\ud7a3]|['-](?=\w))"
 _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mathbb|bf|rm|mbox"
     r"|boldsymbol|operatorname|underline|emph|left|right)(?![a-z])\s{0,2}"
@@ -22,12 +27,14 @@ _ITALIC = re.compile(r"(?<![\w\\])_([A-Z])_(?!\w)")
 _LATEX_NOISE = re.compile(
     r"\\[()\[\],;:! ]|[$~`{}]|\\(?:quad|qquad|displaystyle)\b|(?<!\w)\*(?!\s)|(?<!\s)\*(?!\w)"
 )
+_SIGNED = re.compile(r"-\s?\\?\$(?=[\d.])")  # "-$750"
 _BRACKETS = str.maketrans("《》", "()")
 _QUOTED = re.compile(r"(?<!\w)[\"']([A-Za-z])[.,]?[\"'](?!\w)")
 _FILLER = re.compile(
     r"(?:\s|[\"':]|[=>](?!\s?\d)|[-—](?!\s?[\d.$\\(])|\b(?:but|it's|therefore|thus|hence|clearly|simply|indeed|most|likely|probably|also"
     r"|then|actually|definitely|the|option|choice|letter|answer|number|alternative|as|follows"
-    r"|correct|following|best|is|opción|opção|lettre|letra|la|le|el|il|die|der|das)\b|选项){1,12}",
+    r"|correct|following|best|is|es|é|è|est|ist|c'est|opción|opção|lettre|letra|lettera|alternativa|opzione|alternativ|вариант|réponse|antwort|la|le|el|il"
+    r"|die|der|das|(?-i:a(?=\s(?:letra|alternativa|opção|[A-Z]\b))))\b|选项|的是){1,12}",
     re.IGNORECASE,
 )
 _BEHIND = r"(?=\s{1,3}(?:because|since|as|due|given|based|which|where|with|for|is|are|in)\b)"
@@ -41,16 +48,17 @@ _BEFORE_END = (
     r"(?:\b(?:it's|that's|is|be|get|by|choose|pick|select|with|label(?:l?ed)?|marked|as)|=)"
 )
 _MARKED = re.compile(r"\(\s?([A-Z])\s?\)|\[([A-Z])\]")
-_NAMED = re.compile(rf"\b(?i:{NOUN})\s[(\"']{{0,2}}([A-Z])(?![\w'*+/^=]|,\s?[A-Z]\b)")
+_COMPARES = re.compile(r"\b(?:than|unlike|as)\b")
 _MANY = 50
 
 
 @lru_cache(maxsize=256)
 def simplify(text: str) -> str:
     """Return text without LaTeX wrappers and signs that carry no meaning for an option."""
+    text = _SIGNED.sub("-", text)
     text = _LATEX_NOISE.sub(" ", _WRAPPER.sub(" ", _ITALIC.sub(r"\1", text)))
     text = text.translate(_BRACKETS)
-    text = _QUOTED.sub(r"\1", text)
+    text = _QUOTED.sub(r"(\1)", text)
     return re.sub(r"[ \t]+", " ", text).strip()
 
 
@@ -70,9 +78,14 @@ def marked(text: str) -> list[str]:
     return [_group(match) for match in _MARKED.finditer(text)]
 
 
-def named(text: str) -> list[str]:
-    """Return the letters named as options, "option B", in order."""
-    return [_group(match) for match in _NAMED.finditer(text)]
+def named(text: str, noun: str = NOUN) -> list[str]:
+    """Return the letters named as options, "option B", in order; ``noun`` is a pattern."""
+    return _named(noun).findall(text)
+
+
+@lru_cache(maxsize=256)
+def _named(noun: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?i:{noun})\s[(\"']{{0,2}}([A-Z])(?![\w'*+/^=]|,\s?[A-Z]\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +96,7 @@ class Letters:
     more: re.Pattern[str]
     judged: re.Pattern[str]
     concluded: re.Pattern[str]
+    remaining: re.Pattern[str]
     ending: re.Pattern[str]
     line: re.Pattern[str]
 
@@ -115,6 +129,8 @@ class Letters:
         """
         if matches := [*self.concluded.finditer(text)][-_MANY:]:
             return (_group(matches[-1]),), "conclusion", matches[-1][0]
+        if matches := [*self.remaining.finditer(text)][-_MANY:]:
+            return (_group(matches[-1]),), "remaining option", matches[-1][0]
         if matches := [*self.judged.finditer(text)][-_MANY:]:
             judged = {
                 *(match["judged"] or match["east"] for match in matches),
@@ -122,7 +138,11 @@ class Letters:
             }
             return tuple(sorted(judged)), "verdict", matches[-1][0]
         matches = [*self.ending.finditer(text)][-_MANY:]
-        if matches and len({_group(match) for match in matches}) == 1:
+        if (
+            matches
+            and not _COMPARES.search(text, text.rfind(". ") + 1)
+            and len({_group(match) for match in matches}) == 1
+        ):
             return (_group(matches[-1]),), "ending letter", matches[-1][0]
         return None
 
@@ -146,13 +166,19 @@ def letters_for(count: int) -> Letters:
             rf"|,\s?(?P<next>{other})(?=\s?(?:,|and\b|or\b|are\b|&|[.)]|$)))"
         ),
         judged=re.compile(
-            rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s)){{0,9}})"
+            rf"(?<![\w'])(?P<others>(?:[(\[]?{up}[)\]]?(?:,\s(?:and\s|or\s)?|\s(?:and|or|&)\s(?:[a-z-]+\s){{0,3}})){{0,6}})"
             rf"[(\[]?(?P<judged>{up})[)\]]?[.:]?\s(?:{_JUDGED}|{_FITS})|(?P<east>{up})\s?(?:[选選][项項])?是?正[确確]"
         ),
         concluded=re.compile(
             rf"\b(?i:{CONCLUDES})[,:]?\s(?i:it is\s|the answer is\s)?(?:(?i:{NOUN}\s)\(?({up})"
             rf"(?![\w'])|\(({up})\)|({up})(?=[.,;:]|\s*$))(?!\)?\s(?:is|are)\s(?:not|in|less)\b)",
             re.MULTILINE,
+        ),
+        remaining=re.compile(
+            rf"\b(?i:only|all but|except(?: for)?|other than|apart from)\s(?:(?i:{NOUN})\s)?"
+            rf"[(\[]?(?P<left>{up})[)\]]?"
+            r"(?=\s(?i:remains|is left|survives|fits|works|can be|are|is))"
+            rf"|(?<![\w'])(?P<it>{up})\s(?:it is|remains|is (?:left|what remains|all that))\b"
         ),
         ending=re.compile(rf"{_BEFORE_END}\s?({up})\W{{0,2}}\Z"),
         line=re.compile(

@@ -5,11 +5,12 @@ None if it names none or several.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 
-from benchmarks.scoring.choices.letters import letter, marked, simplify
+from benchmarks.scoring.choices.letters import NOUN, WORDLY, letter, marked, simplify
 from benchmarks.scoring.extract import sentences
 from benchmarks.scoring.mathematics.forms import Scalar
 from benchmarks.scoring.mathematics.values import same_value, stated_option, value_of
@@ -28,14 +29,17 @@ _OTHERWISE = re.compile(
     r",?\s(?:whereas|while|unlike|rather than|instead of|but|compared (?:to|with)|than)\s"
     r"|,\s(?:and\s)?not\s"
 )
+THAN = re.compile(r"\s(?:than|compared (?:to|with))\b[^,;]*")
 _APART = re.compile(r"\W*$|\s?[,.:;!(\-—]")
 _VERB_BEFORE = re.compile(r"(?:\b(?:is|are|was|were|be|by|equals|count)\s|=\s?)(?:an?\s|the\s)?$")
 _COMMON = {"yes", "no", "true", "false", "a", "i", "an", "the", "none", "both", "all"}
+_FUNCTION_WORDS = {"the", "and", "are", "has", "not", "its", "than", "with", "for", "from"}
 _WORD = re.compile(r"[A-Za-z]{3}|[^\W\d_a-zA-Z]{2}")
 # What makes a number beside it part of a larger value: "9\sqrt{3}", "more than 9", "9 million".
 _BEFORE = (
     r"(?<![\w.\-+*/^<>≤≥±×·÷√:!\\])(?<![-+*/^<>≤≥±×·÷√:!] )(?<!than )(?<!half of )(?<!about half )"
-    r"(?<!\bnot )(?<!\\frac )(?<!\\sqrt )(?<!\\pm )(?<!\\log )(?<!\\times )"
+    r"(?<!\d or )(?<![<>]=)(?<![<>]= )(?<!\bnot )(?<!\\frac )(?<!\\sqrt )(?<!\\pm )(?<!\\log )"
+    r"(?<!\\times )"
 )
 _BEHIND = (
     r"(?!\w|[.,:]\d|\s?[-+*/^×·÷!√π%]|\s?\\(?!text|mathrm|,|%)|\s?:\s?\d"
@@ -54,6 +58,9 @@ _NO_ARTICLE = (
 )
 _POINT = re.compile(r"\.\d")
 _FACTORIAL = re.compile(r"\d\s?![ .]*$")
+# "Post A, which is red, seems to be taller" names the option "A is taller".
+_LINK_WORDS = ("is", "are")
+_LINKS = r"(?:,[^,.]{1,60},)?\s?(?:is|are|seems?|appears?|looks?)(?:\sto\sbe)?(?:\s\w+ly)?"
 _ACRONYM = 2
 _SHORT, _LONG = 80, 600
 
@@ -86,6 +93,14 @@ class OptionTexts:
         ]
 
     @cached_property
+    def noun(self) -> str:
+        """A pattern of the nouns before an option's letter: "option", and "card" of four cards."""
+        words = [set(re.findall(r"[a-z]{3,}", option)) for option in self.keys]
+        shared = set().union(*(a & b for a, b in itertools.combinations(words, 2)))
+        labels = set(re.findall(r"\b([a-z]+) [a-z]\b", " . ".join(self.keys)))
+        return "|".join([NOUN, *sorted(shared - labels - _FUNCTION_WORDS)])
+
+    @cached_property
     def mention(self) -> str:
         """A regular expression for a mention of an option: its letter or its text."""
         last = letter(len(self.choices) - 1)
@@ -94,7 +109,7 @@ class OptionTexts:
         ]
         return "|".join(
             [
-                rf"(?<![\w'\\-])[(\[\"']{{0,2}}[A-{last}]{_NO_ARTICLE}[)\]\"']{{0,2}}(?![\w'])",
+                rf"(?<!{WORDLY})(?<!\\)[(\[\"']{{0,2}}[A-{last}]{_NO_ARTICLE}[)\]\"']{{0,2}}(?!{WORDLY})",
                 "§",
                 *texts,
             ]
@@ -195,6 +210,12 @@ class OptionTexts:
         own = _signs(self.choices[index])
         return bool(same) or (bool(own) and _signs(rest) == own)
 
+    def begins_own(self, index: int, rest: str) -> bool:
+        """Whether the text behind an option's letter begins this option's text and no other's."""
+        given = _signs(rest)
+        begun = [i for i, choice in enumerate(self.choices) if _signs(choice).startswith(given)]
+        return len(given) > _ACRONYM and begun == [index]
+
     def mentioned(self, text: str) -> list[int]:
         """Return the options named in a text, those inside the name of a longer one aside."""
         text = text.casefold()
@@ -224,6 +245,7 @@ class OptionTexts:
         if len(sentence) > 2 * _LONG:
             sentence = f"{sentence[:_LONG]} … {sentence[-_LONG:]}"
         whole = key(sentence)
+        whole = THAN.sub("", whole)
         for parted in (_REASON, _OTHERWISE):
             head = parted.split(whole, maxsplit=1)[0]
             whole = head if self.mentioned(head) else whole
@@ -251,7 +273,7 @@ def _pattern(option: str, is_value: bool) -> re.Pattern[str] | None:
     tokens = re.findall(r"\.?\d+(?:[.,]\d+)*|[^\W\d_]+|[^\s\w]|_", option[:400])
     if not tokens:
         return None
-    body = r"\s?".join(map(re.escape, tokens))
+    body = r"\s?".join(_LINKS if token in _LINK_WORDS else re.escape(token) for token in tokens)
     if len(tokens[-1]) > 2 and tokens[-1].isalpha():
         body = body.removesuffix("s") + "s?"
     if is_value:

@@ -33,9 +33,10 @@ def test_a_case_and_its_row_have_one_target(hand_made: Path) -> None:
         assert adapter.target(row) == cases.target_of(case), line
 
 
-def test_the_aims_are_met(hand_made: Path) -> None:
-    """Issue 15 asks for 97 % agreement, and for at most 3 % of wrong answers credited."""
-    rows = [cases.read(row, "a case") for row in read(hand_made / "scoring.jsonl")]
+@pytest.mark.parametrize("name", ["scoring", "hand-read"])
+def test_the_aims_are_met(hand_made: Path, name: str) -> None:
+    """At least 97 % agreement, and at most 3 % of wrong answers credited."""
+    rows = [cases.read(row, "a case") for row in read(hand_made / f"{name}.jsonl")]
     other = [
         (case.response, given)
         for case in rows

@@ -95,6 +95,40 @@ def test_a_permutation_of_options_permutes_the_letter(
     assert given_.prediction == ascii_uppercase[order.index(right)]
 
 
+FRAMES = [frame for frames in CHOOSES.values() for frame in frames if "{T}" in frame]
+
+
+@given(st.permutations(range(4)), st.sampled_from(FRAMES), st.sampled_from(SETS[:2]))
+@examples(300)
+def test_a_permutation_of_options_permutes_every_frame(
+    order: list[int], frame: str, options: tuple[str, ...]
+) -> None:
+    shuffled = tuple(options[index] for index in order)
+    chosen, other = order.index(0), order.index(1)
+    given_ = score(framed(frame, shuffled, chosen, other), Target("choice", "A", choices=shuffled))
+    assert given_.prediction == ascii_uppercase[chosen]
+
+
+@given(
+    st.sampled_from(
+        ("a dog", "Norway", "STOP", "24/7", "never mind", "no", "July 4, 1999", "5 or 6")
+    ),
+    st.sampled_from(("{}", "The answer is {}.", "**{}**", "It is {}.", "\\boxed{{{}}}")),
+)
+@examples(100)
+def test_a_gold_of_words_is_its_own_answer(gold: str, frame: str) -> None:
+    assert score(frame.format(gold), Target("text", gold)).value == 1.0
+
+
+@given(
+    letters, st.sampled_from((" It is the only one that is", "\n\nThe others are not, since the"))
+)
+@examples(50)
+def test_what_breaks_off_behind_an_answer_changes_nothing(letter: str, rest: str) -> None:
+    given_ = score(f"The answer is {letter}.{rest}", Target("choice", letter, choices=OPTIONS))
+    assert (given_.prediction, given_.value) == (letter, 1.0)
+
+
 @given(st.integers(-99, 99), st.integers(-99, 99))
 @examples(200)
 def test_a_sign_is_never_lost(said: int, right: int) -> None:

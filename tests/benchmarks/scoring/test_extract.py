@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from benchmarks.scoring.extract import boxed, clean, declared, flat, sentences, statements
+from benchmarks.scoring import Target, score
+from benchmarks.scoring.extract import (
+    LEADS,
+    boxed,
+    clean,
+    cut_off,
+    declared,
+    flat,
+    sentences,
+    statements,
+)
 
 
 def test_clean_removes_what_is_no_answer() -> None:
@@ -80,3 +92,27 @@ def test_sentences_leave_out_pleasantries_code_and_tables() -> None:
     assert sentences(text) == ["It is 5."]
     assert sentences("A. Paris\nB. Rome") == ["A. Paris", "B. Rome"]
     assert sentences("Use 3.14 here. Then stop.") == ["Use 3.14 here.", "Then stop."]
+
+
+@pytest.mark.parametrize(("pattern", "example"), LEADS)
+def test_every_lead_announces_its_example(pattern: str, example: str) -> None:
+    assert re.search(f"(?i:{pattern})", example)
+    assert score(f"{example}.", Target("choice", "B", choices=("", "", ""))).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("Therefore,", True),
+        ("So we have", True),
+        ("the area is $5 \\cdot$", True),
+        ("\\frac{1}{2}\\left(", True),
+        ("It is on the", True),
+        ("It is on the left", False),
+        ("The answer is 5.", False),
+        ("B", False),
+        ("\\frac{1}{2}", False),
+    ],
+)
+def test_texts_that_break_off(text: str, cut: bool) -> None:
+    assert cut_off(text) == cut

@@ -1,0 +1,95 @@
+"""A single score with its interval: one side of a comparison, or one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ablations.statistics.estimates import (
+    ROUNDING,
+    Array,
+    Estimate,
+    Items,
+    average,
+    clustered,
+    is_binary,
+)
+from ablations.statistics.scores import read
+from harness.errors import UsageError
+
+LEVEL = 0.95
+MEAN = "mean"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreInterval:
+    """A score in [0, 1] with its interval; None where nothing tells how much it varies."""
+
+    score: float
+    low: float | None
+    high: float | None
+
+
+def score_interval(values: Array, items: Items, level: float = LEVEL) -> ScoreInterval:
+    """Return the score of one arm on a benchmark, from seeds x items.
+
+    Of several seeds the interval is Student's t over their scores.  Of one it is over items: Wilson
+    (1927) where answers are right or wrong and independent, else the clustered t, cut at 0 and 1.
+    Where all items score alike it is Wilson's with one trial per cluster: the error would be 0.
+    """
+    by_seed = items.mean(values)
+    if len(by_seed) > 1:
+        return _over_seeds(by_seed, level)
+    if items.independent and is_binary(values):
+        return _wilson(float(by_seed[0]), values.shape[-1], level)
+    estimate = clustered(values[0], items)
+    if estimate.se < ROUNDING and np.ptp(values) == 0:
+        return _wilson(float(by_seed[0]), len(np.unique(items.clusters)), level)
+    return _cut(estimate, level)
+
+
+def mean_interval(
+    values: Mapping[str, Array], items: Mapping[str, Items], level: float = LEVEL
+) -> ScoreInterval:
+    """Return the mean over benchmarks of one arm's scores, from seeds x items by benchmark."""
+    by_seed = np.mean([items[name].mean(y) for name, y in values.items()], axis=0)
+    if len(by_seed) > 1:
+        return _over_seeds(by_seed, level)
+    return _cut(average([clustered(y[0], items[name]) for name, y in values.items()]), level)
+
+
+def _over_seeds(by_seed: Array, level: float) -> ScoreInterval:
+    n = len(by_seed)
+    se = np.asarray(by_seed.std(ddof=1) / np.sqrt(n))
+    return _cut(Estimate(np.asarray(by_seed.mean()), se, np.asarray(float(n - 1))), level)
+
+
+def _cut(estimate: Estimate, level: float) -> ScoreInterval:
+    low, high = (float(bound) for bound in estimate.interval(level))
+    if np.isnan(low):
+        return ScoreInterval(float(estimate.delta), None, None)
+    return ScoreInterval(float(estimate.delta), max(low, 0.0), min(high, 1.0))
+
+
+def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
+    from statsmodels.stats.proportion import proportion_confint
+
+    low, high = proportion_confint(share * trials, trials, alpha=1 - level, method="wilson")
+    return ScoreInterval(share, float(low), float(high))
+
+
+def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
+    """Return the intervals of every benchmark of a run that has a score, and of their `MEAN`.
+
+    Empty where there are no scores, or a part of a benchmark has none yet.
+    """
+    try:
+        table = read({"run": [run]})
+    except UsageError:
+        return {}
+    values = {name: arms["run"] for name, arms in table.scores.items()}
+    scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
+    return {**scores, MEAN: mean_interval(values, table.items, level)}

@@ -1,0 +1,188 @@
+"""Ways to spend trainings: the cost and power of each design, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+
+from ablations.arms import ARMS, drawn_alike
+from ablations.statistics import looks, power
+from ablations.statistics.contrasts import BASELINE, METHOD, Rules, contrasts
+from ablations.statistics.estimates import ROUNDING, Components
+from ablations.study.forecast import Forecast
+from ablations.study.plan import Plan
+from ablations.study.study import report_of
+from harness.errors import UsageError
+from harness.runs.store import read_json
+
+REPEATS = (2, 4)  # per item, that are shown besides the planned ones
+MOST_SEEDS = 60
+FEWEST_PAIRS = 5  # seeds of two arms that a correlation is measured from
+_LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One way to show that the method differs from its baseline by the planned effect.
+
+    ``power`` is that at the planned seeds (None: too few for the design), ``needed`` the seeds per
+    arm for the planned power (None: more than 60).  ``expected`` is the mean number of seeds if the
+    effect is as planned: fewer than needed where a look may stop the study.  ``trainings`` and
+    ``seconds`` (None: not measured) are for the expected seeds.
+    """
+
+    name: str
+    repeats: int
+    power: float | None
+    needed: int | None
+    expected: float | None
+    trainings: float | None
+    seconds: float | None
+
+
+def designs(plan: Plan, forecast: Forecast, correlation: float) -> tuple[Design, ...]:
+    """Return the designs that a plan could have; none where it does not train both arms.
+
+    ``correlation`` is that of two arms' seeds, where they draw the same items in the same order.
+    """
+    if not {METHOD, BASELINE} <= set(forecast.trained):
+        return ()
+    rules, planned = plan.request.rules, forecast.seeds
+    of = Components(forecast.training_sd**2, forecast.decoding_sd**2)
+    made = []
+    for name, (more, at) in _fixed(plan, of, correlation).items():
+        tried = range(2, MOST_SEEDS + 1)
+        needed = next((n for n in tried if at(n) >= rules.power), None)
+        figures = (at(planned) if planned > 1 else None, needed, needed)
+        made.append(_design(name, more * forecast.repeats, figures, forecast))
+    return (*made, *_with_looks(rules, of, forecast, made[0].needed))
+
+
+def _fixed(
+    plan: Plan, of: Components, correlation: float
+) -> dict[str, tuple[int, Callable[[int], float]]]:
+    """Return by design how many times the repeats it has, and its power by seeds per arm."""
+    rules, variance = plan.request.rules, of.training + of.decoding
+    arms = sum(arm.origin == "train" for arm in plan.arms)
+
+    def t_power(n: int, scale: float, df: int) -> float:
+        return power.power(rules.effect_size, (2 * variance * scale / n) ** 0.5, df, rules.alpha)
+
+    def welch(more: int) -> Callable[[int], float]:
+        each = Components(of.training, of.decoding / more)
+        return lambda n: power.welch_power(rules.effect_size, each, each, (n, n), rules.alpha)
+
+    made = {"welch": (1, welch(1)), "pooled": (1, lambda n: t_power(n, 1.0, arms * (n - 1)))}
+    if drawn_alike(ARMS[METHOD], ARMS[BASELINE], plan.request.matching):
+        made["paired"] = (1, lambda n: t_power(n, 1 - correlation, n - 1))
+    return made | {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
+
+
+def _with_looks(
+    rules: Rules, of: Components, forecast: Forecast, welch_needed: int | None
+) -> Iterator[Design]:
+    """Yield the designs with looks: the planned ones, else at three and five eighths of all."""
+    effect = rules.effect_size / (of.training + of.decoding) ** 0.5
+    spendings: tuple[looks.Spending, ...] = ("obrien-fleming", "pocock")
+    for spending in spendings:
+
+        def course(at: Sequence[int], spending: looks.Spending = spending) -> looks.Course:
+            return looks.simulated(at, looks.levels(at, spending, rules.alpha), effect)
+
+        planned = None
+        if rules.looks or forecast.seeds > 3:
+            planned = course(rules.looks or _ladder(forecast.seeds)).rejected
+        needed = expected = None
+        # With looks a few seeds more are needed than without.
+        for n in range(max(4, welch_needed or MOST_SEEDS), MOST_SEEDS + 1):
+            at_n = course(_ladder(n))
+            if at_n.rejected >= rules.power:
+                needed, expected = n, at_n.seeds
+                break
+        figures = (planned, needed, expected)
+        yield _design(f"welch, looks, {spending}", forecast.repeats, figures, forecast)
+
+
+def _ladder(seeds: int) -> tuple[int, ...]:
+    return tuple(sorted({max(2, ceil(share * seeds)) for share in _LADDER}))
+
+
+def _design(
+    name: str,
+    repeats: int,
+    figures: tuple[float | None, int | None, float | None],
+    forecast: Forecast,
+) -> Design:
+    planned, needed, expected = figures
+    trainings = seconds = None
+    if expected is not None:
+        trainings = expected * len(forecast.trained)
+        seconds = forecast.seconds_of(expected, repeats)
+    return Design(name, repeats, planned, needed, expected, trainings, seconds)
+
+
+def cheapest(offered: Sequence[Design]) -> Design | None:
+    """Return the design that reaches the planned power at the least cost; None where none does."""
+    reach = [design for design in offered if design.expected is not None]
+    return min(
+        reach,
+        key=lambda each: (each.seconds or 0.0, each.trainings or 0.0, each.repeats),
+        default=None,
+    )
+
+
+def correlation_of(text: str | None, plan: Plan) -> float:
+    """Return the correlation of seeds: a number, or what earlier studies had; 0 where not given.
+
+    `UsageError` where it is neither, is the study's own, or too few of its arms are alike.
+    """
+    if text is None:
+        return 0.0
+    try:
+        value = float(text)
+    except ValueError:
+        return _measured([Path(folder).resolve() for folder in text.split(",")], plan)
+    if not -1 < value < 1:
+        raise UsageError(f"--seed-correlation {text}: it must lie between -1 and 1")
+    return value
+
+
+def _measured(folders: Sequence[Path], plan: Plan) -> float:
+    """Return the correlation within pairs of arms, over the seeds of earlier studies."""
+    products, squares, pairs = 0.0, 0.0, 0
+    for folder in folders:
+        if folder == plan.folder.resolve():
+            raise UsageError(
+                f"--seed-correlation {folder}: it is taken from earlier studies, never from the "
+                "one that is judged by it"
+            )
+        if not (folder / "analysis.json").exists():
+            raise UsageError(f"--seed-correlation: {folder} is not an analysed study")
+        stored = read_json(folder / "plan.json").get("plan", {})
+        scores = {arm: np.array(y) for arm, y in _report(folder).items()}
+        for contrast in contrasts(list(scores)):
+            a, b = scores[contrast.plus], scores[contrast.minus]
+            alike = drawn_alike(
+                ARMS[contrast.plus], ARMS[contrast.minus], stored.get("matching", "instances")
+            )
+            if alike and a.size == b.size > 1:
+                products += float(((a - a.mean()) * (b - b.mean())).sum())
+                squares += float(a.var() * a.size + b.var() * b.size) / 2
+                pairs += a.size
+    if pairs < FEWEST_PAIRS or squares < ROUNDING:
+        raise UsageError(
+            f"--seed-correlation: these studies hold {pairs} seeds of two arms that drew the same "
+            f"items in the same order; {FEWEST_PAIRS} with different scores are needed"
+        )
+    return min(products / squares, 0.99)
+
+
+def _report(folder: Path) -> dict[str, tuple[float, ...]]:
+    try:
+        return dict(report_of(read_json(folder / "analysis.json")).macro)
+    except ValueError as error:
+        raise UsageError(f"{folder / 'analysis.json'} is corrupt: {error}") from error

@@ -1,0 +1,64 @@
+"""What is known of runs that a study did not make: when they were finished, who else uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablations.study.plan import Plan
+from harness.errors import UsageError
+from harness.runs.store import read_json, read_manifest
+
+
+def external_notes(plan: Plan) -> list[str]:
+    """Return notes on the runs of a plan that were evaluated elsewhere, none without such.
+
+    The plan was written before this study read a score; whether anybody had read the scores of runs
+    that were finished by then cannot be known.
+    """
+    external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
+    paths = [path for runs in external.values() for path in runs]
+    if not paths:
+        return []
+    notes = [_times(", ".join(external), paths, _written(plan.folder))]
+    if others := [folder.name for folder in _others(plan.folder) if _uses(folder, paths)]:
+        notes.append(
+            f"runs of this study are also in {', '.join(others)}: one set of runs supports one "
+            "planned question, and further verdicts on it are not independent"
+        )
+    return notes
+
+
+def _times(arms: str, paths: Sequence[Path], written: str | None) -> str:
+    begun = [each for path in paths for each in read_manifest(path)["invocations"]]
+    times = [each.get("ended") or each.get("started") for each in begun]
+    finished = max((str(time) for time in times if time), default=None)
+    start = f"the runs of {arms} are external and were finished {finished or 'at an unknown time'}"
+    if written is None:
+        return start
+    if finished is not None and finished > written:
+        return f"{start}, after the plan was written ({written})"
+    return f"{start}; the plan was written {written}, when their scores may have been known"
+
+
+def _written(folder: Path) -> str | None:
+    try:
+        return str(read_json(folder / "plan.json").get("written"))
+    except UsageError:
+        return None
+
+
+def _others(folder: Path) -> list[Path]:
+    """Return the other studies in the folder of studies."""
+    studies = sorted(path.parent for path in folder.resolve().parent.glob("*/plan.json"))
+    return [path for path in studies if path != folder.resolve()]
+
+
+def _uses(study: Path, runs: Sequence[Path]) -> bool:
+    """Whether a study made or names one of these runs."""
+    try:
+        arms = (read_json(study / "plan.json").get("paths") or {}).get("arms") or {}
+    except UsageError:
+        return False
+    named = {Path(path).resolve() for paths in arms.values() for path in paths}
+    return any(run.resolve() in named or study in run.resolve().parents for run in runs)

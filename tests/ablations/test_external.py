@@ -1,0 +1,69 @@
+"""External runs: when they were finished, when the plan was written, and who else uses them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ablations.statistics.contrasts import BASELINE, METHOD
+from ablations.study.external import external_notes
+from ablations.study.plan import Plan, Request, commit, plan
+from tests.ablations.test_compare import Alone, made
+
+
+def planned(folder: Path, arms: dict[str, list[Path]]) -> Plan:
+    """Return a plan of external runs, which is written to its folder."""
+    runs = {arm: tuple(paths) for arm, paths in arms.items()}
+    study = plan(Request(folder, "vqa12", runs=runs))
+    commit(study)
+    return study
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> dict[str, list[Path]]:
+    return {
+        arm: [made(tmp_path, f"{arm}{n}", frozenset({n}), Alone(20, id="easy")) for n in range(2)]
+        for arm in (BASELINE, METHOD)
+    }
+
+
+def finished(arms: dict[str, list[Path]], time: str) -> None:
+    """Write into every run that it was finished at this time."""
+    for path in (path / "manifest.json" for paths in arms.values() for path in paths):
+        manifest = json.loads(path.read_text())
+        manifest["invocations"][-1]["ended"] = time
+        path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("time", "end"),
+    [
+        ("2020-01-01T00:00:00+00:00", ", when their scores may have been known"),
+        ("2999-01-01T00:00:00+00:00", ", after the plan was written (WRITTEN)"),
+    ],
+)
+def test_the_times_of_runs_and_plan_are_given(
+    time: str, end: str, arms: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    finished(arms, time)
+    study = planned(tmp_path / "studies" / "first", arms)
+    written = json.loads((study.folder / "plan.json").read_text())["written"]
+    (note,) = external_notes(study)
+    assert f"the runs of grpo, contextrl are external and were finished {time}" in note
+    assert written in note
+    assert note.endswith(end.replace("WRITTEN", written))
+
+
+def test_other_studies_of_the_same_runs_are_named(
+    arms: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    studies = tmp_path / "studies"
+    planned(studies / "first", arms)
+    other = {
+        arm: [made(tmp_path / "o", f"o{arm}", frozenset(), Alone(20, id="easy"))] for arm in arms
+    }
+    assert len(external_notes(planned(studies / "second", other))) == 1
+    _, note = external_notes(planned(studies / "third", {**arms, BASELINE: other[BASELINE]}))
+    assert note.startswith("runs of this study are also in first, second: ")

@@ -1,0 +1,80 @@
+"""Texts of the data that a model's tokenizer would read as something else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ablations.data.check import check_texts
+from ablations.data.items import read_items
+from benchmarks.pairs.file import read_pairs
+from harness.errors import UsageError
+from tests.ablations import tiny
+from tests.commands import harness
+
+TOKENS = {"<|image_pad|>", "<|im_end|>", "<image>"}
+PAIR = {
+    "id": "p", "query": "Which?", "answer": "red",
+    "context_positive": [{"text": "It is red."}], "context_negative": "It is blue.",
+}  # fmt: skip
+ITEM = {"id": "i", "query": "What is 1 + 1?", "answer": "2"}
+
+
+def written(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("token", sorted(TOKENS))
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("query", "Which {}?"), ("answer", "{}"), ("context_negative", "x {}"),
+        ("context_positive", [{"text": "a"}, {"text": "b{}"}]), ("answer_negative", "{}c"),
+    ],
+)  # fmt: skip
+def test_a_special_token_in_any_text_of_a_pair_is_named(
+    tmp_path: Path, token: str, field: str, value: object
+) -> None:
+    wrong = json.loads(json.dumps({**PAIR, "id": "q", field: value}).replace("{}", token))
+    pairs = read_pairs(written(tmp_path / "pairs.jsonl", PAIR, wrong))
+    with pytest.raises(UsageError, match=r"line 2: its text holds '.*', a special token"):
+        check_texts(pairs, TOKENS)
+    with pytest.raises(UsageError, match=r"pair q: its text holds"):
+        check_texts(list(pairs), TOKENS)
+    check_texts(pairs[:1], TOKENS)
+
+
+def test_a_mark_of_an_image_is_no_token(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    marked = {**ITEM, "query": "<image>What is it?", "images": ["a.png"]}
+    items = read_items(written(tmp_path / "items.jsonl", ITEM, marked))
+    check_texts(items, TOKENS)
+    check_texts(list(items), TOKENS)
+    bare = read_items(written(tmp_path / "bare.jsonl", {**ITEM, "query": "<image>What is it?"}))
+    with pytest.raises(UsageError, match="line 1: its text holds '<image>'"):
+        check_texts(bare, TOKENS)
+
+
+@pytest.mark.parametrize("token", ["<|image_pad|>", "<|video_pad|>", "<|im_end|>"])
+def test_train_and_pairs_check_refuse_before_anything_is_trained(
+    tmp_path: Path, token: str
+) -> None:
+    model = tiny.build("qwen3_vl", tmp_path / "model")
+    pairs = written(tmp_path / "pairs.jsonl", PAIR, {**PAIR, "id": "q", "query": f"a {token}"})
+    items = written(tmp_path / "items.jsonl", {**ITEM, "query": f"a {token}"}, *[ITEM] * 40)
+    for command in (
+        ["pairs", "check", pairs, "--model", model],
+        ["train", "--arm", "ca-only", "--model", model, "--pairs", pairs, "--dry-run"],
+        ["train", "--arm", "grpo", "--model", model, "--rl-data", items, "--dry-run"],
+    ):
+        done = (
+            harness(*command, "--out", tmp_path / "out")
+            if "train" in command
+            else harness(*command)
+        )
+        assert done.returncode == 2, done.stdout
+        assert f"its text holds '{token}', a special token of this model" in done.stderr
