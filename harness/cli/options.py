@@ -151,12 +151,31 @@ max_errors = click.option(
     show_default=True,
     help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
-max_errors = click.option(
-    "--max-errors",
-    type=Share(),
-    default="1%",
-    show_default=True,
-    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
+
+
+class _Tags(click.ParamType[tuple[str, str]]):
+    """An opening and a closing tag with a comma between."""
+
+    name = "OPEN,CLOSE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return both tags."""
+        if isinstance(value, tuple):
+            return value
+        tags = tuple(tag.strip() for tag in str(value).split(","))
+        if len(tags) != 2 or not all(tags):
+            self.fail(f"{value!r} is not OPEN,CLOSE, for example '<plan>,</plan>'", param, ctx)
+        return tags
+
+
+reasoning_tags = click.option(
+    "--reasoning-tags",
+    type=_Tags(),
+    multiple=True,
+    help="Tags between which the model writes its reasoning, besides the known ones such as "
+    "<think>; repeatable. Affects scoring only.",
 )
 columns = click.option(
     "--columns",

@@ -15,6 +15,7 @@ from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
+from harness.reasoning import given_tags
 from harness.runs.plan import RunPlan
 from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
 
@@ -73,6 +74,7 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "sampling": {
             name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
+        "reasoning_tags": [list(pair) for pair in given_tags()],
         "sources": list(before.get("sources", [])),
         "invocations": [*before["invocations"], _invocation(run, backend)],
     }

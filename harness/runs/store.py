@@ -49,6 +49,7 @@ class _Manifest(TypedDict):
     sampling: _Sampling
     benchmarks: dict[str, dict[str, Any]]
     invocations: list[dict[str, Any]]
+    reasoning_tags: NotRequired[list[tuple[str, str]]]
     sources: NotRequired[list[dict[str, Any] | None]]
 
 
