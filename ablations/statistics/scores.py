@@ -70,13 +70,8 @@ class _Run:
 
     @property
     def backends(self) -> set[str]:
-        """The inference backends that answered, with the dtype where one was chosen."""
-        used = [invocation.get("backend") or {} for invocation in self.manifest["invocations"]]
-        dtypes = [(backend.get("options") or {}).get("dtype") for backend in used]
-        return {
-            f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
-            for backend, dtype in zip(used, dtypes, strict=True)
-        }
+        """The inference backends that answered, with the dtype where it is known."""
+        return {_backend(invocation) for invocation in self.manifest["invocations"]}
 
     def note(self, benchmark: str) -> str:
         """The caveat on its scores of a benchmark."""
@@ -93,6 +88,15 @@ class _Run:
             "temperature": self.manifest["sampling"]["temperature"],
             "top_p": self.manifest["sampling"]["top_p"],
         }
+
+
+def _backend(invocation: Mapping[str, Any]) -> str:
+    """Return the inference backend of an invocation, and its dtype: of auto that of the weights."""
+    backend = invocation.get("backend") or {}
+    dtype = (backend.get("options") or {}).get("dtype")
+    if dtype == "auto":
+        dtype = invocation.get("weights_dtype") or dtype
+    return f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
 
 
 def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:

@@ -113,6 +113,8 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     else:
         model = str(arm.paths[seed]) if arm.paths else str(asked.model)
     common = [] if asked.data_root is None else ["--data-root", str(asked.data_root)]
+    if plan.dtype and not any(arg.partition("=")[0] == "--dtype" for arg in asked.run_args):
+        common += ["--dtype", plan.dtype]
     common += asked.run_args
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:

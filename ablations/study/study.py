@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +18,15 @@ import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.contrasts import BASE, Rules, contrasts
+from ablations.statistics.contrasts import Rules, contrasts
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import (
-    MAX_ERRORS,
-    ScoreTable,
-    backend_notes,
-    check,
-    gap_notes,
-    read,
-)
-from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
-from ablations.study.external import external_notes
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan
+from ablations.study.notes import run_notes
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -220,14 +211,6 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    seeds = Counter(model.arm for model in models if model.arm != BASE)
-    notes += [
-        *gap_notes(table.gaps, MAX_ERRORS),
-        *backend_notes(table.backends),
-        *unequal_note(seeds),
-        *twin_notes(table.scores),
-        *external_notes(plan),
-    ]
     rules, unpaired = aligned(plan.request.rules, models)
     analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
     models = _with_selection(plan, models)
@@ -257,6 +240,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
                     *unpaired,
                     *table.notes,
                     *notes,
+                    *run_notes(plan, table),
                 ]
             )
         ),

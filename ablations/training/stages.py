@@ -298,6 +298,8 @@ def _rows(plan: TrainingPlan, render: Prompter) -> Any:
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = [slots[number] for number in batch["slot"]]
         items = [item(plan, slot) for slot in chosen]
+        for each in items:  # TRL renders them without the limit of time
+            render.text(each.messages)
         return {
             "prompt": [render.chat(each.messages) for each in items],
             "task": items,

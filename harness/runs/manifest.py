@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
@@ -93,6 +94,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "started": now(),
         "ended": None,
         "backend": dict(backend),
+        "weights_dtype": _weights_dtype(run.identity.checkpoint),
         "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
         "limit": run.settings.limit,
         "repeats": run.settings.repeats,
@@ -106,6 +108,15 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
     }
+
+
+def _weights_dtype(checkpoint: Path | None) -> str | None:
+    """Return what ``--dtype auto`` means for a checkpoint, None where that is not known."""
+    if checkpoint is None:
+        return None
+    with suppress(UsageError):  # the backend says what is wrong with it
+        return "/".join(sorted(stored_dtypes(checkpoint))) or None
+    return None
 
 
 def _benchmark_entry(
