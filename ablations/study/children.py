@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
+from harness.files import plain
 from harness.files.text import visible
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class ProcessPool:
 
                 command = Fork(tuple(args), str(stdout), self._environment)
             else:
-                with stdout.open("w", encoding="utf-8") as out:
+                with open(stdout, "w", encoding="utf-8", opener=plain.opener) as out:
                     command = begin(args, out, subprocess.PIPE, self._environment)
             self._running.add(command)
         return command
@@ -108,7 +109,10 @@ class ProcessPool:
         folder = f"{log.parent.parent.name}/{log.parent.name}: " if self._several else ""
         last = ""
         assert command.stderr is not None
-        with log.open("a", encoding="utf-8") as kept, command.stderr as lines:
+        with (
+            open(log, "a", encoding="utf-8", opener=plain.opener) as kept,
+            command.stderr as lines,
+        ):
             for line in lines:
                 kept.write(line)
                 kept.flush()

@@ -24,7 +24,8 @@ from harness.files.hashing import json_hash, model_fingerprint
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
-from harness.runs.store import read_json
+from harness.runs.store import is_torn, read_json
+from harness.runs.summary import is_intact
 
 Executor = Literal["local", "ray"]
 JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
@@ -169,7 +170,7 @@ def _train(training: Training, run: Run) -> float:
 
     ``harness train`` continues what it began, and refuses a folder that it began otherwise.
     """
-    if training.marker.exists():
+    if training.marker.exists() and not is_torn(training.marker):
         done = read_json(training.marker)
         if done.get("key") != training.key:
             raise UsageError(
@@ -196,11 +197,11 @@ def _measure(job: Job, run: Run) -> Outcome:
     # What was asked, without the places where things lie.
     asked = [[name, *args] for name, args in job.suites]
     key = json_hash([identity.fingerprint, asked, job.rules])
-    if marker.exists():
+    if marker.exists() and not is_torn(marker):
         done = read_json(marker)
         listed = done["runs"] if fits(done.get("runs"), dict[str, str]) else {}
         stored = {name: job.out / run for name, run in listed.items()}
-        whole = all((path / "manifest.json").exists() for path in stored.values())
+        whole = all(is_intact(path) for path in stored.values())
         if done.get("key") == key and stored and whole:
             return Outcome(job.arm, job.seed, stored, run_seconds=_seconds(done))
     start = time.monotonic()

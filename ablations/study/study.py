@@ -11,8 +11,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
@@ -30,11 +31,14 @@ from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, source_hash
+from harness.files.jsonl import whole_size
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
 
 _HERE = Path(__file__).parent
+Average = Annotated[float, msgspec.Meta(ge=-1e-9, le=1 + 1e-9)]
+"""A mean of scores in [0, 1], rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Measured:
     seed: int
     run: str
     probe: str | None = None
-    selection: float | None = None
+    selection: Average | None = None
     training: str | None = None
     train_seconds: float | None = None
     run_seconds: float | None = None
@@ -71,7 +75,7 @@ class BenchmarkScores:
     benchmark: str
     items: int
     clusters: int
-    scores: Mapping[str, tuple[float, ...]]
+    scores: Mapping[str, tuple[Average, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Report:
     verdict: str
     complete: bool
     analysis: Analysis
-    macro: Mapping[str, tuple[float, ...]]
+    macro: Mapping[str, tuple[Average, ...]]
     benchmarks: tuple[BenchmarkScores, ...]
     models: tuple[Measured, ...]
     missing: tuple[Missing, ...]
@@ -190,7 +194,7 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
     """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
     runs = [run for row in models for run in (row.run, row.probe) if run is not None]
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
-    seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
+    seen = [[str(path), whole_size(path), path.stat().st_mtime_ns] for path in sorted(files)]
     code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
     return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
 

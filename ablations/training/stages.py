@@ -45,6 +45,7 @@ from ablations.training.stopping import StopBetweenSteps
 from benchmarks.pairs.selection import selection
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
 from harness.records import Sampling
@@ -273,7 +274,7 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         if not logs or "train_runtime" in logs:
             return
         step = {"stage": self._stage.name, "step": state.global_step, **logs}
-        with self._stage.plan.log.open("ab") as file:
+        with open(self._stage.plan.log, "ab", opener=plain.opener) as file:
             file.write(orjson.dumps({**step, "seconds": time.monotonic() - self._begun}) + b"\n")
         self._print(state.global_step, logs)
 

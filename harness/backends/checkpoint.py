@@ -102,6 +102,8 @@ def load_model(folder: Path, **options: Any) -> Any:
     Raises:
         UsageError: it cannot be loaded, or lacks weights.
     """
+    import pickle
+
     import transformers
     from safetensors import SafetensorError
 
@@ -116,6 +118,11 @@ def load_model(folder: Path, **options: Any) -> Any:
         OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, SafetensorError,
     ) as error:  # fmt: skip
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise UsageError(
+            f"{folder} cannot be loaded: its weights are a pickle that is cut short or holds more "
+            "than tensors, which is never run; get them as safetensors"
+        ) from error
     if info["missing_keys"]:
         # transformers would fill them with random numbers and go on.
         raise UsageError(

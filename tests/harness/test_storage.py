@@ -32,6 +32,7 @@ from harness.runs.store import (
     read_samples,
     read_secondary,
 )
+from harness.runs.summary import is_intact
 from reports.read.runs import answers
 from tests.examples import examples
 from tests.harness.test_run import Adder, fill, planned
@@ -346,3 +347,18 @@ def test_a_run_on_a_full_disk_is_one_line_and_continues_elsewhere(tmp_path: Path
     model = Adder()
     assert fill(planned(kept), model)[0].strict == 1.0
     assert runs.finished(planned(kept)) is not None
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "summary.json"])
+def test_a_run_is_intact_if_nothing_of_it_is_torn(tmp_path: Path, name: str) -> None:
+    plan = planned(tmp_path)
+    fill(plan)
+    assert is_intact(plan.path)
+    samples = plan.path / "samples" / "sums.jsonl"
+    content = samples.read_bytes()
+    samples.write_bytes(content[:-10] + b"\0" * 10)
+    assert not is_intact(plan.path)
+    samples.write_bytes(content)
+    assert is_intact(plan.path)
+    (plan.path / name).write_bytes(b"")
+    assert not is_intact(plan.path)

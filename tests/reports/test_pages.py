@@ -551,3 +551,10 @@ def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
         (copy / "summary.json").write_text(json.dumps({"benchmarks": [corrupt]}))
         with pytest.raises(UsageError, match=r"summary.json is corrupt"):
             open_run(copy, "run")
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
+    name = r"$\frac{$"
+    arm = next(iter(ARMS))
+    figure = figures.training({name: {arm: [[(0, 0.0), (1, 1.0)]]}}, (arm,))
+    assert name in draw.file(figure)
