@@ -70,7 +70,7 @@ class Probe:
                 "orders": list(LETTERS),
                 "choice": "log-probability, else the answered letter",
             },
-            scoring=_scoring_version(),
+            scoring=_scoring_version() + reasoning.tags_version(),
             max_tokens=8192,
             native_max_tokens=8,
             n_items=2 * MICRO_PAIRS,

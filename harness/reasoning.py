@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.files.hashing import source_hash
+from harness.files.hashing import json_hash, source_hash
 
 _NAMES = (
     "think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|rationale|cot"
@@ -35,15 +37,6 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     (r"(?-i:<SUMMARY>)", r"(?-i:</SUMMARY>)", "<SUMMARY>A</SUMMARY>B"),
     (r"(?-i:<CAPTION>)", r"(?-i:</CAPTION>)", "<CAPTION>A</CAPTION>B"),
 )
-_TAG = re.compile(
-    "(?=[<\\[◁a])(?:"  # saves time
-    + "|".join(
-        f"(?P<open{row}>{opening})|(?P<close{row}>{closing})".replace("{}", f"(?:{_NAMES})")
-        for row, (opening, closing, _) in enumerate(PAIRS)
-    )
-    + ")",
-    re.IGNORECASE,
-)
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 # A fence opens with nothing but a language: behind a closing one a tag may follow on its line.
 _BLOCK = re.compile(
@@ -55,31 +48,85 @@ _STRAY = 200
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "「": "」"}
 
 
-@lru_cache(maxsize=1)
+# Opening and closing tags that the user gave, exactly as the model writes them.
+Tags = tuple[tuple[str, str], ...]
+_given: Tags = ()
+
+
+@contextmanager
+def extra_tags(tags: Iterable[Sequence[str]]) -> Iterator[None]:
+    """Read these opening and closing tags too, in this process, until the block ends."""
+    global _given
+    before, _given = _given, tuple((opening, closing) for opening, closing in tags)
+    try:
+        yield
+    finally:
+        _given = before
+
+
+def given_tags() -> Tags:
+    """Return the tags of `extra_tags`, none by default."""
+    return _given
+
+
 def reasoning_version() -> str:
     """Return the version of these rules: they decide what every scorer reads."""
+    return _source_version() + tags_version()
+
+
+def tags_version() -> str:
+    """Return what the user's tags add to a scorer's version: nothing by default."""
+    return f"-tags-{json_hash(sorted(_given))[:8]}" if _given else ""
+
+
+@lru_cache(maxsize=1)
+def _source_version() -> str:
     return source_hash(Path(__file__))
 
 
-def without_reasoning(text: str) -> str:
+@lru_cache(maxsize=16)
+def _rows(given: Tags) -> tuple[tuple[str, str], ...]:
+    """Return patterns of opening and closing tags: the user's before those of `PAIRS`."""
+    exact = [(f"(?-i:{re.escape(begin)})", f"(?-i:{re.escape(end)})") for begin, end in given]
+    return (*exact, *((opening, closing) for opening, closing, _ in PAIRS))
+
+
+@lru_cache(maxsize=16)
+def _tags(given: Tags) -> re.Pattern[str]:
+    """Return the pattern of every tag."""
+    pairs = "|".join(
+        f"(?P<open{row}>{opening})|(?P<close{row}>{closing})".replace("{}", f"(?:{_NAMES})")
+        for row, (opening, closing) in enumerate(_rows(given))
+    )
+    first = {tag[0] for pair in given for tag in pair} | set("<[◁a")
+    saves_time = f"(?=[{re.escape(''.join(sorted(first)))}])"
+    return re.compile(f"{saves_time}(?:{pairs})", re.IGNORECASE)
+
+
+def without_reasoning(text: str, given: Tags | None = None) -> str:
     """Return the text without the model's reasoning, in time linear in its length.
 
     A template may open the reasoning in the prompt, so all before a lone closing tag is reasoning,
     unless nothing comes after it: then the tag is a stray one.  Reasoning that never closes leaves
     no answer.  A tag that the text quotes, or that stands in the middle of a line of a code block,
     is text.
+
+    Args:
+        text: what the model wrote.
+        given: the user's tags; None takes those of `extra_tags`.
     """
+    given = _given if given is None else given
     blocks = [match.span() for match in _BLOCK.finditer(text) if match[0].rstrip().endswith("```")]
     kept, position = "", 0
-    while tag := _next(_TAG, text, position, blocks):
+    while tag := _next(_tags(given), text, position, blocks):
         before, position = text[position : tag.start()], tag.end()
         if str(tag.lastgroup).startswith("open"):
             kept += before
-            closing = _next(_closing(tag), text, position, blocks)
+            closing = _next(_closing(tag, given), text, position, blocks)
             if closing is None:
                 return kept.strip()
             position = closing.end()
-        elif _is_empty(text, position):
+        elif _is_empty(text, position, given):
             return (kept + before).strip()
         else:
             kept = ""
@@ -101,15 +148,16 @@ def _next(
     return None
 
 
-def _closing(tag: re.Match[str]) -> re.Pattern[str]:
+def _closing(tag: re.Match[str], given: Tags) -> re.Pattern[str]:
     """Return the pattern of the closing tags that belong to an opening one."""
     name = _NAME.search(tag[0])
-    return _closing_of(int(str(tag.lastgroup).removeprefix("open")), name[0] if name else "")
+    row = int(str(tag.lastgroup).removeprefix("open"))
+    return _closing_of(_rows(given)[row][1], name[0] if name else "")
 
 
 @lru_cache(maxsize=256)
-def _closing_of(row: int, name: str) -> re.Pattern[str]:
-    return re.compile(PAIRS[row][1].replace("{}", re.escape(name)), re.IGNORECASE)
+def _closing_of(closing: str, name: str) -> re.Pattern[str]:
+    return re.compile(closing.replace("{}", re.escape(name)), re.IGNORECASE)
 
 
 def _alone(text: str, start: int, end: int) -> bool:
@@ -119,10 +167,11 @@ def _alone(text: str, start: int, end: int) -> bool:
     return not before.strip() and not text[end : line_end if line_end >= 0 else None].strip()
 
 
-def _is_empty(text: str, position: int) -> bool:
+def _is_empty(text: str, position: int, given: Tags) -> bool:
     """Whether a text says nothing from a position on: only spaces and special tokens."""
     rest = text[position : position + _STRAY]
-    return len(text) - position < _STRAY and not _TAG.sub("", _SPECIAL.sub("", rest)).strip()
+    rest = _tags(given).sub("", _SPECIAL.sub("", rest))
+    return len(text) - position < _STRAY and not rest.strip()
 
 
 _AT_END = re.compile(r"([<\[◁][^<>\[\]▷\s]{1,40}[>\]▷])\s*\Z")
@@ -143,7 +192,7 @@ def opening(prompt: str) -> str:
     """
     tag = _AT_END.search(prompt)
     # An opening tag leaves no answer; what is none is text.
-    if tag is None or without_reasoning(f"{tag[1]}x"):
+    if tag is None or without_reasoning(f"{tag[1]}x", ()):
         return ""
     return tag[0]
 
@@ -162,7 +211,7 @@ def closed(prompt: str) -> str:
     tag = opened.strip()
     for pattern, replacement in _CLOSINGS:
         closing = re.sub(pattern, replacement, tag, count=1)
-        if closing != tag and without_reasoning(f"{tag}x{closing}y") == "y":
+        if closing != tag and without_reasoning(f"{tag}x{closing}y", ()) == "y":
             return f"{prompt.rstrip()}\n\n{closing}\n\n"
     raise UsageError(
         f"the chat template opens a thought with {tag}, and no tag is known to close it"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
 
 from harness.reasoning import without_reasoning
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 Role = Literal["system", "user", "assistant"]
 Status = Literal["scored", "unparsable", "unscored", "error"]
 Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
+Value = Annotated[float, msgspec.Meta(ge=0, le=1)]
+"""A score; stored ones are checked against these bounds wherever they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +172,7 @@ class Score:
     know of a response whose score stands, in words that several responses share, to be counted.
     """
 
-    value: float | None
+    value: Value | None
     status: Status
     prediction: str | None = None
     why: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.statistics.calibration import bootstrap_errors
@@ -152,6 +153,10 @@ def _benchmarks(
     )
     figure = figures.by_benchmark("benchmarks-figure", title, lines, margin)
     rules = Rules(comparison.alpha, effect_size=2 * margin, margin=margin)
+    bounds: dict[str, dict[str, tuple[float | None, float | None]]] = {"A": {}, "B": {}}
+    for row in comparison.scores:
+        bounds[row.side][row.benchmark] = row.low, row.high
+    minus, plus = replace(minus, bounds=bounds["A"]), replace(plus, bounds=bounds["B"])
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
 

@@ -73,6 +73,7 @@ def _style() -> dict[str, Any]:
     ink, muted, rule = (colours()[name] for name in ("ink", "muted", "rule"))
     return {
         "svg.fonttype": "none",
+        "text.parse_math": False,  # a name with a dollar sign is no formula
         "svg.hashsalt": "harness",
         "font.size": FONT,
         "text.color": ink,

@@ -6,7 +6,7 @@ HTML, LaTeX and CSV are written from the same rows; every number names its sourc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ablations.statistics import formatting
@@ -235,7 +235,8 @@ def _contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> T
 class Side:
     """One side of a difference by benchmark; ``over`` says what its means are taken over.
 
-    Seeds and invalid answers are None or missing where they are not known.
+    Seeds and invalid answers are None or missing where they are not known.  ``bounds`` are the
+    intervals of its scores, where they are known.
     """
 
     name: str
@@ -243,6 +244,21 @@ class Side:
     means: Mapping[str, float | None]
     invalid: Mapping[str, int]
     over: str = "seeds"
+    bounds: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+
+    def columns(self, key: str) -> tuple[Column, ...]:
+        """Return the columns of its scores."""
+        mean = Column(key, self.name, "score", f"Mean over {self.over}, percent")
+        hint = f"Interval of {self.name}'s score on the items that are compared"
+        interval_ = Column(f"{key}_interval", "Interval", "bounds", hint)
+        return (mean, interval_) if self.bounds else (mean,)
+
+    def cells(self, key: str, benchmark: str) -> dict[str, float | None]:
+        """Return the cells of these columns."""
+        low, high = self.bounds.get(benchmark, (None, None))
+        cells = {key: self.means.get(benchmark)}
+        ends = {f"{key}_interval_low": low, f"{key}_interval_high": high}
+        return cells | (ends if self.bounds else {})
 
 
 def benchmarks(
@@ -255,8 +271,8 @@ def benchmarks(
         Column("items", "Items", "count", "Items with a score in every run"),
         Column("clusters", "Clusters", "count", "Groups of items that are not independent"),
         Column("seeds", "Seeds", "seeds", f"Training seeds of {plus.name} and {minus.name}"),
-        Column("plus", plus.name, "score", f"Mean over {plus.over}, percent"),
-        Column("minus", minus.name, "score", f"Mean over {minus.over}, percent"),
+        *plus.columns("plus"),
+        *minus.columns("minus"),
         *delta,
         Column("p", "p", "p", "Two-sided, of this benchmark alone"),
         Column("p_holm", "p (Holm)", "p", "Adjusted over the benchmarks; decides the verdict"),
@@ -276,19 +292,28 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
     name = line.benchmark
     return _difference_row(line) | {
         "seeds": f"{plus.seeds or NOTHING} / {minus.seeds or NOTHING}",
-        "plus": plus.means.get(name),
-        "minus": minus.means.get(name),
+        **plus.cells("plus", name),
+        **minus.cells("minus", name),
         "invalid": plus.invalid[name] + minus.invalid[name] if name in plus.invalid else None,
     }
 
 
 def to_csv(tables: Sequence[Table]) -> str:
-    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns."""
+    """Return tables as one CSV in full precision: a column ``table``, intervals as two columns.
+
+    A text that a spreadsheet would run as a formula gets a quote in front.
+    """
     import pandas as pd
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)
+    frame = frame.map(lambda value: f"'{value}" if _is_formula(value) else value)
+    frame.columns = [f"'{name}" if _is_formula(name) else name for name in frame.columns]
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
+
+
+def _is_formula(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 _LATEX = {

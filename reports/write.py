@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.files.atomic import write_text
+from harness.files.text import visible
 from reports import comparison_page, draw, run_page, study_page, tables
 from reports.html import render
 from reports.pages import Page, Pictured
@@ -133,7 +134,6 @@ def figures(page: Page, folder: Path) -> None:
 def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # An answer may end in half a character, which no file in UTF-8 can hold.
-        write_text(path, text.encode("utf-8", "backslashreplace").decode())
+        write_text(path, visible(text))
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablations.interrupts import Interrupted, listening
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, POINTS, option
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.cli.tables import aligned
 from harness.errors import UsageError
 
@@ -173,8 +174,9 @@ def ablate() -> None:
 def objective_vs_data(**given: Any) -> int:
     """Train and evaluate arms that separate the objective from its data, and report a verdict.
 
-    Rerun the same command to resume a study that was stopped.  The plan is written before any score
-    is read and cannot change afterwards.  docs/study.md describes the study's folder.
+    Rerun the same command to resume a study that was stopped.  Ctrl-C and SIGTERM let trainings
+    finish their step and save a checkpoint; a second one stops at once.  The plan is written before
+    any score is read and cannot change afterwards.  docs/study.md describes the study's folder.
     """
     from ablations.study.jobs import executor
     from ablations.study.plan import plan
@@ -186,16 +188,17 @@ def objective_vs_data(**given: Any) -> int:
         return 0
     execute = executor(given["executor"], given["gpus_per_job"], given["preload"], given["jobs"])
     try:
-        report = study(planned, execute)
-    except KeyboardInterrupt:
-        click.echo("interrupted: rerun the same command to resume the study", err=True)
-        raise click.Abort from None  # for an interrupt click adds an empty line
+        with listening():
+            report = study(planned, execute)
+    except Interrupted as stop:
+        echo("interrupted: rerun the same command to resume the study", err=True)
+        raise click.exceptions.Exit(stop.exit_code) from None
     page = _page(planned.folder)
     if given["as_json"]:
         print_result(json.dumps(_document(report, page)))
     else:
-        click.echo(report_text(report, planned.request.rules.at_look(report.look)))
-        click.echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
+        echo(report_text(report, planned.request.rules.at_look(report.look)))
+        echo(f"study {planned.folder}" + (f"\nreport {page}" if page else ""))
     say_missing(report)
     return int(bool(report.missing))
 
@@ -240,7 +243,7 @@ def _show_plan(planned: Plan, seed_sd: float, correlation: str | None, as_json: 
         print_result(json.dumps(document))
     else:
         lines = designs_text(offered, planned.request.rules, assumed)
-        click.echo("\n".join([plan_text(planned, expected), *lines]))
+        echo("\n".join([plan_text(planned, expected), *lines]))
 
 
 def _page(folder: Path) -> Path | None:

@@ -11,7 +11,7 @@ import click
 
 from harness.cli import options
 from harness.cli.options import option
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 
 if TYPE_CHECKING:
     from ablations.statistics.calibration import (
@@ -44,7 +44,7 @@ def calibrate(reps: int, seed: int, as_json: bool) -> int:
     from benchmarks.suites import SUITES, benchmark
 
     sizes = [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
-    rates = simulate(sizes, reps, seed, lambda text: click.echo(text, err=True))
+    rates = simulate(sizes, reps, seed, lambda text: echo(text, err=True))
     print_result(_json(rates) if as_json else _text(rates))
     return int(rates.false_positives > FALSE_POSITIVES or rates.coverage < COVERAGE)
 

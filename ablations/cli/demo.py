@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from harness.cli.options import FOLDER, option
+from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
 from harness.errors import UsageError
 
@@ -52,7 +53,7 @@ def demo(ctx: click.Context, suite: str, quick: bool, base: bool, out: Path) -> 
 
     if base and quick:
         raise UsageError("--base and --quick are mutually exclusive")
-    click.echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
+    echo(f"micro world in {out}: a small trained Qwen3-VL, small data sets")
     model, data = prepare(out)
     words = ["--model", str(model), "--data-root", str(data), "--suite", suite]
     words += shlex.split(_SETTINGS[suite])
@@ -70,9 +71,9 @@ def _ablate(ctx: click.Context, suite: str, words: Sequence[str], out: Path, qui
     words += ["--train-args", _TRAIN, "--run-args", _RUN, "--note", LABEL]
     words += ["--preload", "--jobs", str(len(os.sched_getaffinity(0)))]
     words += ["--studies", str(out / "studies"), "--name", name]
-    click.echo(f"$ harness ablate {NAME} {shlex.join(words)}")
+    echo(f"$ harness ablate {NAME} {shlex.join(words)}")
     if quick:
-        click.echo(
+        echo(
             "one seed gives no verdict about the method; three do: "
             f"harness demo --suite {suite} --out {out}"
         )
@@ -81,7 +82,7 @@ def _ablate(ctx: click.Context, suite: str, words: Sequence[str], out: Path, qui
     for run in study.glob(f"runs/base-seed-0/model-{suite}-*"):
         _print_chance(run, suite)
     if (page := study / "report.html").exists():
-        click.echo(f"\nreport {page}")
+        echo(f"\nreport {page}")
     return failed
 
 
@@ -89,7 +90,7 @@ def _run(ctx: click.Context, suite: str, words: Sequence[str], out: Path) -> int
     from benchmarks.cli.run import run
 
     words = [*words, *shlex.split(_RUN), "--out", str(out / "runs")]
-    click.echo(f"$ harness run {shlex.join(words)}")
+    echo(f"$ harness run {shlex.join(words)}")
     _print_chance(_invoke(ctx, "harness run", run, words), suite)
     return 0
 
@@ -105,8 +106,8 @@ def _print_chance(run: Path, suite: str) -> None:
     from benchmarks.suites import resolve
 
     if suite == "vqa12":
-        click.echo("\nmicro world: the base model's accuracy beside chance")
-        click.echo(beside_chance(run, resolve(suite)))
+        echo("\nmicro world: the base model's accuracy beside chance")
+        echo(beside_chance(run, resolve(suite)))
 
 
 def beside_chance(run: Path, benchmarks: Sequence[str]) -> str:

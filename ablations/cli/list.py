@@ -10,7 +10,7 @@ import click
 from ablations.arms import ARMS
 from benchmarks.registry import SUITES, SUMMARIES, names
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 
 
@@ -28,15 +28,15 @@ def list_(with_options: bool, as_json: bool) -> None:
         return
     alone = [name for name in names() if not any(name in members for members in SUITES.values())]
     for suite, members in {**SUITES, "not in a suite": alone}.items():
-        click.echo(f"{suite}: {len(members)} benchmark{'s'[: len(members) != 1]}")
+        echo(f"{suite}: {len(members)} benchmark{'s'[: len(members) != 1]}")
         for name in filter(members.__contains__, names()):
             items, title, metric = _summary(name)
-            click.echo(f"  {name:<22} {items:>5} items  {title}; {metric}")
+            echo(f"  {name:<22} {items:>5} items  {title}; {metric}")
             if with_options:
                 _show_options(name)
-    click.echo(f"arms: {len(ARMS)}")
+    echo(f"arms: {len(ARMS)}")
     for name, arm in ARMS.items():
-        click.echo(f"  {name:<22} {arm.title}")
+        echo(f"  {name:<22} {arm.title}")
 
 
 def _summary(name: str) -> tuple[int, str, str]:
@@ -52,7 +52,7 @@ def _show_options(name: str) -> None:
     from benchmarks import suites
 
     for option, (default, help_) in suites.options(name).items():
-        click.echo(f"      --set {name}.{option}={_word(default)}  {help_}")
+        echo(f"      --set {name}.{option}={_word(default)}  {help_}")
 
 
 def _word(default: Any) -> str:

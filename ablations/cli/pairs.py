@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 
 
 @click.group()
@@ -42,7 +42,7 @@ def check(source: str, model: str | None, mapped: tuple[str, ...], as_json: bool
     if as_json:
         print_result(json.dumps(counts))
         return
-    click.echo(f"{counts['pairs']} pairs, all complete, each with two different contexts")
+    echo(f"{counts['pairs']} pairs, all complete, each with two different contexts")
     for name, number in counts["domains"].items():
-        click.echo(f"  {name:<22} {number}")
-    click.echo(f"  the other context's answer is known for {counts['answers_negative']}")
+        echo(f"  {name:<22} {number}")
+    echo(f"  the other context's answer is known for {counts['answers_negative']}")

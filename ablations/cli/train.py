@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 
 import click
 
+from ablations.interrupts import Interrupted, listening
 from ablations.settings import Settings, read_recipe, settings
 from harness.cli import options
 from harness.cli.options import FOLDER, option
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     """Train one arm of the ablation.
 
     Evaluate the result with 'harness run --model OUT/checkpoint'.  The same command resumes an
-    interrupted run, and shows a finished one at once.
+    interrupted run, and shows a finished one at once.  Ctrl-C and SIGTERM finish the current step
+    and save a checkpoint; a second one stops at once, and the last checkpoint is resumed from.
     """
     from ablations.arms import arm
     from ablations.training.plan import first_process
@@ -84,7 +86,13 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     elif export:
         _export(plan, as_json)
     else:
-        ledger = run(plan, lambda text: click.echo(text, err=True))
+        try:
+            with listening():
+                ledger = run(plan, lambda text: echo(text, err=True))
+        except Interrupted as stop:
+            if first_process():
+                echo(f"{stop}: rerun the same command to resume", err=True)
+            raise click.exceptions.Exit(stop.exit_code) from None
         if first_process():
             _show(plan, ledger, as_json)
 
@@ -115,13 +123,13 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
     if as_json:
         print_result(json.dumps(summary))
         return
-    click.echo(
+    echo(
         f"{summary['arm']} for SkyRL in {summary['folder']}: {summary['train']} RL items, "
         f"{summary['validation']} held out, {summary['pairs']} pairs, "
         f"{summary['selection_prompts']} selection prompts; never run, see README.md there"
     )
     if summary["runs"] is None:
-        click.echo("no run.sh: README.md says what SkyRL lacks for this arm")
+        echo("no run.sh: README.md says what SkyRL lacks for this arm")
 
 
 def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None:
@@ -154,7 +162,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
         if checked.arm.extra == "qa":
             number = negative_questions(checked)
             lines.append(f"  da-qa: {number} questions about the other context")
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 _COLUMNS = {  # of Amounts, and their two lines of heading
@@ -183,19 +191,19 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
         checkpoint = str(plan.checkpoint)
         print_result(json.dumps({"arm": plan.arm.name, "checkpoint": checkpoint, "ledger": ledger}))
         return
-    click.echo(
+    echo(
         f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "
         f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
         f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
     )
     for line in learning_summary(ledger):
-        click.echo(line)
+        echo(line)
     if ledger.get("steps_without_reward"):
-        click.echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
+        echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
     if "changed_weights" in ledger:
         changed, dtype = ledger["changed_weights"], ledger["save_dtype"]
-        click.echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")
-    click.echo(f"$ harness run --model {plan.checkpoint} --suite ...")
+        echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")
+    echo(f"$ harness run --model {plan.checkpoint} --suite ...")
 
 
 def learning_summary(ledger: dict[str, Any]) -> list[str]:

@@ -124,16 +124,18 @@ class Rows:
 
     @property
     def folder(self) -> Path:
-        """The folder that image paths are relative to."""
-        return Path()
+        """The folder that image paths are relative to, and may not leave."""
+        path = Path(self.name)
+        return path.parent if path.is_file() else path
 
     def row(self, index: int) -> dict[str, Any]:
-        """Return one row under our names."""
-        return self._ours(self.rows[index])
+        """Return one row under our names, its images as bytes and paths.
 
-    def undecoded(self, index: int) -> dict[str, Any]:
-        """Return one row under our names, its images as bytes and paths."""
+        ``datasets`` is not let decode them: it would open any path, and fetch any address.
+        """
         return self._ours(*self._arrow[index].to_pylist())
+
+    undecoded = row
 
     def _ours(self, row: Mapping[str, Any]) -> dict[str, Any]:
         return {field: row[column] for field, column in self.columns.items()}

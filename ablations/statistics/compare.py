@@ -49,7 +49,7 @@ from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
 A, B = "a", "b"
-SIDES = {A: "A", B: "B"}
+SIDES: Mapping[str, Literal["A", "B"]] = {A: "A", B: "B"}
 CHECKPOINTS = "these two checkpoints, not the method that made them"
 ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
 
@@ -79,7 +79,7 @@ class SideScore:
     ``benchmark`` is `MEAN` for the mean over the benchmarks.
     """
 
-    side: str
+    side: Literal["A", "B"]
     benchmark: str
     score: float
     low: float | None
@@ -179,7 +179,8 @@ def _read(a: Sequence[Path], b: Sequence[Path]) -> ScoreTable:
     """Return the scores of both sides, with notes on what makes them differ but the models."""
     table = read({A: a, B: b})
     named = {
-        name: {SIDES[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
+        name: {str(SIDES[side]): y for side, y in sides.items()}
+        for name, sides in table.scores.items()
     }
     more = (
         *gap_notes(table.gaps, MAX_ERRORS, SIDES),

@@ -19,7 +19,7 @@ import numpy as np
 from ablations.statistics.estimates import Array, Items
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.runs.store import read_manifest, read_samples
+from harness.runs.store import read_manifest, read_samples, samples_size
 from harness.runs.summary import notes_of
 
 MAX_ERRORS = 0.01
@@ -70,13 +70,8 @@ class _Run:
 
     @property
     def backends(self) -> set[str]:
-        """The inference backends that answered, with the dtype where one was chosen."""
-        used = [invocation.get("backend") or {} for invocation in self.manifest["invocations"]]
-        dtypes = [(backend.get("options") or {}).get("dtype") for backend in used]
-        return {
-            f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
-            for backend, dtype in zip(used, dtypes, strict=True)
-        }
+        """The inference backends that answered, with the dtype where it is known."""
+        return {_backend(invocation) for invocation in self.manifest["invocations"]}
 
     def note(self, benchmark: str) -> str:
         """The caveat on its scores of a benchmark."""
@@ -93,6 +88,15 @@ class _Run:
             "temperature": self.manifest["sampling"]["temperature"],
             "top_p": self.manifest["sampling"]["top_p"],
         }
+
+
+def _backend(invocation: Mapping[str, Any]) -> str:
+    """Return the inference backend of an invocation, and its dtype: of auto that of the weights."""
+    backend = invocation.get("backend") or {}
+    dtype = (backend.get("options") or {}).get("dtype")
+    if dtype == "auto":
+        dtype = invocation.get("weights_dtype") or dtype
+    return f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
 
 
 def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
@@ -277,8 +281,7 @@ def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[
 
 
 def _holds(run: _Run, benchmark: str) -> bool:
-    path = run.path / "samples" / f"{benchmark}.jsonl"
-    return path.exists() and path.stat().st_size > 0
+    return samples_size(run.path, benchmark) > 0
 
 
 def _check_protocols(runs: Sequence[_Run], name: str) -> None:

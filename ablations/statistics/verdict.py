@@ -84,7 +84,9 @@ def _conclusion(steps: Steps, rules: Rules) -> str:
         only = f"{METHOD} is better than {BASELINE}{here}{lost}"
         return f"{only}, but it {_OVER_BASE[over_base]}"
     gain = f"The gain of {METHOD} over {BASELINE} is real{WITHIN * total.verdict.within_margin}"
-    return f"{gain}{here}{lost}{_source(steps, rules)}"
+    source = _source(steps, rules)
+    comma = "," if lost and source.startswith(" and") else ""
+    return f"{gain}{here}{lost}{comma}{source}"
 
 
 def _source(steps: Steps, rules: Rules) -> str:

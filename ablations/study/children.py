@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
+from harness.files import plain
+from harness.files.text import visible
 
 if TYPE_CHECKING:
     from ablations.study.preloaded import Fork
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     Command: TypeAlias = subprocess.Popen[str] | Fork
 
 PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
+QUIET = 5.0  # seconds after which the user is told what is waited for
 Run = Callable[[Sequence[str], Path], str]
 """Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
 
@@ -96,7 +99,7 @@ class ProcessPool:
 
                 command = Fork(tuple(args), str(stdout), self._environment)
             else:
-                with stdout.open("w", encoding="utf-8") as out:
+                with open(stdout, "w", encoding="utf-8", opener=plain.opener) as out:
                     command = begin(args, out, subprocess.PIPE, self._environment)
             self._running.add(command)
         return command
@@ -106,7 +109,10 @@ class ProcessPool:
         folder = f"{log.parent.parent.name}/{log.parent.name}: " if self._several else ""
         last = ""
         assert command.stderr is not None
-        with log.open("a", encoding="utf-8") as kept, command.stderr as lines:
+        with (
+            open(log, "a", encoding="utf-8", opener=plain.opener) as kept,
+            command.stderr as lines,
+        ):
             for line in lines:
                 kept.write(line)
                 kept.flush()
@@ -116,11 +122,14 @@ class ProcessPool:
         return last
 
     def stop(self) -> None:
-        """End what runs, as an interrupt does, and start nothing more."""
+        """End what runs, as an interrupt does, and start nothing more.
+
+        A training finishes its step and saves a checkpoint, however long that takes.
+        """
         self._stopped = True  # at once: the lock is held while libraries are loaded
         with self._lock:
             running = tuple(self._running)
-        stop(*running)
+        stop(*running, patience=None)
 
 
 def begin(
@@ -143,19 +152,31 @@ def begin(
     )
 
 
-def stop(*commands: Command) -> None:
-    """Interrupt commands, and kill those that do not end by themselves."""
+def stop(*commands: Command, patience: float | None = PATIENCE) -> None:
+    """Interrupt commands, and kill those that do not end by themselves in ``patience`` seconds.
+
+    With None they are waited for: whoever cannot wait interrupts this process again.
+    """
     for command in commands:
         command.send_signal(signal.SIGINT)
-    for command in commands:
-        with suppress(subprocess.TimeoutExpired):
-            command.wait(PATIENCE)
-            continue
-        command.kill()
-        command.wait()
+    running = [command for command in commands if not _ends(command, min(QUIET, patience or QUIET))]
+    if running and patience is None:
+        say("waiting for running commands to save; interrupt again to stop at once")
+    for command in running:
+        if not _ends(command, patience):
+            command.kill()
+            command.wait()
+
+
+def _ends(command: Command, seconds: float | None) -> bool:
+    """Wait so long for a command to end, and return whether it did."""
+    with suppress(subprocess.TimeoutExpired):
+        command.wait(seconds)
+        return True
+    return False
 
 
 def say(text: str) -> None:
     """Print a line of progress."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{visible(text)}\n")
     sys.stderr.flush()

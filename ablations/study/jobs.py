@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from ablations.study.children import FailedError, ProcessPool, Run, child, say
+from ablations.study.children import PATIENCE, FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
@@ -24,9 +24,11 @@ from harness.files.hashing import json_hash, model_fingerprint
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
-from harness.runs.store import read_json
+from harness.runs.store import is_torn, read_json
+from harness.runs.summary import is_intact
 
 Executor = Literal["local", "ray"]
+JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 
@@ -111,6 +113,8 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     else:
         model = str(arm.paths[seed]) if arm.paths else str(asked.model)
     common = [] if asked.data_root is None else ["--data-root", str(asked.data_root)]
+    if plan.dtype and not any(arg.partition("=")[0] == "--dtype" for arg in asked.run_args):
+        common += ["--dtype", plan.dtype]
     common += asked.run_args
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:
@@ -166,7 +170,7 @@ def _train(training: Training, run: Run) -> float:
 
     ``harness train`` continues what it began, and refuses a folder that it began otherwise.
     """
-    if training.marker.exists():
+    if training.marker.exists() and not is_torn(training.marker):
         done = read_json(training.marker)
         if done.get("key") != training.key:
             raise UsageError(
@@ -193,11 +197,11 @@ def _measure(job: Job, run: Run) -> Outcome:
     # What was asked, without the places where things lie.
     asked = [[name, *args] for name, args in job.suites]
     key = json_hash([identity.fingerprint, asked, job.rules])
-    if marker.exists():
+    if marker.exists() and not is_torn(marker):
         done = read_json(marker)
         listed = done["runs"] if fits(done.get("runs"), dict[str, str]) else {}
         stored = {name: job.out / run for name, run in listed.items()}
-        whole = all((path / "manifest.json").exists() for path in stored.values())
+        whole = all(is_intact(path) for path in stored.values())
         if done.get("key") == key and stored and whole:
             return Outcome(job.arm, job.seed, stored, run_seconds=_seconds(done))
     start = time.monotonic()
@@ -256,7 +260,8 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
 
     The workers need the same environment and the study's folder under the same path; each task
-    takes ``gpus``.  `UsageError` where ray is not installed or its cluster does not answer.
+    takes ``gpus``.  `UsageError` where ray is not installed, its cluster does not answer, or no
+    machine of it has so many GPUs.
     """
     try:
         import ray
@@ -267,6 +272,7 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(f"no Ray cluster: {first_line(error)}") from error
     try:
+        _check_room(gpus)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
         pending = [task.remote(job) for job in todo]
         names = dict(zip(pending, todo, strict=True))
@@ -278,8 +284,34 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
                 job, lines = names[done], str(error).strip().splitlines()
                 reason = lines[-1] if lines else type(error).__name__
                 yield Outcome(job.arm, job.seed, failed="the task", reason=reason)
+    except KeyboardInterrupt:
+        for reference in pending:  # an interrupt there too: trainings finish their step
+            ray.cancel(reference)
+        ray.wait(pending, num_returns=len(pending), timeout=PATIENCE)
+        raise
     finally:
         ray.shutdown()
+
+
+def _check_room(gpus: float) -> None:
+    """Refuse a cluster of which no machine could ever take a task: it would wait forever.
+
+    Machines that are just joining have `JOINING` seconds.
+    """
+    import ray
+
+    end = time.monotonic() + JOINING
+    while True:
+        alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        most = max((node.get("GPU", 0.0) for node in alive if node.get("CPU", 0.0) >= 1), default=0)
+        if most >= gpus:
+            return
+        if time.monotonic() > end:
+            raise UsageError(
+                f"a job takes {gpus:g} GPUs, and no machine of the Ray cluster has more than "
+                f"{most:g}: pass --gpus-per-job {most:g}, or start Ray where the GPUs are"
+            )
+        time.sleep(0.5)
 
 
 def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:

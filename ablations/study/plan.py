@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
 from ablations.data.sources import content_of
-from ablations.settings import read_recipe, recipe_path
+from ablations.settings import LATER, read_recipe, recipe_path
 from ablations.statistics import looks
 from ablations.statistics.contrasts import (
     BASE,
@@ -28,6 +28,7 @@ from ablations.statistics.contrasts import (
 )
 from ablations.statistics.scores import identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
+from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.hashing import file_hash, json_hash
@@ -110,7 +111,9 @@ class Plan:
 
     ``benchmarks`` maps ids to data fingerprints (None where all runs are external and nothing
     is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
-    pairs and RL data.  ``schema`` is 1 where the study's folder holds this plan in that schema.
+    pairs and RL data.  ``dtype`` is the one in which arms are saved and all models are measured;
+    None if the base has it already, or in an older plan.  ``schema`` is 1 where the study's folder
+    holds this plan in that schema.
     """
 
     request: Request
@@ -119,6 +122,7 @@ class Plan:
     benchmarks: Mapping[str, str | None]
     arms: tuple[ArmPlan, ...]
     schema: int = SCHEMA
+    dtype: str | None = None
 
     @property
     def content(self) -> dict[str, Any]:
@@ -142,6 +146,7 @@ class Plan:
             },
             "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
             "rules": _rules(asked.rules),
+            **({"dtype": self.dtype} if self.dtype else {}),
         }
 
     @property
@@ -168,9 +173,12 @@ def plan(request: Request) -> Plan:
     origins = {arm.origin for arm in arms}
     _check(request, arms)
     request = _with_paired(request, arms)
-    model = None
+    model = dtype = None
     if origins & {"given", "train"}:
-        model = identify(_needed(request.model, "--model"), None, None).fingerprint
+        base = identify(_needed(request.model, "--model"), None, None)
+        model = base.fingerprint
+        if "train" in origins and base.checkpoint is not None:
+            dtype = _measuring_dtype(base.checkpoint, request.train_args)
     data: dict[str, str | None] = {"pairs": None, "rl_data": None}
     if "train" in origins:
         data["pairs"] = content_of(_needed(request.pairs, "--pairs"))
@@ -179,7 +187,7 @@ def plan(request: Request) -> Plan:
     if origins - {"runs"}:
         probe = (PROBE,) if request.probe is not None else ()
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
-    return _in_stored_schema(Plan(request, model, data, fingerprints, arms))
+    return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype))
 
 
 def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
@@ -232,14 +240,31 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
     return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
-def _in_stored_schema(planned: Plan) -> Plan:
-    """Return the plan with schema 1 where the study's folder holds it so: its hash stays."""
-    older = dataclasses.replace(planned, schema=1)
+def _as_stored(planned: Plan) -> Plan:
+    """Return the plan as an older version stored it in the study's folder: its hash stays."""
+    older = [
+        dataclasses.replace(planned, schema=schema, dtype=dtype)
+        for schema, dtype in ((SCHEMA, None), (1, None))
+    ]
     try:
         stored = read_json(planned.folder / "plan.json").get("hash")
     except UsageError:
         return planned  # none, or corrupt: `commit` says so
-    return older if stored == older.hash else planned
+    return next((each for each in older if each.hash == stored), planned)
+
+
+def _measuring_dtype(base: Path, train_args: Sequence[str]) -> str | None:
+    """Return the dtype that arms are saved in, None if the base has it too.
+
+    It is that of the arguments, else the recipe's, else the default.
+    """
+    options = dict(named(train_args))
+    recipe = read_recipe(options["--config"]) if "--config" in options else {}
+    saved = str(options.get("--save-dtype") or recipe.get("save_dtype") or LATER["save_dtype"])
+    try:
+        return saved if stored_dtypes(base) != {saved} else None
+    except UsageError:
+        return None  # the first training says what is wrong with it
 
 
 def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:

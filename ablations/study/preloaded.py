@@ -16,6 +16,8 @@ from multiprocessing.connection import Connection
 from subprocess import TimeoutExpired
 from typing import IO
 
+from harness.files import plain
+
 
 class Fork:
     """One running command, with those members of `subprocess.Popen` that are used."""
@@ -74,7 +76,7 @@ def _command(
 
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    with open(stdout, "wb") as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
+    with open(stdout, "wb", opener=plain.opener) as out, open(os.devnull, "rb") as nothing:  # noqa: PTH123
         for descriptor, other in enumerate((nothing.fileno(), out.fileno(), stderr.fileno())):
             os.dup2(other, descriptor)
     stderr.close()

@@ -8,42 +8,37 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.contrasts import BASE, Rules, contrasts
+from ablations.statistics.contrasts import Rules, contrasts
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import (
-    MAX_ERRORS,
-    ScoreTable,
-    backend_notes,
-    check,
-    gap_notes,
-    read,
-)
-from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
-from ablations.study.external import external_notes
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan
+from ablations.study.notes import run_notes
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, source_hash
+from harness.files.jsonl import whole_size
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
 
 _HERE = Path(__file__).parent
+Average = Annotated[float, msgspec.Meta(ge=-1e-9, le=1 + 1e-9)]
+"""A mean of scores in [0, 1], rounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +62,7 @@ class Measured:
     seed: int
     run: str
     probe: str | None = None
-    selection: float | None = None
+    selection: Average | None = None
     training: str | None = None
     train_seconds: float | None = None
     run_seconds: float | None = None
@@ -80,7 +75,7 @@ class BenchmarkScores:
     benchmark: str
     items: int
     clusters: int
-    scores: Mapping[str, tuple[float, ...]]
+    scores: Mapping[str, tuple[Average, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +95,7 @@ class Report:
     verdict: str
     complete: bool
     analysis: Analysis
-    macro: Mapping[str, tuple[float, ...]]
+    macro: Mapping[str, tuple[Average, ...]]
     benchmarks: tuple[BenchmarkScores, ...]
     models: tuple[Measured, ...]
     missing: tuple[Missing, ...]
@@ -199,7 +194,7 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
     """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
     runs = [run for row in models for run in (row.run, row.probe) if run is not None]
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
-    seen = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(files)]
+    seen = [[str(path), whole_size(path), path.stat().st_mtime_ns] for path in sorted(files)]
     code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
     return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
 
@@ -216,14 +211,6 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
-    seeds = Counter(model.arm for model in models if model.arm != BASE)
-    notes += [
-        *gap_notes(table.gaps, MAX_ERRORS),
-        *backend_notes(table.backends),
-        *unequal_note(seeds),
-        *twin_notes(table.scores),
-        *external_notes(plan),
-    ]
     rules, unpaired = aligned(plan.request.rules, models)
     analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
     models = _with_selection(plan, models)
@@ -253,6 +240,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
                     *unpaired,
                     *table.notes,
                     *notes,
+                    *run_notes(plan, table),
                 ]
             )
         ),

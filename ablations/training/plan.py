@@ -272,6 +272,31 @@ def _check_data(plan: TrainingPlan) -> bool:
     return images
 
 
+_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def check_launcher() -> None:
+    """Check that a launcher has set all of its variables or none: some alone leave ranks unclear.
+
+    Raises:
+        UsageError: some are missing, not numbers, or a rank is not below the number of processes.
+    """
+    given = {name: os.environ[name] for name in _LAUNCHER if os.environ.get(name)}
+    if not given:
+        return
+    missing = [name for name in _LAUNCHER if name not in given]
+    mend = "start it with torchrun or accelerate launch, or unset them for a single process"
+    if missing:
+        raise UsageError(f"{', '.join(given)} set without {', '.join(missing)}: {mend}")
+    numbers = {name: given[name] for name in _LAUNCHER if name != "MASTER_ADDR"}
+    wrong = [f"{name}={value}" for name, value in numbers.items() if not value.isdecimal()]
+    if wrong:
+        raise UsageError(f"{', '.join(wrong)} set, which is not a number: {mend}")
+    rank, world, local = (int(numbers[name]) for name in _LAUNCHER[:3])
+    if not local <= rank < world:
+        raise UsageError(f"RANK={rank}, LOCAL_RANK={local} and WORLD_SIZE={world} disagree: {mend}")
+
+
 def first_process() -> bool:
     """Whether this process writes and prints, by the variables of torchrun and accelerate."""
     return int(os.environ.get("RANK", "0")) == 0

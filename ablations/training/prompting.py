@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.settings import Settings
 from benchmarks.pairs.selection import LETTERS, Letter, both_orders, selection
 from harness.backends import wire
-from harness.backends.checkpoint import load_processor, model_class
+from harness.backends.checkpoint import load_processor, model_class, rendered
 from harness.errors import ItemError, UsageError
 from harness.reasoning import closed, opening
 from harness.records import ImagePart, Message, Pair, TextPart
@@ -71,11 +71,11 @@ class Prompter:
             raise UsageError("the data has images, and this model reads text only") from error
 
     def text(self, messages: Sequence[Message]) -> str:
-        """Return a conversation as the template writes it, up to where the answer begins."""
-        rendered: str = self.processor.apply_chat_template(
-            self.chat(messages), tokenize=False, add_generation_prompt=True, **self.options
-        )
-        return rendered
+        """Return a conversation as the template writes it, up to where the answer begins.
+
+        Raises `UsageError` if the template does not end in time.
+        """
+        return rendered(self.processor, self.chat(messages), self.options)
 
     def choice(self, messages: Sequence[Message]) -> str:
         """Return a rendered conversation whose answer begins with an option letter.

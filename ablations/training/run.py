@@ -11,7 +11,7 @@ from typing import Any, NotRequired, TypedDict
 
 from ablations.settings import LATER
 from ablations.training.ledger import ledger_of
-from ablations.training.plan import TrainingPlan, check, first_process
+from ablations.training.plan import TrainingPlan, check, check_launcher, first_process
 from ablations.training.rewards import reward_of
 from harness.errors import UsageError
 from harness.files.atomic import write_json
@@ -25,6 +25,7 @@ def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     Under torchrun or accelerate every process calls this; the first one writes and prints.  Raises
     `UsageError` if something does not fit, or the folder holds a run with other settings.
     """
+    check_launcher()
     ledger = finished(plan)
     if ledger is not None:
         return ledger

@@ -32,6 +32,7 @@ with warnings.catch_warnings():
         SelectionTrainer,
     )
 
+from ablations.interrupts import deferred, interrupted, requested
 from ablations.settings import Settings
 from ablations.training.ledger import read_steps
 from ablations.training.plan import TrainingPlan, first_process
@@ -40,9 +41,11 @@ from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
 from ablations.training.saving import cast, write_checkpoint
 from ablations.training.schedule import arm_view, exposures, item, schedule
+from ablations.training.stopping import StopBetweenSteps
 from benchmarks.pairs.selection import selection
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
 from harness.records import Sampling
@@ -90,7 +93,9 @@ class Stage:
         return amounts.sft_steps if self.name == "sft" else amounts.steps
 
     def run(self, target: Path) -> None:
-        """Train, or resume training, and save."""
+        """Train, or resume training, and save; `Interrupted` where a signal came before the end."""
+        if requested():
+            raise interrupted(f"{self.name}: not begun")
         transformers_logging.disable_progress_bar()  # progress is printed by our own lines
         # Adapters are drawn when the trainer is made.
         set_seed(self.plan.settings.seed)
@@ -104,8 +109,14 @@ class Stage:
             trainer.add_callback(StepLog(self))
             if last:
                 self.say(f"{self.name}: resuming after step {done} of {self.steps}")
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
-        _save(self, trainer, render.processor, target)
+        trainer.add_callback(StopBetweenSteps())
+        with deferred():
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
+            if (step := trainer.state.global_step) < self.steps:
+                raise interrupted(
+                    f"{self.name}: checkpoint saved after step {step} of {self.steps}"
+                )
+            _save(self, trainer, render.processor, target)
 
     def trainer(self, render: Prompter) -> Any:
         """Return the stage's trainer."""
@@ -263,7 +274,7 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         if not logs or "train_runtime" in logs:
             return
         step = {"stage": self._stage.name, "step": state.global_step, **logs}
-        with self._stage.plan.log.open("ab") as file:
+        with open(self._stage.plan.log, "ab", opener=plain.opener) as file:
             file.write(orjson.dumps({**step, "seconds": time.monotonic() - self._begun}) + b"\n")
         self._print(state.global_step, logs)
 
@@ -287,6 +298,8 @@ def _rows(plan: TrainingPlan, render: Prompter) -> Any:
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = [slots[number] for number in batch["slot"]]
         items = [item(plan, slot) for slot in chosen]
+        for each in items:  # TRL renders them without the limit of time
+            render.text(each.messages)
         return {
             "prompt": [render.chat(each.messages) for each in items],
             "task": items,

@@ -11,6 +11,7 @@ import click
 
 from harness.cli import options
 from harness.cli.output import print_result
+from harness.reasoning import extra_tags
 
 if TYPE_CHECKING:
     from benchmarks.scoring.cases import Expectation
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Score the official grader's extracted answer instead of the response.",
 )
+@options.reasoning_tags
 @options.as_json
-def conformance(files: tuple[Path, ...], from_extraction: bool, as_json: bool) -> None:
+def conformance(
+    files: tuple[Path, ...],
+    from_extraction: bool,
+    reasoning_tags: tuple[tuple[str, str], ...],
+    as_json: bool,
+) -> None:
     """Compare the strict scorers with official graders on the graded responses in FILE.jsonl.
 
     Lines with ``expected`` (1 or 0) instead of an official verdict are compared with that value.
@@ -39,8 +46,9 @@ def conformance(files: tuple[Path, ...], from_extraction: bool, as_json: bool) -
 
     rows = [row for path in files for row in measure.read(path)]
     expected = [cases.read(row, "a case") for row in rows if "expected" in row]
-    agreements = measure.conformance((r for r in rows if "expected" not in r), from_extraction)
-    expectations = cases.expectations(expected)
+    with extra_tags(reasoning_tags):
+        agreements = measure.conformance((r for r in rows if "expected" not in r), from_extraction)
+        expectations = cases.expectations(expected)
     if as_json:
         print_result(_json(agreements, expectations))
         return

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -54,9 +54,9 @@ def pull(
     root, failed = root_of(data_root), 0
     for number, benchmark in enumerate(names, start=1):
         if benchmark in GENERATED:
-            click.echo(f"{benchmark}: items are generated from a seed, no data needed")
+            echo(f"{benchmark}: items are generated from a seed, no data needed")
             continue
-        click.echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
+        echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
         alone = len(names) == 1
         try:
             done = pull_one(
@@ -66,10 +66,10 @@ def pull(
             if alone:
                 raise
             failed += 1
-            click.echo(f"harness: {benchmark}: {error}", err=True)
+            echo(f"harness: {benchmark}: {error}", err=True)
             continue
         state = "downloaded" if done.new else "already present:"
-        click.echo(f"{benchmark}: {state} {done.rows} items, {done.receipt}, in {done.folder}")
+        echo(f"{benchmark}: {state} {done.rows} items, {done.receipt}, in {done.folder}")
     return 2 if failed else 0
 
 
@@ -88,9 +88,9 @@ def import_(
 
     done = bring(benchmark, folder, root_of(data_root), split=split, force=force)
     for reason in done.skipped:
-        click.echo(reason, err=True)
+        echo(reason, err=True)
     for name, rows in done.splits.items():
-        click.echo(f"{benchmark}: imported split {name}, {rows} items, to {done.folder}")
+        echo(f"{benchmark}: imported split {name}, {rows} items, to {done.folder}")
 
 
 @data.command()
@@ -109,15 +109,15 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
         report = suites.verify(benchmark, root, all_images=images)
         reports.append(report)
         for problem in report.problems:
-            click.echo(f"harness: {problem}", err=True)
+            echo(f"harness: {problem}", err=True)
         if not as_json and not report.folder:
-            click.echo(f"{benchmark}: {report.notes[0]}")
+            echo(f"{benchmark}: {report.notes[0]}")
         if as_json or report.fingerprint is None:
             continue
         counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])
         more = " ..." if len(report.tables) > 3 else ""
         notes = "".join(f"; {note}" for note in report.notes)
-        click.echo(f"{benchmark}: {counts}{more} rows, fingerprint {report.fingerprint}{notes}")
+        echo(f"{benchmark}: {counts}{more} rows, fingerprint {report.fingerprint}{notes}")
     wrong = any(report.problems for report in reports)
     if as_json:
         rows = [dataclasses.asdict(report) for report in reports]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 
 
 @click.command()
@@ -37,5 +37,5 @@ def doctor(suite: str | None, model: Path | None, data_root: Path | None, as_jso
         print_result(json.dumps({"checks": [dataclasses.asdict(check) for check in results]}))
     else:
         for check in results:
-            click.echo(f"{check.status:<8} {check.name}: {check.text}")
+            echo(f"{check.status:<8} {check.name}: {check.text}")
     return 2 if any(check.status == "missing" for check in results) else 0

@@ -15,6 +15,7 @@ import click
 from harness.cli import options
 from harness.cli.output import print_result
 from harness.cli.progress import AnyProgress, open_progress
+from harness.reasoning import extra_tags
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
 
@@ -78,6 +79,12 @@ class _Limit(click.ParamType[int | str]):
     type=click.IntRange(min=1),
     help="vLLM, transformers: maximum context length in tokens.",
 )
+@click.option(
+    "--reasoning-parser",
+    metavar="NAME",
+    help="vLLM: its parser of this model's reasoning (such as deepseek_r1), kept apart from the "
+    "response.",
+)
 @click.option("--batch-size", type=click.IntRange(min=1), help="transformers: maximum batch size.")
 @click.option(
     "--concurrency",
@@ -107,6 +114,7 @@ class _Limit(click.ParamType[int | str]):
 @options.settings
 @options.sandbox
 @options.judge
+@options.reasoning_tags
 @options.native
 @options.max_errors
 @options.data_root
@@ -129,11 +137,12 @@ def run(**values: Any) -> Path:
     """
     given = SimpleNamespace(**values)
     _refuse_idle_options(given)
-    plan = _plan(given)
-    if given.dry_run:
-        _show_plan(plan, given)
-        return plan.path
-    return evaluate(plan, given, partial(_execute, given))
+    with extra_tags(given.reasoning_tags):
+        plan = _plan(given)
+        if given.dry_run:
+            _show_plan(plan, given)
+            return plan.path
+        return evaluate(plan, given, partial(_execute, given))
 
 
 def evaluate(

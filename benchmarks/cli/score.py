@@ -13,6 +13,7 @@ from harness.cli import options
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.files.typed_json import parse
+from harness.reasoning import extra_tags
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run
 
@@ -25,6 +26,7 @@ from harness.runs.plan import RunPlan, plan_run
 @options.data_root
 @options.out
 @options.judge
+@options.reasoning_tags
 @options.native
 @options.max_errors
 @options.as_json
@@ -33,11 +35,12 @@ def score(**values: Any) -> None:
     from harness.runs.run import execute
 
     given = SimpleNamespace(**values, items=True)
-    evaluate(
-        _plan(given),
-        given,
-        lambda plan, progress: execute(plan, None, {"kind": "responses"}, progress),
-    )
+    with extra_tags(given.reasoning_tags):
+        evaluate(
+            _plan(given),
+            given,
+            lambda plan, progress: execute(plan, None, {"kind": "responses"}, progress),
+        )
 
 
 def _plan(given: SimpleNamespace) -> RunPlan:

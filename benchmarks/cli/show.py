@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 
 if TYPE_CHECKING:
     from harness.runs.lookup import ShownAnswer
@@ -34,7 +34,7 @@ def show(run: Path, item: str, as_json: bool) -> None:
     from harness.cli.tables import sample_text
 
     for sample in samples:
-        click.echo(sample_text(sample))
+        echo(sample_text(sample))
 
 
 def _row(answer: ShownAnswer) -> dict[str, Any]:

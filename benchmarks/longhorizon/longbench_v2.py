@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks import data
 from benchmarks.options import option, positive, yes_or_no
 from harness.protocols import Benchmark, Declaration, FailedItem, Model, Tools
-from harness.reasoning import reasoning_version
+from harness.reasoning import reasoning_version, without_reasoning
 from harness.records import Item, Message, Response, Sampling, Score, TextPart, sum_counts
 
 _QUESTION = """
@@ -140,7 +140,8 @@ class LongBenchV2(Benchmark):
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask once, or let the model think in a first call and answer without the document."""
         first = await self._ask(item.messages[0].render(), model, sampling)
-        thoughts = first.answer
+        # The user's tags are for scoring alone: this decides what is asked.
+        thoughts = without_reasoning(first.text, ())
         if not self.cot or not thoughts:
             return first
         target = item.target

@@ -6,12 +6,11 @@ docs/pairs.md describes the format.
 from __future__ import annotations
 
 import filecmp
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data.local.images import as_seen, upright
+from benchmarks.data.local.images import as_seen, inside, opened, undecodable, upright
 from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
@@ -140,7 +139,7 @@ def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
         if isinstance(text, str):
             pieces.append(text)
         elif isinstance(image, str):
-            pieces.append(folder / image)
+            pieces.append(_path(folder, image, where))
         elif isinstance(image, bytes) or hasattr(image, "convert"):
             pieces.append(image)
         else:
@@ -148,6 +147,13 @@ def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
                 f"{where}: a context is a text, or a list of texts and images, not {piece!r}"
             )
     return pieces
+
+
+def _path(folder: Path, name: str, where: str) -> Path:
+    try:
+        return inside(folder, name)
+    except ValueError as error:
+        raise PairError(f"{where}: {error}") from error
 
 
 def _pieces(value: Any) -> list[Any]:
@@ -184,17 +190,15 @@ def check_image(piece: Any, where: str) -> None:
 
 
 def _open(image: Any, where: str, *, header_only: bool = False) -> Any:
-    from PIL import Image, UnidentifiedImageError
-
     if not isinstance(image, Path | bytes):
         return as_seen(upright(image))
     name = f"the image {image}" if isinstance(image, Path) else "an image"
     try:
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return None if header_only else as_seen(upright(opened))
+        with opened(image) as found:
+            return None if header_only else as_seen(upright(found))
     except FileNotFoundError as error:
         raise PairError(f"{where}: there is no image {image!s}") from error
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except undecodable() as error:
         raise PairError(f"{where}: {name} cannot be read: {error}") from error
 
 

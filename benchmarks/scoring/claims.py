@@ -10,15 +10,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, TypeVar
 
 from benchmarks.scoring.denials import AFTER, BEFORE, TURN
 from benchmarks.scoring.value_claims import DENIED, is_open
 
 T = TypeVar("T")
-Kind = Literal["option", "value", "number"]
-_NOUN = r"(?:(?:option|choice|answer|letter|statement)s?\s)?"
+Mentioned = Literal["option", "value", "number"]
 # "The answer is A. Wait, B.": what comes before is taken back if what comes after is an answer.
 _RETRACTED = re.compile(
     r"(?:(?<=[.!?,;:)\n*}…])|(?<=\s[-—]))\s{0,3}(?:"
@@ -72,7 +70,11 @@ BOUNDARIES: tuple[tuple[str, str], ...] = (
         "Bです.Aではありません.",
     ),
 )
-_BOUNDARY = re.compile("|".join(pattern for pattern, _ in BOUNDARIES))
+# The first condition only saves time.
+_BOUNDARY = re.compile(
+    r"(?:(?=[\s,;:.\"')\]*])|(?<=[く라고])|(?=而))"
+    rf"(?:{'|'.join(pattern for pattern, _ in BOUNDARIES)})"
+)
 _WRONG = (
     r"(?:incorrect|wrong|false|untrue|unlikely|impossible|invalid|inaccurate|inconsistent|mistaken"
     r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
@@ -99,6 +101,17 @@ _DENIES_BEFORE = (
     r"|different from|whether|nowhere near|far from)\b|n't\b)[^,.;:\n]{0,40}?"
 )
 _GAP = r"[^,.;:。\n]{0,20}?"
+_MENTION = re.compile("§+")
+# Lower case throughout: faster than without attention to case.
+_DENIAL = re.compile(
+    rf"§(?:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
+    rf"|(?:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})§"
+)
+# A clause that begins with a marked letter: what it says is no verdict on it.
+_LISTED = re.compile(
+    r"\s*[(\[]?[A-Z](?:[)\]]|[.:])\s"
+    r"(?!(?:is|are|was|does|can|cannot|has|not|wrong|incorrect|false)\b)"
+)
 _CONDITION = re.compile(
     r"\W*(?:(?:so |and |but )?(?:if|assuming|suppose|supposing|unless|provided|were|had|should)\b)",
     re.IGNORECASE,
@@ -160,11 +173,17 @@ _PARTS, _LONG, _NEAR = 6, 150, 2
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A clause of a text with its place, and what stands between it and the next."""
+    """A clause of a text with its place; in ``covered`` each mention of an answer is a "§§§"."""
 
     start: int
     end: int
     text: str
+    covered: str
+
+    @property
+    def mentions(self) -> bool:
+        """Whether the clause mentions a possible answer."""
+        return "§" in self.covered
 
 
 def segments(text: str, with_no: bool) -> list[str]:
@@ -215,7 +234,7 @@ def without_run_on(text: str) -> str:
 
 
 def claimed(
-    text: str, mention: str, masked: str = "", kind: Kind = "option"
+    text: str, mention: str, masked: str = "", kind: Mentioned = "option"
 ) -> tuple[str, list[str]]:
     """Return a text without the clauses that mention an answer and do not claim it, and these.
 
@@ -227,8 +246,8 @@ def claimed(
         kind: of a ``value`` only plain denials count, as derivations are full of conditions; a
             ``number`` is no bound and no choice of two either.
     """
-    rules = _rules(mention, kind)
-    clauses = [*_clauses(masked or text)]
+    rules = _Rules(kind)
+    clauses = [*_clauses(masked or text, _covered(masked or text, mention))]
     dropped = rules.cases(clauses)
     if _UNSEEN.search(text):
         dropped |= {i for i, clause in enumerate(clauses) if _EXAMPLE.search(clause.text)}
@@ -243,38 +262,34 @@ def claimed(
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """The rules that need to know what a mention looks like."""
+    """The rules for one kind of answer."""
 
-    mention: re.Pattern[str]
-    denial: re.Pattern[str]
-    review: re.Pattern[str]
-    kind: Kind
+    kind: Mentioned
 
     def drops(self, clauses: list[Clause], index: int) -> bool:
         """Whether a clause mentions an answer and does not claim it."""
-        text, later = _ends(clauses[index].text), clauses[index + 1 : index + 4]
-        if not self.mention.search(text) or self._is_listed(clauses, index):
+        clause, later = clauses[index], clauses[index + 1 : index + 4]
+        text = _ends(clause.text)
+        if not clause.mentions or (self.kind == "option" and _LISTED.match(clause.text)):
             return False
         if self.kind != "option":
-            supposed = self.denial.search(text) or _SUBJUNCTIVE.search(text)
+            supposed = DENIED.search(text) or _SUBJUNCTIVE.search(text)
             return bool(supposed) or (self.kind == "number" and is_open(text))
         if _ALL_BUT.search(text):
             return False
-        if _ASKS.match(text.strip()) or self.denial.search(text) or _CONCEDES.match(text):
+        if _ASKS.match(text.strip()) or _denies(clause) or _CONCEDES.match(text):
             return True
-        if _SUBJUNCTIVE.search(text) or self._supposes(text):
+        if _SUBJUNCTIVE.search(text) or _supposes(clause):
             return True
         following = later[0].text if later else ""
-        mentioned = any(
-            self.mention.search(c.text) for c in later[: 3 if _MAYBE.search(text) else 1]
-        )
+        mentioned = any(c.mentions for c in later[: 3 if _MAYBE.search(text) else 1])
         if _WHICH_IS_WRONG.match(following):
             return True
         return bool(
             _TURN.match(following)
             and mentioned
             and _TENTATIVE.search(text)
-            and not self.denial.search(following)
+            and not _denies(later[0])
         )
 
     def cases(self, clauses: list[Clause]) -> set[int]:
@@ -289,30 +304,32 @@ class _Rules:
 
     def _case(self, clauses: list[Clause], index: int) -> str:
         """Return the answer that a clause gives under a condition, else ""."""
-        text = clauses[index].text
+        clause = clauses[index]
+        text, start = clause.text, 0
         case = _CASE.search(text)
         if self.kind != "option" and not _STATES.search(text):
             return ""
         if not case and not (index and _OTHERWISE.fullmatch(clauses[index - 1].text)):
             return ""
         if case and case["condition"]:
-            premise, _, consequence = text.partition(",")
             begins = not text[: case.start()].strip(" ,")
-            text = (consequence or premise) if begins else text[: case.start()]
-        name = self.mention.search(text)
-        return name[0].strip(" ()[]\"'") if name else ""
+            start = text.find(",") + 1 if begins else 0
+            text = text if begins else text[: case.start()]
+        name = _MENTION.search(clause.covered, start, len(text))
+        return text[name.start() : name.end()].strip(" ()[]\"'") if name else ""
 
-    def _supposes(self, text: str) -> bool:
-        """Whether a clause begins with a condition that names an answer."""
-        if not _CONDITION.match(text):
-            return False
-        if text.lstrip().lower().startswith("unless"):
-            return True
-        return bool(self.mention.search(text.partition(",")[0])) or "otherwise" in text
 
-    def _is_listed(self, clauses: list[Clause], index: int) -> bool:
-        """Whether a clause begins with a marked letter: what it says is no verdict on it."""
-        return bool(self.review.match(clauses[index].text))
+def _supposes(clause: Clause) -> bool:
+    """Whether a clause begins with a condition that names an answer."""
+    if not _CONDITION.match(clause.text):
+        return False
+    if clause.text.lstrip().lower().startswith("unless"):
+        return True
+    return "§" in clause.covered.partition(",")[0] or "otherwise" in clause.text
+
+
+def _denies(clause: Clause) -> bool:
+    return bool(_DENIAL.search(_ends(clause.covered).lower()))
 
 
 def _ends(text: str) -> str:
@@ -320,22 +337,12 @@ def _ends(text: str) -> str:
     return f"{text[:_LONG]} … {text[-_LONG:]}" if len(text) > 2 * _LONG else text
 
 
-@lru_cache(maxsize=512)
-def _rules(mention: str, kind: Kind) -> _Rules:
-    found = re.compile(mention)
-    if kind != "option":
-        return _Rules(found, DENIED, re.compile(r"(?!)"), kind)
-    denial = re.compile(
-        rf"(?i:{_NOUN})(?:{mention})(?i:\s?(?:{_DENIES_AFTER})|{_GAP}(?:{AFTER}))"
-        rf"|(?i:{_DENIES_BEFORE}|(?:{BEFORE}){_GAP})(?:{mention})"
-    )
-    review = re.compile(
-        r"\s*[(\[]?[A-Z](?:[)\]]|[.:])\s(?!(?:is|are|was|does|can|cannot|has|not|wrong|incorrect|false)\b)"
-    )
-    return _Rules(found, denial, review, kind)
+def _covered(text: str, mention: str) -> str:
+    """Return a text of the same length in which each mention of an answer is a "§§§"."""
+    return re.sub(mention, lambda match: "§" * len(match[0]), text)
 
 
-def _clauses(text: str) -> Iterator[Clause]:
+def _clauses(text: str, covered: str) -> Iterator[Clause]:
     position = 0
     for match in [*_BOUNDARY.finditer(text), None]:
         end = match.start() if match else len(text)
@@ -343,8 +350,8 @@ def _clauses(text: str) -> Iterator[Clause]:
             continue
         comma = text.find(", ", position, end) if _CONCEDES.match(text, position) else -1
         if comma >= 0:
-            yield Clause(position, comma, text[position:comma])
+            yield Clause(position, comma, text[position:comma], covered[position:comma])
             position = comma
         if end > position:
-            yield Clause(position, end, text[position:end])
+            yield Clause(position, end, text[position:end], covered[position:end])
         position = match.end() if match else end

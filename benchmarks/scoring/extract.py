@@ -17,6 +17,7 @@ from harness.reasoning import without_reasoning
 _HEAD, _TAIL = 2_000, 8_000
 _SPANS = 12
 _BOX_LIMIT = 2_000
+_SENTENCE, _LIST = 200, 8
 _CONTROL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<(?:eos|bos|pad|end_of_turn|start_of_turn)>")
 _BOX = re.compile(r"\\(?:f|frame)?box(?:ed)?\s{0,3}\{")
 _BOX_DENIED = re.compile(r"[$\s.]{0,4}is (?:wrong|incorrect|not)\b", re.IGNORECASE)
@@ -116,7 +117,8 @@ LEADS: tuple[tuple[str, str], ...] = (
 )
 _LEAD = re.compile(
     # The first condition only saves time.
-    rf"(?=[\w#]|(?m:^))(?:{'|'.join(pattern for pattern, _ in LEADS)})",
+    r"(?:\b(?=\w)|(?=[#\u3040-\u9fff\uac00-\ud7a3])|(?m:^))"
+    rf"(?:{'|'.join(pattern for pattern, _ in LEADS)})",
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"\b(?:not(?! only)|never|cannot)\b|n't\b", re.IGNORECASE)
@@ -140,6 +142,11 @@ _CONCLUSION = re.compile(
     re.IGNORECASE,
 )
 _CODE = re.compile(r"```[^`]{0,4000}```")
+_ALIGNED = re.compile(
+    r"(?:\$\$|\\\[)?\s{0,3}\\begin\{(?P<name>(?:align(?:ed)?|gather(?:ed)?|split)\*?)\}"
+    r"(?P<inner>[^{}]{0,40}(?:(?!\\(?:begin|end)\{).){0,2000})\\end\{(?P=name)\}\s{0,3}(?:\$\$|\\\])?",
+    re.DOTALL,
+)
 # The last row of a table that sums up the others, at the end of the text.
 _TOTAL = re.compile(
     r"^[ \t|*_]*(?:grand )?(?:total|sum|overall|altogether|gesamt|summe|合计|总计)"
@@ -156,9 +163,9 @@ _NO_PROSE = re.compile(
 )
 # How a text ends that stops in the middle of a sentence.
 _CUT = re.compile(
-    r"(?:[,=+*/^\\({<]|\\(?:[dt]?frac|cdot|times|sqrt|left)"
+    r"(?:[=+*/^\\({<]|\\(?:[dt]?frac|cdot|times|sqrt|left)"
     r"|\b(?:is|are|was|were|the|an|of|and|or|to|have|has|get|that|which|with|by|so|therefore|thus"
-    r"|hence|since|because|from|on|at|for|we|if|than|not|be|where|when))\Z",
+    r"|hence|since|because|from|on|at|for|we|if|than|not|be|where|when),?)\Z",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(
@@ -190,8 +197,14 @@ def clean(text: str) -> str:
     return _CONTROL.sub("", normal(text)).strip()
 
 
+def _lines(match: re.Match[str]) -> str:
+    """Return the equations of an ``aligned`` environment, one per line."""
+    return "\n" + match["inner"].replace("\\\\", "\n").replace("&", "") + "\n"
+
+
 def flat(text: str) -> str:
     """Return a cleaned response without markdown: emphasis, headings, quotes, rules."""
+    text = _ALIGNED.sub(_lines, text)
     text = re.sub(r"~~[^~\n]{1,80}~~", "", _NO_PROSE.sub("", text))
     text = re.sub(r"\*\*(?!-?\d)|(?<!\d)\*\*|__(?=\S)|(?<=\S)__", "", text)
     return re.sub(r"(?m)^[ \t]{0,8}(?:#{1,6}[ \t]|>[ \t]?(?!=?\s?[-\d.])|-{3,}$|\*{3,}$)", "", text)
@@ -248,7 +261,9 @@ def statements(text: str) -> list[Span]:
 
 def cut_off(text: str) -> bool:
     """Whether a text stops in the middle of a sentence, as at a limit of tokens."""
-    return bool(_CUT.search(text[-40:].rstrip(" $*_\n")))
+    end = text[-_SENTENCE:].rstrip(" $*_\n")
+    listed = end.endswith(",") and len(end.split()) > _LIST  # longer than "red, blue,"
+    return listed or bool(_CUT.search(end))
 
 
 def pleasantry(piece: str) -> bool:

@@ -14,8 +14,8 @@ _DENYING_WORDS = (
 )
 _BOUND = re.compile(rf"(?:\A|[:(]|\b(?:is|are))[\s$\\(*]*(?:[<>≤≥]=?|\\[gl]eq?\b)\s?{VALUE}")
 _EITHER = re.compile(
-    r"(?<![\w.])(-?\d[\d,]*(?:\.\d+)?)(?: ?([a-z%]{1,3}))?"
-    r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%]{1,3})\b)?"
+    r"(?<![\w./^])(-?\d[\d,]*(?:\.\d+)?)(?: ?([a-z%]{1,3}))?"
+    r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%]{1,3})(?![a-z]))?"
 )
 # A derivation is full of conditions and of "not": only what denies the value itself counts.
 DENIED = re.compile(
@@ -35,11 +35,12 @@ def is_open(text: str) -> bool:
     pairs = [
         sorted((first.replace(",", ""), second.replace(",", "")), key=len)
         for first, unit, second, other in _EITHER.findall(text)
-        if unit == other or not unit or not other  # 5 cm is 50 mm
+        # 5 cm is 50 mm, and 0.5 is 50 %.
+        if unit == other or (not (unit and other) and "%" not in unit + other)
     ]
-    return any(not _rounds(*pair) for pair in pairs)
+    return any(not rounds(*pair) for pair in pairs)
 
 
-def _rounds(shorter: str, longer: str) -> bool:
+def rounds(shorter: str, longer: str) -> bool:
     """Whether a number is another one, rounded: "3.1416 or 3.14"."""
     return round(float(longer), len(shorter.partition(".")[2])) == float(shorter)

@@ -22,6 +22,13 @@ _DATE = re.compile(
     r"(?: (?P<b>\d{1,2})(?:st|nd|rd|th)?)?(?(a)|(?(b)|(?!))),? (?P<year>\d{4})\b",
     re.IGNORECASE,
 )
+# What is said of the answer besides names others: "Sweden, which borders Norway".
+_ASIDE = re.compile(
+    r"(?<=\w),?\s(?:which|who|where|whose|unlike|(?:looks )?like (?:that|those) of"
+    r"|similar to)\b[^,.;]*",
+    re.IGNORECASE,
+)
+_OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 _OR_BEFORE = re.compile(r"[\w.)],?\s(?:or|oder|ou|或)\s(?:an?\s|the\s)?$", re.IGNORECASE)
 _NAMES = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)?(?:, [A-Z]\w+(?: [A-Z]\w+)?){2,}[. ]*")
 
@@ -54,13 +61,15 @@ def states(part: str, right: str) -> bool:
     wanted = key(right)
     if not wanted:
         return False
+    if wanted in _OPPOSITES and re.search(rf"\b{_OPPOSITES[wanted]}\b[ .]*$", key(part)):
+        return False
     if key(part).replace(" ", "") == wanted.replace(" ", "") or same_day(part, right):
         return True
     if len(wanted) == 1 and wanted.isalpha():
         letters = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", simplify(part))) - {"I"}
         named = re.fullmatch(r"(?:the )?[a-z]{4,} ([a-z])", key(part))  # "line d"
         return letters == {wanted.upper()} or bool(named and named[1] == wanted)
-    plain = re.sub(r"[_\s]+", " ", simplify(part))
+    plain = _ASIDE.sub("", re.sub(r"[_\s]+", " ", simplify(part)))
     found = re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w]|-\w)", plain, re.IGNORECASE)
     return found is not None and not _is_part(
         plain[: found.start()], found[0], plain[found.end() :]

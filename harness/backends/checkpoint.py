@@ -1,16 +1,24 @@
-"""Loads a checkpoint folder: as an image-text model where transformers knows it as one, else text.
+"""Loads a checkpoint folder, as an image-text model where transformers knows it as one, else text.
+
+Renders its chat template within a time limit.
 
 The transformers backend and the trainers both load through here.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from harness.errors import UsageError, first_line
 from harness.files.typed_json import fits
+
+T = TypeVar("T")
 
 
 def reads_images(folder: Path) -> bool:
@@ -124,6 +132,8 @@ def load_model(folder: Path, **options: Any) -> Any:
     Raises:
         UsageError: it cannot be loaded, or lacks weights.
     """
+    import pickle
+
     import transformers
     from safetensors import SafetensorError
 
@@ -138,6 +148,11 @@ def load_model(folder: Path, **options: Any) -> Any:
         OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, SafetensorError,
     ) as error:  # fmt: skip
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise UsageError(
+            f"{folder} cannot be loaded: its weights are a pickle that is cut short or holds more "
+            "than tensors, which is never run; get them as safetensors"
+        ) from error
     if info["missing_keys"]:
         # transformers would fill them with random numbers and go on.
         raise UsageError(
@@ -165,3 +180,74 @@ def _forget_sampling(model: Any) -> None:
     )
     for name in model.config._get_generation_parameters():  # older checkpoints have them there
         delattr(model.config, name)
+
+
+TEMPLATE_SECONDS = 10.0
+"""The most that rendering one conversation may take; a usual template takes about 1 ms."""
+
+
+class _TimeUpError(BaseException):
+    """Raised in the thread that renders; nothing in between may catch it."""
+
+
+def rendered(
+    processor: Any,
+    chat: Sequence[Any],
+    options: Mapping[str, Any] = MappingProxyType({}),
+    seconds: float = TEMPLATE_SECONDS,
+) -> str:
+    """Return a conversation as a processor's chat template writes it, up to the answer.
+
+    A template is a program of the checkpoint's author.  transformers renders it in jinja2's
+    sandbox, which bounds what it reaches but not how long it loops.
+
+    Args:
+        processor: a processor or tokenizer of transformers.
+        chat: the messages in transformers' form.
+        options: variables of the template.
+        seconds: the time limit.
+
+    Raises:
+        UsageError: the template does not end in time.
+    """
+    text: str = _within(
+        seconds,
+        lambda: processor.apply_chat_template(
+            chat, tokenize=False, add_generation_prompt=True, **options
+        ),
+    )
+    return text
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """Return the result of pure Python work, or raise `UsageError` when its time is up.
+
+    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes.
+    """
+    thread, lock, running = threading.get_ident(), threading.Lock(), True
+
+    def end() -> None:
+        with lock:
+            if running:
+                _raise_in(thread, _TimeUpError)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        try:
+            return work()
+        finally:
+            timer.cancel()
+            with lock:
+                running = False
+            _raise_in(thread, None)  # one that came too late
+    except _TimeUpError:
+        raise UsageError(
+            f"the chat template does not end within {seconds:g} s: it loops; use another checkpoint"
+        ) from None
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    raised = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.backends import wire
 from harness.backends.batching import Batcher, BatchError, Deliver
-from harness.backends.checkpoint import load_model, load_processor, reads_images
+from harness.backends.checkpoint import load_model, load_processor, reads_images, rendered
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
 from harness.reasoning import closed, opening
@@ -194,11 +194,13 @@ class Checkpoint:
         Raises:
             ContextOverflowError: it does not fit into the context.
             ItemError: the processor refuses it.
+            UsageError: the chat template does not end.
         """
         from jinja2 import TemplateError
 
         chat = wire.transformers(messages, images=self._reads_images)
         try:
+            rendered(self._processor, chat)  # refused where it does not end
             inputs = self._processor.apply_chat_template(
                 chat,
                 add_generation_prompt=True,

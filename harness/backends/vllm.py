@@ -63,6 +63,8 @@ def command(spec: BackendSpec, port: int, *, cpu: bool, alias: str | None = None
         "--generation-config": "vllm",
         "--uvicorn-log-level": "warning",
     }
+    if spec.reasoning_parser:
+        options["--reasoning-parser"] = spec.reasoning_parser
     # `vllm serve` is the same server, but it fails with the CPU package.
     args = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     args += [*chain(*options.items()), "--served-model-name", served_name(spec)]

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from harness.cli.output import results_only
+from harness.cli.output import echo, results_only
 from harness.errors import UsageError, unknown
+from harness.files.failures import storage_failure
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
 COMMANDS = {
@@ -75,7 +76,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         from importlib.metadata import version
 
-        click.echo(f"harness {version('contextrl-harness')}")
+        echo(f"harness {version('contextrl-harness')}")
         ctx.exit()
 
 
@@ -111,16 +112,22 @@ def run_command(arguments: list[str]) -> int:
     except UsageError as error:
         if debug:
             raise
-        click.echo(f"harness: {error}", err=True)
+        echo(f"harness: {error}", err=True)
         return 2
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
+        echo(error.format_message())
         return 0
     except click.ClickException as error:
-        click.echo(f"harness: {_one_line(error)}", err=True)
+        echo(f"harness: {_one_line(error)}", err=True)
         return error.exit_code if isinstance(error, click.UsageError) else 2
     except (click.Abort, KeyboardInterrupt):
         return 130
+    except Exception as error:
+        failure = storage_failure(error)
+        if failure is None or debug:
+            raise
+        echo(f"harness: {failure}", err=True)
+        return 2
     return done if isinstance(done, int) else 0
 
 

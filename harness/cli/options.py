@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli.output import echo
+
 if TYPE_CHECKING:
     from harness.protocols import Benchmark, Tools
 
@@ -149,12 +151,31 @@ max_errors = click.option(
     show_default=True,
     help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
 )
-max_errors = click.option(
-    "--max-errors",
-    type=Share(),
-    default="1%",
-    show_default=True,
-    help="Exit with code 2 if more than this share of a benchmark's responses are errors.",
+
+
+class _Tags(click.ParamType[tuple[str, str]]):
+    """An opening and a closing tag with a comma between."""
+
+    name = "OPEN,CLOSE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return both tags."""
+        if isinstance(value, tuple):
+            return value
+        tags = tuple(tag.strip() for tag in str(value).split(","))
+        if len(tags) != 2 or not all(tags):
+            self.fail(f"{value!r} is not OPEN,CLOSE, for example '<plan>,</plan>'", param, ctx)
+        return tags
+
+
+reasoning_tags = click.option(
+    "--reasoning-tags",
+    type=_Tags(),
+    multiple=True,
+    help="Tags between which the model writes its reasoning, besides the known ones such as "
+    "<think>; repeatable. Affects scoring only.",
 )
 columns = click.option(
     "--columns",
@@ -184,7 +205,7 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
             raise UsageError("--sandbox-image, --unsafe: none of the selected benchmarks runs code")
         return Tools()
     sandbox, why = choose(image=image, unsafe=unsafe)
-    click.echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
+    echo(f"sandbox {sandbox.describe()['kind']}: {why}", err=True)
     return Tools(sandbox)
 
 

@@ -10,12 +10,19 @@ from typing import TextIO
 
 import click
 
+from harness.files.text import visible
+
 _results: list[TextIO] = []  # where results go while everything else is led to standard error
+
+
+def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, its control characters shown and not obeyed; the only way to print here."""
+    click.echo(visible(text), err=err, nl=nl)
 
 
 def print_result(text: str) -> None:
     """Print a table or a JSON document."""
-    click.echo(text, file=_results[-1] if _results else None)
+    click.echo(visible(text), file=_results[-1] if _results else None)
 
 
 @contextmanager

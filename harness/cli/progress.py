@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
+from harness.files.text import visible
 from harness.records import Score
 
 
@@ -53,7 +54,7 @@ class PlainProgress:
         """Do nothing."""
 
     def _line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(visible(text), file=sys.stderr, flush=True)
 
 
 class BarProgress:
@@ -101,7 +102,7 @@ class BarProgress:
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
-        self.bars.console.print(text, highlight=False, markup=False)
+        self.bars.console.print(visible(text), highlight=False, markup=False)
 
     def close(self) -> None:
         """Stop drawing."""

@@ -1,11 +1,14 @@
-"""Files and folders that a reader sees whole or not at all: written beside, then renamed."""
+"""Files and folders that a reader sees whole or not at all: written beside, then renamed.
+
+What was renamed is on the disk before the name is, so a power cut leaves the old or the new one.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,21 +16,28 @@ from typing import Any
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` so that a reader sees the old file or the new one, never a part."""
+    """Write ``text`` so that a reader sees the old file or the new one, never a part.
+
+    The file's mode follows the umask.  A link at ``path`` is replaced, not followed.
+    """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file as `write_text` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    beside = _beside(path)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
+        with beside.open("xb") as stream:
             stream.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+        _sync(path.parent)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = str(path)  # a failed write names no file
         raise
 
 
@@ -43,11 +53,35 @@ def folder(target: Path) -> Iterator[Path]:
     If the block raises, the new folder is removed and ``target`` stays as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    beside = _beside(target)
+    beside.mkdir()
     try:
-        beside.chmod(0o755)
         yield beside
+        sync_tree(beside)
         shutil.rmtree(target, ignore_errors=True)
         beside.rename(target)
+        _sync(target.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+
+
+def sync_tree(root: Path) -> None:
+    """Have the disk keep every file and folder below ``root`` before this returns."""
+    for parent, _, names in os.walk(root):
+        for name in names:
+            _sync(Path(parent, name))
+        _sync(Path(parent))
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}")
+
+
+def _sync(path: Path) -> None:
+    if path.is_symlink():  # what it points to is not ours
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

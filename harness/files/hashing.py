@@ -1,7 +1,7 @@
 """What a thing *is*, as a hash: files, data folders, checkpoints, protocols.
 
-A path never enters a hash, only relative names and contents.  Hashing a file is remembered by
-its size and modification time, so a second look at a checkpoint of many gigabytes costs nothing.
+A path never enters a hash, only relative names and contents.  Hashing a file is remembered by its
+inode, size and times, so a second look at a checkpoint of many gigabytes costs nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +34,16 @@ def cache_dir() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "harness"
 
 
+# A file's size, mtime, ctime, inode and device.  Programs can set a file's mtime, not its ctime.
+_State = tuple[int, int, int, int, int]
+_UNSEEN: _State = (-1, -1, -1, -1, -1)
+
+
 @cache
-def _remembered(path: Path) -> dict[str, tuple[int, int, str]]:
-    """Return (size, mtime, sha256) of files by absolute path; losing it costs only time."""
+def _remembered(path: Path) -> dict[str, tuple[_State, str]]:
+    """Return the state and sha256 of files by absolute path; losing it costs only time."""
     try:
-        return record(dict[str, tuple[int, int, str]], parse(path.read_bytes()))
+        return record(dict[str, tuple[_State, str]], parse(path.read_bytes()))
     except (OSError, ValueError):
         return {}
 
@@ -53,18 +58,23 @@ def file_hashes(paths: Iterable[Path]) -> list[str]:
     store = cache_dir() / "file-hashes.json"
     known, digests, changed = _remembered(store), [], False
     for path in paths:
-        name, stat = str(path.resolve()), path.stat()
-        size, mtime, digest = known.get(name, (-1, -1, ""))
-        if (size, mtime) != (stat.st_size, stat.st_mtime_ns):
+        name, state = str(path.resolve()), _state(path)
+        before, digest = known.get(name, (_UNSEEN, ""))
+        if before != state:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            known[name] = (stat.st_size, stat.st_mtime_ns, digest)
+            known[name] = (state, digest)
             changed = True
         digests.append(digest)
     if changed:
         with suppress(OSError):  # a read-only home: hash again next time
             write_text(store, json.dumps(known))
     return digests
+
+
+def _state(path: Path) -> _State:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
 
 
 def tree_hash(root: Path, files: Iterable[Path]) -> str:

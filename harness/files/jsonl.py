@@ -1,4 +1,4 @@
-"""Append-only JSON lines: a kill loses at most the last line, which readers and writers drop."""
+"""Append-only JSON lines: a kill or a power cut loses the file's tail, which nobody reads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.atomic import write_text
 
 
@@ -20,16 +21,44 @@ class Line(NamedTuple):
     text: str
 
 
+def whole_size(path: Path) -> int:
+    """Return the bytes of a file without its torn tail; 0 if there is no file.
+
+    Torn are a last line without its newline (a kill while it was written), and lines at the end
+    that hold a NUL (a power cut before the content was on the disk; JSON never holds a NUL).
+    """
+    try:
+        descriptor = plain.opener(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return 0
+    with os.fdopen(descriptor, "rb"):
+        if os.fstat(descriptor).st_size == 0:  # an empty file cannot be mapped
+            return 0
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+            end = content.rfind(b"\n") + 1
+            while end:
+                begin = content.rfind(b"\n", 0, end - 1) + 1
+                if content.find(b"\0", begin, end) < 0:
+                    return end
+                end = begin
+    return 0
+
+
 def read_lines(path: Path) -> Iterator[Line]:
-    """Yield the complete lines of a file (none if it is missing); a torn last line is dropped."""
-    if not path.exists():
+    """Yield the complete lines of a file (none if it is missing), without its torn tail.
+
+    Raises:
+        UsageError: it is a link or not a regular file.
+    """
+    whole, offset = whole_size(path), 0
+    if not whole:
         return
-    offset = 0
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=plain.opener) as stream:
         for number, line in enumerate(stream, 1):  # bytes: split at \n alone
-            if line.endswith(b"\n"):
-                yield Line(number, offset, line.decode("utf-8", "replace"))
+            yield Line(number, offset, line.decode("utf-8", "replace"))
             offset += len(line)
+            if offset >= whole:
+                return
 
 
 def rewrite(path: Path, lines: Iterable[str]) -> None:
@@ -38,12 +67,17 @@ def rewrite(path: Path, lines: Iterable[str]) -> None:
 
 
 class Appender:
-    """Appends whole lines to a file, after cutting a torn last line."""
+    """Appends whole lines to a file, after cutting its torn tail.
+
+    Raises:
+        UsageError: the file is a link or not a regular file.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
-        _drop_torn_line(path)
-        self._stream = path.open("ab", buffering=0)
+        whole = whole_size(path)
+        self._stream = open(path, "ab", buffering=0, opener=plain.opener)  # noqa: SIM115
+        self._stream.truncate(whole)
 
     def append(self, text: str) -> None:
         """Add all of ``text`` (lines with their newlines) or nothing, before returning.
@@ -67,13 +101,3 @@ class Appender:
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut a last line that a kill left without its newline."""
-    if not path.exists() or path.stat().st_size == 0:  # an empty file cannot be mapped
-        return
-    with path.open("rb+") as stream:
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            whole = content.rfind(b"\n") + 1
-        stream.truncate(whole)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.files import plain
 
 
 @contextmanager
@@ -19,7 +21,7 @@ def alone(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+")
+        lock = os.fdopen(plain.opener(folder / ".lock", os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:

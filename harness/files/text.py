@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
+# What a terminal or a page obeys instead of showing it: control characters but for newline and
+# tab, marks that reverse the direction of text, and halves of characters.
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return a text whose control characters are shown as ``\u001b``, as JSON writes them.
+
+    Texts of models, servers and data reach a terminal, a page or a table through this.
+    """
+    return _OBEYED.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
 
 def last_line(text: str) -> str:
     """Return the last line of ``text`` that is not blank, stripped, or the empty string."""

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 from harness.errors import UsageError
-
-_NAME = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.-]+")
-
-
-def is_file_name(name: str) -> bool:
-    """Return whether a name from data may be part of a path: plain characters, and not ``..``."""
-    return _NAME.fullmatch(name) is not None
 
 
 def check_tree(folder: Path) -> None:

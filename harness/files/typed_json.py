@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
+_DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse into what they read
 
 
 def parse(text: str | bytes) -> Any:
@@ -16,16 +17,34 @@ def parse(text: str | bytes) -> Any:
     Stored answers may hold NaN or half of a surrogate pair, which msgspec, the faster one, refuses.
 
     Raises:
-        ValueError: it is not JSON or not UTF-8, or nested too deeply.
+        ValueError: it is not JSON or not UTF-8, or nested deeper than 100 levels.
     """
     try:
-        return msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        pass
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        try:
+            value = json.loads(text)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+    _check_depth(text, value)
+    return value
+
+
+def _check_depth(text: str | bytes, value: Any) -> None:
+    opened = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, opened)) <= _DEEPEST:  # type: ignore[arg-type]
+        return
+    level = [value]
+    for _ in range(_DEEPEST + 1):
+        nested = [each for each in level if isinstance(each, dict | list)]
+        if not nested:
+            return
+        level = [
+            inner
+            for each in nested
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
 
 
 def record(kind: type[T], value: Any) -> T:

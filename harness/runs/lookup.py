@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.reasoning import extra_tags
 from harness.records import Sample
 from harness.runs.sources import entry
 from harness.runs.store import (
@@ -54,18 +55,19 @@ def find(run: Path, wanted: str) -> list[ShownAnswer]:
         names, item_id = [benchmark], rest
     stored = {name: read_samples(run, name) for name in names}
     name = _holder(run, stored, item_id, within=item_id != wanted)
-    return [
-        ShownAnswer(
-            name,
-            sample,
-            _latest(run, "native", name, sample),
-            _latest(run, "judged", name, sample),
-            note=manifest["benchmarks"][name].get("note", ""),
-            source=entry(manifest, sample.source),
-        )
-        for key, sample in sorted(stored[name].items())
-        if key[0] == item_id
-    ]
+    with extra_tags(manifest.get("reasoning_tags", [])):
+        return [
+            ShownAnswer(
+                name,
+                sample,
+                _latest(run, "native", name, sample),
+                _latest(run, "judged", name, sample),
+                note=manifest["benchmarks"][name].get("note", ""),
+                source=entry(manifest, sample.source),
+            )
+            for key, sample in sorted(stored[name].items())
+            if key[0] == item_id
+        ]
 
 
 def _holder(

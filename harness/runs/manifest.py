@@ -11,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
+from harness.reasoning import given_tags
 from harness.runs.plan import RunPlan
-from harness.runs.store import SCHEMA, read_manifest, samples_size
+from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
 
 PACKAGES = (
     "torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp",
@@ -35,6 +37,16 @@ def check_manifest(run: RunPlan) -> dict[str, Any]:
     return manifest
 
 
+def stored_manifest(run: RunPlan) -> dict[str, Any] | None:
+    """Return the stored manifest of a run, None where there is none or only a torn one.
+
+    Raises:
+        UsageError: it is of another run.
+    """
+    path = run.path / "manifest.json"
+    return None if not path.exists() or is_torn(path) else check_manifest(run)
+
+
 def now() -> str:
     """Return the time in UTC, in ISO format to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
@@ -42,9 +54,11 @@ def now() -> str:
 
 def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
     """Return the manifest: what the run is, and one entry for each time it was worked on."""
-    before: Mapping[str, Any] = {"invocations": [], "benchmarks": {}}
-    if (run.path / "manifest.json").exists():
-        before = check_manifest(run)
+    before: Mapping[str, Any] = stored_manifest(run) or {
+        "invocations": [],
+        "benchmarks": {},
+        "sources": _lost_sources(run),
+    }
     return {
         "schema": SCHEMA,
         "base": run.base,
@@ -60,9 +74,20 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "sampling": {
             name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
+        "reasoning_tags": [list(pair) for pair in given_tags()],
         "sources": list(before.get("sources", [])),
         "invocations": [*before["invocations"], _invocation(run, backend)],
     }
+
+
+def _lost_sources(run: RunPlan) -> list[None]:
+    """Return a place for each source that stored samples number: none is known any more."""
+    samples = (
+        sample
+        for benchmark in run.members
+        for sample in read_samples(run.path, benchmark.declaration.id).values()
+    )
+    return [None] * (1 + max((s.source for s in samples if s.source is not None), default=-1))
 
 
 def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,6 +96,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "started": now(),
         "ended": None,
         "backend": dict(backend),
+        "weights_dtype": _weights_dtype(run.identity.checkpoint),
         "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
         "limit": run.settings.limit,
         "repeats": run.settings.repeats,
@@ -84,6 +110,15 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
     }
+
+
+def _weights_dtype(checkpoint: Path | None) -> str | None:
+    """Return what ``--dtype auto`` means for a checkpoint, None where that is not known."""
+    if checkpoint is None:
+        return None
+    with suppress(UsageError):  # the backend says what is wrong with it
+        return "/".join(sorted(stored_dtypes(checkpoint))) or None
+    return None
 
 
 def _benchmark_entry(

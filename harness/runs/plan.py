@@ -85,7 +85,8 @@ class RunPlan:
         folders = []
         for folder in sorted(self.out.glob(f"{glob.escape(name)}-{self.suite}-*")):
             match = pattern.fullmatch(folder.name)
-            if match and (folder == own or self._is_continued_by(folder)):
+            same_key = folder.name.startswith(own.name)
+            if match and (same_key or self._is_continued_by(folder)):
                 folders.append((int(match[1] or 1), folder == own, folder))
         if not folders:
             return own

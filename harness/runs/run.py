@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.protocols import Adapting, Benchmark, Model, Progress
 from harness.runs.engine import Engine, OpenModel
-from harness.runs.manifest import check_manifest, new_manifest, now, refuse_another_conversion
+from harness.runs.manifest import new_manifest, now, refuse_another_conversion, stored_manifest
 from harness.runs.plan import RunPlan
 from harness.runs.sources import count_sources, endpoint_source, number_of, refuse_another
 from harness.runs.store import RunStore, samples_size
@@ -57,9 +57,9 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
         UsageError: the folder holds another run, its manifest is corrupt, or its responses are from
             another server.
     """
-    if not (run.path / "manifest.json").exists():
+    manifest = stored_manifest(run)
+    if manifest is None:
         return None
-    manifest = check_manifest(run)
     known = _known_summaries(run)
     rows = []
     for benchmark in run.chosen:

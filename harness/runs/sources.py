@@ -73,7 +73,7 @@ def number_of(manifest: dict[str, Any], source: Mapping[str, Any]) -> int:
 
 def entry(manifest: Mapping[str, Any], number: int | None) -> dict[str, Any] | None:
     """Return a source, None where it was not recorded."""
-    known: list[dict[str, Any]] = manifest.get("sources", [])
+    known: list[dict[str, Any] | None] = manifest.get("sources", [])
     return known[number] if number is not None and number < len(known) else None
 
 

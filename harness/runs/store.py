@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, NotRequired, Self, TypedDict, TypeVar
 
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.atomic import write_json
 from harness.files.hashing import json_hash
-from harness.files.jsonl import Appender, read_lines
+from harness.files.jsonl import Appender, read_lines, whole_size
 from harness.files.locking import alone
-from harness.files.typed_json import parse, record
-from harness.records import Sample, Score
+from harness.files.names import file_name
+from harness.files.typed_json import fits, parse, record
+from harness.records import Sample, Score, Value
 
 SCHEMA = 1
 SampleKey = tuple[str, int]
@@ -47,12 +49,26 @@ class _Manifest(TypedDict):
     sampling: _Sampling
     benchmarks: dict[str, dict[str, Any]]
     invocations: list[dict[str, Any]]
-    sources: NotRequired[list[dict[str, Any]]]
+    reasoning_tags: NotRequired[list[tuple[str, str]]]
+    sources: NotRequired[list[dict[str, Any] | None]]
 
 
 def encode(sample: Sample) -> str:
     """Return the stored line of a sample, newline included."""
     return json.dumps(dataclasses.asdict(sample), separators=(",", ":")) + "\n"
+
+
+def stored_file(run: Path, kind: Literal["samples"] | SecondaryKind, benchmark: str) -> Path:
+    """Return the file of a benchmark's samples or of its native or judged scores.
+
+    Any text can name a benchmark in a manifest: the file is always inside the run.
+
+    Raises:
+        UsageError: its folder is a link.
+    """
+    folder = run / kind
+    plain.check_folder(folder)
+    return folder / f"{file_name(benchmark)}.jsonl"
 
 
 def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
@@ -61,7 +77,7 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     Raises:
         UsageError: a complete line is not a sample: the store was damaged by something else.
     """
-    path = run / "samples" / f"{benchmark}.jsonl"
+    path = stored_file(run, "samples", benchmark)
     samples: dict[SampleKey, Sample] = {}
     for line in read_lines(path):
         try:
@@ -75,6 +91,15 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     return samples
 
 
+def is_torn(path: Path) -> bool:
+    """Whether a JSON file is there and empty or holds NULs, as a power cut may leave it."""
+    try:
+        content = plain.read_bytes(path)
+    except FileNotFoundError:
+        return False
+    return not content.strip() or b"\0" in content
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return a JSON object from a run's file.
 
@@ -82,7 +107,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UsageError: the file is missing or is not a JSON object.
     """
     try:
-        value = parse(path.read_bytes())
+        value = parse(plain.read_bytes(path))
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except (ValueError, OSError) as error:
@@ -100,6 +125,11 @@ def read_manifest(run: Path) -> dict[str, Any]:
     Raises:
         UsageError: there is none, it is corrupt, or a newer version of this program wrote it.
     """
+    if is_torn(run / "manifest.json"):
+        raise UsageError(
+            f"{run / 'manifest.json'} is empty or torn: run the same `harness run` again, which "
+            "keeps the responses and writes a new manifest"
+        )
     manifest = read_json(run / "manifest.json")
     if manifest.get("schema") != SCHEMA:
         raise UsageError(
@@ -127,7 +157,7 @@ class SecondaryScore:
     answer: str
     judge: str | None
     rules: str
-    value: float | None
+    value: Value | None
     prediction: str | None = None
     why: str = ""
 
@@ -158,15 +188,26 @@ def answer_hash(text: str) -> str:
 
 
 def _derived(path: Path, kind: type[T]) -> Iterator[T]:
-    """Yield the records of a file; a line that cannot be read is skipped, and is made again."""
+    """Yield the records of a file; a line that cannot be read is skipped, and is made again.
+
+    Raises:
+        UsageError: a line's value is no score.
+    """
     for line in read_lines(path):
         with suppress(ValueError):
-            yield record(kind, parse(line.text))
+            row = parse(line.text)
+            value = row.get("value") if isinstance(row, dict) else None
+            if isinstance(value, int | float) and not fits(value, Value):
+                raise UsageError(
+                    f"{path} is corrupt at line {line.number} (the score {value} is not between "
+                    "0 and 1): remove that line and run again"
+                )
+            yield record(kind, row)
 
 
 def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[SecondaryScore]:
     """Yield the stored native or judged scores of one benchmark, oldest first."""
-    return _derived(run / kind / f"{benchmark}.jsonl", SecondaryScore)
+    return _derived(stored_file(run, kind, benchmark), SecondaryScore)
 
 
 def read_secondary(
@@ -183,9 +224,11 @@ def read_replies(run: Path) -> dict[str, str]:
 
 
 def samples_size(run: Path, benchmark: str) -> int:
-    """Return the bytes stored for a benchmark: equal sizes mean that nothing was added."""
-    path = run / "samples" / f"{benchmark}.jsonl"
-    return path.stat().st_size if path.exists() else 0
+    """Return the bytes stored for a benchmark: equal sizes mean that nothing was added or lost.
+
+    A torn tail is not counted, as it is not read.
+    """
+    return whole_size(stored_file(run, "samples", benchmark))
 
 
 class RunStore:
@@ -193,7 +236,7 @@ class RunStore:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files: dict[str, Appender] = {}
+        self._files: dict[Path, Appender] = {}
 
     @classmethod
     @contextmanager
@@ -214,23 +257,23 @@ class RunStore:
 
     def append(self, benchmark: str, sample: Sample) -> None:
         """Add one line and hand it to the operating system before returning."""
-        self._append(f"samples/{benchmark}.jsonl", encode(sample))
+        self._append(stored_file(self.path, "samples", benchmark), encode(sample))
 
     def append_scores(
         self, kind: SecondaryKind, benchmark: str, rows: Iterable[SecondaryScore]
     ) -> None:
         """Add native or judged scores; the last line of an item, repeat and judge counts."""
         lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
-        self._append(f"{kind}/{benchmark}.jsonl", "".join(lines))
+        self._append(stored_file(self.path, kind, benchmark), "".join(lines))
 
     def append_reply(self, key: str, reply: str) -> None:
         """Add a judge's reply to the question with this hash."""
-        self._append(_REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
+        self._append(self.path / _REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
 
-    def _append(self, name: str, text: str) -> None:
-        if name not in self._files:
-            self._files[name] = Appender(self.path / name)
-        self._files[name].append(text)
+    def _append(self, path: Path, text: str) -> None:
+        if path not in self._files:
+            self._files[path] = Appender(path)
+        self._files[path].append(text)
 
     def write_json(self, name: str, value: dict[str, Any]) -> None:
         """Write ``manifest.json`` or ``summary.json`` atomically."""

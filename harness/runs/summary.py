@@ -16,11 +16,12 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files.typed_json import record
 from harness.protocols import Declaration
-from harness.records import Sample
+from harness.records import Sample, Value
 from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
     SampleKey,
     SecondaryScore,
+    is_torn,
     read_json,
     read_samples,
     read_secondary,
@@ -51,10 +52,10 @@ class BenchmarkSummary:
     benchmark: str
     n: int
     answers: int
-    strict: float | None
-    native: float | None
-    judged: float | None
-    parts: Mapping[str, float | None]
+    strict: Value | None
+    native: Value | None
+    judged: Value | None
+    parts: Mapping[str, Value | None]
     unparsable: int
     unscored: int
     errors: int
@@ -161,6 +162,18 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
             f"{path} is corrupt ({error}): run the same `harness run` again"
         ) from error
     return {row.benchmark: row for row in rows}
+
+
+def is_intact(run: Path) -> bool:
+    """Whether a run has a manifest, and holds as many bytes as its summaries are of."""
+    manifest = run / "manifest.json"
+    if not manifest.exists() or is_torn(manifest):
+        return False
+    try:
+        rows = read_summaries(run)
+    except UsageError:
+        return False
+    return all(samples_size(run, name) == row.samples_bytes for name, row in rows.items())
 
 
 def sources_of(rows: Iterable[BenchmarkSummary]) -> list[SourceCount]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.output import echo
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -57,4 +58,4 @@ def report(
         write.csv(page, csv)
     if figures is not None:
         write.figures(page, figures)
-    click.echo(f"{page.headline}\n{target}")
+    echo(f"{page.headline}\n{target}")

@@ -14,7 +14,8 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files.jsonl import read_lines
 from harness.files.typed_json import parse, record
-from harness.runs.store import read_manifest, samples_size
+from harness.records import Value
+from harness.runs.store import read_manifest, samples_size, stored_file
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
 
@@ -70,7 +71,7 @@ class Answer:
     id: str
     repeat: int
     cluster: str
-    value: float | None
+    value: Value | None
     status: str
     offset: int
 
@@ -81,7 +82,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
     Raises:
         UsageError: a complete line is not a sample.
     """
-    path = run / "samples" / f"{benchmark}.jsonl"
+    path = stored_file(run, "samples", benchmark)
     by_key: dict[tuple[str, int], Answer] = {}
     for line in read_lines(path):
         try:
@@ -90,14 +91,14 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
             fields |= {name: row["score"][name] for name in ("value", "status")}
             answer = record(Answer, {**fields, "offset": line.offset})
         except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path} is corrupt at line {line.number}") from error
+            raise UsageError(f"{path} is corrupt at line {line.number} ({error})") from error
         by_key[answer.id, answer.repeat] = answer
     return list(by_key.values())
 
 
 def line_at(run: Path, benchmark: str, offset: int) -> dict[str, Any]:
     """Return the stored line that begins at the offset of an `Answer`."""
-    with (run / "samples" / f"{benchmark}.jsonl").open("rb") as stream:
+    with stored_file(run, "samples", benchmark).open("rb") as stream:
         stream.seek(offset)
         row: dict[str, Any] = parse(stream.readline())
     return row

@@ -381,6 +381,9 @@ def test_both_scores_have_intervals(tmp_path: Path) -> None:
     assert (row.low, row.high) == (pytest.approx(bounds.low), pytest.approx(bounds.high))
 
 
+AUTO, FLOAT32 = {"dtype": "auto"}, {"dtype": "float32"}
+
+
 @pytest.mark.parametrize(
     ("backends", "note"),
     [
@@ -393,13 +396,12 @@ def test_both_scores_have_intervals(tmp_path: Path) -> None:
             "not run alike, which alone can make a difference "
             "(A: vllm (bfloat16); B: transformers (float32))",
         ),
+        # auto is the dtype of the weights.
+        (({"kind": "vllm", "options": AUTO}, {"kind": "vllm", "options": FLOAT32}), None),
         (
-            (
-                {"kind": "transformers", "options": {"dtype": "auto"}},
-                {"kind": "transformers", "options": {"dtype": "float32"}},
-            ),
-            "not run alike, which alone can make a difference "
-            "(A: transformers (auto); B: transformers (float32))",
+            ({"kind": "vllm", "options": AUTO}, {"kind": "vllm", "options": {"dtype": "float16"}}),
+            "not run alike, which alone can make a difference (A: vllm (float32); B: vllm "
+            "(float16))",
         ),
     ],
 )
@@ -409,7 +411,7 @@ def test_sides_that_were_not_run_alike_are_named(
     runs_ = [made(tmp_path, name, FIRST, Alone(40, id=EASY)) for name in "ab"]
     for run, backend in zip(runs_, backends, strict=True):
         manifest = json.loads((run / "manifest.json").read_text())
-        manifest["invocations"][0]["backend"] = backend
+        manifest["invocations"][0] |= {"backend": backend, "weights_dtype": "float32"}
         (run / "manifest.json").write_text(json.dumps(manifest))
     notes = compare.checkpoints(runs_[0], runs_[1], RULES).notes
     assert [n for n in notes if "not run alike" in n] == ([] if note is None else [note])

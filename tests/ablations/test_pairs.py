@@ -345,7 +345,7 @@ def test_images_of_pairs_and_items_are_converted_as_those_of_benchmarks(
         "turned": (Image.linear_gradient("L").resize((4, 2)), {"exif": exif}),
     }[kind]
     image.save(tmp_path / "i.png", **options)
-    expected = as_seen(decode({"bytes": None, "path": str(tmp_path / "i.png")}))
+    expected = as_seen(decode({"bytes": None, "path": str(tmp_path / "i.png")}, folder=tmp_path))
     shown = [tmp_path / "i.png", (tmp_path / "i.png").read_bytes(), Image.open(tmp_path / "i.png")]
     for part in pair_file.decode(shown, "here"):
         assert isinstance(part, ImagePart)

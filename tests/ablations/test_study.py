@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import math
@@ -18,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from ablations.statistics.contrasts import BASELINE, METHOD, ONE_SEED
+from ablations.statistics.contrasts import BASE, BASELINE, METHOD, ONE_SEED
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
 from tests.commands import ROOT, harness, modules_of, one_line, process
@@ -249,6 +250,57 @@ def test_a_recipe_says_the_matching(tmp_path: Path) -> None:
     recipe.write_text("matching: step\n")
     with pytest.raises(UsageError, match="matching is one of"):
         matching(None, ("--config", str(recipe)))
+
+
+def test_a_base_of_another_dtype_is_measured_as_its_arms(tmp_path: Path) -> None:
+    """The plan names the dtype; where the base has it already, the plan is that of before."""
+    import torch
+    from safetensors.torch import save_file
+
+    from ablations.study.jobs import jobs
+    from ablations.study.plan import Request, plan
+
+    folder = tmp_path / "base"
+    folder.mkdir()
+
+    def planned(stored: str, *train: str, run: tuple[str, ...] = ()) -> Any:
+        (folder / "config.json").write_text(json.dumps({"dtype": stored}))
+        weight = torch.zeros(2, dtype=getattr(torch, stored))
+        save_file({"a": weight}, folder / "model.safetensors")
+        arms = (BASE, BASELINE, METHOD)
+        asked = Request(
+            tmp_path / "s", "niah", str(folder), "micro:image", "micro:image", arms,
+            train_args=train, run_args=run,
+        )  # fmt: skip
+        return plan(asked)
+
+    def measured(made: Any) -> set[tuple[str, ...]]:
+        suites = [words for job in jobs(made) for _, words in job.suites]
+        return {words[words.index("--dtype") + 1 :][:1] for words in suites if "--dtype" in words}
+
+    recipe = tmp_path / "own.yaml"
+    recipe.write_text("save_dtype: bfloat16\n")
+    sixteen = ("--save-dtype", "bfloat16")
+    for stored, train, dtype in (
+        ("float32", (), None),
+        ("bfloat16", (), "float32"),
+        ("float16", (), "float32"),
+        ("float32", sixteen, "bfloat16"),
+        ("float32", ("--save-dtype=bfloat16",), "bfloat16"),
+        ("float32", ("--config", str(recipe)), "bfloat16"),
+        ("bfloat16", sixteen, None),
+    ):
+        made = planned(stored, *train)
+        assert (made.dtype, made.content.get("dtype")) == (dtype, dtype)
+        assert measured(made) == ({(dtype,)} if dtype else set())
+    by_hand = planned("bfloat16", run=("--dtype", "float16"))
+    assert measured(by_hand) == {("float16",)}
+    # A plan that an older version stored keeps its hash.
+    made = planned("bfloat16")
+    older = dataclasses.replace(made, dtype=None)
+    made.folder.mkdir()
+    (made.folder / "plan.json").write_text(json.dumps({"hash": older.hash}))
+    assert planned("bfloat16").hash == older.hash != made.hash
 
 
 def _checkpoint(folder: Path) -> Path:

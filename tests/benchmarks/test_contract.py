@@ -17,6 +17,7 @@ from benchmarks import suites
 from benchmarks.micro.data import datasets, longbench, programs, repositories
 from benchmarks.registry import SUMMARIES
 from harness.protocols import Benchmark, Tools, build_items
+from harness.reasoning import extra_tags
 from harness.records import Item, Response
 
 OPTIONS = {"probe": {"pairs": "micro"}}
@@ -127,7 +128,10 @@ def test_the_scorer_s_version_covers_the_rules_on_reasoning(
     name = benchmark.declaration.id
     # What scores a patch reads no reasoning.
     same = name in ("swebench_verified", "swebench_lite")
-    assert (with_other_reasoning[name] == benchmark.declaration.scoring) is same
+    scoring = benchmark.declaration.scoring
+    assert (with_other_reasoning[name] == scoring) is same
+    with extra_tags([("<plan>", "</plan>")]):
+        assert (benchmark.declaration.scoring == scoring) is same
 
 
 def test_the_list_imports_no_benchmark() -> None:

@@ -106,6 +106,9 @@ REWORDED |= {
 # A comparison of this age names no runs: seeds and invalid answers were shown as 0.
 REWORDED["0 / 0"] = "2 / 2"
 UNKNOWN = {"report-comparison": "invalid"}
+ADDED |= frozenset(
+    f"{side}_interval_{end}" for side in ("plus", "minus") for end in ("low", "high")
+)
 # Notes that there are now and were not: these words are in them.
 NOTED = ("score alike on every item", "are external and were finished", "are also in")
 # Hashes that hang on the names of keys or on our source; they are there, whatever they are.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.reasoning import PAIRS, without_reasoning
+from harness.reasoning import PAIRS, extra_tags, reasoning_version, without_reasoning
 
 NAMES = ("think", "thinking", "thought", "Reasoning", "ANALYSIS", "mm:think", "seed:think")
 FRAMES = (("<{}>", "</{}>"), ("◁{}▷", "◁/{}▷"), ("<|{}|>", "<|/{}|>"), ("<{} >", "</{} >"))
@@ -64,3 +64,34 @@ def test_time_is_linear(piece: str) -> None:
     start = time.thread_time()
     without_reasoning(piece * 20_000)
     assert time.thread_time() - start < 1.0
+
+
+PLAN, STARS, LETTERS = ("<plan>", "</plan>"), ("**", "**"), ("{}Idea:", "Answer(")
+
+
+@pytest.mark.parametrize("tags", [PLAN, STARS, LETTERS, ("◆", "◇")])
+def test_the_users_tags_are_read_exactly_and_only_while_they_are_given(
+    tags: tuple[str, str],
+) -> None:
+    opening, closing = tags
+    text, cut = f"{opening}It is A.{closing}B", f"B{opening}It is A."
+    with extra_tags([tags]):
+        version = reasoning_version()
+        assert without_reasoning(text) == without_reasoning(cut) == "B"
+        assert without_reasoning(text, ()) == text.strip()
+        assert without_reasoning("<think>A</think>B") == "B"
+        if opening != closing:
+            assert without_reasoning(f"A{closing}B") == "B"
+            assert without_reasoning(f"B\n{closing}") == "B"
+            assert without_reasoning(f"Write `{opening}` first. B").endswith("B")
+        if opening.upper() != opening:
+            assert without_reasoning(text.upper()) == text.upper()
+    assert without_reasoning(text) == text
+    assert version.startswith(reasoning_version())
+    assert version != reasoning_version()
+
+
+@given(st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), max_size=3), st.text())
+def test_no_tags_and_no_text_break_it(tags: list[tuple[str, str]], text: str) -> None:
+    with extra_tags(tags):
+        assert len(without_reasoning(text)) <= len(text)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from benchmarks import suites
 from benchmarks.cli.score import read_responses
 from harness.cli.tables import sample_text
 from harness.errors import UsageError
+from harness.records import Item
 from harness.runs import run as runs
 from harness.runs.lookup import find
 from harness.runs.todo import Settings
+from tests.commands import harness, one_line
 from tests.harness.test_run import planned
 from tests.sums import Adder, Quiet, Sums
 
@@ -70,3 +74,30 @@ def test_a_wrong_line_is_said_in_words(tmp_path: Path, line: str, says: str) -> 
         read_responses(path)
     assert "line 1 is not" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_reasoning_tags_decide_the_score_and_not_the_run(micro_data: Path, tmp_path: Path) -> None:
+    (item, *_) = suites.benchmark("vstar", micro_data, images=False).ids()
+    right = suites.benchmark("vstar", micro_data, images=False).build(item)
+    assert isinstance(right, Item)
+    letter = right.target.answer
+    wrong = "A" if letter != "A" else "B"
+    text = f"<plan>It is {wrong}.</plan>\n\nThe answer is {letter}.\n<plan>The answer is {wrong}."
+    file = tmp_path / "responses.jsonl"
+    file.write_text(json.dumps({"id": item, "response": text}) + "\n")
+    score = ["score", "vstar", file, "--data-root", micro_data, "--out", tmp_path, "--json"]
+    tags = ["--reasoning-tags", "<plan>,</plan>"]
+    values, folders, recorded = [], set(), []
+    for options in ([], tags, []):
+        document = json.loads(harness(*score, "--no-native", *options).stdout)
+        (row,) = document["benchmarks"][0]["items"]
+        values.append(row["value"])
+        folders.add(document["run"])
+        manifest = json.loads((Path(document["run"]) / "manifest.json").read_text())
+        recorded.append(manifest["reasoning_tags"])
+    assert values[1] == 1.0
+    assert values[0] == values[2] == 0.0
+    assert len(folders) == 1
+    assert recorded == [[], [["<plan>", "</plan>"]], []]
+    for bad in ("<plan>", "a,b,c", ",</plan>"):
+        one_line(harness(*score, "--reasoning-tags", bad), "is not OPEN,CLOSE")

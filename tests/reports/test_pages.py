@@ -220,6 +220,12 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
     shown = frame(direct, "delta-0")
     means = dict(zip(shown["benchmark"], shown["plus"], strict=True))
     assert means == {row["benchmark"]: row["strict"] for row in summary}
+    # Both scores have the intervals of the comparison.
+    intervals = {(row["side"], row["benchmark"]): row for row in stored["scores"]}
+    for side, column in (("A", "minus"), ("B", "plus")):
+        bounds = zip(shown[f"{column}_interval_low"], shown[f"{column}_interval_high"], strict=True)
+        rows = [intervals[side, name] for name in shown["benchmark"]]
+        assert list(bounds) == [(row["low"], row["high"]) for row in rows]
 
 
 def test_arms_compared_show_spread_and_both_intervals(study: Path, tmp_path: Path) -> None:
@@ -551,3 +557,10 @@ def test_open_run_refuses_an_old_summary(study: Path, tmp_path: Path) -> None:
         (copy / "summary.json").write_text(json.dumps({"benchmarks": [corrupt]}))
         with pytest.raises(UsageError, match=r"summary.json is corrupt"):
             open_run(copy, "run")
+
+
+def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
+    name = r"$\frac{$"
+    arm = next(iter(ARMS))
+    figure = figures.training({name: {arm: [[(0, 0.0), (1, 1.0)]]}}, (arm,))
+    assert name in draw.file(figure)

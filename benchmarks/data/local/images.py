@@ -1,14 +1,17 @@
 """Image cells of a data set: which are empty, and what they decode to.
 
-Only PIL is imported, and the pixels are those that ``datasets`` gives.
+Only PIL is imported, and the pixels are those that ``datasets`` gives.  Data is made by others:
+an image is bytes, or a file in the folder of the data, in one of `FORMATS`, of at most `PIXELS`.
 """
 
 from __future__ import annotations
 
 import base64
 import struct
+import warnings
 from functools import lru_cache
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ItemError, first_line
@@ -24,18 +27,56 @@ def is_empty(cell: Any) -> bool:
     return cell is None
 
 
-def decode(cell: Any, *, turned: bool = True) -> Image.Image:
+# What the benchmarks and the published pairs use.  PIL knows many more; one starts a program.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+# The largest of the benchmarks (MME-RealWorld) have 86 million; PIL warns above this.
+PIXELS = 1024**3 // 12
+
+
+def opened(image: bytes | Path) -> Image.Image:
+    """Open an image; only its header is read.
+
+    Raises:
+        OSError: it is missing, no image, or of a format that no data set uses.
+        ValueError: it has more pixels than any data set's.
+    """
+    from PIL import Image
+
+    # PIL refuses images of twice the size itself, and warns of those that are refused here.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    made = Image.open(BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS)
+    if made.width * made.height > PIXELS:
+        raise ValueError(f"it has {made.width} x {made.height} pixels, more than {PIXELS:,}")
+    return made
+
+
+def inside(folder: Path | None, name: str) -> Path:
+    """Return the path of a file that data names, relative to its folder or absolute.
+
+    Raises:
+        ValueError: it is not in the folder, also by links and ``..``, or there is no folder.
+    """
+    if folder is not None:
+        path = folder / name
+        if path.resolve().is_relative_to(folder.resolve()):
+            if path.exists() and not path.is_file():
+                raise ValueError(f"{name!r} is not a file")
+            return path
+    where = "the data brings no files" if folder is None else f"it is not in {folder}"
+    raise ValueError(f"the file {name!r} is not opened: {where}")
+
+
+def decode(cell: Any, *, turned: bool = True, folder: Path | None = None) -> Image.Image:
     """Return the image of a cell, fully loaded, and ``turned`` as its EXIF data says.
 
     Args:
         cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
         turned: false for what the tasks show that decode text themselves.
+        folder: the folder of the data, where it has image files.
 
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
     """
-    from PIL import Image
-
     try:
         if isinstance(cell, str):
             cell = {"bytes": base64.b64decode(cell)}
@@ -45,7 +86,7 @@ def decode(cell: Any, *, turned: bool = True) -> Image.Image:
         if content is None and path is None:
             raise ValueError("the cell has neither bytes nor a path")
         # As datasets.Image().decode_example of datasets 4.8 decodes.
-        image = Image.open(BytesIO(content) if content is not None else str(path))
+        image = opened(content if content is not None else inside(folder, str(path)))
         image.load()
         return upright(image) if turned else image
     except undecodable() as error:

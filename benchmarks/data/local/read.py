@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from benchmarks.data.local import json_rows
+from benchmarks.data.local.images import inside
 from benchmarks.data.local.layout import Found, files_hash, find, tables
 from benchmarks.data.local.official import FORMATS, build
 from harness.errors import UsageError, first_line
@@ -77,9 +78,10 @@ def read(item: Found) -> Dataset:
     try:
         if item.release is not None:
             return build(item.release)
-        if item.form == "saved":
-            return Dataset.load_from_disk(str(item.home))
-        return _from_parquet(item)
+        saved = item.form == "saved"
+        data = Dataset.load_from_disk(str(item.home)) if saved else _from_parquet(item)
+        _check_files(data, item.home)
+        return data
     except (
         pa.ArrowException,
         OSError,
@@ -127,11 +129,35 @@ def _from_parquet(item: Found) -> Dataset:
     return data
 
 
+def _check_files(data: Dataset, home: Path) -> None:
+    """Raise ValueError for an image cell that names a file outside of the data's folder.
+
+    datasets would open it, or fetch it from a server.
+    """
+    from datasets import Image
+    from pyarrow import compute
+
+    for column, feature in data.features.items():
+        if not isinstance(feature, Image):
+            continue
+        for chunk in data.data.column(column).chunks:
+            cells = chunk.storage if hasattr(chunk, "storage") else chunk
+            content, paths = cells.field("bytes"), cells.field("path")
+            for path in paths.filter(compute.and_(content.is_null(), paths.is_valid())).to_pylist():
+                if not inside(home, path) or not Path(path).is_absolute():
+                    raise ValueError(f"the image {path!r} in column {column} is not in {home}")
+
+
 @dataclass(frozen=True)
 class TableRows:
     """One table on disk; nothing is read before a cell is asked for."""
 
     table: Found
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the data, which image files may not be outside of."""
+        return self.table.home
 
     @cached_property
     def columns(self) -> Sequence[str]:

@@ -136,7 +136,7 @@ def _undecodable(item: Found, images: Sequence[str], sample: Sequence[int]) -> d
             if not cells:
                 raise ItemError("it has no image")
             for cell in cells:
-                decode(cell)
+                decode(cell, folder=item.home)
         except ItemError as error:
             bad[row] = str(error)
     return bad

@@ -121,7 +121,7 @@ class LiveCodeBenchV6(Benchmark):
                 "memory_mib": self.memory,
                 "again_alone_after_timeout": 1,
             },
-            scoring=_scoring_version(),
+            scoring=_scoring_version() + reasoning.tags_version(),
             max_tokens=16384,
             native_max_tokens=2000,
             n_items=sum(table.count for table in known),

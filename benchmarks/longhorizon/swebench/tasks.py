@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import data
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
-from harness.files.trees import check_tree, is_file_name
+from harness.files.names import is_file_name
+from harness.files.trees import check_tree
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report

@@ -18,7 +18,7 @@ CONCLUDES = (
     r"(?:therefore|thus|hence|so|consequently|accordingly|(?:in )?conclusion|finally|as a result)"
 )
 # A letter may touch signs of the languages that put no spaces between words.
-WORDLY = r"(?:[^\W\u3040-\u9fff\uac00-\ud7a3]|['-](?=\w))"
+WORDLY = r"(?:[A-Za-zÀ-ÿ0-9_]|['-](?=\w))"
 _WRAPPER = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mathbb|bf|rm|mbox"
     r"|boldsymbol|operatorname|underline|emph|left|right)(?![a-z])\s{0,2}"

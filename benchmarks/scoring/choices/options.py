@@ -20,12 +20,11 @@ from benchmarks.scoring.choices.letters import (
     simplify,
 )
 from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
-from benchmarks.scoring.choices.reading import Options, Reading
+from benchmarks.scoring.choices.reading import REASON, Options, Reading
 from benchmarks.scoring.choices.undeclared import Parts, Undeclared
 from benchmarks.scoring.claims import claimed, last_claim, without_run_on
 from benchmarks.scoring.extract import cut_off, declared, flat, pleasantry, sentences
 
-_REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
 _FEW, _SHORT = 2, 80
 
 
@@ -137,7 +136,7 @@ class OptionReader:
     def _span(self, text: str, rule: str) -> Reading | None:
         """Read a span that is declared to be the answer."""
         raw, text = text, simplify(text)
-        claim = _REASON.split(text, maxsplit=1)[0] if rule == "whole response" else text
+        claim = REASON.split(text, maxsplit=1)[0] if rule == "whole response" else text
         inside = dict.fromkeys(one for one in marked(claim) if one in self.texts.letters)
         if rule != "answer statement" and len(inside) > 1:
             return Reading(tuple(inside), f"{rule}, several letters", text[:80])

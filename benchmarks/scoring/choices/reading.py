@@ -10,6 +10,8 @@ from typing import Literal
 from benchmarks.scoring.choices.letters import letters_for, simplify
 from benchmarks.scoring.choices.option_texts import OptionTexts
 
+# Behind it stands a reason, which claims no option.
+REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
 _OTHER_ITEM = re.compile(r"[;,]?\s\(?([A-Z])[).:]\s?(?=\S)")
 # "(A) Oak or (C) Pine"; "B (green)", of which one bracket may be gone.
 _JOINED_ITEM = re.compile(r"(?!as\b|because\b|since\b)[^,.;]{0,80}?\s(?:and|or)\s\(([A-Z])\)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.scoring.choices.letters import letter, marked, named
 from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
-from benchmarks.scoring.choices.reading import Options, Reading
+from benchmarks.scoring.choices.reading import REASON, Options, Reading
 from benchmarks.scoring.extract import conclusions, sentences
 
 _PREFERS = re.compile(
@@ -27,7 +27,6 @@ _SUMS_UP = re.compile(
     r"|i (?:would|believe|think))",
     re.IGNORECASE,
 )
-_REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
 _TICK, _CROSS, _SIGNS = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘☒]"), re.compile(r"[|*✅✔✓☑]")
 _FEW = 2
 
@@ -113,7 +112,7 @@ class Undeclared:
             ("first sentence", parts.sentences[0]),
         )
         for rule, part in ends:
-            claim = _REASON.split(part, maxsplit=1)[0]
+            claim = REASON.split(part, maxsplit=1)[0]
             only = self.options.only(marked(claim)) or self.options.only(
                 named(claim, self.texts.noun)
             )

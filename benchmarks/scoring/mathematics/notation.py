@@ -33,8 +33,8 @@ _SIGNS |= {"掳": "^\\circ "}  # a degree sign read in the wrong encoding
 _SIGNS |= {"厘米": "\\text{cm}", "毫米": "\\text{mm}", "千米": "\\text{km}", "公里": "\\text{km}"}
 _SIGNS |= {"米": "\\text{m}", "平方厘米": "\\text{cm}^2", "平方米": "\\text{m}^2"}
 _SIGNS |= {"负": "-", "負": "-", "和": " and ", "或": " or "}
-_SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000}
-_SCALES |= {"million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000}
+SCALES |= {"million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 
 def _as_text(match: re.Match[str]) -> str:
@@ -68,6 +68,7 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
     (r"\\circ(?=[A-Z])", r"\\circ "),  # 20^\circC
     (r"\^\s?\{\s?\\circ\s?\}|(?<=[\d})])\\circ\b", r"^\\circ "),  # 30^{\circ}, 30\circ
     (r"\*\*", "^"),  # 2**10
+    (r"(?<=[\w)}])\s(?:(squared)|cubed)\b", lambda match: "^2" if match[1] else "^3"),
     (r"\{\\(?:rm|bf|it)\s([^{}]{0,60})\}", r"\\text{\1}"),  # 5{\rm cm}
     (
         r"\\(?:text\w{0,6}|mathrm|mathsf|[mh]box|rm|operatorname|unit|si)\s{0,2}"
@@ -84,7 +85,7 @@ _REWRITTEN: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
         r"|\s*\\frac\{(\d{1,4})\}\{(\d{1,4})\})",  # 2 1/2, 2\frac{1}{2}
         _as_mixed,
     ),
-    (rf"(?<=[\d)])\s?\b({'|'.join(_SCALES)})\b", lambda match: f"*{_SCALES[match[1]]}"),
+    (rf"(?<=[\d)])\s?\b({'|'.join(SCALES)})\b", lambda match: f"*{SCALES[match[1]]}"),
     (
         r"\\(?:left|right|displaystyle|textstyle|limits|nolimits|[bB]ig+[lrm]?|quad|qquad|rm"
         r"|bf|it)(?![A-Za-z])|\\[,;:> ]|\\(?=\$)|[$~]|\{\s*\}|\\phantom\{[^{}]*\}|\\[()\[\]]",

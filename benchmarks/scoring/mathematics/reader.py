@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
-from benchmarks.scoring.mathematics.notation import FUNCTIONS
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, SCALES
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
+from benchmarks.scoring.value_claims import rounds
 
 _SEGMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,400})\$\$|\$(?P<b>[^$\n]{1,400})\$"
@@ -45,17 +46,16 @@ _RESULT = re.compile(
 _BOUND = re.compile(
     r"\b(?:than|at least|at most|over|under|above|below|between|after|before|since|until|step"
     r"|figure|question|option|table|number|problem|line|row|column|image|picture"
-    r"|(?:between|from) \S{1,12} (?:and|to))\s+[(#]?$",
+    r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$",
     re.IGNORECASE,
 )
 _NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
-# "It is not 5": a value that is denied is no answer.
-_DENIED = re.compile(
-    r"(?:\bnot|n't)\s(?:equal\sto\s)?[$\\(]{0,3}-?\d[\d,]*\.?\d*(?![\w%^/])", re.IGNORECASE
-)
 _SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
+# "3.1416, i.e. 3.14", "3.1416 (3.14 when rounded)"
+_RESTATED = re.compile(r"[\s,(]*(?:i\.e\.|that is|or|about|roughly|rounded(?: to)?)?[\s,(:]*")
+_DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{1,12})?")
 _AND_ONLY = re.compile(r"\s*(?:,|,?\s*and|,?\s*or|;)\s*")
 _UNIT_BEHIND = re.compile(r"\s{0,2}(?P<unit>[A-Za-z°][A-Za-z°^/²³\d]{0,11})(?![A-Za-z])")
 _COMMITTED, _BOLDS = 40, 12
@@ -75,7 +75,6 @@ _SMALL = (
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _WORDS = {word: number for number, word in enumerate(_SMALL)} | {"none": 0}
 _WORDS |= {word: number for number, word in zip(range(20, 100, 10), _TENS, strict=True)}
-_SCALES = {"": 1, "hundred": 100, "thousand": 1000, "million": 1_000_000}
 _NUMBER_WORD = re.compile(
     rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL[1:10])}))?"
     rf"|(?P<small>{'|'.join(_SMALL)}|none))\b"
@@ -102,6 +101,11 @@ class _Piece:
     text: str
     form: Form
 
+    def is_rounded_to(self, other: _Piece) -> bool:
+        """Whether another piece is this number, rounded."""
+        pair = sorted((self.text, other.text), key=len)
+        return all(map(_DECIMAL.fullmatch, pair)) and rounds(*pair)
+
     def cued(self, sentence: str) -> bool:
         """Whether a verb or a sign right before the piece gives it as a result."""
         return bool(_CUE.search(sentence[max(0, self.position - 60) : self.position]))
@@ -126,13 +130,6 @@ class MathReader:
         if spans and (spans[0].rule != "answer statement" or len(spans[0].text) <= _COMMITTED):
             return None
         return self._undeclared(text)
-
-    def only_number(self, text: str) -> Found | None:
-        """Return the number of a response's last sentence if it holds no other."""
-        pieces = sentences(flat(text))
-        if not pieces or _REFUSAL.search(text):
-            return None
-        return self._sentence(pieces[-1], "last sentence", stated=False, alone=True)
 
     def _boxes(self, text: str) -> Found | None:
         """Read several boxes of the last paragraph as one answer with several parts."""
@@ -177,7 +174,7 @@ class MathReader:
 
         ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
         """
-        sentence = _DENIED.sub("", _SIGN_WORD.sub("-", sentence[:600]))
+        sentence = _SIGN_WORD.sub("-", sentence[:600])
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
@@ -207,6 +204,8 @@ class MathReader:
         between = sentence[parsed[0].position + len(parsed[0].text) : parsed[1].position]
         if len(parsed) == 2 and _COUNTED_APART.fullmatch(between):
             return None
+        if _RESTATED.fullmatch(between) and parsed[0].is_rounded_to(parsed[1]):
+            return parsed[0]
         if _LISTS_PARTS.search(between) and parsed[0].cued(sentence):
             return parsed[0]
         cued = [piece for piece in parsed if piece.cued(sentence)]
@@ -270,7 +269,8 @@ def _run(run: list[tuple[int, str]], following: str) -> Iterator[tuple[int, str]
     text = " ".join(word for _, word in run)
     text = _balanced(clean_span(text))
     unit = following.strip(".,;:!?)\"'") if not ended and following != "in" else ""
-    yield run[0][0], f"{text} {unit}" if parse_unit(unit) else text
+    scaled = unit.lower() in SCALES or parse_unit(unit)
+    yield run[0][0], f"{text} {unit}" if scaled else text
 
 
 def _balanced(text: str) -> str:
@@ -303,4 +303,7 @@ def _number_words(sentence: str) -> Iterator[tuple[int, str]]:
             continue
         parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
         number = sum(_WORDS[part.lower()] for part in parts)
-        yield match.start(), f"{sign}{number * _SCALES[(match['scale'] or '').strip().lower()]}"
+        yield (
+            match.start(),
+            f"{sign}{number * SCALES.get((match['scale'] or '').strip().lower(), 1)}",
+        )

@@ -106,12 +106,14 @@ class Prepared:
         """
         table = self.tables[row.form]
         cells = (table.cell(row.row, name) for name in columns if name in table.columns)
-        return decode(next((cell for cell in cells if not is_empty(cell)), None))
+        cell = next((cell for cell in cells if not is_empty(cell)), None)
+        return decode(cell, folder=table.folder)
 
     def _messages(self, row: Row) -> tuple[Message, ...]:
         def image(column: str) -> Image.Image:
-            cell = self.tables[row.form].cell(row.row, column)
-            return _decoded(column, cell, native=self.native_images)
+            table = self.tables[row.form]
+            cell, folder = table.cell(row.row, column), table.folder
+            return _decoded(column, cell, folder, native=self.native_images)
 
         images = {name: image(name) for name in row.decoded}
 
@@ -123,12 +125,12 @@ class Prepared:
         )
 
 
-def _decoded(column: str, cell: Any, *, native: bool) -> Image.Image:
+def _decoded(column: str, cell: Any, folder: Path, *, native: bool) -> Image.Image:
     try:
         if not native:
-            return as_seen(decode(cell))
+            return as_seen(decode(cell, folder=folder))
         # The tasks of all benchmarks convert alike; making the items checks it.
-        return decode(cell, turned=not isinstance(cell, str)).convert("RGB")
+        return decode(cell, turned=not isinstance(cell, str), folder=folder).convert("RGB")
     except ItemError as error:
         which = "an image" if isinstance(cell, str) else f"the image in column {column}"
         raise ItemError(f"{which} does not decode: {error}") from error

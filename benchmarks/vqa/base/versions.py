@@ -15,9 +15,13 @@ _SCORING = _HERE.parents[1] / "scoring"
 _REASONING = Path(reasoning.__file__)
 
 
-@lru_cache
 def scoring_version(adapter: Path) -> str:
     """Return a name for the strict rules."""
+    return _strict(adapter) + reasoning.tags_version()
+
+
+@lru_cache
+def _strict(adapter: Path) -> str:
     return f"strict-{source_hash(_SCORING, _GOLD, adapter, _REASONING)}"
 
 

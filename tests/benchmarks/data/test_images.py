@@ -37,7 +37,7 @@ def test_bytes_a_path_and_base64_text_are_the_same_image(tmp_path: Path) -> None
     ]
     expected = Image.open(path)
     for cell in cells:
-        image = decode(cell)
+        image = decode(cell, folder=path.parent)
         assert (image.size, image.tobytes()) == (expected.size, expected.tobytes())
 
 

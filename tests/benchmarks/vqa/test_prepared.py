@@ -170,6 +170,7 @@ class OneImage:
     """A table with one cell: a transparent black pixel that its EXIF data turns."""
 
     columns = ("image",)
+    folder = Path()
 
     def cell(self, row: int, name: str) -> Any:
         exif = Image.Exif()

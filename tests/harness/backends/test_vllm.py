@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -186,6 +186,9 @@ def test_the_command_names_what_was_asked_for(tmp_path: Path) -> None:
         "--tensor-parallel-size 2 --data-parallel-size 4 --max-model-len 4096",
     ):
         assert part in text
+    assert "--reasoning-parser" not in text
+    parsed = replace(spec, reasoning_parser="deepseek_r1")
+    assert "--reasoning-parser deepseek_r1" in " ".join(command(parsed, 1234, cpu=False))
     assert "--enforce-eager" in command(spec, 1234, cpu=True)
     assert served_name(BackendSpec(checkpoint=tmp_path, model="mine")) == "mine"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
-from ablations.study.external import external_notes
+from ablations.study.notes import external_notes
 from ablations.study.plan import Plan, Request, commit, plan
 from tests.ablations.test_compare import Alone, made
 

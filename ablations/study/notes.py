@@ -1,13 +1,28 @@
-"""What is known of runs that a study did not make: when they were finished, who else uses them."""
+"""Notes on the runs of a study: what makes them differ, and what is known of external ones."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from ablations.statistics.contrasts import BASE
+from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
+from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.study.plan import Plan
 from harness.errors import UsageError
 from harness.runs.store import read_json, read_manifest
+
+
+def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
+    """Return what belongs next to a verdict on the runs of a plan, beyond the table's own notes."""
+    arms = next(iter(table.scores.values()))
+    return [
+        *gap_notes(table.gaps, MAX_ERRORS),
+        *backend_notes(table.backends),
+        *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != BASE}),
+        *twin_notes(table.scores),
+        *external_notes(plan),
+    ]
 
 
 def external_notes(plan: Plan) -> list[str]:

@@ -1,0 +1,59 @@
+"""Which exceptions mean that storage failed, whoever was writing: a full disk, a read-only one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+
+_ERRNOS = frozenset(
+    {
+        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES,
+        errno.ENAMETOOLONG, errno.EMLINK, errno.ENFILE, errno.EMFILE,
+    }
+)  # fmt: skip
+# Libraries that write in C++ or Rust raise errors of their own.  Matches safetensors' "I/O error:
+# No space left on device (os error 28)" and torch's "PytorchStreamWriter failed writing file";
+# not "os error 2" (no such file).
+_TEXT = re.compile(
+    r"\(os error (?P<number>\d+)\)|PytorchStreamWriter failed|inline_container.*unexpected pos"
+)
+
+
+def storage_failure(error: BaseException) -> str | None:
+    """Return one sentence on an exception that came of storage that failed, else None.
+
+    Causes, contexts and the members of groups count too: cleaning up after a failed write often
+    fails differently.
+    """
+    for each in _chain(error, set()):
+        if isinstance(each, OSError) and each.errno in _ERRNOS:
+            where = each.filename2 or each.filename
+            return _sentence(os.strerror(each.errno or 0), where)
+        match = _TEXT.search(str(each))
+        number = int(match["number"]) if match and match["number"] else errno.ENOSPC
+        if match and number in _ERRNOS:
+            known = os.strerror(number) if match["number"] else "the disk is full or fails"
+            return _sentence(known, None)
+    return None
+
+
+def _sentence(reason: str, where: object) -> str:
+    named = f" {os.fsdecode(where)}" if isinstance(where, str | bytes) else ""
+    return (
+        f"cannot write{named} ({reason}): what was stored before is kept; free some space or mend "
+        "the cause, and run the same command again"
+    )
+
+
+def _chain(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _chain(member, seen)
+    yield from _chain(error.__cause__, seen)
+    yield from _chain(error.__context__, seen)

@@ -1,0 +1,53 @@
+"""Opens regular files only: no link, pipe or device of a folder that somebody else made."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from harness.errors import UsageError
+
+_NOT_REGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a pipe or socket, a folder
+
+
+def opener(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a file for ``open(..., opener=opener)``.
+
+    Raises:
+        UsageError: the path is a link, or not a regular file.
+        OSError: as `os.open`.
+    """
+    refusal = UsageError(
+        f"{path} is a link or not a regular file: replace it by a file, or move the folder away"
+    )
+    try:
+        # O_NONBLOCK: opening a pipe would wait for its other end.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        if error.errno in _NOT_REGULAR:
+            raise refusal from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal
+    return descriptor
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a regular file; errors as of `opener`."""
+    with open(path, "rb", opener=opener) as stream:
+        return stream.read()
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a folder that is a link: what is written below would land elsewhere.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a link: a run's folders must be real ones; copy its files here instead"
+        )

@@ -1,0 +1,187 @@
+"""Signals: what ends at once, what finishes its step first, and that nothing differs after it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.study.jobs import on_ray
+from ablations.training.plan import check_launcher
+from harness.cli.main import run_command
+from harness.errors import UsageError
+from tests.ablations.test_training import read_steps, train, weights, words
+from tests.commands import ROOT
+
+PROGRAM = """
+import sys, time
+from ablations.interrupts import Interrupted, deferred, listening, requested
+try:
+    with listening():
+        print("ready", flush=True)
+        if sys.argv[1] == "at once":
+            time.sleep(60)
+        with deferred():
+            for _ in range(3000):
+                time.sleep(0.01)
+                if requested() and sys.argv[1] == "step":
+                    time.sleep(0.3)
+                    print("whole", flush=True)
+                    raise Interrupted("saved", 15)
+except Interrupted as stop:
+    print(stop, flush=True)
+    sys.exit(stop.exit_code)
+"""
+
+
+def stopped(kind: str, *signals: float) -> tuple[int, list[str], str]:
+    """Send signals (an integer) and wait between them (a fraction of a second)."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, kind],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(0.1)
+    for each in signals:
+        if each < 1:
+            time.sleep(each)
+        else:
+            child.send_signal(int(each))
+    out, errors = child.communicate(timeout=20)
+    return child.returncode, out.splitlines(), errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_waits_for_a_whole_step_and_the_second_does_not(number: int) -> None:
+    code, lines, errors = stopped("at once", number)
+    assert (code, lines, errors) == (128 + number, ["interrupted"], "")
+    code, lines, errors = stopped("step", number)
+    assert (code, lines) == (143, ["whole", "saved"])
+    assert errors.count("\n") == 1
+    # One signal that a launcher and a terminal both pass on is not a second one.
+    assert stopped("step", number, 0.05, signal.SIGTERM)[:2] == (143, ["whole", "saved"])
+    code, lines, errors = stopped("never", number, 0.6, number)
+    assert (code, lines) == (128 + number, [])
+    assert errors.splitlines()[-1].startswith("stopped at once: the same command resumes")
+
+
+@contextmanager
+def signalled(number: int, log: Path, steps: int) -> Iterator[None]:
+    """Send this process a signal once a training has logged so many steps."""
+
+    def wait() -> None:
+        while not log.exists() or log.read_bytes().count(b"\n") < steps:
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    yield
+    thread.join(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("contextrl", signal.SIGTERM), ("da-sft", signal.SIGINT)]
+)
+def test_a_signal_saves_the_step_and_the_resumed_run_equals_a_whole_one(
+    name: str, number: int, text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes: dict[str, Any] = {"prompts": 32, "pairs_per_step": 1, "pair_count": 8}
+    train(text_world, name, tmp_path / "whole", **changes)
+    parts = tmp_path / "parts"
+    capsys.readouterr()
+    with signalled(number, parts / "training.jsonl", 2):
+        code = run_command(words(text_world, name, parts, **changes))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert code == 128 + number
+    match = re.fullmatch(
+        r"(\w+): checkpoint saved after step (\d+) of \d+: rerun the same command to resume", last
+    )
+    assert match, last
+    # --save-every is 50: without the signal there would be no checkpoint.
+    folder = parts / "stages" / match[1] / f"checkpoint-{match[2]}"
+    assert (folder / "trainer_state.json").exists()
+    assert len(read_steps(parts / "training.jsonl")) == int(match[2])
+    train(text_world, name, parts, **changes)
+    assert weights(parts / "checkpoint") == weights(tmp_path / "whole/checkpoint")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+LAUNCHED = {
+    "RANK": "0",
+    "WORLD_SIZE": "1",
+    "LOCAL_RANK": "0",
+    "MASTER_ADDR": "localhost",
+    "MASTER_PORT": "29500",
+}
+INCOMPLETE = [names for size in range(1, 5) for names in combinations(LAUNCHED, size)]
+
+
+@pytest.fixture
+def launcher(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Return what sets variables, of which none of a launcher's is set."""
+    for name in LAUNCHED:
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("names", INCOMPLETE, ids="+".join)
+def test_some_variables_of_a_launcher_without_the_others_are_refused(
+    names: tuple[str, ...], launcher: pytest.MonkeyPatch
+) -> None:
+    check_launcher()
+    for name in names:
+        launcher.setenv(name, LAUNCHED[name])
+    with pytest.raises(UsageError, match=f"^{', '.join(names)} set without ") as caught:
+        check_launcher()
+    missing = str(caught.value).partition(" without ")[2].partition(":")[0].split(", ")
+    assert {*missing, *names} == set(LAUNCHED)
+    for name in LAUNCHED:
+        launcher.setenv(name, LAUNCHED[name])
+    check_launcher()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"RANK": "1"}, {"RANK": "x"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "-1"}]
+)
+def test_ranks_that_disagree_are_refused(
+    changed: dict[str, str], launcher: pytest.MonkeyPatch
+) -> None:
+    for name, value in {**LAUNCHED, **changed}.items():
+        launcher.setenv(name, value)
+    with pytest.raises(UsageError, match=r"torchrun or accelerate launch"):
+        check_launcher()
+
+
+def test_a_lone_rank_writes_nothing_and_is_one_line(
+    text_world: Path, tmp_path: Path, launcher: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    launcher.setenv("RANK", "1")
+    assert run_command(words(text_world, "grpo", tmp_path / "out")) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "RANK set without WORLD_SIZE, LOCAL_RANK" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_without_gpus_is_one_line_after_a_short_wait() -> None:
+    pytest.importorskip("ray")
+    begun = time.monotonic()
+    with pytest.raises(UsageError, match=r"takes 4 GPUs, and no machine .* --gpus-per-job 0"):
+        list(on_ray([], 4.0))
+    assert time.monotonic() - begun < 60
