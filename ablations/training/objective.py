@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch.nn.functional import logsigmoid
+
+from harness.errors import UsageError
 
 Clip = Literal["two-sided", "upper", "none"]
 CLIPS: tuple[Clip, ...] = get_args(Clip)
@@ -102,3 +104,36 @@ def letter_cross_entropy(logits: torch.Tensor, letters: torch.Tensor) -> torch.T
         letters: shape (n,), the token of the right letter.
     """
     return torch.nn.functional.cross_entropy(logits.float(), letters, reduction="none")
+
+
+# In nats.  Logits of 16 bits have a spacing of up to 0.25.
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+
+
+def check_head(model: Any, ids: torch.Tensor, temperature: float) -> None:
+    """Check that the log-probabilities that GRPO trains on are those of the model's own logits.
+
+    TRL computes them from the hidden states and the output layer.  A model that does something else
+    to its logits would be trained on other probabilities than it samples from.
+
+    Args:
+        model: with TRL's fused head; it is left in the mode that it was in.
+        ids: shape (1, tokens), of text.
+        temperature: that of rollouts.
+
+    Raises:
+        UsageError: they differ by more than rounding.
+    """
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        fused = model(input_ids=ids, labels=ids, fused_lm_head=True).log_probs.float()
+        logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float() / temperature
+    model.train(training)
+    own = logits.log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+    gap = (own - fused).abs().max().item()
+    if not gap <= _TOLERANCE.get(model.dtype, 0.5):
+        raise UsageError(
+            f"{type(model).__name__} cannot be trained by GRPO: its log-probabilities differ by "
+            f"{gap:.3g} nats from those of its output layer, which TRL trains on"
+        )

@@ -19,7 +19,7 @@ from ablations.data.items import is_software, qa_item
 from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
 from ablations.settings import LATER, Settings, check_names
 from ablations.training.matching import Amounts, Sizes, amounts
-from ablations.training.prompting import Prompter, check_letters
+from ablations.training.prompting import Prompter, check_forward, check_letters
 from ablations.training.rewards import check_reward, reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
@@ -233,6 +233,8 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
     assert plan.amounts.steps >= 0
     if _check_data(plan) and not vision:
         raise UsageError(f"the data has images, and {s.model} reads text only")
+    if arm.trains and not elsewhere:
+        check_forward(data.folder)
     if arm.sft or arm.joint:
         check_letters(data.pairs[0], data.folder, s)
     if arm.grpo and s.reward:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings import Settings
-from benchmarks.pairs.selection import LETTERS, Letter, SelectionPrompt, both_orders, selection
+from benchmarks.pairs.selection import LETTERS, Letter, both_orders, selection
 from harness.backends import wire
-from harness.backends.checkpoint import load_processor, rendered
+from harness.backends.checkpoint import load_processor, model_class, rendered
 from harness.errors import ItemError, UsageError
 from harness.reasoning import closed, opening
 from harness.records import ImagePart, Message, Pair, TextPart
@@ -104,19 +105,23 @@ class Prompter:
 
         Raises `UsageError` if a letter is not one token there.
         """
-        text = self.choice(messages)
+        return self._letters(self.choice(messages))[1]
+
+    def _letters(self, text: str) -> tuple[str, tuple[int, int]]:
+        """Return what precedes a letter after a rendered text, nothing or a blank, and the tokens.
+
+        A blank only where a bare letter is not one token.
+        """
         before = self.ids(text)
-        tokens = []
-        for letter in LETTERS:
-            after = self.ids(text + letter)
-            if after[:-1] != before:
-                raise UsageError(
-                    f"the option letter {letter} is not one token of this model's tokenizer "
-                    f"where the answer begins ({len(after) - len(before)} more tokens): "
-                    "its selection logits are not defined"
-                )
-            tokens.append(after[-1])
-        return tokens[0], tokens[1]
+        for blank in ("", " "):
+            first, second = (self.ids(f"{text}{blank}{letter}") for letter in LETTERS)
+            if first[:-1] == second[:-1] == before:
+                return blank, (first[-1], second[-1])
+        raise UsageError(
+            f"the option letters {LETTERS[0]} and {LETTERS[1]} are not one token each of this "
+            "model's tokenizer where the answer begins, with or without a blank before them: "
+            "their selection logits are not defined"
+        )
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a rendered text."""
@@ -130,20 +135,23 @@ class Prompter:
 
     def selection(self, pairs: Sequence[Pair]) -> SelectionBatch:
         """Return both orders of each pair, one after the other."""
-        return self._batch(pairs, lambda _: "")
+        return self._batch(pairs, answered=False)
 
     def answered(self, pairs: Sequence[Pair]) -> SelectionBatch:
         """Return both orders of each pair, followed by the right letter and the end of the turn.
 
         The last two positions hold the letter and the end: what supervised training teaches.
         """
-        return self._batch(pairs, lambda prompt: f"{prompt.letter}{self.tokenizer.eos_token}")
+        return self._batch(pairs, answered=True)
 
-    def _batch(
-        self, pairs: Sequence[Pair], answer: Callable[[SelectionPrompt], str]
-    ) -> SelectionBatch:
+    def _batch(self, pairs: Sequence[Pair], *, answered: bool) -> SelectionBatch:
         prompts = [order for pair in pairs for order in both_orders(pair)]
-        texts = [self.choice(prompt.messages) + answer(prompt) for prompt in prompts]
+        texts = [self.choice(prompt.messages) for prompt in prompts]
+        if answered:
+            texts = [
+                f"{text}{self._letters(text)[0]}{prompt.letter}{self.tokenizer.eos_token}"
+                for text, prompt in zip(texts, prompts, strict=True)
+            ]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
         return SelectionBatch(tensors, letters=tuple(prompt.letter for prompt in prompts))
 
@@ -168,3 +176,15 @@ def _images(messages: Sequence[Message]) -> list[Any]:
 def check_letters(pair: Pair, folder: Path, settings: Settings) -> None:
     """Raise `UsageError` if an option letter in a pair's prompt is not a checkpoint's token."""
     Prompter.load(folder, settings).letters(selection(pair, "A").messages)
+
+
+def check_forward(folder: Path) -> None:
+    """Raise `UsageError` if a checkpoint's model has no standard forward: it cannot be trained.
+
+    Selection prompts need the logits of their last positions alone, by ``logits_to_keep``.
+    """
+    model = model_class(folder)
+    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        raise UsageError(
+            f"{folder} cannot be trained: the forward of {model.__name__} has no logits_to_keep"
+        )

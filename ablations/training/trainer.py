@@ -15,12 +15,14 @@ from typing import Any, Literal
 import torch
 from accelerate.utils import DistributedType
 from transformers import Trainer
+from transformers.integrations import is_deepspeed_zero3_enabled
 from trl import GRPOTrainer
 from trl.trainer.utils import FusedCausalLMOutput
 
 from ablations.training.objective import (
     Clip,
     SelectionLoss,
+    check_head,
     letter_cross_entropy,
     selection_loss,
 )
@@ -345,6 +347,12 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     ) -> None:
         super().__init__(**options)
         self._open(term, norms_every)
+        if not is_deepspeed_zero3_enabled():  # no process has all weights there
+            processor: Any = self.processing_class
+            tokenizer = getattr(processor, "tokenizer", processor)
+            ids = tokenizer("The answer is A or B.", add_special_tokens=False)["input_ids"]
+            shown = torch.tensor([ids], device=self.model.device)
+            check_head(self.model, shown, self.args.temperature)
         self._hook = SelectionForwardHook(term.objective.kept if term else 1)
         get_base = getattr(self.model, "get_base_model", None)
         self._hook.attach(get_base() if get_base else self.model)

@@ -29,11 +29,39 @@ def reads_images(folder: Path) -> bool:
     """
     import transformers
 
+    return type(_config(folder)) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+
+def model_class(folder: Path) -> Any:
+    """Return the class of a checkpoint's model, of which no weight is loaded.
+
+    Raises:
+        UsageError: transformers has neither an image-text-to-text model nor a causal LM for its
+            architecture, or it has an encoder of its own for text.
+    """
+    import transformers
+
+    config = _config(folder)
+    kinds = (
+        transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+        transformers.MODEL_FOR_CAUSAL_LM_MAPPING,
+    )
+    known = next((kind[type(config)] for kind in kinds if type(config) in kind), None)
+    if known is None or getattr(config, "is_encoder_decoder", False):
+        raise UsageError(
+            f"{folder}: {config.model_type} is neither a causal LM nor an image-text-to-text "
+            "model of transformers with a decoder alone"
+        )
+    return known
+
+
+def _config(folder: Path) -> Any:
+    import transformers
+
     try:
-        config = transformers.AutoConfig.from_pretrained(folder)
+        return transformers.AutoConfig.from_pretrained(folder)
     except (OSError, ValueError, LookupError, TypeError, ImportError, AttributeError) as error:
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
-    return type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -87,7 +115,9 @@ def load_processor(folder: Path, **options: Any) -> Any:
     reader = transformers.AutoProcessor if reads_images(folder) else transformers.AutoTokenizer
     try:
         processor = reader.from_pretrained(folder, **options)
-    except (OSError, ValueError, LookupError, RuntimeError, ImportError) as error:
+    except (
+        OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, AttributeError,
+    ) as error:  # fmt: skip
         raise UsageError(
             f"{folder}: its processor cannot be loaded: {first_line(error)}"
         ) from error

@@ -26,6 +26,8 @@ from harness.records import ImagePart, Item
 
 ROWS = 8
 COMPLETION = 5
+TOKEN_KINDS = {"mm_token_type_ids", "token_type_ids"}
+PICTURES = {"pixel_values", "pixel_attention_mask", "image_grid_thw"}
 COEFFICIENT, CLIP, KL, LOW, HIGH = 0.7, 2.0, 0.05, 0.2, 0.3
 
 
@@ -91,9 +93,8 @@ def stored(prompter: Any, items: list[Any], reference: Any) -> dict[str, Any]:
         "advantages": torch.randn(n, generator=draw),
     }
     batch["completion_mask"][-3:, -2:] = 0
-    if "mm_token_type_ids" in shown:
-        zeros = torch.zeros_like(batch["completion_ids"])
-        shown["mm_token_type_ids"] = torch.cat([shown["mm_token_type_ids"], zeros], dim=1)
+    for name in TOKEN_KINDS & shown.keys():
+        shown[name] = torch.cat([shown[name], torch.zeros_like(batch["completion_ids"])], dim=1)
     batch |= shown
     if any(images):
         batch["num_images"] = [len(one) for one in images]
@@ -112,17 +113,11 @@ def log_probabilities(model: Any, batch: dict[str, Any], rows: Any) -> torch.Ten
         real = batch["prompt_mask"][row].bool()
         completion = batch["completion_ids"][row]
         words = {"input_ids": torch.cat([batch["prompt_ids"][row][real], completion])[None]}
-        if "mm_token_type_ids" in batch:
-            kinds = batch["mm_token_type_ids"][row]
-            inside = torch.cat([real, torch.ones(COMPLETION, dtype=torch.bool)])
-            words["mm_token_type_ids"] = kinds[inside][None]
+        inside = torch.cat([real, torch.ones(COMPLETION, dtype=torch.bool)])
+        words |= {name: batch[name][row][inside][None] for name in TOKEN_KINDS & batch.keys()}
         if "pixel_values" in batch and batch["num_images"][row]:
-            first = sum(batch["num_images"][:row])
-            grid = batch["image_grid_thw"]
-            sizes = grid.prod(dim=1).tolist()
-            last = first + batch["num_images"][row]
-            words["image_grid_thw"] = grid[first:last]
-            words["pixel_values"] = batch["pixel_values"][sum(sizes[:first]) : sum(sizes[:last])]
+            part = rows_of(batch, row, row + 1)
+            words |= {name: part[name] for name in PICTURES & batch.keys()}
         logits = model(**words).logits[0, -COMPLETION - 1 : -1]
         found.append(logits.log_softmax(-1).gather(1, completion[:, None])[:, 0])
     return torch.stack(found)
@@ -131,13 +126,13 @@ def log_probabilities(model: Any, batch: dict[str, Any], rows: Any) -> torch.Ten
 def rows_of(batch: dict[str, Any], first: int, last: int) -> dict[str, Any]:
     """Return some rows of a stored batch, as TRL slices it."""
     cut = {}
-    sizes = batch["image_grid_thw"].prod(dim=1).tolist() if "num_images" in batch else []
+    sizes = batch["image_grid_thw"].prod(dim=1).tolist() if "image_grid_thw" in batch else []
     images = batch.get("num_images", [])
     start, end = sum(images[:first]), sum(images[:last])
     for name, value in batch.items():
-        if name == "image_grid_thw":
-            cut[name] = value[start:end]
-        elif name == "pixel_values":
+        if name == "image_grid_thw" or (not sizes and name in PICTURES and len(value) < ROWS):
+            cut[name] = value[start:end]  # a row per image, elsewhere a row per prompt
+        elif sizes and name == "pixel_values":
             cut[name] = value[sum(sizes[:start]) : sum(sizes[:end])]
         elif name == "num_items_in_batch":
             cut[name] = value

@@ -14,18 +14,21 @@ from tests.ablations import tiny
 
 os.environ.setdefault("WANDB_DISABLED", "true")
 KINDS = ("qwen3", "qwen2_5_vl", "qwen3_vl")
+OTHERS = tuple(kind for kind in tiny.KINDS if kind not in KINDS)
 
 
 @pytest.fixture(scope="session")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Return a folder for each architecture, with a model and data."""
-    found = {}
-    for kind in KINDS:
-        folder = tmp_path_factory.mktemp(kind)
-        tiny.build(kind, folder / "model")
-        tiny.write(folder / "data", images=kind != "qwen3")
-        found[kind] = folder
-    return found
+    return {kind: world(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+
+
+def world(kind: str, folder: Path) -> Path:
+    if kind == "smolvlm":
+        pytest.importorskip("num2words", reason="SmolVLM's processor needs it")
+    tiny.build(kind, folder / "model")
+    tiny.write(folder / "data", images=kind not in tiny.TEXT_KINDS)
+    return folder
 
 
 def reference(folder: Path, **words: Any) -> tuple[dict[str, Any], dict[str, float]]:
@@ -110,6 +113,112 @@ def test_the_gradient_is_that_of_plain_torch(kind: str, places: dict[str, Path])
     assert log["grad_norm/grpo"] > 0
     assert abs(log["grad_norm/grpo"] - log["grad_norm/ca"]) <= total + 1e-6
     assert log["grad_norm/grpo"] + log["grad_norm/ca"] >= total - 1e-6
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_the_gradient_of_other_architectures_is_that_of_plain_torch(
+    kind: str, tmp_path: Path
+) -> None:
+    from tests.ablations import stored
+
+    folder = world(kind, tmp_path)
+    expected, losses = reference(folder)
+    found, log = stored.step(folder, folder, batch_size=4)
+    assert_same(found, expected)
+    assert log["ca/loss"] == pytest.approx(losses["ca"], abs=1e-5)
+    assert log["grpo/loss"] == pytest.approx(losses["grpo"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["grpo", "contextrl"])
+@pytest.mark.parametrize("kind", [*OTHERS, "qwen2_5_vl"])
+def test_other_architectures_train_and_their_checkpoints_load(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    """The weights of the checkpoint are trained, and read what the start's processor writes."""
+    import torch
+
+    from harness.backends.checkpoint import load_model, load_processor
+    from tests.ablations.test_training import train
+
+    folder = world(kind, tmp_path)
+    ledger = train(folder, name, tmp_path / "out")
+    assert ledger["optimizer_steps"] > 1
+    assert ledger["changed_weights"] > 0.5
+    before, after = (load_processor(tmp_path / at) for at in ("model", "out/checkpoint"))
+    said = [{"role": "user", "content": [{"type": "text", "text": "What colour?"}]}]
+    assert after.apply_chat_template(said) == before.apply_chat_template(said)
+    model = load_model(tmp_path / "out/checkpoint")
+    assert torch.isfinite(model(input_ids=torch.tensor([[20, 21, 22]])).logits).all()
+
+
+def test_a_model_that_changes_its_logits_is_refused() -> None:
+    """TRL would train on the output layer's; those that it knows (Gemma's cap) are all right."""
+    import torch
+    import transformers
+    from trl.trainer.utils import add_fused_lm_head
+
+    from ablations.training.objective import check_head
+    from harness.errors import UsageError
+
+    class Doubled(transformers.LlamaForCausalLM):  # type: ignore[misc]
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            outputs = super().forward(*args, **kwargs)
+            outputs.logits = 2 * outputs.logits
+            return outputs
+
+    sizes = {"vocab_size": 32, "hidden_size": 16, "intermediate_size": 16}
+    heads = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    llama = transformers.LlamaConfig(**sizes, **heads)
+    capped = transformers.Gemma2Config(**sizes, **heads, head_dim=8, final_logit_softcapping=2.0)
+    ids = torch.tensor([[3, 9, 27]])
+    for good in (transformers.LlamaForCausalLM(llama), transformers.Gemma2ForCausalLM(capped)):
+        add_fused_lm_head(good, temperature=0.7)
+        check_head(good.train(), ids, 0.7)
+        assert good.training
+    wrong = Doubled(llama)
+    add_fused_lm_head(wrong, temperature=0.7)
+    with pytest.raises(UsageError, match="Doubled cannot be trained by GRPO: its log-prob"):
+        check_head(wrong, ids, 0.7)
+
+
+@pytest.mark.parametrize("model_type", ["t5", "vit", "blip-2"])
+def test_what_has_no_standard_forward_is_refused_by_its_configuration(
+    model_type: str, tmp_path: Path
+) -> None:
+    """An encoder-decoder, no language model, and a forward without ``logits_to_keep``."""
+    import transformers
+
+    from ablations.training.prompting import check_forward
+    from harness.errors import UsageError
+
+    transformers.AutoConfig.for_model(model_type).save_pretrained(tmp_path)
+    with pytest.raises(UsageError, match=f"{model_type} is neither|no logits_to_keep"):
+        check_forward(tmp_path)
+
+
+def test_a_blank_goes_before_letters_that_are_tokens_only_with_one() -> None:
+    """Merges of ":" with a bare letter: after the template's last sign " A" is a token, A not."""
+    import tokenizers
+    from tokenizers import models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    from ablations.training.prompting import Prompter
+    from benchmarks.pairs.selection import selection
+
+    vocabulary = {
+        token: number
+        for number, token in enumerate([":", "A", "B", ":A", ":B", " A", " B", " ", "$"])
+    }
+    merges = [(":", "A"), (":", "B"), (" ", "A"), (" ", "B")]
+    words = tokenizers.Tokenizer(models.BPE(vocabulary, merges))
+    words.pre_tokenizer = pre_tokenizers.Split("$", "isolated")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="$", pad_token="$")
+    tokenizer.chat_template = "AB:"
+    prompter, pair = Prompter(tokenizer), tiny.text_pairs(1)[0]
+    assert prompter.letters(selection(pair, "A").messages) == (vocabulary[" A"], vocabulary[" B"])
+    taught = prompter.answered([pair]).tensors["input_ids"][:, -2:].tolist()
+    assert taught == [[vocabulary[" A"], vocabulary["$"]], [vocabulary[" B"], vocabulary["$"]]]
 
 
 def test_a_micro_step_without_a_pair_costs_no_forward(places: dict[str, Path]) -> None:

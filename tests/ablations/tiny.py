@@ -1,4 +1,4 @@
-"""Tiny models of the three architectures, and pairs and items for them: seconds on one core."""
+"""Tiny models of several architectures, and pairs and items for them: seconds on one core."""
 
 from __future__ import annotations
 
@@ -21,6 +21,21 @@ _TEXT = {
     "head_dim": 8,
     "max_position_embeddings": 2048,
 }
+# The two classes of each, by their names in transformers.
+_TEXT_MODELS = {
+    "qwen3": ("Qwen3Config", "Qwen3ForCausalLM"),
+    "qwen2": ("Qwen2Config", "Qwen2ForCausalLM"),
+    "llama": ("LlamaConfig", "LlamaForCausalLM"),
+    "gemma3_text": ("Gemma3TextConfig", "Gemma3ForCausalLM"),
+}
+_SIGLIP_TOWER = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 64,
+    "patch_size": 16,
+}
 
 
 def tokenizer() -> Any:
@@ -36,16 +51,21 @@ def _ends(words: Any) -> dict[str, Any]:
 
 
 def build(kind: str, folder: Path, seed: int = 0) -> Path:
-    """Write a random checkpoint of ``qwen3``, ``qwen2_5_vl`` or ``qwen3_vl``."""
+    """Write a random checkpoint of one of `KINDS`."""
     import torch
     import transformers as tf
 
     words = tokenizer()
     torch.manual_seed(seed)
-    if kind == "qwen3":
-        config = tf.Qwen3Config(vocab_size=len(words), tie_word_embeddings=True, **_TEXT)
-        model: Any = tf.Qwen3ForCausalLM(config)
+    if kind in _TEXT_MODELS:
+        config, model_class = (getattr(tf, name) for name in _TEXT_MODELS[kind])
+        shape = {name: size for name, size in _TEXT.items() if hasattr(config(), name)}
+        tied = kind != "llama"
+        made = config(vocab_size=len(words), tie_word_embeddings=tied, **shape, **_ends(words))
+        model: Any = model_class(made)
         processor: Any = words
+    elif kind in _SIGLIP:
+        model, processor = _SIGLIP[kind]()
     else:
         model, processor = _with_images(kind, words)
     model.generation_config = tf.GenerationConfig(**_ends(words))
@@ -111,6 +131,69 @@ def _with_images(kind: str, words: Any) -> tuple[Any, Any]:
         chat_template=micro.TEMPLATE,
     )
     return tf.Qwen3VLForConditionalGeneration(config), processor
+
+
+def _marked(**marks: str) -> tuple[Any, str]:
+    """Return a tokenizer with special tokens of its own, and the template with one image mark."""
+    import transformers as tf
+
+    words = tf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer().backend_tokenizer,
+        eos_token=micro.END_OF_TURN,
+        pad_token=micro.END_OF_TEXT,
+        extra_special_tokens={f"{name}_token": mark for name, mark in marks.items()},
+    )
+    mark = f"{micro.VISION_START}{micro.IMAGE}{micro.VISION_END}"
+    return words, micro.TEMPLATE.replace(mark, marks.get("boi", marks["image"]))
+
+
+def _gemma3() -> tuple[Any, Any]:
+    """Two layers, one of them with a sliding window; an image is four tokens."""
+    import transformers as tf
+
+    marks = {"boi": "<start_of_image>", "eoi": "<end_of_image>", "image": "<image_soft_token>"}
+    words, template = _marked(**marks)
+    layers = ["sliding_attention", "full_attention"]
+    text = {**_TEXT, "vocab_size": len(words), "sliding_window": 64, "layer_types": layers}
+    config = tf.Gemma3Config(
+        text_config={**text, **_ends(words)},
+        vision_config=_SIGLIP_TOWER,
+        mm_tokens_per_image=4,
+        **{f"{name}_token_index": getattr(words, f"{name}_token_id") for name in marks},
+    )
+    images = tf.Gemma3ImageProcessor(size={"height": 64, "width": 64}, do_pan_and_scan=False)
+    made = tf.Gemma3Processor(images, words, chat_template=template, image_seq_length=4)
+    return tf.Gemma3ForConditionalGeneration(config), made
+
+
+def _smolvlm() -> tuple[Any, Any]:
+    """An image is one tile of four tokens."""
+    import transformers as tf
+
+    names = {"fake_image": "<fake_token_around_image>", "global_image": "<global-img>"}
+    marks = {**names, "image": "<image>", "video": "<video>"}
+    words, template = _marked(**marks)
+    config = tf.SmolVLMConfig(
+        text_config={"model_type": "llama", "vocab_size": len(words), **_TEXT, **_ends(words)},
+        vision_config=_SIGLIP_TOWER,
+        scale_factor=2,
+        tie_word_embeddings=True,
+        image_token_id=words.image_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    images = tf.SmolVLMImageProcessor(
+        size={"longest_edge": 64}, max_image_size={"longest_edge": 64}, do_image_splitting=False
+    )
+    videos = tf.SmolVLMVideoProcessor(
+        size={"longest_edge": 64}, max_image_size={"longest_edge": 64}
+    )
+    made = tf.SmolVLMProcessor(images, words, videos, image_seq_len=4, chat_template=template)
+    return tf.SmolVLMForConditionalGeneration(config), made
+
+
+_SIGLIP = {"gemma3": _gemma3, "smolvlm": _smolvlm}
+TEXT_KINDS = tuple(_TEXT_MODELS)
+KINDS = (*TEXT_KINDS, "qwen2_5_vl", "qwen3_vl", *_SIGLIP)
 
 
 def image(colour: str, size: tuple[int, int] = (32, 32)) -> Any:
