@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from benchmarks.scoring.normal import normal
 from harness.reasoning import without_reasoning
@@ -244,11 +243,12 @@ def statements(text: str) -> list[Span]:
     """
     found = []
     leads = [*_LEAD.finditer(text)]
-    # Of "Answer: Answer: B" only the last one leads to an answer.
-    last = [a for a, b in pairwise(leads) if text[a.end() : b.start()].strip()] + leads[-1:]
-    for match in last[-_SPANS:]:
+    # A statement ends where the next one begins; of "Answer: Answer: B" only the last one counts.
+    ends = [*(lead.start() for lead in leads[1:]), len(text)]
+    stated = [(m, end) for m, end in zip(leads, ends, strict=False) if text[m.end() : end].strip()]
+    for match, end in stated[-_SPANS:]:
         before = text[max(0, match.start() - 40) : match.start()]
-        rest = text[match.end() : match.end() + 600].lstrip(" \t*_")
+        rest = text[match.end() : min(match.end() + 600, end)].lstrip(" \t*_")
         if _UNREAL.search(before) or _NEGATED.search(match[0]) or _LISTED.search(match[0]):
             continue
         paragraph, _, following = rest.lstrip("\n ").partition("\n")

@@ -104,7 +104,7 @@ def run_added(tmp_path: Path, example: str, name: str, data: Path, *words: str) 
 
 
 def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: Path) -> None:
-    words = ("--set", "colours.style=think")
+    words = ("--set", "colours.style=think", "--max-errors", "0.5")
     row = run_added(tmp_path, "benchmark.py", "colours", data_root, *words)
     assert (row["benchmark"], row["n"], row["strict"], row["errors"]) == ("colours", 3, 0.5, 1)
     assert row["parts"] == {"what": 1.0, "which": 0.0}
