@@ -10,6 +10,7 @@ import numpy as np
 from ablations.statistics import estimates, power
 from ablations.statistics.bootstrap import Resampled, hierarchical
 from ablations.statistics.contrasts import (
+    BASE,
     BASELINE,
     DATA_CONTROLS,
     METHOD,
@@ -32,6 +33,7 @@ from ablations.statistics.verdict import sentence
 
 CLUSTERED, WELCH = "clustered t", "Welch t"
 TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
+ONE_SAMPLE = "one-sample t"
 Scores = Mapping[str, Mapping[str, Array]]
 
 
@@ -129,7 +131,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
-        test=TESTS[variance],
+        test=ONE_SAMPLE if _is_fixed(contrast, data) and variance != "pooled" else TESTS[variance],
         verdict=Verdict(str(judgement.verdicts)) if tested else None,
         mde=number(power.mde(float(primary.se), float(primary.df), rules.alpha, rules.power)),
         alt_variance_low=number(alt_variance_low),
@@ -137,6 +139,11 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
         boot_low=boot_low,
         boot_high=boot_high,
     )
+
+
+def _is_fixed(contrast: Contrast, data: _Data) -> bool:
+    """Whether a contrast is against the model before training, measured once."""
+    return contrast.minus == BASE and data.macro[BASE].size == 1
 
 
 def _estimated(

@@ -203,7 +203,7 @@ def _scores(table: ScoreTable, rules: Rules) -> tuple[SideScore, ...]:
     for side, name in SIDES.items():
         values = {benchmark: sides[side] for benchmark, sides in table.scores.items()}
         intervals = {n: score_interval(y, table.items[n], rules.level) for n, y in values.items()}
-        intervals[MEAN] = mean_interval(values, table.items, rules.level)
+        intervals[MEAN] = mean_interval(values, table.items, rules.level, partial=True)
         scores += [SideScore(name, n, s.score, s.low, s.high) for n, s in intervals.items()]
     return tuple(scores)
 

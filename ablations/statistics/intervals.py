@@ -52,13 +52,23 @@ def score_interval(values: Array, items: Items, level: float = LEVEL) -> ScoreIn
 
 
 def mean_interval(
-    values: Mapping[str, Array], items: Mapping[str, Items], level: float = LEVEL
+    values: Mapping[str, Array],
+    items: Mapping[str, Items],
+    level: float = LEVEL,
+    *,
+    partial: bool = False,
 ) -> ScoreInterval:
-    """Return the mean over benchmarks of one arm's scores, from seeds x items by benchmark."""
+    """Return the mean over benchmarks of one arm's scores, from seeds x items by benchmark.
+
+    ``partial``: with one seed, without the benchmarks that have no standard error over items, as
+    the mean difference of two runs (`items_mean`).
+    """
     by_seed = np.mean([items[name].mean(y) for name, y in values.items()], axis=0)
     if len(by_seed) > 1:
         return _over_seeds(by_seed, level)
-    return _cut(average([clustered(y[0], items[name]) for name, y in values.items()]), level)
+    estimates = [clustered(y[0], items[name]) for name, y in values.items()]
+    kept = [estimate for estimate in estimates if not np.isnan(estimate.se)] if partial else []
+    return _cut(average(kept or estimates), level)
 
 
 def _over_seeds(by_seed: Array, level: float) -> ScoreInterval:

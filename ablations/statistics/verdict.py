@@ -75,7 +75,7 @@ def _conclusion(steps: Steps, rules: Rules) -> str:
     here = f" on these {sum(line.items for line in total.benchmarks):,} items"
     here += "" if _holds_for_new(total) else " (not shown for new items)"
     if total.verdict.is_worse:
-        return f"{METHOD} loses to {BASELINE}{here}"
+        return f"{METHOD} loses to {BASELINE}{WITHIN * total.verdict.within_margin}{here}"
     lost = losses(total.benchmarks)
     if not total.verdict.is_better:
         return f"No gain of {METHOD} over {BASELINE} is shown{lost}"
@@ -99,6 +99,8 @@ def _source(steps: Steps, rules: Rules) -> str:
     if not _better(objective):
         if all(line.verdict is Verdict.EQUIVALENT for line in objective):
             return f", but the objective adds nothing to what its data gives{WITHIN}"
+        if ahead := [line.minus for line in objective if line.verdict and line.verdict.is_worse]:
+            return f", but {METHOD} loses to {', '.join(ahead)}, which has the same data"
         return ", but it is not shown to come from the objective"
     return f" and {_beyond_data(steps)}{_caveats(steps, rules)}"
 
@@ -128,7 +130,7 @@ def _caveats(steps: Steps, rules: Rules) -> str:
     unsound = [
         line.plus
         for line in steps["control"]
-        if line.plus in compared and not (line.tost_low or -1) > -rules.margin
+        if line.plus in compared and (line.tost_low is None or line.tost_low <= -rules.margin)
     ]
     if unsound:
         lost = f"a loss of {', '.join(unsound)} to {BASELINE} beyond the margin"
