@@ -117,8 +117,8 @@ def without_reasoning(text: str, given: Tags | None = None) -> str:
     """
     given = _given if given is None else given
     blocks = [match.span() for match in _BLOCK.finditer(text) if match[0].rstrip().endswith("```")]
-    kept, position = "", 0
-    while tag := _next(_tags(given), text, position, blocks):
+    tags, kept, position = _tags(given), "", 0
+    while tag := _next(tags, text, position, blocks):
         before, position = text[position : tag.start()], tag.end()
         if str(tag.lastgroup).startswith("open"):
             kept += before
@@ -169,9 +169,9 @@ def _alone(text: str, start: int, end: int) -> bool:
 
 def _is_empty(text: str, position: int, given: Tags) -> bool:
     """Whether a text says nothing from a position on: only spaces and special tokens."""
-    rest = text[position : position + _STRAY]
-    rest = _tags(given).sub("", _SPECIAL.sub("", rest))
-    return len(text) - position < _STRAY and not rest.strip()
+    if len(text) - position >= _STRAY:
+        return False
+    return not _tags(given).sub("", _SPECIAL.sub("", text[position:])).strip()
 
 
 _AT_END = re.compile(r"([<\[◁][^<>\[\]▷\s]{1,40}[>\]▷])\s*\Z")

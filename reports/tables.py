@@ -306,14 +306,16 @@ def to_csv(tables: Sequence[Table]) -> str:
     import pandas as pd
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)
-    frame = frame.map(lambda value: f"'{value}" if _is_formula(value) else value)
-    frame.columns = [f"'{name}" if _is_formula(name) else name for name in frame.columns]
+    # As objects: pandas would make 9 of an integer beside an empty cell 9.0.
+    cells = [[_quoted(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    frame = pd.DataFrame(cells, columns=list(map(_quoted, frame.columns)), dtype=object)
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
 
 
-def _is_formula(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+def _quoted(value: Any) -> Any:
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
 
 
 _LATEX = {

@@ -627,7 +627,7 @@ def test_a_letter_that_is_no_single_token_is_refused(text_world: Path) -> None:
 
     words = transformers.AutoTokenizer.from_pretrained(text_world / "model")
     words.add_tokens(["assistant\nA"])
-    with pytest.raises(UsageError, match="the option letter A is not one token"):
+    with pytest.raises(UsageError, match="the option letters A and B are not one token each"):
         Prompter(words).letters(selection(tiny.text_pairs(1)[0], "A").messages)
 
 
@@ -648,7 +648,7 @@ def test_a_dry_run_looks_at_the_letters(
     given = words(text_world, name, tmp_path / "t")
     given[given.index("--model") + 1] = str(folder)
     if looked:
-        with pytest.raises(UsageError, match="the option letter A is not one token"):
+        with pytest.raises(UsageError, match="the option letters A and B are not one token each"):
             cli.main([*given, "--dry-run"], standalone_mode=False)
     else:
         cli.main([*given, "--dry-run"], standalone_mode=False)
