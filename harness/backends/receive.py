@@ -12,8 +12,8 @@ from harness.backends.answers import Answer
 from harness.errors import ItemError, UsageError
 
 MASK = "[API key]"
-# No server's real key is shorter, and a placeholder such as "x" is no secret.
-_SHORTEST_KEY = 4
+# No real key is shorter; a placeholder such as "none" is no secret, and a word of answers.
+_SHORTEST_KEY = 12
 
 
 async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> Answer:

@@ -210,6 +210,10 @@ class Checkpoint:
             )
         except (*_UNREADABLE, TemplateError) as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
+        return self._fitting(inputs, sampling)
+
+    def _fitting(self, inputs: Mapping[str, Any], sampling: Sampling) -> Prompt:
+        """Return a prompt with its limit of new tokens; `ContextOverflowError` if none fits."""
         prompt = Prompt(dict(inputs), sampling.max_tokens, sampling)
         room = self._context - prompt.length
         if room < 1:
@@ -228,9 +232,7 @@ class Checkpoint:
 
         chat = wire.transformers(messages, images=self._reads_images)
         try:
-            text = self._processor.apply_chat_template(
-                chat, add_generation_prompt=True, tokenize=False
-            )
+            text = rendered(self._processor, chat)
             if not opening(text):
                 return self.prepare(messages, sampling)
             images = [
@@ -244,7 +246,7 @@ class Checkpoint:
             )
         except (*_UNREADABLE, TemplateError) as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
-        return Prompt(dict(inputs), sampling.max_tokens, sampling)
+        return self._fitting(inputs, sampling)
 
     def generate(self, prompts: Sequence[Prompt], deliver: Deliver[Response]) -> None:
         """Answer a batch of prompts of one layout; each answer is delivered when it ends.

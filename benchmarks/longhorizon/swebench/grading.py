@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.longhorizon.swebench import mini_swe_agent
-from benchmarks.longhorizon.swebench.protected import to_restore
+from benchmarks.longhorizon.swebench.protected import changed_files, to_restore
 from benchmarks.longhorizon.swebench.tasks import Task
 from benchmarks.longhorizon.swebench.threads import slots
 from benchmarks.longhorizon.swebench.workspace import Workspace, workspace
@@ -110,10 +110,15 @@ async def _protect(task: Task, folder: Workspace) -> list[str]:
         raise ItemError(f"git failed: {changed.stdout[-300:].decode(errors='replace')}")
     paths = [path for path in changed.stdout.decode(errors="surrogateescape").split("\0") if path]
     tests = task.tests("FAIL_TO_PASS") + task.tests("PASS_TO_PASS")
-    restored = to_restore(paths, tests, [path.name for path in task.files.iterdir()])
+    # What the reference patch changes is code, wherever the tests are.
+    code = set(changed_files(str(task.row["patch"])))
+    checked = [path for path in paths if path not in code]
+    restored = to_restore(checked, tests, [path.name for path in task.files.iterdir()])
     if restored:
         names = "\0".join(restored).encode(errors="surrogateescape")
-        await folder.run(("bash", "-c", _RESTORE), stdin=names, seconds=_APPLY_SECONDS)
+        done = await folder.run(("bash", "-c", _RESTORE), stdin=names, seconds=_APPLY_SECONDS)
+        if done.status != "ok" or done.exit_code != 0:
+            raise ItemError(f"restoring failed: {done.stdout[-300:].decode(errors='replace')}")
     return [name.encode(errors="surrogateescape").decode(errors="replace") for name in restored]
 
 

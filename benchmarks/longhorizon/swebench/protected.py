@@ -20,7 +20,10 @@ _NAMES = {
 _IMPORTED = sys.stdlib_module_names | {
     "pytest", "_pytest", "pluggy", "iniconfig", "packaging", "py", "pygments",
 }  # fmt: skip
-_HEADER = re.compile(r"^(?:\+\+\+|---|rename to|copy to) \"?(?:[ab]/)?([^\t\n\"]+)", re.MULTILINE)
+_HEADER = re.compile(
+    r"^(?:\+\+\+|---|rename from|rename to|copy to|diff --git a/\S+) \"?(?:[ab]/)?([^\t\n\"]+)",
+    re.MULTILINE,
+)
 
 
 def configures_tests(path: str) -> bool:
@@ -29,9 +32,14 @@ def configures_tests(path: str) -> bool:
     return name.name in _NAMES or name.suffix in {".pth", ".pyc"}
 
 
+def changed_files(patch: str) -> list[str]:
+    """Return the files that a patch names: changed, added, removed, or renamed."""
+    return list(dict.fromkeys(_HEADER.findall(patch)))
+
+
 def touched(patch: str) -> list[str]:
     """Return the files that a patch changes, adds or renames to, of those that configure tests."""
-    return list(dict.fromkeys(filter(configures_tests, _HEADER.findall(patch))))
+    return list(filter(configures_tests, changed_files(patch)))
 
 
 def to_restore(

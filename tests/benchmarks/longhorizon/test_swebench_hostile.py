@@ -289,8 +289,9 @@ def test_what_decides_the_tests_is_restored_and_no_other_file() -> None:
 def test_official_patches_that_touch_the_configuration_are_named() -> None:
     patch = adding("a/conftest.py", "x\n") + adding("src/code.py", "+++ b/conftest\n")
     patch += "diff --git a/x.ini b/pytest.ini\nrename from x.ini\nrename to pytest.ini\n"
+    patch += "diff --git a/bin/x.pyc b/bin/x.pyc\nnew file mode 100644\nGIT binary patch\n"
     patch += "--- a/setup.cfg\n+++ /dev/null\n"
-    assert touched(patch) == ["a/conftest.py", "pytest.ini", "setup.cfg"]
+    assert touched(patch) == ["a/conftest.py", "pytest.ini", "bin/x.pyc", "setup.cfg"]
 
 
 @sandboxed
