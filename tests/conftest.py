@@ -37,6 +37,8 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Files that take longest or wait most, begun first so that no worker is left with one at the end.
 LONGEST = (
+    # First: it profiles every call, and behind other files it has run for minutes.
+    "benchmarks/micro/test_pairs.py",
     "benchmarks/vqa/test_native.py",
     "harness/backends/test_vllm.py",
     "ablations/test_study.py",
@@ -46,7 +48,6 @@ LONGEST = (
     "benchmarks/vqa/test_adapters.py",
     "harness/sandbox/test_bubblewrap.py",
     "harness/backends/test_lifeline.py",
-    "benchmarks/micro/test_pairs.py",
     "benchmarks/vqa/test_native_limits.py",
 )
 
