@@ -22,7 +22,7 @@ _DATE = re.compile(
     r"(?: (?P<b>\d{1,2})(?:st|nd|rd|th)?)?(?(a)|(?(b)|(?!))),? (?P<year>\d{4})\b",
     re.IGNORECASE,
 )
-# What is said of the answer besides names others: "Sweden, which borders Norway".
+# Clauses about the answer that name other answers: "Sweden, which borders Norway".
 _ASIDE = re.compile(
     r"(?<=\w),?\s(?:which|who|where|whose|unlike|(?:looks )?like (?:that|those) of"
     r"|similar to)\b[^,.;]*",
