@@ -54,7 +54,8 @@ def inside(folder: Path | None, name: str) -> Path:
     """Return the path of a file that data names, relative to its folder or absolute.
 
     Raises:
-        ValueError: it leads out of the folder (also by links or ``..``), is not a file, or there is no folder.
+        ValueError: it leads out of the folder (also by links or ``..``) or is not a file, or there
+            is no folder.
     """
     if folder is not None:
         path = folder / name
