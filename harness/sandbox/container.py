@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.sandbox import supervise
-from harness.sandbox.engine import OWNER, Engine, owner, remove_leftovers
+from harness.sandbox.engine import OWNER, Engine, client_error, owner, remove_leftovers
 from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
 from harness.sandbox.protocol import Command, Limits, Result, Status
@@ -68,6 +68,8 @@ class Container:
         if container.broke and result.status == "signal":
             status, reason = container.broke
             return dataclasses.replace(result, status=status, exit_code=None, reason=reason)
+        if result.status == "error" and (reason := client_error(result.stderr)):
+            return dataclasses.replace(result, reason=reason)
         return result
 
 
