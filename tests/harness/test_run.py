@@ -189,6 +189,12 @@ def test_what_is_no_share_is_refused(text: str) -> None:
         Share().convert(text, None, None)
 
 
+@pytest.mark.parametrize("text", ["1", "1.0", " 1. ", "1e0", "+1"])
+def test_a_plain_one_is_refused_as_ambiguous(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="can mean 1% or 100%"):
+        Share().convert(text, None, None)
+
+
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="all 2 responses"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
