@@ -1,4 +1,4 @@
-"""``harness pairs``: check contrastive pairs."""
+"""``harness pairs``: read and check contrastive pairs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from pathlib import Path
 import click
 
 from harness.cli import options
+from harness.cli.groups import LateGroup
 from harness.cli.output import echo, print_result
 
+# Command -> (module:attribute, one line of help).
+COMMANDS = {
+    "check": ("ablations.cli.pairs:check", "Check every pair of a source."),
+}
 
-@click.group()
+
+@click.group(cls=LateGroup, commands_by_name=COMMANDS)
 def pairs() -> None:
-    """Check contrastive pairs."""
+    """Read and check contrastive pairs."""
 
 
-@pairs.command()
+@click.command()
 @click.argument("source")
 @click.option(
     "--model",
