@@ -179,6 +179,14 @@ def _forget_sampling(model: Any) -> None:
         delattr(model.config, name)
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what a processor and its chat template raise on a question that they cannot read."""
+    from jinja2 import TemplateError
+
+    of_python = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+    return (TemplateError, *of_python)
+
+
 TEMPLATE_SECONDS = 10.0
 """The most that rendering one conversation may take; a usual template takes about 1 ms."""
 

@@ -66,7 +66,8 @@ class EndpointModel:
     """A model that an OpenAI-compatible server serves; use it in ``async with``.
 
     A sampling parameter that the server does not take is left out, or sent by its newer name, from
-    the first refusal on: ``changes`` then says so by parameter, for the manifest.
+    the first refusal on: ``changes`` then says so by parameter, for the manifest.  ``check_prompt``
+    raises what is wrong with a conversation before it is sent; it is called in a thread.
 
     Args:
         url: the server's address, with or without ``/v1``.
@@ -91,6 +92,7 @@ class EndpointModel:
         self.changes: dict[str, str] = {}
         self.on_change: Callable[[], None] = lambda: None
         self.on_status: Callable[[str], None] = lambda _: None
+        self.check_prompt: Callable[[Sequence[Message]], None] | None = None
         self._model = model
         self._key = api_key
         self._limits = limits
@@ -275,6 +277,8 @@ class EndpointModel:
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
         """Return the messages for the wire; images are compressed off the event loop."""
+        if self.check_prompt is not None:
+            await asyncio.to_thread(self.check_prompt, messages)
         if not any(isinstance(p, ImagePart) for m in messages for p in m.content):
             return wire.openai(messages)
         try:
