@@ -209,11 +209,11 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
     return Tools(sandbox)
 
 
-def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
+def judge_given(given: SimpleNamespace) -> Any:
     """Return the judge that the options name, or None.
 
-    Raises `UsageError` if only one of URL and model was given, no benchmark uses a judge, or its
-    key is missing or would be sent unencrypted (`harness.backends.urls.key_for`).
+    Raises `UsageError` if only one of URL and model was given, or its key is missing or would be
+    sent unencrypted (`harness.backends.urls.key_for`).
     """
     from harness.backends.urls import base_url, key_for
     from harness.errors import UsageError
@@ -226,11 +226,22 @@ def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
         return None
     if url is None or model is None:
         raise UsageError("--judge URL and --judge-model M are needed together")
-    declared = [benchmark.declaration for benchmark in benchmarks]
-    if not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
-        raise UsageError("--judge: none of the selected benchmarks uses a judge")
     key = key_for(base_url(url), given.judge_key_env, default="JUDGE_API_KEY")
     return Judge(url, model, key or Judge.NO_KEY)
+
+
+def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
+    """Return the judge that the options name (`judge_given`), or None.
+
+    Raises `UsageError` also if there is one and no benchmark uses it.
+    """
+    from harness.errors import UsageError
+
+    judge = judge_given(given)
+    declared = [benchmark.declaration for benchmark in benchmarks]
+    if judge and not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
+        raise UsageError("--judge: none of the selected benchmarks uses a judge")
+    return judge
 
 
 def check_judge(judge: Any) -> None:
