@@ -20,7 +20,7 @@ import orjson
 
 from harness.backends import wire
 from harness.backends.answers import Answer, completion, first_logprobs, served_models
-from harness.backends.receive import masked, receive
+from harness.backends.receive import RedirectError, masked, receive
 from harness.backends.throttle import Throttle, TryAgainError
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.urls import LOOPBACK, base_url, host_of
@@ -257,7 +257,7 @@ class EndpointModel:
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask what the server offers besides the chat API, at its root; return the parsed answer.
 
-        None where it offers no such thing.
+        None where it offers no such thing: there, some redirect to a page of theirs.
 
         Raises:
             ItemError: the request failed for good.
@@ -267,7 +267,10 @@ class EndpointModel:
         # Token ids are longer than their text.
         data = orjson.dumps({"model": self.name, **body})
         most = self._limits.answer_bytes + IDS_PER_BYTE * len(data)
-        answer = await self._post(f"{root}/{path}", data, most)
+        try:
+            answer = await self._post(f"{root}/{path}", data, most)
+        except RedirectError:
+            return None
         return answer.document if answer.status == 200 else None
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:

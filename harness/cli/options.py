@@ -143,6 +143,11 @@ judge = _all(
         help="Environment variable that holds the judge's API key  [default: JUDGE_API_KEY; for "
         "api.openai.com also OPENAI_API_KEY]",
     ),
+    click.option(
+        "--key-over-http",
+        is_flag=True,
+        help="Send API keys over plain http too, to hosts in private networks only.",
+    ),
 )
 max_errors = click.option(
     "--max-errors",
@@ -226,8 +231,10 @@ def judge_given(given: SimpleNamespace) -> Any:
         return None
     if url is None or model is None:
         raise UsageError("--judge URL and --judge-model M are needed together")
-    key = key_for(base_url(url), given.judge_key_env, default="JUDGE_API_KEY")
-    return Judge(url, model, key or Judge.NO_KEY)
+    key = key_for(
+        base_url(url), given.judge_key_env, "JUDGE_API_KEY", over_http=given.key_over_http
+    )
+    return Judge(url, model, key)
 
 
 def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
@@ -251,7 +258,7 @@ def check_judge(judge: Any) -> None:
     from harness.backends.endpoint import EndpointModel
 
     async def open_and_close() -> None:
-        async with EndpointModel(judge.url, judge.model, judge.key):
+        async with EndpointModel(judge.url, judge.model, judge.api_key):
             pass
 
     if judge is not None:

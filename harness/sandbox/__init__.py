@@ -9,7 +9,8 @@ import sys
 
 from harness.errors import UsageError
 from harness.sandbox.bubblewrap import INSTALL, Bubblewrap
-from harness.sandbox.container import Container, find_engine
+from harness.sandbox.container import Container
+from harness.sandbox.engine import find_engine
 from harness.sandbox.protocol import MIB, Command, Limits, Result, Sandbox, Status, run_sync
 from harness.sandbox.unsafe import Unsafe
 

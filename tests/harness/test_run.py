@@ -588,7 +588,7 @@ def test_a_foreign_or_corrupt_manifest_is_refused(tmp_path: Path) -> None:
         {"sampling": {"temperature": "hot", "top_p": 1.0}},
         {"suite": None},
     ]
-    for corrupt in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
+    for corrupt in ("{]", "[]", '{"schema": 1}', "[" * 200_000, *changed):
         if isinstance(corrupt, dict):
             corrupt = json.dumps({**whole, **corrupt})
         manifest.write_text(corrupt)
