@@ -79,6 +79,7 @@ class Container:
         limits = command.limits or self.limits
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", *_isolation(limits)]
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -131,7 +132,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
