@@ -72,6 +72,7 @@ class Bubblewrap:
         with contextlib.ExitStack() as stack:
             files = _Files(stack)
             argv = [self._bwrap, *_isolation(uid), "--json-status-fd", files.status()]
+            argv += ["--as-pid-1"] if command.init else []
             if self._filter is not None:
                 argv += ["--seccomp", files.holding(self._filter)]
             argv += _system(limits)
@@ -79,21 +80,25 @@ class Bubblewrap:
                 argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
             argv += _shown(readable, writable, command.places)
             argv += ["--chdir", str(command.folder.absolute()), "--"]
-            argv += [*self._limited(limits, uid), *command.argv]
+            argv += [*self._limited(command, uid), *command.argv]
             environment = {**ENVIRONMENT, **command.environment}
             process = supervise.start(argv, environment, Path("/"), files.passed)
             namespace = stack.enter_context(_Namespace(process, files.started()))
             return await supervise.finish(process, namespace, command.stdin, limits)
 
-    def _limited(self, limits: Limits, uid: int | None) -> list[str]:
+    def _limited(self, command: Command, uid: int | None) -> list[str]:
         """Return the arguments before the command that set its limits and take its rights away."""
+        limits = command.limits or self.limits
         argv = limited(self._prlimit, limits)
         if self._limits_processes:
-            ours = 1 if uid is None else 0  # bubblewrap's first process has the same user then
+            # Bubblewrap's own first process, where there is one, may have the same user.
+            ours = int(uid is None and not command.init)
             argv.append(f"--nproc={limits.processes + ours}")
         if uid is not None:
             argv += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
             argv += ["--bounding-set=-all", "--inh-caps=-all"]
+            # A change of user id cancels bubblewrap's --die-with-parent.
+            argv += ["--pdeathsig=KILL"] if command.init else []
         return [*argv, "--"]
 
 

@@ -54,6 +54,7 @@ class Container:
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", f"--label={OWNER}={owner()}"]
         argv += _isolation(limits)
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -121,7 +122,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
