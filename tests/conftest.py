@@ -37,8 +37,6 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Files that take longest or wait most, begun first so that no worker is left with one at the end.
 LONGEST = (
-    # First: it profiles every call, and behind other files it has run for minutes.
-    "benchmarks/micro/test_pairs.py",
     "benchmarks/vqa/test_native.py",
     "harness/backends/test_vllm.py",
     "ablations/test_study.py",

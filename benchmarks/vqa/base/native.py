@@ -283,12 +283,13 @@ def _judge_environment(judge: Judge | None) -> dict[str, str]:
     """
     if judge is None:
         return {}
+    key = "EMPTY" if judge.api_key is None else judge.api_key  # its clients want one
     proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
     return {
         **proxies,
         "API_TYPE": "openai",
         "OPENAI_API_URL": base_url(judge.url),
-        "OPENAI_API_KEY": judge.api_key,
+        "OPENAI_API_KEY": key,
         "MODEL_VERSION": judge.model,
-        "Deepseek_API": judge.api_key,
+        "Deepseek_API": key,
     }
