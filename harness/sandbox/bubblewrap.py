@@ -14,7 +14,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from harness.errors import UsageError
 from harness.sandbox import seccomp, supervise, watch
@@ -66,24 +66,58 @@ class Bubblewrap:
     async def run(self, command: Command) -> Result:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
-        writable = checked(command.writable, writable=True)
-        readable = checked(command.readable, writable=False)
-        uid = self._owners.hand_over(writable) if self._owners else None
+        uid = self._owner(command)
         with contextlib.ExitStack() as stack:
             files = _Files(stack)
-            argv = [self._bwrap, *_isolation(uid), "--json-status-fd", files.status()]
-            if self._filter is not None:
-                argv += ["--seccomp", files.holding(self._filter)]
-            argv += _system(limits)
-            for path, text in _etc(_USER if uid is None else uid).items():
-                argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
-            argv += _shown(readable, writable, command.places)
-            argv += ["--chdir", str(command.folder.absolute()), "--"]
-            argv += [*self._limited(limits, uid), *command.argv]
-            environment = {**ENVIRONMENT, **command.environment}
-            process = supervise.start(argv, environment, Path("/"), files.passed)
+            argv = [self._bwrap, "--json-status-fd", files.status()]
+            argv += self._inside(command, files, uid)
+            process = supervise.start(argv, _environment(command), Path("/"), files.passed)
             namespace = stack.enter_context(_Namespace(process, files.started()))
             return await supervise.finish(process, namespace, command.stdin, limits)
+
+    def popen(self, command: Command, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Start a command to talk to through its pipes; stderr goes to the file ``errors``.
+
+        The caller ends it.  Its time, memory and output are limited by nothing but the kernel's
+        limits per process.  It dies with the *thread* that calls this: that one must outlive it.
+        Raises `UsageError` as `Sandbox.run` does.
+        """
+        uid = self._owner(command)
+        with contextlib.ExitStack() as stack:
+            files = _Files(stack)
+            argv = [self._bwrap, *self._inside(command, files, uid)]
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(command),
+                cwd="/",
+                pass_fds=files.passed,
+            )
+
+    def _owner(self, command: Command) -> int | None:
+        """Return the user id that the command runs under; None in a user namespace."""
+        writable = checked(command.writable, writable=True)
+        return self._owners.hand_over(writable) if self._owners else None
+
+    def _inside(self, command: Command, files: _Files, uid: int | None) -> list[str]:
+        """Return bubblewrap's arguments: who the command is, what it sees, and itself.
+
+        Raises `UsageError` for a folder that is missing or must not be given.
+        """
+        limits = command.limits or self.limits
+        writable = checked(command.writable, writable=True)
+        readable = checked(command.readable, writable=False)
+        argv = _isolation(uid)
+        if self._filter is not None:
+            argv += ["--seccomp", files.holding(self._filter)]
+        argv += _system(limits)
+        for path, text in _etc(_USER if uid is None else uid).items():
+            argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
+        argv += _shown(readable, writable, command.places)
+        argv += ["--chdir", str(command.folder.absolute()), "--"]
+        return [*argv, *self._limited(limits, uid), *command.argv]
 
     def _limited(self, limits: Limits, uid: int | None) -> list[str]:
         """Return the arguments before the command that set its limits and take its rights away."""
@@ -95,6 +129,10 @@ class Bubblewrap:
             argv += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
             argv += ["--bounding-set=-all", "--inh-caps=-all"]
         return [*argv, "--"]
+
+
+def _environment(command: Command) -> dict[str, str]:
+    return {**ENVIRONMENT, **command.environment}
 
 
 class _Files:

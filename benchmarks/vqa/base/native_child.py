@@ -1,0 +1,140 @@
+"""Starts the native scorer's child process: in a sandbox where bubblewrap works.
+
+Inside there is no network, nothing of the user's home, and the data, the caches and the installed
+packages are read-only.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from queue import SimpleQueue
+
+from benchmarks.registry import names
+from harness.errors import UsageError
+from harness.files.hashing import cache_dir
+from harness.sandbox import MIB, Command, Limits, native_state
+from harness.sandbox.bubblewrap import Bubblewrap
+
+# What of our environment the child gets; everything else, keys and tokens above all, stays here.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH")
+_ARGUMENTS = (sys.executable, "-P", "-m", "benchmarks.vqa.base.native_worker")
+_PACKAGES = ("harness", "benchmarks", "lmms_eval")
+# Files of tables; images in data are never followed out of their folder.
+_TABLES = frozenset({".parquet", ".arrow", ".json", ".jsonl"})
+# The worker limits each fork by itself; these hold for all of it.
+_LIMITS = Limits(cpu_seconds=10**8, memory=64 << 30, processes=256, disk=256 * MIB)
+
+
+def shown_folders(data_root: Path) -> frozenset[tuple[Path, Path]]:
+    """Return what the child must see of a data root: (folder or file here, its path inside).
+
+    These are the folders of the benchmarks, and the tables that links in them lead to.
+    """
+    return frozenset(pair for name in names() for pair in _shown(data_root / name))
+
+
+def _shown(folder: Path) -> Iterator[tuple[Path, Path]]:
+    if not folder.is_dir():
+        return
+    yield folder.resolve(), folder
+    for parent, _, files in os.walk(folder):
+        for path in (Path(parent, name) for name in files):
+            if path.suffix in _TABLES and path.is_symlink() and path.exists():
+                yield path.resolve(), path.resolve()
+
+
+def start(folder: Path, shown: frozenset[tuple[Path, Path]]) -> subprocess.Popen[bytes]:
+    """Start the child with ``folder`` as its home; what it prints goes to a log there.
+
+    Args:
+        folder: a private folder, the only one that it may write to.
+        shown: as `shown_folders`.
+
+    Raises:
+        UsageError: a folder cannot be shown to it.
+    """
+    sandbox = Bubblewrap(_LIMITS) if native_state()[0] else None
+    with (folder / "log").open("wb") as log:
+        if sandbox is None:
+            return subprocess.Popen(
+                _ARGUMENTS,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=folder,
+                env=_environment(folder),
+            )
+        _refuse_unreadable(shown)
+        command = Command(
+            _ARGUMENTS,
+            writable=(folder,),
+            readable=(*_packages(), *_caches(), *(here for here, _ in shown)),
+            environment=_environment(folder),
+            places=dict(shown),
+        )
+        return _outliving(lambda: sandbox.popen(command, log))
+
+
+def _outliving(popen: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a process in a thread that lives as long as it: its end would be the process's."""
+    started: SimpleQueue[subprocess.Popen[bytes] | Exception] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            process = popen()
+        except Exception as error:
+            started.put(error)
+        else:
+            started.put(process)
+            process.wait()
+
+    threading.Thread(target=run, daemon=True).start()
+    outcome = started.get()
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+def _refuse_unreadable(shown: frozenset[tuple[Path, Path]]) -> None:
+    """Raise where we are root and the child, another user then, could not read the data."""
+    closed = [here for here, _ in shown if os.geteuid() == 0 and not here.stat().st_mode & 0o004]
+    if closed:
+        raise UsageError(
+            f"{closed[0]} is readable by root alone, and the sandbox is not root: "
+            f"chmod -R o+rX {closed[0]}"
+        )
+
+
+def _packages() -> list[Path]:
+    specs = [spec for name in _PACKAGES if (spec := find_spec(name)) is not None]
+    return [Path(where) for spec in specs for where in spec.submodule_search_locations or ()]
+
+
+def _caches() -> list[Path]:
+    """Return our cache, where tables are that were converted before, if there is one."""
+    return [folder for folder in (cache_dir().resolve(),) if folder.is_dir()]
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return the child's environment: a private home, no hub, nothing secret."""
+    import benchmarks
+
+    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    return {
+        **passed,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "HF_HOME": str(folder / "hf"),
+        "XDG_CACHE_HOME": str(cache_dir().parent.resolve()),  # for tables converted before
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "TQDM_DISABLE": "1",
+        "PYTHONPATH": str(Path(benchmarks.__file__).resolve().parents[1]),
+    }
