@@ -39,7 +39,7 @@ demo-longhorizon: install
 # stay together, in the order of tests/conftest.py, which begins with the longest files.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
-	  --dist loadfile --no-loadscope-reorder $(PYTEST)
+	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 # Properties run a second time here, on all of their examples.
 test-slow: install

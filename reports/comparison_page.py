@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.statistics.calibration import bootstrap_errors
 from ablations.statistics.compare import ComparedRun, Comparison
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.formatting import p_value
 from ablations.statistics.lines import BenchmarkLine
+from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import current
 from ablations.statistics.verdict import losses
 from harness.errors import UsageError

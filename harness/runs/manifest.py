@@ -161,12 +161,16 @@ def _benchmark_entry(
 def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) -> str | None:
     """Return how the images of the stored responses were converted; of runs without any, now.
 
-    None where an older version, which did not record it, stored some.
+    None where an older version, which did not record it, stored some.  Where a torn manifest lost
+    it, the lines tell: versions that number what answered convert as the run's key says.
     """
     if not declared.image_conversion or samples_size(run.path, declared.id) == 0:
         return declared.image_conversion
-    recorded: str | None = before.get(declared.id, {}).get("image_conversion")
-    return recorded
+    if declared.id in before:
+        recorded: str | None = before[declared.id].get("image_conversion")
+        return recorded
+    samples = read_samples(run.path, declared.id).values()
+    return None if any(each.source is None for each in samples) else declared.image_conversion
 
 
 def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None:

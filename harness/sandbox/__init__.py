@@ -6,14 +6,16 @@ Call `choose` for a `Sandbox`, give it a `Command`, get a `Result`.
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import lru_cache
 from subprocess import TimeoutExpired
 from tempfile import TemporaryFile
 
 from harness.errors import UsageError
 from harness.files.text import last_line
-from harness.sandbox.bubblewrap import INSTALL, Bubblewrap
-from harness.sandbox.container import Container, find_engine
+from harness.sandbox.bubblewrap import INSTALL, Bubblewrap, kill
+from harness.sandbox.container import Container
+from harness.sandbox.engine import find_engine
 from harness.sandbox.protocol import MIB, Command, Limits, Result, Sandbox, Status, run_sync
 from harness.sandbox.unsafe import Unsafe
 
@@ -73,7 +75,8 @@ def native_state() -> tuple[bool, str]:
     try:
         sandbox = Bubblewrap()
         with TemporaryFile() as errors:
-            with sandbox.popen(_TRIAL, errors) as process:
+            with sandbox.popen(_TRIAL, errors) as process, ExitStack() as stack:
+                stack.callback(kill, process)
                 output, _ = process.communicate(timeout=sandbox.limits.seconds)
             errors.seek(0)
             reason = last_line(errors.read().decode(errors="replace"))

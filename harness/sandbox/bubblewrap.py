@@ -14,6 +14,7 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, Self
 
 from harness.errors import UsageError
@@ -75,17 +76,20 @@ class Bubblewrap:
             namespace = stack.enter_context(_Namespace(process, files.started()))
             return await supervise.finish(process, namespace, command.stdin, limits)
 
-    def popen(self, command: Command, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    def popen(
+        self, command: Command, errors: IO[bytes], links: Mapping[Path, Path] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
         """Start a command to talk to through its pipes; stderr goes to the file ``errors``.
 
-        The caller ends it.  Its time, memory and output are limited by nothing but the kernel's
-        limits per process.  It dies with the *thread* that calls this: that one must outlive it.
-        Raises `UsageError` as `Sandbox.run` does.
+        ``links`` are symbolic links to make inside, with their targets.  The caller ends it by
+        `kill`.  Its time, memory and output are limited by nothing but the kernel's limits per
+        process.  It dies with the *thread* that calls this: that one must outlive it.  Raises
+        `UsageError` as `Sandbox.run` does.
         """
         uid = self._owner(command)
         with contextlib.ExitStack() as stack:
             files = _Files(stack)
-            argv = [self._bwrap, *self._inside(command, files, uid)]
+            argv = [self._bwrap, *self._inside(command, files, uid, links)]
             return subprocess.Popen(
                 argv,
                 stdin=subprocess.PIPE,
@@ -101,7 +105,13 @@ class Bubblewrap:
         writable = checked(command.writable, writable=True)
         return self._owners.hand_over(writable) if self._owners else None
 
-    def _inside(self, command: Command, files: _Files, uid: int | None) -> list[str]:
+    def _inside(
+        self,
+        command: Command,
+        files: _Files,
+        uid: int | None,
+        links: Mapping[Path, Path] = MappingProxyType({}),
+    ) -> list[str]:
         """Return bubblewrap's arguments: who the command is, what it sees, and itself.
 
         Raises `UsageError` for a folder that is missing or must not be given.
@@ -116,7 +126,9 @@ class Bubblewrap:
         for path, text in _etc(_USER if uid is None else uid).items():
             argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
         argv += _shown(readable, writable, command.places)
-        argv += ["--chdir", str(command.folder.absolute()), "--"]
+        for link, target in links.items():
+            argv += ["--dir", str(link.parent), "--symlink", str(target), str(link)]
+        argv += ["--remount-ro", "/", "--chdir", str(command.folder.absolute()), "--"]
         return [*argv, *self._limited(limits, uid), *command.argv]
 
     def _limited(self, limits: Limits, uid: int | None) -> list[str]:
@@ -166,6 +178,20 @@ class _Files:
         return str(number)
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill bubblewrap and all below it, also while it starts.
+
+    Its first process would wait for it for ever: that asks to die with its parent only later.
+    Once stopped, bubblewrap starts no process that we have not seen.
+    """
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        for pid in reversed(watch.tree(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class _Namespace:
     """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
@@ -189,23 +215,10 @@ class _Namespace:
         """Kill the first process, and so all; before it is known, bubblewrap and its children."""
         self._killed = True
         if self._pidfd is None:
-            self._kill_unknown()
+            kill(self._process)
         else:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    def _kill_unknown(self) -> None:
-        """Kill bubblewrap and the first process, which may be waiting for bubblewrap.
-
-        It would wait for ever: it asks to die with its parent only after that.  Once stopped,
-        bubblewrap starts no process that we have not seen.
-        """
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
-            self._process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            for pid in reversed(watch.tree(self._process.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
     async def gone(self) -> None:
         """Return when the first process has ended: the kernel ends it after all the others."""
@@ -295,4 +308,4 @@ def _shown(
             # Folders on the way that bubblewrap makes by itself would be closed to other ids.
             argv += ["--dir", str(target.parent)]
         argv += [kinds[path], str(path), str(target)]
-    return [*argv, "--remount-ro", "/"]
+    return argv

@@ -189,6 +189,12 @@ def test_what_is_no_share_is_refused(text: str) -> None:
         Share().convert(text, None, None)
 
 
+@pytest.mark.parametrize("text", ["1", "1.0", " 1. ", "1e0", "+1"])
+def test_a_plain_one_is_refused_as_ambiguous(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="can mean 1% or 100%"):
+        Share().convert(text, None, None)
+
+
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="all 2 responses"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
@@ -588,7 +594,7 @@ def test_a_foreign_or_corrupt_manifest_is_refused(tmp_path: Path) -> None:
         {"sampling": {"temperature": "hot", "top_p": 1.0}},
         {"suite": None},
     ]
-    for corrupt in ("{", "[]", '{"schema": 1}', "[" * 200_000, *changed):
+    for corrupt in ("{]", "[]", '{"schema": 1}', "[" * 200_000, *changed):
         if isinstance(corrupt, dict):
             corrupt = json.dumps({**whole, **corrupt})
         manifest.write_text(corrupt)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -144,22 +145,34 @@ def _from_parquet(item: Found) -> Dataset:
 
 
 def _check_files(data: Dataset, home: Path) -> None:
-    """Raise ValueError for an image cell that names a file outside of the data's folder.
+    """Raise ValueError for a cell that names a file outside of the data's folder.
 
-    datasets would open it, or fetch it from a server.
+    datasets would open it, or fetch it from a server, wherever in a column the cell is: images,
+    sounds and videos in lists and structs too.
     """
-    from datasets import Image
     from pyarrow import compute
 
-    for column, feature in data.features.items():
-        if not isinstance(feature, Image):
-            continue
-        for chunk in data.data.column(column).chunks:
-            cells = chunk.storage if hasattr(chunk, "storage") else chunk
-            content, paths = cells.field("bytes"), cells.field("path")
+    for column in data.column_names:
+        for content, paths in chain.from_iterable(map(_files, data.data.column(column).chunks)):
             for path in paths.filter(compute.and_(content.is_null(), paths.is_valid())).to_pylist():
                 if not inside(home, path) or not Path(path).is_absolute():
-                    raise ValueError(f"the image {path!r} in column {column} is not in {home}")
+                    raise ValueError(f"the file {path!r} in column {column} is not in {home}")
+
+
+def _files(cells: pa.Array) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Yield the bytes and paths of a column's files: of structs that have both."""
+    import pyarrow as pa
+
+    cells = getattr(cells, "storage", cells)  # of an extension type
+    if isinstance(cells, pa.StructArray):
+        # Flattened: null where the struct is.
+        parts = {field.name: part for field, part in zip(cells.type, cells.flatten(), strict=True)}
+        if parts.keys() >= {"bytes", "path"}:
+            yield parts["bytes"], parts["path"]
+        else:
+            yield from chain.from_iterable(map(_files, parts.values()))
+    elif isinstance(cells, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        yield from _files(cells.flatten())
 
 
 @dataclass(frozen=True)

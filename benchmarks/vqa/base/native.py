@@ -23,12 +23,14 @@ from typing import Any
 
 from benchmarks import data
 from benchmarks.vqa.base import native_child
+from benchmarks.vqa.base.native_child import Shown
 from harness.errors import UnfinishedError, UsageError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line
 from harness.protocols import Judge
 from harness.records import Score, Status
 from harness.sandbox import native_state, watch
+from harness.sandbox.bubblewrap import kill
 
 _ASKED_AT_ONCE = 8  # as many as the worker has forks with a judge
 _TRIES = 2  # starts of the child without a single value before the rest has none
@@ -99,7 +101,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
-        self._shown: frozenset[tuple[Path, Path]] = frozenset()
+        self._shown = Shown()
         self._scratch: Scratch | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +127,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         # What goes wrong here is said by the call that needs the child; RuntimeError: we end.
         with self._lock, suppress(UsageError, OSError, ValueError, RuntimeError):
             if self._process is None:
-                self._start(native_child.shown_folders(data_root))
+                self._start(native_child.shown_data(data_root))
 
     def score(
         self,
@@ -223,7 +225,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         """
         self._closing = True
         if (process := self._process) is not None:
-            process.kill()
+            kill(process)
         with self._lock:
             self._stop()
             self._closing = False
@@ -235,12 +237,11 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
             UsageError: the child says that it failed, was interrupted or does not start.
             _ChildDiedError: it ended before it was done.
         """
-        shown = native_child.shown_folders(Path(request.data_root))
+        shown = native_child.shown_data(Path(request.data_root))
         process = self._process
-        if process is None or process.poll() is not None or not shown <= self._shown:
+        if process is None or process.poll() is not None or not self._shown.covers(shown):
             self._stop()
-            before = {pair for pair in self._shown if pair[0].exists()}
-            process = self._start(shown | before)
+            process = self._start(self._shown | shown)
         assert process.stdout is not None
         self._write(process, asdict(request))
         with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
@@ -275,7 +276,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
 
-    def _start(self, shown: frozenset[tuple[Path, Path]]) -> subprocess.Popen[bytes]:
+    def _start(self, shown: Shown) -> subprocess.Popen[bytes]:
         """Start the child and wait until it has imported lmms-eval.
 
         Raises:
@@ -287,7 +288,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         folder = self._scratch.path
         process = self._process = native_child.start(folder, shown)
         if self._closing:
-            process.kill()
+            kill(process)
         assert process.stdout is not None
         if not process.stdout.readline():
             _raise_if_interrupted(process)
@@ -300,7 +301,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            kill(process)
             with suppress(BrokenPipeError), process:
                 pass  # waits for it and closes its pipes
         scratch, self._scratch = self._scratch, None

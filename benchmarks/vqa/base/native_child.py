@@ -7,10 +7,12 @@ packages are read-only.
 from __future__ import annotations
 
 import os
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
@@ -18,6 +20,7 @@ from queue import SimpleQueue
 from benchmarks.registry import names
 from harness.errors import UsageError
 from harness.files.hashing import cache_dir
+from harness.files.trees import homes
 from harness.sandbox import MIB, Command, Limits, native_state
 from harness.sandbox.bubblewrap import Bubblewrap
 
@@ -31,30 +34,49 @@ _TABLES = frozenset({".parquet", ".arrow", ".json", ".jsonl"})
 _LIMITS = Limits(cpu_seconds=10**8, memory=64 << 30, processes=256, disk=256 * MIB)
 
 
-def shown_folders(data_root: Path) -> frozenset[tuple[Path, Path]]:
-    """Return what the child must see of a data root: (folder or file here, its path inside).
+@dataclass(frozen=True)
+class Shown:
+    """What a child sees of data: folders and files by their real paths, and links to them."""
 
-    These are the folders of the benchmarks, and the tables that links in them lead to.
+    paths: frozenset[Path] = frozenset()
+    links: frozenset[tuple[Path, Path]] = frozenset()
+
+    def covers(self, other: Shown) -> bool:
+        """Whether all of ``other`` is seen."""
+        return other.paths <= self.paths and other.links <= self.links
+
+    def __or__(self, other: Shown) -> Shown:
+        """Return both, less what is gone from the disk."""
+        paths = frozenset(path for path in self.paths | other.paths if path.exists())
+        links = dict(self.links) | dict(other.links)
+        return Shown(paths, frozenset(pair for pair in links.items() if pair[1] in paths))
+
+
+def shown_data(data_root: Path) -> Shown:
+    """Return what the child must see of a data root.
+
+    These are the folders of the benchmarks, the hub's cache if one is in it, and the tables that
+    links in them lead to.
     """
-    return frozenset(pair for name in names() for pair in _shown(data_root / name))
+    folders = [data_root / name for name in names() if (data_root / name).is_dir()]
+    paths = frozenset(path for folder in folders for path in (*homes(folder), *_linked(folder)))
+    links = frozenset((path, path.resolve()) for path in folders if path.is_symlink())
+    return Shown(paths, links)
 
 
-def _shown(folder: Path) -> Iterator[tuple[Path, Path]]:
-    if not folder.is_dir():
-        return
-    yield folder.resolve(), folder
+def _linked(folder: Path) -> Iterator[Path]:
     for parent, _, files in os.walk(folder):
         for path in (Path(parent, name) for name in files):
             if path.suffix in _TABLES and path.is_symlink() and path.exists():
-                yield path.resolve(), path.resolve()
+                yield path.resolve()
 
 
-def start(folder: Path, shown: frozenset[tuple[Path, Path]]) -> subprocess.Popen[bytes]:
+def start(folder: Path, shown: Shown) -> subprocess.Popen[bytes]:
     """Start the child with ``folder`` as its home; what it prints goes to a log there.
 
     Args:
         folder: a private folder, the only one that it may write to.
-        shown: as `shown_folders`.
+        shown: the data that it is to see.
 
     Raises:
         UsageError: a folder cannot be shown to it.
@@ -74,11 +96,10 @@ def start(folder: Path, shown: frozenset[tuple[Path, Path]]) -> subprocess.Popen
         command = Command(
             _ARGUMENTS,
             writable=(folder,),
-            readable=(*_packages(), *_caches(), *(here for here, _ in shown)),
+            readable=(*_packages(), *_caches(), *shown.paths),
             environment=_environment(folder),
-            places=dict(shown),
         )
-        return _outliving(lambda: sandbox.popen(command, log))
+        return _outliving(lambda: sandbox.popen(command, log, dict(shown.links)))
 
 
 def _outliving(popen: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
@@ -101,9 +122,10 @@ def _outliving(popen: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen
     return outcome
 
 
-def _refuse_unreadable(shown: frozenset[tuple[Path, Path]]) -> None:
+def _refuse_unreadable(shown: Shown) -> None:
     """Raise where we are root and the child, another user then, could not read the data."""
-    closed = [here for here, _ in shown if os.geteuid() == 0 and not here.stat().st_mode & 0o004]
+    root = os.geteuid() == 0
+    closed = [path for path in shown.paths if root and not path.stat().st_mode & stat.S_IROTH]
     if closed:
         raise UsageError(
             f"{closed[0]} is readable by root alone, and the sandbox is not root: "

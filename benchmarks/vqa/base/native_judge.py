@@ -34,7 +34,7 @@ def ask(judge: Judge, body: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer = asyncio.run(_post(judge, data))
     except (ItemError, UsageError, aiohttp.ClientError, TimeoutError, OSError) as error:
-        return {"failed": masked(str(error), judge.key)}
+        return {"failed": masked(str(error), judge.api_key)}
     if answer.status != 200 or not isinstance(answer.document, dict):
         return {"failed": f"the judge answered {answer.status}: {answer.message}"}
     return {"document": answer.document}
@@ -43,7 +43,8 @@ def ask(judge: Judge, body: Mapping[str, Any]) -> dict[str, Any]:
 async def _post(judge: Judge, data: bytes) -> Answer:
     """Send a request and return the answer, the first lasting one or else the last."""
     url = base_url(judge.url)
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {judge.api_key}"}
+    key = {} if judge.api_key is None else {"Authorization": f"Bearer {judge.api_key}"}
+    headers = {"Content-Type": "application/json", **key}
     timeout = aiohttp.ClientTimeout(total=_LIMITS.timeout)
     proxies = host_of(url) not in LOOPBACK  # those of the environment are for other machines
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, trust_env=proxies) as http:
@@ -51,7 +52,7 @@ async def _post(judge: Judge, data: bytes) -> Answer:
             async with http.post(
                 f"{url}/chat/completions", data=data, allow_redirects=False
             ) as got:
-                answer = await receive(got, _LIMITS.answer_bytes, judge.key)
+                answer = await receive(got, _LIMITS.answer_bytes, judge.api_key)
             if not answer.is_passing or attempt == _ATTEMPTS:
                 break
             await asyncio.sleep(answer.retry_after or _LIMITS.first_wait * 2**attempt)

@@ -16,6 +16,7 @@ import pytest
 from datasets import DatasetDict, load_from_disk
 
 import benchmarks
+from benchmarks import suites
 from benchmarks.micro.data import datasets
 from benchmarks.vqa.base.native import NativeScorer, TimeLimits
 from harness.errors import UnfinishedError, UsageError
@@ -151,6 +152,25 @@ def test_the_child_has_no_network_and_no_files_of_the_user(
     mounts = (inside / "mountinfo").read_text().splitlines()
     data = next(line.split() for line in mounts if line.split()[4] == str(root / "vstar"))
     assert "ro" in data[5].split(",")
+
+
+@pytest.mark.usefixtures("confined")
+def test_data_that_links_lead_to_are_shown(
+    root: Path, tmp_path: Path, scorer: NativeScorer
+) -> None:
+    """A folder of a data root may be a link, and a snapshot of the hub's cache links to blobs."""
+    snapshot = tmp_path / "datasets--lmms-lab--vstar" / "snapshots" / ("0" * 40)
+    blobs, data_root = snapshot.parents[1] / "blobs", tmp_path / "root"
+    for folder in (snapshot, blobs, data_root):
+        folder.mkdir(parents=True)
+    rows = load_from_disk(str(root / "vstar"))["test"]
+    rows.to_parquet(str(blobs / "abc"))
+    (snapshot / "test-00000-of-00001.parquet").symlink_to("../../blobs/abc")
+    (data_root / "vstar").symlink_to(snapshot)
+    benchmark = suites.benchmark("vstar", data_root)
+    assert len(benchmark.ids()) == len(rows)
+    scores = benchmark.native({"0": "A"}, None)
+    assert scores["0"].value is not None
 
 
 @pytest.mark.usefixtures("confined")
