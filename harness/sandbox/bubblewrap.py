@@ -200,6 +200,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 class _Namespace:
     """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
+    own_network = True
+
     def __init__(self, process: subprocess.Popen[bytes], status: int) -> None:
         self._process, self._status = process, status
         self._killed = False

@@ -79,7 +79,7 @@ class Container:
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
+    root, own_network = None, True  # the engine watches memory
 
     def __init__(
         self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
@@ -141,5 +141,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]

@@ -35,6 +35,7 @@ def limited(prlimit: str, limits: Limits) -> list[str]:
         f"--fsize={limits.disk}",
         f"--data={memory}",
         f"--cpu={soft}:{hard}",
+        f"--nofile={limits.files}",
     ]
 
 

@@ -33,6 +33,10 @@ class Tree(Protocol):
     def root(self) -> int | None:
         """The process whose descendants are all of them; None where that is not known."""
 
+    @property
+    def own_network(self) -> bool:
+        """Whether nobody else's sockets are in their network namespace."""
+
     def kill(self) -> None:
         """Kill all of them; may be called at any time and more than once."""
 
@@ -174,7 +178,7 @@ class _Run:
             pause = min(2 * pause, _LAST_LOOK)
             if self.tree.root is None:
                 continue
-            used = watch.usage(self.tree.root, limits.memory)
+            used = watch.usage(self.tree.root, limits.memory, own_network=self.tree.own_network)
             if used.memory:
                 self.peak = max(self.peak or 0, used.memory)
             if used.memory > limits.memory:

@@ -49,6 +49,8 @@ class Unsafe:
 class _Session:
     """The processes of one session and their descendants, as far as they can be found."""
 
+    own_network = False
+
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.root = process.pid
         self._lifeline = Lifeline('kill -s KILL -- "-$1"', str(process.pid))
