@@ -160,8 +160,8 @@ def _below(found: Comparison) -> list[str]:
         "MDE: smallest difference detectable with 80 % power"
     ]
     if found.pooled is not None and found.bootstrap is not None and found.spread is not None:
-        from ablations.statistics.calibration import bootstrap_errors
         from ablations.statistics.formatting import interval
+        from ablations.statistics.simulation.calibration import bootstrap_errors
 
         lines += [
             f"mean, one variance for both sides: {interval(*found.pooled)}",

@@ -121,7 +121,7 @@ async def _judge_all(
                 note(f"judged {len(known)} of {len(questions)}")
 
     try:
-        async with EndpointModel(judge.url, judge.model, judge.key) as model:
+        async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
             model.on_status = lambda text: note(f"the judge: {text}")
             replies = Replies(build, model)
             async with asyncio.TaskGroup() as group:

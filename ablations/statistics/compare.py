@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ablations.statistics import power
 from ablations.statistics.analysis import (
     CLUSTERED,
     WELCH,
@@ -25,8 +24,8 @@ from ablations.statistics.analysis import (
     per_seed,
     untested_line,
 )
-from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.contrasts import ONE_SEED, Rules
+from ablations.statistics.design import power
 from ablations.statistics.estimates import (
     ROUNDING,
     Array,
@@ -44,6 +43,7 @@ from ablations.statistics.intervals import MEAN, mean_interval, score_interval
 from ablations.statistics.lines import BenchmarkLine, Macro
 from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
 from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.statistics.simulation.bootstrap import hierarchical
 from harness.errors import UsageError
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ablations.statistics.contrasts import BASE
 from ablations.statistics.estimates import Array, Items
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
@@ -35,6 +36,7 @@ class ScoreTable:
     per item.  ``notes`` belong next to any number made of the table: benchmarks and items that were
     left out, clusters that are few, data that are not what an id promises.  ``gaps`` are the
     answers without a score, ``backends`` the inference backends with their dtypes, by arm.
+    ``sampled``: the answers were drawn at a temperature above 0.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -43,6 +45,7 @@ class ScoreTable:
     notes: tuple[str, ...]
     gaps: tuple[Gap, ...] = ()
     backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sampled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,10 @@ class _Run:
         return str(self.manifest["model"]["fingerprint"])
 
     @property
+    def temperature(self) -> float:
+        return float(self.manifest["sampling"]["temperature"])
+
+    @property
     def backends(self) -> set[str]:
         """The inference backends that answered, with the dtype where it is known."""
         return {_backend(invocation) for invocation in self.manifest["invocations"]}
@@ -85,7 +92,7 @@ class _Run:
             "data": entry.get("data_fingerprint"),
             "max_tokens": entry.get("max_tokens"),
             "headline": tuple(entry.get("headline", ())),
-            "temperature": self.manifest["sampling"]["temperature"],
+            "temperature": self.temperature,
             "top_p": self.manifest["sampling"]["top_p"],
         }
 
@@ -138,7 +145,15 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
         for arm in groups
     }
-    return ScoreTable(scores, items, frozenset(single), tuple(notes), tuple(gaps), backends)
+    return ScoreTable(
+        scores,
+        items,
+        frozenset(single),
+        tuple(notes),
+        tuple(gaps),
+        backends,
+        sampled=runs[0].temperature > 0,
+    )
 
 
 def gap_notes(
@@ -244,12 +259,19 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
     for other, run in combinations(runs, 2):
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
-        if other.arm == run.arm and other.model == run.model:
+        if other.arm == run.arm and other.model == run.model and not _resampled(other, run):
             raise UsageError(
                 f"{other.path} and {run.path} are runs of the same checkpoint "
                 f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
                 "training seed (behind an endpoint, tell them apart with --revision)"
             )
+
+
+def _resampled(other: _Run, run: _Run) -> bool:
+    """Whether two runs of the model before training are samples of their own: by their seeds."""
+    if run.arm != BASE or run.temperature == 0:
+        return False
+    return bool(other.manifest["sampling"]["seed"] != run.manifest["sampling"]["seed"])
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:

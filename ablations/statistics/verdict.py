@@ -124,7 +124,7 @@ def _beyond_data(steps: Steps) -> str:
 def _caveats(steps: Steps, rules: Rules) -> str:
     """Return in parentheses what a claim about the objective does not cover, "" if nothing."""
     claimed = [*steps["objective"], *steps["placebo"]]
-    compared = {line.minus for line in (*claimed, *steps["start"])}
+    compared = {line.minus for line in (*claimed, *steps["start"]) if line.tested}
     missing = [arm for arm in (BASE, *DATA_CONTROLS, *PLACEBOS) if arm not in compared]
     caveats = [f"not compared with {', '.join(missing)}"] if missing else []
     unsound = [

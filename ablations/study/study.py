@@ -17,11 +17,11 @@ import msgspec
 import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
-from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.contrasts import METHOD, Rules, contrasts
+from ablations.statistics.contrasts import METHOD, Rules, differences
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import ScoreTable, check, read
+from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
@@ -221,7 +221,9 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         )
     table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
     rules, unpaired = aligned(plan.request.rules, models)
-    analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
+    analysis = analyse(
+        table.scores, table.items, rules.at_look(look), table.single, sampled=table.sampled
+    )
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
@@ -274,7 +276,7 @@ def aligned(rules: Rules, models: Sequence[Measured]) -> tuple[Rules, list[str]]
         seeds.setdefault(model.arm, []).append(model.seed)
     apart = [
         contrast.name
-        for contrast in contrasts(list(seeds))
+        for contrast in differences(list(seeds))
         if contrast.name in rules.paired and seeds[contrast.plus] != seeds[contrast.minus]
     ]
     kept = tuple(name for name in rules.paired if name not in apart)

@@ -239,7 +239,7 @@ def _refuse_idle_options(given: SimpleNamespace) -> None:
 
     if given.endpoint is not None:
         # Before it is stored in a manifest: it may contain a password.
-        key_for(base_url(given.endpoint), given.api_key_env)
+        key_for(base_url(given.endpoint), given.api_key_env, over_http=given.key_over_http)
     elif given.same_model:
         raise UsageError("--same-model requires --endpoint")
     if given.endpoint and given.backend:
@@ -263,6 +263,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
         kind=given.backend or "auto",
         checkpoint=plan.identity.checkpoint if plan else None,
         endpoint=given.endpoint,
+        key_over_http=given.key_over_http,
         model=given.model if given.endpoint or not plan else plan.identity.name,
         log_path=plan.path / "vllm.log" if plan else None,
         **{name: value for name, value in values.items() if value is not None},

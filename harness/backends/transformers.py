@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.backends import wire
 from harness.backends.batching import Batcher, BatchError, Deliver
-from harness.backends.checkpoint import load_model, load_processor, reads_images, rendered
+from harness.backends.checkpoint import (
+    load_model,
+    load_processor,
+    reads_images,
+    rendered,
+    unreadable,
+)
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
 from harness.reasoning import closed, opening
@@ -35,8 +41,6 @@ GPU_BATCH = 16
 NEWS_EVERY = 15.0  # seconds
 # Tensors with one number per token; padded on the left.
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-# What a processor raises on a question that it cannot read.
-_UNREADABLE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +200,6 @@ class Checkpoint:
             ItemError: the processor refuses it.
             UsageError: the chat template does not end.
         """
-        from jinja2 import TemplateError
-
         chat = wire.transformers(messages, images=self._reads_images)
         try:
             rendered(self._processor, chat)  # refused where it does not end
@@ -208,7 +210,7 @@ class Checkpoint:
                 return_dict=True,
                 return_tensors="pt",
             )
-        except (*_UNREADABLE, TemplateError) as error:
+        except unreadable() as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
         return self._fitting(inputs, sampling)
 
@@ -228,8 +230,6 @@ class Checkpoint:
         A thought that the template opens is closed.  Raises as `prepare` does, and `UsageError` if
         it is not known how the thought closes.
         """
-        from jinja2 import TemplateError
-
         chat = wire.transformers(messages, images=self._reads_images)
         try:
             text = rendered(self._processor, chat)
@@ -244,7 +244,7 @@ class Checkpoint:
                 return_tensors="pt",
                 add_special_tokens=False,
             )
-        except (*_UNREADABLE, TemplateError) as error:
+        except unreadable() as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
         return self._fitting(inputs, sampling)
 

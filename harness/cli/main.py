@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import sys
 from contextlib import nullcontext
@@ -10,8 +9,9 @@ from typing import Any
 
 import click
 
+from harness.cli.groups import LateGroup
 from harness.cli.output import echo, results_only
-from harness.errors import UsageError, unknown
+from harness.errors import UsageError
 from harness.files.failures import storage_failure
 
 # Command -> (module:attribute, one line of help); imported when the command is called.
@@ -29,7 +29,7 @@ COMMANDS = {
         "Check scorers against official graders.",
     ),
     "train": ("ablations.cli.train:train", "Train one arm of the ablation."),
-    "pairs": ("ablations.cli.pairs:pairs", "Check contrastive pairs."),
+    "pairs": ("ablations.cli.pairs:pairs", "Read and check contrastive pairs."),
     "show": ("benchmarks.cli.show:show", "Show one item of a run in full."),
     "compare": (
         "ablations.cli.compare:compare",
@@ -48,30 +48,6 @@ COMMANDS = {
 }
 
 
-class LateGroup(click.Group):
-    """A group that imports a command only when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, in the order in which a new user needs them."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command; an unknown one fails with the nearest name."""
-        if cmd_name not in COMMANDS and ctx.resilient_parsing:  # the shell completes a name
-            return None
-        if cmd_name not in COMMANDS:
-            raise unknown("command", cmd_name, COMMANDS)
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         from importlib.metadata import version
@@ -80,7 +56,11 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LateGroup,
+    commands_by_name=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,

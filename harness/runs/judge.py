@@ -167,7 +167,7 @@ class JudgedScoring:
         judge = self._judge
         try:
             async with (
-                EndpointModel(judge.url, judge.model, judge.key) as model,
+                EndpointModel(judge.url, judge.model, judge.api_key) as model,
                 asyncio.TaskGroup() as group,
             ):
                 model.on_status = lambda text: self._progress.note(f"the judge: {text}")

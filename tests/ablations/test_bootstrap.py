@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.estimates import Array, Items
+from ablations.statistics.simulation.bootstrap import hierarchical
 
 RNG = np.random.default_rng(11)
 

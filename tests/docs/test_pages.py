@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from harness.cli.main import COMMANDS, LateGroup
+from harness.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
@@ -44,7 +44,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
 
 def options_of(words: list[str]) -> set[str] | None:
     """Return the options of the command that the words call; None: the words name none."""
-    command: click.Command = LateGroup(name="harness")
+    command: click.Command = cli
     context = click.Context(command)
     for word in words:
         if isinstance(command, click.Group):

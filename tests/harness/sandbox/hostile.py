@@ -318,12 +318,13 @@ class Ground:
     folder: Path
     outside: Path
     port: int
+    python: str = sys.executable
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def command(self, case: Case, folder: Path) -> Command:
         """Return the command that runs ``case`` in an empty working folder."""
         known = (self.mark, str(self.outside), str(self.port), str(os.getpid()))
-        argv = (sys.executable, "-c", PRELUDE + case.program, *known)
+        argv = (self.python, "-c", PRELUDE + case.program, *known)
         return Command(argv, stdin=case.stdin, writable=(folder,), limits=case.limits)
 
     async def attack(self, sandbox: Sandbox, case: Case) -> str:
