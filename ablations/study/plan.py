@@ -6,7 +6,6 @@ Paths never enter the hash, only contents.  Once a study has scores its plan is 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -192,6 +191,7 @@ def plan(request: Request) -> Plan:
         data["rl_data"] = content_of(_needed(request.rl_data, "--rl-data"))
     fingerprints: dict[str, str | None] = dict.fromkeys(members)
     if origins - {"runs"}:
+        run_options(request)
         probe = (PROBE,) if request.probe is not None else ()
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
     exclude = {} if request.exclude is None else read_exclusions(request.exclude)
@@ -393,17 +393,23 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
 
 def _base_runs(request: Request) -> int:
     """Return how often the model before training is measured: per seed where it is sampled."""
-    return request.seeds if run_option(request, "--temperature", 0.0) > 0 else 1
+    return request.seeds if run_options(request)["temperature"] > 0 else 1
 
 
-def run_option(request: Request, name: str, default: float) -> float:
-    """Return a number in ``--run-args``; the default where it is missing or not a number."""
-    given = [value for option, value in named(request.run_args) if option == name]
+def run_options(request: Request) -> Mapping[str, Any]:
+    """Return the options of ``harness run`` for the study's evaluations, by parameter.
+
+    `UsageError` where it refuses ``--run-args``: before anything is trained.
+    """
+    import click
+
+    from benchmarks.cli.run import run
+
+    words = ["--model", str(request.model), "--suite", request.suite, *request.run_args]
     try:
-        value = float(given[-1]) if given else default
-    except ValueError:
-        return default
-    return value if math.isfinite(value) else default  # what is wrong is refused by `harness run`
+        return run.make_context("run", words).params
+    except click.UsageError as error:
+        raise UsageError(f"--run-args: {error.format_message()}") from None
 
 
 def _hashed(args: Sequence[str]) -> list[str]:

@@ -14,7 +14,8 @@ import signal
 import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import IO, Any, Self
 
 from harness.errors import UsageError
 from harness.sandbox import seccomp, supervise, watch
@@ -66,35 +67,89 @@ class Bubblewrap:
     async def run(self, command: Command) -> Result:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
-        writable = checked(command.writable, writable=True)
-        readable = checked(command.readable, writable=False)
-        uid = self._owners.hand_over(writable) if self._owners else None
+        uid = self._owner(command)
         with contextlib.ExitStack() as stack:
             files = _Files(stack)
-            argv = [self._bwrap, *_isolation(uid), "--json-status-fd", files.status()]
-            if self._filter is not None:
-                argv += ["--seccomp", files.holding(self._filter)]
-            argv += _system(limits)
-            for path, text in _etc(_USER if uid is None else uid).items():
-                argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
-            argv += _shown(readable, writable, command.places)
-            argv += ["--chdir", str(command.folder.absolute()), "--"]
-            argv += [*self._limited(limits, uid), *command.argv]
-            environment = {**ENVIRONMENT, **command.environment}
-            process = supervise.start(argv, environment, Path("/"), files.passed)
+            argv = [self._bwrap, "--json-status-fd", files.status()]
+            argv += self._inside(command, files, uid)
+            process = supervise.start(argv, _environment(command), Path("/"), files.passed)
             namespace = stack.enter_context(_Namespace(process, files.started()))
             return await supervise.finish(process, namespace, command.stdin, limits)
 
-    def _limited(self, limits: Limits, uid: int | None) -> list[str]:
+    def popen(
+        self, command: Command, errors: IO[bytes], links: Mapping[Path, Path] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
+        """Start a command to talk to through its pipes; stderr goes to the file ``errors``.
+
+        ``links`` are symbolic links to make inside, with their targets.  The caller ends it by
+        `kill`.  Its time, memory and output are limited by nothing but the kernel's limits per
+        process.  It dies with the *thread* that calls this: that one must outlive it.  Raises
+        `UsageError` as `Sandbox.run` does.
+        """
+        uid = self._owner(command)
+        with contextlib.ExitStack() as stack:
+            files = _Files(stack)
+            argv = [self._bwrap, *self._inside(command, files, uid, links)]
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(command),
+                cwd="/",
+                pass_fds=files.passed,
+            )
+
+    def _owner(self, command: Command) -> int | None:
+        """Return the user id that the command runs under; None in a user namespace."""
+        writable = checked(command.writable, writable=True)
+        return self._owners.hand_over(writable) if self._owners else None
+
+    def _inside(
+        self,
+        command: Command,
+        files: _Files,
+        uid: int | None,
+        links: Mapping[Path, Path] = MappingProxyType({}),
+    ) -> list[str]:
+        """Return bubblewrap's arguments: who the command is, what it sees, and itself.
+
+        Raises `UsageError` for a folder that is missing or must not be given.
+        """
+        limits = command.limits or self.limits
+        writable = checked(command.writable, writable=True)
+        readable = checked(command.readable, writable=False)
+        argv = _isolation(uid)
+        argv += ["--as-pid-1"] if command.init else []
+        if self._filter is not None:
+            argv += ["--seccomp", files.holding(self._filter)]
+        argv += _system(limits)
+        for path, text in _etc(_USER if uid is None else uid).items():
+            argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
+        argv += _shown(readable, writable, command.places)
+        for link, target in links.items():
+            argv += ["--dir", str(link.parent), "--symlink", str(target), str(link)]
+        argv += ["--remount-ro", "/", "--chdir", str(command.folder.absolute()), "--"]
+        return [*argv, *self._limited(command, uid), *command.argv]
+
+    def _limited(self, command: Command, uid: int | None) -> list[str]:
         """Return the arguments before the command that set its limits and take its rights away."""
+        limits = command.limits or self.limits
         argv = limited(self._prlimit, limits)
         if self._limits_processes:
-            ours = 1 if uid is None else 0  # bubblewrap's first process has the same user then
+            # Bubblewrap's own first process, where there is one, may have the same user.
+            ours = int(uid is None and not command.init)
             argv.append(f"--nproc={limits.processes + ours}")
         if uid is not None:
             argv += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
             argv += ["--bounding-set=-all", "--inh-caps=-all"]
+            # A change of user id cancels bubblewrap's --die-with-parent.
+            argv += ["--pdeathsig=KILL"] if command.init else []
         return [*argv, "--"]
+
+
+def _environment(command: Command) -> dict[str, str]:
+    return {**ENVIRONMENT, **command.environment}
 
 
 class _Files:
@@ -128,6 +183,20 @@ class _Files:
         return str(number)
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill bubblewrap and all below it, also while it starts.
+
+    Its first process would wait for it for ever: that asks to die with its parent only later.
+    Once stopped, bubblewrap starts no process that we have not seen.
+    """
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        for pid in reversed(watch.tree(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class _Namespace:
     """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
@@ -151,23 +220,10 @@ class _Namespace:
         """Kill the first process, and so all; before it is known, bubblewrap and its children."""
         self._killed = True
         if self._pidfd is None:
-            self._kill_unknown()
+            kill(self._process)
         else:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    def _kill_unknown(self) -> None:
-        """Kill bubblewrap and the first process, which may be waiting for bubblewrap.
-
-        It would wait for ever: it asks to die with its parent only after that.  Once stopped,
-        bubblewrap starts no process that we have not seen.
-        """
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
-            self._process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            for pid in reversed(watch.tree(self._process.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
     async def gone(self) -> None:
         """Return when the first process has ended: the kernel ends it after all the others."""
@@ -257,4 +313,4 @@ def _shown(
             # Folders on the way that bubblewrap makes by itself would be closed to other ids.
             argv += ["--dir", str(target.parent)]
         argv += [kinds[path], str(path), str(target)]
-    return [*argv, "--remount-ro", "/"]
+    return argv

@@ -45,7 +45,8 @@ class Command:
     ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths
     or where ``places`` says; no other files of the user are.  ``cwd`` is the working folder
     inside: by default the first writable one, else the private /tmp.  ``environment`` is added to
-    a minimal one (PATH, HOME, LANG).  ``limits`` replaces the sandbox's own.
+    a minimal one (PATH, HOME, LANG).  ``limits`` replaces the sandbox's own.  ``init``: the command
+    is the first process inside (pid 1), which no signal from inside reaches and which reaps.
     """
 
     argv: tuple[str, ...]
@@ -56,6 +57,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits | None = None
     places: Mapping[Path, Path] = field(default_factory=dict)
+    init: bool = False
 
     @property
     def folder(self) -> Path:

@@ -407,6 +407,8 @@ def test_so_many_at_once_and_one_alone() -> None:
 
 
 REPORT = {"status": "ended", "code": 0, "seconds": 0.1, "stderr": "", "size": 2}
+REPORT |= {"more": True, "token": "ours"}
+TOKENS = ["ours", "next", "after that", "last"]
 
 
 @pytest.mark.parametrize(
@@ -420,12 +422,15 @@ REPORT = {"status": "ended", "code": 0, "seconds": 0.1, "stderr": "", "size": 2}
         ({"seconds": 10**400}, 0),
         ({"stderr": [1]}, 1),
         ({"status": {}}, 0),
+        ({"token": "next"}, 0),
+        ({"token": None}, 0),
+        ({"token": "öurs"}, 0),
     ],
 )
 def test_reports_that_a_program_spoilt_break_nothing(spoilt: dict[str, object], n: int) -> None:
     data = json.dumps(REPORT | spoilt).encode() + b"\n5\n"
-    reports = list(_reports(data, 4))
+    reports = list(_reports(data, TOKENS))
     assert len(reports) == n
     passed, _, wrong, _ = _judge(Program("", None), [problems.Case("", "5")], reports)
     assert (passed, wrong) == (n, "")
-    assert list(_reports(b"[" * 20_000, 4)) == list(_reports(b"\n", 4)) == []
+    assert list(_reports(b"[" * 20_000, TOKENS)) == list(_reports(b"\n", TOKENS)) == []

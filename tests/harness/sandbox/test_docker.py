@@ -114,9 +114,15 @@ def test_a_container_that_is_ended_by_hand_is_an_error(
     assert result.reason == "the container was stopped or removed from outside"
 
 
-def test_a_program_that_kills_itself_is_not_an_error(sandbox: Container) -> None:
-    result = run_sync(sandbox, Command(("sh", "-c", "kill -9 $$")))
-    assert (result.status, result.exit_code) == ("signal", 137)
+@pytest.mark.parametrize(
+    ("script", "status", "code"),
+    [("kill -9 $$", "signal", 137), ("exit 125", "ok", 125), ("exit 126", "ok", 126)],
+)
+def test_a_program_cannot_look_like_a_failure_of_the_engine(
+    sandbox: Container, script: str, status: str, code: int
+) -> None:
+    result = run_sync(sandbox, Command(("sh", "-c", script)))
+    assert (result.status, result.exit_code) == (status, code)
 
 
 OWNS = """
