@@ -13,7 +13,7 @@ from harness.sandbox import MIB, Command, Limits, cgroup, run_sync
 from harness.sandbox.bubblewrap import Bubblewrap
 from harness.sandbox.cgroup import Groups
 
-LIMITS = Limits(seconds=20, cpu_seconds=20, memory=100 * MIB, disk=16 * MIB)
+LIMITS = Limits(seconds=20, cpu_seconds=20, memory=64 * MIB, disk=16 * MIB)
 
 # Programs that let the kernel hold much more than the limit.
 KERNEL_MEMORY = {
@@ -23,7 +23,7 @@ for n in range(400_000): os.close(os.open(f"/tmp/{n}", os.O_CREAT))
 """,
     "pipes full of data": """
 import os, time
-for _ in range(2): os.fork()
+for _ in range(3): os.fork()
 while True:
     try:
         _, end = os.pipe()
