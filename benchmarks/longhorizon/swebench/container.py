@@ -108,6 +108,9 @@ class _Client:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
+
     def kill(self) -> None:
         """Kill the client."""
         self._process.kill()
