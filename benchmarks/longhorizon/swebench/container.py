@@ -103,8 +103,6 @@ class TaskContainer:
 class _Client:
     """One call of the engine's client: at its limit the client ends, the container stays."""
 
-    root, own_network = None, False
-
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
 
