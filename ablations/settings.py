@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from ablations.arms import Matching
 from harness.errors import UsageError, nearest
+from harness.files.plain import read_given
 
 RECIPES = Path(__file__).parent / "recipes"
 # They do not affect the weights, so they may differ when a run is resumed.
@@ -165,8 +166,8 @@ def read_recipe(name: str) -> dict[str, Any]:
     import yaml
 
     try:
-        recipe = yaml.safe_load(recipe_path(name).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        recipe = yaml.safe_load(read_given(recipe_path(name)).decode())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--config {name} cannot be read: {reason}") from error
     if not isinstance(recipe, dict):
