@@ -19,11 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ablations.data.hub import open_dataset
-from ablations.data.items import read_items
+from ablations.data.sources import open_items
 from benchmarks.data.local.images import FORMATS, PIXELS, decode, opened
 from benchmarks.data.local.read import _check_files
-from benchmarks.pairs.file import read_pairs
+from benchmarks.pair_sources import open_pairs
 from harness.errors import ItemError, UsageError
 
 SECRET = (7, 77, 177)
@@ -84,12 +83,12 @@ def test_a_path_out_of_the_data_is_not_opened(
     row = {"query": "q", "answer": "1", "images": [name]}
     (home / "items.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"line 1: (the file|there is no image)"):
-        read_items(home / "items.jsonl")[0]
+        open_items(str(home / "items.jsonl"))[0]
     pair = {"query": "q", "answer": "1", "context_positive": [{"image": name}],
             "context_negative": "b"}  # fmt: skip
     (home / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     with pytest.raises(UsageError, match=r"line 1: (the file|there is no image)"):
-        read_pairs(home / "pairs.jsonl")[0]
+        open_pairs(str(home / "pairs.jsonl"))[0]
     assert asked == []
 
 
@@ -113,7 +112,7 @@ def test_a_data_set_that_names_files_elsewhere_is_refused(
     table = pa.table({"images": [cell], "answer": ["1"], "query": ["q"]})
     pq.write_table(table, home / "rows.parquet")
     with pytest.raises(UsageError, match=r"the file|there is no image"):
-        open_dataset(str(home), {}).items[0]
+        open_items(str(home))[0]
     assert asked == []
 
 
@@ -164,7 +163,7 @@ def test_a_bomb_is_one_line_and_no_memory(side: int, tmp_path: Path) -> None:
     row: dict[str, Any] = {"query": "q", "answer": "1", "images": ["a.png"]}
     (tmp_path / "items.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"line 1: the image .* cannot be read"):
-        read_items(tmp_path / "items.jsonl")[0]
+        open_items(str(tmp_path / "items.jsonl"))[0]
 
 
 def test_the_largest_images_of_the_benchmarks_pass() -> None:
