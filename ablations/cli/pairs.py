@@ -16,6 +16,10 @@ from harness.cli.output import echo, print_result
 # Command -> (module:attribute, one line of help).
 COMMANDS = {
     "check": ("ablations.cli.pairs:check", "Check every pair of a source."),
+    "trajectories": (
+        "ablations.cli.pairs_build:trajectories",
+        "Build pairs from trajectories of coding agents.",
+    ),
 }
 
 

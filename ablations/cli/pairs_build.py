@@ -1,0 +1,123 @@
+"""``harness pairs trajectories``: build contrastive pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+
+from harness.cli import options
+from harness.cli.options import COUNT, FOLDER, option
+from harness.cli.output import echo, print_result
+from harness.errors import UsageError
+
+PATH: click.Path = click.Path(path_type=Path)
+SHARE = click.FloatRange(0, 1)
+out = option("--out", FOLDER, "Folder of the build; rerun to resume.", required=True)
+seed = option("--seed", int, "Seed of all draws.", default=0)
+
+
+def show(manifest: Mapping[str, Any], folder: Path, as_json: bool) -> None:
+    """Print a build's funnel and where its pairs are, or one JSON document."""
+    from ablations.pairs.build import funnel_text
+
+    if as_json:
+        fields = ("state", "key", "counts", "missed", "funnel", "notes")
+        document = {field: manifest[field] for field in fields}
+        print_result(json.dumps({"folder": str(folder), **document}))
+        return
+    counts = manifest["counts"]
+    lines = [funnel_text(manifest), f"{counts['pairs']} pairs: {folder / 'pairs.jsonl'}"]
+    if counts["uncertain"]:
+        lines.append(f"{counts['uncertain']} for a person to decide: harness pairs review {folder}")
+    print_result("\n".join(lines))
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=PATH, metavar="SOURCE...")
+@out
+@option(
+    "--tasks",
+    PATH,
+    "File or folder with the tasks (instance_id, problem_statement, patch, ...); repeatable.",
+    multiple=True,
+)
+@option(
+    "--task-patch",
+    ["auto", "fix", "fault"],
+    "Whether patches of SWE-smith tasks mend the fault or introduce it; auto compares with what "
+    "agents submitted.",
+    default="auto",
+)
+@option(
+    "--same", ["function", "file"], "What both patches must change: function or class.",
+    default="function",
+)  # fmt: skip
+@option(
+    "--measure",
+    str,
+    "How alike issues are: bm25, or a sentence-transformers model (folder or hub id).",
+    default="bm25",
+    metavar="bm25|MODEL",
+)
+@option("--related", SHARE, "Least likeness of related issues  [default: bm25 0.08, model 0.4]")
+@option(
+    "--duplicate", SHARE, "Likeness from which issues are the same  [default: bm25 0.9, model 0.97]"
+)
+@option("--resolved", bool, "Use only trajectories that resolved their issue.")
+@option("--both-directions", bool, "Ask about either issue: two pairs of each two instances.")
+@option("--keep-issue", bool, "Leave the issue in the contexts; it tells which one is meant.")
+@option("--limit", COUNT, "Mask and judge at most N pairs, drawn by the seed.")
+@seed
+@options.judge
+@options.as_json
+def trajectories(sources: tuple[Path, ...], tasks: tuple[Path, ...], **given: Any) -> None:
+    """Build pairs from trajectories of coding agents.
+
+    SOURCE is a file or folder: SWE-smith's data set (parquet or JSONL), mini-swe-agent's
+    .traj.json files, or JSONL with messages.  docs/pairs.md describes each step.
+    """
+    from ablations.pairs.build import open_build
+    from ablations.pairs.trajectories.cascade import build_pairs, plan_of
+
+    values = SimpleNamespace(**given)
+    judge = options.judge_given(values)
+    settings = _settings(values)
+    with open_build(values.out, plan_of(sources, tasks, settings, values.seed)) as build:
+        if build.finished is None:
+            options.check_judge(judge)
+        manifest = build_pairs(
+            build, sources, tasks, settings, judge, lambda text: echo(text, err=True)
+        )
+    show(manifest, values.out, values.as_json)
+    if manifest["missed"]:
+        raise UsageError(
+            f"{manifest['missed']} pairs could not be judged: run the same command again"
+        )
+
+
+def _settings(values: SimpleNamespace) -> Any:
+    from ablations.pairs.trajectories.instances import Settings
+    from ablations.pairs.trajectories.relating import BM25, BOUNDS
+
+    low, high = BOUNDS[BM25 if values.measure == BM25 else "embedding"]
+    low = low if values.related is None else values.related
+    high = high if values.duplicate is None else values.duplicate
+    if low >= high:
+        raise UsageError(f"--related {low} must be below --duplicate {high}")
+    return Settings(
+        same=values.same,
+        measure=values.measure,
+        related=low,
+        duplicate=high,
+        resolved=values.resolved,
+        both_directions=values.both_directions,
+        keep_issue=values.keep_issue,
+        task_patch=values.task_patch,
+        limit=values.limit,
+        judge_model=values.judge_model,
+    )
