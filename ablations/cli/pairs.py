@@ -20,6 +20,10 @@ COMMANDS = {
         "ablations.cli.pairs_build:trajectories",
         "Build pairs from trajectories of coding agents.",
     ),
+    "filter": (
+        "ablations.cli.pairs_build:filter_",
+        "Keep pairs of the right difficulty for a model.",
+    ),
 }
 
 

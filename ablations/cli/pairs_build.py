@@ -1,40 +1,23 @@
-"""``harness pairs trajectories``: build contrastive pairs."""
+"""``harness pairs trajectories`` and ``harness pairs filter``."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import click
 
+from ablations.cli.pairs_built import shown
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, option
-from harness.cli.output import echo, print_result
+from harness.cli.output import echo
 from harness.errors import UsageError
 
 PATH: click.Path = click.Path(path_type=Path)
 SHARE = click.FloatRange(0, 1)
 out = option("--out", FOLDER, "Folder of the build; rerun to resume.", required=True)
 seed = option("--seed", int, "Seed of all draws.", default=0)
-
-
-def show(manifest: Mapping[str, Any], folder: Path, as_json: bool) -> None:
-    """Print a build's funnel and where its pairs are, or one JSON document."""
-    from ablations.pairs.build import funnel_text
-
-    if as_json:
-        fields = ("state", "key", "counts", "missed", "funnel", "notes")
-        document = {field: manifest[field] for field in fields}
-        print_result(json.dumps({"folder": str(folder), **document}))
-        return
-    counts = manifest["counts"]
-    lines = [funnel_text(manifest), f"{counts['pairs']} pairs: {folder / 'pairs.jsonl'}"]
-    if counts["uncertain"]:
-        lines.append(f"{counts['uncertain']} for a person to decide: harness pairs review {folder}")
-    print_result("\n".join(lines))
 
 
 @click.command()
@@ -75,7 +58,7 @@ def show(manifest: Mapping[str, Any], folder: Path, as_json: bool) -> None:
 @seed
 @options.judge
 @options.as_json
-def trajectories(sources: tuple[Path, ...], tasks: tuple[Path, ...], **given: Any) -> None:
+def trajectories(sources: tuple[Path, ...], tasks: tuple[Path, ...], **given: Any) -> int:
     """Build pairs from trajectories of coding agents.
 
     SOURCE is a file or folder: SWE-smith's data set (parquet or JSONL), mini-swe-agent's
@@ -93,11 +76,7 @@ def trajectories(sources: tuple[Path, ...], tasks: tuple[Path, ...], **given: An
         manifest = build_pairs(
             build, sources, tasks, settings, judge, lambda text: echo(text, err=True)
         )
-    show(manifest, values.out, values.as_json)
-    if manifest["missed"]:
-        raise UsageError(
-            f"{manifest['missed']} pairs could not be judged: run the same command again"
-        )
+    return shown(manifest, values.out, as_json=values.as_json)
 
 
 def _settings(values: SimpleNamespace) -> Any:
@@ -120,4 +99,89 @@ def _settings(values: SimpleNamespace) -> Any:
         task_patch=values.task_patch,
         limit=values.limit,
         judge_model=values.judge_model,
+    )
+
+
+@click.command(name="filter")
+@click.argument("source")
+@out
+@option("--model", str, "Checkpoint folder, Hub id, or name served at --endpoint.", required=True)
+@option("--backend", ["auto", "vllm", "transformers"], "Inference backend  [default: auto]")
+@option("--endpoint", str, "Ask this OpenAI-compatible server instead.", metavar="URL")
+@option("--api-key-env", str, "endpoint: variable that holds its API key.", metavar="NAME")
+@option("--revision", str, "Model revision, as for 'harness run'.")
+@option("--dtype", ["auto", "float32", "bfloat16", "float16"], "Weight dtype  [default: auto]")
+@option("--max-model-len", COUNT, "Maximum context length in tokens.")
+@option("--by", ["letters", "logprobs"], "What counts as a selection.", default="letters")
+@option("--tries", COUNT, "letters: answers per pair, half of them in either order.", default=8)
+@option(
+    "--keep", (SHARE, SHARE), "Lowest and highest share of right selections.",
+    default=(0.25, 0.63), metavar="LOW HIGH",
+)  # fmt: skip
+@option("--temperature", options.Finite(min=0), "letters: sampling temperature.", default=1.0)
+@option("--max-tokens", COUNT, "letters: token limit per answer.", default=2048)
+@option("--limit", COUNT, "Look at the first N pairs only.")
+@option("--concurrency", COUNT, "Concurrent requests.", default=64)
+@seed
+@options.columns
+@options.as_json
+def filter_(source: str, **given: Any) -> int:
+    """Keep the pairs of SOURCE that the model to be trained finds neither easy nor hopeless.
+
+    SOURCE is as for 'harness pairs check'.  The pairs then belong to this model.
+    """
+    from ablations.pairs.build import open_build
+    from ablations.pairs.filter import filter_pairs, plan_of
+    from harness.backends import open_model
+    from harness.runs.identity import identify
+
+    values = SimpleNamespace(**given)
+    settings = _difficulty(values)
+    pairs, content = _opened(source, values)
+    identity = identify(values.model, values.endpoint, values.revision)
+    plan = plan_of(content, identity.fingerprint, settings, values.seed)
+    spec = _spec(values, identity)
+    with open_build(values.out, plan) as build:
+        manifest = filter_pairs(
+            build,
+            pairs,
+            settings,
+            lambda: open_model(spec, lambda text: echo(text, err=True)),
+            values.concurrency,
+        )
+    return shown(manifest, values.out, as_json=values.as_json)
+
+
+def _difficulty(values: SimpleNamespace) -> Any:
+    from ablations.pairs.filter import Settings
+
+    low, high = values.keep
+    return Settings(values.by, values.tries, low, high, values.temperature, values.max_tokens)
+
+
+def _opened(source: str, values: SimpleNamespace) -> tuple[Any, str]:
+    """Return the pairs of a source, and what identifies them."""
+    from ablations.data.sources import content_of, open_pairs
+    from harness.files.hashing import json_hash
+
+    pairs = open_pairs(source, columns=options.columns_of(values.mapped))
+    if values.limit is not None:
+        pairs = pairs[: values.limit]
+    return pairs, json_hash([content_of(source), len(pairs), values.mapped])
+
+
+def _spec(values: SimpleNamespace, identity: Any) -> Any:
+    from harness.backends import BackendSpec
+
+    if values.endpoint and values.backend:
+        raise UsageError("--endpoint URL and --backend are mutually exclusive")
+    return BackendSpec(
+        kind=values.backend or "auto",
+        checkpoint=identity.checkpoint,
+        endpoint=values.endpoint,
+        model=values.model if values.endpoint else identity.name,
+        dtype=values.dtype or "auto",
+        max_model_len=values.max_model_len,
+        api_key_env=values.api_key_env,
+        log_path=values.out / "vllm.log",
     )
