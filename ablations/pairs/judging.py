@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast, get_args
 
 from ablations.pairs.build import Build
@@ -129,3 +130,32 @@ async def _judge_all(
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
     return Judgements(known, missed)
+
+
+def finish_judged(
+    build: Build, rows: Mapping[str, Mapping[str, Any]], judged: Judgements
+) -> dict[str, Any]:
+    """Sort rows by the judge's opinion, write them, and return the manifest."""
+    by_opinion: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    reasons: Counter[str] = Counter()
+    for name, row in rows.items():
+        if name in judged.by_id:
+            judgement = judged.by_id[name]
+            by_opinion[judgement.opinion].append({**row, "judgement": asdict(judgement)})
+            if judgement.opinion == "INVALID":
+                reasons.update(f"INVALID ({reason})" for reason in judgement.reasons[:1] or ("",))
+    dropped = {reason.replace(" ()", ""): count for reason, count in reasons.items()}
+    dropped |= {"UNCERTAIN": len(by_opinion["UNCERTAIN"]), "not judged": len(judged.missed)}
+    build.funnel.step("judged VALID", "pairs", len(by_opinion["VALID"]), dropped)
+    if judged.missed:
+        name, why = next(iter(judged.missed.items()))
+        build.funnel.notes.append(
+            f"{len(judged.missed)} pairs could not be judged; the first: {name}: {why}; the same "
+            "command asks again"
+        )
+    return build.finish(
+        by_opinion["VALID"],
+        by_opinion["UNCERTAIN"],
+        by_opinion["INVALID"],
+        missed=len(judged.missed),
+    )

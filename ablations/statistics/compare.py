@@ -52,6 +52,7 @@ from harness.runs.summary import BenchmarkSummary, read_summaries
 A, B = "a", "b"
 SIDES: Mapping[str, Literal["A", "B"]] = {A: "A", B: "B"}
 CHECKPOINTS = "these two checkpoints, not the method that made them"
+NOT_NEW = "shown on these items, not for new ones"
 ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
 
 
@@ -92,10 +93,10 @@ class Comparison:
     """What `harness compare` says; scores and differences in units of the score.
 
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
-    the hierarchical bootstrap; they and ``spread`` are there for arms only.  ``runs`` are those of
-    A and of B, ``scores`` theirs, ``gaps`` the answers of ``arm`` a or b without a score; older
-    documents have none.  ``excluded`` counts the items that were to be left
-    out, by benchmark; ``with_all`` is the mean with them.
+    the hierarchical bootstrap (two None where clusters allow none); they and ``spread`` are there
+    for arms only.  ``runs`` are those of A and of B, ``scores`` theirs, ``gaps`` the answers of
+    ``arm`` a or b without a score; older documents have none.  ``excluded`` counts the items that
+    were to be left out, by benchmark; ``with_all`` is the mean with them.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -106,7 +107,7 @@ class Comparison:
     alpha: float
     notes: tuple[str, ...]
     pooled: tuple[float | None, float | None] | None = None
-    bootstrap: tuple[float, float] | None = None
+    bootstrap: tuple[float | None, float | None] | None = None
     spread: tuple[Spread, Spread] | None = None
     runs: tuple[tuple[ComparedRun, ...], ...] = ()
     scores: tuple[SideScore, ...] = ()
@@ -337,12 +338,14 @@ def arms(
     )
 
 
-def _new_items(macro: Macro, boot: tuple[float, float]) -> list[str]:
+def _new_items(macro: Macro, boot: tuple[float | None, float | None]) -> list[str]:
     """Return a note where a difference is shown on these items, and may be 0 on new ones."""
-    decided = macro.verdict is not None and (macro.verdict.is_better or macro.verdict.is_worse)
-    if not decided or boot[0] > 0 or boot[1] < 0:
+    if macro.verdict is None or not (macro.verdict.is_better or macro.verdict.is_worse):
         return []
-    return ["shown on these items, not for new ones: with items resampled the interval holds 0"]
+    low, high = boot
+    if low is None or high is None:
+        return [f"{NOT_NEW}: the clusters of some benchmark allow no interval with items resampled"]
+    return [] if low > 0 or high < 0 else [f"{NOT_NEW}: with items resampled the interval holds 0"]
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:

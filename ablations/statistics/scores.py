@@ -270,10 +270,13 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
         if other.arm == run.arm and other.model == run.model and not _resampled(other, run):
+            differ = "training seed (behind an endpoint, tell them apart with --revision)"
+            if run.arm == BASE:
+                differ = "sampling seed (`harness run --seed`, with a --temperature above 0)"
             raise UsageError(
                 f"{other.path} and {run.path} are runs of the same checkpoint "
                 f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
-                "training seed (behind an endpoint, tell them apart with --revision)"
+                f"{differ}"
             )
 
 
