@@ -63,12 +63,12 @@ def _unit(vectors: Any) -> Vectors:
 
 
 def _pixels(images: Sequence[Image.Image]) -> Vectors:
-    """Return grey 16 x 16 thumbnails without their mean: the cosine is their correlation."""
+    """Return 16 x 16 thumbnails without their mean colour: the cosine is their correlation."""
     from PIL import Image
 
-    small = [i.convert("L").resize((PIXELS, PIXELS), Image.Resampling.BOX) for i in images]
-    flat = np.array([np.asarray(image, np.float32).ravel() for image in small])
-    return _unit(flat - flat.mean(1, keepdims=True))
+    small = [i.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.BOX) for i in images]
+    flat = np.array([np.asarray(image, np.float32) for image in small])
+    return _unit(flat - flat.mean((1, 2), keepdims=True))
 
 
 def _hog(images: Sequence[Image.Image]) -> Vectors:
