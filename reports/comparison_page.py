@@ -62,7 +62,11 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
-        sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
+        contamination = shared.contamination(comparison.excluded, comparison.with_all)
+        sections += [
+            shared.validity(runs, contamination),
+            shared.provenance(runs, (_rules(comparison),)),
+        ]
     else:
         sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which an older version wrote and which names no runs: compare them "

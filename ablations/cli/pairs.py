@@ -24,6 +24,7 @@ COMMANDS = {
         "ablations.cli.pairs_build:filter_",
         "Keep pairs of the right difficulty for a model.",
     ),
+    "images": ("ablations.cli.pairs_images:images", "Build pairs of similar images."),
 }
 
 

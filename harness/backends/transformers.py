@@ -28,9 +28,10 @@ from harness.backends.checkpoint import (
     rendered,
     unreadable,
 )
+from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
-from harness.reasoning import closed, opening
+from harness.reasoning import closed, given_tags, opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ class Checkpoint:
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
+        pairs = (*named_tags(folder).pairs, *given_tags())
+        self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)
         longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -369,8 +372,9 @@ class Checkpoint:
         tokens = tokens[: prompt.limit]
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
         text = tokens if end is None else tokens[:end]
+        shown = [token for token in text if token not in self._dropped]
         return Response(
-            text=self._tokenizer.decode(text, skip_special_tokens=True),
+            text=self._tokenizer.decode(shown, skip_special_tokens=False),
             prompt_tokens=prompt.length,
             # The token that ends the answer counts, as servers count it.
             completion_tokens=len(text) + (end is not None),

@@ -79,8 +79,6 @@ class Container:
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
-
     def __init__(
         self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
@@ -97,6 +95,9 @@ class _Running:
         """Let the container be removed."""
         self._pulled = True
         self._lifeline.pull()
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     async def gone(self) -> None:
         """Return when the container has been removed."""
@@ -141,5 +142,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]

@@ -22,7 +22,8 @@ class Limits:
     """How much one run may use, over all of its processes together unless said otherwise.
 
     ``seconds`` is wall time, ``cpu_seconds`` processor time.  ``memory`` is resident bytes.
-    ``processes`` counts threads too.  ``output`` is the bytes kept of stdout and of stderr, each.
+    ``processes`` counts threads too; each process has at most ``files`` open files, sockets and
+    pipes.  ``output`` is the bytes kept of stdout and of stderr, each.
     ``disk`` is the bytes of the private /tmp, of any one file, and of what is written to disk.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     cpu_seconds: float = 10.0
     memory: int = 2048 * MIB
     processes: int = 64
+    files: int = 256
     output: int = MIB
     disk: int = 256 * MIB
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal
 
 from ablations.pairs.soundness.likeness import Print, alike, grams_of, print_of
-from harness.errors import UsageError
 from harness.files.jsonl import rewrite
 from harness.protocols import Benchmark, FailedItem
 from harness.records import ImagePart, Item, Message, Pair, Part, TextPart
@@ -160,21 +159,3 @@ def _common(contents: Sequence[Content]) -> Grams:
 def write_taints(path: Path, taints: Sequence[Taint]) -> None:
     """Write one JSON line per tainted item and source, for ``--exclude``."""
     rewrite(path, (json.dumps(asdict(taint)) for taint in taints))
-
-
-def read_exclusions(path: Path) -> dict[str, frozenset[str]]:
-    """Return the items to leave out, by benchmark, from a file of `write_taints` or by hand.
-
-    Raises:
-        UsageError: the file cannot be read, or a line has no ``benchmark`` and ``item``.
-    """
-    from benchmarks.data.local.json_rows import JsonLines
-
-    lines = JsonLines(path, remedy="")
-    items: dict[str, set[str]] = defaultdict(set)
-    for index, row in enumerate(lines):
-        benchmark, item = row.get("benchmark"), row.get("item")
-        if not isinstance(benchmark, str) or not isinstance(item, str | int):
-            raise UsageError(f"{lines.where(index)}: benchmark and item must be given")
-        items[benchmark].add(str(item))
-    return {benchmark: frozenset(names) for benchmark, names in items.items()}

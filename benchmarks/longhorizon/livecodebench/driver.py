@@ -52,6 +52,7 @@ _REPORTED = 1000  # characters of standard error
 _OUTPUT = 64 << 20  # bytes of answers of one job; the tests beyond are left for another job
 _RESULT = 3  # the descriptor on which a function's result leaves
 _PR_SET_DUMPABLE = 4  # linux/prctl.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
@@ -95,7 +96,7 @@ def _protect() -> None:
 
 
 def _prctl(*arguments: int) -> None:
-    if ctypes.CDLL(None, use_errno=True).prctl(*arguments):
+    if _LIBC.prctl(*arguments):
         raise OSError(ctypes.get_errno(), "prctl")
 
 
@@ -249,10 +250,10 @@ def _call(name: str, program: types.ModuleType, given: bytes) -> None:
     result = function(*arguments)
     # The official runner takes a tuple for a list, at the top level alone.
     result = list(result) if isinstance(result, tuple) else result
-    _write_all(_RESULT, json.dumps(_plain(result)).encode())
+    _write_all(_RESULT, json.dumps(plain(result)).encode())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a JSON value from which the harness makes an equal one; see `compare.value`."""
     if value is None or isinstance(value, (bool, str)):
         return value
@@ -265,9 +266,9 @@ def _plain(value: Any) -> Any:
         real = float(value)
         return real if real == value else {"other": type(value).__name__}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {"dict": [[_plain(key), _plain(item)] for key, item in value.items()]}
+        return {"dict": [[plain(key), plain(item)] for key, item in value.items()]}
     return {"other": type(value).__name__}
 
 

@@ -154,6 +154,7 @@ async def _run(
             cpu_seconds=seconds * _THREADS,
             memory=resources.memory,
             processes=128,
+            files=64,
             output=_JOB_OUTPUT,
         ),
         init=True,

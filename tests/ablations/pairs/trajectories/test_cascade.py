@@ -168,7 +168,7 @@ def test_the_judge_sorts_the_pairs_and_a_rerun_asks_nothing(tmp_path: Path) -> N
     assert min(counts.values()) > 0
     for name, verdict in (("pairs", "VALID"), ("uncertain", "UNCERTAIN"), ("rejected", "INVALID")):
         rows = (tmp_path / "out" / f"{name}.jsonl").read_text().splitlines()
-        assert {json.loads(row)["judgement"]["opinion"] for row in rows} == {verdict}
+        assert {json.loads(row)["judge"]["opinion"] for row in rows} == {verdict}
     assert document["funnel"][-1]["dropped"]["UNCERTAIN"] == counts["uncertain"]
 
 
