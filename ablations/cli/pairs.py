@@ -24,6 +24,10 @@ COMMANDS = {
         "ablations.cli.pairs_build:filter_",
         "Keep pairs of the right difficulty for a model.",
     ),
+    "review": (
+        "ablations.cli.pairs_build:review",
+        "Accept or reject the pairs of which the judge was uncertain.",
+    ),
     "images": ("ablations.cli.pairs_images:images", "Build pairs of similar images."),
 }
 
