@@ -27,12 +27,25 @@ COMMANDS = {
         "ablations.cli.pairs:template",
         "Propose how to split written prompts of text.",
     ),
+    "trajectories": (
+        "ablations.cli.pairs_build:trajectories",
+        "Build pairs from trajectories of coding agents.",
+    ),
+    "filter": (
+        "ablations.cli.pairs_build:filter_",
+        "Keep pairs of the right difficulty for a model.",
+    ),
+    "review": (
+        "ablations.cli.pairs_build:review",
+        "Accept or reject the pairs of which the judge was uncertain.",
+    ),
+    "images": ("ablations.cli.pairs_images:images", "Build pairs of similar images."),
 }
 
 
 @click.group(cls=LateGroup, commands_by_name=COMMANDS)
 def pairs() -> None:
-    """Read and check contrastive pairs."""
+    """Build, read and check contrastive pairs."""
 
 
 @click.command()
