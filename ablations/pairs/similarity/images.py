@@ -7,16 +7,15 @@ that differ -> a judge, if one is given.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablations.pairs.build import Build
-from ablations.pairs.judging import ASK, judge_all
+from ablations.pairs.judging import ASK, finish_judged, judge_all
 from ablations.pairs.similarity.candidates import (
     RULES,
     Question,
@@ -226,20 +225,9 @@ def _judged(
 
         return ask
 
-    found = judge_all(build, judge, {row["id"]: question(row) for row in rows}, note=note)
-    sorted_rows: dict[str, list[dict[str, Any]]] = {"VALID": [], "UNCERTAIN": [], "INVALID": []}
-    reasons = Counter[str]()
-    for row in rows:
-        if (judgement := found.by_id.get(row["id"])) is not None:
-            sorted_rows[judgement.opinion].append({**row, "judge": asdict(judgement)})
-            if judgement.opinion != "VALID":
-                reasons[judgement.opinion.lower()] += 1
-    dropped = {**reasons, "could not be asked about": len(found.missed)}
-    build.funnel.step("valid by the judge", "pairs", len(sorted_rows["VALID"]), dropped)
-    return build.finish(
-        sorted_rows["VALID"], sorted_rows["UNCERTAIN"], sorted_rows["INVALID"],
-        missed=len(found.missed),
-    )  # fmt: skip
+    by_id = {row["id"]: row for row in rows}
+    questions = {name: question(row) for name, row in by_id.items()}
+    return finish_judged(build, by_id, judge_all(build, judge, questions, note=note))
 
 
 def _parts(build: Build, row: dict[str, Any]) -> Iterator[TextPart | ImagePart]:
