@@ -16,6 +16,7 @@ from harness.cli.output import echo, print_result
 # Command -> (module:attribute, one line of help).
 COMMANDS = {
     "check": ("ablations.cli.pairs:check", "Check every pair of a source."),
+    "edit": ("ablations.cli.pairs_edit:edit", "Build pairs by editing images."),
     "images": ("ablations.cli.pairs_images:images", "Build pairs of similar images."),
 }
 
