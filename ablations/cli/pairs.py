@@ -39,6 +39,7 @@ COMMANDS = {
         "ablations.cli.pairs_build:review",
         "Accept or reject the pairs of which the judge was uncertain.",
     ),
+    "edit": ("ablations.cli.pairs_edit:edit", "Build pairs by editing images."),
     "images": ("ablations.cli.pairs_images:images", "Build pairs of similar images."),
 }
 
