@@ -162,7 +162,7 @@ def _difficulty(values: SimpleNamespace) -> Any:
 
 def _opened(source: str, values: SimpleNamespace) -> tuple[Any, str]:
     """Return the pairs of a source, and what identifies them."""
-    from ablations.data.sources import content_of, open_pairs
+    from benchmarks.pair_sources import content_of, open_pairs
     from harness.files.hashing import json_hash
 
     pairs = open_pairs(source, columns=options.columns_of(values.mapped))
