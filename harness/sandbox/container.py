@@ -73,6 +73,7 @@ class Container:
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", f"--label={OWNER}={owner()}"]
         argv += _isolation(limits)
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -95,8 +96,6 @@ class Container:
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
-
     def __init__(
         self, sandbox: Container, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
@@ -113,6 +112,9 @@ class _Running:
         """Let the container be removed."""
         self._pulled = True
         self._lifeline.pull()
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     async def gone(self) -> None:
         """Return when the container has been removed."""
@@ -145,7 +147,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
@@ -160,5 +161,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]
