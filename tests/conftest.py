@@ -152,7 +152,7 @@ def docker_image() -> str:
     from harness.sandbox.engine import engine
     from harness.sandbox.programs import output
 
-    docker, image = engine("docker"), "harness-test:local"
+    docker, image = engine("docker"), "harness-test:local"  # also in longhorizon/images.py
     if docker is None:
         pytest.skip("no docker engine answers: `.ci/docker_engine start DIR` starts one")
     if not output([docker.program, "image", "inspect", image]):

@@ -14,12 +14,12 @@ from ablations.statistics.contrasts import BASELINE, METHOD, Rules, contrasts
 from ablations.statistics.design import looks, power
 from ablations.statistics.estimates import ROUNDING, Components
 from ablations.study.forecast import Forecast
-from ablations.study.plan import Plan
+from ablations.study.plan import Plan, run_options
 from ablations.study.study import report_of
 from harness.errors import UsageError
 from harness.runs.store import read_json
 
-REPEATS = (2, 4)  # per item, that are shown besides the planned ones
+REPEATS = (2, 4)  # times the planned ones, shown where answers are sampled
 MOST_SEEDS = 60
 FEWEST_PAIRS = 5  # seeds of two arms that a correlation is measured from
 _LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
@@ -79,7 +79,9 @@ def _fixed(
     made = {"welch": (1, welch(1)), "pooled": (1, lambda n: t_power(n, 1.0, arms * (n - 1)))}
     if drawn_alike(ARMS[METHOD], ARMS[BASELINE], plan.request.matching):
         made["paired"] = (1, lambda n: t_power(n, 1 - correlation, n - 1))
-    return made | {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
+    if run_options(plan.request)["temperature"] > 0:  # greedy repeats are all alike
+        made |= {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
+    return made
 
 
 def _with_looks(

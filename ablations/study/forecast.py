@@ -24,7 +24,7 @@ from ablations.statistics.design import power
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
-from ablations.study.plan import PROBE, Plan, benchmark, run_option
+from ablations.study.plan import PROBE, Plan, benchmark, run_options
 from harness.errors import UsageError
 from harness.runs.store import read_samples
 
@@ -153,7 +153,7 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 
 def planned_repeats(plan: Plan) -> int:
     """Return how often every item is asked: ``--repeats`` in the study's ``--run-args``."""
-    return max(1, int(run_option(plan.request, "--repeats", 1)))
+    return int(run_options(plan.request)["repeats"])
 
 
 def _spread(items: Mapping[str, int], training_sd: float, repeats: int) -> Components:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from ablations.statistics.contrasts import BASE
 from ablations.study.children import PATIENCE, FailedError, ProcessPool, Run, child, say
-from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_option
+from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_options
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, model_fingerprint
@@ -118,7 +118,7 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
         common += ["--dtype", plan.dtype]
     common += asked.run_args
     if arm.arm == BASE and seed:  # the model is the same, so another seed draws its answers
-        common += ["--seed", str(int(run_option(asked, "--seed", 0)) + seed)]
+        common += ["--seed", str(run_options(asked)["seed"] + seed)]
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:
         args += ["--benchmarks", ",".join(asked.benchmarks)]

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import os
 import secrets
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -22,7 +23,8 @@ from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
 from harness.sandbox.protocol import Command, Limits, Result, Status
 
 _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
-_KILLED = 137
+# Exit codes by signals with which a container is ended from outside.
+_KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
 
 
 class Container:
@@ -54,6 +56,7 @@ class Container:
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", f"--label={OWNER}={owner()}"]
         argv += _isolation(limits)
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -76,14 +79,12 @@ class Container:
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
-
     def __init__(
         self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
         self._engine, self._name, self._client, self._limits = engine, name, client, limits
         self._began = time.time()
-        self._pulled = False
+        self._pulled = self._failed = False
         self.broke: tuple[Status, str] | None = None
         # While the client lives, it may be about to create the container.
         script = 'client=$1; shift; while kill -0 "$client"; do "$@"; sleep 0.2; done; exec "$@"'
@@ -95,15 +96,21 @@ class _Running:
         self._pulled = True
         self._lifeline.pull()
 
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
+
     async def gone(self) -> None:
         """Return when the container has been removed."""
-        if self._client.returncode == _KILLED and not self._pulled:
+        if self._client.returncode in _KILLED and not self._pulled:
             self.broke = await asyncio.to_thread(self._why_killed)
+        elif self._client.returncode == _ENGINE_FAILED:
+            code = await asyncio.to_thread(self._engine.state, self._name, "ExitCode")
+            self._failed = code != str(_ENGINE_FAILED)  # a command may end with that code too
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
 
     def _why_killed(self) -> tuple[Status, str] | None:
-        """Return status and reason of SIGKILL where the command did not send it to itself."""
+        """Return status and reason of a signal that the command did not send to itself."""
         out_of_memory = self._engine.state(self._name, "OOMKilled")
         if out_of_memory == "true":
             return "memory", f"more than {self._limits.memory} bytes of memory"
@@ -113,7 +120,7 @@ class _Running:
 
     def exit_code(self, returncode: int) -> int | None:
         """Return the command's exit code, which is the client's."""
-        return None if returncode == _ENGINE_FAILED else returncode
+        return None if self._failed else returncode
 
 
 def _isolation(limits: Limits) -> list[str]:
@@ -121,7 +128,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
@@ -136,5 +142,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]

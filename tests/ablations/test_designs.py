@@ -24,7 +24,7 @@ from ablations.study.designs import Design, cheapest, correlation_of, designs
 from ablations.study.forecast import Forecast, Timing, planned_repeats
 from ablations.study.jobs import Job, Outcome
 from ablations.study.plan import ArmPlan, Plan, Request, plan
-from ablations.study.study import study
+from ablations.study.study import Measured, aligned, study
 from ablations.training.matching import Sizes, amounts
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, names_of
@@ -34,10 +34,12 @@ RNG = np.random.default_rng(11)
 TRAINED = (BASELINE, METHOD)
 
 
-def planned(folder: Path, rules: Rules, matching: Matching = "steps", seeds: int = 3) -> Plan:
+def planned(
+    folder: Path, rules: Rules, matching: Matching = "steps", seeds: int = 3, *run_args: str
+) -> Plan:
     arms = tuple(ArmPlan(name, "train", seeds) for name in TRAINED)
     request = Request(folder, "vqa12", benchmarks=BENCHMARKS, matching=matching, rules=rules,
-                      seeds=seeds)  # fmt: skip
+                      seeds=seeds, run_args=run_args)  # fmt: skip
     return Plan(request, None, {}, dict.fromkeys(BENCHMARKS), arms)
 
 
@@ -151,6 +153,21 @@ def test_a_plan_pairs_only_arms_that_draw_alike(text_world: Path, tmp_path: Path
         asked("steps", BASELINE, METHOD, rules=rules, seeds=5)
 
 
+def test_a_check_is_paired_only_where_both_arms_hold_the_same_seeds() -> None:
+    check, total = "contextrl-shuffled - grpo", "contextrl - grpo"
+    rules = Rules(variance="paired", paired=(total, check))
+
+    def models(**seeds: Sequence[int]) -> list[Measured]:
+        return [Measured(name.replace("_", "-"), n, "r") for name, of in seeds.items() for n in of]
+
+    whole = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 1, 2))
+    assert aligned(rules, whole) == (rules, [])
+    lacking = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 2))
+    kept, (note,) = aligned(rules, lacking)
+    assert kept.paired == (total,)
+    assert note.startswith(f"{check}: the arms hold other seeds")
+
+
 def test_rules_of_older_plans_are_hashed_as_they_were(tmp_path: Path) -> None:
     content = planned(tmp_path, Rules()).content["rules"]
     names = ["alpha", "effect_size", "margin", "variance", "power", "resamples", "seed"]
@@ -162,7 +179,8 @@ def test_rules_of_older_plans_are_hashed_as_they_were(tmp_path: Path) -> None:
 
 def test_the_powers_are_those_of_closed_forms(tmp_path: Path) -> None:
     rules, correlation = Rules(effect_size=0.018), 0.6
-    offered = {d.name: d for d in designs(planned(tmp_path, rules), forecast(), correlation)}
+    asked = planned(tmp_path, rules, "steps", 3, "--temperature", "0.7")
+    offered = {d.name: d for d in designs(asked, forecast(), correlation)}
     of, sd = Components(0.008**2, 0.006**2), 0.01
     assert offered["welch"].power == power.welch_power(0.018, of, of, (3, 3))
     # The non-central t: two arms' variance with 4 degrees of freedom, and differences with 2.
@@ -195,6 +213,12 @@ def test_pairs_are_offered_where_the_total_can_be_paired(tmp_path: Path) -> None
         offered = designs(asked, forecast(), 0.0)
         assert ("paired" in [design.name for design in offered]) == there
         assert ("paired is not offered" in designs_text(offered, Rules(), 0.0)[0]) != there
+    for args in ((), ("--temperature", "0"), ("--temperature", "1")):
+        asked = planned(tmp_path, Rules(), "steps", 3, *args)
+        offered = designs(asked, forecast(), 0.0)
+        sampled = args[-1:] == ("1",)
+        assert (max(design.repeats for design in offered) > 1) == sampled
+        assert ("greedy decoding" in designs_text(offered, Rules(), 0.0)[0]) != sampled
     nothing = replace(forecast(), trained={}, trainings=0)
     assert designs(planned(tmp_path, Rules()), nothing, 0.0) == ()
     assert designs_text((), Rules(), 0.0) == []

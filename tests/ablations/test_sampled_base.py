@@ -113,7 +113,6 @@ def planned(tmp_path: Path, *run_args: str, **changes: Any) -> Plan:
         (("--temperature=0.7",), 5),
         ((*SAMPLED, "--temperature", "0"), 1),  # the last one holds
         (("--repeats", "4"), 1),
-        (("--temperature", "nan"), 1),
     ],
 )
 def test_a_base_is_measured_per_seed_where_it_is_sampled(

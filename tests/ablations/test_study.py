@@ -201,10 +201,10 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
 
 
 def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
-    from ablations.data.sources import content_of
     from ablations.settings import RECIPES
     from ablations.study.plan import Plan, Request, plan
     from benchmarks.micro.data.pairs import version
+    from benchmarks.pair_sources import content_of
 
     assert content_of("micro:image") == f"micro:image by {version()}"
     recipe = tmp_path / "micro.yaml"
@@ -398,6 +398,14 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "its own word to runs": (
         ["--suite", "vqa12", "--run-args", "--limit 3"],
         ["--run-args: --limit is set by the study"],
+    ),
+    "a share to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--max-errors 1"],
+        ["--run-args: ", "'1' can mean 1% or 100%"],
+    ),
+    "a misspelt word to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--temprature 1"],
+        ["--run-args: No such option", "--temperature"],
     ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),

@@ -42,6 +42,8 @@ ADDED: frozenset[str] = frozenset(
         "mean_high",
         "checks",
         "gaps",
+        "excluded",
+        "with_all",
         "scores",
         "stderr",
         "tost_low",
