@@ -125,6 +125,8 @@ ELSEWHERE: Mapping[str, str] = {
     "code of the user": "tests/ablations/test_rewards.py",
     "data as tables": "tests/benchmarks/data/test_data.py",
     "downloads": "tests/benchmarks/data/test_pull.py",
+    "trajectories": "tests/ablations/pairs/trajectories/test_patches.py",
+    "pair templates": "tests/ablations/test_written_pairs.py",
     "own": "",  # files of this package, of the operating system, and caches of the user
 }
 
@@ -205,22 +207,25 @@ def reads(source: str) -> bool:
 _MODULES: Mapping[str, str] = {
     "RL data": "ablations/data/items.py",
     "checkpoint": """
-        harness/backends/checkpoint.py harness/backends/tokenizer.py harness/install/doctor.py""",
+        harness/backends/checkpoint.py harness/backends/reasoning_tags.py
+        harness/backends/tokenizer.py harness/install/doctor.py""",
     "code of the user": "ablations/training/rewards.py",
     "comparison": "reports/comparison_page.py",
     "data": """
         benchmarks/data/local/json_rows.py benchmarks/data/local/layout.py
         benchmarks/data/local/receipt.py benchmarks/longhorizon/niah/benchmark.py
         benchmarks/vqa/base/benchmark.py benchmarks/vqa/base/prepared.py""",
-    "data as tables": "benchmarks/data/local/read.py ablations/data/hub.py",
-    "downloads": "benchmarks/data/catalog/parquet_names.py benchmarks/data/fetch/repository.py",
+    "data as tables": "benchmarks/data/local/read.py benchmarks/pairs/tables.py",
+    "downloads": """
+        benchmarks/data/catalog/parquet_names.py benchmarks/data/fetch/repository.py""",
     "graded responses": "benchmarks/scoring/conformance.py",
-    "images": "benchmarks/data/local/images.py",
-    "judges": "ablations/pairs/judging.py",
+    "images": "benchmarks/data/local/images.py reports/review_page.py",
+    "judges": "ablations/pairs/editing/proposals.py ablations/pairs/judging.py",
     "native scoring": """
         benchmarks/vqa/base/native.py benchmarks/vqa/base/native_child.py
         benchmarks/vqa/base/native_worker.py""",
     "pairs": "ablations/cli/pairs.py ablations/pairs/build.py",
+    "pair templates": "benchmarks/pair_sources.py benchmarks/pairs/template.py",
     "patches": """
         benchmarks/longhorizon/swebench/agent.py benchmarks/longhorizon/swebench/container.py
         benchmarks/longhorizon/swebench/container_worker.py
@@ -236,9 +241,9 @@ _MODULES: Mapping[str, str] = {
         ablations/training/prompting.py""",
     "responses": "benchmarks/cli/score.py",
     "run folder": """
-        harness/files/jsonl.py harness/files/plain.py harness/files/typed_json.py
-        harness/runs/run.py harness/runs/store.py harness/runs/summary.py benchmarks/probe.py
-        reports/read/runs.py""",
+        benchmarks/probe.py harness/files/jsonl.py harness/files/plain.py
+        harness/files/typed_json.py harness/runs/run.py harness/runs/store.py
+        harness/runs/summary.py reports/read/runs.py""",
     "servers": """
         harness/backends/__init__.py harness/backends/answers.py harness/backends/receive.py""",
     "study": """
@@ -246,17 +251,23 @@ _MODULES: Mapping[str, str] = {
         ablations/study/jobs.py ablations/study/notes.py ablations/study/plan.py
         ablations/study/preloaded.py ablations/study/study.py ablations/training/ledger.py
         ablations/training/run.py reports/read/study.py reports/write.py""",
-    "weights": "ablations/training/saving.py ablations/training/stages.py",
+    "trajectories": """
+        ablations/pairs/trajectories/masking.py ablations/pairs/trajectories/reading.py
+        ablations/pairs/trajectories/scopes.py""",
+    "weights": """
+        ablations/pairs/editing/editors.py ablations/pairs/similarity/embedding.py
+        ablations/training/saving.py ablations/training/stages.py""",
     "own": """
-        harness/backends/vllm.py harness/cli/output.py harness/files/atomic.py
-        harness/files/hashing.py harness/files/scratch.py harness/install/setup_environment.py
-        harness/sandbox/engine.py harness/sandbox/folders.py harness/sandbox/watch.py
+        ablations/pairs/similarity/images.py ablations/statistics/simulation/calibration.py
         benchmarks/longhorizon/swebench/mini_swe_agent.py benchmarks/micro/data/programs.py
         benchmarks/micro/data/repositories.py benchmarks/micro/data/rows.py
         benchmarks/micro/model/build.py benchmarks/micro/model/qwen3vl.py
         benchmarks/micro/prepare.py benchmarks/options.py
-        benchmarks/scoring/mathematics/forms.py ablations/statistics/simulation/calibration.py
-        reports/draw.py reports/html.py reports/read/paper/__init__.py""",
+        benchmarks/scoring/mathematics/forms.py harness/backends/vllm.py harness/cli/output.py
+        harness/files/atomic.py harness/files/hashing.py harness/files/scratch.py
+        harness/install/setup_environment.py harness/sandbox/cgroup.py harness/sandbox/engine.py
+        harness/sandbox/folders.py harness/sandbox/watch.py reports/draw.py reports/html.py
+        reports/read/paper/__init__.py""",
 }  # fmt: skip
 READERS: Mapping[str, str] = {
     module: type_ for type_, modules in _MODULES.items() for module in modules.split()
