@@ -18,7 +18,7 @@ from datasets import DatasetDict, load_from_disk
 import benchmarks
 from benchmarks import suites
 from benchmarks.micro.data import datasets
-from benchmarks.vqa.base.native import NativeScorer, TimeLimits
+from benchmarks.vqa.base.native import NativeScorer, TimeLimits, _score
 from harness.errors import UnfinishedError, UsageError
 from harness.files.hashing import cache_dir
 from harness.protocols import Judge
@@ -243,6 +243,15 @@ def test_hostile_answers_cost_no_more_than_the_budget(root: Path, limits: dict[s
     assert values in ([1.0, None], [1.0, None, None])
     with NativeScorer(limits=TimeLimits(item=1)) as fresh:  # the next command
         assert len(fresh.score("mathvision", root, gold, None)) == len(gold)
+
+
+@pytest.mark.parametrize("value", [42, -1, float("nan"), 1e308, True, "1", None, [1]])
+def test_what_a_fork_says_is_a_value_in_0_to_1_or_none(value: Any) -> None:
+    """A fork that ran code of an answer may say anything: a run must stay readable."""
+    said = _score({"value": value, "why": 5})
+    assert (said.value, said.status) == (None, "unscored")
+    assert isinstance(said.why, str)
+    assert _score({"value": 1, "why": ""}).value == 1
 
 
 def test_missing_data_is_said_and_the_child_goes_on(
