@@ -6,8 +6,7 @@ A VQA benchmark says so itself, in the ``source`` of its class; the others are l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from benchmarks import registry
@@ -55,7 +54,7 @@ class Source:
     repository: str
     revision: str | None
     tables: tuple[Table, ...]
-    hashes: Mapping[str, str] = MappingProxyType({})
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def configs(self) -> tuple[str, ...]:
