@@ -19,15 +19,12 @@ from tests.hostile.kinds import SECRET
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stored"
 WEIGHTS = Path(__file__).parents[2] / "benchmarks" / "micro" / "model" / "weights"
-Form = Literal["json", "jsonl", "yaml", "text", "binary"]
+Form = Literal["json", "jsonl", "yaml", "text"]
 
 
 @dataclass(frozen=True)
 class Input:
-    """One file of one type of input, in the folder of `build`, and the commands that read it.
-
-    ``skip`` names fields whose every value is allowed: free text, recorded and never read.
-    """
+    """One file of one type of input, in the folder of `build`, and the commands that read it."""
 
     type: str
     file: str
