@@ -14,6 +14,7 @@ from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.stored import current
 from ablations.statistics.verdict import losses
 from harness.errors import UsageError
+from harness.files.plain import read_given
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
@@ -28,7 +29,7 @@ from reports.tables import Column, Side, Table
 def load(path: Path) -> Comparison:
     """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
-        document = parse(path.read_bytes())
+        document = parse(read_given(path))
         runs = document.pop("runs", [])  # their manifests have names of their own
         return record(Comparison, {**current(document), "runs": runs})
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -61,7 +62,11 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
-        sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
+        contamination = shared.contamination(comparison.excluded, comparison.with_all)
+        sections += [
+            shared.validity(runs, contamination),
+            shared.provenance(runs, (_rules(comparison),)),
+        ]
     else:
         sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which an older version wrote and which names no runs: compare them "

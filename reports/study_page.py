@@ -332,9 +332,8 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
         blocks.append(spent)
-    blocks.append(
-        "Contamination (training pairs among the benchmark items) is not checked by this version."
-    )
+    report = study.report
+    blocks += shared.contamination(report.excluded, report.with_all)
     return shared.validity(runs, blocks)
 
 

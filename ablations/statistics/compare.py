@@ -5,8 +5,8 @@ All differences are B - A.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ from ablations.statistics.estimates import (
     verdicts,
     welch,
 )
+from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import MEAN, mean_interval, score_interval
 from ablations.statistics.lines import BenchmarkLine, Macro
 from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
@@ -95,7 +96,8 @@ class Comparison:
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
     the hierarchical bootstrap (two None where clusters allow none); they and ``spread`` are there
     for arms only.  ``runs`` are those of A and of B, ``scores`` theirs, ``gaps`` the answers of
-    ``arm`` a or b without a score; older documents have none.
+    ``arm`` a or b without a score; older documents have none.  ``excluded`` counts the items that
+    were to be left out, by benchmark; ``with_all`` is the mean with them.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -111,6 +113,8 @@ class Comparison:
     runs: tuple[tuple[ComparedRun, ...], ...] = ()
     scores: tuple[SideScore, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    with_all: tuple[WithAllItems, ...] = ()
 
     @property
     def loses(self) -> bool:
@@ -154,7 +158,7 @@ def gate(comparison: Comparison, max_errors: float) -> bool:
     return comparison.loses
 
 
-def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
+def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -> Comparison:
     """Compare two runs of fixed checkpoints: inference over items.
 
     Per benchmark exact McNemar where answers are single, right or wrong, and independent, else the
@@ -163,7 +167,7 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = _read([a], [b])
+    table = _read([a], [b], exclude)
     tests = _items_tests(table)
     adjusted = holm(np.array([test.p for test in tests.values()]))
     lines = [
@@ -181,12 +185,26 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
         runs=_runs([a], [b]),
         scores=_scores(table, rules),
         gaps=table.gaps,
+        excluded=table.excluded,
     )
 
 
-def _read(a: Sequence[Path], b: Sequence[Path]) -> ScoreTable:
+def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
+    """Return a comparison without some items, and its mean with them.
+
+    Raises:
+        UsageError: no run holds any of the items, or the runs cannot be compared.
+    """
+    comparison, mean = compared(exclude), compared(NOTHING).macro
+    if not comparison.excluded:
+        raise UsageError(NOT_HELD)
+    with_all = WithAllItems("B - A", mean.delta, mean.low, mean.high, mean.verdict)
+    return replace(comparison, with_all=(with_all,))
+
+
+def _read(a: Sequence[Path], b: Sequence[Path], exclude: Exclusions) -> ScoreTable:
     """Return the scores of both sides, with notes on what makes them differ but the models."""
-    table = read({A: a, B: b})
+    table = read({A: a, B: b}, exclude)
     named = {
         name: {str(SIDES[side]): y for side, y in sides.items()}
         for name, sides in table.scores.items()
@@ -277,7 +295,9 @@ def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
     )
 
 
-def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
+def arms(
+    a: Sequence[Path], b: Sequence[Path], rules: Rules, exclude: Exclusions = NOTHING
+) -> Comparison:
     """Compare two arms, one run per training seed: Welch on per-seed macro averages.
 
     With one seed on a side it is inference over items only, and there is no verdict.
@@ -285,7 +305,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = _read(a, b)
+    table = _read(a, b, exclude)
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
         same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
@@ -296,6 +316,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
             runs=_runs(a, b),
             scores=_scores(table, rules),
             gaps=table.gaps,
+            excluded=table.excluded,
         )
     by_seed = per_seed(table.scores, table.items)
     n = sum(len(items.clusters) for items in table.items.values())
@@ -321,6 +342,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
         runs=_runs(a, b),
         scores=_scores(table, rules),
         gaps=table.gaps,
+        excluded=table.excluded,
     )
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
-from ablations.data.sources import content_of
 from ablations.settings import LATER, read_recipe, recipe_path
 from ablations.statistics.contrasts import (
     BASE,
@@ -27,8 +26,10 @@ from ablations.statistics.contrasts import (
     differences,
 )
 from ablations.statistics.design import looks
+from ablations.statistics.exclusions import Exclusions, read_exclusions
 from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
+from benchmarks.pair_sources import content_of
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -60,7 +61,8 @@ class Request:
     ``arms`` None: the default seven where there is a model, else the external ones.
     ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
     None: the whole suite.  ``probe`` names the held-out pairs of the context selection probe (None:
-    it is not measured).  ``note`` is shown with every result.
+    it is not measured).  ``note`` is shown with every result.  ``exclude`` lists items that the
+    analysis leaves out.
     """
 
     folder: Path
@@ -82,6 +84,7 @@ class Request:
     train_args: tuple[str, ...] = ()
     run_args: tuple[str, ...] = ()
     note: str = ""
+    exclude: Path | None = None
 
 
 def _rules(rules: Rules) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class Plan:
     is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
     pairs and RL data.  ``dtype`` is the one in which arms are saved and all models are measured;
     None if the base has it already, or in an older plan.  ``schema`` is 1 where the study's folder
-    holds this plan in that schema.
+    holds this plan in that schema.  ``exclude`` are items that the analysis leaves out.
     """
 
     request: Request
@@ -124,6 +127,7 @@ class Plan:
     arms: tuple[ArmPlan, ...]
     schema: int = SCHEMA
     dtype: str | None = None
+    exclude: Exclusions = field(default_factory=dict)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -148,6 +152,7 @@ class Plan:
             "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
             "rules": _rules(asked.rules),
             **({"dtype": self.dtype} if self.dtype else {}),
+            **({"exclude": _listed(self.exclude)} if self.exclude else {}),
         }
 
     @property
@@ -189,7 +194,12 @@ def plan(request: Request) -> Plan:
         run_options(request)
         probe = (PROBE,) if request.probe is not None else ()
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
-    return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype))
+    exclude = {} if request.exclude is None else read_exclusions(request.exclude)
+    return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype, exclude=exclude))
+
+
+def _listed(exclude: Exclusions) -> dict[str, list[str]]:
+    return {name: sorted(items) for name, items in exclude.items()}
 
 
 def _check(request: Request, arms: Sequence[ArmPlan]) -> None:

@@ -68,6 +68,7 @@ class EndpointModel:
     A sampling parameter that the server does not take is left out, or sent by its newer name, from
     the first refusal on: ``changes`` then says so by parameter, for the manifest.  ``check_prompt``
     raises what is wrong with a conversation before it is sent; it is called in a thread.
+    ``extra_fields`` go into every chat request.
 
     Args:
         url: the server's address, with or without ``/v1``.
@@ -92,6 +93,7 @@ class EndpointModel:
         self.changes: dict[str, str] = {}
         self.on_change: Callable[[], None] = lambda: None
         self.on_status: Callable[[str], None] = lambda _: None
+        self.extra_fields: Mapping[str, Any] = {}
         self.check_prompt: Callable[[Sequence[Message]], None] | None = None
         self._model = model
         self._key = api_key
@@ -211,7 +213,8 @@ class EndpointModel:
         }
         if sampling.temperature > 0:
             parameters |= {"top_p": sampling.top_p, "seed": sampling.seed}
-        body = {"model": self.name, "messages": await self._encode(messages)}
+        encoded = await self._encode(messages)
+        body = {"model": self.name, "messages": encoded, **self.extra_fields}
         for _ in range(FILTER_ATTEMPTS):
             response = completion(await self._complete(body, parameters))
             if response.finish_reason != "content_filter":
@@ -237,6 +240,8 @@ class EndpointModel:
             "logprobs": True,
             "top_logprobs": LIKELIEST,
         }
+        if messages[-1].role == "assistant":  # vLLM's; it goes on with the message
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
         likeliest = first_logprobs(answer)
         return None if likeliest is None else [likeliest.get(token) for token in tokens]

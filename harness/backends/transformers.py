@@ -28,9 +28,10 @@ from harness.backends.checkpoint import (
     rendered,
     unreadable,
 )
+from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
-from harness.reasoning import closed, opening
+from harness.reasoning import closed, given_tags, opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ class Checkpoint:
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
+        pairs = (*named_tags(folder).pairs, *given_tags())
+        self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)
         longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -227,19 +230,21 @@ class Checkpoint:
     def prepare_choice(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
         """Return the prompt of a conversation whose answer begins with an option letter.
 
-        A thought that the template opens is closed.  Raises as `prepare` does, and `UsageError` if
+        A last message of the assistant is the beginning of that answer.  A thought that the
+        template opens is closed.  Raises as `prepare` does, and `UsageError` if
         it is not known how the thought closes.
         """
+        messages, begun = wire.without_prefill(messages)
         chat = wire.transformers(messages, images=self._reads_images)
         try:
             text = rendered(self._processor, chat)
-            if not opening(text):
+            if not opening(text) and not begun:
                 return self.prepare(messages, sampling)
             images = [
                 part.image for m in messages for part in m.content if isinstance(part, ImagePart)
             ]
             inputs = self._processor(
-                text=[closed(text)],
+                text=[closed(text) + begun],
                 **({"images": [images]} if images else {}),
                 return_tensors="pt",
                 add_special_tokens=False,
@@ -369,8 +374,9 @@ class Checkpoint:
         tokens = tokens[: prompt.limit]
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
         text = tokens if end is None else tokens[:end]
+        shown = [token for token in text if token not in self._dropped]
         return Response(
-            text=self._tokenizer.decode(text, skip_special_tokens=True),
+            text=self._tokenizer.decode(shown, skip_special_tokens=False),
             prompt_tokens=prompt.length,
             # The token that ends the answer counts, as servers count it.
             completion_tokens=len(text) + (end is not None),

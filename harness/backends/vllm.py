@@ -26,9 +26,11 @@ import aiohttp
 
 from harness.backends import checkpoint, lifeline, wire
 from harness.backends.endpoint import EndpointModel
+from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.spec import BackendSpec
 from harness.backends.urls import without_keys
 from harness.errors import ItemError, UsageError
+from harness.reasoning import given_tags
 from harness.records import Message, TextPart
 
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
@@ -234,7 +236,8 @@ async def _is_healthy(session: aiohttp.ClientSession, server: Server) -> bool:
 class TemplateCheck:
     """Renders conversations with a checkpoint's chat template, for its time limit alone.
 
-    vLLM renders them without one, in the process that answers all requests.
+    vLLM renders them without one, in the process that answers all requests.  ``special_tags``:
+    whether reasoning tags are special tokens, which vLLM leaves out of the text by default.
 
     Args:
         folder: the checkpoint; nothing is rendered where transformers cannot load its processor.
@@ -249,8 +252,12 @@ class TemplateCheck:
         seconds: float = checkpoint.TEMPLATE_SECONDS,
     ) -> None:
         self._seconds, self._processor = seconds, None
+        self.special_tags = False
         try:
             self._processor = checkpoint.load_processor(folder)
+            tokenizer = getattr(self._processor, "tokenizer", self._processor)
+            pairs = (*named_tags(folder).pairs, *given_tags())
+            _, self.special_tags = dropped_ids(tokenizer, pairs)
             self._images = checkpoint.reads_images(folder)
         except UsageError as error:
             on_status(f"the chat template is not tried before vLLM renders it: {error}")
@@ -292,5 +299,7 @@ async def serve(
             tokenizer=spec.checkpoint,
         )
         model.check_prompt = check
+        if check.special_tags and not spec.reasoning_parser:
+            model.extra_fields = {"skip_special_tokens": False}
         async with model:
             yield model

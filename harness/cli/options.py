@@ -185,7 +185,7 @@ reasoning_tags = click.option(
     type=_Tags(),
     multiple=True,
     help="Tags between which the model writes its reasoning, besides the known ones such as "
-    "<think>; repeatable. Affects scoring only.",
+    "<think>; repeatable. Affects scoring only.  [default: those that the checkpoint's files name]",
 )
 columns = click.option(
     "--columns",

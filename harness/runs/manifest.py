@@ -76,6 +76,7 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
         "reasoning_tags": [list(pair) for pair in given_tags()],
+        "named_reasoning_tags": run.named_tags and [list(pair) for pair in run.named_tags],
         "sources": list(before.get("sources", [])),
         "invocations": [*before["invocations"], _invocation(run, backend)],
     }

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import subprocess
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Self
 
 from harness.errors import UsageError
-from harness.sandbox import seccomp, supervise, watch
+from harness.sandbox import cgroup, seccomp, supervise, watch
 from harness.sandbox.folders import Owners, checked, python_prefixes
 from harness.sandbox.programs import ENVIRONMENT, limited, output, program
 from harness.sandbox.protocol import Command, Limits, Result
@@ -43,6 +45,9 @@ class Bubblewrap:
         self._owners = Owners() if os.geteuid() == 0 else None
         self._setpriv = program("setpriv", "install util-linux") if self._owners else ""
         self._filter = seccomp.program()
+        self._groups = cgroup.groups()
+        if self._groups:
+            weakref.finalize(self, self._groups.remove)
         if not watch.available():
             raise UsageError("/proc does not list child processes here: memory cannot be monitored")
         self.version = (output([self._bwrap, "--version"]) or "unknown").split()[-1]
@@ -54,6 +59,7 @@ class Bubblewrap:
             "version": self.version,
             "user": "another id" if self._owners else "user namespace",
             "seccomp": self._filter is not None,
+            "cgroup": self._groups is not None,
             "limits_processes": self._limits_processes,
             "limits": self.limits.describe(),
         }
@@ -72,9 +78,15 @@ class Bubblewrap:
             files = _Files(stack)
             argv = [self._bwrap, "--json-status-fd", files.status()]
             argv += self._inside(command, files, uid)
+            group = self._groups.take(limits) if self._groups else None
+            argv = stack.enter_context(group).within(argv) if group else argv
             process = supervise.start(argv, _environment(command), Path("/"), files.passed)
-            namespace = stack.enter_context(_Namespace(process, files.started()))
-            return await supervise.finish(process, namespace, command.stdin, limits)
+            namespace = stack.enter_context(_Namespace(process, files.started(), group))
+            result = await supervise.finish(process, namespace, command.stdin, limits)
+            if group and group.broke() and result.status in ("ok", "signal", "error"):
+                reason = f"more than {limits.memory} bytes of memory, the kernel's own included"
+                return dataclasses.replace(result, status="memory", exit_code=None, reason=reason)
+            return result
 
     def popen(
         self, command: Command, errors: IO[bytes], links: Mapping[Path, Path] = MappingProxyType({})
@@ -200,14 +212,14 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 class _Namespace:
     """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
-    own_network = True
-
-    def __init__(self, process: subprocess.Popen[bytes], status: int) -> None:
-        self._process, self._status = process, status
+    def __init__(
+        self, process: subprocess.Popen[bytes], status: int, group: cgroup.Group | None
+    ) -> None:
+        self._process, self._status, self._group = process, status, group
         self._killed = False
         self._pidfd: int | None = None
         self._exit_code: int | None = None
-        self.root: int | None = None
+        self._root: int | None = None
 
     def __enter__(self) -> Self:
         self._listener = asyncio.ensure_future(self._listen())
@@ -217,6 +229,13 @@ class _Namespace:
         self._listener.cancel()
         if self._pidfd is not None:
             os.close(self._pidfd)
+
+    def usage(self, memory_limit: int) -> watch.Usage | None:
+        """Return what they use; None before the first process is known."""
+        if self._root is None:
+            return None
+        kernel = self._group.kernel_memory() if self._group else 0
+        return watch.usage(self._root, memory_limit, kernel, own_network=True)
 
     def kill(self) -> None:
         """Kill the first process, and so all; before it is known, bubblewrap and its children."""
@@ -255,7 +274,7 @@ class _Namespace:
     def _begun(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # it ended already
             self._pidfd = os.pidfd_open(pid)
-            self.root = pid
+            self._root = pid
         if self._killed:
             self.kill()
 

@@ -79,8 +79,6 @@ class Container:
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root, own_network = None, True  # the engine watches memory
-
     def __init__(
         self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
@@ -97,6 +95,9 @@ class _Running:
         """Let the container be removed."""
         self._pulled = True
         self._lifeline.pull()
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     async def gone(self) -> None:
         """Return when the container has been removed."""

@@ -79,8 +79,10 @@ def client_error(stderr: bytes) -> str:
     """Return what an engine's client complains of: its last line that is not advice."""
     lines = stderr.decode(errors="replace").splitlines()
     # matches "Run 'docker run --help' for more information" and "See 'docker run --help'."
-    lines = [line for line in lines if not re.match(r"(Run|See) '.* --help'", line)]
-    return last_line("\n".join(lines)).removeprefix("docker: ")
+    last = last_line("\n".join(line for line in lines if not re.match("(Run|See) '", line)))
+    # matches 'time="2026-01-01T00:00:00Z" level=error msg="error waiting: unexpected EOF"'
+    logged = re.match(r'time=\S+ level=\w+ msg="(.*)"', last)
+    return logged[1] if logged else last.removeprefix("docker: ")
 
 
 def owner() -> str:

@@ -1,7 +1,7 @@
 """The memory, CPU time and bytes written of a process tree, from /proc (Linux only).
 
-A process that ends while it is read counts as nothing.  Memory is what is resident, with page
-tables, and what the sockets of a network namespace may hold.
+A process that ends while it is read counts as nothing.  Memory is what is resident, and what the
+kernel holds: page tables, and what the sockets of a network namespace may hold.
 """
 
 from __future__ import annotations
@@ -40,18 +40,20 @@ def tree(root: int) -> list[int]:
     return pids
 
 
-def usage(root: int, memory_limit: int, *, own_network: bool = False) -> Usage:
+def usage(root: int, memory_limit: int, kernel: int = 0, *, own_network: bool = False) -> Usage:
     """Return what ``root`` and its descendants use.
 
     Memory is the sum of the resident sets; if that is more than ``memory_limit`` bytes, pages that
-    processes share are counted once (proportional set size, slower to read).  ``own_network``: all
-    sockets of the network namespace are theirs.
+    processes share are counted once (proportional set size, slower to read).  ``kernel`` is how
+    many bytes the kernel is known to hold for them.  ``own_network``: all sockets of the network
+    namespace are theirs.
     """
     pids = tree(root)
     sockets = _sockets(root) if own_network else 0
-    memory = sockets + sum(map(_resident, pids))
+    kernel = max(kernel, sockets + sum(_kilobytes(pid, "status", "VmPTE:") for pid in pids))
+    memory = kernel + sum(_kilobytes(pid, "status", "VmRSS:") for pid in pids)
     if memory > memory_limit:
-        memory = sockets + sum(map(_proportional, pids))
+        memory = kernel + sum(map(_proportional, pids))
     return Usage(memory, sum(map(_cpu_seconds, pids)), sum(map(_written, pids)))
 
 
@@ -64,16 +66,12 @@ def _read(pid: int, name: str) -> str:
         return ""
 
 
-def _resident(pid: int) -> int:
-    text = _read(pid, "status")
-    return 1024 * (_total(text, "VmRSS:") + _total(text, "VmPTE:"))
+def _kilobytes(pid: int, file: str, name: str) -> int:
+    return 1024 * _total(_read(pid, file), name)
 
 
 def _proportional(pid: int) -> int:
-    text = _read(pid, "smaps_rollup")
-    if not text:
-        return _resident(pid)
-    return 1024 * (_total(text, "Pss:") + _total(_read(pid, "status"), "VmPTE:"))
+    return _kilobytes(pid, "smaps_rollup", "Pss:") or _kilobytes(pid, "status", "VmRSS:")
 
 
 def _sockets(pid: int) -> int:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from ablations.pairs.soundness.likeness import Print, alike, grams_of, print_of
-from harness.errors import UsageError
+from benchmarks.pairs.selection import AnyPair, WrittenPair
 from harness.files.jsonl import rewrite
 from harness.protocols import Benchmark, FailedItem
-from harness.records import ImagePart, Item, Message, Pair, Part, TextPart
+from harness.records import ImagePart, Item, Message, Part, TextPart
 
 COMMON = 3
 """Texts of one side that share an n-gram, above which it is boilerplate ("answer by letter")."""
@@ -60,8 +60,10 @@ class Content:
     images: bool
 
 
-def of_pair(pair: Pair) -> Content:
-    """Return the content of a pair: its question, and both contexts."""
+def of_pair(pair: AnyPair) -> Content:
+    """Return the content of a pair: its question and both contexts, or its written prompt."""
+    if isinstance(pair, WrittenPair):
+        return _of_messages(pair.id, pair.messages)
     contexts = (pair.context_positive, pair.context_negative)
     texts = [pair.query, *(_text(context) for context in contexts)]
     return _content(pair.id, texts, [part for context in contexts for part in context])
@@ -69,8 +71,12 @@ def of_pair(pair: Pair) -> Content:
 
 def of_item(item: Item) -> Content:
     """Return the content of an RL item, or of a benchmark's."""
-    parts = [part for message in item.messages for part in message.content]
-    return _content(item.id, [" ".join(map(_message, item.messages))], parts)
+    return _of_messages(item.id, item.messages)
+
+
+def _of_messages(name: str, messages: Sequence[Message]) -> Content:
+    parts = [part for message in messages for part in message.content]
+    return _content(name, [" ".join(map(_message, messages))], parts)
 
 
 def _message(message: Message) -> str:
@@ -160,21 +166,3 @@ def _common(contents: Sequence[Content]) -> Grams:
 def write_taints(path: Path, taints: Sequence[Taint]) -> None:
     """Write one JSON line per tainted item and source, for ``--exclude``."""
     rewrite(path, (json.dumps(asdict(taint)) for taint in taints))
-
-
-def read_exclusions(path: Path) -> dict[str, frozenset[str]]:
-    """Return the items to leave out, by benchmark, from a file of `write_taints` or by hand.
-
-    Raises:
-        UsageError: the file cannot be read, or a line has no ``benchmark`` and ``item``.
-    """
-    from benchmarks.data.local.json_rows import JsonLines
-
-    lines = JsonLines(path, remedy="")
-    items: dict[str, set[str]] = defaultdict(set)
-    for index, row in enumerate(lines):
-        benchmark, item = row.get("benchmark"), row.get("item")
-        if not isinstance(benchmark, str) or not isinstance(item, str | int):
-            raise UsageError(f"{lines.where(index)}: benchmark and item must be given")
-        items[benchmark].add(str(item))
-    return {benchmark: frozenset(names) for benchmark, names in items.items()}

@@ -103,10 +103,11 @@ class TaskContainer:
 class _Client:
     """One call of the engine's client: at its limit the client ends, the container stays."""
 
-    root = None
-
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     def kill(self) -> None:
         """Kill the client."""

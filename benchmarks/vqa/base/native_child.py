@@ -31,7 +31,7 @@ _PACKAGES = ("harness", "benchmarks", "lmms_eval")
 # Files of tables; images in data are never followed out of their folder.
 _TABLES = frozenset({".parquet", ".arrow", ".json", ".jsonl"})
 # The worker limits each fork by itself; these hold for all of it.
-_LIMITS = Limits(cpu_seconds=10**8, memory=64 << 30, processes=256, disk=256 * MIB)
+_LIMITS = Limits(cpu_seconds=10**8, memory=64 << 30, processes=256, files=4096, disk=256 * MIB)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.sandbox.engine import has_ended, owner
+from harness.sandbox.engine import client_error, has_ended, owner
 from tests.conftest import REPOSITORY
 
 
@@ -50,3 +50,24 @@ def test_other_users_processes_are_alive() -> None:
     machine = owner().partition(".")[0]
     started = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
     assert not has_ended(f"{machine}.1.{started}")
+
+
+@pytest.mark.parametrize(
+    ("printed", "error"),
+    [  # docker 28.2 and 20.10
+        (
+            "docker: Cannot connect to the Docker daemon at unix:///x. Is it running?\n\n"
+            "Run 'docker run --help' for more information\n",
+            "Cannot connect to the Docker daemon at unix:///x. Is it running?",
+        ),
+        ("docker: Error response from daemon: x.\nSee 'docker run --help'.\n",
+         "Error response from daemon: x."),
+        ('time="2026-11-29T00:13:51Z" level=error msg="error waiting: unexpected EOF"\n',
+         "error waiting: unexpected EOF"),
+        ("Error response from daemon: No such container: a\n",
+         "Error response from daemon: No such container: a"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_clients_complaint_is_one_line_without_advice(printed: str, error: str) -> None:
+    assert client_error(printed.encode()) == error
