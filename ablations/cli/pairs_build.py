@@ -162,10 +162,15 @@ def _difficulty(values: SimpleNamespace) -> Any:
 
 def _opened(source: str, values: SimpleNamespace) -> tuple[Any, str]:
     """Return the pairs of a source, and what identifies them."""
-    from ablations.data.sources import content_of, open_pairs
+    from ablations.data.sources import row_counts
+    from benchmarks.pair_sources import content_of, open_pairs
     from harness.files.hashing import json_hash
 
     pairs = open_pairs(source, columns=options.columns_of(values.mapped))
+    if written := row_counts(pairs).get("selection"):
+        raise UsageError(
+            f"{source}: {written} written prompts; only pairs with two contexts are filtered"
+        )
     if values.limit is not None:
         pairs = pairs[: values.limit]
     return pairs, json_hash([content_of(source), len(pairs), values.mapped])

@@ -25,7 +25,7 @@ _NOTHING = re.compile(
     r"\b(?i:in|from|on|of) (?i:the|this) (?i:picture|image|figure|photo|diagram)\b"
     r"( (above|below|shown))?|\ba\b|^A\b"
 )
-_KINDS: tuple[Kind, ...] = ("text", "math")
+KINDS: tuple[Kind, ...] = ("text", "math")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,6 @@ def answers_differ(first: Question, second: Question) -> bool:
     for right, other in ((first.answer, second.answer), (second.answer, first.answer)):
         if right.strip().lower() == other.strip().lower():
             return False
-        if any(score(other, Target(kind, right)).value for kind in _KINDS):
+        if any(score(other, Target(kind, right)).value for kind in KINDS):
             return False
     return True

@@ -6,17 +6,17 @@ that differ -> a judge, if one is given.
 
 from __future__ import annotations
 
+import io
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ablations.pairs.build import Build
-from ablations.pairs.judging import ASK, judge_all
+from ablations.pairs.judging import ASK, finish_judged, judge_all
 from ablations.pairs.similarity.candidates import (
     RULES,
     Question,
@@ -26,15 +26,13 @@ from ablations.pairs.similarity.candidates import (
     question_of,
 )
 from ablations.pairs.similarity.embedding import Embedding
+from ablations.pairs.similarity.files import image_of, only_image, png
 from ablations.pairs.similarity.neighbours import Search, neighbours, search_for
 from ablations.pairs.soundness.likeness import copies
 from harness.errors import UsageError
 from harness.files.atomic import write_bytes
 from harness.protocols import Judge
 from harness.records import ImagePart, Item, Message, TextPart
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 BATCH = 64
 
@@ -117,11 +115,6 @@ def _usable(items: Sequence[Item]) -> list[tuple[int, Question]]:
     return [(index, question) for index, question in questions if question is not None]
 
 
-def _image(item: Item) -> Image.Image:
-    parts = (part for message in item.messages for part in message.content)
-    return next(part.image for part in parts if isinstance(part, ImagePart))
-
-
 def _vectors(
     build: Build,
     items: Sequence[Item],
@@ -135,7 +128,7 @@ def _vectors(
     for start in range(0, len(numbers), BATCH):
         path = folder / f"{start:08d}.npy"
         if not path.is_file():
-            images = [_image(items[n]) for n in numbers[start : start + BATCH]]
+            images = [image_of(items[n]) for n in numbers[start : start + BATCH]]
             _save(path, embedding.embed(images))
         chunks.append(np.load(path, allow_pickle=False))
         if start % (100 * BATCH) == 0 and start:
@@ -144,8 +137,6 @@ def _vectors(
 
 
 def _save(path: Path, vectors: Any) -> None:
-    import io
-
     stream = io.BytesIO()
     np.save(stream, vectors, allow_pickle=False)
     write_bytes(path, stream.getvalue())
@@ -173,7 +164,7 @@ def _not_copies(
     near: Sequence[tuple[int, int, float]],
 ) -> list[tuple[int, int, float]]:
     """Leave out two answers to one image: it was resized or compressed again, or is the same."""
-    kept = [row for row in near if not copies(*(_image(items[usable[n][0]]) for n in row[:2]))]
+    kept = [row for row in near if not copies(*(image_of(items[usable[n][0]]) for n in row[:2]))]
     build.funnel.step("two images", "pairs", len(kept),
                       {"copies of one image": len(near) - len(kept)})  # fmt: skip
     return kept
@@ -192,7 +183,7 @@ def _row(
     for index, _ in (positive, negative):
         name = f"images/{index:07d}.png"
         if not (build.path / name).exists():
-            write_bytes(build.path / name, _png(_image(items[index])))
+            write_bytes(build.path / name, png(image_of(items[index])))
         contexts.append([{"image": name}])
     return {
         "id": f"{positive[1].id}~{negative[1].id}",
@@ -207,14 +198,6 @@ def _row(
     }
 
 
-def _png(image: Image.Image) -> bytes:
-    import io
-
-    stream = io.BytesIO()
-    image.save(stream, "PNG")
-    return stream.getvalue()
-
-
 def _judged(
     build: Build, rows: Sequence[dict[str, Any]], judge: Judge, note: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -226,30 +209,16 @@ def _judged(
 
         return ask
 
-    found = judge_all(build, judge, {row["id"]: question(row) for row in rows}, note=note)
-    sorted_rows: dict[str, list[dict[str, Any]]] = {"VALID": [], "UNCERTAIN": [], "INVALID": []}
-    reasons = Counter[str]()
-    for row in rows:
-        if (judgement := found.by_id.get(row["id"])) is not None:
-            sorted_rows[judgement.opinion].append({**row, "judge": asdict(judgement)})
-            if judgement.opinion != "VALID":
-                reasons[judgement.opinion.lower()] += 1
-    dropped = {**reasons, "could not be asked about": len(found.missed)}
-    build.funnel.step("valid by the judge", "pairs", len(sorted_rows["VALID"]), dropped)
-    return build.finish(
-        sorted_rows["VALID"], sorted_rows["UNCERTAIN"], sorted_rows["INVALID"],
-        missed=len(found.missed),
-    )  # fmt: skip
+    by_id = {row["id"]: row for row in rows}
+    questions = {name: question(row) for name, row in by_id.items()}
+    return finish_judged(build, by_id, judge_all(build, judge, questions, note=note))
 
 
 def _parts(build: Build, row: dict[str, Any]) -> Iterator[TextPart | ImagePart]:
-    from PIL import Image
-
     other = row["answer_negative"] or "(not known)"
     yield TextPart(_JUDGE.format(query=row["query"], answer=row["answer"], other=other))
     for name, context in (("First", "context_positive"), ("Second", "context_negative")):
         (piece,) = row[context]
         yield TextPart(f"\n{name} image:\n")
-        with Image.open(build.path / piece["image"]) as image:
-            yield ImagePart(image.convert("RGB"))
+        yield ImagePart(only_image(build.path / piece["image"]))
     yield TextPart(f"\n{ASK}")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.pairs.file import check, read_pairs
+from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.file import check
 from tests.commands import harness, one_line
 from tests.servers import Reply, Request, ScriptedServer
 
@@ -69,7 +70,7 @@ def test_two_to_five_of_eight_are_kept_and_unreadable_answers_are_wrong(
     assert rows[0]["difficulty"]["unparsable"] == (6 if wrong == "I cannot say" else 0)
     step = json.loads(done.stdout)["funnel"][-1]
     assert step["dropped"] == {"too hard": 2, "too easy": 3}
-    for pair in read_pairs(out / "pairs.jsonl"):
+    for pair in open_pairs(str(out / "pairs.jsonl")):
         check(pair)
 
 
@@ -133,7 +134,7 @@ def test_images_of_kept_pairs_are_written_as_they_are(tmp_path: Path) -> None:
     with ScriptedServer(lambda _: "A") as server:
         done = run(Path("micro:image"), out, server.url, "--limit", 2, "--tries", 2)
     assert done.returncode == 0, done.stderr
-    kept = list(read_pairs(out / "pairs.jsonl"))
+    kept = list(open_pairs(str(out / "pairs.jsonl")))
     assert len(kept) == 2  # always A is right in one order of two
     for mine, theirs in zip(kept, micro_pairs("pairs", 2, domains=("image",)), strict=True):
         assert (mine.id, mine.query, mine.answer) == (theirs.id, theirs.query, theirs.answer)

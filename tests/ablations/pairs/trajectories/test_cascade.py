@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.pairs.file import check, read_pairs
+from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.file import check
 from tests.ablations.pairs.trajectories.planted import Case, World, world
 from tests.commands import harness
 from tests.servers import Request, ScriptedServer
@@ -111,7 +112,7 @@ def test_all_planted_pairs_and_no_decoy(
     rows = built(tmp_path / "out")
     assert issues(rows, made) == made.planted
     assert len(rows) == len(made.planted) == document["counts"]["pairs"]
-    for pair in read_pairs(tmp_path / "out" / "pairs.jsonl"):
+    for pair in open_pairs(str(tmp_path / "out" / "pairs.jsonl")):
         check(pair)
     cases = {case.patch: case for case in made.cases}
     for row in rows:
