@@ -15,6 +15,7 @@ from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import current
 from ablations.statistics.verdict import losses
 from harness.errors import UsageError
+from harness.files.plain import read_given
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
@@ -29,7 +30,7 @@ from reports.tables import Column, Side, Table
 def load(path: Path) -> Comparison:
     """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
-        document = parse(path.read_bytes())
+        document = parse(read_given(path))
         runs = document.pop("runs", [])  # their manifests have names of their own
         return record(Comparison, {**current(document), "runs": runs})
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.text import visible
-from reports import comparison_page, draw, run_page, study_page, tables
+from reports import comparison_page, draw, review_page, run_page, study_page, tables
 from reports.html import render
 from reports.pages import Page, Pictured
 from reports.read.flips import Flips
@@ -86,6 +86,11 @@ def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
         return thumbnails(items, fingerprints, data_root)
 
     return pictures
+
+
+def review(folder: Path, path: Path) -> None:
+    """Write the page on which a person decides about the uncertain pairs of a build."""
+    _write(path, review_page.render(folder))
 
 
 def html(page: Page, path: Path) -> None:

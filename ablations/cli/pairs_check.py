@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -13,6 +13,9 @@ from harness.cli import options
 from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
 from harness.records import Pair
+
+if TYPE_CHECKING:
+    from benchmarks.pairs.selection import AnyPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,8 +44,10 @@ def soundness_options(command: F) -> F:
     return command
 
 
-def soundness(pairs: Sequence[Pair], given: Mapping[str, Any]) -> dict[str, Any]:
+def soundness(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document of all that makes the set unsound; ``given`` are `_OPTIONS`.
+
+    ``given["written"]`` is the number of written prompts, whose parts cannot be blanked.
 
     Raises:
         UsageError: an option is wrong, or RL items cannot be read.
@@ -53,19 +58,21 @@ def soundness(pairs: Sequence[Pair], given: Mapping[str, Any]) -> dict[str, Any]
         raise UsageError("--rl-data and --tainted need --suite: whose items to look for")
     document: dict[str, Any] = {}
     if not given["no_shortcuts"]:
-        document |= _shortcuts(pairs)
+        document |= _shortcuts(pairs, given["written"])
     if given["suite"] is not None:
         document["contamination"] = _contamination(pairs, given)
     return document
 
 
-def _shortcuts(pairs: Sequence[Pair]) -> dict[str, Any]:
+def _shortcuts(pairs: Sequence[AnyPair], written: int) -> dict[str, Any]:
     from ablations.pairs.soundness.contamination import of_pair
     from ablations.pairs.soundness.repeats import repeats
     from ablations.pairs.soundness.shortcuts import shortcuts
 
-    found = shortcuts(pairs)
+    apart = (pair for pair in pairs if isinstance(pair, Pair))
+    found = shortcuts(apart) if written < len(pairs) else []
     return {
+        "untested": written,
         "shortcuts": [asdict(test) for test in found],
         "alarms": [test.test for test in found if test.alarm],
         "notices": [test.test for test in found if test.notice],
@@ -73,7 +80,7 @@ def _shortcuts(pairs: Sequence[Pair]) -> dict[str, Any]:
     }
 
 
-def _contamination(pairs: Sequence[Pair], given: Mapping[str, Any]) -> dict[str, Any]:
+def _contamination(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, Any]:
     from ablations.data.sources import open_items
     from ablations.pairs.soundness import contamination
     from benchmarks import suites
@@ -113,6 +120,10 @@ def show(document: Mapping[str, Any]) -> None:
 
 
 def _show_shortcuts(document: Mapping[str, Any]) -> None:
+    if document["untested"]:
+        echo(f"{document['untested']} written prompts were not tested for shortcuts")
+        if not document["shortcuts"]:
+            return
     rows: list[tuple[str, ...]] = [("a reader that sees", "pairs", "right (%)", "low", "high", "")]
     for test in document["shortcuts"]:
         cells = [

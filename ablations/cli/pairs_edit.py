@@ -46,8 +46,8 @@ def edit(source: str, out: Path, as_json: bool, **given: Any) -> int:
     region without artefacts are kept.  With SOURCE micro the embedded world edits its own scenes.
     """
     from ablations.cli.pairs_built import shown
-    from ablations.data.sources import content_of
     from ablations.pairs.build import BuildPlan, open_build
+    from benchmarks.pair_sources import content_of
 
     names = ("proposer_model", "editor", "editor_model", "checker_model", "largest_change",
              "domain", "limit")  # fmt: skip

@@ -48,10 +48,11 @@ def images(source: str, out: Path, as_json: bool, **given: Any) -> int:
     docs/pairs.md describes the steps and the output.
     """
     from ablations.cli.pairs_built import shown
-    from ablations.data.sources import content_of, open_items
+    from ablations.data.sources import open_items
     from ablations.pairs.build import BuildPlan, open_build
     from ablations.pairs.similarity.embedding import embedding
     from ablations.pairs.similarity.images import Similar, build_similar
+    from benchmarks.pair_sources import content_of
     from harness.cli.output import echo
 
     judge = options.judge_given(SimpleNamespace(**given))

@@ -172,7 +172,7 @@ def finish_judged(
     for name, row in rows.items():
         if name in judged.by_id:
             judgement = judged.by_id[name]
-            by_opinion[judgement.opinion].append({**row, "judgement": asdict(judgement)})
+            by_opinion[judgement.opinion].append({**row, "judge": asdict(judgement)})
             if judgement.opinion == "INVALID":
                 reasons.update(f"INVALID ({reason})" for reason in judgement.reasons[:1] or ("",))
     dropped = {reason.replace(" ()", ""): count for reason, count in reasons.items()}

@@ -130,7 +130,9 @@ def _caveats(steps: Steps, rules: Rules) -> str:
     unsound = [
         line.plus
         for line in steps["control"]
-        if line.plus in compared and (line.tost_low is None or line.tost_low <= -rules.margin)
+        if line.plus in compared
+        and line.verdict is not Verdict.WORSE  # the verdict says so already
+        and (line.tost_low is None or line.tost_low <= -rules.margin)
     ]
     if unsound:
         lost = f"a loss of {', '.join(unsound)} to {BASELINE} beyond the margin"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
-from ablations.data.sources import content_of
 from ablations.settings import LATER, read_recipe, recipe_path
 from ablations.statistics.contrasts import (
     BASE,
@@ -30,6 +29,7 @@ from ablations.statistics.design import looks
 from ablations.statistics.exclusions import Exclusions, read_exclusions
 from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
+from benchmarks.pair_sources import content_of
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.atomic import write_text

@@ -84,6 +84,12 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
         "last": {name: _mean(main[-10:], name) for name in _SUMMARY},
         "seconds": sum(line["seconds"] for line in lines),
     }
+    if plan.arm.uses_pairs:
+        document |= {
+            "orders": plan.settings.orders,
+            "one_order_pairs": plan.data.one_order,
+            "pairs_too_long": plan.data.too_long,
+        }
     if plan.arm.extra == "qa":
         document["negative_questions"] = negative_questions(plan)
     return document

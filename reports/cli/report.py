@@ -10,6 +10,7 @@ import click
 from ablations.cli.exclude import exclude_option
 from harness.cli import options
 from harness.cli.output import echo
+from harness.errors import UsageError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -42,11 +43,18 @@ def report(
 ) -> None:
     """Write one HTML page for PATH: a study's folder, a run's folder, or a saved `compare --json`.
 
-    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The page works offline.
-    docs/report.md explains its sections.
+    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The folder of a build of
+    pairs gives the page of `harness pairs review`.  The page works offline.  docs/report.md
+    explains its sections.
     """
+    from ablations.pairs.build import is_build
     from reports import write
 
+    if len(paths) == 1 and is_build(paths[0]):
+        if latex or csv or given["figures"]:
+            raise UsageError("--latex, --csv, --figures: a page of pairs to review has no tables")
+        write.review(paths[0], out or paths[0] / "review.html")
+        return
     page, home = write.page_of(paths, given["data_root"], given["exclude"])
     target = out or home / "report.html"
     write.html(page, target)

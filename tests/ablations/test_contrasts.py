@@ -308,6 +308,9 @@ def test_every_constellation_of_means_has_its_conclusion(
 ) -> None:
     analysis = analysed({arm: level / 100 for arm, level in levels.items()})
     assert headline(analysis).startswith(begins)
+    # What a control is shown to have lost is not said to be possible, too.
+    for arm, level in levels.items():
+        assert not (level == -30 and f"a loss of {arm} to" in analysis.verdict)
     # Every arm is reported relative to the base.
     for arm in set(ARMS) - {"base"}:
         difference = levels.get(arm, 0) - levels.get("base", 0)

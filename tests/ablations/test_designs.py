@@ -24,7 +24,7 @@ from ablations.study.designs import Design, cheapest, correlation_of, designs
 from ablations.study.forecast import Forecast, Timing, planned_repeats
 from ablations.study.jobs import Job, Outcome
 from ablations.study.plan import ArmPlan, Plan, Request, plan
-from ablations.study.study import study
+from ablations.study.study import Measured, aligned, study
 from ablations.training.matching import Sizes, amounts
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, names_of
@@ -151,6 +151,21 @@ def test_a_plan_pairs_only_arms_that_draw_alike(text_world: Path, tmp_path: Path
         asked("steps", BASELINE, checkpoints=external, rules=rules)
     with pytest.raises(UsageError, match="--looks 2,3 with --seeds 5"):
         asked("steps", BASELINE, METHOD, rules=rules, seeds=5)
+
+
+def test_a_check_is_paired_only_where_both_arms_hold_the_same_seeds() -> None:
+    check, total = "contextrl-shuffled - grpo", "contextrl - grpo"
+    rules = Rules(variance="paired", paired=(total, check))
+
+    def models(**seeds: Sequence[int]) -> list[Measured]:
+        return [Measured(name.replace("_", "-"), n, "r") for name, of in seeds.items() for n in of]
+
+    whole = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 1, 2))
+    assert aligned(rules, whole) == (rules, [])
+    lacking = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 2))
+    kept, (note,) = aligned(rules, lacking)
+    assert kept.paired == (total,)
+    assert note.startswith(f"{check}: the arms hold other seeds")
 
 
 def test_rules_of_older_plans_are_hashed_as_they_were(tmp_path: Path) -> None:

@@ -201,10 +201,10 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
 
 
 def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
-    from ablations.data.sources import content_of
     from ablations.settings import RECIPES
     from ablations.study.plan import Plan, Request, plan
     from benchmarks.micro.data.pairs import version
+    from benchmarks.pair_sources import content_of
 
     assert content_of("micro:image") == f"micro:image by {version()}"
     recipe = tmp_path / "micro.yaml"

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 from ablations.pairs.soundness.likeness import Print, alike, grams_of, print_of
+from benchmarks.pairs.selection import AnyPair, WrittenPair
 from harness.files.jsonl import rewrite
 from harness.protocols import Benchmark, FailedItem
-from harness.records import ImagePart, Item, Message, Pair, Part, TextPart
+from harness.records import ImagePart, Item, Message, Part, TextPart
 
 COMMON = 3
 """Texts of one side that share an n-gram, above which it is boilerplate ("answer by letter")."""
@@ -59,8 +60,10 @@ class Content:
     images: bool
 
 
-def of_pair(pair: Pair) -> Content:
-    """Return the content of a pair: its question, and both contexts."""
+def of_pair(pair: AnyPair) -> Content:
+    """Return the content of a pair: its question and both contexts, or its written prompt."""
+    if isinstance(pair, WrittenPair):
+        return _of_messages(pair.id, pair.messages)
     contexts = (pair.context_positive, pair.context_negative)
     texts = [pair.query, *(_text(context) for context in contexts)]
     return _content(pair.id, texts, [part for context in contexts for part in context])
@@ -68,8 +71,12 @@ def of_pair(pair: Pair) -> Content:
 
 def of_item(item: Item) -> Content:
     """Return the content of an RL item, or of a benchmark's."""
-    parts = [part for message in item.messages for part in message.content]
-    return _content(item.id, [" ".join(map(_message, item.messages))], parts)
+    return _of_messages(item.id, item.messages)
+
+
+def _of_messages(name: str, messages: Sequence[Message]) -> Content:
+    parts = [part for message in messages for part in message.content]
+    return _content(name, [" ".join(map(_message, messages))], parts)
 
 
 def _message(message: Message) -> str:

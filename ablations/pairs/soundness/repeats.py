@@ -10,10 +10,10 @@ import numpy as np
 from ablations.pairs.soundness.contamination import Content
 from ablations.pairs.soundness.features import text_of
 from ablations.pairs.soundness.likeness import alike, words_of
-from harness.records import Pair
+from benchmarks.pairs.selection import AnyPair, WrittenPair
 
 
-def repeats(pairs: Sequence[Pair], contents: Sequence[Content]) -> list[tuple[str, ...]]:
+def repeats(pairs: Sequence[AnyPair], contents: Sequence[Content]) -> list[tuple[str, ...]]:
     """Return the ids of pairs that repeat each other, those of two or more.
 
     Images are alike by `likeness`, texts if they hold the same words.  The two images of a pair
@@ -22,9 +22,13 @@ def repeats(pairs: Sequence[Pair], contents: Sequence[Content]) -> list[tuple[st
     images = _families(contents)
     groups: dict[object, list[str]] = defaultdict(list)
     for pair, families in zip(pairs, images, strict=True):
-        contexts = (pair.context_positive, pair.context_negative)
+        if isinstance(pair, WrittenPair):
+            contexts = tuple(message.content for message in pair.messages)
+            question: tuple[str, str] = "", pair.letter
+        else:
+            contexts = (pair.context_positive, pair.context_negative)
+            question = " ".join(words_of(pair.query)), pair.answer.strip().lower()
         texts = tuple(" ".join(words_of(text_of(context))) for context in contexts)
-        question = " ".join(words_of(pair.query)), pair.answer.strip().lower()
         groups[question, texts, families].append(pair.id)
     return [tuple(names) for names in groups.values() if len(names) > 1]
 

@@ -8,7 +8,7 @@ the null distribution, which is exact whatever the features are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ class _Reader:
     """Whether sound data may fail: an answer that the supporting text names is no fault."""
 
 
-def shortcuts(pairs: Sequence[Pair], seed: int = 0) -> list[Shortcut]:
+def shortcuts(pairs: Iterable[Pair], seed: int = 0) -> list[Shortcut]:
     """Test readers that see less than the prompt; every pair counts once, in either order.
 
     Raises:

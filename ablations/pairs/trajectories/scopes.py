@@ -240,7 +240,7 @@ def _defined(node: Any) -> str | None:
             return None
     elif not node.is_named or not _DEFINES.search(node.type):
         return None
-    for field in ("name", "type", "declarator", "left"):
+    for field in ("name", "declarator", "type", "left"):
         if (child := node.child_by_field_name(field)) is not None:
             name = _identifier(child)
             break

@@ -51,7 +51,9 @@ _STACK = 100 << 20
 _REPORTED = 1000  # characters of standard error
 _OUTPUT = 64 << 20  # bytes of answers of one job; the tests beyond are left for another job
 _RESULT = 3  # the descriptor on which a function's result leaves
-_PR_SET_DUMPABLE = 4  # linux/prctl.h
+# linux/prctl.h, linux/seccomp.h
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
+_SECCOMP_MODE_FILTER = 2
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -61,6 +63,7 @@ def main() -> None:
     jobs, channel = os.dup(0), os.dup(1)
     _empty_stdin()
     job = json.loads(_frame(jobs) or b"")
+    _refuse(bytes.fromhex(job["filter"]))
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
@@ -91,12 +94,22 @@ def main() -> None:
 
 def _protect() -> None:
     """Keep the tests' processes away from this one."""
-    _prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # its files in /proc are root's then
+    _prctl(_PR_SET_DUMPABLE, 0)  # its files in /proc are root's then
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets a signal if it has a handler
 
 
-def _prctl(*arguments: int) -> None:
-    if _LIBC.prctl(*arguments):
+def _refuse(program: bytes) -> None:
+    """Refuse system calls by a BPF program, for all that this process starts; b"": do nothing."""
+    if program:
+        code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("HP", len(program) // 8, ctypes.addressof(code))  # struct sock_fprog
+        pointer = ctypes.create_string_buffer(header, len(header))
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(pointer))
+
+
+def _prctl(option: int, *values: int) -> None:
+    if _LIBC.prctl(option, *(ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4])):
         raise OSError(ctypes.get_errno(), "prctl")
 
 
@@ -169,7 +182,7 @@ class _Test:
             os.dup2(self.answers, 1)
         os.closerange(_RESULT + function, 256)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # or it could not open /dev/stdin
+        _prctl(_PR_SET_DUMPABLE, 1)  # or it could not open /dev/stdin
 
     def watch(self, seconds: float, limit: int) -> tuple[dict[str, Any], bytes]:
         """Read until the process has ended, the time is up or the answer is too long."""

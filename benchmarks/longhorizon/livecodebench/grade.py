@@ -24,7 +24,7 @@ from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.problems import Case
 from harness.errors import ItemError
 from harness.files.text import last_line
-from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+from harness.sandbox import MIB, Command, Limits, Result, Sandbox, seccomp
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
 FIRST_JOB, GROWTH = 8, 8
@@ -133,7 +133,10 @@ async def _run(
     sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> tuple[list[_Report], str]:
     """Run one job; return its reports, and how it ended (for a test without a report)."""
+    # Bubblewrap applies the filter itself.
+    own = sandbox.describe()["kind"] == "bubblewrap"
     job = {
+        "filter": "" if own else (seccomp.program() or b"").hex(),
         "code": program.code,
         "function": program.function,
         "packages": sysconfig.get_path("purelib"),

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ablations.data.sources import open_pairs
 from ablations.pairs.similarity.candidates import Question, answers_differ, asks_the_same
 from ablations.pairs.similarity.embedding import embedding
 from ablations.pairs.similarity.neighbours import neighbours
 from benchmarks.micro.data.pairs import scene_pair
+from benchmarks.pair_sources import open_pairs
 from harness.cli.main import cli
 from harness.errors import UsageError
 from tests.ablations.pairs.test_soundness import recompressed

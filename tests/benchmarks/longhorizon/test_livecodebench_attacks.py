@@ -34,6 +34,13 @@ def test_an_attack_gets_nothing(sandbox: Sandbox, name: str) -> None:
     assert verdict.passed, verdict.why
 
 
+@pytest.mark.docker
+def test_nor_does_it_in_a_container(docker_image: str) -> None:
+    sandbox, _ = choose(image=docker_image)
+    verdicts = {name: attacks.run(sandbox, name) for name in attacks.ATTACKS}
+    assert {name: end.why for name, end in verdicts.items() if not end.passed} == {}
+
+
 def test_nor_does_it_as_an_ordinary_user() -> None:
     if os.geteuid() != 0:
         pytest.skip("we are an ordinary user: the table above ran as one")

@@ -221,10 +221,10 @@ def test_an_image_that_is_missing_is_an_error_of_its_item(root: Path, tmp_path: 
 # Grading alone
 
 
-def scored(root: Path, patch: str) -> Score:
+async def scored(root: Path, patch: str) -> Score:
     benchmark = SweBenchLite(root)
     item = benchmark.build(TASKS[0])
-    return asyncio.run(benchmark.score(item, Response(patch), Tools()))  # type: ignore[arg-type]
+    return await benchmark.score(item, Response(patch), Tools())  # type: ignore[arg-type]
 
 
 def added(path: str, text: str) -> str:
@@ -240,37 +240,47 @@ def pytest_runtest_makereport(item, call):
     outcome = yield
     outcome.get_result().outcome = "passed"
 """
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "value"),
-    [("conftest.py", PASS_ALL, 1.0), ("pytest.ini", "[pytest]\naddopts = -q -rA\n", 0.0)],
-    ids=["conftest.py", "pytest.ini"],
-)
-def test_a_patch_that_changes_how_tests_run_is_flagged(
-    path: str, text: str, value: float, root: Path
-) -> None:
-    """The score is swebench's own."""
-    score = scored(root, added(path, text))
-    assert (score.value, score.flag) == (value, FLAG)
-    assert f"the patch changes {path}" in score.why
-
-
+GOLD = players.tasks()[TASKS[0]]["patch"]
 NAMES = "diff --git a/names.py b/names.py\n--- a/names.py\n+++ b/names.py\n"
 SIZE = "-SIZE = 1\n+SIZE = 2\n A = 1\n B = 2\n"
-# The line before is not UTF-8: as it is, as an agent's output is read, encoded otherwise, left out.
-NOT_UTF8 = {
-    "bytes": f'{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\udce9"\n{SIZE}',
-    "replaced": f'{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\ufffd"\n{SIZE}',
-    "utf8": f'{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\u00e9"\n{SIZE}',
-    "outside": f"{NAMES}@@ -3,3 +3,3 @@\n{SIZE}",
+PATCHES = {
+    "conftest": added("conftest.py", PASS_ALL),
+    "ini": added("pytest.ini", "[pytest]\naddopts = -q -rA\n"),
+    # A fix, and a hunk next to a line that is not UTF-8: as it is, as an agent's output is read,
+    # encoded otherwise, left out of the hunk.
+    "bytes": f'{GOLD}{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\udce9"\n{SIZE}',
+    "replaced": f'{GOLD}{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\ufffd"\n{SIZE}',
+    "utf8": f'{GOLD}{NAMES}@@ -2,4 +2,4 @@\n NAME = "caf\u00e9"\n{SIZE}',
+    "outside": f"{GOLD}{NAMES}@@ -3,3 +3,3 @@\n{SIZE}",
 }
 
 
-@pytest.mark.parametrize("patch", NOT_UTF8.values(), ids=NOT_UTF8)
-def test_a_patch_whose_context_is_not_utf8_is_scored(patch: str, root: Path) -> None:
-    score = scored(root, players.tasks()[TASKS[0]]["patch"] + patch)
-    assert (score.value, score.status) == (0.0, "unparsable")
+@pytest.fixture(scope="module")
+def scores(root: Path) -> dict[str, Score]:
+    """All patches, graded as many at once as there are cores."""
+
+    async def graded() -> list[Score]:
+        return await asyncio.gather(*(scored(root, patch) for patch in PATCHES.values()))
+
+    return dict(zip(PATCHES, asyncio.run(graded()), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"), [("conftest", "conftest.py", 1.0), ("ini", "pytest.ini", 0.0)]
+)
+def test_a_patch_that_changes_how_tests_run_is_flagged(
+    name: str, path: str, value: float, scores: dict[str, Score]
+) -> None:
+    """The score is swebench's own."""
+    assert (scores[name].value, scores[name].flag) == (value, FLAG)
+    assert f"the patch changes {path}" in scores[name].why
+
+
+@pytest.mark.parametrize("name", ["bytes", "replaced", "utf8", "outside"])
+def test_a_patch_whose_context_is_not_utf8_is_scored(name: str, scores: dict[str, Score]) -> None:
+    """As swebench's totals do: it prints the difference, which it cannot read."""
+    assert (scores[name].value, scores[name].status) == (0.0, "unparsable")
+    assert scores[name].why.startswith("unresolved: swebench cannot read the patch as UTF-8")
 
 
 def test_a_grading_whose_container_is_killed_is_an_error(root: Path) -> None:
@@ -281,13 +291,11 @@ def test_a_grading_whose_container_is_killed_is_an_error(root: Path) -> None:
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(ItemError, match=r"the grader failed: .*is not running"):
-        scored(root, added("conftest.py", "import time\ntime.sleep(60)\n"))
+        asyncio.run(scored(root, added("conftest.py", "import time\ntime.sleep(60)\n")))
     killer.join()
 
 
-def test_a_patch_that_takes_all_memory_is_unresolved(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_patch_that_takes_all_memory_is_unresolved(root: Path) -> None:
     task = SweBenchLite(root).set.tasks[TASKS[0]]
     job = {
         "row": dict(task.row),
