@@ -19,7 +19,7 @@ def alarms(letters: list[str], questions: list[str], domains: list[str] | None =
 
 
 def asked(rng: random.Random) -> list[str]:
-    return [f"{rng.choice(['What', 'Which thing'])} is at {rng.randint(1, 9)}?" for n in range(N)]
+    return [f"{rng.choice(['What', 'Which thing'])} is at {rng.randint(1, 60)}?" for n in range(N)]
 
 
 def test_random_letters_raise_no_alarm() -> None:
@@ -46,7 +46,7 @@ def test_a_planted_key_is_an_alarm(name: str, test: str) -> None:
         "in turns": ["AB"[n % 2] for n in range(N)],
         "first half A": ["AB"[n >= N // 2] for n in range(N)],
         "by domain": ["A" if domain == "x" else "B" for domain in domains],
-        "by a word": ["A" if "thing" in question else rng.choice("BBBA") for question in questions],
+        "by a word": ["AB"["thing" in question] for question in questions],
     }[name]
     assert test in alarms(letters, questions, domains)
 
