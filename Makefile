@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed-$(EXTRA)
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo demo-longhorizon test test-slow check bench clean
+.PHONY: install demo demo-longhorizon test test-slow test-docker check bench clean
 
 install: $(STAMP)
 
@@ -39,11 +39,15 @@ demo-longhorizon: install
 # stay together, in the order of tests/conftest.py, which begins with the longest files.
 test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) \
-	  --dist loadfile --no-loadscope-reorder $(PYTEST)
+	  --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 # Properties run a second time here, on all of their examples.
 test-slow: install
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -m "slow or hypothesis" $(PYTEST)
+
+# On a docker engine (`.ci/docker_engine`); without one they are skipped.
+test-docker: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m docker $(PYTEST)
 
 check: install
 	$(BIN)/ruff check .

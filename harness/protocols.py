@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from harness.records import Item, Message, Response, Sampling, Score
 
@@ -77,21 +77,11 @@ class Adapting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """An OpenAI-compatible endpoint that grades free text, and the model to ask there.
-
-    ``api_key`` is `NO_KEY` where there is none: lmms-eval's clients want one.
-    """
-
-    NO_KEY: ClassVar[str] = "EMPTY"
+    """An OpenAI-compatible endpoint that grades free text, and the model to ask there."""
 
     url: str
     model: str
-    api_key: str = field(default=NO_KEY, repr=False)
-
-    @property
-    def key(self) -> str | None:
-        """The key to send, if any."""
-        return None if self.api_key == self.NO_KEY else self.api_key
+    api_key: str | None = field(default=None, repr=False)
 
 
 class Ask(Protocol):

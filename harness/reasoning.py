@@ -13,9 +13,10 @@ from harness.errors import UsageError
 from harness.files.hashing import json_hash, source_hash
 
 _NAMES = (
-    "think(?:ing)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad|rationale|cot"
-    "|chain_of_thought|inner_monologue|(?:mm|seed):think"
+    r"think(?:ing)?(?::[\w-]+)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad"
+    r"|rationale|cot|chain_of_thought|inner_monologue|(?:mm|seed):think|seed:cot_budget_reflect"
 )
+_NEVER_ALONE = r"(?:Here is|Here's) my response:"  # without its opening one it is text
 # Each row: how the reasoning opens and closes, and an example.  "{}" is one of the names.  Without
 # attention to case but where a row says otherwise.
 PAIRS: tuple[tuple[str, str, str], ...] = (
@@ -23,7 +24,12 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     # "[Analysis]" is a heading.
     (r"\[think(?:ing)?\]", r"\[/think(?:ing)?\]", "[THINK]A[/THINK]B"),
     (r"◁\s?{}\s?▷", r"◁\s?/\s?{}\s?▷", "◁think▷A◁/think▷B"),
-    (r"<\|\s?{}\s?\|>", r"<\|\s?/\s?{}\s?\|>", "<|thinking|>A<|/thinking|>B"),
+    # Solar Open ends its <|think|> with the next message.
+    (
+        r"<\|\s?{}\s?\|>",
+        r"(?:<\|\s?/\s?{}\s?\|>|<\|content\|>)",
+        "<|think|>A<|end|><|begin|>assistant<|content|>B",
+    ),
     (r"<\|begin_of_{}\|>", r"<\|end_of_{}\|>", "<|begin_of_thought|>A<|end_of_thought|>B"),
     (r"<\|start_{}\|>", r"<\|end_{}\|>", "<|START_THINKING|>A<|END_THINKING|>B"),
     (
@@ -33,6 +39,41 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     ),
     # The same where the server left out the special tokens.
     (r"\Aanalysis(?-i:(?=[A-Z]))", r"assistantfinal", "analysisA.assistantfinalB"),
+    # Of one family each: Gemma 4, Kimi K3, PLaMo 3, K2 Horizon, Inkling, Apertus, Muse Glimmer.
+    (r"<\|channel>(?:\s?{}\b)?", r"<channel\|>", "<|channel>thought\nA<channel|>B"),
+    (
+        r"<\|open\|>\s?{}\s?<\|sep\|>",
+        r"<\|close\|>\s?{}\s?<\|sep\|>",
+        "<|open|>think<|sep|>A<|close|>think<|sep|>B",
+    ),
+    (
+        r"<\|plamo:begin_think:plamo\|>",
+        r"<\|plamo:end_think:plamo\|>",
+        "<|plamo:begin_think:plamo|>A<|plamo:end_think:plamo|>B",
+    ),
+    (r"<ifm\|{}(?:_\w+)?>", r"</ifm\|{}(?:_\w+)?>", "<ifm|think_fast>A</ifm|think_fast>B"),
+    (
+        r"<\|content_thinking\|>",
+        r"<\|content_text\|>",
+        "<|content_thinking|>A<|end_message|><|message_model|><|content_text|>B",
+    ),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>", "<|inner_prefix|>A<|inner_suffix|>B"),
+    (
+        r"\bto=self<\|message\|>",
+        r"\bto=user<\|message\|>",
+        "to=self<|message|>A<|eom|>to=user<|message|>B",
+    ),
+    # Plain sentences, at the beginning alone: Granite 3.2 and Apriel.
+    (
+        r"\A(?:Here is|Here's) my thought process:",
+        _NEVER_ALONE,
+        "Here is my thought process: A Here is my response: B",
+    ),
+    (
+        r"\AHere are my reasoning steps:",
+        r"\[BEGIN FINAL RESPONSE\]",
+        "Here are my reasoning steps:\nA[BEGIN FINAL RESPONSE]B",
+    ),
     # LLaVA-CoT writes these in capitals before its conclusion.
     (r"(?-i:<SUMMARY>)", r"(?-i:</SUMMARY>)", "<SUMMARY>A</SUMMARY>B"),
     (r"(?-i:<CAPTION>)", r"(?-i:</CAPTION>)", "<CAPTION>A</CAPTION>B"),
@@ -95,11 +136,13 @@ def _rows(given: Tags) -> tuple[tuple[str, str], ...]:
 def _tags(given: Tags) -> re.Pattern[str]:
     """Return the pattern of every tag."""
     pairs = "|".join(
-        f"(?P<open{row}>{opening})|(?P<close{row}>{closing})".replace("{}", f"(?:{_NAMES})")
+        f"(?P<open{row}>{opening})"
+        + (f"|(?P<close{row}>{closing})" if closing != _NEVER_ALONE else "")
         for row, (opening, closing) in enumerate(_rows(given))
-    )
-    first = {tag[0] for pair in given for tag in pair} | set("<[◁a")
-    saves_time = f"(?=[{re.escape(''.join(sorted(first)))}])"
+    ).replace("{}", f"(?:{_NAMES})")
+    first = {tag[0] for pair in given for tag in pair} | set("<[◁")
+    signs = re.escape("".join(sorted(first)))
+    saves_time = f"(?=[{signs}ath])(?=[{signs}]|analysis|assistantf|to=|Here)"
     return re.compile(f"{saves_time}(?:{pairs})", re.IGNORECASE)
 
 
@@ -115,7 +158,7 @@ def without_reasoning(text: str, given: Tags | None = None) -> str:
         text: what the model wrote.
         given: the user's tags; None takes those of `extra_tags`.
     """
-    given = _given if given is None else given
+    given, text = _given if given is None else given, text.lstrip()
     blocks = [match.span() for match in _BLOCK.finditer(text) if match[0].rstrip().endswith("```")]
     tags, kept, position = _tags(given), "", 0
     while tag := _next(tags, text, position, blocks):
@@ -174,15 +217,44 @@ def _is_empty(text: str, position: int, given: Tags) -> bool:
     return not _tags(given).sub("", _SPECIAL.sub("", text[position:])).strip()
 
 
-_AT_END = re.compile(r"([<\[◁][^<>\[\]▷\s]{1,40}[>\]▷])\s*\Z")
-# How the closing tag is made from the opening one, by the forms of `PAIRS`.
-_CLOSINGS = (
-    ("^(.)", r"\1/"),
-    ("^(..)", r"\1/"),
-    ("(?i)begin_of", "end_of"),
-    ("START", "END"),
-    ("start", "end"),
+_AT_END = re.compile(
+    r"(?:<\|channel>\w+|<\|open\|>\w+<\|sep\|>|Here are my reasoning steps:"
+    r"|[<\[◁][^<>\[\]▷\s]{1,60}[>\]▷])\s*\Z"
 )
+# How the closing tag is made from the opening one, by the forms of `PAIRS`: signs, then words.
+_SIGNS = (
+    (r"^(.)(?!/)", r"\1/"),  # "<think>", "</think>"
+    (r"^(.\|)(?!/)", r"\1/"),  # "<|think|>", "<|/think|>"
+    (r"^<\|([^|]+)>(?:\w+)?$", r"<\1|>"),  # "<|channel>thought", "<channel|>"
+)
+_WORDS = {"begin": "end", "start": "end", "open": "close", "prefix": "suffix"}
+
+
+def closings(tag: str) -> list[str]:
+    """Return the texts that may close what a tag opens, by the forms that models use."""
+    made = [re.sub(pattern, text, tag, count=1) for pattern, text in _SIGNS]
+    for change in (str.lower, str.upper, str.capitalize):
+        made += [tag.replace(change(first), change(last), 1) for first, last in _WORDS.items()]
+    return [text for text in dict.fromkeys(made) if text != tag]
+
+
+def is_known(tag: str, closing: str = "") -> bool:
+    """Whether a tag opens reasoning by `PAIRS` alone, and a closing tag, if given, closes it."""
+    return without_reasoning(f"{tag}\nx{closing}\ny", ()) == ("y" if closing else "")
+
+
+def known_tags(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the pairs of `PAIRS` of which a chat template or a list of tokens names both tags.
+
+    Of the usual ones the closing tag is enough: many templates only cut thoughts off there.
+    """
+    tags = {match[0] for match in _tags(()).finditer(text)}
+    tags |= {tag.replace("/", "", 1) for tag in tags}
+    opening_tags = [tag for tag in sorted(tags) if is_known(tag)]
+    for tag in opening_tags:
+        closing = next((other for other in sorted(tags) if is_known(tag, other)), None)
+        if closing is not None:
+            yield tag, closing
 
 
 def opening(prompt: str) -> str:
@@ -190,11 +262,12 @@ def opening(prompt: str) -> str:
 
     Chat templates of thinking models write it for the model: the answer begins inside the thought.
     """
+    given = next((tag for tag, _ in _given if prompt.rstrip().endswith(tag)), None)
+    if given is not None:
+        return prompt[prompt.rindex(given) :]
     tag = _AT_END.search(prompt)
     # An opening tag leaves no answer; what is none is text.
-    if tag is None or without_reasoning(f"{tag[1]}x", ()):
-        return ""
-    return tag[0]
+    return tag[0] if tag is not None and is_known(tag[0].rstrip()) else ""
 
 
 def closed(prompt: str) -> str:
@@ -209,10 +282,10 @@ def closed(prompt: str) -> str:
     if not opened:
         return prompt
     tag = opened.strip()
-    for pattern, replacement in _CLOSINGS:
-        closing = re.sub(pattern, replacement, tag, count=1)
-        if closing != tag and without_reasoning(f"{tag}x{closing}y", ()) == "y":
-            return f"{prompt.rstrip()}\n\n{closing}\n\n"
-    raise UsageError(
-        f"the chat template opens a thought with {tag}, and no tag is known to close it"
-    )
+    known = (closing for closing in closings(tag) if is_known(tag, closing))
+    closing = dict(_given).get(tag) or next(known, None)
+    if closing is None:
+        raise UsageError(
+            f"the chat template opens a thought with {tag}, and no tag is known to close it"
+        )
+    return f"{prompt.rstrip()}\n\n{closing}\n\n"

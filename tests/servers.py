@@ -125,7 +125,8 @@ class ScriptedServer:
     request if given.  ``models_body`` replaces the answer to GET /v1/models.  ``requests`` holds
     every chat request in order of arrival, ``peak`` the most that were in flight at once.  With a
     ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them;
-    ``opens`` is what its chat template writes where the answer begins.
+    ``opens`` is what its chat template writes where the answer begins.  ``root_body`` answers
+    /tokenize and /detokenize in their stead.
     """
 
     def __init__(
@@ -138,7 +139,9 @@ class ScriptedServer:
         port: int = 0,
         tokenizer: Tokens | None = None,
         opens: str = "",
+        root_body: Reply | None = None,
     ) -> None:
+        self._root_body = root_body
         self._opens = opens
         self.requests: list[Request] = []
         self.peak = 0
@@ -173,6 +176,8 @@ class ScriptedServer:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_get("/v1/models", self._list_models)
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self._root_body is not None:
+            app.router.add_post("/{name:(?:de)?tokenize}", self._other_page)
         if self._tokenizer is not None:
             app.router.add_post("/tokenize", self._tokenize)
             app.router.add_post("/detokenize", self._detokenize)
@@ -197,6 +202,10 @@ class ScriptedServer:
             return await _send(self._models_body, request, "")
         models = [{"id": name, "object": "model"} for name in self._models]
         return web.json_response({"object": "list", "data": models})
+
+    async def _other_page(self, request: web.Request) -> web.StreamResponse:
+        assert self._root_body is not None
+        return await _send(self._root_body, request, "")
 
     async def _tokenize(self, request: web.Request) -> web.Response:
         assert self._tokenizer is not None

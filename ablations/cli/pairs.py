@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablations.cli import pairs_check
 from harness.cli import options
 from harness.cli.groups import LateGroup
 from harness.cli.options import FOLDER, option
@@ -41,6 +42,7 @@ def pairs() -> None:
     metavar="FOLDER",
     help="Also check that A and B are single tokens for this model, and no text a special one.",
 )
+@pairs_check.soundness_options
 @options.columns
 @option("--image-root", FOLDER, "Folder that image paths are relative to  [default: the file's]")
 @option("--pair-template", FILE, "File that splits written prompts of text into their parts.")
@@ -62,11 +64,13 @@ def check(source: str, mapped: tuple[str, ...], as_json: bool, **given: Any) -> 
     counts["rows"] = row_counts(opened)
     if given["model"]:
         _check_model(opened, Path(given["model"]))
+    document = pairs_check.soundness(opened, {**given, "mapped": mapped})
     if as_json:
-        print_result(json.dumps(counts))
+        print_result(json.dumps(counts | document))
         return
     for line in [*count_lines(source, counts["rows"], "leave-out"), *_lines(counts, template)]:
         echo(line)
+    pairs_check.show(document)
 
 
 def _check_model(pairs: Sequence[AnyPair], folder: Path) -> None:

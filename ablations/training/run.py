@@ -13,9 +13,11 @@ from ablations.settings import LATER
 from ablations.training.ledger import ledger_of
 from ablations.training.plan import TrainingPlan, check, check_launcher, first_process
 from ablations.training.rewards import reward_of
+from harness.backends.reasoning_tags import named_tags
 from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.typed_json import fits
+from harness.reasoning import extra_tags
 from harness.runs.store import read_json
 
 
@@ -29,6 +31,12 @@ def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     ledger = finished(plan)
     if ledger is not None:
         return ledger
+    # Rewards and prompts read the thoughts of this model as its evaluation does.
+    with extra_tags(named_tags(plan.data.folder).tags):
+        return _train(plan, say)
+
+
+def _train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     check(plan)
     if plan.arm.grpo:
         reward_of(plan.settings)  # a custom one that cannot be used is refused before any step

@@ -259,6 +259,21 @@ def _without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in kwargs.items() if k not in ("pixel_values", "image_grid_thw")}
 
 
+def pixel_rows(fields: Mapping[str, Any]) -> list[int] | None:
+    """Return how many rows of ``pixel_values`` each prompt has, as TRL's ``num_images``.
+
+    Idefics and SmolVLM pad pixels to a row per prompt, and have a mask of as many rows.  TRL 1.16
+    tells these from a row per image by their number alone, which may be the same by chance: it
+    then trains prompts on the pixels of others.
+
+    Args:
+        fields: what TRL keeps of a batch, or passes on of it.
+    """
+    images: list[int] | None = fields.get("num_images")
+    padded = fields.get("pixel_attention_mask") is not None and fields.get("spatial_shapes") is None
+    return [1] * len(images) if images is not None and padded else images
+
+
 class _StepLogging:
     """What both trainers keep of a step: its pairs, their losses, and the log.
 
@@ -364,7 +379,13 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> Any:
         """Keep the items of the rows: TRL passes only their prompts to a rollout function."""
         self.row_items: list[Item] = [row["task"] for row in inputs]
-        return super()._generate_and_score_completions(inputs)
+        batch = super()._generate_and_score_completions(inputs)
+        return {**batch, **({"num_images": pixel_rows(batch)} if "num_images" in batch else {})}
+
+    def _get_per_token_logps_and_entropies(self, *args: Any, **fields: Any) -> Any:
+        """Slice pixels as `pixel_rows` says."""
+        fields["num_images"] = pixel_rows(fields)
+        return super()._get_per_token_logps_and_entropies(*args, **fields)
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         """Give a text prompt among prompts with images an empty list of images, not None.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.backends.reasoning_tags import named_tags
 from harness.cli import options
 from harness.cli.output import print_result
 from harness.cli.progress import AnyProgress, open_progress
@@ -137,12 +138,16 @@ def run(**values: Any) -> Path:
     """
     given = SimpleNamespace(**values)
     _refuse_idle_options(given)
-    with extra_tags(given.reasoning_tags):
-        plan = _plan(given)
+    plan = _plan(given)
+    folder = Path(given.tokenizer) if given.tokenizer else plan.identity.checkpoint
+    named = named_tags(folder)
+    plan = replace(plan, named_tags=named.pairs if folder else None)
+    with extra_tags(given.reasoning_tags or named.tags):
         if given.dry_run:
             _show_plan(plan, given)
             return plan.path
-        return evaluate(plan, given, partial(_execute, given))
+        notes = () if given.reasoning_tags else named.notes
+        return evaluate(plan, given, partial(_execute, given, notes))
 
 
 def evaluate(
@@ -239,7 +244,7 @@ def _refuse_idle_options(given: SimpleNamespace) -> None:
 
     if given.endpoint is not None:
         # Before it is stored in a manifest: it may contain a password.
-        key_for(base_url(given.endpoint), given.api_key_env)
+        key_for(base_url(given.endpoint), given.api_key_env, over_http=given.key_over_http)
     elif given.same_model:
         raise UsageError("--same-model requires --endpoint")
     if given.endpoint and given.backend:
@@ -263,6 +268,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
         kind=given.backend or "auto",
         checkpoint=plan.identity.checkpoint if plan else None,
         endpoint=given.endpoint,
+        key_over_http=given.key_over_http,
         model=given.model if given.endpoint or not plan else plan.identity.name,
         log_path=plan.path / "vllm.log" if plan else None,
         **{name: value for name, value in values.items() if value is not None},
@@ -270,7 +276,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
 
 
 def _execute(
-    given: SimpleNamespace, plan: RunPlan, progress: AnyProgress
+    given: SimpleNamespace, notes: Sequence[str], plan: RunPlan, progress: AnyProgress
 ) -> list[BenchmarkSummary]:
     from harness import backends
     from harness.runs.run import execute
@@ -279,6 +285,8 @@ def _execute(
     kind, reason = backends.choose(spec)
     progress.note(f"backend {kind}: {reason}")
     progress.note(f"run {plan.path}")
+    for note in notes:
+        progress.note(note)
     if given.repeats > 1 and given.temperature == 0:
         progress.note("repeats are identical under greedy decoding; set --temperature")
     backend = {

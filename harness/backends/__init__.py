@@ -100,7 +100,7 @@ def _open_endpoint(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncConte
 
     if spec.endpoint is None:
         raise UsageError("the endpoint backend needs the server's address: --endpoint URL.")
-    key = key_for(base_url(spec.endpoint), spec.api_key_env)
+    key = key_for(base_url(spec.endpoint), spec.api_key_env, over_http=spec.key_over_http)
     model = EndpointModel(spec.endpoint, spec.model, key, tokenizer=spec.tokenizer)
     model.on_status = on_status
     return model

@@ -19,6 +19,7 @@ from harness.records import Response
 
 # Passing failures besides 5xx: timeout, conflict, too early, too many requests.
 _PASSING = frozenset({408, 409, 425, 429})
+NOT_IMPLEMENTED = 501
 # The server has more to do than it can: too many requests, overloaded (Anthropic).
 _BUSY = frozenset({429, 529})
 
@@ -143,7 +144,7 @@ class Answer:
         """Whether the same request may succeed later."""
         if self.is_overflow or self.is_filtered or "insufficient_quota" in self.code:
             return False
-        return self.status in _PASSING or self.status >= 500
+        return self.status in _PASSING or (self.status >= 500 and self.status != NOT_IMPLEMENTED)
 
     @property
     def is_overflow(self) -> bool:

@@ -7,18 +7,15 @@ The transformers backend and the trainers both load through here.
 
 from __future__ import annotations
 
-import ctypes
 import json
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from harness.errors import UsageError, first_line
 from harness.files.typed_json import fits
-
-T = TypeVar("T")
+from harness.time_limit import within
 
 
 def reads_images(folder: Path) -> bool:
@@ -182,12 +179,16 @@ def _forget_sampling(model: Any) -> None:
         delattr(model.config, name)
 
 
+def unreadable() -> tuple[type[Exception], ...]:
+    """Return what a processor and its chat template raise on a question that they cannot read."""
+    from jinja2 import TemplateError
+
+    of_python = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
+    return (TemplateError, *of_python)
+
+
 TEMPLATE_SECONDS = 10.0
 """The most that rendering one conversation may take; a usual template takes about 1 ms."""
-
-
-class _TimeUpError(BaseException):
-    """Raised in the thread that renders; nothing in between may catch it."""
 
 
 def rendered(
@@ -210,44 +211,15 @@ def rendered(
     Raises:
         UsageError: the template does not end in time.
     """
-    text: str = _within(
-        seconds,
-        lambda: processor.apply_chat_template(
-            chat, tokenize=False, add_generation_prompt=True, **options
-        ),
-    )
-    return text
-
-
-def _within(seconds: float, work: Callable[[], T]) -> T:
-    """Return the result of pure Python work, or raise `UsageError` when its time is up.
-
-    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes.
-    """
-    thread, lock, running = threading.get_ident(), threading.Lock(), True
-
-    def end() -> None:
-        with lock:
-            if running:
-                _raise_in(thread, _TimeUpError)
-
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
     try:
-        try:
-            return work()
-        finally:
-            timer.cancel()
-            with lock:
-                running = False
-            _raise_in(thread, None)  # one that came too late
-    except _TimeUpError:
+        text: str = within(
+            seconds,
+            lambda: processor.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True, **options
+            ),
+        )
+    except TimeoutError:
         raise UsageError(
             f"the chat template does not end within {seconds:g} s: it loops; use another checkpoint"
         ) from None
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    raised = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+    return text

@@ -20,7 +20,7 @@ import orjson
 
 from harness.backends import wire
 from harness.backends.answers import Answer, completion, first_logprobs, served_models
-from harness.backends.receive import masked, receive
+from harness.backends.receive import RedirectError, masked, receive
 from harness.backends.throttle import Throttle, TryAgainError
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.urls import LOOPBACK, base_url, host_of
@@ -66,7 +66,9 @@ class EndpointModel:
     """A model that an OpenAI-compatible server serves; use it in ``async with``.
 
     A sampling parameter that the server does not take is left out, or sent by its newer name, from
-    the first refusal on: ``changes`` then says so by parameter, for the manifest.
+    the first refusal on: ``changes`` then says so by parameter, for the manifest.  ``check_prompt``
+    raises what is wrong with a conversation before it is sent; it is called in a thread.
+    ``extra_fields`` go into every chat request.
 
     Args:
         url: the server's address, with or without ``/v1``.
@@ -91,6 +93,8 @@ class EndpointModel:
         self.changes: dict[str, str] = {}
         self.on_change: Callable[[], None] = lambda: None
         self.on_status: Callable[[str], None] = lambda _: None
+        self.extra_fields: Mapping[str, Any] = {}
+        self.check_prompt: Callable[[Sequence[Message]], None] | None = None
         self._model = model
         self._key = api_key
         self._limits = limits
@@ -209,7 +213,8 @@ class EndpointModel:
         }
         if sampling.temperature > 0:
             parameters |= {"top_p": sampling.top_p, "seed": sampling.seed}
-        body = {"model": self.name, "messages": await self._encode(messages)}
+        encoded = await self._encode(messages)
+        body = {"model": self.name, "messages": encoded, **self.extra_fields}
         for _ in range(FILTER_ATTEMPTS):
             response = completion(await self._complete(body, parameters))
             if response.finish_reason != "content_filter":
@@ -259,7 +264,7 @@ class EndpointModel:
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
         """Ask what the server offers besides the chat API, at its root; return the parsed answer.
 
-        None where it offers no such thing.
+        None where it offers no such thing: there, some redirect to a page of theirs.
 
         Raises:
             ItemError: the request failed for good.
@@ -269,11 +274,16 @@ class EndpointModel:
         # Token ids are longer than their text.
         data = orjson.dumps({"model": self.name, **body})
         most = self._limits.answer_bytes + IDS_PER_BYTE * len(data)
-        answer = await self._post(f"{root}/{path}", data, most)
+        try:
+            answer = await self._post(f"{root}/{path}", data, most)
+        except RedirectError:
+            return None
         return answer.document if answer.status == 200 else None
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
         """Return the messages for the wire; images are compressed off the event loop."""
+        if self.check_prompt is not None:
+            await asyncio.to_thread(self.check_prompt, messages)
         if not any(isinstance(p, ImagePart) for m in messages for p in m.content):
             return wire.openai(messages)
         try:

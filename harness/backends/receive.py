@@ -16,6 +16,10 @@ MASK = "[API key]"
 _SHORTEST_KEY = 12
 
 
+class RedirectError(UsageError):
+    """The server redirects; prompts and images are for the address given alone."""
+
+
 async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> Answer:
     """Return what a server sent, with our key masked wherever it repeats that.
 
@@ -26,10 +30,10 @@ async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> An
 
     Raises:
         ItemError: the body is longer.
-        UsageError: the server redirects: prompts and images are for the address given alone.
+        RedirectError: the server redirects.
     """
     if 300 <= got.status < 400 and "Location" in got.headers:
-        raise UsageError(
+        raise RedirectError(
             f"{got.url.origin()} redirects to {_target(got, key)}; redirects are not followed, so "
             "that prompts reach no other host: pass the final address if you trust it."
         )

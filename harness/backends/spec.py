@@ -19,7 +19,8 @@ class BackendSpec:
     and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
     once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
     with the tokenizer of an endpoint's model, for a server that does not offer it; ``api_key_env``
-    is the environment variable that holds the endpoint's key.  ``reasoning_parser`` names vLLM's
+    is the environment variable that holds the endpoint's key, which ``key_over_http`` allows to
+    cross a private network unencrypted.  ``reasoning_parser`` names vLLM's
     parser of the model's reasoning.
     """
 
@@ -35,4 +36,5 @@ class BackendSpec:
     log_path: Path | None = None
     tokenizer: str | None = None
     api_key_env: str | None = None
+    key_over_http: bool = False
     reasoning_parser: str | None = None

@@ -21,10 +21,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness.backends import wire
 from harness.backends.batching import Batcher, BatchError, Deliver
-from harness.backends.checkpoint import load_model, load_processor, reads_images, rendered
+from harness.backends.checkpoint import (
+    load_model,
+    load_processor,
+    reads_images,
+    rendered,
+    unreadable,
+)
+from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
-from harness.reasoning import closed, opening
+from harness.reasoning import closed, given_tags, opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 if TYPE_CHECKING:
@@ -35,8 +42,6 @@ GPU_BATCH = 16
 NEWS_EVERY = 15.0  # seconds
 # Tensors with one number per token; padded on the left.
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
-# What a processor raises on a question that it cannot read.
-_UNREADABLE = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,8 @@ class Checkpoint:
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
+        pairs = (*named_tags(folder).pairs, *given_tags())
+        self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)
         longest = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
@@ -196,8 +203,6 @@ class Checkpoint:
             ItemError: the processor refuses it.
             UsageError: the chat template does not end.
         """
-        from jinja2 import TemplateError
-
         chat = wire.transformers(messages, images=self._reads_images)
         try:
             rendered(self._processor, chat)  # refused where it does not end
@@ -208,7 +213,7 @@ class Checkpoint:
                 return_dict=True,
                 return_tensors="pt",
             )
-        except (*_UNREADABLE, TemplateError) as error:
+        except unreadable() as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
         return self._fitting(inputs, sampling)
 
@@ -229,8 +234,6 @@ class Checkpoint:
         template opens is closed.  Raises as `prepare` does, and `UsageError` if
         it is not known how the thought closes.
         """
-        from jinja2 import TemplateError
-
         messages, begun = wire.without_prefill(messages)
         chat = wire.transformers(messages, images=self._reads_images)
         try:
@@ -246,7 +249,7 @@ class Checkpoint:
                 return_tensors="pt",
                 add_special_tokens=False,
             )
-        except (*_UNREADABLE, TemplateError) as error:
+        except unreadable() as error:
             raise ItemError(f"the processor cannot read the question: {error}") from error
         return self._fitting(inputs, sampling)
 
@@ -371,8 +374,9 @@ class Checkpoint:
         tokens = tokens[: prompt.limit]
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
         text = tokens if end is None else tokens[:end]
+        shown = [token for token in text if token not in self._dropped]
         return Response(
-            text=self._tokenizer.decode(text, skip_special_tokens=True),
+            text=self._tokenizer.decode(shown, skip_special_tokens=False),
             prompt_tokens=prompt.length,
             # The token that ends the answer counts, as servers count it.
             completion_tokens=len(text) + (end is not None),

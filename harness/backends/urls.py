@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from harness.errors import UsageError
@@ -44,7 +46,9 @@ def host_of(url: str) -> str:
     return urlsplit(url).hostname or ""
 
 
-def key_for(url: str, named: str | None, default: str | None = None) -> str | None:
+def key_for(
+    url: str, named: str | None, default: str | None = None, *, over_http: bool = False
+) -> str | None:
     """Return the API key to send to a server, None for no key.
 
     A key goes only to the server that it is for: ``OPENAI_API_KEY`` to OpenAI's host, any other
@@ -54,6 +58,7 @@ def key_for(url: str, named: str | None, default: str | None = None) -> str | No
         url: the server's address, as `base_url` accepts it.
         named: the environment variable that the user named for this server, if any.
         default: a variable that is meant for this server by its name, where ``named`` is None.
+        over_http: the user allows keys to cross a private network unencrypted.
 
     Raises:
         UsageError: the named variable is not set, or the key would cross a network unencrypted.
@@ -65,12 +70,26 @@ def key_for(url: str, named: str | None, default: str | None = None) -> str | No
         if named:
             raise UsageError(f"the environment variable {named} is not set: it holds no API key")
         return None
-    if urlsplit(url).scheme != "https" and host not in LOOPBACK:
-        raise UsageError(
-            f"the key in {name} would go to {host} unencrypted: use https, a tunnel to localhost, "
-            "or no key"
-        )
-    return os.environ[name]
+    if urlsplit(url).scheme == "https" or host in LOOPBACK or (over_http and _is_private(host)):
+        return os.environ[name]
+    other = (
+        f"{host} is not in a private network, so that --key-over-http does not apply"
+        if over_http
+        else "no key, or --key-over-http if the network is private and trusted"
+    )
+    raise UsageError(
+        f"the key in {name} would go to {host} unencrypted: use https, a tunnel to localhost, or "
+        f"{other}"
+    )
+
+
+def _is_private(host: str) -> bool:
+    """Whether every address of a host is of a private network; false where none is known."""
+    try:
+        found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    except OSError:
+        return False
+    return all(ip_address(str(address[0]).partition("%")[0]).is_private for *_, address in found)
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,19 +16,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import aiohttp
 
-from harness.backends import lifeline
+from harness.backends import checkpoint, lifeline, wire
 from harness.backends.endpoint import EndpointModel
+from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.spec import BackendSpec
 from harness.backends.urls import without_keys
-from harness.errors import UsageError
+from harness.errors import ItemError, UsageError
+from harness.reasoning import given_tags
+from harness.records import Message, TextPart
 
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
 POLL = 0.25
@@ -230,21 +233,73 @@ async def _is_healthy(session: aiohttp.ClientSession, server: Server) -> bool:
     return server.alias.encode() in body
 
 
+class TemplateCheck:
+    """Renders conversations with a checkpoint's chat template, for its time limit alone.
+
+    vLLM renders them without one, in the process that answers all requests.  ``special_tags``:
+    whether reasoning tags are special tokens, which vLLM leaves out of the text by default.
+
+    Args:
+        folder: the checkpoint; nothing is rendered where transformers cannot load its processor.
+        on_status: is told so.
+        seconds: the limit.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        on_status: Callable[[str], None],
+        seconds: float = checkpoint.TEMPLATE_SECONDS,
+    ) -> None:
+        self._seconds, self._processor = seconds, None
+        self.special_tags = False
+        try:
+            self._processor = checkpoint.load_processor(folder)
+            tokenizer = getattr(self._processor, "tokenizer", self._processor)
+            pairs = (*named_tags(folder).pairs, *given_tags())
+            _, self.special_tags = dropped_ids(tokenizer, pairs)
+            self._images = checkpoint.reads_images(folder)
+        except UsageError as error:
+            on_status(f"the chat template is not tried before vLLM renders it: {error}")
+
+    def __call__(self, messages: Sequence[Message]) -> None:
+        """Raise `UsageError` where the template does not end; vLLM says what else is wrong."""
+        if self._processor is None:
+            return
+        with suppress(ItemError, *checkpoint.unreadable()):
+            chat = wire.transformers(messages, images=self._images)
+            checkpoint.rendered(self._processor, chat, seconds=self._seconds)
+
+
 @asynccontextmanager
 async def serve(
-    spec: BackendSpec, on_status: Callable[[str], None], *, cpu: bool
+    spec: BackendSpec,
+    on_status: Callable[[str], None],
+    *,
+    cpu: bool,
+    template_seconds: float = checkpoint.TEMPLATE_SECONDS,
 ) -> AsyncIterator[EndpointModel]:
     """Serve ``spec.checkpoint`` with vLLM for as long as the context lasts.
 
     Raises:
-        UsageError: the server does not start; says why and where its log is.
+        UsageError: the server does not start, or the chat template does not end; says why, and
+            where the log is.
     """
+    assert spec.checkpoint is not None
+    check = await asyncio.to_thread(
+        TemplateCheck, spec.checkpoint, on_status, seconds=template_seconds
+    )
+    await asyncio.to_thread(check, [Message("user", (TextPart("What is it?"),))])
     with start(spec, cpu=cpu) as server:
         await wait_until_healthy(server, on_status)
-        async with EndpointModel(
+        model = EndpointModel(
             server.url,
             served_name(spec),
             obituary=server.obituary,
             tokenizer=spec.checkpoint,
-        ) as model:
+        )
+        model.check_prompt = check
+        if check.special_tags and not spec.reasoning_parser:
+            model.extra_fields = {"skip_special_tokens": False}
+        async with model:
             yield model

@@ -42,7 +42,10 @@ class Points(click.types.FloatParamType):
 
 
 class Share(click.ParamType[float]):
-    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``."""
+    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``.
+
+    A plain ``1`` is refused: it may be meant as all, or as 1 %.
+    """
 
     name = "SHARE|N%"
 
@@ -55,6 +58,8 @@ class Share(click.ParamType[float]):
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = math.nan
+        if share == 1 and not text.endswith("%"):
+            self.fail(f"{value!r} can mean 1% or 100%: write the one that you mean", param, ctx)
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is not a share: write 0.05 or 5%", param, ctx)
         return share
@@ -143,6 +148,11 @@ judge = _all(
         help="Environment variable that holds the judge's API key  [default: JUDGE_API_KEY; for "
         "api.openai.com also OPENAI_API_KEY]",
     ),
+    click.option(
+        "--key-over-http",
+        is_flag=True,
+        help="Send API keys over plain http too, to hosts in private networks only.",
+    ),
 )
 max_errors = click.option(
     "--max-errors",
@@ -175,7 +185,7 @@ reasoning_tags = click.option(
     type=_Tags(),
     multiple=True,
     help="Tags between which the model writes its reasoning, besides the known ones such as "
-    "<think>; repeatable. Affects scoring only.",
+    "<think>; repeatable. Affects scoring only.  [default: those that the checkpoint's files name]",
 )
 columns = click.option(
     "--columns",
@@ -209,11 +219,11 @@ def tools_of(image: str | None, unsafe: bool, benchmarks: Sequence[Benchmark]) -
     return Tools(sandbox)
 
 
-def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
+def judge_given(given: SimpleNamespace) -> Any:
     """Return the judge that the options name, or None.
 
-    Raises `UsageError` if only one of URL and model was given, no benchmark uses a judge, or its
-    key is missing or would be sent unencrypted (`harness.backends.urls.key_for`).
+    Raises `UsageError` if only one of URL and model was given, or its key is missing or would be
+    sent unencrypted (`harness.backends.urls.key_for`).
     """
     from harness.backends.urls import base_url, key_for
     from harness.errors import UsageError
@@ -226,11 +236,24 @@ def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
         return None
     if url is None or model is None:
         raise UsageError("--judge URL and --judge-model M are needed together")
+    key = key_for(
+        base_url(url), given.judge_key_env, "JUDGE_API_KEY", over_http=given.key_over_http
+    )
+    return Judge(url, model, key)
+
+
+def judge_of(given: SimpleNamespace, benchmarks: Sequence[Benchmark]) -> Any:
+    """Return the judge that the options name (`judge_given`), or None.
+
+    Raises `UsageError` also if there is one and no benchmark uses it.
+    """
+    from harness.errors import UsageError
+
+    judge = judge_given(given)
     declared = [benchmark.declaration for benchmark in benchmarks]
-    if not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
+    if judge and not any(entry.judged_rules or entry.native_needs_judge for entry in declared):
         raise UsageError("--judge: none of the selected benchmarks uses a judge")
-    key = key_for(base_url(url), given.judge_key_env, default="JUDGE_API_KEY")
-    return Judge(url, model, key or Judge.NO_KEY)
+    return judge
 
 
 def check_judge(judge: Any) -> None:
@@ -240,7 +263,7 @@ def check_judge(judge: Any) -> None:
     from harness.backends.endpoint import EndpointModel
 
     async def open_and_close() -> None:
-        async with EndpointModel(judge.url, judge.model, judge.key):
+        async with EndpointModel(judge.url, judge.model, judge.api_key):
             pass
 
     if judge is not None:

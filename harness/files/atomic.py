@@ -5,6 +5,7 @@ What was renamed is on the disk before the name is, so a power cut leaves the ol
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -13,6 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# Of file systems that have no fsync for folders or at all (CIFS, many FUSE ones): nothing failed.
+_NO_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -31,7 +35,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         with beside.open("xb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            _fsync(stream.fileno())
         beside.replace(path)
         _sync(path.parent)
     except BaseException as error:
@@ -82,6 +86,14 @@ def _sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        _fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _fsync(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FSYNC:
+            raise

@@ -7,12 +7,11 @@ import os
 import re
 from collections.abc import Iterator
 
-_ERRNOS = frozenset(
-    {
-        errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES,
-        errno.ENAMETOOLONG, errno.EMLINK, errno.ENFILE, errno.EMFILE,
-    }
-)  # fmt: skip
+_WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMLINK})
+# These befall readers too.
+_ERRNOS = _WRITING | {
+    errno.EIO, errno.EACCES, errno.ESTALE, errno.ENAMETOOLONG, errno.ENFILE, errno.EMFILE,
+}  # fmt: skip
 # Libraries that write in C++ or Rust raise errors of their own.  Matches safetensors' "I/O error:
 # No space left on device (os error 28)" and torch's "PytorchStreamWriter failed writing file";
 # not "os error 2" (no such file).
@@ -30,20 +29,25 @@ def storage_failure(error: BaseException) -> str | None:
     for each in _chain(error, set()):
         if isinstance(each, OSError) and each.errno in _ERRNOS:
             where = each.filename2 or each.filename
-            return _sentence(os.strerror(each.errno or 0), where)
+            return _sentence(each.errno or 0, os.strerror(each.errno or 0), where)
         match = _TEXT.search(str(each))
         number = int(match["number"]) if match and match["number"] else errno.ENOSPC
         if match and number in _ERRNOS:
             known = os.strerror(number) if match["number"] else "the disk is full or fails"
-            return _sentence(known, None)
+            return _sentence(number, known, None)
     return None
 
 
-def _sentence(reason: str, where: object) -> str:
+def _sentence(number: int, reason: str, where: object) -> str:
     named = f" {os.fsdecode(where)}" if isinstance(where, str | bytes) else ""
+    done, mend = (
+        ("write", "free some space or mend the cause")
+        if number in _WRITING
+        else ("read or write", "mend the cause")
+    )
     return (
-        f"cannot write{named} ({reason}): what was stored before is kept; free some space or mend "
-        "the cause, and run the same command again"
+        f"cannot {done}{named} ({reason}): what was stored before is kept; {mend}, "
+        "and run the same command again"
     )
 
 

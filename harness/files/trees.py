@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 from harness.errors import UsageError
+
+# Of the hub's cache: "datasets--org--name/snapshots/COMMIT/...".  Not "my--data/snapshots/1".
+_CACHED = re.compile(r"(?:models|datasets|spaces)--[^/]+")
+
+
+def homes(folder: Path) -> list[Path]:
+    """Return the real folders that the files of a folder may be in: itself, and its hub cache's.
+
+    huggingface_hub keeps the files of a repository's snapshots as links to its ``blobs``.
+    """
+    real = folder.resolve()
+    found = [real]
+    for parent in (real, *real.parents):
+        repository = parent.parent.parent
+        if parent.parent.name == "snapshots" and _CACHED.fullmatch(repository.name):
+            found.append(repository / "blobs")
+    return found
 
 
 def check_tree(folder: Path) -> None:

@@ -30,6 +30,18 @@ def parse(text: str | bytes) -> Any:
     return value
 
 
+def is_cut(text: bytes) -> bool:
+    """Whether a JSON text lacks its end: ``{"a": 1`` and nothing at all, but not ``{"a" 1}``."""
+    cut = ("Input data was truncated", f"JSON is malformed: invalid number (byte {len(text)})")
+    try:
+        msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        return str(error) in cut
+    except RecursionError:  # too deep to tell
+        return False
+    return False
+
+
 def _check_depth(text: str | bytes, value: Any) -> None:
     opened = ("[", "{") if isinstance(text, str) else (b"[", b"{")
     if sum(map(text.count, opened)) <= _DEEPEST:  # type: ignore[arg-type]

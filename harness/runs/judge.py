@@ -7,14 +7,16 @@ nothing twice.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import Protocol, TypeVar, cast
 
 from harness.errors import ItemError, UsageError, first_failure
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Judge, JudgedBenchmark, Model, Progress
-from harness.records import Message, Sample, Sampling, Score, TextPart
+from harness.records import Message, Part, Sample, Sampling, Score, TextPart
 from harness.runs.store import (
     RunStore,
     SampleKey,
@@ -35,17 +37,28 @@ class NoVerdictError(Exception):
     """The judge answered, but nothing that reads as a verdict; tells its last words."""
 
 
+class ReplyStore(Protocol):
+    """Where a judge's replies are kept: a run, or a build of pairs."""
+
+    path: Path
+
+    def append_reply(self, key: str, reply: str) -> None:
+        """Add a judge's reply to the question with this hash."""
+
+
 class Replies:
     """Asks one judge; a question that has a reply on disk or under way is not asked again."""
 
-    def __init__(self, store: RunStore, model: Model) -> None:
+    def __init__(self, store: ReplyStore, model: Model) -> None:
         self._store = store
         self._model = model
         self._known = read_replies(store.path)
         self._under_way: dict[str, asyncio.Task[str]] = {}
 
-    async def ask(self, question: str, read: Callable[[str], T | None]) -> T:
+    async def ask(self, question: str | Message, read: Callable[[str], T | None]) -> T:
         """Return what ``read`` makes of the reply; see `harness.protocols.Ask`.
+
+        A question with images is a message.
 
         Raises:
             NoVerdictError: it made nothing of several replies.
@@ -62,20 +75,30 @@ class Replies:
             f"{TRIES} replies of the judge are no verdict, the last: {reply!r:.200}"
         )
 
-    async def _reply(self, question: str, attempt: int) -> str:
-        key = json_hash([self._model.name, question, attempt])
+    async def _reply(self, question: str | Message, attempt: int) -> str:
+        content = question if isinstance(question, str) else list(map(_content, question.content))
+        key = json_hash([self._model.name, content, attempt])
         if key in self._known:
             return self._known[key]
         if key not in self._under_way:
             self._under_way[key] = asyncio.create_task(self._fetch(key, question, attempt))
         return await self._under_way[key]
 
-    async def _fetch(self, key: str, question: str, attempt: int) -> str:
-        message = Message("user", (TextPart(question),))
+    async def _fetch(self, key: str, question: str | Message, attempt: int) -> str:
+        message = question
+        if isinstance(message, str):
+            message = Message("user", (TextPart(message),))
         response = await self._model.chat([message], replace(SAMPLING, seed=attempt))
         self._known[key] = response.answer
         self._store.append_reply(key, response.answer)
         return response.answer
+
+
+def _content(part: Part) -> str:
+    """Return what identifies a part: its text, or the hash of its image's pixels."""
+    if isinstance(part, TextPart):
+        return part.text
+    return hashlib.sha256(f"{part.image.size}".encode() + part.image.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +167,7 @@ class JudgedScoring:
         judge = self._judge
         try:
             async with (
-                EndpointModel(judge.url, judge.model, judge.key) as model,
+                EndpointModel(judge.url, judge.model, judge.api_key) as model,
                 asyncio.TaskGroup() as group,
             ):
                 model.on_status = lambda text: self._progress.note(f"the judge: {text}")

@@ -18,6 +18,7 @@ from harness.protocols import Benchmark, Declaration
 from harness.reasoning import given_tags
 from harness.runs.plan import RunPlan
 from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
+from harness.sandbox import native_state
 
 PACKAGES = (
     "torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp",
@@ -75,6 +76,7 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
         },
         "reasoning_tags": [list(pair) for pair in given_tags()],
+        "named_reasoning_tags": run.named_tags and [list(pair) for pair in run.named_tags],
         "sources": list(before.get("sources", [])),
         "invocations": [*before["invocations"], _invocation(run, backend)],
     }
@@ -102,6 +104,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "repeats": run.settings.repeats,
         "judge": run.settings.judge_name,
         "sandbox": sandbox.describe() if sandbox else None,
+        "native_sandbox": _native_sandbox(run),
         "packages": _packages(),
         "git": _git(),
         "machine": {
@@ -110,6 +113,12 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
     }
+
+
+def _native_sandbox(run: RunPlan) -> bool | None:
+    """Return whether native scoring is sandboxed; None where there is none."""
+    native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
+    return native_state()[0] if native else None
 
 
 def _weights_dtype(checkpoint: Path | None) -> str | None:
@@ -153,12 +162,16 @@ def _benchmark_entry(
 def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) -> str | None:
     """Return how the images of the stored responses were converted; of runs without any, now.
 
-    None where an older version, which did not record it, stored some.
+    None where an older version, which did not record it, stored some.  Where a torn manifest lost
+    it, the lines tell: versions that number what answered convert as the run's key says.
     """
     if not declared.image_conversion or samples_size(run.path, declared.id) == 0:
         return declared.image_conversion
-    recorded: str | None = before.get(declared.id, {}).get("image_conversion")
-    return recorded
+    if declared.id in before:
+        recorded: str | None = before[declared.id].get("image_conversion")
+        return recorded
+    samples = read_samples(run.path, declared.id).values()
+    return None if any(each.source is None for each in samples) else declared.image_conversion
 
 
 def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None:

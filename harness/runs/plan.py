@@ -13,6 +13,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
+from harness.reasoning import Tags
 from harness.runs.identity import ModelIdentity
 from harness.runs.store import SCHEMA, read_manifest
 from harness.runs.todo import Settings
@@ -27,7 +28,8 @@ class RunPlan:
     benchmark that was not chosen has no local data.  ``context`` is the context length in tokens
     that was asked for: what does not fit scores 0.  Outside the key: ``notes`` maps ids to what
     must be said with scores on these data, ``revisions`` to the commit of the data set where it is
-    known; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server.
+    known; ``named_tags`` are the reasoning tags that the model's files name, None without
+    files; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server.
     """
 
     identity: ModelIdentity
@@ -40,6 +42,7 @@ class RunPlan:
     context: int | None = None
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
     revisions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+    named_tags: Tags | None = None
     fresh: bool = False
     same_model: bool = False
 

@@ -20,7 +20,7 @@ from harness.files.hashing import json_hash
 from harness.files.jsonl import Appender, read_lines, whole_size
 from harness.files.locking import alone
 from harness.files.names import file_name
-from harness.files.typed_json import fits, parse, record
+from harness.files.typed_json import fits, is_cut, parse, record
 from harness.records import Sample, Score, Value
 
 SCHEMA = 1
@@ -92,12 +92,12 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
 
 
 def is_torn(path: Path) -> bool:
-    """Whether a JSON file is there and empty or holds NULs, as a power cut may leave it."""
+    """Whether a JSON file is there and lacks its end or holds NULs, as a power cut may leave it."""
     try:
         content = plain.read_bytes(path)
     except FileNotFoundError:
         return False
-    return not content.strip() or b"\0" in content
+    return b"\0" in content or is_cut(content)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def read_json(path: Path) -> dict[str, Any]:
         value = parse(plain.read_bytes(path))
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise UsageError(
             f"{path} is corrupt ({error}): move the run folder away and run again"
         ) from error

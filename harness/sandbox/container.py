@@ -9,47 +9,22 @@ import asyncio
 import dataclasses
 import os
 import secrets
-import shutil
+import signal
 import subprocess
-from dataclasses import dataclass
+import time
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.sandbox import supervise
+from harness.sandbox.engine import OWNER, Engine, client_error, owner, remove_leftovers
 from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
-from harness.sandbox.protocol import Command, Limits, Result
+from harness.sandbox.protocol import Command, Limits, Result, Status
 
-# How an engine shows that it answers: docker's client alone knows no server version.
-_VERSION = {
-    "docker": ("version", "--format", "{{.Server.Version}}"),
-    "podman": ("info", "--format", "{{.Version.Version}}"),
-    "singularity": ("--version",),
-}
 _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
-_KILLED = 137
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """A container engine that answers."""
-
-    name: str
-    program: str
-    version: str
-
-
-def find_engine() -> Engine | None:
-    """Return the first engine that answers, docker before podman."""
-    return engine("docker") or engine("podman")
-
-
-def engine(name: str) -> Engine | None:
-    """Return the engine of that name (docker, podman, singularity), or None if none answers."""
-    path = shutil.which(name)
-    version = output([path, *_VERSION[name]], seconds=30.0) if path else None
-    return Engine(name, path, version) if path and version else None
+# Exit codes by signals with which a container is ended from outside.
+_KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
 
 
 class Container:
@@ -63,6 +38,7 @@ class Container:
         if not image_id:
             raise UsageError(f"image {image} is missing; get it with: {engine.name} pull {image}")
         self.image_id = image_id
+        remove_leftovers(engine.program)
 
     def describe(self) -> dict[str, Any]:
         """Return engine, its version, the image by content, and the limits."""
@@ -78,7 +54,9 @@ class Container:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
         name = f"harness-{secrets.token_hex(8)}"
-        argv = [self.engine.program, "run", f"--name={name}", *_isolation(limits)]
+        argv = [self.engine.program, "run", f"--name={name}", f"--label={OWNER}={owner()}"]
+        argv += _isolation(limits)
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -88,22 +66,26 @@ class Container:
         argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]
         # The client needs our environment (where its engine is); the container gets none of it.
         process = supervise.start(argv, os.environ, Path("/"))
-        container = _Running(self.engine, name, process)
+        container = _Running(self.engine, name, process, limits)
         result = await supervise.finish(process, container, command.stdin, limits)
-        if container.out_of_memory and result.status == "signal":
-            reason = f"more than {limits.memory} bytes of memory"
-            return dataclasses.replace(result, status="memory", exit_code=None, reason=reason)
+        if container.broke and result.status == "signal":
+            status, reason = container.broke
+            return dataclasses.replace(result, status=status, exit_code=None, reason=reason)
+        if result.status == "error" and (reason := client_error(result.stderr)):
+            return dataclasses.replace(result, reason=reason)
         return result
 
 
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
-
-    def __init__(self, engine: Engine, name: str, client: subprocess.Popen[bytes]) -> None:
-        self._engine, self._name, self._client = engine, name, client
-        self.out_of_memory = False
+    def __init__(
+        self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
+    ) -> None:
+        self._engine, self._name, self._client, self._limits = engine, name, client, limits
+        self._began = time.time()
+        self._pulled = self._failed = False
+        self.broke: tuple[Status, str] | None = None
         # While the client lives, it may be about to create the container.
         script = 'client=$1; shift; while kill -0 "$client"; do "$@"; sleep 0.2; done; exec "$@"'
         remove = (engine.program, "rm", "--force", "--volumes", name)
@@ -111,19 +93,34 @@ class _Running:
 
     def kill(self) -> None:
         """Let the container be removed."""
+        self._pulled = True
         self._lifeline.pull()
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     async def gone(self) -> None:
         """Return when the container has been removed."""
-        if self._client.returncode == _KILLED:
-            inspect = [self._engine.program, "inspect", "--format={{.State.OOMKilled}}", self._name]
-            self.out_of_memory = await asyncio.to_thread(output, inspect, 60.0) == "true"
+        if self._client.returncode in _KILLED and not self._pulled:
+            self.broke = await asyncio.to_thread(self._why_killed)
+        elif self._client.returncode == _ENGINE_FAILED:
+            code = await asyncio.to_thread(self._engine.state, self._name, "ExitCode")
+            self._failed = code != str(_ENGINE_FAILED)  # a command may end with that code too
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
 
+    def _why_killed(self) -> tuple[Status, str] | None:
+        """Return status and reason of a signal that the command did not send to itself."""
+        out_of_memory = self._engine.state(self._name, "OOMKilled")
+        if out_of_memory == "true":
+            return "memory", f"more than {self._limits.memory} bytes of memory"
+        if out_of_memory is None or self._engine.was_killed(self._name, self._began):
+            return "error", self._engine.why_gone(self._name)
+        return None
+
     def exit_code(self, returncode: int) -> int | None:
         """Return the command's exit code, which is the client's."""
-        return None if returncode == _ENGINE_FAILED else returncode
+        return None if self._failed else returncode
 
 
 def _isolation(limits: Limits) -> list[str]:
@@ -131,7 +128,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
@@ -146,5 +142,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ablations.cli.exclude import exclude_option
 from harness.cli import options
 from harness.cli.output import echo
 
@@ -33,14 +35,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=None,
     help="Also write the figures as SVG files to this folder.",
 )
+@exclude_option
 @options.data_root
 def report(
-    paths: tuple[Path, ...],
-    out: Path | None,
-    latex: Path | None,
-    csv: Path | None,
-    figures: Path | None,
-    data_root: Path | None,
+    paths: tuple[Path, ...], out: Path | None, latex: Path | None, csv: Path | None, **given: Any
 ) -> None:
     """Write one HTML page for PATH: a study's folder, a run's folder, or a saved `compare --json`.
 
@@ -49,13 +47,13 @@ def report(
     """
     from reports import write
 
-    page, home = write.page_of(paths, data_root)
+    page, home = write.page_of(paths, given["data_root"], given["exclude"])
     target = out or home / "report.html"
     write.html(page, target)
     if latex is not None:
         write.latex(page, latex)
     if csv is not None:
         write.csv(page, csv)
-    if figures is not None:
-        write.figures(page, figures)
+    if given["figures"] is not None:
+        write.figures(page, given["figures"])
     echo(f"{page.headline}\n{target}")

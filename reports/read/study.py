@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from ablations.statistics.stored import SCHEMA, current
 from ablations.study.plan import read_plan
 from ablations.study.study import Measured, Report, report_of
 from harness.errors import UsageError
-from harness.files.jsonl import read_lines
-from harness.files.typed_json import parse, record
+from harness.files.typed_json import record
 from harness.runs.store import read_json
 from reports.read.runs import Run, open_run
 
@@ -95,12 +93,10 @@ def _model(folder: Path, row: Measured) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the objects in ``training.jsonl``, corrupt lines left out; empty without the file."""
-    rows = []
-    for line in read_lines(training / "training.jsonl"):
-        with suppress(ValueError):
-            rows.append(parse(line.text))
-    return [row for row in rows if isinstance(row, dict)]
+    """Return the steps in ``training.jsonl``, corrupt lines left out; empty without the file."""
+    from ablations.training.ledger import read_steps
+
+    return read_steps(training / "training.jsonl", leave_out_corrupt=True)
 
 
 def ledger(training: Path) -> dict[str, Any]:

@@ -699,7 +699,7 @@ def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
 
 def test_no_two_arms_share_their_draws() -> None:
     # Every pair of arms differs in the bootstrap's draws of seeds.
-    from ablations.statistics.bootstrap import hierarchical
+    from ablations.statistics.simulation.bootstrap import hierarchical
 
     scores, items = random_study(3)
     drawn = hierarchical(scores, items, 500).weights

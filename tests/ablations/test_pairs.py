@@ -306,13 +306,14 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     path, _ = tiny.write(tmp_path, images=False)
     cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
-    assert found == {
+    counts = {
         "pairs": 8,
         "domains": {"trajectory": 8},
         "answers_negative": 8,
         **NONE_WRITTEN,
         "rows": {"rl": 0, "selection": 0, "pairs": 8, "others": 0, "other_letters": 0},
     }
+    assert found.items() >= counts.items()
 
 
 @pytest.mark.parametrize("kind", ["transparent", "deep grey", "turned"])

@@ -399,6 +399,14 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
         ["--suite", "vqa12", "--run-args", "--limit 3"],
         ["--run-args: --limit is set by the study"],
     ),
+    "a share to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--max-errors 1"],
+        ["--run-args: ", "'1' can mean 1% or 100%"],
+    ),
+    "a misspelt word to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--temprature 1"],
+        ["--run-args: No such option", "--temperature"],
+    ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
     "quotes to runs": (["--suite", "vqa12", "--run-args", "'x"], ["--run-args", "quot"]),

@@ -224,6 +224,28 @@ def test_a_blank_goes_before_letters_that_are_tokens_only_with_one() -> None:
     assert taught == [[vocabulary[" A"], vocabulary["$"]], [vocabulary[" B"], vocabulary["$"]]]
 
 
+@pytest.mark.parametrize(
+    "images", [[2, 0, 1, 1], [0, 2, 2, 0], [1, 1, 1, 1], [3, 0, 0, 1], [2] * 4]
+)
+def test_pixels_padded_to_a_row_per_prompt_stay_with_their_prompt(images: list[int]) -> None:
+    """As Idefics and SmolVLM pad them; TRL 1.16 splits rows by images where the numbers agree."""
+    import torch
+    from trl.trainer.utils import split_pixel_values_by_grid
+
+    from ablations.training.trainer import pixel_rows
+
+    batch: dict[str, Any] = {
+        "pixel_values": torch.arange(4)[:, None].expand(4, 3),
+        "pixel_attention_mask": torch.ones(4, 3),
+        "num_images": images,
+    }
+    alone = split_pixel_values_by_grid(batch | {"num_images": pixel_rows(batch)})["pixel_values"]
+    assert [part.unique().tolist() for part in alone] == [[0], [1], [2], [3]]
+    for mask, others in ((None, {}), (batch["pixel_attention_mask"], {"spatial_shapes": 1})):
+        assert pixel_rows(batch | {"pixel_attention_mask": mask} | others) == images
+    assert pixel_rows({}) is None
+
+
 def test_a_micro_step_without_a_pair_costs_no_forward(places: dict[str, Path]) -> None:
     """Eight micro-steps and six pairs: six selection forwards, counted as they ran."""
     from tests.ablations import stored

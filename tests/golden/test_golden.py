@@ -41,6 +41,8 @@ ADDED: frozenset[str] = frozenset(
         "mean_high",
         "checks",
         "gaps",
+        "excluded",
+        "with_all",
         "scores",
         "stderr",
         "tost_low",

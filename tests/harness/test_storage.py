@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,12 +23,15 @@ from harness.files.hashing import file_hash
 from harness.files.jsonl import Appender, read_lines, whole_size
 from harness.files.locking import alone
 from harness.files.names import file_name
-from harness.files.typed_json import parse
+from harness.files.typed_json import is_cut, parse
 from harness.runs import run as runs
+from harness.runs.plan import RunPlan
 from harness.runs.store import (
     RunStore,
     SecondaryScore,
     encode,
+    is_torn,
+    read_json,
     read_manifest,
     read_samples,
     read_secondary,
@@ -36,8 +40,21 @@ from harness.runs.summary import is_intact
 from reports.read.runs import answers
 from tests.examples import examples
 from tests.harness.test_run import Adder, fill, planned
+from tests.harness.test_run import planned as planned_of
 from tests.harness.test_store import changed, sample
+from tests.sums import Sums
 
+json_objects = st.dictionaries(
+    st.text(),
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+)
 ROOT = Path(__file__).parents[2]
 LINES = ("1", '"a"', '{"b": [1, 2]}')
 
@@ -80,11 +97,26 @@ def test_responses_lost_in_a_power_cut_are_asked_again(tmp_path: Path) -> None:
     assert 0 < len(model.asked) < 20
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\0" * 500, b'{"schema": 1, "b\0\0\0'])
+@pytest.mark.parametrize("images", ["", "white"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        b"\0" * 500,
+        b'{"schema": 1, "b\0\0\0',
+        b'{"schema": 1, "base": "a',
+        b'{"schema": -',
+        b"{",
+    ],
+)
 def test_a_torn_manifest_is_written_again_and_keeps_the_responses(
-    tmp_path: Path, content: bytes
+    tmp_path: Path, content: bytes, images: str
 ) -> None:
-    plan = planned(tmp_path)
+    def planned(folder: Path, **settings: object) -> RunPlan:
+        return planned_of(folder, Sums(image_conversion=images), **settings)
+
+    plan = planned(tmp_path, limit=12)
     fill(plan)
     manifest = plan.path / "manifest.json"
     manifest.write_bytes(content)
@@ -94,10 +126,41 @@ def test_a_torn_manifest_is_written_again_and_keeps_the_responses(
     plan = planned(tmp_path)
     assert runs.finished(plan) is None
     assert fill(plan, model)[0].strict == 1.0
-    assert not model.asked
+    assert len(model.asked) == 20 - 12
     # What gave the kept responses was in the lost manifest, and is not what runs now.
     assert read_manifest(plan.path)["sources"][0] is None
     assert runs.finished(planned(tmp_path)) is not None
+
+
+@given(json_objects, st.data())
+@examples(200)
+def test_a_json_document_cut_anywhere_is_known_as_cut(document: Any, data: st.DataObject) -> None:
+    text = json.dumps(document, ensure_ascii=False).encode()
+    assert not is_cut(text)
+    assert not is_cut(text + b" x")
+    assert is_cut(text[: data.draw(st.integers(0, len(text) - 1))])
+
+
+def test_a_corrupt_document_is_not_called_torn() -> None:
+    for text in (b'{"a" 1}', b"1 2", b"hello", b'{"a": 01}', b"\xff", b"[" * 5000):
+        assert not is_cut(text)
+
+
+def test_a_file_that_cannot_be_read_is_not_called_corrupt() -> None:
+    """Linux gives EIO for the first byte of a process's memory, which is a regular file."""
+    for read in (lambda path: read_json(path), lambda path: is_torn(path)):
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            read(Path("/proc/self/mem"))
+        reason = storage_failure(caught.value)
+        assert reason is not None
+        assert reason.startswith("cannot read or write")
+
+
+def test_a_file_system_without_fsync_is_no_failure() -> None:
+    """As CIFS and some FUSE ones: Linux's own proc answers EINVAL for folders and files."""
+    with pytest.raises(OSError, match="Invalid argument"):
+        os.fsync(os.open("/proc/sys/kernel/pty", os.O_RDONLY))
+    atomic.sync_tree(Path("/proc/sys/kernel/pty"))
 
 
 @pytest.mark.parametrize("value", ["7", "-3", "1e308", "NaN", "Infinity", "1" + "0" * 400, "1.01"])

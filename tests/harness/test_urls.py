@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from harness.backends.urls import base_url, key_for, without_keys
+from harness.cli.options import check_judge, judge_of
 from harness.errors import UsageError
 from harness.protocols import Judge
+from tests.servers import ScriptedServer
+from tests.sums import Sums
 
 
 @pytest.mark.parametrize(
@@ -117,6 +122,47 @@ def test_no_key_crosses_a_network_unencrypted(
     with pytest.raises(UsageError, match=r"^the key in MINE would go to .* unencrypted") as refused:
         key_for(url, named, default)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "sent"),
+    [
+        *((host, True) for host in ("10.1.2.3", "192.168.0.7", "172.20.0.1", "[fd00::1]")),
+        *((host, True) for host in ("169.254.1.1", "[fe80::1]", "localhost")),
+        *((host, False) for host in ("8.8.8.8", "172.32.0.1", "[2606:4700::1111]")),
+        ("no-such-host.invalid", False),
+    ],
+)
+def test_the_user_may_send_a_key_over_http_to_a_private_network(
+    host: str, sent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 1918, 4193, 3927 and 4291 say which addresses are private or of one link."""
+    monkeypatch.setenv("MINE", "secret")
+    url = f"http://{host}:8000/v1"
+    if host != "localhost":
+        with pytest.raises(UsageError, match="--key-over-http if the network is private"):
+            key_for(url, "MINE")
+    if sent:
+        assert key_for(url, "MINE", over_http=True) == "secret"
+    else:
+        with pytest.raises(UsageError, match="not in a private network") as refused:
+            key_for(url, "MINE", over_http=True)
+        assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("key", ["EMPTY", "none", "sk-real-key-of-length"])
+def test_whatever_key_the_user_gives_is_sent_to_the_judge(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM's own examples start servers with ``--api-key EMPTY``."""
+    monkeypatch.setenv("MINE", key)
+    with ScriptedServer(lambda _: "1", api_key=key) as server:
+        given = SimpleNamespace(judge_url=server.url, judge_model="scripted", key_over_http=False)
+        given.judge_key_env = "MINE"
+        check_judge(judge_of(given, [Sums(needs_judge=True)]))
+        given.judge_key_env = None
+        with pytest.raises(UsageError, match="wants another API key"):
+            check_judge(judge_of(given, [Sums(needs_judge=True)]))
 
 
 def test_a_named_key_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

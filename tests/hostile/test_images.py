@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -24,6 +25,7 @@ from benchmarks.data.local.images import FORMATS, PIXELS, decode, opened
 from benchmarks.data.local.read import _check_files
 from benchmarks.pair_sources import open_pairs
 from harness.errors import ItemError, UsageError
+from harness.records import ImagePart, Pair
 
 SECRET = (7, 77, 177)
 
@@ -101,8 +103,6 @@ def test_a_file_of_the_data_is_opened(home: Path, name: str) -> None:
 def test_a_data_set_that_names_files_elsewhere_is_refused(
     home: Path, secret: Path, server: tuple[str, list[str]], name: str
 ) -> None:
-    import datasets
-
     url, asked = server
     cell = {"bytes": None, "path": name.format(secret=secret, url=url)}
     features = datasets.Features({"image": datasets.Image(), "answer": datasets.Value("string")})
@@ -114,6 +114,79 @@ def test_a_data_set_that_names_files_elsewhere_is_refused(
     with pytest.raises(UsageError, match=r"the file|there is no image"):
         open_items(str(home))[0]
     assert asked == []
+
+
+NESTED = {
+    "list": lambda image, cell: ([image], [cell]),
+    "struct": lambda image, cell: ({"a": image, "n": datasets.Value("int64")}, {"a": cell, "n": 1}),
+    "lists of structs": lambda image, cell: ([{"a": {"b": [image]}}], [{"a": {"b": [cell, cell]}}]),
+    "fixed": lambda image, cell: (datasets.List(image, length=2), [cell, cell]),
+    "large": lambda image, cell: (datasets.LargeList(image), [cell]),
+}
+
+
+@pytest.mark.parametrize("kind", NESTED)
+def test_files_elsewhere_are_refused_wherever_in_a_column_they_are(
+    home: Path, secret: Path, kind: str
+) -> None:
+    for name, message in ((str(secret), "is not opened"), ("https://h/a.png", "is not")):
+        feature, value = NESTED[kind](datasets.Image(), {"bytes": None, "path": name})
+        features = datasets.Features({"x": feature})
+        data = datasets.Dataset.from_dict({"x": [None, value]}, features=features)
+        with pytest.raises(ValueError, match=message):
+            _check_files(data, home)
+    feature, value = NESTED[kind](datasets.Image(), {"bytes": None, "path": str(home / "a.png")})
+    features = datasets.Features({"x": feature})
+    _check_files(datasets.Dataset.from_dict({"x": [value, None]}, features=features), home)
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path) -> Path:
+    """Return a snapshot as huggingface_hub keeps it: links into the repository's blobs."""
+    repository = tmp_path / "hub" / "datasets--org--name"
+    folder = repository / "snapshots" / ("0" * 40)
+    (folder / "images").mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    for number, colour in enumerate(["red", "blue"]):
+        Image.new("RGB", (4, 4), colour).save(repository / "blobs" / f"h{number}", "PNG")
+        (folder / "images" / f"{number}.png").symlink_to(f"../../../blobs/h{number}")
+    pair = {"query": "q", "answer": "1", "context_positive": [{"image": "images/0.png"}],
+            "context_negative": [{"image": "images/1.png"}]}  # fmt: skip
+    (repository / "blobs" / "pairs").write_text(json.dumps(pair) + "\n")
+    (folder / "pairs.jsonl").symlink_to("../../blobs/pairs")
+    return folder
+
+
+def test_links_of_a_hub_cache_into_its_own_blobs_are_opened(snapshot: Path) -> None:
+    (pair,) = open_pairs(str(snapshot / "pairs.jsonl"))
+    assert isinstance(pair, Pair)
+    (shown,) = pair.context_positive
+    assert isinstance(shown, ImagePart)
+    assert shown.image.getpixel((0, 0)) == (255, 0, 0)
+    cell = {"bytes": None, "path": "1.png"}  # also from a folder of the snapshot
+    assert decode(cell, folder=snapshot / "images").getpixel((0, 0)) == (0, 0, 255)
+
+
+@pytest.mark.parametrize(
+    "target", ["../../../../datasets--org--other/blobs/h0", "../../../refs/h0", "../../../../h0"]
+)
+def test_links_of_a_hub_cache_to_anything_else_are_not(snapshot: Path, target: str) -> None:
+    link = snapshot / "images" / "0.png"
+    link.unlink()
+    link.symlink_to(target)
+    elsewhere = (link.parent / target).resolve()
+    elsewhere.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(elsewhere, "PNG")
+    with pytest.raises(UsageError, match="is not opened"):
+        open_pairs(str(snapshot / "pairs.jsonl"))[0]
+
+
+def test_blobs_beside_a_folder_that_is_not_of_a_hub_cache_are_not_opened(snapshot: Path) -> None:
+    repository = snapshot.parents[1]
+    repository.rename(repository.with_name("my--data"))
+    moved = snapshot.parents[2] / "my--data" / "snapshots" / snapshot.name
+    with pytest.raises(UsageError, match="is not opened"):
+        open_pairs(str(moved / "pairs.jsonl"))[0]
 
 
 def encoded(kind: str) -> bytes:

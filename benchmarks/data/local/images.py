@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ItemError, first_line
+from harness.files.trees import homes
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -54,12 +55,13 @@ def inside(folder: Path | None, name: str) -> Path:
     """Return the path of a file that data names, relative to its folder or absolute.
 
     Raises:
-        ValueError: it leads out of the folder (also by links or ``..``) or is not a file, or there
-            is no folder.
+        ValueError: it leads out of the folder (also by links or ``..``, but for `homes`) or is not
+            a file, or there is no folder.
     """
     if folder is not None:
         path = folder / name
-        if path.resolve().is_relative_to(folder.resolve()):
+        target = path.resolve()
+        if any(target.is_relative_to(root) for root in homes(folder)):
             if path.exists() and not path.is_file():
                 raise ValueError(f"{name!r} is not a file")
             return path

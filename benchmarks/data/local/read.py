@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,14 +114,28 @@ def quiet() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
-def _from_parquet(item: Found) -> Dataset:
-    from datasets import Dataset, Image
+def convert(benchmark_id: str, root: Path, *, images: bool = True) -> None:
+    """Convert a benchmark's parquet files where that was not done yet: a sandbox cannot do it.
 
-    # The conversion to Arrow goes to our cache: the data root may be read-only.
-    with quiet():
-        data = Dataset.from_parquet(
-            [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
-        )
+    Raises:
+        UsageError: the data is missing or does not open.
+    """
+    for item in find(benchmark_id, root / benchmark_id, images=images):
+        if item.form == "parquet":
+            arrow_files(item)
+
+
+def _from_parquet(item: Found) -> Dataset:
+    from datasets import Dataset, Image, concatenate_datasets
+
+    if files := _converted(_note(item)):
+        data = concatenate_datasets([Dataset.from_file(str(path)) for path in files])
+    else:
+        # The conversion to Arrow goes to our cache: the data root may be read-only.
+        with quiet():
+            data = Dataset.from_parquet(
+                [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
+            )
     for column in item.table.images:
         feature = data.features.get(column)
         # Files that other tools wrote lack the note that these two columns are an image.
@@ -130,22 +145,34 @@ def _from_parquet(item: Found) -> Dataset:
 
 
 def _check_files(data: Dataset, home: Path) -> None:
-    """Raise ValueError for an image cell that names a file outside of the data's folder.
+    """Raise ValueError for a cell that names a file outside of the data's folder.
 
-    datasets would open it, or fetch it from a server.
+    datasets would open it, or fetch it from a server, wherever in a column the cell is: images,
+    sounds and videos in lists and structs too.
     """
-    from datasets import Image
     from pyarrow import compute
 
-    for column, feature in data.features.items():
-        if not isinstance(feature, Image):
-            continue
-        for chunk in data.data.column(column).chunks:
-            cells = chunk.storage if hasattr(chunk, "storage") else chunk
-            content, paths = cells.field("bytes"), cells.field("path")
+    for column in data.column_names:
+        for content, paths in chain.from_iterable(map(_files, data.data.column(column).chunks)):
             for path in paths.filter(compute.and_(content.is_null(), paths.is_valid())).to_pylist():
                 if not inside(home, path) or not Path(path).is_absolute():
-                    raise ValueError(f"the image {path!r} in column {column} is not in {home}")
+                    raise ValueError(f"the file {path!r} in column {column} is not in {home}")
+
+
+def _files(cells: pa.Array) -> Iterator[tuple[pa.Array, pa.Array]]:
+    """Yield the bytes and paths of a column's files: of structs that have both."""
+    import pyarrow as pa
+
+    cells = getattr(cells, "storage", cells)  # of an extension type
+    if isinstance(cells, pa.StructArray):
+        # Flattened: null where the struct is.
+        parts = {field.name: part for field, part in zip(cells.type, cells.flatten(), strict=True)}
+        if parts.keys() >= {"bytes", "path"}:
+            yield parts["bytes"], parts["path"]
+        else:
+            yield from chain.from_iterable(map(_files, parts.values()))
+    elif isinstance(cells, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        yield from _files(cells.flatten())
 
 
 @dataclass(frozen=True)
@@ -198,13 +225,24 @@ def arrow_files(item: Found) -> Sequence[Path]:
     """
     if item.form == "saved":
         return item.files
-    note = cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
-    with suppress(OSError, msgspec.DecodeError):
-        sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
-        if all(Path(name).stat().st_size == size for name, size in sizes.items()):
-            return [Path(name) for name in sizes]
+    note = _note(item)
+    if files := _converted(note):
+        return files
     files = [Path(entry["filename"]) for entry in read(item).cache_files]
     sizes = {str(path): path.stat().st_size for path in files}
     with suppress(OSError):
         write_text(note, msgspec.json.encode(sizes).decode())
     return files
+
+
+def _note(item: Found) -> Path:
+    return cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
+
+
+def _converted(note: Path) -> list[Path]:
+    """Return the Arrow files of a note that are there as it says, else none."""
+    with suppress(OSError, msgspec.DecodeError):
+        sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
+        if all(Path(name).stat().st_size == size for name, size in sizes.items()):
+            return [Path(name) for name in sizes]
+    return []

@@ -22,7 +22,11 @@ from benchmarks.longhorizon.swebench.grading import Verdict
 from benchmarks.longhorizon.swebench.protected import touched
 from benchmarks.longhorizon.swebench.tasks import Task, TaskSet
 from benchmarks.longhorizon.swebench.threads import Caller, in_thread, slots
-from benchmarks.longhorizon.swebench.workspace import describe_limits, workspace
+from benchmarks.longhorizon.swebench.workspace import (
+    describe_image_limits,
+    describe_limits,
+    workspace,
+)
 from benchmarks.options import one_of, option, positive
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import source_hash
@@ -87,6 +91,8 @@ class SweBench(Benchmark):
         }
         if ours:
             environment["limits"] = describe_limits()
+        elif self.environment != "singularity":
+            environment["limits"] = describe_image_limits()
         return {
             "tasks": NOT_SWE_BENCH if ours else self.name,
             **mini_swe_agent.describe(),
@@ -146,8 +152,9 @@ class SweBench(Benchmark):
     @contextmanager
     def _environment(self, task: Task, tools: Tools, caller: Caller) -> Iterator[Any]:
         if task.files is None:
-            with image_environment(self.environment, task.image, self.command_timeout) as image:
-                yield image
+            kind, seconds = self.environment, self.command_timeout
+            with image_environment(kind, task.image, seconds, caller) as environment:
+                yield environment
             return
         if tools.sandbox is None:
             raise ItemError("the task needs a sandbox, and none was given")
@@ -204,6 +211,7 @@ class SweBench(Benchmark):
             for check in await asyncio.to_thread(lambda: list(self.checks())):
                 if check.status == "missing":
                     raise UsageError(f"{check.name}: {check.text}")
+            await asyncio.to_thread(preflight.remove_leftover_containers, self.environment)
         elif tools.sandbox is None:
             raise UsageError(f"{self.id} runs programs: it needs a sandbox")
         elif tasks and tasks[0].files:

@@ -1,7 +1,7 @@
 """Where the agent's commands run, in mini-swe-agent's ``Environment`` protocol.
 
-Tasks with their own files run in the sandbox; those with an image in mini-swe-agent's docker or
-singularity environment.  An environment that dies is an infrastructure error.
+Tasks with their own files run in the sandbox; those with an image in a container, or in
+mini-swe-agent's singularity environment.  An environment that dies is an infrastructure error.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.longhorizon.swebench import mini_swe_agent
+from benchmarks.longhorizon.swebench.container import TaskContainer
+from benchmarks.longhorizon.swebench.threads import Caller, slots
 from benchmarks.longhorizon.swebench.workspace import TESTBED
 from harness.errors import ItemError
 from harness.sandbox import Result
-from harness.sandbox.programs import output
+from harness.sandbox.engine import engine
 
 SUBMIT = "COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"
 
@@ -59,6 +61,7 @@ done
 find "$root" -name is-cut -path '*/.git/*' -delete
 """
 
+_CUT = CUT_HISTORY.format(testbed=TESTBED)
 _CUT_SECONDS = 900
 
 
@@ -99,60 +102,61 @@ def submit(text: str, exit_code: int | None) -> None:
 
 
 @contextmanager
-def image_environment(kind: str, image: str, seconds: int) -> Iterator[Any]:
+def image_environment(kind: str, image: str, seconds: int, caller: Caller) -> Iterator[Any]:
     """Yield the environment of one task's image, its history cut.
 
     ``kind`` is "docker", "podman" or "singularity"; ``seconds`` limits each command.  Raises
-    `ItemError` if the image does not start, or its repository is not as it should be.
+    `ItemError` if the image does not start, its repository is not as it should be, or container,
+    engine or disk fail.
     """
     mini_swe_agent.load()
-    settings = {**mini_swe_agent.config()["environment"], "timeout": seconds}
-    del settings["environment_class"]
+    if kind == "singularity":
+        with _singularity(image, seconds) as environment:
+            yield environment
+        return
+    answering = engine(kind)
+    if answering is None:
+        raise ItemError(f"no {kind} engine answers")
+    name = image if kind == "docker" else qualified(image)
+    container = TaskContainer(answering, name, mini_swe_agent.config()["environment"]["env"])
+
+    async def command(text: str, limit: float) -> Result:
+        async with slots():
+            return await container.run(text, limit)
+
     try:
-        environment = _started(kind, image, settings)
+        caller(container.start)
+        cut = caller(lambda: command(_CUT, _CUT_SECONDS))
+        _check_cut(image, cut.exit_code, cut.reason or cut.stdout.decode(errors="replace"))
+        yield SandboxEnvironment(lambda text: caller(lambda: command(text, seconds)))
+        caller(container.check_disk)
+    finally:
+        container.remove()
+
+
+@contextmanager
+def _singularity(image: str, seconds: int) -> Iterator[Any]:
+    from minisweagent.environments.singularity import SingularityEnvironment
+
+    settings = {**mini_swe_agent.config()["environment"], "timeout": seconds}
+    del settings["environment_class"], settings["interpreter"]
+    try:
+        source = f"docker://{qualified(image)}"
+        environment: Any = SingularityEnvironment(image=source, **settings)
     except (OSError, subprocess.SubprocessError) as error:
         raise ItemError(f"{image} does not start: {_reason(error)}") from error
     try:
-        cut = {"command": CUT_HISTORY.format(testbed=TESTBED)}
-        done = environment.execute(cut, timeout=_CUT_SECONDS)
-        if done["returncode"] != 0:
-            raise ItemError(f"the history of {image} cannot be cut: {done['output'][-300:]}")
+        cut = environment.execute({"command": _CUT}, timeout=_CUT_SECONDS)
+        _check_cut(image, cut["returncode"], cut["output"])
         yield environment
     finally:
         environment.cleanup()
 
 
-def _started(kind: str, image: str, settings: dict[str, Any]) -> Any:
-    from minisweagent.environments.docker import DockerEnvironment
-    from minisweagent.environments.singularity import SingularityEnvironment
-
-    if kind == "singularity":
-        del settings["interpreter"]
-        return SingularityEnvironment(image=f"docker://{qualified(image)}", **settings)
-
-    class Watched(DockerEnvironment):
-        """Notices when its container is gone: else the agent would go on until its last step."""
-
-        def execute(self, action: Any, cwd: str = "", *, timeout: int | None = None) -> Any:
-            result = super().execute(action, cwd, timeout=timeout)
-            if result["returncode"] != 0 and not _runs(kind, self.container_id):
-                tail = " ".join(str(result["output"]).split())[-300:]
-                raise ItemError(f"the container died: {tail}")
-            return result
-
-    return Watched(
-        image=image if kind == "docker" else qualified(image),
-        executable=kind,
-        run_args=["--rm", "--network=none", "--"],  # what follows is the image, never an option
-        container_timeout="24h",
-        pull_timeout=3600,
-        **settings,
-    )
-
-
-def _runs(engine: str, container: str | None) -> bool:
-    inspect = [engine, "inspect", "--format", "{{.State.Running}}", str(container)]
-    return output(inspect, seconds=60.0) == "true"
+def _check_cut(image: str, exit_code: int | None, printed: str) -> None:
+    if exit_code != 0:
+        tail = " ".join(printed.split())[-300:]
+        raise ItemError(f"the history of {image} cannot be cut: {tail}")
 
 
 def qualified(image: str) -> str:

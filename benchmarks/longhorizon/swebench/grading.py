@@ -21,12 +21,17 @@ from benchmarks.longhorizon.swebench import mini_swe_agent
 from benchmarks.longhorizon.swebench.protected import changed_files, to_restore
 from benchmarks.longhorizon.swebench.tasks import Task
 from benchmarks.longhorizon.swebench.threads import slots
-from benchmarks.longhorizon.swebench.workspace import Workspace, workspace
+from benchmarks.longhorizon.swebench.workspace import (
+    Workspace,
+    describe_image_limits,
+    workspace,
+)
 from harness.backends.urls import without_keys
 from harness.errors import ItemError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line
 from harness.sandbox import Sandbox
+from harness.sandbox.engine import owner
 
 # The ways to apply a patch, in order: GIT_APPLY_CMDS of swebench/harness/run_evaluation.py 5.0.2,
 # each after the first from a clean tree again.  Exit code 77: none of them did it.  git lets no
@@ -175,7 +180,9 @@ async def _in_container(task: Task, patch: str, seconds: int) -> Verdict:
     swebench keeps results under the working folder by run id and model name; both are new for
     each patch.
     """
-    job = {"row": dict(task.row), "patch": patch, "seconds": seconds}
+    limits = describe_image_limits()
+    job = {"row": dict(task.row), "patch": patch, "seconds": seconds, "limits": limits}
+    job |= {"owner": owner(), "parent": os.getpid()}
     with Scratch("swe") as private:
         process = await asyncio.create_subprocess_exec(
             sys.executable,

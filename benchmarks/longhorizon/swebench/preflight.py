@@ -11,7 +11,7 @@ from benchmarks.longhorizon.swebench.workspace import workspace
 from harness.errors import UsageError
 from harness.protocols import Check
 from harness.sandbox import Sandbox
-from harness.sandbox.container import engine
+from harness.sandbox.engine import engine, remove_leftovers
 from harness.sandbox.programs import output
 
 # The images of all 500 tasks of Verified share layers and take some 120 GB (SWE-bench's own
@@ -89,6 +89,12 @@ def _disk(name: str, kind: str | None, missing: int) -> Check:
 def _images(kind: str) -> frozenset[str]:
     listed = output((kind, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"), seconds=30.0)
     return frozenset(qualified(line) for line in (listed or "").splitlines())
+
+
+def remove_leftover_containers(kind: str) -> None:
+    """Remove the containers of runs that were killed, of agents and of the grader."""
+    for answering in filter(None, map(engine, {kind, "docker"} - {"singularity"})):
+        remove_leftovers(answering.program)
 
 
 async def check_sandbox(sandbox: Sandbox, files: Path) -> None:

@@ -23,6 +23,9 @@ TESTBED = Path("/testbed")  # the images' place, and what the prompts say
 LIMITS = Limits(
     seconds=60.0, cpu_seconds=60.0, memory=4096 * MIB, processes=256, output=MIB, disk=1024 * MIB
 )
+# A task's image holds a whole project: numerical libraries start a thread for each core, and what
+# commands print is cut by the scaffold, not here.
+IMAGE_LIMITS = replace(LIMITS, processes=1024, output=16 * MIB)
 
 # Nobody's configuration decides what a commit or a checkout is, and the files bring none: a copy
 # has no ``.git`` before `fresh_history`.
@@ -43,6 +46,11 @@ _INSIDE = {
 def describe_limits() -> dict[str, Any]:
     """Return the limits that do not depend on the kind of command, for the protocol."""
     return {name: getattr(LIMITS, name) for name in ("memory", "processes", "output", "disk")}
+
+
+def describe_image_limits() -> dict[str, Any]:
+    """Return the limits of containers of docker and podman, for the protocol."""
+    return {name: getattr(IMAGE_LIMITS, name) for name in ("memory", "processes", "output")}
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,11 @@ from benchmarks.longhorizon.swebench.container_worker import failure
 from benchmarks.longhorizon.swebench.environments import image_environment, qualified
 from benchmarks.longhorizon.swebench.grading import grade, verdict
 from benchmarks.longhorizon.swebench.tasks import TaskSet
+from benchmarks.longhorizon.swebench.threads import Caller, in_thread
+from benchmarks.longhorizon.swebench.workspace import IMAGE_LIMITS
 from harness.errors import ItemError, UsageError
 from harness.protocols import Check, Tools
+from harness.sandbox.engine import owner
 from tests.benchmarks.longhorizon.test_swebench import real_row, table
 from tests.commands import harness
 
@@ -119,7 +122,7 @@ def test_names_of_images(name: str, whole: str) -> None:
 
 
 DIES = """case "$1" in
-  run) echo 0123456789ab ;;
+  version) echo 28.1.1 ;;
   exec) n=$(grep -c '^exec' %s)
         if [ "$n" -gt 1 ]; then echo "Error response from daemon: not running" >&2; exit 1; fi ;;
   inspect) echo false ;;
@@ -127,30 +130,56 @@ esac
 """
 
 
+def play(command: str) -> None:
+    """Start an image's environment and run one command in it."""
+
+    def work(caller: Caller) -> None:
+        with image_environment("docker", IMAGE, 60, caller) as environment:
+            environment.execute({"command": command})
+
+    asyncio.run(in_thread(work))
+
+
 def test_a_container_that_died_ends_the_episode_as_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = engine(tmp_path, monkeypatch, DIES % (tmp_path / "asked"))
-    with (
-        pytest.raises(ItemError, match="the container died: Error response from daemon"),
-        image_environment("docker", IMAGE, 60) as place,
-    ):
-        place.execute({"command": "ls"})
-    started = log.read_text().splitlines()[0]
-    assert "--network=none" in started
-    assert IMAGE in started
-    assert "clone --quiet --no-checkout" in log.read_text()  # the history was cut first
+    with pytest.raises(ItemError, match="the container was stopped or removed from outside"):
+        play("ls")
+    asked = log.read_text()
+    started = next(line for line in asked.splitlines() if line.startswith("run "))
+    memory, processes = IMAGE_LIMITS.memory, IMAGE_LIMITS.processes
+    wanted = f"--network=none --memory={memory} --memory-swap={memory} --pids-limit={processes}"
+    assert f"{wanted} -- {IMAGE} bash" in started
+    assert f"--label=harness.owner={owner()}" in started
+    assert "clone --quiet --no-checkout" in asked  # the history was cut first
+    assert asked.splitlines()[-1].startswith("rm --force")
 
 
+@pytest.mark.parametrize(
+    ("verb", "error"),
+    [("run", f"{IMAGE} does not start"), ("pull", f"the image {IMAGE} is missing and cannot be")],
+)
 def test_an_image_that_does_not_start_is_an_error(
+    verb: str, error: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = "echo 'No such image' >&2; exit 1" if verb == "pull" else "echo sha256:0123"
+    script = f"""case "$1" in
+      version) echo 28.1.1 ;;
+      image) {missing} ;;
+      {verb}) echo 'manifest unknown' >&2; exit 125 ;;
+    esac"""
+    engine(tmp_path, monkeypatch, script)
+    with pytest.raises(ItemError, match=f"^{error}.*: manifest unknown$"):
+        play("ls")
+
+
+def test_an_engine_that_went_away_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine(tmp_path, monkeypatch, "echo 'manifest unknown' >&2; exit 125\n")
-    with (
-        pytest.raises(ItemError, match="does not start: manifest unknown"),
-        image_environment("docker", IMAGE, 60),
-    ):
-        pass
+    engine(tmp_path, monkeypatch, "echo 'Cannot connect to the Docker daemon' >&2; exit 1\n")
+    with pytest.raises(ItemError, match=r"^no docker engine answers$"):
+        play("ls")
 
 
 def test_a_grader_without_an_engine_is_an_error(

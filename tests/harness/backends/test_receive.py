@@ -62,6 +62,23 @@ def test_a_redirect_to_nowhere_is_one_sentence_too(location: str) -> None:
         ask(server)
 
 
+@pytest.mark.parametrize(
+    "page", [Reply("x", 307, headers={"Location": "/login"}), Reply("x", 501), Reply(raw=b"<p>")]
+)
+def test_what_a_server_need_not_have_may_redirect_or_be_refused(page: Reply) -> None:
+    """Behind a gateway, /tokenize leads to its own pages; the run goes on without it."""
+    letters = Reply("A", logprobs={"A": -0.1, "B": -3.0})
+
+    async def asked() -> Any:
+        async with EndpointModel(server.url, "scripted") as model:
+            with pytest.raises(UsageError, match=r"no /tokenize: give .* --tokenizer"):
+                await model.tokenizer.encode("x")
+            return await model.logprobs(QUESTION, ("A", "B"))
+
+    with ScriptedServer(lambda _: letters, root_body=page) as server:
+        assert asyncio.run(asked()) == [-0.1, -3.0]
+
+
 def packed(size: int) -> Reply:
     """Return a completion of this size, compressed a thousandfold."""
     text = {"choices": [{"message": {"content": "a" * size}, "finish_reason": "stop"}]}

@@ -1,7 +1,7 @@
-"""Containers against a stand-in for the engine: no docker engine was at hand.
+"""Containers against a stand-in for the engine, where none is at hand.
 
 What is tested is our side: the options that we ask for, how ends are told apart, and that every
-container is removed.  That a real engine keeps what the options say is not tested here.
+container is removed.  `test_docker.py` tests the same on a real engine.
 """
 
 from __future__ import annotations

@@ -1,0 +1,232 @@
+"""The folder of one build of pairs: manifest, funnel, results, and what models replied.
+
+Every builder opens its folder with `open_build`, counts what each step keeps in a `Funnel`, and
+ends with `Build.finish`.  A rerun of the same build answers from the folder; what a model was asked
+is not asked again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files.atomic import write_json
+from harness.files.hashing import file_hash, json_hash, source_hash
+from harness.files.jsonl import Appender, read_lines, rewrite
+from harness.files.locking import alone
+from harness.files.typed_json import parse
+
+MANIFEST, PAIRS = "manifest.json", "pairs.jsonl"
+UNCERTAIN, REJECTED = "uncertain.jsonl", "rejected.jsonl"
+SCHEMA = 1
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a funnel: ``count`` of ``unit`` are left; ``dropped`` counts the others."""
+
+    name: str
+    unit: str
+    count: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+
+class Funnel:
+    """What each step of a build keeps, in order, and notes on what a reader should know."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.notes: list[str] = []
+
+    def step(self, name: str, unit: str, count: int, dropped: Mapping[str, int] = {}) -> None:
+        """Add a step; reasons that dropped nothing are left out."""
+        counted = {reason: number for reason, number in dropped.items() if number}
+        self.steps.append(Step(name, unit, count, counted))
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """All that decides the pairs of a build: the same plan is the same build.
+
+    ``settings`` are JSON values.  ``inputs`` are the content hashes of what is read, by name.
+    """
+
+    command: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    seed: int = 0
+
+    @cached_property
+    def record(self) -> dict[str, Any]:
+        """The plan as JSON, with the version of the builders' source."""
+        version = source_hash(Path(__file__).parent)
+        return json.loads(json.dumps({**dataclasses.asdict(self), "version": version}))  # type: ignore[no-any-return]
+
+
+class Memo:
+    """Values by key that outlive a kill: an append-only file of JSON lines.
+
+    For what costs a model's answer; the key is a `json_hash` of all that was asked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        rows = (parse(line.text) for line in read_lines(path))
+        self._known: dict[str, Any] = {row["key"]: row["value"] for row in rows}
+        self._file: Appender | None = None
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._known
+
+    def __getitem__(self, key: str) -> Any:
+        return self._known[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._file = self._file or Appender(self._path)
+        self._file.append(json.dumps({"key": key, "value": value}) + "\n")
+        self._known[key] = value
+
+
+class Build:
+    """A build's folder, open for writing by this process alone; see `open_build`."""
+
+    def __init__(self, path: Path, plan: BuildPlan) -> None:
+        self.path = path
+        self.plan = plan
+        self.funnel = Funnel()
+        self._replies: Appender | None = None
+
+    @property
+    def finished(self) -> dict[str, Any] | None:
+        """The manifest of this build if it was finished and its pairs are as it left them."""
+        manifest = _manifest(self.path)
+        pairs = self.path / PAIRS
+        if not manifest or manifest["state"] != "finished" or not pairs.is_file():
+            return None
+        return manifest if manifest["pairs_hash"] == file_hash(pairs) else None
+
+    def memo(self, name: str) -> Memo:
+        """Return the values that were stored under a name, and store more."""
+        return Memo(self.path / f"{name}.jsonl")
+
+    def append_reply(self, key: str, reply: str) -> None:
+        """Store a judge's reply, as `harness.runs.judge.Replies` needs it."""
+        self._replies = self._replies or Appender(self.path / "judge-replies.jsonl")
+        self._replies.append(json.dumps({"key": key, "reply": reply}) + "\n")
+
+    def finish(
+        self,
+        pairs: Sequence[Row],
+        uncertain: Sequence[Row] = (),
+        rejected: Sequence[Row] = (),
+        *,
+        missed: int = 0,
+    ) -> dict[str, Any]:
+        """Write the pairs and the others, then the manifest; return the manifest.
+
+        ``missed`` of them could not be asked about: the build is then not finished, and a rerun
+        asks again.
+        """
+        files = {PAIRS: pairs, UNCERTAIN: uncertain, REJECTED: rejected}
+        for name, rows in files.items():
+            rewrite(self.path / name, map(_line, rows))
+        counts = {name.removesuffix(".jsonl"): len(rows) for name, rows in files.items()}
+        return self._write("incomplete" if missed else "finished", counts, missed)
+
+    def _write(self, state: str, counts: Mapping[str, int], missed: int = 0) -> dict[str, Any]:
+        pairs = self.path / PAIRS
+        manifest = {
+            "schema": SCHEMA,
+            "state": state,
+            "plan": self.plan.record,
+            "key": json_hash(self.plan.record),
+            "counts": dict(counts),
+            "missed": missed,
+            "funnel": [dataclasses.asdict(step) for step in self.funnel.steps],
+            "notes": self.funnel.notes,
+            "pairs_hash": file_hash(pairs) if counts else None,
+        }
+        write_json(self.path / MANIFEST, manifest)
+        return manifest
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False)
+
+
+@contextmanager
+def open_build(path: Path, plan: BuildPlan) -> Iterator[Build]:
+    """Open a folder for a build, made if need be; locked until the block ends.
+
+    Raises:
+        UsageError: another process writes there, or the folder holds another build or anything
+            else.
+    """
+    if path.is_dir() and not (path / MANIFEST).exists() and any(_visible(path)):
+        raise UsageError(f"{path} is not empty and holds no {MANIFEST}: give another --out folder")
+    with alone(path):
+        manifest = _manifest(path)
+        build = Build(path, plan)
+        if manifest is None:
+            build._write("started", {})
+        elif manifest["key"] != json_hash(plan.record):
+            differences = ", ".join(_differences(manifest["plan"], plan.record))
+            raise UsageError(
+                f"{path} holds another build (it differs in {differences}): give another --out "
+                "folder"
+            )
+        yield build
+
+
+def _visible(path: Path) -> Iterable[Path]:
+    return (file for file in path.iterdir() if not file.name.startswith("."))
+
+
+def _manifest(path: Path) -> dict[str, Any] | None:
+    """Return the manifest of a folder, None without one."""
+    file = path / MANIFEST
+    if not file.is_file():
+        return None
+    try:
+        manifest = parse(file.read_bytes())
+    except ValueError as error:
+        raise UsageError(f"{file} is corrupt ({error}): give another --out folder") from error
+    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+        raise UsageError(f"{file} is not the manifest of a build of pairs")
+    return manifest
+
+
+def _differences(old: Any, new: Any, name: str = "") -> list[str]:
+    """Return the dotted names of what differs between two JSON mappings."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return [] if old == new else [name]
+    return [
+        difference
+        for key in sorted(old.keys() | new.keys())
+        for difference in _differences(old.get(key), new.get(key), f"{name}.{key}".lstrip("."))
+    ]
+
+
+def funnel_text(manifest: Mapping[str, Any]) -> str:
+    """Return the funnel of a manifest as lines: step, what is left, and why the rest is not."""
+    steps = manifest["funnel"]
+    name_width = max((len(step["name"]) for step in steps), default=0)
+    count_width = max((len(f"{step['count']:,} {step['unit']}") for step in steps), default=0)
+    lines = []
+    for step in steps:
+        count = f"{step['count']:,} {step['unit']}"
+        dropped = ", ".join(f"{reason} {n:,}" for reason, n in step["dropped"].items())
+        lines.append(
+            f"  {step['name']:<{name_width}}  {count:>{count_width}}"
+            + (f"   dropped: {dropped}" if dropped else "")
+        )
+    return "\n".join([*lines, *(f"note: {note}" for note in manifest["notes"])])

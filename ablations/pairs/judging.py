@@ -1,0 +1,161 @@
+"""A judge's opinion on candidate pairs: VALID, INVALID or UNCERTAIN, with reasons."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, cast, get_args
+
+from ablations.pairs.build import Build
+from harness.errors import ItemError, first_failure
+from harness.files.typed_json import parse
+from harness.protocols import Judge
+from harness.records import Message
+
+Opinion = Literal["VALID", "INVALID", "UNCERTAIN"]
+
+ASK = """\
+Reply with one JSON object and nothing else:
+{"verdict": "VALID" or "INVALID" or "UNCERTAIN", "reasons": [...], "explanation": "one sentence"}"""
+
+# "verdict": "valid", Verdict: INVALID, **Verdict** - UNCERTAIN; not "a verdict that is valid".
+_LABELLED = re.compile(
+    r"\bverdict\b[\"'*`\s]*[:=-][\"'*`\s]*(VALID|INVALID|UNCERTAIN)\b", re.IGNORECASE
+)
+# VALID, INVALID: ...; not "valid points" in running text.
+_WORD = re.compile(r"\b(VALID|INVALID|UNCERTAIN)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the judge says of one candidate; ``reasons`` are short labels, often none."""
+
+    opinion: Opinion
+    reasons: tuple[str, ...] = ()
+    explanation: str = ""
+
+
+def read_judgement(reply: str) -> Judgement | None:
+    """Read a judge's reply: its JSON object, else a labelled verdict, else its only verdict.
+
+    None where it names no verdict, or several.
+    """
+    if (judgement := _from_json(reply)) is not None:
+        return judgement
+    labelled = {match.upper() for match in _LABELLED.findall(reply)}
+    names = labelled or set(_WORD.findall(reply))
+    if len(names) != 1:
+        return None
+    return Judgement(cast("Opinion", names.pop()), explanation=reply.strip()[:500])
+
+
+def _from_json(reply: str) -> Judgement | None:
+    begin, end = reply.find("{"), reply.rfind("}")
+    try:
+        value = parse(reply[begin : end + 1].encode()) if 0 <= begin < end else None
+    except ValueError:
+        return None
+    opinion = str(value.get("verdict", "")).strip().upper() if isinstance(value, dict) else ""
+    if not isinstance(value, dict) or opinion not in get_args(Opinion):
+        return None
+    reasons: Any = value.get("reasons") or []
+    reasons = reasons if isinstance(reasons, list) else [reasons]
+    return Judgement(
+        cast("Opinion", opinion), tuple(map(str, reasons)), str(value.get("explanation") or "")
+    )
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Judgements by the candidates' ids; ``missed`` tells why the others have none."""
+
+    by_id: Mapping[str, Judgement]
+    missed: Mapping[str, str]
+
+
+def judge_all(
+    build: Build,
+    judge: Judge,
+    questions: Mapping[str, Callable[[], str | Message]],
+    *,
+    concurrency: int = 16,
+    note: Callable[[str], None] = lambda _: None,
+) -> Judgements:
+    """Ask the judge about every candidate, many at once; replies are stored in the build.
+
+    ``questions`` make a candidate's question when it is asked, so that images open late.  A reply
+    that names no verdict is asked for again, and is UNCERTAIN in the end.
+
+    Raises:
+        UsageError: the judge's server is gone or does not serve the model.
+    """
+    return asyncio.run(_judge_all(build, judge, questions, concurrency, note))
+
+
+async def _judge_all(
+    build: Build,
+    judge: Judge,
+    questions: Mapping[str, Callable[[], str | Message]],
+    concurrency: int,
+    note: Callable[[str], None],
+) -> Judgements:
+    from harness.backends.endpoint import EndpointModel
+    from harness.runs.judge import NoVerdictError, Replies
+
+    known: dict[str, Judgement] = {}
+    missed: dict[str, str] = {}
+    waiting = iter(list(questions.items()))
+
+    async def work(replies: Replies) -> None:
+        for name, question in waiting:
+            try:
+                known[name] = await replies.ask(question(), read_judgement)
+            except NoVerdictError as error:
+                known[name] = Judgement("UNCERTAIN", ("no readable verdict",), str(error))
+            except ItemError as error:
+                missed[name] = str(error)
+            if len(known) % 100 == 0:
+                note(f"judged {len(known)} of {len(questions)}")
+
+    try:
+        async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
+            model.on_status = lambda text: note(f"the judge: {text}")
+            replies = Replies(build, model)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(concurrency):
+                    group.create_task(work(replies))
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+    return Judgements(known, missed)
+
+
+def finish_judged(
+    build: Build, rows: Mapping[str, Mapping[str, Any]], judged: Judgements
+) -> dict[str, Any]:
+    """Sort rows by the judge's opinion, write them, and return the manifest."""
+    by_opinion: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    reasons: Counter[str] = Counter()
+    for name, row in rows.items():
+        if name in judged.by_id:
+            judgement = judged.by_id[name]
+            by_opinion[judgement.opinion].append({**row, "judgement": asdict(judgement)})
+            if judgement.opinion == "INVALID":
+                reasons.update(f"INVALID ({reason})" for reason in judgement.reasons[:1] or ("",))
+    dropped = {reason.replace(" ()", ""): count for reason, count in reasons.items()}
+    dropped |= {"UNCERTAIN": len(by_opinion["UNCERTAIN"]), "not judged": len(judged.missed)}
+    build.funnel.step("judged VALID", "pairs", len(by_opinion["VALID"]), dropped)
+    if judged.missed:
+        name, why = next(iter(judged.missed.items()))
+        build.funnel.notes.append(
+            f"{len(judged.missed)} pairs could not be judged; the first: {name}: {why}; the same "
+            "command asks again"
+        )
+    return build.finish(
+        by_opinion["VALID"],
+        by_opinion["UNCERTAIN"],
+        by_opinion["INVALID"],
+        missed=len(judged.missed),
+    )

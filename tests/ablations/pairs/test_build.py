@@ -1,0 +1,136 @@
+"""A build's folder: the same plan answers from it, another is refused, nothing is asked twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablations.pairs.build import BuildPlan, funnel_text, open_build
+from ablations.pairs.judging import Judgement, Opinion, judge_all, read_judgement
+from harness.errors import UsageError
+from harness.protocols import Judge
+from tests.servers import Reply, Request, ScriptedServer
+
+PLAN = BuildPlan("trajectories", {"threshold": 0.5}, {"input": "abc"}, seed=1)
+
+
+def test_a_finished_build_answers_from_its_folder_and_a_changed_one_does_not(
+    tmp_path: Path,
+) -> None:
+    with open_build(tmp_path / "out", PLAN) as build:
+        assert build.finished is None
+        build.funnel.step("read", "trajectories", 3)
+        build.funnel.step("same file", "pairs", 1, {"other file": 2, "none": 0})
+        made = build.finish([{"id": "a"}], rejected=[{"id": "b"}])
+    with open_build(tmp_path / "out", PLAN) as build:
+        assert build.finished == made
+    assert made["counts"] == {"pairs": 1, "uncertain": 0, "rejected": 1}
+    assert made["funnel"][1]["dropped"] == {"other file": 2}
+    assert "dropped: other file 2" in funnel_text(made)
+    (tmp_path / "out" / "pairs.jsonl").write_text("{}\n")
+    with open_build(tmp_path / "out", PLAN) as build:
+        assert build.finished is None
+
+
+@pytest.mark.parametrize(
+    ("other", "names"),
+    [
+        (replace(PLAN, seed=2), "seed"),
+        (replace(PLAN, settings={"threshold": 0.6}), "settings.threshold"),
+        (replace(PLAN, inputs={"input": "abd"}), "inputs.input"),
+        (replace(PLAN, command="images"), "command"),
+    ],
+)
+def test_another_build_is_refused_and_says_what_differs(
+    tmp_path: Path, other: BuildPlan, names: str
+) -> None:
+    with open_build(tmp_path / "out", PLAN):
+        pass
+    with (
+        pytest.raises(UsageError, match=f"differs in {names}"),
+        open_build(tmp_path / "out", other),
+    ):
+        pass
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UsageError, match="not empty"), open_build(tmp_path, PLAN):
+        pass
+
+
+def test_a_memo_survives_a_kill_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    with open_build(tmp_path / "out", PLAN) as build:
+        build.memo("answers")["x"] = [1, None]
+    with (tmp_path / "out" / "answers.jsonl").open("a") as file:
+        file.write('{"key": "y", "va')
+    with open_build(tmp_path / "out", PLAN) as build:
+        memo = build.memo("answers")
+        assert memo["x"] == [1, None]
+        assert "y" not in memo
+        memo["y"] = 2
+        assert build.memo("answers")["y"] == 2
+
+
+OPINIONS = get_args(Opinion)
+FORMS = (
+    "{}",
+    "Verdict: {}",
+    "**Verdict:** {}\nBoth contexts are alike.",
+    "The contexts fit, so the pair is {}.",
+    "{}: the lengths differ",
+    '{{"verdict": "{}", "reasons": ["length"], "explanation": "why"}}',
+    '```json\n{{"verdict": "{}"}}\n```',
+    "One may think of VALID and INVALID pairs here.\nVerdict - {}",
+)
+
+
+@pytest.mark.parametrize("opinion", OPINIONS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_verdict_is_read_in_every_form(opinion: Opinion, form: str) -> None:
+    judgement = read_judgement(form.format(opinion))
+    assert judgement is not None
+    assert judgement.opinion == opinion
+
+
+@given(st.permutations(OPINIONS), st.integers(2, 3), st.text("abc ,.", max_size=10))
+def test_several_verdicts_or_none_are_not_read(names: list[str], count: int, text: str) -> None:
+    assert read_judgement(f" {text} ".join(names[:count])) is None
+    assert read_judgement(text) is None
+
+
+def test_a_judge_is_asked_once_and_an_unreadable_reply_ends_as_uncertain(tmp_path: Path) -> None:
+    def answer(request: Request) -> Reply | str:
+        if "broken" in request.text:
+            return Reply(status=400, text="no")
+        return "I cannot tell" if "odd" in request.text else '{"verdict": "VALID"}'
+
+    questions = {name: lambda name=name: f"judge {name}" for name in ("plain", "odd")}
+    with ScriptedServer(answer) as server:
+        judge = Judge(server.url, "scripted")
+        with open_build(tmp_path / "out", PLAN) as build:
+            first = judge_all(build, judge, questions)
+        asked = Counter(request.text for request in server.requests)
+        with open_build(tmp_path / "out", PLAN) as build:
+            again = judge_all(build, judge, {**questions, "broken": lambda: "judge broken"})
+        new = Counter(request.text for request in server.requests) - asked
+    assert asked == {"judge plain": 1, "judge odd": 3}
+    assert set(new) == {"judge broken"}
+    assert first.by_id == again.by_id
+    assert first.by_id["plain"] == Judgement("VALID")
+    assert first.by_id["odd"].opinion == "UNCERTAIN"
+    assert set(again.missed) == {"broken"}
+
+
+def test_stored_replies_are_lines_that_a_person_can_read(tmp_path: Path) -> None:
+    with ScriptedServer(lambda _: "VALID") as server, open_build(tmp_path / "o", PLAN) as build:
+        judge_all(build, Judge(server.url, "scripted"), {"a": lambda: "judge a"})
+    line = json.loads((tmp_path / "o" / "judge-replies.jsonl").read_text())
+    assert line["reply"] == "VALID"
