@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmarks.pairs.selection import AnyPair
 from harness.cli import options
 from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
@@ -89,7 +90,7 @@ def _contamination(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[s
     sources = {"pairs": [contamination.of_pair(pair) for pair in pairs]}
     if given["rl_data"]:
         columns = options.columns_of(given["mapped"])
-        opened = open_items(given["rl_data"], columns=columns)
+        opened = open_items(given["rl_data"], columns=columns, image_root=given["image_root"])
         sources["rl"] = [contamination.of_item(item) for item in opened]
     checked: dict[str, int] = {}
     unchecked: dict[str, str] = {}
