@@ -228,7 +228,7 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        manifest = parse(file.read_bytes())
+        manifest = parse(read_given(file))
     except ValueError as error:
         raise UsageError(f"{file} is corrupt ({error}): give another --out folder") from error
     if not isinstance(manifest, dict) or "funnel" not in manifest:

@@ -152,8 +152,9 @@ ROW_IDS = [f"{each.type}: {Path(each.file).name}" for each in ROWS]
 
 @pytest.mark.parametrize("each", ROWS, ids=ROW_IDS)
 def test_a_hostile_value_is_one_line_or_contained(each: Input, world: Path) -> None:
-    """Every field and every value once; the commands take turns."""
-    places, names = paths(each, world), list(VALUES)
+    """Every value once, in fields from all of the file; the commands take turns."""
+    names, places = list(VALUES), paths(each, world)
+    places = places[:: max(1, len(places) // len(names))]
     turns = zip(cycle(places), cycle(names), cycle(each.commands), strict=True)
     wrong = [
         line
