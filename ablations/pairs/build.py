@@ -21,6 +21,7 @@ from harness.files.atomic import write_json
 from harness.files.hashing import file_hash, json_hash, source_hash
 from harness.files.jsonl import Appender, read_lines, rewrite
 from harness.files.locking import alone
+from harness.files.plain import read_given
 from harness.files.typed_json import parse
 
 MANIFEST, PAIRS = "manifest.json", "pairs.jsonl"
@@ -166,7 +167,7 @@ def _write_rows(folder: Path, files: Mapping[str, Sequence[Row]]) -> dict[str, i
 def is_build(path: Path) -> bool:
     """Whether a folder holds a build of pairs."""
     try:
-        manifest = parse((path / MANIFEST).read_bytes())
+        manifest = parse(read_given(path / MANIFEST))
     except (OSError, ValueError):
         return False
     return isinstance(manifest, dict) and "funnel" in manifest
@@ -227,7 +228,7 @@ def _manifest(path: Path) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        manifest = parse(file.read_bytes())
+        manifest = parse(read_given(file))
     except ValueError as error:
         raise UsageError(f"{file} is corrupt ({error}): give another --out folder") from error
     if not isinstance(manifest, dict) or "funnel" not in manifest:

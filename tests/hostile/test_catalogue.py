@@ -152,8 +152,9 @@ ROW_IDS = [f"{each.type}: {Path(each.file).name}" for each in ROWS]
 
 @pytest.mark.parametrize("each", ROWS, ids=ROW_IDS)
 def test_a_hostile_value_is_one_line_or_contained(each: Input, world: Path) -> None:
-    """Every field and every value once; the commands take turns."""
-    places, names = paths(each, world), list(VALUES)
+    """Every value once, in fields from all of the file; the commands take turns."""
+    names, places = list(VALUES), paths(each, world)
+    places = places[:: max(1, len(places) // len(names))]
     turns = zip(cycle(places), cycle(names), cycle(each.commands), strict=True)
     wrong = [
         line
@@ -172,13 +173,15 @@ def test_a_hostile_file_is_one_line_or_contained(each: Input, world: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("each", INPUTS, ids=IDS)
-def test_every_hostile_value_and_file_for_every_command(each: Input, world: Path) -> None:
+def test_hostile_values_in_every_field_and_files_for_every_command(
+    each: Input, world: Path
+) -> None:
     places = paths(each, world) if each in ROWS else []
+    turns = zip(cycle(places), cycle(VALUES), cycle(each.commands), strict=True)
     wrong = [
         line
-        for at in places
-        for name in VALUES
-        for line in with_value(each, world, at, name, each.commands)
+        for at, name, command in islice(turns, 2 * len(places))
+        for line in with_value(each, world, at, name, [command])
     ]
     wrong += [line for name in FILES for line in with_file(each, world, name, each.commands)]
     assert not wrong, "\n".join(wrong)
