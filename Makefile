@@ -12,7 +12,7 @@ STAMP  := $(VENV)/.installed-$(EXTRA)
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: install demo demo-longhorizon test test-slow check bench clean
+.PHONY: install demo demo-longhorizon test test-slow test-docker check bench clean
 
 install: $(STAMP)
 
@@ -45,11 +45,17 @@ test: install
 test-slow: install
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -m "slow or hypothesis" $(PYTEST)
 
+# On a docker engine (`.ci/docker_engine`); without one they are skipped.
+test-docker: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m docker $(PYTEST)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	@UV_FIND_LINKS="$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)" \
+	  $(BIN)/python .ci/audit "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 bench: install
 	$(BIN)/python -m tests.bench

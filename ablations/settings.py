@@ -16,12 +16,28 @@ import msgspec
 from msgspec import Meta
 
 from ablations.arms import Matching
+from benchmarks.pairs.selection import Asking, LetterForms, Orders
 from harness.errors import UsageError, nearest
+from harness.files.plain import read_given
 
 RECIPES = Path(__file__).parent / "recipes"
 # They do not affect the weights, so they may differ when a run is resumed.
 _FREE = ("save_every", "report_to", "norms_every")
-LATER = MappingProxyType({"save_dtype": "float32"})
+LATER: Mapping[str, Any] = MappingProxyType(
+    {
+        "save_dtype": "float32",
+        "image_root": None,
+        "selection_rows": "leave-out",
+        "pair_template": None,
+        "orders": "both",
+        "selection_suffix": "",
+        "prefill": "",
+        "letters": "bare",
+        "selection_chat_template": None,
+        "selection_template": {},
+        "max_selection_tokens": None,
+    }
+)
 """Settings that older plans lack, and the default that counts for them; keys leave it out."""
 
 # TRL's, except "luspo", which needs sequence-level ratios.
@@ -30,6 +46,7 @@ LOSSES: tuple[Loss, ...] = get_args(Loss)
 Clip = Literal["two-sided", "upper", "none"]
 Dtype = Literal["float32", "bfloat16", "auto"]
 SaveDtype = Literal["float32", "bfloat16"]
+SelectionRows = Literal["leave-out", "keep"]
 _MAX = sys.float_info.max  # so that infinity is refused
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
@@ -56,6 +73,15 @@ class Settings:
     rl_data: str | None = _field(
         None, "RL items: file, folder, hub id, micro[:DOMAIN], or agent:BENCHMARK."
     )
+    image_root: str | None = _field(
+        None, "Folder that image paths in pairs and RL items are relative to  [default: the file's]"
+    )
+    selection_rows: SelectionRows = _field(
+        "leave-out", "RL rows with several images and the answer A or B: contrastive data, or kept."
+    )
+    pair_template: str | None = _field(
+        None, "File that splits written pairs of text; see 'harness pairs template'."
+    )
     data_root: str | None = _field(None, "agent: folder with the benchmark's data.")
     agent_steps: Count = _field(30, "agent: maximum steps per episode.")
     agent_context: Count = _field(32768, "agent: maximum tokens per episode.")
@@ -64,6 +90,19 @@ class Settings:
     matching: Matching = _field("instances", "What to hold equal across arms.")
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = _field(
         0, "Seed of the data order, the rollouts and the pairs."
+    )
+
+    orders: Orders = _field("both", "Orders of a pair's contexts that L_CA and SFT show.")
+    selection_suffix: str = _field("", "Line at the end of every selection prompt.")
+    prefill: str = _field("", "Beginning of the answer to selection prompts, before the letter.")
+    letters: LetterForms = _field(
+        "bare", "Logit of an option letter: its own, or the likelier with and without a blank."
+    )
+    selection_chat_template: str | None = _field(
+        None, "File with the chat template of selection prompts  [default: the model's]"
+    )
+    max_selection_tokens: Count | None = _field(
+        None, "Leave out pairs with a longer selection prompt."
     )
 
     coefficient: Weight = _field(1.0, "lambda, the weight of the loss on selection prompts.")
@@ -117,6 +156,8 @@ class Settings:
     vllm_server: str | None = _field(None, "URL of a 'trl vllm-serve' that generates rollouts.")
     # Options of the chat template (recipes only), and our field -> the data set's column.
     template: dict[str, Any] = dataclasses.field(default_factory=dict)
+    # Further ones for selection prompts.
+    selection_template: dict[str, Any] = dataclasses.field(default_factory=dict)
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
 
     save_every: Count = _field(50, "Steps between checkpoints to resume from.")
@@ -130,6 +171,11 @@ class Settings:
         for name, type_ in _types().items():
             value = getattr(self, name)
             object.__setattr__(self, name, _converted(name, value, type_))  # it is frozen
+
+    @property
+    def asking(self) -> Asking:
+        """How selection prompts are put."""
+        return Asking(self.orders, self.selection_suffix, self.prefill, self.letters)
 
     def decisive(self) -> dict[str, Any]:
         """Return the settings that affect the trained weights."""
@@ -165,8 +211,8 @@ def read_recipe(name: str) -> dict[str, Any]:
     import yaml
 
     try:
-        recipe = yaml.safe_load(recipe_path(name).read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        recipe = yaml.safe_load(read_given(recipe_path(name)).decode())
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--config {name} cannot be read: {reason}") from error
     if not isinstance(recipe, dict):

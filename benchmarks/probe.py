@@ -7,10 +7,12 @@ where the backend gives log-probabilities, else the letter that is answered.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from math import inf
 from pathlib import Path
@@ -20,17 +22,30 @@ from benchmarks.micro.data.pairs import MICRO, is_micro, micro_domains
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.micro.prepare import LABEL
 from benchmarks.options import option, positive
-from benchmarks.pairs.file import PairError, check, content_hash, pair_id, read_pairs
-from benchmarks.pairs.rows import LazyRows
-from benchmarks.pairs.selection import ASK, FIRST, LETTERS, SECOND, Letter, selection
+from benchmarks.pair_sources import content_of, open_pairs
+from benchmarks.pairs.file import PairError, check, pair_id
+from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.selection import (
+    ASK,
+    FIRST,
+    LETTERS,
+    PLAIN,
+    SECOND,
+    AnyPair,
+    Asking,
+    Letter,
+    LetterForms,
+    Orders,
+)
+from benchmarks.pairs.tables import kind_of
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
 from harness import reasoning
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, source_hash
+from harness.files.hashing import file_hash, json_hash, source_hash
 from harness.files.typed_json import fits, parse
 from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
-from harness.records import Item, Pair, Response, Sampling, Score, TextPart
+from harness.records import Item, Message, Pair, Response, Sampling, Score, TextPart
 
 MICRO_PAIRS = 200
 NAMES = ("Context A", "Context B")
@@ -43,9 +58,37 @@ def _source(word: str) -> str:
             micro_domains(word)
         except UsageError as error:
             raise ValueError(str(error)) from error
-    elif not Path(word).is_file():
-        raise ValueError("no such file; write a file of pairs, or micro[:DOMAIN]")
+    elif not Path(word).exists() and (Path(word).is_absolute() or word.count("/") != 1):
+        raise ValueError("no such file; write a file of pairs, a folder, or micro[:DOMAIN]")
     return word
+
+
+def _file(word: str) -> Path:
+    if not Path(word).is_file():
+        raise ValueError("no such file")
+    return Path(word)
+
+
+def _folder(word: str) -> Path:
+    if not Path(word).is_dir():
+        raise ValueError("no such folder")
+    return Path(word)
+
+
+def _columns(word: str) -> tuple[tuple[str, str], ...]:
+    columns = tuple(mapping.partition("=")[::2] for mapping in word.split(","))
+    if not all(all(names) for names in columns):
+        raise ValueError("write FIELD=COLUMN,FIELD=COLUMN")
+    return columns
+
+
+def _choice(*values: str) -> Callable[[str], Any]:
+    def parse(word: str) -> str:
+        if word not in values:
+            raise ValueError(f"write {' or '.join(values)}")
+        return word
+
+    return parse
 
 
 @dataclass(frozen=True)
@@ -55,7 +98,20 @@ class Probe:
     root: Path
     images: bool = True
     pairs: str | None = option(
-        None, _source, "file of pairs, or micro[:DOMAIN] for held-out pairs of the embedded world"
+        None, _source, "file, folder or data set of pairs, or micro[:DOMAIN] for held-out ones"
+    )
+    columns: tuple[tuple[str, str], ...] = option(
+        (), _columns, "our field=column, with commas between"
+    )
+    image_root: Path | None = option(None, _folder, "folder that image paths are relative to")
+    pair_template: Path | None = option(None, _file, "file that splits written prompts of text")
+    orders: Orders = option("both", _choice("both", "written"), "both orders of a pair, or one")
+    suffix: str = option("", str, "line at the end of every prompt")
+    prefill: str = option("", str, "beginning of the answer, before the letter")
+    letters: LetterForms = option(
+        "bare",
+        _choice("bare", "likelier"),
+        "a letter, or the likelier of it with and without blank",
     )
     number: int = option(MICRO_PAIRS, positive, "number of pairs from the embedded world")
 
@@ -69,6 +125,7 @@ class Probe:
                 "prompt": [FIRST, SECOND, ASK],
                 "orders": list(LETTERS),
                 "choice": "log-probability, else the answered letter",
+                **({} if self._asking == PLAIN else {"asked": dataclasses.asdict(self._asking)}),
             },
             scoring=_scoring_version() + reasoning.tags_version(),
             max_tokens=8192,
@@ -79,24 +136,33 @@ class Probe:
             note=LABEL if self._generated else "",
         )
 
-    def _path(self) -> Path:
-        path = self.root / "probe" / "pairs.jsonl" if self.pairs is None else Path(self.pairs)
-        if not path.is_file():
+    @property
+    def _asking(self) -> Asking:
+        return Asking(self.orders, self.suffix, self.prefill, self.letters)
+
+    def _named(self) -> str:
+        path = self.root / "probe" / "pairs.jsonl"
+        if self.pairs is None and not path.is_file():
             raise UsageError(
                 f"probe: there is no file of pairs at {path}: put one there, or give "
                 "--set probe.pairs=FILE or probe.pairs=micro"
             )
-        return path
+        return str(path) if self.pairs is None else self.pairs
 
     @property
     def _generated(self) -> bool:
         return self.pairs is not None and is_micro(self.pairs)
 
     @cached_property
-    def _pairs(self) -> Sequence[Pair]:
+    def _pairs(self) -> Sequence[AnyPair]:
         if self._generated:
             return micro_pairs("probe", self.number, domains=micro_domains(str(self.pairs)))
-        return read_pairs(self._path())
+        return open_pairs(
+            self._named(),
+            columns=dict(self.columns),
+            image_root=self.image_root,
+            template=self.pair_template,
+        )
 
     def fingerprint(self) -> str:
         """Return the hash of the pairs; of a file, of its text and of every image that it names.
@@ -107,17 +173,35 @@ class Probe:
             UsageError: there is no file of pairs.
         """
         if not self._generated:
-            return content_hash(self._path())
-        pairs = [(pair.id, pair.query, pair.answer, _content(pair)) for pair in self._pairs]
-        return json_hash([MICRO, pairs])
+            content = content_of(self._named(), dict(self.columns), self.image_root)
+            rules = [file_hash(self.pair_template)] if self.pair_template else []
+            return json_hash([content, *rules]) if rules else str(content)
+        pairs = [pair for pair in self._pairs if isinstance(pair, Pair)]
+        return json_hash([MICRO, [(p.id, p.query, p.answer, _content(p)) for p in pairs]])
 
     def count(self) -> int:
-        """Return the number of questions, two a pair."""
-        return 2 * len(self._pairs)
+        """Return the number of questions: two per pair, or one."""
+        return len(self.ids())
 
     def ids(self) -> Sequence[str]:
-        """Return the ids of the questions, the two orders of a pair one after the other."""
-        return [f"{pair_id}/{letter}" for pair_id in self._pair_ids for letter in LETTERS]
+        """Return the ids of the questions, the orders of a pair one after the other."""
+        return self._ids
+
+    @cached_property
+    def _ids(self) -> list[str]:
+        return [
+            f"{name}/{letter}"
+            for name, index in self._pair_ids.items()
+            for letter in self._asking.letters_of(self._preview(name, index))
+        ]
+
+    def _preview(self, name: str, index: int) -> Preview:
+        """Return the preview of a written pair; others, and wrong ones, have both orders."""
+        pairs = self._pairs
+        if isinstance(pairs, LazyRows) and kind_of(pairs.undecoded(index)[0]) == "selection":
+            with suppress(PairError):
+                return replace(pairs.preview(index), id=name)
+        return Preview(name, "", images=False)
 
     @cached_property
     def _pair_ids(self) -> Mapping[str, int]:
@@ -132,12 +216,13 @@ class Probe:
         pair_id, _, letter = item_id.rpartition("/")
         try:
             pair = self._pairs[self._pair_ids[pair_id]]
-            check(pair)
+            if isinstance(pair, Pair):
+                check(pair)
         except PairError as error:
             return FailedItem(item_id, str(error))
         return Item(
             id=item_id,
-            messages=selection(pair, cast("Letter", letter)).messages,
+            messages=self._asking.prompt(pair, cast("Letter", letter)).messages,
             target={"letter": letter},
             cluster=pair.id,
             parts=(f"supports_{letter}", pair.domain),
@@ -145,11 +230,21 @@ class Probe:
 
     async def solve(self, item: Item, model: Model, sampling: Sampling, tools: Tools) -> Response:
         """Ask for the letters' log-probabilities, else for an answer."""
-        values = await model.logprobs(item.messages, LETTERS)
+        messages = item.messages
+        if self.prefill:
+            messages = (*messages, Message("assistant", (TextPart(self.prefill),)))
+        forms = self._asking.forms
+        tokens = [f"{blank}{letter}" for blank in forms for letter in LETTERS]
+        values = await model.logprobs(messages, tokens)
         if values is None or all(value is None for value in values):
             return await model.chat(item.messages, sampling)
+        by_form = [values[start : start + 2] for start in range(0, len(values), 2)]
+        known = [pair for pair in by_form if any(value is not None for value in pair)]
+        counted = known if self.letters == "likelier" else known[:1]
+        columns = zip(*counted, strict=True)
+        likeliest = [max(filter(_is_number, column), default=None) for column in columns]
         # JSON knows no infinity: null is a letter that is not among the likeliest tokens.
-        return Response(_PREFIX + json.dumps(dict(zip(LETTERS, values, strict=True))))
+        return Response(_PREFIX + json.dumps(dict(zip(LETTERS, likeliest, strict=True))))
 
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score the likelier letter, or the answered one by the rules of choice questions."""
@@ -168,6 +263,10 @@ class Probe:
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
         """Give no values: there is no other scoring."""
         return {}
+
+
+def _is_number(value: float | None) -> bool:
+    return value is not None
 
 
 @cache

@@ -4,7 +4,8 @@
 `ItemError` into an item with status ``error``.  Any other exception is a bug.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class UsageError(Exception):
@@ -12,6 +13,14 @@ class UsageError(Exception):
 
     Shown without a traceback; the process exits with code 2.
     """
+
+
+class UnfinishedError(UsageError):
+    """Scoring stopped before it was through; ``scores`` are those that it came to, by item id."""
+
+    def __init__(self, reason: str, scores: Mapping[str, Any]) -> None:
+        super().__init__(reason)
+        self.scores = scores
 
 
 class ItemError(Exception):

@@ -51,7 +51,9 @@ class Model(Protocol):
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str]
     ) -> Sequence[float | None] | None:
-        """Return the natural log-probability that each token is the first one of an answer.
+        """Return the natural log-probability that each token is the next one of an answer.
+
+        A last message of the assistant is the beginning of the answer.
 
         None if the backend gives no log-probabilities; None for a token that is not among the
         likeliest that it gives.  Raises as `chat` does.

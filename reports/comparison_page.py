@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.compare import ComparedRun, Comparison
+from ablations.statistics.compare import ComparedRun, Comparison, SideScore
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.formatting import p_value
@@ -15,6 +14,7 @@ from ablations.statistics.lines import BenchmarkLine
 from ablations.statistics.stored import current
 from ablations.statistics.verdict import losses
 from harness.errors import UsageError
+from harness.files.plain import read_given
 from harness.files.typed_json import parse, record
 from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
@@ -29,7 +29,7 @@ from reports.tables import Column, Side, Table
 def load(path: Path) -> Comparison:
     """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
     try:
-        document = parse(path.read_bytes())
+        document = parse(read_given(path))
         runs = document.pop("runs", [])  # their manifests have names of their own
         return record(Comparison, {**current(document), "runs": runs})
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -62,7 +62,11 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
-        sections += [shared.validity(runs), shared.provenance(runs, (_rules(comparison),))]
+        contamination = shared.contamination(comparison.excluded, comparison.with_all)
+        sections += [
+            shared.validity(runs, contamination),
+            shared.provenance(runs, (_rules(comparison),)),
+        ]
     else:
         sections.append(Section("provenance", "Provenance", (
             f"Read from {name}, which an older version wrote and which names no runs: compare them "
@@ -151,20 +155,34 @@ def _benchmarks(
         _side(name, runs, lines, seeds.seeds if seeds else None)
         for name, runs, seeds in zip(names, sides, spread, strict=True)
     )
+    if comparison.scores:
+        minus, plus = (
+            _on_shared_items(side, [row for row in comparison.scores if row.side == letter])
+            for side, letter in ((minus, "A"), (plus, "B"))
+        )
     figure = figures.by_benchmark("benchmarks-figure", title, lines, margin)
     rules = Rules(comparison.alpha, effect_size=2 * margin, margin=margin)
-    bounds: dict[str, dict[str, tuple[float | None, float | None]]] = {"A": {}, "B": {}}
-    for row in comparison.scores:
-        bounds[row.side][row.benchmark] = row.low, row.high
-    minus, plus = replace(minus, bounds=bounds["A"]), replace(plus, bounds=bounds["B"])
     table = tables.benchmarks("delta-0", title, lines, plus, minus, rules)
     return Section("benchmarks", "Benchmark by benchmark", (figure, table))
+
+
+def _on_shared_items(side: Side, rows: Sequence[SideScore]) -> Side:
+    """Return a side with its scores, and their intervals, on the items that are compared."""
+    return replace(
+        side,
+        means={row.benchmark: row.score for row in rows},
+        bounds={row.benchmark: (row.low, row.high) for row in rows},
+        over="seeds, on the items that are compared",
+    )
 
 
 def _side(
     name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], seeds: int | None
 ) -> Side:
-    """Return one side; without its runs only the number of seeds is known, if that."""
+    """Return one side as its runs' summaries know it, each over all of its items with a score.
+
+    Without its runs only the number of seeds is known, if that.
+    """
     scores = {
         line.benchmark: [run.rows[line.benchmark] for run in runs if line.benchmark in run.rows]
         for line in lines
@@ -175,7 +193,6 @@ def _side(
         for line in lines
         if runs
     }
-    # The difference is over the items that all runs have a score of.
     over = "runs, each over all of its items with a score"
     return Side(name, len(runs) or seeds, means, counts, over)
 
@@ -188,10 +205,10 @@ def _rules(comparison: Comparison) -> Table:
     }
     if comparison.pooled is not None:
         rules["mean, one variance for both sides"] = tables.interval(*comparison.pooled)
-    if comparison.bootstrap is not None and comparison.spread is not None:
-        errors = bootstrap_errors(spread.seeds for spread in comparison.spread)
+    if comparison.bootstrap is not None:
         bounds = tables.interval(*comparison.bootstrap)
-        rules["mean, items resampled (hierarchical bootstrap)"] = f"{bounds}; {errors}"
+        text = f"{bounds}; {comparison.bootstrap_errors}"
+        rules["mean, items resampled (hierarchical bootstrap)"] = text
     for side, spread in zip("AB", comparison.spread or (), strict=False):
         rules[f"side {side}"] = (
             f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "

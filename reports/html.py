@@ -31,19 +31,27 @@ def _environment() -> Environment:
 
 def render(page: Page) -> str:
     """Return the page as HTML, with its style, script, figures and images in it."""
-    script = _template("report.js")
+    return render_template(
+        "report",
+        page=page,
+        version=version("contextrl-harness"),
+        percent=lambda share: f"{100 * share:.0f} %",
+    )
+
+
+def render_template(name: str, **values: Any) -> str:
+    """Return a template filled in, with the style and the template's script in it."""
+    script = _template(f"{name}.js")
     digest = hashlib.sha256(script.encode()).digest()
     return (
         _environment()
-        .get_template("report.html.j2")
+        .get_template(f"{name}.html.j2")
         .render(
-            page=page,
             style=_template("report.css"),
             script=script,
             # No other script runs, whatever a model wrote.
             script_hash=f"sha256-{base64.b64encode(digest).decode()}",
-            version=version("contextrl-harness"),
-            percent=lambda share: f"{100 * share:.0f} %",
+            **values,
         )
     )
 

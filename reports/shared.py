@@ -8,6 +8,7 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
+from ablations.statistics.exclusions import WithAllItems
 from harness.runs.sources import described
 from harness.runs.summary import flags_of, notes_of, sources_of
 from reports.figures import needles
@@ -120,6 +121,29 @@ def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
                       search=True)  # fmt: skip
         blocks.append(Collapsible("By run and benchmark", (table,)))
     return Section("validity", "Validity", (*blocks, *more))
+
+
+def contamination(
+    excluded: Mapping[str, int], with_all: Sequence[WithAllItems]
+) -> tuple[Block, ...]:
+    """Return what is known of benchmark items in the training data, and the results with them."""
+    if not excluded:
+        return (
+            "No item was left out. `harness pairs check --suite` looks for benchmark items in the "
+            "training data; `--exclude` leaves those out.",
+        )
+    counts = ", ".join(f"{name} {number}" for name, number in excluded.items())
+    columns = (
+        Column("name", "Difference"),
+        Column("delta", "Delta", "delta"),
+        Column("low", "Low", "delta"),
+        Column("high", "High", "delta"),
+        Column("verdict", "Verdict"),
+    )
+    caption = "Differences with the items that were left out"
+    rows = [asdict(line) for line in with_all]
+    text = f"Left out, because the training data hold them (--exclude): {counts} items."
+    return text, Table("contamination", caption, columns, rows, "analysis, with_all {name}")
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:

@@ -8,6 +8,7 @@ from math import isfinite
 from statistics import fmean
 from typing import Any
 
+from ablations.statistics.analysis import TESTS
 from ablations.statistics.contrasts import GATE, Kind
 from ablations.statistics.verdict import step_verdict, withheld
 from benchmarks.micro.data.pairs import is_micro
@@ -157,7 +158,9 @@ def _forest(study: Study) -> tuple[Section, ...]:
     if not lines:
         return ()
     rules = study.rules
-    test = "Welch's t" if rules.variance == "welch" else "t with pooled variance"
+    test = TESTS[rules.variance]
+    if rules.variance == "paired":
+        test += " where both arms draw the same items in the same order, else Welch t,"
     text = (
         "Each step is tested only if all steps before it are better; after that, numbers are "
         f"estimates. Verdicts are at alpha {rules.alpha:g}, with an equivalence margin of "
@@ -329,9 +332,8 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
         blocks.append(spent)
-    blocks.append(
-        "Contamination (training pairs among the benchmark items) is not checked by this version."
-    )
+    report = study.report
+    blocks += shared.contamination(report.excluded, report.with_all)
     return shared.validity(runs, blocks)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.text import visible
-from reports import comparison_page, draw, run_page, study_page, tables
+from reports import comparison_page, draw, review_page, run_page, study_page, tables
 from reports.html import render
 from reports.pages import Page, Pictured
 from reports.read.flips import Flips
@@ -18,17 +19,24 @@ from reports.study_page import Pictures
 from reports.tables import Column, Table
 
 
-def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
+def page_of(
+    paths: Sequence[Path], data_root: Path | None, exclude: Path | None = None
+) -> tuple[Page, Path]:
     """Return the page of a study, run, saved comparison or two runs, and the folder for it.
 
     ``data_root`` is where images of items are, None for the study's or the default one.
+    ``exclude`` lists items that two runs are compared without.
     `UsageError` where a path is none of these.
     """
     for path in paths:
         if not path.exists():
             raise UsageError(f"{path} does not exist: give a study, a run or a saved comparison")
     if len(paths) == 2:
-        return _two_runs(paths[0], paths[1], data_root), Path()
+        return _two_runs(paths[0], paths[1], data_root, exclude), Path()
+    if exclude is not None:
+        raise UsageError(
+            "--exclude is for two runs: a study and a saved comparison were made with theirs"
+        )
     if len(paths) != 1:
         raise UsageError(
             "give one path, or two runs; for several seeds per side, save `harness compare --json`"
@@ -48,11 +56,14 @@ def page_of(paths: Sequence[Path], data_root: Path | None) -> tuple[Page, Path]:
     return study_page.page(study, _pictures(first, root)), path
 
 
-def _two_runs(a: Path, b: Path, data_root: Path | None) -> Page:
+def _two_runs(a: Path, b: Path, data_root: Path | None, exclude: Path | None) -> Page:
     from ablations.statistics import compare
     from ablations.statistics.contrasts import Rules
+    from ablations.statistics.exclusions import read_exclusions
 
-    comparison = compare.checkpoints(a, b, Rules())
+    items = None if exclude is None else read_exclusions(exclude)
+    compared = partial(compare.checkpoints, a, b, Rules())
+    comparison = compared() if items is None else compare.excluding(compared, items)
     (before,), (after,) = comparison_page.runs_of(comparison)
     name = f"{before.label} and {after.label}"
     return comparison_page.page(comparison, _pictures(before, data_root), name)
@@ -75,6 +86,11 @@ def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
         return thumbnails(items, fingerprints, data_root)
 
     return pictures
+
+
+def review(folder: Path, path: Path) -> None:
+    """Write the page on which a person decides about the uncertain pairs of a build."""
+    _write(path, review_page.render(folder))
 
 
 def html(page: Page, path: Path) -> None:

@@ -84,6 +84,10 @@ NEEDS = {
         "harness/sandbox/test_bubblewrap.py",
         "harness/sandbox/test_container.py",
     ),
+    "docker": (
+        "benchmarks/longhorizon/test_swebench_docker.py",
+        "harness/sandbox/test_docker.py",
+    ),
     "vllm": ("harness/backends/test_vllm.py", "harness/test_acceptance.py"),
     "browser": ("reports/test_browser.py",),
     "latex": ("reports/test_tables.py",),
@@ -140,6 +144,20 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no folder of shared real data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def docker_image() -> str:
+    """Return the small image of a real docker engine; skip where either is missing."""
+    from harness.sandbox.engine import engine
+    from harness.sandbox.programs import output
+
+    docker, image = engine("docker"), "harness-test:local"  # also in longhorizon/images.py
+    if docker is None:
+        pytest.skip("no docker engine answers: `.ci/docker_engine start DIR` starts one")
+    if not output([docker.program, "image", "inspect", image]):
+        pytest.skip(f"the image {image} is missing: `.ci/docker_engine image` makes it")
+    return image
 
 
 @pytest.fixture(scope="session")

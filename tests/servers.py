@@ -126,7 +126,8 @@ class ScriptedServer:
     every chat request in order of arrival, ``peak`` the most that were in flight at once.  With a
     ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them;
     ``opens`` is what its chat template writes where the answer begins.  ``root_body`` answers
-    /tokenize and /detokenize in their stead.
+    /tokenize and /detokenize in their stead.  ``more`` maps other paths to functions from a
+    request's JSON, or the fields of its form, to the answer's JSON.
     """
 
     def __init__(
@@ -140,7 +141,9 @@ class ScriptedServer:
         tokenizer: Tokens | None = None,
         opens: str = "",
         root_body: Reply | None = None,
+        more: Mapping[str, Callable[[Any], Any]] | None = None,
     ) -> None:
+        self._more = more or {}
         self._root_body = root_body
         self._opens = opens
         self.requests: list[Request] = []
@@ -181,6 +184,8 @@ class ScriptedServer:
         if self._tokenizer is not None:
             app.router.add_post("/tokenize", self._tokenize)
             app.router.add_post("/detokenize", self._detokenize)
+        for path, answer in self._more.items():
+            app.router.add_post(path, _answering(answer))
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         self._loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", self.port)
@@ -234,6 +239,17 @@ class ScriptedServer:
             return await _send(reply, request, str(body.get("model")))
         finally:
             self._in_flight -= 1
+
+
+def _answering(answer: Callable[[Any], Any]) -> Callable[[web.Request], Any]:
+    async def handle(request: web.Request) -> web.Response:
+        if not request.content_type.startswith("multipart/"):
+            return web.json_response(answer(json.loads(await request.read())))
+        form = (await request.post()).items()
+        fields = {name: v if isinstance(v, str | bytes) else v.file.read() for name, v in form}
+        return web.json_response(answer(fields))
+
+    return handle
 
 
 def _error(reply: Reply) -> web.Response:

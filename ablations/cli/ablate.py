@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablations.cli.exclude import exclude_option, exclusion_lines
 from ablations.interrupts import Interrupted, listening
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, POINTS, option
@@ -163,6 +164,7 @@ def ablate() -> None:
 @option("--jobs", COUNT, "local: concurrent jobs; they share the CPU cores.", default=1)
 @option("--preload", bool, "local: load the libraries once for all jobs (small models on a CPU).")
 @option("--note", str, "A note to show with every result.", default="")
+@exclude_option
 @options.data_root
 @option("--studies", FOLDER, "Folder that holds the study folders.", default=Path("studies"))
 @option(
@@ -280,6 +282,7 @@ def report_text(report: Report, rules: Rules) -> str:
     """Return a study's result as text: scores, differences, the verdict, what is missing."""
     notes = [f"note: {note}" for note in report.notes]
     below = [report.bootstrap] if report.bootstrap else []
+    notes += exclusion_lines(report.excluded, report.with_all)
     tables = [*aligned(_scores(report)), "", *aligned(_differences(report, rules))]
     return "\n".join([*tables, *below, "", report.verdict, *notes])
 

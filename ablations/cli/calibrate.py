@@ -14,7 +14,7 @@ from harness.cli.options import option
 from harness.cli.output import echo, print_result
 
 if TYPE_CHECKING:
-    from ablations.statistics.calibration import (
+    from ablations.statistics.simulation.calibration import (
         Calibration,
         DesignRow,
         InteractionRow,
@@ -40,7 +40,7 @@ def calibrate(reps: int, seed: int, as_json: bool) -> int:
     Exit code 1 if the primary test misses its aims: at most 6 % false positives and at least 94 %
     coverage.  docs/statistics.md explains the tables.
     """
-    from ablations.statistics.calibration import calibrate as simulate
+    from ablations.statistics.simulation.calibration import calibrate as simulate
     from benchmarks.suites import SUITES, benchmark
 
     sizes = [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
@@ -56,8 +56,8 @@ def _json(rates: Calibration) -> str:
 
 
 def _text(rates: Calibration) -> str:
-    from ablations.statistics.calibration import DESIGN_EFFECT
     from ablations.statistics.estimates import VERDICTS
+    from ablations.statistics.simulation.calibration import DESIGN_EFFECT
 
     names = [verdict.replace("(within the margin)", "(within)") for verdict in VERDICTS]
     tests = ("welch", "pooled", "bootstrap", "items")

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ablations.cli.exclude import exclude_option, exclusion_lines
 from harness.cli import options
 from harness.cli.output import print_result
 from harness.cli.tables import aligned, percent
 
 if TYPE_CHECKING:
     from ablations.statistics.compare import Comparison
+    from ablations.statistics.exclusions import Exclusions
     from ablations.statistics.lines import BenchmarkLine, Macro
 
 _RUN = click.Path(path_type=Path, file_okay=False)
@@ -73,6 +75,7 @@ class _Several(click.Command):
     show_default=True,
     help="--gate: largest share of answers without a score, per side and benchmark.",
 )
+@exclude_option
 @options.as_json
 def compare(
     runs: tuple[Path, ...],
@@ -97,9 +100,19 @@ def compare(
         )
     from ablations.statistics import compare as sides
     from ablations.statistics.contrasts import Rules
+    from ablations.statistics.exclusions import read_exclusions
 
     rules = Rules(effect_size=2 * margin, margin=margin)
-    found = sides.checkpoints(runs[0], runs[1], rules) if two else sides.arms(side_a, side_b, rules)
+
+    def compared(exclude: Exclusions) -> Comparison:
+        if two:
+            return sides.checkpoints(runs[0], runs[1], rules, exclude)
+        return sides.arms(side_a, side_b, rules, exclude)
+
+    if given["exclude"] is None:
+        found = compared({})
+    else:
+        found = sides.excluding(compared, read_exclusions(given["exclude"]))
     if given["gate"] and found.macro.verdict is None:
         raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
     print_result(_json(found) if given["as_json"] else _text(found))
@@ -159,18 +172,18 @@ def _below(found: Comparison) -> list[str]:
         f"{100 * found.margin:g} points; "
         "MDE: smallest difference detectable with 80 % power"
     ]
-    if found.pooled is not None and found.bootstrap is not None and found.spread is not None:
-        from ablations.statistics.calibration import bootstrap_errors
+    if found.pooled is not None and found.bootstrap is not None:
         from ablations.statistics.formatting import interval
 
         lines += [
             f"mean, one variance for both sides: {interval(*found.pooled)}",
             f"mean, items resampled (hierarchical bootstrap): {interval(*found.bootstrap)}; "
-            + bootstrap_errors(spread.seeds for spread in found.spread),
+            + found.bootstrap_errors,
         ]
     for side, spread in zip("AB", found.spread or (), strict=False):
         lines.append(
             f"{side}: {spread.seeds} seeds; SD of a seed's mean {100 * spread.training_sd:.2f} "
             f"points from training, {100 * spread.decoding_sd:.2f} from items"
         )
+    lines += exclusion_lines(found.excluded, found.with_all)
     return [*lines, *(f"note: {note}" for note in found.notes)]

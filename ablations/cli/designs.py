@@ -38,15 +38,15 @@ def designs_text(offered: Sequence[Design], rules: Rules, correlation: float) ->
         )
         for design in offered
     ]
-    paired = any(design.name == "paired" for design in offered)
     note = f"paired: at a correlation of {correlation:g} between the seeds of two arms"
-    if not paired:
+    if not any(design.name == "paired" for design in offered):
         note = "paired is not offered: with this matching the arms of the total draw other items"
+    if not any(design.repeats > offered[0].repeats for design in offered):
+        note += "; more repeats are not offered: with greedy decoding they are all alike"
     best = cheapest(offered)
     conclusion = "no design reaches the power" if best is None else f"cheapest: {best.name}"
     return [
-        f"designs for the total, to detect {effect} ({note}; repeats help only where answers are "
-        "sampled):",
+        f"designs for the total, to detect {effect} ({note}):",
         *aligned([header, *rows]),
         f"{conclusion} for {effect} at power {rules.power:g}",
     ]

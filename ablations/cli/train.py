@@ -30,7 +30,7 @@ def _settings(command: F) -> F:
     types = get_type_hints(Settings)
     for field in reversed(dataclasses.fields(Settings)):
         flag, kind = f"--{field.name.replace('_', '-')}", types[field.name]
-        if get_origin(kind) is dict:
+        if get_origin(kind) is dict:  # of recipes only
             continue
         help_ = field.metadata["help"]
         if field.default not in ("", None):
@@ -150,7 +150,9 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
             name: {"reason": row} if isinstance(row, str) else dataclasses.asdict(row)
             for name, row in rows.items()
         }
-        print_result(json.dumps({"checked": names, "matching": matching, "arms": arms}))
+        found = {"rows": plan.data.row_counts(), "notes": plan.data.notes()}
+        shown = {"checked": names, "matching": matching, "arms": arms, **found}
+        print_result(json.dumps(shown))
         return
     lines = [
         f"matched by {matching}; planned, {', '.join(names)} marked by *",
@@ -158,6 +160,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
     ]
     if reused := repeated(plan):
         lines.append(f"  {reused}")
+    lines += [f"  {note}" for note in plan.data.notes()]
     for checked in plans:
         if checked.arm.extra == "qa":
             number = negative_questions(checked)

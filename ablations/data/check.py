@@ -12,25 +12,74 @@ from typing import Any
 
 from benchmarks.pairs.file import PairError, check
 from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.selection import AnyPair, WrittenPair, other
+from benchmarks.pairs.written import MARK, tied_rows
 from harness.errors import UsageError
 from harness.records import ImagePart, Item, Pair, TextPart
 
 
-def survey(pairs: Sequence[Pair]) -> dict[str, Any]:
+def survey(pairs: Sequence[AnyPair]) -> dict[str, Any]:
     """Check every pair, decoding its images, and return counts.
+
+    ``tied`` are the ids of written pairs in both orders whose text ties content to a place.
 
     Raises `UsageError` if a pair is wrong, or two have the same id.
     """
     previews, known = [], 0
     for pair in pairs:
         previews.append(_preview(pair))
-        known += pair.answer_negative is not None
+        known += isinstance(pair, Pair) and pair.answer_negative is not None
     _check_ids(previews)
     domains = Counter(preview.domain for preview in previews)
-    return {"pairs": len(previews), "domains": dict(domains), "answers_negative": known}
+    return {
+        "pairs": len(previews),
+        "domains": dict(domains),
+        "answers_negative": known,
+        **written_counts(previews),
+        "tied": tied(pairs, previews),
+    }
 
 
-def preview_pairs(pairs: Sequence[Pair]) -> list[Preview]:
+def written_counts(previews: Sequence[Preview]) -> dict[str, int]:
+    """Return how many pairs are written prompts, and how many of those have one order only.
+
+    ``text_prompts`` have no image; ``split`` are those that a template tells apart.
+    """
+    written = [preview for preview in previews if preview.written]
+    return {
+        "written": len(written),
+        "text_prompts": sum(not preview.images for preview in written),
+        "split": sum(not preview.images and preview.orders == 2 for preview in written),
+        "one_order": sum(preview.orders == 1 for preview in written),
+    }
+
+
+def text_prompts(pairs: Sequence[AnyPair]) -> list[str]:
+    """Return the last turns of written prompts without images.
+
+    Raises `UsageError` if there are none.
+    """
+    chosen = [
+        pair.messages[-1].render()
+        for pair in pairs
+        if isinstance(pair, WrittenPair) and not _preview(pair).images
+    ]
+    if not chosen:
+        raise PairError("there is no written prompt of text: only those need a template")
+    return chosen
+
+
+def tied(pairs: Sequence[AnyPair], previews: Sequence[Preview]) -> list[str]:
+    """Return the ids of written pairs in both orders whose text ties content to a place."""
+    if not isinstance(pairs, LazyRows):
+        return []
+    written = [index for index, preview in enumerate(previews) if preview.written]
+    rows = {previews[index].id: pairs.undecoded(index)[0] for index in written}
+    both = {preview.id for preview in previews if preview.orders > 1}
+    return [name for name in tied_rows(list(rows.items())) if name in both]
+
+
+def preview_pairs(pairs: Sequence[AnyPair]) -> list[Preview]:
     """Check every pair without decoding an image.
 
     Raises `UsageError` if a pair is wrong, or two have the same id.
@@ -47,7 +96,29 @@ def _undecoded(rows: Sequence[Any]) -> list[Preview]:
     return [rows.preview(index) for index in range(len(rows))]
 
 
-def _preview(pair: Pair) -> Preview:
+def tied_line(names: Sequence[str]) -> str:
+    """Return a warning about the pairs of `tied`."""
+    return (
+        f"{len(names)} written pairs name a place in their text (such as 'the left image'; first: "
+        f"{names[0]}): exchanged, it may be wrong; --orders written shows them as they are"
+    )
+
+
+def check_any(pair: AnyPair) -> None:
+    """Check that a pair is usable; a written one was checked when it was made.
+
+    Raises:
+        PairError: its two contexts are identical, or its two answers are.
+    """
+    if isinstance(pair, Pair):
+        check(pair)
+
+
+def _preview(pair: AnyPair) -> Preview:
+    if isinstance(pair, WrittenPair):
+        images = any(_has_image(message.content) for message in pair.messages)
+        letters = (pair.letter,) if pair.exchanged is None else (pair.letter, other(pair.letter))
+        return Preview(pair.id, pair.domain, images, letters, written=True)
     check(pair)
     images = _has_image((*pair.context_positive, *pair.context_negative))
     return Preview(pair.id, pair.domain, images)
@@ -64,7 +135,18 @@ def _has_image(parts: Iterable[object]) -> bool:
 
 
 def check_unrelated_available(previews: Sequence[Preview]) -> None:
-    """Raise `UsageError` if a pair is the only one of its domain: none can replace its context."""
+    """Check that another pair can replace a context of each pair.
+
+    Raises:
+        UsageError: a pair is the only one of its domain, or is a written prompt of text, in which
+            it is not known which part is a context.
+    """
+    for preview in previews:
+        if preview.written and not (preview.images and preview.orders == 2):
+            raise PairError(
+                f"pair {preview.id} is a written prompt without two marked images: an unrelated "
+                "context needs pairs of images, or pairs with separate contexts"
+            )
     domains = Counter(preview.domain for preview in previews)
     for preview in previews:
         if domains[preview.domain] < 2:
@@ -85,10 +167,9 @@ def preview_items(items: Sequence[Item]) -> bool:
 
 
 _TEXTS = ("query", "answer", "answer_negative", "choices", "context_positive", "context_negative")
-_MARK = "<image>"  # in a row with images it marks their position, and is taken out
 
 
-def check_texts(rows: Sequence[Pair] | Sequence[Item], tokens: Collection[str]) -> None:
+def check_texts(rows: Sequence[AnyPair] | Sequence[Item], tokens: Collection[str]) -> None:
     """Check that no text of the data is a special token of the model.
 
     One for an image would need another image, one that ends a turn would end it.
@@ -113,11 +194,14 @@ def _texts(rows: Sequence[Any], index: int) -> tuple[str, Iterator[str]]:
         row, where = rows.undecoded(index)
         marked = bool(row.get("images"))
         texts = (text for name in _TEXTS for text in _strings(row.get(name)))
-        return where, (text.replace(_MARK, "") if marked else text for text in texts)
+        return where, (text.replace(MARK, "") if marked else text for text in texts)
     row = rows[index]
     if isinstance(row, Item):
         parts = [part for message in row.messages for part in message.content]
         return f"item {row.id}", (part.text for part in parts if isinstance(part, TextPart))
+    if isinstance(row, WrittenPair):
+        parts = [part for message in row.messages for part in message.content]
+        return f"pair {row.id}", (part.text for part in parts if isinstance(part, TextPart))
     parts = [*row.context_positive, *row.context_negative, TextPart(row.query)]
     shown = [part.text for part in parts if isinstance(part, TextPart)]
     return f"pair {row.id}", iter((*shown, row.answer, row.answer_negative or ""))
@@ -128,7 +212,7 @@ def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        yield from _strings(value.get("text"))
+        yield from _strings(value.get("text", value.get("content")))
     elif isinstance(value, list):
         for piece in value:
             yield from _strings(piece)

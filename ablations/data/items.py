@@ -7,15 +7,15 @@ agent, so they are exported (`ablations.export.skyrl`) and not trained on here.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast, get_args
 
 import orjson
 
 from benchmarks.pairs.file import check_image, decode, parse_context
-from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
-from benchmarks.pairs.selection import Letter, selection
+from benchmarks.pairs.rows import LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.selection import PLAIN, AnyPair, Asking, Letter
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind
 from harness.errors import UsageError
@@ -24,16 +24,6 @@ from harness.records import Item, Message, Pair, TextPart
 COLUMNS = ("query", "answer")
 _TASK_COLUMNS = ("instance_id", "problem_statement")
 KINDS = get_args(Kind)
-
-
-def read_items(path: Path) -> LazyRows[Item]:
-    """Return the RL items of a JSON-lines file; images are opened on access.
-
-    Raises `UsageError` if the file cannot be read or is empty, or a line is not a JSON object, and
-    on access if an item is wrong.
-    """
-    rows = JsonRows(path, "RL items")
-    return LazyRows(rows, range(len(rows)), item_of, preview_item)
 
 
 def item_of(row: Row, folder: Path, where: str) -> Item:
@@ -75,6 +65,8 @@ def _target(row: Row, where: str) -> Target:
     missing = [name for name in COLUMNS if is_empty(row.get(name))]
     if missing:
         raise UsageError(f"{where}: missing or empty: {', '.join(missing)}")
+    if not isinstance(row["query"], str | int | float):
+        raise UsageError(f"{where}: query must be text, not {type(row['query']).__name__}")
     answer, choices = row["answer"], row.get("choices") or []
     if not isinstance(answer, str | int | float):
         raise UsageError(f"{where}: answer must be text or a number, not {answer!r}")
@@ -92,11 +84,6 @@ def _target(row: Row, where: str) -> Target:
                 f"{where}: answer must be a choice's letter, A to {last}, not {answer!r}"
             )
     return Target(cast("Kind", kind), str(answer), choices=tuple(map(str, choices)))
-
-
-def holds_software(columns: Collection[str]) -> bool:
-    """Whether a data set's rows are software tasks, by its columns."""
-    return "instance" in columns or set(_TASK_COLUMNS) <= set(columns)
 
 
 def is_software(items: Sequence[Item]) -> bool:
@@ -129,12 +116,16 @@ def software_task(row: Row, where: str) -> dict[str, Any]:
     return task
 
 
-def selection_item(pair: Pair, letter: Letter) -> Item:
-    """Return a pair's selection prompt for ``da-rl``; ``letter`` is the right answer."""
+def selection_item(pair: AnyPair, letter: Letter, asking: Asking = PLAIN) -> Item:
+    """Return a pair's selection prompt for ``da-rl``; ``letter`` is the right answer.
+
+    Of a pair in one order, its only prompt.
+    """
     from benchmarks.probe import NAMES
 
-    target = Target("choice", letter, choices=NAMES)
-    return Item(f"{pair.id}/{letter}", selection(pair, letter).messages, target, pair.id)
+    prompt = asking.prompt(pair, letter)
+    target = Target("choice", prompt.letter, choices=NAMES)
+    return Item(f"{pair.id}/{prompt.letter}", prompt.messages, target, pair.id)
 
 
 def qa_item(pair: Pair, letter: Letter) -> Item:

@@ -1,94 +1,100 @@
-"""Pairs and RL items by the name that a user gives: the micro world, a file, a data set."""
+"""RL items by the name that a user gives, and what the rows of a source are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Literal, TypeVar
+from typing import Any
 
-from ablations.data.items import read_items
-from benchmarks.micro.data.pairs import is_micro, micro_domains, version
-from benchmarks.micro.data.pairs import pairs as micro_pairs
+from ablations.data.items import COLUMNS, item_of, preview_item, preview_software, software_item
+from ablations.settings import SelectionRows
+from benchmarks.micro.data.pairs import is_micro, micro_domains
 from benchmarks.micro.data.pairs import tasks as micro_items
-from benchmarks.pairs.file import content_hash, read_pairs
+from benchmarks.pair_sources import NO_COLUMNS, first
+from benchmarks.pairs.rows import LazyRows
+from benchmarks.pairs.tables import Kind, Source, open_source
 from harness.errors import UsageError
-from harness.files.hashing import file_hash, tree_hash
-from harness.records import Item, Pair
+from harness.records import Item
 
-MICRO_PAIRS = 512
 MICRO_TASKS = 2048
-"""Default numbers of pairs and RL items of the micro world."""
-
-_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
-T = TypeVar("T")
-
-
-def open_pairs(
-    source: str, number: int | None = None, columns: Mapping[str, str] = _NO_COLUMNS
-) -> Sequence[Pair]:
-    """Return the first ``number`` pairs of a source, all by default.
-
-    Args:
-        source: ``micro``, ``micro:DOMAIN``, a JSON-lines or parquet file, a folder that
-            ``save_to_disk`` wrote or one with parquet files, or a data set's id on the hub.
-        number: how many.
-        columns: our field -> the data set's column, where that differs.
-
-    Raises:
-        UsageError: there is no such source, it lacks a column, or it holds fewer pairs.
-    """
-    if is_micro(source):
-        n = MICRO_PAIRS if number is None else number
-        return micro_pairs("pairs", n, domains=micro_domains(source))
-    return _first(number, "pairs", source, _open(source, columns, read_pairs, "pairs"))
+"""Default number of RL items of the micro world."""
 
 
 def open_items(
-    source: str, number: int | None = None, columns: Mapping[str, str] = _NO_COLUMNS
+    source: str,
+    number: int | None = None,
+    columns: Mapping[str, str] = NO_COLUMNS,
+    *,
+    image_root: Path | None = None,
+    selection_rows: SelectionRows = "leave-out",
 ) -> Sequence[Item]:
     """Return the first ``number`` RL items of a source, all by default.
 
-    ``source`` and ``columns`` are as for `open_pairs`.  Raises `UsageError` if there is no such
-    source, it lacks a column, or it holds fewer items.
+    Written selection prompts would put contrastive data into every arm: they are left out unless
+    they are to be kept as ordinary questions.
+
+    Args:
+        source: ``micro``, ``micro:DOMAIN``, or what `open_source` reads.
+        number: how many.
+        columns: our field -> the source's column, where that differs.
+        image_root: the folder that image paths are relative to, where that is another one.
+        selection_rows: what is done with rows with several images and the answer A or B.
+
+    Raises:
+        UsageError: there is no such source, it lacks a column, or it holds fewer items.
     """
     if is_micro(source):
         n = MICRO_TASKS if number is None else number
         return micro_items("rl", n, domains=micro_domains(source))
-    return _first(number, "RL items", source, _open(source, columns, read_items, "items"))
+    rows = open_source(source, columns, image_root, "RL items")
+    return first(number, "RL items", source, items_of(rows, selection_rows))
 
 
-def _open(
-    source: str,
-    columns: Mapping[str, str],
-    read: Callable[[Path], Sequence[T]],
-    rows: Literal["pairs", "items"],
-) -> Sequence[T]:
-    path = Path(source)
-    if path.is_file() and path.suffix != ".parquet":
-        return read(path)
-    from ablations.data.hub import open_dataset
+def items_of(source: Source, selection_rows: SelectionRows = "leave-out") -> Sequence[Item]:
+    """Return the RL rows of a source as items, or as software tasks.
 
-    opened: Sequence[T] = getattr(open_dataset(source, columns), rows)
-    return opened
-
-
-def _first(number: int | None, what: str, source: str, rows: Sequence[T]) -> Sequence[T]:
-    if number is not None and number > len(rows):
-        raise UsageError(f"{source} holds {len(rows)} {what}, not {number}")
-    return rows if number is None else rows[:number]
-
-
-def content_of(source: str) -> str | None:
-    """Return the hash of a source's content, None if it is a path and nothing is there.
-
-    A hub id is returned as it is; the micro world is identified by its generator's version.
+    Raises `UsageError` if there are none, or a column of RL items is missing.
     """
-    if is_micro(source):
-        return f"{source} by {version()}"
-    path = Path(source)
-    if path.is_dir():
-        return tree_hash(path, [file for file in path.rglob("*") if file.is_file()])
-    if path.is_file():
-        return file_hash(path) if path.suffix == ".parquet" else content_hash(path)
-    return None if path.is_absolute() or path.suffix else source
+    kinds: tuple[Kind, ...] = ("rl", "selection") if selection_rows == "keep" else ("rl",)
+    counts = source.counts
+    if not sum(counts[kind] for kind in kinds):
+        source.need(COLUMNS)
+        raise UsageError(
+            f"{source.name} has no RL item: {counts['pairs']} rows have two contexts, "
+            f"{counts['selection']} are selection prompts (several images, answer A or B)"
+        )
+    if source.software:
+        return replace(source, whole=True).chosen(kinds, software_item, preview_software)
+    return source.chosen(kinds, item_of, preview_item)
+
+
+def row_counts(rows: Sequence[Any]) -> dict[str, int]:
+    """Return the number of RL rows, selection rows, pairs and others of what rows were taken from.
+
+    ``other_letters`` are rows with several images and a letter after B.  Of the micro world,
+    nothing.
+    """
+    source = rows.source if isinstance(rows, LazyRows) else None
+    if not isinstance(source, Source):
+        return {}
+    return {str(kind): n for kind, n in source.counts.items()} | {
+        "other_letters": source.other_letters
+    }
+
+
+def count_lines(name: str, counts: Mapping[str, int], selection_rows: str) -> list[str]:
+    """Return the counts of a source's rows for people, and what may be wrong with them."""
+    if not counts:
+        return []
+    others = counts["pairs"] + counts["others"]
+    lines = [
+        f"{name}: {counts['rl']} RL rows, {counts['selection']} selection rows, {others} others"
+        + (f" ({counts['pairs']} with two contexts)" if counts["pairs"] else "")
+    ]
+    if counts["selection"] and counts["other_letters"] and selection_rows == "leave-out":
+        lines.append(
+            f"  {counts['other_letters']} further rows have several images and a letter after B: "
+            "if all these are ordinary choice questions, give --selection-rows keep"
+        )
+    return lines

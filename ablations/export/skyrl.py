@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,11 +27,11 @@ from ablations.training.rewards import reward_payload
 from ablations.training.rollouts import AGENT
 from ablations.training.schedule import Slot, arm_view, exposures, item, schedule
 from benchmarks.pairs.rows import LazyRows
-from benchmarks.pairs.selection import both_orders
+from benchmarks.pairs.selection import AnyPair, WrittenPair
 from harness.backends import wire
 from harness.errors import UsageError
 from harness.files import atomic
-from harness.records import ImagePart, Message, Pair, Part, TextPart
+from harness.records import ImagePart, Message, Part, TextPart
 
 VALIDATION = 128
 """Maximum number of held-out items."""
@@ -217,11 +217,11 @@ class Export:
         return max(render.length(item(self.plan, slot).messages) for slot in slots)
 
     def _selection_prompts(self) -> Iterator[dict[str, Any]]:
-        """Yield the selection prompts in the order of our own steps, both orders of each pair."""
+        """Yield the selection prompts in the order of our own steps, all orders of each pair."""
         shown, view = exposures(self.plan), arm_view(self.plan)
         for step in range(shown.steps):
             for pair in map(view.pair, shown.at(step)):
-                for order in both_orders(pair):
+                for order in self.plan.settings.asking.prompts(pair):
                     yield {
                         "step": step,
                         "pair": pair.id,
@@ -285,13 +285,13 @@ def _schema(images: bool) -> Any:
 
 def _plain(messages: Sequence[Message]) -> str | list[dict[str, str]]:
     """Return a selection prompt: a text, or texts and image paths in reading order."""
-    (message,) = messages
-    if not any(isinstance(part, ImagePart) for part in message.content):
-        return message.render()
-    return list(_pieces(message.content))
+    parts = [part for message in messages for part in message.content]
+    if not any(isinstance(part, ImagePart) for part in parts):
+        return "".join(message.render() for message in messages)
+    return list(_pieces(parts))
 
 
-def _pieces(parts: Sequence[Part]) -> Iterator[dict[str, str]]:
+def _pieces(parts: Iterable[Part]) -> Iterator[dict[str, str]]:
     for part in parts:
         if isinstance(part, TextPart):
             yield {"text": part.text}
@@ -303,16 +303,25 @@ def _file_name(part: ImagePart) -> str:
     return hashlib.sha256(part.image.tobytes()).hexdigest()[:20] + ".png"
 
 
-def _pair_row(pair: Pair, folder: Path) -> dict[str, Any]:
+def _pair_row(pair: AnyPair, folder: Path) -> dict[str, Any]:
     """Return a pair as a row in our format; its images are saved under ``folder``."""
-    for part in (*pair.context_positive, *pair.context_negative):
+    if isinstance(pair, WrittenPair):
+        parts = [part for message in pair.messages for part in message.content]
+        _save_images(parts, folder)
+        named = {"id": pair.id, "domain": pair.domain, "source": pair.source}
+        return {**named, "prompt": _plain(pair.messages), "correct_answer": pair.letter}
+    _save_images([*pair.context_positive, *pair.context_negative], folder)
+    row: dict[str, Any] = {f.name: getattr(pair, f.name) for f in dataclasses.fields(pair)}
+    contexts = ("context_positive", "context_negative")
+    return {**row, **{name: list(_pieces(row[name])) for name in contexts}}
+
+
+def _save_images(parts: Sequence[Part], folder: Path) -> None:
+    for part in parts:
         if isinstance(part, ImagePart):
             path = folder / "images" / _file_name(part)
             path.parent.mkdir(exist_ok=True)
             part.image.save(path)
-    row = {field.name: getattr(pair, field.name) for field in dataclasses.fields(pair)}
-    contexts = ("context_positive", "context_negative")
-    return {**row, **{name: list(_pieces(row[name])) for name in contexts}}
 
 
 def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:

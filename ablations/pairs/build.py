@@ -136,10 +136,7 @@ class Build:
         ``missed`` of them could not be asked about: the build is then not finished, and a rerun
         asks again.
         """
-        files = {PAIRS: pairs, UNCERTAIN: uncertain, REJECTED: rejected}
-        for name, rows in files.items():
-            rewrite(self.path / name, map(_line, rows))
-        counts = {name.removesuffix(".jsonl"): len(rows) for name, rows in files.items()}
+        counts = _write_rows(self.path, {PAIRS: pairs, UNCERTAIN: uncertain, REJECTED: rejected})
         return self._write("incomplete" if missed else "finished", counts, missed)
 
     def _write(self, state: str, counts: Mapping[str, int], missed: int = 0) -> dict[str, Any]:
@@ -159,8 +156,41 @@ class Build:
         return manifest
 
 
-def _line(row: Row) -> str:
-    return json.dumps(row, ensure_ascii=False)
+def _write_rows(folder: Path, files: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    """Write rows to the files of a build, and return how many there are of each kind."""
+    for name, rows in files.items():
+        rewrite(folder / name, (json.dumps(row, ensure_ascii=False) for row in rows))
+    return {name.removesuffix(".jsonl"): len(rows) for name, rows in files.items()}
+
+
+def is_build(path: Path) -> bool:
+    """Whether a folder holds a build of pairs."""
+    try:
+        manifest = parse((path / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "funnel" in manifest
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the manifest of a build; UsageError where there is none."""
+    manifest = _manifest(path)
+    if manifest is None:
+        raise UsageError(f"{path} is no build of pairs: it has no {MANIFEST}")
+    return manifest
+
+
+def revise(
+    path: Path, files: Mapping[str, Sequence[Row]], step: str, dropped: Mapping[str, int]
+) -> dict[str, Any]:
+    """Write rows that were decided on later, and add a step to the funnel; return the manifest."""
+    manifest = read_manifest(path)
+    counts = _write_rows(path, files)
+    added = Step(step, "pairs", counts["pairs"], {k: n for k, n in dropped.items() if n})
+    manifest["funnel"].append(dataclasses.asdict(added))
+    manifest |= {"counts": counts, "pairs_hash": file_hash(path / PAIRS)}
+    write_json(path / MANIFEST, manifest)
+    return manifest
 
 
 @contextmanager
@@ -200,7 +230,7 @@ def _manifest(path: Path) -> dict[str, Any] | None:
         manifest = parse(file.read_bytes())
     except ValueError as error:
         raise UsageError(f"{file} is corrupt ({error}): give another --out folder") from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    if not isinstance(manifest, dict) or "funnel" not in manifest:
         raise UsageError(f"{file} is not the manifest of a build of pairs")
     return manifest
 

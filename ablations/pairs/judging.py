@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from ablations.pairs.build import Build
 from harness.errors import ItemError, first_failure
@@ -15,6 +16,10 @@ from harness.protocols import Judge
 from harness.records import Message
 
 Opinion = Literal["VALID", "INVALID", "UNCERTAIN"]
+Question = Callable[[], str | Message]
+"""Makes what is asked."""
+CONCURRENCY = 16
+T = TypeVar("T")
 
 ASK = """\
 Reply with one JSON object and nothing else:
@@ -78,54 +83,110 @@ class Judgements:
 def judge_all(
     build: Build,
     judge: Judge,
-    questions: Mapping[str, Callable[[], str | Message]],
+    questions: Mapping[str, Question],
     *,
-    concurrency: int = 16,
     note: Callable[[str], None] = lambda _: None,
 ) -> Judgements:
-    """Ask the judge about every candidate, many at once; replies are stored in the build.
+    """Ask the judge about every candidate; see `ask_all`.
 
-    ``questions`` make a candidate's question when it is asked, so that images open late.  A reply
-    that names no verdict is asked for again, and is UNCERTAIN in the end.
-
-    Raises:
-        UsageError: the judge's server is gone or does not serve the model.
+    A reply that names no verdict is asked for again, and is UNCERTAIN in the end.
     """
-    return asyncio.run(_judge_all(build, judge, questions, concurrency, note))
+    asked = ask_all(build, judge, questions, read_judgement, note=note)
+    unread = {
+        name: Judgement("UNCERTAIN", ("no readable verdict",), why)
+        for name, why in asked.unread.items()
+    }
+    return Judgements({**asked.by_id, **unread}, asked.missed)
 
 
-async def _judge_all(
+@dataclass(frozen=True)
+class Asked(Generic[T]):
+    """What was read of a model's replies, by id; why others could not be read, or asked for."""
+
+    by_id: Mapping[str, T]
+    unread: Mapping[str, str]
+    missed: Mapping[str, str]
+
+
+def ask_all(
     build: Build,
     judge: Judge,
-    questions: Mapping[str, Callable[[], str | Message]],
-    concurrency: int,
+    questions: Mapping[str, Question],
+    read: Callable[[str], T | None],
+    *,
+    note: Callable[[str], None] = lambda _: None,
+) -> Asked[T]:
+    """Ask a model many questions at once; its replies are stored in the build.
+
+    ``questions`` are made when they are asked, so that images open late.  A reply of which
+    ``read`` makes nothing is asked for again.
+
+    Raises:
+        UsageError: the server is gone or does not serve the model.
+    """
+    return asyncio.run(_ask_all(build, judge, questions, read, note))
+
+
+async def _ask_all(
+    build: Build,
+    judge: Judge,
+    questions: Mapping[str, Question],
+    read: Callable[[str], T | None],
     note: Callable[[str], None],
-) -> Judgements:
+) -> Asked[T]:
     from harness.backends.endpoint import EndpointModel
     from harness.runs.judge import NoVerdictError, Replies
 
-    known: dict[str, Judgement] = {}
-    missed: dict[str, str] = {}
+    asked: Asked[T] = Asked(known := {}, unread := {}, missed := {})
     waiting = iter(list(questions.items()))
 
     async def work(replies: Replies) -> None:
         for name, question in waiting:
             try:
-                known[name] = await replies.ask(question(), read_judgement)
+                known[name] = await replies.ask(question(), read)
             except NoVerdictError as error:
-                known[name] = Judgement("UNCERTAIN", ("no readable verdict",), str(error))
+                unread[name] = str(error)
             except ItemError as error:
                 missed[name] = str(error)
             if len(known) % 100 == 0:
-                note(f"judged {len(known)} of {len(questions)}")
+                note(f"{judge.model} answered {len(known)} of {len(questions)}")
 
     try:
         async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
-            model.on_status = lambda text: note(f"the judge: {text}")
+            model.on_status = lambda text: note(f"{judge.model}: {text}")
             replies = Replies(build, model)
             async with asyncio.TaskGroup() as group:
-                for _ in range(concurrency):
+                for _ in range(CONCURRENCY):
                     group.create_task(work(replies))
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
-    return Judgements(known, missed)
+    return asked
+
+
+def finish_judged(
+    build: Build, rows: Mapping[str, Mapping[str, Any]], judged: Judgements
+) -> dict[str, Any]:
+    """Sort rows by the judge's opinion, write them, and return the manifest."""
+    by_opinion: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    reasons: Counter[str] = Counter()
+    for name, row in rows.items():
+        if name in judged.by_id:
+            judgement = judged.by_id[name]
+            by_opinion[judgement.opinion].append({**row, "judge": asdict(judgement)})
+            if judgement.opinion == "INVALID":
+                reasons.update(f"INVALID ({reason})" for reason in judgement.reasons[:1] or ("",))
+    dropped = {reason.replace(" ()", ""): count for reason, count in reasons.items()}
+    dropped |= {"UNCERTAIN": len(by_opinion["UNCERTAIN"]), "not judged": len(judged.missed)}
+    build.funnel.step("judged VALID", "pairs", len(by_opinion["VALID"]), dropped)
+    if judged.missed:
+        name, why = next(iter(judged.missed.items()))
+        build.funnel.notes.append(
+            f"{len(judged.missed)} pairs could not be judged; the first: {name}: {why}; the same "
+            "command asks again"
+        )
+    return build.finish(
+        by_opinion["VALID"],
+        by_opinion["UNCERTAIN"],
+        by_opinion["INVALID"],
+        missed=len(judged.missed),
+    )

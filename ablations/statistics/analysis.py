@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ablations.statistics import estimates, power
-from ablations.statistics.bootstrap import Resampled, hierarchical
+from ablations.statistics import estimates
 from ablations.statistics.contrasts import (
     BASE,
     BASELINE,
@@ -26,9 +25,11 @@ from ablations.statistics.contrasts import (
     judge,
     judge_checks,
 )
+from ablations.statistics.design import power
 from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
 from ablations.statistics.intervals import mean_interval
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
+from ablations.statistics.simulation.bootstrap import Resampled, hierarchical
 from ablations.statistics.verdict import sentence
 
 CLUSTERED, WELCH = "clustered t", "Welch t"
@@ -50,18 +51,24 @@ class _Data:
 
 
 def analyse(
-    scores: Scores, items: Mapping[str, Items], rules: Rules, single: Container[str] = ()
+    scores: Scores,
+    items: Mapping[str, Items],
+    rules: Rules,
+    single: Container[str] = (),
+    *,
+    sampled: bool = False,
 ) -> Analysis:
     """Analyse a study; where no two arms make a contrast there are the arms alone.
 
     ``scores`` holds seeds x items by benchmark and arm: every arm in every benchmark, its seeds in
     one order.  ``items`` says how a benchmark's items are grouped.  ``single`` are the benchmarks
-    of which every run answered each item once.
+    of which every run answered each item once.  ``sampled``: see `judge_checks`.
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
     data = _Data(scores, items, by_seed, macro, rules, single)
-    judged = {each.contrast: each for each in (*judge(macro, rules), *judge_checks(macro, rules))}
+    judgements = (*judge(macro, rules), *judge_checks(macro, rules, sampled=sampled))
+    judged = {each.contrast: each for each in judgements}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines, outside = (
         tuple(

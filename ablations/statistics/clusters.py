@@ -63,6 +63,11 @@ class Profile:
         return float((own.sum() - (u**2).sum()) ** 2 / squared)
 
     @property
+    def is_lopsided(self) -> bool:
+        """Whether clusters are effectively few and of unequal size."""
+        return self.effective < FEW and bool((self.counts != self.counts[0]).any())
+
+    @property
     def has_error(self) -> bool:
         """Whether a standard error exists and its test keeps its level; else there is no verdict.
 

@@ -5,14 +5,13 @@ All differences are B - A.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ablations.statistics import power
 from ablations.statistics.analysis import (
     CLUSTERED,
     WELCH,
@@ -25,8 +24,8 @@ from ablations.statistics.analysis import (
     per_seed,
     untested_line,
 )
-from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.contrasts import ONE_SEED, Rules
+from ablations.statistics.design import power
 from ablations.statistics.estimates import (
     ROUNDING,
     Array,
@@ -40,10 +39,13 @@ from ablations.statistics.estimates import (
     verdicts,
     welch,
 )
+from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import MEAN, mean_interval, score_interval
 from ablations.statistics.lines import BenchmarkLine, Macro
 from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
 from ablations.statistics.seeds import twin_notes, unequal_note
+from ablations.statistics.simulation.bootstrap import hierarchical
+from ablations.statistics.simulation.calibration import bootstrap_errors
 from harness.errors import UsageError
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
@@ -51,6 +53,7 @@ from harness.runs.summary import BenchmarkSummary, read_summaries
 A, B = "a", "b"
 SIDES: Mapping[str, Literal["A", "B"]] = {A: "A", B: "B"}
 CHECKPOINTS = "these two checkpoints, not the method that made them"
+NOT_NEW = "shown on these items, not for new ones"
 ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the model"
 
 
@@ -91,9 +94,10 @@ class Comparison:
     """What `harness compare` says; scores and differences in units of the score.
 
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
-    the hierarchical bootstrap; they and ``spread`` are there for arms only.  ``runs`` are those of
-    A and of B, ``scores`` theirs, ``gaps`` the answers of ``arm`` a or b without a score; older
-    documents have none.
+    the hierarchical bootstrap (two None where clusters allow none); they and ``spread`` are there
+    for arms only.  ``runs`` are those of A and of B, ``scores`` theirs, ``gaps`` the answers of
+    ``arm`` a or b without a score; older documents have none.  ``excluded`` counts the items that
+    were to be left out, by benchmark; ``with_all`` is the mean with them.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -104,17 +108,26 @@ class Comparison:
     alpha: float
     notes: tuple[str, ...]
     pooled: tuple[float | None, float | None] | None = None
-    bootstrap: tuple[float, float] | None = None
+    bootstrap: tuple[float | None, float | None] | None = None
     spread: tuple[Spread, Spread] | None = None
     runs: tuple[tuple[ComparedRun, ...], ...] = ()
     scores: tuple[SideScore, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    with_all: tuple[WithAllItems, ...] = ()
 
     @property
     def loses(self) -> bool:
         """Whether B is significantly worse, on average or on a benchmark."""
         verdicts = [self.macro.verdict, *(line.verdict for line in self.benchmarks)]
         return any(verdict is not None and verdict.is_worse for verdict in verdicts)
+
+    @property
+    def bootstrap_errors(self) -> str:
+        """How far to trust ``bootstrap``, or why there is no interval; of arms."""
+        if self.bootstrap is None or self.bootstrap[0] is None:
+            return "the clusters of some benchmark allow none"
+        return bootstrap_errors(side.seeds for side in self.spread or ())
 
     @property
     def untested(self) -> list[str]:
@@ -145,7 +158,7 @@ def gate(comparison: Comparison, max_errors: float) -> bool:
     return comparison.loses
 
 
-def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
+def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -> Comparison:
     """Compare two runs of fixed checkpoints: inference over items.
 
     Per benchmark exact McNemar where answers are single, right or wrong, and independent, else the
@@ -154,7 +167,7 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = _read([a], [b])
+    table = _read([a], [b], exclude)
     tests = _items_tests(table)
     adjusted = holm(np.array([test.p for test in tests.values()]))
     lines = [
@@ -172,12 +185,26 @@ def checkpoints(a: Path, b: Path, rules: Rules) -> Comparison:
         runs=_runs([a], [b]),
         scores=_scores(table, rules),
         gaps=table.gaps,
+        excluded=table.excluded,
     )
 
 
-def _read(a: Sequence[Path], b: Sequence[Path]) -> ScoreTable:
+def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
+    """Return a comparison without some items, and its mean with them.
+
+    Raises:
+        UsageError: no run holds any of the items, or the runs cannot be compared.
+    """
+    comparison, mean = compared(exclude), compared(NOTHING).macro
+    if not comparison.excluded:
+        raise UsageError(NOT_HELD)
+    with_all = WithAllItems("B - A", mean.delta, mean.low, mean.high, mean.verdict)
+    return replace(comparison, with_all=(with_all,))
+
+
+def _read(a: Sequence[Path], b: Sequence[Path], exclude: Exclusions) -> ScoreTable:
     """Return the scores of both sides, with notes on what makes them differ but the models."""
-    table = read({A: a, B: b})
+    table = read({A: a, B: b}, exclude)
     named = {
         name: {str(SIDES[side]): y for side, y in sides.items()}
         for name, sides in table.scores.items()
@@ -268,7 +295,9 @@ def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
     )
 
 
-def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
+def arms(
+    a: Sequence[Path], b: Sequence[Path], rules: Rules, exclude: Exclusions = NOTHING
+) -> Comparison:
     """Compare two arms, one run per training seed: Welch on per-seed macro averages.
 
     With one seed on a side it is inference over items only, and there is no verdict.
@@ -276,7 +305,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = _read(a, b)
+    table = _read(a, b, exclude)
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
         same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
@@ -287,6 +316,7 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
             runs=_runs(a, b),
             scores=_scores(table, rules),
             gaps=table.gaps,
+            excluded=table.excluded,
         )
     by_seed = per_seed(table.scores, table.items)
     n = sum(len(items.clusters) for items in table.items.values())
@@ -312,15 +342,18 @@ def arms(a: Sequence[Path], b: Sequence[Path], rules: Rules) -> Comparison:
         runs=_runs(a, b),
         scores=_scores(table, rules),
         gaps=table.gaps,
+        excluded=table.excluded,
     )
 
 
-def _new_items(macro: Macro, boot: tuple[float, float]) -> list[str]:
+def _new_items(macro: Macro, boot: tuple[float | None, float | None]) -> list[str]:
     """Return a note where a difference is shown on these items, and may be 0 on new ones."""
-    decided = macro.verdict is not None and (macro.verdict.is_better or macro.verdict.is_worse)
-    if not decided or boot[0] > 0 or boot[1] < 0:
+    if macro.verdict is None or not (macro.verdict.is_better or macro.verdict.is_worse):
         return []
-    return ["shown on these items, not for new ones: with items resampled the interval holds 0"]
+    low, high = boot
+    if low is None or high is None:
+        return [f"{NOT_NEW}: there is no interval with items resampled"]
+    return [] if low > 0 or high < 0 else [f"{NOT_NEW}: with items resampled the interval holds 0"]
 
 
 def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:

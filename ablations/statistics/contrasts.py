@@ -10,8 +10,8 @@ import numpy as np
 
 from ablations.arms import ARMS, Arm, with_role
 from ablations.statistics import estimates
+from ablations.statistics.design.looks import Spending, levels
 from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
-from ablations.statistics.looks import Spending, levels
 from harness.errors import UsageError
 
 Kind = Literal["total", "objective", "placebo", "data", "form", "start", "control"]
@@ -70,6 +70,11 @@ def checks(arms: Sequence[str]) -> tuple[Contrast, ...]:
         *(Contrast("start", arm, BASE) for arm in arms if arm != BASE and BASE in arms),
         *(Contrast("control", arm, BASELINE) for arm in controls if BASELINE in arms),
     )
+
+
+def differences(arms: Sequence[str]) -> tuple[Contrast, ...]:
+    """Return `contrasts` and then `checks`, a difference that is both once."""
+    return tuple({each.name: each for each in (*contrasts(arms), *checks(arms))}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +161,33 @@ class Judgement:
 def estimate(
     scores: Mapping[str, Array], contrast: Contrast, variance: Variance = "welch"
 ) -> Estimate:
-    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis).
-
-    The model before training is one fixed model where it was measured once: the variance is that
-    of the other arm's seeds alone.
-    """
+    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
     plus, minus = scores[contrast.plus], scores[contrast.minus]
-    if contrast.minus == BASE and minus.shape[-1] == 1:
+    if contrast.minus == BASE:
         own = [y for arm, y in scores.items() if arm != BASE] if variance == "pooled" else [plus]
-        spread, df = estimates.pooled_variance(own)
-        delta = np.asarray(plus.mean(-1) - minus[..., 0])
-        se = np.sqrt(spread / plus.shape[-1])
-        return Estimate(delta, np.asarray(se), np.full(delta.shape, float(df)))
+        return _over_base(plus, minus, *estimates.pooled_variance(own))
     if variance == "welch":
         return estimates.welch(plus, minus)
     if variance == "paired":
         return estimates.paired(plus, minus)
     return estimates.pooled(plus, minus, *common_variance(scores))
+
+
+def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
+    """Return an arm's difference from the model before training, one fixed model.
+
+    ``spread`` with its ``df`` is the variance of the arm's seeds.  Runs of the base differ by their
+    sampling alone, so their variance is their own; a single run has none (greedy decoding).
+    """
+    variances, dfs = [spread / plus.shape[-1]], [df]
+    if base.shape[-1] > 1:
+        own, own_df = estimates.pooled_variance([base])
+        variances.append(own / base.shape[-1])
+        dfs.append(own_df)
+    se = np.asarray(np.sqrt(sum(variances)))
+    return Estimate(
+        np.asarray(plus.mean(-1) - base.mean(-1)), se, estimates.satterthwaite(variances, dfs)
+    )
 
 
 def common_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
@@ -210,14 +225,19 @@ def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
     return tuple(judged)
 
 
-def judge_checks(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
-    """Judge `checks`, each at alpha; one with a single seed in a trained arm is left out."""
-    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm == BASE}
-    differences = {
-        c: estimate(several, c, rules.variance_of(c.name)) for c in checks(list(several))
-    }
+def judge_checks(
+    scores: Mapping[str, Array], rules: Rules, *, sampled: bool = False
+) -> tuple[Judgement, ...]:
+    """Judge `checks`, each at alpha; one with a single seed in a trained arm is left out.
+
+    ``sampled``: answers were drawn at a temperature above 0.  A single run of the base then has an
+    error that nothing tells, and what is compared with it is left out, too.
+    """
+    fixed = () if sampled else (BASE,)
+    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm in fixed}
+    estimated = {c: estimate(several, c, rules.variance_of(c.name)) for c in checks(list(several))}
     tested = np.asarray(True)
-    return tuple(_judged(c, d, d.p, tested, rules) for c, d in differences.items())
+    return tuple(_judged(c, d, d.p, tested, rules) for c, d in estimated.items())
 
 
 def _judged(

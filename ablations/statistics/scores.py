@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ablations.statistics.contrasts import BASE
 from ablations.statistics.estimates import Array, Items
+from ablations.statistics.exclusions import NOTHING, Exclusions
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.runs.store import read_manifest, read_samples, samples_size
@@ -35,6 +37,8 @@ class ScoreTable:
     per item.  ``notes`` belong next to any number made of the table: benchmarks and items that were
     left out, clusters that are few, data that are not what an id promises.  ``gaps`` are the
     answers without a score, ``backends`` the inference backends with their dtypes, by arm.
+    ``sampled``: the answers were drawn at a temperature above 0.  ``excluded`` counts the items
+    that were to be left out, by benchmark.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -43,6 +47,8 @@ class ScoreTable:
     notes: tuple[str, ...]
     gaps: tuple[Gap, ...] = ()
     backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sampled: bool = False
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,10 @@ class _Run:
         return str(self.manifest["model"]["fingerprint"])
 
     @property
+    def temperature(self) -> float:
+        return float(self.manifest["sampling"]["temperature"])
+
+    @property
     def backends(self) -> set[str]:
         """The inference backends that answered, with the dtype where it is known."""
         return {_backend(invocation) for invocation in self.manifest["invocations"]}
@@ -85,7 +95,7 @@ class _Run:
             "data": entry.get("data_fingerprint"),
             "max_tokens": entry.get("max_tokens"),
             "headline": tuple(entry.get("headline", ())),
-            "temperature": self.manifest["sampling"]["temperature"],
+            "temperature": self.temperature,
             "top_p": self.manifest["sampling"]["top_p"],
         }
 
@@ -99,8 +109,8 @@ def _backend(invocation: Mapping[str, Any]) -> str:
     return f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
 
 
-def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
-    """Read the runs of every arm, one run per training seed.
+def read(groups: Mapping[str, Sequence[Path]], exclude: Exclusions = NOTHING) -> ScoreTable:
+    """Read the runs of every arm, one run per training seed, without the items to ``exclude``.
 
     `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
     benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
@@ -111,12 +121,14 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
     notes = [f"{name}: left out, {first[name]} holds no answers to it" for name in reversed(first)]
     scores: dict[str, dict[str, Array]] = {}
     items: dict[str, Items] = {}
-    single = set()
+    single, excluded = set(), {}
     for name in names:
-        answers = [_read_answers(run, name) for run in runs]
+        answers = [_read_answers(run, name, exclude.get(name, frozenset())) for run in runs]
         asked_first = answers[0]
         _check_items(runs, answers, name)
         gaps += _gaps(runs, answers, name)
+        if asked_first.excluded:
+            excluded[name] = asked_first.excluded
         kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
         if not kept:
             notes.append(f"{name}: left out, no item has a score in every run")
@@ -138,7 +150,16 @@ def read(groups: Mapping[str, Sequence[Path]]) -> ScoreTable:
         arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
         for arm in groups
     }
-    return ScoreTable(scores, items, frozenset(single), tuple(notes), tuple(gaps), backends)
+    return ScoreTable(
+        scores,
+        items,
+        frozenset(single),
+        tuple(notes),
+        tuple(gaps),
+        backends,
+        sampled=runs[0].temperature > 0,
+        excluded=excluded,
+    )
 
 
 def gap_notes(
@@ -206,7 +227,8 @@ class _Answers:
 
     ``asked`` are all items, ``values`` the mean over repeats of those with a score, ``kinds``
     their clusters and parts, ``scorers`` the versions that scored them; ``single``: no repeats.
-    ``missing`` of all ``answers`` (items x repeats) have no score.
+    ``missing`` of all ``answers`` (items x repeats) have no score.  ``excluded`` items are in none
+    of these.
     """
 
     asked: frozenset[str]
@@ -216,10 +238,12 @@ class _Answers:
     single: bool
     missing: int
     answers: int
+    excluded: int
 
 
-def _read_answers(run: _Run, name: str) -> _Answers:
-    samples = read_samples(run.path, name)
+def _read_answers(run: _Run, name: str, exclude: frozenset[str]) -> _Answers:
+    every = read_samples(run.path, name)
+    samples = {key: row for key, row in every.items() if row.id not in exclude}
     values: dict[str, list[float]] = {}
     kinds, scorers = {}, set()
     for row in samples.values():
@@ -236,6 +260,7 @@ def _read_answers(run: _Run, name: str) -> _Answers:
         len(asked) == len(samples),
         missing=sum(row.score.value is None for row in samples.values()),
         answers=len(samples),
+        excluded=len({row.id for row in every.values()} & exclude),
     )
 
 
@@ -244,12 +269,22 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
     for other, run in combinations(runs, 2):
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
-        if other.arm == run.arm and other.model == run.model:
+        if other.arm == run.arm and other.model == run.model and not _resampled(other, run):
+            differ = "training seed (behind an endpoint, tell them apart with --revision)"
+            if run.arm == BASE:
+                differ = "sampling seed (`harness run --seed`, with a --temperature above 0)"
             raise UsageError(
                 f"{other.path} and {run.path} are runs of the same checkpoint "
                 f"({run.manifest['model'].get('name')}): runs of a side must differ in their "
-                "training seed (behind an endpoint, tell them apart with --revision)"
+                f"{differ}"
             )
+
+
+def _resampled(other: _Run, run: _Run) -> bool:
+    """Whether two runs of the model before training are samples of their own: by their seeds."""
+    if run.arm != BASE or run.temperature == 0:
+        return False
+    return bool(other.manifest["sampling"]["seed"] != run.manifest["sampling"]["seed"])
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:

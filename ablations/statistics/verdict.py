@@ -124,13 +124,15 @@ def _beyond_data(steps: Steps) -> str:
 def _caveats(steps: Steps, rules: Rules) -> str:
     """Return in parentheses what a claim about the objective does not cover, "" if nothing."""
     claimed = [*steps["objective"], *steps["placebo"]]
-    compared = {line.minus for line in (*claimed, *steps["start"])}
+    compared = {line.minus for line in (*claimed, *steps["start"]) if line.tested}
     missing = [arm for arm in (BASE, *DATA_CONTROLS, *PLACEBOS) if arm not in compared]
     caveats = [f"not compared with {', '.join(missing)}"] if missing else []
     unsound = [
         line.plus
         for line in steps["control"]
-        if line.plus in compared and (line.tost_low is None or line.tost_low <= -rules.margin)
+        if line.plus in compared
+        and line.verdict is not Verdict.WORSE  # the verdict says so already
+        and (line.tost_low is None or line.tost_low <= -rules.margin)
     ]
     if unsound:
         lost = f"a loss of {', '.join(unsound)} to {BASELINE} beyond the margin"
@@ -141,9 +143,9 @@ def _caveats(steps: Steps, rules: Rules) -> str:
 
 
 def _holds_for_new(line: Line) -> bool:
-    """Whether the interval with items resampled excludes 0, as far as there is one."""
+    """Whether there is an interval with items resampled, and it excludes 0."""
     if line.boot_low is None or line.boot_high is None:
-        return True
+        return False
     return line.boot_low > 0 or line.boot_high < 0
 
 

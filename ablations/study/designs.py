@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from ablations.arms import ARMS, drawn_alike
-from ablations.statistics import looks, power
 from ablations.statistics.contrasts import BASELINE, METHOD, Rules, contrasts
+from ablations.statistics.design import looks, power
 from ablations.statistics.estimates import ROUNDING, Components
 from ablations.study.forecast import Forecast
-from ablations.study.plan import Plan
+from ablations.study.plan import Plan, run_options
 from ablations.study.study import report_of
 from harness.errors import UsageError
 from harness.runs.store import read_json
 
-REPEATS = (2, 4)  # per item, that are shown besides the planned ones
+REPEATS = (2, 4)  # times the planned ones, shown where answers are sampled
 MOST_SEEDS = 60
 FEWEST_PAIRS = 5  # seeds of two arms that a correlation is measured from
 _LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
@@ -79,7 +79,9 @@ def _fixed(
     made = {"welch": (1, welch(1)), "pooled": (1, lambda n: t_power(n, 1.0, arms * (n - 1)))}
     if drawn_alike(ARMS[METHOD], ARMS[BASELINE], plan.request.matching):
         made["paired"] = (1, lambda n: t_power(n, 1 - correlation, n - 1))
-    return made | {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
+    if run_options(plan.request)["temperature"] > 0:  # greedy repeats are all alike
+        made |= {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
+    return made
 
 
 def _with_looks(
@@ -126,11 +128,15 @@ def _design(
 
 
 def cheapest(offered: Sequence[Design]) -> Design | None:
-    """Return the design that reaches the planned power at the least cost; None where none does."""
+    """Return the design that reaches the planned power at the least cost; None where none does.
+
+    The cost is time; trainings, then repeats, where the time of any of them is unknown.
+    """
     reach = [design for design in offered if design.expected is not None]
+    by_time = all(design.seconds is not None for design in reach)
     return min(
         reach,
-        key=lambda each: (each.seconds or 0.0, each.trainings or 0.0, each.repeats),
+        key=lambda each: (each.seconds if by_time else each.trainings, each.repeats),
         default=None,
     )
 
@@ -152,7 +158,11 @@ def correlation_of(text: str | None, plan: Plan) -> float:
 
 
 def _measured(folders: Sequence[Path], plan: Plan) -> float:
-    """Return the correlation within pairs of arms, over the seeds of earlier studies."""
+    """Return the correlation within pairs of arms, over the seeds that both have.
+
+    Only arms that were trained in the earlier study count: of external ones nobody knows which
+    seeds belong together.
+    """
     products, squares, pairs = 0.0, 0.0, 0
     for folder in folders:
         if folder == plan.folder.resolve():
@@ -163,13 +173,15 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
         if not (folder / "analysis.json").exists():
             raise UsageError(f"--seed-correlation: {folder} is not an analysed study")
         stored = read_json(folder / "plan.json").get("plan", {})
-        scores = {arm: np.array(y) for arm, y in _report(folder).items()}
+        scores = _by_seed(folder)
         for contrast in contrasts(list(scores)):
-            a, b = scores[contrast.plus], scores[contrast.minus]
+            plus, minus = scores[contrast.plus], scores[contrast.minus]
             alike = drawn_alike(
                 ARMS[contrast.plus], ARMS[contrast.minus], stored.get("matching", "instances")
             )
-            if alike and a.size == b.size > 1:
+            shared = sorted(plus.keys() & minus.keys())
+            if alike and len(shared) > 1:
+                a, b = (np.array([arm[seed] for seed in shared]) for arm in (plus, minus))
                 products += float(((a - a.mean()) * (b - b.mean())).sum())
                 squares += float(a.var() * a.size + b.var() * b.size) / 2
                 pairs += a.size
@@ -181,8 +193,16 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
     return min(products / squares, 0.99)
 
 
-def _report(folder: Path) -> dict[str, tuple[float, ...]]:
+def _by_seed(folder: Path) -> dict[str, dict[int, float]]:
+    """Return the macro average of every seed of the arms that a study trained."""
     try:
-        return dict(report_of(read_json(folder / "analysis.json")).macro)
+        report = report_of(read_json(folder / "analysis.json"))
+        scores: dict[str, dict[int, float]] = {}
+        for arm, values in report.macro.items():
+            models = [model for model in report.models if model.arm == arm]
+            if models and all(model.training for model in models):
+                seeds = [model.seed for model in models]
+                scores[arm] = dict(zip(seeds, values, strict=True))
     except ValueError as error:
         raise UsageError(f"{folder / 'analysis.json'} is corrupt: {error}") from error
+    return scores

@@ -19,14 +19,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from ablations.statistics import power
 from ablations.statistics.contrasts import BASE, METHOD, contrasts
+from ablations.statistics.design import power
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
-from ablations.study.plan import PROBE, Plan, benchmark, named
+from ablations.study.plan import PROBE, Plan, benchmark, run_options
 from harness.errors import UsageError
-from harness.files.jsonl import read_lines
 from harness.runs.store import read_samples
 
 EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
@@ -62,7 +61,7 @@ class Forecast:
     thousand) is for the planned effect; ``equivalence`` is the chance that equal arms are called
     equivalent (None: no contrast asks for it), ``equivalence_seeds`` the seeds per arm for the
     planned power of that.  ``items`` counts each of the ``repeats``.  ``training_sd`` is assumed,
-    ``decoding_sd`` an upper bound.
+    ``decoding_sd`` an upper bound.  ``sampled_base``: the base is evaluated once per seed.
     """
 
     trainings: int
@@ -81,6 +80,7 @@ class Forecast:
     training: Timing | None = None
     evaluation: Timing | None = None
     repeats: int = 1
+    sampled_base: bool = False
 
     @property
     def seconds(self) -> float | None:
@@ -90,7 +90,8 @@ class Forecast:
     def seconds_of(self, seeds: float, repeats: int) -> float | None:
         """Return `seconds` with another number of seeds per arm, and of repeats per item."""
         trained = dict.fromkeys(self.trained, seeds)
-        evaluations = self.evaluations - self.trainings + seeds * len(trained)
+        fixed = self.evaluations - self.trainings - self.seeds * self.sampled_base
+        evaluations = fixed + seeds * (len(trained) + self.sampled_base)
         return self._seconds(trained, evaluations, self.items * repeats / self.repeats)
 
     def _seconds(
@@ -146,13 +147,13 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
         repeats=repeats,
+        sampled_base=any(arm.arm == BASE and arm.seeds > 1 for arm in plan.arms),
     )
 
 
 def planned_repeats(plan: Plan) -> int:
     """Return how often every item is asked: ``--repeats`` in the study's ``--run-args``."""
-    given = [value for name, value in named(plan.request.run_args) if name == "--repeats"]
-    return int(given[-1]) if given and given[-1].isdecimal() else 1
+    return int(run_options(plan.request)["repeats"])
 
 
 def _spread(items: Mapping[str, int], training_sd: float, repeats: int) -> Components:
@@ -289,10 +290,12 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     if not trained:
         return None
     training = trained.get(METHOD) or next(iter(trained.values()))
+    from ablations.training.ledger import read_steps
+
     lines = out / "training" / "training.jsonl"
     args = (*training.args, "--out", str(lines.parent))
-    seen, seconds, _ = _watch(args, out, lambda: len(_step_seconds(lines)), enough=STEPS)
-    steps = _step_seconds(lines)
+    seen, seconds, _ = _watch(args, out, lambda: len(read_steps(lines)), enough=STEPS)
+    steps = [float(step["seconds"]) for step in read_steps(lines)]
     if not steps:
         raise UsageError(
             f"no training step could be measured: {_last_line((out / LOG).read_text())}"
@@ -300,8 +303,3 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     first = seen[1][0] if len(seen) > 1 else seconds
     # The first step warms up what the others find warm.
     return Timing(max(0.0, first - steps[0]), fmean(steps[1:] or steps))
-
-
-def _step_seconds(path: Path) -> list[float]:
-    """Return the seconds of every whole line of a training.jsonl."""
-    return [float(json.loads(line.text)["seconds"]) for line in read_lines(path)]

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ablations.interrupts import undisturbed
+from ablations.statistics.contrasts import BASE
 from ablations.study.children import FailedError, ProcessPool, Run, child, say
-from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text
+from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_options
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, model_fingerprint
@@ -117,6 +118,8 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     if plan.dtype and not any(arg.partition("=")[0] == "--dtype" for arg in asked.run_args):
         common += ["--dtype", plan.dtype]
     common += asked.run_args
+    if arm.arm == BASE and seed:  # the model is the same, so another seed draws its answers
+        common += ["--seed", str(run_options(asked)["seed"] + seed)]
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:
         args += ["--benchmarks", ",".join(asked.benchmarks)]

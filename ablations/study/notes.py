@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ablations.statistics.contrasts import BASE
+from ablations.statistics.estimates import Array
 from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.study.plan import Plan
@@ -20,8 +21,25 @@ def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
         *gap_notes(table.gaps, MAX_ERRORS),
         *backend_notes(table.backends),
         *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != BASE}),
-        *twin_notes(table.scores),
+        *twin_notes({name: _trained(arms) for name, arms in table.scores.items()}),
+        *base_note(table),
         *external_notes(plan),
+    ]
+
+
+def _trained(arms: Mapping[str, Array]) -> dict[str, Array]:
+    return {arm: y for arm, y in arms.items() if arm != BASE}
+
+
+def base_note(table: ScoreTable) -> list[str]:
+    """Return a note where a sampled base was measured once, so that nothing is claimed over it."""
+    arms = next(iter(table.scores.values()))
+    if not table.sampled or BASE not in arms or len(arms[BASE]) > 1:
+        return []
+    return [
+        f"{BASE}: its answers are sampled and it was measured once, so its error is unknown and no "
+        f"arm is tested against it; give several runs of it (--runs {BASE}=RUN,RUN), each made "
+        "with another `harness run --seed`"
     ]
 
 

@@ -9,14 +9,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
-from ablations.data.sources import content_of
 from ablations.settings import LATER, read_recipe, recipe_path
-from ablations.statistics import looks
 from ablations.statistics.contrasts import (
     BASE,
     BASELINE,
@@ -25,9 +23,13 @@ from ablations.statistics.contrasts import (
     PLACEBOS,
     Rules,
     contrasts,
+    differences,
 )
-from ablations.statistics.scores import identity
+from ablations.statistics.design import looks
+from ablations.statistics.exclusions import Exclusions, read_exclusions
+from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
+from benchmarks.pair_sources import content_of
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -59,7 +61,8 @@ class Request:
     ``arms`` None: the default seven where there is a model, else the external ones.
     ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
     None: the whole suite.  ``probe`` names the held-out pairs of the context selection probe (None:
-    it is not measured).  ``note`` is shown with every result.
+    it is not measured).  ``note`` is shown with every result.  ``exclude`` lists items that the
+    analysis leaves out.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Request:
     train_args: tuple[str, ...] = ()
     run_args: tuple[str, ...] = ()
     note: str = ""
+    exclude: Path | None = None
 
 
 def _rules(rules: Rules) -> dict[str, Any]:
@@ -113,7 +117,7 @@ class Plan:
     is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
     pairs and RL data.  ``dtype`` is the one in which arms are saved and all models are measured;
     None if the base has it already, or in an older plan.  ``schema`` is 1 where the study's folder
-    holds this plan in that schema.
+    holds this plan in that schema.  ``exclude`` are items that the analysis leaves out.
     """
 
     request: Request
@@ -123,6 +127,7 @@ class Plan:
     arms: tuple[ArmPlan, ...]
     schema: int = SCHEMA
     dtype: str | None = None
+    exclude: Exclusions = field(default_factory=dict)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -147,6 +152,7 @@ class Plan:
             "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
             "rules": _rules(asked.rules),
             **({"dtype": self.dtype} if self.dtype else {}),
+            **({"exclude": _listed(self.exclude)} if self.exclude else {}),
         }
 
     @property
@@ -185,9 +191,15 @@ def plan(request: Request) -> Plan:
         data["rl_data"] = content_of(_needed(request.rl_data, "--rl-data"))
     fingerprints: dict[str, str | None] = dict.fromkeys(members)
     if origins - {"runs"}:
+        run_options(request)
         probe = (PROBE,) if request.probe is not None else ()
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
-    return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype))
+    exclude = {} if request.exclude is None else read_exclusions(request.exclude)
+    return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype, exclude=exclude))
+
+
+def _listed(exclude: Exclusions) -> dict[str, list[str]]:
+    return {name: sorted(items) for name, items in exclude.items()}
 
 
 def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
@@ -218,7 +230,7 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
 
 
 def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
-    """Return the request with the contrasts that are judged seed by seed, if it asks for that.
+    """Return the request with the differences that are judged seed by seed, if it asks for that.
 
     They are those of arms that are trained here and draw the same RL items in the same order.
     """
@@ -227,7 +239,7 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
     trained = {row.arm for row in arms if row.origin == "train"}
     paired = tuple(
         contrast.name
-        for contrast in contrasts([row.arm for row in arms])
+        for contrast in differences([row.arm for row in arms])
         if {contrast.plus, contrast.minus} <= trained
         and drawn_alike(ARMS[contrast.plus], ARMS[contrast.minus], request.matching)
     )
@@ -242,15 +254,39 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
 
 def _as_stored(planned: Plan) -> Plan:
     """Return the plan as an older version stored it in the study's folder: its hash stays."""
+    names = [contrast.name for contrast in contrasts([arm.arm for arm in planned.arms])]
+    once = tuple(
+        dataclasses.replace(arm, seeds=1, content=arm.content[:1], paths=arm.paths[:1])
+        if arm.arm == BASE and arm.origin != "runs"
+        else arm
+        for arm in planned.arms
+    )
     older = [
-        dataclasses.replace(planned, schema=schema, dtype=dtype)
-        for schema, dtype in ((SCHEMA, None), (1, None))
+        dataclasses.replace(
+            planned,
+            request=_paired_only(planned.request, paired),
+            arms=arms,
+            dtype=dtype,
+            schema=schema,
+        )
+        # Without pairs in the checks; a sampled base measured once; without a dtype; in schema 1.
+        for paired, arms, dtype, schema in product(
+            (planned.request.rules.paired, names),
+            (planned.arms, once),
+            (planned.dtype, None),
+            (SCHEMA, 1),
+        )
     ]
     try:
         stored = read_json(planned.folder / "plan.json").get("hash")
     except UsageError:
         return planned  # none, or corrupt: `commit` says so
     return next((each for each in older if each.hash == stored), planned)
+
+
+def _paired_only(request: Request, names: Sequence[str]) -> Request:
+    paired = tuple(name for name in request.rules.paired if name in names)
+    return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
 def _measuring_dtype(base: Path, train_args: Sequence[str]) -> str | None:
@@ -332,12 +368,18 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         paths = request.runs[name]
         models, content = zip(*(identity(path, benchmarks) for path in paths), strict=True)
         origin: Origin = "runs"
+        if name == BASE:  # several samples of one model, or refused
+            check({name: paths})
+            return ArmPlan(name, origin, len(paths), content, paths)
     elif name in request.checkpoints:
         paths = request.checkpoints[name]
         models = content = tuple(identify(str(path), None, None).fingerprint for path in paths)
         origin = "checkpoints"
+        if name == BASE and len(paths) == 1:
+            seeds = _base_runs(request)
+            return ArmPlan(name, origin, seeds, content * seeds, paths * seeds)
     elif name == BASE:
-        return ArmPlan(name, "given", 1)
+        return ArmPlan(name, "given", _base_runs(request))
     else:
         return ArmPlan(name, "train", request.seeds)
     for number, model in enumerate(models):
@@ -347,6 +389,27 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
                 "model: each folder must hold a different training seed"
             )
     return ArmPlan(name, origin, len(paths), content, paths)
+
+
+def _base_runs(request: Request) -> int:
+    """Return how often the model before training is measured: per seed where it is sampled."""
+    return request.seeds if run_options(request)["temperature"] > 0 else 1
+
+
+def run_options(request: Request) -> Mapping[str, Any]:
+    """Return the options of ``harness run`` for the study's evaluations, by parameter.
+
+    `UsageError` where it refuses ``--run-args``: before anything is trained.
+    """
+    import click
+
+    from benchmarks.cli.run import run
+
+    words = ["--model", str(request.model), "--suite", request.suite, *request.run_args]
+    try:
+        return run.make_context("run", words).params
+    except click.UsageError as error:
+        raise UsageError(f"--run-args: {error.format_message()}") from None
 
 
 def _hashed(args: Sequence[str]) -> list[str]:

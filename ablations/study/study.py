@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,11 +17,12 @@ import msgspec
 import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
-from ablations.statistics.calibration import bootstrap_errors
-from ablations.statistics.contrasts import METHOD, Rules, contrasts
+from ablations.statistics.contrasts import METHOD, Rules, differences
 from ablations.statistics.estimates import Verdict
+from ablations.statistics.exclusions import NOT_HELD, WithAllItems
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import ScoreTable, check, read
+from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
@@ -86,7 +87,8 @@ class Report:
     is.  ``macro`` is each arm's macro average per seed.  ``bootstrap`` says how far to trust the
     intervals with items resampled (empty where there are none).  ``look`` is the seeds per arm of
     the planned look that it is of (None: the plan has none).  ``read`` is a hash of all that was
-    read, and of the code that read it.
+    read, and of the code that read it.  ``excluded`` counts the items that the plan leaves out, by
+    benchmark; ``with_all`` are the contrasts with them.
     """
 
     schema: int
@@ -103,6 +105,8 @@ class Report:
     bootstrap: str
     read: str
     look: int | None = None
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    with_all: tuple[WithAllItems, ...] = ()
 
 
 def study(plan: Plan, execute: Execute) -> Report:
@@ -219,9 +223,13 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
             f"{plan.folder}: no model could be evaluated; the first failure was "
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
-    table, notes = _planned_only(plan, read(_by_arm(plan, {row: row.run for row in models})))
+    runs = _by_arm(plan, {row: row.run for row in models})
+    table, notes = _planned_only(plan, read(runs, plan.exclude))
     rules, unpaired = aligned(plan.request.rules, models)
-    analysis = analyse(table.scores, table.items, rules.at_look(look), table.single)
+    analysis = _analysis(table, rules.at_look(look))
+    every = _planned_only(plan, read(runs))[0] if table.excluded else None
+    if plan.exclude and every is None:
+        notes = [*notes, NOT_HELD]
     models = _with_selection(plan, models)
     gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
@@ -254,7 +262,23 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
             )
         ),
         look=look,
+        excluded=table.excluded,
+        with_all=() if every is None else _contrasts(_analysis(every, rules.at_look(look))),
     )
+
+
+def _analysis(table: ScoreTable, rules: Rules) -> Analysis:
+    return analyse(table.scores, table.items, rules, table.single, sampled=table.sampled)
+
+
+def _contrasts(analysis: Analysis) -> tuple[WithAllItems, ...]:
+    return tuple(
+        WithAllItems(
+            f"{line.kind} ({line.plus} - {line.minus})", line.delta, line.low, line.high,
+            line.verdict,
+        )
+        for line in analysis.contrasts
+    )  # fmt: skip
 
 
 def _look_note(rules: Rules, look: int | None) -> list[str]:
@@ -274,7 +298,7 @@ def aligned(rules: Rules, models: Sequence[Measured]) -> tuple[Rules, list[str]]
         seeds.setdefault(model.arm, []).append(model.seed)
     apart = [
         contrast.name
-        for contrast in contrasts(list(seeds))
+        for contrast in differences(list(seeds))
         if contrast.name in rules.paired and seeds[contrast.plus] != seeds[contrast.minus]
     ]
     kept = tuple(name for name in rules.paired if name not in apart)

@@ -18,15 +18,24 @@ _TERMS = ("grpo", "ca", "cross_entropy")
 _SUMMARY = ("reward", "reward/accuracy", "reward/format", "ca/loss", "ca/accuracy")
 
 
-def read_steps(path: Path) -> list[dict[str, Any]]:
+def read_steps(path: Path, *, leave_out_corrupt: bool = False) -> list[dict[str, Any]]:
     """Return the steps in a training.jsonl, none if it is missing; a torn last line is dropped.
 
-    Raises `UsageError` if a complete line is not a step.
+    Raises `UsageError` if a complete line is not a step, unless such lines are to be left out.
     """
-    return [_step(line.text, f"{path}, line {line.number}") for line in read_lines(path)]
+    steps = []
+    for line in read_lines(path):
+        step = _step(line.text)
+        if step is not None:
+            steps.append(step)
+        elif not leave_out_corrupt:
+            raise UsageError(
+                f"{path}, line {line.number} is corrupt; repair or remove it and retrain"
+            )
+    return steps
 
 
-def _step(line: str, where: str) -> dict[str, Any]:
+def _step(line: str) -> dict[str, Any] | None:
     try:
         row = parse(line)
         numbers = [row["step"], row["seconds"], *(row.get(f"count/{name}", 0) for name in _COUNTS)]
@@ -34,7 +43,7 @@ def _step(line: str, where: str) -> dict[str, Any]:
             return dict(row)
     except (ValueError, LookupError, TypeError, AttributeError):
         pass
-    raise UsageError(f"{where} is corrupt; repair or remove it and retrain")
+    return None
 
 
 def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
@@ -75,6 +84,12 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
         "last": {name: _mean(main[-10:], name) for name in _SUMMARY},
         "seconds": sum(line["seconds"] for line in lines),
     }
+    if plan.arm.uses_pairs:
+        document |= {
+            "orders": plan.settings.orders,
+            "one_order_pairs": plan.data.one_order,
+            "pairs_too_long": plan.data.too_long,
+        }
     if plan.arm.extra == "qa":
         document["negative_questions"] = negative_questions(plan)
     return document

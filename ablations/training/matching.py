@@ -17,7 +17,7 @@ class Sizes:
     ``group`` completions each.  ``pairs_per_step``: pairs per step of SFT or ca-only.  The lengths,
     needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit), of a
     selection prompt and of a question about one context.  ``items``: RL items that there are, None
-    if there are enough.
+    if there are enough.  ``orders``: mean number of selection prompts per pair.
     """
 
     prompts: int
@@ -30,6 +30,7 @@ class Sizes:
     selection_tokens: float = 0.0
     qa_tokens: float = 0.0
     items: int | None = None
+    orders: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Amounts:
     data holds too few.  ``extra``: contrastive RL items.  ``rl_steps``: optimizer steps of GRPO, of
     ``items_per_step`` RL items each.  ``sft_steps``: of supervised training before it.
     ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by SFT or the joint loss,
-    each in both orders.  ``tokens``: planned tokens, forward and backward.
+    each in all its orders.  ``tokens``: planned tokens, forward and backward.
     """
 
     prompts: int = 0
@@ -126,7 +127,7 @@ def _ordinary(arm: Arm, matching: Matching, sizes: Sizes) -> int:
     item = _item_tokens(sizes)
     if item <= 0:
         raise UsageError("matching by tokens needs the lengths of prompts and completions")
-    budget = sizes.prompts * item + 2 * sizes.pairs * sizes.selection_tokens
+    budget = sizes.prompts * item + sizes.orders * sizes.pairs * sizes.selection_tokens
     return int((budget - _pair_tokens(arm, sizes)) // item)
 
 
@@ -139,4 +140,4 @@ def _pair_tokens(arm: Arm, sizes: Sizes) -> float:
     if arm.extra:
         each = sizes.selection_tokens if arm.extra == "selection" else sizes.qa_tokens
         return sizes.pairs * sizes.group * (each + sizes.completion_tokens)
-    return 2 * sizes.pairs * sizes.selection_tokens if arm.sft or arm.joint else 0.0
+    return sizes.orders * sizes.pairs * sizes.selection_tokens if arm.sft or arm.joint else 0.0

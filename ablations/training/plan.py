@@ -10,29 +10,35 @@ from pathlib import Path
 
 from ablations.arms import ARMS, Arm
 from ablations.data.check import (
+    check_any,
     check_texts,
     check_unrelated_available,
     preview_items,
     preview_pairs,
+    tied,
+    tied_line,
+    written_counts,
 )
 from ablations.data.items import is_software, qa_item
-from ablations.data.sources import MICRO_TASKS, content_of, open_items, open_pairs
+from ablations.data.sources import MICRO_TASKS, count_lines, open_items, row_counts
 from ablations.settings import LATER, Settings, check_names
 from ablations.training.matching import Amounts, Sizes, amounts
 from ablations.training.prompting import Prompter, check_forward, check_letters
 from ablations.training.rewards import check_reward, reward_of, reward_source
 from ablations.training.rollouts import AGENT, items_of, open_agent
 from benchmarks.micro.data.pairs import is_micro
-from benchmarks.pairs.file import check as check_pair
-from benchmarks.pairs.rows import Preview
-from benchmarks.pairs.selection import selection
+from benchmarks.pair_sources import content_of, first, open_pairs
+from benchmarks.pairs.rows import LazyRows, Preview
+from benchmarks.pairs.selection import AnyPair
 from harness.backends.checkpoint import reads_images
 from harness.errors import UsageError
-from harness.files.hashing import json_hash, model_fingerprint
+from harness.files.hashing import file_hash, json_hash, model_fingerprint
 from harness.protocols import Benchmark
 from harness.records import Item, Message, Pair
 from harness.runs.identity import identify
 
+# Settings that name a file whose content affects the weights.
+_FILES = ("pair_template", "selection_chat_template")
 _SAMPLED = 64  # items that mean lengths are taken over, and pairs whose images are decoded
 
 
@@ -60,17 +66,82 @@ class TrainingData:
         return reads_images(self.folder)
 
     @cached_property
-    def pairs(self) -> Sequence[Pair]:
-        """The contrastive pairs; empty without --pairs."""
+    def pairs(self) -> Sequence[AnyPair]:
+        """The contrastive pairs without those that are too long; empty without --pairs."""
+        return self._fitting[0]
+
+    @property
+    def too_long(self) -> int:
+        """The number of pairs left out for the length of a selection prompt."""
+        return self._fitting[1]
+
+    @cached_property
+    def _fitting(self) -> tuple[Sequence[AnyPair], int]:
         s = self.settings
-        return [] if s.pairs is None else open_pairs(s.pairs, s.pair_count, s.columns)
+        if s.pairs is None:
+            return [], 0
+        limit = s.max_selection_tokens
+        pairs = open_pairs(
+            s.pairs,
+            None if limit else s.pair_count,
+            s.columns,
+            image_root=self.image_root,
+            template=None if s.pair_template is None else Path(s.pair_template),
+        )
+        if limit is None:
+            return pairs, 0
+        render = Prompter.load(self.folder, s)
+        fits = [render.longest_selection(pair) <= limit for pair in pairs]
+        kept = _only(pairs, fits)
+        return first(s.pair_count, f"pairs of up to {limit} tokens", s.pairs, kept), len(
+            fits
+        ) - sum(fits)
+
+    @property
+    def image_root(self) -> Path | None:
+        """The folder of images, where it is not that of the data."""
+        root = self.settings.image_root
+        return None if root is None else Path(root)
+
+    def row_counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of rows of each kind, by the option that names their source."""
+        sources: dict[str, Sequence[object]] = {"pairs": self.pairs}
+        if self.agent is None:
+            sources["rl_data"] = self.items
+        counts = {name: row_counts(rows) for name, rows in sources.items()}
+        return {name: found for name, found in counts.items() if found}
+
+    def notes(self) -> list[str]:
+        """Return lines on the rows of the data and on pairs in one order."""
+        s, lines = self.settings, []
+        for name, counts in self.row_counts().items():
+            lines += count_lines(f"{name} {getattr(s, name)}", counts, s.selection_rows)
+        if not self.pairs:
+            return lines
+        lone = self.one_order
+        if self.too_long:
+            lines.append(
+                f"{self.too_long} pairs left out: longer than {s.max_selection_tokens} tokens"
+            )
+        if lone:
+            lines.append(f"{lone} of {len(self.pairs)} pairs are shown in one order only")
+        if names := tied(self.pairs, self.previews):
+            lines.append(tied_line(names))
+        return lines
+
+    @property
+    def one_order(self) -> int:
+        """The number of pairs that L_CA and SFT show in one order only."""
+        if self.settings.orders == "written":
+            return len(self.pairs)
+        return written_counts(self.previews)["one_order"]
 
     @cached_property
     def previews(self) -> list[Preview]:
         """A preview of every pair; the images of the first 64 pairs are decoded as well."""
         previews = preview_pairs(self.pairs)
         for pair in self.pairs[:_SAMPLED]:
-            check_pair(pair)
+            check_any(pair)
         return previews
 
     @cached_property
@@ -87,7 +158,13 @@ class TrainingData:
             # still more; `repeated` reports that.)
             extra = 0 if s.matching == "steps" else len(self.pairs)
             number = max(MICRO_TASKS, s.prompts + extra)
-        return open_items(s.rl_data, number, s.columns)
+        return open_items(
+            s.rl_data,
+            number,
+            s.columns,
+            image_root=self.image_root,
+            selection_rows=s.selection_rows,
+        )
 
     @cached_property
     def agent(self) -> Benchmark | None:
@@ -111,11 +188,13 @@ class TrainingData:
             group=s.group,
             pairs_per_step=s.pairs_per_step,
             items=len(self.items),
+            orders=2 - self.one_order / max(len(self.pairs), 1) if s.matching == "tokens" else 2,
             **(self._lengths() if s.matching == "tokens" else {}),
         )
 
     def _lengths(self) -> dict[str, float]:
-        render = Prompter.load(self.folder, self.settings)
+        s = self.settings
+        render = Prompter.load(self.folder, s)
 
         def mean(prompts: Sequence[Sequence[Message]]) -> float:
             return sum(map(render.length, prompts)) / max(len(prompts), 1)
@@ -123,10 +202,20 @@ class TrainingData:
         pairs = self.pairs[:_SAMPLED]
         return {
             "prompt_tokens": mean([item.messages for item in self.items[:_SAMPLED]]),
-            "completion_tokens": float(self.settings.max_tokens),
-            "selection_tokens": mean([selection(pair, "A").messages for pair in pairs]),
-            "qa_tokens": mean([qa_item(pair, "A").messages for pair in pairs]),
+            "completion_tokens": float(s.max_tokens),
+            "selection_tokens": mean([s.asking.prompt(pair, "A").messages for pair in pairs]),
+            "qa_tokens": mean(
+                [qa_item(pair, "A").messages for pair in pairs if isinstance(pair, Pair)]
+            ),
         }
+
+
+def _only(pairs: Sequence[AnyPair], chosen: Sequence[bool]) -> Sequence[AnyPair]:
+    """Return some of the pairs, still unopened where they are rows."""
+    if isinstance(pairs, LazyRows):
+        kept = [index for index, keep in zip(pairs.indices, chosen, strict=True) if keep]
+        return replace(pairs, indices=kept)
+    return [pair for pair, keep in zip(pairs, chosen, strict=True) if keep]
 
 
 @dataclass(frozen=True)
@@ -162,13 +251,16 @@ class TrainingPlan:
     @property
     def content(self) -> dict[str, str | None]:
         """The hashes of what the settings name: the model, the data and a custom reward."""
-        s, folder = self.settings, Path(self.settings.model)
-        return {
+        s, folder, root = self.settings, Path(self.settings.model), self.data.image_root
+        content = {
             "model": model_fingerprint(folder) if (folder / "config.json").is_file() else None,
-            "pairs": s.pairs and content_of(s.pairs),
-            "rl_data": s.rl_data and content_of(s.rl_data),
+            "pairs": s.pairs and content_of(s.pairs, s.columns, root),
+            "rl_data": s.rl_data and content_of(s.rl_data, s.columns, root),
             "reward": s.reward and reward_source(s.reward),
         }
+        files = {name: getattr(s, name) for name in _FILES}
+        there = {name: Path(file) for name, file in files.items() if file and Path(file).is_file()}
+        return {**content, **{name: file_hash(file) for name, file in there.items()}}
 
     @cached_property
     def amounts(self) -> Amounts:
@@ -178,6 +270,13 @@ class TrainingPlan:
         """
         data = self.data
         self.check_given()
+        if self.arm.extra == "qa" and written_counts(data.previews)["written"]:
+            raise UsageError(
+                f"{self.arm.name} asks about one context, and written pairs do not hold question, "
+                "answer and contexts apart"
+            )
+        if self.arm.unrelated:
+            check_unrelated_available(data.previews)
         if self.arm.grpo and data.sizes.prompts < 1:
             raise UsageError(
                 f"{len(data.items)} RL items and {len(data.pairs)} pairs: with --matching "
@@ -191,6 +290,12 @@ class TrainingPlan:
             raise UsageError(f"{self.arm.name} trains on pairs: give --pairs")
         if self.arm.grpo and self.settings.rl_data is None:
             raise UsageError(f"{self.arm.name} trains by GRPO: give --rl-data")
+        s = self.settings
+        if s.selection_rows == "keep" and s.pairs is not None and s.pairs == s.rl_data:
+            raise UsageError(
+                f"{s.pairs} is given as --pairs and as --rl-data: with --selection-rows keep its "
+                "selection rows would be both"
+            )
 
 
 def table(plan: TrainingPlan) -> dict[str, Amounts | str]:
@@ -260,8 +365,6 @@ def _check_data(plan: TrainingPlan) -> bool:
     images = False
     if arm.uses_pairs:
         images = any(preview.images for preview in data.previews)
-        if arm.unrelated:
-            check_unrelated_available(data.previews)
     if arm.grpo and data.agent is None:
         images |= preview_items(data.items[: plan.amounts.distinct])
     if plan.settings.model:

@@ -10,29 +10,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings import Settings
-from benchmarks.pairs.selection import LETTERS, Letter, both_orders, selection
+from benchmarks.pairs.selection import LETTERS, AnyPair, Asking, Letter
 from harness.backends import wire
 from harness.backends.checkpoint import load_processor, model_class, rendered
 from harness.errors import ItemError, UsageError
 from harness.reasoning import closed, opening
-from harness.records import ImagePart, Message, Pair, TextPart
+from harness.records import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
     import torch
 
 PLACES = ("image", "video", "audio")
 
+LetterTokens = tuple[tuple[int, ...], tuple[int, ...]]
+"""The tokens of the two option letters: of each the forms of which the likelier counts."""
+
 
 @dataclass(frozen=True)
 class SelectionBatch:
-    """Selection prompts, both orders of each pair.
+    """Selection prompts, all orders of each pair one after the other.
 
     ``tensors`` are the model's arguments, padded on the left.  ``letters`` are those of the
-    supporting contexts, one per prompt.
+    supporting contexts, one per prompt; ``orders`` are the prompts of each pair.
     """
 
     tensors: dict[str, torch.Tensor]
     letters: tuple[Letter, ...]
+    orders: tuple[int, ...]
+
+    def mean(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the mean over pairs of the mean over their prompts; shape (n,) to a scalar.
+
+        A pair in one order weighs as much as one in both.
+        """
+        if len(set(self.orders)) == 1:
+            return losses.mean()
+        shares = [1 / (n * len(self.orders)) for n in self.orders for _ in range(n)]
+        return (losses * losses.new_tensor(shares)).sum()
 
 
 @dataclass(frozen=True)
@@ -40,20 +54,25 @@ class Prompter:
     """Renders conversations for one model.
 
     ``processor`` is a processor of images and text, or a tokenizer.  ``options`` go to the chat
-    template (``enable_thinking``).
+    template (``enable_thinking``), ``selection_options`` as well where a letter is asked for.
+    ``asking`` says how that is done.
     """
 
     processor: Any
     options: Mapping[str, Any] = field(default_factory=dict)
+    selection_options: Mapping[str, Any] = field(default_factory=dict)
+    asking: Asking = field(default_factory=Asking)
 
     @classmethod
     def load(cls, folder: Path, settings: Settings) -> Prompter:
         """Return the prompter of a checkpoint.
 
-        Raises `UsageError` if its processor cannot be loaded, or has no chat template.
+        Raises `UsageError` if its processor cannot be loaded, or has no chat template, or that of
+        selection prompts cannot be read.
         """
         # Rollouts are padded on the left.
-        return cls(load_processor(folder, padding_side="left"), settings.template)
+        processor = load_processor(folder, padding_side="left")
+        return cls(processor, settings.template, selection_options(settings), settings.asking)
 
     @property
     def tokenizer(self) -> Any:
@@ -78,11 +97,14 @@ class Prompter:
         return rendered(self.processor, self.chat(messages), self.options)
 
     def choice(self, messages: Sequence[Message]) -> str:
-        """Return a rendered conversation whose answer begins with an option letter.
+        """Return a rendered conversation whose answer goes on with an option letter.
 
         A thought that the template has opened is closed: its first token would be read otherwise.
+        The beginning of the answer follows.
         """
-        return closed(self.text(messages))
+        options = {**self.options, **self.selection_options}
+        text = rendered(self.processor, self.chat(messages), options)
+        return closed(text) + self.asking.prefill
 
     @cached_property
     def opening(self) -> str:
@@ -100,28 +122,34 @@ class Prompter:
         named = {str(place) for place in places if place}
         return frozenset(named | {token.content for token in added if token.special})
 
-    def letters(self, messages: Sequence[Message]) -> tuple[int, int]:
+    def letters(self, messages: Sequence[Message]) -> LetterTokens:
         """Return the tokens of the two option letters where a conversation's answer begins.
 
         Raises `UsageError` if a letter is not one token there.
         """
         return self._letters(self.choice(messages))[1]
 
-    def _letters(self, text: str) -> tuple[str, tuple[int, int]]:
+    def _letters(self, text: str) -> tuple[str, LetterTokens]:
         """Return what precedes a letter after a rendered text, nothing or a blank, and the tokens.
 
-        A blank only where a bare letter is not one token.
+        A blank only where a bare letter is not one token, or the answer has begun with a word; both
+        where the likelier form counts.
         """
-        before = self.ids(text)
-        for blank in ("", " "):
+        before, forms = self.ids(text), []
+        begun = self.asking.prefill[-1:].strip()
+        for blank in (" ", "") if begun else ("", " "):
             first, second = (self.ids(f"{text}{blank}{letter}") for letter in LETTERS)
             if first[:-1] == second[:-1] == before:
-                return blank, (first[-1], second[-1])
-        raise UsageError(
-            f"the option letters {LETTERS[0]} and {LETTERS[1]} are not one token each of this "
-            "model's tokenizer where the answer begins, with or without a blank before them: "
-            "their selection logits are not defined"
-        )
+                forms.append((blank, first[-1], second[-1]))
+        if not forms:
+            raise UsageError(
+                f"the option letters {LETTERS[0]} and {LETTERS[1]} are not one token each of this "
+                "model's tokenizer where the answer begins, with or without a blank before them: "
+                "their selection logits are not defined"
+            )
+        blanks, firsts, seconds = zip(*forms, strict=True)
+        kept = len(forms) if self.asking.letters == "likelier" else 1
+        return blanks[0], (firsts[:kept], seconds[:kept])
 
     def ids(self, text: str) -> list[int]:
         """Return the tokens of a rendered text."""
@@ -130,22 +158,30 @@ class Prompter:
 
     def length(self, messages: Sequence[Message]) -> int:
         """Return a conversation's number of tokens, including those of images."""
-        tensors = self._tensors([self.text(messages)], [_images(messages)])
-        return int(tensors["input_ids"].shape[1])
+        return self._length(self.text(messages), messages)
 
-    def selection(self, pairs: Sequence[Pair]) -> SelectionBatch:
-        """Return both orders of each pair, one after the other."""
+    def longest_selection(self, pair: AnyPair) -> int:
+        """Return the number of tokens of a pair's longest selection prompt."""
+        prompts = [prompt.messages for prompt in self.asking.prompts(pair)]
+        return max(self._length(self.choice(messages), messages) for messages in prompts)
+
+    def _length(self, text: str, messages: Sequence[Message]) -> int:
+        return int(self._tensors([text], [_images(messages)])["input_ids"].shape[1])
+
+    def selection(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
+        """Return the orders of each pair, one after the other."""
         return self._batch(pairs, answered=False)
 
-    def answered(self, pairs: Sequence[Pair]) -> SelectionBatch:
-        """Return both orders of each pair, followed by the right letter and the end of the turn.
+    def answered(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
+        """Return the orders of each pair, followed by the right letter and the end of the turn.
 
         The last two positions hold the letter and the end: what supervised training teaches.
         """
         return self._batch(pairs, answered=True)
 
-    def _batch(self, pairs: Sequence[Pair], *, answered: bool) -> SelectionBatch:
-        prompts = [order for pair in pairs for order in both_orders(pair)]
+    def _batch(self, pairs: Sequence[AnyPair], *, answered: bool) -> SelectionBatch:
+        asked = [self.asking.prompts(pair) for pair in pairs]
+        prompts = [prompt for orders in asked for prompt in orders]
         texts = [self.choice(prompt.messages) for prompt in prompts]
         if answered:
             texts = [
@@ -153,7 +189,8 @@ class Prompter:
                 for text, prompt in zip(texts, prompts, strict=True)
             ]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
-        return SelectionBatch(tensors, letters=tuple(prompt.letter for prompt in prompts))
+        letters = tuple(prompt.letter for prompt in prompts)
+        return SelectionBatch(tensors, letters, orders=tuple(map(len, asked)))
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:
         return dict(
@@ -173,9 +210,23 @@ def _images(messages: Sequence[Message]) -> list[Any]:
     return [part.image for part in parts if isinstance(part, ImagePart)]
 
 
-def check_letters(pair: Pair, folder: Path, settings: Settings) -> None:
+def selection_options(settings: Settings) -> dict[str, Any]:
+    """Return what selection prompts give to the chat template beside the rollouts' options.
+
+    Raises `UsageError` if the chat template of selection prompts cannot be read.
+    """
+    path = settings.selection_chat_template
+    if path is None:
+        return settings.selection_template
+    try:
+        return {**settings.selection_template, "chat_template": Path(path).read_text()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--selection-chat-template {path} cannot be read: {error}") from error
+
+
+def check_letters(pair: AnyPair, folder: Path, settings: Settings) -> None:
     """Raise `UsageError` if an option letter in a pair's prompt is not a checkpoint's token."""
-    Prompter.load(folder, settings).letters(selection(pair, "A").messages)
+    Prompter.load(folder, settings).letters(settings.asking.prompts(pair)[0].messages)
 
 
 def check_forward(folder: Path) -> None:

@@ -42,6 +42,8 @@ def _train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
         reward_of(plan.settings)  # a custom one that cannot be used is refused before any step
     if first_process():
         say(f"{plan.arm.name}: {plan.arm.title}; output in {plan.out}")
+        for line in plan.data.notes():
+            say(line)
         _claim(plan)
     if plan.arm.trains:
         from ablations.training.stages import run_stages

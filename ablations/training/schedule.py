@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from ablations.data.items import qa_item, selection_item
 from ablations.training.plan import TrainingPlan
-from benchmarks.pairs.selection import Letter
+from benchmarks.pairs.selection import (
+    AnyPair,
+    Letter,
+    relabelled,
+    sides,
+    with_other_context,
+)
 from harness.errors import UsageError
 from harness.records import Item, Pair
 
@@ -61,41 +67,34 @@ class ArmView:
     and all epochs.  ``unrelated``: the other context is that of another pair of the same domain.
     """
 
-    pairs: Sequence[Pair]
+    pairs: Sequence[AnyPair]
     seed: int
     shuffled: bool = False
     unrelated: bool = False
 
-    def pair(self, index: int) -> Pair:
+    def pair(self, index: int) -> AnyPair:
         """Return one pair as the arm sees it.
 
         Raises `UsageError` if no other pair of the domain has an unrelated context.
         """
         pair = self.pairs[index]
         if self.unrelated:
-            other = self._unrelated_pair(index, pair)
-            return replace(
-                pair, context_negative=other.context_negative, answer_negative=other.answer_negative
-            )
+            return with_other_context(pair, self._unrelated_pair(index, pair))
         if self.shuffled and random.Random(f"label/{self.seed}/{pair.id}").random() < 0.5:
-            return replace(
-                pair,
-                context_positive=pair.context_negative,
-                context_negative=pair.context_positive,
-            )
+            return relabelled(pair)
         return pair
 
-    def _unrelated_pair(self, index: int, pair: Pair) -> Pair:
+    def _unrelated_pair(self, index: int, pair: AnyPair) -> AnyPair:
         # The text of a random state's name decides the draws: it stays as it is.
         start = random.Random(f"stranger/{self.seed}/{pair.id}").randrange(len(self.pairs))
         # Pairs may share contexts: one of the pair's own would not be unrelated.
-        own = (pair.context_positive, pair.context_negative)
+        own = sides(pair)
         for step in range(len(self.pairs)):
             number = (start + step) % len(self.pairs)
             if number == index:
                 continue
             other = self.pairs[number]
-            if other.domain == pair.domain and other.context_negative not in own:
+            if other.domain == pair.domain and sides(other)[1] not in own:
                 return other
         raise UsageError(f"pair {pair.id}: no other pair of its domain has an unrelated context")
 
@@ -165,14 +164,18 @@ def item(plan: TrainingPlan, slot: Slot) -> Item:
     """Return the RL item of a slot, its images decoded."""
     if slot.kind == "task":
         return plan.data.items[slot.number]
-    make = selection_item if slot.kind == "selection" else qa_item
-    return make(plan.data.pairs[slot.number], slot.letter)
+    pair = plan.data.pairs[slot.number % len(plan.data.pairs)]
+    if slot.kind == "selection":
+        return selection_item(pair, slot.letter, plan.settings.asking)
+    assert isinstance(pair, Pair)  # `check` refuses questions about written pairs
+    return qa_item(pair, slot.letter)
 
 
 def negative_questions(plan: TrainingPlan) -> int:
     """Return how many of `da-qa`'s questions are about the context that does not support."""
+    answers = [pair.answer_negative for pair in plan.data.pairs if isinstance(pair, Pair)]
     return sum(
-        slot.letter == "B" and plan.data.pairs[slot.number].answer_negative is not None
+        slot.letter == "B" and answers[slot.number % len(answers)] is not None
         for slot in schedule(plan)
         if slot.kind == "qa"
     )

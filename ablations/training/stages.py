@@ -42,7 +42,6 @@ from ablations.training.rollouts import Rollouts, episode_score
 from ablations.training.saving import cast, write_checkpoint
 from ablations.training.schedule import arm_view, exposures, item, schedule
 from ablations.training.stopping import StopBetweenSteps
-from benchmarks.pairs.selection import selection
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
 from harness.files import plain
@@ -249,7 +248,7 @@ class Stage:
                 clip=None if s.clip_form == "none" else s.clip,
                 form=s.clip_form,
             ),
-            letters=render.letters(selection(view.pair(0), "A").messages),
+            letters=render.letters(s.asking.prompts(view.pair(0))[0].messages),
         )
 
 

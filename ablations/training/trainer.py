@@ -26,7 +26,7 @@ from ablations.training.objective import (
     letter_cross_entropy,
     selection_loss,
 )
-from ablations.training.prompting import Prompter, SelectionBatch
+from ablations.training.prompting import LetterTokens, Prompter, SelectionBatch
 from ablations.training.schedule import ArmView, Exposures
 from benchmarks.pairs.selection import LETTERS
 from harness.records import Item
@@ -58,21 +58,21 @@ class Objective:
         return 3 if self.kind == "answer" else 1
 
     def judge(
-        self, logits: torch.Tensor, batch: SelectionBatch, letters: tuple[int, int]
+        self, logits: torch.Tensor, batch: SelectionBatch, letters: LetterTokens
     ) -> tuple[torch.Tensor, SelectionLoss]:
         """Return the losses that are trained on, shape (n,), and L_CA of the same n prompts.
 
         ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt;
-        ``letters`` are the tokens of the two option letters.
+        ``letters`` are the tokens of the two option letters; of several forms L_CA takes the
+        likelier, and the other losses teach the first.
         """
         first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
         at_letter = logits[:, -self.kept]
-        contrast = selection_loss(
-            at_letter[:, list(letters)], first, clip=self.clip, form=self.form
-        )
+        pairs = torch.stack([at_letter[:, list(forms)].amax(dim=1) for forms in letters], dim=1)
+        contrast = selection_loss(pairs, first, clip=self.clip, form=self.form)
         if self.kind == "selection":
             return contrast.losses, contrast
-        right = torch.where(first, letters[0], letters[1])
+        right = torch.where(first, letters[0][0], letters[1][0])
         losses = letter_cross_entropy(at_letter, right)
         if self.kind == "answer":
             end = batch.tensors["input_ids"][:, -1].to(logits.device)
@@ -92,7 +92,7 @@ class SelectionTerm:
     exposures: Exposures
     prompter: Prompter
     objective: Objective
-    letters: tuple[int, int]
+    letters: LetterTokens
 
     def batch(
         self, step: int, part: int, parts: int, together: int
@@ -321,8 +321,8 @@ class _StepLogging:
         tokens = batch.tensors["attention_mask"].sum().item()
         self.tally.add({"count/train_tokens": tokens, "count/selection_forwards": 1})
         if weight > 0:
-            self.tally.add(_sums_of(losses, contrast))
-        return self.term.objective.coefficient * weight * losses.mean()
+            self.tally.add(_sums_of(losses, contrast, len(batch.orders)))
+        return self.term.objective.coefficient * weight * batch.mean(losses)
 
     def _measure(self, **terms: torch.Tensor) -> None:
         """Add to the gradient norm of each term, if the step is measured."""
@@ -338,7 +338,7 @@ class _StepLogging:
         super().log(logs, start_time)  # type: ignore[misc]
 
 
-def _sums_of(losses: torch.Tensor, contrast: SelectionLoss) -> dict[str, float]:
+def _sums_of(losses: torch.Tensor, contrast: SelectionLoss, pairs: int) -> dict[str, float]:
     sums = {
         "loss": losses.detach(),
         "ca/loss": contrast.losses.detach(),
@@ -347,7 +347,7 @@ def _sums_of(losses: torch.Tensor, contrast: SelectionLoss) -> dict[str, float]:
         "ca/clipped_wrong": contrast.clipped_wrong,
     }
     totals = {name: values.sum().item() for name, values in sums.items()}
-    return {**totals, "prompts": len(losses), "count/exposures": len(losses) // 2}
+    return {**totals, "prompts": len(losses), "count/exposures": pairs}
 
 
 class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]

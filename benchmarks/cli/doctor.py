@@ -30,6 +30,7 @@ def doctor(suite: str | None, model: Path | None, data_root: Path | None, as_jso
     asked = [suites.benchmark(name, data_root) for name in suites.resolve([suite])] if suite else []
     needed = any(benchmark.declaration.needs_sandbox for benchmark in asked)
     results.append(checks.sandbox(needed=needed))
+    results.append(checks.native_sandbox())
     results += [*checks.data(asked), *checks.demands(asked)]
     if model:
         results += checks.checkpoint(model)

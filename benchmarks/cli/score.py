@@ -12,6 +12,7 @@ from benchmarks.cli.run import described, evaluate
 from harness.cli import options
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
+from harness.files.plain import read_given
 from harness.files.typed_json import parse
 from harness.reasoning import extra_tags
 from harness.runs.identity import ModelIdentity
@@ -71,7 +72,7 @@ def read_responses(path: Path) -> dict[str, str]:
         UsageError: the file is missing, empty, or a line is not such an object or repeats an id.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")  # not at U+2028 within a text
+        lines = read_given(path).decode().split("\n")  # not at U+2028 within a text
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     responses: dict[str, str] = {}

@@ -9,5 +9,6 @@ from benchmarks.data.local.layout import find as find
 from benchmarks.data.local.layout import fingerprint as fingerprint
 from benchmarks.data.local.layout import note as note
 from benchmarks.data.local.layout import tables as tables
+from benchmarks.data.local.read import convert as convert
 from benchmarks.data.local.read import load as load
 from benchmarks.data.local.read import records as records

@@ -6,32 +6,24 @@ docs/pairs.md describes the format.
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from benchmarks.data.local.images import as_seen, inside, opened, undecodable, upright
-from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.rows import JsonRows, Preview, Row, is_empty
+from benchmarks.pairs.tables import ours
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
 from harness.records import ImagePart, Pair, Part, TextPart
 
+_NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
 REQUIRED = ("query", "answer", "context_positive", "context_negative")
 
 
 class PairError(UsageError):
     """One pair is wrong; says which and how."""
-
-
-def read_pairs(path: Path) -> LazyRows[Pair]:
-    """Return the pairs of a JSON-lines file, in its order; image paths are relative to the file.
-
-    Raises:
-        UsageError: there is no such file, it is empty, or a line is not a JSON object.
-        PairError: on access: the pair lacks something, or an image of it cannot be read.
-    """
-    rows = JsonRows(path, "pairs")
-    return LazyRows(rows, range(len(rows)), pair_of, preview_pair)
 
 
 def pair_of(row: Row, folder: Path, where: str) -> Pair:
@@ -44,7 +36,7 @@ def pair_of(row: Row, folder: Path, where: str) -> Pair:
     other = row.get("answer_negative")
     return Pair(
         id=pair_id(row, where),
-        domain=_domain(row),
+        domain=domain_of(row),
         query=row["query"],
         answer=row["answer"],
         answer_negative=None if other is None else str(other),
@@ -69,7 +61,7 @@ def preview_pair(row: Row, folder: Path, where: str) -> Preview:
         check_image(piece, where)
     _check_distinct(where, (positive, negative), (row["answer"], row.get("answer_negative")))
     images = any(not isinstance(piece, str) for piece in (*positive, *negative))
-    return Preview(pair_id(row, where), _domain(row), images)
+    return Preview(pair_id(row, where), domain_of(row), images)
 
 
 def check(pair: Pair) -> None:
@@ -119,7 +111,8 @@ def pair_id(row: Row, where: str) -> str:
     return where.rpartition(" ")[2] if is_empty(row.get("id")) else str(row["id"])
 
 
-def _domain(row: Row) -> str:
+def domain_of(row: Row) -> str:
+    """Return a row's domain."""
     return str(row.get("domain") or "unknown")
 
 
@@ -202,7 +195,9 @@ def _open(image: Any, where: str, *, header_only: bool = False) -> Any:
         raise PairError(f"{where}: {name} cannot be read: {error}") from error
 
 
-def content_hash(path: Path) -> str:
+def content_hash(
+    path: Path, columns: Mapping[str, str] = _NO_COLUMNS, image_root: Path | None = None
+) -> str:
     """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
 
     The file holds pairs or RL items.  A missing image counts as such.
@@ -210,10 +205,11 @@ def content_hash(path: Path) -> str:
     Raises:
         UsageError: a line is not a JSON object.
     """
-    rows = JsonRows(path)
-    names = sorted({name for index in range(len(rows)) for name in _image_names(rows.row(index))})
-    there = [name for name in names if (path.parent / name).is_file()]
-    text, *images = file_hashes([path, *(path.parent / name for name in there)])
+    rows, folder = JsonRows(path), image_root or path.parent
+    named = (_image_names(ours(rows.row(index), columns)) for index in range(len(rows)))
+    names = sorted({name for found in named for name in found})
+    there = [name for name in names if (folder / name).is_file()]
+    text, *images = file_hashes([path, *(folder / name for name in there)])
     if not names:
         return text
     missing = sorted(set(names) - set(there))
@@ -222,7 +218,8 @@ def content_hash(path: Path) -> str:
 
 def _image_names(row: Row) -> list[str]:
     """Return the image paths of a row, by the rules of `parse_context`; of a wrong one, none."""
-    values = [row.get(name) for name in REQUIRED[2:] if not isinstance(row.get(name), str)]
+    values = [row.get(name) for name in (*REQUIRED[2:], "query")]
+    values = [value for value in values if not isinstance(value, str)]
     images = row.get("images")
     values.append([images] if isinstance(images, str) else images)
     names = (_image(piece) for value in values if value is not None for piece in _pieces(value))

@@ -16,19 +16,29 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a row tells without decoding an image: its id, its domain, whether it has images."""
+    """What a row tells without decoding an image: its id, its domain, whether it has images.
+
+    ``letters``: the right answers to the selection prompts that it gives; of a ``written`` pair the
+    written one first, and alone where its contexts are not known.
+    """
 
     id: str
     domain: str
     images: bool
+    letters: tuple[str, ...] = ("A", "B")
+    written: bool = False
+
+    @property
+    def orders(self) -> int:
+        """The number of selection prompts that it gives."""
+        return len(self.letters)
 
 
 class RowSource(Protocol):
     """Rows by number."""
 
-    @property
-    def folder(self) -> Path:
-        """The folder that image paths are relative to."""
+    def folder(self, index: int) -> Path:
+        """Return the folder that the row's image paths are relative to."""
         ...
 
     def row(self, index: int) -> Row:
@@ -73,12 +83,14 @@ class LazyRows(Sequence[T]):
         if isinstance(index, slice):
             return replace(self, indices=self.indices[index])
         number = self.indices[index]
-        return self.make(self.source.row(number), self.source.folder, self.source.where(number))
+        return self.make(
+            self.source.row(number), self.source.folder(number), self.source.where(number)
+        )
 
     def preview(self, index: int) -> Preview:
         """Check an item without decoding its images."""
         row, where = self.undecoded(index)
-        return self.peek(row, self.source.folder, where)
+        return self.peek(row, self.source.folder(self.indices[index]), where)
 
     def undecoded(self, index: int) -> tuple[Row, str]:
         """Return the row of an item as it is stored, and its name in messages."""
@@ -95,7 +107,7 @@ class JsonRows:
     """
 
     def __init__(self, path: Path, content: str = "") -> None:
-        self.folder = path.parent
+        self._folder = path.parent
         lines = JsonLines(path, remedy="")
         self.where = lines.where
         self._rows = list(lines)
@@ -104,6 +116,10 @@ class JsonRows:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def folder(self, index: int) -> Path:
+        """Return the file's folder."""
+        return self._folder
 
     def row(self, index: int) -> Row:
         """Return one object."""

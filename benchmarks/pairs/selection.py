@@ -1,21 +1,31 @@
 """The selection prompt: which of two contexts supports an answer to a question?
 
-The probe, the trainer and the exports ask with the same two conversations per pair: the supporting
-context once under A and once under B.
+The probe, the trainer and the exports ask with the same conversations per pair: the supporting
+context once under A and once under B, or in one order (`Asking`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from harness.records import Message, Pair, Part, TextPart
+from benchmarks.pairs.rows import Preview
+from harness.records import ImagePart, Message, Pair, Part, TextPart
 
 Letter = Literal["A", "B"]
 LETTERS: tuple[Letter, Letter] = ("A", "B")
+Orders = Literal["both", "written"]
+LetterForms = Literal["bare", "likelier"]
 
 FIRST, SECOND = "Context A:\n", "\nContext B:\n"
 ASK = "\nWhich context supports this answer to the question? Answer with A or B only."
+
+
+def other(letter: Letter) -> Letter:
+    """Return the other option letter."""
+    return "B" if letter == "A" else "A"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +34,86 @@ class SelectionPrompt:
 
     messages: tuple[Message, ...]
     letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenPair:
+    """A pair that is given as a finished selection prompt (`benchmarks.pairs.written`).
+
+    ``letter`` is the right answer to ``messages``.  ``exchanged`` is the prompt with its contexts
+    exchanged, None where it is not known which parts they are: such a pair has one order.
+    """
+
+    id: str
+    domain: str
+    messages: tuple[Message, ...]
+    letter: Letter
+    exchanged: tuple[Message, ...] | None = None
+    source: str = ""
+
+
+AnyPair = Pair | WrittenPair
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How selection prompts are put.
+
+    ``orders``: both orders of a pair, or one: as it is written, and of a pair with separate
+    contexts one that its id draws.  ``suffix`` is a line at the prompt's end, ``prefill`` the
+    beginning of the answer, which precedes the letter.  ``letters``: a letter alone, or the
+    likelier of the letter with and without a blank before it.
+    """
+
+    orders: Orders = "both"
+    suffix: str = ""
+    prefill: str = ""
+    letters: LetterForms = "bare"
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """What may precede a letter, nothing or a blank: the first that is one token counts.
+
+        A blank first where the answer has begun with a word.  Where the likelier form counts, all.
+        """
+        begun = bool(self.prefill[-1:].strip())
+        return (" ", "") if begun else ("", " ") if self.letters == "likelier" else ("",)
+
+    def prompts(self, pair: AnyPair) -> tuple[SelectionPrompt, ...]:
+        """Return the pair's prompts: the supporting context under A, then under B, or one."""
+        chosen = self._one(pair) if self.orders == "written" else both_orders(pair)
+        return tuple(self._with_suffix(prompt) for prompt in chosen)
+
+    def prompt(self, pair: AnyPair, letter: Letter) -> SelectionPrompt:
+        """Return the prompt with this right letter; of a pair in one order, that one."""
+        prompts = self.prompts(pair)
+        return next((prompt for prompt in prompts if prompt.letter == letter), prompts[0])
+
+    def _one(self, pair: AnyPair) -> tuple[SelectionPrompt, ...]:
+        if isinstance(pair, WrittenPair):
+            return (SelectionPrompt(pair.messages, pair.letter),)
+        return (selection(pair, _drawn(pair.id)),)
+
+    def letters_of(self, preview: Preview) -> tuple[str, ...]:
+        """Return the right letters of the prompts of a pair; the pair itself is not opened."""
+        if self.orders == "both":
+            return tuple(sorted(preview.letters))
+        return preview.letters[:1] if preview.written else (_drawn(preview.id),)
+
+    def _with_suffix(self, prompt: SelectionPrompt) -> SelectionPrompt:
+        if not self.suffix:
+            return prompt
+        *before, last = prompt.messages
+        content = (*last.content, TextPart(f"\n{self.suffix}"))
+        return replace(prompt, messages=(*before, replace(last, content=content)))
+
+
+def _drawn(pair_id: str) -> Letter:
+    return LETTERS[hashlib.sha256(pair_id.encode()).digest()[0] % 2]
+
+
+PLAIN = Asking()
+"""Both orders, without suffix and prefill."""
 
 
 def contexts(pair: Pair, letter: Letter) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
@@ -45,6 +135,65 @@ def selection(pair: Pair, letter: Letter) -> SelectionPrompt:
     return SelectionPrompt((Message("user", parts),), letter)
 
 
-def both_orders(pair: Pair) -> tuple[SelectionPrompt, SelectionPrompt]:
-    """Return the pair's two prompts, so that a preference for one letter gains nothing."""
-    return selection(pair, "A"), selection(pair, "B")
+def both_orders(pair: AnyPair) -> tuple[SelectionPrompt, ...]:
+    """Return the pair's two prompts, so that a preference for one letter gains nothing.
+
+    A written pair whose contexts are not known has one.
+    """
+    if isinstance(pair, Pair):
+        return selection(pair, "A"), selection(pair, "B")
+    prompts = [SelectionPrompt(pair.messages, pair.letter)]
+    if pair.exchanged is not None:
+        prompts.append(SelectionPrompt(pair.exchanged, other(pair.letter)))
+    return tuple(sorted(prompts, key=lambda prompt: prompt.letter))
+
+
+def sides(pair: AnyPair) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
+    """Return the supporting context and the other one; of a written pair, its two images."""
+    if isinstance(pair, Pair):
+        return pair.context_positive, pair.context_negative
+    images = [part for message in pair.messages for part in message.content if _is_image(part)]
+    positive = LETTERS.index(pair.letter)
+    return (images[positive],), (images[1 - positive],)
+
+
+def relabelled(pair: AnyPair) -> AnyPair:
+    """Return the pair with the other context as the supporting one: for the placebo."""
+    if isinstance(pair, WrittenPair):
+        return replace(pair, letter=other(pair.letter))
+    return replace(
+        pair,
+        context_positive=pair.context_negative,
+        context_negative=pair.context_positive,
+    )
+
+
+def with_other_context(pair: AnyPair, stranger: AnyPair) -> AnyPair:
+    """Return the pair with the other context of another pair; written pairs have two images."""
+    context = sides(stranger)[1]
+    if isinstance(pair, Pair):
+        answer = stranger.answer_negative if isinstance(stranger, Pair) else None
+        return replace(pair, context_negative=context, answer_negative=answer)
+    images = [sides(pair)[0][0], context[0]]
+    if pair.letter == "B":
+        images.reverse()
+    return replace(
+        pair,
+        messages=_with_images(pair.messages, images),
+        exchanged=_with_images(pair.messages, images[::-1]),
+    )
+
+
+def _with_images(messages: tuple[Message, ...], images: Sequence[Part]) -> tuple[Message, ...]:
+    left = iter(images)
+    return tuple(
+        replace(
+            message,
+            content=tuple(next(left) if _is_image(part) else part for part in message.content),
+        )
+        for message in messages
+    )
+
+
+def _is_image(part: Part) -> bool:
+    return isinstance(part, ImagePart)

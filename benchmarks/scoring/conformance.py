@@ -12,6 +12,7 @@ import orjson
 from benchmarks.scoring import Target, cases, score
 from benchmarks.scoring.target import Program
 from harness.errors import UsageError
+from harness.files.plain import read_given
 from harness.files.typed_json import fits
 from harness.records import Score
 
@@ -75,7 +76,7 @@ def read(path: Path) -> list[Row]:
         UsageError: the file is missing or empty, is no JSON Lines, or a line lacks a field.
     """
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_given(path).splitlines()
     except OSError as problem:
         raise UsageError(
             f"{path} cannot be read ({problem.strerror}); give a JSONL file."

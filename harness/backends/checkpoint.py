@@ -7,14 +7,13 @@ The transformers backend and the trainers both load through here.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from harness.errors import UsageError, first_line
-from harness.files.typed_json import fits
+from harness.files.typed_json import fits, parse
 from harness.time_limit import within
 
 
@@ -57,7 +56,7 @@ def _config(folder: Path) -> Any:
 
     try:
         return transformers.AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, LookupError, TypeError, ImportError, AttributeError) as error:
+    except Exception as error:  # transformers raises anything on a configuration of others
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
 
 
@@ -70,7 +69,7 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.exists():
         return [single] if single.exists() else []
     try:
-        names = set(json.loads(index.read_bytes())["weight_map"].values())
+        names = set(parse(index.read_bytes())["weight_map"].values())
         return [folder / Path(name).name for name in sorted(names)]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{index} is corrupt: {first_line(error)}") from error
@@ -94,7 +93,7 @@ def stored_dtypes(folder: Path) -> set[str]:
             with safe_open(file, framework="np") as tensors:
                 names = tensors.keys()
                 dtypes |= {_DTYPES.get(tensors.get_slice(name).get_dtype()) for name in names}
-        config = json.loads((folder / "config.json").read_bytes())
+        config = parse((folder / "config.json").read_bytes())
         stated = config.get("dtype") or config.get("torch_dtype")
     except (OSError, ValueError, AttributeError, SafetensorError) as error:
         raise UsageError(f"{folder} cannot be read: {first_line(error)}") from error

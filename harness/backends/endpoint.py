@@ -240,6 +240,8 @@ class EndpointModel:
             "logprobs": True,
             "top_logprobs": LIKELIEST,
         }
+        if messages[-1].role == "assistant":  # vLLM's; it goes on with the message
+            body |= {"continue_final_message": True, "add_generation_prompt": False}
         answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
         likeliest = first_logprobs(answer)
         return None if likeliest is None else [likeliest.get(token) for token in tokens]

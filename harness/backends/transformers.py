@@ -230,19 +230,21 @@ class Checkpoint:
     def prepare_choice(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
         """Return the prompt of a conversation whose answer begins with an option letter.
 
-        A thought that the template opens is closed.  Raises as `prepare` does, and `UsageError` if
+        A last message of the assistant is the beginning of that answer.  A thought that the
+        template opens is closed.  Raises as `prepare` does, and `UsageError` if
         it is not known how the thought closes.
         """
+        messages, begun = wire.without_prefill(messages)
         chat = wire.transformers(messages, images=self._reads_images)
         try:
             text = rendered(self._processor, chat)
-            if not opening(text):
+            if not opening(text) and not begun:
                 return self.prepare(messages, sampling)
             images = [
                 part.image for m in messages for part in m.content if isinstance(part, ImagePart)
             ]
             inputs = self._processor(
-                text=[closed(text)],
+                text=[closed(text) + begun],
                 **({"images": [images]} if images else {}),
                 return_tensors="pt",
                 add_special_tokens=False,

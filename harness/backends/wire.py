@@ -48,6 +48,12 @@ def openai(messages: Sequence[Message], *, lists: bool = False) -> list[dict[str
     return [{"role": message.role, "content": content(message)} for message in messages]
 
 
+def without_prefill(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
+    """Return a conversation, and the beginning of the answer where it ends with one."""
+    *before, last = messages
+    return (before, last.render()) if last.role == "assistant" else (messages, "")
+
+
 def transformers(messages: Sequence[Message], *, images: bool) -> list[dict[str, Any]]:
     """Return messages in the form of transformers' chat templates, decoded images inside.
 

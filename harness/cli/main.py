@@ -47,6 +47,8 @@ COMMANDS = {
     "demo": ("ablations.cli.demo:demo", "Run the whole ablation on the embedded micro world."),
 }
 
+_HALF = 700  # characters of a longer message's beginning and of its end that are shown
+
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
@@ -92,13 +94,13 @@ def run_command(arguments: list[str]) -> int:
     except UsageError as error:
         if debug:
             raise
-        echo(f"harness: {error}", err=True)
+        echo(f"harness: {_clipped(str(error))}", err=True)
         return 2
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message())
         return 0
     except click.ClickException as error:
-        echo(f"harness: {_one_line(error)}", err=True)
+        echo(f"harness: {_clipped(_one_line(error))}", err=True)
         return error.exit_code if isinstance(error, click.UsageError) else 2
     except (click.Abort, KeyboardInterrupt):
         return 130
@@ -109,6 +111,14 @@ def run_command(arguments: list[str]) -> int:
         echo(f"harness: {failure}", err=True)
         return 2
     return done if isinstance(done, int) else 0
+
+
+def _clipped(text: str) -> str:
+    """Return a message, less the middle of a very long one: it quotes what others wrote."""
+    left_out = len(text) - 2 * _HALF
+    if left_out <= 0:
+        return text
+    return f"{text[:_HALF]} [... {left_out} characters ...] {text[-_HALF:]}"
 
 
 def _one_line(error: click.ClickException) -> str:

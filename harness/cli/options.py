@@ -42,7 +42,10 @@ class Points(click.types.FloatParamType):
 
 
 class Share(click.ParamType[float]):
-    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``."""
+    """A share of a whole, in [0, 1]: written as ``0.05`` or ``5%``.
+
+    A plain ``1`` is refused: it may be meant as all, or as 1 %.
+    """
 
     name = "SHARE|N%"
 
@@ -55,6 +58,8 @@ class Share(click.ParamType[float]):
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = math.nan
+        if share == 1 and not text.endswith("%"):
+            self.fail(f"{value!r} can mean 1% or 100%: write the one that you mean", param, ctx)
         if not 0 <= share <= 1:
             self.fail(f"{value!r} is not a share: write 0.05 or 5%", param, ctx)
         return share

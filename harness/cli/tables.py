@@ -106,6 +106,12 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
         if (count := getattr(row, name))
     ]
     notes += flags_of(rows)
+    notes += [
+        f"{row.benchmark}: {row.native_missing} responses have no native score yet (rerun the "
+        "command to score them)"
+        for row in rows
+        if row.native is not None and row.native_missing
+    ]
     reasons: dict[str, list[str]] = {}
     for row in rows:
         reasons.setdefault(_why_not_native(row), []).append(row.benchmark)
@@ -157,8 +163,8 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
     from harness.runs.summary import items_json
 
     fields = (
-        "benchmark note n strict stderr native native_n judged judged_n parts unparsable unscored "
-        "errors truncated prompts_truncated".split()
+        "benchmark note n strict stderr native native_n native_missing judged judged_n parts "
+        "unparsable unscored errors truncated prompts_truncated".split()
     )
     benchmarks: list[dict[str, Any]] = []
     for row in rows:

@@ -51,3 +51,19 @@ def check_folder(path: Path) -> None:
         raise UsageError(
             f"{path} is a link: a run's folders must be real ones; copy its files here instead"
         )
+
+
+def read_given(path: Path) -> bytes:
+    """Return the content of a file that a user names: links are followed, pipes read.
+
+    Raises:
+        OSError: as `os.open`; also of a folder or a device, which may have no end.
+    """
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        mode = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+            raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+        os.set_blocking(descriptor, True)
+        return stream.read()

@@ -130,6 +130,17 @@ def sandbox(*, needed: bool) -> Check:
     return Check("sandbox", "ok", f"{chosen.describe()['kind']}: {why}{more}")
 
 
+def native_sandbox() -> Check:
+    """Return whether lmms-eval's scoring, which evaluates text of a model, runs in a sandbox."""
+    from harness.sandbox import native_state
+
+    works, why = native_state()
+    if works:
+        return Check("native scoring", "ok", f"in a sandbox: {why}")
+    text = f"no sandbox ({why}): lmms-eval evaluates responses with your rights and your network"
+    return Check("native scoring", "note", f"{text}; --no-native leaves it out")
+
+
 def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
     """Yield whether each benchmark's data is there and complete."""
     for benchmark in benchmarks:

@@ -11,7 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
-from harness.errors import ContextOverflowError, ItemError, UsageError, first_failure
+from harness.errors import (
+    ContextOverflowError,
+    ItemError,
+    UnfinishedError,
+    UsageError,
+    first_failure,
+)
 from harness.files.text import abridged
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress
 from harness.records import Item, Response, Sample, Score
@@ -19,6 +25,7 @@ from harness.runs.judge import JudgedScoring
 from harness.runs.store import RunStore, SampleKey, SecondaryScore, read_samples
 from harness.runs.summary import native_scores
 from harness.runs.todo import Settings, Todo, what_is_left
+from harness.sandbox import native_state
 
 JUDGED_AT_ONCE = 32  # answers between two writes of native scores that a judge decides
 
@@ -288,9 +295,17 @@ class Engine:
         missing = [key for key, score in known.items() if score is None]
         for repeat in sorted({repeat for _, repeat in missing}):
             ids = [item_id for item_id, other in missing if other == repeat]
-            self.progress.note(f"{declared.id}: native scoring of {len(ids)} answers")
-            if judge is None:  # it is quick, and lmms-eval's random letters depend on the order
-                ids = [item_id for item_id, other in known if other == repeat]
+            works, why = native_state()
+            where = "" if works else f", without a sandbox ({why})"
+            self.progress.note(f"{declared.id}: native scoring of {len(ids)} answers{where}")
+            if judge is None:
+                # It is quick, and lmms-eval's random letters depend on the order.  Answers on which
+                # it crashed are not, and take no letter from the others.
+                ids = [
+                    item_id
+                    for (item_id, other), score in known.items()
+                    if other == repeat and (score is None or score.value is not None)
+                ]
             size = JUDGED_AT_ONCE if judge else len(ids)
             for start in range(0, len(ids), size):
                 self._score_portion(tally, ids[start : start + size], repeat, judge)
@@ -302,7 +317,11 @@ class Engine:
         name, rules = tally.benchmark.declaration.id, tally.benchmark.declaration.native_rules
         responses = {item_id: tally.stored[item_id, repeat].response for item_id in ids}
         answers = {item_id: each.answer for item_id, each in responses.items() if each is not None}
-        scores = tally.benchmark.native(answers, judge)
+        reason = "native scoring stopped"
+        try:
+            scores = tally.benchmark.native(answers, judge)
+        except UnfinishedError as error:
+            scores, reason = error.scores, str(error)
         judge_name = judge.model if judge else None
         rows = [
             SecondaryScore.of(score, (item_id, repeat), answers[item_id], judge_name, rules)
@@ -312,8 +331,7 @@ class Engine:
         self.store.append_scores("native", name, rows)
         if left := len(ids) - len(scores):
             self.progress.note(
-                f"{name}: native scoring stopped before {left} answers: the same command scores "
-                "them"
+                f"{name}: {reason} before {left} answers: the same command scores them"
             )
 
 

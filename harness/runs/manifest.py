@@ -18,6 +18,7 @@ from harness.protocols import Benchmark, Declaration
 from harness.reasoning import given_tags
 from harness.runs.plan import RunPlan
 from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
+from harness.sandbox import native_state
 
 PACKAGES = (
     "torch", "transformers", "lmms-eval", "datasets", "numpy", "pillow", "aiohttp",
@@ -103,6 +104,7 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "repeats": run.settings.repeats,
         "judge": run.settings.judge_name,
         "sandbox": sandbox.describe() if sandbox else None,
+        "native_sandbox": _native_sandbox(run),
         "packages": _packages(),
         "git": _git(),
         "machine": {
@@ -111,6 +113,12 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
             "cpus": os.cpu_count(),
         },
     }
+
+
+def _native_sandbox(run: RunPlan) -> bool | None:
+    """Return whether native scoring is sandboxed; None where there is none."""
+    native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
+    return native_state()[0] if native else None
 
 
 def _weights_dtype(checkpoint: Path | None) -> str | None:

@@ -40,6 +40,46 @@ class _Sampling(TypedDict):
     top_p: float
 
 
+class _Benchmark(TypedDict, total=False):
+    title: str
+    protocol: dict[str, Any]
+    protocol_hash: str
+    data_revision: str | None
+    data_fingerprint: str | None
+    n: int | None
+    n_official: int | None
+    max_tokens: int
+    image_conversion: str | None
+    metric: str
+    clusters: str
+    headline: list[str]
+    note: str
+    native_rules: str
+    judged_rules: str
+    judge: str | None
+
+
+class _Invocation(TypedDict, total=False):
+    started: str
+    ended: str | None
+    backend: dict[str, Any]
+    weights_dtype: str | None
+    benchmarks: list[str]
+    limit: int | None
+    repeats: int
+    judge: str | None
+    sandbox: dict[str, Any] | None
+    packages: dict[str, str]
+    git: dict[str, Any]
+    machine: dict[str, Any]
+
+
+class _Source(TypedDict):
+    backend: str
+    url: NotRequired[str]
+    served: NotRequired[dict[str, Any] | None]
+
+
 class _Manifest(TypedDict):
     """What readers of a manifest rely on."""
 
@@ -47,10 +87,10 @@ class _Manifest(TypedDict):
     suite: str
     model: _Model
     sampling: _Sampling
-    benchmarks: dict[str, dict[str, Any]]
-    invocations: list[dict[str, Any]]
+    benchmarks: dict[str, _Benchmark]
+    invocations: list[_Invocation]
     reasoning_tags: NotRequired[list[tuple[str, str]]]
-    sources: NotRequired[list[dict[str, Any] | None]]
+    sources: NotRequired[list[_Source | None]]
 
 
 def encode(sample: Sample) -> str:

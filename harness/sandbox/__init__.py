@@ -6,9 +6,14 @@ Call `choose` for a `Sandbox`, give it a `Command`, get a `Result`.
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
+from functools import lru_cache
+from subprocess import TimeoutExpired
+from tempfile import TemporaryFile
 
 from harness.errors import UsageError
-from harness.sandbox.bubblewrap import INSTALL, Bubblewrap
+from harness.files.text import last_line
+from harness.sandbox.bubblewrap import INSTALL, Bubblewrap, kill
 from harness.sandbox.container import Container
 from harness.sandbox.engine import find_engine
 from harness.sandbox.protocol import MIB, Command, Limits, Result, Sandbox, Status, run_sync
@@ -23,6 +28,7 @@ __all__ = [
     "Status",
     "choose",
     "find_engine",
+    "native_state",
     "run_sync",
 ]
 
@@ -58,3 +64,24 @@ def choose(
         f"{INSTALL}, or start a docker or podman engine and give --sandbox-image; "
         "--unsafe runs the code with your privileges"
     )
+
+
+@lru_cache(maxsize=1)
+def native_state() -> tuple[bool, str]:
+    """Return whether native scoring is sandboxed here, and why it is or is not.
+
+    Only bubblewrap serves: the scorer needs this machine's packages and data.
+    """
+    try:
+        sandbox = Bubblewrap()
+        with TemporaryFile() as errors:
+            with sandbox.popen(_TRIAL, errors) as process, ExitStack() as stack:
+                stack.callback(kill, process)
+                output, _ = process.communicate(timeout=sandbox.limits.seconds)
+            errors.seek(0)
+            reason = last_line(errors.read().decode(errors="replace"))
+    except (UsageError, OSError, TimeoutExpired) as error:
+        return False, str(error)
+    if output == b"it works\n":
+        return True, f"bubblewrap {sandbox.version} works"
+    return False, f"bubblewrap: {reason or 'it said nothing'}"

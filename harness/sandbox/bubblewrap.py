@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import signal
 import subprocess
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import IO, Any, Self
 
 from harness.errors import UsageError
-from harness.sandbox import seccomp, supervise, watch
+from harness.sandbox import cgroup, seccomp, supervise, watch
 from harness.sandbox.folders import Owners, checked, python_prefixes
 from harness.sandbox.programs import ENVIRONMENT, limited, output, program
 from harness.sandbox.protocol import Command, Limits, Result
@@ -42,6 +45,9 @@ class Bubblewrap:
         self._owners = Owners() if os.geteuid() == 0 else None
         self._setpriv = program("setpriv", "install util-linux") if self._owners else ""
         self._filter = seccomp.program()
+        self._groups = cgroup.groups()
+        if self._groups:
+            weakref.finalize(self, self._groups.remove)
         if not watch.available():
             raise UsageError("/proc does not list child processes here: memory cannot be monitored")
         self.version = (output([self._bwrap, "--version"]) or "unknown").split()[-1]
@@ -53,6 +59,7 @@ class Bubblewrap:
             "version": self.version,
             "user": "another id" if self._owners else "user namespace",
             "seccomp": self._filter is not None,
+            "cgroup": self._groups is not None,
             "limits_processes": self._limits_processes,
             "limits": self.limits.describe(),
         }
@@ -66,35 +73,96 @@ class Bubblewrap:
     async def run(self, command: Command) -> Result:
         """Run one command; see `Sandbox.run`."""
         limits = command.limits or self.limits
-        writable = checked(command.writable, writable=True)
-        readable = checked(command.readable, writable=False)
-        uid = self._owners.hand_over(writable) if self._owners else None
+        uid = self._owner(command)
         with contextlib.ExitStack() as stack:
             files = _Files(stack)
-            argv = [self._bwrap, *_isolation(uid), "--json-status-fd", files.status()]
-            if self._filter is not None:
-                argv += ["--seccomp", files.holding(self._filter)]
-            argv += _system(limits)
-            for path, text in _etc(_USER if uid is None else uid).items():
-                argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
-            argv += _shown(readable, writable, command.places)
-            argv += ["--chdir", str(command.folder.absolute()), "--"]
-            argv += [*self._limited(limits, uid), *command.argv]
-            environment = {**ENVIRONMENT, **command.environment}
-            process = supervise.start(argv, environment, Path("/"), files.passed)
-            namespace = stack.enter_context(_Namespace(process, files.started()))
-            return await supervise.finish(process, namespace, command.stdin, limits)
+            argv = [self._bwrap, "--json-status-fd", files.status()]
+            argv += self._inside(command, files, uid)
+            group = self._groups.take(limits) if self._groups else None
+            process = supervise.start(argv, _environment(command), Path("/"), files.passed)
+            if group:
+                stack.enter_context(group).add(process.pid)
+            namespace = stack.enter_context(_Namespace(process, files.started(), group))
+            result = await supervise.finish(process, namespace, command.stdin, limits)
+            if group and group.broke() and result.status in ("ok", "signal", "error"):
+                reason = f"more than {limits.memory} bytes of memory, the kernel's own included"
+                return dataclasses.replace(result, status="memory", exit_code=None, reason=reason)
+            return result
 
-    def _limited(self, limits: Limits, uid: int | None) -> list[str]:
+    def popen(
+        self, command: Command, errors: IO[bytes], links: Mapping[Path, Path] = MappingProxyType({})
+    ) -> subprocess.Popen[bytes]:
+        """Start a command to talk to through its pipes; stderr goes to the file ``errors``.
+
+        ``links`` are symbolic links to make inside, with their targets.  The caller ends it by
+        `kill`.  Its time, memory and output are limited by nothing but the kernel's limits per
+        process.  It dies with the *thread* that calls this: that one must outlive it.  Raises
+        `UsageError` as `Sandbox.run` does.
+        """
+        uid = self._owner(command)
+        with contextlib.ExitStack() as stack:
+            files = _Files(stack)
+            argv = [self._bwrap, *self._inside(command, files, uid, links)]
+            return subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=_environment(command),
+                cwd="/",
+                pass_fds=files.passed,
+            )
+
+    def _owner(self, command: Command) -> int | None:
+        """Return the user id that the command runs under; None in a user namespace."""
+        writable = checked(command.writable, writable=True)
+        return self._owners.hand_over(writable) if self._owners else None
+
+    def _inside(
+        self,
+        command: Command,
+        files: _Files,
+        uid: int | None,
+        links: Mapping[Path, Path] = MappingProxyType({}),
+    ) -> list[str]:
+        """Return bubblewrap's arguments: who the command is, what it sees, and itself.
+
+        Raises `UsageError` for a folder that is missing or must not be given.
+        """
+        limits = command.limits or self.limits
+        writable = checked(command.writable, writable=True)
+        readable = checked(command.readable, writable=False)
+        argv = _isolation(uid)
+        argv += ["--as-pid-1"] if command.init else []
+        if self._filter is not None:
+            argv += ["--seccomp", files.holding(self._filter)]
+        argv += _system(limits)
+        for path, text in _etc(_USER if uid is None else uid).items():
+            argv += ["--perms", "0444", "--file", files.holding(text.encode()), path]
+        argv += _shown(readable, writable, command.places)
+        for link, target in links.items():
+            argv += ["--dir", str(link.parent), "--symlink", str(target), str(link)]
+        argv += ["--remount-ro", "/", "--chdir", str(command.folder.absolute()), "--"]
+        return [*argv, *self._limited(command, uid), *command.argv]
+
+    def _limited(self, command: Command, uid: int | None) -> list[str]:
         """Return the arguments before the command that set its limits and take its rights away."""
+        limits = command.limits or self.limits
         argv = limited(self._prlimit, limits)
         if self._limits_processes:
-            ours = 1 if uid is None else 0  # bubblewrap's first process has the same user then
+            # Bubblewrap's own first process, where there is one, may have the same user.
+            ours = int(uid is None and not command.init)
             argv.append(f"--nproc={limits.processes + ours}")
         if uid is not None:
             argv += [self._setpriv, f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
             argv += ["--bounding-set=-all", "--inh-caps=-all"]
+            # A change of user id cancels bubblewrap's --die-with-parent.
+            argv += ["--pdeathsig=KILL"] if command.init else []
         return [*argv, "--"]
+
+
+def _environment(command: Command) -> dict[str, str]:
+    return {**ENVIRONMENT, **command.environment}
 
 
 class _Files:
@@ -128,15 +196,31 @@ class _Files:
         return str(number)
 
 
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill bubblewrap and all below it, also while it starts.
+
+    Its first process would wait for it for ever: that asks to die with its parent only later.
+    Once stopped, bubblewrap starts no process that we have not seen.
+    """
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        for pid in reversed(watch.tree(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 class _Namespace:
     """The process namespace of one run: when its first process dies, the kernel kills the rest."""
 
-    def __init__(self, process: subprocess.Popen[bytes], status: int) -> None:
-        self._process, self._status = process, status
+    def __init__(
+        self, process: subprocess.Popen[bytes], status: int, group: cgroup.Group | None
+    ) -> None:
+        self._process, self._status, self._group = process, status, group
         self._killed = False
         self._pidfd: int | None = None
         self._exit_code: int | None = None
-        self.root: int | None = None
+        self._root: int | None = None
 
     def __enter__(self) -> Self:
         self._listener = asyncio.ensure_future(self._listen())
@@ -147,27 +231,21 @@ class _Namespace:
         if self._pidfd is not None:
             os.close(self._pidfd)
 
+    def usage(self, memory_limit: int) -> watch.Usage | None:
+        """Return what they use; None before the first process is known."""
+        if self._root is None:
+            return None
+        kernel = self._group.kernel_memory() if self._group else 0
+        return watch.usage(self._root, memory_limit, kernel, own_network=True)
+
     def kill(self) -> None:
         """Kill the first process, and so all; before it is known, bubblewrap and its children."""
         self._killed = True
         if self._pidfd is None:
-            self._kill_unknown()
+            kill(self._process)
         else:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-
-    def _kill_unknown(self) -> None:
-        """Kill bubblewrap and the first process, which may be waiting for bubblewrap.
-
-        It would wait for ever: it asks to die with its parent only after that.  Once stopped,
-        bubblewrap starts no process that we have not seen.
-        """
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):  # it ended already
-            self._process.send_signal(signal.SIGSTOP)
-            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-            for pid in reversed(watch.tree(self._process.pid)):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
 
     async def gone(self) -> None:
         """Return when the first process has ended: the kernel ends it after all the others."""
@@ -197,7 +275,7 @@ class _Namespace:
     def _begun(self, pid: int) -> None:
         with contextlib.suppress(ProcessLookupError):  # it ended already
             self._pidfd = os.pidfd_open(pid)
-            self.root = pid
+            self._root = pid
         if self._killed:
             self.kill()
 
@@ -257,4 +335,4 @@ def _shown(
             # Folders on the way that bubblewrap makes by itself would be closed to other ids.
             argv += ["--dir", str(target.parent)]
         argv += [kinds[path], str(path), str(target)]
-    return [*argv, "--remount-ro", "/"]
+    return argv

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 import os
 import secrets
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,21 +17,39 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.sandbox import supervise
-from harness.sandbox.engine import OWNER, Engine, owner, remove_leftovers
+from harness.sandbox.engine import OWNER, Engine, client_error, owner, remove_leftovers
 from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
 from harness.sandbox.protocol import Command, Limits, Result, Status
 
 _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
-_KILLED = 137
+# Exit codes by signals with which a container is ended from outside.
+_KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
+
+_TOO_LATE = 124  # exit code of `timeout`
+# While the client lives, it may be about to create the container.  A client whose engine hangs
+# would wait for ever.
+_REMOVE = """client=$1; shift
+while kill -0 "$client"; do
+  "$@"
+  if [ $? = 124 ]; then kill -9 "$client"; exit 124; fi
+  sleep 0.2
+done
+exec "$@"
+"""
 
 
 class Container:
     """A sandbox of containers; see `harness.sandbox.protocol.Sandbox`."""
 
-    def __init__(self, engine: Engine, image: str, limits: Limits | None = None) -> None:
-        """Look the image up; raises `UsageError` if the engine does not have it."""
-        self.limits = limits or Limits()
+    def __init__(
+        self, engine: Engine, image: str, limits: Limits | None = None, patience: int = 60
+    ) -> None:
+        """Look the image up; raises `UsageError` if the engine does not have it.
+
+        An engine that does not remove a container within ``patience`` seconds counts as gone.
+        """
+        self.limits, self.patience = limits or Limits(), patience
         self.engine, self.image = engine, image
         image_id = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
         if not image_id:
@@ -54,6 +73,7 @@ class Container:
         name = f"harness-{secrets.token_hex(8)}"
         argv = [self.engine.program, "run", f"--name={name}", f"--label={OWNER}={owner()}"]
         argv += _isolation(limits)
+        argv += [] if command.init else ["--init"]
         for folder in checked(command.readable, writable=False):
             argv.append(f"--mount=type=bind,src={folder},dst={command.place(folder)},readonly")
         for folder in checked(command.writable, writable=True):
@@ -63,45 +83,53 @@ class Container:
         argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]
         # The client needs our environment (where its engine is); the container gets none of it.
         process = supervise.start(argv, os.environ, Path("/"))
-        container = _Running(self.engine, name, process, limits)
+        container = _Running(self, name, process, limits)
         result = await supervise.finish(process, container, command.stdin, limits)
-        if container.broke and result.status == "signal":
+        if container.broke and result.status in ("signal", "timeout"):
             status, reason = container.broke
             return dataclasses.replace(result, status=status, exit_code=None, reason=reason)
+        if result.status == "error" and (reason := client_error(result.stderr)):
+            return dataclasses.replace(result, reason=reason)
         return result
 
 
 class _Running:
     """One container: removing it kills all that runs in it."""
 
-    root = None  # the engine watches memory
-
     def __init__(
-        self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
+        self, sandbox: Container, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
-        self._engine, self._name, self._client, self._limits = engine, name, client, limits
+        self._engine = sandbox.engine
+        self._name, self._client, self._limits = name, client, limits
         self._began = time.time()
-        self._pulled = False
+        self._pulled = self._failed = False
         self.broke: tuple[Status, str] | None = None
-        # While the client lives, it may be about to create the container.
-        script = 'client=$1; shift; while kill -0 "$client"; do "$@"; sleep 0.2; done; exec "$@"'
-        remove = (engine.program, "rm", "--force", "--volumes", name)
-        self._lifeline = Lifeline(script, str(client.pid), *remove)
+        remove = (sandbox.engine.program, "rm", "--force", "--volumes", name)
+        patience = str(sandbox.patience)
+        self._lifeline = Lifeline(_REMOVE, str(client.pid), "timeout", patience, *remove)
 
     def kill(self) -> None:
         """Let the container be removed."""
         self._pulled = True
         self._lifeline.pull()
 
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
+
     async def gone(self) -> None:
         """Return when the container has been removed."""
-        if self._client.returncode == _KILLED and not self._pulled:
+        if self._client.returncode in _KILLED and not self._pulled:
             self.broke = await asyncio.to_thread(self._why_killed)
+        elif self._client.returncode == _ENGINE_FAILED:
+            code = await asyncio.to_thread(self._engine.state, self._name, "ExitCode")
+            self._failed = code != str(_ENGINE_FAILED)  # a command may end with that code too
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
+        if self._lifeline.process.returncode == _TOO_LATE:
+            self.broke = "error", f"the {self._engine.name} engine does not answer any more"
 
     def _why_killed(self) -> tuple[Status, str] | None:
-        """Return status and reason of SIGKILL where the command did not send it to itself."""
+        """Return status and reason of a signal that the command did not send to itself."""
         out_of_memory = self._engine.state(self._name, "OOMKilled")
         if out_of_memory == "true":
             return "memory", f"more than {self._limits.memory} bytes of memory"
@@ -111,7 +139,7 @@ class _Running:
 
     def exit_code(self, returncode: int) -> int | None:
         """Return the command's exit code, which is the client's."""
-        return None if returncode == _ENGINE_FAILED else returncode
+        return None if self._failed else returncode
 
 
 def _isolation(limits: Limits) -> list[str]:
@@ -119,7 +147,6 @@ def _isolation(limits: Limits) -> list[str]:
     soft, hard = cpu_seconds(limits)
     return [
         "--interactive",
-        "--init",
         "--pull=never",
         "--log-driver=none",
         "--network=none",
@@ -134,5 +161,6 @@ def _isolation(limits: Limits) -> list[str]:
         f"--shm-size={limits.disk}",
         f"--ulimit=cpu={soft}:{hard}",
         f"--ulimit=fsize={limits.disk}:{limits.disk}",
+        f"--ulimit=nofile={limits.files}:{limits.files}",
         "--ulimit=core=0:0",
     ]

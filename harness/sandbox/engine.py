@@ -7,6 +7,7 @@ removes its containers; what that misses is removed when the next process begins
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from harness.files.text import last_line
 from harness.sandbox.programs import Lifeline, output
 
 # How an engine shows that it answers: docker's client alone knows no server version.
@@ -73,6 +75,16 @@ def engine(name: str) -> Engine | None:
     return Engine(name, path, version) if path and version else None
 
 
+def client_error(stderr: bytes) -> str:
+    """Return what an engine's client complains of: its last line that is not advice."""
+    lines = stderr.decode(errors="replace").splitlines()
+    # matches "Run 'docker run --help' for more information" and "See 'docker run --help'."
+    last = last_line("\n".join(line for line in lines if not re.match("(Run|See) '", line)))
+    # matches 'time="2026-01-01T00:00:00Z" level=error msg="error waiting: unexpected EOF"'
+    logged = re.match(r'time=\S+ level=\w+ msg="(.*)"', last)
+    return logged[1] if logged else last.removeprefix("docker: ")
+
+
 def owner() -> str:
     """Return the name of this process among all processes of all machines, as a label's value."""
     pid = os.getpid()
@@ -104,8 +116,8 @@ def remove_leftovers(program: str) -> Lifeline:
     of_any = ["--filter", f"label={OWNER}"]
     listed = (output([program, "ps", "--all", "--quiet", *of_any], seconds=60.0) or "").split()
     owned = f'{{{{.Id}}}} {{{{index .Config.Labels "{OWNER}"}}}}'
-    owners = map(str.split, _lines([program, "inspect", f"--format={owned}", *listed]))
-    left = [container for container, name in owners if has_ended(name)] if listed else []
+    lines = _lines([program, "inspect", f"--format={owned}", *listed]) if listed else []
+    left = [id for id, _, name in (line.partition(" ") for line in lines) if has_ended(name)]
     if left:
         _lines([program, "rm", "--force", "--volumes", *left])
     return Lifeline(_REMOVE_OURS, program, f"{OWNER}={owner()}")

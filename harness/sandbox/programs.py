@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import resource
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -29,12 +30,15 @@ def limited(prlimit: str, limits: Limits) -> list[str]:
     """Return the arguments before a command that limit each of its processes."""
     soft, hard = cpu_seconds(limits)
     memory = limits.memory + _UNTOUCHED
+    ours = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = limits.files if ours == resource.RLIM_INFINITY else min(limits.files, ours)
     return [
         prlimit,
         "--core=0",
         f"--fsize={limits.disk}",
         f"--data={memory}",
         f"--cpu={soft}:{hard}",
+        f"--nofile={files}",
     ]
 
 

@@ -22,7 +22,8 @@ class Limits:
     """How much one run may use, over all of its processes together unless said otherwise.
 
     ``seconds`` is wall time, ``cpu_seconds`` processor time.  ``memory`` is resident bytes.
-    ``processes`` counts threads too.  ``output`` is the bytes kept of stdout and of stderr, each.
+    ``processes`` counts threads too; each process has at most ``files`` open files, sockets and
+    pipes.  ``output`` is the bytes kept of stdout and of stderr, each.
     ``disk`` is the bytes of the private /tmp, of any one file, and of what is written to disk.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     cpu_seconds: float = 10.0
     memory: int = 2048 * MIB
     processes: int = 64
+    files: int = 256
     output: int = MIB
     disk: int = 256 * MIB
 
@@ -45,7 +47,8 @@ class Command:
     ``writable`` and ``readable`` are folders of this machine, seen inside under their own paths
     or where ``places`` says; no other files of the user are.  ``cwd`` is the working folder
     inside: by default the first writable one, else the private /tmp.  ``environment`` is added to
-    a minimal one (PATH, HOME, LANG).  ``limits`` replaces the sandbox's own.
+    a minimal one (PATH, HOME, LANG).  ``limits`` replaces the sandbox's own.  ``init``: the command
+    is the first process inside (pid 1), which no signal from inside reaches and which reaps.
     """
 
     argv: tuple[str, ...]
@@ -56,6 +59,7 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     limits: Limits | None = None
     places: Mapping[Path, Path] = field(default_factory=dict)
+    init: bool = False
 
     @property
     def folder(self) -> Path:

@@ -29,9 +29,8 @@ _NOBODY_NEEDS_IT_MORE = "1000"  # oom_score_adj: when memory runs out, the kerne
 class Tree(Protocol):
     """The processes of one run."""
 
-    @property
-    def root(self) -> int | None:
-        """The process whose descendants are all of them; None where that is not known."""
+    def usage(self, memory_limit: int) -> watch.Usage | None:
+        """Return what they use, see `watch.usage`; None where that is not known."""
 
     def kill(self) -> None:
         """Kill all of them; may be called at any time and more than once."""
@@ -172,9 +171,9 @@ class _Run:
         while True:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK)
-            if self.tree.root is None:
+            used = self.tree.usage(limits.memory)
+            if used is None:
                 continue
-            used = watch.usage(self.tree.root, limits.memory)
             if used.memory:
                 self.peak = max(self.peak or 0, used.memory)
             if used.memory > limits.memory:

@@ -50,12 +50,16 @@ class _Session:
     """The processes of one session and their descendants, as far as they can be found."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.root = process.pid
+        self._root = process.pid
         self._lifeline = Lifeline('kill -s KILL -- "-$1"', str(process.pid))
+
+    def usage(self, memory_limit: int) -> watch.Usage:
+        """Return what they use."""
+        return watch.usage(self._root, memory_limit)
 
     def kill(self) -> None:
         """Kill the process group and what is below its first process."""
-        for pid in watch.tree(self.root):
+        for pid in watch.tree(self._root):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         self._lifeline.pull()

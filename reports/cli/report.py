@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ablations.cli.exclude import exclude_option
 from harness.cli import options
 from harness.cli.output import echo
+from harness.errors import UsageError
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -33,29 +36,32 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     default=None,
     help="Also write the figures as SVG files to this folder.",
 )
+@exclude_option
 @options.data_root
 def report(
-    paths: tuple[Path, ...],
-    out: Path | None,
-    latex: Path | None,
-    csv: Path | None,
-    figures: Path | None,
-    data_root: Path | None,
+    paths: tuple[Path, ...], out: Path | None, latex: Path | None, csv: Path | None, **given: Any
 ) -> None:
     """Write one HTML page for PATH: a study's folder, a run's folder, or a saved `compare --json`.
 
-    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The page works offline.
-    docs/report.md explains its sections.
+    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The folder of a build of
+    pairs gives the page of `harness pairs review`.  The page works offline.  docs/report.md
+    explains its sections.
     """
+    from ablations.pairs.build import is_build
     from reports import write
 
-    page, home = write.page_of(paths, data_root)
+    if len(paths) == 1 and is_build(paths[0]):
+        if latex or csv or given["figures"]:
+            raise UsageError("--latex, --csv, --figures: a page of pairs to review has no tables")
+        write.review(paths[0], out or paths[0] / "review.html")
+        return
+    page, home = write.page_of(paths, given["data_root"], given["exclude"])
     target = out or home / "report.html"
     write.html(page, target)
     if latex is not None:
         write.latex(page, latex)
     if csv is not None:
         write.csv(page, csv)
-    if figures is not None:
-        write.figures(page, figures)
+    if given["figures"] is not None:
+        write.figures(page, given["figures"])
     echo(f"{page.headline}\n{target}")

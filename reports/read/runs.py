@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.jsonl import read_lines
 from harness.files.typed_json import parse, record
-from harness.records import Value
+from harness.records import Sample, Value
 from harness.runs.store import read_manifest, samples_size, stored_file
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
@@ -97,8 +98,17 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
 
 
 def line_at(run: Path, benchmark: str, offset: int) -> dict[str, Any]:
-    """Return the stored line that begins at the offset of an `Answer`."""
-    with stored_file(run, "samples", benchmark).open("rb") as stream:
+    """Return the stored line that begins at the offset of an `Answer`.
+
+    Raises:
+        UsageError: it is not a sample.
+    """
+    path = stored_file(run, "samples", benchmark)
+    with open(path, "rb", opener=plain.opener) as stream:
         stream.seek(offset)
         row: dict[str, Any] = parse(stream.readline())
+    try:
+        record(Sample, row)
+    except ValueError as error:
+        raise UsageError(f"{path} is corrupt ({error})") from error
     return row

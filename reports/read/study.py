@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.plan import read_plan
 from ablations.study.study import Measured, Report, report_of
 from harness.errors import UsageError
-from harness.files.jsonl import read_lines
-from harness.files.typed_json import parse, record
+from harness.files.typed_json import record
 from harness.runs.store import read_json
 from reports.read.runs import Run, open_run
 
@@ -75,6 +74,8 @@ def read(folder: Path) -> Study:
                 "study again"
             )
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
+        record(_Paths, plan.get("paths") or {})
+        _check_agreement(report)
         rules = rules.at_look(report.look)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
@@ -82,6 +83,38 @@ def read(folder: Path) -> Study:
             "again"
         ) from error
     return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
+
+
+class _Paths(TypedDict, total=False):
+    """What is read of a plan's paths."""
+
+    pairs: str | None
+    rl_data: str | None
+    data_root: str | None
+
+
+def _check_agreement(report: Report) -> None:
+    """Check that an analysis speaks of the same arms everywhere.
+
+    Raises:
+        ValueError: it does not; names what disagrees.
+    """
+    arms = {line.arm for line in report.analysis.arms}
+    lines = {(line.kind, line.plus, line.minus) for line in report.analysis.contrasts}
+    totals = [line for line in report.analysis.contrasts if line.kind == "total"]
+    steps = {
+        step
+        for total in totals
+        for term in report.analysis.waterfall
+        for step in (("data", term.arm, total.minus), ("objective", total.plus, term.arm))
+    }
+    seeds = Counter(row.arm for row in report.models)
+    if not {arm for line in lines for arm in line[1:]} | seeds.keys() <= arms:
+        raise ValueError("a contrast or a model is of an arm that was not analysed")
+    if not steps <= lines:
+        raise ValueError("the decomposition is of contrasts that were not analysed")
+    if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
+        raise ValueError("an arm has another number of scores than of models")
 
 
 def _model(folder: Path, row: Measured) -> Model:
@@ -95,12 +128,10 @@ def _model(folder: Path, row: Measured) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the objects in ``training.jsonl``, corrupt lines left out; empty without the file."""
-    rows = []
-    for line in read_lines(training / "training.jsonl"):
-        with suppress(ValueError):
-            rows.append(parse(line.text))
-    return [row for row in rows if isinstance(row, dict)]
+    """Return the steps in ``training.jsonl``, corrupt lines left out; empty without the file."""
+    from ablations.training.ledger import read_steps
+
+    return read_steps(training / "training.jsonl", leave_out_corrupt=True)
 
 
 def ledger(training: Path) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ablations.statistics.bootstrap import hierarchical
-from ablations.statistics.estimates import Array, Items
+from ablations.statistics.analysis import analyse
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.estimates import Array, Items, clustered
+from ablations.statistics.simulation.bootstrap import hierarchical
 
 RNG = np.random.default_rng(11)
 
@@ -106,3 +108,62 @@ def test_neither_other_arms_nor_the_order_of_items_change_an_interval() -> None:
         turned[name] = {arm: y[:, order] for arm, y in scores[name].items()}
         items[name] = Items(ITEMS[name].clusters[order], ITEMS[name].parts[order])
     assert hierarchical(turned, items, 500).interval("c", "g") == pytest.approx(whole, abs=1e-9)
+
+
+def clusters_of(*sizes: int) -> Items:
+    clusters = np.repeat(np.arange(len(sizes)), sizes)
+    return Items(clusters, np.ones((clusters.size, 1), dtype=bool))
+
+
+LOPSIDED = {
+    "SWE-bench Verified": clusters_of(231, 75, 44, 34, 32, 22, 22, 19, 10, 8, 2, 1),
+    "one large": clusters_of(200, *[5] * 20),
+    "harmonic": clusters_of(*(300 // k for k in range(1, 31))),
+    "nearly equal": clusters_of(*[20] * 9, 19),
+    "parts": Items(
+        np.repeat(np.arange(4), [60, 20, 20, 20]), np.tile(np.eye(2, dtype=bool), (60, 1))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOPSIDED)
+def test_with_lopsided_clusters_the_interval_is_about_that_of_the_clustered_test(name: str) -> None:
+    """One seed per arm: Bell and McCaffrey's t interval with the CR2 standard error."""
+    items = LOPSIDED[name]
+    rng = np.random.default_rng(8)
+    effects = rng.normal(0, 0.3, (2, len(np.unique(items.clusters))))[:, items.clusters]
+    x, y = ((rng.random(effects.shape) < 0.5 + effects).astype(float))[:, None]
+    low, high = clustered((x - y)[0], items).interval()
+    drawn = hierarchical({"b": {"x": x, "y": y}}, {"b": items}, 40_000).interval("x", "y")
+    assert drawn[0] is not None
+    width = high - low
+    assert drawn[1] - drawn[0] == pytest.approx(width, rel=0.12)
+    assert sum(drawn) / 2 == pytest.approx((low + high) / 2, abs=0.08 * width)
+
+
+def test_clusters_that_allow_no_error_allow_no_interval() -> None:
+    rng = np.random.default_rng(9)
+    for items in (clusters_of(40), clusters_of(40, 40, *[1] * 20)):
+        n = items.clusters.size
+        scores = {"b": {arm: rng.random((3, n)) for arm in ("x", "y")}}
+        assert not items.profile.has_error
+        assert hierarchical(scores, {"b": items}, 50).interval("x", "y") == (None, None)
+        # The mean over benchmarks has none either.
+        scores["even"] = {arm: rng.random((3, 60)) for arm in ("x", "y")}
+        both = {"b": items, "even": Items.plain(60)}
+        assert hierarchical(scores, both, 50).interval("x", "y") == (None, None)
+
+
+def test_a_single_cluster_in_the_analysis_shows_nothing_for_new_items() -> None:
+    rng = np.random.default_rng(10)
+    for items, shown in ((clusters_of(400), False), (Items.plain(400), True)):
+        scores = {
+            arm: (rng.random((3, 400)) < mean).astype(float)
+            for arm, mean in (("grpo", 0.3), ("contextrl", 0.6))
+        }
+        found = analyse({"b": scores}, {"b": items}, Rules(resamples=500))
+        (line,) = found.contrasts
+        assert line.verdict is not None
+        assert line.verdict.is_better
+        assert (line.boot_low is not None) == (line.boot_high is not None) == shown
+        assert ("(not shown for new items)" in found.verdict) != shown

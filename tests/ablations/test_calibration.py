@@ -12,18 +12,21 @@ import scipy
 
 from ablations.cli.calibrate import COVERAGE, FALSE_POSITIVES
 from ablations.cli.calibrate import calibrate as command
-from ablations.statistics import calibration, power
-from ablations.statistics.bootstrap import hierarchical
-from ablations.statistics.calibration import (
+from ablations.statistics.design import power
+from ablations.statistics.estimates import Array, Items
+from ablations.statistics.simulation import calibration
+from ablations.statistics.simulation.bootstrap import hierarchical
+from ablations.statistics.simulation.calibration import (
     World,
     bootstrap_errors,
     calibrate,
 )
-from ablations.statistics.estimates import Array, Items
 from benchmarks.suites import SUITES, benchmark
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = json.loads((ROOT / "ablations" / "statistics" / "calibration.json").read_text())
+SHIPPED = json.loads(
+    (ROOT / "ablations" / "statistics" / "simulation" / "calibration.json").read_text()
+)
 
 
 def answers(world: World, rng: np.random.Generator, shift: Array) -> list[Array]:

@@ -308,6 +308,9 @@ def test_every_constellation_of_means_has_its_conclusion(
 ) -> None:
     analysis = analysed({arm: level / 100 for arm, level in levels.items()})
     assert headline(analysis).startswith(begins)
+    # What a control is shown to have lost is not said to be possible, too.
+    for arm, level in levels.items():
+        assert not (level == -30 and f"a loss of {arm} to" in analysis.verdict)
     # Every arm is reported relative to the base.
     for arm in set(ARMS) - {"base"}:
         difference = levels.get(arm, 0) - levels.get("base", 0)
@@ -699,7 +702,7 @@ def test_the_pooled_variance_may_be_chosen_beforehand() -> None:
 
 def test_no_two_arms_share_their_draws() -> None:
     # Every pair of arms differs in the bootstrap's draws of seeds.
-    from ablations.statistics.bootstrap import hierarchical
+    from ablations.statistics.simulation.bootstrap import hierarchical
 
     scores, items = random_study(3)
     drawn = hierarchical(scores, items, 500).weights

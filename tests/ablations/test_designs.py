@@ -15,15 +15,16 @@ from scipy import stats
 
 from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
 from ablations.cli.designs import designs_text
-from ablations.statistics import estimates, looks, power
+from ablations.statistics import estimates
 from ablations.statistics.analysis import analyse
 from ablations.statistics.contrasts import BASELINE, METHOD, PLACEBOS, Rules
+from ablations.statistics.design import looks, power
 from ablations.statistics.estimates import Components, Items
 from ablations.study.designs import Design, cheapest, correlation_of, designs
 from ablations.study.forecast import Forecast, Timing, planned_repeats
 from ablations.study.jobs import Job, Outcome
 from ablations.study.plan import ArmPlan, Plan, Request, plan
-from ablations.study.study import study
+from ablations.study.study import Measured, aligned, study
 from ablations.training.matching import Sizes, amounts
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, names_of
@@ -33,10 +34,12 @@ RNG = np.random.default_rng(11)
 TRAINED = (BASELINE, METHOD)
 
 
-def planned(folder: Path, rules: Rules, matching: Matching = "steps", seeds: int = 3) -> Plan:
+def planned(
+    folder: Path, rules: Rules, matching: Matching = "steps", seeds: int = 3, *run_args: str
+) -> Plan:
     arms = tuple(ArmPlan(name, "train", seeds) for name in TRAINED)
     request = Request(folder, "vqa12", benchmarks=BENCHMARKS, matching=matching, rules=rules,
-                      seeds=seeds)  # fmt: skip
+                      seeds=seeds, run_args=run_args)  # fmt: skip
     return Plan(request, None, {}, dict.fromkeys(BENCHMARKS), arms)
 
 
@@ -100,6 +103,16 @@ def test_paired_contrasts_are_tested_seed_by_seed_and_the_others_by_welch() -> N
     assert lines[total].test == "paired t"
     assert lines[total].p == pytest.approx(stats.ttest_rel(macro[METHOD], macro[BASELINE]).pvalue)
     assert (lines[placebo].test, lines[total].benchmarks[0].test) == ("Welch t", "paired t")
+    # The same rule holds for the checks.
+    check = "contextrl-shuffled - grpo"
+    for named, test in (((total,), "Welch t"), ((total, check), "paired t")):
+        (line,) = analyse(
+            scores, {n: Items.plain(1) for n in scores}, replace(rules, paired=named)
+        ).checks
+        assert (line.name, line.test) == (check, test)
+    assert line.p == pytest.approx(
+        stats.ttest_rel(macro["contextrl-shuffled"], macro[BASELINE]).pvalue
+    )
     y = scores["phyx"]
     expected = stats.ttest_rel(y[METHOD][:, 0], y[BASELINE][:, 0]).pvalue
     assert lines[total].benchmarks[1].p == pytest.approx(expected)
@@ -116,7 +129,15 @@ def test_a_plan_pairs_only_arms_that_draw_alike(text_world: Path, tmp_path: Path
 
     by_steps = asked("steps", "base", BASELINE, METHOD, *PLACEBOS)
     names = ["contextrl - grpo", "contextrl - contextrl-shuffled"]
-    assert list(by_steps.content["rules"]["paired"]) == names
+    # The placebo's check against the baseline, too; against the base there is nothing to pair.
+    paired = [*names, "contextrl-shuffled - grpo"]
+    assert list(by_steps.content["rules"]["paired"]) == paired
+    # A plan that an older version stored, without pairs in the checks, keeps its hash.
+    rules = replace(by_steps.request.rules, paired=tuple(names))
+    older = replace(by_steps, request=replace(by_steps.request, rules=rules))
+    (tmp_path / "plan.json").write_text(json.dumps({"hash": older.hash}))
+    assert asked("steps", "base", BASELINE, METHOD, *PLACEBOS).hash == older.hash != by_steps.hash
+    (tmp_path / "plan.json").unlink()
     by_instances = asked("instances", BASELINE, METHOD, *PLACEBOS)
     assert list(by_instances.content["rules"]["paired"]) == names[1:]
     with pytest.raises(UsageError, match=r"no contrast is of two arms .* \(matching instances\)"):
@@ -132,6 +153,21 @@ def test_a_plan_pairs_only_arms_that_draw_alike(text_world: Path, tmp_path: Path
         asked("steps", BASELINE, METHOD, rules=rules, seeds=5)
 
 
+def test_a_check_is_paired_only_where_both_arms_hold_the_same_seeds() -> None:
+    check, total = "contextrl-shuffled - grpo", "contextrl - grpo"
+    rules = Rules(variance="paired", paired=(total, check))
+
+    def models(**seeds: Sequence[int]) -> list[Measured]:
+        return [Measured(name.replace("_", "-"), n, "r") for name, of in seeds.items() for n in of]
+
+    whole = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 1, 2))
+    assert aligned(rules, whole) == (rules, [])
+    lacking = models(grpo=(0, 1, 2), contextrl=(0, 1, 2), contextrl_shuffled=(0, 2))
+    kept, (note,) = aligned(rules, lacking)
+    assert kept.paired == (total,)
+    assert note.startswith(f"{check}: the arms hold other seeds")
+
+
 def test_rules_of_older_plans_are_hashed_as_they_were(tmp_path: Path) -> None:
     content = planned(tmp_path, Rules()).content["rules"]
     names = ["alpha", "effect_size", "margin", "variance", "power", "resamples", "seed"]
@@ -143,7 +179,8 @@ def test_rules_of_older_plans_are_hashed_as_they_were(tmp_path: Path) -> None:
 
 def test_the_powers_are_those_of_closed_forms(tmp_path: Path) -> None:
     rules, correlation = Rules(effect_size=0.018), 0.6
-    offered = {d.name: d for d in designs(planned(tmp_path, rules), forecast(), correlation)}
+    asked = planned(tmp_path, rules, "steps", 3, "--temperature", "0.7")
+    offered = {d.name: d for d in designs(asked, forecast(), correlation)}
     of, sd = Components(0.008**2, 0.006**2), 0.01
     assert offered["welch"].power == power.welch_power(0.018, of, of, (3, 3))
     # The non-central t: two arms' variance with 4 degrees of freedom, and differences with 2.
@@ -170,12 +207,27 @@ def test_the_powers_are_those_of_closed_forms(tmp_path: Path) -> None:
         assert row.expected < row.needed
 
 
+def test_the_evaluations_of_a_sampled_base_grow_with_the_seeds() -> None:
+    """Two arms trained in 10 s and 60 steps of 1 s; 20 s and 600 items of 0.1 s per evaluation."""
+    greedy, n = forecast(3), 5
+    sampled = replace(greedy, evaluations=9, sampled_base=True)
+    for of, base in ((greedy, 1), (sampled, n)):
+        assert of.seconds_of(n, 1) == 2 * n * 70 + (2 * n + base) * 80
+        assert of.seconds_of(of.seeds, 1) == of.seconds
+
+
 def test_pairs_are_offered_where_the_total_can_be_paired(tmp_path: Path) -> None:
     for matching, there in (("steps", True), ("instances", False)):
         asked = planned(tmp_path, Rules(), matching=matching)  # type: ignore[arg-type]
         offered = designs(asked, forecast(), 0.0)
         assert ("paired" in [design.name for design in offered]) == there
         assert ("paired is not offered" in designs_text(offered, Rules(), 0.0)[0]) != there
+    for args in ((), ("--temperature", "0"), ("--temperature", "1")):
+        asked = planned(tmp_path, Rules(), "steps", 3, *args)
+        offered = designs(asked, forecast(), 0.0)
+        sampled = args[-1:] == ("1",)
+        assert (max(design.repeats for design in offered) > 1) == sampled
+        assert ("greedy decoding" in designs_text(offered, Rules(), 0.0)[0]) != sampled
     nothing = replace(forecast(), trained={}, trainings=0)
     assert designs(planned(tmp_path, Rules()), nothing, 0.0) == ()
     assert designs_text((), Rules(), 0.0) == []
@@ -194,20 +246,46 @@ def test_the_cheapest_reaches_the_power_in_the_least_time() -> None:
     assert designs_text(rows, Rules(), 0.0)[-1] == "cheapest: b for 1.8 points at power 0.8"
 
 
+def test_an_unknown_time_is_not_the_shortest() -> None:
+    """Trainings, then repeats, decide where the time of some design was not measured."""
+    row = Design("known", 1, 0.5, 5, 5.0, 8.0, 900.0)
+    for unknown, name in (
+        (Design("more", 1, 0.5, 6, 6.0, 12.0, None), "known"),
+        (Design("repeats", 2, 0.5, 5, 5.0, 8.0, None), "known"),
+        (Design("fewer", 4, 0.5, 3, 3.0, 6.0, None), "fewer"),
+    ):
+        for rows in ([row, unknown], [unknown, row]):
+            best = cheapest(rows)
+            assert best is not None
+            assert best.name == name
+
+
 def test_repeats_are_those_of_the_studys_runs(tmp_path: Path) -> None:
     for args, n in (((), 1), (("--repeats", "4"), 4), (("--repeats=2",), 2)):
         asked = planned(tmp_path, Rules())
         assert planned_repeats(replace(asked, request=replace(asked.request, run_args=args))) == n
 
 
-def earlier(folder: Path, macro: dict[str, list[float]], matching: str = "steps") -> Path:
-    """Write what is read of an earlier study."""
+def earlier(
+    folder: Path,
+    macro: dict[str, list[float]],
+    matching: str = "steps",
+    seeds: dict[str, list[int]] | None = None,
+    trained: bool = True,
+) -> Path:
+    """Write what is read of an earlier study; seeds are numbered from 0 where none are given."""
     folder.mkdir()
     (folder / "plan.json").write_text(json.dumps({"plan": {"matching": matching}}))
+    numbers = seeds or {arm: list(range(len(values))) for arm, values in macro.items()}
+    models = [
+        {"arm": arm, "seed": seed, "run": "r", "training": "t" if trained else None}
+        for arm, of_arm in numbers.items()
+        for seed in of_arm
+    ]
     report = {
         "schema": 2, "name": folder.name, "plan_hash": "", "verdict": "", "complete": True,
         "analysis": {"verdict": "", "arms": [], "contrasts": [], "waterfall": [], "missing": []},
-        "macro": macro, "benchmarks": [], "models": [], "missing": [], "notes": [],
+        "macro": macro, "benchmarks": [], "models": models, "missing": [], "notes": [],
         "bootstrap": "", "read": "",
     }  # fmt: skip
     (folder / "analysis.json").write_text(json.dumps(report))
@@ -224,9 +302,29 @@ def test_the_correlation_is_a_number_or_that_of_earlier_studies(tmp_path: Path) 
     products = ((a - a.mean()) * (b - b.mean())).sum()
     expected = products / ((a.var() + b.var()) / 2 * 8)
     assert correlation_of(str(first), asked) == pytest.approx(expected)
-    # Two studies count by their seeds; other seeds per arm cannot be matched, and tell nothing.
-    second = earlier(tmp_path / "y", {BASELINE: a.tolist(), METHOD: b[:5].tolist()})
-    assert correlation_of(f"{first},{second}", asked) == pytest.approx(expected)
+    # Seeds are paired by their numbers: what only one arm has tells nothing.
+    gaps = {BASELINE: [0, 1, 2, 4, 5, 6, 7], METHOD: [0, 1, 2, 3, 5, 6, 7]}
+    scores = {BASELINE: a[gaps[BASELINE]].tolist(), METHOD: b[gaps[METHOD]].tolist()}
+    shared = [0, 1, 2, 5, 6, 7]
+    x, y = a[shared], b[shared]
+    within = ((x - x.mean()) * (y - y.mean())).sum() / ((x.var() + y.var()) / 2 * 6)
+    second = earlier(tmp_path / "y", scores, seeds=gaps)
+    assert correlation_of(str(second), asked) == pytest.approx(within)
+    order = [3, 0, 6, 1, 7, 5, 2, 4]
+    mixed = earlier(
+        tmp_path / "m",
+        {BASELINE: a.tolist(), METHOD: b[order].tolist()},
+        seeds={BASELINE: list(range(8)), METHOD: order},
+    )
+    assert correlation_of(f"{first},{mixed}", asked) == pytest.approx(expected)
+    apart = earlier(
+        tmp_path / "apart",
+        {BASELINE: a[:4].tolist(), METHOD: b[4:].tolist()},
+        seeds={BASELINE: [0, 1, 2, 3], METHOD: [4, 5, 6, 7]},
+    )
+    external = earlier(
+        tmp_path / "external", {BASELINE: a.tolist(), METHOD: b.tolist()}, trained=False
+    )
     other = earlier(tmp_path / "z", {BASELINE: a.tolist(), METHOD: b.tolist()}, "instances")
     own = earlier(tmp_path / "this", {BASELINE: a.tolist(), METHOD: b.tolist()})
     few = earlier(tmp_path / "few", {BASELINE: [0.4, 0.5, 0.6], METHOD: [0.5, 0.5, 0.7]})
@@ -235,7 +333,8 @@ def test_the_correlation_is_a_number_or_that_of_earlier_studies(tmp_path: Path) 
         (str(few), "hold 3 seeds .* 5 with different scores"),
         (str(alike), "hold 8 seeds .* 5 with different scores"),
         ("1.2", "between -1 and 1"),
-        (str(second), "hold 0 seeds"),
+        (str(apart), "hold 0 seeds"),
+        (str(external), "hold 0 seeds"),
         (str(other), "hold 0 seeds"),
         (str(own), "never from the one"),
         (str(tmp_path / "none"), "none is not an analysed study"),

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from ablations.statistics import looks
 from ablations.statistics.contrasts import Rules
+from ablations.statistics.design import looks
 from harness.errors import UsageError
 from tests.examples import examples
 

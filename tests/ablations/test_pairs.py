@@ -11,17 +11,18 @@ import pytest
 from PIL import ExifTags, Image
 
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
-from ablations.data.hub import PUBLISHED, open_dataset
 from ablations.data.items import qa_item, selection_item
-from ablations.data.sources import open_items, open_pairs
+from ablations.data.sources import open_items
 from benchmarks.data.local.images import as_seen, decode
+from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs import file as pair_file
 from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.selection import LETTERS
+from benchmarks.pairs.tables import PUBLISHED
 from benchmarks.scoring import Target, score
 from harness.cli.main import cli
 from harness.errors import UsageError
-from harness.records import ImagePart, TextPart
+from harness.records import ImagePart, Pair, TextPart
 from tests.ablations import tiny
 
 GOOD = {
@@ -33,6 +34,8 @@ GOOD = {
     "context_positive": "key=1",
     "context_negative": [{"text": "key=2"}],
 }
+
+NONE_WRITTEN = {"written": 0, "text_prompts": 0, "split": 0, "one_order": 0, "tied": []}
 
 
 def one(folder: Path, **changes: Any) -> Path:
@@ -63,6 +66,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         "pairs": 8,
         "domains": {"image": 4, "trajectory": 4},
         "answers_negative": 8,
+        **NONE_WRITTEN,
     }
     tasks = list(open_items(str(rl)))
     assert [task.target for task in tasks] == [task.target for task in tiny.tasks(32, images=True)]
@@ -230,14 +234,15 @@ def published(folder: Path, **renamed: str) -> Path:
 
 
 def test_a_data_set_of_the_published_shape_is_split(tmp_path: Path) -> None:
-    rows = open_dataset(str(published(tmp_path / "set")), {})
-    (pair,) = rows.pairs
+    source = str(published(tmp_path / "set"))
+    (pair,) = open_pairs(source)
+    assert isinstance(pair, Pair)
     assert (pair.query, pair.answer) == ("What colour?", "red")
     assert isinstance(pair.context_negative[0], ImagePart)
     assert pair.context_negative[0].image.getpixel((0, 0)) == tiny.COLOURS["blue"]
-    assert all(one.images for one in preview_pairs(rows.pairs))
-    assert preview_items(rows.items)
-    (task,) = rows.items
+    assert all(one.images for one in preview_pairs(open_pairs(source)))
+    assert preview_items(open_items(source))
+    (task,) = open_items(source)
     assert task.target == Target("text", "green")
     assert task.messages[0].content[1] == TextPart("What colour?")
 
@@ -267,39 +272,10 @@ def test_a_preview_of_a_data_set_decodes_nothing(tmp_path: Path) -> None:
         preview_pairs(open_pairs(str(tmp_path / "none")))
 
 
-def test_written_selection_prompts_are_no_rl_items(tmp_path: Path) -> None:
-    """Of a published set: several images and A or B, by the authors' own loader (EasyR1 fork).
-
-    As RL items they would put contrastive data into the arm that is to have none.
-    """
-    import datasets
-
-    red, blue = tiny.image("red"), tiny.image("blue")
-    rows = {
-        "problem": ["<image>What colour?", "<image><image>Which?", "<image><image>Same?"],
-        "answer": ["red", "B", "no"],
-        "images": [[red], [red, blue], [red, blue]],
-    }
-    words = {name: datasets.Value("string") for name in ("problem", "answer")}
-    features = datasets.Features({**words, "images": datasets.Sequence(datasets.Image())})
-    made = datasets.Dataset.from_dict(rows, features=features)
-    folder = tmp_path / PUBLISHED[1].partition("/")[2]
-    made.to_parquet(tmp_path / "rows.parquet")
-    folder.mkdir()
-    (tmp_path / "rows.parquet").rename(folder / "train.parquet")
-    assert [task.target.answer for task in open_items(str(folder))] == ["red", "no"]
-    with pytest.raises(UsageError, match="1 of its rows are selection prompts") as caught:
-        open_pairs(str(folder))
-    assert "\n" not in str(caught.value)
-    # Any other data set may ask with several images and letters.
-    folder.rename(tmp_path / "other")
-    assert len(open_items(str(tmp_path / "other/train.parquet"))) == 3
-
-
 def test_other_columns_are_named_by_hand(tmp_path: Path) -> None:
     folder = published(tmp_path / "set", context_positive="ctx_a", context_negative="ctx_b")
     with pytest.raises(UsageError, match=r"context_positive \(tried .*ctx_a.*--columns"):
-        _ = open_dataset(str(folder), {}).pairs
+        open_pairs(str(folder))
     columns = {"context_positive": "ctx_a", "context_negative": "ctx_b"}
     assert len(open_pairs(str(folder), columns=columns)) == 1
     with pytest.raises(UsageError, match="no column 'none'"):
@@ -330,7 +306,14 @@ def test_the_command_checks_a_file(tmp_path: Path, capsys: pytest.CaptureFixture
     path, _ = tiny.write(tmp_path, images=False)
     cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
-    assert found == {"pairs": 8, "domains": {"trajectory": 8}, "answers_negative": 8}
+    counts = {
+        "pairs": 8,
+        "domains": {"trajectory": 8},
+        "answers_negative": 8,
+        **NONE_WRITTEN,
+        "rows": {"rl": 0, "selection": 0, "pairs": 8, "others": 0, "other_letters": 0},
+    }
+    assert found.items() >= counts.items()
 
 
 @pytest.mark.parametrize("kind", ["transparent", "deep grey", "turned"])

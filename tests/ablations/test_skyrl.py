@@ -19,7 +19,7 @@ from ablations.settings import settings
 from ablations.training.plan import TrainingData, TrainingPlan, check
 from ablations.training.rewards import AccuracyAndFormat, exported_reward
 from ablations.training.schedule import Exposures, arm_view, exposures, item, schedule
-from benchmarks.pairs.file import read_pairs
+from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.selection import both_orders
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -167,7 +167,7 @@ def test_pairs_leave_as_the_arm_sees_them(name: str, image_world: Path, tmp_path
     run = training(image_world, name)
     found = Export(run, tmp_path / "out").write()
     expected = [arm_view(run).pair(index) for index in range(6)]
-    for there, here in zip(read_pairs(tmp_path / "out/pairs.jsonl"), expected, strict=True):
+    for there, here in zip(open_pairs(str(tmp_path / "out/pairs.jsonl")), expected, strict=True):
         assert (there.id, there.query, there.answer, there.answer_negative) == (
             here.id,
             here.query,

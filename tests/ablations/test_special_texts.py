@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from ablations.data.check import check_texts
-from ablations.data.items import read_items
-from benchmarks.pairs.file import read_pairs
+from ablations.data.sources import open_items
+from benchmarks.pair_sources import open_pairs
 from harness.errors import UsageError
 from tests.ablations import tiny
 from tests.commands import harness
@@ -40,7 +40,7 @@ def test_a_special_token_in_any_text_of_a_pair_is_named(
     tmp_path: Path, token: str, field: str, value: object
 ) -> None:
     wrong = json.loads(json.dumps({**PAIR, "id": "q", field: value}).replace("{}", token))
-    pairs = read_pairs(written(tmp_path / "pairs.jsonl", PAIR, wrong))
+    pairs = open_pairs(str(written(tmp_path / "pairs.jsonl", PAIR, wrong)))
     with pytest.raises(UsageError, match=r"line 2: its text holds '.*', a special token"):
         check_texts(pairs, TOKENS)
     with pytest.raises(UsageError, match=r"pair q: its text holds"):
@@ -51,10 +51,12 @@ def test_a_special_token_in_any_text_of_a_pair_is_named(
 def test_a_mark_of_an_image_is_no_token(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     marked = {**ITEM, "query": "<image>What is it?", "images": ["a.png"]}
-    items = read_items(written(tmp_path / "items.jsonl", ITEM, marked))
+    items = open_items(str(written(tmp_path / "items.jsonl", ITEM, marked)))
     check_texts(items, TOKENS)
     check_texts(list(items), TOKENS)
-    bare = read_items(written(tmp_path / "bare.jsonl", {**ITEM, "query": "<image>What is it?"}))
+    bare = open_items(
+        str(written(tmp_path / "bare.jsonl", {**ITEM, "query": "<image>What is it?"}))
+    )
     with pytest.raises(UsageError, match="line 1: its text holds '<image>'"):
         check_texts(bare, TOKENS)
 

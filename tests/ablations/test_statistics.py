@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from ablations.statistics import estimates, power
+from ablations.statistics import estimates
+from ablations.statistics.design import power
 from ablations.statistics.estimates import Array, Components, Estimate, Items
 from harness.runs.summary import benchmark_score
 from tests.examples import examples

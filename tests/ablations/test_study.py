@@ -201,10 +201,10 @@ def test_the_plan_is_there_before_a_score_is_read(planted_runs: Runs, tmp_path: 
 
 
 def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None:
-    from ablations.data.sources import content_of
     from ablations.settings import RECIPES
     from ablations.study.plan import Plan, Request, plan
     from benchmarks.micro.data.pairs import version
+    from benchmarks.pair_sources import content_of
 
     assert content_of("micro:image") == f"micro:image by {version()}"
     recipe = tmp_path / "micro.yaml"
@@ -398,6 +398,14 @@ WRONG: dict[str, tuple[list[object], list[str]]] = {
     "its own word to runs": (
         ["--suite", "vqa12", "--run-args", "--limit 3"],
         ["--run-args: --limit is set by the study"],
+    ),
+    "a share to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--max-errors 1"],
+        ["--run-args: ", "'1' can mean 1% or 100%"],
+    ),
+    "a misspelt word to runs": (
+        ["--suite", "vqa12", "--model", "x", "--run-args", "--temprature 1"],
+        ["--run-args: No such option", "--temperature"],
     ),
     "a suite": (["--suite", "vqa13"], ["did you mean vqa12"]),
     "quotes to training": (["--suite", "vqa12", "--train-args", '"'], ["--train-args", "quot"]),
@@ -691,3 +699,27 @@ def test_killed_at_any_step_a_study_goes_on(
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness run") == 0  # all four were measured before
     assert comparable(killed) == comparable(whole)
+
+
+def test_tainted_items_are_left_out_and_the_contrasts_with_them_are_told(
+    planted_runs: Runs, tmp_path: Path
+) -> None:
+    words = study_words(tmp_path, planted_runs, PAIR)
+    samples = planted_runs[names_of(METHOD, PAIR[METHOD])[0]] / "samples" / "phyx.jsonl"
+    items = [json.loads(line)["id"] for line in samples.read_text().splitlines()[:3]]
+    tainted = tmp_path / "tainted.jsonl"
+    rows = [{"benchmark": "phyx", "item": item} for item in items]
+    tainted.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    harness(*words, "--name", "plain")
+    done = harness(*words, "--exclude", tainted)
+    found, plain = (
+        json.loads((tmp_path / name / "analysis.json").read_text())
+        for name in ("objective-vs-data", "plain")
+    )
+    assert (found["excluded"], plain["excluded"]) == ({"phyx": 3}, {})
+    (line,), (told,) = plain["analysis"]["contrasts"], found["with_all"]
+    assert (told["delta"], told["low"]) == (line["delta"], line["low"])
+    assert found["plan_hash"] != plain["plan_hash"]
+    assert "items left out (--exclude): phyx 3" in done.stdout
+    page = (tmp_path / "objective-vs-data" / "report.html").read_text()
+    assert "Left out, because the training data hold them (--exclude): phyx 3" in page

@@ -216,7 +216,10 @@ def test_a_blank_goes_before_letters_that_are_tokens_only_with_one() -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="$", pad_token="$")
     tokenizer.chat_template = "AB:"
     prompter, pair = Prompter(tokenizer), tiny.text_pairs(1)[0]
-    assert prompter.letters(selection(pair, "A").messages) == (vocabulary[" A"], vocabulary[" B"])
+    assert prompter.letters(selection(pair, "A").messages) == (
+        (vocabulary[" A"],),
+        (vocabulary[" B"],),
+    )
     taught = prompter.answered([pair]).tensors["input_ids"][:, -2:].tolist()
     assert taught == [[vocabulary[" A"], vocabulary["$"]], [vocabulary[" B"], vocabulary["$"]]]
 

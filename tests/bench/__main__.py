@@ -14,6 +14,7 @@ NAMES = (
     "livecodebench",
     "statistics",
     "report",
+    "pairs",
     "swe",
     "training",
     "throughput",

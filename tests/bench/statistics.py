@@ -12,9 +12,9 @@ import time
 import numpy as np
 
 from ablations.statistics.analysis import analyse
-from ablations.statistics.bootstrap import hierarchical
 from ablations.statistics.contrasts import BASELINE, METHOD, PLACEBOS, Rules, contrasts
 from ablations.statistics.estimates import Array, Items
+from ablations.statistics.simulation.bootstrap import hierarchical
 
 SIZES = (2000, 7880, 6080, 3460, 1800, 382, 3000, 3802, 4240, 6000, 472, 3838)
 ARMS = (BASELINE, "da-rl", "da-sft", *PLACEBOS, METHOD)

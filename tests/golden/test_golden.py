@@ -32,6 +32,7 @@ ADDED: frozenset[str] = frozenset(
     {"macro", "runs", "source", "sources", "test", "time", "empty", "reasoning_only", "filtered"}
     | {
         "flag",
+        "native_missing",
         "flags",
         "look",
         "strict_interval_low",
@@ -41,6 +42,8 @@ ADDED: frozenset[str] = frozenset(
         "mean_high",
         "checks",
         "gaps",
+        "excluded",
+        "with_all",
         "scores",
         "stderr",
         "tost_low",

@@ -16,7 +16,7 @@ import pytest
 from harness.backends.endpoint import EndpointModel
 from harness.cli.options import Share
 from harness.cli.tables import result_table
-from harness.errors import UsageError
+from harness.errors import UnfinishedError, UsageError
 from harness.protocols import Benchmark, Judge
 from harness.records import Score
 from harness.runs import run as runs
@@ -186,6 +186,12 @@ def test_a_share_is_written_either_way(text: str, share: float) -> None:
 @pytest.mark.parametrize("text", ["2", "-1%", "nan", "inf%", "much", "", "%"])
 def test_what_is_no_share_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not a share"):
+        Share().convert(text, None, None)
+
+
+@pytest.mark.parametrize("text", ["1", "1.0", " 1. ", "1e0", "+1"])
+def test_a_plain_one_is_refused_as_ambiguous(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="can mean 1% or 100%"):
         Share().convert(text, None, None)
 
 
@@ -653,6 +659,37 @@ def test_native_scoring_comes_again_to_answers_that_it_did_not_reach(tmp_path: P
     # A verdict that there is no value is one: it is not asked for again.
     assert (row.native_n, row.native_missing) == (19, 0)
     assert runs.finished(planned(tmp_path)) is not None
+
+
+def test_native_scoring_that_ran_out_of_time_goes_on_with_the_rest(tmp_path: Path) -> None:
+    """The reason is counted; what crashed is not tried again, what was not reached is."""
+    asked: list[list[str]] = []
+
+    @dataclasses.dataclass(frozen=True)
+    class Late(Sums):
+        def native(self, answers, judge):  # type: ignore[no-untyped-def]
+            asked.append(list(answers))
+            found = dict(list(super().native(answers, judge).items())[:8])
+            crashed = {"s3": Score(None, "unscored", why="crash")} if "s3" in found else {}
+            raise UnfinishedError("its time is up", {**found, **crashed})
+
+    class Notes(Quiet):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    plan = planned(tmp_path, Late())
+    (row,) = runs.execute(plan, Adder().open, {"kind": "test"}, Notes())
+    assert (row.native_n, row.native_missing) == (7, 12)
+    assert any("its time is up before 12 answers" in note for note in notes)
+    table = result_table([row], plan.path)
+    assert "sums: 12 responses have no native score yet (rerun the command to score them)" in table
+    assert runs.finished(planned(tmp_path)) is None
+    assert fill(planned(tmp_path, Late()))[0].native_missing == 11  # eight, s3 not among them
+    assert "s3" not in asked[-1]
+    assert len(asked[-1]) == 19
+    (row,) = fill(planned(tmp_path))
+    assert (row.native_n, row.native_missing) == (19, 0)
 
 
 def test_two_items_with_one_id_are_refused(tmp_path: Path) -> None:

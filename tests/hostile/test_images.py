@@ -20,11 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from ablations.data.hub import open_dataset
-from ablations.data.items import read_items
+from ablations.data.sources import open_items
 from benchmarks.data.local.images import FORMATS, PIXELS, decode, opened
 from benchmarks.data.local.read import _check_files
-from benchmarks.pairs.file import read_pairs
+from benchmarks.pair_sources import open_pairs
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart
 
@@ -86,12 +85,12 @@ def test_a_path_out_of_the_data_is_not_opened(
     row = {"query": "q", "answer": "1", "images": [name]}
     (home / "items.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"line 1: (the file|there is no image)"):
-        read_items(home / "items.jsonl")[0]
+        open_items(str(home / "items.jsonl"))[0]
     pair = {"query": "q", "answer": "1", "context_positive": [{"image": name}],
             "context_negative": "b"}  # fmt: skip
     (home / "pairs.jsonl").write_text(json.dumps(pair) + "\n")
     with pytest.raises(UsageError, match=r"line 1: (the file|there is no image)"):
-        read_pairs(home / "pairs.jsonl")[0]
+        open_pairs(str(home / "pairs.jsonl"))[0]
     assert asked == []
 
 
@@ -113,7 +112,7 @@ def test_a_data_set_that_names_files_elsewhere_is_refused(
     table = pa.table({"images": [cell], "answer": ["1"], "query": ["q"]})
     pq.write_table(table, home / "rows.parquet")
     with pytest.raises(UsageError, match=r"the file|there is no image"):
-        open_dataset(str(home), {}).items[0]
+        open_items(str(home))[0]
     assert asked == []
 
 
@@ -159,7 +158,7 @@ def snapshot(tmp_path: Path) -> Path:
 
 
 def test_links_of_a_hub_cache_into_its_own_blobs_are_opened(snapshot: Path) -> None:
-    (pair,) = read_pairs(snapshot / "pairs.jsonl")
+    (pair,) = open_pairs(str(snapshot / "pairs.jsonl"))
     (shown,) = pair.context_positive
     assert isinstance(shown, ImagePart)
     assert shown.image.getpixel((0, 0)) == (255, 0, 0)
@@ -178,16 +177,16 @@ def test_links_of_a_hub_cache_to_anything_else_are_not(snapshot: Path, target: s
     elsewhere.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4)).save(elsewhere, "PNG")
     with pytest.raises(UsageError, match="is not opened"):
-        read_pairs(snapshot / "pairs.jsonl")[0]
+        open_pairs(str(snapshot / "pairs.jsonl"))[0]
 
 
 def test_blobs_beside_a_folder_that_is_not_of_a_hub_cache_are_not_opened(snapshot: Path) -> None:
     repository = snapshot.parents[1]
     repository.rename(repository.with_name("my--data"))
     with pytest.raises(UsageError, match="is not opened"):
-        read_pairs(snapshot.parents[2] / "my--data" / "snapshots" / snapshot.name / "pairs.jsonl")[
-            0
-        ]
+        open_pairs(
+            str(snapshot.parents[2] / "my--data" / "snapshots" / snapshot.name / "pairs.jsonl")
+        )[0]
 
 
 def encoded(kind: str) -> bytes:
@@ -237,7 +236,7 @@ def test_a_bomb_is_one_line_and_no_memory(side: int, tmp_path: Path) -> None:
     row: dict[str, Any] = {"query": "q", "answer": "1", "images": ["a.png"]}
     (tmp_path / "items.jsonl").write_text(json.dumps(row) + "\n")
     with pytest.raises(UsageError, match=r"line 1: the image .* cannot be read"):
-        read_items(tmp_path / "items.jsonl")[0]
+        open_items(str(tmp_path / "items.jsonl"))[0]
 
 
 def test_the_largest_images_of_the_benchmarks_pass() -> None:

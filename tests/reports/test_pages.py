@@ -219,13 +219,38 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
     summary = json.loads((b / "summary.json").read_text())["benchmarks"]
     shown = frame(direct, "delta-0")
     means = dict(zip(shown["benchmark"], shown["plus"], strict=True))
-    assert means == {row["benchmark"]: row["strict"] for row in summary}
+    assert means == pytest.approx({row["benchmark"]: row["strict"] for row in summary})
     # Both scores have the intervals of the comparison.
     intervals = {(row["side"], row["benchmark"]): row for row in stored["scores"]}
     for side, column in (("A", "minus"), ("B", "plus")):
         bounds = zip(shown[f"{column}_interval_low"], shown[f"{column}_interval_high"], strict=True)
         rows = [intervals[side, name] for name in shown["benchmark"]]
         assert list(bounds) == [(row["low"], row["high"]) for row in rows]
+
+
+def test_scores_intervals_and_differences_are_of_one_set_of_items(
+    study: Path, tmp_path: Path
+) -> None:
+    """Some items have no score in one run: the page leaves them out of both sides' scores."""
+    sides = [[model.run.path for model in read(study).of(arm)] for arm in ("grpo", "contextrl")]
+    broken = shutil.copytree(sides[1][0], tmp_path / "broken")
+    path = broken / "samples" / "vstar.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[:7]:
+        row["score"] |= {"value": None, "status": "unscored"}
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    two = harness("compare", sides[0][0], broken, "--json")
+    arms = harness("compare", "--a", *sides[0], "--b", broken, *sides[1][1:], "--json")
+    for name, done in (("two", two), ("arms", arms)):
+        assert done.returncode == 0, done.stderr
+        (tmp_path / f"{name}.json").write_text(done.stdout)
+        page, _ = reports.page_of([tmp_path / f"{name}.json"], None)
+        shown = frame(page, "delta-0")
+        assert list(shown["plus"] - shown["minus"]) == pytest.approx(list(shown["delta"]))
+        for column in ("plus", "minus"):
+            ends = shown[[f"{column}_interval_{end}" for end in ("low", "high")]].astype(float)
+            inside = shown[column].between(*ends.to_numpy().T)
+            assert (inside | ends.isna().any(axis=1)).all()
 
 
 def test_arms_compared_show_spread_and_both_intervals(study: Path, tmp_path: Path) -> None:

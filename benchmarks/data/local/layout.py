@@ -17,6 +17,7 @@ from benchmarks.data.catalog.sources import Source, Table, source
 from benchmarks.data.local import json_rows
 from benchmarks.data.local.official import FORMATS, Release, release
 from harness.errors import UsageError, first_line
+from harness.files import plain
 from harness.files.hashing import cache_dir, tree_hash
 
 Form = Literal["saved", "parquet", "raw", "official"]
@@ -49,11 +50,13 @@ def note(benchmark_id: str, root: Path) -> str:
     It is not part of the data: fingerprint and run key do not hold it.
 
     Raises:
-        UsageError: the file is not readable.
+        UsageError: the file is not readable, or a link: it would show any file of the user.
     """
     path = root / benchmark_id / NOTE
     try:
-        return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+        return " ".join(plain.read_bytes(path).decode().split())
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not readable ({error}): delete it, or get the data") from error
 

@@ -114,14 +114,28 @@ def quiet() -> Iterator[None]:
         datasets.enable_progress_bars()
 
 
-def _from_parquet(item: Found) -> Dataset:
-    from datasets import Dataset, Image
+def convert(benchmark_id: str, root: Path, *, images: bool = True) -> None:
+    """Convert a benchmark's parquet files where that was not done yet: a sandbox cannot do it.
 
-    # The conversion to Arrow goes to our cache: the data root may be read-only.
-    with quiet():
-        data = Dataset.from_parquet(
-            [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
-        )
+    Raises:
+        UsageError: the data is missing or does not open.
+    """
+    for item in find(benchmark_id, root / benchmark_id, images=images):
+        if item.form == "parquet":
+            arrow_files(item)
+
+
+def _from_parquet(item: Found) -> Dataset:
+    from datasets import Dataset, Image, concatenate_datasets
+
+    if files := _converted(_note(item)):
+        data = concatenate_datasets([Dataset.from_file(str(path)) for path in files])
+    else:
+        # The conversion to Arrow goes to our cache: the data root may be read-only.
+        with quiet():
+            data = Dataset.from_parquet(
+                [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
+            )
     for column in item.table.images:
         feature = data.features.get(column)
         # Files that other tools wrote lack the note that these two columns are an image.
@@ -211,13 +225,24 @@ def arrow_files(item: Found) -> Sequence[Path]:
     """
     if item.form == "saved":
         return item.files
-    note = cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
-    with suppress(OSError, msgspec.DecodeError):
-        sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
-        if all(Path(name).stat().st_size == size for name, size in sizes.items()):
-            return [Path(name) for name in sizes]
+    note = _note(item)
+    if files := _converted(note):
+        return files
     files = [Path(entry["filename"]) for entry in read(item).cache_files]
     sizes = {str(path): path.stat().st_size for path in files}
     with suppress(OSError):
         write_text(note, msgspec.json.encode(sizes).decode())
     return files
+
+
+def _note(item: Found) -> Path:
+    return cache_dir() / "arrow" / f"{files_hash(item.home, [item])}.json"
+
+
+def _converted(note: Path) -> list[Path]:
+    """Return the Arrow files of a note that are there as it says, else none."""
+    with suppress(OSError, msgspec.DecodeError):
+        sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
+        if all(Path(name).stat().st_size == size for name, size in sizes.items()):
+            return [Path(name) for name in sizes]
+    return []

@@ -2,6 +2,9 @@
 
 Source: LiveCodeBench, lcb_runner/evaluation/testing_util.py (``grade_stdio``,
 ``grade_call_based``).
+
+An answer may have millions of tiny parts, which would cost a hundred times its size.  They are
+counted before they become objects: never more of these are made than the expected answer has.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from benchmarks.longhorizon.livecodebench.driver import plain
+
 _SHOWN = 60  # characters of an answer that a sentence quotes
+_SMALL = 1 << 16  # bytes of an answer that cannot cost much
 
 
 def printed(answer: bytes, expected: str) -> str:
@@ -18,10 +24,12 @@ def printed(answer: bytes, expected: str) -> str:
 
     Lines are compared stripped, each by itself, then as exact numbers.
     """
-    mine, theirs = _lines(answer.decode(errors="replace")), _lines(expected)
-    if len(mine) != len(theirs):
-        return f"wrong answer: {len(mine)} lines where {len(theirs)} are expected"
-    for number, (line, other) in enumerate(zip(mine, theirs, strict=True), start=1):
+    text, theirs = answer.decode(errors="replace").strip(), expected.strip().split("\n")
+    n = text.count("\n") + 1
+    if n != len(theirs):
+        return f"wrong answer: {n} lines where {len(theirs)} are expected"
+    pairs = zip(map(str.strip, text.split("\n")), map(str.strip, theirs), strict=True)
+    for number, (line, other) in enumerate(pairs, start=1):
         if line != other and not _same_numbers(line, other):
             return f"wrong answer in line {number}: {quoted(line)}, expected {quoted(other)}"
     return ""
@@ -37,7 +45,8 @@ def returned(answer: bytes, expected: str) -> str:
         return "wrong answer: the function did not return"
     expected_value = json.loads(expected)
     try:
-        right = value(answer) == expected_value
+        right = len(answer) <= _SMALL or as_many_parts(answer, expected_value)
+        right = right and value(answer) == expected_value
     except (ValueError, RecursionError) as error:
         return f"wrong answer: it does not read ({type(error).__name__})"
     text = answer.decode(errors="replace")
@@ -67,12 +76,24 @@ def quoted(text: str) -> str:
     return repr(text)
 
 
-def _lines(text: str) -> list[str]:
-    return [line.strip() for line in text.strip().split("\n")]
+def as_many_parts(answer: bytes, expected: Any) -> bool:
+    """Whether an answer has the commas and brackets of the expected value, as it must to be equal.
+
+    A number may be written as an object where the expected one is not.
+    """
+    theirs = json.dumps(plain(expected)).encode()
+    commas, lists, objects = (theirs.count(sign) for sign in (b",", b"[", b"{"))
+    if (answer.count(b","), answer.count(b"[")) != (commas, lists):
+        return False
+    return answer.count(b"{") <= objects + commas + lists + 1
 
 
 def _same_numbers(line: str, other: str) -> bool:
+    theirs = other.split()
+    mine = line.split(maxsplit=len(theirs))
+    if len(mine) != len(theirs):
+        return False
     try:
-        return [Decimal(word) for word in line.split()] == [Decimal(w) for w in other.split()]
+        return all(Decimal(a) == Decimal(b) for a, b in zip(mine, theirs, strict=True))
     except InvalidOperation:  # no number, or a signalling NaN
         return False

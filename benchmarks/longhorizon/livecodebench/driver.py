@@ -3,11 +3,17 @@
 Reads a job from standard input and writes one report per test with the program's answer; the
 expected answers never get here.  Standard library only, Python 3.9 or later.  The interpreter
 starts and imports once; each test is a fork with descriptors 0, 1 and 2 of its own.
+
+The program runs under the same user id and is not trusted.  In a sandbox the driver is process 1,
+which no signal from inside reaches, and other processes cannot read its memory or descriptors.
+A test's process has nothing to find in its copy of the driver's memory: the next input, and the
+token that a report must have, are read when the test has ended.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import decimal
 import gc
 import json
@@ -17,6 +23,7 @@ import resource
 import select
 import signal
 import site
+import struct
 import sys
 import tempfile
 import time
@@ -44,12 +51,19 @@ _STACK = 100 << 20
 _REPORTED = 1000  # characters of standard error
 _OUTPUT = 64 << 20  # bytes of answers of one job; the tests beyond are left for another job
 _RESULT = 3  # the descriptor on which a function's result leaves
+# linux/prctl.h, linux/seccomp.h
+_PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 4, 22, 38
+_SECCOMP_MODE_FILTER = 2
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
     """Run the tests in order and stop at the first that shows a failure by itself."""
-    job, inputs = _job(_read_all(0))
-    channel = os.dup(1)
+    _protect()
+    jobs, channel = os.dup(0), os.dup(1)
+    _empty_stdin()
+    job = json.loads(_frame(jobs) or b"")
+    _refuse(bytes.fromhex(job["filter"]))
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
@@ -63,18 +77,69 @@ def main() -> None:
         return None
     _write_all(channel, b"ready\n")
     gc.freeze()  # what is there now is not gone through when a test ends
-    sent = 0
-    for given in inputs:
+    sent, more = 0, True
+    while more and (given := _frame(jobs)) is not None:
         test = _Test(given)
         if not test.start():  # this is the test's own process
             test.take_over(bool(job["function"]))
             return _play(job, program, given)
         report, answer = test.watch(job["seconds"], job["output"])
-        _write_all(channel, json.dumps({**report, "size": len(answer)}).encode() + b"\n" + answer)
         sent += len(answer)
-        if report["status"] != "ended" or report["code"] != 0 or sent > _OUTPUT:
-            return None
+        more = (report["status"], report["code"]) == ("ended", 0) and sent <= _OUTPUT
+        report["more"] = more = more and not _files_are_left()
+        report["token"] = (_frame(jobs) or b"").decode()
+        _write_all(channel, json.dumps({**report, "size": len(answer)}).encode() + b"\n" + answer)
     return None
+
+
+def _protect() -> None:
+    """Keep the tests' processes away from this one."""
+    _prctl(_PR_SET_DUMPABLE, 0)  # its files in /proc are root's then
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # process 1 gets a signal if it has a handler
+
+
+def _refuse(program: bytes) -> None:
+    """Refuse system calls by a BPF program, for all that this process starts; b"": do nothing."""
+    if program:
+        code = ctypes.create_string_buffer(program, len(program))
+        header = struct.pack("HP", len(program) // 8, ctypes.addressof(code))  # struct sock_fprog
+        pointer = ctypes.create_string_buffer(header, len(header))
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(pointer))
+
+
+def _prctl(option: int, *values: int) -> None:
+    if _LIBC.prctl(option, *(ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4])):
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
+def _empty_stdin() -> None:
+    """Make standard input empty, and `sys.stdin` one that can seek in the file put there later."""
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    text: Any = open(0, encoding="utf-8", newline="\n", closefd=False)  # noqa: SIM115
+    text.buffer.raw.name = "<stdin>"
+    sys.stdin = text
+    setattr(sys, "__stdin__", text)  # noqa: B010  (it is not to be assigned to, for mypy)
+
+
+def _frame(descriptor: int) -> bytes | None:
+    """Read the next frame, its length and then its bytes; None at the end.
+
+    Not a byte more is read: what is in memory is there in the test's process too.
+    """
+    size = _read(descriptor, 8)
+    return _read(descriptor, *struct.unpack(">Q", size)) if size else None
+
+
+def _files_are_left() -> bool:
+    """Whether a test left a file behind: the next test must run in a sandbox of its own."""
+    folders = [tempfile.gettempdir()]
+    if os.getpid() == 1:  # nobody else's files are here
+        folders += filter(os.path.isdir, ("/dev/shm", "/dev/mqueue"))
+    try:
+        return any(map(os.listdir, folders))
+    except OSError:  # the program closed the folder
+        return True
 
 
 def _works() -> bool:
@@ -84,17 +149,6 @@ def _works() -> bool:
         os._exit(0)
     report, _ = test.watch(5.0, 1)
     return (report["status"], report["code"]) == ("ended", 0)
-
-
-def _job(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Split the job: one line of JSON, then the inputs one after another."""
-    head, _, rest = data.partition(b"\n")
-    job = json.loads(head)
-    inputs, start = [], 0
-    for size in job["sizes"]:
-        inputs.append(rest[start : start + size])
-        start += size
-    return job, inputs
 
 
 class _Test:
@@ -121,14 +175,16 @@ class _Test:
     def take_over(self, function: bool) -> None:
         """Make the test's descriptors this process's standard ones, and close all others."""
         os.setsid()
-        os.dup2(self.stdin, 0)
         os.dup2(self.complaints, 2)
-        if function:
+        if function:  # its standard input stays empty
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(self.answers, _RESULT)
         else:
+            os.dup2(self.stdin, 0)
             os.dup2(self.answers, 1)
         os.closerange(_RESULT + function, 256)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _prctl(_PR_SET_DUMPABLE, 1)  # or it could not open /dev/stdin
 
     def watch(self, seconds: float, limit: int) -> tuple[dict[str, Any], bytes]:
         """Read until the process has ended, the time is up or the answer is too long."""
@@ -156,8 +212,9 @@ class _Test:
             if code is not None and not ready:
                 break
         taken = time.monotonic() - self.began
-        self._kill(code is None)
-        code = self._wait(0) if code is None else code
+        if status == "ended" and taken > seconds:
+            status = "timeout"
+        code = self._kill(code)
         os.close(self.answer)
         os.close(self.errors)
         report = {
@@ -173,11 +230,20 @@ class _Test:
         pid, status = os.waitpid(self.pid, how)
         return os.waitstatus_to_exitcode(status) if pid else None
 
-    def _kill(self, alive: bool) -> None:
+    def _kill(self, code: int | None) -> int | None:
+        """End all that the test started; return its exit code, ``code`` if it had ended."""
         with contextlib.suppress(OSError):  # nobody is left in its session, or it has none yet
             os.killpg(self.pid, signal.SIGKILL)
-        if alive:
+        if code is None:
             os.kill(self.pid, signal.SIGKILL)
+            code = self._wait(0)
+        if os.getpid() == 1:  # nobody else's processes are here
+            with contextlib.suppress(OSError):
+                os.kill(-1, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.wait():
+                    pass
+        return code
 
 
 def _play(job: dict[str, Any], program: types.ModuleType, given: bytes) -> None:
@@ -199,10 +265,10 @@ def _call(name: str, program: types.ModuleType, given: bytes) -> None:
     result = function(*arguments)
     # The official runner takes a tuple for a list, at the top level alone.
     result = list(result) if isinstance(result, tuple) else result
-    _write_all(_RESULT, json.dumps(_plain(result)).encode())
+    _write_all(_RESULT, json.dumps(plain(result)).encode())
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a JSON value from which the harness makes an equal one; see `compare.value`."""
     if value is None or isinstance(value, (bool, str)):
         return value
@@ -215,16 +281,18 @@ def _plain(value: Any) -> Any:
         real = float(value)
         return real if real == value else {"other": type(value).__name__}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {"dict": [[_plain(key), _plain(item)] for key, item in value.items()]}
+        return {"dict": [[plain(key), plain(item)] for key, item in value.items()]}
     return {"other": type(value).__name__}
 
 
-def _read_all(descriptor: int) -> bytes:
+def _read(descriptor: int, size: int) -> bytes:
+    """Read ``size`` bytes, fewer at the end."""
     chunks = []
-    while chunk := os.read(descriptor, 1 << 20):
+    while size and (chunk := os.read(descriptor, min(size, 1 << 20))):
         chunks.append(chunk)
+        size -= len(chunk)
     return b"".join(chunks)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
+import struct
 import sys
 import sysconfig
 from collections.abc import Iterator, Sequence
@@ -22,7 +24,7 @@ from benchmarks.longhorizon.livecodebench.gate import gate
 from benchmarks.longhorizon.livecodebench.problems import Case
 from harness.errors import ItemError
 from harness.files.text import last_line
-from harness.sandbox import MIB, Command, Limits, Result, Sandbox
+from harness.sandbox import MIB, Command, Limits, Result, Sandbox, seccomp
 
 # Most wrong programs fail early: the first job is small, the next ones grow.
 FIRST_JOB, GROWTH = 8, 8
@@ -75,12 +77,16 @@ _Status = Literal["ended", "timeout", "output"]
 
 @dataclass(frozen=True, slots=True)
 class _Report:
-    """What the driver said of one test.  ``code`` is the exit code, or minus the signal."""
+    """What the driver reports of one test.
+
+    ``code`` is the exit code, or minus the signal; ``more``: the driver goes on to the next test.
+    """
 
     status: _Status
     code: int
     seconds: float
     stderr: str
+    more: bool
     answer: bytes
 
 
@@ -108,7 +114,8 @@ async def grade(
             good, slow_again, wrong, _ = await asyncio.to_thread(_judge, program, retried, reports)
             passed, slow = passed + good, max(slow, slow_again)
             wrong = wrong or ("" if good else end)
-        slowest, size = max(slowest, slow), size * GROWTH
+        slowest = max(slowest, slow)
+        size = size * GROWTH if reports and reports[-1].more else 1
     return Verdict(not wrong, passed, _why(len(tests), passed, wrong, slowest, again, resources))
 
 
@@ -126,27 +133,34 @@ async def _run(
     sandbox: Sandbox, program: Program, tests: Sequence[Case], resources: Resources
 ) -> tuple[list[_Report], str]:
     """Run one job; return its reports, and how it ended (for a test without a report)."""
-    given = [test.given.encode(errors="replace") for test in tests]
+    # Bubblewrap applies the filter itself.
+    own = sandbox.describe()["kind"] == "bubblewrap"
     job = {
+        "filter": "" if own else (seccomp.program() or b"").hex(),
         "code": program.code,
         "function": program.function,
         "packages": sysconfig.get_path("purelib"),
         "seconds": resources.seconds,
         "output": _ANSWER,
-        "sizes": [len(data) for data in given],
     }
+    tokens = [secrets.token_hex(16) for _ in tests]
+    frames = [json.dumps(job).encode()]
+    for test, token in zip(tests, tokens, strict=True):
+        frames += [test.given.encode(errors="replace"), token.encode()]
     seconds = _START + len(tests) * (resources.seconds + _NOTICE)
     command = Command(
         (*_python(sandbox), "-c", _source()),
-        stdin=b"\n".join([json.dumps(job).encode(), b"".join(given)]),
+        stdin=b"".join(struct.pack(">Q", len(frame)) + frame for frame in frames),
         environment=_ENVIRONMENT,
         limits=Limits(
             seconds=seconds,
             cpu_seconds=seconds * _THREADS,
             memory=resources.memory,
             processes=128,
+            files=64,
             output=_JOB_OUTPUT,
         ),
+        init=True,
     )
     result = await sandbox.run(command)
     if result.status == "error":
@@ -154,7 +168,7 @@ async def _run(
     ready, rest = result.stdout[: len(_READY)], result.stdout[len(_READY) :]
     if ready != _READY:  # the program has not run yet
         raise ItemError(f"the sandbox does not run tests: {_end(result)}")
-    return list(_reports(rest, len(tests))), _end(result)
+    return list(_reports(rest, tokens)), _end(result)
 
 
 def _python(sandbox: Sandbox) -> tuple[str, ...]:
@@ -172,10 +186,13 @@ def _source() -> str:
     return _DRIVER.read_text(encoding="utf-8")
 
 
-def _reports(data: bytes, most: int) -> Iterator[_Report]:
-    """Read the driver's reports, up to where they end or a program spoilt them."""
+def _reports(data: bytes, tokens: Sequence[str]) -> Iterator[_Report]:
+    """Read the driver's reports, up to where they end or a program spoilt them.
+
+    Each has the token that the driver was given for it, or it is not the driver's.
+    """
     start = 0
-    for _ in range(most):
+    for token in tokens:
         head, newline, _rest = data[start : start + 16384].partition(b"\n")
         start += len(head) + len(newline)
         try:
@@ -183,11 +200,17 @@ def _reports(data: bytes, most: int) -> Iterator[_Report]:
             status, size = fields["status"], int(fields["size"])
             answer = data[start : start + size]
             report = _Report(
-                status, int(fields["code"]), float(fields["seconds"]), str(fields["stderr"]), answer
+                status=status,
+                code=int(fields["code"]),
+                seconds=float(fields["seconds"]),
+                stderr=str(fields["stderr"]),
+                more=bool(fields["more"]),
+                answer=answer,
             )
+            known = secrets.compare_digest(str(fields["token"]), token)
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return
-        if len(answer) != size or status not in get_args(_Status):
+        if not known or len(answer) != size or status not in get_args(_Status):
             return
         yield report
         start += size
@@ -217,8 +240,9 @@ def _judge(
         wrong = _failed(report) or right(report.answer, test.expected)
         if wrong:
             return number, slowest, wrong, False
-    # A job that ends early without a failure has lost its driver, or its room for answers.
-    return len(reports), slowest, "", len(reports) < len(tests)
+    # A job that ends early without a failure, and unannounced, has lost its driver.
+    lost = len(reports) < len(tests) and (not reports or reports[-1].more)
+    return len(reports), slowest, "", lost
 
 
 def _failed(report: _Report) -> str:

@@ -14,9 +14,8 @@ from pathlib import Path
 
 from benchmarks.longhorizon.swebench.workspace import IMAGE_LIMITS, TESTBED
 from harness.errors import ItemError
-from harness.files.text import last_line
 from harness.sandbox import Result, supervise
-from harness.sandbox.engine import OWNER, Engine, owner, remove_leftovers
+from harness.sandbox.engine import OWNER, Engine, client_error, owner, remove_leftovers
 from harness.sandbox.programs import output
 
 # The first process: nothing inside can end it, it waits for orphans, and it ends after a day.
@@ -98,17 +97,17 @@ class TaskContainer:
 
     def _check(self, result: Result, what: str) -> None:
         if result.exit_code != 0:
-            why = result.reason or last_line(result.stderr.decode(errors="replace"))
-            raise ItemError(f"{what}: {why}")
+            raise ItemError(f"{what}: {result.reason or client_error(result.stderr)}")
 
 
 class _Client:
     """One call of the engine's client: at its limit the client ends, the container stays."""
 
-    root = None
-
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+
+    def usage(self, memory_limit: int) -> None:
+        """Return nothing: the engine watches memory."""
 
     def kill(self) -> None:
         """Kill the client."""

@@ -275,12 +275,15 @@ class LmmsBenchmark(ABC):
             rows = prepared.read(folder / prepared.file_name(key), key)
             if rows is not None:
                 return Prepared(rows, self._images, self.image_conversion == "native")
-        path = shared_scorer().prepare(
+        data.convert(self.id, self.data_root, images=self.images)
+        made = shared_scorer().prepare(
             self.id, self.data_root, images=self.images, options=self.given_options
         )
-        rows = prepared.read(path / prepared.file_name(key), key)
-        if rows is None:
+        rows = prepared.decoded(made)
+        if rows is None or key["data"] != self.fingerprint():
             raise UsageError(f"the data of {self.id} changed while it was read: run again")
+        with suppress(OSError):  # they are made again the next time
+            prepared.keep(prepared.folders(self.id, self.data_root), key, rows)
         return Prepared(rows, self._images, self.image_conversion == "native")
 
     @cached_property
@@ -315,9 +318,16 @@ class LmmsBenchmark(ABC):
         Raises:
             UsageError: the data is missing or not readable.
         """
-        rows = [self._row(row) for row in self.places.values()]
         folders = (*prepared.folders(self.id, self.data_root), scratch)
-        return prepared.keep(folders, self._key, rows)
+        return prepared.keep(folders, self._key, self.rows())
+
+    def rows(self) -> list[Row]:
+        """Build every item, by lmms-eval's task.
+
+        Raises:
+            UsageError: the data is missing or not readable.
+        """
+        return [self._row(row) for row in self.places.values()]
 
     @cached_property
     def places(self) -> Mapping[str, Row]:
@@ -349,14 +359,15 @@ class LmmsBenchmark(ABC):
         return score(response.answer, item.target)
 
     def native(self, answers: Mapping[str, str], judge: Judge | None) -> Mapping[str, Score]:
-        """Score answers by lmms-eval's own rules, in a limited child process.
+        """Score answers by lmms-eval's own rules, in a sandboxed child process.
 
         All benchmarks of this process share the child, which starts at the first call, if need
         be one without answers, and ends with the process; see `NativeScorer.score`.
         """
         if not answers:
-            shared_scorer().start()
+            shared_scorer().start(self.data_root)
             return {}
+        data.convert(self.id, self.data_root, images=self.images)
         return shared_scorer().score(
             self.id,
             self.data_root,

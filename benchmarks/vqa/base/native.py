@@ -1,4 +1,4 @@
-"""Scoring by lmms-eval's own rules, apart in a limited child process.
+"""Scoring by lmms-eval's own rules, apart in a sandboxed and limited child process.
 
 A value is None where that scoring gave none: it crashed or ran out of time on the answer, or it
 asked for a judge that was not given or did not answer.
@@ -8,32 +8,32 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.backends.urls import base_url
-from harness.errors import UsageError
-from harness.files.hashing import cache_dir
+from benchmarks import data
+from benchmarks.vqa.base import native_child
+from benchmarks.vqa.base.native_child import Shown
+from harness.errors import UnfinishedError, UsageError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line
+from harness.files.typed_json import fits
 from harness.protocols import Judge
-from harness.records import Score, Status
+from harness.records import Score, Status, Value
+from harness.sandbox import native_state, watch
+from harness.sandbox.bubblewrap import kill
 
-# What of our environment the child gets; everything else, keys and tokens above all, stays here.
-_PASSED_ON = (
-    "PATH LANG LC_ALL TZ LD_LIBRARY_PATH SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE"
-).split()
-_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+_ASKED_AT_ONCE = 8  # as many as the worker has forks with a judge
 _TRIES = 2  # starts of the child without a single value before the rest has none
 
 
@@ -42,8 +42,9 @@ class Request:
     """Answers (item id -> text) to one benchmark's items.
 
     ``options`` are the benchmark's, as words (`benchmarks.options`).  ``item_seconds`` is the
-    wall-clock limit for one item, its judge calls included; ``environment`` is what reaches the
-    judge, empty where none was given.  ``prepare`` asks for the prepared items, not for scores.
+    wall-clock limit for one item, its judge calls included, ``cpu_seconds`` that of its processor
+    time.  ``seconds`` is the time for all of them, without that of the judge, whose name is
+    ``judge``, None where none was given.  ``prepare`` asks for the prepared items, not for scores.
     """
 
     benchmark: str
@@ -51,8 +52,10 @@ class Request:
     images: bool
     options: Mapping[str, str]
     item_seconds: float
+    cpu_seconds: float
+    seconds: float
     answers: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    judge: str | None = None
     prepare: bool = False
 
 
@@ -68,20 +71,38 @@ def shared_scorer() -> NativeScorer:
     return scorer
 
 
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """Seconds that native scoring may take.
+
+    ``item`` is the processor time of one answer, and its wall-clock time where no judge is asked;
+    ``judged_item`` is the latter with a judge.  ``benchmark`` and ``total`` are budgets, without
+    the judge's time: of one benchmark, and of all that a scorer scores.
+    """
+
+    item: float = 20.0
+    judged_item: float = 300.0
+    benchmark: float = 600.0
+    total: float = 1800.0
+
+
 class NativeScorer(AbstractContextManager["NativeScorer"]):
     """A child process that scores; it starts when it is first needed and ends with ``with``.
 
     Args:
-        item_seconds: wall-clock limit for one item.
-        judged_item_seconds: the same where a judge is asked, its answers included.
+        item_seconds: the limit of one item, if not that of ``limits``.
+        limits: of time.
     """
 
-    def __init__(self, *, item_seconds: float = 20.0, judged_item_seconds: float = 300.0) -> None:
-        self._item_seconds = item_seconds
-        self._judged_item_seconds = judged_item_seconds
-        self._lock = threading.Lock()
+    def __init__(
+        self, *, item_seconds: float | None = None, limits: TimeLimits = TimeLimits()
+    ) -> None:
+        self._limits = limits if item_seconds is None else replace(limits, item=item_seconds)
+        self._spent = Counter[str]()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
         self._closing = False
         self._process: subprocess.Popen[bytes] | None = None
+        self._shown = Shown()
         self._scratch: Scratch | None = None
 
     def __exit__(self, *_: object) -> None:
@@ -89,18 +110,25 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, None while there is none."""
-        return self._process.pid if self._process is not None else None
+        """The process id of the child that scores, None while there is none."""
+        if self._process is None:
+            return None
+        # Two processes of bubblewrap are above it.
+        return watch.tree(self._process.pid)[2 if native_state()[0] else 0]
 
-    def start(self) -> None:
-        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it."""
-        threading.Thread(target=self._load, daemon=True).start()
+    def start(self, data_root: Path | None = None) -> None:
+        """Let the child load lmms-eval in the background; `score` and `prepare` wait for it.
 
-    def _load(self) -> None:
-        # What goes wrong here is said by the call that needs the child.
-        with self._lock, suppress(UsageError, OSError, ValueError):
+        ``data_root`` is the one that they will read, by default that of `benchmarks.data`.
+        """
+        root = data.data_root(data_root).resolve()
+        threading.Thread(target=self._load, args=(root,), daemon=True).start()
+
+    def _load(self, data_root: Path) -> None:
+        # What goes wrong here is said by the call that needs the child; RuntimeError: we end.
+        with self._lock, suppress(UsageError, OSError, ValueError, RuntimeError):
             if self._process is None:
-                self._start()
+                self._start(native_child.shown_data(data_root))
 
     def score(
         self,
@@ -121,32 +149,51 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
             and what lmms-eval found.
 
         Raises:
+            UnfinishedError: the time budget is spent; holds the scores until then.
             UsageError: the data is missing, or lmms-eval does not start.
         """
         left, values = dict(answers), dict[str, Score]()
-        request = Request(
-            benchmark,
-            str(data_root.resolve()),
-            images,
-            options=dict(options),
-            item_seconds=self._judged_item_seconds if judge else self._item_seconds,
-            answers=left,
-            environment=_judge_environment(judge),
+        request = self._request(
+            benchmark, data_root, images=images, options=dict(options), answers=left
         )
+        if judge is not None:
+            request = replace(request, judge=judge.model, item_seconds=self._limits.judged_item)
         tries = 0
         with self._lock:
-            while left and tries < _TRIES:
+            while left and tries < _TRIES and (seconds := self._left(benchmark)):
                 before = len(left)
                 try:
-                    for message in self._replies(request):
-                        value, why = message["value"], message["why"]
-                        status: Status = "unscored" if value is None else "scored"
-                        values[message["id"]] = Score(value, status, None, why)
+                    for message in self._replies(replace(request, seconds=seconds), judge):
+                        values[message["id"]] = _score(message)
                         del left[message["id"]]
                     break
                 except _ChildDiedError:
                     tries = tries + 1 if len(left) == before else 0
+            if left and not self._left(benchmark):
+                raise UnfinishedError(self._late(benchmark), values)
         return values
+
+    def _request(self, benchmark: str, data_root: Path, **more: Any) -> Request:
+        return Request(
+            benchmark,
+            str(data_root.resolve()),
+            item_seconds=self._limits.item,
+            cpu_seconds=self._limits.item,
+            seconds=self._left(benchmark),
+            **more,
+        )
+
+    def _left(self, benchmark: str) -> float:
+        """Return the seconds that are left for a benchmark."""
+        limits = self._limits
+        total = limits.total - self._spent.total()
+        return max(0.0, min(limits.benchmark - self._spent[benchmark], total))
+
+    def _late(self, benchmark: str) -> str:
+        limits = self._limits
+        whole = self._spent[benchmark] < limits.benchmark
+        what = f"{limits.total:g} s for all benchmarks" if whole else f"{limits.benchmark:g} s"
+        return f"native scoring used up its time ({what})"
 
     def prepare(
         self,
@@ -155,19 +202,19 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         *,
         images: bool = True,
         options: Mapping[str, str] = MappingProxyType({}),
-    ) -> Path:
-        """Make a benchmark's prepared items; return the folder that they are in.
+    ) -> bytes:
+        """Make a benchmark's prepared items; return them as JSON.
 
         Raises:
             UsageError: the data is missing, or lmms-eval does not start.
         """
-        root = str(data_root.resolve())
-        request = Request(benchmark, root, images, dict(options), self._item_seconds, prepare=True)
+        request = self._request(
+            benchmark, data_root, images=images, options=dict(options), prepare=True
+        )
         with self._lock:
             for _ in range(_TRIES):
                 with suppress(_ChildDiedError):
-                    (message,) = self._replies(request)
-                    return Path(message["folder"])
+                    return "".join(message["rows"] for message in self._replies(request)).encode()
         raise UsageError(f"the child that prepares the items of {benchmark} died: run again")
 
     def close(self) -> None:
@@ -177,40 +224,58 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         """
         self._closing = True
         if (process := self._process) is not None:
-            process.kill()
+            kill(process)
         with self._lock:
             self._stop()
             self._closing = False
 
-    def _replies(self, request: Request) -> Iterator[dict[str, Any]]:
-        """Send a request and yield what comes back.
+    def _replies(self, request: Request, judge: Judge | None = None) -> Iterator[dict[str, Any]]:
+        """Send a request and yield what comes back; the judge is asked meanwhile.
 
         Raises:
             UsageError: the child says that it failed, was interrupted or does not start.
             _ChildDiedError: it ended before it was done.
         """
+        shown = native_child.shown_data(Path(request.data_root))
         process = self._process
-        if process is None or process.poll() is not None:
+        if process is None or process.poll() is not None or not self._shown.covers(shown):
             self._stop()
-            process = self._start()
-        requests, replies = process.stdin, process.stdout
-        assert requests is not None
-        assert replies is not None
-        with suppress(BrokenPipeError):
-            requests.write(json.dumps(asdict(request)).encode() + b"\n")
-            requests.flush()
-        for line in replies:
-            message: dict[str, Any] = json.loads(line)
-            if "failed" in message:
-                raise UsageError(message["failed"])
-            if "done" in message:
-                return
-            yield message
+            process = self._start(self._shown | shown)
+        assert process.stdout is not None
+        self._write(process, asdict(request))
+        with ThreadPoolExecutor(_ASKED_AT_ONCE) as asking:
+            for line in process.stdout:
+                message: dict[str, Any] = json.loads(line)
+                self._spent[request.benchmark] += message.pop("seconds", 0)
+                if "failed" in message:
+                    raise UsageError(message["failed"])
+                if "done" in message:  # or its time was up
+                    return
+                if "ask" in message and judge is not None:
+                    asking.submit(self._ask, process, message, judge)
+                else:
+                    yield message
         _raise_if_interrupted(process)
         self._stop()
         raise _ChildDiedError
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _ask(
+        self, process: subprocess.Popen[bytes], message: Mapping[str, Any], judge: Judge
+    ) -> None:
+        """Put a scorer's question to the judge, and hand the reply to the child."""
+        from benchmarks.vqa.base import native_judge
+
+        reply = native_judge.ask(judge, message["body"])
+        self._write(process, {"reply": message["ask"], **reply})
+
+    def _write(self, process: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
+        """Send a message; that the child is gone is seen where its replies are read."""
+        assert process.stdin is not None
+        with self._writing, suppress(BrokenPipeError, ValueError):
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+
+    def _start(self, shown: Shown) -> subprocess.Popen[bytes]:
         """Start the child and wait until it has imported lmms-eval.
 
         Raises:
@@ -218,19 +283,11 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         """
         if self._closing:
             raise UsageError("native scoring was stopped")
-        self._scratch = Scratch("native")
+        self._scratch, self._shown = Scratch("native"), shown
         folder = self._scratch.path
-        with (folder / "log").open("wb") as log:
-            process = self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "benchmarks.vqa.base.native_worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=folder,
-                env=_environment(folder),
-            )
+        process = self._process = native_child.start(folder, shown)
         if self._closing:
-            process.kill()
+            kill(process)
         assert process.stdout is not None
         if not process.stdout.readline():
             _raise_if_interrupted(process)
@@ -243,7 +300,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            kill(process)
             with suppress(BrokenPipeError), process:
                 pass  # waits for it and closes its pipes
         scratch, self._scratch = self._scratch, None
@@ -251,45 +308,16 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
             scratch.close()
 
 
+def _score(message: Mapping[str, Any]) -> Score:
+    """Return the score in a reply; a fork that ran code of an answer may say anything."""
+    value, why = message["value"], str(message["why"])
+    if not fits(value, Value | None):
+        value, why = None, "the native scorer gave a value outside of [0, 1]"
+    status: Status = "unscored" if value is None else "scored"
+    return Score(value, status, None, why)
+
+
 def _raise_if_interrupted(process: subprocess.Popen[bytes]) -> None:
     """Raise if the child ended by the interrupt that the terminal sends to all of us."""
-    if process.wait() == -signal.SIGINT:
+    if process.wait() in (-signal.SIGINT, 128 + signal.SIGINT):  # as bubblewrap tells it
         raise UsageError("native scoring was interrupted: run the command again to go on")
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Return the child's environment: a private home, no hub, nothing secret."""
-    import benchmarks
-
-    passed = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {
-        **passed,
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "HF_HOME": str(folder / "hf"),
-        "XDG_CACHE_HOME": str(cache_dir().parent.resolve()),  # for tables converted before
-        "HF_HUB_OFFLINE": "1",
-        "HF_DATASETS_OFFLINE": "1",
-        "OMP_NUM_THREADS": "1",
-        "TQDM_DISABLE": "1",
-        "PYTHONPATH": str(Path(benchmarks.__file__).resolve().parents[1]),
-    }
-
-
-def _judge_environment(judge: Judge | None) -> dict[str, str]:
-    """Return the variables from which lmms-eval's scorers read their judge, and the way there.
-
-    lmms-eval's client wants the address with ``/v1``; ours may be given without.
-    """
-    if judge is None:
-        return {}
-    key = "EMPTY" if judge.api_key is None else judge.api_key  # its clients want one
-    proxies = {name: os.environ[name] for name in _PROXIES if name in os.environ}
-    return {
-        **proxies,
-        "API_TYPE": "openai",
-        "OPENAI_API_URL": base_url(judge.url),
-        "OPENAI_API_KEY": key,
-        "MODEL_VERSION": judge.model,
-        "Deepseek_API": key,
-    }

@@ -1,10 +1,11 @@
 """The child process in which lmms-eval's own ``process_results`` scores stored answers.
 
-`native.py` starts it and sends requests, one JSON line each; lines of values go back.  The process
-imports lmms-eval once and forks for every request: the fork, limited in memory and time, runs the
-scorers (some of which evaluate text that a model wrote), so an answer that hangs or kills it costs
-one fork and that answer's value, not the import.  Forks answer in JSON: what they send is not to
-be trusted, so it is never unpickled.
+`native.py` starts it and sends requests, one JSON line each; lines of values go back, and questions
+to the judge, which has its reply asked by the parent.  The process imports lmms-eval once and
+forks for every request: the fork, limited in memory and time, runs the scorers (some of which
+evaluate text that a model wrote), so an answer that hangs or kills it costs one fork and that
+answer's value, not the import.  Forks answer in JSON: what they send is not to be trusted, so it
+is never unpickled.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ if TYPE_CHECKING:
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
     from benchmarks.vqa.base.prepared import Row
 
+_PR_SET_DUMPABLE = 4  # linux/prctl.h
 _SETUP_SECONDS = 600.0  # to open a large data set for the first time
 _PREPARE_SECONDS = 86400.0  # to read all of its images, maybe over a network
 _MEMORY = 2 << 30  # bytes of address space on top of what the imports took
 _FILE_BYTES = 1 << 26
 _FORKS_WITH_JUDGE = 8  # judged scoring mostly waits for the judge
 _JUDGE_FAILURES = 5  # in a row, after which a fork gives up on the judge
+_ADDRESS = "http://judge.invalid/v1"  # the clients want one and never use it
 _WHY = 1000  # characters of lmms-eval's findings that are kept of an answer
 
 
@@ -63,9 +66,14 @@ def main() -> None:
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-    for line in sys.stdin:
-        with suppress(BrokenPipeError):
-            _serve(Request(**json.loads(line)), replies)
+    # Forks, which run what a model wrote, can then not reach into this process or one another.
+    process_control(_PR_SET_DUMPABLE, 0)
+    parent = _Parent(replies)
+    while True:
+        for message in parent.read():
+            if "benchmark" in message:  # the reply to a fork that is gone else
+                with suppress(BrokenPipeError):
+                    _serve(Request(**message), parent)
 
 
 def _import_libraries() -> None:
@@ -86,21 +94,46 @@ def _reply(replies: TextIO, message: Mapping[str, Any]) -> None:
 # --- in the process that forks --------------------------------------------------------------
 
 
-class _Fork:
-    """A forked scorer of some items: it is replaced, less one item, whenever it dies."""
+class _Parent:
+    """Where requests come from and replies go to."""
 
-    def __init__(self, request: Request, ids: Sequence[str], replies: TextIO) -> None:
+    def __init__(self, replies: TextIO) -> None:
+        self.replies = replies
+        self.requests = sys.stdin.fileno()
+        self._rest = b""
+
+    def read(self) -> list[dict[str, Any]]:
+        """Wait for messages and return them; at their end nobody needs us: the process ends."""
+        chunk = os.read(self.requests, 1 << 20)
+        if not chunk:
+            os._exit(0)
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+
+class _Fork:
+    """A forked scorer of some items: it is replaced, less one item, whenever it dies.
+
+    ``spent`` are its seconds, without those in which the judge is asked.
+    """
+
+    def __init__(self, request: Request, ids: Sequence[str], parent: _Parent) -> None:
         self.failure: str | None = None
+        self.spent = 0.0
         self._request = request
-        self._replies = replies
+        self._parent = parent
+        self._draws: Any = None
         self._start(ids)
 
     def _start(self, ids: Sequence[str]) -> None:
         self._order: deque[str] | None = None
+        self._since: float | None = None  # None while nothing that is counted goes on
         context = multiprocessing.get_context("fork")
-        self.pipe, other = context.Pipe(duplex=False)
+        self.pipe, other = context.Pipe()
         self._process: BaseProcess = context.Process(
-            target=_work, args=(other, self._request, frozenset(ids), self._replies), daemon=True
+            target=_work,
+            args=(other, self._request, frozenset(ids), self._draws, self._parent.replies),
+            daemon=True,
         )
         self._process.start()
         other.close()
@@ -108,53 +141,87 @@ class _Fork:
         limit = _PREPARE_SECONDS if self._request.prepare else _SETUP_SECONDS
         self.deadline = time.monotonic() + limit
 
+    def _took(self) -> float:
+        """Return the seconds since the last message, and count them."""
+        now = time.monotonic()
+        seconds = 0.0 if self._since is None else now - self._since
+        self._since = now
+        self.spent += seconds
+        return seconds
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        _reply(self._parent.replies, {**message, "seconds": self._took()})
+
     def read(self) -> bool:
         """Take one message; return whether there is more to come."""
         try:
             message = json.loads(self.pipe.recv_bytes())
-        except EOFError:
+        except (EOFError, OSError):
             return self.lose()
+        self._draws = message.pop("draws", self._draws)
+        if self._order is None:  # no answer was looked at: what it says is its own
+            return self._begun(message)
+        if "body" in message:
+            self._say({"ask": self.pipe.fileno(), "body": message["body"]})
+            self._since = None
+        elif self._order:
+            value, why = message["value"], message["why"]
+            self._say({"id": self._order.popleft(), "value": value, "why": why})
+        self.deadline = time.monotonic() + self._request.item_seconds
+        return True
+
+    def _begun(self, message: Mapping[str, Any]) -> bool:
+        """Take a message of before the first answer; return whether there is more to come."""
         if "failed" in message:
             self.failure = message["failed"]
             self.pipe.close()
             return False
-        if "folder" in message:
-            _reply(self._replies, message)
-        elif "order" in message:
-            self._order = deque(message["order"])
-        elif self._order:
-            _reply(self._replies, {"id": self._order.popleft(), **message})
-        self.deadline = time.monotonic() + self._request.item_seconds
+        if "rows" in message:
+            _reply(self._parent.replies, message)
+        else:
+            self._order, self._since = deque(message["order"]), time.monotonic()
+            self.deadline = time.monotonic() + self._request.item_seconds
         return True
+
+    def tell(self, reply: Mapping[str, Any]) -> None:
+        """Hand the judge's reply to the scorer that waits for it."""
+        self._since = time.monotonic()
+        with suppress(OSError):  # it died meanwhile
+            self.pipe.send_bytes(json.dumps(reply).encode())
 
     def lose(self) -> bool:
         """Account for the fork's end or kill it; return whether another goes on in its place."""
-        self._process.kill()
-        self._process.join()
-        self.pipe.close()
+        self.end()
         if self._order is None:
             self.failure = f"the native scorer of {self._request.benchmark} died while it started"
             return False
         rest = self._order
         if rest:
             why = "the native scorer crashed on this answer or ran out of time"
-            _reply(self._replies, {"id": rest.popleft(), "value": None, "why": why})
+            self._say({"id": rest.popleft(), "value": None, "why": why})
         if rest:
             self._start(rest)
         return bool(rest)
 
+    def end(self) -> None:
+        """Kill it."""
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
 
-def _serve(request: Request, replies: TextIO) -> None:
+
+def _serve(request: Request, parent: _Parent) -> None:
     """Score one request's answers in one fork, or in several where a judge is waited for."""
     ids = list(request.answers)
-    number = max(1, min(len(ids), _FORKS_WITH_JUDGE if request.environment else 1))
-    forks = [_Fork(request, ids[start::number], replies) for start in range(number)]
-    failure = None
-    while forks:
+    number = max(1, min(len(ids), _FORKS_WITH_JUDGE if request.judge else 1))
+    every = [_Fork(request, ids[start::number], parent) for start in range(number)]
+    forks, failure, late = list(every), None, False
+    while forks and not late:
+        left = request.seconds - sum(fork.spent for fork in every)
         patience = min(fork.deadline for fork in forks) - time.monotonic()
-        ready = wait([sys.stdin.fileno(), *(fork.pipe for fork in forks)], max(0.0, patience))
-        if sys.stdin.fileno() in ready:  # nobody waits for this request any more
-            os._exit(0)
+        ready = wait([parent.requests, *(fork.pipe for fork in forks)], max(0.0, patience))
+        if parent.requests in ready:
+            _hand_over(parent.read(), forks)
         for fork in list(forks):
             if fork.pipe in ready:
                 going = fork.read()
@@ -163,27 +230,43 @@ def _serve(request: Request, replies: TextIO) -> None:
             if not going:
                 failure = failure or fork.failure
                 forks.remove(fork)
-    _reply(replies, {"failed": failure} if failure else {"done": True})
+        late = not request.prepare and bool(forks) and left <= 0
+    for fork in forks:
+        fork.end()
+    _reply(parent.replies, {"failed": failure} if failure else {"done": True})
+
+
+def _hand_over(messages: Sequence[Mapping[str, Any]], forks: Sequence[_Fork]) -> None:
+    """Give the judge's replies to the forks that asked."""
+    waiting = {fork.pipe.fileno(): fork for fork in forks}
+    for message in messages:
+        if fork := waiting.get(message["reply"]):
+            fork.tell(message)
 
 
 # --- in a fork ------------------------------------------------------------------------------
 
 
-def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: TextIO) -> None:
-    """Score items in the data's order; an exception of a scorer ends the process."""
+def _work(
+    pipe: Connection, request: Request, ids: frozenset[str], draws: Any, replies: TextIO
+) -> None:
+    """Score items in the data's order; an exception of a scorer ends the process.
+
+    ``draws`` is the state of the random numbers after the last answer of a fork that died.
+    """
     process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
     replies.close()  # ours alone: what a scorer runs cannot speak for us
-    os.environ.update(request.environment)
-    judge = _JudgeWatch(given=bool(request.environment))
+    os.environ.update(_judge_environment(request))
+    judge = _JudgeWatch(pipe if request.judge else None)
     try:
         benchmark = _benchmark(request)
         if request.prepare:
-            _send(pipe, folder=_prepare(benchmark))
+            _send(pipe, rows=_prepare(benchmark))
         known = [benchmark.places[item_id] for item_id in ids if item_id in benchmark.places]
     except UsageError as error:
         _send(pipe, failed=str(error))
         return
-    if request.benchmark == "phyx" and request.environment:
+    if request.benchmark == "phyx" and request.judge:
         _redirect_phyx()
     _confine()
     rows = sorted(known, key=lambda row: (row.form, row.row))
@@ -191,14 +274,30 @@ def _work(pipe: Connection, request: Request, ids: frozenset[str], replies: Text
     form, failures = -1, 0
     for row in rows:
         if row.form != form:
-            _seed()
+            _seed(draws if draws and draws[0] == row.form else None)
             form = row.form
+            draws = [form, *_drawn()]
         value, why = None, "the judge failed several times in a row: not asked any more"
         if failures < _JUDGE_FAILURES:
-            _allow_seconds(request.item_seconds)
+            _allow_seconds(request.cpu_seconds)
             value, why = _verdict(benchmark, row, request.answers[row.id], judge)
             failures = failures + 1 if judge.failed else 0
-        _send(pipe, value=value, why=why)
+        before, draws = draws, [form, *_drawn()]
+        _send(pipe, value=value, why=why, **({} if draws == before else {"draws": draws}))
+
+
+def _judge_environment(request: Request) -> dict[str, str]:
+    """Return the variables from which lmms-eval's scorers read their judge."""
+    if request.judge is None:
+        return {}
+    key = "not here"  # the parent has it
+    return {
+        "API_TYPE": "openai",
+        "OPENAI_API_URL": _ADDRESS,
+        "OPENAI_API_KEY": key,
+        "MODEL_VERSION": request.judge,
+        "Deepseek_API": key,
+    }
 
 
 def _send(pipe: Connection, **message: Any) -> None:
@@ -206,13 +305,15 @@ def _send(pipe: Connection, **message: Any) -> None:
 
 
 def _prepare(benchmark: LmmsBenchmark) -> str:
-    """Make the benchmark's prepared items and return their folder.
+    """Make the benchmark's prepared items and return them as JSON.
 
     Raises:
         UsageError: of whatever went wrong: the log of a fork is not kept.
     """
+    from benchmarks.vqa.base import prepared
+
     try:
-        return str(benchmark.make(Path.cwd()))
+        return prepared.encoded(benchmark.rows()).decode()
     except UsageError:
         raise
     except Exception as error:
@@ -274,36 +375,68 @@ def _metrics(task: Any, row: int, answer: str) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", process(task, task.eval_docs_no_media[row], filtered))
 
 
-def _seed() -> None:
-    """Seed as ``simple_evaluate`` does at its start: MMMU draws letters for unreadable answers."""
+def _seed(draws: Any) -> None:
+    """Seed as ``simple_evaluate`` does at its start: MMMU draws letters for unreadable answers.
+
+    With ``draws``, go on from there: an answer that is lost takes no draw from the others.
+    """
     import numpy as np
 
     random.seed(0)
     np.random.seed(1234)
+    if draws is not None:
+        _, (version, internal, gauss), state = draws
+        random.setstate((version, tuple(internal), gauss))
+        np.random.set_state(tuple(state))
+
+
+def _drawn() -> list[Any]:
+    """Return the state of the random numbers, as JSON has it."""
+    import numpy as np
+
+    version, internal, gauss = random.getstate()
+    name, keys, *more = np.random.get_state()
+    return [[version, list(internal), gauss], [name, list(map(int, keys)), *more]]
 
 
 class _JudgeWatch:
     """Sees every judge call of every scorer: all of them go through the OpenAI client.
 
     The scorers take a judge that fails for a wrong answer (or guess); only here can it be told.
-    ``failed`` is whether the last call failed.
+    ``failed`` is whether the last call failed.  The parent asks, at the other end of ``pipe``; it
+    is None where there is no judge.
     """
 
-    def __init__(self, *, given: bool) -> None:
+    def __init__(self, pipe: Connection | None) -> None:
         from openai.resources.chat.completions import Completions
 
         self.failed = False
-        ask = Completions.create
 
         def create(completions: Completions, **request: Any) -> Any:
-            if not given:
+            if pipe is None:
                 raise _NoJudge
             self.failed = True
-            reply = ask(completions, **request)
+            reply = _asked(pipe, request)
             self.failed = not (reply.choices and reply.choices[0].message.content)
             return reply
 
         Completions.create = create  # type: ignore[method-assign, assignment]
+
+
+def _asked(pipe: Connection, request: Mapping[str, Any]) -> Any:
+    """Have the parent ask the judge; return the reply as OpenAI's client does.
+
+    Raises:
+        OpenAIError: there is none.
+    """
+    from openai import OpenAIError
+    from openai.types.chat import ChatCompletion
+
+    _send(pipe, body={name: value for name, value in request.items() if name != "timeout"})
+    reply = json.loads(pipe.recv_bytes())
+    if "failed" in reply:
+        raise OpenAIError(reply["failed"])
+    return ChatCompletion.construct(**reply["document"])
 
 
 def _redirect_phyx() -> None:

@@ -152,17 +152,30 @@ def read(path: Path, key: Mapping[str, Any]) -> tuple[Row, ...] | None:
         header, _, body = path.read_bytes().partition(b"\n")
         if msgspec.json.decode(header) != _header(key, body):
             return None
-        rows = msgspec.json.decode(body, type=tuple[Row, ...])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return None
-    with suppress(OSError):  # read-only data: nothing is removed there either
-        os.utime(path)  # its last use
+    if (rows := decoded(body)) is not None:
+        with suppress(OSError):  # read-only data: nothing is removed there either
+            os.utime(path)  # its last use
     return rows
+
+
+def encoded(rows: Sequence[Row]) -> bytes:
+    """Return items as JSON in one line."""
+    return msgspec.json.encode(rows)
+
+
+def decoded(body: bytes) -> tuple[Row, ...] | None:
+    """Return the items of `encoded`; None where they are corrupt."""
+    try:
+        return msgspec.json.decode(body, type=tuple[Row, ...])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def write(path: Path, key: Mapping[str, Any], rows: Sequence[Row]) -> None:
     """Write the items of a key atomically; OSError if the folder cannot be written."""
-    body = msgspec.json.encode(rows)
+    body = encoded(rows)
     write_bytes(path, msgspec.json.encode(_header(key, body)) + b"\n" + body)
 
 

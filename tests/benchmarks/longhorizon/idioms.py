@@ -70,6 +70,52 @@ n, *a = map(int, os.read(0, 1 << 20).split())
 print(sum(a))
 print(*a[::-1])
 """,
+    "sys.stdin.seek": """
+assert sys.stdin.seekable() and sys.stdin.buffer.seekable()
+n = int(sys.stdin.readline())
+sys.stdin.seek(0)
+text = sys.stdin.read()
+sys.stdin.seek(0)
+assert int(input()) == n
+a = [*map(int, text.split()[1:])]
+print(sum(a))
+print(*a[::-1])
+""",
+    "sys.stdin.tell": """
+from sys import stdin
+assert stdin.tell() == 0
+stdin.readline()
+start = stdin.tell()
+a = stdin.readline()
+stdin.seek(start)
+assert stdin.readline() == a
+print(sum(map(int, a.split())))
+print(*a.split()[::-1])
+""",
+    "sys.stdin.buffer.seek": """
+import io
+end = sys.stdin.buffer.seek(0, io.SEEK_END)
+sys.stdin.buffer.seek(0)
+data = sys.stdin.buffer.read()
+assert len(data) == end == sys.stdin.buffer.tell()
+n, *a = map(int, data.split())
+print(sum(a))
+print(*a[::-1])
+""",
+    "stdin from the header, twice": """
+first = stdin.read()
+stdin.seek(0)
+assert stdin.read() == first and stdin.name == '<stdin>'
+n, *a = map(int, first.split())
+print(sum(a))
+print(*a[::-1])
+""",
+    "mmap": """
+import mmap
+n, *a = map(int, mmap.mmap(sys.stdin.fileno(), 0, access=mmap.ACCESS_READ)[:].split())
+print(sum(a))
+print(*a[::-1])
+""",
     "os.fstat": """
 import os
 n, *a = map(int, os.read(0, os.fstat(0).st_size).split())
@@ -558,7 +604,7 @@ import os
 os.kill(os.getppid(), 9)
 """,
         0,
-        "SIGKILL",
+        "PermissionError",
     ),
     "kills everything": (
         """
@@ -801,6 +847,23 @@ class Solution:
         return [nums[99]]
 """,
         "IndexError",
+    ),
+    "reads an argument on standard input": (
+        """
+k = int(input())
+class Solution:
+    def scaled(self, nums: List[int], k: int) -> List[int]:
+        return [sum(nums) * k]
+""",
+        "EOFError",
+    ),
+    "reads all its arguments on standard input": (
+        """
+class Solution:
+    def scaled(self, nums: List[int], k: int) -> List[int]:
+        return [sum(nums) * k] if sys.stdin.read() or open(0).read() else 0
+""",
+        "wrong answer: '0'",
     ),
     "leaves": (
         """

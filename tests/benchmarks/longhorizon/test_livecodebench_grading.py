@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,43 @@ def test_a_test_has_an_interpreter_to_itself(sandbox: Sandbox) -> None:
     assert run(sandbox, code, [Case("1", "1")] * 3, "f").passed
 
 
+# Where a program may leave something for its next run, and how.
+LEFT = {
+    "a file": "open('left', 'w').write('x')",
+    "a file of nothing": "open('left', 'w').close()",
+    "a hidden file": "open('.left', 'w').close()",
+    "an absolute path": "open('/tmp/left', 'w').close()",
+    "the other temporary folder": "open('/var/tmp/left', 'w').close()",
+    "shared memory": "open('/dev/shm/left', 'w').close()",
+    "a semaphore": "import _multiprocessing as m; m.SemLock(1, 0, 1, '/left', False)",
+    "a folder": "os.mkdir('left')",
+    "a folder that nobody may read": "os.mkdir('left'); os.chmod('left', 0)",
+    "a folder in a folder": "os.makedirs('left/left/left')",
+    "a link to nothing": "os.symlink('/nothing', 'left')",
+    "a fifo": "os.mkfifo('left')",
+    "a socket": "import socket; socket.socket(socket.AF_UNIX).bind('left')",
+    "the home folder": "open(os.path.expanduser('~/left'), 'w').close()",
+    "a file at the end": "import atexit; atexit.register(lambda: open('left', 'w').close())",
+    "a process that writes later": (
+        "sys.stdout.flush()\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid(); os.closerange(0, 3)\n"
+        "    while True: open('left', 'w').close()"
+    ),
+}
+
+
+@pytest.mark.parametrize("leave", LEFT.values(), ids=LEFT)
+def test_a_test_finds_no_files_of_the_one_before(sandbox: Sandbox, leave: str) -> None:
+    code = (
+        "import os, sys\n"
+        "print(sorted(os.listdir('/tmp') + os.listdir('/dev/shm') + os.listdir('.')))\n"
+    )
+    verdict = run(sandbox, code + leave, [Case("", "[]")] * 3)
+    assert verdict.passed, verdict.why
+    assert "again" not in verdict.why
+
+
 def test_the_limits_and_the_load_are_recorded(sandbox: Sandbox) -> None:
     why = run(sandbox, GOOD, SUMS).why
     assert why.startswith("passed 6 tests; slowest ")
@@ -141,7 +179,7 @@ class Changed:
             self.times -= 1
             command = self.change(command)
         self.running += 1
-        self.seen.append((len(_sizes(command)), self.running))
+        self.seen.append((_tests(command), self.running))
         try:
             return await self.real.run(command)
         finally:
@@ -153,19 +191,29 @@ class Changed:
 
 def at_once(command: Command) -> Command:
     """Leave a program no time."""
-    head, _, rest = command.stdin.partition(b"\n")
-    job = {**json.loads(head), "seconds": 0.001}
-    return dataclasses.replace(command, stdin=json.dumps(job).encode() + b"\n" + rest)
+    head, *rest = _frames(command)
+    frames = [json.dumps({**json.loads(head), "seconds": 0.001}).encode(), *rest]
+    data = b"".join(struct.pack(">Q", len(frame)) + frame for frame in frames)
+    return dataclasses.replace(command, stdin=data)
 
 
 def hurried(command: Command) -> Command:
     """Leave a program no time, unless it has a single test to run."""
-    return command if len(_sizes(command)) == 1 else at_once(command)
+    return command if _tests(command) == 1 else at_once(command)
 
 
-def _sizes(command: Command) -> list[int]:
-    sizes: list[int] = json.loads(command.stdin.partition(b"\n")[0])["sizes"]
-    return sizes
+def _frames(command: Command) -> list[bytes]:
+    """Return the job, then the input and the token of each test."""
+    rest, frames = command.stdin, []
+    while rest:
+        end = 8 + struct.unpack(">Q", rest[:8])[0]
+        frames.append(rest[8:end])
+        rest = rest[end:]
+    return frames
+
+
+def _tests(command: Command) -> int:
+    return len(_frames(command)) // 2
 
 
 def test_what_ran_out_of_time_is_run_once_more_alone(sandbox: Sandbox) -> None:

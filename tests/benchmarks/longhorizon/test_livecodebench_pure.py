@@ -14,14 +14,20 @@ import pickletools
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks import suites
 from benchmarks.longhorizon.livecodebench import compare, problems
 from benchmarks.longhorizon.livecodebench.benchmark import LiveCodeBenchV6, extract, prompt, window
+from benchmarks.longhorizon.livecodebench.driver import plain
 from benchmarks.longhorizon.livecodebench.gate import Gate, gate
 from benchmarks.longhorizon.livecodebench.grade import Program, _judge, _reports
 from benchmarks.micro.data import programs
@@ -403,10 +409,86 @@ def test_so_many_at_once_and_one_alone() -> None:
     assert len([kind for kind, _ in seen if kind == "shared"]) == 18
 
 
+_MANY = 1 << 21  # bytes of each answer
+LONG = {
+    "numbers in a line": (compare.printed, b"1 ", "3"),
+    "numbers after the right one": (compare.printed, b"3 ", "3 3"),
+    "lines": (compare.printed, b"1\n", "3\n4"),
+    "empty lines": (compare.printed, b"x\n\n\n\n\n\n\n", "3"),
+    "one number": (compare.printed, b"1", "3"),
+    "bytes that are no text": (compare.printed, b"\xff", "3"),
+    "returned numbers": (compare.returned, b"1,", "[1]"),
+    "returned empty lists": (compare.returned, b"[],", "[[]]"),
+    "returned empty objects": (compare.returned, b"{},", "[{}]"),
+    "nested lists": (compare.returned, b"[" * 90 + b"]" * 90 + b",", "[[]]"),
+    "as many commas": (compare.returned, b"[[[[[]]]]]", "[" + "1, " * 9 + "1]"),
+    "objects in objects": (compare.returned, b'{"":{"":{"":{"":{"":{}}}}}}', "[1, 2]"),
+}
+
+
+@pytest.mark.parametrize(("right", "part", "expected"), LONG.values(), ids=LONG)
+def test_a_long_answer_costs_little(right: Any, part: bytes, expected: str) -> None:
+    """Not a hundred times its size: the text, four times it at most, and copies."""
+    text = part * (_MANY // len(part))
+    answer = b"[" + text[:-1] + b"]" if right is compare.returned else text
+    tracemalloc.start()
+    try:
+        assert right(answer, expected).startswith("wrong answer")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * _MANY
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+
+
+@given(JSON, st.booleans())
+def test_an_equal_value_has_as_many_parts(value: Any, as_floats: bool) -> None:
+    def other(part: Any) -> Any:
+        if isinstance(part, list):
+            return [other(inner) for inner in part]
+        if isinstance(part, dict):
+            return {key: other(part[key]) for key in reversed(part)}
+        if isinstance(part, float) and part.is_integer():
+            return int(part)
+        if isinstance(part, int) and as_floats and abs(part) < 1 << 50:
+            return float(part)
+        return part
+
+    answer = json.dumps(plain(other(value))).encode()
+    assert compare.as_many_parts(answer, value)
+    assert compare.returned(answer, json.dumps(value)) == ""
+
+
+@given(
+    st.lists(st.sampled_from(["1", "1.0", "2", "x", "NaN", "sNaN", "1e400", "  "]), max_size=4),
+    st.lists(st.sampled_from(["1", "1.0", "2", "x", "NaN", "sNaN", "1e400", "  "]), max_size=4),
+)
+def test_lines_compare_as_officially(mine: list[str], theirs: list[str]) -> None:
+    """`grade_stdio`: equal as stripped text, else all words are exact decimals and equal."""
+
+    def decimals(line: str) -> list[Decimal]:
+        return [Decimal(word) for word in line.split()]
+
+    line, other = " ".join(mine).strip(), " ".join(theirs).strip()
+    try:
+        right = line == other or decimals(line) == decimals(other)
+    except InvalidOperation:
+        right = False
+    assert (compare.printed(line.encode(), other) == "") is right
+
+
 # Reports
 
 
 REPORT = {"status": "ended", "code": 0, "seconds": 0.1, "stderr": "", "size": 2}
+REPORT |= {"more": True, "token": "ours"}
+TOKENS = ["ours", "next", "after that", "last"]
 
 
 @pytest.mark.parametrize(
@@ -420,12 +502,15 @@ REPORT = {"status": "ended", "code": 0, "seconds": 0.1, "stderr": "", "size": 2}
         ({"seconds": 10**400}, 0),
         ({"stderr": [1]}, 1),
         ({"status": {}}, 0),
+        ({"token": "next"}, 0),
+        ({"token": None}, 0),
+        ({"token": "öurs"}, 0),
     ],
 )
 def test_reports_that_a_program_spoilt_break_nothing(spoilt: dict[str, object], n: int) -> None:
     data = json.dumps(REPORT | spoilt).encode() + b"\n5\n"
-    reports = list(_reports(data, 4))
+    reports = list(_reports(data, TOKENS))
     assert len(reports) == n
     passed, _, wrong, _ = _judge(Program("", None), [problems.Case("", "5")], reports)
     assert (passed, wrong) == (n, "")
-    assert list(_reports(b"[" * 20_000, 4)) == list(_reports(b"\n", 4)) == []
+    assert list(_reports(b"[" * 20_000, TOKENS)) == list(_reports(b"\n", TOKENS)) == []

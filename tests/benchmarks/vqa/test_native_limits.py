@@ -15,9 +15,16 @@ from typing import Any
 import pytest
 from datasets import DatasetDict, load_from_disk
 
+import benchmarks
+from benchmarks import suites
 from benchmarks.micro.data import datasets
-from benchmarks.vqa.base.native import NativeScorer
-from harness.errors import UsageError
+from benchmarks.vqa.base.native import NativeScorer, TimeLimits, _score
+from harness.errors import UnfinishedError, UsageError
+from harness.files.hashing import cache_dir
+from harness.protocols import Judge
+from harness.sandbox import native_state
+from harness.sandbox.folders import python_prefixes
+from tests.servers import Reply, ScriptedServer
 
 SECRET = "hf_this_is_nobody_elses_business"
 # Python does not finish 9^(9^(9^...)) or 10^(10^10); lmms-eval evaluates both.
@@ -45,6 +52,8 @@ def scorer() -> Iterator[NativeScorer]:
 
 
 def _environment(pid: int) -> str:
+    if os.geteuid() != 0:
+        pytest.skip("the child is not dumpable: only root may look into it")
     return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8")
 
 
@@ -111,6 +120,142 @@ def test_no_secret_of_ours_reaches_the_child(root: Path, scorer: NativeScorer) -
     home = Path(f"/proc/{scorer.pid}/cwd").resolve()
     assert f"HOME={home}" in environment.split("\0")
     assert home.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def confined() -> None:
+    """Skip where there is no sandbox; a machine that tests for others has one."""
+    works, why = native_state()
+    if not works:
+        assert "CI" not in os.environ, why
+        pytest.skip(why)
+    if os.geteuid() != 0:
+        pytest.skip("the child is not dumpable: only root may look into it")
+
+
+@pytest.mark.usefixtures("confined")
+def test_the_child_has_no_network_and_no_files_of_the_user(
+    root: Path, tmp_path: Path, scorer: NativeScorer
+) -> None:
+    (tmp_path / "private").write_text(SECRET)
+    scorer.score("vstar", root, {"0": "A"}, None)
+    pid = scorer.pid
+    assert pid is not None
+    ours, inside = Path("/proc/self"), Path(f"/proc/{pid}")
+    for namespace in ("net", "pid", "ipc", "mnt"):
+        assert (ours / "ns" / namespace).readlink() != (inside / "ns" / namespace).readlink()
+    seen = inside / "root"
+    assert not (seen / str(tmp_path).lstrip("/")).exists()
+    home = seen / str(Path.home()).lstrip("/")
+    shown = [*python_prefixes(), cache_dir(), Path(benchmarks.__file__)]  # they may lie in it
+    names = {
+        path.relative_to(Path.home()).parts[0] for path in shown if Path.home() in path.parents
+    }
+    assert not home.exists() or {path.name for path in home.iterdir()} <= names
+    assert (seen / str(root / "vstar").lstrip("/")).is_dir()
+    mounts = (inside / "mountinfo").read_text().splitlines()
+    data = next(line.split() for line in mounts if line.split()[4] == str(root / "vstar"))
+    assert "ro" in data[5].split(",")
+
+
+@pytest.mark.usefixtures("confined")
+def test_data_that_links_lead_to_are_shown(
+    root: Path, tmp_path: Path, scorer: NativeScorer
+) -> None:
+    """A folder of a data root may be a link, and a snapshot of the hub's cache links to blobs."""
+    snapshot = tmp_path / "datasets--lmms-lab--vstar" / "snapshots" / ("0" * 40)
+    blobs, data_root = snapshot.parents[1] / "blobs", tmp_path / "root"
+    for folder in (snapshot, blobs, data_root):
+        folder.mkdir(parents=True)
+    rows = load_from_disk(str(root / "vstar"))["test"]
+    rows.to_parquet(str(blobs / "abc"))
+    (snapshot / "test-00000-of-00001.parquet").symlink_to("../../blobs/abc")
+    (data_root / "vstar").symlink_to(snapshot)
+    benchmark = suites.benchmark("vstar", data_root)
+    assert len(benchmark.ids()) == len(rows)
+    scores = benchmark.native({"0": "A"}, None)
+    assert scores["0"].value is not None
+
+
+@pytest.mark.usefixtures("confined")
+def test_an_answer_can_read_neither_the_judges_key_nor_the_child_that_forks(
+    root: Path, scorer: NativeScorer
+) -> None:
+    with ScriptedServer(lambda _: Reply("1", delay=1.0), api_key=SECRET) as server:
+        judge = Judge(server.url, "scripted", SECRET)
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(scorer.score, "phyx", root, {"1": "Hard to tell."}, judge)
+            _until(lambda: len(server.requests) == 1)
+            pid = scorer.pid
+            assert pid is not None
+            forks = _children(pid)
+            assert len(forks) == 1
+            for process in (pid, *forks):
+                assert SECRET not in _environment(process)
+                # Only root may look into what is not dumpable.
+                assert Path(f"/proc/{process}/mem").stat().st_uid == 0
+            assert {k: s.value for k, s in waiting.result(20).items()} == {"1": 1.0}
+
+
+def test_a_judge_that_redirects_gets_no_prompt_and_no_key(root: Path, scorer: NativeScorer) -> None:
+    with ScriptedServer(lambda _: "1") as other:
+        to = {"Location": f"{other.url}/v1/chat/completions"}
+        with ScriptedServer(lambda _: Reply("x", status=307, headers=to)) as server:
+            judge = Judge(server.url, "scripted", SECRET)
+            scores = scorer.score("phyx", root, {"1": "Hard to tell."}, judge)
+    assert [(s.value, s.why) for s in scores.values()] == [(None, "the judge did not answer")]
+    assert other.requests == []
+
+
+def test_a_lost_answer_takes_no_random_letter_from_the_others(
+    tmp_path: Path, scorer: NativeScorer
+) -> None:
+    datasets.write(tmp_path, n=24)
+    rows = load_from_disk(str(tmp_path / "mmmu"))["validation"]
+
+    def garble(row: dict[str, object], index: int) -> dict[str, object]:
+        return {"options": "['a', "} if index in (5, 6) else {}
+
+    DatasetDict({"validation": rows.map(garble, with_indices=True)}).save_to_disk(
+        tmp_path / "corrupt" / "mmmu"
+    )
+    answers = dict.fromkeys(rows["id"], "no idea at all")
+    lost = dict.fromkeys(rows["id"][5:7])
+    values = values_of(scorer, "mmmu", tmp_path / "corrupt", answers, None)
+    others = {name: text for name, text in answers.items() if name not in lost}
+    alone = values_of(scorer, "mmmu", tmp_path / "corrupt", others, None)
+    assert values == {**alone, **lost}
+    assert {0.0, 1.0} == set(alone.values())  # some letters are right by chance
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limits", [{"benchmark": 1.5}, {"total": 1.5}])
+def test_hostile_answers_cost_no_more_than_the_budget(root: Path, limits: dict[str, float]) -> None:
+    gold = _gold(root)
+    first, *others = gold
+    answers = {**gold, **dict.fromkeys(others, TOWER)}
+    began = time.monotonic()
+    with NativeScorer(limits=TimeLimits(item=1, **limits)) as scorer:
+        scorer.score("mathvision", root, {first: gold[first]}, None)
+        began = time.monotonic()
+        with pytest.raises(UnfinishedError, match=r"used up its time \(1\.5 s") as late:
+            scorer.score("mathvision", root, answers, None)
+        assert time.monotonic() - began < 1.5 + 3
+        with pytest.raises(UnfinishedError):  # and nothing more afterwards
+            scorer.score("mathvision", root, gold, None)
+    values = [score.value for score in late.value.scores.values()]
+    assert values in ([1.0, None], [1.0, None, None])
+    with NativeScorer(limits=TimeLimits(item=1)) as fresh:  # the next command
+        assert len(fresh.score("mathvision", root, gold, None)) == len(gold)
+
+
+@pytest.mark.parametrize("value", [42, -1, float("nan"), 1e308, True, "1", None, [1]])
+def test_what_a_fork_says_is_a_value_in_0_to_1_or_none(value: Any) -> None:
+    """A fork that ran code of an answer may say anything: a run must stay readable."""
+    said = _score({"value": value, "why": 5})
+    assert (said.value, said.status) == (None, "unscored")
+    assert isinstance(said.why, str)
+    assert _score({"value": 1, "why": ""}).value == 1
 
 
 def test_missing_data_is_said_and_the_child_goes_on(

@@ -47,6 +47,18 @@ def system_call(name, *arguments):
         raise OSError(ctypes.get_errno(), name)
 """
 
+# Sends to a socket as much as it takes while nobody reads from the other.
+FILL = """
+kept = []
+def fill(a, b):
+    kept.append((a, b))
+    for end in (a, b):
+        end.setblocking(False)
+        try:
+            while True: end.send(bytes(1 << 16))
+        except BlockingIOError: pass
+"""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -131,6 +143,72 @@ CASES = [
         "attempt(lambda: os.memfd_create('x'))\n"
         "attempt(lambda: system_call('shmget', 0, 1 << 30, 0o1600))",
         printed="ENOSYS\nENOSYS\n",
+    ),
+    Case(
+        "queues that no process holds",
+        "attempt(lambda: system_call('msgget', 0, 0o1600))\n"
+        "attempt(lambda: system_call('semget', 0, 1, 0o1600))\n"
+        "attempt(lambda: system_call('mq_open', b'/x', os.O_CREAT | os.O_RDWR, 0o600, 0))",
+        printed="ENOSYS\n" * 3,
+    ),
+    Case(
+        "few open files",
+        "kept = []\n"
+        "try:\n"
+        "    while True: kept += socket.socketpair()\n"
+        "except OSError as error: print(errno.errorcode[error.errno], len(kept) > 200)",
+        printed="EMFILE True\n",
+    ),
+    killed(
+        "memory",
+        "sockets full of data",
+        FILL + "for _ in range(3): os.fork()\n"
+        "while True:\n"
+        "    try: fill(*socket.socketpair())\n"
+        "    except OSError: time.sleep(60)",
+    ),
+    killed(
+        "memory",
+        "connections full of data",
+        FILL + "server = socket.create_server(('127.0.0.1', 0), backlog=99)\n"
+        "while True:\n"
+        "    a = socket.create_connection(server.getsockname())\n"
+        "    fill(a, server.accept()[0])",
+    ),
+    Case(
+        "a larger buffer is not made",
+        "a, b = socket.socketpair()\n"
+        "before = a.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)\n"
+        "a.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)\n"
+        "print(a.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == before)",
+        printed="True\n",
+    ),
+    killed(
+        "memory",
+        "page tables of pages that are not resident",
+        "import mmap\n"
+        "kinds = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000\n"
+        "kept = mmap.mmap(-1, 120 << 30, flags=kinds, prot=mmap.PROT_READ)\n"
+        "for n in range(60 << 10): kept[n << 21]\n"
+        "time.sleep(60)",
+    ),
+    Case(
+        "other processes",
+        "handle = os.pidfd_open(os.getppid() or 1)\n"
+        "attempt(lambda: system_call('pidfd_getfd', handle, 1, 0))\n"
+        "attempt(lambda: system_call('ptrace', 16, 1, 0, 0))\n"
+        "attempt(lambda: system_call('process_vm_readv', 1, 0, 0, 0, 0, 0))\n"
+        "attempt(lambda: system_call('process_vm_writev', 1, 0, 0, 0, 0, 0))\n"
+        "attempt(lambda: os.kill(1, 0))",
+        printed="ENOSYS\n" * 4 + "EPERM\n",
+    ),
+    Case(
+        "sockets that no network namespace holds",
+        "kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_RAW)\n"
+        "usual = (socket.AF_UNIX, socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK)\n"
+        "for family in set(range(64)) - {*usual}:\n"
+        "    for kind in kinds: attempt(lambda: socket.socket(family, kind))",
+        printed="(EAFNOSUPPORT\n)+",
     ),
     killed(
         "output",
@@ -318,12 +396,13 @@ class Ground:
     folder: Path
     outside: Path
     port: int
+    python: str = sys.executable
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def command(self, case: Case, folder: Path) -> Command:
         """Return the command that runs ``case`` in an empty working folder."""
         known = (self.mark, str(self.outside), str(self.port), str(os.getpid()))
-        argv = (sys.executable, "-c", PRELUDE + case.program, *known)
+        argv = (self.python, "-c", PRELUDE + case.program, *known)
         return Command(argv, stdin=case.stdin, writable=(folder,), limits=case.limits)
 
     async def attack(self, sandbox: Sandbox, case: Case) -> str:

@@ -1,7 +1,7 @@
-"""Containers against a stand-in for the engine: no docker engine was at hand.
+"""Containers against a stand-in for the engine, where none is at hand.
 
 What is tested is our side: the options that we ask for, how ends are told apart, and that every
-container is removed.  That a real engine keeps what the options say is not tested here.
+container is removed.  `test_docker.py` tests the same on a real engine.
 """
 
 from __future__ import annotations
@@ -133,6 +133,17 @@ def test_an_engine_that_fails_is_an_error(sandbox: Container) -> None:
     result = run_sync(sandbox, Command(("true",), cwd=Path("/no/such/folder")))
     assert (result.status, result.exit_code) == ("error", None)
     assert "no such folder" in result.reason
+
+
+def test_an_engine_that_hangs_is_an_error_and_not_a_slow_program(
+    engine: Engine, sandbox: Container
+) -> None:
+    hasty = Container(sandbox.engine, sandbox.image, Limits(seconds=0.5), patience=1)
+    (engine.folder / "hangs").touch()
+    result = run_sync(hasty, Command(("true",)))
+    (engine.folder / "hangs").unlink()
+    assert (result.status, result.exit_code) == ("error", None)
+    assert result.reason == "the docker engine does not answer any more"
 
 
 def test_a_cancelled_run_is_removed(engine: Engine, sandbox: Container) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from ablations.statistics import estimates, looks
+from ablations.statistics import estimates
 from ablations.statistics.contrasts import (
     BASELINE,
     DATA_CONTROLS,
@@ -24,6 +24,7 @@ from ablations.statistics.contrasts import (
     Rules,
     judge,
 )
+from ablations.statistics.design import looks
 from ablations.statistics.estimates import VERDICTS, Array, Verdict
 
 RULES = Rules()

@@ -1,0 +1,113 @@
+"""Editors of images: a server of the OpenAI images API, or a diffusers pipeline in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ItemError, UsageError, first_line
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Edit = Callable[["Image.Image", str, int], "Image.Image"]
+"""Image, instruction, seed -> edited image, of any size.  Raises `ItemError`, `UsageError`."""
+
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class Editor:
+    """A way to edit images, and the name that is recorded."""
+
+    name: str
+    edit: Edit
+
+
+def editor(source: str, served: str | None = None, key: str | None = None) -> Editor:
+    """Return the editor that a user names: a server's URL, or a diffusers folder or hub id.
+
+    Raises:
+        UsageError: the pipeline cannot be loaded, or diffusers is not installed.
+    """
+    if source.startswith(("http://", "https://")):
+        return Editor(
+            f"{served or 'model'} at an endpoint",
+            lambda image, text, seed: asyncio.run(_by_endpoint(image, text, source, served, key)),
+        )
+    return _by_pipeline(source)
+
+
+async def _by_endpoint(
+    image: Image.Image, instruction: str, url: str, served: str | None, key: str | None
+) -> Image.Image:
+    """Ask /v1/images/edits (multipart) for one image in base64; nothing is downloaded."""
+    import aiohttp
+
+    from harness.backends.urls import base_url
+
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    form = aiohttp.FormData()
+    form.add_field("image", stream.getvalue(), filename="image.png", content_type="image/png")
+    form.add_field("prompt", instruction)
+    form.add_field("response_format", "b64_json")
+    if served:
+        form.add_field("model", served)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    address = f"{base_url(url)}/images/edits"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session,
+            session.post(address, data=form, headers=headers, allow_redirects=False) as answer,
+        ):
+            document: Any = await answer.json(content_type=None) if answer.status == 200 else None
+            status = answer.status
+    except TimeoutError:
+        raise ItemError(f"{address} did not answer within {TIMEOUT:.0f} seconds") from None
+    except aiohttp.ClientConnectionError as error:
+        raise UsageError(f"no server answers at {address}: {first_line(error)}") from None
+    except (aiohttp.ClientError, ValueError) as error:
+        raise ItemError(f"{address}: {first_line(error)}") from error
+    if status in (401, 403, 404):
+        raise UsageError(f"{address} answered {status}: give another address or API key")
+    return _decoded(document, f"{address} answered {status}")
+
+
+def _decoded(document: Any, where: str) -> Image.Image:
+    from benchmarks.data.local.images import as_seen, opened, undecodable
+
+    try:
+        return as_seen(opened(base64.b64decode(document["data"][0]["b64_json"])))
+    except (TypeError, LookupError, *undecodable()) as error:  # type: ignore[misc]
+        raise ItemError(f"{where} and gave no image in base64 (data[0].b64_json)") from error
+
+
+def _by_pipeline(source: str) -> Editor:
+    """Return a diffusers pipeline that takes a prompt and an image."""
+    try:
+        import torch
+        from diffusers import DiffusionPipeline
+    except ImportError as error:
+        raise UsageError(
+            f"--editor {source}: diffusers is not installed: pip install diffusers"
+        ) from error
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(source)
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError) as error:
+        raise UsageError(f"{source} cannot be loaded: {first_line(error)}") from error
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pipeline = pipeline.to(device)
+    pipeline.set_progress_bar_config(disable=True)
+
+    def edit(image: Image.Image, instruction: str, seed: int) -> Image.Image:
+        generator = torch.Generator(device).manual_seed(seed)
+        made: Any = pipeline(prompt=instruction, image=image, generator=generator)
+        return made.images[0]  # type: ignore[no-any-return]
+
+    return Editor(f"{type(pipeline).__name__} {Path(source).name}", edit)

@@ -1,0 +1,226 @@
+"""``harness pairs edit``: pairs of an image and its edited copy, whose answers differ.
+
+The cascade: proposal -> another answer -> edit -> only a region changed, no artefact, the same
+style -> a vision-language model gives each image its answer.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ablations.pairs.build import Build
+from ablations.pairs.editing.changes import Limits, change
+from ablations.pairs.editing.editors import Editor
+from ablations.pairs.editing.proposals import Proposal, ask_about, propose, read_proposal
+from ablations.pairs.judging import ask_all
+from ablations.pairs.similarity.candidates import KINDS, Question, answers_differ, question_of
+from ablations.pairs.similarity.files import image_of, only_image, png
+from benchmarks.scoring import Target, score
+from harness.errors import ItemError
+from harness.files.atomic import write_bytes
+from harness.protocols import Judge
+from harness.records import ImagePart, Item
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image with a question about it; ``image`` opens it."""
+
+    question: Question
+    image: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A source, its proposal and its edited image."""
+
+    source: Source
+    proposal: Proposal
+    edited: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Who checks answers, what edits may change, and the pairs' domain."""
+
+    checker: Judge | None = None
+    limits: Limits = field(default_factory=Limits)
+    domain: str = "edited"
+
+
+def sources_of(items: Sequence[Item]) -> list[Source]:
+    """Return the items with exactly one image; their images are opened when they are needed."""
+    found = ((item, question_of(item)) for item in items)
+    return [
+        Source(question, partial(_opened, items, number))
+        for number, (_, question) in enumerate(found)
+        if question is not None
+    ]
+
+
+def _opened(items: Sequence[Item], number: int) -> Image.Image:
+    return image_of(items[number])
+
+
+def build_edited(
+    build: Build,
+    sources: Sequence[Source],
+    makers: tuple[Judge, Editor],
+    asking: Asking,
+    note: Note = lambda _: None,
+) -> dict[str, Any]:
+    """Fill a build with pairs made by a proposer and an editor and return its manifest.
+
+    Raises:
+        UsageError: a server is gone.
+    """
+    proposer, editor = makers
+    questions = {str(number): _proposing(source) for number, source in enumerate(sources)}
+    build.funnel.step("items", "items", len(sources))
+    asked = ask_all(build, proposer, questions, read_proposal, note=note)
+    dropped = {"no readable proposal": len(asked.unread), "not asked": len(asked.missed)}
+    build.funnel.step("proposals", "edits", len(asked.by_id), dropped)
+    proposed = {int(number): proposal for number, proposal in asked.by_id.items()}
+    differ = {n: p for n, p in proposed.items() if answers_differ(sources[n].question, _as(p))}
+    build.funnel.step("another answer", "edits", len(differ),
+                      {"the same answer": len(proposed) - len(differ)})  # fmt: skip
+    made, failed = _edited(build, sources, dict(sorted(differ.items())), editor, note)
+    build.funnel.step("edited", "images", len(made), {"the editor failed": len(failed)})
+    if failed:
+        build.funnel.notes.append(f"the editor failed on {len(failed)}; the first: {failed[0]}")
+    return finish_edited(build, made, asking, missed=len(asked.missed) + len(failed), note=note)
+
+
+def _proposing(source: Source) -> Callable[[], Any]:
+    question = source.question
+    return lambda: propose(question.text, question.answer, ImagePart(source.image()))
+
+
+def _as(proposal: Proposal) -> Question:
+    return Question("", "", proposal.answer, "text")
+
+
+def _edited(
+    build: Build,
+    sources: Sequence[Source],
+    proposals: Mapping[int, Proposal],
+    editor: Editor,
+    note: Note,
+) -> tuple[list[Edited], list[str]]:
+    """Edit every image that is not in the build's folder yet; return why others failed."""
+    made: list[Edited] = []
+    failed: list[str] = []
+    for number, proposal in proposals.items():
+        path = build.path / f"edited/{number:07d}.png"
+        if not path.is_file():
+            original = sources[number].image()
+            try:
+                image = editor.edit(original, proposal.instruction, build.plan.seed + number)
+            except ItemError as error:
+                failed.append(f"{sources[number].question.id}: {error}")
+                continue
+            write_bytes(path, png(image.convert("RGB").resize(original.size)))
+            note(f"edited {len(made) + 1} of {len(proposals)} images")
+        made.append(Edited(sources[number], proposal, lambda path=path: only_image(path)))  # type: ignore[misc]
+    return made, failed
+
+
+def finish_edited(
+    build: Build, made: Sequence[Edited], asking: Asking, *, missed: int = 0,
+    note: Note = lambda _: None,
+) -> dict[str, Any]:  # fmt: skip
+    """Check edited images, write those that pass as pairs, and return the manifest."""
+    rng = random.Random(f"{build.plan.seed}/edited")
+    rows: list[tuple[Edited, dict[str, Any]]] = []
+    rejected: list[dict[str, Any]] = []
+    faults = Counter[str]()
+    for each in made:
+        found = change(each.source.image(), each.edited())
+        row = _row(build, each, asking.domain, supports=rng.random() < 0.5)
+        row["change"] = found.record()
+        if (fault := found.fault(asking.limits)) is not None:
+            faults[fault] += 1
+            rejected.append({**row, "fault": fault})
+        else:
+            rows.append((each, row))
+    build.funnel.step("only a region changed", "pairs", len(rows), faults)
+    if asking.checker is None:
+        build.funnel.notes.append("no model was asked whether the edits changed the answers")
+        return build.finish([row for _, row in rows], (), rejected, missed=missed)
+    return _answered(build, rows, rejected, asking.checker, missed, note)
+
+
+def _row(build: Build, made: Edited, domain: str, *, supports: bool) -> dict[str, Any]:
+    """Return a pair; ``supports``: its answer is that of the edited image."""
+    question, name = made.source.question, made.source.question.id
+    contexts = []
+    for kind, image in (("original", made.source.image), ("edited", made.edited)):
+        file = f"images/{kind}-{_safe(name)}.png"
+        if not (build.path / file).exists():
+            write_bytes(build.path / file, png(image()))
+        contexts.append([{"image": file}])
+    answers = [question.answer, made.proposal.answer]
+    if supports:
+        contexts.reverse()
+        answers.reverse()
+    return {
+        "id": name, "domain": domain, "query": question.text, "answer": answers[0],
+        "answer_negative": answers[1], "context_positive": contexts[0],
+        "context_negative": contexts[1], "source": "edited image",
+        "instruction": made.proposal.instruction,
+    }  # fmt: skip
+
+
+def _safe(name: str) -> str:
+    from harness.files.hashing import json_hash
+
+    return json_hash(name)[:16]
+
+
+def _answered(
+    build: Build,
+    rows: Sequence[tuple[Edited, dict[str, Any]]],
+    rejected: list[dict[str, Any]],
+    checker: Judge,
+    missed: int,
+    note: Note,
+) -> dict[str, Any]:
+    """Keep pairs of which a model answers both images as it should."""
+    questions: dict[str, Callable[[], Any]] = {}
+    for number, (each, _) in enumerate(rows):
+        for side, image in (("original", each.source.image), ("edited", each.edited)):
+            questions[f"{number}/{side}"] = _checking(each.source.question.text, image)
+    asked = ask_all(build, checker, questions, lambda reply: reply or None, note=note)
+    kept, faults = [], Counter[str]()
+    for number, (each, row) in enumerate(rows):
+        replies = [asked.by_id.get(f"{number}/{side}") for side in ("original", "edited")]
+        wanted = (each.source.question.answer, each.proposal.answer)
+        if None in replies:
+            faults["not answered"] += 1
+        elif all(map(_is, map(str, replies), wanted)):
+            kept.append(row)
+            continue
+        else:
+            faults["not the asked answer"] += 1
+        rejected.append({**row, "fault": "answers", "replies": replies})
+    build.funnel.step(f"answered as asked by {checker.model}", "pairs", len(kept), faults)
+    return build.finish(kept, (), rejected, missed=missed + len(asked.missed))
+
+
+def _checking(query: str, image: Callable[[], Image.Image]) -> Callable[[], Any]:
+    return lambda: ask_about(query, ImagePart(image()))
+
+
+def _is(reply: str, answer: str) -> bool:
+    """Whether a reply gives the answer, by the strict scorers."""
+    return any(score(reply, Target(kind, answer)).value == 1 for kind in KINDS)

@@ -1,0 +1,203 @@
+"""The difficulty filter: pairs that the model to be trained selects neither always nor never.
+
+The authors keep a pair where their base model is right in 2 to 5 of 8 tries, so filtered pairs
+belong to one model and start near chance for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+from ablations.pairs.build import Build, BuildPlan, Memo
+from benchmarks.pairs.selection import LETTERS, Letter, selection
+from harness.errors import ItemError, UsageError, first_failure
+from harness.files.atomic import write_bytes
+from harness.protocols import Model
+from harness.records import Pair, Part, Sampling, TextPart
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How difficult a pair may be, and how that is measured.
+
+    ``by``: ``letters`` answers ``tries`` times, in both orders equally often, each read strictly as
+    a choice; ``logprobs`` takes the right letter's probability among the two, mean over both
+    orders.  Kept are shares of right selections from ``low`` to ``high``.
+    """
+
+    by: Literal["letters", "logprobs"] = "letters"
+    tries: int = 8
+    low: float = 0.25
+    high: float = 0.63
+    temperature: float = 1.0
+    max_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise UsageError(f"--keep {self.low} {self.high}: the first must not be larger")
+        if self.by == "letters" and self.tries % 2:
+            raise UsageError(f"--tries {self.tries} must be even: half of them in either order")
+
+
+def plan_of(content: str, fingerprint: str, settings: Settings, seed: int) -> BuildPlan:
+    """Return what identifies a filtering: the pairs' content and the model's."""
+    inputs = {"pairs": content, "model": fingerprint}
+    return BuildPlan("filter", asdict(settings), inputs, seed)
+
+
+Opened = Callable[[], AbstractAsyncContextManager[Model]]
+
+
+def filter_pairs(
+    build: Build,
+    pairs: Sequence[Pair],
+    settings: Settings,
+    open_model: Opened,
+    concurrency: int = 64,
+) -> dict[str, Any]:
+    """Ask the model about every pair, keep those of the right difficulty, return the manifest.
+
+    Answers are stored as they come; a rerun asks only what is missing.
+
+    Raises:
+        UsageError: the model cannot be used, or gives no log-probabilities where they are needed.
+    """
+    if build.finished:
+        return build.finished
+    memo = build.memo("selections")
+    try:
+        missed = asyncio.run(_ask_all(build, pairs, settings, open_model, concurrency, memo))
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
+    kept: list[dict[str, Any]] = []
+    others: list[dict[str, Any]] = []
+    reasons: Counter[str] = Counter()
+    for index in range(len(pairs)):
+        measured, reason = _measured(memo, _keys(index, settings), settings)
+        reasons[reason] += 1
+        if measured is None:
+            continue
+        pair = pairs[index]
+        if reason:
+            others.append({"id": pair.id, "difficulty": measured, "reason": reason})
+        else:
+            kept.append({**pair_row(build, pair, len(kept)), "difficulty": measured})
+    del reasons[""]
+    name = f"right in {settings.low:g} to {settings.high:g}"
+    build.funnel.step("read", "pairs", len(pairs))
+    build.funnel.step(name, "pairs", len(kept), reasons)
+    if missed:
+        build.funnel.notes.append(f"not asked, the first: {missed[0]}")
+    return build.finish(kept, rejected=others, missed=reasons["not asked"])
+
+
+def _measured(
+    memo: Memo, keys: Sequence[str], settings: Settings
+) -> tuple[dict[str, Any] | None, str]:
+    """Return a pair's share of right selections, and why it is dropped ('': it is kept)."""
+    if not all(key in memo for key in keys):
+        return None, "not asked"
+    right = [memo[key] for key in keys]
+    share = sum(value or 0.0 for value in right) / len(right)
+    reason = "too hard" if share < settings.low else "too easy" if share > settings.high else ""
+    return {"right": round(share, 4), "unparsable": right.count(None)}, reason
+
+
+def _keys(index: int, settings: Settings) -> list[str]:
+    """Return the names of a pair's questions; they alternate between the two orders."""
+    number = settings.tries if settings.by == "letters" else len(LETTERS)
+    return [f"{index}/{LETTERS[attempt % 2]}/{attempt}" for attempt in range(number)]
+
+
+async def _ask_all(
+    build: Build,
+    pairs: Sequence[Pair],
+    settings: Settings,
+    open_model: Opened,
+    concurrency: int,
+    memo: Memo,
+) -> list[str]:
+    """Store what the model says to each question that has no answer; return what failed."""
+    questions = [
+        (index, key)
+        for index in range(len(pairs))
+        for key in _keys(index, settings)
+        if key not in memo
+    ]
+    missed: list[str] = []
+    waiting = iter(questions)
+
+    async def work(model: Model) -> None:
+        for index, key in waiting:
+            _, letter, attempt = key.split("/")
+            order: Letter = "A" if letter == "A" else "B"
+            seed = build.plan.seed * 1_000_003 + index * settings.tries + int(attempt)
+            try:
+                memo[key] = await _right(model, pairs[index], order, settings, seed)
+            except ItemError as error:
+                missed.append(f"pair {pairs[index].id}: {error}")
+
+    if questions:
+        async with open_model() as model, asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(work(model))
+    return missed
+
+
+async def _right(
+    model: Model, pair: Pair, letter: Letter, settings: Settings, seed: int
+) -> float | None:
+    """Return 1 or 0 for an answer, None for one that is no choice; or the right letter's share."""
+    from benchmarks.probe import NAMES
+    from benchmarks.scoring import Target
+    from benchmarks.scoring import score as read_letter
+
+    messages = selection(pair, letter).messages
+    if settings.by == "letters":
+        sampling = Sampling(settings.max_tokens, settings.temperature, seed=seed)
+        response = await model.chat(messages, sampling)
+        score = read_letter(response.answer, Target("choice", letter, choices=NAMES))
+        return score.value if score.status == "scored" else None
+    values = await model.logprobs(messages, LETTERS)
+    if values is None or all(value is None for value in values):
+        raise UsageError(
+            f"{model.name} gives no log-probabilities of A and B here: use --by letters"
+        )
+    first, second = (-math.inf if value is None else value for value in values)
+    share = 1 / (1 + math.exp(min(second - first, 700.0)))
+    return share if letter == "A" else 1 - share
+
+
+def pair_row(build: Build, pair: Pair, number: int) -> dict[str, Any]:
+    """Return a pair as a row of the build's file; its images become PNG files beside it."""
+
+    def written(parts: Sequence[Part], side: str) -> list[dict[str, str]]:
+        pieces = []
+        for place, part in enumerate(parts):
+            if isinstance(part, TextPart):
+                pieces.append({"text": part.text})
+                continue
+            name = f"images/{number:06d}-{side}-{place}.png"
+            stream = BytesIO()
+            part.image.save(stream, "PNG")
+            write_bytes(build.path / name, stream.getvalue())
+            pieces.append({"image": name})
+        return pieces
+
+    return {
+        "id": pair.id,
+        "domain": pair.domain,
+        "query": pair.query,
+        "answer": pair.answer,
+        "answer_negative": pair.answer_negative,
+        "context_positive": written(pair.context_positive, "positive"),
+        "context_negative": written(pair.context_negative, "negative"),
+        "source": pair.source,
+    }

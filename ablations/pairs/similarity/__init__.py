@@ -1,0 +1,1 @@
+"""Pairs of similar images whose answers differ: embeddings, nearest neighbours, the builder."""

@@ -1,0 +1,224 @@
+"""``harness pairs images``: pairs of similar images whose answers to a question differ.
+
+The cascade: one image per item -> nearest neighbours -> no copies -> the same question -> answers
+that differ -> a judge, if one is given.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ablations.pairs.build import Build
+from ablations.pairs.judging import ASK, finish_judged, judge_all
+from ablations.pairs.similarity.candidates import (
+    RULES,
+    Question,
+    Sameness,
+    answers_differ,
+    asks_the_same,
+    question_of,
+)
+from ablations.pairs.similarity.embedding import Embedding
+from ablations.pairs.similarity.files import image_of, only_image, png
+from ablations.pairs.similarity.neighbours import Search, neighbours, search_for
+from ablations.pairs.soundness.likeness import copies
+from harness.errors import UsageError
+from harness.files.atomic import write_bytes
+from harness.protocols import Judge
+from harness.records import ImagePart, Item, Message, TextPart
+
+BATCH = 64
+
+_JUDGE = """\
+You check training data. Two images look alike. The first is to support the answer to the \
+question, the second is not.
+
+Question: {query}
+Answer by the first image: {answer}
+Answer by the second image: {other}
+
+INVALID if the question does not make sense for one of the images, if the first image does not \
+support the answer, if the second supports it as well, or if one can tell which is meant without \
+understanding them (quality, size, marks). UNCERTAIN if you cannot tell.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """How neighbours are chosen: cosine from 0 to 1, neighbours per image, and the rule."""
+
+    cosine: float = 0.85
+    k: int = 10
+    question: Sameness = "equivalent"
+    search: Search | None = None
+    domain: str = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """Two items by number, the supporting one first, and their cosine."""
+
+    positive: int
+    negative: int
+    cosine: float
+
+
+def build_similar(
+    build: Build,
+    items: Sequence[Item],
+    embedding: Embedding,
+    chosen: Similar,
+    judge: Judge | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Fill a build with pairs of similar images and return its manifest.
+
+    Raises:
+        UsageError: no item has an image, an image cannot be read, or a server is gone.
+    """
+    funnel = build.funnel
+    usable = _usable(items)
+    funnel.step("items", "items", len(items))
+    dropped = {"not exactly one image": len(items) - len(usable)}
+    funnel.step("with one image", "items", len(usable), dropped)
+    if not usable:
+        raise UsageError("no item has exactly one image")
+    vectors = _vectors(build, items, [index for index, _ in usable], embedding, note)
+    search = chosen.search or search_for(len(usable))
+    near = neighbours(vectors, chosen.cosine, chosen.k, search)
+    funnel.step(f"cosine of {chosen.cosine:g} or more", "pairs", len(near))
+    if embedding.label:
+        funnel.notes.append(f"embedding {embedding.label}")
+    funnel.notes.append(f"questions: {RULES[chosen.question]}; search: {search}")
+    kept = _filtered(build, [question for _, question in usable], near, chosen.question)
+    kept = _not_copies(build, items, usable, kept)
+    rng = random.Random(f"{build.plan.seed}/similar")
+    candidates = [
+        _Candidate(*((i, j) if rng.random() < 0.5 else (j, i)), cosine) for i, j, cosine in kept
+    ]
+    rows = [_row(build, items, usable, candidate, chosen) for candidate in candidates]
+    if judge is None:
+        return build.finish(rows)
+    return _judged(build, rows, judge, note)
+
+
+def _usable(items: Sequence[Item]) -> list[tuple[int, Question]]:
+    """Return the numbers and questions of the items with one image; images are opened once."""
+    questions = ((index, question_of(item)) for index, item in enumerate(items))
+    return [(index, question) for index, question in questions if question is not None]
+
+
+def _vectors(
+    build: Build,
+    items: Sequence[Item],
+    numbers: Sequence[int],
+    embedding: Embedding,
+    note: Callable[[str], None],
+) -> Any:
+    """Return one vector an item; those of a killed build are read from its folder."""
+    folder = build.path / "embeddings"
+    chunks = []
+    for start in range(0, len(numbers), BATCH):
+        path = folder / f"{start:08d}.npy"
+        if not path.is_file():
+            images = [image_of(items[n]) for n in numbers[start : start + BATCH]]
+            _save(path, embedding.embed(images))
+        chunks.append(np.load(path, allow_pickle=False))
+        if start % (100 * BATCH) == 0 and start:
+            note(f"embedded {start} of {len(numbers)} images")
+    return np.concatenate(chunks)
+
+
+def _save(path: Path, vectors: Any) -> None:
+    stream = io.BytesIO()
+    np.save(stream, vectors, allow_pickle=False)
+    write_bytes(path, stream.getvalue())
+
+
+def _filtered(
+    build: Build,
+    questions: Sequence[Question],
+    near: Sequence[tuple[int, int, float]],
+    rule: Sameness,
+) -> list[tuple[int, int, float]]:
+    same = [row for row in near if asks_the_same(questions[row[0]], questions[row[1]], rule)]
+    build.funnel.step("the same question", "pairs", len(same),
+                      {"another question": len(near) - len(same)})  # fmt: skip
+    differ = [row for row in same if answers_differ(questions[row[0]], questions[row[1]])]
+    build.funnel.step("answers that differ", "pairs", len(differ),
+                      {"the same answer": len(same) - len(differ)})  # fmt: skip
+    return differ
+
+
+def _not_copies(
+    build: Build,
+    items: Sequence[Item],
+    usable: Sequence[tuple[int, Question]],
+    near: Sequence[tuple[int, int, float]],
+) -> list[tuple[int, int, float]]:
+    """Leave out two answers to one image: it was resized or compressed again, or is the same."""
+    kept = [row for row in near if not copies(*(image_of(items[usable[n][0]]) for n in row[:2]))]
+    build.funnel.step("two images", "pairs", len(kept),
+                      {"copies of one image": len(near) - len(kept)})  # fmt: skip
+    return kept
+
+
+def _row(
+    build: Build,
+    items: Sequence[Item],
+    usable: Sequence[tuple[int, Question]],
+    candidate: _Candidate,
+    chosen: Similar,
+) -> dict[str, Any]:
+    """Return a pair as a row, its images written beside the file of pairs."""
+    positive, negative = (usable[n] for n in (candidate.positive, candidate.negative))
+    contexts = []
+    for index, _ in (positive, negative):
+        name = f"images/{index:07d}.png"
+        if not (build.path / name).exists():
+            write_bytes(build.path / name, png(image_of(items[index])))
+        contexts.append([{"image": name}])
+    return {
+        "id": f"{positive[1].id}~{negative[1].id}",
+        "domain": chosen.domain,
+        "query": positive[1].text,
+        "answer": positive[1].answer,
+        "answer_negative": negative[1].answer if chosen.question != "any" else None,
+        "context_positive": contexts[0],
+        "context_negative": contexts[1],
+        "source": "similar images",
+        "cosine": round(candidate.cosine, 4),
+    }
+
+
+def _judged(
+    build: Build, rows: Sequence[dict[str, Any]], judge: Judge, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """Ask the judge about every row and finish the build."""
+
+    def question(row: dict[str, Any]) -> Callable[[], Message]:
+        def ask() -> Message:
+            return Message("user", tuple(_parts(build, row)))
+
+        return ask
+
+    by_id = {row["id"]: row for row in rows}
+    questions = {name: question(row) for name, row in by_id.items()}
+    return finish_judged(build, by_id, judge_all(build, judge, questions, note=note))
+
+
+def _parts(build: Build, row: dict[str, Any]) -> Iterator[TextPart | ImagePart]:
+    other = row["answer_negative"] or "(not known)"
+    yield TextPart(_JUDGE.format(query=row["query"], answer=row["answer"], other=other))
+    for name, context in (("First", "context_positive"), ("Second", "context_negative")):
+        (piece,) = row[context]
+        yield TextPart(f"\n{name} image:\n")
+        yield ImagePart(only_image(build.path / piece["image"]))
+    yield TextPart(f"\n{ASK}")

@@ -1,0 +1,1 @@
+"""What makes a set of contrastive pairs unsound: shortcuts, repeats and contamination."""

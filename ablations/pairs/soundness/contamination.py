@@ -1,0 +1,168 @@
+"""Which items of benchmarks are in the data that arms train on: by image, or by question.
+
+A question that is asked with an image is the same item only with the same image, unless its text is
+long: "What colour is the bus?" is asked everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from ablations.pairs.soundness.likeness import Print, alike, grams_of, print_of
+from benchmarks.pairs.selection import AnyPair, WrittenPair
+from harness.files.jsonl import rewrite
+from harness.protocols import Benchmark, FailedItem
+from harness.records import ImagePart, Item, Message, Part, TextPart
+
+COMMON = 3
+"""Texts of one side that share an n-gram, above which it is boilerplate ("answer by letter")."""
+SAME = (0.5, 6)
+"""The same question: share of the shorter text's n-grams that the other holds, and their number
+(13 words in a row; the n-gram length of arXiv 2005.14165).  A question that is contained whole is
+the same if it has one n-gram."""
+WITH_IMAGES = (0.8, 30)
+"""`SAME` where both have images, of which none matches (37 words in a row)."""
+
+Grams = frozenset[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Taint:
+    """An item of a benchmark that the training data hold, as row ``row`` of ``source``.
+
+    ``by`` says what is the same; ``measure`` is the number of differing bits (of 256) of an image's
+    hash, or the share of n-grams of a question.
+    """
+
+    benchmark: str
+    item: str
+    source: Literal["pairs", "rl"]
+    row: str
+    by: Literal["image", "question"]
+    measure: float
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What is compared of a row or an item: its name, its texts' n-grams, its images' prints.
+
+    The first text is the question.
+    """
+
+    name: str
+    texts: tuple[Grams, ...]
+    prints: tuple[Print, ...]
+    images: bool
+
+
+def of_pair(pair: AnyPair) -> Content:
+    """Return the content of a pair: its question and both contexts, or its written prompt."""
+    if isinstance(pair, WrittenPair):
+        return _of_messages(pair.id, pair.messages)
+    contexts = (pair.context_positive, pair.context_negative)
+    texts = [pair.query, *(_text(context) for context in contexts)]
+    return _content(pair.id, texts, [part for context in contexts for part in context])
+
+
+def of_item(item: Item) -> Content:
+    """Return the content of an RL item, or of a benchmark's."""
+    return _of_messages(item.id, item.messages)
+
+
+def _of_messages(name: str, messages: Sequence[Message]) -> Content:
+    parts = [part for message in messages for part in message.content]
+    return _content(name, [" ".join(map(_message, messages))], parts)
+
+
+def _message(message: Message) -> str:
+    return _text(message.content)
+
+
+def _text(parts: Iterable[Part]) -> str:
+    return " ".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+def _content(name: str, texts: Sequence[str], parts: Sequence[Part]) -> Content:
+    images = [part.image for part in parts if isinstance(part, ImagePart)]
+    prints = tuple(found for image in images if (found := print_of(image)))
+    return Content(name, tuple(map(grams_of, texts)), prints, bool(images))
+
+
+def of_benchmark(benchmark: Benchmark) -> list[Content]:
+    """Return the content of every item that can be built.
+
+    Raises:
+        UsageError: the benchmark's data is not there.
+    """
+    built = map(benchmark.build, benchmark.ids())
+    return [of_item(item) for item in built if not isinstance(item, FailedItem)]
+
+
+def tainted(
+    benchmark: str, items: Sequence[Content], sources: Mapping[str, Sequence[Content]]
+) -> list[Taint]:
+    """Return the items of a benchmark that a source holds, each with the first row of each source.
+
+    ``sources`` are the contents of ``pairs`` and ``rl``.
+    """
+    found: dict[tuple[str, str], Taint] = {}
+    for source, rows in sources.items():
+        matches = (*_by_image(items, rows), *_by_text(items, rows))
+        for item, row, by, measure in matches:
+            key = items[item].name, source
+            taint = Taint(benchmark, key[0], source, rows[row].name, by, measure)  # type: ignore[arg-type]
+            found.setdefault(key, taint)
+    return list(found.values())
+
+
+Match = tuple[int, int, Literal["image", "question"], float]
+
+
+def _by_image(items: Sequence[Content], rows: Sequence[Content]) -> Iterator[Match]:
+    first, of_first = _flat(items)
+    second, of_second = _flat(rows)
+    for i, j, bits in sorted(alike(first, second), key=lambda match: match[2]):
+        yield of_first[i], of_second[j], "image", float(bits)
+
+
+def _flat(contents: Sequence[Content]) -> tuple[list[Print], list[int]]:
+    pairs = [(found, i) for i, content in enumerate(contents) for found in content.prints]
+    return [found for found, _ in pairs], [i for _, i in pairs]
+
+
+def _by_text(items: Sequence[Content], rows: Sequence[Content]) -> Iterator[Match]:
+    """Yield questions that are the same; n-grams of many texts of one side count on neither."""
+    common = _common(items) | _common(rows)
+    whole = [frozenset[tuple[str, ...]]().union(*item.texts) for item in items]
+    index: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for number, grams in enumerate(whole):
+        for gram in grams - common:
+            index[gram].append(number)
+    for number, row in enumerate(rows):
+        for is_question, text in zip((True, False, False), row.texts, strict=False):
+            own = text - common
+            shared = Counter(item for gram in own & index.keys() for item in index[gram])
+            for item, count in shared.items():
+                both = row.images and items[item].images
+                share = count / min(len(own), len(whole[item] - common))
+                least, fewest = WITH_IMAGES if both else SAME
+                contained = is_question and not both and text <= whole[item]
+                if contained or (share >= least and count >= fewest):
+                    yield item, number, "question", share
+
+
+def _common(contents: Sequence[Content]) -> Grams:
+    """Return the n-grams that are in more than `COMMON` different texts."""
+    distinct = {text for content in contents for text in content.texts}
+    counts = Counter(gram for text in distinct for gram in text)
+    return frozenset(gram for gram, number in counts.items() if number > COMMON)
+
+
+def write_taints(path: Path, taints: Sequence[Taint]) -> None:
+    """Write one JSON line per tainted item and source, for ``--exclude``."""
+    rewrite(path, (json.dumps(asdict(taint)) for taint in taints))

@@ -1,0 +1,142 @@
+"""Reference patches: the files, functions and classes that they change, and the lines they add."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ablations.pairs.trajectories.scopes import same_scopes, scopes_of
+
+
+@dataclass(frozen=True)
+class ReferencePatch:
+    """A patch, read.
+
+    ``scopes``: the functions and classes that it changes, by file; a method also counts for its
+    class (``A``, ``A.f``).  ``regions``: the first and last line of its hunks by file, in the code
+    of the base commit.  ``unknown``: files in which it changes a function that the patch does not
+    name.  ``added``: the lines that it adds, stripped, without blank ones.
+    """
+
+    text: str
+    scopes: Mapping[str, frozenset[str]]
+    regions: Mapping[str, tuple[tuple[int, int], ...]]
+    unknown: frozenset[str]
+    added: frozenset[str]
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The paths of the files that it changes."""
+        return frozenset(self.scopes)
+
+    def shared_files(self, other: ReferencePatch) -> frozenset[str]:
+        """The files that both change."""
+        return self.files & other.files
+
+    def shared_scopes(self, other: ReferencePatch) -> tuple[str, ...]:
+        """Return ``file:function`` of all that both change, sorted.
+
+        Where neither names the function, hunks that overlap at the base commit count as
+        ``file:lines``: no function begins between their changes.
+        """
+        shared = []
+        for path in sorted(self.shared_files(other)):
+            names = same_scopes(self.scopes[path], other.scopes[path])
+            shared += [f"{path}:{name}" for name in sorted(names)]
+            unnamed = path in self.unknown and path in other.unknown
+            if not names and unnamed and _overlap(self.regions[path], other.regions[path]):
+                shared.append(f"{path}:lines")
+        return tuple(shared)
+
+
+def _overlap(first: Iterable[tuple[int, int]], second: Iterable[tuple[int, int]]) -> bool:
+    others = list(second)
+    return any(a <= d and c <= b for a, b in first for c, d in others)
+
+
+def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
+    """Read a unified diff; None if it is not one, or changes no text.
+
+    With ``reverse`` it is a patch that introduces the fault (as SWE-smith publishes them): the
+    reference is the patch that takes it back, and line numbers are those of the sound code.
+    """
+    from unidiff.errors import UnidiffParseError
+    from unidiff.patch import PatchSet
+
+    try:
+        given = PatchSet(text)
+        patch = PatchSet(reversed_patch(text)) if reverse else given
+    except (UnidiffParseError, UnicodeDecodeError, ValueError):
+        return None
+    scopes: dict[str, frozenset[str]] = {}
+    unknown, added = set(), set()
+    for file in patch:
+        names: set[str] = set()
+        for hunk in file:
+            found = scopes_of(file.path, hunk)
+            names |= found.names
+            if found.unnamed:
+                unknown.add(file.path)
+            added |= {line.value.strip() for line in hunk if line.is_added}
+        if len(file):
+            scopes[file.path] = frozenset(names)
+    if not scopes:
+        return None
+    regions = {file.path: tuple(_region(hunk) for hunk in file) for file in given}
+    rendered = str(patch) if reverse else text
+    return ReferencePatch(rendered, scopes, regions, frozenset(unknown), frozenset(added - {""}))
+
+
+def _region(hunk: Any) -> tuple[int, int]:
+    return hunk.source_start, hunk.source_start + max(hunk.source_length, 1) - 1
+
+
+_MODES = {"new file mode": "deleted file mode", "deleted file mode": "new file mode"}
+# @@ -3,7 +3,8 @@ def f():   but not   @@@ -1,2 -1,2 +1,3 @@@ (a merge)
+_HUNK = re.compile(r"^@@ -(\S+) \+(\S+) @@(.*)$", re.DOTALL)
+
+
+def reversed_patch(text: str) -> str:
+    """Return the patch that takes another one back, as ``git apply --reverse`` would."""
+    lines = text.splitlines(keepends=True)
+    result: list[str] = []
+    removed: list[str] = []
+    added: list[str] = []
+    for index, line in enumerate(lines):
+        if line.startswith("--- ") and _next(lines, index).startswith("+++ "):
+            result.append(f"--- {_side(_next(lines, index), 'a')}")
+            continue
+        if line.startswith("+++ ") and index and lines[index - 1].startswith("--- "):
+            result.append(f"+++ {_side(lines[index - 1], 'b')}")
+            continue
+        if line[:1] == "+":
+            removed.append("-" + line[1:])
+        elif line[:1] == "-":
+            added.append("+" + line[1:])
+        elif line[:1] == "\\" and (removed or added):  # belongs to the line before it
+            (removed if lines[index - 1][:1] == "+" else added).append(line)
+        else:
+            result += [*removed, *added, _header(line)]
+            removed, added = [], []
+    return "".join([*result, *removed, *added])
+
+
+def _next(lines: Sequence[str], index: int) -> str:
+    return lines[index + 1] if index + 1 < len(lines) else ""
+
+
+def _side(line: str, letter: str) -> str:
+    """Return the path of a ``---`` or ``+++`` line for the other side."""
+    path = line[4:]
+    return re.sub(r"^[ab]/", f"{letter}/", path)
+
+
+def _header(line: str) -> str:
+    if match := _HUNK.match(line):
+        return f"@@ -{match[2]} +{match[1]} @@{match[3]}"
+    for old, new in _MODES.items():
+        if line.startswith(old):
+            return line.replace(old, new, 1)
+    return line

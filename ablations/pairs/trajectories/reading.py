@@ -1,0 +1,247 @@
+"""Trajectories of coding agents as they are published, and the tasks that they were given.
+
+SWE-smith's data set (parquet or JSON lines: ``instance_id``, ``messages`` as JSON text,
+``resolved``, ``patch``), mini-swe-agent's ``.traj.json``, and JSON lines with ``messages``.  A
+first pass keeps what is short; messages are read when they are asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ablations.pairs.trajectories.masking import content_text
+from benchmarks.data.local.json_rows import JsonLines, document
+from harness.errors import UsageError
+from harness.files.typed_json import parse
+
+Row = Mapping[str, Any]
+
+# Our field -> the names that data sets give it.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "id": ("traj_id", "trajectory_id", "id"),
+    "instance": ("instance_id", "task_id", "instance"),
+    "messages": ("messages", "trajectory", "conversations", "history"),
+    "resolved": ("resolved", "success", "is_resolved", "target"),
+    "patch": ("patch", "model_patch", "submission", "generated_patch"),
+    "reference": ("reference_patch", "gold_patch", "golden_patch"),
+    "issue": ("problem_statement", "issue", "task"),
+    "repository": ("repo", "repository"),
+    "commit": ("base_commit", "commit"),
+}
+# conan-io__conan.86f29e13.func_pm_op_swap__ab12cd; not django__django-11099 (no commit).
+_SMITH = re.compile(r"^(?:swesmith/)?(.+?)__(.+?)\.([0-9a-f]{7,40})(?:\.|$)")
+
+
+@dataclass(frozen=True, slots=True)
+class Trajectory:
+    """What is known of a trajectory without its messages; None where the source does not say.
+
+    ``patch`` is what the agent submitted.  ``source`` and ``index`` say where its messages are.
+    """
+
+    id: str
+    instance: str
+    source: int
+    index: int
+    size: int
+    resolved: bool | None
+    patch: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An instance: its code base, its issue, and its patch as the source gives it.
+
+    ``smith``: SWE-smith made it, whose tasks hold the patch that introduces the fault.
+    """
+
+    id: str
+    repository: str | None
+    commit: str | None
+    issue: str | None
+    patch: str | None
+    smith: bool = False
+
+
+class Rows:
+    """The rows of one file, by number."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __iter__(self) -> Iterator[Row]:
+        raise NotImplementedError
+
+    def row(self, index: int) -> Row:
+        """Return one row."""
+        raise NotImplementedError
+
+
+class _JsonRows(Rows):
+    """JSON lines, a list of objects, or the one object of a ``.traj.json``."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._rows: Sequence[Row]
+        if path.suffix == ".jsonl":
+            self._rows = JsonLines(path, remedy="")
+            return
+        value = document(path)
+        rows = value if isinstance(value, list) else [value]
+        if not all(isinstance(row, dict) for row in rows):
+            raise UsageError(f"{path} holds no JSON objects")
+        self._rows = [self._named(row) for row in rows]
+
+    def _named(self, row: Row) -> Row:
+        """Return a row; mini-swe-agent writes what it submitted under ``info``."""
+        info = row.get("info") if isinstance(row.get("info"), dict) else {}
+        name = self.path.name.removesuffix(".json").removesuffix(".traj")
+        patch = (info or {}).get("submission")
+        return {"instance_id": name, **({"patch": patch} if patch else {}), **row}
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self._rows)
+
+    def row(self, index: int) -> Row:
+        return self._rows[index]
+
+
+class _ParquetRows(Rows):
+    """A parquet file, one row group at a time."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        import pyarrow.lib
+        from pyarrow import parquet
+
+        try:
+            self._file = parquet.ParquetFile(path)
+        except (OSError, pyarrow.lib.ArrowException) as error:
+            raise UsageError(f"{path} is not a parquet file: {error}") from error
+        self._group = -1
+        self._rows: list[Row] = []
+
+    def __iter__(self) -> Iterator[Row]:
+        for batch in self._file.iter_batches(batch_size=64):
+            yield from batch.to_pylist()
+
+    def row(self, index: int) -> Row:
+        start = 0
+        for group in range(self._file.num_row_groups):
+            number = self._file.metadata.row_group(group).num_rows
+            if index < start + number:
+                if group != self._group:
+                    self._group, self._rows = group, self._file.read_row_group(group).to_pylist()
+                return self._rows[index - start]
+            start += number
+        raise IndexError(index)
+
+
+def open_rows(path: Path) -> list[Rows]:
+    """Return the files of a path, in the order of their names.
+
+    Raises:
+        UsageError: there is nothing, or no file of a known form.
+    """
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if _readable(file))
+        if not files:
+            raise UsageError(f"{path} holds no .parquet, .jsonl or .json file")
+        return [rows for file in files for rows in open_rows(file)]
+    if not path.is_file():
+        raise UsageError(f"there is no file or folder {path}")
+    return [_ParquetRows(path) if path.suffix == ".parquet" else _JsonRows(path)]
+
+
+def _readable(file: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.parts[-2:])
+    return file.is_file() and not hidden and file.suffix in (".parquet", ".jsonl", ".json")
+
+
+def value_of(row: Row, field: str) -> Any:
+    """Return a field of a row under any of its names, None if it is empty or missing."""
+    return next((row[name] for name in NAMES[field] if row.get(name) not in (None, "")), None)
+
+
+def messages_of(row: Row) -> list[Row]:
+    """Return the messages of a row, which may be JSON text; [] if they are no messages."""
+    value = value_of(row, "messages")
+    if isinstance(value, str | bytes):
+        try:
+            value = parse(value.encode() if isinstance(value, str) else value)
+        except ValueError:
+            return []
+    if not isinstance(value, list) or not all(isinstance(turn, dict) for turn in value):
+        return []
+    return [_turn(turn) for turn in value]
+
+
+_ROLES = {"human": "user", "gpt": "assistant", "ai": "assistant", "observation": "tool"}
+
+
+def _turn(turn: Row) -> Row:
+    """Return a message with ``role`` and ``content``; some data sets say ``from`` and ``value``."""
+    role = str(turn.get("role") or turn.get("from") or "")
+    content = turn.get("content", turn.get("value", turn.get("text")))
+    return {**turn, "role": _ROLES.get(role, role), "content": content}
+
+
+def trajectory_of(row: Row, source: int, index: int) -> Trajectory | None:
+    """Return what is known of a row; None if it has no messages or no instance."""
+    messages, instance = messages_of(row), value_of(row, "instance")
+    if not any(turn["role"] == "assistant" for turn in messages) or instance is None:
+        return None
+    size = sum(len(content_text(turn["content"])) for turn in messages)
+    resolved, patch = value_of(row, "resolved"), value_of(row, "patch")
+    name = value_of(row, "id") or f"{instance}#{source}.{index}"
+    return Trajectory(
+        str(name), str(instance), source, index, size,
+        None if resolved is None else _truth(resolved),
+        patch if isinstance(patch, str) else None,
+    )  # fmt: skip
+
+
+def _truth(value: Any) -> bool:
+    return value.strip().lower() in ("true", "1", "yes") if isinstance(value, str) else value > 0
+
+
+def task_of(row: Row, *, is_task: bool) -> Task:
+    """Return the task that a row tells of.
+
+    A row of a file of tasks (``is_task``) holds the reference patch.  In a trajectory's row it may
+    be named as such, else the agent's own patch is the reference where it resolved the issue.
+    """
+    name = str(value_of(row, "instance"))
+    smith = _SMITH.match(name)
+    repository, commit = value_of(row, "repository"), value_of(row, "commit")
+    if smith:  # each code base is a repository of its own, named by its commit
+        repository, commit = f"{smith[1]}/{smith[2]}", smith[3]
+    patch = value_of(row, "patch" if is_task else "reference")
+    resolved = value_of(row, "resolved")
+    if patch is None and (resolved is None or _truth(resolved)):
+        patch = value_of(row, "patch")
+    issue = value_of(row, "issue") or (None if is_task else issue_of(messages_of(row)))
+    return Task(name, repository, commit, issue, patch, is_task and smith is not None)
+
+
+# Where agents' prompts put the issue.
+_ISSUE = re.compile(
+    r"<(pr_description|issue|issue_description|problem_statement|github_issue|task_description"
+    r"|task)>\s*(.*?)\s*</\1>",
+    re.DOTALL,
+)
+_PREAMBLE = re.compile(r"^Consider the following PR description:\s*", re.IGNORECASE)
+
+
+def issue_of(messages: Sequence[Row]) -> str | None:
+    """Return the issue in an agent's first instruction, else the whole instruction."""
+    for turn in messages:
+        if turn["role"] == "user":
+            text = content_text(turn["content"])
+            match = _ISSUE.search(text)
+            return _PREAMBLE.sub("", match[2] if match else text).strip() or None
+    return None

@@ -1,0 +1,99 @@
+"""How alike two issues are: BM25, or the cosine of a sentence-transformers embedding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from harness.errors import UsageError
+
+BM25 = "bm25"
+# Related and yet different, by measure: from (inclusive) to (exclusive).
+BOUNDS: Mapping[str, tuple[float, float]] = {BM25: (0.08, 0.9), "embedding": (0.5, 0.97)}
+
+Similarity = Callable[[str, str], float]
+
+
+def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25) -> Similarity:
+    """Return a function that says how alike the texts of two ids are, in about [0, 1].
+
+    Args:
+        texts: all texts by id, from which BM25 learns how rare a word is.
+        ids: those that will be asked about.
+        measure: ``bm25``, or a folder or hub id of a sentence-transformers model.
+
+    Raises:
+        UsageError: the package for the measure is missing, or the model cannot be loaded.
+    """
+    asked = sorted(set(ids))
+    return _bm25(texts, asked) if measure == BM25 else _cosine(texts, asked, measure)
+
+
+def _bm25(texts: Mapping[str, str], asked: Sequence[str]) -> Similarity:
+    """BM25 of each text as query and document, both ways, as a share of what a text gives itself.
+
+    Robertson and Zaragoza 2009, in Lucene's form, by bm25s.
+    """
+    try:
+        import bm25s
+    except ImportError as error:
+        raise UsageError("which issues are related needs bm25s: pip install bm25s") from error
+    names = list(texts)
+    position = {name: index for index, name in enumerate(names)}
+    words = [tokens(texts[name]) for name in names]
+    index = bm25s.BM25(method="lucene")
+    index.index(words, show_progress=False)
+    scores = {name: index.get_scores(words[position[name]]) for name in asked}
+
+    def alike(first: str, second: str) -> float:
+        ways = ((first, second), (second, first))
+        shares = [
+            float(scores[a][position[b]]) / max(float(scores[a][position[a]]), 1e-9)
+            for a, b in ways
+        ]
+        return min(sum(shares) / 2, 1.0)
+
+    return alike
+
+
+def _cosine(texts: Mapping[str, str], asked: Sequence[str], model: str) -> Similarity:
+    encoder = _encoder(model)
+    vectors = encoder.encode([texts[name] for name in asked], normalize_embeddings=True)
+    by_id = dict(zip(asked, vectors, strict=True))
+    return lambda first, second: float(by_id[first] @ by_id[second])
+
+
+def _encoder(model: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer(model, device="cpu")
+    except ImportError as error:
+        raise UsageError(
+            "an embedding needs sentence-transformers: pip install sentence-transformers"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{model} is not a sentence-transformers model: {error}") from error
+
+
+# get_value, getValue and HTTPError also count as their parts.
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_STOP = frozenset(
+    "a about after all also an and any are as at be been but by can cannot could describe did do "
+    "does doesn each error expected for from get had has have how however if in instead into is "
+    "issue it its just like me more my no not now of on only or other our out over please python "
+    "reproduce same should so some steps such than that the their them then there these they this "
+    "to up us use used using very was we were what when where which while who why will with work "
+    "works would you your".split()
+)
+
+
+def tokens(text: str) -> list[str]:
+    """Return a text's words for BM25: identifiers whole and in parts, no stop words."""
+    result: list[str] = []
+    for word in re.findall(r"\w+", text):
+        parts = [part.lower() for part in _PARTS.findall(word)]
+        whole = [word.lower()] if len(parts) > 1 else []
+        result += [w for w in (*whole, *parts) if len(w) > 1 and w not in _STOP]
+    return result or ["empty"]

@@ -1,0 +1,111 @@
+"""What masks look like, and which lines of a text belong to a patch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+MASK, ISSUE = "[MASKED]", "[ISSUE]"
+# Shorter lines (`else:`, `return x`) are a patch's only where they are a whole line.
+LONG = 12
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What a context must not show: the files that patches touch, and the lines that they add.
+
+    Both contexts of a pair have the same secret, of both reference patches and of what either
+    trajectory submitted, so that masks tell nothing.
+    """
+
+    files: frozenset[str]
+    added: frozenset[str]
+
+    @cached_property
+    def _long(self) -> re.Pattern[str] | None:
+        lines = sorted((line for line in self.added if len(line) >= LONG), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, lines))) if lines else None
+
+    def touches(self, path: str | None) -> bool:
+        """Whether a path names a file of a patch; also a path that is not known.
+
+        Agents write paths from any folder: ``/testbed/a/b.py`` and ``b.py`` are both ``a/b.py``.
+        """
+        if path is None:
+            return True
+        given = PurePosixPath(path.strip("'\" ")).parts
+        return any(_is_suffix(given, PurePosixPath(file).parts) for file in self.files)
+
+    def mask_lines(self, text: str) -> str:
+        """Replace the patches' lines in a text by masks, one for each run of whole lines."""
+        lines: list[str] = []
+        for line in text.split("\n"):
+            if not self.added.isdisjoint(_forms(line)):
+                if not lines or lines[-1] != MASK:
+                    lines.append(MASK)
+            else:
+                lines.append(self._long.sub(MASK, line) if self._long else line)
+        return "\n".join(lines)
+
+    def lines_in(self, text: str) -> Iterator[str]:
+        """Yield the patches' lines that a text shows."""
+        for line in text.split("\n"):
+            if not self.added.isdisjoint(_forms(line)):
+                yield line
+            elif self._long and (match := self._long.search(line)):
+                yield match[0]
+
+
+def _is_suffix(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    first, second = (tuple(p for p in parts if p not in ("/", ".")) for parts in (first, second))
+    shorter = min(len(first), len(second))
+    return shorter > 0 and first[-shorter:] == second[-shorter:]
+
+
+# What `cat -n`, editors and diffs write before a line: "   12\t", "12: ", "+".
+_NUMBER = re.compile(r"^\s*(?:\d+\s*[\t|:→]|[+](?!\+))\s*")
+
+
+def _forms(line: str) -> tuple[str, str]:
+    """Return a line without its indentation, and also without a number or a diff's sign."""
+    return line.strip(), _NUMBER.sub("", line, count=1).strip()
+
+
+# "@@ -3,7 +3,8 @@ def f():"; not "@@ see above".
+_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+
+
+def mask_diffs(text: str, secret: Secret) -> str:
+    """Replace the hunks of unified diffs in a text, one mask for those of a file.
+
+    Diffs of files that no patch touches stay; a diff that names no file is masked.
+    """
+    return "\n".join(_without_hunks(text.split("\n"), secret))
+
+
+def _without_hunks(lines: Iterable[str], secret: Secret) -> Iterator[str]:
+    old = new = 0  # lines that the hunk still has on either side
+    path: str | None = None
+    masking = masked = False
+    for line in lines:
+        inside = old > 0 or new > 0
+        if match := _HUNK.match(line):
+            old, new = int(match[1] or 1), int(match[2] or 1)
+            inside, masking = True, secret.touches(path)
+        elif inside and (not line or line[0] in " +-"):
+            old -= line[:1] != "+"
+            new -= line[:1] != "-"
+        elif not line.startswith("\\"):
+            inside, old, new = False, 0, 0
+            if line.startswith(("--- a/", "+++ b/")):
+                path = line[6:].partition("\t")[0]
+        if inside and masking:
+            if not masked:
+                yield MASK
+            masked = True
+        elif not (masked and line.startswith("\\")):
+            masked = False
+            yield line

@@ -1,0 +1,1 @@
+"""What a planned study can detect, and the levels of its looks."""

@@ -1,0 +1,47 @@
+"""Items that a comparison leaves out because the training data hold them, and what that changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ablations.statistics.estimates import Verdict
+from benchmarks.data.local.json_rows import JsonLines
+from harness.errors import UsageError
+
+Exclusions = Mapping[str, frozenset[str]]
+"""Ids of items by benchmark."""
+NOT_HELD = "--exclude: the runs hold none of its items"
+NOTHING: Exclusions = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class WithAllItems:
+    """A difference as it is when no item is left out, in units of the score."""
+
+    name: str
+    delta: float
+    low: float | None
+    high: float | None
+    verdict: Verdict | None
+
+
+def read_exclusions(path: Path) -> dict[str, frozenset[str]]:
+    """Return the items to leave out, of a file that ``harness pairs check --tainted`` wrote.
+
+    JSON lines; ``benchmark`` and ``item`` of each are read.
+
+    Raises:
+        UsageError: the file cannot be read, or a line lacks one of the two.
+    """
+    lines = JsonLines(path, remedy="")
+    items: dict[str, set[str]] = defaultdict(set)
+    for index, row in enumerate(lines):
+        benchmark, item = row.get("benchmark"), row.get("item")
+        if not isinstance(benchmark, str) or not isinstance(item, str):
+            raise UsageError(f"{lines.where(index)}: benchmark and item must be given as text")
+        items[benchmark].add(item)
+    return {benchmark: frozenset(names) for benchmark, names in items.items()}

@@ -1,0 +1,415 @@
+"""Rows of any source under our names, each recognised by what it holds.
+
+A source is a JSON-lines or parquet file, a folder of such files, a ``save_to_disk`` folder or a
+data set's id on the hub.  docs/pairs.md lists the names of columns.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, cast
+
+from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
+from benchmarks.pairs.selection import LETTERS, Letter
+from harness.errors import UsageError, first_line
+
+T = TypeVar("T")
+Kind = Literal["rl", "selection", "pairs", "others"]
+
+PUBLISHED = (
+    "xupy21/ContextRL_Agentic",
+    "xupy21/ContextRL_Multimodal_Qwen2.5_VL",
+    "xupy21/ContextRL_multimodal_Qwen3_VL",
+)
+"""The data sets that arXiv 2606.17053 published."""
+
+# Our field -> names that a column may have, ours first.  The published multimodal sets have
+# `problem`, `answer` and `images`, the agentic pairs `prompt` and `correct_answer` (the authors'
+# loaders); the others are assumed.
+NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "id": ("id", "index", "instance_id"),
+        "domain": ("domain", "data_source", "category"),
+        "query": ("query", "question", "problem", "prompt"),
+        "answer": ("answer", "ground_truth", "solution", "correct_answer"),
+        "answer_negative": ("answer_negative", "negative_answer"),
+        "context_positive": ("context_positive", "positive_context", "image_positive"),
+        "context_negative": ("context_negative", "negative_context", "image_negative"),
+        "source": ("source",),
+        "images": ("images", "image"),
+        "choices": ("choices", "options"),
+        "kind": ("kind",),
+        "prompt": ("prompt",),
+        "correct_answer": ("correct_answer",),
+    }
+)
+CONTEXTS = ("context_positive", "context_negative")
+_SOFTWARE = {"instance_id", "problem_statement"}
+_HELD_OUT = {"test", "validation", "valid", "val", "dev", "eval"}
+
+
+def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
+    """Return a row under our names; of several columns for a field the first that is filled."""
+    return {
+        name: next((row[key] for key in _keys(name, columns) if not is_empty(row.get(key))), None)
+        for name in NAMES
+    }
+
+
+def _keys(name: str, columns: Mapping[str, str]) -> tuple[str, ...]:
+    return (columns[name],) if name in columns else NAMES[name]
+
+
+# "A", " B ", "(A)", "B."; not "AB", "a", "C".
+_LETTER = re.compile(r"\s*\(?([AB])[).:]*\s*")
+
+
+def right_letter(row: Row) -> Letter | None:
+    """Return the answer of a row as an option letter, None if it is something else."""
+    match = _LETTER.fullmatch(str(row.get("answer")))
+    return cast("Letter", match[1]) if match else None
+
+
+def is_selection(row: Row) -> bool:
+    """Whether a row (under our names) is a written selection prompt.
+
+    Several images and the answer A or B, by the authors' loader of images; or ``prompt`` and
+    ``correct_answer`` (A or B), by their loader of trajectories.  A row with more than two
+    ``choices`` is an ordinary question.
+    """
+    choices = row.get("choices")
+    listed = len(choices) if isinstance(choices, list) else 0
+    if right_letter(row) is None or listed > len(LETTERS):
+        return False
+    text = not is_empty(row.get("prompt")) and not is_empty(row.get("correct_answer"))
+    return text or len(images_of(row)) > 1
+
+
+def images_of(row: Row) -> list[Any]:
+    """Return the images of a row as they are stored."""
+    images = row.get("images")
+    listed = images if isinstance(images, list) else [images]
+    return [image for image in listed if not is_empty(image)]
+
+
+def kind_of(row: Row) -> Kind:
+    """Return what a row (under our names) is: the only place where this is decided."""
+    if any(not is_empty(row.get(name)) for name in CONTEXTS):
+        return "pairs"
+    if is_selection(row):
+        return "selection"
+    return "others" if is_empty(row.get("query")) and is_empty(row.get("answer")) else "rl"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file or data set, by their own names.
+
+    ``facts`` yields rows in which images are only counted: enough for `kind_of`.
+    """
+
+    name: str
+    folder: Path
+    names: tuple[str, ...]
+    size: int
+    row: Callable[[int], Row]
+    facts: Callable[[], Iterator[Row]]
+    where: Callable[[int], str]
+
+    @property
+    def software(self) -> bool:
+        """Whether the rows are software tasks, for an agent."""
+        return "instance" in self.names or set(self.names) >= _SOFTWARE
+
+
+@dataclass(frozen=True)
+class Source:
+    """All rows of a source, one after the other.
+
+    ``whole`` rows keep their own names.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    image_root: Path | None = None
+    whole: bool = False
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        return list(accumulate(table.size for table in self.tables))
+
+    def _find(self, index: int) -> tuple[Table, int]:
+        number = bisect_right(self._ends, index)
+        return self.tables[number], index - (self._ends[number - 1] if number else 0)
+
+    def folder(self, index: int) -> Path:
+        """Return the folder that a row's image paths are relative to, and may not leave."""
+        return self.image_root or self._find(index)[0].folder
+
+    def row(self, index: int) -> Row:
+        """Return one row, its images as bytes and paths.
+
+        ``datasets`` is not let decode them: it would open any path, and fetch any address.
+        """
+        table, number = self._find(index)
+        row = table.row(number)
+        if self.whole:
+            return row
+        named = ours(row, self.columns)
+        if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat in other files
+            named["id"] = f"{Path(table.name).stem}-{number}"
+        return named
+
+    undecoded = row
+
+    def where(self, index: int) -> str:
+        """Return the name of a row in messages."""
+        table, number = self._find(index)
+        return table.where(number)
+
+    @cached_property
+    def _facts(self) -> list[tuple[Kind, bool]]:
+        """The kind of each row, and whether it has several images and a letter after B."""
+        facts: list[tuple[Kind, bool]] = []
+        for table in self.tables:
+            if table.software:
+                facts += [("rl", False)] * table.size
+                continue
+            for row in (ours(row, self.columns) for row in table.facts()):
+                kind = kind_of(row)
+                facts.append((kind, kind == "rl" and _is_choice(row)))
+        return facts
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kind of each row."""
+        return [kind for kind, _ in self._facts]
+
+    @property
+    def counts(self) -> dict[Kind, int]:
+        """The number of rows of each kind."""
+        kinds = self.kinds
+        order: tuple[Kind, ...] = ("rl", "selection", "pairs", "others")
+        return {kind: kinds.count(kind) for kind in order}
+
+    @property
+    def other_letters(self) -> int:
+        """Rows with several images and a letter after B: of a set of ordinary choice questions."""
+        return sum(choice for _, choice in self._facts)
+
+    @property
+    def software(self) -> bool:
+        """Whether the RL rows are software tasks.
+
+        Raises `UsageError` if only some are.
+        """
+        tables = iter(self.tables)
+        kinds = {table.software for table in tables if table.software or self._asks(table)}
+        if len(kinds) > 1:
+            raise UsageError(
+                f"{self.name} holds software tasks and ordinary questions: name one of its files"
+            )
+        return kinds == {True}
+
+    def _asks(self, table: Table) -> bool:
+        first = self.tables.index(table)
+        start = self._ends[first - 1] if first else 0
+        return "rl" in self.kinds[start : start + table.size]
+
+    def chosen(
+        self,
+        kinds: Sequence[Kind],
+        make: Callable[[Row, Path, str], T],
+        peek: Callable[[Row, Path, str], Preview],
+    ) -> LazyRows[T]:
+        """Return the rows of some kinds."""
+        wanted = [index for index, kind in enumerate(self.kinds) if kind in kinds]
+        return LazyRows(self, wanted, make, peek)
+
+    def need(self, fields: Sequence[str]) -> None:
+        """Raise `UsageError` if no column has one of the fields."""
+        names = {name for table in self.tables for name in table.names}
+        missing = [name for name in fields if names.isdisjoint(_keys(name, self.columns))]
+        if missing:
+            tried = "; ".join(f"{name} (tried {', '.join(NAMES[name])})" for name in missing)
+            raise UsageError(
+                f"{self.name} has no column for {tried}; its columns are "
+                f"{', '.join(sorted(names))}: name it with --columns {missing[0]}=COLUMN"
+            )
+
+
+# "C", "(d)": letters of choice questions that no selection prompt has.
+_OTHER_LETTER = re.compile(r"\s*\(?[C-H][).:]?\s*")
+
+
+def _is_choice(row: Row) -> bool:
+    return bool(_OTHER_LETTER.fullmatch(str(row.get("answer")))) and len(images_of(row)) > 1
+
+
+def open_source(
+    source: str, columns: Mapping[str, str], image_root: Path | None = None, content: str = ""
+) -> Source:
+    """Return the rows of a source.
+
+    Args:
+        source: a file, a folder, or a data set's id on the hub.
+        columns: our field -> the source's column, where that differs.
+        image_root: the folder that image paths are relative to, where that is another one.
+        content: what the rows are to be, for the message that there are none.
+
+    Raises:
+        UsageError: there is no such source, it is empty, or it has no column that is named.
+    """
+    if image_root is not None and not image_root.is_dir():
+        raise UsageError(f"--image-root {image_root} is not a folder")
+    opened = Source(source, tuple(_tables(source, content)), columns, image_root)
+    known = sorted({name for table in opened.tables for name in table.names})
+    for name, column in columns.items():
+        if name not in NAMES:
+            raise UsageError(f"--columns {name}=...: the fields are {', '.join(NAMES)}")
+        if column not in known:
+            raise UsageError(f"{source} has no column {column!r}: {', '.join(known)}")
+    return opened
+
+
+def _tables(source: str, content: str) -> Iterator[Table]:
+    path = Path(source)
+    if path.is_file() and path.suffix != ".parquet":
+        yield _json_table(path, content)
+        return
+    import datasets
+
+    try:
+        if path.exists():
+            yield from _local_tables(path)
+            return
+        if path.is_absolute() or source.startswith(".") or source.count("/") != 1:
+            raise UsageError(f"there is no file, folder or data set {source}")
+        if source in PUBLISHED:  # its files differ in columns
+            from huggingface_hub import snapshot_download
+
+            yield from _local_tables(Path(snapshot_download(source, repo_type="dataset")))
+        else:
+            rows = _train_split(datasets.load_dataset(source), source)
+            yield _arrow_table(source, rows, Path(source))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        published = " (one of the paper's published sets)" if source in PUBLISHED else ""
+        reason = first_line(error)
+        raise UsageError(f"{source}{published} cannot be read: {reason}") from error
+
+
+def _local_tables(path: Path) -> Iterator[Table]:
+    """Yield a table of a parquet file, or those of a folder."""
+    import datasets
+
+    if path.is_file():
+        yield _parquet_table([path], path, str(path))
+        return
+    groups = _parquet_groups(training_files(path, ".parquet"))
+    lines = training_files(path, ".jsonl")
+    if not groups and not lines:
+        rows = _train_split(datasets.load_from_disk(str(path)), str(path))
+        yield _arrow_table(str(path), rows, path)
+    for files in groups:
+        alone = len(groups) == 1 and not lines
+        yield _parquet_table(files, path, str(path if alone else files[0]))
+    for file in lines:
+        yield _json_table(file)
+
+
+def training_files(folder: Path, suffix: str) -> list[Path]:
+    """Return the files of a folder in order, without held-out splits beside training ones."""
+    files = sorted(folder.rglob(f"*{suffix}"))
+    tokens = {
+        file: set(re.split(r"[^a-z]+", str(file.relative_to(folder)).lower())) for file in files
+    }
+    if not any("train" in found for found in tokens.values()):
+        return files
+    return [file for file in files if "train" in tokens[file] or not tokens[file] & _HELD_OUT]
+
+
+def _parquet_groups(files: Sequence[Path]) -> list[list[Path]]:
+    """Return files with the same columns together: those of the published sets differ."""
+    from pyarrow import parquet
+
+    groups: dict[str, list[Path]] = {}
+    for file in files:
+        schema = parquet.read_schema(file).remove_metadata()
+        groups.setdefault(str(schema), []).append(file)
+    return list(groups.values())
+
+
+def _parquet_table(files: Sequence[Path], folder: Path, name: str) -> Table:
+    import datasets
+
+    names = [str(file) for file in files]
+    rows = datasets.load_dataset("parquet", data_files=names, split="train")
+    return _arrow_table(name, rows, folder.parent if folder.is_file() else folder)
+
+
+def _json_table(path: Path, content: str = "") -> Table:
+    rows = JsonRows(path, content)
+    names = sorted({name for index in range(len(rows)) for name in rows.row(index)})
+    return Table(
+        str(path),
+        path.parent,
+        tuple(names),
+        len(rows),
+        row=rows.row,
+        facts=lambda: (rows.row(index) for index in range(len(rows))),
+        where=rows.where,
+    )
+
+
+def _arrow_table(name: str, rows: Any, folder: Path) -> Table:
+    arrow = rows.with_format("arrow")
+    return Table(
+        name,
+        folder,
+        tuple(rows.column_names),
+        len(rows),
+        row=lambda index: arrow[index].to_pylist()[0],
+        facts=lambda: _arrow_facts(arrow),
+        where=lambda index: f"{name}, row {index}",
+    )
+
+
+def _arrow_facts(arrow: Any) -> Iterator[Row]:
+    """Yield rows in which only short cells have their value: no image is read."""
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    columns: dict[str, list[Any]] = {}
+    for name in arrow.column_names:
+        column, type_ = arrow.data.column(name), arrow.data.schema.field(name).type
+        if arrow._indices is not None:
+            column = column.take(arrow._indices.column(0))
+        if types.is_list(type_) or types.is_large_list(type_):
+            columns[name] = [[True] * (n or 0) for n in pc.list_value_length(column).to_pylist()]
+        elif types.is_string(type_) or types.is_large_string(type_):
+            columns[name] = pc.utf8_slice_codeunits(column, 0, 16).to_pylist()
+        elif types.is_nested(type_) or types.is_binary(type_):
+            columns[name] = [valid or None for valid in column.is_valid().to_pylist()]
+        else:
+            columns[name] = column.to_pylist()
+    for cells in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, cells, strict=True))
+
+
+def _train_split(loaded: Any, source: str) -> Any:
+    """Return the only split, or ``train``."""
+    if not isinstance(loaded, dict):
+        return loaded
+    name = "train" if "train" in loaded or len(loaded) != 1 else next(iter(loaded))
+    if name not in loaded:
+        splits = ", ".join(loaded)
+        raise UsageError(f"{source} has the splits {splits}, and none is named train")
+    return loaded[name]

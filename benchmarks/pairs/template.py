@@ -1,0 +1,203 @@
+"""Where the parts of a written selection prompt are: a regular expression with four named groups.
+
+``harness pairs template`` proposes one from what the prompts of a file share; a person corrects it
+and gives it as ``--pair-template``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from harness.errors import UsageError
+
+GROUPS = ("query", "answer", "context_a", "context_b")
+_SHARED = 0.75
+"""Share of the prompts that a line must be in, once in each, to be taken for wording."""
+
+
+@dataclass(frozen=True)
+class PairTemplate:
+    """A regular expression of a whole prompt, ``.`` matching line ends too."""
+
+    pattern: re.Pattern[str]
+
+    @classmethod
+    def load(cls, path: Path) -> PairTemplate:
+        """Read a file that holds the regular expression; one line end at its end is left out.
+
+        Raises:
+            UsageError: it cannot be read, or is no regular expression with the four groups.
+        """
+        try:
+            return cls.of(path.read_text(encoding="utf-8").removesuffix("\n"))
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--pair-template {path} cannot be used: {error}") from error
+
+    @classmethod
+    def of(cls, text: str) -> PairTemplate:
+        """Return the template of a regular expression.
+
+        Raises:
+            ValueError: it is none, or lacks one of the four groups.
+        """
+        try:
+            pattern = re.compile(text, re.DOTALL)
+        except re.error as error:
+            raise ValueError(str(error)) from error
+        missing = [name for name in GROUPS if name not in pattern.groupindex]
+        if missing:
+            raise ValueError(
+                f"it has no group {', '.join(missing)}: write (?P<query>.+?), and so for answer, "
+                "context_a and context_b"
+            )
+        return cls(pattern)
+
+    def exchanged(self, text: str) -> str | None:
+        """Return a prompt with its two contexts exchanged.
+
+        None if the prompt does not match, matches in more than one way, or exchanging the contexts
+        again does not give it back.
+        """
+        spans = self._spans(text)
+        if spans is None:
+            return None
+        made = _exchange(text, spans)
+        again = self._spans(made)
+        back = None if again is None else _exchange(made, again)
+        return made if back == text and made != text else None
+
+    def _spans(self, text: str) -> dict[str, tuple[int, int]] | None:
+        match = self.pattern.fullmatch(text)
+        if match is None or not all(match[name] for name in GROUPS):
+            return None
+        spans = {name: match.span(name) for name in GROUPS}
+        return spans if _is_unique(text, sorted(spans.values())) else None
+
+
+def _exchange(text: str, spans: dict[str, tuple[int, int]]) -> str:
+    first, second = sorted((spans["context_a"], spans["context_b"]))
+    between = text[first[1] : second[0]]
+    return (
+        f"{text[: first[0]]}{text[slice(*second)]}{between}{text[slice(*first)]}{text[second[1] :]}"
+    )
+
+
+def _is_unique(text: str, spans: Sequence[tuple[int, int]]) -> bool:
+    """Whether what separates the parts occurs nowhere else, so that there is one way to split."""
+    if any(end > start for (_, end), (start, _) in pairwise(spans)):
+        return False  # one group inside another
+    between = [text[end:start] for (_, end), (start, _) in pairwise(spans)]
+    inner = text[spans[0][0] : spans[-1][1]]
+    return all(each and _occurrences(inner, each) == between.count(each) for each in between)
+
+
+def _occurrences(text: str, part: str) -> int:
+    """Count a part of a text, overlapping ones too."""
+    return len(re.findall(f"(?={re.escape(part)})", text))
+
+
+def propose(prompts: Sequence[str]) -> str:
+    """Return a template for prompts, from the lines and labels that they share.
+
+    Raises:
+        UsageError: there are fewer than two, or no four varying parts between what they share.
+    """
+    if len(prompts) < 2:
+        raise UsageError("a template is proposed from at least two written prompts of text")
+    shared = _shared(prompts)
+    split = [gaps for text in prompts if (gaps := _gaps(text, shared)) is not None]
+    if not split:
+        raise UsageError("the prompts share no line: write the template by hand")
+    columns = [list(column) for column in zip(*split, strict=True)]
+    varying = [number for number, column in enumerate(columns) if len(set(column)) > 1]
+    if len(varying) != len(GROUPS):
+        raise UsageError(
+            f"{len(varying)} parts vary between the lines that the prompts share, not the four of "
+            f"{', '.join(GROUPS)}: write the template by hand"
+        )
+    names = _named([shared[number - 1] if number else "" for number in varying], columns, varying)
+    pieces = []
+    for number, column in enumerate(columns):
+        if number:
+            pieces.append(_literal(shared[number - 1]))
+        if number in varying:
+            before, after = _common(column)
+            group = f"(?P<{names[number]}>.+?)"
+            pieces += [_literal(before), group, _literal(after)]
+        else:
+            pieces.append(_literal(column[0]))
+    return "".join(pieces)
+
+
+# A whole line, or the label that begins it: "Question:" of "Question: why?"
+_PIECE = re.compile(r"^(?:[^\n:]{1,60}:|[^\n]+$)", re.MULTILINE)
+
+
+def _shared(prompts: Sequence[str]) -> list[str]:
+    """Return the lines and labels that nearly all prompts have once, in the order of most."""
+    once: Counter[str] = Counter()
+    for text in prompts:
+        pieces = Counter(_PIECE.findall(text))
+        once.update(piece for piece, times in pieces.items() if times == 1)
+    common = {piece for piece, times in once.items() if times >= _SHARED * len(prompts)}
+    orders = Counter(
+        tuple(piece for piece in _PIECE.findall(text) if piece in common) for text in prompts
+    )
+    return list(orders.most_common(1)[0][0])
+
+
+def _gaps(text: str, shared: Sequence[str]) -> list[str] | None:
+    """Return what is before, between and after the shared pieces; None if they are not there."""
+    gaps, rest = [], text
+    for piece in shared:
+        parts = re.split(f"^{re.escape(piece)}", rest, maxsplit=1, flags=re.MULTILINE)
+        if len(parts) < 2:
+            return None
+        gaps.append(parts[0])
+        rest = parts[1]
+    return [*gaps, rest]
+
+
+_HINTS = {
+    "context_a": r"\b(?:A|1|first|one)\W*$",
+    "context_b": r"\b(?:B|2|second|two)\W*$",
+    "answer": r"answer|patch|fix|solution|response|diff",
+    "query": r"question|query|issue|task|problem|statement",
+}
+
+
+def _named(
+    labels: Sequence[str], columns: Sequence[Sequence[str]], varying: Sequence[int]
+) -> dict[int, str]:
+    """Return which varying part is which: by the label before it, else by length and order."""
+    names: dict[int, str] = {}
+    for name, hint in _HINTS.items():
+        for number, label in zip(varying, labels, strict=True):
+            if number not in names and re.search(hint, label, re.IGNORECASE):
+                names[number] = name
+                break
+    if len(names) == len(GROUPS):
+        return names
+    longest = sorted(varying, key=lambda number: -sum(map(len, columns[number])))
+    contexts = sorted(longest[:2])
+    others = sorted(longest[2:])
+    ordered = dict(zip((*others, *contexts), GROUPS, strict=True))
+    return {number: ordered[number] for number in varying}
+
+
+def _common(texts: Sequence[str]) -> tuple[str, str]:
+    """Return the blanks and line ends that all texts begin and end with."""
+    before = min((re.match(r"\s*", text)[0] for text in texts), key=len)  # type: ignore[index]
+    after = min((re.search(r"\s*\Z", text)[0] for text in texts), key=len)  # type: ignore[index]
+    return before, after
+
+
+def _literal(text: str) -> str:
+    """Return a text as a regular expression that a person can read."""
+    escaped = re.sub(r"\\([ \n#&~-])", r"\1", re.escape(text))
+    return re.sub(r"\n\Z", r"\\n", escaped)

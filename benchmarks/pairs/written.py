@@ -1,0 +1,177 @@
+"""Pairs that are given as finished selection prompts, as the paper's published sets hold them.
+
+Images: both orders come from exchanging the two images and the letter.  Text: one order, or two
+where a template tells the contexts from the rest (`benchmarks.pairs.template`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from benchmarks.pairs.file import PairError, check_image, decode, domain_of, pair_id, parse_context
+from benchmarks.pairs.rows import Preview, Row
+from benchmarks.pairs.selection import WrittenPair, other
+from benchmarks.pairs.tables import images_of, right_letter
+from benchmarks.pairs.template import PairTemplate
+from harness.records import Message, Part, Role, TextPart
+
+MARK = "<image>"
+"""In a prompt with images it marks the position of one."""
+
+
+@dataclass(frozen=True)
+class WrittenRows:
+    """Makes written pairs of rows; ``template`` splits those of text."""
+
+    template: PairTemplate | None = None
+
+    def pair(self, row: Row, folder: Path, where: str) -> WrittenPair:
+        """Return the pair of one row; image paths are relative to ``folder``.
+
+        Raises:
+            PairError: marks and images do not fit, the two images are identical, or one cannot be
+                read.
+        """
+        turns, pieces = _checked(row, folder, where)
+        images = list(decode(pieces, where))
+        exchanged = None
+        if _exchangeable(turns, pieces):
+            first, second = images
+            if first == second:
+                raise PairError(f"{where}: its two images are identical")
+            exchanged = _messages(turns, [second, first])
+        elif not pieces and (texts := self._exchanged_texts(turns)) is not None:
+            exchanged = _messages(texts, [])
+        letter = right_letter(row)
+        assert letter is not None
+        messages = _messages(turns, images)
+        name = pair_id(row, where)
+        source = str(row.get("source") or "")
+        return WrittenPair(name, domain_of(row), messages, letter, exchanged, source)
+
+    def preview(self, row: Row, folder: Path, where: str) -> Preview:
+        """Check a row; no image is decoded.
+
+        Raises:
+            PairError: marks and images do not fit, or there is no such image.
+        """
+        turns, pieces = _checked(row, folder, where)
+        for piece in pieces:
+            check_image(piece, where)
+        both = _exchangeable(turns, pieces)
+        if not pieces:
+            both = self._exchanged_texts(turns) is not None
+        letter = right_letter(row)
+        assert letter is not None
+        return Preview(
+            pair_id(row, where),
+            domain_of(row),
+            images=bool(pieces),
+            letters=(letter, other(letter)) if both else (letter,),
+            written=True,
+        )
+
+    def _exchanged_texts(self, turns: Sequence[Turn]) -> list[Turn] | None:
+        """Return the turns with the contexts of the last one exchanged, where a template fits."""
+        if self.template is None:
+            return None
+        *before, (role, text) = turns
+        made = self.template.exchanged(text)
+        return None if made is None else [*before, (role, made)]
+
+
+Turn = tuple[str, str]
+"""Role and text, in which `MARK` is an image."""
+
+
+def _exchangeable(turns: Sequence[Turn], pieces: Sequence[Any]) -> bool:
+    return len(pieces) == sum(text.count(MARK) for _, text in turns) == 2
+
+
+def turns_of(row: Row) -> tuple[list[Turn], list[Any]]:
+    """Return a row's prompt as turns, and its images as they are stored.
+
+    A prompt is a text, a list of texts and images, or a list of chat messages.
+    """
+    images = images_of(row)
+    value = row.get("query")
+    chat = isinstance(value, list) and all(isinstance(v, dict) and "role" in v for v in value)
+    messages = cast("list[Any]", value) if chat else [{"role": "user", "content": value}]
+    turns: list[Turn] = []
+    for message in messages:
+        text = "".join(_texts(message.get("content"), images))
+        turns.append((str(message["role"]), text))
+    return turns, images
+
+
+def _texts(content: Any, images: list[Any]) -> Iterator[str]:
+    """Yield the texts of a message, a mark for each image; adds its own images to ``images``."""
+    for piece in content if isinstance(content, list) else [content]:
+        if isinstance(piece, dict) and isinstance(piece.get("text"), str):
+            yield piece["text"]
+        elif isinstance(piece, dict):
+            if piece.get("image") or piece.get("bytes") or piece.get("path"):
+                images.append(piece)
+            yield MARK
+        else:
+            yield str(piece)
+
+
+def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]:
+    turns, images = turns_of(row)
+    unknown = [role for role, _ in turns if role not in get_args(Role)]
+    if unknown or not any(text.strip() for _, text in turns):
+        raise PairError(f"{where}: {f'unknown role {unknown[0]!r}' if unknown else 'no prompt'}")
+    marks = sum(text.count(MARK) for _, text in turns)
+    if images and marks not in (0, len(images)):
+        raise PairError(f"{where}: {marks} {MARK} marks and {len(images)} images")
+    named = [image if isinstance(image, dict) else {"image": image} for image in images]
+    return turns, parse_context(named, folder, where)
+
+
+def _messages(turns: Sequence[Turn], images: Sequence[Part]) -> tuple[Message, ...]:
+    """Return the conversation; images replace marks in order, or precede the last turn."""
+    left = list(images)
+    marked = any(MARK in text for _, text in turns)
+    made = []
+    for number, (role, text) in enumerate(turns):
+        parts: list[Part] = []
+        if images and not marked and number == len(turns) - 1:
+            parts, left = left, []
+        for index, piece in enumerate(text.split(MARK) if images else [text]):
+            if index:
+                parts.append(left.pop(0))
+            if piece:
+                parts.append(TextPart(piece))
+        made.append(Message(cast("Role", role), tuple(parts)))
+    return tuple(made)
+
+
+# "the first image", "left picture", "image B shows"; not the labels "Image A: <image>", "image 1".
+_TIED = re.compile(
+    r"\b(?:first|second|left|right|former|latter|top|bottom|upper|lower)(?:-hand)?\s+"
+    r"(?:image|picture|photo|figure|context|trajectory|diagram|chart|one)\b"
+    r"|\b(?:image|picture|photo|figure|context|trajectory|diagram|chart)\s+(?:A|B|1|2|one|two)\b"
+    r"(?=\s+(?!or\b|and\b)[a-z])",
+    re.IGNORECASE,
+)
+
+
+def tied_rows(rows: Sequence[tuple[str, Row]]) -> list[str]:
+    """Return the names of the rows whose own text ties content to a place ("the left image").
+
+    Exchanging the contexts may make such a text wrong.  Lines that other rows share are wording,
+    which is as true after the exchange.
+    """
+    lines = [[line for _, text in turns_of(row)[0] for line in text.split("\n")] for _, row in rows]
+    common = Counter(line for text in lines for line in set(text))
+    return [
+        name
+        for (name, _), text in zip(rows, lines, strict=True)
+        if any(common[line] == 1 and _TIED.search(line) for line in text)
+    ]

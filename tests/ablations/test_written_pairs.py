@@ -1,0 +1,303 @@
+"""Written selection prompts: recognised in every source, pairs in one order or both."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ablations.data.check import survey
+from ablations.data.sources import open_items, row_counts
+from ablations.training.schedule import ArmView
+from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.selection import LETTERS, Asking, WrittenPair, both_orders, sides
+from benchmarks.pairs.tables import kind_of, open_source
+from benchmarks.pairs.template import PairTemplate, propose
+from harness.cli.main import cli
+from harness.errors import UsageError
+from harness.records import ImagePart
+from tests.ablations import tiny
+
+MARKS = "<image>\n<image>\nWhich picture shows a red square?"
+# As the authors' loader of images reads them (EasyR1 fork): rows with several images and the answer
+# A or B are selection prompts, all others RL items.
+ROWS = [
+    {"problem": "<image>What colour?", "answer": "red", "images": ["red"]},
+    {"problem": MARKS, "answer": "A", "images": ["red", "blue"]},
+    {"problem": MARKS, "answer": "B", "images": ["blue", "red"]},
+    {"problem": "<image><image>Same?", "answer": "no", "images": ["red", "blue"]},
+    {"problem": "Which? (A) one (B) two", "answer": "A", "images": []},
+    {"problem": "<image>Which? (A) one (B) two", "answer": "B", "images": ["green"]},
+]
+COUNTS = {"rl": 4, "selection": 2, "pairs": 0, "others": 0, "other_letters": 0}
+
+
+def png(colour: str) -> dict[str, Any]:
+    made = io.BytesIO()
+    tiny.image(colour).save(made, "png")
+    return {"bytes": made.getvalue(), "path": None}
+
+
+def data_set(rows: list[dict[str, Any]] = ROWS) -> Any:
+    import datasets
+
+    table = {
+        "problem": [row["problem"] for row in rows],
+        "answer": [row["answer"] for row in rows],
+        "images": [[png(colour) for colour in row["images"]] for row in rows],
+    }
+    texts = {name: datasets.Value("string") for name in ("problem", "answer")}
+    features = datasets.Features({**texts, "images": datasets.Sequence(datasets.Image())})
+    return datasets.Dataset.from_dict(table, features=features)
+
+
+def lines(path: Path, rows: list[dict[str, Any]] = ROWS) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for colour in tiny.COLOURS:
+        tiny.image(colour).save(path.parent / f"{colour}.png")
+    named = [{**row, "images": [f"{name}.png" for name in row.get("images", [])]} for row in rows]
+    path.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in named))
+    return path
+
+
+def written(form: str, folder: Path) -> str:
+    """Write `ROWS` in one of the five forms of a source, and return its name."""
+    if form == "jsonl":
+        return str(lines(folder / "rows.jsonl"))
+    if form == "folder":
+        data_set().save_to_disk(folder / "any_name")
+        return str(folder / "any_name")
+    path = {"parquet": "rows.parquet", "data": "set/data/train-00000-of-00001.parquet"}.get(
+        form, "datasets--x--y/snapshots/0f/data/train-00000-of-00001.parquet"
+    )
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    target = folder / path
+    if form == "snapshot":  # the hub's cache: links into blobs/
+        target = folder / "datasets--x--y/blobs/17"
+        target.parent.mkdir()
+        (folder / path).symlink_to(target)
+    data_set().to_parquet(target)
+    parents = {"parquet": 0, "data": 2, "snapshot": 2}[form]
+    return str((folder / path).parents[parents - 1] if parents else folder / path)
+
+
+FORMS = ("jsonl", "parquet", "data", "snapshot", "folder")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_selection_rows_are_pairs_and_no_rl_items_in_every_source(
+    form: str, tmp_path: Path
+) -> None:
+    source = written(form, tmp_path)
+    items = open_items(source)
+    assert [task.target.answer for task in items] == ["red", "no", "A", "B"]
+    assert row_counts(items) == COUNTS
+    pairs = open_pairs(source)
+    assert row_counts(pairs) == COUNTS
+    assert survey(pairs)["written"] == 2
+    for pair in pairs:
+        assert isinstance(pair, WrittenPair)
+        shown, hidden = (part.image.getpixel((0, 0)) for (part,) in sides(pair))  # type: ignore[union-attr]
+        assert (shown, hidden) == (tiny.COLOURS["red"], tiny.COLOURS["blue"])
+    kept = open_items(source, selection_rows="keep")
+    assert [task.target.answer for task in kept] == ["red", "A", "B", "no", "A", "B"]
+
+
+KINDS = [
+    ({"query": "q", "answer": "a"}, "rl"),
+    ({"query": "q", "answer": "A", "images": ["1.png"]}, "rl"),
+    ({"query": "q", "answer": "A", "images": ["1.png", "2.png"]}, "selection"),
+    ({"query": "q", "answer": " (B). ", "images": ["1.png", "2.png", "3.png"]}, "selection"),
+    ({"query": "q", "answer": "C", "images": ["1.png", "2.png"]}, "rl"),
+    ({"query": "q", "answer": "AB", "images": ["1.png", "2.png"]}, "rl"),
+    ({"query": "q", "answer": "A", "images": ["1.png", None]}, "rl"),
+    ({"query": "q", "answer": "A", "images": ["1", "2"], "choices": ["x", "y", "z"]}, "rl"),
+    ({"query": "q", "answer": "A", "images": ["1", "2"], "choices": ["x", "y"]}, "selection"),
+    ({"query": "p", "answer": "A", "prompt": "p", "correct_answer": "A"}, "selection"),
+    ({"query": "p", "answer": "7", "prompt": "p", "correct_answer": "7"}, "rl"),
+    ({"context_positive": "x", "query": "q"}, "pairs"),
+    ({"id": "meta"}, "others"),
+]
+
+
+@pytest.mark.parametrize(("row", "kind"), KINDS)
+def test_rows_are_told_apart_by_content(row: dict[str, Any], kind: str) -> None:
+    assert kind_of(row) == kind
+
+
+def test_choice_questions_about_several_images_are_noticed(tmp_path: Path) -> None:
+    rows = [{"problem": "Which?", "answer": letter, "images": ["red", "blue"]} for letter in "ABC"]
+    assert row_counts(open_items(str(lines(tmp_path / "q.jsonl", rows))))["other_letters"] == 1
+
+
+def test_files_of_one_folder_may_differ_in_columns(tmp_path: Path) -> None:
+    """The agentic set: two parquet files of tasks and a JSON-lines file of pairs."""
+    import datasets
+
+    task = {"instance_id": "i", "problem_statement": "Mend it."}
+    for name, more in (("swe_gym_train", {}), ("swe_smith_train", {"image_name": "x"})):
+        row = {"data_source": name, "instance": json.dumps(task), **more}
+        datasets.Dataset.from_list([row]).to_parquet(tmp_path / f"{name}.parquet")
+    rows = [{"prompt": f"Context A: {n}", "correct_answer": "AB"[n % 2]} for n in range(4)]
+    (tmp_path / "contrastive_pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    items = open_items(str(tmp_path))
+    assert row_counts(items) == {**COUNTS, "rl": 2, "selection": 4}
+    assert [item.messages[0].render() for item in items] == ["Mend it."] * 2
+    pairs = open_pairs(str(tmp_path))
+    assert [pair.letter for pair in pairs if isinstance(pair, WrittenPair)] == ["A", "B", "A", "B"]
+    assert survey(pairs)["one_order"] == 4
+
+
+def test_held_out_files_beside_training_files_are_left_out(tmp_path: Path) -> None:
+    data_set(ROWS[:2]).to_parquet(tmp_path / "train-00000-of-00001.parquet")
+    data_set(ROWS[2:]).to_parquet(tmp_path / "test-00000-of-00001.parquet")
+    assert open_source(str(tmp_path), {}).counts["rl"] == 1
+
+
+def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
+    rows = [{"text": "Which?", "label": "A", "images": ["red", "blue"]}]
+    source = str(lines(tmp_path / "rows.jsonl", rows))
+    with pytest.raises(UsageError, match="no column 'lable'"):
+        open_pairs(source, columns={"answer": "lable"})
+    columns = {"query": "text", "answer": "label"}
+    (pair,) = open_pairs(source, columns=columns)
+    assert isinstance(pair, WrittenPair)
+    assert pair.exchanged is None  # no marks: it is not known which image belongs where
+    home = tmp_path / "elsewhere"
+    (tmp_path / "rows.jsonl").rename(tmp_path.parent / "moved.jsonl")
+    moved = str(tmp_path.parent / "moved.jsonl")
+    with pytest.raises(UsageError, match="there is no image"):
+        survey(open_pairs(moved, columns=columns))
+    assert survey(open_pairs(moved, columns=columns, image_root=tmp_path))["pairs"] == 1
+    with pytest.raises(UsageError, match="is not a folder"):
+        open_pairs(moved, columns=columns, image_root=home)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"problem": "<image>x", "answer": "A", "images": ["red", "blue"]}, "1 <image> marks and"),
+        ({"problem": MARKS, "answer": "A", "images": ["red", "red"]}, "two images are identical"),
+        ({"problem": " ", "answer": "A", "images": ["red", "blue"]}, "no prompt"),
+    ],
+)
+def test_a_wrong_written_pair_is_one_line(row: Any, says: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=says) as caught:
+        survey(open_pairs(str(lines(tmp_path / "p.jsonl", [row]))))
+    assert "line 1" in str(caught.value)
+
+
+def image_pairs(folder: Path) -> list[WrittenPair]:
+    names = list(tiny.COLOURS)
+    rows = [
+        {
+            "problem": f"A: <image> B: <image>\nWhich shows {names[n % 3]}?",
+            "answer": "AB"[n % 2],
+            "images": [names[(n + n % 2) % 3], names[(n + 1 - n % 2) % 3]],
+        }
+        for n in range(6)
+    ]
+    read = open_pairs(str(lines(folder / "p.jsonl", rows)))
+    return [pair for pair in read if isinstance(pair, WrittenPair)]
+
+
+def test_exchanging_images_exchanges_the_letter_and_nothing_else(tmp_path: Path) -> None:
+    for pair in image_pairs(tmp_path):
+        a, b = both_orders(pair)
+        assert (a.letter, b.letter) == LETTERS
+        images = [
+            [part.image for part in prompt.messages[0].content if isinstance(part, ImagePart)]
+            for prompt in (a, b)
+        ]
+        assert images[0] == images[1][::-1]
+        assert a.messages[0].render() == b.messages[0].render()
+        (only,) = Asking(orders="written").prompts(pair)
+        assert only.letter == pair.letter
+        # The picture under the right letter is the same in both orders.
+        assert images[0][0] == images[1][1] == sides(pair)[0][0].image  # type: ignore[union-attr]
+
+
+def test_placebo_and_strangers_of_written_pairs(tmp_path: Path) -> None:
+    pairs = image_pairs(tmp_path)
+    shuffled = [ArmView(pairs, seed=0, shuffled=True).pair(n) for n in range(6)]
+    turned = [made != pair for made, pair in zip(shuffled, pairs, strict=True)]
+    assert any(turned)
+    for made, pair in zip(shuffled, pairs, strict=True):
+        assert isinstance(made, WrittenPair)
+        assert made.messages == pair.messages
+    for index, pair in enumerate(pairs):
+        made = ArmView(pairs, seed=0, unrelated=True).pair(index)
+        assert isinstance(made, WrittenPair)
+        assert sides(made)[0] == sides(pair)[0]
+        assert sides(made)[1] not in sides(pair)
+        assert {prompt.letter for prompt in both_orders(made)} == set(LETTERS)
+
+
+def test_text_that_ties_content_to_a_place_is_noticed(tmp_path: Path) -> None:
+    wording = "First image: <image>\nSecond image: <image>\nIs it the first image or the second?\n"
+    texts = ["What is red?", "The left picture is blurred. What is red?", "Image B shows a cat."]
+    rows = [
+        {"id": str(n), "problem": wording + text, "answer": "A", "images": ["red", "blue"]}
+        for n, text in enumerate(texts)
+    ]
+    assert survey(open_pairs(str(lines(tmp_path / "p.jsonl", rows))))["tied"] == ["1", "2"]
+
+
+PROMPT = (
+    "You see two trajectories.\n### Trajectory A\n{a}\n### Trajectory B\n{b}\n"
+    "Issue: {query}\nPatch: {answer}\nWhich trajectory fits? A or B."
+)
+words = st.text("abcdef ()+*.\n-", min_size=3).filter(lambda text: text == text.strip())
+
+
+def prompt(number: int) -> str:
+    parts = {name: f"{name} {number}\nline {number * 7}" for name in ("a", "b", "query", "answer")}
+    return PROMPT.format(**parts)
+
+
+@given(words, words, words, words)
+def test_a_template_exchanges_the_contexts_and_gives_the_text_back(
+    a: str, b: str, query: str, answer: str
+) -> None:
+    template = PairTemplate.of(propose([prompt(number) for number in range(5)]))
+    text = PROMPT.format(a=a, b=b, query=query, answer=answer)
+    made = template.exchanged(text)
+    if a == b:
+        assert made is None
+        return
+    assert made == PROMPT.format(a=b, b=a, query=query, answer=answer)
+    assert template.exchanged(made) == text
+
+
+def test_a_text_that_splits_in_two_ways_is_not_split() -> None:
+    template = PairTemplate.of(propose([prompt(number) for number in range(5)]))
+    inside = PROMPT.format(a="x\n### Trajectory B\ny", b="z", query="q", answer="p")
+    assert template.exchanged(inside) is None
+    assert template.exchanged("something else") is None
+
+
+def test_the_commands_propose_and_use_a_template(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": prompt(n), "correct_answer": "AB"[n % 2]} for n in range(6)]
+    rows.append({"prompt": "A or B?", "correct_answer": "B"})
+    source, file = tmp_path / "p.jsonl", tmp_path / "template.txt"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    words = ["pairs", "template", str(source), "--out", str(file)]
+    cli.main(words, standalone_mode=False)
+    assert "it fits 0 of 7" not in capsys.readouterr().err
+    check = ["pairs", "check", str(source), "--json"]
+    cli.main(check, standalone_mode=False)
+    assert json.loads(capsys.readouterr().out)["one_order"] == 7
+    cli.main([*check, "--pair-template", str(file)], standalone_mode=False)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["text_prompts"], found["split"], found["one_order"]) == (7, 6, 1)
+    file.write_text("(?P<query>.+)")
+    with pytest.raises(UsageError, match="no group answer, context_a, context_b"):
+        cli.main([*check, "--pair-template", str(file)], standalone_mode=False)

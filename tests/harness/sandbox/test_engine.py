@@ -1,0 +1,71 @@
+"""Who owns a container, told from a label: the process, as long as it lives, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.sandbox.engine import client_error, has_ended, owner
+from tests.conftest import REPOSITORY
+
+
+def test_a_process_has_ended_when_it_was_killed_and_not_before() -> None:
+    program = "from harness.sandbox.engine import owner; print(owner(), flush=True); input()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert process.stdout
+    name = process.stdout.readline().strip()
+    assert not has_ended(name)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert has_ended(name)  # its parent has not asked for it yet
+    process.communicate()
+    assert has_ended(name)
+
+
+def test_a_later_process_with_the_same_id_is_another() -> None:
+    machine, pid, started = owner().split(".")
+    assert has_ended(f"{machine}.{pid}.{int(started) + 1}")
+    assert not has_ended(owner())
+
+
+@pytest.mark.parametrize("name", ["", "x", "<no value>", "1.2.3", "elsewhere-1.1.1", "..", "a.b.c"])
+def test_what_cannot_be_known_has_not_ended(name: str) -> None:
+    """Processes of other machines, and labels that are not ours."""
+    assert not has_ended(name)
+
+
+def test_other_users_processes_are_alive() -> None:
+    machine = owner().partition(".")[0]
+    started = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
+    assert not has_ended(f"{machine}.1.{started}")
+
+
+@pytest.mark.parametrize(
+    ("printed", "error"),
+    [  # docker 28.2 and 20.10
+        (
+            "docker: Cannot connect to the Docker daemon at unix:///x. Is it running?\n\n"
+            "Run 'docker run --help' for more information\n",
+            "Cannot connect to the Docker daemon at unix:///x. Is it running?",
+        ),
+        ("docker: Error response from daemon: x.\nSee 'docker run --help'.\n",
+         "Error response from daemon: x."),
+        ('time="2026-11-29T00:13:51Z" level=error msg="error waiting: unexpected EOF"\n',
+         "error waiting: unexpected EOF"),
+        ("Error response from daemon: No such container: a\n",
+         "Error response from daemon: No such container: a"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_a_clients_complaint_is_one_line_without_advice(printed: str, error: str) -> None:
+    assert client_error(printed.encode()) == error

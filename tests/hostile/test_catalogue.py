@@ -1,0 +1,207 @@
+"""Every hostile file, as every type of input, through the real commands.
+
+Each is refused in one line with exit code 2, or contained; nothing outside is read or written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import harness as harness_package
+from harness.files.text import visible
+from tests.commands import harness
+from tests.conftest import Once
+from tests.hostile.catalogue import ELSEWHERE, INPUTS, READERS, Input, build, reads
+from tests.hostile.kinds import FILES, SECRET, VALUES, changed, fields
+
+MEMORY = 4 << 30  # of address space, for all commands of a test
+SECONDS = 30  # of one command on one hostile file
+IDS = [f"{each.type}: {Path(each.file).name}" for each in INPUTS]
+
+
+def _late(signum: int, frame: FrameType | None) -> None:
+    raise TimeoutError(f"more than {SECONDS} s")
+
+
+@pytest.fixture(autouse=True)
+def alarm() -> Iterator[None]:
+    """End a test whose command waits for a pipe, or reads a device without end."""
+    before = signal.signal(signal.SIGALRM, _late)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    room = pages * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (room, limits[1]))
+    yield
+    signal.alarm(0)
+    resource.setrlimit(resource.RLIMIT_AS, limits)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def world(once: Once, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the catalogue's good inputs, which is the working folder."""
+    folder = tmp_path / "copy"
+    shutil.copytree(once("hostile_inputs", build), folder)
+    monkeypatch.chdir(folder / "world")
+    return folder
+
+
+def words(world: Path, command: Sequence[str]) -> list[str]:
+    """Return a command's words; {item} stands for an item of the run."""
+    samples = world / "world" / "runs" / "other" / "samples" / "longbench_v2.jsonl"
+    item = json.loads(samples.read_text().splitlines()[0])["id"]
+    return [word.replace("{item}", item) for word in command]
+
+
+def check(world: Path, command: Sequence[str]) -> int:
+    """Run a command; hold it to the law, and return its exit code."""
+    outside = world / "outside"
+    before = {path: path.read_bytes() for path in outside.iterdir()}
+    siblings = sorted(path.name for path in world.iterdir())
+    signal.alarm(SECONDS)
+    done = harness(*command)
+    signal.alarm(0)
+    shown = done.stdout + done.stderr
+    assert done.returncode in (0, 2), shown
+    assert "Traceback" not in shown
+    if done.returncode == 2:
+        last = done.stderr.splitlines()[-1] if done.stderr else ""
+        assert last.startswith("harness: ") or done.stdout, shown
+        assert len(last) < 2000
+    assert visible(shown) == shown
+    assert SECRET not in shown
+    assert {path: path.read_bytes() for path in outside.iterdir()} == before
+    assert sorted(path.name for path in world.iterdir()) == siblings
+    return done.returncode
+
+
+@pytest.mark.parametrize("each", INPUTS, ids=IDS)
+def test_the_good_input_passes(each: Input, world: Path) -> None:
+    for command in each.commands:
+        code = check(world, words(world, command))
+        # `data verify` counts rows, and `source.json` is of no file.
+        assert code == 0 or command[:2] == ("data", "verify"), command
+
+
+def damaged(each: Input, world: Path, value: Any, at: tuple[Any, ...]) -> str:
+    """Return the text of an input's file with another value at a path."""
+    text = (world / "world" / each.file).read_text()
+    if each.form == "json":
+        return json.dumps(changed(json.loads(text), at, value))
+    first, *others = text.splitlines()
+    return "\n".join([json.dumps(changed(json.loads(first), at, value)), *others]) + "\n"
+
+
+def paths(each: Input, world: Path) -> list[tuple[Any, ...]]:
+    """Return the fields of an input's file, those of its first row if it has rows."""
+    text = (world / "world" / each.file).read_text()
+    return list(fields(json.loads(text if each.form == "json" else text.splitlines()[0])))
+
+
+def tried(each: Input, world: Path, command: Sequence[str], what: str) -> list[str]:
+    """Run a command on a damaged input; return what is wrong with it, if anything."""
+    try:
+        check(world, words(world, command))
+    except (AssertionError, Exception) as error:
+        return [f"{command[0]}: {what}: {type(error).__name__}: {str(error)[:300]}"]
+    finally:
+        signal.alarm(0)
+    return []
+
+
+def with_value(
+    each: Input, world: Path, at: tuple[Any, ...], name: str, commands: Sequence[Sequence[str]]
+) -> list[str]:
+    """Give a field a hostile value, run commands, and put the good file back."""
+    path = world / "world" / each.file
+    good, what = path.read_bytes(), f"{'/'.join(map(str, at))} = {name}"
+    text, wrong = damaged(each, world, VALUES[name], at), []
+    for command in commands:
+        path.write_text(text)
+        wrong += tried(each, world, command, what)
+    path.write_bytes(good)
+    return wrong
+
+
+def with_file(each: Input, world: Path, name: str, commands: Sequence[Sequence[str]]) -> list[str]:
+    """Put a hostile file in the place of the good one, run commands, and put that back."""
+    path = world / "world" / each.file
+    good, wrong = path.read_bytes(), []
+    for command in commands:
+        FILES[name](path, world / "outside")
+        wrong += tried(each, world, command, name)
+        _remove(path)
+        path.write_bytes(good)
+    return wrong
+
+
+ROWS = [each for each in INPUTS if each.form in ("json", "jsonl")]
+ROW_IDS = [f"{each.type}: {Path(each.file).name}" for each in ROWS]
+
+
+@pytest.mark.parametrize("each", ROWS, ids=ROW_IDS)
+def test_a_hostile_value_is_one_line_or_contained(each: Input, world: Path) -> None:
+    """Every field and every value once; the commands take turns."""
+    places, names = paths(each, world), list(VALUES)
+    turns = zip(cycle(places), cycle(names), cycle(each.commands), strict=True)
+    wrong = [
+        line
+        for at, name, command in islice(turns, max(len(places), len(names)))
+        for line in with_value(each, world, at, name, [command])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("each", INPUTS, ids=IDS)
+def test_a_hostile_file_is_one_line_or_contained(each: Input, world: Path) -> None:
+    turns = zip(FILES, cycle(each.commands))
+    wrong = [line for name, command in turns for line in with_file(each, world, name, [command])]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", INPUTS, ids=IDS)
+def test_every_hostile_value_and_file_for_every_command(each: Input, world: Path) -> None:
+    places = paths(each, world) if each in ROWS else []
+    wrong = [
+        line
+        for at in places
+        for name in VALUES
+        for line in with_value(each, world, at, name, each.commands)
+    ]
+    wrong += [line for name in FILES for line in with_file(each, world, name, each.commands)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_module_that_reads_files_has_joined() -> None:
+    """A new reader of files is named in `READERS`, with the type of input that it reads."""
+    source = Path(harness_package.__file__).parents[1]
+    packages = ("harness", "benchmarks", "ablations", "reports")
+    modules = [path for name in packages for path in sorted((source / name).rglob("*.py"))]
+    reading = {m.relative_to(source).as_posix() for m in modules if reads(m.read_text())}
+    assert reading == set(READERS), reading ^ set(READERS)
+
+
+def test_every_type_of_input_is_tried() -> None:
+    tried = {each.type for each in INPUTS} | ELSEWHERE.keys()
+    assert set(READERS.values()) <= tried
+    root = Path(__file__).parents[2]
+    assert [file for file in ELSEWHERE.values() if not (root / file).exists()] == []
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()
