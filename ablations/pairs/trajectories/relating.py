@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from harness.errors import UsageError
@@ -26,11 +27,10 @@ def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25
     Raises:
         UsageError: the package for the measure is missing, or the model cannot be loaded.
     """
-    asked = sorted(set(ids))
-    return _bm25(texts, asked) if measure == BM25 else _cosine(texts, asked, measure)
+    return _bm25(texts) if measure == BM25 else _cosine(texts, sorted(set(ids)), measure)
 
 
-def _bm25(texts: Mapping[str, str], asked: Sequence[str]) -> Similarity:
+def _bm25(texts: Mapping[str, str]) -> Similarity:
     """BM25 of each text as query and document, both ways, as a share of what a text gives itself.
 
     Robertson and Zaragoza 2009, in Lucene's form, by bm25s.
@@ -44,12 +44,15 @@ def _bm25(texts: Mapping[str, str], asked: Sequence[str]) -> Similarity:
     words = [tokens(texts[name]) for name in names]
     index = bm25s.BM25(method="lucene")
     index.index(words, show_progress=False)
-    scores = {name: index.get_scores(words[position[name]]) for name in asked}
+
+    @lru_cache(maxsize=512)  # a row of likenesses to all texts; pairs come code base by code base
+    def scores(name: str) -> Any:
+        return index.get_scores(words[position[name]])
 
     def alike(first: str, second: str) -> float:
         ways = ((first, second), (second, first))
         shares = [
-            float(scores[a][position[b]]) / max(float(scores[a][position[a]]), 1e-9)
+            float(scores(a)[position[b]]) / max(float(scores(a)[position[a]]), 1e-9)
             for a, b in ways
         ]
         return min(sum(shares) / 2, 1.0)
