@@ -181,7 +181,7 @@ def _masked(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of pairs, their contexts masked; count them at the end."""
     dropped: Counter[str] = Counter()
-    count = told = 0
+    count = unquoted = 0
     for pair in candidates:
         chosen = _chosen(pair.query, pair.other)
         secret = _secret(pair, chosen)
@@ -196,16 +196,16 @@ def _masked(
             dropped["identical contexts"] += 1
         else:
             count += 1
-            told += sum(ISSUE not in context.text for context in contexts)
+            unquoted += sum(ISSUE not in context.text for context in contexts)
             edits = [context.edits for context in contexts]
             shown = [sum(1 for _ in secret.lines_in(context.text)) for context in contexts]
             counts = {"masked_edits": edits, "patch_lines_shown": shown}
             yield _row(pair, chosen, (contexts[0].text, contexts[1].text), counts)
     funnel.step("masked", "pairs", count, dropped)
-    if told and not settings.keep_issue:
+    if unquoted and not settings.keep_issue:
         funnel.notes.append(
-            f"{told} contexts do not quote their issue word for word: look whether they tell it in "
-            "other words"
+            f"{unquoted} contexts do not quote their issue word for word: look whether they tell "
+            "it in other words"
         )
 
 

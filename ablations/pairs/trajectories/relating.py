@@ -41,13 +41,13 @@ def _bm25(texts: Mapping[str, str]) -> Similarity:
         raise UsageError("which issues are related needs bm25s: pip install bm25s") from error
     names = list(texts)
     position = {name: index for index, name in enumerate(names)}
-    words = [tokens(texts[name]) for name in names]
+    documents = [tokens(texts[name]) for name in names]
     index = bm25s.BM25(method="lucene")
-    index.index(words, show_progress=False)
+    index.index(documents, show_progress=False)
 
     @lru_cache(maxsize=512)  # a row of likenesses to all texts; pairs come code base by code base
     def scores(name: str) -> Any:
-        return index.get_scores(words[position[name]])
+        return index.get_scores(documents[position[name]])
 
     def alike(first: str, second: str) -> float:
         ways = ((first, second), (second, first))
