@@ -95,6 +95,7 @@ def test_bm25_is_symmetric_a_share_and_one_for_equal_words(texts: list[str]) -> 
         ("load_value", ["load_value", "load", "value"]),
         ("loadHTTPValue2", ["loadhttpvalue2", "load", "http", "value"]),
         ("The error is in `Cache.put`.", ["cache", "put"]),
+        ("reads lists while reading a class; it failed", ["read", "list", "read", "class", "fail"]),
         ("", ["empty"]),
     ],
 )
