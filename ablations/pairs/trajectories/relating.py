@@ -87,12 +87,13 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # lists -> list, reading -> read, failed -> fail; not class, not need.
 _ENDING = re.compile(r"(?<=\w{4})(?:ing|ed)$|(?<=\w{2}[^\Ws])s$")
 _STOP = frozenset(
-    "a about add after all also an and any are as at be been but by can cannot could describe did do "
-    "does doesn each error expected for from get had has have how however if in instead into is "
-    "issue it its just like me more my no not now of on only or other our out over please python "
-    "reproduce same should so some steps such support than that the their them then there these they this "
-    "to up us use used using very was we were what when where which while who why will with work "
-    "works would you your".split()
+    "a about add after all also an and any are as at be been but by can cannot could describe did "
+    "do does doesn each error expected for from get had has have how however if in instead into "
+    "is issue it its just like me more my no not now of on only or other our out over please "
+    "python reproduce same should so some steps such support than that the their them then there "
+    "these they this to up us use used using very was we were what when where which while who why "
+    "will with work works would you your".split()
+)
 )
 
 
