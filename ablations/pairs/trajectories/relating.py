@@ -94,7 +94,6 @@ _STOP = frozenset(
     "these they this to up us use used using very was we were what when where which while who why "
     "will with work works would you your".split()
 )
-)
 
 
 def tokens(text: str) -> list[str]:
