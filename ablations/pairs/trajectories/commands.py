@@ -30,6 +30,7 @@ _EDITORS = frozenset(
      "search_replace", "write_file", "append"}
 )  # fmt: skip
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
+# python3.11, node; not pytest.
 _INTERPRETERS = re.compile(r"^(python[\d.]*|node|ruby|perl|php|deno|bun)$")
 # What a program does to write a file: open(p, "w"), p.write_text(t), fs.writeFileSync, f.write(t).
 _WRITES = re.compile(
@@ -75,6 +76,7 @@ def _mask_statement(statement: _Statement, secret: Secret) -> str:
 
 # A word as it is written: its quotes, escapes and plain characters.
 _RAW_WORD = re.compile(r"(?:'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|[^\s'\"\\])+", re.DOTALL)
+# src/a.py, --flag=x, {}; not f(x), $HOME.
 _PLAIN = re.compile(r"[\w./~:+@%={}*-]+")
 # An unquoted program of sed: s/a/b/, 3d; not src/a.
 _SED_PROGRAM = re.compile(r"[\d,$]*[sy]([/|#,@]).*\1|[\d,$]+[acdi]$")

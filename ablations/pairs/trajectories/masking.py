@@ -179,6 +179,7 @@ def _mask_block(match: re.Match[str], secret: Secret) -> str:
     return f"{match[1]}{MASK}\n{match[2]}"
 
 
+# <parameter=path>a.py</parameter>; not <parameter name="path">.
 _PARAMETER = re.compile(r"<parameter=([\w-]+)>(.*?)</parameter>", re.DOTALL)
 _IN_TEXT = (
     # <<<<<<< SEARCH ... >>>>>>> REPLACE, *** Begin Patch ... *** End Patch

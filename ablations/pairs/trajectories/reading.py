@@ -229,7 +229,7 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
     return Task(name, repository, commit, issue, patch, is_task and smith is not None)
 
 
-# Where agents' prompts put the issue.
+# Where agents' prompts put the issue: <pr_description>...</pr_description>; not <files>.
 _ISSUE = re.compile(
     r"<(pr_description|issue|issue_description|problem_statement|github_issue|task_description"
     r"|task)>\s*(.*?)\s*</\1>",

@@ -103,6 +103,7 @@ def test_identifiers_are_words_and_parts(text: str, words: list[str]) -> None:
     assert tokens(text) == words
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(UsageError, match="not a sentence-transformers model"):
