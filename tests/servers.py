@@ -127,7 +127,7 @@ class ScriptedServer:
     ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them;
     ``opens`` is what its chat template writes where the answer begins.  ``root_body`` answers
     /tokenize and /detokenize in their stead.  ``more`` maps other paths to functions from a
-    request's JSON to the answer's.
+    request's JSON, or the fields of its form, to the answer's JSON.
     """
 
     def __init__(
@@ -243,7 +243,11 @@ class ScriptedServer:
 
 def _answering(answer: Callable[[Any], Any]) -> Callable[[web.Request], Any]:
     async def handle(request: web.Request) -> web.Response:
-        return web.json_response(answer(json.loads(await request.read())))
+        if not request.content_type.startswith("multipart/"):
+            return web.json_response(answer(json.loads(await request.read())))
+        form = (await request.post()).items()
+        fields = {name: v if isinstance(v, str | bytes) else v.file.read() for name, v in form}
+        return web.json_response(answer(fields))
 
     return handle
 

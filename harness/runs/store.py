@@ -74,6 +74,12 @@ class _Invocation(TypedDict, total=False):
     machine: dict[str, Any]
 
 
+class _Source(TypedDict):
+    backend: str
+    url: NotRequired[str]
+    served: NotRequired[dict[str, Any] | None]
+
+
 class _Manifest(TypedDict):
     """What readers of a manifest rely on."""
 
@@ -84,7 +90,7 @@ class _Manifest(TypedDict):
     benchmarks: dict[str, _Benchmark]
     invocations: list[_Invocation]
     reasoning_tags: NotRequired[list[tuple[str, str]]]
-    sources: NotRequired[list[dict[str, Any] | None]]
+    sources: NotRequired[list[_Source | None]]
 
 
 def encode(sample: Sample) -> str:
@@ -145,8 +151,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except ValueError as error:
+        reason = "it lacks its end, as after a power cut" if is_torn(path) else error
         raise UsageError(
-            f"{path} is corrupt ({error}): move the run folder away and run again"
+            f"{path} is corrupt ({reason}): move the run folder away and run again"
         ) from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} is corrupt (not a JSON object): move the run folder away")

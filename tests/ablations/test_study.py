@@ -699,3 +699,27 @@ def test_killed_at_any_step_a_study_goes_on(
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness run") == 0  # all four were measured before
     assert comparable(killed) == comparable(whole)
+
+
+def test_tainted_items_are_left_out_and_the_contrasts_with_them_are_told(
+    planted_runs: Runs, tmp_path: Path
+) -> None:
+    words = study_words(tmp_path, planted_runs, PAIR)
+    samples = planted_runs[names_of(METHOD, PAIR[METHOD])[0]] / "samples" / "phyx.jsonl"
+    items = [json.loads(line)["id"] for line in samples.read_text().splitlines()[:3]]
+    tainted = tmp_path / "tainted.jsonl"
+    rows = [{"benchmark": "phyx", "item": item} for item in items]
+    tainted.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    harness(*words, "--name", "plain")
+    done = harness(*words, "--exclude", tainted)
+    found, plain = (
+        json.loads((tmp_path / name / "analysis.json").read_text())
+        for name in ("objective-vs-data", "plain")
+    )
+    assert (found["excluded"], plain["excluded"]) == ({"phyx": 3}, {})
+    (line,), (told,) = plain["analysis"]["contrasts"], found["with_all"]
+    assert (told["delta"], told["low"]) == (line["delta"], line["low"])
+    assert found["plan_hash"] != plain["plan_hash"]
+    assert "items left out (--exclude): phyx 3" in done.stdout
+    page = (tmp_path / "objective-vs-data" / "report.html").read_text()
+    assert "Left out, because the training data hold them (--exclude): phyx 3" in page

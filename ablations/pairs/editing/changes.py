@@ -52,12 +52,12 @@ class Change:
             return "nothing changed"
         if self.share > limits.most:
             return "more than a region changed"
+        if self.blocks > limits.blocks:
+            return "visible artefacts (JPEG blocks)"
         if self.outside < limits.outside:
             return "changed outside the region"
         if self.noise > limits.noise:
             return "another style (noise or sharpness)"
-        if self.blocks > limits.blocks:
-            return "visible artefacts (JPEG blocks)"
         return None
 
     def record(self) -> dict[str, float]:

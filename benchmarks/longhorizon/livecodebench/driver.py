@@ -64,11 +64,7 @@ def main() -> None:
     _empty_stdin()
     job = json.loads(_frame(jobs) or b"")
     _refuse(bytes.fromhex(job["filter"]))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
-    if hasattr(sys, "set_int_max_str_digits"):
-        sys.set_int_max_str_digits(_DIGITS)
+    _set_limits()
     sys.path.append(job["packages"])
     site.setquit()  # exit and quit
     program = types.ModuleType("solution" if job["function"] else "__main__")
@@ -90,6 +86,15 @@ def main() -> None:
         report["token"] = (_frame(jobs) or b"").decode()
         _write_all(channel, json.dumps({**report, "size": len(answer)}).encode() + b"\n" + answer)
     return None
+
+
+def _set_limits() -> None:
+    """Set the limits that a process of ours has by itself: its stack, and the digits of numbers."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(_DIGITS)
 
 
 def _protect() -> None:
@@ -133,7 +138,9 @@ def _frame(descriptor: int) -> bytes | None:
 
 def _files_are_left() -> bool:
     """Whether a test left a file behind: the next test must run in a sandbox of its own."""
-    folders = [tempfile.gettempdir()] + ["/dev/shm"] * (os.getpid() == 1)
+    folders = [tempfile.gettempdir()]
+    if os.getpid() == 1:  # nobody else's files are here
+        folders += filter(os.path.isdir, ("/dev/shm", "/dev/mqueue"))
     try:
         return any(map(os.listdir, folders))
     except OSError:  # the program closed the folder

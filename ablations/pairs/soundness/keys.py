@@ -1,0 +1,75 @@
+"""Whether the right letter of written selection prompts can be told without the contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablations.pairs.soundness import features
+from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA, FEWEST, Shortcut, read
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TESTS = 3
+PERIODS = (2, 3, 4, 5, 8)
+"""Rows after which a pattern of letters may repeat."""
+
+
+def keys(
+    letters: Sequence[str], questions: Sequence[str], domains: Sequence[str], seed: int = 0
+) -> list[Shortcut]:
+    """Test the letters of prompts that are given in one order.
+
+    ``questions`` are the prompts' texts without their contexts, empty where those are not known;
+    equal ones stay in one fold.  ``domains`` are the prompts' kinds.
+    """
+    signs = np.where(np.array(letters) == "A", 1.0, -1.0)
+    alpha = FAMILY_ALPHA / TESTS
+    found = [_balance(signs, alpha)]
+    x = np.asarray(features.bag_of_words(questions).todense(), float)
+    equal = np.unique(np.array(questions), return_inverse=True)[1]
+    if not any(questions):
+        equal = np.arange(len(signs))
+    every = np.arange(len(signs))
+    readers = (
+        ("key by place", "the row's number and its domain", _places(domains), every),
+        ("key by question", "the prompt without its contexts", np.tanh(x), equal),
+    )
+    for test, sees, columns, groups in readers:
+        plain = Shortcut(test, sees, len(signs), int(groups.max()) + 1)
+        if plain.clusters >= FEWEST and np.any(columns):
+            result = read(columns - columns.mean(0), signs, groups, alpha, seed)
+            plain = Shortcut(
+                test, sees, plain.pairs, plain.clusters, result.accuracy, result.low, result.high,
+                result.p, alarm=result.low > 0.5,
+            )  # fmt: skip
+        found.append(plain)
+    return found
+
+
+def _balance(signs: NDArray[Any], alpha: float) -> Shortcut:
+    """Test the commoner letter's share with an exact binomial interval (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    count = int(max(np.sum(signs > 0), np.sum(signs < 0)))
+    plain = Shortcut("key balance", "nothing: the commoner letter", len(signs), len(signs))
+    if len(signs) < FEWEST:
+        return plain
+    test = binomtest(count, len(signs))
+    low, high = test.proportion_ci(1 - alpha)
+    return Shortcut(
+        plain.test, plain.sees, len(signs), len(signs), count / len(signs), float(low), float(high),
+        float(test.pvalue), alarm=low > 0.5,
+    )  # fmt: skip
+
+
+def _places(domains: Sequence[str]) -> NDArray[Any]:
+    """Return features of a row's number and domain, shape (rows, d)."""
+    number = np.arange(len(domains))
+    waves = [f(2 * np.pi * number / period) for period in PERIODS for f in (np.sin, np.cos)]
+    halves = [np.sign(number - len(domains) / 2), number / max(1, len(domains)) - 0.5]
+    kinds = [np.array([each == name for each in domains], float) for name in sorted(set(domains))]
+    return np.stack([*waves, *halves, *kinds], axis=1)
