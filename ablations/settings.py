@@ -212,7 +212,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 
     try:
         recipe = yaml.safe_load(read_given(recipe_path(name)).decode())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"--config {name} cannot be read: {reason}") from error
     if not isinstance(recipe, dict):

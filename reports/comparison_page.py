@@ -11,7 +11,6 @@ from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.formatting import p_value
 from ablations.statistics.lines import BenchmarkLine
-from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import current
 from ablations.statistics.verdict import losses
 from harness.errors import UsageError
@@ -206,10 +205,10 @@ def _rules(comparison: Comparison) -> Table:
     }
     if comparison.pooled is not None:
         rules["mean, one variance for both sides"] = tables.interval(*comparison.pooled)
-    if comparison.bootstrap is not None and comparison.spread is not None:
-        errors = bootstrap_errors(spread.seeds for spread in comparison.spread)
+    if comparison.bootstrap is not None:
         bounds = tables.interval(*comparison.bootstrap)
-        rules["mean, items resampled (hierarchical bootstrap)"] = f"{bounds}; {errors}"
+        text = f"{bounds}; {comparison.bootstrap_errors}"
+        rules["mean, items resampled (hierarchical bootstrap)"] = text
     for side, spread in zip("AB", comparison.spread or (), strict=False):
         rules[f"side {side}"] = (
             f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "

@@ -172,14 +172,13 @@ def _below(found: Comparison) -> list[str]:
         f"{100 * found.margin:g} points; "
         "MDE: smallest difference detectable with 80 % power"
     ]
-    if found.pooled is not None and found.bootstrap is not None and found.spread is not None:
+    if found.pooled is not None and found.bootstrap is not None:
         from ablations.statistics.formatting import interval
-        from ablations.statistics.simulation.calibration import bootstrap_errors
 
         lines += [
             f"mean, one variance for both sides: {interval(*found.pooled)}",
             f"mean, items resampled (hierarchical bootstrap): {interval(*found.bootstrap)}; "
-            + bootstrap_errors(spread.seeds for spread in found.spread),
+            + found.bootstrap_errors,
         ]
     for side, spread in zip("AB", found.spread or (), strict=False):
         lines.append(

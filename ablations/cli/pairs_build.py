@@ -48,7 +48,7 @@ seed = option("--seed", int, "Seed of all draws.", default=0)
     default="bm25",
     metavar="bm25|MODEL",
 )
-@option("--related", SHARE, "Least likeness of related issues  [default: bm25 0.08, model 0.4]")
+@option("--related", SHARE, "Least likeness of related issues  [default: bm25 0.08, model 0.5]")
 @option(
     "--duplicate", SHARE, "Likeness from which issues are the same  [default: bm25 0.9, model 0.97]"
 )

@@ -45,6 +45,7 @@ from ablations.statistics.lines import BenchmarkLine, Macro
 from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.simulation.bootstrap import hierarchical
+from ablations.statistics.simulation.calibration import bootstrap_errors
 from harness.errors import UsageError
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
@@ -120,6 +121,13 @@ class Comparison:
         """Whether B is significantly worse, on average or on a benchmark."""
         verdicts = [self.macro.verdict, *(line.verdict for line in self.benchmarks)]
         return any(verdict is not None and verdict.is_worse for verdict in verdicts)
+
+    @property
+    def bootstrap_errors(self) -> str:
+        """How far to trust ``bootstrap``, or why there is no interval; of arms."""
+        if self.bootstrap is None or self.bootstrap[0] is None:
+            return "the clusters of some benchmark allow none"
+        return bootstrap_errors(side.seeds for side in self.spread or ())
 
     @property
     def untested(self) -> list[str]:
@@ -344,7 +352,7 @@ def _new_items(macro: Macro, boot: tuple[float | None, float | None]) -> list[st
         return []
     low, high = boot
     if low is None or high is None:
-        return [f"{NOT_NEW}: the clusters of some benchmark allow no interval with items resampled"]
+        return [f"{NOT_NEW}: there is no interval with items resampled"]
     return [] if low > 0 or high < 0 else [f"{NOT_NEW}: with items resampled the interval holds 0"]
 
 

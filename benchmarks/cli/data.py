@@ -42,6 +42,7 @@ def pull(
     from benchmarks.data import data_root as root_of
     from benchmarks.data.catalog.sources import GENERATED
     from benchmarks.data.fetch.pull import pull as pull_one
+    from benchmarks.data.local.pins import TEXTS
     from harness.errors import UsageError
 
     names = suites.resolve(name)
@@ -69,7 +70,8 @@ def pull(
             echo(f"harness: {benchmark}: {error}", err=True)
             continue
         state = "downloaded" if done.new else "already present:"
-        echo(f"{benchmark}: {state} {done.rows} items, {done.receipt}, in {done.folder}")
+        where = f"{done.receipt}, in {done.folder}; {TEXTS[done.content]}"
+        echo(f"{benchmark}: {state} {done.rows} items, {where}")
     return 2 if failed else 0
 
 
@@ -102,6 +104,7 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
     """Check row counts, columns, images and content hashes; exit code 2 on any problem."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
+    from benchmarks.data.local.pins import TEXTS
 
     root = root_of(data_root)
     reports = []
@@ -116,7 +119,7 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
             continue
         counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])
         more = " ..." if len(report.tables) > 3 else ""
-        notes = "".join(f"; {note}" for note in report.notes)
+        notes = "".join(f"; {note}" for note in (TEXTS[report.content], *report.notes))
         echo(f"{benchmark}: {counts}{more} rows, fingerprint {report.fingerprint}{notes}")
     wrong = any(report.problems for report in reports)
     if as_json:

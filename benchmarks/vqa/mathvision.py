@@ -35,6 +35,12 @@ class MathVision(LmmsBenchmark):
             Table("", "test", 3040, _COLUMNS, ("decoded_image",)),
             Table("", "testmini", 304, _COLUMNS, ("decoded_image",), "stand-in"),
         ),
+        # one public manifest
+        {
+            "data/test-00000-of-00001-3532b8d3f1b4047a.parquet": (
+                "bcb3078a77bd6ee0e4e22135d53b9a48604fcd1b62dec69e279e812ba4dd7d37"
+            )
+        },
     )
     needs = ("decoded_image",)
     # lmms-eval asks the same of both splits.

@@ -74,6 +74,12 @@ class _Invocation(TypedDict, total=False):
     machine: dict[str, Any]
 
 
+class _Source(TypedDict):
+    backend: str
+    url: NotRequired[str]
+    served: NotRequired[dict[str, Any] | None]
+
+
 class _Manifest(TypedDict):
     """What readers of a manifest rely on."""
 
@@ -84,7 +90,7 @@ class _Manifest(TypedDict):
     benchmarks: dict[str, _Benchmark]
     invocations: list[_Invocation]
     reasoning_tags: NotRequired[list[tuple[str, str]]]
-    sources: NotRequired[list[dict[str, Any] | None]]
+    sources: NotRequired[list[_Source | None]]
 
 
 def encode(sample: Sample) -> str:

@@ -79,8 +79,9 @@ class Bubblewrap:
             argv = [self._bwrap, "--json-status-fd", files.status()]
             argv += self._inside(command, files, uid)
             group = self._groups.take(limits) if self._groups else None
-            argv = stack.enter_context(group).within(argv) if group else argv
             process = supervise.start(argv, _environment(command), Path("/"), files.passed)
+            if group:
+                stack.enter_context(group).add(process.pid)
             namespace = stack.enter_context(_Namespace(process, files.started(), group))
             result = await supervise.finish(process, namespace, command.stdin, limits)
             if group and group.broke() and result.status in ("ok", "signal", "error"):

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from harness.sandbox import watch
 from harness.sandbox.protocol import MIB, Limits
 
 # What a run may hold beyond its limits before the kernel ends it: libraries' pages, its start.
@@ -81,10 +81,13 @@ class Group:
     def __exit__(self, *_: object) -> None:
         self._groups.give_back(self._path)
 
-    def within(self, argv: Sequence[str]) -> list[str]:
-        """Return the command that starts ``argv`` in this group, under the same process id."""
-        script = 'echo 0 > "$0" && exec "$@"'
-        return ["/bin/sh", "-c", script, str(self._path / "cgroup.procs"), *argv]
+    def add(self, root: int) -> None:
+        """Move a process that has just started here, with what it has started already."""
+        pids = [root]
+        for pid in pids:  # grows while it is walked; what one here starts from now on is here too
+            with contextlib.suppress(OSError):  # it has ended
+                (self._path / "cgroup.procs").write_text(str(pid))
+            pids += watch.children(pid)
 
     def kernel_memory(self) -> int:
         """Return the bytes that the kernel holds for the processes in the group."""

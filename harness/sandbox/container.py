@@ -26,13 +26,30 @@ _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the comm
 # Exit codes by signals with which a container is ended from outside.
 _KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
 
+_TOO_LATE = 124  # exit code of `timeout`
+# While the client lives, it may be about to create the container.  A client whose engine hangs
+# would wait for ever.
+_REMOVE = """client=$1; shift
+while kill -0 "$client"; do
+  "$@"
+  if [ $? = 124 ]; then kill -9 "$client"; exit 124; fi
+  sleep 0.2
+done
+exec "$@"
+"""
+
 
 class Container:
     """A sandbox of containers; see `harness.sandbox.protocol.Sandbox`."""
 
-    def __init__(self, engine: Engine, image: str, limits: Limits | None = None) -> None:
-        """Look the image up; raises `UsageError` if the engine does not have it."""
-        self.limits = limits or Limits()
+    def __init__(
+        self, engine: Engine, image: str, limits: Limits | None = None, patience: int = 60
+    ) -> None:
+        """Look the image up; raises `UsageError` if the engine does not have it.
+
+        An engine that does not remove a container within ``patience`` seconds counts as gone.
+        """
+        self.limits, self.patience = limits or Limits(), patience
         self.engine, self.image = engine, image
         image_id = output([engine.program, "image", "inspect", "--format", "{{.Id}}", image])
         if not image_id:
@@ -66,9 +83,9 @@ class Container:
         argv += [f"--workdir={command.folder.absolute()}", self.image_id, *command.argv]
         # The client needs our environment (where its engine is); the container gets none of it.
         process = supervise.start(argv, os.environ, Path("/"))
-        container = _Running(self.engine, name, process, limits)
+        container = _Running(self, name, process, limits)
         result = await supervise.finish(process, container, command.stdin, limits)
-        if container.broke and result.status == "signal":
+        if container.broke and result.status in ("signal", "timeout"):
             status, reason = container.broke
             return dataclasses.replace(result, status=status, exit_code=None, reason=reason)
         if result.status == "error" and (reason := client_error(result.stderr)):
@@ -80,16 +97,16 @@ class _Running:
     """One container: removing it kills all that runs in it."""
 
     def __init__(
-        self, engine: Engine, name: str, client: subprocess.Popen[bytes], limits: Limits
+        self, sandbox: Container, name: str, client: subprocess.Popen[bytes], limits: Limits
     ) -> None:
-        self._engine, self._name, self._client, self._limits = engine, name, client, limits
+        self._engine = sandbox.engine
+        self._name, self._client, self._limits = name, client, limits
         self._began = time.time()
         self._pulled = self._failed = False
         self.broke: tuple[Status, str] | None = None
-        # While the client lives, it may be about to create the container.
-        script = 'client=$1; shift; while kill -0 "$client"; do "$@"; sleep 0.2; done; exec "$@"'
-        remove = (engine.program, "rm", "--force", "--volumes", name)
-        self._lifeline = Lifeline(script, str(client.pid), *remove)
+        remove = (sandbox.engine.program, "rm", "--force", "--volumes", name)
+        patience = str(sandbox.patience)
+        self._lifeline = Lifeline(_REMOVE, str(client.pid), "timeout", patience, *remove)
 
     def kill(self) -> None:
         """Let the container be removed."""
@@ -108,6 +125,8 @@ class _Running:
             self._failed = code != str(_ENGINE_FAILED)  # a command may end with that code too
         self._lifeline.pull()
         await supervise.exited(self._lifeline.process)
+        if self._lifeline.process.returncode == _TOO_LATE:
+            self.broke = "error", f"the {self._engine.name} engine does not answer any more"
 
     def _why_killed(self) -> tuple[Status, str] | None:
         """Return status and reason of a signal that the command did not send to itself."""

@@ -6,6 +6,7 @@ kernel holds: page tables, and what the sockets of a network namespace may hold.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from functools import cache
@@ -32,12 +33,17 @@ def tree(root: int) -> list[int]:
     """Return ``root`` and all its descendants that are alive."""
     pids = [root]
     for pid in pids:  # grows while it is walked
-        try:
-            for task in Path(f"/proc/{pid}/task").iterdir():
-                pids += map(int, (task / "children").read_text().split())
-        except OSError:
-            continue
+        pids += children(pid)
     return pids
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of a process that are alive; none if it has ended."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def usage(root: int, memory_limit: int, kernel: int = 0, *, own_network: bool = False) -> Usage:

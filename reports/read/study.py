@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.stored import SCHEMA, current
@@ -73,6 +74,8 @@ def read(folder: Path) -> Study:
                 "study again"
             )
         report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
+        record(_Paths, plan.get("paths") or {})
+        _check_agreement(report)
         rules = rules.at_look(report.look)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
@@ -80,6 +83,38 @@ def read(folder: Path) -> Study:
             "again"
         ) from error
     return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
+
+
+class _Paths(TypedDict, total=False):
+    """What is read of a plan's paths."""
+
+    pairs: str | None
+    rl_data: str | None
+    data_root: str | None
+
+
+def _check_agreement(report: Report) -> None:
+    """Check that an analysis speaks of the same arms everywhere.
+
+    Raises:
+        ValueError: it does not; names what disagrees.
+    """
+    arms = {line.arm for line in report.analysis.arms}
+    lines = {(line.kind, line.plus, line.minus) for line in report.analysis.contrasts}
+    totals = [line for line in report.analysis.contrasts if line.kind == "total"]
+    steps = {
+        step
+        for total in totals
+        for term in report.analysis.waterfall
+        for step in (("data", term.arm, total.minus), ("objective", total.plus, term.arm))
+    }
+    seeds = Counter(row.arm for row in report.models)
+    if not {arm for line in lines for arm in line[1:]} | seeds.keys() <= arms:
+        raise ValueError("a contrast or a model is of an arm that was not analysed")
+    if not steps <= lines:
+        raise ValueError("the decomposition is of contrasts that were not analysed")
+    if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
+        raise ValueError("an arm has another number of scores than of models")
 
 
 def _model(folder: Path, row: Measured) -> Model:

@@ -207,6 +207,15 @@ def test_the_powers_are_those_of_closed_forms(tmp_path: Path) -> None:
         assert row.expected < row.needed
 
 
+def test_the_evaluations_of_a_sampled_base_grow_with_the_seeds() -> None:
+    """Two arms trained in 10 s and 60 steps of 1 s; 20 s and 600 items of 0.1 s per evaluation."""
+    greedy, n = forecast(3), 5
+    sampled = replace(greedy, evaluations=9, sampled_base=True)
+    for of, base in ((greedy, 1), (sampled, n)):
+        assert of.seconds_of(n, 1) == 2 * n * 70 + (2 * n + base) * 80
+        assert of.seconds_of(of.seeds, 1) == of.seconds
+
+
 def test_pairs_are_offered_where_the_total_can_be_paired(tmp_path: Path) -> None:
     for matching, there in (("steps", True), ("instances", False)):
         asked = planned(tmp_path, Rules(), matching=matching)  # type: ignore[arg-type]

@@ -6,9 +6,10 @@ which input it reads, and `test_catalogue` holds it against the source.
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,15 +19,12 @@ from tests.hostile.kinds import SECRET
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stored"
 WEIGHTS = Path(__file__).parents[2] / "benchmarks" / "micro" / "model" / "weights"
-Form = Literal["json", "jsonl", "yaml", "text", "binary"]
+Form = Literal["json", "jsonl", "yaml", "text"]
 
 
 @dataclass(frozen=True)
 class Input:
-    """One file of one type of input, in the folder of `build`, and the commands that read it.
-
-    ``skip`` names fields whose every value is allowed: free text, recorded and never read.
-    """
+    """One file of one type of input, in the folder of `build`, and the commands that read it."""
 
     type: str
     file: str
@@ -124,6 +122,8 @@ ELSEWHERE: Mapping[str, str] = {
     "code of the user": "tests/ablations/test_rewards.py",
     "data as tables": "tests/benchmarks/data/test_data.py",
     "downloads": "tests/benchmarks/data/test_pull.py",
+    "trajectories": "tests/ablations/pairs/trajectories/test_patches.py",
+    "pair templates": "tests/ablations/test_written_pairs.py",
     "own": "",  # files of this package, of the operating system, and caches of the user
 }
 
@@ -185,13 +185,87 @@ _GRADED = {
     "official_correct": True,
 }
 
-# Calls by which a module opens, or parses, a file or a text that came from elsewhere.
+# Calls by which a module opens or parses a file, or a text that came from elsewhere.
 CALLS = frozenset(
-    """open read_bytes read_text parse read_json read_lines loads load safe_load decode_json
-    load_from_disk from_parquet from_file memory_map safe_open load_file load_dataset
-    ParquetFile read_table""".split()
+    """open read_bytes read_text read_given read_json read_lines parse loads load safe_load
+    load_from_disk from_parquet from_file from_pretrained memory_map safe_open load_file
+    load_dataset ParquetFile read_table""".split()
 )
 
-READERS: Mapping[str, str] = {}
 
-Check = Callable[[Path], None]
+def reads(source: str) -> bool:
+    """Whether a module's source opens or parses what others may have made."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    names = {ast.unparse(call.func) for call in calls}
+    return "msgspec.json.decode" in names or any(n.rpartition(".")[2] in CALLS for n in names)
+
+
+# Type of input -> the modules that read it.
+_MODULES: Mapping[str, str] = {
+    "RL data": "ablations/data/items.py",
+    "checkpoint": """
+        harness/backends/checkpoint.py harness/backends/reasoning_tags.py
+        harness/backends/tokenizer.py harness/install/doctor.py""",
+    "code of the user": "ablations/training/rewards.py",
+    "comparison": "reports/comparison_page.py",
+    "data": """
+        benchmarks/data/local/json_rows.py benchmarks/data/local/layout.py
+        benchmarks/data/local/receipt.py benchmarks/longhorizon/niah/benchmark.py
+        benchmarks/vqa/base/benchmark.py benchmarks/vqa/base/prepared.py""",
+    "data as tables": "benchmarks/data/local/read.py benchmarks/pairs/tables.py",
+    "downloads": """
+        benchmarks/data/catalog/parquet_names.py benchmarks/data/fetch/repository.py""",
+    "graded responses": "benchmarks/scoring/conformance.py",
+    "images": "benchmarks/data/local/images.py reports/review_page.py",
+    "judges": "ablations/pairs/editing/proposals.py ablations/pairs/judging.py",
+    "native scoring": """
+        benchmarks/vqa/base/native.py benchmarks/vqa/base/native_child.py
+        benchmarks/vqa/base/native_worker.py""",
+    "pairs": "ablations/cli/pairs.py ablations/pairs/build.py",
+    "pair templates": "benchmarks/pair_sources.py benchmarks/pairs/template.py",
+    "patches": """
+        benchmarks/longhorizon/swebench/agent.py benchmarks/longhorizon/swebench/container.py
+        benchmarks/longhorizon/swebench/container_worker.py
+        benchmarks/longhorizon/swebench/environments.py
+        benchmarks/longhorizon/swebench/grading.py benchmarks/longhorizon/swebench/tasks.py""",
+    "programs": """
+        benchmarks/longhorizon/livecodebench/compare.py
+        benchmarks/longhorizon/livecodebench/driver.py
+        benchmarks/longhorizon/livecodebench/grade.py
+        benchmarks/longhorizon/livecodebench/problems.py""",
+    "recipe": """
+        ablations/export/skyrl.py ablations/settings.py ablations/training/plan.py
+        ablations/training/prompting.py""",
+    "responses": "benchmarks/cli/score.py",
+    "run folder": """
+        benchmarks/probe.py harness/files/jsonl.py harness/files/plain.py
+        harness/files/typed_json.py harness/runs/run.py harness/runs/store.py
+        harness/runs/summary.py reports/read/runs.py""",
+    "servers": """
+        harness/backends/__init__.py harness/backends/answers.py harness/backends/receive.py""",
+    "study": """
+        ablations/study/children.py ablations/study/designs.py ablations/study/forecast.py
+        ablations/study/jobs.py ablations/study/notes.py ablations/study/plan.py
+        ablations/study/preloaded.py ablations/study/study.py ablations/training/ledger.py
+        ablations/training/run.py reports/read/study.py reports/write.py""",
+    "trajectories": """
+        ablations/pairs/trajectories/masking.py ablations/pairs/trajectories/reading.py
+        ablations/pairs/trajectories/scopes.py""",
+    "weights": """
+        ablations/pairs/editing/editors.py ablations/pairs/similarity/embedding.py
+        ablations/training/saving.py ablations/training/stages.py""",
+    "own": """
+        ablations/pairs/similarity/images.py ablations/statistics/simulation/calibration.py
+        benchmarks/longhorizon/swebench/mini_swe_agent.py benchmarks/micro/data/programs.py
+        benchmarks/micro/data/repositories.py benchmarks/micro/data/rows.py
+        benchmarks/micro/model/build.py benchmarks/micro/model/qwen3vl.py
+        benchmarks/micro/prepare.py benchmarks/options.py
+        benchmarks/scoring/mathematics/forms.py harness/backends/vllm.py harness/cli/output.py
+        harness/files/atomic.py harness/files/hashing.py harness/files/scratch.py
+        harness/install/setup_environment.py harness/sandbox/cgroup.py harness/sandbox/engine.py
+        harness/sandbox/folders.py harness/sandbox/watch.py reports/draw.py reports/html.py
+        reports/read/paper/__init__.py""",
+}  # fmt: skip
+READERS: Mapping[str, str] = {
+    module: type_ for type_, modules in _MODULES.items() for module in modules.split()
+}

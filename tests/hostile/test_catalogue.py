@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
+import harness as harness_package
 from harness.files.text import visible
 from tests.commands import harness
 from tests.conftest import Once
-from tests.hostile.catalogue import INPUTS, Input, build
+from tests.hostile.catalogue import ELSEWHERE, INPUTS, READERS, Input, build, reads
 from tests.hostile.kinds import FILES, SECRET, VALUES, changed, fields
 
 MEMORY = 4 << 30  # of address space, for all commands of a test
@@ -108,21 +109,41 @@ def paths(each: Input, world: Path) -> list[tuple[Any, ...]]:
     return list(fields(json.loads(text if each.form == "json" else text.splitlines()[0])))
 
 
-def try_value(each: Input, world: Path, at: tuple[Any, ...], name: str, good: bytes) -> str | None:
-    """Return what is wrong with the commands where a field has a hostile value."""
+def tried(each: Input, world: Path, command: Sequence[str], what: str) -> list[str]:
+    """Run a command on a damaged input; return what is wrong with it, if anything."""
+    try:
+        check(world, words(world, command))
+    except (AssertionError, Exception) as error:
+        return [f"{command[0]}: {what}: {type(error).__name__}: {str(error)[:300]}"]
+    finally:
+        signal.alarm(0)
+    return []
+
+
+def with_value(
+    each: Input, world: Path, at: tuple[Any, ...], name: str, commands: Sequence[Sequence[str]]
+) -> list[str]:
+    """Give a field a hostile value, run commands, and put the good file back."""
     path = world / "world" / each.file
-    path.write_bytes(good)
-    text = damaged(each, world, VALUES[name], at)
-    for command in each.commands:
+    good, what = path.read_bytes(), f"{'/'.join(map(str, at))} = {name}"
+    text, wrong = damaged(each, world, VALUES[name], at), []
+    for command in commands:
         path.write_text(text)
-        try:
-            check(world, words(world, command))
-        except (AssertionError, Exception) as error:
-            where = "/".join(map(str, at))
-            return f"{command[0]}: {where} = {name}: {type(error).__name__}: {str(error)[:300]}"
-        finally:
-            signal.alarm(0)
-    return None
+        wrong += tried(each, world, command, what)
+    path.write_bytes(good)
+    return wrong
+
+
+def with_file(each: Input, world: Path, name: str, commands: Sequence[Sequence[str]]) -> list[str]:
+    """Put a hostile file in the place of the good one, run commands, and put that back."""
+    path = world / "world" / each.file
+    good, wrong = path.read_bytes(), []
+    for command in commands:
+        FILES[name](path, world / "outside")
+        wrong += tried(each, world, command, name)
+        _remove(path)
+        path.write_bytes(good)
+    return wrong
 
 
 ROWS = [each for each in INPUTS if each.form in ("json", "jsonl")]
@@ -131,45 +152,52 @@ ROW_IDS = [f"{each.type}: {Path(each.file).name}" for each in ROWS]
 
 @pytest.mark.parametrize("each", ROWS, ids=ROW_IDS)
 def test_a_hostile_value_is_one_line_or_contained(each: Input, world: Path) -> None:
-    """Every field and every value once."""
-    good = (world / "world" / each.file).read_bytes()
+    """Every field and every value once; the commands take turns."""
     places, names = paths(each, world), list(VALUES)
-    pairs = islice(zip(cycle(places), cycle(names), strict=True), max(len(places), len(names)))
-    wrong = [w for at, name in pairs if (w := try_value(each, world, at, name, good))]
-    assert not wrong, "\n".join(wrong)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("each", ROWS, ids=ROW_IDS)
-def test_every_hostile_value_in_every_field(each: Input, world: Path) -> None:
-    good = (world / "world" / each.file).read_bytes()
+    turns = zip(cycle(places), cycle(names), cycle(each.commands), strict=True)
     wrong = [
-        w
-        for at in paths(each, world)
-        for name in VALUES
-        if (w := try_value(each, world, at, name, good))
+        line
+        for at, name, command in islice(turns, max(len(places), len(names)))
+        for line in with_value(each, world, at, name, [command])
     ]
     assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("each", INPUTS, ids=IDS)
 def test_a_hostile_file_is_one_line_or_contained(each: Input, world: Path) -> None:
-    path = world / "world" / each.file
-    good = path.read_bytes()
-    wrong = []
-    for name, write in FILES.items():
-        for command in each.commands:
-            _remove(path)
-            path.write_bytes(good)
-            path.unlink()
-            path.touch()
-            write(path, world / "outside")
-            try:
-                check(world, words(world, command))
-            except (AssertionError, Exception) as error:
-                wrong.append(f"{command[0]}: {name}: {type(error).__name__}: {str(error)[:300]}")
-            signal.alarm(0)
+    turns = zip(FILES, cycle(each.commands))
+    wrong = [line for name, command in turns for line in with_file(each, world, name, [command])]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("each", INPUTS, ids=IDS)
+def test_every_hostile_value_and_file_for_every_command(each: Input, world: Path) -> None:
+    places = paths(each, world) if each in ROWS else []
+    wrong = [
+        line
+        for at in places
+        for name in VALUES
+        for line in with_value(each, world, at, name, each.commands)
+    ]
+    wrong += [line for name in FILES for line in with_file(each, world, name, each.commands)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_module_that_reads_files_has_joined() -> None:
+    """A new reader of files is named in `READERS`, with the type of input that it reads."""
+    source = Path(harness_package.__file__).parents[1]
+    packages = ("harness", "benchmarks", "ablations", "reports")
+    modules = [path for name in packages for path in sorted((source / name).rglob("*.py"))]
+    reading = {m.relative_to(source).as_posix() for m in modules if reads(m.read_text())}
+    assert reading == set(READERS), reading ^ set(READERS)
+
+
+def test_every_type_of_input_is_tried() -> None:
+    tried = {each.type for each in INPUTS} | ELSEWHERE.keys()
+    assert set(READERS.values()) <= tried
+    root = Path(__file__).parents[2]
+    assert [file for file in ELSEWHERE.values() if not (root / file).exists()] == []
 
 
 def _remove(path: Path) -> None:

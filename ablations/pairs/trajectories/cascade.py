@@ -197,7 +197,9 @@ def _masked(
         else:
             count += 1
             edits = [context.edits for context in contexts]
-            yield _row(pair, chosen, (contexts[0].text, contexts[1].text), edits)
+            shown = [sum(1 for _ in secret.lines_in(context.text)) for context in contexts]
+            counts = {"masked_edits": edits, "patch_lines_shown": shown}
+            yield _row(pair, chosen, (contexts[0].text, contexts[1].text), counts)
     funnel.step("masked", "pairs", count, dropped)
 
 
@@ -229,7 +231,7 @@ def _row(
     pair: Candidate,
     chosen: Sequence[Trajectory],
     contexts: tuple[str, str],
-    edits: Sequence[int],
+    counts: Mapping[str, list[int]],
 ) -> dict[str, Any]:
     return {
         "id": pair.id,
@@ -247,7 +249,7 @@ def _row(
             "trajectories": [trajectory.id for trajectory in chosen],
             "shared": list(pair.shared),
             "issues_alike": pair.alike,
-            "masked_edits": list(edits),
+            **counts,
         },
     }
 

@@ -56,7 +56,7 @@ def mask_shell(text: str, secret: Secret) -> str:
     if (match := _EDIT_BLOCK.match(text.strip())) and secret.touches(None):
         return f"{match[1]}\n{MASK}\n{match[2]}\n"
     statements = (_mask_statement(each, secret) for each in _statements(text))
-    return secret.mask_lines(mask_diffs("".join(statements)))
+    return secret.mask_lines(mask_diffs("".join(statements), secret))
 
 
 # SWE-agent's windowed editor: edit 10:12 ... end_of_edit

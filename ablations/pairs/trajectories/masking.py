@@ -2,7 +2,7 @@
 
 An edit of a file that a patch touches, or of a file that is not named, loses all that it writes;
 every other command loses the lines of the patches.  Views of files, the output of tests and the
-agent's reasoning stay as they are; of diffs in an output the added lines are masked, and of an
+agent's reasoning stay as they are; of an output the diffs of those files are masked, and of an
 edit's own output the lines of the patches.
 """
 
@@ -51,7 +51,7 @@ def mask_trajectory(
             content = _mask_message(turn, content, secret, result)
             edited = result.edits > before
         else:
-            content = mask_diffs(content)
+            content = mask_diffs(content, secret)
             content = secret.mask_lines(content) if edited or role == "exit" else content
         pieces.append(f"[{role}]\n{content.strip(chr(10))}\n")
     result.text = "\n".join(pieces)

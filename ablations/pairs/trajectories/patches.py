@@ -38,14 +38,14 @@ class ReferencePatch:
     def shared_scopes(self, other: ReferencePatch) -> tuple[str, ...]:
         """Return ``file:function`` of all that both change, sorted.
 
-        Where one of them does not name the function, hunks that overlap at the base commit count as
-        ``file:lines``.
+        Where neither names the function, hunks that overlap at the base commit count as
+        ``file:lines``: no function begins between their changes.
         """
         shared = []
         for path in sorted(self.shared_files(other)):
             names = same_scopes(self.scopes[path], other.scopes[path])
             shared += [f"{path}:{name}" for name in sorted(names)]
-            unnamed = path in self.unknown or path in other.unknown
+            unnamed = path in self.unknown and path in other.unknown
             if not names and unnamed and _overlap(self.regions[path], other.regions[path]):
                 shared.append(f"{path}:lines")
         return tuple(shared)

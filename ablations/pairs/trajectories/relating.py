@@ -10,7 +10,7 @@ from harness.errors import UsageError
 
 BM25 = "bm25"
 # Related and yet different, by measure: from (inclusive) to (exclusive).
-BOUNDS: Mapping[str, tuple[float, float]] = {BM25: (0.08, 0.9), "embedding": (0.4, 0.97)}
+BOUNDS: Mapping[str, tuple[float, float]] = {BM25: (0.08, 0.9), "embedding": (0.5, 0.97)}
 
 Similarity = Callable[[str, str], float]
 

@@ -7,7 +7,7 @@ that git writes after ``@@``.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -38,6 +38,13 @@ _GRAMMARS = {
 }  # fmt: skip
 
 
+# Files without functions: a change there never makes two patches alike.
+_TEXTS = frozenset(
+    ["", ".cfg", ".css", ".csv", ".html", ".ini", ".json", ".lock", ".md", ".rst", ".svg", ".toml",
+     ".txt", ".xml", ".yaml", ".yml"]
+)  # fmt: skip
+
+
 def scopes_of(path: str, hunk: Any) -> Scopes:
     """Return what a hunk (of unidiff) of the file ``path`` changes, before or after the patch."""
     suffix = PurePosixPath(path).suffix.lower()
@@ -60,8 +67,7 @@ def _in_code(suffix: str, heading: str, code: Sequence[str], changed: Sequence[i
         return python_scopes(heading, code, changed)
     if (grammar := _GRAMMARS.get(suffix)) and (parser := _parser(grammar)):
         return _parsed_scopes(parser, heading, code, changed)
-    name = heading_name(heading)
-    return Scopes(frozenset({name}) if name else frozenset(), unnamed=not name)
+    return Scopes(frozenset()) if suffix in _TEXTS else brace_scopes(heading, code, changed)
 
 
 UNKNOWN = "?"
@@ -81,11 +87,46 @@ def python_scopes(heading: str, code: Sequence[str], changed: Sequence[int]) -> 
     ``heading`` is the nearest line above the piece that begins a function or class at the left
     margin, as git writes it, or ''.
     """
+    lines = [heading, *code]
+    return _by_indentation(lines, [_anchor(lines, n + 1) for n in changed], _python_name)
+
+
+def brace_scopes(heading: str, code: Sequence[str], changed: Sequence[int]) -> Scopes:
+    """Return what lines of a language with braces belong to, by indentation: without a parser."""
+    heads = [heading, *code]
+    for index, line in enumerate(heads[1:], 1):
+        if line.strip() == "{":  # of the header above it
+            heads[index - 1] += " {"
+    return _by_indentation(heads, [number + 1 for number in changed], _brace_name)
+
+
+NameOf = Callable[[str, bool], str | None]
+"""The name that a line defines, None for another line; the flag: it is git's heading."""
+
+
+def _python_name(line: str, is_heading: bool) -> str | None:
+    match = _PYTHON_HEADER.match(line)
+    if match and is_heading and _METHOD.match(line):
+        return f"{UNKNOWN}.{match[2]}"
+    return match[2] if match else None
+
+
+# "if (x) {", "} else {", "return f(x) {"; not "iffy(x) {".
+_CONTROL = re.compile(
+    r"^[}\s]*(?:if|else|for|while|switch|catch|try|do|return|match|select|case)\b"
+)
+
+
+def _brace_name(line: str, is_heading: bool) -> str | None:
+    opens = is_heading or re.search(r"\{\s*(?://.*)?$", line)
+    return heading_name(line.strip()) if opens and not _CONTROL.match(line) else None
+
+
+def _by_indentation(lines: Sequence[str], indices: Sequence[int], name_of: NameOf) -> Scopes:
     names: set[str] = set()
     unnamed = False
-    lines = [heading, *code]
-    for index in changed:
-        chain, complete = _enclosing(lines, _anchor(lines, index + 1))
+    for index in indices:
+        chain, complete = _enclosing(lines, index, name_of)
         names |= _prefixes(chain)
         unnamed |= not chain and not complete
     return Scopes(frozenset(names), unnamed)
@@ -134,24 +175,22 @@ def _above(lines: Sequence[str], index: int, margin: int) -> int:
     return index
 
 
-def _enclosing(lines: Sequence[str], index: int) -> tuple[list[str], bool]:
+def _enclosing(lines: Sequence[str], index: int, name_of: NameOf) -> tuple[list[str], bool]:
     """Return the names around a line, outermost first, and whether the outermost is at the margin.
 
     Line 0 is the heading: it may lie far above, and holds only for lines that are indented.
     """
-    chain: list[str] = []
     margin = _indent(lines[index])
-    if own := _PYTHON_HEADER.match(lines[index]):
-        chain.append(own[2])
+    chain = [name_of(lines[index], False)]
     for number in range(index - 1, -1, -1):
         line = lines[number]
         if margin and line.strip() and _indent(line) < margin:
-            if match := _PYTHON_HEADER.match(line):
-                chain += [match[2], UNKNOWN] if not number and _METHOD.match(line) else [match[2]]
+            name = name_of(line, number == 0)
+            chain.append(name)
+            if name or (number and _OPENS.match(line)):
                 margin = _indent(line)
-            elif number and _OPENS.match(line):
-                margin = _indent(line)
-    return chain[::-1], margin == 0
+    names = [part for name in reversed(chain) if name for part in name.split(".")]
+    return names, margin == 0
 
 
 def _indent(line: str) -> int:
@@ -162,6 +201,7 @@ def _indent(line: str) -> int:
 _TYPE_HEADING = re.compile(
     r"\b(?:class|struct|interface|trait|enum|module|namespace|object|impl(?:<[^>]*>)?)\s+([\w:.]+)"
 )
+_GO_TYPE = re.compile(r"^type\s+(\w+)")
 _CALL_HEADING = re.compile(r"([A-Za-z_$][\w$]*)\s*(?:<[^>()]*>)?\s*(?:=\s*(?:async\s*)?)?\(")
 _RECEIVER = re.compile(r"^func\s*\(\s*\w*\s*\*?(\w+)[^)]*\)\s*(\w+)")
 
@@ -175,7 +215,7 @@ def heading_name(heading: str) -> str | None:
         return f"{match[1]}.{match[2]}"
     if match := _PYTHON_HEADER.match(heading):
         return match[2]
-    for pattern in (_TYPE_HEADING, _CALL_HEADING):
+    for pattern in (_GO_TYPE, _TYPE_HEADING, _CALL_HEADING):
         if match := pattern.search(heading):
             return match[1]
     return None

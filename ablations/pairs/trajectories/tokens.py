@@ -78,30 +78,34 @@ def _forms(line: str) -> tuple[str, str]:
 _HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
-def mask_diffs(text: str) -> str:
-    """Mask the added lines of unified diffs in a text, one mask for each run of them."""
-    return "\n".join(_without_added(text.split("\n")))
+def mask_diffs(text: str, secret: Secret) -> str:
+    """Replace the hunks of unified diffs in a text, one mask for those of a file.
+
+    Diffs of files that no patch touches stay; a diff that names no file is masked.
+    """
+    return "\n".join(_without_hunks(text.split("\n"), secret))
 
 
-def _without_added(lines: Iterable[str]) -> Iterator[str]:
+def _without_hunks(lines: Iterable[str], secret: Secret) -> Iterator[str]:
     old = new = 0  # lines that the hunk still has on either side
-    masked = False
+    path: str | None = None
+    masking = masked = False
     for line in lines:
+        inside = old > 0 or new > 0
         if match := _HUNK.match(line):
             old, new = int(match[1] or 1), int(match[2] or 1)
-            yield line
-        elif new and line.startswith("+"):
-            new -= 1
+            inside, masking = True, secret.touches(path)
+        elif inside and (not line or line[0] in " +-"):
+            old -= line[:1] != "+"
+            new -= line[:1] != "-"
+        elif not line.startswith("\\"):
+            inside, old, new = False, 0, 0
+            if line.startswith(("--- a/", "+++ b/")):
+                path = line[6:].partition("\t")[0]
+        if inside and masking:
             if not masked:
-                yield f"+{MASK}"
+                yield MASK
             masked = True
-            continue
-        else:
-            if old and line.startswith("-"):
-                old -= 1
-            elif (old or new) and (not line or line[0] == " "):
-                old, new = max(old - 1, 0), max(new - 1, 0)
-            elif not line.startswith("\\"):
-                old = new = 0
+        elif not (masked and line.startswith("\\")):
+            masked = False
             yield line
-        masked = False

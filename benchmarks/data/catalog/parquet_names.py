@@ -57,7 +57,7 @@ def card_patterns(card: str, table: Table) -> tuple[str, ...]:
     parts = card.split("---", 2)
     try:
         head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         head = None
     listed = head.get("configs") if isinstance(head, Mapping) else None
     entries = listed if isinstance(listed, list) else []

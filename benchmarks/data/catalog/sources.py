@@ -5,7 +5,8 @@ A VQA benchmark says so itself, in the ``source`` of its class; the others are l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from benchmarks import registry
@@ -46,12 +47,14 @@ class Source:
     """A data set on the hub: repository, pinned commit (40 hex digits, or None), tables.
 
     Where ``revision`` is None no published pin was found: `pull` resolves the branch's head to
-    its commit, takes exactly that one and records it beside the data.
+    its commit, takes exactly that one and records it beside the data.  ``hashes`` are the sha256
+    of files at that commit, as public code that checks them quotes the hub.
     """
 
     repository: str
     revision: str | None
     tables: tuple[Table, ...]
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def configs(self) -> tuple[str, ...]:
@@ -72,6 +75,15 @@ _LIVECODEBENCH_COLUMNS = tuple(
 # The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
 # v6 1055 (the data set's card).
 _LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
+_LIVECODEBENCH_HASHES = {
+    "test.jsonl": "2bd02b38beb48e8c46b5b9987095d999ff38cd8efc255ea5d58974317c48f63f",
+    "test2.jsonl": "095df7c5daf15f882c51a9deb84085cff1e073495a5dbcf95015a564d485f3a3",
+    "test3.jsonl": "28ed26cc83363ce3f1fe2d5fad9f8393077beb1907b167a31bd3b32f80801b79",
+    "test4.jsonl": "d711138ddaebfcf5f8ec6a4283ee677298c0f5c5d374a235af92aaf0584510da",
+    "test5.jsonl": "7f77571c2a6df0c2a72a3277650309f67e01e0008e18117e624633df53f81214",
+    "test6.jsonl": "bb4c364f71921c4495a6ad15abe1a927350b720009f4933e2e71f8af0f6fd1f5",
+}
+_PARQUET = "data/test-00000-of-00001.parquet"
 _LONGBENCH_COLUMNS = tuple(
     "_id domain sub_domain difficulty length question choice_A choice_B choice_C choice_D answer "
     "context".split()
@@ -86,6 +98,8 @@ SOURCES: dict[str, Source] = {
         # the columns that swebench 5 grades by
         "78f471bf655a3137b2e8a75af1501690ec009ec3",
         (Table("", "test", 500, _SWEBENCH_COLUMNS, (), file="test.jsonl"),),
+        # four public evaluations
+        {_PARQUET: "030cfd7f2a704c4c0226e7f104c725a3b41230b1d3517f9c915ad7ea5be3fa25"},
     ),
     "swebench_lite": Source(
         "SWE-bench/SWE-bench_Lite",
@@ -104,12 +118,16 @@ SOURCES: dict[str, Source] = {
                 for name, n in _LIVECODEBENCH_FILES.items()
             ),
         ),
+        # test6: two public evaluations; the others: one of these, of the hub's answer
+        _LIVECODEBENCH_HASHES,
     ),
     "longbench_v2": Source(
         "zai-org/LongBench-v2",
         # several public evaluations pin it, one of them with the checksum of data.json
         "2b48e494f2c7a2f0af81aae178e05c7e1dde0fe9",
         (Table("", "train", 503, _LONGBENCH_COLUMNS, (), file="data.json"),),
+        # two public evaluations
+        {"data.json": "15d61c22d92c96900b3c4948b6aeea218d3214b676a65df48e7b8555604c7fe2"},
     ),
 }
 

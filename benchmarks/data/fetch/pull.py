@@ -13,6 +13,7 @@ from benchmarks.data.catalog.parquet_names import table_files
 from benchmarks.data.catalog.sources import Source, source
 from benchmarks.data.fetch.repository import Hub, Repository, mirror
 from benchmarks.data.local.layout import chosen, files_hash, find, rows
+from benchmarks.data.local.pins import Content, compare
 from benchmarks.data.local.receipt import (
     Origin,
     Receipt,
@@ -26,13 +27,17 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What `pull` did: the data set, where it is from, how many rows, and whether it is new."""
+    """What `pull` did: the data set, where it is from, how many rows, and whether it is new.
+
+    ``content``: whether the files are those of the pinned commit, as far as that is known.
+    """
 
     benchmark: str
     folder: Path
     receipt: Receipt
     rows: int
     new: bool
+    content: Content
 
 
 def pull(
@@ -56,8 +61,8 @@ def pull(
         force: replace data that is there already.
 
     Raises:
-        UsageError: unknown benchmark, other data is there already, the repository cannot be had
-            or does not hold the tables.
+        UsageError: unknown benchmark, other data is there already, the repository cannot be had,
+            does not hold the tables, or is not of the pinned commit that it claims.
     """
     origin = source(benchmark_id)
     target = root / benchmark_id
@@ -94,11 +99,21 @@ def _fetch(benchmark_id: str, repository: Repository, target: Path) -> Pulled:
         chosen(benchmark_id, staging)
         for item in find(benchmark_id, staging):
             rows(item)
+        _refuse_pretenders(source(benchmark_id), commit, staging)
     except UsageError:
         shutil.rmtree(staging, ignore_errors=True)  # there is nothing to resume
         raise
     receipt = put(benchmark_id, staging, target, commit, repository.origin)
     return _pulled(benchmark_id, target, receipt, new=True)
+
+
+def _refuse_pretenders(origin: Source, commit: str | None, folder: Path) -> None:
+    """Raise for files that are said to be of the pinned commit, and are not."""
+    if commit == origin.revision is not None and compare(origin, folder) == "different":
+        raise UsageError(
+            f"the copy claims to be {origin.repository} at {commit}, but its files have other "
+            "sha256 sums than published: get it again, or pass --revision to take another commit"
+        )
 
 
 def put(
@@ -136,4 +151,4 @@ def _tables(repository: Repository, card: str | None, origin: Source) -> list[st
 
 def _pulled(benchmark_id: str, folder: Path, receipt: Receipt, *, new: bool) -> Pulled:
     n = sum(rows(item) for item in chosen(benchmark_id, folder))
-    return Pulled(benchmark_id, folder, receipt, n, new)
+    return Pulled(benchmark_id, folder, receipt, n, new, compare(source(benchmark_id), folder))

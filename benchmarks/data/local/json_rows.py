@@ -5,6 +5,7 @@ datasets is not imported.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -121,9 +122,15 @@ def _readable(path: Path, remedy: str = _REMEDY) -> Iterator[None]:
 
 def _parsed(text: bytes, where: str, remedy: str = _REMEDY) -> Any:
     try:
-        return parse(text.decode("utf-8"))
+        decoded = text.decode("utf-8")
+        value = parse(decoded)
+        if "\\ud" in decoded.lower():  # such as \ud83d, which is half of a character
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{where} holds half of a character (\\ud800){remedy}") from error
     except ValueError as error:
         raise UsageError(f"{where} is not JSON ({error}){remedy}") from error
+    return value
 
 
 def _object(value: Any, where: str, remedy: str = _REMEDY) -> Row:

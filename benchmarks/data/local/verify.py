@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.data.catalog.sources import GENERATED, source
 from benchmarks.data.local.images import decode, is_empty
 from benchmarks.data.local.layout import Found, chosen, columns, files_hash, find, rows
+from benchmarks.data.local.pins import Content, compare
 from benchmarks.data.local.read import read
 from benchmarks.data.local.receipt import Receipt, read_receipt
 from harness.errors import ItemError, UsageError
@@ -32,7 +33,8 @@ class TableReport:
 class Report:
     """What `verify` found of one benchmark; ``problems`` is empty where all is well.
 
-    A benchmark that needs no data has neither folder nor fingerprint nor tables.
+    A benchmark that needs no data has neither folder nor fingerprint nor tables.  ``content``:
+    whether the files are those of the pinned commit, as far as that is known.
     """
 
     benchmark: str
@@ -42,6 +44,7 @@ class Report:
     tables: tuple[TableReport, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
+    content: Content = "not compared"
 
 
 def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report:
@@ -73,6 +76,9 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         problems.append(
             "the files are not those that were put there (source.json): download it again"
         )
+    content = compare(source(benchmark_id), folder)
+    if content == "different" and receipt and receipt.revision == source(benchmark_id).revision:
+        problems.append("the files are not those of the commit in source.json: download it again")
     return Report(
         benchmark=benchmark_id,
         folder=str(folder),
@@ -81,6 +87,7 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         tables=tuple(reports),
         problems=tuple(f"{benchmark_id}: {problem}" for problem in problems),
         notes=tuple(_notes(benchmark_id, main, receipt)),
+        content=content,
     )
 
 

@@ -27,8 +27,9 @@ from benchmarks.vqa.base.native_child import Shown
 from harness.errors import UnfinishedError, UsageError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line
+from harness.files.typed_json import fits
 from harness.protocols import Judge
-from harness.records import Score, Status
+from harness.records import Score, Status, Value
 from harness.sandbox import native_state, watch
 from harness.sandbox.bubblewrap import kill
 
@@ -163,9 +164,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
                 before = len(left)
                 try:
                     for message in self._replies(replace(request, seconds=seconds), judge):
-                        value, why = message["value"], message["why"]
-                        status: Status = "unscored" if value is None else "scored"
-                        values[message["id"]] = Score(value, status, None, why)
+                        values[message["id"]] = _score(message)
                         del left[message["id"]]
                     break
                 except _ChildDiedError:
@@ -307,6 +306,15 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         scratch, self._scratch = self._scratch, None
         if scratch is not None:
             scratch.close()
+
+
+def _score(message: Mapping[str, Any]) -> Score:
+    """Return the score in a reply; a fork that ran code of an answer may say anything."""
+    value, why = message["value"], str(message["why"])
+    if not fits(value, Value | None):
+        value, why = None, "the native scorer gave a value outside of [0, 1]"
+    status: Status = "unscored" if value is None else "scored"
+    return Score(value, status, None, why)
 
 
 def _raise_if_interrupted(process: subprocess.Popen[bytes]) -> None:

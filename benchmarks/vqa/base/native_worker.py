@@ -159,20 +159,28 @@ class _Fork:
         except (EOFError, OSError):
             return self.lose()
         self._draws = message.pop("draws", self._draws)
+        if self._order is None:  # no answer was looked at: what it says is its own
+            return self._begun(message)
+        if "body" in message:
+            self._say({"ask": self.pipe.fileno(), "body": message["body"]})
+            self._since = None
+        elif self._order:
+            value, why = message["value"], message["why"]
+            self._say({"id": self._order.popleft(), "value": value, "why": why})
+        self.deadline = time.monotonic() + self._request.item_seconds
+        return True
+
+    def _begun(self, message: Mapping[str, Any]) -> bool:
+        """Take a message of before the first answer; return whether there is more to come."""
         if "failed" in message:
             self.failure = message["failed"]
             self.pipe.close()
             return False
         if "rows" in message:
             _reply(self._parent.replies, message)
-        elif "order" in message:
+        else:
             self._order, self._since = deque(message["order"]), time.monotonic()
-        elif "body" in message:
-            self._say({"ask": self.pipe.fileno(), **message})
-            self._since = None
-        elif self._order:
-            self._say({"id": self._order.popleft(), **message})
-        self.deadline = time.monotonic() + self._request.item_seconds
+            self.deadline = time.monotonic() + self._request.item_seconds
         return True
 
     def tell(self, reply: Mapping[str, Any]) -> None:

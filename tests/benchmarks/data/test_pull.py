@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,11 +23,13 @@ from datasets import Dataset
 from PIL import Image
 
 from benchmarks import data
-from benchmarks.data.catalog.sources import source
+from benchmarks.data.catalog.sources import GENERATED, source
 from benchmarks.data.fetch.pull import pull
 from benchmarks.data.local.receipt import known_revision, read_receipt
+from benchmarks.micro.data import longbench
+from benchmarks.suites import names
 from harness.errors import UsageError
-from tests.commands import ROOT, Finished, one_line, process
+from tests.commands import ROOT, Finished, harness, one_line, process
 
 HEAD, OLDER = "a" * 40, "b" * 40
 REPOSITORY = source("olympiadbench_physics").repository
@@ -479,3 +482,40 @@ def test_a_corrupt_receipt_is_one_sentence(tmp_path: Path) -> None:
         (done.folder / "source.json").write_text(text)
         with pytest.raises(UsageError, match="is corrupt"):
             pull("olympiadbench_physics", tmp_path / "data", local=folder)
+
+
+@pytest.mark.parametrize("claims", [True, False])
+def test_a_copy_is_compared_with_the_published_hash(claims: bool, tmp_path: Path) -> None:
+    """A folder's name says nothing of its content: LongBench v2's file has a published sha256."""
+    origin = source("longbench_v2")
+    name = f"datasets--{origin.repository.replace('/', '--')}"
+    folder = tmp_path / "hub" / name / "snapshots" / str(origin.revision)
+    if not claims:
+        folder = tmp_path / "hub" / origin.repository
+    longbench.write(tmp_path / "micro")
+    folder.mkdir(parents=True)
+    shutil.copyfile(tmp_path / "micro" / "longbench_v2" / "data.json", folder / "data.json")
+    arguments = ("data", "pull", "longbench_v2", "--from", tmp_path / "hub")
+    done = harness(*arguments, "--data-root", tmp_path / "data")
+    if claims:
+        one_line(done, "claims to be", "other sha256 sums", after_progress=True)
+        assert not (tmp_path / "data" / "longbench_v2").exists()
+    else:
+        assert "content is not that of the pinned commit" in done.stdout
+        verified = harness("data", "verify", "longbench_v2", "--data-root", tmp_path / "data")
+        assert "content is not that of the pinned commit" in verified.stdout
+
+
+def test_a_copy_without_a_published_hash_is_said_not_to_be_compared(tmp_path: Path) -> None:
+    folder = copy(tmp_path / "copy")
+    arguments = ("data", "pull", "olympiadbench_physics", "--from", folder)
+    done = harness(*arguments, "--data-root", tmp_path / "data")
+    assert "content not compared: no hash of it is published" in done.stdout
+
+
+def test_published_hashes_are_of_files_that_a_pull_takes() -> None:
+    for name in names():
+        if name not in GENERATED | {"probe"}:
+            origin = source(name)
+            assert all(len(digest) == 64 for digest in origin.hashes.values())
+            assert origin.revision or not origin.hashes

@@ -4,6 +4,7 @@
 No container is made: what a real engine enforces (memory, processes, files, network) this does
 not.  Its state lies beside this file: ``calls`` (one JSON list a line), one file a container.  A
 command whose words contain OUT-OF-MEMORY ends as one that a real engine kills for its memory.
+While there is a file ``hangs`` beside it, nothing is answered.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -50,6 +52,8 @@ def remove(words: list[str]) -> int:
 def main(words: list[str]) -> int:
     with (HERE / "calls").open("a") as calls:
         calls.write(json.dumps(words) + "\n")
+    while (HERE / "hangs").exists():
+        time.sleep(0.1)
     if words[0] == "version":
         print("27.0-fake")
     elif words[:2] == ["image", "inspect"]:

@@ -64,12 +64,15 @@ def test_what_the_kernel_holds_counts(sandbox: Bubblewrap, program: str) -> None
 def test_a_group_ends_what_the_watch_is_too_slow_for(sandbox: Bubblewrap) -> None:
     """The kernel kills at the hard limit; that is told from a program that kills itself."""
     assert sandbox._groups
-    hold = "x = bytearray(200 << 20); import os; os.kill(os.getpid(), 9)"
+    hold = "import os; input(); x = bytearray(200 << 20); os.kill(os.getpid(), 9)"
     for memory, broke in ((512 * MIB, False), (16 * MIB, True)):
         limits = Limits(memory=memory, disk=0)
         with sandbox._groups.take(limits) or pytest.fail("no group") as group:
-            argv = group.within((sys.executable, "-c", hold))
-            assert subprocess.run(argv, check=False).returncode == -9
+            argv = (sys.executable, "-c", hold)
+            with subprocess.Popen(argv, stdin=subprocess.PIPE) as process:
+                group.add(process.pid)
+                process.communicate(b"go\n")
+            assert process.returncode == -9
             assert group.broke() is broke
             assert group.kernel_memory() >= 0
 

@@ -135,6 +135,17 @@ def test_an_engine_that_fails_is_an_error(sandbox: Container) -> None:
     assert "no such folder" in result.reason
 
 
+def test_an_engine_that_hangs_is_an_error_and_not_a_slow_program(
+    engine: Engine, sandbox: Container
+) -> None:
+    hasty = Container(sandbox.engine, sandbox.image, Limits(seconds=0.5), patience=1)
+    (engine.folder / "hangs").touch()
+    result = run_sync(hasty, Command(("true",)))
+    (engine.folder / "hangs").unlink()
+    assert (result.status, result.exit_code) == ("error", None)
+    assert result.reason == "the docker engine does not answer any more"
+
+
 def test_a_cancelled_run_is_removed(engine: Engine, sandbox: Container) -> None:
     async def cancel() -> None:
         task = asyncio.ensure_future(sandbox.run(Command(("sleep", "1000"))))

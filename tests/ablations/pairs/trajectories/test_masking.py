@@ -185,7 +185,7 @@ def test_the_echo_of_an_edit_and_diffs_lose_the_patch_and_a_later_view_does_not(
         EDITS["str_replace_editor"](line),
         {"role": "tool", "content": f"The file has been edited:\n     6\tdef get\n{view}"},
         {"role": "assistant", "content": "```bash\ngit diff\n```"},
-        {"role": "user", "content": f"{diff(line)}\n context"},
+        {"role": "user", "content": diff(line)},
         {"role": "assistant", "content": f"```bash\ncat {PATH}\n```"},
         {"role": "user", "content": view},
         {"role": "exit", "content": diff(line)},
@@ -208,13 +208,16 @@ def test_the_issue_is_masked_however_it_is_wrapped() -> None:
     assert "so I look" in text
 
 
-@given(st.lists(st.sampled_from(["+a", "-b", " c", ""]), max_size=8), CODE)
-def test_a_diff_loses_its_added_lines_and_nothing_else(body: list[str], after: str) -> None:
+@given(st.lists(st.sampled_from(["+a", "-b", " c", ""]), max_size=8), CODE, st.booleans())
+def test_a_diff_of_a_patched_file_is_one_mask_and_nothing_else_is_lost(
+    body: list[str], after: str, other: bool
+) -> None:
     new = sum(line[:1] != "-" for line in body)
     old = sum(line[:1] != "+" for line in body)
-    text = "\n".join([f"@@ -1,{old} +1,{new} @@ f", *body, "+ after the hunk", after])
-    masked = mask_diffs(text).split("\n")
-    assert "+a" not in masked
-    assert [line for line in masked if line != f"+{MASK}"] == [
-        line for line in text.split("\n") if line != "+a"
-    ]
+    path = "docs/readme.md" if other else "src/app/cache.py"
+    head = [f"--- a/{path}", f"+++ b/{path}"]
+    hunk = [f"@@ -1,{old} +1,{new} @@ f", *body]
+    rest = ["+ after the hunk", after]
+    masked = mask_diffs("\n".join(["log", *head, *hunk, *hunk, *rest]), SECRET)
+    inner = [*hunk, *hunk] if other else [MASK]
+    assert masked == "\n".join(["log", *head, *inner, *rest])

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from ablations.pairs.trajectories import scopes
 from ablations.pairs.trajectories.patches import read_patch, reversed_patch
 from ablations.pairs.trajectories.scopes import (
+    Scopes,
+    brace_scopes,
     heading_name,
     python_scopes,
     same_scopes,
@@ -206,6 +208,33 @@ def test_functions_of_other_languages_by_tree_sitter(
     patch = read_patch(f"{diff}\n")
     assert patch is not None
     assert patch.scopes[name] == names
+
+
+# Ruby has no braces: its names need tree-sitter, or git's headings.
+@pytest.mark.parametrize(
+    ("name", "text", "line", "names"), [case for case in FRAGMENTS if case[0] != "a.rb"]
+)
+def test_without_tree_sitter_indentation_names_the_same_functions(
+    name: str, text: str, line: str, names: set[str]
+) -> None:
+    lines = text.split("\n")
+    found = brace_scopes("", lines, [lines.index(line)])
+    assert found == Scopes(frozenset(names))
+
+
+@pytest.mark.parametrize("name", ["CHANGES.md", "setup.cfg", "data.json", "LICENSE"])
+def test_a_file_without_functions_is_nothing_that_patches_share(name: str) -> None:
+    texts = [f"- Fixes call (number {number})" for number in range(3)]
+    first, second = (
+        read_patch(
+            f"--- a/{name}\n+++ b/{name}\n@@ -1,2 +1,2 @@ Some (heading)\n  x\n-  old\n+  {text}\n"
+        )
+        for text in texts[:2]
+    )
+    assert first
+    assert second
+    assert first.shared_files(second) == {name}
+    assert not first.shared_scopes(second)
 
 
 LINES = st.lists(st.sampled_from(["a", "b", "-c", "+d", " e", "\\f", "@@ g", ""]), max_size=12)
