@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ablations.data.sources import open_pairs
 from ablations.pairs.editing.changes import Limits, change
 from ablations.pairs.editing.editors import editor
 from ablations.pairs.editing.proposals import Proposal, read_proposal
 from ablations.pairs.soundness.shortcuts import shortcuts
 from benchmarks.micro.data.pairs import ScenePair, scene_pair
+from benchmarks.pair_sources import open_pairs
 from harness.cli.main import cli
 from harness.errors import UsageError
 from tests.ablations.pairs.test_soundness import recompressed
