@@ -44,7 +44,8 @@ def listening() -> Iterator[None]:
     """Handle the two signals until the block ends (of the main thread; elsewhere do nothing).
 
     The first one raises `Interrupted`, or waits inside of `deferred`; the second ends the process.
-    A signal that was ignored before, as under nohup, still is.
+    A signal that was ignored before, as under nohup, still is.  A library that raises a
+    KeyboardInterrupt of its own in our exception's place (Ray) changes nothing.
     """
     global _received
     if threading.current_thread() is not threading.main_thread():
@@ -55,10 +56,29 @@ def listening() -> Iterator[None]:
     before = {number: signal.signal(number, _handle) for number in handled}
     try:
         yield
+    except KeyboardInterrupt as error:
+        if isinstance(error, Interrupted) or not requested():
+            raise
+        raise interrupted("interrupted") from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
         _received = _Received()
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Handle the two signals as before after a block in which a library sets handlers of its own.
+
+    Ray's for SIGTERM, for one, ends the process.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeAlias
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     Command: TypeAlias = subprocess.Popen[str] | Fork
 
-PATIENCE = 30.0  # seconds that an interrupted child has to end by itself
 QUIET = 5.0  # seconds after which the user is told what is waited for
 Run = Callable[[Sequence[str], Path], str]
 """Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
@@ -129,7 +127,7 @@ class ProcessPool:
         self._stopped = True  # at once: the lock is held while libraries are loaded
         with self._lock:
             running = tuple(self._running)
-        stop(*running, patience=None)
+        stop(*running)
 
 
 def begin(
@@ -148,32 +146,31 @@ def begin(
         errors="replace",
         env={**os.environ, **(environment or {})},
         start_new_session=True,  # an interrupt reaches it once, through us
-        preexec_fn=lambda: process_control(PR_SET_PDEATHSIG, signal.SIGKILL),
+        preexec_fn=_prepare,
     )
 
 
-def stop(*commands: Command, patience: float | None = PATIENCE) -> None:
-    """Interrupt commands, and kill those that do not end by themselves in ``patience`` seconds.
+def _prepare() -> None:
+    """Have a child die with this thread, and hear an interrupt.
 
-    With None they are waited for: whoever cannot wait interrupts this process again.
+    A shell's background jobs ignore it and Ray's workers block it, and their children inherit that.
     """
+    process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def stop(*commands: Command) -> None:
+    """Interrupt commands and wait for them: whoever cannot wait interrupts this process again."""
     for command in commands:
         command.send_signal(signal.SIGINT)
-    running = [command for command in commands if not _ends(command, min(QUIET, patience or QUIET))]
-    if running and patience is None:
+    try:
+        for command in commands:
+            command.wait(QUIET)
+    except subprocess.TimeoutExpired:
         say("waiting for running commands to save; interrupt again to stop at once")
-    for command in running:
-        if not _ends(command, patience):
-            command.kill()
+        for command in commands:
             command.wait()
-
-
-def _ends(command: Command, seconds: float | None) -> bool:
-    """Wait so long for a command to end, and return whether it did."""
-    with suppress(subprocess.TimeoutExpired):
-        command.wait(seconds)
-        return True
-    return False
 
 
 def say(text: str) -> None:

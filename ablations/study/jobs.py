@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from ablations.interrupts import undisturbed
 from ablations.statistics.contrasts import BASE
-from ablations.study.children import PATIENCE, FailedError, ProcessPool, Run, child, say
+from ablations.study.children import FailedError, ProcessPool, Run, child, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_options
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
@@ -271,12 +272,13 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     except ModuleNotFoundError:
         raise UsageError("--executor ray needs ray: pip install 'contextrl-harness[ray]'") from None
     try:
-        ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
+        with undisturbed():
+            ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(f"no Ray cluster: {first_line(error)}") from error
     try:
         _check_room(gpus)
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(work)
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_cancellable)
         pending = [task.remote(job) for job in todo]
         names = dict(zip(pending, todo, strict=True))
         while pending:
@@ -290,10 +292,27 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     except KeyboardInterrupt:
         for reference in pending:  # an interrupt there too: trainings finish their step
             ray.cancel(reference)
-        ray.wait(pending, num_returns=len(pending), timeout=PATIENCE)
+        ray.wait(pending, num_returns=len(pending))  # a second signal ends this process
         raise
     finally:
         ray.shutdown()
+
+
+def _cancellable(job: Job) -> Outcome:
+    """Do a job in a thread, and interrupt its command where Ray cancels this task.
+
+    Ray sets a flag for the main thread, which one that waits for the command would not see.
+    """
+    processes = ProcessPool()
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work, job, processes.run)
+        try:
+            while not wait([doing], timeout=0.2).done:
+                pass
+        except BaseException:
+            processes.stop()
+            raise
+        return doing.result()
 
 
 def _check_room(gpus: float) -> None:

@@ -52,10 +52,6 @@ class Fork:
         if self._process.is_alive() and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-
 
 def _die_with_parent() -> None:
     """End this process at once when the study's is gone."""

@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.typed_json import fits
 from harness.reasoning import extra_tags
-from harness.runs.store import read_json
+from harness.runs.store import is_torn, read_json
 
 
 def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def finished(plan: TrainingPlan) -> dict[str, Any] | None:
     """
     _check_claim(plan, plan.out / "plan.json")
     path = plan.out / "ledger.json"
-    return read_json(path) if path.exists() else None
+    return read_json(path) if path.exists() and not is_torn(path) else None
 
 
 def _check_claim(plan: TrainingPlan, path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ import msgspec
 import orjson
 
 from harness.errors import ItemError
+from harness.files.typed_json import parse
 from harness.records import Response
 
 # Passing failures besides 5xx: timeout, conflict, too early, too many requests.
@@ -94,10 +96,15 @@ class Answer:
 
     @cached_property
     def document(self) -> Any:
-        """The parsed body, None where it is not JSON."""
+        """The parsed body, None where it is not JSON.
+
+        A text that was cut within a character holds half of it, as bytes or as an escape.
+        """
         try:
             return orjson.loads(self.body)
         except orjson.JSONDecodeError:
+            with suppress(ValueError):
+                return parse(self.body.decode(errors="replace"))
             return None
 
     @cached_property
@@ -192,8 +199,8 @@ def completion(answer: Answer) -> Response:
     thoughts += _texts(apart, "text") if isinstance(apart, str | list) else ()
     usage = usage if isinstance(usage, dict) else {}
     return Response(
-        text="".join(texts),
-        reasoning="".join(thoughts) or None,
+        text=_whole("".join(texts)),
+        reasoning=_whole("".join(thoughts)) or None,
         prompt_tokens=_convert(usage.get("prompt_tokens"), _Count),
         completion_tokens=_convert(usage.get("completion_tokens"), _Count),
         finish_reason=_finish_reason(choice.get("finish_reason")),
@@ -237,6 +244,11 @@ def _convert(value: Any, kind: Any) -> Any:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
         return None
+
+
+def _whole(text: str) -> str:
+    """Return a text with U+FFFD for halves of surrogate pairs, which cannot be sent again."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _texts(content: Any, kind: str) -> Iterator[str]:

@@ -151,8 +151,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise UsageError(f"{path.parent} is not a run: it holds no {path.name}") from None
     except ValueError as error:
+        reason = "it lacks its end, as after a power cut" if is_torn(path) else error
         raise UsageError(
-            f"{path} is corrupt ({error}): move the run folder away and run again"
+            f"{path} is corrupt ({reason}): move the run folder away and run again"
         ) from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} is corrupt (not a JSON object): move the run folder away")

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import _thread
 import dataclasses
 import json
+import signal
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
-from ablations.study.jobs import Job, Outcome, rules_of, work
+from ablations.study.jobs import Job, Outcome, _cancellable, rules_of, work
 from ablations.study.plan import PROBE, ArmPlan, Plan, Request
 from ablations.study.study import analysed
 from benchmarks.suites import benchmark
 from tests.ablations.conftest import HIGH, LOW, names_of
 from tests.planted import BENCHMARKS
+from tests.servers import Reply, ScriptedServer
 
 
 @dataclass
@@ -98,3 +104,30 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     assert not report.complete
     assert [(gap.step, gap.reason) for gap in report.missing] == [(PROBE, "no memory")] * 6
     assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in report.verdict
+
+
+def test_a_cancelled_task_of_ray_interrupts_its_command(tmp_path: Path) -> None:
+    """Ray's cancel is a flag for the main thread of the worker, which waits for the command.
+
+    A worker blocks the signal that the command is interrupted by.
+    """
+    from benchmarks.micro.model.build import WEIGHTS
+
+    def cancel(server: ScriptedServer) -> None:
+        while not server.requests:
+            time.sleep(0.05)
+        _thread.interrupt_main()
+
+    with ScriptedServer(lambda _: Reply("A", delay=300), models=(str(WEIGHTS),)) as server:
+        args = ("--endpoint", server.url, "--suite", "probe", "--set", "probe.pairs=micro:image")
+        args += ("--limit", "1")
+        job = Job(METHOD, 0, None, str(WEIGHTS), (("vqa12", args),), "rules", tmp_path / "runs")
+        threading.Thread(target=cancel, args=(server,), daemon=True).start()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                _cancellable(job)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    assert not [each for each in psutil.Process().children() if "--endpoint" in each.cmdline()]
+    assert "all responses so far are stored" in (tmp_path / "runs" / "vqa12.log").read_text()

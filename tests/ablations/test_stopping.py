@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,12 +19,15 @@ from typing import Any
 
 import pytest
 
+from ablations.interrupts import Interrupted, listening, undisturbed
 from ablations.study.jobs import on_ray
 from ablations.training.plan import check_launcher
+from ablations.training.stages import last_complete
 from harness.cli.main import run_command
 from harness.errors import UsageError
 from tests.ablations.test_training import read_steps, train, weights, words
 from tests.commands import ROOT
+from tests.harness.test_storage import on_small_disk
 
 PROGRAM = """
 import sys, time
@@ -78,6 +83,34 @@ def test_the_first_signal_waits_for_a_whole_step_and_the_second_does_not(number:
     code, lines, errors = stopped("never", number, 0.6, number)
     assert (code, lines) == (128 + number, [])
     assert errors.splitlines()[-1].startswith("stopped at once: the same command resumes")
+
+
+def test_a_librarys_own_interrupt_says_which_signal_came() -> None:
+    """Ray raises a KeyboardInterrupt of its own where a handler of ours has raised."""
+
+    def waiting() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+
+    with pytest.raises(Interrupted) as caught, listening():
+        waiting()
+    assert caught.value.exit_code == 143
+    with pytest.raises(KeyboardInterrupt) as other, listening():
+        raise KeyboardInterrupt  # no signal of ours
+    assert not isinstance(other.value, Interrupted)
+
+
+def test_handlers_that_a_library_sets_do_not_stay() -> None:
+    """As Ray sets one for SIGTERM that ends the process."""
+    with listening():
+        before = signal.getsignal(signal.SIGTERM)
+        with undisturbed():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+        assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @contextmanager
@@ -185,3 +218,68 @@ def test_a_ray_cluster_without_gpus_is_one_line_after_a_short_wait() -> None:
     with pytest.raises(UsageError, match=r"takes 4 GPUs, and no machine .* --gpus-per-job 0"):
         list(on_ray([], 4.0))
     assert time.monotonic() - begun < 60
+
+
+@contextmanager
+def files_of_at_most(size: int, log: Path, steps: int) -> Iterator[None]:
+    """Let no file of this process grow beyond a size once a training has logged so many steps.
+
+    The kernel then refuses a write with EFBIG, as a full disk does with ENOSPC.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def wait() -> None:
+        while not log.exists() or log.read_bytes().count(b"\n") < steps:
+            time.sleep(0.001)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(10)
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+FILLED: dict[str, Any] = {"prompts": 32, "save_every": 2, "pairs_per_step": 1, "pair_count": 8}
+
+
+@pytest.mark.parametrize("size", [4096, 40_000, 150_000])
+def test_a_training_whose_disk_fills_is_one_line_and_resumes_from_its_last_checkpoint(
+    size: int, text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sizes: not even the log, not the trainer's state and weights, not the optimizer."""
+    parts = tmp_path / "parts"
+    with files_of_at_most(size, parts / "training.jsonl", 5):
+        code = run_command(words(text_world, "contextrl", parts, **FILLED))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert code == 2, last
+    assert last.startswith("harness: cannot write"), last
+    assert "run the same command again" in last
+    checkpoint = last_complete(parts / "stages" / "rl")
+    assert checkpoint is not None
+    assert int(checkpoint.name.rpartition("-")[2]) in (2, 4)
+    train(text_world, "contextrl", parts, **FILLED)
+    assert "resuming after step" in capsys.readouterr().err
+    train(text_world, "contextrl", tmp_path / "whole", **FILLED)
+    assert weights(parts / "checkpoint") == weights(tmp_path / "whole/checkpoint")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "inodes"), [("800k", 1000), ("64m", 24)])
+def test_a_training_on_a_small_disk_is_one_line_and_continues_elsewhere(
+    size: str, inodes: int, text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = words(text_world, "contextrl", Path("{disk}/out"), **FILLED)
+    done, kept = on_small_disk(
+        tmp_path, "{python} -m harness " + shlex.join(command), size=size, inodes=inodes
+    )
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 2, done.stderr[-2000:]
+    assert last.startswith("harness: cannot write"), last
+    assert last_complete(kept / "out" / "stages" / "rl") is not None
+    train(text_world, "contextrl", kept / "out", **FILLED)
+    assert "resuming after step" in capsys.readouterr().err
+    train(text_world, "contextrl", tmp_path / "whole", **FILLED)
+    assert weights(kept / "out/checkpoint") == weights(tmp_path / "whole/checkpoint")

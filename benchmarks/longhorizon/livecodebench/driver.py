@@ -64,11 +64,7 @@ def main() -> None:
     _empty_stdin()
     job = json.loads(_frame(jobs) or b"")
     _refuse(bytes.fromhex(job["filter"]))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
-    if hasattr(sys, "set_int_max_str_digits"):
-        sys.set_int_max_str_digits(_DIGITS)
+    _set_limits()
     sys.path.append(job["packages"])
     site.setquit()  # exit and quit
     program = types.ModuleType("solution" if job["function"] else "__main__")
@@ -90,6 +86,15 @@ def main() -> None:
         report["token"] = (_frame(jobs) or b"").decode()
         _write_all(channel, json.dumps({**report, "size": len(answer)}).encode() + b"\n" + answer)
     return None
+
+
+def _set_limits() -> None:
+    """Set the limits that a process of ours has by itself: its stack, and the digits of numbers."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (stack, hard))
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(_DIGITS)
 
 
 def _protect() -> None:

@@ -13,11 +13,11 @@ import secrets
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from benchmarks.longhorizon.livecodebench import compare
 from benchmarks.longhorizon.livecodebench.gate import gate
@@ -144,13 +144,10 @@ async def _run(
         "output": _ANSWER,
     }
     tokens = [secrets.token_hex(16) for _ in tests]
-    frames = [json.dumps(job).encode()]
-    for test, token in zip(tests, tokens, strict=True):
-        frames += [test.given.encode(errors="replace"), token.encode()]
     seconds = _START + len(tests) * (resources.seconds + _NOTICE)
     command = Command(
         (*_python(sandbox), "-c", _source()),
-        stdin=b"".join(struct.pack(">Q", len(frame)) + frame for frame in frames),
+        stdin=_frames(job, tests, tokens),
         environment=_ENVIRONMENT,
         limits=Limits(
             seconds=seconds,
@@ -165,10 +162,17 @@ async def _run(
     result = await sandbox.run(command)
     if result.status == "error":
         raise ItemError(f"the sandbox failed: {result.reason}")
-    ready, rest = result.stdout[: len(_READY)], result.stdout[len(_READY) :]
-    if ready != _READY:  # the program has not run yet
+    if not result.stdout.startswith(_READY):  # the program has not run yet
         raise ItemError(f"the sandbox does not run tests: {_end(result)}")
-    return list(_reports(rest, tokens)), _end(result)
+    return list(_reports(result.stdout[len(_READY) :], tokens)), _end(result)
+
+
+def _frames(job: Mapping[str, Any], tests: Sequence[Case], tokens: Sequence[str]) -> bytes:
+    """Return what the driver reads: the job, then an input and a token for each test."""
+    frames = [json.dumps(job).encode()]
+    for test, token in zip(tests, tokens, strict=True):
+        frames += [test.given.encode(errors="replace"), token.encode()]
+    return b"".join(struct.pack(">Q", len(frame)) + frame for frame in frames)
 
 
 def _python(sandbox: Sandbox) -> tuple[str, ...]:

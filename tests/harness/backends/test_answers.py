@@ -48,6 +48,25 @@ def body(**choice: Any) -> Reply:
     return Reply(raw=json.dumps({"choices": [choice]}).encode())
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (rb'"B \ud83d"', "B \ufffd"),  # half of a surrogate pair, as an escape
+        (b'"B \xf0\x9f"', "B \ufffd"),  # half of a character's bytes
+        (rb'"\ude00\ud83d B"', "\ufffd\ufffd B"),
+        (rb'"\ud83d\ude00 B"', "\U0001f600 B"),
+    ],
+)
+def test_a_text_that_was_cut_within_a_character_is_an_answer(content: bytes, text: str) -> None:
+    """Servers that stop at a token or stream bytes cut an emoji in two; it can be sent again."""
+    raw = b'{"choices": [{"message": {"content": ' + content + b'}, "finish_reason": "length"}]}'
+    outcomes, asked = ask_each({"cut": Reply(raw=raw)})
+    answer = outcomes["cut"]
+    assert isinstance(answer, Response)
+    assert (answer.text, asked["cut"]) == (text, 1)
+    assert answer.text.encode()
+
+
 FINISHED: list[tuple[Any, str | None]] = [
     *FINISH_REASONS.items(),
     ("MAX_TOKENS", "length"),  # Gemini's capitals

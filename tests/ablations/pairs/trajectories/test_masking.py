@@ -125,7 +125,7 @@ def test_no_line_of_the_patch_is_left_in_a_command(edit: str, code: str) -> None
     assert not [line for line in secret.added if len(line) >= 12 and line in command]
 
 
-@pytest.mark.parametrize("edit", set(EDITS) - {"unknown program", "search and replace"})
+@pytest.mark.parametrize("edit", sorted(set(EDITS) - {"unknown program", "search and replace"}))
 def test_what_an_edit_writes_is_masked_also_where_it_is_not_the_reference(edit: str) -> None:
     code = "def own_solution():\n    return 'not what the reference says'"
     secret = Secret(FILES, frozenset({"something_else_entirely()"}))
