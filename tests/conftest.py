@@ -52,6 +52,7 @@ LONGEST = (
 # What the tests of a file need, as markers: `pytest -m "not torch and not external"` is quick.
 NEEDS = {
     "process": (
+        "ablations/pairs/test_review.py",
         "ablations/test_study.py",
         "ablations/test_study_trains.py",
         "benchmarks/data/test_pull.py",

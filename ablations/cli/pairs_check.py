@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from benchmarks.pairs.selection import AnyPair
 from harness.cli import options
 from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
-from harness.records import Pair
 
 if TYPE_CHECKING:
     from benchmarks.pairs.selection import AnyPair
@@ -66,13 +66,18 @@ def soundness(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, A
 
 def _shortcuts(pairs: Sequence[AnyPair], written: int) -> dict[str, Any]:
     from ablations.pairs.soundness.contamination import of_pair
+    from ablations.pairs.soundness.keys import separated, written_keys
     from ablations.pairs.soundness.repeats import repeats
     from ablations.pairs.soundness.shortcuts import shortcuts
+    from benchmarks.pairs.selection import WrittenPair
 
-    apart = (pair for pair in pairs if isinstance(pair, Pair))
-    found = shortcuts(apart) if written < len(pairs) else []
+    apart = filter(None, map(separated, pairs))
+    tied = [pair for pair in pairs if isinstance(pair, WrittenPair)] if written else []
+    untested = sum(separated(pair) is None for pair in tied)
+    found = shortcuts(apart) if untested < len(pairs) else []
+    found += written_keys(tied) if tied else []
     return {
-        "untested": written,
+        "untested": untested,
         "shortcuts": [asdict(test) for test in found],
         "alarms": [test.test for test in found if test.alarm],
         "notices": [test.test for test in found if test.notice],
@@ -89,7 +94,7 @@ def _contamination(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[s
     sources = {"pairs": [contamination.of_pair(pair) for pair in pairs]}
     if given["rl_data"]:
         columns = options.columns_of(given["mapped"])
-        opened = open_items(given["rl_data"], columns=columns)
+        opened = open_items(given["rl_data"], columns=columns, image_root=given["image_root"])
         sources["rl"] = [contamination.of_item(item) for item in opened]
     checked: dict[str, int] = {}
     unchecked: dict[str, str] = {}
@@ -121,11 +126,11 @@ def show(document: Mapping[str, Any]) -> None:
 
 def _show_shortcuts(document: Mapping[str, Any]) -> None:
     if document["untested"]:
-        echo(f"{document['untested']} written prompts were not tested for shortcuts")
+        echo(f"{document['untested']} written prompts were tested for their letters only")
         if not document["shortcuts"]:
             return
     rows: list[tuple[str, ...]] = [("a reader that sees", "pairs", "right (%)", "low", "high", "")]
-    for test in document["shortcuts"]:
+    for test in (test for test in document["shortcuts"] if test["pairs"]):
         cells = [
             "-" if test[name] is None else percent(test[name])
             for name in ("accuracy", "low", "high")

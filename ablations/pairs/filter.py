@@ -76,6 +76,13 @@ def filter_pairs(
         missed = asyncio.run(_ask_all(build, pairs, settings, open_model, concurrency, memo))
     except BaseExceptionGroup as failures:
         raise first_failure(failures) from None
+    return _finish(build, pairs, settings, memo, missed)
+
+
+def _finish(
+    build: Build, pairs: Sequence[Pair], settings: Settings, memo: Memo, missed: Sequence[str]
+) -> dict[str, Any]:
+    """Write the pairs of the right difficulty and the others; return the manifest."""
     kept: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
@@ -180,11 +187,11 @@ def pair_row(build: Build, pair: Pair, number: int) -> dict[str, Any]:
 
     def written(parts: Sequence[Part], side: str) -> list[dict[str, str]]:
         pieces = []
-        for place, part in enumerate(parts):
+        for position, part in enumerate(parts):
             if isinstance(part, TextPart):
                 pieces.append({"text": part.text})
                 continue
-            name = f"images/{number:06d}-{side}-{place}.png"
+            name = f"images/{number:06d}-{side}-{position}.png"
             stream = BytesIO()
             part.image.save(stream, "PNG")
             write_bytes(build.path / name, stream.getvalue())

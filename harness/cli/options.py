@@ -139,7 +139,7 @@ judge = _all(
         "--judge",
         "judge_url",
         metavar="URL",
-        help="OpenAI-compatible judge endpoint, for benchmarks whose official protocol uses one.",
+        help="OpenAI-compatible endpoint of a judge, where a benchmark or the pairs need one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
     click.option(

@@ -25,7 +25,7 @@ from benchmarks.data.local.images import FORMATS, PIXELS, decode, opened
 from benchmarks.data.local.read import _check_files
 from benchmarks.pair_sources import open_pairs
 from harness.errors import ItemError, UsageError
-from harness.records import ImagePart
+from harness.records import ImagePart, Pair
 
 SECRET = (7, 77, 177)
 
@@ -159,6 +159,7 @@ def snapshot(tmp_path: Path) -> Path:
 
 def test_links_of_a_hub_cache_into_its_own_blobs_are_opened(snapshot: Path) -> None:
     (pair,) = open_pairs(str(snapshot / "pairs.jsonl"))
+    assert isinstance(pair, Pair)
     (shown,) = pair.context_positive
     assert isinstance(shown, ImagePart)
     assert shown.image.getpixel((0, 0)) == (255, 0, 0)
@@ -183,10 +184,9 @@ def test_links_of_a_hub_cache_to_anything_else_are_not(snapshot: Path, target: s
 def test_blobs_beside_a_folder_that_is_not_of_a_hub_cache_are_not_opened(snapshot: Path) -> None:
     repository = snapshot.parents[1]
     repository.rename(repository.with_name("my--data"))
+    moved = snapshot.parents[2] / "my--data" / "snapshots" / snapshot.name
     with pytest.raises(UsageError, match="is not opened"):
-        open_pairs(
-            str(snapshot.parents[2] / "my--data" / "snapshots" / snapshot.name / "pairs.jsonl")
-        )[0]
+        open_pairs(str(moved / "pairs.jsonl"))[0]
 
 
 def encoded(kind: str) -> bytes:

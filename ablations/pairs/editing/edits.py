@@ -131,7 +131,7 @@ def _edited(
                 continue
             write_bytes(path, png(image.convert("RGB").resize(original.size)))
             note(f"edited {len(made) + 1} of {len(proposals)} images")
-        made.append(Edited(sources[number], proposal, lambda path=path: only_image(path)))  # type: ignore[misc]
+        made.append(Edited(sources[number], proposal, partial(only_image, path)))
     return made, failed
 
 

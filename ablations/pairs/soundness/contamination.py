@@ -35,13 +35,13 @@ Grams = frozenset[tuple[str, ...]]
 class Taint:
     """An item of a benchmark that the training data hold, as row ``row`` of ``source``.
 
-    ``by`` says what is the same; ``measure`` is the number of differing bits (of 256) of an image's
-    hash, or the share of n-grams of a question.
+    ``source`` is pairs or rl.  ``by`` says what is the same; ``measure`` is the number of differing
+    bits (of 256) of an image's hash, or the share of n-grams of a question.
     """
 
     benchmark: str
     item: str
-    source: Literal["pairs", "rl"]
+    source: str
     row: str
     by: Literal["image", "question"]
     measure: float
@@ -114,9 +114,9 @@ def tainted(
     for source, rows in sources.items():
         matches = (*_by_image(items, rows), *_by_text(items, rows))
         for item, row, by, measure in matches:
-            key = items[item].name, source
-            taint = Taint(benchmark, key[0], source, rows[row].name, by, measure)  # type: ignore[arg-type]
-            found.setdefault(key, taint)
+            name = items[item].name
+            taint = Taint(benchmark, name, source, rows[row].name, by, measure)
+            found.setdefault((name, source), taint)
     return list(found.values())
 
 

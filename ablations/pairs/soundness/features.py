@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[Any]
 
-SIDE = 256
+SIDE = 160
 """Longest side, in pixels, at which pixels are looked at; larger images are cropped, not resized,
 so that noise and compression stay as they are."""
 THUMBNAIL = 4
@@ -77,19 +77,20 @@ def image_surface(image: Image.Image) -> Array:
     Residuals are of a 3 x 3 median; blocks are steps between pixels at each of the eight offsets
     of JPEG's grid, against the mean step.
     """
-    from PIL import Image
+    from PIL import Image, ImageFilter
     from scipy import ndimage
 
-    crop = image.convert("YCbCr").crop((0, 0, min(SIDE, image.width), min(SIDE, image.height)))
+    crop = image.crop((0, 0, min(SIDE, image.width), min(SIDE, image.height))).convert("YCbCr")
     pixels = np.asarray(crop, float)
     grey = pixels[..., 0]
-    residuals = [pixels[..., c] - ndimage.median_filter(pixels[..., c], 3) for c in range(3)]
+    residual = np.abs(pixels - np.asarray(crop.filter(ImageFilter.MedianFilter(3)), float))
     small = image.convert("RGB").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     sizes = [image.width, image.height, image.width / image.height]
     tones = [*pixels.mean((0, 1)), *pixels.std((0, 1)), np.mean(grey >= 254), np.mean(grey <= 1)]
-    noise = [np.abs(residual).mean() for residual in residuals]
+    noise = residual.mean((0, 1))
     fine = [np.abs(ndimage.laplace(pixels[..., c])).mean() for c in range(3)]
-    coloured = float(len(np.unique(pixels.reshape(-1, 3).astype(np.uint8), axis=0)))
+    packed = pixels.astype(int) @ (1 << 16, 1 << 8, 1)
+    coloured = float(len(np.unique(packed)))
     edges = [np.abs(np.diff(grey[[0, -1]], axis=1)).mean() if grey.shape[1] > 1 else 0.0]
     blocks = [*_blocks(grey), *_blocks(grey.T)]
     rest = [np.log1p(coloured), *edges, *np.asarray(small, float).ravel()]

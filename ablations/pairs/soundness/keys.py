@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ablations.pairs.soundness import features
 from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA, FEWEST, Shortcut, read
+from benchmarks.pairs.selection import AnyPair, WrittenPair, sides
+from harness.records import ImagePart, Pair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +19,33 @@ if TYPE_CHECKING:
 TESTS = 3
 PERIODS = (2, 3, 4, 5, 8)
 """Rows after which a pattern of letters may repeat."""
+
+
+def separated(pair: AnyPair) -> Pair | None:
+    """Return a pair with its contexts apart: a written one with two images is taken apart.
+
+    None where the contexts are not known.  Of a written prompt all text is the question.
+    """
+    if isinstance(pair, Pair):
+        return pair
+    parts = [part for message in pair.messages for part in message.content]
+    if pair.exchanged is None or sum(isinstance(part, ImagePart) for part in parts) != 2:
+        return None
+    text = features.text_of(parts)
+    return Pair(pair.id, pair.domain, text, "", None, *sides(pair), pair.source)
+
+
+def written_keys(pairs: Sequence[WrittenPair], seed: int = 0) -> list[Shortcut]:
+    """Test the letters of written prompts; `keys` does.
+
+    What is found is only a notice where all prompts can be asked in both orders.
+    """
+    apart = [separated(pair) for pair in pairs]
+    questions = ["" if pair is None else pair.query for pair in apart]
+    found = keys([p.letter for p in pairs], questions, [p.domain for p in pairs], seed)
+    if not all(pair.exchanged for pair in pairs):
+        return found
+    return [replace(test, alarm=False, notice=test.alarm) for test in found]
 
 
 def keys(

@@ -22,7 +22,7 @@ from ablations.pairs.trajectories.masking import leaks, mask_trajectory
 from ablations.pairs.trajectories.patches import read_patch
 from ablations.pairs.trajectories.reading import Rows, Trajectory, messages_of, open_rows
 from ablations.pairs.trajectories.relating import similarity
-from ablations.pairs.trajectories.tokens import Secret
+from ablations.pairs.trajectories.tokens import ISSUE, Secret
 from harness.files.hashing import file_hash, tree_hash
 from harness.protocols import Judge
 
@@ -181,7 +181,7 @@ def _masked(
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of pairs, their contexts masked; count them at the end."""
     dropped: Counter[str] = Counter()
-    count = 0
+    count = unquoted = 0
     for pair in candidates:
         chosen = _chosen(pair.query, pair.other)
         secret = _secret(pair, chosen)
@@ -196,11 +196,17 @@ def _masked(
             dropped["identical contexts"] += 1
         else:
             count += 1
+            unquoted += sum(ISSUE not in context.text for context in contexts)
             edits = [context.edits for context in contexts]
             shown = [sum(1 for _ in secret.lines_in(context.text)) for context in contexts]
             counts = {"masked_edits": edits, "patch_lines_shown": shown}
             yield _row(pair, chosen, (contexts[0].text, contexts[1].text), counts)
     funnel.step("masked", "pairs", count, dropped)
+    if unquoted and not settings.keep_issue:
+        funnel.notes.append(
+            f"{unquoted} contexts do not quote their issue word for word: look whether they tell "
+            "it in other words"
+        )
 
 
 def _chosen(first: Instance, second: Instance) -> tuple[Trajectory, Trajectory]:

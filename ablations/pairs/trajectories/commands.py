@@ -30,6 +30,7 @@ _EDITORS = frozenset(
      "search_replace", "write_file", "append"}
 )  # fmt: skip
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
+# python3.11, node; not pytest.
 _INTERPRETERS = re.compile(r"^(python[\d.]*|node|ruby|perl|php|deno|bun)$")
 # What a program does to write a file: open(p, "w"), p.write_text(t), fs.writeFileSync, f.write(t).
 _WRITES = re.compile(
@@ -64,8 +65,8 @@ _EDIT_BLOCK = re.compile(r"(edit \d+:\d+|edit|insert \d+)\n.*?(end_of_edit)\Z", 
 
 
 def _mask_statement(statement: _Statement, secret: Secret) -> str:
-    words = _words(statement.head)
-    if not _writes(statement, words, secret):
+    parts = _words(statement.head)
+    if not _writes(statement, parts, secret):
         return statement.head + statement.end + "".join(statement.bodies)
     kept = _kept(statement.head)
     space = statement.head[: len(statement.head) - len(statement.head.lstrip())]
@@ -75,6 +76,7 @@ def _mask_statement(statement: _Statement, secret: Secret) -> str:
 
 # A word as it is written: its quotes, escapes and plain characters.
 _RAW_WORD = re.compile(r"(?:'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|[^\s'\"\\])+", re.DOTALL)
+# src/a.py, --flag=x, {}; not f(x), $HOME.
 _PLAIN = re.compile(r"[\w./~:+@%={}*-]+")
 # An unquoted program of sed: s/a/b/, 3d; not src/a.
 _SED_PROGRAM = re.compile(r"[\d,$]*[sy]([/|#,@]).*\1|[\d,$]+[acdi]$")
@@ -101,12 +103,12 @@ def _kept(head: str) -> str:
     )
 
 
-def _writes(statement: _Statement, words: list[str], secret: Secret) -> bool:
+def _writes(statement: _Statement, parts: list[str], secret: Secret) -> bool:
     """Whether a statement edits a file of a patch, or one that it does not name."""
     content = "\n".join(statement.bodies)
     targets = [match[1] for match in _REDIRECT.finditer(_outside_quotes(statement.head))]
     targets = [target for target in targets if not target.startswith(("/dev/", "&"))]
-    for command in _pipeline(words):
+    for command in _pipeline(parts):
         program = command[0].rpartition("/")[2]
         if program == "tee":
             targets += [word for word in command[1:] if not word.startswith("-")]
@@ -131,8 +133,8 @@ def _edits(command: list[str], content: str, secret: Secret) -> bool:
         return bool(content) or not named or any(map(secret.touches, named))
     for index, word in enumerate(command):  # also find -exec sed -i, xargs sed -i
         if _in_place(word.rpartition("/")[2], command[index + 1 :]):
-            words = [word for word in command[index + 1 :] if not word.startswith("-")]
-            files = [word for word in words[1:] if "." in word or "/" in word]
+            parts = [word for word in command[index + 1 :] if not word.startswith("-")]
+            files = [word for word in parts[1:] if "." in word or "/" in word]
             return not files or index > 0 or any(map(secret.touches, files))
     return False
 
@@ -146,10 +148,10 @@ def _in_place(program: str, arguments: list[str]) -> bool:
     return any(re.match(r"-(?!-)\w*i|--in-place", word) for word in arguments)
 
 
-def _pipeline(words: list[str]) -> Iterator[list[str]]:
+def _pipeline(parts: list[str]) -> Iterator[list[str]]:
     """Yield the commands of a pipeline, without assignments and wrappers before them."""
     command: list[str] = []
-    for word in [*words, "|"]:
+    for word in [*parts, "|"]:
         if word in ("|", "|&"):
             if command:
                 yield command

@@ -14,6 +14,7 @@ from ablations.pairs.trajectories.reading import (
     Rows,
     Task,
     Trajectory,
+    messages_of,
     open_rows,
     task_of,
     trajectory_of,
@@ -61,7 +62,7 @@ def read_instances(
 ) -> tuple[list[Instance], dict[str, str]]:
     """Return the usable instances, and the issues of all by instance."""
     known = {
-        str(value_of(row, "instance")): task_of(row, is_task=True)
+        str(value_of(row, "instance")): task_of(row)
         for path in tasks
         for rows in open_rows(path)
         for row in rows
@@ -97,13 +98,14 @@ def _trajectories(
     dropped: Counter[str] = Counter()
     for source, rows in enumerate(files):
         for index, row in enumerate(rows):
-            trajectory = trajectory_of(row, source, index)
+            messages = messages_of(row)
+            trajectory = trajectory_of(row, messages, source, index)
             if trajectory is None:
                 dropped["no messages or no instance_id"] += 1
             elif settings.resolved and not trajectory.resolved:
                 dropped["not resolved"] += 1
             else:
-                task = task_of(row, is_task=False)
+                task = task_of(row, messages)
                 before = tasks.get(trajectory.instance, task)
                 tasks[trajectory.instance] = _merged(before, task)
                 by_instance[trajectory.instance].append(trajectory)

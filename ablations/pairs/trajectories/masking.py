@@ -67,10 +67,8 @@ def content_text(content: Any) -> str:
 
 
 def _without_issue(text: str, issue: str) -> str:
-    words = issue.split()
-    if not words:
-        return text
-    return re.sub(r"\s+".join(map(re.escape, words)), ISSUE, text)
+    pattern = r"\s+".join(map(re.escape, issue.split()))
+    return re.sub(pattern, ISSUE, text) if pattern else text
 
 
 def _mask_message(turn: Turn, content: str, secret: Secret, result: MaskedTrajectory) -> str:
@@ -157,11 +155,11 @@ def _mask_fence(match: re.Match[str], secret: Secret) -> str:
 
 def _mask_xml(match: re.Match[str], secret: Secret) -> str:
     """Mask ``<function=NAME><parameter=KEY>VALUE</parameter>...</function>``."""
-    arguments = {found[1]: found[2] for found in _PARAMETER.finditer(match[0])}
+    arguments = {parameter[1]: parameter[2] for parameter in _PARAMETER.finditer(match[0])}
     tool = match[0].partition("=")[2].partition(">")[0]
     masked = _mask_call(arguments, secret, tool)
     return _PARAMETER.sub(
-        lambda found: f"<parameter={found[1]}>{masked[found[1]]}</parameter>", match[0]
+        lambda parameter: f"<parameter={parameter[1]}>{masked[parameter[1]]}</parameter>", match[0]
     )
 
 
@@ -181,6 +179,7 @@ def _mask_block(match: re.Match[str], secret: Secret) -> str:
     return f"{match[1]}{MASK}\n{match[2]}"
 
 
+# <parameter=path>a.py</parameter>; not <parameter name="path">.
 _PARAMETER = re.compile(r"<parameter=([\w-]+)>(.*?)</parameter>", re.DOTALL)
 _IN_TEXT = (
     # <<<<<<< SEARCH ... >>>>>>> REPLACE, *** Begin Patch ... *** End Patch

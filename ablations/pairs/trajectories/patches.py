@@ -75,9 +75,9 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
     for file in patch:
         names: set[str] = set()
         for hunk in file:
-            found = scopes_of(file.path, hunk)
-            names |= found.names
-            if found.unnamed:
+            changes = scopes_of(file.path, hunk)
+            names |= changes.names
+            if changes.unnamed:
                 unknown.add(file.path)
             added |= {line.value.strip() for line in hunk if line.is_added}
         if len(file):

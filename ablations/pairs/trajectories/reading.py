@@ -190,9 +190,9 @@ def _turn(turn: Row) -> Row:
     return {**turn, "role": _ROLES.get(role, role), "content": content}
 
 
-def trajectory_of(row: Row, source: int, index: int) -> Trajectory | None:
+def trajectory_of(row: Row, messages: Sequence[Row], source: int, index: int) -> Trajectory | None:
     """Return what is known of a row; None if it has no messages or no instance."""
-    messages, instance = messages_of(row), value_of(row, "instance")
+    instance = value_of(row, "instance")
     if not any(turn["role"] == "assistant" for turn in messages) or instance is None:
         return None
     size = sum(len(content_text(turn["content"])) for turn in messages)
@@ -209,12 +209,13 @@ def _truth(value: Any) -> bool:
     return value.strip().lower() in ("true", "1", "yes") if isinstance(value, str) else value > 0
 
 
-def task_of(row: Row, *, is_task: bool) -> Task:
-    """Return the task that a row tells of.
+def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
+    """Return the task that a row tells of: of a file of tasks, or a trajectory with its messages.
 
-    A row of a file of tasks (``is_task``) holds the reference patch.  In a trajectory's row it may
-    be named as such, else the agent's own patch is the reference where it resolved the issue.
+    A file of tasks holds the reference patch.  In a trajectory's row it may be named as such, else
+    the agent's own patch is the reference where it resolved the issue.
     """
+    is_task = messages is None
     name = str(value_of(row, "instance"))
     smith = _SMITH.match(name)
     repository, commit = value_of(row, "repository"), value_of(row, "commit")
@@ -224,11 +225,11 @@ def task_of(row: Row, *, is_task: bool) -> Task:
     resolved = value_of(row, "resolved")
     if patch is None and (resolved is None or _truth(resolved)):
         patch = value_of(row, "patch")
-    issue = value_of(row, "issue") or (None if is_task else issue_of(messages_of(row)))
+    issue = value_of(row, "issue") or issue_of(messages or ())
     return Task(name, repository, commit, issue, patch, is_task and smith is not None)
 
 
-# Where agents' prompts put the issue.
+# Where agents' prompts put the issue: <pr_description>...</pr_description>; not <files>.
 _ISSUE = re.compile(
     r"<(pr_description|issue|issue_description|problem_statement|github_issue|task_description"
     r"|task)>\s*(.*?)\s*</\1>",

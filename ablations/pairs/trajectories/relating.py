@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, first_line
 
 BM25 = "bm25"
 # Related and yet different, by measure: from (inclusive) to (exclusive).
@@ -26,11 +27,10 @@ def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25
     Raises:
         UsageError: the package for the measure is missing, or the model cannot be loaded.
     """
-    asked = sorted(set(ids))
-    return _bm25(texts, asked) if measure == BM25 else _cosine(texts, asked, measure)
+    return _bm25(texts) if measure == BM25 else _cosine(texts, sorted(set(ids)), measure)
 
 
-def _bm25(texts: Mapping[str, str], asked: Sequence[str]) -> Similarity:
+def _bm25(texts: Mapping[str, str]) -> Similarity:
     """BM25 of each text as query and document, both ways, as a share of what a text gives itself.
 
     Robertson and Zaragoza 2009, in Lucene's form, by bm25s.
@@ -41,15 +41,18 @@ def _bm25(texts: Mapping[str, str], asked: Sequence[str]) -> Similarity:
         raise UsageError("which issues are related needs bm25s: pip install bm25s") from error
     names = list(texts)
     position = {name: index for index, name in enumerate(names)}
-    words = [tokens(texts[name]) for name in names]
+    documents = [tokens(texts[name]) for name in names]
     index = bm25s.BM25(method="lucene")
-    index.index(words, show_progress=False)
-    scores = {name: index.get_scores(words[position[name]]) for name in asked}
+    index.index(documents, show_progress=False)
+
+    @lru_cache(maxsize=512)  # a row of likenesses to all texts; pairs come code base by code base
+    def scores(name: str) -> Any:
+        return index.get_scores(documents[position[name]])
 
     def alike(first: str, second: str) -> float:
         ways = ((first, second), (second, first))
         shares = [
-            float(scores[a][position[b]]) / max(float(scores[a][position[a]]), 1e-9)
+            float(scores(a)[position[b]]) / max(float(scores(a)[position[a]]), 1e-9)
             for a, b in ways
         ]
         return min(sum(shares) / 2, 1.0)
@@ -74,26 +77,31 @@ def _encoder(model: str) -> Any:
             "an embedding needs sentence-transformers: pip install sentence-transformers"
         ) from error
     except (OSError, ValueError) as error:
-        raise UsageError(f"{model} is not a sentence-transformers model: {error}") from error
+        raise UsageError(
+            f"{model} is not a sentence-transformers model: {first_line(error)}"
+        ) from error
 
 
 # get_value, getValue and HTTPError also count as their parts.
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# lists -> list, reading -> read, failed -> fail; not class, not need.
+_ENDING = re.compile(r"(?<=\w{4})(?:ing|ed)$|(?<=\w{2}[^\Ws])s$")
 _STOP = frozenset(
-    "a about after all also an and any are as at be been but by can cannot could describe did do "
-    "does doesn each error expected for from get had has have how however if in instead into is "
-    "issue it its just like me more my no not now of on only or other our out over please python "
-    "reproduce same should so some steps such than that the their them then there these they this "
-    "to up us use used using very was we were what when where which while who why will with work "
-    "works would you your".split()
+    "a about add after all also an and any are as at be been but by can cannot could describe did "
+    "do does doesn each error expected for from get had has have how however if in instead into "
+    "is issue it its just like me more my no not now of on only or other our out over please "
+    "python reproduce same should so some steps such support than that the their them then there "
+    "these they this to up us use used using very was we were what when where which while who why "
+    "will with work works would you your".split()
 )
 
 
 def tokens(text: str) -> list[str]:
-    """Return a text's words for BM25: identifiers whole and in parts, no stop words."""
+    """Return a text's words for BM25: identifiers whole and in parts, without common words."""
     result: list[str] = []
     for word in re.findall(r"\w+", text):
         parts = [part.lower() for part in _PARTS.findall(word)]
         whole = [word.lower()] if len(parts) > 1 else []
-        result += [w for w in (*whole, *parts) if len(w) > 1 and w not in _STOP]
+        kept = [part for part in parts if len(part) > 1 and part not in _STOP]
+        result += [*whole, *(_ENDING.sub("", part) for part in kept)]
     return result or ["empty"]

@@ -201,6 +201,7 @@ def _indent(line: str) -> int:
 _TYPE_HEADING = re.compile(
     r"\b(?:class|struct|interface|trait|enum|module|namespace|object|impl(?:<[^>]*>)?)\s+([\w:.]+)"
 )
+# type Server struct {; not "typed(x)".
 _GO_TYPE = re.compile(r"^type\s+(\w+)")
 _CALL_HEADING = re.compile(r"([A-Za-z_$][\w$]*)\s*(?:<[^>()]*>)?\s*(?:=\s*(?:async\s*)?)?\(")
 _RECEIVER = re.compile(r"^func\s*\(\s*\w*\s*\*?(\w+)[^)]*\)\s*(\w+)")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from scipy.stats import binom
 
 from ablations.pairs.soundness.keys import keys
 from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA
+from benchmarks.micro.data.pairs import pairs
+from harness.cli.main import cli
+from harness.records import Pair
 
 N = 120
 
@@ -49,6 +56,42 @@ def test_a_planted_key_is_an_alarm(name: str, test: str) -> None:
         "by a word": ["AB"["thing" in question] for question in questions],
     }[name]
     assert test in alarms(letters, questions, domains)
+
+
+def write(folder: Path, letters: list[str], edit: Callable[[Image.Image], Image.Image]) -> Path:
+    """Write pairs of images in the authors' form: two marks, the supporting image by letter."""
+    rows = []
+    for k, (pair, letter) in enumerate(zip(pairs("pairs", N, 0, ("image",)), letters, strict=True)):
+        assert isinstance(pair, Pair)
+        images = [part.image for part in (*pair.context_positive, *pair.context_negative)]  # type: ignore[union-attr]
+        for name, image in zip("pn", (edit(images[0]), images[1]), strict=True):
+            image.save(folder / f"{k}{name}.png")
+        shown = [f"{k}p.png", f"{k}n.png"][:: 1 if letter == "A" else -1]
+        problem = f"<image><image>\n{pair.query} {pair.answer}. Which image? Answer A or B."
+        rows.append({"problem": problem, "images": shown, "answer": letter})
+    path = folder / "written.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "alarms", "notice"),
+    [("clean", [], False), ("in turns", [], True), ("brighter", ["surface"], False)],
+)
+def test_written_prompts_are_tested_as_pairs_and_for_their_letters(
+    kind: str, alarms: list[str], notice: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = random.Random(kind)
+    letters = ["AB"[n % 2] if kind == "in turns" else rng.choice("AB") for n in range(N)]
+
+    def edit(image: Image.Image) -> Image.Image:
+        return image.point(lambda v: min(255, v + 2)) if kind == "brighter" else image
+
+    path = write(tmp_path, letters, edit)
+    cli.main(["pairs", "check", str(path), "--json"], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    assert (document["alarms"], document["untested"]) == (alarms, 0)
+    assert ("key by place" in document["notices"]) == notice
 
 
 def test_the_interval_of_the_balance_is_exact() -> None:

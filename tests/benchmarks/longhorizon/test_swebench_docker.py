@@ -295,7 +295,7 @@ def test_a_grading_whose_container_is_killed_is_an_error(root: Path) -> None:
     killer.join()
 
 
-def test_a_patch_that_takes_all_memory_is_unresolved(root: Path) -> None:
+def test_a_patch_that_takes_all_memory_is_unresolved(root: Path, tmp_path: Path) -> None:
     task = SweBenchLite(root).set.tasks[TASKS[0]]
     job = {
         "row": dict(task.row),
@@ -307,7 +307,13 @@ def test_a_patch_that_takes_all_memory_is_unresolved(root: Path) -> None:
     }
     worker = [sys.executable, "-m", "benchmarks.longhorizon.swebench.container_worker"]
     done = subprocess.run(
-        worker, input=json.dumps(job), cwd=ROOT, capture_output=True, text=True, check=True
+        worker,
+        input=json.dumps(job),
+        cwd=tmp_path,  # swebench writes its logs there
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     answer = json.loads(done.stdout)
     assert answer == {"unresolved": f"more than {128 * MIB} bytes of memory", "applied": True}

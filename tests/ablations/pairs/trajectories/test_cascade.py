@@ -15,8 +15,6 @@ from tests.ablations.pairs.trajectories.planted import Case, World, world
 from tests.commands import harness
 from tests.servers import Request, ScriptedServer
 
-pytest.importorskip("bm25s")
-
 
 def smith_jsonl(made: World, folder: Path) -> list[object]:
     rows = [json.dumps(case.row()) for case in made.cases]
@@ -141,6 +139,37 @@ def test_every_decoy_is_dropped_at_its_step(tmp_path: Path) -> None:
     }  # fmt: skip
     table = harness("pairs", "trajectories", *arguments[:-1]).stdout
     assert "unrelated issues" in table
+
+
+def test_what_a_prompt_says_of_the_issue_in_other_words_is_a_note(tmp_path: Path) -> None:
+    made = world(2, groups=1)
+    rows = [case.row() | {"problem_statement": f"{case.issue} (edited)"} for case in made.cases]
+    source = tmp_path / "edited.jsonl"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    done = harness("pairs", "trajectories", source, "--out", tmp_path / "out", "--json")
+    assert any("2 contexts do not quote their issue" in n for n in json.loads(done.stdout)["notes"])
+
+
+def test_unresolved_trajectories_give_no_reference_and_come_last(tmp_path: Path) -> None:
+    made = world(4, groups=2)
+    rows = [case.row() for case in made.cases]
+    failed = [
+        row | {"resolved": False, "patch": "", "traj_id": f"{row['instance_id']}.bad"}
+        for row in rows
+    ]
+    source = tmp_path / "both.jsonl"
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in [*failed, *rows]))
+    for more in ((), ("--resolved",)):
+        out = tmp_path / f"out{len(more)}"
+        done = harness("pairs", "trajectories", source, "--out", out, *more)
+        assert done.returncode == 0, done.stderr
+        assert issues(built(out), made) == made.planted
+        for row in built(out):
+            assert all(name.endswith(".run1") for name in row["origin"]["trajectories"])
+    source.write_text("".join(f"{json.dumps(row)}\n" for row in failed))
+    done = harness("pairs", "trajectories", source, "--out", tmp_path / "none", "--json")
+    dropped = json.loads(done.stdout)["funnel"][1]["dropped"]
+    assert dropped == {"no reference patch": len(failed)}
 
 
 def opinion(request: Request) -> str:

@@ -178,6 +178,22 @@ def test_views_outputs_and_reasoning_stay_word_for_word() -> None:
     assert MASK not in text
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [
+        tool("str_replace_editor", command="view", path=PATH, view_range=[1, 9]),
+        tool("bash", command=f"cat {PATH}"),
+        tool("search", query="stale", path="src"),
+        xml("str_replace_editor", command="view", path=PATH),
+        xml("bash", command="pytest -q tests"),
+    ],
+)
+def test_tool_calls_that_only_look_stay(turn: dict[str, Any]) -> None:
+    masked = mask_trajectory([turn], SECRET)
+    assert MASK not in masked.text
+    assert masked.edits == 0
+
+
 def test_the_echo_of_an_edit_and_diffs_lose_the_patch_and_a_later_view_does_not() -> None:
     line = "        return self.cache.get(key, None)"
     view = f"     7\t{line}"

@@ -60,7 +60,6 @@ def check_order(measure: str) -> None:
 
 
 def test_bm25_tells_issues_about_one_function_from_others_in_the_same_form() -> None:
-    pytest.importorskip("bm25s")
     check_order(BM25)
 
 
@@ -78,7 +77,6 @@ WORDS = st.lists(
 
 @given(st.lists(WORDS.map(" ".join), min_size=2, max_size=5))
 def test_bm25_is_symmetric_a_share_and_one_for_equal_words(texts: list[str]) -> None:
-    pytest.importorskip("bm25s")
     by_id = {str(number): text for number, text in enumerate(texts)}
     alike = similarity(by_id, by_id)
     for first, second in combinations(by_id, 2):
@@ -97,6 +95,7 @@ def test_bm25_is_symmetric_a_share_and_one_for_equal_words(texts: list[str]) -> 
         ("load_value", ["load_value", "load", "value"]),
         ("loadHTTPValue2", ["loadhttpvalue2", "load", "http", "value"]),
         ("The error is in `Cache.put`.", ["cache", "put"]),
+        ("reads lists while reading a class; it failed", ["read", "list", "read", "class", "fail"]),
         ("", ["empty"]),
     ],
 )
@@ -104,6 +103,7 @@ def test_identifiers_are_words_and_parts(text: str, words: list[str]) -> None:
     assert tokens(text) == words
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_no_model_is_one_sentence(tmp_path: Path) -> None:
     pytest.importorskip("sentence_transformers")
     with pytest.raises(UsageError, match="not a sentence-transformers model"):
