@@ -40,9 +40,9 @@ def pull(
 
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
-    from benchmarks.data.catalog.sources import GENERATED
+    from benchmarks.data.catalog.sources import GENERATED, source
     from benchmarks.data.fetch.pull import pull as pull_one
-    from benchmarks.data.local.pins import TEXTS
+    from benchmarks.data.local.pins import PRETENDS, TEXTS, pretends
     from harness.errors import UsageError
 
     names = suites.resolve(name)
@@ -72,6 +72,9 @@ def pull(
         state = "downloaded" if done.new else "already present:"
         where = f"{done.receipt}, in {done.folder}; {TEXTS[done.content]}"
         echo(f"{benchmark}: {state} {done.rows} items, {where}")
+        if pretends(source(benchmark), done.folder, done.receipt.revision):
+            failed += 1
+            echo(f"harness: {benchmark}: {PRETENDS}", err=True)
     return 2 if failed else 0
 
 
@@ -119,7 +122,9 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
             continue
         counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])
         more = " ..." if len(report.tables) > 3 else ""
-        notes = "".join(f"; {note}" for note in (TEXTS[report.content], *report.notes))
+        compared = report.content != "not compared" or report.revision or report.notes
+        texts = [TEXTS[report.content]] if compared else []
+        notes = "".join(f"; {note}" for note in (*texts, *report.notes))
         echo(f"{benchmark}: {counts}{more} rows, fingerprint {report.fingerprint}{notes}")
     wrong = any(report.problems for report in reports)
     if as_json:

@@ -61,8 +61,8 @@ def pull(
         force: replace data that is there already.
 
     Raises:
-        UsageError: unknown benchmark, other data is there already, the repository cannot be had,
-            does not hold the tables, or is not of the pinned commit that it claims.
+        UsageError: unknown benchmark, other data is there already, the repository cannot be had
+            or does not hold the tables.
     """
     origin = source(benchmark_id)
     target = root / benchmark_id
@@ -99,21 +99,11 @@ def _fetch(benchmark_id: str, repository: Repository, target: Path) -> Pulled:
         chosen(benchmark_id, staging)
         for item in find(benchmark_id, staging):
             rows(item)
-        _refuse_pretenders(source(benchmark_id), commit, staging)
     except UsageError:
         shutil.rmtree(staging, ignore_errors=True)  # there is nothing to resume
         raise
     receipt = put(benchmark_id, staging, target, commit, repository.origin)
     return _pulled(benchmark_id, target, receipt, new=True)
-
-
-def _refuse_pretenders(origin: Source, commit: str | None, folder: Path) -> None:
-    """Raise for files that are said to be of the pinned commit, and are not."""
-    if commit == origin.revision is not None and compare(origin, folder) == "different":
-        raise UsageError(
-            f"the copy claims to be {origin.repository} at {commit}, but its files have other "
-            "sha256 sums than published: get it again, or pass --revision to take another commit"
-        )
 
 
 def put(

@@ -29,3 +29,13 @@ TEXTS: dict[Content, str] = {
     "different": "content is not that of the pinned commit",
     "not compared": "content not compared: no hash of it is published",
 }
+
+PRETENDS = (
+    "the files are not those of the commit that the copy names (their sha256 sums differ from the "
+    "published ones): delete them and get the data again, with --revision for another commit"
+)
+
+
+def pretends(origin: Source, folder: Path, revision: str | None) -> bool:
+    """Whether files that are said to be of the pinned commit are known not to be."""
+    return revision == origin.revision is not None and compare(origin, folder) == "different"

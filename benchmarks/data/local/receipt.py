@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.data.catalog.sources import source
 from benchmarks.data.local.layout import fingerprint
+from benchmarks.data.local.pins import pretends
 from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.typed_json import parse, record
@@ -52,12 +54,15 @@ def read_receipt(folder: Path) -> Receipt | None:
 def known_revision(benchmark_id: str, root: Path) -> str | None:
     """Return the hub's commit that a benchmark's data is of; None where it is not known.
 
-    It is known of data that was pulled from the hub, or from a copy that tells its commit, and was
-    not changed since.
+    It is known of data that was pulled from the hub, or from a copy that tells its commit, was not
+    changed since, and has the published hashes where there are any.
     """
+    folder = root / benchmark_id
     try:
-        receipt = read_receipt(root / benchmark_id)
+        receipt = read_receipt(folder)
         if receipt is None or receipt.fingerprint != fingerprint(benchmark_id, root):
+            return None
+        if pretends(source(benchmark_id), folder, receipt.revision):
             return None
     except UsageError:
         return None

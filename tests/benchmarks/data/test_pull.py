@@ -497,13 +497,12 @@ def test_a_copy_is_compared_with_the_published_hash(claims: bool, tmp_path: Path
     shutil.copyfile(tmp_path / "micro" / "longbench_v2" / "data.json", folder / "data.json")
     arguments = ("data", "pull", "longbench_v2", "--from", tmp_path / "hub")
     done = harness(*arguments, "--data-root", tmp_path / "data")
-    if claims:
-        one_line(done, "claims to be", "other sha256 sums", after_progress=True)
-        assert not (tmp_path / "data" / "longbench_v2").exists()
-    else:
-        assert "content is not that of the pinned commit" in done.stdout
-        verified = harness("data", "verify", "longbench_v2", "--data-root", tmp_path / "data")
-        assert "content is not that of the pinned commit" in verified.stdout
+    verified = harness("data", "verify", "longbench_v2", "--data-root", tmp_path / "data")
+    for each in (done, verified):
+        assert "content is not that of the pinned commit" in each.stdout
+        assert ("their sha256 sums differ from the published ones" in each.stderr) == claims
+    assert done.returncode == (2 if claims else 0)
+    assert known_revision("longbench_v2", tmp_path / "data") is None
 
 
 def test_a_copy_without_a_published_hash_is_said_not_to_be_compared(tmp_path: Path) -> None:
