@@ -106,6 +106,7 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in report.verdict
 
 
+@pytest.mark.slow
 def test_a_cancelled_task_of_ray_interrupts_its_command(tmp_path: Path) -> None:
     """Ray's cancel is a flag for the main thread of the worker, which waits for the command.
 
