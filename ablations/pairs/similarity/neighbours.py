@@ -47,6 +47,7 @@ def _index(vectors: Vectors, search: Search) -> Any:
     import faiss
 
     n, d = vectors.shape
+    index: Any
     if search == "exact":
         index = faiss.IndexFlatIP(d)
     else:
