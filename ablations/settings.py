@@ -36,6 +36,9 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "selection_chat_template": None,
         "selection_template": {},
         "max_selection_tokens": None,
+        "pair_passes": 1,
+        "rl_passes": 1,
+        "freeze_vision": False,
     }
 )
 """Settings that older plans lack, and the default that counts for them; keys leave it out."""
@@ -105,6 +108,9 @@ class Settings:
         None, "Leave out pairs with a longer selection prompt."
     )
 
+    pair_passes: Count = _field(1, "Passes over the pairs.")
+    rl_passes: Count = _field(1, "Passes over the RL items, without --prompts.")
+
     coefficient: Weight = _field(1.0, "lambda, the weight of the loss on selection prompts.")
     clip: Positive = _field(10.0, "c, the clip of the margin in L_CA.")
     clip_form: Clip = _field("two-sided", "Form of the clip.")
@@ -147,6 +153,7 @@ class Settings:
         0, "Rank of LoRA adapters on all linear layers; 0 trains all weights."
     )
     lora_alpha: Count | None = _field(None, "LoRA's alpha  [default: twice the rank]")
+    freeze_vision: bool = _field(False, "Train no weight of the vision encoder.")
     dtype: Dtype = _field("float32", "Weight dtype in training; auto is that of the start.")
     save_dtype: SaveDtype = _field(
         "float32", "Weight dtype of the checkpoint; 16 bits round small updates away."

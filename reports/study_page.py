@@ -359,6 +359,11 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
     rows = [row for model in models if (row := _ledger_row(model))]
     if not rows:
         return None
+    if any(row.get("one_order_pairs") for row in rows):
+        columns += (
+            Column("one_order_pairs", "Pairs in one order", "count",
+                   "A preference for one letter does not cancel in them"),
+        )  # fmt: skip
     return Table("ledger", "What the training took", columns, rows, "{training}/ledger.json")
 
 

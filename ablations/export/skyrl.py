@@ -243,6 +243,7 @@ class Export:
             images=plan.data.reads_images,
             software=self.software,
             joint=plan.arm.joint,
+            orders=2 - plan.data.one_order / max(len(plan.data.pairs), 1),
             held_out=held_out,
         )
         options: dict[str, Any] = yaml.safe_load(text)

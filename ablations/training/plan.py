@@ -156,7 +156,7 @@ class TrainingData:
         if is_micro(s.rl_data) and s.prompts is not None:
             # The micro world makes enough that none is used twice.  (By tokens `grpo` may need
             # still more; `repeated` reports that.)
-            extra = 0 if s.matching == "steps" else len(self.pairs)
+            extra = 0 if s.matching == "steps" else s.pair_passes * len(self.pairs)
             number = max(MICRO_TASKS, s.prompts + extra)
         return open_items(
             s.rl_data,
@@ -180,10 +180,11 @@ class TrainingData:
         s, prompts = self.settings, self.settings.prompts
         if prompts is None:
             # By instances, grpo gets as many more as there are pairs: they must be in the data.
-            prompts = len(self.items) - (len(self.pairs) if s.matching == "instances" else 0)
+            instead = s.pair_passes * len(self.pairs) if s.matching == "instances" else 0
+            prompts = s.rl_passes * len(self.items) - instead
         return Sizes(
             prompts=max(prompts, 0),
-            pairs=len(self.pairs),
+            pairs=s.pair_passes * len(self.pairs),
             prompts_per_step=s.prompts_per_step,
             group=s.group,
             pairs_per_step=s.pairs_per_step,

@@ -172,7 +172,7 @@ class Stage:
             "rollout_func": rollouts,
             "term": self._term(render) if self.plan.arm.joint else None,
             "norms_every": s.norms_every,
-            "model": load_model(self.start, dtype=s.dtype),
+            "model": _frozen(load_model(self.start, dtype=s.dtype), s),
             "reward_funcs": reward,
             "args": self._grpo_config(),
             "train_dataset": _rows(self.plan, render),
@@ -219,7 +219,7 @@ class Stage:
     def selection_kwargs(self, render: Prompter) -> dict[str, Any]:
         """Return the arguments of the trainer of a stage on selection prompts alone."""
         s = self.plan.settings
-        model = load_model(self.start, dtype=s.dtype)
+        model = _frozen(load_model(self.start, dtype=s.dtype), s)
         lora = _adapters(s)
         if lora is not None:
             from peft import get_peft_model
@@ -308,6 +308,23 @@ def _rows(plan: TrainingPlan, render: Prompter) -> Any:
     return Dataset.from_dict({"slot": list(range(len(slots)))}).with_transform(columns)
 
 
+# The names of vision encoders, as transformers' `get_encoder` looks for them.
+_VISION = r".*\b(visual|vision_tower|vision_model|vision_encoder|image_tower)\b.*"
+
+
+def _frozen(model: Any, settings: Settings) -> Any:
+    """Return a model whose vision encoder is not trained, where that is asked for.
+
+    Raises `UsageError` if the model has none.
+    """
+    if settings.freeze_vision:
+        encoder = model.get_encoder(modality="image")
+        if encoder in (model, model.base_model):
+            raise UsageError("--freeze-vision: this model has no vision encoder")
+        encoder.requires_grad_(False)
+    return model
+
+
 def _adapters(settings: Settings) -> Any:
     """Return the configuration of LoRA on all linear layers, None if all weights are trained."""
     if settings.lora_rank == 0:
@@ -318,6 +335,7 @@ def _adapters(settings: Settings) -> Any:
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha or 2 * settings.lora_rank,
         target_modules="all-linear",
+        exclude_modules=_VISION if settings.freeze_vision else None,
         task_type="CAUSAL_LM",
     )
 

@@ -301,3 +301,126 @@ def test_the_commands_propose_and_use_a_template(
     file.write_text("(?P<query>.+)")
     with pytest.raises(UsageError, match="no group answer, context_a, context_b"):
         cli.main([*check, "--pair-template", str(file)], standalone_mode=False)
+
+
+def test_one_order_gives_the_authors_loss(tmp_path: Path) -> None:
+    """Their formula: -log sigmoid(clip(log p(right) - log p(wrong), -c, c)), one row per pair.
+
+    A letter's log-probability is that of the likelier of " A" and "A" after the prefill, by one
+    unpadded forward per prompt.
+    """
+    import torch
+
+    from ablations.settings import Settings
+    from ablations.training.prompting import Prompter
+    from ablations.training.trainer import Objective
+    from harness.backends.checkpoint import load_model
+
+    folder = tiny.build("qwen3", tmp_path / "model")
+    made = Settings(orders="written", prefill="The correct option is", letters="likelier")
+    render, model = Prompter.load(folder, made), load_model(folder, dtype="float32").eval()
+    rows = [{"prompt": prompt(n), "correct_answer": "ABB"[n % 3]} for n in range(6)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    pairs = open_pairs(str(tmp_path / "p.jsonl"))
+    batch = render.selection(pairs)
+    letters = render.letters(made.asking.prompts(pairs[0])[0].messages)
+    assert (batch.letters, set(batch.orders)) == (tuple("ABBABB"), {1})
+    vocabulary = render.tokenizer.get_vocab()
+    # A form counts where both letters have it as one token.
+    blanks = [blank for blank in ("", "\u0120") if {f"{blank}A", f"{blank}B"} <= vocabulary.keys()]
+    with torch.no_grad():
+        logits = model(**batch.tensors, logits_to_keep=1).logits
+        losses, _ = Objective(clip=5.0).judge(logits, batch, letters)
+        theirs = []
+        for row in rows:
+            chat = [{"role": "user", "content": row["prompt"]}]
+            text = render.tokenizer.apply_chat_template(
+                chat, tokenize=False, add_generation_prompt=True
+            )
+            ids = render.tokenizer(text + "The correct option is", return_tensors="pt")
+            logs = model(input_ids=ids["input_ids"]).logits[0, -1].log_softmax(-1)
+            forms = {letter: [vocabulary[blank + letter] for blank in blanks] for letter in LETTERS}
+            right, wrong = (
+                max(logs[token] for token in forms[letter])
+                for letter in (row["correct_answer"], "AB"[row["correct_answer"] == "A"])
+            )
+            theirs.append(-torch.sigmoid((right - wrong).clamp(-5, 5)).log())
+    assert batch.mean(losses).item() == pytest.approx(torch.stack(theirs).mean().item(), abs=1e-6)
+
+
+def test_a_pair_in_one_order_weighs_as_much_as_one_in_both() -> None:
+    import torch
+
+    from ablations.training.prompting import SelectionBatch
+
+    batch = SelectionBatch({}, ("A", "B", "B"), orders=(2, 1))
+    losses = torch.tensor([1.0, 3.0, 5.0])
+    assert batch.mean(losses).item() == pytest.approx(((1 + 3) / 2 + 5) / 2)
+
+
+ARM_SETTINGS = {
+    "prompts_per_step": 4,
+    "pairs_per_step": 3,
+    "group": 2,
+    "max_tokens": 4,
+    "report_to": "none",
+    "orders": "written",
+    "prefill": "The correct option is",
+    "letters": "likelier",
+}
+
+
+@pytest.mark.parametrize("name", ["da-rl", "da-sft", "contextrl", "contextrl-shuffled", "ca-only"])
+def test_arms_train_on_written_pairs(name: str, tmp_path: Path) -> None:
+    folder = tiny.build("qwen3", tmp_path / "model")
+    rows = [
+        {"prompt": f"A: {n} B: {n + 1}. Which?", "correct_answer": "AB"[n % 2]} for n in range(4)
+    ]
+    questions = [{"query": f"Say {n}.", "answer": str(n)} for n in range(12)]
+    source = tmp_path / "both.jsonl"  # one source for both
+    source.write_text("\n".join(map(json.dumps, [*rows, *questions])))
+    words = ["train", "--arm", name, "--model", str(folder), "--out", str(tmp_path / "out")]
+    words += ["--pairs", str(source), "--rl-data", str(source), "--pair-passes", "2"]
+    words += ["--matching", "instances", "--prompts", "8"]
+    for option, value in ARM_SETTINGS.items():
+        words += [f"--{option.replace('_', '-')}", str(value)]
+    cli.main(words, standalone_mode=False)
+    ledger = json.loads((tmp_path / "out/ledger.json").read_bytes())
+    assert (ledger["orders"], ledger["one_order_pairs"]) == ("written", 4)
+    shown = ledger["contrastive_rl_items"] if name == "da-rl" else ledger["exposures"]
+    assert shown == 8  # two passes
+
+
+def test_arms_that_need_the_parts_of_a_pair_refuse_written_text(tmp_path: Path) -> None:
+    folder = tiny.build("qwen3", tmp_path / "model")
+    rows = [{"prompt": f"{n}?", "correct_answer": "AB"[n % 2]} for n in range(4)]
+    rows += [{"query": f"Say {n}.", "answer": str(n)} for n in range(12)]
+    source = tmp_path / "both.jsonl"
+    source.write_text("\n".join(map(json.dumps, rows)))
+    for name, says in (
+        ("da-qa", "written pairs do not hold"),
+        ("contextrl-easyneg", "needs pairs of images"),
+    ):
+        words = ["train", "--arm", name, "--model", str(folder), "--dry-run"]
+        words += ["--pairs", str(source), "--rl-data", str(source), "--prompts-per-step", "4"]
+        with pytest.raises(UsageError, match=says):
+            cli.main(words, standalone_mode=False)
+    words += ["--selection-rows", "keep"]
+    with pytest.raises(UsageError, match="would be both"):
+        cli.main(words, standalone_mode=False)
+
+
+def test_a_frozen_vision_encoder_stays_as_it_is(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    folder = tiny.build("qwen3_vl", tmp_path / "model")
+    pairs, _ = tiny.write(tmp_path / "data", images=True)
+    words = ["train", "--arm", "ca-only", "--model", str(folder), "--out", str(tmp_path / "out")]
+    words += ["--pairs", str(pairs), "--freeze-vision", "--learning-rate", "1e-2"]
+    cli.main([*words, "--report-to", "none"], standalone_mode=False)
+    before, after = (
+        load_file(path / "model.safetensors") for path in (folder, tmp_path / "out/checkpoint")
+    )
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert changed
+    assert not [name for name in changed if "visual" in name]
