@@ -338,7 +338,7 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
 
 
 def _ledger_table(models: Sequence[Model]) -> Table | None:
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("model", "Model"),
         Column("optimizer_steps", "Steps", "count", "Optimizer steps"),
         Column("train_tokens", "Train tokens", "count"),
