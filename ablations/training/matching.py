@@ -15,9 +15,9 @@ class Sizes:
     ``prompts``: ordinary RL items that an arm with pairs sees.  ``pairs``: contrastive pairs times
     passes, which an arm that uses pairs sees.  ``prompts_per_step``: RL items per optimizer step,
     with ``group`` completions each.  ``pairs_per_step``: pairs per step of SFT or ca-only.
-    The lengths, needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit), of a
-    selection prompt and of a question about one context.  ``items``: RL items that there are, None
-    if there are enough.  ``orders``: mean number of selection prompts per pair.
+    The lengths, needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit),
+    of a selection prompt and of a question about one context.  ``items``: RL items that there are,
+    None if there are enough.  ``orders``: mean number of selection prompts per pair.
     """
 
     prompts: int
