@@ -6,7 +6,8 @@ docs/pairs.md describes the format.
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -109,6 +110,13 @@ def _check_fields(row: Row, where: str) -> None:
 def pair_id(row: Row, where: str) -> str:
     """Return a row's id, else its number; the rest of the row may be wrong."""
     return where.rpartition(" ")[2] if is_empty(row.get("id")) else str(row["id"])
+
+
+def check_ids(names: Iterable[str]) -> None:
+    """Raise `PairError` if two pairs have the same id."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise PairError(f"two pairs have the id {name}")
 
 
 def domain_of(row: Row) -> str:

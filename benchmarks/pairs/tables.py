@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
 
+from benchmarks.pairs.folders import labels, training_files
 from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
 from benchmarks.pairs.selection import LETTERS, Letter
 from harness.errors import UsageError, first_line
@@ -52,7 +53,6 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 CONTEXTS = ("context_positive", "context_negative")
 _SOFTWARE = {"instance_id", "problem_statement"}
-_HELD_OUT = {"test", "validation", "valid", "val", "dev", "eval"}
 
 
 def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
@@ -112,7 +112,8 @@ def kind_of(row: Row) -> Kind:
 class Table:
     """The rows of one file or data set, by their own names.
 
-    ``facts`` yields rows in which images are only counted: enough for `kind_of`.
+    ``facts`` yields rows in which images are only counted: enough for `kind_of`.  ``label`` names
+    the rows without an id, where a source has several tables.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Table:
     row: Callable[[int], Row]
     facts: Callable[[], Iterator[Row]]
     where: Callable[[int], str]
+    label: str = ""
 
     @property
     def software(self) -> bool:
@@ -165,7 +167,7 @@ class Source:
             return row
         named = ours(row, self.columns)
         if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat in other files
-            named["id"] = f"{Path(table.name).stem}-{number}"
+            named["id"] = f"{table.label}-{number}"
         return named
 
     undecoded = row
@@ -313,27 +315,19 @@ def _local_tables(path: Path) -> Iterator[Table]:
     if path.is_file():
         yield _parquet_table([path], path, str(path))
         return
-    groups = _parquet_groups(training_files(path, ".parquet"))
-    lines = training_files(path, ".jsonl")
-    if not groups and not lines:
+    files = training_files(path)
+    if not files:
         rows = _train_split(datasets.load_from_disk(str(path)), str(path))
         yield _arrow_table(str(path), rows, path)
-    for files in groups:
+    names = dict(zip(files, labels(path, files), strict=True))
+    groups = _parquet_groups([file for file in files if file.suffix == ".parquet"])
+    lines = [file for file in files if file.suffix == ".jsonl"]
+    for group in groups:
         alone = len(groups) == 1 and not lines
-        yield _parquet_table(files, path, str(path if alone else files[0]))
+        table = _parquet_table(group, path, str(path if alone else group[0]))
+        yield replace(table, label=names[group[0]])
     for file in lines:
-        yield _json_table(file)
-
-
-def training_files(folder: Path, suffix: str) -> list[Path]:
-    """Return the files of a folder in order, without held-out splits beside training ones."""
-    files = sorted(folder.rglob(f"*{suffix}"))
-    tokens = {
-        file: set(re.split(r"[^a-z]+", str(file.relative_to(folder)).lower())) for file in files
-    }
-    if not any("train" in found for found in tokens.values()):
-        return files
-    return [file for file in files if "train" in tokens[file] or not tokens[file] & _HELD_OUT]
+        yield replace(_json_table(file), label=names[file])
 
 
 def _parquet_groups(files: Sequence[Path]) -> list[list[Path]]:

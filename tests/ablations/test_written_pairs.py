@@ -16,9 +16,11 @@ from ablations.data.check import survey
 from ablations.data.sources import open_items, row_counts
 from ablations.training.schedule import ArmView
 from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.folders import training_files
 from benchmarks.pairs.selection import LETTERS, Asking, WrittenPair, both_orders, sides
 from benchmarks.pairs.tables import kind_of, open_source
 from benchmarks.pairs.template import PairTemplate, propose
+from benchmarks.probe import Probe
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.records import ImagePart
@@ -158,6 +160,51 @@ def test_held_out_files_beside_training_files_are_left_out(tmp_path: Path) -> No
     data_set(ROWS[:2]).to_parquet(tmp_path / "train-00000-of-00001.parquet")
     data_set(ROWS[2:]).to_parquet(tmp_path / "test-00000-of-00001.parquet")
     assert open_source(str(tmp_path), {}).counts["rl"] == 1
+
+
+ITEM = {"query": "q", "answer": "a"}
+PAIR = {**ITEM, "context_positive": "x", "context_negative": "y"}
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        ("training/data.jsonl test/data.jsonl", "training/data.jsonl"),
+        ("data.jsonl test.jsonl eval-2.jsonl", "data.jsonl"),
+        ("train2017.jsonl val2017.jsonl", "train2017.jsonl"),
+        ("train/a.jsonl train/test.jsonl", "train/a.jsonl"),
+        ("test/train.jsonl test/dev.jsonl", "test/train.jsonl"),
+        ("contest.jsonl devices.jsonl", "contest.jsonl devices.jsonl"),
+        ("test.jsonl val.jsonl", "test.jsonl val.jsonl"),
+        ("a.jsonl .ipynb_checkpoints/a-checkpoint.jsonl .b.jsonl", "a.jsonl"),
+        ("train.parquet test.jsonl", "train.parquet"),
+        ("+build/manifest.json build/pairs.jsonl build/rejected.jsonl", "build/pairs.jsonl"),
+        ("+manifest.json pairs.jsonl uncertain.jsonl judge/memo.jsonl", "pairs.jsonl"),
+        ("+b/manifest.json b/rejected.jsonl b/asked/memo.jsonl c.jsonl", "c.jsonl"),
+        ("manifest.json pairs.jsonl more.jsonl", "more.jsonl pairs.jsonl"),
+    ],
+)
+def test_only_training_files_of_a_folder_are_read(files: str, read: str, tmp_path: Path) -> None:
+    """A "+" before a manifest makes it one of a build of pairs."""
+    for name in files.split():
+        path = tmp_path / name.removeprefix("+")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"funnel": []}' if name[0] == "+" else json.dumps(ITEM))
+    found = [str(file.relative_to(tmp_path)) for file in training_files(tmp_path)]
+    assert found == read.split()
+
+
+def test_rows_of_files_of_one_name_have_different_ids(tmp_path: Path) -> None:
+    for name in ("a/train.jsonl", "b/train.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"{json.dumps(PAIR)}\n" * 2)
+    names = ["a/train-0", "a/train-1", "b/train-0", "b/train-1"]
+    assert [pair.id for pair in open_pairs(str(tmp_path))] == names
+    probe = Probe(tmp_path, pairs=str(tmp_path))
+    assert probe.ids() == [f"{name}/{letter}" for name in names for letter in LETTERS]
+    (tmp_path / "a/train.jsonl").write_text(f"{json.dumps({**PAIR, 'id': '1'})}\n" * 2)
+    with pytest.raises(UsageError, match="two pairs have the id 1"):
+        Probe(tmp_path, pairs=str(tmp_path)).ids()
 
 
 def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
