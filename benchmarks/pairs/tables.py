@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
@@ -52,6 +52,7 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 CONTEXTS = ("context_positive", "context_negative")
+REQUIRED = ("query", "answer", *CONTEXTS)
 _SOFTWARE = {"instance_id", "problem_statement"}
 
 
@@ -61,6 +62,20 @@ def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
         name: next((row[key] for key in _keys(name, columns) if not is_empty(row.get(key))), None)
         for name in NAMES
     }
+
+
+def ours_of_json(row: Row, columns: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:
+    """Return a row of a JSON-lines file with these ``names`` of fields under our names.
+
+    Other names are read of a required field that the file does not have, or the row has none of
+    ours; then also of images, choices and the other answer.  Never of id and domain.
+    """
+    named = ours(row, columns)
+    some = any(not is_empty(row.get(name)) for name in REQUIRED)
+    kept = {"id", "domain", *(name for name in REQUIRED if some and name in names)}
+    if not any(is_empty(row.get(name)) and named[name] for name in set(REQUIRED) - kept):
+        kept |= {"answer_negative", "images", "choices"}
+    return named | {name: row.get(name) for name in kept - columns.keys()}
 
 
 def _keys(name: str, columns: Mapping[str, str]) -> tuple[str, ...]:
@@ -124,6 +139,7 @@ class Table:
     facts: Callable[[], Iterator[Row]]
     where: Callable[[int], str]
     label: str = ""
+    named: Callable[[Row, Mapping[str, str]], dict[str, Any]] = ours
 
     @property
     def software(self) -> bool:
@@ -165,7 +181,7 @@ class Source:
         row = table.row(number)
         if self.whole:
             return row
-        named = ours(row, self.columns)
+        named = table.named(row, self.columns)
         if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat in other files
             named["id"] = f"{table.label}-{number}"
         return named
@@ -185,7 +201,7 @@ class Source:
             if table.software:
                 facts += [("rl", False)] * table.size
                 continue
-            for row in (ours(row, self.columns) for row in table.facts()):
+            for row in (table.named(row, self.columns) for row in table.facts()):
                 kind = kind_of(row)
                 facts.append((kind, kind == "rl" and _is_choice(row)))
         return facts
@@ -351,15 +367,15 @@ def _parquet_table(files: Sequence[Path], folder: Path, name: str) -> Table:
 
 def _json_table(path: Path, content: str = "") -> Table:
     rows = JsonRows(path, content)
-    names = sorted({name for index in range(len(rows)) for name in rows.row(index)})
     return Table(
         str(path),
         path.parent,
-        tuple(names),
+        rows.names,
         len(rows),
         row=rows.row,
         facts=lambda: (rows.row(index) for index in range(len(rows))),
         where=rows.where,
+        named=partial(ours_of_json, names=rows.names),
     )
 
 
@@ -386,7 +402,7 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
         column, type_ = arrow.data.column(name), arrow.data.schema.field(name).type
         if arrow._indices is not None:
             column = column.take(arrow._indices.column(0))
-        if types.is_list(type_) or types.is_large_list(type_):
+        if any(is_list(type_) for is_list in _list_tests()):
             columns[name] = [[True] * (n or 0) for n in pc.list_value_length(column).to_pylist()]
         elif types.is_string(type_) or types.is_large_string(type_):
             columns[name] = pc.utf8_slice_codeunits(column, 0, 16).to_pylist()
@@ -396,6 +412,18 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
             columns[name] = column.to_pylist()
     for cells in zip(*columns.values(), strict=True):
         yield dict(zip(columns, cells, strict=True))
+
+
+def _list_tests() -> tuple[Callable[[Any], bool], ...]:
+    import pyarrow.types as types
+
+    return (
+        types.is_list,
+        types.is_large_list,
+        types.is_fixed_size_list,
+        types.is_list_view,
+        types.is_large_list_view,
+    )
 
 
 def _train_split(loaded: Any, source: str) -> Any:

@@ -16,13 +16,16 @@ from ablations.data.check import survey
 from ablations.data.sources import open_items, row_counts
 from ablations.training.schedule import ArmView
 from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.folders import training_files
 from benchmarks.pairs.selection import LETTERS, Asking, WrittenPair, both_orders, sides
-from benchmarks.pairs.tables import kind_of, open_source
+from benchmarks.pairs.tables import _arrow_facts, kind_of, open_source
+from benchmarks.pairs.tables import ours as ours_by_columns
 from benchmarks.pairs.template import PairTemplate, propose
 from benchmarks.probe import Probe
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.files.hashing import file_hash
 from harness.records import ImagePart
 from tests.ablations import tiny
 
@@ -224,6 +227,52 @@ def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
     assert survey(open_pairs(moved, columns=columns, image_root=tmp_path))["pairs"] == 1
     with pytest.raises(UsageError, match="is not a folder"):
         open_pairs(moved, columns=columns, image_root=home)
+
+
+@pytest.mark.parametrize(
+    ("row", "ours"),
+    [
+        ({**ITEM, "index": 7, "category": "c"}, {"id": None, "domain": None}),
+        ({**ITEM, "image": "gone.png", "options": ["x"]}, {"images": None, "choices": None}),
+        ({**PAIR, "negative_answer": "b"}, {"answer_negative": None}),
+        ({"question": "q", "answer": "a", "image": "1.png"}, {"query": "q", "images": "1.png"}),
+        ({"problem": "q", "solution": "a", "index": 7}, {"answer": "a", "id": None}),
+        ({**ITEM, "positive_context": "x"}, {"context_positive": "x"}),
+        ({"query": "q", "answer": "", "solution": "long"}, {"answer": ""}),
+    ],
+)
+def test_other_names_in_json_lines_fill_only_what_is_missing(
+    row: dict[str, Any], ours: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    assert open_source(str(tmp_path / "rows.jsonl"), {}).row(0).items() >= ours.items()
+
+
+def test_images_that_were_not_read_do_not_change_the_content(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({**ITEM, "image": "a.png"}))
+    tiny.image("red").save(tmp_path / "a.png")
+    assert content_hash(file) == file_hash(file)
+
+
+@pytest.mark.parametrize("kind", ["list", "large_list", "fixed", "list_view", "large_list_view"])
+def test_images_in_lists_of_every_kind_are_counted(kind: str) -> None:
+    import pyarrow as pa
+
+    lists = {"list": pa.list_, "large_list": pa.large_list, "list_view": pa.list_view}
+    lists["large_list_view"] = pa.large_list_view
+    of = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    type_ = pa.list_(of, 2) if kind == "fixed" else lists[kind](of)
+    images = pa.array([[png("red"), png("blue")]] * 2, type_)
+    table = pa.table({"problem": ["q", "q"], "answer": ["A", "C"], "images": images})
+
+    class Rows:
+        """As much of a data set as is read of its columns, of any Arrow type."""
+
+        column_names, data, _indices = table.column_names, table, None
+
+    kinds = [kind_of(ours_by_columns(row, {})) for row in _arrow_facts(Rows)]
+    assert kinds == ["selection", "rl"]
 
 
 @pytest.mark.parametrize(
