@@ -23,7 +23,7 @@ from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.micro.prepare import LABEL
 from benchmarks.options import option, positive
 from benchmarks.pair_sources import content_of, open_pairs
-from benchmarks.pairs.file import PairError, check, pair_id
+from benchmarks.pairs.file import PairError, check, check_ids, pair_id
 from benchmarks.pairs.rows import LazyRows, Preview
 from benchmarks.pairs.selection import (
     ASK,
@@ -205,11 +205,14 @@ class Probe:
 
     @cached_property
     def _pair_ids(self) -> Mapping[str, int]:
-        """The index of each pair by its id."""
+        """The index of each pair by its id; `PairError` if two have the same."""
         pairs = self._pairs
         if isinstance(pairs, LazyRows):  # a malformed pair has an id, too
-            return {pair_id(*pairs.undecoded(index)): index for index in range(len(pairs))}
-        return {pair.id: index for index, pair in enumerate(pairs)}
+            names = [pair_id(*pairs.undecoded(index)) for index in range(len(pairs))]
+        else:
+            names = [pair.id for pair in pairs]
+        check_ids(names)
+        return {name: index for index, name in enumerate(names)}
 
     def build(self, item_id: str) -> Item | FailedItem:
         """Return one question; a pair that does not read is a failed item."""

@@ -12,7 +12,8 @@ from harness.cli.output import echo, print_result
 
 def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
     """Print a build's manifest; return the exit code, 1 while something was not asked about."""
-    from ablations.pairs.build import PAIRS, funnel_text
+    from ablations.pairs.build import funnel_text
+    from benchmarks.pairs.folders import PAIRS
 
     if as_json:
         print_result(json.dumps(manifest))

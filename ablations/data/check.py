@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmarks.pairs.file import PairError, check
+from benchmarks.pairs.file import PairError, check, check_ids
 from benchmarks.pairs.rows import LazyRows, Preview
 from benchmarks.pairs.selection import AnyPair, WrittenPair, other
 from benchmarks.pairs.written import MARK, tied_rows
@@ -29,7 +29,7 @@ def survey(pairs: Sequence[AnyPair]) -> dict[str, Any]:
     for pair in pairs:
         previews.append(_preview(pair))
         known += isinstance(pair, Pair) and pair.answer_negative is not None
-    _check_ids(previews)
+    check_ids(preview.id for preview in previews)
     domains = Counter(preview.domain for preview in previews)
     return {
         "pairs": len(previews),
@@ -85,7 +85,7 @@ def preview_pairs(pairs: Sequence[AnyPair]) -> list[Preview]:
     Raises `UsageError` if a pair is wrong, or two have the same id.
     """
     previews = _undecoded(pairs) or [_preview(pair) for pair in pairs]
-    _check_ids(previews)
+    check_ids(preview.id for preview in previews)
     return previews
 
 
@@ -122,12 +122,6 @@ def _preview(pair: AnyPair) -> Preview:
     check(pair)
     images = _has_image((*pair.context_positive, *pair.context_negative))
     return Preview(pair.id, pair.domain, images)
-
-
-def _check_ids(previews: Sequence[Preview]) -> None:
-    for name, times in Counter(preview.id for preview in previews).items():
-        if times > 1:
-            raise PairError(f"two pairs have the id {name}")
 
 
 def _has_image(parts: Iterable[object]) -> bool:

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.pairs.folders import MANIFEST, PAIRS
 from harness.errors import UsageError
 from harness.files.atomic import write_json
 from harness.files.hashing import file_hash, json_hash, source_hash
@@ -24,7 +25,6 @@ from harness.files.locking import alone
 from harness.files.plain import read_given
 from harness.files.typed_json import parse
 
-MANIFEST, PAIRS = "manifest.json", "pairs.jsonl"
 UNCERTAIN, REJECTED = "uncertain.jsonl", "rejected.jsonl"
 SCHEMA = 1
 

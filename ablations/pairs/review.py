@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from ablations.pairs.build import (
-    MANIFEST,
-    PAIRS,
     REJECTED,
     UNCERTAIN,
     Row,
@@ -17,6 +15,7 @@ from ablations.pairs.build import (
     revise,
 )
 from benchmarks.data.local.json_rows import JsonLines, document
+from benchmarks.pairs.folders import MANIFEST, PAIRS
 from harness.errors import UsageError, nearest
 from harness.files.locking import alone
 

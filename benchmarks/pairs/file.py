@@ -6,20 +6,20 @@ docs/pairs.md describes the format.
 from __future__ import annotations
 
 import filecmp
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from benchmarks.data.local.images import as_seen, inside, opened, undecodable, upright
 from benchmarks.pairs.rows import JsonRows, Preview, Row, is_empty
-from benchmarks.pairs.tables import ours
+from benchmarks.pairs.tables import CONTEXTS, REQUIRED, ours_of_json
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
 from harness.records import ImagePart, Pair, Part, TextPart
 
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
-REQUIRED = ("query", "answer", "context_positive", "context_negative")
 
 
 class PairError(UsageError):
@@ -56,7 +56,7 @@ def preview_pair(row: Row, folder: Path, where: str) -> Preview:
             contexts or the two answers are identical.
     """
     _check_fields(row, where)
-    positive, negative = (parse_context(row[name], folder, where) for name in REQUIRED[2:])
+    positive, negative = (parse_context(row[name], folder, where) for name in CONTEXTS)
     for piece in (*positive, *negative):
         check_image(piece, where)
     _check_distinct(where, (positive, negative), (row["answer"], row.get("answer_negative")))
@@ -109,6 +109,13 @@ def _check_fields(row: Row, where: str) -> None:
 def pair_id(row: Row, where: str) -> str:
     """Return a row's id, else its number; the rest of the row may be wrong."""
     return where.rpartition(" ")[2] if is_empty(row.get("id")) else str(row["id"])
+
+
+def check_ids(names: Iterable[str]) -> None:
+    """Raise `PairError` if two pairs have the same id."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise PairError(f"two pairs have the id {name}")
 
 
 def domain_of(row: Row) -> str:
@@ -206,7 +213,10 @@ def content_hash(
         UsageError: a line is not a JSON object.
     """
     rows, folder = JsonRows(path), image_root or path.parent
-    named = (_image_names(ours(rows.row(index), columns)) for index in range(len(rows)))
+    named = (
+        _image_names(ours_of_json(rows.row(index), columns, rows.names))
+        for index in range(len(rows))
+    )
     names = sorted({name for found in named for name in found})
     there = [name for name in names if (folder / name).is_file()]
     text, *images = file_hashes([path, *(folder / name for name in there)])
@@ -218,7 +228,7 @@ def content_hash(
 
 def _image_names(row: Row) -> list[str]:
     """Return the image paths of a row, by the rules of `parse_context`; of a wrong one, none."""
-    values = [row.get(name) for name in (*REQUIRED[2:], "query")]
+    values = [row.get(name) for name in (*CONTEXTS, "query")]
     values = [value for value in values if not isinstance(value, str)]
     images = row.get("images")
     values.append([images] if isinstance(images, str) else images)

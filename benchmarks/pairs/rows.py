@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, overload
 
@@ -113,6 +114,11 @@ class JsonRows:
         self._rows = list(lines)
         if content and not self._rows:
             raise UsageError(f"{path} contains no {content}")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The names of all fields."""
+        return tuple(sorted(set().union(*self._rows)))
 
     def __len__(self) -> int:
         return len(self._rows)

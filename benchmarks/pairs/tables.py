@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar, cast
 
+from benchmarks.pairs.folders import labels, training_files
 from benchmarks.pairs.rows import JsonRows, LazyRows, Preview, Row, is_empty
 from benchmarks.pairs.selection import LETTERS, Letter
 from harness.errors import UsageError, first_line
@@ -51,8 +52,8 @@ NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 CONTEXTS = ("context_positive", "context_negative")
+REQUIRED = ("query", "answer", *CONTEXTS)
 _SOFTWARE = {"instance_id", "problem_statement"}
-_HELD_OUT = {"test", "validation", "valid", "val", "dev", "eval"}
 
 
 def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
@@ -61,6 +62,20 @@ def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
         name: next((row[key] for key in _keys(name, columns) if not is_empty(row.get(key))), None)
         for name in NAMES
     }
+
+
+def ours_of_json(row: Row, columns: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:
+    """Return a row of a JSON-lines file with these ``names`` of fields under our names.
+
+    Other names are read of a required field that the file does not have, or the row has none of
+    ours; then also of images, choices and the other answer.  Never of id and domain.
+    """
+    named = ours(row, columns)
+    some = any(not is_empty(row.get(name)) for name in REQUIRED)
+    kept = {"id", "domain", *(name for name in REQUIRED if some and name in names)}
+    if not any(is_empty(row.get(name)) and named[name] for name in set(REQUIRED) - kept):
+        kept |= {"answer_negative", "images", "choices"}
+    return named | {name: row.get(name) for name in kept - columns.keys()}
 
 
 def _keys(name: str, columns: Mapping[str, str]) -> tuple[str, ...]:
@@ -112,7 +127,8 @@ def kind_of(row: Row) -> Kind:
 class Table:
     """The rows of one file or data set, by their own names.
 
-    ``facts`` yields rows in which images are only counted: enough for `kind_of`.
+    ``facts`` yields rows in which images are only counted: enough for `kind_of`.  ``label`` names
+    the rows without an id, where a source has several tables.
     """
 
     name: str
@@ -122,6 +138,8 @@ class Table:
     row: Callable[[int], Row]
     facts: Callable[[], Iterator[Row]]
     where: Callable[[int], str]
+    label: str = ""
+    named: Callable[[Row, Mapping[str, str]], dict[str, Any]] = ours
 
     @property
     def software(self) -> bool:
@@ -163,9 +181,9 @@ class Source:
         row = table.row(number)
         if self.whole:
             return row
-        named = ours(row, self.columns)
+        named = table.named(row, self.columns)
         if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat in other files
-            named["id"] = f"{Path(table.name).stem}-{number}"
+            named["id"] = f"{table.label}-{number}"
         return named
 
     undecoded = row
@@ -183,7 +201,7 @@ class Source:
             if table.software:
                 facts += [("rl", False)] * table.size
                 continue
-            for row in (ours(row, self.columns) for row in table.facts()):
+            for row in (table.named(row, self.columns) for row in table.facts()):
                 kind = kind_of(row)
                 facts.append((kind, kind == "rl" and _is_choice(row)))
         return facts
@@ -313,27 +331,19 @@ def _local_tables(path: Path) -> Iterator[Table]:
     if path.is_file():
         yield _parquet_table([path], path, str(path))
         return
-    groups = _parquet_groups(training_files(path, ".parquet"))
-    lines = training_files(path, ".jsonl")
-    if not groups and not lines:
+    files = training_files(path)
+    if not files:
         rows = _train_split(datasets.load_from_disk(str(path)), str(path))
         yield _arrow_table(str(path), rows, path)
-    for files in groups:
+    names = dict(zip(files, labels(path, files), strict=True))
+    groups = _parquet_groups([file for file in files if file.suffix == ".parquet"])
+    lines = [file for file in files if file.suffix == ".jsonl"]
+    for group in groups:
         alone = len(groups) == 1 and not lines
-        yield _parquet_table(files, path, str(path if alone else files[0]))
+        table = _parquet_table(group, path, str(path if alone else group[0]))
+        yield replace(table, label=names[group[0]])
     for file in lines:
-        yield _json_table(file)
-
-
-def training_files(folder: Path, suffix: str) -> list[Path]:
-    """Return the files of a folder in order, without held-out splits beside training ones."""
-    files = sorted(folder.rglob(f"*{suffix}"))
-    tokens = {
-        file: set(re.split(r"[^a-z]+", str(file.relative_to(folder)).lower())) for file in files
-    }
-    if not any("train" in found for found in tokens.values()):
-        return files
-    return [file for file in files if "train" in tokens[file] or not tokens[file] & _HELD_OUT]
+        yield replace(_json_table(file), label=names[file])
 
 
 def _parquet_groups(files: Sequence[Path]) -> list[list[Path]]:
@@ -357,15 +367,15 @@ def _parquet_table(files: Sequence[Path], folder: Path, name: str) -> Table:
 
 def _json_table(path: Path, content: str = "") -> Table:
     rows = JsonRows(path, content)
-    names = sorted({name for index in range(len(rows)) for name in rows.row(index)})
     return Table(
         str(path),
         path.parent,
-        tuple(names),
+        rows.names,
         len(rows),
         row=rows.row,
         facts=lambda: (rows.row(index) for index in range(len(rows))),
         where=rows.where,
+        named=partial(ours_of_json, names=rows.names),
     )
 
 
@@ -392,7 +402,7 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
         column, type_ = arrow.data.column(name), arrow.data.schema.field(name).type
         if arrow._indices is not None:
             column = column.take(arrow._indices.column(0))
-        if types.is_list(type_) or types.is_large_list(type_):
+        if any(is_list(type_) for is_list in _list_tests()):
             columns[name] = [[True] * (n or 0) for n in pc.list_value_length(column).to_pylist()]
         elif types.is_string(type_) or types.is_large_string(type_):
             columns[name] = pc.utf8_slice_codeunits(column, 0, 16).to_pylist()
@@ -402,6 +412,18 @@ def _arrow_facts(arrow: Any) -> Iterator[Row]:
             columns[name] = column.to_pylist()
     for cells in zip(*columns.values(), strict=True):
         yield dict(zip(columns, cells, strict=True))
+
+
+def _list_tests() -> tuple[Callable[[Any], bool], ...]:
+    import pyarrow.types as types
+
+    return (
+        types.is_list,
+        types.is_large_list,
+        types.is_fixed_size_list,
+        types.is_list_view,
+        types.is_large_list_view,
+    )
 
 
 def _train_split(loaded: Any, source: str) -> Any:

@@ -16,11 +16,16 @@ from ablations.data.check import survey
 from ablations.data.sources import open_items, row_counts
 from ablations.training.schedule import ArmView
 from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.file import content_hash
+from benchmarks.pairs.folders import training_files
 from benchmarks.pairs.selection import LETTERS, Asking, WrittenPair, both_orders, sides
-from benchmarks.pairs.tables import kind_of, open_source
+from benchmarks.pairs.tables import _arrow_facts, kind_of, open_source
+from benchmarks.pairs.tables import ours as ours_by_columns
 from benchmarks.pairs.template import PairTemplate, propose
+from benchmarks.probe import Probe
 from harness.cli.main import cli
 from harness.errors import UsageError
+from harness.files.hashing import file_hash
 from harness.records import ImagePart
 from tests.ablations import tiny
 
@@ -160,6 +165,51 @@ def test_held_out_files_beside_training_files_are_left_out(tmp_path: Path) -> No
     assert open_source(str(tmp_path), {}).counts["rl"] == 1
 
 
+ITEM = {"query": "q", "answer": "a"}
+PAIR = {**ITEM, "context_positive": "x", "context_negative": "y"}
+
+
+@pytest.mark.parametrize(
+    ("files", "read"),
+    [
+        ("training/data.jsonl test/data.jsonl", "training/data.jsonl"),
+        ("data.jsonl test.jsonl eval-2.jsonl", "data.jsonl"),
+        ("train2017.jsonl val2017.jsonl", "train2017.jsonl"),
+        ("train/a.jsonl train/test.jsonl", "train/a.jsonl"),
+        ("test/train.jsonl test/dev.jsonl", "test/train.jsonl"),
+        ("contest.jsonl devices.jsonl", "contest.jsonl devices.jsonl"),
+        ("test.jsonl val.jsonl", "test.jsonl val.jsonl"),
+        ("a.jsonl .ipynb_checkpoints/a-checkpoint.jsonl .b.jsonl", "a.jsonl"),
+        ("train.parquet test.jsonl", "train.parquet"),
+        ("+build/manifest.json build/pairs.jsonl build/rejected.jsonl", "build/pairs.jsonl"),
+        ("+manifest.json pairs.jsonl uncertain.jsonl judge/memo.jsonl", "pairs.jsonl"),
+        ("+b/manifest.json b/rejected.jsonl b/asked/memo.jsonl c.jsonl", "c.jsonl"),
+        ("manifest.json pairs.jsonl more.jsonl", "more.jsonl pairs.jsonl"),
+    ],
+)
+def test_only_training_files_of_a_folder_are_read(files: str, read: str, tmp_path: Path) -> None:
+    """A "+" before a manifest makes it one of a build of pairs."""
+    for name in files.split():
+        path = tmp_path / name.removeprefix("+")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('{"funnel": []}' if name[0] == "+" else json.dumps(ITEM))
+    found = [str(file.relative_to(tmp_path)) for file in training_files(tmp_path)]
+    assert found == read.split()
+
+
+def test_rows_of_files_of_one_name_have_different_ids(tmp_path: Path) -> None:
+    for name in ("a/train.jsonl", "b/train.jsonl"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(f"{json.dumps(PAIR)}\n" * 2)
+    names = ["a/train-0", "a/train-1", "b/train-0", "b/train-1"]
+    assert [pair.id for pair in open_pairs(str(tmp_path))] == names
+    probe = Probe(tmp_path, pairs=str(tmp_path))
+    assert probe.ids() == [f"{name}/{letter}" for name in names for letter in LETTERS]
+    (tmp_path / "a/train.jsonl").write_text(f"{json.dumps({**PAIR, 'id': '1'})}\n" * 2)
+    with pytest.raises(UsageError, match="two pairs have the id 1"):
+        Probe(tmp_path, pairs=str(tmp_path)).ids()
+
+
 def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
     rows = [{"text": "Which?", "label": "A", "images": ["red", "blue"]}]
     source = str(lines(tmp_path / "rows.jsonl", rows))
@@ -177,6 +227,52 @@ def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
     assert survey(open_pairs(moved, columns=columns, image_root=tmp_path))["pairs"] == 1
     with pytest.raises(UsageError, match="is not a folder"):
         open_pairs(moved, columns=columns, image_root=home)
+
+
+@pytest.mark.parametrize(
+    ("row", "ours"),
+    [
+        ({**ITEM, "index": 7, "category": "c"}, {"id": None, "domain": None}),
+        ({**ITEM, "image": "gone.png", "options": ["x"]}, {"images": None, "choices": None}),
+        ({**PAIR, "negative_answer": "b"}, {"answer_negative": None}),
+        ({"question": "q", "answer": "a", "image": "1.png"}, {"query": "q", "images": "1.png"}),
+        ({"problem": "q", "solution": "a", "index": 7}, {"answer": "a", "id": None}),
+        ({**ITEM, "positive_context": "x"}, {"context_positive": "x"}),
+        ({"query": "q", "answer": "", "solution": "long"}, {"answer": ""}),
+    ],
+)
+def test_other_names_in_json_lines_fill_only_what_is_missing(
+    row: dict[str, Any], ours: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    assert open_source(str(tmp_path / "rows.jsonl"), {}).row(0).items() >= ours.items()
+
+
+def test_images_that_were_not_read_do_not_change_the_content(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({**ITEM, "image": "a.png"}))
+    tiny.image("red").save(tmp_path / "a.png")
+    assert content_hash(file) == file_hash(file)
+
+
+@pytest.mark.parametrize("kind", ["list", "large_list", "fixed", "list_view", "large_list_view"])
+def test_images_in_lists_of_every_kind_are_counted(kind: str) -> None:
+    import pyarrow as pa
+
+    lists = {"list": pa.list_, "large_list": pa.large_list, "list_view": pa.list_view}
+    lists["large_list_view"] = pa.large_list_view
+    of = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    type_ = pa.list_(of, 2) if kind == "fixed" else lists[kind](of)
+    images = pa.array([[png("red"), png("blue")]] * 2, type_)
+    table = pa.table({"problem": ["q", "q"], "answer": ["A", "C"], "images": images})
+
+    class Rows:
+        """As much of a data set as is read of its columns, of any Arrow type."""
+
+        column_names, data, _indices = table.column_names, table, None
+
+    kinds = [kind_of(ours_by_columns(row, {})) for row in _arrow_facts(Rows)]
+    assert kinds == ["selection", "rl"]
 
 
 @pytest.mark.parametrize(

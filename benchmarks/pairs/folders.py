@@ -1,0 +1,69 @@
+"""Which files of a folder hold rows to train on, and what the rows of each are called."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.files.typed_json import parse
+
+MANIFEST, PAIRS = "manifest.json", "pairs.jsonl"
+"""Names in the folder of a build of pairs; its other JSON-lines files hold no accepted pairs."""
+SUFFIXES = (".parquet", ".jsonl")
+_HELD_OUT = {"test", "val", "valid", "validation", "dev", "eval"}
+
+
+def training_files(folder: Path) -> list[Path]:
+    """Return the parquet and JSON-lines files of a folder to train on, in order.
+
+    Hidden files are skipped, and of a build of pairs all files but its pairs.  Held-out splits are
+    left out where any other file remains.
+
+    Raises:
+        ValueError: a ``manifest.json`` is not JSON.
+    """
+    files = [
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix in SUFFIXES and file.is_file() and not _hidden(file.relative_to(folder))
+    ]
+    builds = [file.parent for file in folder.rglob(MANIFEST) if _is_of_build(file)]
+    files = [
+        file
+        for file in files
+        if not any(file.is_relative_to(build) and file != build / PAIRS for build in builds)
+    ]
+    return [file for file in files if not _held_out(file.relative_to(folder))] or files
+
+
+def labels(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Return a name for each file: its path in the folder, with the suffix where that is needed."""
+    paths = [file.relative_to(folder) for file in files]
+    stems = [path.with_suffix("").as_posix() for path in paths]
+    times = Counter(stems)
+    return [
+        stem if times[stem] == 1 else path.as_posix()
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _is_of_build(manifest: Path) -> bool:
+    found = parse(manifest.read_bytes()) if manifest.is_file() else None
+    return isinstance(found, dict) and "funnel" in found
+
+
+def _held_out(path: Path) -> bool:
+    """Whether a path names a held-out split; its last part that names any split decides."""
+    for part in reversed(path.parts):
+        tokens = re.split(r"[^a-z]+", part.lower())
+        if any(token.startswith("train") for token in tokens):
+            return False
+        if not _HELD_OUT.isdisjoint(tokens):
+            return True
+    return False
