@@ -84,7 +84,8 @@ _BLOCK = re.compile(
     r"^[ \t]*```[\w+#.-]*[ \t]*\n.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _SPECIAL = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?s>|<eos>|<end_of_turn>")
-_NOUN = re.compile(r"\s(?:tags?|tokens?|blocks?|markers?|elements?)\b", re.IGNORECASE)
+# "The <think> tag": of the text that names it; "</think>\nBlock B" begins an answer.
+_NOUN = re.compile(r" (?:tags?|tokens?|blocks?|markers?|elements?)\b")
 _STRAY = 200
 _QUOTES = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "「": "」"}
 
@@ -166,9 +167,12 @@ def without_reasoning(text: str, given: Tags | None = None) -> str:
         if str(tag.lastgroup).startswith("open"):
             kept += before
             closing = _next(_closing(tag, given), text, position, blocks)
-            if closing is None:
+            if closing is not None:
+                position = closing.end()
+            elif _is_sentence(tag, given):  # any model may write it
+                kept += tag[0]
+            else:
                 return kept.strip()
-            position = closing.end()
         elif _is_empty(text, position, given):
             return (kept + before).strip()
         else:
@@ -191,11 +195,20 @@ def _next(
     return None
 
 
+def _row(tag: re.Match[str], given: Tags) -> tuple[str, str]:
+    """Return the patterns of an opening tag and its closing ones."""
+    return _rows(given)[int(str(tag.lastgroup).removeprefix("open"))]
+
+
+def _is_sentence(tag: re.Match[str], given: Tags) -> bool:
+    """Whether an opening tag is a plain sentence, which says nothing without the closing one."""
+    return _row(tag, given)[0].startswith(r"\A")
+
+
 def _closing(tag: re.Match[str], given: Tags) -> re.Pattern[str]:
     """Return the pattern of the closing tags that belong to an opening one."""
     name = _NAME.search(tag[0])
-    row = int(str(tag.lastgroup).removeprefix("open"))
-    return _closing_of(_rows(given)[row][1], name[0] if name else "")
+    return _closing_of(_row(tag, given)[1], name[0] if name else "")
 
 
 @lru_cache(maxsize=256)
@@ -240,7 +253,10 @@ def closings(tag: str) -> list[str]:
 
 def is_known(tag: str, closing: str = "") -> bool:
     """Whether a tag opens reasoning by `PAIRS` alone, and a closing tag, if given, closes it."""
-    return without_reasoning(f"{tag}\nx{closing}\ny", ()) == ("y" if closing else "")
+    if closing:
+        return without_reasoning(f"{tag}\nx{closing}\ny", ()) == "y"
+    match = _tags(()).fullmatch(tag)
+    return match is not None and str(match.lastgroup).startswith("open")
 
 
 def known_tags(text: str) -> Iterator[tuple[str, str]]:

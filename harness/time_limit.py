@@ -11,6 +11,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+_ARRIVES = 1.0  # seconds, of which an exception takes microseconds
+
+
 class _TimeUpError(BaseException):
     """Raised in the thread that works; nothing in between may catch it."""
 
@@ -40,9 +43,13 @@ def within(seconds: float, work: Callable[[], T]) -> T:
             running = False
         timer.cancel()
         # One that was raised must arrive: taken back, it would leave CPython's flag for it set,
-        # and every later bytecode of the process would look for it (a traced call, forever).
-        while raised:
+        # and every later bytecode of the process would look for it (a traced call, forever).  It
+        # has arrived already where a finalizer ran, which swallows it.
+        end_of_wait = time.monotonic() + _ARRIVES
+        while raised and time.monotonic() < end_of_wait:
             time.sleep(0)
+        if raised:
+            raise _TimeUpError
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -195,6 +195,8 @@ def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions)
     Raises:
         UsageError: no run holds any of the items, or the runs cannot be compared.
     """
+    if not exclude:
+        return compared(NOTHING)
     comparison, mean = compared(exclude), compared(NOTHING).macro
     if not comparison.excluded:
         raise UsageError(NOT_HELD)

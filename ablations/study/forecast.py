@@ -147,7 +147,9 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
         repeats=repeats,
-        sampled_base=any(arm.arm == BASE and arm.seeds > 1 for arm in plan.arms),
+        sampled_base=any(
+            arm.arm == BASE and arm.origin == "given" and arm.seeds > 1 for arm in plan.arms
+        ),
     )
 
 

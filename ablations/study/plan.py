@@ -405,6 +405,8 @@ def run_options(request: Request) -> Mapping[str, Any]:
 
     from benchmarks.cli.run import run
 
+    if {"-h", "--help"} & set(request.run_args):
+        raise UsageError("--run-args: see `harness run --help`; an evaluation takes no --help")
     words = ["--model", str(request.model), "--suite", request.suite, *request.run_args]
     try:
         return run.make_context("run", words).params

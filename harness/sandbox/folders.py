@@ -62,6 +62,8 @@ class Owners:
 
     Each working folder has its own, out of the upper half of what this machine's user namespace
     maps, so that a process limit (which Linux counts per user id) binds each run by itself.
+
+    Raises `UsageError` where the namespace maps no ids but root's.
     """
 
     def __init__(self) -> None:
@@ -70,6 +72,8 @@ class Owners:
         first, count = max(((row[0], row[2]) for row in extents), key=lambda extent: extent[1])
         count = min(count, 1 << 31)
         self._ids = range(first + count // 2, first + count - 2)
+        if not self._ids:
+            raise UsageError("root maps no other user ids here: run as an ordinary user")
 
     def hand_over(self, folders: Sequence[Path]) -> int:
         """Return the id for a run that writes to ``folders``; afterwards they belong to it."""

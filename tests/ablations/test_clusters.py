@@ -114,7 +114,7 @@ def test_the_error_rate_is_that_of_simulated_clusters(counts: list[list[int]], r
 @examples(60)
 def test_there_is_a_standard_error_where_the_test_keeps_its_level(sizes: list[int]) -> None:
     of_sizes, d = profile(*sizes), np.random.default_rng(0).normal(size=sum(sizes))
-    assert 0.04 < of_sizes.error_rate() < 0.5
+    assert 0.03 < of_sizes.error_rate() < 0.5  # three clusters: down to 3.9 %
     assert 1 - 1e-9 <= of_sizes.effective <= len(sizes) + 1e-9
     reliable = of_sizes.error_rate() <= ERROR_LIMIT
     assert np.isnan(estimates.clustered(d, of(sizes)).p) == (not reliable)

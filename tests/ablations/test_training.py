@@ -690,7 +690,7 @@ def test_corrupt_records_of_a_training_are_one_line(text_world: Path, tmp_path: 
     train(text_world, "base", tmp_path)
     ledger, plan = tmp_path / "ledger.json", tmp_path / "plan.json"
     whole = json.loads(plan.read_text())
-    for corrupt in ("{", "[]", "[" * 100_000):
+    for corrupt in ("{]", "[]", "[" * 100_000):
         ledger.write_text(corrupt)
         with pytest.raises(UsageError, match=r"ledger\.json is (corrupt|corrupt)"):
             train(text_world, "base", tmp_path)

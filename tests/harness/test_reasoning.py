@@ -95,3 +95,19 @@ def test_the_users_tags_are_read_exactly_and_only_while_they_are_given(
 def test_no_tags_and_no_text_break_it(tags: list[tuple[str, str]], text: str) -> None:
     with extra_tags(tags):
         assert len(without_reasoning(text)) <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("Here are my reasoning steps:\n1. 2+2 is 4.\n\n\\boxed{7}", None),
+        ("Here's my thought process:\n1. The bus is red.\n\nAnswer: B", None),
+        ("Here is my thought process: A Here is my response: B", "B"),
+        ("<think>x</think>\nBlock B", "Block B"),
+        ("</think>\nTokens: 5", "Tokens: 5"),
+        ("<think>\nBlock A slides, the answer is 5", ""),
+    ],
+)
+def test_words_that_begin_an_answer_are_no_tags(text: str, answer: str | None) -> None:
+    """Nor is a sentence that any model may write, where its closing one is missing."""
+    assert without_reasoning(text) == (text if answer is None else answer)

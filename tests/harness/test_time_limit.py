@@ -61,3 +61,15 @@ def test_afterwards_calls_can_be_traced() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert 0 < int(done.stdout) <= 200
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_that_a_finalizer_swallows_is_not_waited_for() -> None:
+    class Slow:
+        def __del__(self) -> None:
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                pass
+
+    with pytest.raises(TimeoutError):
+        within(0.02, lambda: [Slow() and None for _ in range(1)])
