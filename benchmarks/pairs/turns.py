@@ -19,7 +19,7 @@ def turns_of(row: Row) -> tuple[list[Turn], list[Any]]:
     """Return a row's prompt as turns, and its images as they are stored.
 
     A prompt is a text, a list of texts and images, or a list of chat messages.  None stands for an
-    image that is no file, unless the row has a list of images.
+    image that cannot be read, unless the row has a list of images.
     """
     images = images_of(row)
     value, listed = row.get("query"), bool(images)

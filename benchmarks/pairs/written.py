@@ -94,8 +94,8 @@ def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]
         raise PairError(f"{where}: {f'unknown role {unknown[0]!r}' if unknown else 'no prompt'}")
     if any(image is None for image in images):
         raise PairError(
-            f"{where}: its prompt has an image that is no file: web addresses and data URLs are "
-            "not read"
+            f"{where}: its prompt has an image that cannot be read: a file is needed, no web "
+            "address or data URL"
         )
     marks = sum(text.count(MARK) for _, text in turns)
     if images and marks not in (0, len(images)):

@@ -284,7 +284,7 @@ def test_a_prompt_with_an_image_that_is_not_there_is_refused(
 ) -> None:
     turns = [{"role": "user", "content": [piece, piece, {"type": "text", "text": "Which?"}]}]
     row = {"prompt": turns, "correct_answer": "A"}
-    with pytest.raises(UsageError, match="line 1: its prompt has an image that is no file"):
+    with pytest.raises(UsageError, match="line 1: its prompt has an image that cannot be read"):
         survey(open_pairs(str(lines(tmp_path / "p.jsonl", [row]))))
     row["images"] = ["red", "blue"]  # the pieces mark where these are
     if piece["type"] != "input_audio":
