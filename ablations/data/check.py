@@ -13,7 +13,8 @@ from typing import Any
 from benchmarks.pairs.file import PairError, check, check_ids
 from benchmarks.pairs.rows import LazyRows, Preview
 from benchmarks.pairs.selection import AnyPair, WrittenPair, other
-from benchmarks.pairs.written import MARK, tied_rows
+from benchmarks.pairs.turns import MARK
+from benchmarks.pairs.written import tied_rows
 from harness.errors import UsageError
 from harness.records import ImagePart, Item, Pair, TextPart
 
@@ -132,8 +133,8 @@ def check_unrelated_available(previews: Sequence[Preview]) -> None:
     """Check that another pair can replace a context of each pair.
 
     Raises:
-        UsageError: a pair is the only one of its domain, or is a written prompt of text, in which
-            it is not known which part is a context.
+        UsageError: a pair is the only one of its domain that is a written prompt, or that is not;
+            or it is a written prompt of text, in which it is not known which part is a context.
     """
     for preview in previews:
         if preview.written and not (preview.images and preview.orders == 2):
@@ -141,11 +142,12 @@ def check_unrelated_available(previews: Sequence[Preview]) -> None:
                 f"pair {preview.id} is a written prompt without two marked images: an unrelated "
                 "context needs pairs of images, or pairs with separate contexts"
             )
-    domains = Counter(preview.domain for preview in previews)
+    alike = Counter((preview.domain, preview.written) for preview in previews)
     for preview in previews:
-        if domains[preview.domain] < 2:
+        if alike[preview.domain, preview.written] < 2:
+            kind = "written pair" if preview.written else "pair with separate contexts"
             raise PairError(
-                f"pair {preview.id}: its domain ({preview.domain}) has only one pair, so no "
+                f"pair {preview.id}: its domain ({preview.domain}) has only one {kind}, so no "
                 "unrelated context is available"
             )
 

@@ -64,7 +64,8 @@ class ArmView:
     """The pairs as an arm sees them.
 
     ``shuffled``: one coin toss per pair decides which context counts as supporting, in both orders
-    and all epochs.  ``unrelated``: the other context is that of another pair of the same domain.
+    and all epochs.  ``unrelated``: the other context is that of another pair of the same domain and
+    kind (written, or with separate contexts).
     """
 
     pairs: Sequence[AnyPair]
@@ -94,7 +95,8 @@ class ArmView:
             if number == index:
                 continue
             other = self.pairs[number]
-            if other.domain == pair.domain and sides(other)[1] not in own:
+            alike = type(other) is type(pair) and other.domain == pair.domain
+            if alike and sides(other)[1] not in own:
                 return other
         raise UsageError(f"pair {pair.id}: no other pair of its domain has an unrelated context")
 

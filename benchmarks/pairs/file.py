@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.data.local.images import as_seen, inside, opened, undecodable, upright
 from benchmarks.pairs.rows import JsonRows, Preview, Row, is_empty
 from benchmarks.pairs.tables import CONTEXTS, REQUIRED, ours_of_json
+from benchmarks.pairs.turns import turns_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
 from harness.records import ImagePart, Pair, Part, TextPart
@@ -152,6 +153,8 @@ def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
 def _path(folder: Path, name: str, where: str) -> Path:
     try:
         return inside(folder, name)
+    except OSError as error:
+        raise PairError(f"{where}: the image {name[:60]!r}: {error.strerror}") from error
     except ValueError as error:
         raise PairError(f"{where}: {error}") from error
 
@@ -218,7 +221,7 @@ def content_hash(
         for index in range(len(rows))
     )
     names = sorted({name for found in named for name in found})
-    there = [name for name in names if (folder / name).is_file()]
+    there = [name for name in names if _is_file(folder / name)]
     text, *images = file_hashes([path, *(folder / name for name in there)])
     if not names:
         return text
@@ -226,11 +229,17 @@ def content_hash(
     return json_hash([text, dict(zip(there, images, strict=True)), missing])
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
 def _image_names(row: Row) -> list[str]:
-    """Return the image paths of a row, by the rules of `parse_context`; of a wrong one, none."""
-    values = [row.get(name) for name in (*CONTEXTS, "query")]
-    values = [value for value in values if not isinstance(value, str)]
+    """Return the image paths of a row, by the rules of its readers; of a wrong one, none."""
+    values = [value for name in CONTEXTS if not isinstance(value := row.get(name), str)]
     images = row.get("images")
-    values.append([images] if isinstance(images, str) else images)
+    values += [[images] if isinstance(images, str) else images, turns_of(row)[1]]
     names = (_image(piece) for value in values if value is not None for piece in _pieces(value))
     return [name for name in names if isinstance(name, str)]

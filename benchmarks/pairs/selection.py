@@ -169,11 +169,19 @@ def relabelled(pair: AnyPair) -> AnyPair:
 
 
 def with_other_context(pair: AnyPair, stranger: AnyPair) -> AnyPair:
-    """Return the pair with the other context of another pair; written pairs have two images."""
+    """Return the pair with the other context of another pair of its kind.
+
+    Written pairs have two images.
+
+    Raises:
+        TypeError: one is a written pair, and the other is not.
+    """
+    if type(pair) is not type(stranger):
+        raise TypeError("a written pair and one with separate contexts have no context in common")
     context = sides(stranger)[1]
     if isinstance(pair, Pair):
-        answer = stranger.answer_negative if isinstance(stranger, Pair) else None
-        return replace(pair, context_negative=context, answer_negative=answer)
+        assert isinstance(stranger, Pair)
+        return replace(pair, context_negative=context, answer_negative=stranger.answer_negative)
     images = [sides(pair)[0][0], context[0]]
     if pair.letter == "B":
         images.reverse()

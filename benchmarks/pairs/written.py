@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -16,12 +16,10 @@ from typing import Any, cast, get_args
 from benchmarks.pairs.file import PairError, check_image, decode, domain_of, pair_id, parse_context
 from benchmarks.pairs.rows import Preview, Row
 from benchmarks.pairs.selection import WrittenPair, other
-from benchmarks.pairs.tables import images_of, right_letter
+from benchmarks.pairs.tables import right_letter
 from benchmarks.pairs.template import PairTemplate
+from benchmarks.pairs.turns import MARK, Turn, turns_of
 from harness.records import Message, Part, Role, TextPart
-
-MARK = "<image>"
-"""In a prompt with images it marks the position of one."""
 
 
 @dataclass(frozen=True)
@@ -85,41 +83,8 @@ class WrittenRows:
         return None if made is None else [*before, (role, made)]
 
 
-Turn = tuple[str, str]
-"""Role and text, in which `MARK` is an image."""
-
-
 def _exchangeable(turns: Sequence[Turn], pieces: Sequence[Any]) -> bool:
     return len(pieces) == sum(text.count(MARK) for _, text in turns) == 2
-
-
-def turns_of(row: Row) -> tuple[list[Turn], list[Any]]:
-    """Return a row's prompt as turns, and its images as they are stored.
-
-    A prompt is a text, a list of texts and images, or a list of chat messages.
-    """
-    images = images_of(row)
-    value = row.get("query")
-    chat = isinstance(value, list) and all(isinstance(v, dict) and "role" in v for v in value)
-    messages = cast("list[Any]", value) if chat else [{"role": "user", "content": value}]
-    turns: list[Turn] = []
-    for message in messages:
-        text = "".join(_texts(message.get("content"), images))
-        turns.append((str(message["role"]), text))
-    return turns, images
-
-
-def _texts(content: Any, images: list[Any]) -> Iterator[str]:
-    """Yield the texts of a message, a mark for each image; adds its own images to ``images``."""
-    for piece in content if isinstance(content, list) else [content]:
-        if isinstance(piece, dict) and isinstance(piece.get("text"), str):
-            yield piece["text"]
-        elif isinstance(piece, dict):
-            if piece.get("image") or piece.get("bytes") or piece.get("path"):
-                images.append(piece)
-            yield MARK
-        else:
-            yield str(piece)
 
 
 def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]:
@@ -127,6 +92,11 @@ def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]
     unknown = [role for role, _ in turns if role not in get_args(Role)]
     if unknown or not any(text.strip() for _, text in turns):
         raise PairError(f"{where}: {f'unknown role {unknown[0]!r}' if unknown else 'no prompt'}")
+    if any(image is None for image in images):
+        raise PairError(
+            f"{where}: its prompt has an image that cannot be read: a file is needed, no web "
+            "address or data URL"
+        )
     marks = sum(text.count(MARK) for _, text in turns)
     if images and marks not in (0, len(images)):
         raise PairError(f"{where}: {marks} {MARK} marks and {len(images)} images")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.data.check import survey
+from ablations.data.check import check_unrelated_available, survey
 from ablations.data.sources import open_items, row_counts
 from ablations.training.schedule import ArmView
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.folders import training_files
-from benchmarks.pairs.selection import LETTERS, Asking, WrittenPair, both_orders, sides
+from benchmarks.pairs.rows import Preview
+from benchmarks.pairs.selection import (
+    LETTERS,
+    Asking,
+    WrittenPair,
+    both_orders,
+    sides,
+    with_other_context,
+)
 from benchmarks.pairs.tables import _arrow_facts, kind_of, open_source
 from benchmarks.pairs.tables import ours as ours_by_columns
 from benchmarks.pairs.template import PairTemplate, propose
@@ -230,6 +239,74 @@ def test_json_lines_have_the_same_names_and_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "piece",
+    [
+        {"type": "image_url", "image_url": {"url": "{}.png"}},
+        {"type": "image_url", "image_url": "{}.png"},
+        {"type": "image", "image": "{}.png"},
+        {"type": "image", "text": "", "path": "{}.png"},
+        {"image": {"path": "{}.png"}},
+    ],
+)
+@pytest.mark.parametrize("chat", [True, False])
+def test_images_in_a_prompt_are_shown_and_are_content(
+    piece: dict[str, Any], chat: bool, tmp_path: Path
+) -> None:
+    shown = [json.loads(json.dumps(piece).replace("{}", name)) for name in ("red", "blue")]
+    parts: list[Any] = [{"type": "text", "text": "Which is red?"}, *shown]
+    turns = [{"role": "user", "content": parts}] if chat else parts
+    file = lines(tmp_path / "p.jsonl", [{"prompt": turns, "correct_answer": "A"}])
+    (pair,) = open_pairs(str(file))
+    first, second = both_orders(pair)
+    assert (first.letter, second.letter) == LETTERS
+    images = [part for part in first.messages[0].content if isinstance(part, ImagePart)]
+    assert [image.image.getpixel((0, 0)) for image in images] == [
+        tiny.COLOURS["red"],
+        tiny.COLOURS["blue"],
+    ]
+    before = content_hash(file)
+    tiny.image("green").save(tmp_path / "red.png")
+    assert content_hash(file) != before
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"type": "image_url", "image_url": {"url": "https://a.example/1.png"}},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+        {"type": "image"},
+        {"type": "image", "text": "", "image": None},
+        {"type": "input_audio", "input_audio": {"data": "AAAA"}},
+    ],
+)
+def test_a_prompt_with_an_image_that_is_not_there_is_refused(
+    piece: dict[str, Any], tmp_path: Path
+) -> None:
+    turns = [{"role": "user", "content": [piece, piece, {"type": "text", "text": "Which?"}]}]
+    row = {"prompt": turns, "correct_answer": "A"}
+    with pytest.raises(UsageError, match="line 1: its prompt has an image that cannot be read"):
+        survey(open_pairs(str(lines(tmp_path / "p.jsonl", [row]))))
+    row["images"] = ["red", "blue"]  # the pieces mark where these are
+    if piece["type"] != "input_audio":
+        assert survey(open_pairs(str(lines(tmp_path / "p.jsonl", [row]))))["written"] == 1
+
+
+@pytest.mark.parametrize("query", [["x" * 5000, "y"], [{"text": "z" * 5000}, {"text": "y"}]])
+def test_texts_of_a_prompt_are_not_taken_for_files(query: list[Any], tmp_path: Path) -> None:
+    file = lines(tmp_path / "p.jsonl", [{"prompt": query, "correct_answer": "A"}])
+    assert content_hash(file) == file_hash(file)
+    assert survey(open_pairs(str(file)))["text_prompts"] == 1
+
+
+def test_an_image_with_too_long_a_name_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "p.jsonl"
+    file.write_text(json.dumps({**PAIR, "context_positive": ["x" * 5000]}))
+    assert content_hash(file) != file_hash(file)
+    with pytest.raises(UsageError, match=r"line 1: the image 'x+': File name too long"):
+        survey(open_pairs(str(file)))
+
+
+@pytest.mark.parametrize(
     ("row", "ours"),
     [
         ({**ITEM, "index": 7, "category": "c"}, {"id": None, "domain": None}),
@@ -333,6 +410,23 @@ def test_placebo_and_strangers_of_written_pairs(tmp_path: Path) -> None:
         assert sides(made)[0] == sides(pair)[0]
         assert sides(made)[1] not in sides(pair)
         assert {prompt.letter for prompt in both_orders(made)} == set(LETTERS)
+
+
+def test_a_stranger_is_of_the_same_kind(tmp_path: Path) -> None:
+    written = image_pairs(tmp_path)
+    separate = [replace(pair, domain=written[0].domain) for pair in tiny.text_pairs(6)]
+    mixed = [pair for both in zip(written, separate, strict=True) for pair in both]
+    for index, pair in enumerate(mixed):
+        made = ArmView(mixed, seed=0, unrelated=True).pair(index)
+        assert [type(part) for part in sides(made)[1]] == [type(part) for part in sides(pair)[1]]
+    previews = [Preview(str(n), "d", images=True, written=n > 1) for n in range(4)]
+    check_unrelated_available(previews)
+    with pytest.raises(UsageError, match=r"pair 2: its domain \(d\) has only one written pair"):
+        check_unrelated_available(previews[:3])
+    with pytest.raises(UsageError, match="only one pair with separate contexts"):
+        check_unrelated_available(previews[1:])
+    with pytest.raises(TypeError):
+        with_other_context(separate[0], written[0])
 
 
 def test_text_that_ties_content_to_a_place_is_noticed(tmp_path: Path) -> None:
