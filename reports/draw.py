@@ -14,6 +14,7 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from harness.files.text import visible
 from reports.figures import Chart, ChartRow, Figure, Heat, Plot, RowChart
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def _style() -> dict[str, Any]:
 def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> Canvas:
     """Return the drawing; without pyplot, so nothing global is touched."""
     from matplotlib.figure import Figure as New
+    from matplotlib.text import Text
 
     heights = [_height(chart) for chart in charts]
     lines = -(-len(legend) // 2)
@@ -108,6 +110,8 @@ def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> 
     if legend:
         place = "outside lower center" if charts else "center"
         canvas.legend(handles=[_handle(*entry) for entry in legend], ncols=2, loc=place)
+    for text in canvas.findobj(Text):
+        text.set_text(visible(text.get_text()))
     return canvas
 
 
