@@ -44,7 +44,7 @@ test: install
 # Properties run a second time here, on all of their examples.
 test-slow: install
 	HYPOTHESIS_PROFILE=ci OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow or hypothesis" \
-	  -n $(WORKERS) --dist loadfile --max-worker-restart 0 $(PYTEST)
+	  -n $(WORKERS) --dist loadfile --no-loadscope-reorder --max-worker-restart 0 $(PYTEST)
 
 # On a docker engine (`.ci/docker_engine`); without one they are skipped.
 test-docker: install

@@ -37,6 +37,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Files that take longest or wait most, begun first so that no worker is left with one at the end.
 LONGEST = (
+    "benchmarks/scoring/test_million.py",
     "benchmarks/vqa/test_native.py",
     "harness/backends/test_vllm.py",
     "ablations/test_study.py",
