@@ -221,7 +221,7 @@ _MODULES: Mapping[str, str] = {
     "native scoring": """
         benchmarks/vqa/base/native.py benchmarks/vqa/base/native_child.py
         benchmarks/vqa/base/native_worker.py""",
-    "pairs": "ablations/cli/pairs.py ablations/pairs/build.py",
+    "pairs": "ablations/cli/pairs.py ablations/pairs/build.py benchmarks/pairs/folders.py",
     "pair templates": "benchmarks/pair_sources.py benchmarks/pairs/template.py",
     "patches": """
         benchmarks/longhorizon/swebench/agent.py benchmarks/longhorizon/swebench/container.py
