@@ -8,6 +8,7 @@ first pass keeps what is short; messages are read when they are asked for.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,18 +68,18 @@ class Task:
     smith: bool = False
 
 
-class Rows:
+class Rows(ABC):
     """The rows of one file, by number."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def __iter__(self) -> Iterator[Row]:
-        raise NotImplementedError
+    @abstractmethod
+    def __iter__(self) -> Iterator[Row]: ...
 
+    @abstractmethod
     def row(self, index: int) -> Row:
         """Return one row."""
-        raise NotImplementedError
 
 
 class _JsonRows(Rows):

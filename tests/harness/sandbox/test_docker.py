@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from harness.sandbox import Command, Limits, Result, choose, run_sync
 from harness.sandbox.container import Container
 from harness.sandbox.engine import OWNER, has_ended, owner
+from harness.sandbox.protocol import Status
 from tests.conftest import REPOSITORY
 from tests.harness.sandbox import hostile
 
@@ -42,10 +44,12 @@ OTHERWISE: dict[str, str] = {
 UNLIMITED = {"endless loops in many processes", "filling the disk", "what is mounted for writing"}
 UNLIMITED |= {"other processes", "sockets that no network namespace holds"}
 UNLIMITED |= {"connections full of data"}
+# The kernel kills one process: a child, and the others sleep on, or the first one.
+EITHER = "memory bomb in many processes"
 CASES = [
     dataclasses.replace(case, printed=OTHERWISE.get(case.name, case.printed))
     for case in hostile.CASES
-    if case.name not in UNLIMITED
+    if case.name not in UNLIMITED | {EITHER}
 ]
 
 
@@ -90,6 +94,17 @@ def test_the_catalogue_of_hostile_programs(sandbox: Container) -> None:
 
     assert asyncio.run(attack()) == {}
     del os.environ["A_SECRET"]
+    assert owned_by(owner()) == []
+
+
+def test_a_memory_bomb_in_many_processes_ends_by_memory_or_by_time(sandbox: Container) -> None:
+    (case,) = (case for case in hostile.CASES if case.name == EITHER)
+    with hostile.ground() as ground:
+        ground.python = "python3"
+        folder = Path(tempfile.mkdtemp(dir=ground.folder))
+        result = asyncio.run(sandbox.run(ground.command(case, folder)))
+    ends: tuple[Status, ...] = ("memory", "timeout")
+    assert "" in [dataclasses.replace(case, status=end, reason="").wrong(result) for end in ends]
     assert owned_by(owner()) == []
 
 
