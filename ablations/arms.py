@@ -1,20 +1,23 @@
 """The arms: which data each sees and with which objective; nothing else differs.
 
-A new arm is one row of the table.  Its role decides its contrasts
-(`ablations.statistics.contrasts`).
+A new arm is one row of the table; one of the user's own is ``FILE.py:NAME``, or an entry point of
+`GROUP`.  Its role decides its contrasts (`ablations.statistics.contrasts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Literal, get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
 
-from harness.errors import unknown
+from harness.errors import UsageError, unknown
+from harness.files.hashing import source_hash
+from harness.own_code import imported, installed, loaded
 
 Joint = Literal["selection", "cross-entropy"]
-Extra = Literal["selection", "qa"]
+Extra = Literal["selection", "qa", "own"]
 Role = Literal["start", "baseline", "method", "data_control", "placebo", "loss_form"]
 Matching = Literal["instances", "steps", "tokens"]
 MATCHINGS: tuple[Matching, ...] = get_args(Matching)
@@ -30,6 +33,8 @@ class Arm:
     added to every step: L_CA over the two letters, or cross-entropy over the vocabulary.
     ``shuffled``: one coin toss per pair decides which context counts as supporting.
     ``unrelated``: the other context is taken from another pair.
+    ``items`` makes an RL item of a pair and the letter (A or B) of its supporting context, for an
+    ``extra`` of "own"; ``source`` is the hash of the user's code that the arm is from.
 
     ``role`` in a study: ``start`` (the model before training), ``baseline`` (training without the
     pairs), ``method`` (what is studied), ``data_control`` (the method's data without its
@@ -48,6 +53,22 @@ class Arm:
     unrelated: bool = False
     role: Role | None = None
     rank: int = 0
+    items: Callable[[Any, Any], Any] | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.extra == "own") != (self.items is not None):
+            raise UsageError(f'the arm {self.name} needs both extra="own" and items, or neither')
+
+    def loss_on_pairs(self, own: str | None) -> str | None:
+        """Return the name of its loss on selection prompts; ``own`` replaces L_CA.  None: none."""
+        if self.joint == "selection":
+            return own.rpartition("/")[2] if own else "L_CA"
+        return self.joint
+
+    def titled(self, own: str | None) -> str:
+        """Return the title with the loss that is trained."""
+        return self.title.replace("L_CA", self.loss_on_pairs(own) or "L_CA")
 
     @property
     def trains(self) -> bool:
@@ -77,7 +98,49 @@ _ALL = (
     Arm("contextrl-easyneg", "GRPO + lambda L_CA with an unrelated second context",
         joint="selection", unrelated=True),
 )  # fmt: skip
-ARMS = MappingProxyType({arm.name: arm for arm in _ALL})
+GROUP = "contextrl_harness.arms"
+
+
+class _Arms(Mapping[str, Arm]):
+    """Ours by name, in order; an arm of the user's own is looked up, and not listed."""
+
+    def __init__(self) -> None:
+        self._ours = {arm.name: arm for arm in _ALL}
+
+    def __getitem__(self, name: str) -> Arm:
+        return self._ours[name] if name in self._ours else _own(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ours)
+
+    def __len__(self) -> int:
+        return len(self._ours)
+
+
+@cache
+def _own(name: str) -> Arm:
+    """Return an arm of the user's own, ``FILE.py:NAME`` or an entry point's.
+
+    Raises:
+        KeyError: the name has neither form.
+        UsageError: the code cannot be imported, or has no such arm.
+    """
+    file, colon, attribute = name.rpartition(":")
+    if name in installed(GROUP):
+        made, source = loaded(installed(GROUP)[name])
+    elif colon and file.endswith(".py"):
+        source = Path(file)
+        made = getattr(imported(source), attribute, None)
+    else:
+        raise KeyError(name)
+    if not isinstance(made, Arm):
+        raise UsageError(f"{name} is no Arm of ablations.arms")
+    if made.name in {arm.name for arm in _ALL}:  # in folders it would be taken for ours
+        raise UsageError(f"{name}: an arm of ours is named {made.name}, too: rename yours")
+    return replace(made, source=source_hash(source))
+
+
+ARMS = _Arms()
 
 
 def drawn_alike(a: Arm, b: Arm, matching: Matching) -> bool:

@@ -5,24 +5,32 @@ from __future__ import annotations
 # ruff: noqa: RUF009 - `_field` declares a field, as dataclasses.field does
 import dataclasses
 import functools
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from ablations.arms import Matching
+from benchmarks.pairs.pixels import wrong_limits
 from benchmarks.pairs.selection import Asking, LetterForms, Orders
 from harness.errors import UsageError, nearest
-from harness.files.plain import read_given
+from harness.files.typed_yaml import expected, read_yaml
+from harness.own_code import NamedCode
+from harness.references import beside
 
 RECIPES = Path(__file__).parent / "recipes"
 # They do not affect the weights, so they may differ when a run is resumed.
 _FREE = ("save_every", "report_to", "norms_every")
+FILES = ("pair_template", "selection_chat_template")
+"""Settings that name a file whose content affects the weights."""
+CODE: Mapping[str, str] = MappingProxyType(
+    {"reward": "contextrl_harness.rewards", "pair_loss": "contextrl_harness.losses"}
+)
+"""Settings that name code of the user's own, and the group of entry points of each."""
 LATER: Mapping[str, Any] = MappingProxyType(
     {
         "save_dtype": "float32",
@@ -39,6 +47,10 @@ LATER: Mapping[str, Any] = MappingProxyType(
         "pair_passes": 1,
         "rl_passes": 1,
         "freeze_vision": False,
+        "min_pixels": None,
+        "max_pixels": None,
+        "updates_per_rollout": 1,
+        "pair_loss": None,
     }
 )
 """Settings that older plans lack, and the default that counts for them; keys leave it out."""
@@ -80,32 +92,42 @@ class Settings:
         None, "Folder that image paths in pairs and RL items are relative to  [default: the file's]"
     )
     selection_rows: SelectionRows = _field(
-        "leave-out", "RL rows with several images and the answer A or B: contrastive data, or kept."
+        "leave-out",
+        "RL rows that look like selection prompts (several images, answer A or B).",
     )
     pair_template: str | None = _field(
-        None, "File that splits written pairs of text; see 'harness pairs template'."
+        None, "File that splits selection prompts given as text; see 'harness pairs template'."
     )
     data_root: str | None = _field(None, "agent: folder with the benchmark's data.")
     agent_steps: Count = _field(30, "agent: maximum steps per episode.")
     agent_context: Count = _field(32768, "agent: maximum tokens per episode.")
-    prompts: Count | None = _field(None, "Ordinary RL prompts of arms with pairs  [default: all]")
-    pair_count: Count | None = _field(None, "Use only the first N pairs.")
+    prompts: Count | None = _field(None, "RL prompts that are not made from pairs  [default: all]")
+    pair_count: Count | None = _field(None, "Use only the first N pairs  [default: all]")
     matching: Matching = _field("instances", "What to hold equal across arms.")
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = _field(
         0, "Seed of the data order, the rollouts and the pairs."
     )
 
-    orders: Orders = _field("both", "Orders of a pair's contexts that L_CA and SFT show.")
+    orders: Orders = _field(
+        "both", "Show a pair's contexts in both orders, or as written (L_CA and SFT)."
+    )
     selection_suffix: str = _field("", "Line at the end of every selection prompt.")
     prefill: str = _field("", "Beginning of the answer to selection prompts, before the letter.")
     letters: LetterForms = _field(
-        "bare", "Logit of an option letter: its own, or the likelier with and without a blank."
+        "bare",
+        "Logit of an option letter: its own, or the higher with and without a leading space.",
     )
     selection_chat_template: str | None = _field(
         None, "File with the chat template of selection prompts  [default: the model's]"
     )
     max_selection_tokens: Count | None = _field(
-        None, "Leave out pairs with a longer selection prompt."
+        None, "Leave out pairs with a longer selection prompt  [default: none]"
+    )
+    min_pixels: Count | None = _field(
+        None, "Enlarge smaller images in all prompts to this many pixels."
+    )
+    max_pixels: Count | None = _field(
+        None, "Shrink larger images in all prompts to this many pixels."
     )
 
     pair_passes: Count = _field(1, "Passes over the pairs.")
@@ -114,6 +136,9 @@ class Settings:
     coefficient: Weight = _field(1.0, "lambda, the weight of the loss on selection prompts.")
     clip: Positive = _field(10.0, "c, the clip of the margin in L_CA.")
     clip_form: Clip = _field("two-sided", "Form of the clip.")
+    pair_loss: str | None = _field(
+        None, "Loss of your own in place of L_CA: FILE.py:NAME, MODULE:NAME or an installed one."
+    )
 
     learning_rate: Positive = _field(1e-6, "Peak learning rate (AdamW).")
     sft_learning_rate: Positive | None = _field(
@@ -126,6 +151,9 @@ class Settings:
     max_grad_norm: Weight = _field(1.0, "Gradient norm to clip at.")
 
     prompts_per_step: Count = _field(32, "RL prompts per optimizer step.")
+    updates_per_rollout: Count = _field(
+        1, "Optimizer steps per generation phase; above 1 they are off-policy."
+    )
     group: Annotated[int, Meta(ge=2)] = _field(5, "Completions per RL prompt.")
     pairs_per_step: Count = _field(16, "Pairs per step of SFT or ca-only.")
     batch_size: Count | None = _field(
@@ -142,7 +170,9 @@ class Settings:
     loss_type: Loss = _field("dapo", "TRL's loss_type; dapo is the mean over tokens.")
 
     reward: str | None = _field(
-        None, "Custom reward: MODULE:FUNCTION or dotted path  [default: accuracy + format]"
+        None,
+        "Reward of your own: FILE.py:NAME, MODULE:NAME or an installed one  "
+        "[default: accuracy + format]",
     )
     accuracy_weight: Share = _field(0.9, "Share of accuracy in the reward; the rest is format.")
     format_pattern: str | None = _field(
@@ -153,8 +183,8 @@ class Settings:
         0, "Rank of LoRA adapters on all linear layers; 0 trains all weights."
     )
     lora_alpha: Count | None = _field(None, "LoRA's alpha  [default: twice the rank]")
-    freeze_vision: bool = _field(False, "Train no weight of the vision encoder.")
-    dtype: Dtype = _field("float32", "Weight dtype in training; auto is that of the start.")
+    freeze_vision: bool = _field(False, "Freeze the vision encoder.")
+    dtype: Dtype = _field("float32", "Weight dtype in training; auto is the checkpoint's.")
     save_dtype: SaveDtype = _field(
         "float32", "Weight dtype of the checkpoint; 16 bits round small updates away."
     )
@@ -177,12 +207,21 @@ class Settings:
         """Convert and check every value."""
         for name, type_ in _types().items():
             value = getattr(self, name)
-            object.__setattr__(self, name, _converted(name, value, type_))  # it is frozen
+            object.__setattr__(self, name, converted(name, value, type_))  # it is frozen
+        if wrong_limits(self.min_pixels, self.max_pixels):
+            raise UsageError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
 
     @property
     def asking(self) -> Asking:
         """How selection prompts are put."""
-        return Asking(self.orders, self.selection_suffix, self.prefill, self.letters)
+        return Asking(
+            self.orders,
+            self.selection_suffix,
+            self.prefill,
+            self.letters,
+            self.min_pixels,
+            self.max_pixels,
+        )
 
     def decisive(self) -> dict[str, Any]:
         """Return the settings that affect the trained weights."""
@@ -212,23 +251,37 @@ def recipe_path(name: str) -> Path:
 def read_recipe(name: str) -> dict[str, Any]:
     """Return the fields of a YAML file, or of a recipe that ships with the project by its name.
 
+    Paths and code that it names are those beside it, where there are such.
+
     Raises `UsageError` if there is no such file, it is not a YAML mapping, or it names an unknown
     field.
     """
-    import yaml
-
-    try:
-        recipe = yaml.safe_load(read_given(recipe_path(name)).decode())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"--config {name} cannot be read: {reason}") from error
-    if not isinstance(recipe, dict):
-        raise UsageError(f"--config {name} is not a mapping of names to values")
+    path = recipe_path(name)
+    recipe = read_yaml(path, f"--config {name}")
     for field in recipe:
         if field not in _types():
             hint = nearest(str(field), _types())
             raise UsageError(f"--config {name}: unknown name {field!r}: {hint}")
-    return recipe
+    return {field: beside(path, field, value) for field, value in recipe.items()}
+
+
+def code_of(values: Mapping[str, Any]) -> dict[str, NamedCode]:
+    """Return the code of the user's own that settings name, by setting."""
+    return {
+        field: NamedCode(f"--{field.replace('_', '-')}", str(values[field]), group)
+        for field, group in CODE.items()
+        if values.get(field)
+    }
+
+
+def refuse_code(values: Mapping[str, Any], where: str) -> None:
+    """Raise `UsageError` if settings from a file name code that is not an installed package's."""
+    for field, code in code_of(values).items():
+        if not code.is_installed:
+            raise UsageError(
+                f"{where} names the {field.replace('_', ' ')} {code.name}, which is code: add "
+                "--allow-code if you trust it"
+            )
 
 
 def settings(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
@@ -240,35 +293,13 @@ def settings(recipe: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
     return Settings(**{**recipe, **options})
 
 
-def _converted(name: str, value: Any, type_: Any) -> Any:
+def converted(name: str, value: Any, type_: Any) -> Any:
+    """Return a value as its declared type; `UsageError` names what is expected."""
     try:
         # Not strict: YAML reads 1e-6 as text.
         return msgspec.convert(value, type_, strict=False)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{name} must be {_expected(str(error), type_)}, got {value!r}") from error
-
-
-# msgspec's messages: "Expected `int` >= 1", "Expected `int | null`, got `str`"; not "Invalid enum".
-_EXPECTED = re.compile(r"Expected `(?P<type>\w+)(?: \| \w+)*`(?: (?P<sign>[<>]=?) (?P<bound>\S+))?")
-_TYPES = {
-    "int": "an int",
-    "float": "a float",
-    "str": "text",
-    "bool": "a bool",
-    "object": "a mapping",
-}
-_SIGNS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
-
-
-def _expected(message: str, type_: Any) -> str:
-    if get_origin(type_) is Literal:
-        return f"one of {', '.join(get_args(type_))}"
-    match = _EXPECTED.match(message)
-    if match is None:  # as "Number out of range"
-        return f"valid ({message[:1].lower()}{message[1:]})"
-    if match["sign"]:
-        return f"{_SIGNS[match['sign']]} {float(match['bound']):.10g}"
-    return _TYPES.get(match["type"], match["type"])
+        raise UsageError(f"{name} must be {expected(str(error), type_)}, got {value!r}") from error
 
 
 def check_names(settings: Settings) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from harness.errors import UsageError, nearest
@@ -32,13 +33,17 @@ def declared(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {field.name: field for field in dataclasses.fields(kind) if "parse" in field.metadata}
 
 
-def split(words: Sequence[str], known: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Return option words ``NAME.OPTION=VALUE`` by benchmark.
+def split(
+    words: Sequence[str],
+    known: Sequence[str],
+    before: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> dict[str, dict[str, str]]:
+    """Return option words ``NAME.OPTION=VALUE`` by benchmark, over those of ``before``.
 
     Raises:
         UsageError: a word has another form, or its benchmark is not among the ``known``.
     """
-    by_benchmark: dict[str, dict[str, str]] = {}
+    by_benchmark = {name: dict(values) for name, values in before.items()}
     for word in words:
         name, dot, rest = word.partition(".")
         key, sign, value = rest.partition("=")

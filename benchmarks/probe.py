@@ -7,7 +7,6 @@ where the backend gives log-probabilities, else the letter that is answered.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -41,15 +40,17 @@ from benchmarks.pairs.tables import kind_of
 from benchmarks.scoring import Target
 from benchmarks.scoring import score as read_letter
 from harness import reasoning
-from harness.errors import UsageError
+from harness.errors import TooLongError, UsageError
 from harness.files.hashing import file_hash, json_hash, source_hash
+from harness.files.plain import read_given
 from harness.files.typed_json import fits, parse
-from harness.protocols import Declaration, FailedItem, Judge, Model, Tools
+from harness.protocols import OWN_FORM, Declaration, FailedItem, Judge, Model, PromptForm, Tools
 from harness.records import Item, Message, Pair, Response, Sampling, Score, TextPart
 
 MICRO_PAIRS = 200
 NAMES = ("Context A", "Context B")
 _PREFIX = "logprobs "
+_LEFT_OUT = "left out: "
 
 
 def _source(word: str) -> str:
@@ -78,8 +79,19 @@ def _folder(word: str) -> Path:
 def _columns(word: str) -> tuple[tuple[str, str], ...]:
     columns = tuple(mapping.partition("=")[::2] for mapping in word.split(","))
     if not all(all(names) for names in columns):
-        raise ValueError("write FIELD=COLUMN,FIELD=COLUMN")
+        raise ValueError("write NAME=VALUE,NAME=VALUE")
     return columns
+
+
+def _variables(word: str) -> tuple[tuple[str, Any], ...]:
+    """Return NAME=VALUE pairs; a value is JSON, or else a text."""
+
+    def value(text: str) -> Any:
+        with suppress(ValueError):
+            return parse(text)
+        return text
+
+    return tuple((name, value(text)) for name, text in _columns(word))
 
 
 def _choice(*values: str) -> Callable[[str], Any]:
@@ -113,6 +125,15 @@ class Probe:
         _choice("bare", "likelier"),
         "a letter, or the likelier of it with and without blank",
     )
+    min_pixels: int | None = option(None, positive, "enlarge images to so many pixels")
+    max_pixels: int | None = option(None, positive, "reduce images to so many pixels")
+    template: Path | None = option(None, _file, "file with the chat template of the prompts")
+    variables: tuple[tuple[str, Any], ...] = option(
+        (), _variables, "variables of the chat template, as enable_thinking=false"
+    )
+    max_selection_tokens: int | None = option(
+        None, positive, "leave out prompts of more tokens, and count them as unscored"
+    )
     number: int = option(MICRO_PAIRS, positive, "number of pairs from the embedded world")
 
     @property
@@ -125,7 +146,8 @@ class Probe:
                 "prompt": [FIRST, SECOND, ASK],
                 "orders": list(LETTERS),
                 "choice": "log-probability, else the answered letter",
-                **({} if self._asking == PLAIN else {"asked": dataclasses.asdict(self._asking)}),
+                **({} if self._asking == PLAIN else {"asked": self._asking.stated}),
+                **{name: value for name, value in self._form_stated().items() if value},
             },
             scoring=_scoring_version() + reasoning.tags_version(),
             max_tokens=8192,
@@ -138,7 +160,29 @@ class Probe:
 
     @property
     def _asking(self) -> Asking:
-        return Asking(self.orders, self.suffix, self.prefill, self.letters)
+        return Asking(
+            self.orders,
+            self.suffix,
+            self.prefill,
+            self.letters,
+            self.min_pixels,
+            self.max_pixels,
+        )
+
+    @cached_property
+    def _form(self) -> tuple[PromptForm, ...]:
+        """The form of the prompts, none where it is left to the model."""
+        template = None if self.template is None else read_given(self.template).decode()
+        form = PromptForm(template, dict(self.variables), self.max_selection_tokens)
+        return () if form == OWN_FORM else (form,)
+
+    def _form_stated(self) -> dict[str, Any]:
+        """Return what the run key holds of the form."""
+        return {
+            "template": self.template and file_hash(self.template),
+            "variables": dict(self.variables),
+            "max_selection_tokens": self.max_selection_tokens,
+        }
 
     def _named(self) -> str:
         path = self.root / "probe" / "pairs.jsonl"
@@ -238,9 +282,12 @@ class Probe:
             messages = (*messages, Message("assistant", (TextPart(self.prefill),)))
         forms = self._asking.forms
         tokens = [f"{blank}{letter}" for blank in forms for letter in LETTERS]
-        values = await model.logprobs(messages, tokens)
-        if values is None or all(value is None for value in values):
-            return await model.chat(item.messages, sampling)
+        try:
+            values = await model.logprobs(messages, tokens, *self._form)
+            if values is None or all(value is None for value in values):
+                return await self._answered(item, model, sampling)
+        except TooLongError as error:
+            return Response(f"{_LEFT_OUT}{error}")
         by_form = [values[start : start + 2] for start in range(0, len(values), 2)]
         known = [pair for pair in by_form if any(value is not None for value in pair)]
         counted = known if self.letters == "likelier" else known[:1]
@@ -249,9 +296,22 @@ class Probe:
         # JSON knows no infinity: null is a letter that is not among the likeliest tokens.
         return Response(_PREFIX + json.dumps(dict(zip(LETTERS, likeliest, strict=True))))
 
+    async def _answered(self, item: Item, model: Model, sampling: Sampling) -> Response:
+        if any(form.template or form.variables for form in self._form):
+            raise UsageError(
+                f"probe: {model.name} gives no log-probabilities of the letters with "
+                "probe.template and probe.variables: leave them out, or use another backend"
+            )
+        response = await model.chat(item.messages, sampling)
+        for form in self._form:
+            form.check(response.prompt_tokens)
+        return response
+
     async def score(self, item: Item, response: Response, tools: Tools) -> Score:
         """Score the likelier letter, or the answered one by the rules of choice questions."""
         right = item.target["letter"]
+        if self.max_selection_tokens and response.text.startswith(_LEFT_OUT):
+            return Score(None, "unscored", why=response.text)
         values = _logprobs(response.text)
         if values is None:
             return read_letter(response.answer, Target("choice", right, choices=NAMES))

@@ -1,5 +1,8 @@
 """The benchmarks by id and the suites; a benchmark's class is imported on request.
 
+Besides ours there are those that installed packages bring (entry points of `GROUP`), tasks of
+lmms-eval (``lmms:TASK``), and what `add` was given of the user's own.
+
 The catalog of data sets is below the benchmarks and looks up their classes here, and
 ``harness list`` prints these tables, so this module imports no benchmark.
 """
@@ -8,9 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
-from harness.errors import unknown
+from harness.errors import UsageError, unknown
+from harness.own_code import installed
 
 CLASSES: Mapping[str, tuple[str, str]] = {
     "mathvista": ("benchmarks.vqa.mathvista", "MathVista"),
@@ -82,9 +87,37 @@ SUITES: Mapping[str, tuple[str, ...]] = {
 }
 
 
+GROUP = "contextrl_harness.benchmarks"
+LMMS = "lmms:"
+_OWN: dict[str, type[Any]] = {}
+
+
+def add(benchmark_id: str, kind: type[Any]) -> None:
+    """Add a benchmark of the user's own to this process.
+
+    Raises:
+        UsageError: one of ours has that id.
+    """
+    if benchmark_id in CLASSES or benchmark_id in SUITES or benchmark_id.startswith(LMMS):
+        raise UsageError(f"{benchmark_id!r} is a name of ours: give your benchmark another one")
+    _OWN[benchmark_id] = kind
+
+
+def own_sources() -> tuple[Path, ...]:
+    """Return the files and packages of the user's code that were added."""
+    sources = (getattr(kind, "own_source", None) for kind in _OWN.values())
+    return tuple(dict.fromkeys(path for path in sources if path is not None))
+
+
 def names() -> tuple[str, ...]:
-    """Return the ids of all benchmarks, in the order of the suites."""
-    return tuple(CLASSES)
+    """Return the ids of all benchmarks: ours in the order of the suites, then others."""
+    others = (*installed(GROUP), *_OWN)
+    return (*CLASSES, *(name for name in dict.fromkeys(others) if name not in CLASSES))
+
+
+def is_known(benchmark_id: str) -> bool:
+    """Whether there may be a benchmark of that id; of lmms-eval's tasks any."""
+    return benchmark_id.startswith(LMMS) or benchmark_id in names()
 
 
 def kind(benchmark_id: str) -> type[Any]:
@@ -93,7 +126,20 @@ def kind(benchmark_id: str) -> type[Any]:
     Raises:
         UsageError: there is no benchmark of that name; names the nearest.
     """
-    if benchmark_id not in CLASSES:
-        raise unknown("benchmark", benchmark_id, names())
-    module, name = CLASSES[benchmark_id]
-    return cast("type[Any]", getattr(import_module(module), name))
+    if benchmark_id in CLASSES:
+        module, name = CLASSES[benchmark_id]
+        return cast("type[Any]", getattr(import_module(module), name))
+    if benchmark_id not in _OWN:
+        _OWN[benchmark_id] = _made(benchmark_id)
+    return _OWN[benchmark_id]
+
+
+def _made(benchmark_id: str) -> type[Any]:
+    """Return the class of a task of lmms-eval or of an installed package."""
+    if benchmark_id.startswith(LMMS):
+        own = import_module("benchmarks.own.lmms_task")
+        return cast("type[Any]", own.task_benchmark(benchmark_id))
+    if benchmark_id in installed(GROUP):
+        own = import_module("benchmarks.user_code")
+        return cast("type[Any]", own.from_entry_point(installed(GROUP)[benchmark_id]))
+    raise unknown("benchmark", benchmark_id, names())

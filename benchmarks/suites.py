@@ -1,23 +1,111 @@
-"""Suites by name, and benchmark objects by id; nothing heavy is imported."""
+"""Suites by name, benchmark objects by id, and the user's own; nothing heavy is imported."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import data
+from benchmarks import data, registry, user_code
 from benchmarks.options import declared, parsed
-from benchmarks.registry import CLASSES
 from benchmarks.registry import SUITES as SUITES
 from benchmarks.registry import kind as kind
 from benchmarks.registry import names as names
-from harness.errors import unknown
+from harness.errors import UsageError, unknown
+from harness.own_code import is_code
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
     from harness.protocols import Benchmark, Declaration
+
+_LONGEST = 60  # characters of a suite's name, which is part of a folder's
+_SUITE_FILES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of benchmarks, and the options (words by name) that its file gives them."""
+
+    name: str
+    members: tuple[str, ...]
+    options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def suite(wanted: str) -> Suite:
+    """Return the suite that a word stands for.
+
+    It is a suite's or benchmark's name, ``lmms:TASK``, a file (a table of questions, Python code,
+    or a suite in YAML), or several of these with commas between.
+
+    Raises:
+        UsageError: a part is none of these (names the nearest), or a file does not read.
+    """
+    words = [wanted] if Path(wanted).exists() else [word.strip() for word in wanted.split(",")]
+    joined = _joined([word for word in words if word])
+    label = joined.name
+    if len(label) > _LONGEST:
+        label = f"{label[:_LONGEST]}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+    return replace(joined, name=re.sub(r"[^A-Za-z0-9_.+-]", "_", label))
+
+
+def _joined(words: Sequence[str]) -> Suite:
+    """Return the suite of several words; UsageError if two files have benchmarks of one id."""
+    origins: dict[str, Path] = {}
+    options: dict[str, Mapping[str, str]] = {}
+    labels: dict[str, None] = {}
+    for word in words:
+        part, path = _part(word), Path(word).resolve()
+        labels[part.name] = None
+        options |= part.options
+        for name in part.members:
+            other = origins.setdefault(name, path)
+            if other != path and other.exists() and path.exists():
+                raise UsageError(f"{other} and {path} both have a benchmark {name}: rename one")
+    if not origins:
+        raise UsageError("the suite names no benchmark")
+    return Suite("+".join(labels), tuple(origins), options)
+
+
+def _part(word: str) -> Suite:
+    if word in SUITES:
+        return Suite(word, SUITES[word])
+    if registry.is_known(word):
+        kind(word)  # raises where lmms-eval has no such task
+        return Suite(word, (word,))
+    path = Path(word)
+    if path.suffix in _SUITE_FILES:
+        from benchmarks.own.suite_file import read_suite
+
+        name, words, options = read_suite(path)
+        joined = _joined(words)
+        for benchmark in options:
+            if benchmark not in joined.members:
+                raise unknown(f"benchmark in {path}", benchmark, joined.members)
+        return Suite(name, joined.members, {**joined.options, **options})
+    if path.exists() or path.suffix or "/" in word:
+        return Suite(path.stem, add_file(path))
+    raise unknown("suite or benchmark", word, (*SUITES, *names()))
+
+
+def add_file(path: Path) -> tuple[str, ...]:
+    """Add the benchmarks of a table or of Python code, and return their ids.
+
+    Raises:
+        UsageError: there is no such file, it is neither, or an id is one of ours.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no file, suite or benchmark {path}")
+    if is_code(path):
+        return user_code.add(path)
+    from benchmarks.own.table import table_benchmark
+
+    table = table_benchmark(path)
+    registry.add(table.id, table)
+    return (table.id,)
 
 
 def benchmark(
@@ -75,20 +163,13 @@ def declarations() -> tuple[Declaration, ...]:
 
 
 def resolve(wanted: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the benchmark ids that suite names and benchmark ids stand for, each once, in order.
+    """Return the benchmark ids that words (see `suite`) stand for, each once, in order.
 
     Raises:
-        UsageError: a name is neither; names the nearest.
+        UsageError: as `suite`.
     """
-    ids: list[str] = []
-    for name in [wanted] if isinstance(wanted, str) else wanted:
-        if name in SUITES:
-            ids += SUITES[name]
-        elif name in CLASSES:
-            ids.append(name)
-        else:
-            raise unknown("suite or benchmark", name, (*SUITES, *names()))
-    return tuple(dict.fromkeys(ids))
+    words = [wanted] if isinstance(wanted, str) else wanted
+    return tuple(dict.fromkeys(name for word in words for name in suite(word).members))
 
 
 def chosen(members: Sequence[str], wanted: Sequence[str]) -> tuple[str, ...]:
@@ -113,6 +194,10 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
     from benchmarks.data.local.verify import verify as verify_tables
     from benchmarks.longhorizon.swebench.tasks import TaskSet
 
+    if benchmark_id not in registry.CLASSES:
+        from benchmarks.own.contract import verify as verify_own
+
+        return verify_own(benchmark(benchmark_id, root), root, all_images=all_images)
     tasks = TaskSet(benchmark_id, root)
     if tasks.ours:
         return tasks.verify()

@@ -1,8 +1,7 @@
 """A complete backend: a model that answers in this process.
 
 A backend is an async context manager whose value is a `harness.protocols.Model`.  This one always
-picks the first option; replace `chat` by a call to your inference engine.  CONTRIBUTING.md explains
-how to put it behind ``--backend``.
+picks the first option; replace `chat` by a call to your inference engine.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from harness.backends import Backend
 from harness.errors import ItemError, UsageError
 from harness.protocols import Model, Tokenizer
 from harness.records import Message, Response, Sampling
@@ -58,3 +58,7 @@ class FirstOption:
 async def serve(model: FirstOption) -> AsyncIterator[Model]:
     """Start the engine, hand out the model, stop the engine."""
     yield model
+
+
+# `harness run --backend backend.py --model first-option ...` opens this.
+BACKEND = Backend(lambda spec, on_status: serve(FirstOption(spec.model or "first-option")), (), ())

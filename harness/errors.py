@@ -4,7 +4,8 @@
 `ItemError` into an item with status ``error``.  Any other exception is a bug.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -28,6 +29,10 @@ class ItemError(Exception):
 
     The item gets status ``error``: it is never scored 0, and it is tried again on the next run.
     """
+
+
+class TooLongError(ItemError):
+    """The prompt is longer than its asker allows, who leaves the question out."""
 
 
 class ContextOverflowError(ItemError):
@@ -54,6 +59,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Return the error that there is no ``what`` of that name, with the nearest one."""
     return UsageError(f"no {what} named {name!r}: {nearest(name, known)}")
+
+
+@contextmanager
+def one_failure() -> Iterator[None]:
+    """Raise, of a group of exceptions that tasks raised, the first alone."""
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        raise first_failure(failures) from None
 
 
 def first_failure(failures: BaseException) -> BaseException:

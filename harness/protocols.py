@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
+from harness.errors import ItemError, TooLongError
 from harness.records import Item, Message, Response, Sampling, Score
 
 if TYPE_CHECKING:
@@ -35,6 +36,34 @@ class Tokenizer(Protocol):
         """Return the text of token ids."""
 
 
+@dataclass(frozen=True, slots=True)
+class PromptForm:
+    """How a prompt is written where that is not left to the model.
+
+    ``template`` (Jinja) replaces its chat template, ``variables`` go to either.  A prompt of more
+    than ``longest`` tokens, those of images included, is refused.
+    """
+
+    template: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    longest: int | None = None
+
+    def check(self, tokens: int | None) -> None:
+        """Raise `TooLongError` if a prompt is too long, `ItemError` if its length is not known."""
+        if self.longest is None:
+            return
+        if tokens is None:
+            raise ItemError("the length of the prompt is not known: the server does not tell it")
+        if tokens > self.longest:
+            raise TooLongError(
+                f"a prompt of {tokens} tokens, of which at most {self.longest} count"
+            )
+
+
+OWN_FORM = PromptForm()
+"""The model's own chat template, and prompts of any length."""
+
+
 class Model(Protocol):
     """A model that answers, whichever backend serves it."""
 
@@ -49,11 +78,12 @@ class Model(Protocol):
         """
 
     async def logprobs(
-        self, messages: Sequence[Message], tokens: Sequence[str]
+        self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
         """Return the natural log-probability that each token is the next one of an answer.
 
-        A last message of the assistant is the beginning of the answer.
+        A last message of the assistant is the beginning of the answer.  ``form`` is given only
+        where it was asked for (``--set probe...``): a model may do without this argument.
 
         None if the backend gives no log-probabilities; None for a token that is not among the
         likeliest that it gives.  Raises as `chat` does.

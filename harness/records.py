@@ -22,6 +22,12 @@ Status = Literal["scored", "unparsable", "unscored", "error"]
 Absence = Literal["filtered", "reasoning_only", "empty", "cut"]
 Value = Annotated[float, msgspec.Meta(ge=0, le=1)]
 """A score; stored ones are checked against these bounds wherever they are read."""
+Repeat = Annotated[int, msgspec.Meta(ge=0)]
+"""The number of an answer among those to one item, from 0."""
+Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""Seconds of the Unix epoch, up to the year 9999, the last that a date can have."""
+Number = Annotated[int, msgspec.Meta(ge=0)]
+"""A place in a list, from 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +102,25 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How answers are drawn.  ``max_tokens`` counts generated tokens; temperature 0 is greedy."""
+    """How answers are drawn.  ``max_tokens`` counts generated tokens; temperature 0 is greedy.
+
+    The settings below ``seed`` are None where they are not used; penalties are vLLM's and OpenAI's:
+    that of presence looks at the answer, that of repetition (1: none) also at the prompt.
+    """
 
     max_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    top_k: int | None = None
+    min_p: float | None = None
+    presence_penalty: float | None = None
+    repetition_penalty: float | None = None
+
+    def used(self) -> dict[str, float]:
+        """Return what is used, by name."""
+        fields = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: value for name, value in fields if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +189,9 @@ class Score:
     ``unscored``: a judge gave no verdict.  ``error``: a failure of infrastructure; retried.
     ``why`` says which rule read which part of the response.  ``flag`` says what a reader should
     know of a response whose score stands, in words that several responses share, to be counted.
+
+    Raises:
+        ValueError: value and status contradict each other.
     """
 
     value: Value | None
@@ -177,6 +199,11 @@ class Score:
     prediction: str | None = None
     why: str = ""
     flag: str = ""
+
+    def __post_init__(self) -> None:
+        there = self.status in ("scored", "unparsable")
+        if (self.value is not None) is not there or (self.status == "unparsable" and self.value):
+            raise ValueError(f"a score that is {self.status!r} cannot have the value {self.value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +214,11 @@ class Sample:
     (`harness.files.text.abridged`).  ``scoring``: version of the scorer of ``score``.
     ``response``: None if the infrastructure failed.  ``source``: number of what answered in the
     manifest's list of sources; ``time``: when, in seconds of the Unix epoch; both None in lines of
-    older versions.
+    older versions.  ``source_value``: the score in the units of the tool whose log it is from.
     """
 
     id: str
-    repeat: int
+    repeat: Repeat
     cluster: str
     parts: tuple[str, ...]
     prompt: tuple[str, ...]
@@ -199,5 +226,6 @@ class Sample:
     response: Response | None
     score: Score
     scoring: str
-    source: int | None = None
-    time: int | None = None
+    source: Number | None = None
+    time: Moment | None = None
+    source_value: float | None = None

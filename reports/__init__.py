@@ -1,4 +1,15 @@
 """Pages, tables and figures of a run, a comparison or a study: HTML, LaTeX, CSV, SVG.
 
 Nothing statistical is computed here: every number comes from the records of the layers below.
+`write` makes a report.
 """
+
+from typing import TYPE_CHECKING
+
+from harness.late import late
+
+if TYPE_CHECKING:
+    from reports.output import write
+
+__all__ = ["write"]
+__getattr__ = late(__name__, {"write": "reports.output"})

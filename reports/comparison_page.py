@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.statistics.compare import ComparedRun, Comparison, SideScore
+from ablations.statistics.comparison.sides import ComparedRun, Comparison, SideScore
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
-from ablations.statistics.formatting import p_value
 from ablations.statistics.lines import BenchmarkLine
-from ablations.statistics.stored import current
-from ablations.statistics.verdict import losses
+from ablations.statistics.text.formatting import p_value
+from ablations.statistics.text.notes import joined
+from ablations.statistics.text.verdict import losses
 from harness.errors import UsageError
-from harness.files.plain import read_given
-from harness.files.typed_json import parse, record
 from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
 from reports import figures, shared, tables
@@ -24,18 +22,6 @@ from reports.read.flips import flips
 from reports.read.runs import Run, open_run
 from reports.study_page import Pictures, flips_section
 from reports.tables import Column, Side, Table
-
-
-def load(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
-    try:
-        document = parse(read_given(path))
-        runs = document.pop("runs", [])  # their manifests have names of their own
-        return record(Comparison, {**current(document), "runs": runs})
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(
-            f"{path} is not what `harness compare --json` prints ({type(error).__name__}: {error})"
-        ) from error
 
 
 def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
@@ -51,7 +37,7 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     title = f"{names[1]} - {names[0]}"
     runs = [*sides[0], *sides[1]]
     sections = [_benchmarks(comparison, sides, names)]
-    if runs and all(map(_is_at_hand, runs)):
+    if runs and all(map(at_hand, runs)):
         a, b = zip(names, sides, strict=True)
         changed = flips(a, b, [line.benchmark for line in comparison.benchmarks])
         sections.append(flips_section(changed, pictures(changed)))
@@ -79,7 +65,7 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         _headline(comparison, *names),
         sentence=_sentence(comparison, title),
         steps=_steps(comparison, title),
-        warnings=shared.warnings(runs, shared.joined(comparison.notes)),
+        warnings=shared.warnings(runs, joined(comparison.notes)),
         sections=tuple(sections),
     )
 
@@ -87,10 +73,11 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
 def runs_of(comparison: Comparison) -> tuple[Sequence[Run], Sequence[Run]]:
     """Return the runs of A and of B as the comparison holds them; none of an older document."""
     a, b = comparison.runs or ((), ())
-    return [_run(compared) for compared in a], [_run(compared) for compared in b]
+    return [run_of(compared) for compared in a], [run_of(compared) for compared in b]
 
 
-def _run(compared: ComparedRun) -> Run:
+def run_of(compared: ComparedRun) -> Run:
+    """Return a run as the comparison holds it, opened where it is still the same."""
     folder = Path(compared.folder)
     try:
         run = open_run(folder, folder.name)
@@ -102,7 +89,7 @@ def _run(compared: ComparedRun) -> Run:
     return Run(folder.name, folder, compared.manifest, rows, stale=())
 
 
-def _is_at_hand(run: Run) -> bool:
+def at_hand(run: Run) -> bool:
     """Whether the run is still in its folder, as it was when it was compared."""
     try:
         return read_manifest(run.path) == run.manifest

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ablations.statistics.intervals import LEVEL, MEAN, ScoreInterval, run_intervals
+from ablations.statistics.intervals import LEVEL, ScoreInterval, run_intervals
+from ablations.statistics.lines import MEAN
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
 from harness.files.text import abridged

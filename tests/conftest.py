@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,17 +37,24 @@ REPOSITORY = Path(__file__).parents[1]
 
 # Files that take longest or wait most, begun first so that no worker is left with one at the end.
 LONGEST = (
-    "benchmarks/scoring/test_million.py",
-    "benchmarks/vqa/test_native.py",
-    "harness/backends/test_vllm.py",
-    "ablations/test_study.py",
-    "harness/test_cli.py",
-    "benchmarks/longhorizon/test_swebench.py",
+    "harness/test_acceptance.py",
     "ablations/test_training.py",
+    "ablations/test_study.py",
+    "hostile/test_catalogue.py",
+    "harness/backends/test_vllm.py",
+    "benchmarks/micro/test_build.py",
+    "ablations/test_study_trains.py",
+    "benchmarks/scoring/test_million.py",
+    "ablations/test_study_files.py",
     "benchmarks/vqa/test_adapters.py",
-    "harness/sandbox/test_bubblewrap.py",
-    "harness/backends/test_lifeline.py",
+    "benchmarks/vqa/test_native.py",
     "benchmarks/vqa/test_native_limits.py",
+    "docs/test_own_benchmarks.py",
+    "ablations/test_trainer.py",
+    "harness/test_cli.py",
+    "ablations/pairs/test_soundness.py",
+    "benchmarks/longhorizon/test_swebench.py",
+    "harness/backends/test_lifeline.py",
 )
 
 # What the tests of a file need, as markers: `pytest -m "not torch and not external"` is quick.
@@ -90,8 +97,12 @@ NEEDS = {
         "benchmarks/longhorizon/test_swebench_docker.py",
         "harness/sandbox/test_docker.py",
     ),
-    "vllm": ("harness/backends/test_vllm.py", "harness/test_acceptance.py"),
-    "browser": ("reports/test_browser.py",),
+    "vllm": (
+        "harness/backends/test_vllm.py",
+        "harness/backends/test_vllm_settings.py",
+        "harness/test_acceptance.py",
+    ),
+    "browser": ("reports/test_browser.py", "reports/test_view_browser.py"),
     "latex": ("reports/test_tables.py",),
 }
 # Large programs, which take every core while they start.
@@ -113,6 +124,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("external")
     rank = {file: number for number, file in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(_file(item), len(rank)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_benchmarks() -> Iterator[None]:
+    """Forget the benchmarks that a file's tests brought: its commands ran in this process."""
+    yield
+    if "benchmarks.registry" in sys.modules:
+        from benchmarks import registry
+
+        registry._OWN.clear()
 
 
 Once = Callable[[str, Callable[[Path], object]], Path]

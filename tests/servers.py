@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
+import psutil
 from aiohttp import web
 
 
@@ -125,7 +126,8 @@ class ScriptedServer:
     request if given.  ``models_body`` replaces the answer to GET /v1/models.  ``requests`` holds
     every chat request in order of arrival, ``peak`` the most that were in flight at once.  With a
     ``tokenizer`` there are also /tokenize and /detokenize, as vLLM 0.32 has them;
-    ``opens`` is what its chat template writes where the answer begins.  ``root_body`` answers
+    ``opens`` is what its chat template writes where the answer begins; a request's own template
+    stands for that.  ``root_body`` answers
     /tokenize and /detokenize in their stead.  ``more`` maps other paths to functions from a
     request's JSON, or the fields of its form, to the answer's JSON.
     """
@@ -216,7 +218,8 @@ class ScriptedServer:
         assert self._tokenizer is not None
         body = json.loads(await request.read())
         special = body.get("add_special_tokens", True)
-        text = body["prompt"] if "prompt" in body else f"{body['messages']}{self._opens}"
+        opens = body.get("chat_template", self._opens)
+        text = body["prompt"] if "prompt" in body else f"{body['messages']}{opens}"
         ids = self._tokenizer.encode(text, add_special_tokens=special)
         return web.json_response({"count": len(ids), "max_model_len": 8192, "tokens": ids})
 
@@ -281,3 +284,9 @@ async def _send(reply: Reply, request: web.Request, model: str) -> web.StreamRes
         choice["logprobs"] = {"content": [{**likeliest[0], "top_logprobs": likeliest}]}
     completion = {"id": "chatcmpl-0", "object": "chat.completion", "model": model}
     return web.json_response({**completion, "choices": [choice], "usage": reply.usage})
+
+
+def asking() -> list[psutil.Process]:
+    """Return this process's children that ask an endpoint; one that has ended does not."""
+    children = [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in children if "--endpoint" in child.cmdline()]

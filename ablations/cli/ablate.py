@@ -1,4 +1,4 @@
-"""``harness ablate objective-vs-data``: does a gain come from the objective, or from the data?"""
+"""``harness ablate``: a study that ships with the harness, or one that a file declares."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
+from ablations.arms import Role
 from ablations.cli.exclude import exclude_option, exclusion_lines
 from ablations.interrupts import Interrupted, listening
+from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, POINTS, option
 from harness.cli.output import echo, print_result
+from harness.cli.panels import PanelCommand
 from harness.cli.tables import aligned
 from harness.errors import UsageError
+from harness.files.names import is_file_name
 
 if TYPE_CHECKING:
     from ablations.statistics.contrasts import Rules
     from ablations.study.forecast import Forecast
+    from ablations.study.jobs import Execute
     from ablations.study.plan import Plan, Request
+    from ablations.study.slurm.settings import SlurmSettings
     from ablations.study.study import Report
-
-NAME = "objective-vs-data"
 
 
 # Callbacks of options, as click calls them.
@@ -55,7 +60,9 @@ def _seed_counts(ctx: click.Context, param: click.Parameter, text: str | None) -
         raise UsageError(f"{param.opts[0]} {text!r}: give numbers of seeds, as in 3,5,8") from None
 
 
-def _folder_name(ctx: click.Context, param: click.Parameter, name: str) -> str:
+def _folder_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    if name is None:
+        return None
     if not name or name != Path(name).name or name.startswith("."):
         raise UsageError(f"{param.opts[0]} {name!r} is not a valid folder name")
     return name
@@ -77,27 +84,56 @@ def _external(
     return by_arm
 
 
+def _roles(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, Role]:
+    """Return arm -> role from values of the form ARM=ROLE."""
+    roles = dict(value.partition("=")[::2] for value in values)
+    for arm, role in roles.items():
+        if role not in get_args(Role):
+            raise UsageError(
+                f"{param.opts[0]} {arm}={role}: use ARM=ROLE, with a role of "
+                f"{', '.join(get_args(Role))}"
+            )
+        if not is_file_name(arm):
+            raise UsageError(f"{param.opts[0]} {arm!r}: use letters, digits, dots, - and _")
+    return roles  # type: ignore[return-value]  # every one is a role
+
+
 _path = partial(option, kind=str, callback=_path_or_name)
 _folders = partial(option, kind=str, callback=_external, multiple=True)
 _arguments = partial(option, kind=str, callback=_shell_words, default="", metavar="ARGS")
 
 
-@click.group()
-def ablate() -> None:
-    """Find out where a training gain comes from."""
+PANELS = {
+    "Study": "name arms seeds matching model pairs rl-data train-args allow-code",
+    "Models from elsewhere": "checkpoints runs role",
+    "Evaluation": "suite benchmarks limit set data-root probe run-args",
+    "Statistics": "effect-size margin alpha power variance looks spending exclude",
+    "Plan": "plan seed-sd seed-correlation",
+    "Machines": "executor executor-settings jobs preload gpus-per-job",
+    "Output": "studies note json",
+}
 
 
-@ablate.command(NAME)
+@click.command(cls=PanelCommand, panels=PANELS)
+@click.argument("study_name", metavar="STUDY")
 @_path("--model", metavar="BASE", help="Checkpoint that every arm starts from.")
-@options.suite
+@option("--suite", str, "Suite or benchmark id (see 'harness list').")
+@option(
+    "--benchmarks",
+    str,
+    "Evaluate only these benchmarks of the suite.",
+    metavar="A,B",
+    callback=_names,
+)
+@option("--limit", COUNT, "Evaluate only the first N items per benchmark.")
 @_path("--pairs", metavar="P", help="Contrastive pairs, as for 'harness train'.")
 @_path("--rl-data", metavar="D", help="RL items, as for 'harness train'.")
-@option("--seeds", COUNT, "Seeds per arm.", default=3)
-@option("--name", str, "Name of the study.", default=NAME, callback=_folder_name)
+@option("--seeds", COUNT, "Seeds per arm  [default: the study's, or 3]")
+@option("--name", str, "Name of the study  [default: STUDY's]", callback=_folder_name)
 @option(
     "--arms",
     str,
-    "Train only these arms  [default: the seven standard arms]",
+    "Take only these arms  [default: the study's]",
     metavar="A,B",
     callback=_names,
 )
@@ -110,24 +146,40 @@ def ablate() -> None:
     "--checkpoints", metavar="ARM=DIR,DIR", help="Use checkpoints trained elsewhere, one per seed."
 )
 @_folders("--runs", metavar="ARM=RUN,RUN", help="Use runs evaluated elsewhere, one per seed.")
+@option(
+    "--role roles",
+    str,
+    "Role of an arm of your own in --checkpoints or --runs, as in mymethod=method; repeatable.",
+    metavar="ARM=ROLE",
+    multiple=True,
+    callback=_roles,
+)
+@option(
+    "--allow-code",
+    bool,
+    "Run code that the study file or a recipe names: rewards, losses, arms, benchmarks, a backend.",
+)
 @options.settings
 @_path("--probe", metavar="PAIRS", help="Also measure context selection on these pairs.")
-@option("--effect-size", POINTS, "Effect size to plan for, in percentage points.", default=1.8)
+@option(
+    "--effect-size",
+    POINTS,
+    "Effect size to plan for, in percentage points  [default: the study's, or 1.8]",
+)
 @option("--planned", POINTS, "The former name of --effect-size.", hidden=True)
 @option(
     "--margin",
     POINTS,
-    "Equivalence margin, in percentage points; at most half of --effect-size.",
-    default=0.9,
+    "Equivalence margin, in percentage points; at most half of --effect-size  "
+    "[default: the study's, or 0.9]",
 )
-@option("--alpha", float, "Significance level of each test.", default=0.05)
-@option("--power", float, "Power for minimal detectable effects.", default=0.8)
+@option("--alpha", float, "Significance level of each test  [default: the study's, or 0.05]")
+@option("--power", float, "Power for minimal detectable effects  [default: the study's, or 0.8]")
 @option(
     "--variance",
     ["welch", "pooled", "paired"],
     "Seed variance: one per arm, pooled over all arms, or of differences seed by seed where both "
-    "arms draw the same items in the same order.",
-    default="welch",
+    "arms draw the same items in the same order  [default: the study's, or welch]",
 )
 @option(
     "--looks",
@@ -139,8 +191,7 @@ def ablate() -> None:
 @option(
     "--spending",
     ["obrien-fleming", "pocock"],
-    "--looks: how alpha is spent over them.",
-    default="obrien-fleming",
+    "--looks: how alpha is spent over them  [default: the study's, or obrien-fleming]",
 )
 @option(
     "--seed-sd",
@@ -157,13 +208,24 @@ def ablate() -> None:
 )
 @_arguments("--train-args", help="Extra arguments for 'harness train'.")
 @_arguments("--run-args", help="Extra arguments for 'harness run'.")
-@option("--executor", ["local", "ray"], "Where trainings and evaluations run.", default="local")
+@option(
+    "--executor",
+    ["local", "ray", "slurm"],
+    "Where trainings and evaluations run.",
+    default="local",
+)
+@option(
+    "--executor-settings",
+    click.Path(path_type=Path, dir_okay=False),
+    "slurm: YAML file of what a job asks for: partition, GPUs, hours (docs/study.md).",
+    metavar="FILE",
+)
 @option(
     "--gpus-per-job", options.Finite(min=0), "ray: GPUs per training or evaluation.", default=1.0
 )
 @option("--jobs", COUNT, "local: concurrent jobs; they share the CPU cores.", default=1)
 @option("--preload", bool, "local: load the libraries once for all jobs (small models on a CPU).")
-@option("--note", str, "A note to show with every result.", default="")
+@option("--note", str, "A note to show with every result.")
 @exclude_option
 @options.data_root
 @option("--studies", FOLDER, "Folder that holds the study folders.", default=Path("studies"))
@@ -173,22 +235,25 @@ def ablate() -> None:
     "Dry run: show the plan and estimate run time from a few steps and items.",
 )
 @options.as_json
-def objective_vs_data(**given: Any) -> int:
-    """Train and evaluate arms that separate the objective from its data, and report a verdict.
+def ablate(**given: Any) -> int:
+    """Run a study: train and evaluate its arms, compare them by their roles, report a verdict.
+
+    STUDY is a YAML file (docs/study.md), or 'objective-vs-data': does a gain come from the
+    objective, or from the data that it uses?  Options override the file.
 
     Rerun the same command to resume a study that was stopped.  Ctrl-C and SIGTERM let trainings
-    finish their step and save a checkpoint; a second one stops at once.  The plan is written before
-    any score is read and cannot change afterwards.  docs/study.md describes the study's folder.
+    finish their step and save a checkpoint; a second one stops at once.  Jobs in Slurm go on.  The
+    plan is written before any score is read and cannot change afterwards.
     """
-    from ablations.study.jobs import executor
     from ablations.study.plan import plan
     from ablations.study.study import say_missing, study
 
+    slurm = _slurm(given["executor"], given["executor_settings"])
     planned = plan(_request(given))
     if given["plan_only"]:
         _show_plan(planned, given["seed_sd"] / 100, given["seed_correlation"], given["as_json"])
         return 0
-    execute = executor(given["executor"], given["gpus_per_job"], given["preload"], given["jobs"])
+    execute = _executor(given, slurm, planned.folder)
     try:
         with listening():
             report = study(planned, execute)
@@ -205,26 +270,57 @@ def objective_vs_data(**given: Any) -> int:
     return int(bool(report.missing))
 
 
+_OF_EXECUTOR = {
+    "jobs": "local",
+    "preload": "local",
+    "gpus_per_job": "ray",
+    "executor_settings": "slurm",
+}
+
+
+def _slurm(executor: str, path: Path | None) -> SlurmSettings | None:
+    """Return the settings of the jobs where they run in Slurm.
+
+    `UsageError` for options of other executors.
+    """
+    for name, of in _OF_EXECUTOR.items():
+        source = click.get_current_context().get_parameter_source(name)
+        if of != executor and source is not ParameterSource.DEFAULT:
+            raise UsageError(f"--{name.replace('_', '-')} is for --executor {of}")
+    if executor != "slurm":
+        return None
+    if path is None:
+        raise UsageError("--executor slurm needs --executor-settings FILE.yaml (docs/study.md)")
+    from ablations.study.slurm.settings import read_settings
+    from harness.install.extras import need
+
+    settings = read_settings(path)
+    need("submitit", "slurm")
+    return settings
+
+
+def _executor(given: dict[str, Any], slurm: SlurmSettings | None, folder: Path) -> Execute:
+    if slurm is None:
+        from ablations.study.jobs import executor
+
+        return executor(given["executor"], given["gpus_per_job"], given["preload"], given["jobs"])
+    from ablations.study.slurm.arrays import on_slurm
+
+    return partial(on_slurm, settings=slurm, folder=folder)
+
+
 def _request(given: dict[str, Any]) -> Request:
-    """Return the request of the command's options: those of its fields' names, as they are."""
-    from ablations.statistics.contrasts import Rules
-    from ablations.study.plan import Request, matching
+    """Return the request of a study file and the command's options, which override it."""
+    from ablations.study.declared import Reader, read_study, study_path, with_roles
 
-    def named(kind: type[Request] | type[Rules]) -> dict[str, Any]:
-        fields = {field.name for field in dataclasses.fields(kind)}
-        return {name: value for name, value in given.items() if name in fields}
-
+    path = study_path(given["study_name"])
+    study = with_roles(read_study(path), given["roles"])
     if given["planned"] is not None:
         given["effect_size"] = given["planned"]
-    benchmarks, data_root = given["benchmarks"], given["data_root"]
-    made = {
-        "folder": given["studies"].resolve() / given["name"],
-        "rules": Rules(**named(Rules)),
-        "matching": matching(given["matching"], given["train_args"]),
-        "benchmarks": benchmarks and tuple(name.strip() for name in benchmarks.split(",")),
-        "data_root": data_root and data_root.resolve(),
-    }
-    return Request(**named(Request) | made)
+    if given["data_root"] is not None:
+        given["data_root"] = given["data_root"].resolve()
+    out = given["studies"].resolve() / (given["name"] or path.stem)
+    return Reader(study, path.parent, given["allow_code"]).request(out, given)
 
 
 def _show_plan(planned: Plan, seed_sd: float, correlation: str | None, as_json: bool) -> None:
@@ -280,7 +376,7 @@ def _document(report: Report, page: Path | None) -> dict[str, Any]:
 
 def report_text(report: Report, rules: Rules) -> str:
     """Return a study's result as text: scores, differences, the verdict, what is missing."""
-    notes = [f"note: {note}" for note in report.notes]
+    notes = note_lines(report.notes)
     below = [report.bootstrap] if report.bootstrap else []
     notes += exclusion_lines(report.excluded, report.with_all)
     tables = [*aligned(_scores(report)), "", *aligned(_differences(report, rules))]
@@ -288,7 +384,7 @@ def report_text(report: Report, rules: Rules) -> str:
 
 
 def _scores(report: Report) -> list[tuple[str, ...]]:
-    from ablations.statistics.formatting import score_interval
+    from ablations.statistics.text.formatting import score_interval
 
     lines = report.analysis.arms
     arms = [line.arm for line in lines]
@@ -300,6 +396,8 @@ def _scores(report: Report) -> list[tuple[str, ...]]:
     bounds = (score_interval(line.mean_low, line.mean_high) for line in lines)
     rows.append(("interval of the mean", *bounds))
     rows.append(("seeds", *(str(line.seeds) for line in lines)))
+    if report.losses:
+        rows.append(("loss on pairs", *(report.losses.get(arm, "-") for arm in arms)))
     selection: dict[str, list[float]] = {arm: [] for arm in arms}
     for model in report.models:
         if model.selection is not None:
@@ -314,7 +412,7 @@ def _percent(scores: Sequence[float]) -> str:
 
 
 def _differences(report: Report, rules: Rules) -> list[tuple[str, ...]]:
-    from ablations.statistics.formatting import decisive, interval, p_value, points, width
+    from ablations.statistics.text.formatting import decisive, interval, p_value, points, width
 
     level = f"{100 * rules.level:g} % interval"
     header = ("difference (points)", "", "delta", level, "items resampled", "p", "MDE", "verdict")

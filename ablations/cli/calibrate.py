@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ import click
 
 from harness.cli import options
 from harness.cli.options import option
-from harness.cli.output import echo, print_result
+from harness.cli.output import echo, json_text, print_result
 
 if TYPE_CHECKING:
+    from ablations.statistics.release.simulation import GateRow
     from ablations.statistics.simulation.calibration import (
         Calibration,
         DesignRow,
@@ -27,14 +27,22 @@ _SETTING = ("seeds", "seed sd", "planted")
 _METHODS = ("coverage", "p<.05: Welch", "pooled", "bootstrap", "items only")
 _INTERACTION = ("seeds", "items per benchmark", "on an item", "p<.05: Welch", "bootstrap")
 _DESIGN = ("design", "seeds", "correlation", "false positives", "power", "seeds on average")
+_GATES = {
+    "no change": ("GO", "NO-GO"),
+    "all lose the limit": ("NO-GO",),
+    "one loses the limit": ("GO",),
+    "one loses twice the limit": ("GO", "NO-GO"),
+    "all lose twice the limit": ("NO-GO",),
+}
 _STEPS = ("total", "objective", "placebo", "data: no gain", "data: gain")
 
 
 @click.command("calibrate-statistics")
 @option("--reps", options.COUNT, "Simulated studies per setting.", default=10_000)
 @option("--seed", int, "Random seed.", default=0)
+@option("--gate", bool, "Simulate `harness gate` instead, beside NeMo Evaluator's rule.")
 @options.as_json
-def calibrate(reps: int, seed: int, as_json: bool) -> int:
+def calibrate(reps: int, seed: int, gate: bool, as_json: bool) -> int:
     """Simulate studies with the sizes of vqa12, and count the verdicts.
 
     Exit code 1 if the primary test misses its aims: at most 6 % false positives and at least 94 %
@@ -44,15 +52,27 @@ def calibrate(reps: int, seed: int, as_json: bool) -> int:
     from benchmarks.suites import SUITES, benchmark
 
     sizes = [benchmark(name).declaration.n_items for name in SUITES["vqa12"]]
+    if gate:
+        from ablations.statistics.release.simulation import simulate as simulate_gates
+
+        rows = simulate_gates(sizes, reps, seed)
+        print_result(json_text(rows) if as_json else _gates(rows))
+        return 0
     rates = simulate(sizes, reps, seed, lambda text: echo(text, err=True))
-    print_result(_json(rates) if as_json else _text(rates))
+    print_result(json_text(rates) if as_json else _text(rates))
     return int(rates.false_positives > FALSE_POSITIVES or rates.coverage < COVERAGE)
 
 
-def _json(rates: Calibration) -> str:
-    import orjson
-
-    return orjson.dumps(dataclasses.asdict(rates), option=orjson.OPT_INDENT_2).decode()
+def _gates(rows: Sequence[GateRow]) -> str:
+    """Return the rates of both rules as a table, a row for each setting and policy."""
+    table: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        cells = table.setdefault((row.setting, row.policy), [row.setting, row.policy])
+        for verdict in _GATES[row.truth]:
+            cells.append(" / ".join(f"{100 * rate[verdict]:.1f}" for rate in row.rates.values()))
+    rules = " / ".join(rows[0].rates)
+    heads = [f"{truth}: {v}, {rules}" for truth, verdicts in _GATES.items() for v in verdicts]
+    return "\n".join(_table(["setting", "limits", *heads], list(table.values())))
 
 
 def _text(rates: Calibration) -> str:

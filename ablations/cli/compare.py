@@ -1,45 +1,48 @@
-"""``harness compare``: two runs, or two methods with several training seeds each."""
+"""``harness compare``: two runs, any number of them, or two methods with several seeds each."""
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ablations.cli.exclude import exclude_option, exclusion_lines
+from ablations.statistics.text.notes import note_lines
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
 
 if TYPE_CHECKING:
-    from ablations.statistics.compare import Comparison
-    from ablations.statistics.exclusions import Exclusions
-    from ablations.statistics.lines import BenchmarkLine, Macro
+    from ablations.statistics.comparison.sides import Comparison
 
 _RUN = click.Path(path_type=Path, file_okay=False)
 
 
-class _Several(click.Command):
-    """A command whose ``--a`` and ``--b`` take all words up to the next option."""
+class Several(click.Command):
+    """A command whose options in ``spread`` take all words up to the next option."""
+
+    def __init__(self, *args: Any, spread: tuple[str, ...], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.spread = spread
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before each of its words, as click wants it."""
-        spread: list[str] = []
+        words: list[str] = []
         side = None
         for word in args:
             if word.startswith("-"):
-                side = word if word in ("--a", "--b") else None
+                side = word if word in self.spread else None
                 if side is None:
-                    spread.append(word)
+                    words.append(word)
             else:
-                spread += [word] if side is None else [side, word]
-        return super().parse_args(ctx, spread)
+                words += [word] if side is None else [side, word]
+        return super().parse_args(ctx, words)
 
 
-@click.command(cls=_Several)
-@click.argument("runs", nargs=-1, type=_RUN, metavar="[RUN_A RUN_B]")
+@click.command(cls=Several, spread=("--a", "--b"))
+@click.argument("runs", nargs=-1, type=_RUN, metavar="[RUN...]")
 @click.option(
     "--a",
     "side_a",
@@ -55,6 +58,12 @@ class _Several(click.Command):
     type=_RUN,
     metavar="RUN...",
     help="Runs of side B, one per seed.",
+)
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RUN|MODEL",
+    help="Compare every other run with this one  [default, of more than two runs: the first]",
 )
 @click.option(
     "--margin",
@@ -83,66 +92,62 @@ def compare(
     side_b: tuple[Path, ...],
     **given: Any,
 ) -> int:
-    """Compare two runs, or two methods with several training seeds each; differences are B - A.
+    """Compare runs, or two methods with several training seeds each; differences are B - A.
 
-    RUN_A RUN_B compares two fixed checkpoints, over items.  --a RUN... --b RUN... compares the
-    methods that made them, with one run per training seed.  docs/statistics.md explains the table.
+    RUN_A RUN_B compares two fixed checkpoints, over items; of more runs, each with --baseline.
+    --a RUN... --b RUN... compares the methods that made them, with one run per training seed.
+    docs/statistics.md explains the tables.
+    """
+    several = _is_many(runs, bool(side_a), bool(side_b), given["baseline"])
+    from ablations import results
+    from ablations.statistics.comparison.sides import gate
+
+    if several:
+        from ablations.cli.compare_models import compare_models
+
+        return compare_models(runs, results.rules_for(given["margin"]), given)
+    sides = runs or (side_a, side_b)
+    found = results.compare(*sides, margin=given["margin"], exclude=given["exclude"])
+    if given["gate"] and found.macro.verdict is None:
+        from harness.errors import UsageError
+
+        raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
+    print_result(json_text(found) if given["as_json"] else _text(found))
+    return int(given["gate"] and gate(found, given["max_errors"]))
+
+
+def _is_many(runs: Sequence[Path], a: bool, b: bool, baseline: object) -> bool:
+    """Return whether runs are compared with one of them, and not two runs or two sides.
+
+    `UsageError` if it is none of these.
     """
     from harness.errors import UsageError
 
-    margin = given["margin"]
-    two = len(runs) == 2 and not side_a and not side_b
-    if not two and (runs or not side_a or not side_b):
-        raise UsageError("pass either RUN_A RUN_B, or both --a RUN... and --b RUN...")
-    if not margin > 0:
-        raise UsageError(
-            f"--margin {100 * margin:g}: must be positive: the largest difference you would ignore"
-        )
-    from ablations.statistics import compare as sides
-    from ablations.statistics.contrasts import Rules
-    from ablations.statistics.exclusions import read_exclusions
-
-    rules = Rules(effect_size=2 * margin, margin=margin)
-
-    def compared(exclude: Exclusions) -> Comparison:
-        if two:
-            return sides.checkpoints(runs[0], runs[1], rules, exclude)
-        return sides.arms(side_a, side_b, rules, exclude)
-
-    if given["exclude"] is None:
-        found = compared({})
-    else:
-        found = sides.excluding(compared, read_exclusions(given["exclude"]))
-    if given["gate"] and found.macro.verdict is None:
-        raise UsageError(f"--gate needs two training seeds per side; {found.heading}")
-    print_result(_json(found) if given["as_json"] else _text(found))
-    return int(given["gate"] and sides.gate(found, given["max_errors"]))
-
-
-def _json(found: Comparison) -> str:
-    import orjson
-
-    return orjson.dumps(dataclasses.asdict(found), option=orjson.OPT_INDENT_2).decode()
+    sided = a and b and not runs and baseline is None
+    listed = len(runs) >= 2 and not (a or b)
+    if not (sided or listed):
+        raise UsageError("pass either two or more RUNs, or both --a RUN... and --b RUN...")
+    return listed and (len(runs) > 2 or baseline is not None)
 
 
 def _text(found: Comparison) -> str:
-    from ablations.statistics.formatting import p_value
+    from ablations.statistics.text.formatting import cells, p_value
 
     heads = ("benchmark", "items", "clusters", "B - A", "95 % interval", "p", "p (Holm)", "MDE")
     table: list[tuple[str, ...]] = [(*heads, "verdict", "test")]
     for line in found.benchmarks:
         counts = (line.benchmark, str(line.items), str(line.clusters))
-        table.append((*counts, *_cells(line, p_value(line.p_holm), found.alpha), line.test))
+        table.append((*counts, *cells(line, p_value(line.p_holm), found.alpha), line.test))
     if len(found.benchmarks) > 1:
         mean = (f"mean of {found.macro.averaged}", "", "")
-        table.append((*mean, *_cells(found.macro, "", found.alpha), found.macro.test))
+        table.append((*mean, *cells(found.macro, "", found.alpha), found.macro.test))
     rows = aligned(table, left=(0, 8, 9))
     return "\n".join([found.heading, *_sides(found), "", *rows, "", *_below(found)])
 
 
 def _sides(found: Comparison) -> list[str]:
     """Return which runs A and B are, and their scores."""
-    from ablations.statistics.formatting import score_interval
+    from ablations.statistics.text.formatting import score_interval
 
     lines = [
         f"{side}  {run.folder} ({run.manifest['model']['name']})"
@@ -158,14 +163,6 @@ def _sides(found: Comparison) -> list[str]:
     return [*lines, "", *aligned(table[:2] if len(found.benchmarks) == 1 else table)]
 
 
-def _cells(line: BenchmarkLine | Macro, p_holm: str, alpha: float) -> tuple[str, ...]:
-    from ablations.statistics.formatting import decisive, p_value, points, width
-
-    bounds = decisive(line, alpha)
-    numbers = (points(line.delta), bounds, p_value(line.p), p_holm, width(line.mde))
-    return (*numbers, line.verdict or "-")
-
-
 def _below(found: Comparison) -> list[str]:
     lines = [
         f"differences in points; verdicts at alpha {found.alpha:g}, margin "
@@ -173,7 +170,7 @@ def _below(found: Comparison) -> list[str]:
         "MDE: smallest difference detectable with 80 % power"
     ]
     if found.pooled is not None and found.bootstrap is not None:
-        from ablations.statistics.formatting import interval
+        from ablations.statistics.text.formatting import interval
 
         lines += [
             f"mean, one variance for both sides: {interval(*found.pooled)}",
@@ -186,4 +183,4 @@ def _below(found: Comparison) -> list[str]:
             f"points from training, {100 * spread.decoding_sd:.2f} from items"
         )
     lines += exclusion_lines(found.excluded, found.with_all)
-    return [*lines, *(f"note: {note}" for note in found.notes)]
+    return [*lines, *note_lines(found.notes)]

@@ -22,7 +22,7 @@ exclude_option = click.option(
 
 def exclusion_lines(excluded: Mapping[str, int], with_all: Sequence[WithAllItems]) -> list[str]:
     """Return which items were left out, and the differences with them."""
-    from ablations.statistics.formatting import interval, points
+    from ablations.statistics.text.formatting import interval, points
 
     if not excluded:
         return []

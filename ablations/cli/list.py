@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ablations.arms import ARMS
+from benchmarks.cli.own import benchmark_files
 from benchmarks.registry import SUITES, SUMMARIES, names
 from harness.cli import options
 from harness.cli.output import echo, print_result
@@ -16,6 +17,7 @@ from harness.errors import UsageError
 
 @click.command("list")
 @click.option("--options", "with_options", is_flag=True, help="Show the options for --set.")
+@benchmark_files
 @options.as_json
 def list_(with_options: bool, as_json: bool) -> None:
     """Show suites, benchmarks and how each is scored, and the arms that can be trained."""

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin, g
 import click
 
 from ablations.interrupts import Interrupted, listening
-from ablations.settings import Settings, read_recipe, settings
+from ablations.settings import Settings, read_recipe, refuse_code, settings
 from harness.cli import options
 from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
+from harness.cli.panels import PanelCommand
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,25 @@ def _settings(command: F) -> F:
     return command
 
 
-@click.command()
+PANELS = {
+    "Arm": "arm model config allow-code seed out",
+    "Data": """pairs rl-data columns image-root selection-rows pair-template prompts pair-count
+        pair-passes rl-passes matching""",
+    "Selection prompts": """orders selection-suffix prefill letters selection-chat-template
+        max-selection-tokens min-pixels max-pixels""",
+    "Loss on selection prompts": "coefficient clip clip-form pair-loss",
+    "GRPO": """prompts-per-step group updates-per-rollout temperature top-p max-tokens kl ratio-low
+        ratio-high loss-type reward accuracy-weight format-pattern""",
+    "Agent (--rl-data agent:...)": "data-root agent-steps agent-context",
+    "Optimizer": """learning-rate sft-learning-rate weight-decay adam-beta2 warmup-steps schedule
+        max-grad-norm pairs-per-step batch-size""",
+    "Weights": """lora-rank lora-alpha freeze-vision dtype save-dtype bf16 gradient-checkpointing
+        vllm-server""",
+    "Output": "dry-run export save-every report-to norms-every json",
+}
+
+
+@click.command(cls=PanelCommand, panels=PANELS)
 @click.option(
     "--arm",
     "arms",
@@ -56,9 +75,9 @@ def _settings(command: F) -> F:
 @click.option(
     "--config",
     metavar="FILE|RECIPE",
-    help="YAML file or recipe that sets any of the options below.",
+    help="YAML file or recipe that sets any of these options.",
 )
-@option("--allow-code", bool, "Let --config name a reward: its module is run.")
+@option("--allow-code", bool, "Let --config name a reward or a loss, whose Python code runs.")
 @option("--out", FOLDER, "Folder of the run  [default: trained/<model>-<arm>-seed<seed>]")
 @options.columns
 @_settings
@@ -73,7 +92,7 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
     and save a checkpoint; a second one stops at once, and the last checkpoint is resumed from.
     """
     from ablations.arms import arm
-    from ablations.training.plan import first_process
+    from ablations.training.check import first_process
     from ablations.training.run import train as run
 
     chosen, *others = map(arm, arms)
@@ -99,17 +118,16 @@ def train(arms: tuple[str, ...], dry_run: bool, as_json: bool, **given: Any) -> 
 
 def _plan(chosen: Arm, parent: str, given: dict[str, Any]) -> TrainingPlan:
     """Return the plan of an arm; ``parent`` is the default folder of the folders of runs."""
-    from ablations.training.plan import TrainingData, TrainingPlan
+    from ablations.training.plan import TrainingPlan
+    from ablations.training.training_data import TrainingData
 
     names = ("config", "out", "mapped", "allow_code")
     config, out, mapped, allowed = (given.pop(name) for name in names)
     recipe = read_recipe(config) if config else {}
     made = settings(recipe, given)
-    if made.reward and not (given["reward"] or allowed):
-        raise UsageError(
-            f"--config {config} names the reward {made.reward}, which is code: add --allow-code if "
-            "you trust it, or name it with --reward"
-        )
+    if not allowed:
+        unnamed = {name: value for name, value in recipe.items() if given.get(name) is None}
+        refuse_code(unnamed, f"--config {config}")
     made = dataclasses.replace(made, columns={**made.columns, **options.columns_of(mapped)})
     model = Path(made.model.rstrip("/")).name or "model"
     folder = out or Path(parent) / f"{model}-{chosen.name}-seed{made.seed}"
@@ -134,7 +152,8 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
 
 def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None:
     """Check the plan, and those of other arms, and show what all arms would get."""
-    from ablations.training.plan import check, repeated, table
+    from ablations.training.check import check
+    from ablations.training.plan import repeated, table
     from ablations.training.schedule import negative_questions
 
     plans = [plan, *(dataclasses.replace(plan, arm=other) for other in others)]
@@ -144,7 +163,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
         except UsageError as error:
             raise UsageError(f"{checked.arm.name} cannot be trained: {error}") from error
     names = [checked.arm.name for checked in plans]
-    rows, matching = table(plan), plan.settings.matching
+    rows, matching = table(plan, others), plan.settings.matching
     if as_json:
         arms = {
             name: {"reason": row} if isinstance(row, str) else dataclasses.asdict(row)
@@ -175,7 +194,7 @@ _COLUMNS = {  # of Amounts, and their two lines of heading
     "rl_steps": ("RL", "steps"),
     "items_per_step": ("prompts", "per step"),
     "sft_steps": ("SFT", "steps"),
-    "selection_steps": ("L_CA-only", "steps"),
+    "selection_steps": ("pairs-only", "steps"),
     "exposures": ("pair", "exposures"),
 }
 

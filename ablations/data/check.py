@@ -1,6 +1,6 @@
 """Checks of all pairs and RL items, before anything is trained on them.
 
-`survey` decodes every image (``harness pairs check``), the previews none (`training.plan.check`).
+`survey` decodes every image (``harness pairs check``), the previews none (`training.check`).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 from benchmarks.pairs.file import PairError, check, check_ids
@@ -173,7 +174,7 @@ def check_texts(rows: Sequence[AnyPair] | Sequence[Item], tokens: Collection[str
     Raises:
         UsageError: names the row and the token.
     """
-    pattern = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
+    pattern = _any_of(frozenset(tokens))
     for index in range(len(rows) if tokens else 0):
         where, texts = _texts(rows, index)
         for text in texts:
@@ -182,6 +183,11 @@ def check_texts(rows: Sequence[AnyPair] | Sequence[Item], tokens: Collection[str
                     f"{where}: its text holds {match[0]!r}, a special token of this model: "
                     "change the text or leave out the row"
                 )
+
+
+@cache
+def _any_of(tokens: frozenset[str]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))))
 
 
 def _texts(rows: Sequence[Any], index: int) -> tuple[str, Iterator[str]]:

@@ -13,7 +13,7 @@ from benchmarks.micro.data.pairs import is_micro, micro_domains
 from benchmarks.micro.data.pairs import tasks as micro_items
 from benchmarks.pair_sources import NO_COLUMNS, first
 from benchmarks.pairs.rows import LazyRows
-from benchmarks.pairs.tables import Kind, Source, open_source
+from benchmarks.pairs.tables import PUBLISHED, Kind, Source, open_source
 from harness.errors import UsageError
 from harness.records import Item
 
@@ -67,6 +67,17 @@ def items_of(source: Source, selection_rows: SelectionRows = "leave-out") -> Seq
     if source.software:
         return replace(source, whole=True).chosen(kinds, software_item, preview_software)
     return source.chosen(kinds, item_of, preview_item)
+
+
+def earlier_selection_rows(source: str, columns: Mapping[str, str]) -> SelectionRows:
+    """Return what versions without the setting did with the selection rows of a source.
+
+    They left out those of the published data sets, and kept all others as ordinary questions.
+    """
+    published = Path(source).name in {Path(name).name for name in PUBLISHED}
+    if published or is_micro(source):
+        return "leave-out"
+    return "keep" if open_source(source, columns).counts["selection"] else "leave-out"
 
 
 def row_counts(rows: Sequence[Any]) -> dict[str, int]:

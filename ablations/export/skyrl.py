@@ -8,9 +8,8 @@ both orders, a script with the recipe's numbers and a README.  It follows SkyRL 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,17 +20,18 @@ import orjson
 from ablations.arms import ARMS
 from ablations.data.items import is_software, software_task
 from ablations.export import ENVIRONMENT
-from ablations.training.plan import TrainingPlan, check
+from ablations.training.check import check
+from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_payload
 from ablations.training.rollouts import AGENT
 from ablations.training.schedule import Slot, arm_view, exposures, item, schedule
 from benchmarks.pairs.rows import LazyRows
-from benchmarks.pairs.selection import AnyPair, WrittenPair
+from benchmarks.pairs.saving import pieces, row_of
 from harness.backends import wire
 from harness.errors import UsageError
 from harness.files import atomic
-from harness.records import ImagePart, Message, Part, TextPart
+from harness.records import ImagePart, Message
 
 VALIDATION = 128
 """Maximum number of held-out items."""
@@ -70,12 +70,12 @@ class Export:
         if held_out:
             self._parquet(folder / "validation.parquet", held_out)
         pairs = prompts = 0
-        if plan.arm.uses_pairs:
-            view = arm_view(plan)
-            rows = (_pair_row(view.pair(index), folder) for index in range(len(view.pairs)))
+        if plan.arm.uses_pairs or self._selecting:
+            view = arm_view(self._selecting or plan)
+            rows = (row_of(view.pair(index), folder) for index in range(len(view.pairs)))
             pairs = _write_lines(folder / "pairs.jsonl", rows)
-        if plan.arm.joint:
-            prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts())
+        if self._selecting:
+            prompts = _write_lines(folder / "selection.jsonl", self._selection_prompts(folder))
         options = self._options(bool(held_out))
         if self.module:
             self._write_script(folder / "run.sh", options)
@@ -87,6 +87,7 @@ class Export:
             "pairs": pairs,
             "selection_prompts": prompts,
             "runs": self.module,
+            "mixed": self.mixed,
             "planned": dataclasses.asdict(plan.amounts),
         }
         (folder / "README.md").write_text(
@@ -113,8 +114,10 @@ class Export:
         from pyarrow import parquet
 
         if self.software:
-            rows = [self._software_row(slot.number) for slot in slots]
-            parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+            made = [self._agent_row(slot) for slot in slots]
+            columns = dict.fromkeys(name for row in made for name in row)
+            full = [{name: row.get(name) for name in columns} for row in made]
+            parquet.write_table(pyarrow.Table.from_pylist(full), path)
             return
         schema = _schema(self.plan.data.reads_images)
         with parquet.ParquetWriter(path, schema) as writer:
@@ -128,11 +131,31 @@ class Export:
         return is_software(self.plan.data.items)
 
     @property
+    def mixed(self) -> bool:
+        """Whether single turns made of pairs stand among an agent's tasks."""
+        return self.software and self.plan.arm.extra is not None
+
+    @property
     def module(self) -> str | None:
         """The module that trains the arm, None if no known one can."""
+        if self.mixed:
+            return None
+        if self.software:
+            return _AUTHORS_AGENT if self._selecting else _AGENT
+        return None if self.plan.arm.joint else _SINGLE_TURN
+
+    @cached_property
+    def _selecting(self) -> TrainingPlan | None:
+        """The plan whose selection prompts go along, None if none do.
+
+        On software tasks `grpo` takes those of `contextrl`, with a coefficient of 0, which the
+        authors' extension reads as GRPO alone: the two differ in this number only.
+        """
         if self.plan.arm.joint:
-            return _AUTHORS_AGENT if self.software else None
-        return _AGENT if self.software else _SINGLE_TURN
+            return self.plan
+        if self.software and not self.mixed and self.plan.settings.pairs is not None:
+            return dataclasses.replace(self.plan, arm=ARMS["contextrl"])
+        return None
 
     @property
     def checkout(self) -> str | None:
@@ -146,13 +169,14 @@ class Export:
             "it begins with supervised training: train that here, export grpo from there": arm.sft,
             "its loss is the cross-entropy over the vocabulary": arm.joint == "cross-entropy",
             "--reward is a function for TRL": s.reward is not None,
+            "--pair-loss is a function for our trainer": s.pair_loss is not None
+            and bool(arm.joint),
             f"loss_type {s.loss_type} has no counterpart": s.loss_type not in _REDUCTIONS,
             f"the authors' extension does not have clip_form {s.clip_form}": bool(arm.joint)
             and s.clip_form != "two-sided",
             "an agent's tasks are exported from a data set of them, not from agent:...": (
                 (s.rl_data or "").startswith(AGENT)
             ),
-            "it mixes single turns with an agent's episodes": bool(arm.extra) and self.software,
         }
         for reason, holds in reasons.items():
             if holds:
@@ -169,6 +193,10 @@ class Export:
                 task, kind == "selection", self.plan.settings, self._opening
             ),
         }
+
+    def _agent_row(self, slot: Slot) -> dict[str, Any]:
+        """Return a software task, or a single turn made of a pair, which has no ``instance``."""
+        return self._software_row(slot.number) if slot.kind == "task" else self._row(slot)
 
     def _software_row(self, index: int) -> dict[str, Any]:
         """Return a software task as SkyRL's mini-swe-agent example reads it."""
@@ -194,7 +222,7 @@ class Export:
         }
 
     def _prompt(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        if self.plan.data.reads_images:
+        if self.plan.data.reads_images and not self.software:
             return wire.openai(messages, lists=True)
         return wire.transformers(messages, images=False)
 
@@ -214,18 +242,25 @@ class Export:
         """Return the tokens of the longest prompt: SkyRL silently drops longer ones."""
         render = Prompter.load(self.plan.data.folder, self.plan.settings)
         slots = {*schedule(self.plan), *self._held_out()}
-        return max(render.length(item(self.plan, slot).messages) for slot in slots)
+        longest = max(render.length(item(self.plan, slot).messages) for slot in slots)
+        # Of all pairs, so that `grpo` and `da-rl` have the same limit.
+        pairs = () if self.software else self.plan.data.pairs
+        return max([longest, *map(render.longest_selection, pairs)])
 
-    def _selection_prompts(self) -> Iterator[dict[str, Any]]:
-        """Yield the selection prompts in the order of our own steps, all orders of each pair."""
-        shown, view = exposures(self.plan), arm_view(self.plan)
+    def _selection_prompts(self, folder: Path) -> Iterator[dict[str, Any]]:
+        """Yield the selection prompts in the order of our own steps, all orders of each pair.
+
+        Their images are saved under ``folder``.
+        """
+        assert self._selecting is not None
+        shown, view = exposures(self._selecting), arm_view(self._selecting)
         for step in range(shown.steps):
             for pair in map(view.pair, shown.at(step)):
                 for order in self.plan.settings.asking.prompts(pair):
                     yield {
                         "step": step,
                         "pair": pair.id,
-                        "prompt": _plain(order.messages),
+                        "prompt": _plain(order.messages, folder),
                         "correct_answer": order.letter,
                     }
 
@@ -233,7 +268,7 @@ class Export:
         """Return SkyRL's options with the recipe's numbers."""
         import yaml
 
-        plan = self.plan
+        plan, selecting = self.plan, self._selecting
         text = _rendered(
             "options.yaml",
             s=plan.settings,
@@ -242,7 +277,8 @@ class Export:
             longest=self._longest(),
             images=plan.data.reads_images,
             software=self.software,
-            joint=plan.arm.joint,
+            selecting=selecting and selecting.amounts,
+            coefficient=plan.settings.coefficient if plan.arm.joint else 0.0,
             orders=2 - plan.data.one_order / max(len(plan.data.pairs), 1),
             held_out=held_out,
         )
@@ -284,45 +320,12 @@ def _schema(images: bool) -> Any:
     )
 
 
-def _plain(messages: Sequence[Message]) -> str | list[dict[str, str]]:
+def _plain(messages: Sequence[Message], folder: Path) -> str | list[dict[str, str]]:
     """Return a selection prompt: a text, or texts and image paths in reading order."""
     parts = [part for message in messages for part in message.content]
     if not any(isinstance(part, ImagePart) for part in parts):
         return "".join(message.render() for message in messages)
-    return list(_pieces(parts))
-
-
-def _pieces(parts: Iterable[Part]) -> Iterator[dict[str, str]]:
-    for part in parts:
-        if isinstance(part, TextPart):
-            yield {"text": part.text}
-        else:
-            yield {"image": f"images/{_file_name(part)}"}
-
-
-def _file_name(part: ImagePart) -> str:
-    return hashlib.sha256(part.image.tobytes()).hexdigest()[:20] + ".png"
-
-
-def _pair_row(pair: AnyPair, folder: Path) -> dict[str, Any]:
-    """Return a pair as a row in our format; its images are saved under ``folder``."""
-    if isinstance(pair, WrittenPair):
-        parts = [part for message in pair.messages for part in message.content]
-        _save_images(parts, folder)
-        named = {"id": pair.id, "domain": pair.domain, "source": pair.source}
-        return {**named, "prompt": _plain(pair.messages), "correct_answer": pair.letter}
-    _save_images([*pair.context_positive, *pair.context_negative], folder)
-    row: dict[str, Any] = {f.name: getattr(pair, f.name) for f in dataclasses.fields(pair)}
-    contexts = ("context_positive", "context_negative")
-    return {**row, **{name: list(_pieces(row[name])) for name in contexts}}
-
-
-def _save_images(parts: Sequence[Part], folder: Path) -> None:
-    for part in parts:
-        if isinstance(part, ImagePart):
-            path = folder / "images" / _file_name(part)
-            path.parent.mkdir(exist_ok=True)
-            part.image.save(path)
+    return pieces(parts, folder)
 
 
 def _write_lines(path: Path, rows: Iterator[Mapping[str, Any]]) -> int:
@@ -347,5 +350,5 @@ def _hydra(value: Any) -> str:
 def _quoted(name: str, value: Any) -> str:
     """Return an option as a word of a shell script."""
     argument = f"{name}={_hydra(value)}"
-    # Double quotes let the shell expand the folder.
-    return f'"{argument}"' if "$HERE" in argument else shlex.quote(argument)
+    # The shell expands the folder, and nothing else.
+    return '"$HERE"'.join(part and shlex.quote(part) for part in argument.split("$HERE"))

@@ -177,7 +177,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Return the manifest of a build; UsageError where there is none."""
     manifest = _manifest(path)
     if manifest is None:
-        raise UsageError(f"{path} is no build of pairs: it has no {MANIFEST}")
+        raise UsageError(f"{path} is not a build of pairs: it has no {MANIFEST}")
     return manifest
 
 

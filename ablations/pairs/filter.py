@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from typing import Any, Literal
 
 from ablations.pairs.build import Build, BuildPlan, Memo
-from benchmarks.pairs.selection import LETTERS, Letter, selection
-from harness.errors import ItemError, UsageError, first_failure
-from harness.files.atomic import write_bytes
+from benchmarks.pairs.saving import row_of
+from benchmarks.pairs.selection import LETTERS, AnyPair, SelectionPrompt, both_orders
+from harness.errors import ItemError, UsageError, one_failure
 from harness.protocols import Model
-from harness.records import Pair, Part, Sampling, TextPart
+from harness.records import Sampling
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,8 @@ class Settings:
 
     ``by``: ``letters`` answers ``tries`` times, in both orders equally often, each read strictly as
     a choice; ``logprobs`` takes the right letter's probability among the two, mean over both
-    orders.  Kept are shares of right selections from ``low`` to ``high``.
+    orders.  Written prompts whose contexts are not known have one.  Kept are shares of right
+    selections from ``low`` to ``high``.
     """
 
     by: Literal["letters", "logprobs"] = "letters"
@@ -57,7 +57,7 @@ Opened = Callable[[], AbstractAsyncContextManager[Model]]
 
 def filter_pairs(
     build: Build,
-    pairs: Sequence[Pair],
+    pairs: Sequence[AnyPair],
     settings: Settings,
     open_model: Opened,
     concurrency: int = 64,
@@ -72,15 +72,13 @@ def filter_pairs(
     if build.finished:
         return build.finished
     memo = build.memo("selections")
-    try:
+    with one_failure():
         missed = asyncio.run(_ask_all(build, pairs, settings, open_model, concurrency, memo))
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
     return _finish(build, pairs, settings, memo, missed)
 
 
 def _finish(
-    build: Build, pairs: Sequence[Pair], settings: Settings, memo: Memo, missed: Sequence[str]
+    build: Build, pairs: Sequence[AnyPair], settings: Settings, memo: Memo, missed: Sequence[str]
 ) -> dict[str, Any]:
     """Write the pairs of the right difficulty and the others; return the manifest."""
     kept: list[dict[str, Any]] = []
@@ -95,7 +93,7 @@ def _finish(
         if reason:
             others.append({"id": pair.id, "difficulty": measured, "reason": reason})
         else:
-            kept.append({**pair_row(build, pair, len(kept)), "difficulty": measured})
+            kept.append({**row_of(pair, build.path), "difficulty": measured})
     del reasons[""]
     name = f"right in {settings.low:g} to {settings.high:g}"
     build.funnel.step("read", "pairs", len(pairs))
@@ -125,7 +123,7 @@ def _keys(index: int, settings: Settings) -> list[str]:
 
 async def _ask_all(
     build: Build,
-    pairs: Sequence[Pair],
+    pairs: Sequence[AnyPair],
     settings: Settings,
     open_model: Opened,
     concurrency: int,
@@ -143,11 +141,12 @@ async def _ask_all(
 
     async def work(model: Model) -> None:
         for index, key in waiting:
-            _, letter, attempt = key.split("/")
-            order: Letter = "A" if letter == "A" else "B"
-            seed = build.plan.seed * 1_000_003 + index * settings.tries + int(attempt)
+            attempt = int(key.rpartition("/")[2])
+            seed = build.plan.seed * 1_000_003 + index * settings.tries + attempt
+            orders = both_orders(pairs[index])  # one of a written pair whose contexts are not known
+            prompt = orders[attempt % len(orders)]
             try:
-                memo[key] = await _right(model, pairs[index], order, settings, seed)
+                memo[key] = await _right(model, prompt, settings, seed)
             except ItemError as error:
                 missed.append(f"pair {pairs[index].id}: {error}")
 
@@ -159,14 +158,14 @@ async def _ask_all(
 
 
 async def _right(
-    model: Model, pair: Pair, letter: Letter, settings: Settings, seed: int
+    model: Model, prompt: SelectionPrompt, settings: Settings, seed: int
 ) -> float | None:
     """Return 1 or 0 for an answer, None for one that is no choice; or the right letter's share."""
     from benchmarks.probe import NAMES
     from benchmarks.scoring import Target
     from benchmarks.scoring import score as read_letter
 
-    messages = selection(pair, letter).messages
+    messages, letter = prompt.messages, prompt.letter
     if settings.by == "letters":
         sampling = Sampling(settings.max_tokens, settings.temperature, seed=seed)
         response = await model.chat(messages, sampling)
@@ -180,31 +179,3 @@ async def _right(
     first, second = (-math.inf if value is None else value for value in values)
     share = 1 / (1 + math.exp(min(second - first, 700.0)))
     return share if letter == "A" else 1 - share
-
-
-def pair_row(build: Build, pair: Pair, number: int) -> dict[str, Any]:
-    """Return a pair as a row of the build's file; its images become PNG files beside it."""
-
-    def written(parts: Sequence[Part], side: str) -> list[dict[str, str]]:
-        pieces = []
-        for position, part in enumerate(parts):
-            if isinstance(part, TextPart):
-                pieces.append({"text": part.text})
-                continue
-            name = f"images/{number:06d}-{side}-{position}.png"
-            stream = BytesIO()
-            part.image.save(stream, "PNG")
-            write_bytes(build.path / name, stream.getvalue())
-            pieces.append({"image": name})
-        return pieces
-
-    return {
-        "id": pair.id,
-        "domain": pair.domain,
-        "query": pair.query,
-        "answer": pair.answer,
-        "answer_negative": pair.answer_negative,
-        "context_positive": written(pair.context_positive, "positive"),
-        "context_negative": written(pair.context_negative, "negative"),
-        "source": pair.source,
-    }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
-from ablations.pairs.build import Build
-from harness.errors import ItemError, first_failure
+from ablations.pairs.build import Build, Row
+from harness.errors import ItemError, one_failure
 from harness.files.typed_json import parse
 from harness.protocols import Judge
 from harness.records import Message
@@ -134,7 +135,7 @@ async def _ask_all(
     read: Callable[[str], T | None],
     note: Callable[[str], None],
 ) -> Asked[T]:
-    from harness.backends.endpoint import EndpointModel
+    from harness.backends.http.endpoint import EndpointModel
     from harness.runs.judge import NoVerdictError, Replies
 
     asked: Asked[T] = Asked(known := {}, unread := {}, missed := {})
@@ -151,22 +152,36 @@ async def _ask_all(
             if len(known) % 100 == 0:
                 note(f"{judge.model} answered {len(known)} of {len(questions)}")
 
-    try:
+    with one_failure():
         async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
             model.on_status = lambda text: note(f"{judge.model}: {text}")
             replies = Replies(build, model)
             async with asyncio.TaskGroup() as group:
                 for _ in range(CONCURRENCY):
                     group.create_task(work(replies))
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
     return asked
 
 
 def finish_judged(
-    build: Build, rows: Mapping[str, Mapping[str, Any]], judged: Judgements
+    build: Build,
+    rows: Sequence[Row],
+    judge: Judge | None,
+    question: Callable[[Row], str | Message],
+    note: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Sort rows by the judge's opinion, write them, and return the manifest."""
+    """Ask the judge about every row, write the rows by its opinion, and return the manifest.
+
+    Without a judge all are kept.  ``question`` makes what is asked about a row.
+    """
+    if judge is None:
+        build.funnel.notes.append("no judge was given (--judge): pairs are not judged")
+        return build.finish(rows)
+    by_id = {row["id"]: row for row in rows}
+    asked = {name: partial(question, row) for name, row in by_id.items()}
+    return _finish(build, by_id, judge_all(build, judge, asked, note=note))
+
+
+def _finish(build: Build, rows: Mapping[str, Row], judged: Judgements) -> dict[str, Any]:
     by_opinion: dict[str, list[dict[str, Any]]] = defaultdict(list)
     reasons: Counter[str] = Counter()
     for name, row in rows.items():

@@ -29,7 +29,10 @@ def uncertain(folder: Path) -> list[Row]:
         UsageError: the folder is no build of pairs.
     """
     if not is_build(folder):
-        raise UsageError(f"{folder} is no build of pairs: it has no {MANIFEST} of one")
+        raise UsageError(
+            f"{folder} is not a build of pairs: it has no {MANIFEST} of one; "
+            "give the --out that it was built in"
+        )
     return _rows(folder / UNCERTAIN)
 
 

@@ -9,28 +9,23 @@ import numpy as np
 
 from ablations.statistics import estimates
 from ablations.statistics.contrasts import (
-    BASE,
-    BASELINE,
-    DATA_CONTROLS,
-    METHOD,
     ONE_SEED,
-    PLACEBOS,
-    Contrast,
     Judgement,
     Rules,
-    checks,
+    Variance,
     common_variance,
-    contrasts,
     estimate,
     judge,
     judge_checks,
 )
 from ablations.statistics.design import power
+from ablations.statistics.design.roles import STANDARD, Contrast, Design
 from ablations.statistics.estimates import Array, Estimate, Items, Ratio, Verdict
 from ablations.statistics.intervals import mean_interval
 from ablations.statistics.lines import Analysis, ArmLine, BenchmarkLine, Line, Term
 from ablations.statistics.simulation.bootstrap import Resampled, hierarchical
-from ablations.statistics.verdict import sentence
+from ablations.statistics.text.answers import answers
+from ablations.statistics.text.verdict import sentence
 
 CLUSTERED, WELCH = "clustered t", "Welch t"
 TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
@@ -40,7 +35,7 @@ Scores = Mapping[str, Mapping[str, Array]]
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Scores by item and by seed (of each benchmark, and macro averages), and the rules."""
+    """Scores by item and by seed (of each benchmark, and macro averages), rules and design."""
 
     scores: Scores
     items: Mapping[str, Items]
@@ -48,6 +43,21 @@ class _Data:
     macro: Mapping[str, Array]
     rules: Rules
     single: Container[str]
+    design: Design
+
+    def has_holm(self, contrast: Contrast) -> bool:
+        """Whether the p of a contrast is adjusted over those of its step."""
+        steps = self.design.among(self.macro)
+        return any(contrast in step.contrasts and step.rule == "holm" for step in steps)
+
+    def tests_over_items(self, contrast: Contrast) -> dict[str, ItemsTest]:
+        """Return what every benchmark says of a contrast over its items."""
+        return {
+            name: ItemsTest.of_contrast(
+                contrast, arms, self.items[name], single=name in self.single
+            )
+            for name, arms in self.scores.items()
+        }
 
 
 def analyse(
@@ -55,6 +65,7 @@ def analyse(
     items: Mapping[str, Items],
     rules: Rules,
     single: Container[str] = (),
+    design: Design = STANDARD,
     *,
     sampled: bool = False,
 ) -> Analysis:
@@ -66,39 +77,49 @@ def analyse(
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
-    data = _Data(scores, items, by_seed, macro, rules, single)
-    judgements = (*judge(macro, rules), *judge_checks(macro, rules, sampled=sampled))
+    data = _Data(scores, items, by_seed, macro, rules, single, design)
+    fixed = rules.inference == "items"
+    over_items = (lambda c: items_mean(data.tests_over_items(c))[0]) if fixed else None
+    judgements = judge(macro, rules, design, over_items, sampled=sampled)
+    if not fixed:
+        judgements += judge_checks(macro, rules, design, sampled=sampled)
     judged = {each.contrast: each for each in judgements}
     resampled = hierarchical(scores, items, rules.resamples, rules.seed)
     lines, outside = (
         tuple(
-            _line(judged[contrast], data, resampled)
-            if contrast in judged
-            else _items_only(contrast, data)
+            _over_items(contrast, data, judged.get(contrast))
+            if fixed or contrast not in judged
+            else _line(judged[contrast], data, resampled)
             for contrast in listed
         )
-        for listed in (contrasts(list(macro)), checks(list(macro)))
+        for listed in (design.contrasts(macro), design.checks(list(macro)))
     )
-    needed = (BASELINE, METHOD, *DATA_CONTROLS, *PLACEBOS)
+    needed = design.named("baseline", "method", "data_control", "placebo")
     return Analysis(
-        verdict=_sentence(lines, outside, rules, macro),
+        verdict=_sentence(lines, outside, data),
         arms=tuple(_arm(arm, data) for arm in macro),
         contrasts=lines,
-        waterfall=waterfall(macro, lines, rules),
+        waterfall=waterfall(macro, lines, rules, design),
         missing=tuple(arm for arm in needed if arm not in macro),
         checks=outside,
     )
 
 
-def _sentence(
-    lines: Sequence[Line], outside: Sequence[Line], rules: Rules, macro: Mapping[str, Array]
-) -> str:
+def _sentence(lines: Sequence[Line], outside: Sequence[Line], data: _Data) -> str:
     """Return the verdict, or why there is none."""
+    design, rules = data.design, data.rules
     if not lines:
-        listed = ", ".join(macro)
-        return f"No verdict: {listed} alone make no contrast; total needs {METHOD} and {BASELINE}."
-    several = [arm for arm, y in macro.items() if y.size > 1]
-    return sentence(lines, outside, rules) if contrasts(several) else f"No verdict: {ONE_SEED}."
+        listed = ", ".join(data.macro)
+        needs = "its contrasts need others"
+        if design.locates_gain:
+            needs = f"total needs {design.method} and {design.baseline}"
+        return f"No verdict: {listed} alone make no contrast; {needs}."
+    several = [arm for arm, y in data.macro.items() if y.size > 1 or arm == design.start]
+    if rules.inference == "seeds" and not design.contrasts(several):
+        return f"No verdict: {ONE_SEED}."
+    if design.locates_gain:
+        return sentence(lines, outside, rules, design)
+    return answers(lines, outside, rules, design)
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
@@ -122,20 +143,20 @@ def number(value: Array | float) -> float | None:
 def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
     contrast, primary, rules = judgement.contrast, judgement.estimate, data.rules
     variance = rules.variance_of(contrast.name)
-    other = estimate(data.macro, contrast, "pooled" if variance == "welch" else "welch")
+    alternative: Variance = "pooled" if variance == "welch" else "welch"
+    other = estimate(data.macro, contrast, alternative, data.design.start)
     alt_variance_low, alt_variance_high = other.interval(rules.level)
-    boot_low, boot_high = resampled.interval(contrast.plus, contrast.minus, rules.level)
+    boot_low, boot_high = resampled.interval_of(contrast.weights, rules.level)
     by_benchmark: tuple[BenchmarkLine, ...] = ()
     if contrast.kind not in ("start", "control"):
-        arms = contrast.plus, contrast.minus
-        by_benchmark = benchmark_lines(data.by_seed, data.items, *arms, rules)
+        by_benchmark = benchmark_lines(data.by_seed, data.items, contrast, rules, data.design.start)
     tested = bool(judgement.tested)
     if not tested:
         by_benchmark = tuple(replace(b, p=None, p_holm=None, verdict=None) for b in by_benchmark)
     return replace(
         _estimated(contrast, primary, by_benchmark, rules),
         p=number(primary.p) if tested else None,
-        p_holm=number(judgement.p) if tested and contrast.kind == "data" else None,
+        p_holm=number(judgement.p) if tested and data.has_holm(contrast) else None,
         p_equivalence=number(primary.equivalence_p(rules.margin)) if tested else None,
         tested=tested,
         test=ONE_SAMPLE if _is_fixed(contrast, data) and variance != "pooled" else TESTS[variance],
@@ -150,7 +171,8 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
 
 def _is_fixed(contrast: Contrast, data: _Data) -> bool:
     """Whether a contrast is against the model before training, measured once."""
-    return contrast.minus == BASE and data.macro[BASE].size == 1
+    start = data.design.start
+    return start is not None and contrast.minus == start and data.macro[start].size == 1
 
 
 def _estimated(
@@ -169,23 +191,42 @@ def _estimated(
 def benchmark_lines(
     by_seed: Mapping[str, Mapping[str, Array]],
     items: Mapping[str, Items],
-    plus: str,
-    minus: str,
+    contrast: Contrast,
     rules: Rules,
+    start: str | None = None,
 ) -> tuple[BenchmarkLine, ...]:
     """Return a contrast on every benchmark, by per-seed scores, with Holm over the benchmarks.
 
     Welch, or paired where the contrast is; one pooled variance is for the macro average alone.
     """
-    variance = "paired" if rules.variance_of(f"{plus} - {minus}") == "paired" else "welch"
-    test_of = estimates.paired if variance == "paired" else estimates.welch
-    tests = [test_of(arms[plus], arms[minus]) for arms in by_seed.values()]
+    variance: Variance = "paired" if rules.variance_of(contrast.name) == "paired" else "welch"
+    tests = [estimate(arms, contrast, variance, start) for arms in by_seed.values()]
     adjusted = estimates.holm(np.array([test.p for test in tests]))
-    lines = (
+    lines = [
         benchmark_line(name, items[name], test, float(test.p), p_holm, rules)
         for name, test, p_holm in zip(by_seed, tests, adjusted, strict=True)
-    )
-    return tuple(replace(line, test=TESTS[variance]) for line in lines)
+    ]
+    lines = [replace(line, test=TESTS[variance]) for line in lines]
+    return tuple(_regressions(lines, tests, rules) if contrast.kind == "regression" else lines)
+
+
+def _regressions(
+    lines: Sequence[BenchmarkLine], tests: Sequence[Estimate], rules: Rules
+) -> list[BenchmarkLine]:
+    """Return the lines of benchmarks where those that were inconclusive may be non-inferior.
+
+    That claim is made of every benchmark, so its p is adjusted over them (Holm).
+    """
+    ps = estimates.holm(np.array([test.noninferiority_p(rules.margin) for test in tests]))
+    return [
+        replace(
+            line,
+            verdict=Verdict(
+                str(estimates.or_noninferior(np.array(str(line.verdict)), p, rules.alpha))
+            ),
+        )
+        for line, p in zip(lines, ps, strict=True)
+    ]
 
 
 def benchmark_line(
@@ -231,8 +272,7 @@ class ItemsTest:
         Exact McNemar, with Bonett and Price's interval, where both sides are one run whose answers
         are ``single``, right or wrong, and independent; else the clustered t.
         """
-        d = np.asarray(plus.mean(0) - minus.mean(0))
-        estimate = estimates.clustered(d, items)
+        test = cls._clustered(np.asarray(plus.mean(0) - minus.mean(0)), items)
         one_run = len(plus) == len(minus) == 1
         if (
             one_run
@@ -241,8 +281,23 @@ class ItemsTest:
             and estimates.is_binary(plus)
             and estimates.is_binary(minus)
         ):
-            exact = estimates.mcnemar(d)
-            return cls(exact.adjusted, exact.p, "McNemar", estimate)
+            exact = estimates.mcnemar(np.asarray(plus.mean(0) - minus.mean(0)))
+            return cls(exact.adjusted, exact.p, "McNemar", test.clustered)
+        return test
+
+    @classmethod
+    def of_contrast(
+        cls, contrast: Contrast, arms: Mapping[str, Array], items: Items, single: bool
+    ) -> ItemsTest:
+        """Test a contrast of arms, as `of`; a trend by the clustered t."""
+        if not contrast.levels:
+            return cls.of(arms[contrast.plus], arms[contrast.minus], items, single=single)
+        d = sum(weight * arms[arm].mean(0) for arm, weight in contrast.weights.items())
+        return cls._clustered(np.asarray(d), items)
+
+    @classmethod
+    def _clustered(cls, d: Array, items: Items) -> ItemsTest:
+        estimate = estimates.clustered(d, items)
         # Where no item differs nothing speaks against 0.
         return cls(estimate, float(estimate.p) if d.any() else 1.0, CLUSTERED, estimate)
 
@@ -254,20 +309,50 @@ def untested_line(name: str, items: Items, test: ItemsTest, rules: Rules) -> Ben
     return replace(line, delta=delta, mde=None, verdict=None, test=test.test)
 
 
-def _items_only(contrast: Contrast, data: _Data) -> Line:
-    """Return the line of a contrast with a single seed in an arm: no test, no verdict."""
-    tests = {
-        name: ItemsTest.of(
-            arms[contrast.plus], arms[contrast.minus], data.items[name], single=name in data.single
-        )
-        for name, arms in data.scores.items()
-    }
-    lines = tuple(
-        untested_line(name, data.items[name], test, data.rules) for name, test in tests.items()
-    )
+def items_lines(
+    tests: Mapping[str, ItemsTest],
+    items: Mapping[str, Items],
+    rules: Rules,
+    adjusted: Sequence[float] | None = None,
+) -> list[BenchmarkLine]:
+    """Return what every benchmark says of fixed checkpoints.
+
+    ``adjusted`` are the p values that verdicts go by, by default Holm's over the benchmarks.
+    """
+    if adjusted is None:
+        adjusted = list(estimates.holm(np.array([test.p for test in tests.values()])))
+    lines = []
+    for (name, test), p_holm in zip(tests.items(), adjusted, strict=True):
+        line = benchmark_line(name, items[name], test.estimate, test.p, p_holm, rules)
+        mde = number(power.mde(float(test.clustered.se), np.inf, rules.alpha, rules.power))
+        lines.append(replace(line, delta=float(test.clustered.delta), mde=mde, test=test.test))
+    return lines
+
+
+def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Line:
+    """Return the line of a contrast over items: with one seed in an arm, without test and verdict.
+
+    Of fixed checkpoints, about which the study is, it was judged.
+    """
+    tests, rules = data.tests_over_items(contrast), data.rules
     mean, without = items_mean(tests)
     test = f"{CLUSTERED}, without {', '.join(without)}" if without else CLUSTERED
-    return replace(_estimated(contrast, mean, lines, data.rules), test=test)
+    if judged is None or not judged.tested:
+        lines = [untested_line(name, data.items[name], test, rules) for name, test in tests.items()]
+        return replace(_estimated(contrast, mean, tuple(lines), rules), test=test)
+    lines = items_lines(tests, data.items, rules)
+    if contrast.kind == "regression":
+        lines = _regressions(lines, [each.estimate for each in tests.values()], rules)
+    return replace(
+        _estimated(contrast, mean, tuple(lines), rules),
+        p=number(mean.p),
+        p_holm=number(judged.p) if data.has_holm(contrast) else None,
+        p_equivalence=number(mean.equivalence_p(rules.margin)),
+        tested=True,
+        test=test,
+        verdict=Verdict(str(judged.verdicts)),
+        mde=number(power.mde(float(mean.se), np.inf, rules.alpha, rules.power)),
+    )
 
 
 def items_mean(tests: Mapping[str, ItemsTest]) -> tuple[Estimate, tuple[str, ...]]:
@@ -294,21 +379,27 @@ def _arm(arm: str, data: _Data) -> ArmLine:
     )
 
 
-def waterfall(macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules) -> tuple[Term, ...]:
+def waterfall(
+    macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules, design: Design = STANDARD
+) -> tuple[Term, ...]:
     """Return total = objective + data through each data arm, with shares where they make sense."""
     total = next((line for line in lines if line.kind == "total"), None)
     if total is None:
         return ()
     excludes_0 = total.low is not None and total.high is not None and total.low * total.high > 0
     several = {arm: y for arm, y in macro.items() if y.size > 1}
-    one_variance = common_variance(several) if rules.variance == "pooled" and several else None
+    pooled = rules.variance == "pooled" and several
+    one_variance = common_variance(several, design.start) if pooled else None
     terms = []
-    for arm in (arm for arm in DATA_CONTROLS if arm in macro):
-        three = (macro[METHOD], macro[arm], macro[BASELINE])
+    asked = {(line.kind, line.plus, line.minus) for line in lines}
+    for arm in (arm for arm in design.named("data_control") if arm in macro):
+        if {("objective", total.plus, arm), ("data", arm, total.minus)} - asked:
+            continue  # a study of one's own may not ask for both parts
+        three = (macro[total.plus], macro[arm], macro[total.minus])
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)
         if excludes_0 and min(y.size for y in three) > 1:
-            names = [f"{METHOD} - {other}" for other in (arm, BASELINE)]
+            names = [f"{total.plus} - {other}" for other in (arm, total.minus)]
             if all(rules.variance_of(name) == "paired" for name in names):
                 ratio = estimates.paired_share(*three, rules.level)
             else:

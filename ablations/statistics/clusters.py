@@ -63,9 +63,9 @@ class Profile:
         return float((own.sum() - (u**2).sum()) ** 2 / squared)
 
     @property
-    def is_lopsided(self) -> bool:
-        """Whether clusters are effectively few and of unequal size."""
-        return self.effective < FEW and bool((self.counts != self.counts[0]).any())
+    def is_few(self) -> bool:
+        """Whether clusters are effectively fewer than `FEW`, to within rounding."""
+        return self.effective < FEW - 1e-9
 
     @property
     def has_error(self) -> bool:
@@ -129,7 +129,7 @@ class Profile:
         It goes by the effective number of clusters.
         """
         clusters, effective = len(self.counts), self.effective
-        if effective > FEW - 1e-9:
+        if not self.is_few:
             return None
         text = f"only {clusters} cluster{'s' * (clusters > 1)} (fewer than {FEW})"
         if clusters >= FEW:

@@ -1,26 +1,26 @@
-"""What is compared between arms, by their roles, and the fixed order of the tests."""
+"""How contrasts between arms are judged, in the fixed order of a study's tests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
-from ablations.arms import ARMS, Arm, with_role
+from ablations.arms import with_role
 from ablations.statistics import estimates
 from ablations.statistics.design.looks import Spending, levels
+from ablations.statistics.design.roles import STANDARD, Contrast, Design
 from ablations.statistics.estimates import Array, Booleans, Estimate, Verdict, Verdicts
 from harness.errors import UsageError
 
-Kind = Literal["total", "objective", "placebo", "data", "form", "start", "control"]
 Variance = Literal["welch", "pooled", "paired"]
+Inference = Literal["seeds", "items"]
 
+# The arms of the built-in study.
 (BASE,), (BASELINE,), (METHOD,) = (with_role(role) for role in ("start", "baseline", "method"))
 DATA_CONTROLS, PLACEBOS = with_role("data_control"), with_role("placebo")
-LOSS_FORMS = with_role("loss_form")
-GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
 NO_GAIN = (
     Verdict.EQUIVALENT,
     Verdict.BETTER_WITHIN_MARGIN,
@@ -32,52 +32,6 @@ ONE_SEED = "one seed only: differences describe these checkpoints, not the metho
 
 
 @dataclass(frozen=True, slots=True)
-class Contrast:
-    """One difference of two arms: ``plus`` - ``minus``, and which question it answers."""
-
-    kind: Kind
-    plus: str
-    minus: str
-
-    @property
-    def name(self) -> str:
-        """The name in tables and JSON."""
-        return f"{self.plus} - {self.minus}"
-
-
-def contrasts(arms: Sequence[str], table: Iterable[Arm] = ARMS.values()) -> tuple[Contrast, ...]:
-    """Return the contrasts that the arms allow by their roles, in the order of tests, form last."""
-    rows = tuple(table)
-    controls = with_role("data_control", rows)
-    pairs = [
-        Contrast("total", METHOD, BASELINE),
-        *(Contrast("objective", METHOD, arm) for arm in controls),
-        *(Contrast("placebo", METHOD, arm) for arm in with_role("placebo", rows)),
-        *(Contrast("data", arm, BASELINE) for arm in controls),
-        *(Contrast("form", METHOD, arm) for arm in with_role("loss_form", rows)),
-    ]
-    return tuple(pair for pair in pairs if pair.plus in arms and pair.minus in arms)
-
-
-def checks(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return the contrasts outside the order of tests: they can only withhold a claim.
-
-    Every arm against the model before training (kind start), and every data control and placebo
-    against the baseline (kind control): an arm that training broke is beaten by anything.
-    """
-    controls = [arm for arm in arms if arm in (*DATA_CONTROLS, *PLACEBOS)]
-    return (
-        *(Contrast("start", arm, BASE) for arm in arms if arm != BASE and BASE in arms),
-        *(Contrast("control", arm, BASELINE) for arm in controls if BASELINE in arms),
-    )
-
-
-def differences(arms: Sequence[str]) -> tuple[Contrast, ...]:
-    """Return `contrasts` and then `checks`, a difference that is both once."""
-    return tuple({each.name: each for each in (*contrasts(arms), *checks(arms))}.values())
-
-
-@dataclass(frozen=True, slots=True)
 class Rules:
     """How a study is judged, fixed before any score is read; `UsageError` if out of range.
 
@@ -85,7 +39,8 @@ class Rules:
     ``effect_size``, the effect that the study is planned for.  ``pooled`` variance is one seed
     variance for all trained arms; ``paired`` takes differences seed by seed in the contrasts that
     ``paired`` names, else each arm's own.  ``power`` is that of minimal detectable effects.
-    ``looks`` are the seeds per arm at which the study may stop, see `looks.levels`.
+    ``looks`` are the seeds per arm at which the study may stop, see `looks.levels`.  ``inference``
+    over items is about fixed checkpoints, one per arm, and not about how they were trained.
     """
 
     alpha: float = 0.05
@@ -98,6 +53,7 @@ class Rules:
     paired: tuple[str, ...] = ()
     looks: tuple[int, ...] = ()
     spending: Spending = "obrien-fleming"
+    inference: Inference = "seeds"
 
     def __post_init__(self) -> None:
         """Refuse what would make a verdict meaningless."""
@@ -112,6 +68,8 @@ class Rules:
             raise UsageError(f"the effect size is {100 * self.effect_size:g} points: at most 100")
         if self.variance not in get_args(Variance):
             raise UsageError(f"variance is {self.variance!r}: it must be welch, pooled or paired")
+        if self.inference not in get_args(Inference):
+            raise UsageError(f"inference is {self.inference!r}: it must be seeds or items")
         if not self.alpha < self.power < 1:
             raise UsageError(
                 f"the power is {self.power:g}: it must lie between alpha ({self.alpha:g}) and 1"
@@ -159,18 +117,28 @@ class Judgement:
 
 
 def estimate(
-    scores: Mapping[str, Array], contrast: Contrast, variance: Variance = "welch"
+    scores: Mapping[str, Array],
+    contrast: Contrast,
+    variance: Variance = "welch",
+    start: str | None = STANDARD.start,
 ) -> Estimate:
-    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis)."""
+    """Return the primary estimate of a contrast from per-seed scores (seeds on the last axis).
+
+    ``start`` is the model before training.
+    """
     plus, minus = scores[contrast.plus], scores[contrast.minus]
-    if contrast.minus == BASE:
-        own = [y for arm, y in scores.items() if arm != BASE] if variance == "pooled" else [plus]
+    if contrast.levels:
+        one = common_variance(scores, start) if variance == "pooled" else None
+        arms = [scores[arm] for arm in contrast.weights]
+        return estimates.combination(arms, list(contrast.weights.values()), one)
+    if contrast.minus == start:
+        own = [y for arm, y in scores.items() if arm != start] if variance == "pooled" else [plus]
         return _over_base(plus, minus, *estimates.pooled_variance(own))
     if variance == "welch":
         return estimates.welch(plus, minus)
     if variance == "paired":
         return estimates.paired(plus, minus)
-    return estimates.pooled(plus, minus, *common_variance(scores))
+    return estimates.pooled(plus, minus, *common_variance(scores, start))
 
 
 def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
@@ -190,53 +158,87 @@ def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
     )
 
 
-def common_variance(scores: Mapping[str, Array]) -> tuple[Array, int]:
+def common_variance(
+    scores: Mapping[str, Array], start: str | None = STANDARD.start
+) -> tuple[Array, int]:
     """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
-    return estimates.pooled_variance([y for arm, y in scores.items() if arm != BASE])
+    return estimates.pooled_variance([y for arm, y in scores.items() if arm != start])
 
 
-def judge(scores: Mapping[str, Array], rules: Rules) -> tuple[Judgement, ...]:
+Differences = Callable[[Contrast], Estimate]
+
+
+def judge(
+    scores: Mapping[str, Array],
+    rules: Rules,
+    design: Design = STANDARD,
+    over_items: Differences | None = None,
+    *,
+    sampled: bool = False,
+) -> tuple[Judgement, ...]:
     """Judge every contrast in the fixed order: a step is tested only if those before it passed.
 
-    A step passes where all of its contrasts are better (for the objective: an intersection-union
-    test, each at alpha).  "The data adds something" takes any of its contrasts, so p is adjusted
-    (Holm); that it adds nothing takes all of them, and no adjustment.  A step without arms is
-    skipped.  A contrast with one seed in an arm is left out, and its step does not pass.
-    ``scores`` are macro averages by arm, seeds on the last axis.
+    A step passes where all of its contrasts are better, or, of regressions, not worse.  In a step
+    with Holm's rule each contrast makes a claim, so p is adjusted ("the data adds something" takes
+    any of its contrasts); in any other all make one together (an intersection-union test, each at
+    alpha).  A step without arms is skipped.  A contrast with one seed in an arm is left out, and
+    its step does not pass.  ``scores`` are macro averages by arm, seeds on the last axis;
+    ``over_items`` gives the differences of fixed checkpoints instead; ``sampled`` as in
+    `judge_checks`.
     """
-    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1}
-    testable = contrasts(list(several))
+    several = dict(scores) if over_items else _several(scores, design, sampled)
     judged: list[Judgement] = []
     open_: Booleans = np.asarray(True)
-    for kind in (*GATE, "form"):
-        step = [contrast for contrast in contrasts(list(scores)) if contrast.kind == kind]
+    for step in design.among(scores):
         differences = {
-            c: estimate(several, c, rules.variance_of(c.name)) for c in step if c in testable
+            c: over_items(c) if over_items else _estimated(several, c, rules, design)
+            for c in step.contrasts
+            if over_items or _has_error(c, several)
         }
         ps = np.array([difference.p for difference in differences.values()])
-        if kind == "data":
+        if step.rule == "holm":
             ps = estimates.holm(ps)
-        tested = open_ if kind in GATE else np.zeros_like(open_)
+        tested = np.zeros_like(open_) if step.rule == "estimate" else open_
         for (contrast, difference), p in zip(differences.items(), ps, strict=True):
             judged.append(_judged(contrast, difference, p, tested, rules))
-            open_ = open_ & estimates.is_better(judged[-1].verdicts)
-        if len(differences) < len(step):
+            if step.rule != "estimate":
+                open_ = open_ & estimates.passes(judged[-1].verdicts, contrast.kind == "regression")
+        if len(differences) < len(step.contrasts):
             open_ = np.zeros_like(open_)
     return tuple(judged)
 
 
+def _several(scores: Mapping[str, Array], design: Design, sampled: bool) -> dict[str, Array]:
+    """Return the arms with an error that is known: several seeds, or the base measured exactly."""
+    fixed = () if sampled else (design.start,)
+    return {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm in fixed}
+
+
+def _has_error(contrast: Contrast, several: Mapping[str, Array]) -> bool:
+    """Whether the error of a contrast is known: a base measured once is only subtracted."""
+    return contrast.within(several) and all(
+        several[arm].shape[-1] > 1 or (arm == contrast.minus and not contrast.levels)
+        for arm in contrast.weights
+    )
+
+
+def _estimated(
+    scores: Mapping[str, Array], contrast: Contrast, rules: Rules, design: Design
+) -> Estimate:
+    return estimate(scores, contrast, rules.variance_of(contrast.name), design.start)
+
+
 def judge_checks(
-    scores: Mapping[str, Array], rules: Rules, *, sampled: bool = False
+    scores: Mapping[str, Array], rules: Rules, design: Design = STANDARD, *, sampled: bool = False
 ) -> tuple[Judgement, ...]:
-    """Judge `checks`, each at alpha; one with a single seed in a trained arm is left out.
+    """Judge the checks of a design, each at alpha; one with a single seed of a trained arm is out.
 
     ``sampled``: answers were drawn at a temperature above 0.  A single run of the base then has an
     error that nothing tells, and what is compared with it is left out, too.
     """
-    fixed = () if sampled else (BASE,)
-    several = {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm in fixed}
-    estimated = {c: estimate(several, c, rules.variance_of(c.name)) for c in checks(list(several))}
+    several = _several(scores, design, sampled)
     tested = np.asarray(True)
+    estimated = {c: _estimated(several, c, rules, design) for c in design.checks(list(several))}
     return tuple(_judged(c, d, d.p, tested, rules) for c, d in estimated.items())
 
 
@@ -245,4 +247,7 @@ def _judged(
 ) -> Judgement:
     delta, inside = difference.delta, difference.equivalence_p(rules.margin)
     verdict = estimates.verdicts(delta, p, inside, rules.alpha)
+    if contrast.kind == "regression":
+        no_loss = difference.noninferiority_p(rules.margin)
+        verdict = estimates.or_noninferior(verdict, no_loss, rules.alpha)
     return Judgement(contrast, difference, p, verdict, np.broadcast_to(tested, delta.shape))

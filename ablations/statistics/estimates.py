@@ -29,7 +29,8 @@ ROUNDING = 1e-12  # a standard error of equal numbers, in units of the score
 class Verdict(StrEnum):
     """What a test says of a difference; the value is the text.
 
-    The last three are of several contrasts together, or of one that was not tested.
+    Those after "worse" are of several contrasts together, of one that was not tested, and of one
+    that asks for regressions alone.
     """
 
     BETTER = "better"
@@ -41,6 +42,7 @@ class Verdict(StrEnum):
     MIXED = "mixed"
     INCONCLUSIVE_TOGETHER = "inconclusive as a whole"
     NOT_TESTED = "not tested"
+    NON_INFERIOR = "non-inferior"
 
     @property
     def is_better(self) -> bool:
@@ -65,7 +67,8 @@ class Verdict(StrEnum):
         if self.is_worse:
             return "▼"
         undecided = (Verdict.INCONCLUSIVE, Verdict.INCONCLUSIVE_TOGETHER)
-        return "=" if self is Verdict.EQUIVALENT else "?" if self in undecided else ""
+        alike = (Verdict.EQUIVALENT, Verdict.NON_INFERIOR)
+        return "=" if self in alike else "?" if self in undecided else ""
 
     @property
     def tone(self) -> Literal["gain", "loss", "flat"]:
@@ -109,9 +112,12 @@ class Estimate:
 
     def equivalence_p(self, margin: float) -> Array:
         """Return the p of TOST: the difference lies within +-margin (Schuirmann 1987)."""
-        above = scipy.stats.t.sf((self.delta + margin) / self._se, self.df)
         below = scipy.stats.t.cdf((self.delta - margin) / self._se, self.df)
-        return np.asarray(np.maximum(above, below))
+        return np.asarray(np.maximum(self.noninferiority_p(margin), below))
+
+    def noninferiority_p(self, margin: float) -> Array:
+        """Return the one-sided p of no loss beyond the margin: the difference is above -margin."""
+        return np.asarray(scipy.stats.t.sf((self.delta + margin) / self._se, self.df))
 
 
 def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
@@ -134,16 +140,51 @@ def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verd
     )
 
 
+def or_noninferior(verdicts: Verdicts, p: Array, alpha: float) -> Verdicts:
+    """Return verdicts with "non-inferior" where they were inconclusive, and this p is below alpha.
+
+    ``p`` is that of `Estimate.noninferiority_p`; every other verdict says more.
+    """
+    undecided = verdicts == str(Verdict.INCONCLUSIVE)
+    return np.where(undecided & (p < alpha), str(Verdict.NON_INFERIOR), verdicts)
+
+
+def passes(verdicts: Verdicts, regression: bool) -> Booleans:
+    """Return where a contrast lets the tests go on: better, or of a regression shown not to be."""
+    if not regression:
+        return is_better(verdicts)
+    return ~np.isin(verdicts, [str(Verdict.INCONCLUSIVE), str(Verdict.WORSE)])
+
+
+def combination(
+    arms: Sequence[Array],
+    weights: Sequence[float],
+    one_variance: tuple[Array, int] | None = None,
+) -> Estimate:
+    """Return a weighted sum of the arms' means over seeds (last axis), as of a trend.
+
+    Variances are each arm's own with Satterthwaite's degrees of freedom (of two arms: Welch's
+    test), unless all share `pooled_variance`.  `ValueError` where an arm has fewer than two seeds.
+    """
+    if min(arm.shape[-1] for arm in arms) < 2:
+        raise ValueError("a contrast of arms needs two seeds in each of them")
+    pairs = list(zip(arms, weights, strict=True))
+    delta = np.asarray(sum(weight * arm.mean(-1) for arm, weight in pairs))
+    spread = [arm.var(-1, ddof=1) if one_variance is None else one_variance[0] for arm in arms]
+    parts = [w**2 * var / arm.shape[-1] for (arm, w), var in zip(pairs, spread, strict=True)]
+    if one_variance is None:
+        df = satterthwaite(parts, [arm.shape[-1] - 1 for arm in arms])
+    else:
+        df = np.full(delta.shape, float(one_variance[1]))
+    return Estimate(delta, np.asarray(np.sqrt(sum(parts))), df)
+
+
 def welch(a: Array, b: Array) -> Estimate:
     """Return mean(a) - mean(b) over unpaired seeds (last axis), unequal variances (Welch 1947).
 
     `ValueError` where an arm has fewer than two seeds.
     """
-    if min(a.shape[-1], b.shape[-1]) < 2:
-        raise ValueError("Welch's test needs two seeds in each arm")
-    variances = [arm.var(-1, ddof=1) / arm.shape[-1] for arm in (a, b)]
-    df = satterthwaite(variances, [arm.shape[-1] - 1 for arm in (a, b)])
-    return Estimate(np.asarray(a.mean(-1) - b.mean(-1)), np.asarray(np.sqrt(sum(variances))), df)
+    return combination((a, b), (1.0, -1.0))
 
 
 def paired(a: Array, b: Array) -> Estimate:

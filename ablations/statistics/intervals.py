@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from ablations.statistics.estimates import (
     ROUNDING,
@@ -17,11 +18,11 @@ from ablations.statistics.estimates import (
     clustered,
     is_binary,
 )
-from ablations.statistics.scores import read
+from ablations.statistics.lines import MEAN
+from ablations.statistics.scores import ScoreTable, read
 from harness.errors import UsageError
 
 LEVEL = 0.95
-MEAN = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,21 @@ def _cut(estimate: Estimate, level: float) -> ScoreInterval:
 
 
 def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
-    from statsmodels.stats.proportion import proportion_confint
+    """Return Wilson's interval (1927) of a share, cut to [0, 1]."""
+    crit = scipy.stats.norm.isf((1 - level) / 2)
+    shrunk = 1 + crit**2 / trials
+    center = (share + crit**2 / (2 * trials)) / shrunk
+    dist = crit * np.sqrt(share * (1 - share) / trials + crit**2 / (4 * trials**2)) / shrunk
+    return ScoreInterval(share, max(float(center - dist), 0.0), min(float(center + dist), 1.0))
 
-    low, high = proportion_confint(share * trials, trials, alpha=1 - level, method="wilson")
-    return ScoreInterval(share, float(low), float(high))
+
+def intervals_of(
+    table: ScoreTable, arm: str, level: float = LEVEL, *, partial: bool = True
+) -> dict[str, ScoreInterval]:
+    """Return the intervals of an arm's score on every benchmark, and of their `MEAN`."""
+    values = {name: arms[arm] for name, arms in table.scores.items()}
+    scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
+    return {**scores, MEAN: mean_interval(values, table.items, level, partial=partial)}
 
 
 def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
@@ -100,6 +112,4 @@ def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval
         table = read({"run": [run]})
     except UsageError:
         return {}
-    values = {name: arms["run"] for name, arms in table.scores.items()}
-    scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
-    return {**scores, MEAN: mean_interval(values, table.items, level)}
+    return intervals_of(table, "run", level, partial=False)

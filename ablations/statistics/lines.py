@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from ablations.statistics.contrasts import Kind
+from ablations.statistics.design.roles import Kind
 from ablations.statistics.estimates import Verdict
+from harness.frames import frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+MEAN = "mean"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +143,23 @@ class Analysis:
     waterfall: tuple[Term, ...]
     missing: tuple[str, ...]
     checks: tuple[Line, ...] = ()
+
+
+def differences(
+    contrasts: Iterable[tuple[Mapping[str, Any], Line | Macro, Sequence[BenchmarkLine]]],
+) -> pd.DataFrame:
+    """Return contrasts as a frame: of each one row per benchmark and one of the ``mean``.
+
+    A contrast is its names by column, its mean and its benchmarks.  Columns are these names and the
+    fields of `BenchmarkLine`; differences are in units of the score.
+    """
+    columns = [field.name for field in fields(BenchmarkLine)]
+    made = [
+        {**{name: getattr(line, name, None) for name in columns}, **names}
+        | {"benchmark": getattr(line, "benchmark", MEAN)}
+        for names, mean, benchmarks in contrasts
+        for line in (*benchmarks, mean)
+    ]
+    ours = [name for name in (made[0] if made else ()) if name not in columns]
+    numbers = ("delta", "low", "high", "p", "p_holm", "mde", "tost_low", "tost_high")
+    return frame(made, (*ours, *columns), numbers=numbers, counts=("items", "clusters"))

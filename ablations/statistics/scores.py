@@ -5,6 +5,7 @@ Items without a score in some run are left out everywhere, and counted.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from ablations.statistics.contrasts import BASE
+from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.exclusions import NOTHING, Exclusions
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.runs.store import read_manifest, read_samples, samples_size
+from harness.runs.store import UNKNOWN, read_manifest, read_marks, samples_size
 from harness.runs.summary import notes_of
 
 MAX_ERRORS = 0.01
 """The share of an arm's answers to a benchmark that may lack a score without a word."""
+
+_CONTENT = {"prompts": "prompts", "documents": "data"}  # what a manifest has hashes of, by item
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class ScoreTable:
     left out, clusters that are few, data that are not what an id promises.  ``gaps`` are the
     answers without a score, ``backends`` the inference backends with their dtypes, by arm.
     ``sampled``: the answers were drawn at a temperature above 0.  ``excluded`` counts the items
-    that were to be left out, by benchmark.
+    that were to be left out, by benchmark.  ``parts`` names the parts that each item belongs to.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -49,6 +52,7 @@ class ScoreTable:
     backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sampled: bool = False
     excluded: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,16 @@ class _Run:
 
     @property
     def temperature(self) -> float:
-        return float(self.manifest["sampling"]["temperature"])
+        """That of sampling; 0 where it is not known."""
+        return temperature_of(self.manifest)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its responses came from elsewhere: what it does not tell is not known."""
+        kinds = {
+            str((each.get("backend") or {}).get("kind")) for each in self.manifest["invocations"]
+        }
+        return self.manifest.get("origin") == "imported" or kinds == {"responses"}
 
     @property
     def backends(self) -> set[str]:
@@ -90,14 +103,33 @@ class _Run:
     def asked(self, benchmark: str) -> dict[str, Any]:
         """What decides whether two runs were asked the same in the same way, by its name."""
         entry = self.manifest["benchmarks"].get(benchmark, {})
-        return {
+        asked = {
             "protocol": entry.get("protocol_hash"),
             "data": entry.get("data_fingerprint"),
-            "max_tokens": entry.get("max_tokens"),
             "headline": tuple(entry.get("headline", ())),
-            "temperature": self.temperature,
-            "top_p": self.manifest["sampling"]["top_p"],
         }
+        if self.manifest.get("origin") == "imported":
+            drawn = {"max_tokens": entry.get("max_tokens"), **entry.get("sampling", {})}
+        elif self.is_given:
+            drawn = {}
+        else:
+            drawn = {
+                "max_tokens": entry.get("max_tokens"),
+                **self.manifest["sampling"],
+                "temperature": self.temperature,
+                **(self.manifest.get("settings") or {}),
+            }
+        return {**asked, **{name: value for name, value in drawn.items() if name != "seed"}}
+
+    def known(self, benchmark: str, what: str) -> Any:
+        """Return what decides how a benchmark was asked; UNKNOWN where the run does not tell."""
+        return self.asked(benchmark).get(what, UNKNOWN if self.is_given else None)
+
+
+def temperature_of(manifest: Mapping[str, Any]) -> float:
+    """Return the sampling temperature of a run; 0 where a log does not tell it."""
+    value = manifest["sampling"]["temperature"]
+    return 0.0 if value == UNKNOWN else float(value)
 
 
 def _backend(invocation: Mapping[str, Any]) -> str:
@@ -109,57 +141,95 @@ def _backend(invocation: Mapping[str, Any]) -> str:
     return f"{backend.get('kind')} ({dtype})" if dtype else str(backend.get("kind"))
 
 
-def read(groups: Mapping[str, Sequence[Path]], exclude: Exclusions = NOTHING) -> ScoreTable:
+def read(
+    groups: Mapping[str, Sequence[Path]],
+    exclude: Exclusions = NOTHING,
+    start: str | None = STANDARD.start,
+) -> ScoreTable:
     """Read the runs of every arm, one run per training seed, without the items to ``exclude``.
+
+    Of ``start``, the model before training, several are samples of one model.
 
     `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
     benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
-    runs, names, lacking = _opened(groups)
-    gaps = [Gap(*pair, 0, 0) for pair in dict.fromkeys((name, run.arm) for name, run in lacking)]
-    first = {name: run.path for name, run in reversed(lacking)}
-    notes = [f"{name}: left out, {first[name]} holds no answers to it" for name in reversed(first)]
-    scores: dict[str, dict[str, Array]] = {}
-    items: dict[str, Items] = {}
-    single, excluded = set(), {}
+    runs, names, lacking, unknown = _opened(groups, start)
+    gaps, notes = _left_out(lacking)
+    read_here: dict[str, _Scores] = {}
+    excluded: dict[str, int] = {}
     for name in names:
         answers = [_read_answers(run, name, exclude.get(name, frozenset())) for run in runs]
-        asked_first = answers[0]
         _check_items(runs, answers, name)
+        if not_known := _not_known(unknown[name], _check_content(runs, name)):
+            notes.append(f"{name}: not recorded by every run: {', '.join(not_known)}")
         gaps += _gaps(runs, answers, name)
-        if asked_first.excluded:
-            excluded[name] = asked_first.excluded
-        kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
-        if not kept:
+        if left_out := answers[0].excluded:
+            excluded[name] = left_out
+        of_all = _scores(runs, answers, name)
+        if of_all is None:
             notes.append(f"{name}: left out, no item has a score in every run")
             continue
-        headline = runs[0].asked(name)["headline"]
-        items[name] = _items([asked_first.kinds[item] for item in kept], headline, name)
-        rows = [[of_run.values[item] for item in kept] for of_run in answers]
-        scores[name] = {
-            arm: np.array([row for run, row in zip(runs, rows, strict=True) if run.arm == arm])
-            for arm in groups
-        }
-        if all(of_run.single for of_run in answers):
-            single.add(name)
-        notes += _remarks(name, len(asked_first.asked) - len(kept), items[name])
-    if not scores:
-        raise UsageError(f"nothing to compare: {notes[-1]}")
-    notes += notes_of((name, run.note(name)) for name in scores for run in runs)
-    backends = {
-        arm: frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
-        for arm in groups
-    }
+        read_here[name] = of_all
+        notes += _remarks(name, len(answers[0].asked) - len(of_all.parts), of_all.items)
+        notes += _regrouped(runs, answers, name)
+    if not read_here:
+        imported = any(run.manifest.get("origin") == "imported" for run in runs)
+        hint = ": import the logs again with the data, or with --source-scores" if imported else ""
+        raise UsageError(
+            f"nothing to compare: no item of {', '.join(names)} has a score in every run{hint}"
+        )
+    notes += notes_of((name, run.note(name)) for name in read_here for run in runs)
     return ScoreTable(
-        scores,
-        items,
-        frozenset(single),
+        {name: each.by_arm for name, each in read_here.items()},
+        {name: each.items for name, each in read_here.items()},
+        frozenset(name for name, each in read_here.items() if each.single),
         tuple(notes),
         tuple(gaps),
-        backends,
+        {arm: _backends(runs, arm) for arm in groups},
         sampled=runs[0].temperature > 0,
         excluded=excluded,
+        parts={name: each.parts for name, each in read_here.items()},
     )
+
+
+def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]]:
+    """Return a gap per arm, and a note per benchmark, of the benchmarks that some run lacks."""
+    first = {name: run.path for name, run in reversed(lacking)}
+    return (
+        [Gap(*pair, 0, 0) for pair in dict.fromkeys((name, run.arm) for name, run in lacking)],
+        [f"{name}: left out, {first[name]} holds no answers to it" for name in reversed(first)],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """Of one benchmark: seeds x items by arm, how items are grouped, and whether none repeats."""
+
+    by_arm: Mapping[str, Array]
+    items: Items
+    parts: Sequence[Sequence[str]]
+    single: bool
+
+
+def _scores(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> _Scores | None:
+    """Return the scores of the items that have one in every run; None where there are none."""
+    kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
+    if not kept:
+        return None
+    kinds = [answers[0].kinds[item] for item in kept]
+    rows: dict[str, list[list[float]]] = {}
+    for run, of_run in zip(runs, answers, strict=True):
+        rows.setdefault(run.arm, []).append([of_run.values[item] for item in kept])
+    return _Scores(
+        {arm: np.array(seeds) for arm, seeds in rows.items()},
+        _items(kinds, runs[0].asked(name)["headline"], name),
+        [parts for _, parts in kinds],
+        all(of_run.single for of_run in answers),
+    )
+
+
+def _backends(runs: Sequence[_Run], arm: str) -> frozenset[str]:
+    return frozenset[str]().union(*(run.backends for run in runs if run.arm == arm))
 
 
 def gap_notes(
@@ -190,7 +260,7 @@ def backend_notes(
     for arm, used in backends.items():
         arms.setdefault(" and ".join(sorted(used)), []).append(names.get(arm, arm))
     listed = "; ".join(f"{', '.join(several)}: {used}" for used, several in arms.items())
-    return [f"not run alike, which alone can make a difference ({listed})"]
+    return [f"run in different ways, which alone can make a difference ({listed})"]
 
 
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
@@ -204,21 +274,20 @@ def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
     return run.model, json_hash([run.model, begun, {name: run.asked(name) for name in benchmarks}])
 
 
-def check(groups: Mapping[str, Sequence[Path]]) -> None:
+def check(groups: Mapping[str, Sequence[Path]], start: str | None = STANDARD.start) -> None:
     """Refuse what `read` refuses of runs that cannot be compared, before an answer is read."""
-    _opened(groups)
+    _opened(groups, start)
 
 
 def _opened(
-    groups: Mapping[str, Sequence[Path]],
-) -> tuple[list[_Run], list[str], list[tuple[str, _Run]]]:
-    """Return the runs and what `_common` says of them, once they are comparable."""
+    groups: Mapping[str, Sequence[Path]], start: str | None
+) -> tuple[list[_Run], list[str], list[tuple[str, _Run]], dict[str, list[str]]]:
+    """Return the runs, what `_common` says of them, and what is not known, once comparable."""
     runs = [_Run(arm, path, read_manifest(path)) for arm, paths in groups.items() for path in paths]
-    _check_distinct(runs)
+    _check_distinct(runs, start)
     names, lacking = _common(runs)
-    for name in names:
-        _check_protocols(runs, name)
-    return runs, names, lacking
+    unknown = {name: _check_protocols(runs, name) for name in names}
+    return runs, names, lacking, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +295,8 @@ class _Answers:
     """What one run says of one benchmark, without the texts, which may be gigabytes.
 
     ``asked`` are all items, ``values`` the mean over repeats of those with a score, ``kinds``
-    their clusters and parts, ``scorers`` the versions that scored them; ``single``: no repeats.
+    their clusters and parts, ``targets`` hashes of what is right, ``scorers`` the versions that
+    scored them; ``single``: no repeats.
     ``missing`` of all ``answers`` (items x repeats) have no score.  ``excluded`` items are in none
     of these.
     """
@@ -234,6 +304,7 @@ class _Answers:
     asked: frozenset[str]
     values: Mapping[str, float]
     kinds: Mapping[str, tuple[str, tuple[str, ...]]]
+    targets: Mapping[str, int]
     scorers: frozenset[str]
     single: bool
     missing: int
@@ -242,36 +313,55 @@ class _Answers:
 
 
 def _read_answers(run: _Run, name: str, exclude: frozenset[str]) -> _Answers:
-    every = read_samples(run.path, name)
-    samples = {key: row for key, row in every.items() if row.id not in exclude}
     values: dict[str, list[float]] = {}
-    kinds, scorers = {}, set()
-    for row in samples.values():
-        if row.score.value is not None:
-            values.setdefault(row.id, []).append(row.score.value)
-            kinds[row.id] = (row.cluster, row.parts)
-            scorers.add(row.scoring)
-    asked = frozenset(item for item, _ in samples)
+    kinds: dict[str, tuple[str, tuple[str, ...]]] = {}
+    targets: dict[str, int] = {}
+    asked, scorers, left_out = set(), set(), set()
+    answers = missing = 0
+    for row in read_marks(run.path, name).values():
+        if row.id in exclude:
+            left_out.add(row.id)
+            continue
+        asked.add(row.id)
+        answers += 1
+        if (value := row.score.value) is None:
+            missing += 1
+            continue
+        values.setdefault(row.id, []).append(value)
+        kinds[row.id] = (row.id if row.cluster == row.id else row.cluster, row.parts)
+        targets[row.id] = _hashed(row.target)
+        scorers.add(row.scoring)
     return _Answers(
-        asked,
-        {item: fmean(repeats) for item, repeats in values.items()},
+        frozenset(asked),
+        {
+            item: repeats[0] if len(repeats) == 1 else fmean(repeats)
+            for item, repeats in values.items()
+        },
         kinds,
+        targets,
         frozenset(scorers),
-        len(asked) == len(samples),
-        missing=sum(row.score.value is None for row in samples.values()),
-        answers=len(samples),
-        excluded=len({row.id for row in every.values()} & exclude),
+        len(asked) == answers,
+        missing=missing,
+        answers=answers,
+        excluded=len(left_out),
     )
 
 
-def _check_distinct(runs: Sequence[_Run]) -> None:
+def _hashed(target: Any) -> int:
+    """Return a hash of a right answer; most are texts, of which there may be a million."""
+    if isinstance(target, str):
+        return hash((target,))  # of no JSON text
+    return hash(json.dumps(target, sort_keys=True))
+
+
+def _check_distinct(runs: Sequence[_Run], start: str | None) -> None:
     """Refuse one run given twice, and one checkpoint given as several training seeds."""
     for other, run in combinations(runs, 2):
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
-        if other.arm == run.arm and other.model == run.model and not _resampled(other, run):
+        if other.arm == run.arm and other.model == run.model and not _resampled(other, run, start):
             differ = "training seed (behind an endpoint, tell them apart with --revision)"
-            if run.arm == BASE:
+            if run.arm == start:
                 differ = "sampling seed (`harness run --seed`, with a --temperature above 0)"
             raise UsageError(
                 f"{other.path} and {run.path} are runs of the same checkpoint "
@@ -280,16 +370,19 @@ def _check_distinct(runs: Sequence[_Run]) -> None:
             )
 
 
-def _resampled(other: _Run, run: _Run) -> bool:
+def _resampled(other: _Run, run: _Run, start: str | None) -> bool:
     """Whether two runs of the model before training are samples of their own: by their seeds."""
-    if run.arm != BASE or run.temperature == 0:
+    if run.arm != start or run.temperature == 0:
         return False
     return bool(other.manifest["sampling"]["seed"] != run.manifest["sampling"]["seed"])
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
     """Return the benchmarks that all runs hold, and each other one with the runs that lack it."""
-    held = [[name for name in run.manifest["benchmarks"] if _holds(run, name)] for run in runs]
+    held = [
+        [name for name in run.manifest["benchmarks"] if samples_size(run.path, name) > 0]
+        for run in runs
+    ]
     lacking = [
         (name, run)
         for name in dict.fromkeys(name for benchmarks in held for name in benchmarks)
@@ -315,24 +408,49 @@ def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[
     return [Gap(name, arm, missing[arm], total[arm]) for arm in total if missing[arm]]
 
 
-def _holds(run: _Run, benchmark: str) -> bool:
-    return samples_size(run.path, benchmark) > 0
-
-
-def _check_protocols(runs: Sequence[_Run], name: str) -> None:
-    expected = runs[0].asked(name)
-    for run in runs[1:]:
-        for setting, value in run.asked(name).items():
-            if value != expected[setting]:
+def _check_protocols(runs: Sequence[_Run], name: str) -> list[str]:
+    """Refuse runs that were asked otherwise; return what is not known of one of them."""
+    unknown = []
+    for setting in dict.fromkeys(setting for run in runs for setting in run.asked(name)):
+        told = [(run, value) for run in runs if (value := run.known(name, setting)) != UNKNOWN]
+        if len(told) < len(runs):
+            unknown.append(setting)
+        for run, value in told[1:]:
+            first, expected = told[0]
+            if value != expected:
                 raise UsageError(
-                    f"{name}: {runs[0].path} and {run.path} differ in {setting} "
-                    f"({str(expected[setting])[:12]} and {str(value)[:12]}): "
+                    f"{name}: {first.path} and {run.path} differ in {setting} "
+                    f"({str(expected)[:12]} and {str(value)[:12]}): "
                     "only runs of one protocol on the same data can be compared"
                 )
+    return unknown
+
+
+def _check_content(runs: Sequence[_Run], name: str) -> dict[str, bool]:
+    """Refuse imported runs whose items say something else; return whether all logs tell it."""
+    logs = [(run, run.manifest["benchmarks"].get(name, {}).get("log")) for run in runs]
+    known: dict[str, bool] = {}
+    for what, meaning in _CONTENT.items():
+        held = [(run, log[what]) for run, log in logs if log is not None and what in log]
+        told = [(run, value) for run, value in held if value != UNKNOWN]
+        known[meaning] = len(told) == len(held)
+        for run, value in told[1:]:
+            if value != told[0][1]:
+                raise UsageError(
+                    f"{name}: {told[0][0].path} and {run.path} differ in their {meaning}, by what "
+                    "their logs hold: only answers to the same questions can be compared"
+                )
+    return known
+
+
+def _not_known(settings: Sequence[str], content: Mapping[str, bool]) -> list[str]:
+    """Return what some run does not tell: of data that the logs themselves hold nothing."""
+    missing = [each for each in settings if not (each == "data" and content["data"])]
+    return list(dict.fromkeys([*missing, *(what for what, known in content.items() if not known)]))
 
 
 def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
-    """Refuse runs that were asked different items or scored by different scorers."""
+    """Refuse runs that were asked different items, or scored by other scorers or right answers."""
     first = answers[0]
     for run, other in zip(runs[1:], answers[1:], strict=True):
         if other.asked != first.asked:
@@ -344,14 +462,39 @@ def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -
         if other.scorers and first.scorers and other.scorers != first.scorers:
             raise UsageError(
                 f"{name}: {runs[0].path} and {run.path} were scored by different versions of the "
-                "scorer: run the same `harness run` again, which only scores the stored answers"
+                f"scorer ({', '.join(sorted(first.scorers))} and "
+                f"{', '.join(sorted(other.scorers))}): run the same `harness run` or "
+                "`harness import` again, which only scores the answers"
             )
+        if others := _differing(other.targets, first.targets):
+            raise UsageError(
+                f"{name}: the right answer to {others[0]} is another in {run.path} than in "
+                f"{runs[0].path} ({len(others)} such items): one of them was changed; compare runs "
+                "as `harness run` left them"
+            )
+
+
+def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Return the items whose value is another in two mappings that both have it."""
+    return sorted(item for item in a.keys() & b.keys() if a[item] != b[item])
+
+
+def _regrouped(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[str]:
+    """Return a note where runs put items into other clusters or parts: intervals depend on it."""
+    for run, other in zip(runs[1:], answers[1:], strict=True):
+        if others := _differing(other.kinds, answers[0].kinds):
+            return [
+                f"{name}: in other clusters or parts in {run.path} than in {runs[0].path}, whose "
+                f"count: {len(others)} of the items"
+            ]
+    return []
 
 
 def _items(
     kinds: Sequence[tuple[str, tuple[str, ...]]], headline: Sequence[str], name: str
 ) -> Items:
-    clusters = np.unique([cluster for cluster, _ in kinds], return_inverse=True)[1]
+    codes = {each: code for code, each in enumerate(sorted({cluster for cluster, _ in kinds}))}
+    clusters = np.array([codes[cluster] for cluster, _ in kinds])
     if not headline:
         return Items(clusters, np.ones((len(kinds), 1), dtype=bool))
     members = np.array([[part in parts for part in headline] for _, parts in kinds])

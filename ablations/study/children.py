@@ -9,8 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeAlias
+from typing import IO, TYPE_CHECKING, TypeAlias, TypeVar
 
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
 from harness.files import plain
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     Command: TypeAlias = subprocess.Popen[str] | Fork
 
+T = TypeVar("T")
 QUIET = 5.0  # seconds after which the user is told what is waited for
 Run = Callable[[Sequence[str], Path], str]
 """Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
@@ -119,15 +121,35 @@ class ProcessPool:
                     say(f"  {folder}{line.rstrip()}")
         return last
 
+    def close(self) -> None:
+        """Start nothing more; what runs is waited for, and its end is `StoppedError`."""
+        self._stopped = True
+
     def stop(self) -> None:
         """End what runs, as an interrupt does, and start nothing more.
 
         A training finishes its step and saves a checkpoint, however long that takes.
         """
-        self._stopped = True  # at once: the lock is held while libraries are loaded
+        self.close()  # at once: the lock is held while libraries are loaded
         with self._lock:
             running = tuple(self._running)
         stop(*running)
+
+
+def in_thread(work: Callable[[], T], stop: Callable[[], None]) -> T:
+    """Return what work returns in a thread; call ``stop`` where a signal ends this one's waiting.
+
+    The main thread sees signals, and what has another thread raise in it, while it waits here.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        doing = pool.submit(work)
+        try:
+            while not wait([doing], timeout=0.2).done:
+                pass
+        except BaseException:
+            stop()
+            raise
+        return doing.result()
 
 
 def begin(

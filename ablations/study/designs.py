@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from ablations.arms import ARMS, drawn_alike
-from ablations.statistics.contrasts import BASELINE, METHOD, Rules, contrasts
+from ablations.statistics.contrasts import Rules
 from ablations.statistics.design import looks, power
+from ablations.statistics.design.roles import STANDARD, Contrast
 from ablations.statistics.estimates import ROUNDING, Components
 from ablations.study.forecast import Forecast
-from ablations.study.plan import Plan, run_options
+from ablations.study.plan import Plan, run_options, same_draws
 from ablations.study.study import report_of
 from harness.errors import UsageError
 from harness.runs.store import read_json
@@ -49,7 +50,8 @@ def designs(plan: Plan, forecast: Forecast, correlation: float) -> tuple[Design,
 
     ``correlation`` is that of two arms' seeds, where they draw the same items in the same order.
     """
-    if not {METHOD, BASELINE} <= set(forecast.trained):
+    design = plan.request.design
+    if not {design.method, design.baseline} <= set(forecast.trained):
         return ()
     rules, planned = plan.request.rules, forecast.seeds
     of = Components(forecast.training_sd**2, forecast.decoding_sd**2)
@@ -77,7 +79,9 @@ def _fixed(
         return lambda n: power.welch_power(rules.effect_size, each, each, (n, n), rules.alpha)
 
     made = {"welch": (1, welch(1)), "pooled": (1, lambda n: t_power(n, 1.0, arms * (n - 1)))}
-    if drawn_alike(ARMS[METHOD], ARMS[BASELINE], plan.request.matching):
+    design = plan.request.design
+    total = Contrast("total", str(design.method), str(design.baseline))
+    if same_draws(plan.request, total):
         made["paired"] = (1, lambda n: t_power(n, 1 - correlation, n - 1))
     if run_options(plan.request)["temperature"] > 0:  # greedy repeats are all alike
         made |= {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
@@ -174,7 +178,7 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
             raise UsageError(f"--seed-correlation: {folder} is not an analysed study")
         stored = read_json(folder / "plan.json").get("plan", {})
         scores = _by_seed(folder)
-        for contrast in contrasts(list(scores)):
+        for contrast in STANDARD.contrasts(scores):
             plus, minus = scores[contrast.plus], scores[contrast.minus]
             alike = drawn_alike(
                 ARMS[contrast.plus], ARMS[contrast.minus], stored.get("matching", "instances")

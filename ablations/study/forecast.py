@@ -19,7 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
-from ablations.statistics.contrasts import BASE, METHOD, contrasts
+from ablations.arms import ARMS
+from ablations.statistics.contrasts import Rules
 from ablations.statistics.design import power
 from ablations.statistics.estimates import Components
 from ablations.study.children import begin, say, stop
@@ -116,20 +117,21 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
     score, of the macro average and of every benchmark.
     """
     rules, todo, repeats = plan.request.rules, jobs(plan), planned_repeats(plan)
+    start = plan.request.design.start
     items = counts(plan)
     scored = {name: n for name, n in items.items() if name != PROBE}
-    seeds = min((arm.seeds for arm in plan.arms if arm.arm != BASE), default=1)
+    seeds = min((arm.seeds for arm in plan.arms if arm.arm != start), default=1)
     trained = [job.training for job in todo if job.training is not None]
-
-    def smallest(of: Mapping[str, int]) -> float:
-        return power.planned_mde(_spread(of, training_sd, repeats), seeds, rules.alpha, rules.power)
-
-    tested = scored if seeds > 1 else {}
+    tested = scored if seeds > 1 or rules.inference == "items" else {}
     macro = _spread(scored, training_sd, repeats)
-    kinds = {contrast.kind for contrast in contrasts([arm.arm for arm in plan.arms])}
+    kinds = {contrast.kind for contrast in plan.contrasts}
     equivalence = None
-    if tested and "data" in kinds:
+    if tested and "data" in kinds and rules.inference == "seeds":
         equivalence = power.equivalence_power(rules.margin, macro, seeds, rules.alpha)
+    mdes = {
+        name: _mde(rules, _spread({name: n}, training_sd, repeats), seeds)
+        for name, n in tested.items()
+    }
     return Forecast(
         trainings=len(trained),
         evaluations=len(todo),
@@ -137,20 +139,25 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
         seeds=seeds,
         training_sd=training_sd,
         decoding_sd=macro.decoding**0.5,
-        mde=smallest(tested) if tested else None,
+        mde=_mde(rules, macro, seeds) if tested else None,
         seeds_needed=power.seeds_needed(rules.effect_size, macro, rules.alpha, rules.power),
         equivalence=equivalence,
         equivalence_seeds=power.equivalence_seeds(rules.margin, macro, rules.alpha, rules.power),
-        benchmarks=tuple(
-            BenchmarkForecast(name, n, smallest({name: n})) for name, n in tested.items()
-        ),
+        benchmarks=tuple(BenchmarkForecast(name, tested[name], mde) for name, mde in mdes.items()),
         trained=Counter(training.arm for training in trained),
         steps=planned_steps(trained),
         repeats=repeats,
         sampled_base=any(
-            arm.arm == BASE and arm.origin == "given" and arm.seeds > 1 for arm in plan.arms
+            arm.arm == start and arm.origin == "given" and arm.seeds > 1 for arm in plan.arms
         ),
     )
+
+
+def _mde(rules: Rules, spread: Components, seeds: int) -> float:
+    """Return the minimal detectable effect; over items of two independent fixed checkpoints."""
+    if rules.inference == "items":
+        return power.mde((2 * spread.decoding) ** 0.5, math.inf, rules.alpha, rules.power)
+    return power.planned_mde(spread, seeds, rules.alpha, rules.power)
 
 
 def planned_repeats(plan: Plan) -> int:
@@ -170,10 +177,17 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
 
     `UsageError` where that refuses an arm: data is missing, wrong or too little.
     """
-    if not trainings:
-        return {}
-    first, *others = {training.arm: training for training in trainings}.values()
-    more = (arg for training in others for arg in ("--arm", training.arm))
+    alike: dict[tuple[str, ...], dict[str, Training]] = {}
+    for training in trainings:
+        alike.setdefault(training.given, {}).setdefault(training.arm, training)
+    steps = [_steps_of(list(arms.values())) for arms in alike.values()]
+    return {arm: count for of_some in steps for arm, count in of_some.items()}
+
+
+def _steps_of(trainings: Sequence[Training]) -> dict[str, int]:
+    """Return the steps of arms that are trained with the same arguments."""
+    first, *others = trainings
+    more = (arg for training in others for arg in ("--arm", training.kind))
     process = begin((*first.args, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)
     try:
         printed, errors = process.communicate()
@@ -188,7 +202,7 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
     counted = ("rl_steps", "sft_steps", "selection_steps")
     rows = json.loads(printed)["arms"]
     # The document has the steps of every arm.
-    return {t.arm: sum(rows[t.arm][key] for key in counted) for t in (first, *others)}
+    return {t.arm: sum(rows[ARMS[t.kind].name][key] for key in counted) for t in trainings}
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:
@@ -291,7 +305,7 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
     trained = {job.arm: job.training for job in jobs(plan) if job.training is not None}
     if not trained:
         return None
-    training = trained.get(METHOD) or next(iter(trained.values()))
+    training = trained.get(str(plan.request.design.method)) or next(iter(trained.values()))
     from ablations.training.ledger import read_steps
 
     lines = out / "training" / "training.jsonl"

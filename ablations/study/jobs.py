@@ -7,22 +7,26 @@ from its last checkpoint, a run from its last answer.  `children.py` runs the co
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
+from ablations.arms import ARMS
 from ablations.interrupts import undisturbed
-from ablations.statistics.contrasts import BASE
-from ablations.study.children import FailedError, ProcessPool, Run, child, say
+from ablations.study.children import FailedError, ProcessPool, Run, child, in_thread, say
 from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_options
+from ablations.training.claim import begun_with_rows
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, model_fingerprint
+from harness.files.names import file_name
 from harness.files.typed_json import fits
 from harness.protocols import Declaration
 from harness.runs.identity import identify
@@ -30,15 +34,24 @@ from harness.runs.store import is_torn, read_json
 from harness.runs.summary import is_intact
 
 Executor = Literal["local", "ray"]
+MARKER = "trained.json"
+MEASURED = "evaluated.json"
 JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
+RETRIES = 3  # of a job whose machine, or whose worker on it, dies; a failure of ours is an outcome
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """One training: the arguments of ``harness train``, and a hash of what decides its result."""
+    """One training: the arguments of ``harness train``, and a hash of what decides its result.
+
+    ``arm`` is the study's name, ``kind`` that of ``harness list``; ``given`` are the arguments that
+    other arms share.
+    """
 
     arm: str
+    kind: str
+    given: tuple[str, ...]
     args: tuple[str, ...]
     folder: Path
     key: str
@@ -46,7 +59,7 @@ class Training:
     @property
     def marker(self) -> Path:
         """The file that is there once it was done, by this plan or another."""
-        return self.folder / "trained.json"
+        return self.folder / MARKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +100,9 @@ class Outcome:
 def jobs(plan: Plan) -> list[Job]:
     """Return the jobs of a plan, the first seed of every arm before the second."""
     rules = rules_of_plan(plan)
+    rows = _rows(plan)
     made = [
-        _job(plan, arm, seed, rules)
+        _job(plan, arm, seed, rules, rows)
         for arm in plan.arms
         if arm.origin != "runs"
         for seed in range(arm.seeds)
@@ -107,9 +121,27 @@ def rules_of(declared: Sequence[Declaration]) -> str:
     return json_hash([[each.id, dict(each.protocol), each.scoring] for each in declared])
 
 
-def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
+def _rows(plan: Plan) -> tuple[str, ...]:
+    """Return the options by which trainings that are left see the same RL items as the others."""
+    kinds = {
+        each.arm: ARMS[plan.request.recipe(each.arm).arm]
+        for each in plan.arms
+        if each.origin == "train"
+    }
+    trained = [arm for arm in plan.arms if arm.arm in kinds]
+    folders = {_folder(plan, a.arm, n): kinds[a.arm] for a in trained for n in range(a.seeds)}
+    if all((folder / MARKER).exists() for folder in folders):
+        return ()
+    return begun_with_rows(folders, str(plan.request.rl_data))
+
+
+def _folder(plan: Plan, arm: str, seed: int) -> Path:
+    return plan.request.folder / "arms" / arm / f"seed-{seed}"
+
+
+def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str, rows: Sequence[str]) -> Job:
     asked = plan.request
-    training = _training(plan, arm.arm, seed) if arm.origin == "train" else None
+    training = _training(plan, arm.arm, seed, rows) if arm.origin == "train" else None
     if training is not None:
         model = str(training.folder / "checkpoint")
     else:
@@ -118,7 +150,9 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     if plan.dtype and not any(arg.partition("=")[0] == "--dtype" for arg in asked.run_args):
         common += ["--dtype", plan.dtype]
     common += asked.run_args
-    if arm.arm == BASE and seed:  # the model is the same, so another seed draws its answers
+    if (
+        arm.arm == asked.design.start and seed
+    ):  # the model is the same, so another seed draws its answers
         common += ["--seed", str(run_options(asked)["seed"] + seed)]
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:
@@ -135,27 +169,44 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str) -> Job:
     return Job(arm.arm, seed, training, model, tuple(suites), rules, out)
 
 
-def _training(plan: Plan, arm: str, seed: int) -> Training:
-    asked, content = plan.request, plan.content
-    folder = asked.folder / "arms" / arm / f"seed-{seed}"
-    options = {
-        "--arm": arm,
+def _training(plan: Plan, arm: str, seed: int, rows: Sequence[str]) -> Training:
+    asked, content, folder = plan.request, plan.content, _folder(plan, arm, seed)
+    recipe = asked.recipe(arm)
+    shared = {
         "--model": str(asked.model),
-        "--pairs": str(asked.pairs),
-        "--rl-data": str(asked.rl_data),
+        "--pairs": str(recipe.pairs or asked.pairs),
+        "--rl-data": str(recipe.rl_data or asked.rl_data),
         "--matching": asked.matching,
-        "--seed": str(seed),
-        "--out": str(folder),
     }
+    own = {"--arm": recipe.arm, "--seed": str(seed), "--out": str(folder)}
+    given = (*chain.from_iterable(shared.items()), *rows, *asked.train_args, *recipe.args)
     names = ("model", "data", "matching", "train")
-    key = json_hash({"arm": arm, "seed": seed, **{name: content[name] for name in names}})
-    args = ("train", *chain.from_iterable(options.items()), *asked.train_args)
-    return Training(arm, args, folder, key)
+    hashed = {name: content[name] for name in names}
+    if "train" in content["arms"][arm]:
+        hashed["recipe"] = {"train": content["arms"][arm]["train"]}
+    if sources := content.get("sources", {}).get("train"):
+        hashed["sources"] = sources
+    key = json_hash({"arm": arm, "seed": seed, **hashed})
+    args = ("train", *chain.from_iterable(own.items()), *given)
+    return Training(arm, recipe.arm, given, args, folder, key)
 
 
 def work(job: Job, run: Run = child) -> Outcome:
     """Train and measure one model; a failure is an outcome, not an exception."""
     say(f"{job.name}: begins")
+    outcome = attempt(job, run)
+    say_outcome(job, outcome)
+    return outcome
+
+
+def say_outcome(job: Job, outcome: Outcome) -> None:
+    """Print how a job ended."""
+    end = f"{outcome.failed} failed: {outcome.reason}" if outcome.failed else "done"
+    say(f"{job.name}: {end}")
+
+
+def attempt(job: Job, run: Run) -> Outcome:
+    """Do what is left of a job, as `work` does, quietly; ``run`` is called for that alone."""
     trained, step = None, "training"
     try:
         if job.training is not None:
@@ -164,8 +215,6 @@ def work(job: Job, run: Run = child) -> Outcome:
         outcome = _measure(job, run)
     except (FailedError, UsageError) as error:
         outcome = Outcome(job.arm, job.seed, failed=step, reason=str(error))
-    end = f"{outcome.failed} failed: {outcome.reason}" if outcome.failed else "done"
-    say(f"{job.name}: {end}")
     return replace(outcome, train_seconds=trained)
 
 
@@ -196,7 +245,7 @@ def _measure(job: Job, run: Run) -> Outcome:
 
     The probe enters no test: where it fails the runs before it are kept.
     """
-    marker = job.out / "evaluated.json"
+    marker = job.out / MEASURED
     identity = identify(job.model, None, None)
     # What was asked, without the places where things lie.
     asked = [[name, *args] for name, args in job.suites]
@@ -214,7 +263,7 @@ def _measure(job: Job, run: Run) -> Outcome:
     for suite, args in job.suites:
         command = ("run", "--model", job.model, *args, "--out", str(job.out), "--json")
         try:
-            runs[suite] = _run_of(run(command, job.out / f"{suite}.log"))
+            runs[suite] = _run_of(run(command, job.out / f"{file_name(suite)}.log"))
         except FailedError as error:
             if suite != PROBE:
                 raise
@@ -261,24 +310,23 @@ def on_this_machine(
 
 
 def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
-    """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one of this machine).
+    """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one that is started for them).
 
     The workers need the same environment and the study's folder under the same path; each task
-    takes ``gpus``.  `UsageError` where ray is not installed, its cluster does not answer, or no
-    machine of it has so many GPUs.
+    takes ``gpus``.  A job whose machine dies goes on elsewhere from what is saved.  `UsageError`
+    where ray is not installed, its cluster does not answer, or no machine has so many GPUs.
     """
-    try:
-        import ray
-    except ModuleNotFoundError:
-        raise UsageError("--executor ray needs ray: pip install 'contextrl-harness[ray]'") from None
+    address = _cluster()
+    import ray
+
     try:
         with undisturbed():
-            ray.init(include_dashboard=False, log_to_driver=True, logging_level="warning")
+            ray.init(address, include_dashboard=False, logging_level="warning")
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UsageError(f"no Ray cluster: {first_line(error)}") from error
     try:
         _check_room(gpus)
-        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_cancellable)
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_cancellable)
         pending = [task.remote(job) for job in todo]
         names = dict(zip(pending, todo, strict=True))
         while pending:
@@ -298,21 +346,26 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
         ray.shutdown()
 
 
+def _cluster() -> str:
+    """Return the address of the cluster to use; one that is started takes tasks from us alone.
+
+    Without an address Ray would join the cluster that a file in /tmp/ray names, which any user of
+    this machine can write, and would keep its token where they may read it.
+    """
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    return "local"
+
+
 def _cancellable(job: Job) -> Outcome:
-    """Do a job in a thread, and interrupt its command where Ray cancels this task.
+    """Do a job, and interrupt its command where Ray cancels this task.
 
     Ray sets a flag for the main thread, which one that waits for the command would not see.
     """
     processes = ProcessPool()
-    with ThreadPoolExecutor(1) as pool:
-        doing = pool.submit(work, job, processes.run)
-        try:
-            while not wait([doing], timeout=0.2).done:
-                pass
-        except BaseException:
-            processes.stop()
-            raise
-        return doing.result()
+    return in_thread(partial(work, job, processes.run), processes.stop)
 
 
 def _check_room(gpus: float) -> None:

@@ -5,40 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ablations.statistics.contrasts import BASE
+from ablations.arguments import setting
+from ablations.arms import ARMS
+from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array
 from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.study.plan import Plan
+from ablations.training.claim import loss_of
 from harness.errors import UsageError
 from harness.runs.store import read_json, read_manifest
 
 
 def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
     """Return what belongs next to a verdict on the runs of a plan, beyond the table's own notes."""
-    arms = next(iter(table.scores.values()))
+    arms, start = next(iter(table.scores.values())), plan.request.design.start
     return [
         *gap_notes(table.gaps, MAX_ERRORS),
         *backend_notes(table.backends),
-        *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != BASE}),
-        *twin_notes({name: _trained(arms) for name, arms in table.scores.items()}),
-        *base_note(table),
+        *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != start}),
+        *twin_notes({name: _trained(arms, start) for name, arms in table.scores.items()}),
+        *base_note(table, start),
         *external_notes(plan),
     ]
 
 
-def _trained(arms: Mapping[str, Array]) -> dict[str, Array]:
-    return {arm: y for arm, y in arms.items() if arm != BASE}
+def losses_on_pairs(plan: Plan) -> dict[str, str]:
+    """Return the loss on pairs by arm, where it is known and one is not that of the arm's name."""
+    losses: dict[str, str | None] = {}
+    for row in plan.arms:
+        recipe = plan.request.recipe(row.arm)
+        if row.origin == "train":
+            own = setting(plan.request.train_words(row.arm), "pair_loss")
+            losses[row.arm] = ARMS[recipe.arm].loss_on_pairs(own)
+        elif row.origin == "checkpoints":
+            found = {loss_of(path.parent) for path in row.paths}
+            losses[row.arm] = found.pop() if len(found) == 1 else None
+    known = {arm: loss for arm, loss in losses.items() if loss is not None}
+    return known if set(known.values()) - {"L_CA", "cross-entropy"} else {}
 
 
-def base_note(table: ScoreTable) -> list[str]:
+def loss_sentence(losses: Mapping[str, str]) -> str:
+    """Return which loss on pairs which arms were trained with, "" where there is nothing to say."""
+    by_loss = {loss: [arm for arm in losses if losses[arm] == loss] for loss in losses.values()}
+    said = (f"{loss} ({', '.join(arms)})" for loss, arms in by_loss.items())
+    return f"Loss on pairs: {', '.join(said)}." if losses else ""
+
+
+def _trained(arms: Mapping[str, Array], start: str | None) -> dict[str, Array]:
+    return {arm: y for arm, y in arms.items() if arm != start}
+
+
+def base_note(table: ScoreTable, start: str | None = STANDARD.start) -> list[str]:
     """Return a note where a sampled base was measured once, so that nothing is claimed over it."""
     arms = next(iter(table.scores.values()))
-    if not table.sampled or BASE not in arms or len(arms[BASE]) > 1:
+    if not table.sampled or start is None or start not in arms or len(arms[start]) > 1:
         return []
     return [
-        f"{BASE}: its answers are sampled and it was measured once, so its error is unknown and no "
-        f"arm is tested against it; give several runs of it (--runs {BASE}=RUN,RUN), each made "
+        f"{start}: its answers are sampled and it was measured once, so its error is unknown and "
+        f"no arm is tested against it; give several runs of it (--runs {start}=RUN,RUN), each made "
         "with another `harness run --seed`"
     ]
 

@@ -9,39 +9,42 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import pairwise, product
+from itertools import chain, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
-from ablations.settings import LATER, read_recipe, recipe_path
-from ablations.statistics.contrasts import (
-    BASE,
-    BASELINE,
-    DATA_CONTROLS,
-    METHOD,
-    PLACEBOS,
-    Rules,
-    contrasts,
-    differences,
+from ablations.arguments import (
+    hashed,
+    hashed_setting,
+    named,
+    run_sources,
+    setting,
+    training_sources,
 )
+from ablations.arms import ARMS, MATCHINGS, Matching, arm, drawn_alike
+from ablations.settings import LATER, read_recipe
+from ablations.statistics.contrasts import Rules
 from ablations.statistics.design import looks
+from ablations.statistics.design.roles import STANDARD, Contrast, Design
 from ablations.statistics.exclusions import Exclusions, read_exclusions
 from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
 from benchmarks.pair_sources import content_of
 from harness.backends.checkpoint import stored_dtypes
-from harness.errors import UsageError
+from harness.errors import UsageError, unknown
 from harness.files.atomic import write_text
-from harness.files.hashing import file_hash, json_hash
+from harness.files.hashing import file_hash, json_hash, source_hash
+from harness.files.typed_json import fits, parse
+from harness.own_code import is_code
 from harness.runs.identity import identify
-from harness.runs.store import read_json
+from harness.runs.store import read_json, read_manifest
 
 if TYPE_CHECKING:
     from harness.protocols import Benchmark
 
 PROBE = "probe"
-DEFAULT_ARMS = (BASE, BASELINE, *DATA_CONTROLS, METHOD, *PLACEBOS)
+TITLE = "objective against data"
+DEFAULT_ARMS = STANDARD.named("start", "baseline", "data_control", "method", "placebo")
 # Options that the study sets itself: as extra arguments they would win, unseen by the plan.
 _TRAIN_OPTIONS = (
     "--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out", "--dry-run",
@@ -55,14 +58,46 @@ Origin = Literal["given", "train", "checkpoints", "runs"]
 
 
 @dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an arm of a study file is trained here.
+
+    ``arm`` is one of ``harness list``; ``args`` come after those of all arms; ``pairs`` and
+    ``rl_data`` replace the study's.
+    """
+
+    arm: str
+    args: tuple[str, ...] = ()
+    pairs: str | None = None
+    rl_data: str | None = None
+
+    def content(self, name: str, *, sources: bool = True) -> dict[str, Any]:
+        """Return what is hashed of it; nothing where it is the arm of its name, and no more.
+
+        ``sources``: with `training_sources`, which older plans lack.
+        """
+        data = {"pairs": self.pairs, "rl_data": self.rl_data}
+        file, colon, attribute = self.arm.rpartition(":")
+        of_args = training_sources(self.args) if sources else {}
+        made = {
+            "arm": Path(file).name + colon + attribute,
+            "args": hashed(self.args),
+            **({"sources": of_args} if of_args else {}),
+            **{key: content_of(source) for key, source in data.items() if source is not None},
+            **({"code": source} if (source := ARMS[self.arm].source) else {}),
+        }
+        return {} if made == {"arm": name, "args": []} else {"train": made}
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asks for; fields are the options of ``harness ablate``.
+    """What a user asks for; fields are the options of ``harness ablate`` or of a study file.
 
     ``arms`` None: the default seven where there is a model, else the external ones.
     ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
     None: the whole suite.  ``probe`` names the held-out pairs of the context selection probe (None:
     it is not measured).  ``note`` is shown with every result.  ``exclude`` lists items that the
-    analysis leaves out.
+    analysis leaves out.  ``design`` has the arms' roles and contrasts, ``order`` all arms that
+    there can be in the order of tables, ``trained`` how those of a study file are trained.
     """
 
     folder: Path
@@ -85,11 +120,28 @@ class Request:
     run_args: tuple[str, ...] = ()
     note: str = ""
     exclude: Path | None = None
+    title: str = TITLE
+    design: Design = STANDARD
+    order: tuple[str, ...] = tuple(ARMS)
+    trained: Mapping[str, Recipe] = field(default_factory=dict)
+
+    def recipe(self, name: str) -> Recipe:
+        """Return how an arm is trained: as the study file says, else as the arm of its name."""
+        return self.trained.get(name) or Recipe(name)
+
+    def train_words(self, name: str) -> tuple[str, ...]:
+        """Return the arguments of an arm's training: those of all arms, then its own."""
+        return (*self.train_args, *self.recipe(name).args)
 
 
 def _rules(rules: Rules) -> dict[str, Any]:
-    """Return the rules as they are hashed; those of pairs and looks only where there are any."""
-    later = {"paired": rules.paired, "looks": rules.looks, "spending": rules.looks}
+    """Return the rules as they are hashed; those that came later only where they say something."""
+    later = {
+        "paired": rules.paired,
+        "looks": rules.looks,
+        "spending": rules.looks,
+        "inference": rules.inference != "seeds",
+    }
     return {
         name: value for name, value in dataclasses.asdict(rules).items() if later.get(name, True)
     }
@@ -117,7 +169,9 @@ class Plan:
     is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
     pairs and RL data.  ``dtype`` is the one in which arms are saved and all models are measured;
     None if the base has it already, or in an older plan.  ``schema`` is 1 where the study's folder
-    holds this plan in that schema.  ``exclude`` are items that the analysis leaves out.
+    holds this plan in that schema.  ``exclude`` are items that the analysis leaves out; where they
+    were named after there were scores, ``planned_exclude`` are those of the plan.  ``sources``:
+    what arguments name is hashed by content, which older plans lack.
     """
 
     request: Request
@@ -128,32 +182,52 @@ class Plan:
     schema: int = SCHEMA
     dtype: str | None = None
     exclude: Exclusions = field(default_factory=dict)
+    planned_exclude: Exclusions | None = None
+    sources: bool = True
 
     @property
     def content(self) -> dict[str, Any]:
         """What is hashed: all that decides what is trained, measured and concluded."""
         asked = self.request
+        exclude = self.exclude if self.planned_exclude is None else self.planned_exclude
+        named = _sources(asked) if self.sources else {}
         return {
             "schema": SCHEMA,
-            "suite": asked.suite,
+            "suite": _suite_name(asked.suite) if "suite" in named else asked.suite,
             "benchmarks": dict(self.benchmarks),
-            "settings": sorted(map(_setting, asked.settings)),
+            "settings": sorted(map(hashed_setting, asked.settings)),
             "limit": asked.limit,
             "probe": None if asked.probe is None else content_of(asked.probe),
             "model": self.model,
             "data": dict(self.data),
             "matching": asked.matching,
-            "train": _hashed(asked.train_args),
-            "run": _hashed(asked.run_args),
+            "train": hashed(asked.train_args),
+            "run": hashed(asked.run_args),
             "arms": {
-                arm.arm: {"origin": arm.origin, "seeds": arm.seeds, "content": list(arm.content)}
+                arm.arm: {
+                    "origin": arm.origin,
+                    "seeds": arm.seeds,
+                    "content": list(arm.content),
+                    **(
+                        asked.recipe(arm.arm).content(arm.arm, sources=self.sources)
+                        if arm.origin == "train"
+                        else {}
+                    ),
+                }
                 for arm in self.arms
             },
-            "contrasts": [contrast.name for contrast in contrasts([a.arm for a in self.arms])],
+            "contrasts": [contrast.name for contrast in self.contrasts],
             "rules": _rules(asked.rules),
             **({"dtype": self.dtype} if self.dtype else {}),
-            **({"exclude": _listed(self.exclude)} if self.exclude else {}),
+            **({"sources": named} if named else {}),
+            **({"exclude": listed(exclude)} if exclude else {}),
+            **({"design": dataclasses.asdict(asked.design)} if asked.design != STANDARD else {}),
         }
+
+    @property
+    def contrasts(self) -> tuple[Contrast, ...]:
+        """The contrasts of its arms, in the order of tests."""
+        return self.request.design.contrasts([arm.arm for arm in self.arms])
 
     @property
     def hash(self) -> str:
@@ -172,7 +246,7 @@ def plan(request: Request) -> Plan:
 
     _refuse_own("--train-args", request.train_args, _TRAIN_OPTIONS)
     _refuse_own("--run-args", request.run_args, _RUN_OPTIONS)
-    members = suites.resolve([request.suite])
+    members = _members(request)
     if request.benchmarks is not None:
         members = suites.chosen(members, request.benchmarks)
     arms = tuple(_arm(name, request, members) for name in _names(request))
@@ -183,12 +257,14 @@ def plan(request: Request) -> Plan:
     if origins & {"given", "train"}:
         base = identify(_needed(request.model, "--model"), None, None)
         model = base.fingerprint
-        if "train" in origins and base.checkpoint is not None:
-            dtype = _measuring_dtype(base.checkpoint, request.train_args)
+        if "train" in origins:
+            dtype = _measuring_dtype(base.to_train(), request, arms)
     data: dict[str, str | None] = {"pairs": None, "rl_data": None}
     if "train" in origins:
-        data["pairs"] = content_of(_needed(request.pairs, "--pairs"))
-        data["rl_data"] = content_of(_needed(request.rl_data, "--rl-data"))
+        recipes = [request.recipe(arm.arm) for arm in arms if arm.origin == "train"]
+        for name, source in (("pairs", request.pairs), ("rl_data", request.rl_data)):
+            if any(getattr(recipe, name) is None for recipe in recipes):
+                data[name] = content_of(_needed(source, f"--{name.replace('_', '-')}"))
     fingerprints: dict[str, str | None] = dict.fromkeys(members)
     if origins - {"runs"}:
         run_options(request)
@@ -198,7 +274,25 @@ def plan(request: Request) -> Plan:
     return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype, exclude=exclude))
 
 
-def _listed(exclude: Exclusions) -> dict[str, list[str]]:
+def _members(request: Request) -> tuple[str, ...]:
+    """Return the suite's benchmarks; a study of runs alone may name what only they have."""
+    from benchmarks import suites
+
+    try:
+        return suites.resolve([request.suite])
+    except UsageError as error:
+        if request.model is not None or request.checkpoints or not request.runs:
+            raise
+        held = [read_manifest(path)["benchmarks"] for path in chain(*request.runs.values())]
+        common = [name for name in held[0] if all(name in each for each in held)]
+        words = tuple(dict.fromkeys(_suite_words(request.suite)))
+        if not set(words) <= set(common):
+            raise UsageError(f"{error}; all of these runs have {', '.join(common)}") from None
+        return words
+
+
+def listed(exclude: Exclusions) -> dict[str, list[str]]:
+    """Return items in a fixed order."""
     return {name: sorted(items) for name, items in exclude.items()}
 
 
@@ -213,10 +307,16 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
             raise UsageError(
                 f"--looks: {', '.join(external)} must be trained here, a few seeds at a time"
             )
-    if not contrasts(names):
+    design = request.design
+    if not design.contrasts(names):
+        needed = f"at least {design.method} and {design.baseline} are needed"
+        if not design.locates_gain:
+            needed = "give arms the roles method and baseline, or list contrasts"
+        raise UsageError(f"no contrasts can be formed from {', '.join(names)}: {needed}")
+    if request.rules.inference == "items" and (several := [r.arm for r in arms if r.seeds > 1]):
         raise UsageError(
-            f"no contrasts can be formed from {', '.join(names)}: at least {METHOD} and {BASELINE} "
-            "are needed"
+            f"inference over items is about single checkpoints, and {several[0]} has several: "
+            "set seeds to 1, or inference to seeds"
         )
     if "train" not in origins and (request.train_args or request.pairs or request.rl_data):
         raise UsageError(
@@ -239,9 +339,10 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
     trained = {row.arm for row in arms if row.origin == "train"}
     paired = tuple(
         contrast.name
-        for contrast in differences([row.arm for row in arms])
+        for contrast in request.design.differences([row.arm for row in arms])
         if {contrast.plus, contrast.minus} <= trained
-        and drawn_alike(ARMS[contrast.plus], ARMS[contrast.minus], request.matching)
+        and not contrast.levels
+        and same_draws(request, contrast)
     )
     if not paired:
         raise UsageError(
@@ -252,12 +353,19 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
     return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
+def same_draws(request: Request, contrast: Contrast) -> bool:
+    """Whether the two arms of a contrast, trained here, draw the same RL items in one order."""
+    plus, minus = (request.recipe(arm) for arm in (contrast.plus, contrast.minus))
+    alike = (plus.args, plus.pairs, plus.rl_data) == (minus.args, minus.pairs, minus.rl_data)
+    return alike and drawn_alike(ARMS[plus.arm], ARMS[minus.arm], request.matching)
+
+
 def _as_stored(planned: Plan) -> Plan:
     """Return the plan as an older version stored it in the study's folder: its hash stays."""
-    names = [contrast.name for contrast in contrasts([arm.arm for arm in planned.arms])]
+    names = [contrast.name for contrast in planned.contrasts]
     once = tuple(
         dataclasses.replace(arm, seeds=1, content=arm.content[:1], paths=arm.paths[:1])
-        if arm.arm == BASE and arm.origin != "runs"
+        if arm.arm == planned.request.design.start and arm.origin != "runs"
         else arm
         for arm in planned.arms
     )
@@ -268,20 +376,42 @@ def _as_stored(planned: Plan) -> Plan:
             arms=arms,
             dtype=dtype,
             schema=schema,
+            sources=sources,
         )
-        # Without pairs in the checks; a sampled base measured once; without a dtype; in schema 1.
-        for paired, arms, dtype, schema in product(
+        # Without pairs in the checks; a sampled base measured once; without a dtype; in schema 1;
+        # without the contents of what arguments name.
+        for paired, arms, dtype, schema, sources in product(
             (planned.request.rules.paired, names),
             (planned.arms, once),
             (planned.dtype, None),
             (SCHEMA, 1),
+            (True, False),
         )
     ]
     try:
-        stored = read_json(planned.folder / "plan.json").get("hash")
+        document = read_json(planned.folder / "plan.json")
     except UsageError:
         return planned  # none, or corrupt: `commit` says so
-    return next((each for each in older if each.hash == stored), planned)
+    if planned.exclude and has_scores(planned.folder):
+        exclude = _stored_exclude(document)
+        older += [dataclasses.replace(each, planned_exclude=exclude) for each in older]
+    return next((each for each in older if each.hash == document.get("hash")), planned)
+
+
+def _stored_exclude(document: Mapping[str, Any]) -> Exclusions:
+    """Return the items that a stored plan leaves out; none where that is corrupt."""
+    content = document.get("plan")
+    exclude: Any = content.get("exclude", {}) if isinstance(content, dict) else {}
+    whole = fits(exclude, dict[str, list[str]])
+    return {name: frozenset(items) for name, items in exclude.items()} if whole else {}
+
+
+def late_note(planned: Plan) -> list[str]:
+    """Return a note where the items to leave out were named after there were scores."""
+    if planned.planned_exclude is None:
+        return []
+    own = "without the items that it names" if planned.planned_exclude else "with them"
+    return [f"--exclude was given after scores were there: the planned result is that {own}"]
 
 
 def _paired_only(request: Request, names: Sequence[str]) -> Request:
@@ -289,14 +419,22 @@ def _paired_only(request: Request, names: Sequence[str]) -> Request:
     return dataclasses.replace(request, rules=dataclasses.replace(request.rules, paired=paired))
 
 
-def _measuring_dtype(base: Path, train_args: Sequence[str]) -> str | None:
+def _measuring_dtype(base: Path, request: Request, arms: Sequence[ArmPlan]) -> str | None:
     """Return the dtype that arms are saved in, None if the base has it too.
 
     It is that of the arguments, else the recipe's, else the default.
     """
-    options = dict(named(train_args))
-    recipe = read_recipe(options["--config"]) if "--config" in options else {}
-    saved = str(options.get("--save-dtype") or recipe.get("save_dtype") or LATER["save_dtype"])
+    trained = [arm.arm for arm in arms if arm.origin == "train"]
+    dtypes = {
+        str(setting(request.train_words(arm), "save_dtype") or LATER["save_dtype"])
+        for arm in trained
+    }
+    if len(dtypes) > 1:
+        raise UsageError(
+            f"arms would be saved in {' and '.join(sorted(dtypes))}, which alone can make a "
+            "difference: give all of them one save_dtype"
+        )
+    (saved,) = dtypes
     try:
         return saved if stored_dtypes(base) != {saved} else None
     except UsageError:
@@ -333,7 +471,8 @@ def benchmark(request: Request, name: str) -> Benchmark:
     if name == PROBE:
         options: Mapping[str, str] = {"pairs": str(request.probe)}
     else:
-        options = split(request.settings, suites.resolve([request.suite])).get(name, {})
+        suite = suites.suite(request.suite)
+        options = split(request.settings, suite.members, suite.options).get(name, {})
     return suites.benchmark(name, request.data_root, options=options)
 
 
@@ -351,7 +490,7 @@ def _needed(value: str | None, option: str) -> str:
 
 
 def _names(request: Request) -> list[str]:
-    """Return the arms in the order of the table of all arms."""
+    """Return the arms in the order of the study."""
     external = [*request.checkpoints, *request.runs]
     for name in external:
         if external.count(name) > 1:
@@ -359,28 +498,36 @@ def _names(request: Request) -> list[str]:
     chosen = request.arms
     if chosen is None:
         chosen = DEFAULT_ARMS if request.model is not None else ()
-    names = {arm(name).name for name in (*chosen, *external)}
-    return [name for name in ARMS if name in names]
+    names = {*chosen, *external}
+    for name in names:
+        if name not in request.order:
+            raise UsageError(
+                f"{unknown('arm', name, request.order)}; an arm of your own needs a role: "
+                f"--role {name}=method, or a study file"
+            )
+    return [name for name in request.order if name in names]
 
 
 def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
+    start = request.design.start
     if name in request.runs:
         paths = request.runs[name]
         models, content = zip(*(identity(path, benchmarks) for path in paths), strict=True)
         origin: Origin = "runs"
-        if name == BASE:  # several samples of one model, or refused
-            check({name: paths})
+        if name == start:  # several samples of one model, or refused
+            check({name: paths}, start)
             return ArmPlan(name, origin, len(paths), content, paths)
     elif name in request.checkpoints:
         paths = request.checkpoints[name]
         models = content = tuple(identify(str(path), None, None).fingerprint for path in paths)
         origin = "checkpoints"
-        if name == BASE and len(paths) == 1:
+        if name == start and len(paths) == 1:
             seeds = _base_runs(request)
             return ArmPlan(name, origin, seeds, content * seeds, paths * seeds)
-    elif name == BASE:
+    elif name == start:
         return ArmPlan(name, "given", _base_runs(request))
     else:
+        arm(request.recipe(name).arm)
         return ArmPlan(name, "train", request.seeds)
     for number, model in enumerate(models):
         if model in models[:number]:
@@ -396,48 +543,70 @@ def _base_runs(request: Request) -> int:
     return request.seeds if run_options(request)["temperature"] > 0 else 1
 
 
+def _a_checkpoint(request: Request) -> Path | None:
+    """Return the folder of a model that the study measures, None if all are runs."""
+    if request.model is None:
+        return next((paths[0] for paths in request.checkpoints.values()), None)
+    folder = Path(request.model)
+    known = (folder / "config.json").is_file()
+    return folder if known else identify(request.model, None, None).checkpoint
+
+
 def run_options(request: Request) -> Mapping[str, Any]:
     """Return the options of ``harness run`` for the study's evaluations, by parameter.
 
+    The temperature is the one in force, also where the model's authors set it.
     `UsageError` where it refuses ``--run-args``: before anything is trained.
     """
     import click
 
     from benchmarks.cli.run import run
+    from harness.cli.settings import options_in_config, settings_in_force
 
     if {"-h", "--help"} & set(request.run_args):
         raise UsageError("--run-args: see `harness run --help`; an evaluation takes no --help")
     words = ["--model", str(request.model), "--suite", request.suite, *request.run_args]
     try:
-        return run.make_context("run", words).params
+        context = run.make_context("run", words)
     except click.UsageError as error:
         raise UsageError(f"--run-args: {error.format_message()}") from None
+    own = {name[2:] for name in _RUN_OPTIONS}
+    if taken := sorted(own.intersection(options_in_config(context))):
+        raise UsageError(
+            f"--run-args: its --config sets {taken[0]}, which the study sets: pass it to the study "
+            "itself"
+        )
+    force = settings_in_force(context, _a_checkpoint(request))
+    return context.params | {"temperature": force.settings.temperature or 0.0}
 
 
-def _hashed(args: Sequence[str]) -> list[str]:
-    """Return arguments as they are hashed: a file, or a built-in recipe, by its content."""
-    hashed = []
-    for arg, (name, value) in zip(args, named(args), strict=True):
-        path = recipe_path(value) if name == "--config" and value else Path(value)
-        start = arg.removesuffix(value)  # "--config=", where it is one argument
-        hashed.append(start + file_hash(path) if path.is_file() else arg)
-    return hashed
+def _sources(request: Request) -> dict[str, Any]:
+    """Return hashes of what the arguments for all arms, and the suite, name; none where empty."""
+    run_args, files = request.run_args, _suite_files(request.suite)
+    suite = [source_hash(file) if file.is_dir() else file_hash(file) for file in files]
+    found: dict[str, Any] = {
+        "train": training_sources(request.train_args),
+        "run": run_sources(run_options(request), run_args) if run_args else {},
+        "suite": suite[0] if len(suite) == 1 else suite,
+    }
+    return {name: value for name, value in found.items() if value}
 
 
-def named(args: Sequence[str]) -> list[tuple[str, str]]:
-    """Return every argument as a value with its option, from "--name=value" or the one before."""
-    named = []
-    for last, arg in pairwise(("", *args)):
-        name, equals, value = arg.partition("=")
-        together = equals and name.startswith("--")
-        named.append((name, value) if together else (last, arg))
-    return named
+def _suite_words(suite: str) -> list[str]:
+    return [suite] if Path(suite).is_file() else [word.strip() for word in suite.split(",")]
 
 
-def _setting(setting: str) -> str:
-    """Return BENCHMARK.OPTION=VALUE as it is hashed: a file by its content."""
-    name, equals, value = setting.partition("=")
-    return f"{name}{equals}{file_hash(Path(value))}" if Path(value).is_file() else setting
+def _suite_files(suite: str) -> list[Path]:
+    """Return the files and packages that a suite names."""
+    paths = map(Path, _suite_words(suite))
+    return [path for path in paths if path.is_file() or is_code(path)]
+
+
+def _suite_name(suite: str) -> str:
+    """Return a suite as it is hashed: of a file its name."""
+    files = _suite_files(suite)
+    named = (Path(word).name if Path(word) in files else word for word in _suite_words(suite))
+    return ",".join(named)
 
 
 def has_scores(folder: Path) -> bool:
@@ -471,9 +640,10 @@ def commit(planned: Plan) -> None:
         if stored["hash"] == planned.hash:
             return
         if has_scores(planned.folder):
+            asked = parse(json_text(planned.content))  # with lists, as the stored one
             raise UsageError(
                 f"{planned.folder} has scores, and its plan differs in "
-                f"{', '.join(_changed(content, planned.content))}: a plan is fixed before scores "
+                f"{', '.join(_changed(content, asked))}: a plan is fixed before scores "
                 "are read; give the study another --name"
             )
     elif has_scores(planned.folder):
@@ -492,6 +662,7 @@ def _paths(planned: Plan) -> dict[str, Any]:
     asked = planned.request
     names = ("model", "pairs", "rl_data", "train_args", "run_args", "settings", "note")
     return {
+        **({} if asked.title == TITLE else {"title": asked.title}),
         **{name: getattr(asked, name) for name in names},
         "data_root": None if asked.data_root is None else str(asked.data_root),
         "arms": {arm.arm: [str(path) for path in arm.paths] for arm in planned.arms if arm.paths},

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import numpy as np
 
 from ablations.statistics.analysis import analyse, macro_average, per_seed
-from ablations.statistics.contrasts import METHOD, Rules, differences
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.design.roles import STANDARD, Design
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.exclusions import NOT_HELD, WithAllItems
-from ablations.statistics.lines import Analysis
+from ablations.statistics.lines import Analysis, differences
 from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan
-from ablations.study.notes import run_notes
-from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text
+from ablations.study.notes import loss_sentence, losses_on_pairs, run_notes
+from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text, late_note, listed
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, source_hash
@@ -36,6 +38,9 @@ from harness.files.jsonl import whole_size
 from harness.files.locking import alone
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _HERE = Path(__file__).parent
 Average = Annotated[float, msgspec.Meta(ge=-1e-9, le=1 + 1e-9)]
@@ -88,7 +93,8 @@ class Report:
     intervals with items resampled (empty where there are none).  ``look`` is the seeds per arm of
     the planned look that it is of (None: the plan has none).  ``read`` is a hash of all that was
     read, and of the code that read it.  ``excluded`` counts the items that the plan leaves out, by
-    benchmark; ``with_all`` are the contrasts with them.
+    benchmark; ``with_all`` are the contrasts with them.  ``losses`` are the losses on pairs by arm,
+    where one is the user's own.
     """
 
     schema: int
@@ -107,6 +113,18 @@ class Report:
     look: int | None = None
     excluded: Mapping[str, int] = field(default_factory=dict)
     with_all: tuple[WithAllItems, ...] = ()
+    losses: Mapping[str, str] = field(default_factory=dict)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return for each contrast one row of the mean over the benchmarks, and one of each."""
+        return differences(
+            (
+                {"contrast": each.name, "kind": each.kind, "tested": each.tested},
+                each,
+                each.benchmarks,
+            )
+            for each in (*self.analysis.contrasts, *self.analysis.checks)
+        )
 
 
 def study(plan: Plan, execute: Execute) -> Report:
@@ -122,15 +140,21 @@ def study(plan: Plan, execute: Execute) -> Report:
     planned_steps([training for training in trainings if not training.marker.exists()])
     external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
     if external:
-        check(external)
+        check(external, plan.request.design.start)
     with alone(plan.folder):
         commit(plan)
         if (done := finished(plan)) is not None:
             say(f"{plan.folder}: finished, nothing is left to do")
             return done
         report = _looked_at(plan, execute, todo)
-        write_text(plan.folder / "analysis.json", json_text(report))
+        write_text(plan.folder / "analysis.json", json_text(_stored(report)))
         return report
+
+
+def _stored(report: Report) -> dict[str, Any]:
+    """Return a report as it is stored: losses only where there are such, as in older ones."""
+    fields = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
+    return {name: value for name, value in fields.items() if name != "losses" or value}
 
 
 def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
@@ -144,23 +168,23 @@ def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
         outcomes += execute([job for job in todo if before <= job.seed < look])
         before = look
         report = analysed(plan, outcomes, look)
-        if report.missing or settled(report.analysis) or look == looks[-1]:
+        if report.missing or settled(report.analysis, plan.request.design) or look == looks[-1]:
             return report
         say(f"{look} seeds per arm do not settle it: going on")
     return analysed(plan, list(execute(todo)))
 
 
-def settled(analysis: Analysis) -> bool:
+def settled(analysis: Analysis, design: Design = STANDARD) -> bool:
     """Whether more seeds can change no conclusion: nothing that was tested is inconclusive.
 
     Where there is a gain, that holds for the checks that can withhold it, too: the method against
     the base model, and the controls against the baseline.
     """
+    methods = design.named("method")
     tested = [line for line in analysis.contrasts if line.tested]
-    totals = [line.verdict for line in tested if line.kind == "total"]
-    if any(verdict and verdict.is_better for verdict in totals):
+    if any(line.plus in methods and line.verdict and line.verdict.is_better for line in tested):
         tested += [
-            line for line in analysis.checks if line.plus == METHOD or line.kind == "control"
+            line for line in analysis.checks if line.plus in methods or line.kind == "control"
         ]
     return bool(tested) and Verdict.INCONCLUSIVE not in {line.verdict for line in tested}
 
@@ -174,6 +198,59 @@ def report_of(document: Mapping[str, Any]) -> Report:
     if "macro" not in report and fits(report.get("benchmarks"), list[BenchmarkScores]):
         report["macro"] = _macro(record(tuple[BenchmarkScores, ...], report["benchmarks"]))
     return record(Report, report)
+
+
+def stored_report(folder: Path) -> Report:
+    """Return the report in the ``analysis.json`` of a study's folder.
+
+    Raises:
+        UsageError: the study is not analysed yet, or the file is corrupt or of a newer version.
+    """
+    path = folder / "analysis.json"
+    if not path.exists():
+        raise UsageError(
+            f"{folder} is not an analysed study (no analysis.json): run its `harness ablate` "
+            "to the end, or give a run or a comparison"
+        )
+    stored = read_json(path)
+    try:
+        schema = current(stored)["schema"]
+        if schema != SCHEMA:
+            raise UsageError(
+                f"{path} has schema version {schema!r}, this version reads {SCHEMA}: analyse the "
+                "study again"
+            )
+        report = report_of(stored)
+        _check_agreement(report)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{path} is corrupt ({type(error).__name__}: {error}): analyse the study again"
+        ) from error
+    return report
+
+
+def _check_agreement(report: Report) -> None:
+    """Check that an analysis speaks of the same arms everywhere.
+
+    Raises:
+        ValueError: it does not; names what disagrees.
+    """
+    arms = {line.arm for line in report.analysis.arms}
+    lines = {(line.kind, line.plus, line.minus) for line in report.analysis.contrasts}
+    totals = [line for line in report.analysis.contrasts if line.kind == "total"]
+    steps = {
+        step
+        for total in totals
+        for term in report.analysis.waterfall
+        for step in (("data", term.arm, total.minus), ("objective", total.plus, term.arm))
+    }
+    seeds = Counter(row.arm for row in report.models)
+    if not {arm for line in lines for arm in line[1:]} | seeds.keys() <= arms:
+        raise ValueError("a contrast or a model is of an arm that was not analysed")
+    if not steps <= lines:
+        raise ValueError("the decomposition is of contrasts that were not analysed")
+    if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
+        raise ValueError("an arm has another number of scores than of models")
 
 
 def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:
@@ -209,7 +286,8 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
     files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
     seen = [[str(path), whole_size(path), path.stat().st_mtime_ns] for path in sorted(files)]
     code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
-    return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen])
+    late = [] if plan.planned_exclude is None else [listed(plan.exclude)]
+    return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen, *late])
 
 
 def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -> Report:
@@ -224,23 +302,27 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
             f"{missing[0].step} of {missing[0].arm} seed {missing[0].seed}: {missing[0].reason}"
         )
     runs = _by_arm(plan, {row: row.run for row in models})
-    table, notes = _planned_only(plan, read(runs, plan.exclude))
-    rules, unpaired = aligned(plan.request.rules, models)
-    analysis = _analysis(table, rules.at_look(look))
-    every = _planned_only(plan, read(runs))[0] if table.excluded else None
+    design = plan.request.design
+    table, notes = _planned_only(plan, read(runs, plan.exclude, design.start))
+    planned, unpaired = aligned(plan.request.rules, models, design)
+    rules = planned.at_look(look)
+    analysis = _analysis(table, rules, design)
+    every = _planned_only(plan, read(runs, start=design.start))[0] if table.excluded else None
     if plan.exclude and every is None:
-        notes = [*notes, NOT_HELD]
+        notes.append(NOT_HELD)
     models = _with_selection(plan, models)
-    gaps = [f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing]
-    lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
-    gaps += [f"{name} (no scores)" for name in lacking]
+    gaps = _gaps(plan, table, missing)
     end = f" Missing from the plan: {', '.join(gaps)}." if gaps else ""
+    losses = losses_on_pairs(plan)
+    said = f" {loss_sentence(losses)}" if losses else ""
     benchmarks = _by_seed(table)
+    look_note = _look_note(plan.request.rules, look)
+    before = [*filter(None, [plan.request.note]), *late_note(plan), *look_note, *unpaired]
     return Report(
         schema=SCHEMA,
         name=plan.folder.resolve().name,
         plan_hash=plan.hash,
-        verdict=analysis.verdict + end,
+        verdict=analysis.verdict + said + end,
         complete=not gaps,
         analysis=analysis,
         macro=_macro(benchmarks),
@@ -249,26 +331,25 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         missing=tuple(missing),
         bootstrap=_bootstrap(analysis),
         read=_read(plan, models),
-        notes=tuple(
-            dict.fromkeys(
-                [
-                    *filter(None, [plan.request.note]),
-                    *_look_note(plan.request.rules, look),
-                    *unpaired,
-                    *table.notes,
-                    *notes,
-                    *run_notes(plan, table),
-                ]
-            )
-        ),
+        notes=tuple(dict.fromkeys([*before, *table.notes, *notes, *run_notes(plan, table)])),
         look=look,
+        losses=losses,
         excluded=table.excluded,
-        with_all=() if every is None else _contrasts(_analysis(every, rules.at_look(look))),
+        with_all=() if every is None else _contrasts(_analysis(every, rules, design)),
     )
 
 
-def _analysis(table: ScoreTable, rules: Rules) -> Analysis:
-    return analyse(table.scores, table.items, rules, table.single, sampled=table.sampled)
+def _gaps(plan: Plan, table: ScoreTable, missing: Sequence[Missing]) -> list[str]:
+    """Return what of the plan the analysis lacks: models, and benchmarks."""
+    lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
+    return [
+        *(f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing),
+        *(f"{name} (no scores)" for name in lacking),
+    ]
+
+
+def _analysis(table: ScoreTable, rules: Rules, design: Design) -> Analysis:
+    return analyse(table.scores, table.items, rules, table.single, design, sampled=table.sampled)
 
 
 def _contrasts(analysis: Analysis) -> tuple[WithAllItems, ...]:
@@ -291,14 +372,16 @@ def _look_note(rules: Rules, look: int | None) -> list[str]:
     ]
 
 
-def aligned(rules: Rules, models: Sequence[Measured]) -> tuple[Rules, list[str]]:
+def aligned(
+    rules: Rules, models: Sequence[Measured], design: Design = STANDARD
+) -> tuple[Rules, list[str]]:
     """Return the rules with pairs only where both arms hold the same seeds, and notes on others."""
     seeds: dict[str, list[int]] = {}
     for model in models:
         seeds.setdefault(model.arm, []).append(model.seed)
     apart = [
         contrast.name
-        for contrast in differences(list(seeds))
+        for contrast in design.differences(list(seeds))
         if contrast.name in rules.paired and seeds[contrast.plus] != seeds[contrast.minus]
     ]
     kept = tuple(name for name in rules.paired if name not in apart)
@@ -392,7 +475,7 @@ def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
     probes = {model: model.probe for model in models if model.probe is not None}
     if not probes:
         return list(models)
-    table = read(_by_arm(plan, probes))
+    table = read(_by_arm(plan, probes), start=plan.request.design.start)
     scores = per_seed(table.scores, table.items)[PROBE]
     values = {arm: iter(map(float, seeds)) for arm, seeds in scores.items()}
     return [

@@ -56,43 +56,61 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
     different ones among the former.  ``steps_without_reward`` are RL steps in which no completion
     had a reward: they have no signal.
     """
-    lines = read_steps(plan.log)
-    main = [line for line in lines if line["stage"] != "sft"]
-    rl_steps = sum(line["stage"] == "rl" for line in lines)
-    slots = schedule(plan)[: rl_steps * plan.amounts.items_per_step] if rl_steps else []
-    ordinary = [slot.number for slot in slots if slot.kind == "task"]
-    counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
+    lines, s = read_steps(plan.log), plan.settings
     document = {
         "arm": plan.arm.name,
-        "seed": plan.settings.seed,
-        "matching": plan.settings.matching,
+        "seed": s.seed,
+        "matching": s.matching,
         "planned": asdict(plan.amounts),
-        "optimizer_steps": len(lines),
-        "sft_steps": len(lines) - len(main),
-        "prompts": len(ordinary),
-        "distinct_prompts": len(set(ordinary)),
-        "steps_without_reward": sum(
-            line["stage"] == "rl" and line.get("reward") is None for line in lines
-        ),
-        "save_dtype": plan.settings.save_dtype,
-        "contrastive_rl_items": len(slots) - len(ordinary),
-        **counts,
-        "reference_forwards": counts["grpo_forwards"] if plan.settings.kl else 0,
-        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in _TERMS},
-        "clipped_wrong": _mean(lines, "ca/clipped_wrong"),
-        "first": {name: _mean(main[:10], name) for name in _SUMMARY},
-        "last": {name: _mean(main[-10:], name) for name in _SUMMARY},
+        **_counts(plan, lines),
+        **_learning(lines),
+        "save_dtype": s.save_dtype,
         "seconds": sum(line["seconds"] for line in lines),
     }
     if plan.arm.uses_pairs:
         document |= {
-            "orders": plan.settings.orders,
+            "orders": s.orders,
             "one_order_pairs": plan.data.one_order,
             "pairs_too_long": plan.data.too_long,
         }
+    if plan.arm.joint:
+        document["loss_on_pairs"] = plan.arm.loss_on_pairs(s.pair_loss)
     if plan.arm.extra == "qa":
         document["negative_questions"] = negative_questions(plan)
     return document
+
+
+def _counts(plan: TrainingPlan, lines: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return the steps, prompts, tokens and forwards of the steps that ran."""
+    rl = [line for line in lines if line["stage"] == "rl"]
+    slots = schedule(plan)[: len(rl) * plan.amounts.items_per_step] if rl else []
+    ordinary = [slot.number for slot in slots if slot.kind == "task"]
+    window = plan.settings.updates_per_rollout  # a reward is logged where completions are generated
+    generating = [line for line in rl if (line["step"] - 1) % window == 0]
+    counts = {name: int(sum(line.get(f"count/{name}", 0) for line in lines)) for name in _COUNTS}
+    return {
+        "optimizer_steps": len(lines),
+        "sft_steps": sum(line["stage"] == "sft" for line in lines),
+        "prompts": len(ordinary),
+        "distinct_prompts": len(set(ordinary)),
+        "steps_without_reward": window * sum(line.get("reward") is None for line in generating),
+        "contrastive_rl_items": len(slots) - len(ordinary),
+        **counts,
+        "reference_forwards": counts["grpo_forwards"] if plan.settings.kl else 0,
+    }
+
+
+def _learning(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return mean gradient norms, and what the first and the last ten steps were like."""
+    main = [line for line in lines if line["stage"] != "sft"]
+    own = ["pair_loss"] if any("pair_loss/loss" in line for line in lines) else []
+    names = [*_SUMMARY, *(f"{term}/loss" for term in own)]
+    return {
+        "gradient_norms": {term: _mean(lines, f"grad_norm/{term}") for term in [*_TERMS, *own]},
+        "clipped_wrong": _mean(lines, "ca/clipped_wrong"),
+        "first": {name: _mean(main[:10], name) for name in names},
+        "last": {name: _mean(main[-10:], name) for name in names},
+    }
 
 
 def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:

@@ -14,7 +14,8 @@ class Sizes:
 
     ``prompts``: ordinary RL items that an arm with pairs sees.  ``pairs``: contrastive pairs times
     passes, which an arm that uses pairs sees.  ``prompts_per_step``: RL items per optimizer step,
-    with ``group`` completions each.  ``pairs_per_step``: pairs per step of SFT or ca-only.
+    with ``group`` completions each; ``updates`` steps take their completions from one batch of
+    rollouts.  ``pairs_per_step``: pairs per step of SFT or ca-only.
     The lengths, needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit),
     of a selection prompt and of a question about one context.  ``items``: RL items that there are,
     None if there are enough.  ``orders``: mean number of selection prompts per pair.
@@ -31,6 +32,7 @@ class Sizes:
     qa_tokens: float = 0.0
     items: int | None = None
     orders: float = 2.0
+    updates: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     ``steps``: all arms make the same RL steps on the same ``prompts`` items, and the pairs come on
     top: as additional RL items they make every step larger by the same number.
     ``tokens``: every arm is planned to train on as many tokens as `contextrl`; ordinary items fill
-    what the pairs leave.  A last, incomplete RL step is dropped.
+    what the pairs leave.  A last, incomplete batch of rollouts is dropped.
 
     Raises:
         UsageError: there is too little for one step, no token left for ordinary items, or, by
@@ -80,13 +82,14 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     exposures = sizes.pairs if arm.sft or arm.joint else 0
     prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
     inside = 0 if matching == "steps" else extra  # the contrastive items that replace ordinary ones
-    rl_steps = (prompts + inside) // sizes.prompts_per_step
-    # What does not fill a step is taken from the ordinary items.
+    rollouts = sizes.prompts_per_step * sizes.updates  # items per batch of rollouts
+    rl_steps = (prompts + inside) // rollouts * sizes.updates
+    # What does not fill a batch is taken from the ordinary items.
     prompts = rl_steps * sizes.prompts_per_step - inside
     if arm.grpo and prompts < 1:
         raise UsageError(
             f"{arm.name}: {sizes.prompts} RL items and {sizes.pairs} pairs leave no ordinary item "
-            f"in steps of {sizes.prompts_per_step} ({matching}): give more RL items or fewer pairs"
+            f"in steps of {rollouts} ({matching}): give more RL items or fewer pairs"
         )
     pair_steps = -(-exposures // sizes.pairs_per_step)
     return Amounts(

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,9 @@ from ablations.settings import Settings
 from benchmarks.pairs.selection import LETTERS, AnyPair, Asking, Letter
 from harness.backends import wire
 from harness.backends.checkpoint import load_processor, model_class, rendered
+from harness.backends.reasoning_tags import decoded, dropped_ids, named_tags
 from harness.errors import ItemError, UsageError
-from harness.reasoning import closed, opening
+from harness.reasoning import Tags, closed, given_tags, opening
 from harness.records import ImagePart, Message, TextPart
 
 if TYPE_CHECKING:
@@ -31,12 +33,18 @@ class SelectionBatch:
     """Selection prompts, all orders of each pair one after the other.
 
     ``tensors`` are the model's arguments, padded on the left.  ``letters`` are those of the
-    supporting contexts, one per prompt; ``orders`` are the prompts of each pair.
+    supporting contexts, one per prompt; ``orders`` are the prompts of each pair.  ``kept`` is the
+    number of positions at a prompt's end whose logits are needed.  Where a loss of the user's own
+    reads whole answers, ``answers`` are their numbers of tokens, at the ends of the prompts, and
+    ``pairs`` what they are about.
     """
 
     tensors: dict[str, torch.Tensor]
     letters: tuple[Letter, ...]
     orders: tuple[int, ...]
+    kept: int = 1
+    answers: tuple[int, ...] = ()
+    pairs: tuple[AnyPair, ...] = ()
 
     def mean(self, losses: torch.Tensor) -> torch.Tensor:
         """Return the mean over pairs of the mean over their prompts; shape (n,) to a scalar.
@@ -55,13 +63,14 @@ class Prompter:
 
     ``processor`` is a processor of images and text, or a tokenizer.  ``options`` go to the chat
     template (``enable_thinking``), ``selection_options`` as well where a letter is asked for.
-    ``asking`` says how that is done.
+    ``asking`` says how that is done.  ``tags`` are the reasoning tags that the model may write.
     """
 
     processor: Any
     options: Mapping[str, Any] = field(default_factory=dict)
     selection_options: Mapping[str, Any] = field(default_factory=dict)
     asking: Asking = field(default_factory=Asking)
+    tags: Tags = ()
 
     @classmethod
     def load(cls, folder: Path, settings: Settings) -> Prompter:
@@ -72,7 +81,8 @@ class Prompter:
         """
         # Rollouts are padded on the left.
         processor = load_processor(folder, padding_side="left")
-        return cls(processor, settings.template, selection_options(settings), settings.asking)
+        options, tags = selection_options(settings), named_tags(folder).pairs
+        return cls(processor, settings.template, options, settings.asking, tags)
 
     @property
     def tokenizer(self) -> Any:
@@ -102,14 +112,27 @@ class Prompter:
         A thought that the template has opened is closed: its first token would be read otherwise.
         The beginning of the answer follows.
         """
+        return self._unthinking(messages) + self.asking.prefill
+
+    def _unthinking(self, messages: Sequence[Message]) -> str:
         options = {**self.options, **self.selection_options}
-        text = rendered(self.processor, self.chat(messages), options)
-        return closed(text) + self.asking.prefill
+        return closed(rendered(self.processor, self.chat(messages), options))
 
     @cached_property
     def opening(self) -> str:
         """The reasoning tag that the template writes where the answer begins, or ""."""
         return opening(self.text([Message("user", (TextPart("x"),))]))
+
+    @cached_property
+    def _dropped(self) -> set[int]:
+        return dropped_ids(self.tokenizer, (*self.tags, *given_tags()))[0]
+
+    def answer(self, ids: Sequence[int]) -> str:
+        """Return the text of generated tokens as an evaluation reads it, reasoning tags included.
+
+        Some models' tags are special tokens: without them a thought would be scored as an answer.
+        """
+        return decoded(self.tokenizer, ids, self._dropped)
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
@@ -190,7 +213,24 @@ class Prompter:
             ]
         tensors = self._tensors(texts, [_images(prompt.messages) for prompt in prompts])
         letters = tuple(prompt.letter for prompt in prompts)
-        return SelectionBatch(tensors, letters, orders=tuple(map(len, asked)))
+        kept = 3 if answered else 1
+        return SelectionBatch(tensors, letters, tuple(map(len, asked)), kept)
+
+    def followed(self, asked: Sequence[Sequence[tuple[Sequence[Message], str]]]) -> SelectionBatch:
+        """Return conversations with the answers that follow them, those of a pair together."""
+        pieces = [piece for of_pair in asked for piece in of_pair]
+        shown = [self.asking.sized(messages) for messages, _ in pieces]
+        begun = [self._unthinking(messages) for messages in shown]
+        texts = [text + answer for text, (_, answer) in zip(begun, pieces, strict=True)]
+        lengths = tuple(map(self._added, begun, texts))
+        tensors = self._tensors(texts, list(map(_images, shown)))
+        return SelectionBatch(tensors, (), tuple(map(len, asked)), max(lengths) + 1, lengths)
+
+    def _added(self, text: str, longer: str) -> int:
+        """Return the number of tokens of a longer text that are not those of its beginning."""
+        before, after = self.ids(text), self.ids(longer)
+        alike = takewhile(lambda both: both[0] == both[1], zip(before, after, strict=False))
+        return len(after) - sum(1 for _ in alike)
 
     def _tensors(self, texts: Sequence[str], images: Sequence[list[Any]]) -> dict[str, Any]:
         return dict(

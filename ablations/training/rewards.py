@@ -5,25 +5,20 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
-import importlib
 import inspect
 import re
 import reprlib
-import sys
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from importlib.machinery import ModuleSpec, PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 
+from ablations.settings import CODE
 from benchmarks.scoring import Target, score
-from harness.errors import UsageError, first_line
-from harness.files.hashing import file_hash
+from harness.errors import UsageError
 from harness.files.typed_json import parse, record
+from harness.own_code import NamedCode, raised
 from harness.reasoning import without_reasoning
 from harness.records import Item
 
@@ -168,11 +163,7 @@ class CustomReward:
                 values = asyncio.run(_awaited(values))
             values = _listed(values)
         except (Exception, SystemExit) as error:  # a user's code may raise anything
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            raise UsageError(
-                f"--reward {self._name} failed: {type(error).__name__}: {first_line(error)} "
-                f"({Path(frame.filename).name}, line {frame.lineno})"
-            ) from error
+            raise UsageError(f"--reward {self._name} failed: {raised(error)}") from error
         if values is None or len(values) != len(completions):
             returned = "no list" if values is None else f"{len(values)} values"
             raise UsageError(
@@ -234,91 +225,15 @@ def _listed(values: Any) -> list[Any] | None:
 
 
 def load_reward(name: str) -> Callable[..., Any]:
-    """Import and return a custom reward function, ``module:function`` or ``module.function``.
+    """Import and return a custom reward function: FILE.py:NAME, MODULE:NAME, or an installed one.
 
-    The module may be in the current folder.  Raises `UsageError` if there is no such function.
+    Raises `UsageError` if there is no such function.
     """
-    module, attribute = _split(name)
-    folder = str(Path.cwd())
-    sys.path.insert(0, folder)
-    try:
-        imported = importlib.import_module(module)
-        reward: Callable[..., Any] = getattr(imported, attribute)
-    except (ModuleNotFoundError, AttributeError, ValueError) as error:
-        raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({error})") from error
-    except (Exception, SystemExit) as error:  # the module may raise anything
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
-    finally:
-        # Last, so that its files hide no library that is imported later.
-        sys.path.remove(folder)
-        sys.path.append(folder)
+    reward = NamedCode("--reward", name, CODE["reward"]).load()
     if not callable(reward):
         raise UsageError(f"--reward {name} is not callable")
-    return reward
-
-
-def check_reward(name: str) -> None:
-    """Raise `UsageError` if there is no such function, as far as its source says; runs no code."""
-    module, attribute = _split(name)
-    spec = _spec(module)
-    if spec is None:
-        raise UsageError(f"--reward {name}: write MODULE:FUNCTION (no module named {module!r})")
-    path = _file(spec)
-    if path is None or path.suffix != ".py":
-        return
-    try:
-        text = path.read_bytes()
-        ast.parse(text)
-    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        reason = f"{type(error).__name__}: {first_line(error)}"
-        raise UsageError(f"--reward {name}: {module} cannot be imported ({reason})") from error
-    if not re.search(rb"\b%s\b|import \*|__getattr__" % re.escape(attribute).encode(), text):
-        raise UsageError(f"--reward {name}: write MODULE:FUNCTION ({path.name} has no {attribute})")
-
-
-def reward_source(name: str) -> str | None:
-    """Return the hash of a custom reward's file, None if there is none.
-
-    The module is not imported, and the modules that it imports are not covered.
-    """
-    spec = _spec(_split(name)[0])
-    path = spec and _file(spec)
-    return file_hash(path) if path else None
-
-
-def _split(name: str) -> tuple[str, str]:
-    module, _, attribute = name.rpartition(":" if ":" in name else ".")
-    return module, attribute
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Return where Python would find a module, the current folder first; imports nothing.
-
-    (`importlib.util.find_spec` imports the packages above a module.)
-    """
-    importlib.invalidate_caches()
-    folders: list[str] | None = None
-    spec: ModuleSpec | None = None
-    parts = module.split(".")
-    for number, part in enumerate(parts):
-        name = ".".join(parts[: number + 1])
-        if not part.isidentifier() or (number and folders is None):
-            return None
-        spec = None if number else PathFinder.find_spec(name, [str(Path.cwd())])
-        finders = (getattr(finder, "find_spec", None) for finder in sys.meta_path)
-        for find in finders:
-            spec = spec or (find and find(name, folders))
-        if spec is None:
-            return None
-        found = spec.submodule_search_locations
-        folders = None if found is None else list(found)
-    return spec
-
-
-def _file(spec: ModuleSpec) -> Path | None:
-    path = Path(spec.origin) if spec.has_location and spec.origin else None
-    return path if path and path.is_file() else None
+    function: Callable[..., Any] = reward
+    return function
 
 
 def reward_of(settings: Settings, opening: str = "") -> Reward:

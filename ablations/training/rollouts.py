@@ -71,14 +71,12 @@ class Policy:
         room = self.context - len(self.prompt) - len(self.completion)
         if room < 1:
             raise ContextOverflowError(f"the episode has reached {self.context} tokens")
-        tokenizer = self.prompter.tokenizer
         new = self.generate(self.prompt + self.completion, min(room, sampling.max_tokens))
         self._add(new, generated=1)
-        ended = new[-1:] == [tokenizer.eos_token_id]
+        ended = new[-1:] == [self.prompter.tokenizer.eos_token_id]
         if not ended:
             self.end_turn()
-        text = tokenizer.decode(new, skip_special_tokens=True)
-        return Response(text, finish_reason="stop" if ended else "length")
+        return Response(self.prompter.answer(new), finish_reason="stop" if ended else "length")
 
     def show(self, messages: Sequence[Message]) -> None:
         """Add what the policy has not seen yet.
@@ -108,7 +106,7 @@ class Policy:
         self.completion += tokens
         self.mask += [generated] * len(tokens)
 
-    async def logprobs(self, messages: object, tokens: object) -> None:
+    async def logprobs(self, messages: object, tokens: object, form: object = None) -> None:
         """Return None: an agent uses only texts."""
 
     @property

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from ablations.arms import Arm
 from ablations.data.items import qa_item, selection_item
 from ablations.training.plan import TrainingPlan
 from benchmarks.pairs.selection import (
@@ -22,6 +23,7 @@ from benchmarks.pairs.selection import (
     with_other_context,
 )
 from harness.errors import UsageError
+from harness.own_code import raised
 from harness.records import Item, Pair
 
 
@@ -120,7 +122,7 @@ class Slot(NamedTuple):
     ``letter`` is the letter of the pair's supporting context.
     """
 
-    kind: Literal["task", "selection", "qa"]
+    kind: Literal["task", "selection", "qa", "own"]
     number: int
     letter: Letter = "A"
 
@@ -163,14 +165,38 @@ def _draw(seed: int, kind: str, number: int) -> float:
 
 
 def item(plan: TrainingPlan, slot: Slot) -> Item:
-    """Return the RL item of a slot, its images decoded."""
+    """Return the RL item of a slot, its images decoded and within the limits of pixels."""
+    asking = plan.settings.asking
     if slot.kind == "task":
-        return plan.data.items[slot.number]
-    pair = plan.data.pairs[slot.number % len(plan.data.pairs)]
-    if slot.kind == "selection":
-        return selection_item(pair, slot.letter, plan.settings.asking)
+        made = plan.data.items[slot.number]
+    else:
+        pair = plan.data.pairs[slot.number % len(plan.data.pairs)]
+        if slot.kind == "selection":
+            return selection_item(pair, slot.letter, asking)
+        made = _made(plan.arm, pair, slot)
+    return replace(made, messages=asking.sized(made.messages))
+
+
+def _made(arm: Arm, pair: AnyPair, slot: Slot) -> Item:
+    """Return the question about a pair."""
+    if slot.kind == "own":
+        return _own_item(arm, pair, slot.letter)
     assert isinstance(pair, Pair)  # `check` refuses questions about written pairs
     return qa_item(pair, slot.letter)
+
+
+def _own_item(arm: Arm, pair: AnyPair, letter: Letter) -> Item:
+    """Return the RL item that a user's function makes; UsageError where it makes none."""
+    assert arm.items is not None
+    try:
+        made = arm.items(pair, letter)
+    except Exception as error:
+        raise UsageError(
+            f"the items of {arm.name} failed on pair {pair.id}: {raised(error)}"
+        ) from error
+    if not isinstance(made, Item):
+        raise UsageError(f"the items of {arm.name} made no Item of pair {pair.id}: {made!r:.60}")
+    return made
 
 
 def negative_questions(plan: TrainingPlan) -> int:

@@ -5,10 +5,9 @@ Importing this module imports torch and TRL.
 
 from __future__ import annotations
 
-import sys
-import time
+import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import orjson
 import torch
 from datasets import Dataset
-from transformers import PrinterCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 with warnings.catch_warnings():
@@ -24,27 +23,23 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
     from trl import GRPOConfig
 
-    from ablations.training.trainer import (
-        ContextTrainer,
-        LossKind,
-        Objective,
-        SelectionTerm,
-        SelectionTrainer,
-    )
+    from ablations.training.steps.trainer import ContextTrainer, SelectionTrainer
 
 from ablations.interrupts import deferred, interrupted, requested
 from ablations.settings import Settings
+from ablations.training.check import first_process
 from ablations.training.ledger import read_steps
-from ablations.training.plan import TrainingPlan, first_process
+from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
 from ablations.training.rollouts import Rollouts, episode_score
 from ablations.training.saving import cast, write_checkpoint
 from ablations.training.schedule import arm_view, exposures, item, schedule
-from ablations.training.stopping import StopBetweenSteps
+from ablations.training.steps.callbacks import StepLog, StopBetweenSteps
+from ablations.training.steps.own_loss import OwnObjective, load_loss
+from ablations.training.steps.term import LossKind, Objective, SelectionTerm
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
-from harness.files import plain
 from harness.files.jsonl import rewrite
 from harness.protocols import Tools
 from harness.records import Sampling
@@ -56,6 +51,7 @@ Say = Callable[[str], None]
 def run_stages(plan: TrainingPlan, say: Say) -> None:
     """Run what is left of an arm's stages and write its checkpoint."""
     start = plan.data.folder
+    _group_trackers(plan.out)
     if plan.arm.sft:
         taught = plan.out / "sft"
         if not taught.exists():
@@ -64,6 +60,13 @@ def run_stages(plan: TrainingPlan, say: Say) -> None:
     if not plan.checkpoint.exists():
         name = "rl" if plan.arm.grpo else "selection"
         Stage(plan, name, start, say).run(plan.checkpoint)
+
+
+def _group_trackers(out: Path) -> None:
+    """Let wandb show the trainings of a study, which lie in STUDY/arms/ARM/seed-N, as a group."""
+    os.environ.setdefault("WANDB_PROJECT", "contextrl")
+    if len(out.parents) > 2 and out.parents[1].name == "arms":
+        os.environ.setdefault("WANDB_RUN_GROUP", out.parents[2].name)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,11 @@ class Stage:
         amounts = self.plan.amounts
         return amounts.sft_steps if self.name == "sft" else amounts.steps
 
+    @property
+    def window(self) -> int:
+        """Optimizer steps on one batch of rollouts; only between batches it can be resumed."""
+        return self.plan.settings.updates_per_rollout if self.name == "rl" else 1
+
     def run(self, target: Path) -> None:
         """Train, or resume training, and save; `Interrupted` where a signal came before the end."""
         if requested():
@@ -105,10 +113,10 @@ class Stage:
         trainer.remove_callback(PrinterCallback)  # standard output is for --json
         if first_process():
             self._keep_steps(done)
-            trainer.add_callback(StepLog(self))
+            trainer.add_callback(StepLog(self.name, self.steps, self.plan.log, self.say))
             if last:
                 self.say(f"{self.name}: resuming after step {done} of {self.steps}")
-        trainer.add_callback(StopBetweenSteps())
+        trainer.add_callback(StopBetweenSteps(self.window))
         with deferred():
             trainer.train(resume_from_checkpoint=str(last) if last else None)
             if (step := trainer.state.global_step) < self.steps:
@@ -154,10 +162,12 @@ class Stage:
             "use_cpu": not gpu,
             "gradient_checkpointing": s.gradient_checkpointing,
             "save_strategy": "steps",
-            "save_steps": s.save_every,
+            "save_steps": -(-s.save_every // self.window) * self.window,
             "save_total_limit": 2,
             "logging_steps": 1,
             "report_to": [] if s.report_to == "none" else s.report_to.split(","),
+            "run_name": f"{self.plan.arm.name}-seed-{s.seed}-{self.name}",
+            "project": "contextrl",  # trackio's
             "disable_tqdm": True,
             "dataloader_pin_memory": gpu,
             "remove_unused_columns": False,
@@ -170,6 +180,7 @@ class Stage:
         reward: Any = episode_score if rollouts and not s.reward else reward_of(s, render.opening)
         return {
             "rollout_func": rollouts,
+            "answer": render.answer,
             "term": self._term(render) if self.plan.arm.joint else None,
             "norms_every": s.norms_every,
             "model": _frozen(load_model(self.start, dtype=s.dtype), s),
@@ -189,8 +200,10 @@ class Stage:
         together = self.plan.amounts.items_per_step * s.group
         micro = s.batch_size or together // processes
         server = {"use_vllm": True, "vllm_mode": "server", "vllm_server_base_url": s.vllm_server}
+        accumulate = together // (micro * processes)
         return GRPOConfig(
-            **self._common(micro, together // (micro * processes)),
+            **self._common(micro, accumulate),
+            steps_per_generation=accumulate * self.window,
             num_generations=s.group,
             max_completion_length=s.max_tokens,
             temperature=s.temperature,
@@ -236,11 +249,14 @@ class Stage:
 
     def _term(self, render: Prompter) -> SelectionTerm:
         s, sft, view = self.plan.settings, self.name == "sft", arm_view(self.plan)
-        joint = self.plan.arm.joint
+        joint, shown = self.plan.arm.joint, exposures(self.plan, sft=sft)
+        if s.pair_loss and joint == "selection":
+            own = OwnObjective(s.coefficient, s.pair_loss, load_loss(s.pair_loss))
+            return SelectionTerm(view, shown, render, own)
         kind: LossKind = joint if joint and not sft else "answer"
         return SelectionTerm(
             view=view,
-            exposures=exposures(self.plan, sft=sft),
+            exposures=shown,
             prompter=render,
             objective=Objective(
                 kind,
@@ -250,44 +266,6 @@ class Stage:
             ),
             letters=render.letters(s.asking.prompts(view.pair(0))[0].messages),
         )
-
-
-class StepLog(TrainerCallback):  # type: ignore[misc]
-    """Appends a line per step to training.jsonl and prints the progress of a stage."""
-
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._begun = self._printed = time.monotonic()
-        self._first: int | None = None
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Remember when the step began, before its rollouts."""
-        self._begun = time.monotonic()
-        if self._first is None:
-            self._first, self._started = state.global_step, self._begun
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
-    ) -> None:
-        """Write the step's line."""
-        if not logs or "train_runtime" in logs:
-            return
-        step = {"stage": self._stage.name, "step": state.global_step, **logs}
-        with open(self._stage.plan.log, "ab", opener=plain.opener) as file:
-            file.write(orjson.dumps({**step, "seconds": time.monotonic() - self._begun}) + b"\n")
-        self._print(state.global_step, logs)
-
-    def _print(self, step: int, logs: Mapping[str, Any]) -> None:
-        now, steps = time.monotonic(), self._stage.steps
-        if step < steps and now - self._printed < (1 if sys.stderr.isatty() else 10):
-            return
-        self._printed = now
-        each = (now - self._started) / max(step - (self._first or 0), 1)
-        labels = {"reward": "reward", "ca/loss": "L_CA", "ca/accuracy": "selected"}
-        seen = {name: logs[name] for name in labels if logs.get(name) is not None}
-        figures = [f"{labels[name]} {value:.3f}" for name, value in seen.items()]
-        left = f"{each * (steps - step):.0f} s left"
-        self._stage.say(", ".join([f"{self._stage.name} {step}/{steps}", *figures, left]))
 
 
 def _rows(plan: TrainingPlan, render: Prompter) -> Any:
@@ -364,7 +342,8 @@ def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
 
 def last_complete(folder: Path) -> Path | None:
     """Return the newest complete checkpoint of a stage, None if there is none."""
-    complete = [path for path in folder.glob("checkpoint-*") if _is_complete(path)]
+    named = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
+    complete = [path for path in named if _is_complete(path)]
     return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 

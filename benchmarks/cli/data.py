@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.cli.own import benchmark_files
 from harness.cli import options
 from harness.cli.output import echo, print_result
 
@@ -21,8 +22,9 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name", metavar="SUITE|BENCHMARK")
+@click.argument("name", metavar="SUITE|BENCHMARK|FILE")
 @options.data_root
+@benchmark_files
 @click.option("--revision", help="Commit, branch or tag to use instead of the pinned commit.")
 @click.option(
     "--from", "local", type=_FOLDER, metavar="DIR", help="Use local copies instead of the Hub."
@@ -40,7 +42,7 @@ def pull(
 
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
-    from benchmarks.data.catalog.sources import GENERATED, source
+    from benchmarks.data.catalog.sources import GENERATED, has_source, source
     from benchmarks.data.fetch.pull import pull as pull_one
     from benchmarks.data.local.pins import PRETENDS, TEXTS, pretends
     from harness.errors import UsageError
@@ -56,6 +58,9 @@ def pull(
     for number, benchmark in enumerate(names, start=1):
         if benchmark in GENERATED:
             echo(f"{benchmark}: items are generated from a seed, no data needed")
+            continue
+        if not has_source(benchmark):
+            echo(f"{benchmark}: a benchmark of your own, which brings its data itself")
             continue
         echo(f"[{number}/{len(names)}] {benchmark} ...", err=True)
         alone = len(names) == 1
@@ -87,7 +92,10 @@ def pull(
 def import_(
     benchmark: str, folder: Path, data_root: Path | None, split: str | None, force: bool
 ) -> None:
-    """Import an official release: MathVision, MathVista, MathVerse, or raw files."""
+    """Import an official release.
+
+    Of MathVision, MathVista, MathVerse, or raw files.
+    """
     from benchmarks.data import data_root as root_of
     from benchmarks.data.fetch.import_release import bring
 
@@ -99,12 +107,13 @@ def import_(
 
 
 @data.command()
-@click.argument("name", metavar="SUITE|BENCHMARK")
+@click.argument("name", metavar="SUITE|BENCHMARK|FILE")
 @options.data_root
+@benchmark_files
 @click.option("--images", is_flag=True, help="Decode every image instead of a sample.")
 @options.as_json
 def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> int:
-    """Check row counts, columns, images and content hashes; exit code 2 on any problem."""
+    """Check row counts, columns, images and hashes.  Exit code 2 on any problem."""
     from benchmarks import suites
     from benchmarks.data import data_root as root_of
     from benchmarks.data.local.pins import TEXTS
@@ -120,7 +129,9 @@ def verify(name: str, data_root: Path | None, images: bool, as_json: bool) -> in
             echo(f"{benchmark}: {report.notes[0]}")
         if as_json or report.fingerprint is None:
             continue
-        counts = ", ".join(f"{t.rows}/{t.official}" for t in report.tables[:3])
+        counts = ", ".join(
+            f"{t.rows}/{t.official}" if t.official else str(t.rows) for t in report.tables[:3]
+        )
         more = " ..." if len(report.tables) > 3 else ""
         compared = report.content != "not compared" or report.revision or report.notes
         texts = [TEXTS[report.content]] if compared else []

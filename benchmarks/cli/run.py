@@ -12,42 +12,80 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from benchmarks.cli.ids import read_ids
+from benchmarks.cli.own import benchmark_files
 from harness.backends.reasoning_tags import named_tags
 from harness.cli import options
 from harness.cli.output import print_result
+from harness.cli.panels import PanelCommand
 from harness.cli.progress import AnyProgress, open_progress
+from harness.cli.settings import model_settings, settings_in_force
+from harness.files.names import is_file_name, is_title
 from harness.reasoning import extra_tags
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
 
 if TYPE_CHECKING:
     from harness.backends import BackendSpec
+    from harness.backends.models.resolve import InForce
+    from harness.runs.identity import ModelIdentity
     from harness.runs.plan import RunPlan
     from harness.runs.summary import BenchmarkSummary
 
 
-class _Limit(click.ParamType[int | str]):
-    """A number of tokens, or ``native``."""
-
-    name = "N|native"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | str:
-        if value != "native" and not (str(value).isdecimal() and int(value) > 0):
-            self.fail(f"{value!r} is neither a positive integer nor 'native'", param, ctx)
-        return "native" if value == "native" else int(value)
+def _run_name(ctx: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    if name is not None and (not is_file_name(name) or name.startswith((".", "-"))):
+        raise click.UsageError(f"--run-name {name!r}: use letters, digits, dots, - and _", ctx)
+    return name
 
 
-@click.command()
+def model_name_of(ctx: click.Context, _: click.Parameter, name: str | None) -> str | None:
+    """Return the name that ``--model-name`` gives a model; click's error where it is no line."""
+    if name is not None and not is_title(name):
+        raise click.UsageError(f"--model-name {name!r}: use a line of up to 200 characters", ctx)
+    return name and name.strip()
+
+
+PANELS = {
+    "Model": "model model-name revision adapter model-settings config backend",
+    "Items": "suite benchmarks ids limit repeats set benchmark-file images data-root",
+    "Sampling": """temperature top-p top-k min-p presence-penalty repetition-penalty max-tokens seed
+        generation-config""",
+    "Prompt": """system-prompt prompt-suffix chat-template chat-template-kwargs min-pixels
+        max-pixels""",
+    "Server": """endpoint api-key-env key-over-http tokenizer extra-body concurrency same-model""",
+    "vLLM and transformers": """dtype max-model-len tensor-parallel replicas reasoning-parser
+        vllm-arg batch-size""",
+    "Scoring": """no-native judge judge-model judge-key-env reasoning-tags sandbox-image unsafe
+        max-errors""",
+    "Output": "run-name out fresh dry-run items json",
+}
+
+
+@click.command(cls=PanelCommand, panels=PANELS)
 @click.option(
     "--model", required=True, help="Checkpoint folder, Hub id, or name served at --endpoint."
 )
+@click.option(
+    "--model-name",
+    metavar="NAME",
+    callback=model_name_of,
+    help="Name of the model in runs, tables and reports  [default: its folder's; of a trained "
+    "checkpoint its study, arm and seed]",
+)
+@click.option(
+    "--run-name",
+    metavar="NAME",
+    callback=_run_name,
+    help="Name of the run's folder in --out  [default: MODEL-SUITE-KEY]",
+)
 @options.suite
+@options.ids
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "vllm", "transformers"]),
-    help="Inference backend  [default: auto]",
+    metavar="NAME|FILE.py",
+    help="Inference backend: auto, vllm, transformers, the name of an installed one, or a Python "
+    "file, whose code runs  [default: auto]",
 )
 @click.option(
     "--endpoint",
@@ -68,8 +106,16 @@ class _Limit(click.ParamType[int | str]):
 @click.option(
     "--revision", help="Model revision: resolved for a Hub id, recorded as given for an endpoint."
 )
-@click.option("--replicas", type=click.IntRange(min=1), help="vLLM: data-parallel replicas.")
-@click.option("--tensor-parallel", type=click.IntRange(min=1), help="vLLM: GPUs per replica.")
+@click.option(
+    "--replicas",
+    type=click.IntRange(min=1),
+    help="vLLM: data-parallel replicas  [default: 1]",
+)
+@click.option(
+    "--tensor-parallel",
+    type=click.IntRange(min=1),
+    help="vLLM: GPUs per replica  [default: 1]",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -78,13 +124,12 @@ class _Limit(click.ParamType[int | str]):
 @click.option(
     "--max-model-len",
     type=click.IntRange(min=1),
-    help="vLLM, transformers: maximum context length in tokens.",
+    help="vLLM, transformers: maximum context length in tokens  [default: the model's]",
 )
 @click.option(
     "--reasoning-parser",
     metavar="NAME",
-    help="vLLM: its parser of this model's reasoning (such as deepseek_r1), kept apart from the "
-    "response.",
+    help="vLLM: parser that splits the reasoning off the response, such as deepseek_r1.",
 )
 @click.option("--batch-size", type=click.IntRange(min=1), help="transformers: maximum batch size.")
 @click.option(
@@ -94,25 +139,19 @@ class _Limit(click.ParamType[int | str]):
     show_default=True,
     help="Concurrent requests.",
 )
+@model_settings
 @click.option(
-    "--max-tokens", type=_Limit(), help="Token limit per response, or 'native' for each task's own."
+    "--repeats", type=click.IntRange(min=1), default=1, show_default=True, help="Samples per item."
 )
-@click.option(
-    "--temperature",
-    type=options.Finite(min=0),
-    default=0.0,
-    show_default=True,
-    help="Sampling temperature; 0 is greedy.",
-)
-@click.option("--repeats", type=click.IntRange(min=1), default=1, help="Samples per item.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Sampling seed.")
 @click.option(
     "--images",
     type=click.Choice(["white", "native"]),
-    help="Transparent images on white and 16-bit grey scaled, or converted as lmms-eval does"
+    help="Image conversion: transparent images on white and 16-bit grey scaled, or lmms-eval's own"
     "  [default: white]",
 )
 @options.settings
+@benchmark_files
 @options.sandbox
 @options.judge
 @options.reasoning_tags
@@ -124,7 +163,7 @@ class _Limit(click.ParamType[int | str]):
 @click.option(
     "--same-model",
     is_flag=True,
-    help="Continue although the endpoint's URL or its /v1/models entry changed.",
+    help="Continue even if the endpoint's URL or its /v1/models entry changed.",
 )
 @click.option(
     "--dry-run", is_flag=True, help="Show what would be run, without sending any request."
@@ -140,7 +179,7 @@ def run(**values: Any) -> Path:
     _refuse_idle_options(given)
     plan = _plan(given)
     folder = Path(given.tokenizer) if given.tokenizer else plan.identity.checkpoint
-    named = named_tags(folder)
+    named = named_tags(folder, plan.settings.model.template_text())
     plan = replace(plan, named_tags=named.pairs if folder else None)
     with extra_tags(given.reasoning_tags or named.tags):
         if given.dry_run:
@@ -190,13 +229,15 @@ def evaluate(
 def _plan(given: SimpleNamespace) -> RunPlan:
     from benchmarks import suites
     from benchmarks.options import split
+    from harness.backends import BACKENDS, versions
     from harness.errors import UsageError
     from harness.runs.todo import Settings
 
-    members = chosen = suites.resolve([given.suite])
+    suite = suites.suite(given.suite)
+    members = chosen = suite.members
     if given.benchmarks is not None:
         chosen = suites.chosen(members, given.benchmarks.split(","))
-    asked = split(given.settings, members)
+    asked = split(given.settings, members, suite.options)
     if given.images is not None:
         with_images = [name for name in members if "image_conversion" in suites.options(name)]
         if not with_images:
@@ -207,20 +248,33 @@ def _plan(given: SimpleNamespace) -> RunPlan:
         name: suites.benchmark(name, given.data_root, options=asked.get(name, {}))
         for name in members
     }
-    to_run = [built[name] for name in chosen]
+    only = None if given.ids is None else read_ids(given.ids, [built[name] for name in chosen])
+    to_run = [built[name] for name in chosen if only is None or name in only]
+    ours = given.backend in (None, "auto", *BACKENDS)
+    own = None if ours else versions(given.backend)["source"]
+    identity = identify(given.model, given.endpoint, given.revision, own, given.adapter)
+    if given.model_name is not None:
+        identity = replace(identity, name=given.model_name)
+    force = settings_in_force(click.get_current_context(), identity.checkpoint)
+    _refuse_unsupported(force, identity, given)
     settings = Settings(
         limit=given.limit,
+        only=only,
         repeats=given.repeats,
         seed=given.seed,
-        temperature=given.temperature,
-        max_tokens=given.max_tokens,
+        model=force.settings,
         concurrency=given.concurrency,
         native=not given.no_native,
         judge=options.judge_of(given, to_run),
     )
-    identity = identify(given.model, given.endpoint, given.revision)
-    plan = plan_run(identity, given.suite, list(built.values()), to_run, settings, given.out)
-    plan = replace(plan, context=given.max_model_len)
+    plan = plan_run(identity, suite.name, list(built.values()), to_run, settings, given.out)
+    adapted = {"adapter": "--adapter" if given.adapter else "--model"} if identity.adapter else {}
+    origins = {**force.origins, **adapted}
+    # Of a model that is only a name, its fingerprint covers the code.
+    code = own if identity.checkpoint else None
+    plan = replace(
+        plan, context=given.max_model_len, code=code, run_name=given.run_name, origins=origins
+    )
     return replace(described(plan, given), fresh=given.fresh, same_model=given.same_model)
 
 
@@ -239,7 +293,7 @@ def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
 def _refuse_idle_options(given: SimpleNamespace) -> None:
     """Raise for options that would have no effect, and for an invalid endpoint."""
     from harness import backends
-    from harness.backends.urls import base_url, key_for
+    from harness.backends.http.urls import base_url, key_for
     from harness.errors import UsageError
 
     if given.endpoint is not None:
@@ -252,16 +306,30 @@ def _refuse_idle_options(given: SimpleNamespace) -> None:
     if given.items and not given.as_json:
         raise UsageError("--items requires --json")
     kind, reason = backends.choose(_spec(given, None))
-    for name in backends.OPTIONS:
-        if getattr(given, name) is not None and name not in backends.BACKENDS[kind].options:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} has no effect with the {kind} backend ({reason}); remove it"
-            )
+    for name in (*backends.OPTIONS, "adapter"):
+        if getattr(given, name) is not None:
+            backends.refuse_unknown(name, kind, reason)
+
+
+def _refuse_unsupported(force: InForce, identity: ModelIdentity, given: SimpleNamespace) -> None:
+    """Raise for a setting in force, or an adapter, that the backend cannot heed, or no backend."""
+    from harness import backends
+    from harness.errors import UsageError
+
+    kind, reason = backends.choose(_spec(given, None))
+    chosen = backends.backend(kind)
+    for name, origin in force.origins.items():
+        backends.refuse_unknown(name, kind, reason if origin == "command line" else origin)
+    if identity.adapter is not None and "adapter" not in chosen.settings:
+        raise UsageError(
+            f"{given.model} is an adapter, which the {kind} backend puts on no model ({reason}); "
+            "merge it into its checkpoint"
+        )
 
 
 def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
     from harness.backends import OPTIONS, BackendSpec
+    from harness.backends.spec import AS_IT_IS, Setup
 
     values = {name: getattr(given, name) for name in OPTIONS}
     return BackendSpec(
@@ -271,6 +339,7 @@ def _spec(given: SimpleNamespace, plan: RunPlan | None) -> BackendSpec:
         key_over_http=given.key_over_http,
         model=given.model if given.endpoint or not plan else plan.identity.name,
         log_path=plan.path / "vllm.log" if plan else None,
+        setup=Setup(plan.settings.model, plan.identity.adapter) if plan else AS_IT_IS,
         **{name: value for name, value in values.items() if value is not None},
     )
 
@@ -287,12 +356,12 @@ def _execute(
     progress.note(f"run {plan.path}")
     for note in notes:
         progress.note(note)
-    if given.repeats > 1 and given.temperature == 0:
+    if given.repeats > 1 and not plan.settings.model.temperature:
         progress.note("repeats are identical under greedy decoding; set --temperature")
     backend = {
         "kind": kind,
         "reason": reason,
-        "options": {name: getattr(given, name) for name in backends.BACKENDS[kind].options},
+        "options": {name: getattr(given, name) for name in backends.backend(kind).options},
         "concurrency": given.concurrency,
         "endpoint": given.endpoint,
         "versions": dict(backends.versions(kind)),
@@ -302,21 +371,37 @@ def _execute(
 
 def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:
     from harness import backends
+    from harness.backends.models.resolve import suitable
     from harness.runs.preview import preview
 
     kind, reason = backends.choose(_spec(given, plan))
     document = preview(plan, f"{kind} ({reason})")
+    if plan.identity.checkpoint is not None and not given.recommended:
+        document["recommended"] = suitable(plan.identity.checkpoint)
     print_result(json.dumps(document) if given.as_json else document_text(document))
+
+
+def _left_out(row: dict[str, Any]) -> str:
+    """Return what --limit and --ids leave out of a benchmark, "" where nothing."""
+    left = row["n_data"] - row["wanted"]
+    return f"; {row['wanted']} of {row['n_data']} items, {left} left out" if left else ""
 
 
 def document_text(document: dict[str, Any]) -> str:
     """Return the preview of a run as text, for terminals."""
     lines = [f"model {document['model']} by {document['backend']}", f"run {document['run']}"]
+    for name, setting in document["settings"].items():
+        value = setting["value"]
+        shown = value if isinstance(value, str) else json.dumps(value)
+        lines.append(f"  {name:<22} {shown}  ({setting['from']})")
+    if document.get("recommended"):
+        names = " or ".join(document["recommended"])
+        lines.append(f"the model authors' settings: --model-settings {names}")
     for row in document["benchmarks"]:
         judge = f", judged by {row['judge']}" if row["judge"] else ""
         lines.append(
             f"  {row['benchmark']:<22} {row['to_ask']:>6} pending, {row['stored']:>6} done, "
-            f"max {row['max_tokens']} tokens{judge}"
+            f"max {row['max_tokens']} tokens{judge}{_left_out(row)}"
         )
     for example in document["examples"]:
         lines.append(f"--- {example['benchmark']}/{example['id']}")

@@ -50,4 +50,5 @@ def _row(answer: ShownAnswer) -> dict[str, Any]:
         **verdicts,
         **dataclasses.asdict(answer.sample),
         "source": answer.source,
+        **answer.around,
     }

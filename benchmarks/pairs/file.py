@@ -18,6 +18,7 @@ from benchmarks.pairs.tables import CONTEXTS, REQUIRED, ours_of_json
 from benchmarks.pairs.turns import turns_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hashes, json_hash
+from harness.files.names import is_file
 from harness.records import ImagePart, Pair, Part, TextPart
 
 _NO_COLUMNS: Mapping[str, str] = MappingProxyType({})
@@ -221,19 +222,12 @@ def content_hash(
         for index in range(len(rows))
     )
     names = sorted({name for found in named for name in found})
-    there = [name for name in names if _is_file(folder / name)]
+    there = [name for name in names if is_file(folder / name)]
     text, *images = file_hashes([path, *(folder / name for name in there)])
     if not names:
         return text
     missing = sorted(set(names) - set(there))
     return json_hash([text, dict(zip(there, images, strict=True)), missing])
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name that is too long
-        return False
 
 
 def _image_names(row: Row) -> list[str]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from benchmarks.pairs.pixels import sized
 from benchmarks.pairs.rows import Preview
 from harness.records import ImagePart, Message, Pair, Part, TextPart
 
@@ -62,13 +63,21 @@ class Asking:
     ``orders``: both orders of a pair, or one: as it is written, and of a pair with separate
     contexts one that its id draws.  ``suffix`` is a line at the prompt's end, ``prefill`` the
     beginning of the answer, which precedes the letter.  ``letters``: a letter alone, or the
-    likelier of the letter with and without a blank before it.
+    likelier of the letter with and without a blank before it.  ``min_pixels`` and ``max_pixels``
+    are limits of `benchmarks.pairs.pixels`.
     """
 
     orders: Orders = "both"
     suffix: str = ""
     prefill: str = ""
     letters: LetterForms = "bare"
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    @property
+    def stated(self) -> dict[str, str | int]:
+        """What goes into keys; limits of pixels, which came later, only where they are set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
     def forms(self) -> tuple[str, ...]:
@@ -82,7 +91,7 @@ class Asking:
     def prompts(self, pair: AnyPair) -> tuple[SelectionPrompt, ...]:
         """Return the pair's prompts: the supporting context under A, then under B, or one."""
         chosen = self._one(pair) if self.orders == "written" else both_orders(pair)
-        return tuple(self._with_suffix(prompt) for prompt in chosen)
+        return tuple(self._finished(prompt) for prompt in chosen)
 
     def prompt(self, pair: AnyPair, letter: Letter) -> SelectionPrompt:
         """Return the prompt with this right letter; of a pair in one order, that one."""
@@ -100,11 +109,14 @@ class Asking:
             return tuple(sorted(preview.letters))
         return preview.letters[:1] if preview.written else (_drawn(preview.id),)
 
-    def _with_suffix(self, prompt: SelectionPrompt) -> SelectionPrompt:
-        if not self.suffix:
-            return prompt
-        *before, last = prompt.messages
-        content = (*last.content, TextPart(f"\n{self.suffix}"))
+    def sized(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """Return a conversation with images within the limits of pixels."""
+        return sized(messages, self.min_pixels, self.max_pixels)
+
+    def _finished(self, prompt: SelectionPrompt) -> SelectionPrompt:
+        *before, last = self.sized(prompt.messages)
+        suffix = (TextPart(f"\n{self.suffix}"),) if self.suffix else ()
+        content = (*last.content, *suffix)
         return replace(prompt, messages=(*before, replace(last, content=content)))
 
 

@@ -192,8 +192,8 @@ def _named(
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:
     """Return the blanks and line ends that all texts begin and end with."""
-    before = min((re.match(r"\s*", text)[0] for text in texts), key=len)  # type: ignore[index]
-    after = min((re.search(r"\s*\Z", text)[0] for text in texts), key=len)  # type: ignore[index]
+    before = min((text[: len(text) - len(text.lstrip())] for text in texts), key=len)
+    after = min((text[len(text.rstrip()) :] for text in texts), key=len)
     return before, after
 
 

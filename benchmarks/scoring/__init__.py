@@ -1,8 +1,4 @@
-"""The strict scorers: `score` judges a response against a `Target`.
-
-Pure functions, bounded in time; ``why`` says which rule read which part.  Nothing is guessed: what
-cannot be read is ``unparsable``.
-"""
+"""The strict scorers: pure functions, bounded in time, which guess nothing."""
 
 from __future__ import annotations
 
@@ -11,14 +7,14 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from benchmarks.scoring.choices.options import OptionReader
-from benchmarks.scoring.claims import claimed, last_claim
+from benchmarks.scoring.claims import claimed, cover, last_claim
+from benchmarks.scoring.claims.values import A_VALUE
 from benchmarks.scoring.extract import UNDECLARED, clean, cut_off
 from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader, Scalar, symbols_of
 from benchmarks.scoring.mathematics.reader import Found, MathReader
 from benchmarks.scoring.official import objection, objection_to_value
 from benchmarks.scoring.target import Target, normalised
-from benchmarks.scoring.value_claims import VALUE
 from benchmarks.scoring.words import read_words, states
 from harness.records import Score
 
@@ -32,15 +28,11 @@ _UNKNOWN_OPTIONS, _PASSED = 5, 3
 
 
 def score(text: str, target: Target) -> Score:
-    """Judge one response (without thinking) strictly; never raises on any text.
-
-    Args:
-        text: the response; thinking tags that are still there are removed.
-        target: the right answer and the benchmark's rules of equality.
+    """Judge one response strictly; never raises on any text.
 
     Returns:
-        A `Score` of value 1.0 or 0.0: ``scored`` where an answer was read, else ``unparsable``.
-        ``prediction`` is the letter, or the text of the answer that was read.
+        A `Score` of 1.0 or 0.0, ``unparsable`` where no answer was read; ``prediction`` is the
+        letter or the text that was read, ``why`` says by which rule and from which part.
     """
     text, target = clean(text), normalised(target)
     if not text:
@@ -108,7 +100,7 @@ def _score_mathematics(text: str, target: Target, rights: tuple[Form, ...]) -> S
 
 def _value(reader: MathReader, text: str, single: bool) -> tuple[Found | None, list[str]]:
     """Read a value that a text claims; one that breaks off states only what it declares."""
-    plain, passed = claimed(text, VALUE, kind="number" if single else "value")
+    plain, passed = claimed(text, cover(text, A_VALUE), kind="number" if single else "value")
     found = reader.read(plain)
     return (None if found and found.rule in UNDECLARED and cut_off(text) else found), passed
 

@@ -1,43 +1,21 @@
-"""One normal form of typographic signs, for responses, golds and options alike.
-
-Signs that only look different become one sign: minus signs and hyphens, quotes, spaces,
-full-width and mathematical letters, fractions, superscripts.
-"""
+"""One normal form of signs that look alike, for responses, golds and options."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-_SIGNS = {
-    "-": "−–‒‐‑﹣➖",
-    "—": "―⸺",
-    "'": "‘’‚‛′´ʹʼ＇「」『』",
-    "''": "″",
-    '"': "“”„‟«»",
-    ".": "。",
-    ",": "、،",
-    ":": "∶",
-    "?": "؟",
-    "[": "【〔",
-    "]": "】〕",
-    "<": "〈",
-    ">": "〉",
-    "(": "⟨",
-    ")": "⟩",
-    "°": "º˚∘",
-    "/": "⁄∕",
-    "|": "∣",
-    "*": "∗⁎",
-    "·": "⋅∙・",
-    "×": "✕✖⨯",
-    "≤": "⩽≦",
-    "≥": "⩾≧",
-    "\n": "\u2028\u2029\x85",
-    # Zero-width and directional marks, invisible operators, soft hyphen, variation selectors.
-    "": "\u200b\u200c\u200d\u200e\u200f\u2060\u2061\u2062\u2063\u2064\ufeff\xad\ufe0e\ufe0f"
-    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069",
-}
+# Each word begins with the plain sign, its look-alikes follow.
+_WORDS = (
+    "-−–‒‐‑﹣➖ —―⸺ '‘’‚‛′´ʹʼ＇「」『』 \"“”„‟«» .。 ,、، :∶ ?؟ [【〔 ]】〕"
+    " <〈 >〉 (⟨ )⟩ °º˚∘ /⁄∕ |∣ *∗⁎ ·⋅∙・ ×✕✖⨯ ≤⩽≦ ≥⩾≧"
+).split()
+_SIGNS = {word[0]: word[1:] for word in _WORDS} | {"''": "″", "\n": "\u2028\u2029\x85"}
+# Zero-width and directional marks, invisible operators, soft hyphen, variation selectors.
+_SIGNS[""] = "".join(
+    map(chr, [*range(0x200B, 0x2010), *range(0x2060, 0x2065), 0xFEFF, 0xAD, 0xFE0E])
+)
+_SIGNS[""] += "".join(map(chr, [0xFE0F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]))
 # Each of these means more than the plain signs that Unicode offers for it.
 _KEPT = "…‥"
 _KEPT_KINDS = {"<super>", "<sub>", "<fraction>", "<circle>"}
@@ -77,10 +55,7 @@ _TABLE.update({start + i: chr(65 + i) for start in (0x1F150, 0x1F170) for i in r
 
 
 def normal(text: str) -> str:
-    """Return text with one sign for all its look-alikes; the same again for its own result.
-
-    ``−3½ cm²`` is ``-3 1/2 cm^2``.  No sign of a number is lost, and no two numbers become one.
-    """
+    """Return text with one sign for all its look-alikes: ``−3½ cm²`` is ``-3 1/2 cm^2``."""
     text = _ESCAPED.sub(lambda match: _COMMANDS[match[0]], _LINE_END.sub("\n", text))
     if text.isascii():
         return text
@@ -99,7 +74,7 @@ def trimmed(text: str, signs: str) -> str:
 def _spelled(match: re.Match[str]) -> str:
     """Spell a fraction sign as "1/2", with a space behind a whole number."""
     fraction = unicodedata.normalize("NFKC", match["sign"]).replace("\u2044", "/")
-    return f"{match['whole']} {fraction}" if match["whole"] else fraction
+    return f"{match['whole'] or ''} {fraction}".lstrip()
 
 
 def _script(match: re.Match[str]) -> str:

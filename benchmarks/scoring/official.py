@@ -68,8 +68,7 @@ def _objection_to_option(text: str, reading: Reading, option: str) -> str | None
     if closing and (closing[1] or closing[2]) in reading.letters:
         return None
     span = reading.span.strip()
-    if reading.rule != "boxed":
-        span = span.partition("\n")[0]
+    span = span if reading.rule == "boxed" else span.partition("\n")[0]
     formula = mathvision_formula(span)
     if reading.given == "both":
         plain = _formula(f"({reading.letters[0]}) {option}")
@@ -86,8 +85,7 @@ def _objection_to_option(text: str, reading: Reading, option: str) -> str | None
 def objection_to_value(text: str, right: Form, gold: str) -> str | None:
     """Return why MathVision's program does not credit a value that we read; None if it may.
 
-    It has no units but a few: it takes the letters of any other for symbols.  What is written
-    like the ``gold`` is right.
+    It takes the letters of most units for symbols.  What is written like the ``gold`` is right.
     """
     if not isinstance(right, Scalar) or right.node.symbols() or right.unit_text:
         return None
@@ -98,10 +96,7 @@ def objection_to_value(text: str, right: Form, gold: str) -> str | None:
 
 
 def mathvision_formula(span: str) -> str:
-    """Return a stated answer as MathVision's program compares it: one formula without spaces.
-
-    Of "The area is 24." it is the number.
-    """
+    """Return an answer as MathVision's program compares it: of "The area is 24." the number."""
     end = span.rpartition("is ")[2].rstrip(".")
     if _NUMBER.fullmatch(end):
         return end
@@ -166,10 +161,7 @@ def _last(text: str, letters: Sequence[str], places: Sequence[str]) -> str:
 
 
 def blink_letter(text: str, choices: Sequence[str]) -> str | None:
-    """Return the letter that the rule of BLINK reads, or None where a language model reads it.
-
-    It is the only bracketed letter between spaces of the last paragraph, else of the response.
-    """
+    """Return the only bracketed letter between spaces of the last paragraph, else of the text."""
     options = {f"({letter(index)})" for index in range(len(choices))}
     for part in (text.rpartition("\n\n")[2], text):
         found = options & set(part.split())

@@ -5,31 +5,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from benchmarks.scoring.choices.letters import WORDLY, simplify
-from benchmarks.scoring.claims import claimed
-from benchmarks.scoring.extract import Span, declared, flat, sentences
+from benchmarks.scoring.choices.letters import simplify
+from benchmarks.scoring.claims import claimed, cover
+from benchmarks.scoring.extract import declared, flat, sentences
 from benchmarks.scoring.normal import trimmed
+from benchmarks.scoring.phrases import WORDLY
+from benchmarks.scoring.statements import NEXT_KEY, Span
 
 _SHORT = 60
 # "Norway, Denmark or Iceland": one of several is no answer.
 _OR_BEHIND = re.compile(
-    r"(?:,\s[^,.;:\n]{1,30}){0,4},?\s(?:or|oder|ou|或|(?:and|und|et)(?=\s(?-i:[A-Z])))\s",
-    re.IGNORECASE,
+    r"(?i)(?:,\s[^,.;:\n]{1,30}){0,4},?\s(?:or|oder|ou|或|(?:and|und|et)(?=\s(?-i:[A-Z])))\s"
 )
 _DATE = re.compile(
-    r"\b(?:(?P<a>\d{1,2})(?:st|nd|rd|th)?(?: of)? )?"
+    r"(?i)\b(?:(?P<a>\d{1,2})(?:st|nd|rd|th)?(?: of)? )?"
     r"(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
-    r"(?: (?P<b>\d{1,2})(?:st|nd|rd|th)?)?(?(a)|(?(b)|(?!))),? (?P<year>\d{4})\b",
-    re.IGNORECASE,
+    r"(?: (?P<b>\d{1,2})(?:st|nd|rd|th)?)?(?(a)|(?(b)|(?!))),? (?P<year>\d{4})\b"
 )
 # Clauses about the answer that name other answers: "Sweden, which borders Norway".
 _ASIDE = re.compile(
-    r"(?<=\w),?\s(?:which|who|where|whose|unlike|(?:looks )?like (?:that|those) of"
-    r"|similar to)\b[^,.;]*",
-    re.IGNORECASE,
+    r"(?i)(?<=\w),?\s(?:which|who|where|whose|unlike|(?:looks )?like (?:that|those) of"
+    r"|similar to)\b[^,.;]*"
 )
 _OPPOSITES = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
-_OR_BEFORE = re.compile(r"[\w.)],?\s(?:or|oder|ou|或)\s(?:an?\s|the\s)?$", re.IGNORECASE)
+_OR_BEFORE = re.compile(r"(?i)[\w.)],?\s(?:or|oder|ou|或)\s(?:an?\s|the\s)?$")
 _NAMES = re.compile(r"[A-Z]\w+(?: [A-Z]\w+)?(?:, [A-Z]\w+(?: [A-Z]\w+)?){2,}[. ]*")
 
 
@@ -46,7 +45,7 @@ def answer_part(text: str) -> Span | None:
         if key(span.text):
             return Span(span.rule, next(iter(sentences(span.text)), span.text))
     pieces = sentences(plain)
-    if not pieces:
+    if not pieces or (plain.startswith("{") and NEXT_KEY.search(plain)):
         return None
     if len(pieces) == 1 or len(plain) <= _SHORT:
         return Span("whole response", plain)
@@ -59,11 +58,11 @@ def states(part: str, right: str) -> bool:
     A single letter counts only as the whole part, behind its noun, or as a capital standing alone.
     """
     wanted = key(right)
-    if not wanted:
+    if key(part).endswith(_OPPOSITES.get(wanted, " ")):
         return False
-    if wanted in _OPPOSITES and re.search(rf"\b{_OPPOSITES[wanted]}\b[ .]*$", key(part)):
-        return False
-    if key(part).replace(" ", "") == wanted.replace(" ", "") or same_day(part, right):
+    if key(part).replace(" ", "") == wanted.replace(" ", ""):
+        return True
+    if (day := _days(right)) and _days(part) == day:
         return True
     if len(wanted) == 1 and wanted.isalpha():
         letters = set(re.findall(r"(?<![\w'])[A-Z](?![\w'])", simplify(part))) - {"I"}
@@ -74,12 +73,6 @@ def states(part: str, right: str) -> bool:
     return found is not None and not _is_part(
         plain[: found.start()], found[0], plain[found.end() :]
     )
-
-
-def same_day(part: str, right: str) -> bool:
-    """Whether a right answer is a date with a month's name, and a part of a response gives it."""
-    wanted = _days(right)
-    return len(wanted) == 1 and len(key(right)) < _SHORT // 2 and _days(part) == wanted
 
 
 def _days(text: str) -> set[tuple[str, str, int]]:
@@ -96,8 +89,6 @@ def _is_part(before: str, name: str, after: str) -> bool:
         return bool(re.match(r"\s[A-Z]{2}", after) or re.search(r"(?<![A-Z])[A-Z]{2,}\s$", before))
     if name[0].isupper() and re.match(r"\s[A-Z][a-z]", after):
         return True
-    if name in after:  # "Monet, or Claude Monet in full"
-        return False
     return bool(
         _OR_BEHIND.match(after)
         or _OR_BEFORE.search(before)
@@ -106,11 +97,9 @@ def _is_part(before: str, name: str, after: str) -> bool:
 
 
 def read_words(text: str, answers: Sequence[str]) -> tuple[Span | None, list[str]]:
-    """Return the part of a text that states its answer, and what was passed over.
-
-    A clause that denies or supposes one of the right ``answers`` does not state it.
-    """
+    """Return the part of a text that states its answer, and what was passed over."""
     names = "|".join(re.escape(key(answer)) for answer in answers if key(answer)) or "(?!)"
-    own = re.compile(rf"(?i:(?<!{WORDLY})(?:{names})(?!{WORDLY}))")
-    plain, passed = claimed(text, "§+", own.sub(lambda match: "§" * len(match[0]), text))
+    own = re.compile(rf"(?i:(?<!{WORDLY})(?:{names})(?:'s)?(?!{WORDLY}))")
+    masked = cover(text, own)
+    plain, passed = claimed(text, masked, masked, "name")
     return answer_part(plain), passed

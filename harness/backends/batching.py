@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, Self, TypeVar
 
 from harness.errors import ItemError
-from harness.records import Message, Sampling
+from harness.records import Message
 
 
 class BatchError(Exception):
@@ -32,6 +32,7 @@ class Prepared(Protocol):
 
 
 P = TypeVar("P", bound=Prepared)
+H = TypeVar("H")
 R = TypeVar("R")
 Deliver = Callable[[int, R], None]  # the index of a prompt in its batch, and its answer
 
@@ -58,13 +59,14 @@ def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
     return sorted(fitting, key=distance)[:most]
 
 
-class Batcher(Generic[P, R]):
+class Batcher(Generic[P, R, H]):
     """Prepares prompts in one thread and answers batches of them in another; use in ``async with``.
 
     On leaving, every question that has no answer yet is cancelled.
 
     Args:
-        prepare: makes a prompt; raises `ItemError` for a question that cannot be asked.
+        prepare: makes a prompt of messages and of how they are asked; raises `ItemError` for a
+            question that cannot be asked.
         generate: answers a batch and delivers each answer as soon as it is there; raises
             `BatchError` where smaller batches may answer the rest.
         batch_size: the most prompts in a batch; shrinks where memory does not hold them.
@@ -72,7 +74,7 @@ class Batcher(Generic[P, R]):
 
     def __init__(
         self,
-        prepare: Callable[[Sequence[Message], Sampling], P],
+        prepare: Callable[[Sequence[Message], H], P],
         generate: Callable[[Sequence[P], Deliver[R]], None],
         batch_size: int,
     ) -> None:
@@ -107,7 +109,7 @@ class Batcher(Generic[P, R]):
             elif not answer.done():
                 answer.set_exception(error)
 
-    async def ask(self, messages: Sequence[Message], sampling: Sampling) -> R:
+    async def ask(self, messages: Sequence[Message], how: H) -> R:
         """Return the answer to one question.
 
         Raises:
@@ -116,7 +118,7 @@ class Batcher(Generic[P, R]):
         loop = asyncio.get_running_loop()
         self._preparing += 1
         try:
-            prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, sampling)
+            prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, how)
         finally:
             self._preparing -= 1
             self._changed.set()  # seen after this answer is queued

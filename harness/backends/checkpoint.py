@@ -12,7 +12,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from harness.errors import UsageError, first_line
+from harness.backends.models.adapter import Adapter
+from harness.backends.models.settings import ModelSettings
+from harness.errors import UsageError, first_line, nearest
+from harness.files import plain
 from harness.files.typed_json import fits, parse
 from harness.time_limit import within
 
@@ -55,7 +58,7 @@ def _config(folder: Path) -> Any:
     import transformers
 
     try:
-        return transformers.AutoConfig.from_pretrained(folder)
+        return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except Exception as error:  # transformers raises anything on a configuration of others
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
 
@@ -69,9 +72,9 @@ def weight_files(folder: Path) -> list[Path]:
     if not index.exists():
         return [single] if single.exists() else []
     try:
-        names = set(parse(index.read_bytes())["weight_map"].values())
+        names = set(parse(plain.read_given(index))["weight_map"].values())
         return [folder / Path(name).name for name in sorted(names)]
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise UsageError(f"{index} is corrupt: {first_line(error)}") from error
 
 
@@ -93,7 +96,7 @@ def stored_dtypes(folder: Path) -> set[str]:
             with safe_open(file, framework="np") as tensors:
                 names = tensors.keys()
                 dtypes |= {_DTYPES.get(tensors.get_slice(name).get_dtype()) for name in names}
-        config = parse((folder / "config.json").read_bytes())
+        config = parse(plain.read_given(folder / "config.json"))
         stated = config.get("dtype") or config.get("torch_dtype")
     except (OSError, ValueError, AttributeError, SafetensorError) as error:
         raise UsageError(f"{folder} cannot be read: {first_line(error)}") from error
@@ -110,7 +113,7 @@ def load_processor(folder: Path, **options: Any) -> Any:
 
     reader = transformers.AutoProcessor if reads_images(folder) else transformers.AutoTokenizer
     try:
-        processor = reader.from_pretrained(folder, **options)
+        processor = reader.from_pretrained(folder, trust_remote_code=False, **options)
     except (
         OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, AttributeError,
     ) as error:  # fmt: skip
@@ -120,6 +123,83 @@ def load_processor(folder: Path, **options: Any) -> Any:
     if processor.chat_template is None:
         raise UsageError(f"{folder} has no chat template: add its chat_template.jinja")
     return processor
+
+
+def set_up(processor: Any, settings: ModelSettings) -> None:
+    """Give a processor the chat template and the pixel limits that were asked for.
+
+    Raises:
+        UsageError: the template cannot be compiled, reads no variable of that name, or the
+            processor has no such limits.
+    """
+    import transformers.utils.chat_template_utils as templates
+    from jinja2 import TemplateError
+
+    if (text := settings.template_text()) is not None:
+        try:
+            templates._compile_jinja_template(text)
+        except TemplateError as error:
+            place = f"line {line}: " if (line := getattr(error, "lineno", None)) else ""
+            raise UsageError(f"--chat-template {settings.chat_template}: {place}{error}") from error
+        processor.chat_template = text
+        if hasattr(processor, "tokenizer"):
+            processor.tokenizer.chat_template = text
+    if variables := settings.chat_template_kwargs:
+        known = _variables(processor)
+        for name in variables:
+            if name not in known:
+                raise UsageError(
+                    f"--chat-template-kwargs: the chat template reads no {name!r}, so it has no "
+                    f"effect: {nearest(name, sorted(known - _GIVEN))}"
+                )
+    if limits := settings.pixels():
+        images: Any = getattr(processor, "image_processor", None)
+        if "min_pixels" not in getattr(
+            getattr(images, "valid_kwargs", None), "__annotations__", ()
+        ):
+            option = f"--{next(iter(limits)).replace('_', '-')}"
+            raise UsageError(
+                f"{option} has no effect: this model's processor has no such limit; remove it"
+            )
+        names = {"min_pixels": "shortest_edge", "max_pixels": "longest_edge"}  # areas, in pixels
+        size = dict(images.size) | {names[name]: limit for name, limit in limits.items()}
+        if size["shortest_edge"] > size["longest_edge"]:
+            raise UsageError(
+                f"--min-pixels {size['shortest_edge']} is above --max-pixels "
+                f"{size['longest_edge']}: give both"
+            )
+        images.size = size
+
+
+# What every template is given.
+_GIVEN = frozenset({"messages", "tools", "add_generation_prompt", "documents", "raise_exception"})
+
+
+def _variables(processor: Any) -> frozenset[str]:
+    """Return the variables that a processor's chat template reads."""
+    import transformers.utils.chat_template_utils as templates
+
+    template = processor.chat_template
+    if isinstance(template, dict):
+        template = template.get("default", "")
+    return frozenset(templates._get_template_variables(template))
+
+
+def put_on(model: Any, adapter: Adapter) -> None:
+    """Put a LoRA adapter on a model.
+
+    Raises:
+        UsageError: it is not an adapter of this model.
+    """
+    try:
+        info = model.load_adapter(str(adapter.folder))
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError) as error:
+        raise UsageError(f"{adapter.folder} does not fit the model: {first_line(error)}") from error
+    if wrong := sorted([*info.missing_keys, *info.unexpected_keys]):
+        raise UsageError(
+            f"{adapter.folder} is not an adapter of this model: {len(wrong)} weights have no place "
+            f"or are missing ({wrong[0]}, ...)"
+        )
 
 
 def load_model(folder: Path, **options: Any) -> Any:
@@ -139,7 +219,9 @@ def load_model(folder: Path, **options: Any) -> Any:
         else transformers.AutoModelForCausalLM
     )
     try:
-        model, info = maker.from_pretrained(folder, output_loading_info=True, **options)
+        model, info = maker.from_pretrained(
+            folder, output_loading_info=True, trust_remote_code=False, **options
+        )
     except (
         OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError, SafetensorError,
     ) as error:  # fmt: skip

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.files import plain
 from harness.files.typed_json import parse
 from harness.reasoning import Tags, closings, is_known, known_tags
 
@@ -32,8 +33,9 @@ _WORD = re.compile(
     re.IGNORECASE,
 )
 # A key of tokenizer_config.json, in its two halves: "think_begin_token" and "think_end_token".
+# A longer one is no name, and trying the halves of a megabyte would take hours.
 _KEY = re.compile(
-    r"(?P<what>\w*(?:think|thought|reason)\w*?)_?(?:(?P<opens>begin|start|open)|end|stop|close)\w*"
+    r"(?!.{101})(?P<what>\w*(?:think|thought|reason)\w*?)_?(?:(?P<opens>begin|start|open)|end|stop|close)\w*"
 )
 # How templates drop the thoughts of earlier turns: content.split('</think>')[-1].
 _SPLIT = re.compile(r"split\(\s*(['\"])(?P<tag>[^'\"]+)\1\s*\)")
@@ -56,7 +58,7 @@ class NamedTags:
         return tuple(pair for pair in self.pairs if not is_known(*pair))
 
 
-def named_tags(folder: Path | None) -> NamedTags:
+def named_tags(folder: Path | None, template: str | None = None) -> NamedTags:
     """Return the reasoning tags that the files of a checkpoint or tokenizer name.
 
     A pair counts as named if the opening and the closing tag are tokens or in a template, and the
@@ -65,12 +67,13 @@ def named_tags(folder: Path | None) -> NamedTags:
 
     Args:
         folder: a checkpoint or tokenizer; None names nothing.
+        template: a chat template that is used instead of the folder's.
     """
     if folder is None or not folder.is_dir():
         return NamedTags()
     documents = [document for name in _TOKEN_FILES for document in _document(folder / name)]
     tokens = {text for document in documents for text in _token_texts(document)}
-    templates = "\n".join(_template_texts(folder, documents))
+    templates = "\n".join(_template_texts(folder, documents)) if template is None else template
     named = set(_keyed(documents)) | set(known_tags(templates + "\n".join(tokens)))
     tags = tokens | set(_TAG.findall(templates))
     notes = []
@@ -107,7 +110,7 @@ def _is_part(tag: str, named: Iterable[tuple[str, str]]) -> bool:
 
 def _document(path: Path) -> Iterator[dict[str, Any]]:
     with suppress(OSError, ValueError):
-        value = parse(path.read_bytes())
+        value = parse(plain.read_given(path))
         if isinstance(value, dict):
             yield value
 
@@ -172,3 +175,9 @@ def dropped_ids(tokenizer: Any, pairs: Iterable[tuple[str, str]]) -> tuple[set[i
     special = {*tokenizer.all_special_ids, *(i for i, token in added.items() if token.special)}
     kept = {i for i in special if i in added and added[i].content in tags}
     return special - kept, bool(kept)
+
+
+def decoded(tokenizer: Any, ids: Sequence[int], dropped: Collection[int]) -> str:
+    """Return the text of an answer's tokens, without those of `dropped_ids`."""
+    text: str = tokenizer.decode([i for i in ids if i not in dropped], skip_special_tokens=False)
+    return text

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-Kind = Literal["vllm", "transformers", "endpoint"]
+from harness.backends.models.adapter import Adapter
+from harness.backends.models.settings import UNSET, ModelSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """How a model is asked: its settings, and the adapter on its checkpoint, if any."""
+
+    settings: ModelSettings = UNSET
+    adapter: Adapter | None = None
+
+
+AS_IT_IS = Setup()
+Kind = str
+"""The name of a backend, or a Python file that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +34,10 @@ class BackendSpec:
     with the tokenizer of an endpoint's model, for a server that does not offer it; ``api_key_env``
     is the environment variable that holds the endpoint's key, which ``key_over_http`` allows to
     cross a private network unencrypted.  ``reasoning_parser`` names vLLM's
-    parser of the model's reasoning.
+    parser of the model's reasoning.  ``setup`` says how it is asked.
     """
 
-    kind: Literal["auto", "vllm", "transformers", "endpoint"] = "auto"
+    kind: Kind = "auto"
     checkpoint: Path | None = None
     endpoint: str | None = None
     model: str | None = None
@@ -38,3 +51,4 @@ class BackendSpec:
     api_key_env: str | None = None
     key_over_http: bool = False
     reasoning_parser: str | None = None
+    setup: Setup = AS_IT_IS

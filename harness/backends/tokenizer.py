@@ -29,7 +29,7 @@ class LocalTokenizer:
         from transformers import AutoTokenizer
 
         try:
-            loaded = AutoTokenizer.from_pretrained(self._name)
+            loaded = AutoTokenizer.from_pretrained(self._name, trust_remote_code=False)
         except (OSError, ValueError, LookupError, TypeError, ImportError) as error:
             reason = first_line(error)
             raise UsageError(f"no tokenizer can be loaded from {self._name}: {reason}") from error

@@ -24,13 +24,17 @@ from harness.backends.batching import Batcher, BatchError, Deliver
 from harness.backends.checkpoint import (
     load_model,
     load_processor,
+    put_on,
     reads_images,
     rendered,
+    set_up,
     unreadable,
 )
-from harness.backends.reasoning_tags import dropped_ids, named_tags
+from harness.backends.reasoning_tags import decoded, dropped_ids, named_tags
+from harness.backends.spec import AS_IT_IS, Setup
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
+from harness.protocols import OWN_FORM, PromptForm
 from harness.reasoning import closed, given_tags, opening
 from harness.records import ImagePart, Message, Response, Sampling
 
@@ -88,18 +92,44 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
     }
 
 
+def penalised(
+    logits: torch.Tensor, prompt: torch.Tensor, answer: torch.Tensor, sampling: Sampling
+) -> torch.Tensor:
+    """Return logits, shape (vocabulary,), less the penalties for token ids that are there already.
+
+    As vLLM does it, in this order: repetition divides positive logits of the prompt's and the
+    answer's tokens and multiplies negative ones; presence is subtracted for the answer's.
+    """
+    import torch
+
+    logits = logits.float()
+    if (factor := sampling.repetition_penalty) is not None:
+        seen = torch.cat([prompt, answer]).unique()
+        known = logits[seen]
+        logits[seen] = torch.where(known > 0, known / factor, known * factor)
+    if (penalty := sampling.presence_penalty) is not None:
+        logits[answer.unique()] -= penalty
+    return logits
+
+
 def perturbed(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
     """Return logits, shape (vocabulary,), whose maximum is a draw from the model's distribution.
 
-    Temperature, then nucleus (top-p), then Gumbel noise: argmax(logits + Gumbel) is distributed as
-    softmax(logits) (Gumbel 1954; Maddison et al. 2014, "A* sampling").
+    Temperature, then min-p, top-k and nucleus (top-p) in vLLM's order, then Gumbel noise:
+    argmax(logits + Gumbel) is distributed as softmax(logits) (Gumbel 1954; Maddison et al. 2014,
+    "A* sampling").
     """
     import torch
-    from transformers import TopPLogitsWarper
+    from transformers import MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     scaled = logits.float() / sampling.temperature
-    if sampling.top_p < 1:
-        warper = TopPLogitsWarper(sampling.top_p)
+    top_k = sampling.top_k or -1
+    warpers = (
+        MinPLogitsWarper(sampling.min_p) if sampling.min_p else None,
+        TopKLogitsWarper(top_k) if top_k > 0 else None,
+        TopPLogitsWarper(sampling.top_p) if sampling.top_p < 1 else None,
+    )
+    for warper in filter(None, warpers):
         scaled = warper(torch.empty(0, device=logits.device), scaled[None])[0]
     waiting_times = torch.empty_like(scaled).exponential_(generator=generator)
     return scaled - waiting_times.clamp_min(torch.finfo(torch.float32).tiny).log()
@@ -121,13 +151,13 @@ class TokenCount:
             rate = (self._tokens - self._tokens_before) / (now - self._last)
             self._last, self._tokens_before = now, self._tokens
             self._on_status(
-                f"transformers: {self._tokens} tokens generated, {rate:.1f}/s; "
-                f"{left} of {batch_size} responses of this batch are unfinished"
+                f"transformers: {self._tokens} tokens generated, {rate:.1f} tokens/s; "
+                f"{batch_size - left} of {batch_size} responses of this batch are done"
             )
 
 
-def _loaded(folder: Path, dtype: str, device: str) -> tuple[Any, Any]:
-    """Return a checkpoint's processor and its model, on the device."""
+def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, Any]:
+    """Return a checkpoint's processor and its model, on the device, as they are set up."""
     import torch
     import transformers
 
@@ -136,11 +166,14 @@ def _loaded(folder: Path, dtype: str, device: str) -> tuple[Any, Any]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     several = device == "cuda" and torch.cuda.device_count() > 1
     processor = load_processor(folder)
+    set_up(processor, setup.settings)
     model = load_model(
         folder,
         dtype=dtype if dtype == "auto" else getattr(torch, dtype),
         device_map="auto" if several else None,
     )
+    if setup.adapter is not None:
+        put_on(model, setup.adapter)
     return processor, (model if several else model.to(device)).eval()
 
 
@@ -153,9 +186,10 @@ class Checkpoint:
         device: "auto" (the GPUs that are there, else the CPU) or a torch device.
         max_model_len: the most tokens of prompt and answer together; None takes the model's own.
         count: counts the tokens that are generated.
+        setup: how it is asked.
 
     Raises:
-        UsageError: it cannot be loaded, or lacks weights or a chat template.
+        UsageError: it cannot be loaded or set up, or lacks weights or a chat template.
     """
 
     def __init__(
@@ -165,17 +199,21 @@ class Checkpoint:
         device: str = "auto",
         max_model_len: int | None = None,
         count: TokenCount | None = None,
+        setup: Setup = AS_IT_IS,
     ) -> None:
         self._count = count or TokenCount(lambda _: None)
         self.closing = threading.Event()
-        self._processor, self._model = _loaded(folder, dtype, device)
+        self._processor, self._model = _loaded(folder, dtype, device, setup)
+        self._settings = setup.settings
+        self._variables = setup.settings.chat_template_kwargs or {}
         self._reads_images = reads_images(folder)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
         # Every token that ends an answer: the tokenizer's and the checkpoint's.
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
-        pairs = (*named_tags(folder).pairs, *given_tags())
+        template = setup.settings.template_text()
+        pairs = (*named_tags(folder, template).pairs, *given_tags())
         self._dropped, _ = dropped_ids(self._tokenizer, pairs)
         pad = self._tokenizer.pad_token_id
         self._pad = pad if pad is not None else min(self._ends, default=0)
@@ -203,11 +241,12 @@ class Checkpoint:
             ItemError: the processor refuses it.
             UsageError: the chat template does not end.
         """
-        chat = wire.transformers(messages, images=self._reads_images)
+        chat = wire.transformers(self._settings.asked(messages), images=self._reads_images)
         try:
-            rendered(self._processor, chat)  # refused where it does not end
+            rendered(self._processor, chat, self._variables)  # refused where it does not end
             inputs = self._processor.apply_chat_template(
                 chat,
+                **self._variables,
                 add_generation_prompt=True,
                 tokenize=True,
                 return_dict=True,
@@ -227,18 +266,26 @@ class Checkpoint:
             )
         return replace(prompt, limit=min(sampling.max_tokens, room))
 
-    def prepare_choice(self, messages: Sequence[Message], sampling: Sampling) -> Prompt:
+    def prepare_choice(self, messages: Sequence[Message], form: PromptForm) -> Prompt:
         """Return the prompt of a conversation whose answer begins with an option letter.
 
         A last message of the assistant is the beginning of that answer.  A thought that the
-        template opens is closed.  Raises as `prepare` does, and `UsageError` if
-        it is not known how the thought closes.
+        template opens is closed.  Raises as `prepare` does, `TooLongError` by the form, and
+        `UsageError` if it is not known how the thought closes.
         """
+        prompt = self._choice(messages, form)
+        form.check(prompt.length)
+        return prompt
+
+    def _choice(self, messages: Sequence[Message], form: PromptForm) -> Prompt:
+        sampling = Sampling(max_tokens=1)
+        own = {} if form.template is None else {"chat_template": form.template}
         messages, begun = wire.without_prefill(messages)
-        chat = wire.transformers(messages, images=self._reads_images)
+        asked = self._settings.asked(messages)
+        chat = wire.transformers(asked, images=self._reads_images)
         try:
-            text = rendered(self._processor, chat)
-            if not opening(text) and not begun:
+            text = rendered(self._processor, chat, {**self._variables, **form.variables, **own})
+            if not (opening(text) or begun or form.variables or own):
                 return self.prepare(messages, sampling)
             images = [
                 part.image for m in messages for part in m.content if isinstance(part, ImagePart)
@@ -320,7 +367,7 @@ class Checkpoint:
             **inputs,
             max_new_tokens=max(prompt.limit for prompt in prompts),
             stopping_criteria=[self._stop_each(prompts, start, finish)],
-            logits_processor=self._draw_each(prompts),
+            logits_processor=self._draw_each(prompts, start),
         )
 
     def _stop_each(
@@ -350,8 +397,11 @@ class Checkpoint:
 
         return EachRow()
 
-    def _draw_each(self, prompts: Sequence[Prompt]) -> list[Any]:
-        """Return the processor that draws each row's tokens by its own random numbers, if any."""
+    def _draw_each(self, prompts: Sequence[Prompt], start: int) -> list[Any]:
+        """Return the processor that draws each row's tokens by its own random numbers, if any.
+
+        Answers begin at column ``start``, behind prompts that are padded on the left.
+        """
         import torch
         from transformers import LogitsProcessor
 
@@ -361,22 +411,32 @@ class Checkpoint:
             if prompt.sampling.temperature > 0
         }
 
+        punished = [
+            row
+            for row, prompt in enumerate(prompts)
+            if {"presence_penalty", "repetition_penalty"} & prompt.sampling.used().keys()
+        ]
+
         class OwnDraw(LogitsProcessor):  # type: ignore[misc]
             def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
                 scores = scores.float()
+                for row in punished:
+                    tokens, begin = input_ids[row], start - prompts[row].length
+                    scores[row] = penalised(
+                        scores[row], tokens[begin:start], tokens[start:], prompts[row].sampling
+                    )
                 for row, generator in generators.items():
                     scores[row] = perturbed(scores[row], prompts[row].sampling, generator)
                 return scores
 
-        return [OwnDraw()] if generators else []
+        return [OwnDraw()] if generators or punished else []
 
     def _response(self, prompt: Prompt, tokens: list[int]) -> Response:
         tokens = tokens[: prompt.limit]
         end = next((i for i, token in enumerate(tokens) if token in self._ends), None)
         text = tokens if end is None else tokens[:end]
-        shown = [token for token in text if token not in self._dropped]
         return Response(
-            text=self._tokenizer.decode(shown, skip_special_tokens=False),
+            text=decoded(self._tokenizer, text, self._dropped),
             prompt_tokens=prompt.length,
             # The token that ends the answer counts, as servers count it.
             completion_tokens=len(text) + (end is not None),
@@ -393,6 +453,8 @@ class TransformersModel:
         dtype, max_model_len: as of `Checkpoint`.
         batch_size: the most prompts at once; halved where memory does not hold them.
         on_status: is told how loading and generation go.
+
+    ``setup`` says how it is asked; it counts when the model is opened.
     """
 
     def __init__(
@@ -412,12 +474,13 @@ class TransformersModel:
         self.tokenizer = LocalTokenizer(checkpoint)
         self._batch_size = batch_size
         self._on_status = on_status
+        self.setup = AS_IT_IS
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         begun = time.monotonic()
         self._on_status(f"transformers loads {self.name}")
-        loaded = await asyncio.to_thread(self._load)
+        loaded = await asyncio.to_thread(self._load, self.setup)
         size = self._batch_size or (CPU_BATCH if loaded.device == "cpu" else GPU_BATCH)
         self._batcher = Batcher(loaded.prepare, loaded.generate, size)
         self._letters = Batcher(loaded.prepare_choice, loaded.first_tokens, size)
@@ -443,7 +506,7 @@ class TransformersModel:
         return await self._batcher.ask(messages, sampling)
 
     async def logprobs(
-        self, messages: Sequence[Message], tokens: Sequence[str]
+        self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
         """Return the log-probability that each token is the first one of an answer.
 
@@ -452,6 +515,6 @@ class TransformersModel:
         Raises:
             ItemError: this question cannot be asked.
         """
-        logprobs = await self._letters.ask(messages, Sampling(max_tokens=1))
+        logprobs = await self._letters.ask(messages, form)
         ids = [self._token_id(token) for token in tokens]
         return [None if token is None else float(logprobs[token]) for token in ids]

@@ -1,6 +1,7 @@
-"""vLLM's OpenAI server on a checkpoint, as a child of this process on a free loopback port.
+"""vLLM's OpenAI server on a checkpoint, as a child of this process.
 
-The server writes to a log that is kept, and it ends with this process, however that ends.
+It listens on a socket in a private folder, as any user of the machine could use a port, or take it
+first.  It writes to a log that is kept, and ends with this process, however that ends.
 """
 
 from __future__ import annotations
@@ -9,9 +10,7 @@ import asyncio
 import json
 import os
 import re
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,23 +20,28 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from harness.backends import checkpoint, lifeline, wire
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
+from harness.backends.http.urls import without_keys
+from harness.backends.models.adapter import Adapter
+from harness.backends.models.settings import UNSET, ModelSettings
 from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.spec import BackendSpec
-from harness.backends.urls import without_keys
 from harness.errors import ItemError, UsageError
 from harness.reasoning import given_tags
 from harness.records import Message, TextPart
 
+ADDRESS = "http://localhost"  # of requests; they go to the socket
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
 POLL = 0.25
 NEWS_EVERY = 15.0
 IMAGES_PER_PROMPT = 32  # MMMU has up to 8 in a question
 CPU_CACHE_GIB = 4
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's choices for --max-lora-rank
 
 _DECORATION = re.compile(
     r"\x1b\[[0-9;]*m"  # colour
@@ -48,15 +52,16 @@ _ERROR = re.compile(r"^(\w+\.)*\w*(Error|Exception)\b.*: \S|: error: \S")
 _CONSEQUENCE = re.compile(r"Engine core initialization failed|Worker failed with error|EngineDead")
 
 
-def command(spec: BackendSpec, port: int, *, cpu: bool, alias: str | None = None) -> list[str]:
-    """Return the command that serves ``spec.checkpoint`` on ``port``; ``alias`` is one more name.
+def command(spec: BackendSpec, socket: Path, *, cpu: bool) -> list[str]:
+    """Return the command that serves ``spec.checkpoint`` on a new Unix socket.
 
     The checkpoint's own sampling defaults (penalties, top-k) stay out: only what is asked counts.
+    With an adapter it is the adapter that has the served name.
     """
-    options = {
+    setup, name = spec.setup, served_name(spec)
+    options: dict[str, Any] = {
         "--model": str(spec.checkpoint),
-        "--host": "127.0.0.1",
-        "--port": str(port),
+        "--uds": str(socket),
         "--dtype": spec.dtype,
         "--tensor-parallel-size": str(spec.tensor_parallel),
         "--data-parallel-size": str(spec.replicas),
@@ -68,10 +73,41 @@ def command(spec: BackendSpec, port: int, *, cpu: bool, alias: str | None = None
     }
     if spec.reasoning_parser:
         options["--reasoning-parser"] = spec.reasoning_parser
+    if setup.settings.chat_template is not None:
+        options["--chat-template"] = str(Path(setup.settings.chat_template).resolve())
+    if limits := setup.settings.pixels():
+        options["--mm-processor-kwargs"] = limits
+    if setup.adapter is not None:
+        options |= _adapter_options(setup.adapter, name)
+        name += "-base"
+    options |= {f"--{key}": value for key, value in (setup.settings.vllm_arg or {}).items()}
     # `vllm serve` is the same server, but it fails with the CPU package.
     args = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
-    args += [*chain(*options.items()), "--served-model-name", served_name(spec)]
-    return [*args, *filter(None, [alias]), *(["--enforce-eager"] if cpu else [])]
+    args += [*chain(*map(_argument, options.items())), "--served-model-name", name]
+    # The probe may ask by a chat template of its own; nobody else reaches the server.
+    args.append("--trust-request-chat-template")
+    eager = ["--enforce-eager"] if cpu and "--enforce-eager" not in options else []
+    return [*args, *eager]
+
+
+def _argument(option: tuple[str, Any]) -> list[str]:
+    """Return an option as words: a flag alone, a mapping or list as JSON."""
+    name, value = option
+    if isinstance(value, bool):
+        return [name if value else f"--no-{name[2:]}"]
+    text = value if isinstance(value, str) else json.dumps(value)
+    return [f"{name}={text}"] if text.startswith("-") else [name, text]
+
+
+def _adapter_options(adapter: Adapter, name: str) -> dict[str, Any]:
+    """Return the options that serve an adapter under a name."""
+    path = str(adapter.folder.resolve())
+    return {
+        "--enable-lora": True,
+        "--lora-modules": {"name": name, "path": path},
+        "--max-lora-rank": min((rank for rank in RANKS if rank >= adapter.rank), default=RANKS[-1]),
+        **({"--enable-tower-connector-lora": True} if adapter.sees else {}),
+    }
 
 
 def served_name(spec: BackendSpec) -> str:
@@ -84,20 +120,15 @@ def served_name(spec: BackendSpec) -> str:
 def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
     """Return the server's environment: offline, without telemetry and without keys.
 
-    vLLM's sockets lie in the folder ``scratch``; it does not remove them itself.
+    vLLM's sockets lie in the folder ``scratch``; it does not remove them itself.  Its log is a file
+    that is read after a failure, so it is not silenced, which importing TRL would do.
     """
     env = {**without_keys(os.environ), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    env["VLLM_LOGGING_LEVEL"] = "DEBUG" if env.get("VLLM_LOGGING_LEVEL") == "DEBUG" else "INFO"
     env |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_RPC_BASE_PATH": str(scratch)}
     if cpu:
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(CPU_CACHE_GIB))
     return env
-
-
-def free_port() -> int:
-    """Return a loopback port that is free at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def plain_lines(log: str) -> list[str]:
@@ -129,21 +160,12 @@ def cause_of_death(log: str) -> str:
 
 @dataclass(frozen=True)
 class Server:
-    """One running vLLM server: its process, its port, and its log, which starts at ``log_start``.
-
-    ``alias`` is a name that it alone serves, if it was given one.
-    """
+    """One running vLLM server: its process, socket and log, which starts at ``log_start``."""
 
     process: subprocess.Popen[bytes]
-    port: int
+    socket: Path
     log: Path
     log_start: int
-    alias: str | None = None
-
-    @property
-    def url(self) -> str:
-        """The server's address."""
-        return f"http://127.0.0.1:{self.port}"
 
     def log_text(self) -> str:
         """Return what this server has written to its log."""
@@ -172,24 +194,22 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
     """Start a server and end it on leaving; it does not answer yet."""
     log = spec.log_path or Path(tempfile.mkdtemp(prefix="vllm-")) / "vllm.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    port = free_port()
-    # Another program may take the port before vLLM does: by this name we know our own server.
-    alias = f"server-{secrets.token_hex(8)}"
-    # The system's own folder for this: the path of a socket may have 107 letters at most.
+    # For this user alone, and of the system: the path of a socket may have 107 letters at most.
     scratch = Path(tempfile.mkdtemp(prefix="vllm-"))
+    socket = scratch / "server"
     # -P: the folder of that file holds modules named like packages.
     guard = [sys.executable, "-P", lifeline.__file__, str(os.getpid()), str(scratch)]
     with log.open("ab") as file:
         log_start = file.tell()
         process = subprocess.Popen(
-            [*guard, *command(spec, port, cpu=cpu, alias=alias)],
+            [*guard, *command(spec, socket, cpu=cpu)],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment(scratch, cpu=cpu),
             start_new_session=True,
         )
-    server = Server(process, port, log, log_start, alias)
+    server = Server(process, socket, log, log_start)
     try:
         yield server
     finally:
@@ -197,15 +217,18 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
 
 
 async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -> None:
-    """Return when the server answers, and not another one that took its port.
+    """Return when the server answers.
 
     Raises:
         UsageError: it died or did not get ready within `START_LIMIT`.
     """
     begun = last_news = time.monotonic()
     on_status(f"vLLM starts; log: {server.log}")
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        while not await _is_healthy(session, server) or server.obituary():
+    async with aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(server.socket)),
+        timeout=aiohttp.ClientTimeout(total=5),
+    ) as session:
+        while not await _is_healthy(session):
             if reason := server.obituary():
                 raise UsageError(reason)
             now = time.monotonic()
@@ -221,16 +244,12 @@ async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -
     on_status(f"vLLM is ready after {time.monotonic() - begun:.0f} s")
 
 
-async def _is_healthy(session: aiohttp.ClientSession, server: Server) -> bool:
+async def _is_healthy(session: aiohttp.ClientSession) -> bool:
     try:
-        async with session.get(f"{server.url}/health") as answer:
-            if answer.status != 200 or server.alias is None:
-                return answer.status == 200
-        async with session.get(f"{server.url}/v1/models") as answer:
-            body = await answer.read()
+        async with session.get(f"{ADDRESS}/health") as answer:
+            return answer.status == 200
     except (aiohttp.ClientError, TimeoutError):
         return False
-    return server.alias.encode() in body
 
 
 class TemplateCheck:
@@ -242,6 +261,7 @@ class TemplateCheck:
     Args:
         folder: the checkpoint; nothing is rendered where transformers cannot load its processor.
         on_status: is told so.
+        settings: how it is asked.
         seconds: the limit.
     """
 
@@ -249,18 +269,23 @@ class TemplateCheck:
         self,
         folder: Path,
         on_status: Callable[[str], None],
+        settings: ModelSettings = UNSET,
         seconds: float = checkpoint.TEMPLATE_SECONDS,
     ) -> None:
         self._seconds, self._processor = seconds, None
+        self._variables = settings.chat_template_kwargs or {}
         self.special_tags = False
         try:
-            self._processor = checkpoint.load_processor(folder)
-            tokenizer = getattr(self._processor, "tokenizer", self._processor)
-            pairs = (*named_tags(folder).pairs, *given_tags())
-            _, self.special_tags = dropped_ids(tokenizer, pairs)
+            processor = checkpoint.load_processor(folder)
             self._images = checkpoint.reads_images(folder)
         except UsageError as error:
             on_status(f"the chat template is not tried before vLLM renders it: {error}")
+            return
+        checkpoint.set_up(processor, settings)
+        pairs = (*named_tags(folder, settings.template_text()).pairs, *given_tags())
+        tokenizer = getattr(processor, "tokenizer", processor)
+        _, self.special_tags = dropped_ids(tokenizer, pairs)
+        self._processor = processor
 
     def __call__(self, messages: Sequence[Message]) -> None:
         """Raise `UsageError` where the template does not end; vLLM says what else is wrong."""
@@ -268,7 +293,7 @@ class TemplateCheck:
             return
         with suppress(ItemError, *checkpoint.unreadable()):
             chat = wire.transformers(messages, images=self._images)
-            checkpoint.rendered(self._processor, chat, seconds=self._seconds)
+            checkpoint.rendered(self._processor, chat, self._variables, self._seconds)
 
 
 @asynccontextmanager
@@ -282,23 +307,24 @@ async def serve(
     """Serve ``spec.checkpoint`` with vLLM for as long as the context lasts.
 
     Raises:
-        UsageError: the server does not start, or the chat template does not end; says why, and
-            where the log is.
+        UsageError: the server does not start, a setting has no effect, or the chat template does
+            not end; says why, and where the log is.
     """
     assert spec.checkpoint is not None
+    settings = spec.setup.settings
     check = await asyncio.to_thread(
-        TemplateCheck, spec.checkpoint, on_status, seconds=template_seconds
+        TemplateCheck, spec.checkpoint, on_status, settings, seconds=template_seconds
     )
     await asyncio.to_thread(check, [Message("user", (TextPart("What is it?"),))])
     with start(spec, cpu=cpu) as server:
         await wait_until_healthy(server, on_status)
         model = EndpointModel(
-            server.url,
+            ADDRESS,
             served_name(spec),
             obituary=server.obituary,
             tokenizer=spec.checkpoint,
         )
-        model.check_prompt = check
+        model.socket, model.check_prompt, model.settings = server.socket, check, settings
         if check.special_tags and not spec.reasoning_parser:
             model.extra_fields = {"skip_special_tokens": False}
         async with model:

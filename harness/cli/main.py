@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import sysconfig
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,25 +27,51 @@ COMMANDS = {
     "data": ("benchmarks.cli.data:data", "Download, import and verify benchmark data."),
     "run": ("benchmarks.cli.run:run", "Evaluate a model on a suite."),
     "score": ("benchmarks.cli.score:score", "Score existing responses."),
+    "import": (
+        "benchmarks.cli.import_:import_",
+        "Import logs of lmms-eval, lm-eval, inspect and others as runs.",
+    ),
     "conformance": (
         "benchmarks.cli.conformance:conformance",
         "Check scorers against official graders.",
     ),
     "train": ("ablations.cli.train:train", "Train one arm of the ablation."),
-    "pairs": ("ablations.cli.pairs:pairs", "Read and check contrastive pairs."),
+    "pairs": ("ablations.cli.pairs.group:pairs", "Build, read and check contrastive pairs."),
     "show": ("benchmarks.cli.show:show", "Show one item of a run in full."),
+    "runs": ("benchmarks.cli.runs:runs", "List runs with state and scores."),
+    "studies": ("ablations.cli.studies:studies", "List studies with state and verdict."),
     "compare": (
         "ablations.cli.compare:compare",
-        "Compare two runs, or two methods with several seeds each.",
+        "Compare runs, or two methods with several seeds each.",
+    ),
+    "gate": (
+        "ablations.cli.gate:gate",
+        "Decide on a release by a policy file: GO, NO-GO or INCONCLUSIVE.",
+    ),
+    "plan": (
+        "ablations.cli.plan:plan",
+        "Compute the items, repeats or seeds that an effect needs, from earlier results.",
     ),
     "ablate": (
         "ablations.cli.ablate:ablate",
-        "Test whether a gain comes from the objective or the data.",
+        "Run a study: objective or data as the source of a gain, or your own design.",
+    ),
+    "view": (
+        "reports.cli.view:view",
+        "Browse the items of a run, or of two side by side.",
     ),
     "report": ("reports.cli.report:report", "Write an HTML report of a study, comparison or run."),
+    "export": (
+        "reports.cli.export:export",
+        "Export runs, studies and comparisons: csv, parquet, wandb, ...",
+    ),
     "calibrate-statistics": (
         "ablations.cli.calibrate:calibrate",
         "Measure error rates and power on simulated studies.",
+    ),
+    "selftest": (
+        "ablations.cli.selftest:selftest",
+        "Try serving, training and a study on this machine, for the first hour on a new one.",
     ),
     "demo": ("ablations.cli.demo:demo", "Run the whole ablation on the embedded micro world."),
 }
@@ -78,10 +107,23 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line: exit code 2 on usage or environment errors, 130 on interrupt."""
+    _keep_out_of_this_folder()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a model may answer with half a character
             stream.reconfigure(errors="backslashreplace")
     sys.exit(run_command(sys.argv[1:]))
+
+
+def _keep_out_of_this_folder() -> None:
+    """Let no Python that we start import from the present folder, which may be somebody's data.
+
+    They find a checkout of this project by its path.
+    """
+    root = str(Path(__file__).parents[2])
+    os.environ["PYTHONSAFEPATH"] = "1"
+    if root not in map(sysconfig.get_path, ("purelib", "platlib")):
+        others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys([root, *others])))
 
 
 def run_command(arguments: list[str]) -> int:
@@ -105,7 +147,9 @@ def run_command(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except Exception as error:
-        failure = storage_failure(error)
+        from harness.install.extras import missing
+
+        failure = storage_failure(error) or missing(error)
         if failure is None or debug:
             raise
         echo(f"harness: {failure}", err=True)

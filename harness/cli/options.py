@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.output import echo
 
@@ -65,6 +66,19 @@ class Share(click.ParamType[float]):
         return share
 
 
+class Keyed(click.Option):
+    """An option that gives values by key: those that are typed are laid over those of a file."""
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> Any:
+        """Return the values of command line and file as one, and where they come from."""
+        value, source = super().consume_value(ctx, opts)
+        file = (ctx.default_map or {}).get(str(self.name))
+        if source is ParameterSource.COMMANDLINE and file is not None:
+            both = [self.type_cast_value(ctx, each) for each in (file, value)]
+            value = [*both[0], *both[1]] if self.multiple else {**both[0], **both[1]}
+        return value, source
+
+
 def _all(*decorators: Callable[[Any], Any]) -> Callable[[F], F]:
     """Return one decorator that adds several options, listed by --help in this order."""
 
@@ -95,13 +109,24 @@ def option(flags: str, kind: Any, help: str, **attributes: Any) -> Callable[[F],
 
 
 suite = _all(
-    click.option("--suite", required=True, help="Suite or benchmark id (see 'harness list')."),
+    click.option(
+        "--suite",
+        required=True,
+        help="Suite, benchmark, lmms:TASK or a file of your own; several with commas between.",
+    ),
     click.option(
         "--benchmarks", metavar="A,B", help="Evaluate only these benchmarks of the suite."
     ),
     click.option(
-        "--limit", type=click.IntRange(min=1), help="Evaluate only the first N items per benchmark."
+        "--limit",
+        type=click.IntRange(min=1),
+        help="Evaluate only the first N items per benchmark  [default: all]",
     ),
+)
+ids = click.option(
+    "--ids",
+    metavar="ID,ID|@FILE",
+    help="Evaluate only these items (ID, or BENCHMARK/ID), or those in a file, one a line.",
 )
 data_root = click.option(
     "--data-root",
@@ -111,6 +136,7 @@ data_root = click.option(
 settings = click.option(
     "--set",
     "settings",
+    cls=Keyed,
     multiple=True,
     metavar="BENCHMARK.OPTION=VALUE",
     help="Set a benchmark option (see 'harness list --options'); repeatable.",
@@ -139,7 +165,7 @@ judge = _all(
         "--judge",
         "judge_url",
         metavar="URL",
-        help="OpenAI-compatible endpoint of a judge, where a benchmark or the pairs need one.",
+        help="OpenAI-compatible endpoint of an LLM judge, for what needs one.",
     ),
     click.option("--judge-model", help="Model name at the judge endpoint."),
     click.option(
@@ -185,14 +211,14 @@ reasoning_tags = click.option(
     type=_Tags(),
     multiple=True,
     help="Tags between which the model writes its reasoning, besides the known ones such as "
-    "<think>; repeatable. Affects scoring only.  [default: those that the checkpoint's files name]",
+    "<think>; repeatable. Affects scoring only.  [default: those that a checkpoint's files name]",
 )
 columns = click.option(
     "--columns",
     "mapped",
     multiple=True,
     metavar="FIELD=COLUMN",
-    help="Map our field name to the data set's column name; may be repeated.",
+    help="Map our field name to the data set's column name; repeatable.",
 )
 native = click.option(
     "--no-native",
@@ -223,9 +249,9 @@ def judge_given(given: SimpleNamespace) -> Any:
     """Return the judge that the options name, or None.
 
     Raises `UsageError` if only one of URL and model was given, or its key is missing or would be
-    sent unencrypted (`harness.backends.urls.key_for`).
+    sent unencrypted (`harness.backends.http.urls.key_for`).
     """
-    from harness.backends.urls import base_url, key_for
+    from harness.backends.http.urls import base_url, key_for
     from harness.errors import UsageError
     from harness.protocols import Judge
 
@@ -260,7 +286,7 @@ def check_judge(judge: Any) -> None:
     """Raise `UsageError` if the endpoint does not serve the judge."""
     import asyncio
 
-    from harness.backends.endpoint import EndpointModel
+    from harness.backends.http.endpoint import EndpointModel
 
     async def open_and_close() -> None:
         async with EndpointModel(judge.url, judge.model, judge.api_key):

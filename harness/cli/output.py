@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -23,6 +23,13 @@ def echo(text: str, *, err: bool = False, nl: bool = True) -> None:
 def print_result(text: str) -> None:
     """Print a table or a JSON document."""
     click.echo(visible(text), file=_results[-1] if _results else None)
+
+
+def json_text(document: Any) -> str:
+    """Return a document, which may hold dataclasses, as indented JSON."""
+    import orjson
+
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
 
 
 @contextmanager

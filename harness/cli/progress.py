@@ -21,13 +21,11 @@ class PlainProgress:
         self.began = self.last = time.monotonic()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Announce a benchmark, or correct what was announced."""
+        """Count in a benchmark, or correct what was counted; lines tell all of them together."""
         old_total, old_done = self.announced.get(benchmark, (0, 0))
         self.announced[benchmark] = (total, done)
         self.total += total - old_total
         self.done += done - old_done
-        stored = f", {done} done" if done else ""
-        self._line(f"{benchmark}: {total} responses{stored}")
 
     def advance(self, benchmark: str, score: Score) -> None:
         """Count a response; print the state now and then."""
@@ -39,12 +37,16 @@ class PlainProgress:
         self.errors += score.status == "error"
         if now - self.last >= self.every or self.done == self.total:
             self.last = now
-            rate = self.fresh / max(now - self.began, 1e-6)
-            left = (self.total - self.done) / rate
             errors = f", {self.errors} errors" if self.errors else ""
-            self._line(
-                f"{self.done}/{self.total} responses, {rate:.1f}/s, {left:.0f} s left{errors}"
-            )
+            self._line(f"{self.done}/{self.total} responses{self._pace(now)}{errors}")
+
+    def _pace(self, now: float) -> str:
+        """Return rate and time left, from the answers after the first: it alone has no rate."""
+        seconds = now - self.began
+        if self.fresh < 2 or seconds <= 0:
+            return ""
+        rate = (self.fresh - 1) / seconds
+        return f", {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left"
 
     def note(self, text: str) -> None:
         """Print a line."""

@@ -58,13 +58,24 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     for row in rows:
         lines += _parts(row)
     lines += _footnotes(rows)
-    lines += sources.described(read_manifest(run), sources_of(rows))
+    manifest = read_manifest(run)
+    lines += [
+        f"{row.benchmark}: {row.n} of {total} items"
+        for row in rows
+        if row.n < (total := _in_data(manifest, row))
+    ]
+    lines += sources.described(manifest, sources_of(rows))
     listed = ", ".join(scores[:-1])
     lines.append(
         f"{listed} and {scores[-1]} in percent; stderr: standard error of strict over items; "
         f"run folder: {run}"
     )
     return "\n".join(lines)
+
+
+def _in_data(manifest: Mapping[str, Any], row: BenchmarkSummary) -> int:
+    """Return how many items a benchmark's data has, those of the run where that is not known."""
+    return manifest["benchmarks"].get(row.benchmark, {}).get("n") or row.n
 
 
 _CELL = re.compile(r"\d+/\d+")
@@ -126,7 +137,7 @@ def _why_not_native(row: BenchmarkSummary) -> str:
     if row.native_needs_judge and row.judge is None:
         return "no native score without a judge (--judge)"
     if row.native_missing:
-        return "native scoring is incomplete (rerun the command to finish it)"
+        return "native scoring is incomplete (rerun without --no-native to finish it)"
     if row.answers > row.errors and not row.native_n:
         return "native scoring returned no value"
     return ""
@@ -167,11 +178,13 @@ def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str
         "unparsable unscored errors truncated prompts_truncated".split()
     )
     benchmarks: list[dict[str, Any]] = []
+    manifest = read_manifest(run)
     for row in rows:
         benchmarks.append({name: getattr(row, name) for name in (*fields, *_ABSENT)})
+        benchmarks[-1]["n_data"] = _in_data(manifest, row)
         if items:
             benchmarks[-1]["items"] = items_json(run, row)
-    origin = sources.as_json(read_manifest(run), sources_of(rows))
+    origin = sources.as_json(manifest, sources_of(rows))
     return json.dumps({"benchmarks": benchmarks, "run": str(run), "sources": origin})
 
 
@@ -183,18 +196,23 @@ def sample_text(answer: ShownAnswer) -> str:
         f"{answer.benchmark}/{sample.id}  repeat {sample.repeat}  cluster {sample.cluster}",
         *([f"note: {answer.note}"] if answer.note else []),
         f"from {sources.text(answer.source)}, {sources.period(sample.time, sample.time)}",
+        *_around(answer, "system_prompt"),
         *(f"--- message {number}\n{text}" for number, text in enumerate(sample.prompt, 1)),
+        *_around(answer, "prompt_suffix"),
     ]
     if response is not None:
         if response.reasoning:
             lines.append(f"--- reasoning\n{response.reasoning}")
         if response.trajectory:
             # The first two messages (system and task) are the prompt.
-            lines += _episode(response.trajectory[2:])
+            lines += episode(response.trajectory[2:])
         lines.append(f"--- response\n{response.text}")
-        lines += _known(response)
+        lines += [f"--- {text}" for text in [known(response)] if text]
+    target = sample.target
+    if isinstance(target, dict):
+        target = {name: value for name, value in target.items() if value not in (None, [])}
     lines += [
-        f"--- target: {json.dumps(sample.target, ensure_ascii=False)}",
+        f"--- target: {json.dumps(target, ensure_ascii=False)}",
         f"strict {_number(score.value)} ({score.status}, {sample.scoring})",
         f"  prediction: {score.prediction}",
         f"  why: {score.why}",
@@ -204,15 +222,20 @@ def sample_text(answer: ShownAnswer) -> str:
     return "\n".join(lines)
 
 
-def _known(response: Response) -> list[str]:
-    """Return a line with what is known of how a response was made: nothing of one from a file."""
-    known = {
+def _around(answer: ShownAnswer, name: str) -> list[str]:
+    """Return what a setting of the run put before the messages, or at the end of the question."""
+    text = answer.around.get(name)
+    return [] if text is None else [f"--- {name.replace('_', ' ')} (of the run)\n{text}"]
+
+
+def known(response: Response) -> str:
+    """Return what is known of how a response was made, in one line; "" of one from a file."""
+    values = {
         f"{response.completion_tokens} tokens": response.completion_tokens,
         f"finish reason {response.finish_reason}": response.finish_reason,
         f"{response.seconds:.2f} s": response.seconds or None,
     }
-    parts = [text for text, value in known.items() if value is not None]
-    return [f"--- {', '.join(parts)}"] if parts else []
+    return ", ".join(text for text, value in values.items() if value is not None)
 
 
 def _verdict_lines(kind: str, verdict: SecondaryScore | None) -> list[str]:
@@ -228,7 +251,7 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:g}"
 
 
-def _episode(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def episode(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield an agent's episode as text, step by step: thought, command, output."""
     step = 0
     for message in messages:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files import plain
 from harness.files.atomic import write_text
 from harness.files.typed_json import parse, record
 
@@ -25,7 +26,11 @@ _MODEL_FILES = (
     *_WEIGHTS, "*.index.json", "config.json", "generation_config.json", "adapter_config.json",
     "tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
     "special_tokens_map.json", "*processor_config.json", "chat_template*", "*.jinja", "*.py",
+    # vLLM's: Mistral's tokenizer and configuration, and how weights are quantized.
+    "tekken.json", "params.json", "quant*_config.json", "hf_quant_config.json",
 )  # fmt: skip
+# What vLLM leaves out of the "*.bin" that it loads where there are no safetensors.
+_OF_TRAINING = ("training_args.bin", "optimizer.bin")
 
 
 def cache_dir() -> Path:
@@ -61,7 +66,7 @@ def file_hashes(paths: Iterable[Path]) -> list[str]:
         name, state = str(path.resolve()), _state(path)
         before, digest = known.get(name, (_UNSEEN, ""))
         if before != state:
-            with path.open("rb") as stream:
+            with plain.open_given(path) as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
             known[name] = (state, digest)
             changed = True
@@ -106,7 +111,8 @@ def model_fingerprint(checkpoint: Path) -> str:
     """Return the content hash of a checkpoint folder: configuration, tokenizer and weights.
 
     Raises:
-        UsageError: the folder is not there, holds no ``config.json``, or no weights.
+        UsageError: the folder is not there, holds no ``config.json``, or no weights, or has files
+            loaded that the hash does not cover.
     """
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint folder at {checkpoint}: give a folder or a hub id")
@@ -114,7 +120,31 @@ def model_fingerprint(checkpoint: Path) -> str:
         raise UsageError(
             f"{checkpoint} holds no config.json: give the folder that save_pretrained wrote"
         )
-    files = {path for form in _MODEL_FILES for path in checkpoint.glob(form) if path.is_file()}
+    files = {path for form in _MODEL_FILES for path in checkpoint.glob(form) if not path.is_dir()}
+    if other := sorted(path for path in files if not path.is_file()):
+        raise UsageError(f"{other[0]} is not a regular file: whoever loads it might never end")
     if not any(path.match(form) for path in files for form in _WEIGHTS):
         raise UsageError(f"{checkpoint} holds no weights (*.safetensors or pytorch_model*.bin)")
+    if not any(path.suffix == ".safetensors" for path in files):
+        files |= {p for p in checkpoint.glob("*.bin") if not p.name.endswith(_OF_TRAINING)}
+    _check_named(checkpoint, {path.name for path in files})
     return tree_hash(checkpoint, files)
+
+
+def _check_named(checkpoint: Path, hashed: Collection[str]) -> None:
+    """Raise `UsageError` where a checkpoint names files to load that are not hashed.
+
+    They are those of a weight index, and transformers' ``transformers_weights`` (weights) and
+    ``configuration_files`` (a configuration for some versions of it).
+    """
+    for path in (checkpoint / "config.json", *checkpoint.glob("*.index.json")):
+        with suppress(ValueError, AttributeError, TypeError):  # whoever loads it says what is wrong
+            stated = parse(path.read_bytes())
+            named = [stated.get("transformers_weights"), *stated.get("configuration_files", ())]
+            named += stated.get("weight_map", {}).values()
+            for name in sorted(set(filter(None, named))):
+                if name not in hashed:
+                    raise UsageError(
+                        f"{path} has {name!r} loaded, which is not among the files by which a "
+                        "checkpoint is known: save the model again with save_pretrained"
+                    )

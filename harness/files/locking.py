@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from harness.errors import UsageError
 from harness.files import plain
+
+_LOOK = 0.05  # seconds; `is_held` has a lock for less
 
 
 @contextmanager
@@ -25,10 +29,29 @@ def alone(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another process is using {folder}: wait for it, or stop it, then run again"
-            ) from None
+        if not _taken(lock):
+            time.sleep(_LOOK)
+            if not _taken(lock):
+                raise UsageError(
+                    f"another process is using {folder}: wait for it, or stop it, then run again"
+                )
         yield
+
+
+def _taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
+    """Take a lock if it is free, and return whether it was."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds a folder now; False where it cannot be known."""
+    try:
+        lock = os.fdopen(plain.opener(folder / ".lock", os.O_RDONLY))
+    except (OSError, UsageError):
+        return False
+    with lock:
+        return not _taken(lock, fcntl.LOCK_SH)

@@ -1,9 +1,10 @@
-"""File names made from names that others chose: benchmarks, models, tasks."""
+"""Files by name, and file names made from names that others chose: benchmarks, models, tasks."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 # Matches "mmmu_pro", "a.b-c"; not "", "a/b", "a b".
@@ -14,6 +15,19 @@ _LONGEST = 200  # bytes; file systems allow 255, and endings are added
 def is_file_name(name: str) -> bool:
     """Whether a name is a file's as it is: ``[A-Za-z0-9_.-]+``, and neither ``.`` nor ``..``."""
     return bool(_PLAIN.fullmatch(name)) and name not in (".", "..") and len(name) <= _LONGEST
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; no text is too long to ask for."""
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def is_title(name: str) -> bool:
+    """Whether a name is a line of up to 200 characters that can be printed."""
+    return bool(name.strip()) and name.isprintable() and len(name) <= _LONGEST
 
 
 def file_name(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -53,17 +54,23 @@ def check_folder(path: Path) -> None:
         )
 
 
-def read_given(path: Path) -> bytes:
-    """Return the content of a file that a user names: links are followed, pipes read.
+def open_given(path: Path) -> BufferedReader:
+    """Open a file that a user names for reading: links are followed, pipes read.
 
     Raises:
         OSError: as `os.open`; also of a folder or a device, which may have no end.
     """
     # O_NONBLOCK: opening a pipe that nobody writes to would wait.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as stream:
-        mode = os.fstat(descriptor).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
-        os.set_blocking(descriptor, True)
+    stream = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115, PTH123
+    mode = os.fstat(stream.fileno()).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        stream.close()
+        raise OSError(errno.EINVAL, "it is a device, not a file", str(path))
+    os.set_blocking(stream.fileno(), True)
+    return stream
+
+
+def read_given(path: Path) -> bytes:
+    """Return the content of a file that a user names; errors as of `open_given`."""
+    with open_given(path) as stream:
         return stream.read()

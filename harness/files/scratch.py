@@ -21,12 +21,16 @@ _PREFIX = "harness-tmp-"
 class Scratch:
     """A new folder that is this process's alone, removed by `close` or at the end of ``with``.
 
-    The first one of a kind in a process removes those that killed processes have left.
+    The first one of a kind in a process removes those that killed processes have left.  ``path``
+    lies in ``outer``, which is closed to other users and never shown in a sandbox: a program there
+    may open its own folder, and a file that it lets anyone run as its owner stays out of reach.
     """
 
     def __init__(self, kind: str) -> None:
         _sweep(kind, tempfile.gettempdir())
-        self.path, self._lock = _locked(kind)
+        self.outer, self._lock = _locked(kind)
+        self.path = self.outer / "files"
+        self.path.mkdir()
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +41,7 @@ class Scratch:
     def close(self) -> None:
         """Remove the folder; may be called more than once."""
         if self._lock >= 0:
-            _remove(self.path)
+            _remove(self.outer)
             os.close(self._lock)
             self._lock = -1
 

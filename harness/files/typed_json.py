@@ -1,4 +1,4 @@
-"""JSON that lay on disk or came from elsewhere, and the types that its values must have."""
+"""JSON on disk or from elsewhere, and the types that its values must have."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
-_DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse into what they read
+DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse into what they read
 
 
 def parse(text: str | bytes) -> Any:
@@ -44,10 +44,10 @@ def is_cut(text: bytes) -> bool:
 
 def _check_depth(text: str | bytes, value: Any) -> None:
     opened = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if sum(map(text.count, opened)) <= _DEEPEST:  # type: ignore[arg-type]
+    if sum(map(text.count, opened)) <= DEEPEST:  # type: ignore[arg-type]
         return
     level = [value]
-    for _ in range(_DEEPEST + 1):
+    for _ in range(DEEPEST + 1):
         nested = [each for each in level if isinstance(each, dict | list)]
         if not nested:
             return
@@ -56,7 +56,7 @@ def _check_depth(text: str | bytes, value: Any) -> None:
             for each in nested
             for inner in (each.values() if isinstance(each, dict) else each)
         ]
-    raise ValueError(f"it is nested deeper than {_DEEPEST} levels")
+    raise ValueError(f"it is nested deeper than {DEEPEST} levels")
 
 
 def record(kind: type[T], value: Any) -> T:

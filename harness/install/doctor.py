@@ -11,9 +11,9 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 from platform import platform
 from typing import Literal
@@ -22,41 +22,42 @@ from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
 from harness.files.hashing import cache_dir, json_hash, model_fingerprint
 from harness.files.typed_json import parse
+from harness.install.extras import PROJECT, extras, install, unmet
 from harness.protocols import Benchmark, Check, Demanding
 
+EXTRAS = ("run", "agents", "train", "pairs")
+"""What `harness doctor` looks for, besides what is always installed."""
 _IMPORTS = ("torchvision", "transformers", "lmms_eval.api.task", "latex2sympy2")
 
 
-def machine() -> Iterator[Check]:
-    """Yield what is installed here and whether it loads."""
+def machine(needed: Collection[str] = ()) -> Iterator[Check]:
+    """Yield what is installed here and whether it loads; the ``needed`` extras must be."""
     yield Check("python", "ok", sys.version.split()[0])
-    yield from _packages()
+    yield from _packages(needed)
     yield from _imports()
     yield _disk()
 
 
-def _packages() -> Iterator[Check]:
-    from packaging.requirements import Requirement
-
-    wrong = []
-    for requirement in map(Requirement, requires("contextrl-harness") or []):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            installed = version(requirement.name)
-        except PackageNotFoundError:
-            wrong.append(f"{requirement.name} is not installed")
-            continue
-        if not requirement.specifier.contains(installed.partition("+")[0], prereleases=True):
-            wrong.append(f"{requirement.name} is {installed}, {requirement.specifier} is needed")
-    if wrong:
-        yield Check("packages", "missing", "; ".join(wrong) + ": run `make install` again")
+def _packages(needed: Collection[str]) -> Iterator[Check]:
+    if wrong := unmet(extras().get("", ())):
+        yield Check("packages", "missing", "; ".join(wrong) + f": pip install {PROJECT}")
     else:
-        yield Check("packages", "ok", "all required versions are installed")
+        yield Check("packages", "ok", "all that reading, comparing and reporting need")
+    for extra in EXTRAS:
+        wrong = unmet(extras().get(extra, ()))
+        status: Literal["missing", "note"] = "missing" if extra in needed else "note"
+        text = "; ".join(wrong) + f": {install(extra)}, or `make install`"
+        yield (
+            Check(f"extra {extra}", status, text)
+            if wrong
+            else Check(f"extra {extra}", "ok", "all required versions are installed")
+        )
 
 
 def _imports() -> Iterator[Check]:
     """Yield whether the heavy packages load; cached until an installed package changes."""
+    if find_spec("torch") is None:
+        return
     note = cache_dir() / "imports" / _installed()
     loads, errors = "loads (cached for these versions)", dict.fromkeys(_IMPORTS)
     if not (note.exists() and note.read_text(encoding="utf-8").split() == list(_IMPORTS)):
@@ -150,7 +151,7 @@ def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
         except UsageError as error:
             yield Check(f"data {declared.id}", "missing", str(error))
             continue
-        if count == declared.n_items:
+        if declared.n_items in (0, count):  # 0: not known
             yield Check(f"data {declared.id}", "ok", f"{count} items")
         else:
             text = f"{count} items, the official set has {declared.n_items}"

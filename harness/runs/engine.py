@@ -16,10 +16,10 @@ from harness.errors import (
     ItemError,
     UnfinishedError,
     UsageError,
-    first_failure,
+    one_failure,
 )
 from harness.files.text import abridged
-from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress
+from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Score
 from harness.runs.judge import JudgedScoring
 from harness.runs.store import RunStore, SampleKey, SecondaryScore, read_samples
@@ -153,7 +153,7 @@ class Engine:
 
     async def _stream(self) -> None:
         todos: asyncio.Queue[Todo] = asyncio.Queue()
-        try:
+        with one_failure():
             async with asyncio.TaskGroup() as group:
                 for tally in self._tallies.values():
                     group.create_task(self._score_natively(tally))
@@ -166,8 +166,6 @@ class Engine:
                         answering.create_task(self._work())
                 if self._judged is not None:
                     self._judged.close()
-        except BaseExceptionGroup as failures:
-            raise first_failure(failures) from None
 
     async def _prepare(self, todos: asyncio.Queue[Todo]) -> None:
         """Find out what is left of each benchmark, while those before it are being asked."""
@@ -228,13 +226,7 @@ class Engine:
                 return self._line(job, cut, Score(0.0, "unparsable", why=str(error)))
             except Exception as error:
                 return self._line(job, None, _failure(error, "the question"))
-        try:
-            score = _without_answer(response) or await job.benchmark.score(item, response, tools)
-        except UsageError:  # nothing can be scored any more
-            raise
-        except Exception as error:
-            score = _failure(error, "the scorer")
-        return self._line(job, response, score)
+        return self._line(job, response, await scored(job.benchmark, item, response, tools))
 
     async def _ask(self, benchmark: Benchmark, item: Item, repeat: int) -> Response:
         if self.settings.responses is not None:
@@ -333,6 +325,20 @@ class Engine:
             self.progress.note(
                 f"{name}: {reason} before {left} answers: the same command scores them"
             )
+
+
+async def scored(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
+    """Score a response strictly; a scorer that fails costs one item, and not the run.
+
+    Raises:
+        UsageError: nothing can be scored any more.
+    """
+    try:
+        return _without_answer(response) or await benchmark.score(item, response, tools)
+    except UsageError:
+        raise
+    except Exception as error:
+        return _failure(error, "the scorer")
 
 
 def _without_answer(response: Response) -> Score | None:

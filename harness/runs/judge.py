@@ -159,7 +159,7 @@ class JudgedScoring:
 
     async def run(self) -> None:
         """Judge until `close`; the judge's server is not asked before there is an answer."""
-        from harness.backends.endpoint import EndpointModel
+        from harness.backends.http.endpoint import EndpointModel
 
         await self._awake.wait()
         if not self._taken:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,17 @@ from harness.runs.store import (
     secondary_rows,
 )
 
+# By kind, then by item id, repeat and `answer_hash`.
+Verdicts = Mapping[SecondaryKind, Mapping[tuple[str, int, str], SecondaryScore]]
+
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
     """A stored answer with the latest verdicts on it, None where there is none.
 
     ``note`` is what the run says of the benchmark or its data, "" where nothing; ``source`` is the
-    manifest's entry of what answered, None where it was not recorded.
+    manifest's entry of what answered, None where it was not recorded.  ``around`` is what the run's
+    settings put around the stored prompt, ``system_prompt`` and ``prompt_suffix``.
     """
 
     benchmark: str
@@ -37,6 +41,7 @@ class ShownAnswer:
     judged: SecondaryScore | None
     note: str
     source: dict[str, Any] | None
+    around: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def find(run: Path, wanted: str) -> list[ShownAnswer]:
@@ -55,18 +60,36 @@ def find(run: Path, wanted: str) -> list[ShownAnswer]:
         names, item_id = [benchmark], rest
     stored = {name: read_samples(run, name) for name in names}
     name = _holder(run, stored, item_id, within=item_id != wanted)
+    samples = [sample for key, sample in sorted(stored[name].items()) if key[0] == item_id]
+    return shown(run, manifest, name, samples)
+
+
+def shown(
+    run: Path,
+    manifest: Mapping[str, Any],
+    benchmark: str,
+    samples: Iterable[Sample],
+    known: Verdicts | None = None,
+) -> list[ShownAnswer]:
+    """Return samples of one benchmark with what else the run holds of them.
+
+    ``known`` are its `verdicts`, where they were read before.
+    """
+    known = verdicts(run, benchmark) if known is None else known
+    settings = manifest.get("settings") or {}
+    around = {each: settings.get(each) for each in ("system_prompt", "prompt_suffix")}
     with extra_tags(manifest.get("reasoning_tags", [])):
         return [
             ShownAnswer(
-                name,
+                benchmark,
                 sample,
-                _latest(run, "native", name, sample),
-                _latest(run, "judged", name, sample),
-                note=manifest["benchmarks"][name].get("note", ""),
+                _latest(known["native"], sample),
+                _latest(known["judged"], sample),
+                note=manifest["benchmarks"][benchmark].get("note", ""),
                 source=entry(manifest, sample.source),
+                around=around,
             )
-            for key, sample in sorted(stored[name].items())
-            if key[0] == item_id
+            for sample in samples
         ]
 
 
@@ -96,17 +119,24 @@ def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> st
         return f"; did you mean {near[0]}/{rest}?"
     holders = {item_id: name for name, item_id in sorted(ids)}
     close = difflib.get_close_matches(wanted, holders, n=1)
-    return f"; the nearest is {holders[close[0]]}/{close[0]}" if close else ""
+    return f"; did you mean {holders[close[0]]}/{close[0]}?" if close else ""
+
+
+def verdicts(run: Path, benchmark: str) -> Verdicts:
+    """Return the last stored native and judged score of every answer, whoever gave it."""
+    kinds: tuple[SecondaryKind, ...] = ("native", "judged")
+    return {
+        kind: {
+            (row.id, row.repeat, row.answer): row for row in secondary_rows(run, kind, benchmark)
+        }
+        for kind in kinds
+    }
 
 
 def _latest(
-    run: Path, kind: SecondaryKind, benchmark: str, sample: Sample
+    known: Mapping[tuple[str, int, str], SecondaryScore], sample: Sample
 ) -> SecondaryScore | None:
-    """Return the last stored score of a sample's present answer, whoever gave it."""
-    if sample.response is None:
+    """Return the score of a sample's present answer."""
+    if sample.response is None or not known:
         return None
-    key = (sample.id, sample.repeat, answer_hash(sample.response.answer))
-    rows = secondary_rows(run, kind, benchmark)
-    return next(
-        (row for row in reversed(list(rows)) if (row.id, row.repeat, row.answer) == key), None
-    )
+    return known.get((sample.id, sample.repeat, answer_hash(sample.response.answer)))

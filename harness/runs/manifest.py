@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,8 +16,9 @@ from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Declaration
 from harness.reasoning import given_tags
+from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan
-from harness.runs.store import SCHEMA, is_torn, read_manifest, read_samples, samples_size
+from harness.runs.store import SCHEMA, UNKNOWN, is_torn, read_manifest, read_samples, samples_size
 from harness.sandbox import native_state
 
 PACKAGES = (
@@ -66,20 +67,36 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "model": {
             name: getattr(run.identity, name)
             for name in ("name", "revision", "fingerprint", "verified")
-        },
+        }
+        | _adapter(run.identity),
         "suite": run.suite,
         "benchmarks": {
             benchmark.declaration.id: _benchmark_entry(run, benchmark, before["benchmarks"])
             for benchmark in run.members
         },
-        "sampling": {
-            name: getattr(run.settings, name) for name in ("temperature", "top_p", "seed")
-        },
+        "sampling": _sampling(run),
+        "settings": run.settings.model.recorded(),
+        "settings_from": dict(run.origins),
         "reasoning_tags": [list(pair) for pair in given_tags()],
         "named_reasoning_tags": run.named_tags and [list(pair) for pair in run.named_tags],
         "sources": list(before.get("sources", [])),
         "invocations": [*before["invocations"], _invocation(run, backend)],
     }
+
+
+def _adapter(identity: ModelIdentity) -> dict[str, Any]:
+    """Return the entry of a model's adapter, nothing where it has none."""
+    if (adapter := identity.adapter) is None:
+        return {}
+    return {"adapter": {"folder": adapter.folder.name, "fingerprint": adapter.fingerprint}}
+
+
+def _sampling(run: RunPlan) -> dict[str, Any]:
+    """Return how answers are drawn, without the limit, which each benchmark has."""
+    if run.settings.responses is not None:
+        return {"temperature": UNKNOWN, "top_p": UNKNOWN, "seed": UNKNOWN}
+    used = run.settings.model.sampling(1, run.settings.seed).used()
+    return {name: value for name, value in used.items() if name != "max_tokens"}
 
 
 def _lost_sources(run: RunPlan) -> list[None]:
@@ -101,11 +118,12 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
         "weights_dtype": _weights_dtype(run.identity.checkpoint),
         "benchmarks": [benchmark.declaration.id for benchmark in run.chosen],
         "limit": run.settings.limit,
+        "ids": run.settings.only and {name: len(ids) for name, ids in run.settings.only.items()},
         "repeats": run.settings.repeats,
         "judge": run.settings.judge_name,
         "sandbox": sandbox.describe() if sandbox else None,
         "native_sandbox": _native_sandbox(run),
-        "packages": _packages(),
+        "packages": package_versions(),
         "git": _git(),
         "machine": {
             "platform": platform.platform(),
@@ -139,6 +157,7 @@ def _benchmark_entry(
         return dict(before[declared.id])
     judged = (declared.judged_rules or declared.native_needs_judge) and benchmark in run.chosen
     judge = run.settings.judge_name if judged else None
+    given = run.settings.responses is not None
     return {
         "title": declared.title,
         "protocol": dict(declared.protocol),
@@ -147,7 +166,7 @@ def _benchmark_entry(
         "data_fingerprint": data,
         "n": run.settings.total(benchmark) if data is not None else None,
         "n_official": declared.n_items,
-        "max_tokens": run.settings.sampling(benchmark).max_tokens,
+        "max_tokens": UNKNOWN if given else run.settings.sampling(benchmark).max_tokens,
         "image_conversion": _conversion(run, declared, before),
         "metric": declared.metric,
         "clusters": declared.clusters,
@@ -194,11 +213,12 @@ def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None
         )
 
 
-def _packages() -> dict[str, str]:
+def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Return the versions of those of some packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
-    for name in PACKAGES:
+    for name in names:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions

@@ -7,6 +7,7 @@ import glob
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ class RunPlan:
     ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
     ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
     benchmark that was not chosen has no local data.  ``context`` is the context length in tokens
-    that was asked for: what does not fit scores 0.  Outside the key: ``notes`` maps ids to what
-    must be said with scores on these data, ``revisions`` to the commit of the data set where it is
+    that was asked for: what does not fit scores 0.  ``code`` is the hash of a backend of the user's
+    own that answers for a checkpoint.  Outside the key: ``notes`` maps ids to what
+    must be said with scores on these data, ``origins`` settings of the model to where they were
+    set, ``revisions`` to the commit of the data set where it is
     known; ``named_tags`` are the reasoning tags that the model's files name, None without
-    files; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server.
+    files; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server;
+    ``run_name`` is that of the folder.
     """
 
     identity: ModelIdentity
@@ -40,11 +44,14 @@ class RunPlan:
     settings: Settings
     out: Path
     context: int | None = None
+    code: str | None = None
     notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
     revisions: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     named_tags: Tags | None = None
     fresh: bool = False
     same_model: bool = False
+    run_name: str | None = None
 
     def note(self, declared: Declaration) -> str:
         """Return the note on a benchmark's scores: its own and that of its data."""
@@ -59,10 +66,12 @@ class RunPlan:
                 "model": self.identity.fingerprint,
                 "suite": self.suite,
                 **({} if self.context is None else {"context": self.context}),
+                **({} if self.code is None else {"backend": self.code}),
+                **({"settings": keyed} if (keyed := self.settings.model.keyed()) else {}),
                 "benchmarks": {
                     b.declaration.id: {
                         "protocol": dict(b.declaration.protocol),
-                        "sampling": dataclasses.asdict(self.settings.sampling(b)),
+                        "sampling": self.settings.sampling(b).used(),
                     }
                     for b in self.members
                 },
@@ -82,19 +91,42 @@ class RunPlan:
         had: data that was not there when the run began may have come since.  Of several (a fresh
         one's name ends in -2, -3, ...) the latest is continued.
         """
-        name = re.sub(r"[^A-Za-z0-9._-]+", "_", self.identity.name).strip("._") or "model"
-        own = self.out / f"{name}-{self.suite}-{self.key[:8]}"
-        pattern = re.compile(re.escape(f"{name}-{self.suite}-") + r"[0-9a-f]{8}(?:-(\d+))?")
+        if self.run_name is not None:
+            return self._named(self.run_name)
+        called = [_folder_name(name) for name in self._names]
+        own = self.out / f"{called[0]}-{self.suite}-{self.key[:8]}"
         folders = []
-        for folder in sorted(self.out.glob(f"{glob.escape(name)}-{self.suite}-*")):
-            match = pattern.fullmatch(folder.name)
-            same_key = folder.name.startswith(own.name)
-            if match and (same_key or self._is_continued_by(folder)):
-                folders.append((int(match[1] or 1), folder == own, folder))
+        for name in called:
+            stem = f"{name}-{self.suite}-"
+            pattern = re.compile(re.escape(stem) + r"[0-9a-f]{8}(?:-(\d+))?")
+            for folder in sorted(self.out.glob(f"{glob.escape(stem)}*")):
+                match = pattern.fullmatch(folder.name)
+                same_key = folder.name.startswith(f"{stem}{self.key[:8]}")
+                if match and (same_key or self._is_continued_by(folder)):
+                    folders.append((int(match[1] or 1), folder == own, folder))
         if not folders:
             return own
         number, _, latest = max(folders)
         return own.with_name(f"{own.name}-{number + 1}") if self.fresh else latest
+
+    @property
+    def _names(self) -> list[str]:
+        """The model's name, and the one by which older versions named its runs."""
+        folder = self.identity.checkpoint
+        return list(dict.fromkeys([self.identity.name, *([folder.name] if folder else [])]))
+
+    def _named(self, name: str) -> Path:
+        """Return the folder that ``--run-name`` names; `UsageError` where it holds another run."""
+        own = self.out / name
+        if self.fresh:
+            numbers = (own.with_name(f"{name}-{number}") for number in count(2))
+            return next(path for path in numbers if not path.exists()) if own.exists() else own
+        if (own / "manifest.json").exists() and not self._is_continued_by(own):
+            raise UsageError(
+                f"{own} holds a run of another model, or with other settings or data: give another "
+                "--run-name"
+            )
+        return own
 
     def _is_continued_by(self, folder: Path) -> bool:
         try:
@@ -109,6 +141,10 @@ class RunPlan:
         return manifest["base"] == self.base and all(
             None in (mine, known[name]) or mine == known[name] for name, mine in self.data.items()
         )
+
+
+def _folder_name(model: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", model).strip("._") or "model"
 
 
 def plan_run(

@@ -15,7 +15,7 @@ from harness.runs.engine import Engine, OpenModel
 from harness.runs.manifest import new_manifest, now, refuse_another_conversion, stored_manifest
 from harness.runs.plan import RunPlan
 from harness.runs.sources import count_sources, endpoint_source, number_of, refuse_another
-from harness.runs.store import RunStore, samples_size
+from harness.runs.store import RunStore, read_samples, samples_size
 from harness.runs.summary import BenchmarkSummary, read_summaries, sources_of, summarise
 
 
@@ -30,15 +30,15 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
     """Whether a stored summary answers all that is asked now and still holds."""
     declared, settings, judge = benchmark.declaration, run.settings, run.settings.judge_name
-    wanted = settings.wanted(benchmark)
     covered = [*known.covered, *[0] * settings.repeats][: settings.repeats]
+    stored = read_samples(run.path, known.benchmark) if settings.only is not None else {}
     versions = ("scoring", "native_rules", "native_needs_judge", "judged_rules")
     by_judge = known.native_judge == judge or not declared.native_needs_judge
     native_done = known.native_missing == 0 and by_judge
     needs_native = settings.native and not (declared.native_needs_judge and judge is None)
     judged_done = known.judge == judge and known.judged_missing == 0
     return (
-        all(items >= wanted for items in covered)
+        settings.is_covered(benchmark, covered, stored)
         and known.errors == 0
         and all(getattr(known, name) == getattr(declared, name) for name in versions)
         and known.samples_bytes == samples_size(run.path, known.benchmark)
@@ -151,7 +151,7 @@ def _write_summary(run: RunPlan, engine: Engine, completed: bool) -> list[Benchm
         before = known.get(declared.id)
         covered = list(before.covered) if before else []
         judge = run.settings.judge_name or (before.judge if before else None)
-        if completed:
+        if completed and run.settings.only is None:
             wanted = [run.settings.wanted(benchmark)] * run.settings.repeats
             covered = [max(pair) for pair in zip_longest(covered, wanted, fillvalue=0)]
         noted = dataclasses.replace(declared, note=run.note(declared))

@@ -6,13 +6,13 @@ A run's manifest lists its sources; every stored line has the number of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from harness.errors import UsageError
-from harness.records import Sample
+from harness.records import Moment, Number, Sample
 
 # What a server says of a model in /v1/models; the rest (created, permission) differs at each start.
 SERVED = ("id", "root", "parent", "max_model_len", "owned_by")
@@ -26,10 +26,10 @@ class SourceCount:
     ``source`` is its number in the manifest.  Lines of older versions have neither source nor time.
     """
 
-    source: int | None
+    source: Number | None
     answers: int
-    first: int | None
-    last: int | None
+    first: Moment | None
+    last: Moment | None
 
 
 def count_sources(samples: Iterable[Sample]) -> list[SourceCount]:
@@ -134,8 +134,8 @@ def period(first: int | None, last: int | None) -> str:
     """Return when responses were stored, and how long ago the last one was."""
     if first is None or last is None:
         return "at a time that was not recorded"
-    moments: Sequence[int] = (first,) if first == last else (first, last)
-    stored = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in moments)
+    moments = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}" for at in (first, last))
+    stored = " to ".join(dict.fromkeys(moments))
     seconds = time.time() - last
     for unit, length in _UNITS:
         if seconds >= length:

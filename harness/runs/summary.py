@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from math import isclose, sqrt
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,10 +19,12 @@ from harness.protocols import Declaration
 from harness.records import Sample, Value
 from harness.runs.sources import SourceCount, count_sources, merged
 from harness.runs.store import (
+    Mark,
     SampleKey,
     SecondaryScore,
     is_torn,
     read_json,
+    read_marks,
     read_samples,
     read_secondary,
     samples_size,
@@ -98,13 +100,13 @@ def summarise(
     no_verdict = list(judged_values.values()).count(None)
     return BenchmarkSummary(
         **_strict(declaration, samples, no_verdict),
-        native=headline(declaration, samples, native_values),
+        native=headline(declaration.headline, samples, native_values),
         native_n=len(native_values) - list(native_values.values()).count(None),
         native_missing=list(native.values()).count(None),
         native_rules=declaration.native_rules,
         native_judge=judge if declaration.native_needs_judge else None,
         native_needs_judge=declaration.native_needs_judge,
-        judged=headline(declaration, samples, judged_values),
+        judged=headline(declaration.headline, samples, judged_values),
         judged_n=len(judged_values) - no_verdict,
         judged_missing=list(judged.values()).count(None),
         judged_rules=declaration.judged_rules,
@@ -127,7 +129,7 @@ def _strict(
         "benchmark": declaration.id,
         "n": len({item_id for item_id, _ in samples}),
         "answers": len(samples),
-        "strict": headline(declaration, samples, values),
+        "strict": headline(declaration.headline, samples, values),
         "stderr": standard_error(declaration, samples),
         "parts": parts(samples, values),
         "unparsable": status["unparsable"],
@@ -162,6 +164,52 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
             f"{path} is corrupt ({error}): run the same `harness run` again"
         ) from error
     return {row.benchmark: row for row in rows}
+
+
+def checked_summaries(run: Path, manifest: Mapping[str, Any]) -> dict[str, BenchmarkSummary]:
+    """Return the stored summaries, once they say what the samples say that they were derived from.
+
+    A benchmark that was continued since is not compared.
+
+    Raises:
+        UsageError: the file is corrupt, or a score in it is not the one of its samples.
+    """
+    rows = read_summaries(run)
+    for name, row in rows.items():
+        if samples_size(run, name) != row.samples_bytes:
+            continue
+        parts_of_it = manifest["benchmarks"].get(name, {}).get("headline", ())
+        for kind, (stored, made) in _derived_again(run, row, parts_of_it).items():
+            if stored != made and not (stored and made and isclose(stored, made)):
+                raise UsageError(
+                    f"{run / 'summary.json'} has the {kind} {stored} of {name}, whose samples say "
+                    f"{made}: remove summary.json and run the same `harness run` again"
+                )
+    return rows
+
+
+def _derived_again(
+    run: Path, row: BenchmarkSummary, parts_of_it: Sequence[str]
+) -> dict[str, tuple[float | None, float | None]]:
+    """Return scores and counts of a summary by name, each as stored and as the samples say."""
+    samples: Mapping[SampleKey, Sample | Mark]
+    native: Mapping[SampleKey, float | None] = {}
+    judged = native
+    if row.native_rules or row.judged_rules:
+        samples = whole = read_samples(run, row.benchmark)
+        native, judged = current_values(run, row, whole)
+    else:  # of a million answers the texts are not needed
+        samples = read_marks(run, row.benchmark)
+    strict = {key: sample.score.value for key, sample in samples.items()}
+    kinds = (("strict", row.strict, strict), ("native", row.native, native),
+             ("judged", row.judged, judged))  # fmt: skip
+    scores = {name: (old, headline(parts_of_it, samples, new)) for name, old, new in kinds}
+    again = parts(samples, strict)
+    names = row.parts.keys() | again.keys()
+    scores |= {f"part {name}": (row.parts.get(name), again.get(name)) for name in names}
+    counts = {"items": (row.n, len({item for item, _ in samples})),
+              "answers": (row.answers, len(samples))}  # fmt: skip
+    return {**scores, **counts}
 
 
 def is_intact(run: Path) -> bool:
@@ -275,18 +323,30 @@ def _current(
     return current
 
 
+def current_values(
+    run: Path, row: BenchmarkSummary, samples: Mapping[SampleKey, Sample]
+) -> tuple[dict[SampleKey, float | None], dict[SampleKey, float | None]]:
+    """Return the native and the judged scores that a summary is of."""
+    native = read_secondary(run, "native", row.benchmark, row.native_judge)
+    judged = read_secondary(run, "judged", row.benchmark, row.judge)
+    return (
+        _values(_current(native, row.native_rules, samples)),
+        _values(_current(judged, row.judged_rules, samples)),
+    )
+
+
 def _values(scores: Mapping[SampleKey, SecondaryScore | None]) -> dict[SampleKey, float | None]:
     return {key: score.value if score else None for key, score in scores.items()}
 
 
 def headline(
-    declaration: Declaration,
-    samples: Mapping[SampleKey, Sample],
+    names: Sequence[str],
+    samples: Mapping[SampleKey, Sample | Mark],
     values: Mapping[SampleKey, float | None],
 ) -> float | None:
     """Return a benchmark's score from the values of its samples; see `benchmark_score`."""
     members = {sample.id: sample.parts for sample in samples.values()}
-    return benchmark_score(_item_means(values), members, declaration.headline)
+    return benchmark_score(_item_means(values), members, names)
 
 
 def benchmark_score(
@@ -343,7 +403,7 @@ def _groups(
 
 
 def parts(
-    samples: Mapping[SampleKey, Sample], values: Mapping[SampleKey, float | None]
+    samples: Mapping[SampleKey, Sample | Mark], values: Mapping[SampleKey, float | None]
 ) -> dict[str, float | None]:
     """Return the mean over the items of each part."""
     members: dict[str, dict[SampleKey, float | None]] = {}
@@ -359,16 +419,16 @@ def _item_means(values: Mapping[SampleKey, float | None]) -> dict[str, float]:
     for (item_id, _), value in values.items():
         if value is not None:
             by_item.setdefault(item_id, []).append(value)
-    return {item: fmean(repeats) for item, repeats in by_item.items()}
+    return {
+        item: fmean(repeats) if len(repeats) > 1 else float(repeats[0])
+        for item, repeats in by_item.items()
+    }
 
 
 def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
     """Return the per-item rows of one benchmark for ``--json``."""
     samples = read_samples(run, row.benchmark)
-    rows = read_secondary(run, "native", row.benchmark, row.native_judge)
-    native = _values(_current(rows, row.native_rules, samples))
-    rows = read_secondary(run, "judged", row.benchmark, row.judge)
-    judged = _values(_current(rows, row.judged_rules, samples))
+    native, judged = current_values(run, row, samples)
     return [
         {
             "id": sample.id,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain, product
 from pathlib import Path
 
+from harness.backends.models.settings import UNSET, ModelSettings
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.protocols import Benchmark, Judge, Tools
@@ -20,8 +21,9 @@ from harness.runs.summary import judged_scores
 class Settings:
     """How much of a run to fill, and how.
 
-    ``max_tokens`` is a limit for all benchmarks, "native" for each task's own, or None for what
-    each benchmark declares.  Every answer is drawn with its own seed, made of ``seed``, the item
+    Of the settings of the ``model``, ``max_tokens`` is a limit for all benchmarks, "native" for
+    each task's own, or None for what each benchmark declares.  ``only`` are the items to ask by
+    benchmark, None for all.  Every answer is drawn with its own seed, made of ``seed``, the item
     and the repeat, so that no two runs or items share their noise.  Without ``native`` no native
     scores are computed; the same command with it computes them later.  With ``responses`` (text by
     item id) these are scored instead of asking a model, and other items are ignored.
@@ -30,14 +32,13 @@ class Settings:
     limit: int | None = None
     repeats: int = 1
     seed: int = 0
-    temperature: float = 0.0
-    top_p: float = 1.0
-    max_tokens: int | str | None = None
+    model: ModelSettings = UNSET
     concurrency: int = 64
     judge: Judge | None = None
     tools: Tools = field(default_factory=Tools)
     native: bool = True
     responses: Mapping[str, str] | None = None
+    only: Mapping[str, Set[str]] | None = None
 
     @property
     def judge_name(self) -> str | None:
@@ -47,10 +48,9 @@ class Settings:
     def sampling(self, benchmark: Benchmark) -> Sampling:
         """Return the sampling of a benchmark, with the run's seed."""
         declared = benchmark.declaration
-        limit = declared.max_tokens if self.max_tokens is None else self.max_tokens
-        if limit == "native":
-            limit = declared.native_max_tokens
-        return Sampling(int(limit), self.temperature, self.top_p, self.seed)
+        limit = declared.max_tokens if self.model.max_tokens is None else self.model.max_tokens
+        tokens = declared.native_max_tokens if limit == "native" else limit
+        return self.model.sampling(tokens, self.seed)
 
     def draw(self, benchmark: Benchmark, item: Item, repeat: int) -> Sampling:
         """Return the sampling of one answer, with its own seed."""
@@ -63,8 +63,25 @@ class Settings:
 
     def wanted(self, benchmark: Benchmark) -> int:
         """Return how many items of a benchmark are asked for."""
-        total = self.total(benchmark)
+        name = benchmark.declaration.id
+        total = self.total(benchmark) if self.only is None else len(self.only.get(name, ()))
         return total if self.limit is None else min(self.limit, total)
+
+    def chosen(self, benchmark: Benchmark, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of a benchmark's ids that are asked for."""
+        if self.only is not None:
+            only = self.only.get(benchmark.declaration.id, frozenset())
+            ids = [item_id for item_id in ids if item_id in only]
+        return ids[: self.limit]
+
+    def is_covered(
+        self, benchmark: Benchmark, covered: Sequence[int], samples: Mapping[SampleKey, Sample]
+    ) -> bool:
+        """Whether all that is asked for was asked: by leading items, or, of some ids, by sample."""
+        if self.only is None:
+            return all(items >= self.wanted(benchmark) for items in covered)
+        chosen = self.chosen(benchmark, benchmark.ids())
+        return all(key in samples for key in product(chosen, range(self.repeats)))
 
     def ids(self, benchmark: Benchmark) -> Sequence[str]:
         """Return the ids of the items there are to ask or score, in the data's order.
@@ -84,12 +101,14 @@ class Settings:
         if unknown := self.responses.keys() - set(ids):
             raise UsageError(
                 f"{len(unknown)} responses match no item of {name} in the local data, "
-                f"the first: {min(unknown)}"
+                f"the first: {min(unknown)}; give the data set's ids, or row numbers"
             )
         return [item_id for item_id in ids if item_id in self.responses]
 
     def may_ask(self, benchmark: Benchmark, samples: Mapping[SampleKey, Sample]) -> bool:
         """Whether the model may be needed, by numbers alone: no id of an item is looked up."""
+        if self.only is not None:
+            return not self.is_covered(benchmark, (), samples)
         tried = Counter(repeat for _, repeat in samples)
         wanted = 0 if self.responses is not None else self.wanted(benchmark)
         return any(tried[repeat] < wanted for repeat in range(self.repeats))
@@ -138,7 +157,7 @@ def what_is_left(
         UsageError: as `Settings.ids`.
     """
     declared, ids = benchmark.declaration, settings.ids(benchmark)
-    known, leading = set(ids), ids[: settings.limit]
+    known, leading = set(ids), settings.chosen(benchmark, ids)
     wanted = product(leading, range(settings.repeats))
     unasked = [key for key in wanted if key not in samples]
     stale: list[SampleKey] = []

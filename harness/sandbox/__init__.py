@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 from harness.errors import UsageError
 from harness.files.text import last_line
-from harness.sandbox.bubblewrap import INSTALL, Bubblewrap, kill
+from harness.sandbox.bubblewrap import Bubblewrap, kill, remedy
 from harness.sandbox.container import Container
 from harness.sandbox.engine import find_engine
 from harness.sandbox.protocol import MIB, Command, Limits, Result, Sandbox, Status, run_sync
@@ -61,7 +61,7 @@ def choose(
         failed = trial.reason or trial.stderr.decode(errors="replace").strip() or trial.status
     raise UsageError(
         f"no sandbox for model-generated code works here ({why}; bubblewrap: {failed}): "
-        f"{INSTALL}, or start a docker or podman engine and give --sandbox-image; "
+        f"{remedy()}, or start a docker or podman engine and give --sandbox-image; "
         "--unsafe runs the code with your privileges"
     )
 
@@ -84,4 +84,4 @@ def native_state() -> tuple[bool, str]:
         return False, str(error)
     if output == b"it works\n":
         return True, f"bubblewrap {sandbox.version} works"
-    return False, f"bubblewrap: {reason or 'it said nothing'}"
+    return False, f"bubblewrap: {reason or 'it said nothing'}; {remedy()}"

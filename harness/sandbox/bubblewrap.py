@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import weakref
@@ -26,12 +27,23 @@ from harness.sandbox.programs import ENVIRONMENT, limited, output, program
 from harness.sandbox.protocol import Command, Limits, Result
 
 INSTALL = "install bubblewrap 0.7 or later (Debian, Ubuntu: apt-get install bubblewrap)"
+CONTAINER = (
+    "start this container with --security-opt seccomp=unconfined --security-opt "
+    "apparmor=unconfined --security-opt systempaths=unconfined (docs/docker.md)"
+)
+_CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))  # docker's and podman's marks
 
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime", "mime.types")
 _NAMESPACES = ("ipc", "pid", "net", "uts", "cgroup-try")
 _USER = 1000  # inside a user namespace
 _COUNTS_PROCESSES_PER_NAMESPACE = (5, 14)  # this Linux and later ones
+
+
+def remedy() -> str:
+    """Return what makes bubblewrap work here: it is installed, or its container allows it."""
+    inside = shutil.which("bwrap") and any(mark.exists() for mark in _CONTAINERS)
+    return CONTAINER if inside else INSTALL
 
 
 class Bubblewrap:

@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import os
 import secrets
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -17,15 +16,12 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.sandbox import supervise
-from harness.sandbox.engine import OWNER, Engine, client_error, owner, remove_leftovers
+from harness.sandbox.engine import KILLED, OWNER, Engine, client_error, owner, remove_leftovers
 from harness.sandbox.folders import checked
 from harness.sandbox.programs import ENVIRONMENT, Lifeline, cpu_seconds, output
 from harness.sandbox.protocol import Command, Limits, Result, Status
 
 _ENGINE_FAILED = 125  # exit code of `docker run` where the engine, not the command, failed
-# Exit codes by signals with which a container is ended from outside.
-_KILLED = {128 + number for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)}
-
 _TOO_LATE = 124  # exit code of `timeout`
 # While the client lives, it may be about to create the container.  A client whose engine hangs
 # would wait for ever.
@@ -55,6 +51,7 @@ class Container:
         if not image_id:
             raise UsageError(f"image {image} is missing; get it with: {engine.name} pull {image}")
         self.image_id = image_id
+        engine.check_filter()
         remove_leftovers(engine.program)
 
     def describe(self) -> dict[str, Any]:
@@ -118,7 +115,7 @@ class _Running:
 
     async def gone(self) -> None:
         """Return when the container has been removed."""
-        if self._client.returncode in _KILLED and not self._pulled:
+        if self._client.returncode in KILLED and not self._pulled:
             self.broke = await asyncio.to_thread(self._why_killed)
         elif self._client.returncode == _ENGINE_FAILED:
             code = await asyncio.to_thread(self._engine.state, self._name, "ExitCode")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.files.text import last_line
 from harness.sandbox.programs import Lifeline, output
 
@@ -24,7 +26,14 @@ _VERSION = {
     "podman": ("info", "--format", "{{.Version.Version}}"),
     "singularity": ("--version",),
 }
+# Whether containers get a filter of system calls: docker lists "name=seccomp,profile=builtin".
+_FILTER = {
+    "docker": ("info", "--format", "{{json .SecurityOptions}}"),
+    "podman": ("info", "--format", "{{.Host.Security.SECCOMPEnabled}}"),
+}
 OWNER = "harness.owner"  # the label
+# Exit codes by signals with which a container is ended from outside.
+KILLED = frozenset(128 + n for n in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
 # A client that was starting a container when its owner ended may finish a little later.
 _REMOVE_OURS = """engine=$1
 for _ in 1 2 3 4 5 6 7 8 9 10; do
@@ -42,6 +51,18 @@ class Engine:
     program: str
     version: str
 
+    def check_filter(self) -> None:
+        """Raise `UsageError` where containers run without the engine's filter of system calls."""
+        said = output([self.program, *_FILTER[self.name]], seconds=30.0) or ""
+        unfiltered = "name=seccomp" not in said or "profile=unconfined" in said
+        # One that says nothing fails in its own words when a container starts.
+        if said in ("false", "null") or (said.startswith("[") and unfiltered):
+            raise UsageError(
+                f"the {self.name} engine starts containers without its seccomp filter, so that "
+                "programs reach all of the kernel: take seccomp-profile=unconfined out of its "
+                "settings"
+            )
+
     def state(self, container: str, field: str) -> str | None:
         """Return a field of a container's state; None where container or engine is gone."""
         inspect = [self.program, "inspect", f"--format={{{{.State.{field}}}}}", container]
@@ -53,6 +74,16 @@ class Engine:
         window = [f"--since={int(since)}", f"--until={int(time.time()) + 1}"]
         listed = [self.program, "events", *window, f"--filter=container={container}"]
         return " container kill " in (output(listed, seconds=60.0) or "")
+
+    def ended_itself(self, container: str) -> bool:
+        """Whether what ran in a stopped container ended it: out of memory, or its first process.
+
+        Programs can have the kernel choose that process when memory runs out, or trace it.
+        """
+        if self.state(container, "OOMKilled") == "true":
+            return True
+        code = self.state(container, "ExitCode")
+        return code is not None and int(code) not in KILLED
 
     def why_gone(self, container: str) -> str:
         """Return what became of a container that does not run, for a message."""

@@ -17,7 +17,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument(
-    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH]"
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH...]"
 )
 @click.option(
     "--out",
@@ -41,27 +41,22 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 def report(
     paths: tuple[Path, ...], out: Path | None, latex: Path | None, csv: Path | None, **given: Any
 ) -> None:
-    """Write one HTML page for PATH: a study's folder, a run's folder, or a saved `compare --json`.
+    """Write one HTML page for PATH: a study, a run, or a saved `compare --json` or `gate --json`.
 
-    Two PATHs are run folders, compared as two fixed checkpoints, B - A.  The folder of a build of
+    Two PATHs are run folders, compared as two fixed checkpoints, B - A; of more, each with the
+    first.  The folder of a build of
     pairs gives the page of `harness pairs review`.  The page works offline.  docs/report.md
     explains its sections.
     """
     from ablations.pairs.build import is_build
-    from reports import write
+    from reports import output
 
     if len(paths) == 1 and is_build(paths[0]):
         if latex or csv or given["figures"]:
             raise UsageError("--latex, --csv, --figures: a page of pairs to review has no tables")
-        write.review(paths[0], out or paths[0] / "review.html")
+        output.review(paths[0], out or paths[0] / "review.html")
         return
-    page, home = write.page_of(paths, given["data_root"], given["exclude"])
+    page, home = output.page_of(paths, given["data_root"], given["exclude"])
     target = out or home / "report.html"
-    write.html(page, target)
-    if latex is not None:
-        write.latex(page, latex)
-    if csv is not None:
-        write.csv(page, csv)
-    if given["figures"] is not None:
-        write.figures(page, given["figures"])
+    output.save(page, target, latex, csv, given["figures"])
     echo(f"{page.headline}\n{target}")

@@ -6,6 +6,7 @@ A side is one or several runs, one per training seed.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,8 +136,8 @@ def _hash(flip: Flip) -> str:
 
 def target(value: Any) -> str:
     """Return a stored target in short: its answer where it has one, else its JSON."""
-    import orjson
-
     if isinstance(value, dict) and "answer" in value:
         value = value["answer"]
-    return abridged(value if isinstance(value, str) else orjson.dumps(value).decode(), 300)
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return abridged(value, 300)

@@ -15,9 +15,9 @@ from harness.errors import UsageError
 from harness.files import plain
 from harness.files.jsonl import read_lines
 from harness.files.typed_json import parse, record
-from harness.records import Sample, Value
+from harness.records import Repeat, Sample, Score, Value
 from harness.runs.store import read_manifest, samples_size, stored_file
-from harness.runs.summary import BenchmarkSummary, read_summaries
+from harness.runs.summary import BenchmarkSummary, checked_summaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def open_run(path: Path, label: str) -> Run:
     Raises:
         UsageError: the folder is not a run, or one of the two files is corrupt.
     """
-    manifest, rows = read_manifest(path), read_summaries(path)
+    manifest = read_manifest(path)
+    rows = checked_summaries(path, manifest)
     sizes = {name: samples_size(path, name) for name in manifest["benchmarks"]}
     stale = tuple(
         name for name, size in sizes.items()
@@ -70,7 +71,7 @@ class Answer:
     """One stored answer without its texts: item, score, and where its line begins."""
 
     id: str
-    repeat: int
+    repeat: Repeat
     cluster: str
     value: Value | None
     status: str
@@ -89,7 +90,8 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
         try:
             row = parse(line.text)
             fields = {name: row[name] for name in ("id", "repeat", "cluster")}
-            fields |= {name: row["score"][name] for name in ("value", "status")}
+            score = record(Score, row["score"])
+            fields |= {"value": score.value, "status": score.status}
             answer = record(Answer, {**fields, "offset": line.offset})
         except (ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{path} is corrupt at line {line.number} ({error})") from error

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.stored import SCHEMA, current
-from ablations.study.plan import read_plan
-from ablations.study.study import Measured, Report, report_of
+from ablations.statistics.design.roles import STANDARD, Design
+from ablations.study.plan import TITLE, read_plan
+from ablations.study.study import Measured, Report, stored_report
 from harness.errors import UsageError
 from harness.files.typed_json import record
 from harness.runs.store import read_json
@@ -35,12 +34,18 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study that was analysed: its report, its plan, the rules of that, and its models."""
+    """A study that was analysed: its report, its plan, rules and design of that, its models."""
 
     report: Report
     rules: Rules
+    design: Design
     plan: Mapping[str, Any]
     models: tuple[Model, ...]
+
+    @property
+    def title(self) -> str:
+        """What the study asks."""
+        return str((self.plan.get("paths") or {}).get("title", TITLE))
 
     @property
     def scores(self) -> dict[str, Mapping[str, tuple[float, ...]]]:
@@ -59,62 +64,28 @@ class Study:
 
 def read(folder: Path) -> Study:
     """Read a study; `UsageError` where it is not analysed yet or a file of it is corrupt."""
-    path = folder / "analysis.json"
-    if not path.exists():
-        raise UsageError(
-            f"{folder} is not an analysed study (no analysis.json): run its `harness ablate` "
-            "to the end, or give a run or a comparison"
-        )
-    stored, plan = read_json(path), read_plan(folder)
+    report, plan = stored_report(folder), read_plan(folder)
     try:
-        schema = current(stored)["schema"]
-        if schema != SCHEMA:
-            raise UsageError(
-                f"{path} has schema version {schema!r}, this version reads {SCHEMA}: analyse the "
-                "study again"
-            )
-        report, rules = report_of(stored), record(Rules, plan["plan"]["rules"])
+        rules = record(Rules, plan["plan"]["rules"])
+        own = plan["plan"].get("design")
+        design = STANDARD if own is None else record(Design, own)
         record(_Paths, plan.get("paths") or {})
-        _check_agreement(report)
         rules = rules.at_look(report.look)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{path} or plan.json is corrupt ({type(error).__name__}: {error}): analyse the study "
-            "again"
+            f"{folder / 'plan.json'} is corrupt ({type(error).__name__}: {error}): analyse the "
+            "study again"
         ) from error
-    return Study(report, rules, plan, tuple(_model(folder, row) for row in report.models))
+    return Study(report, rules, design, plan, tuple(_model(folder, row) for row in report.models))
 
 
 class _Paths(TypedDict, total=False):
     """What is read of a plan's paths."""
 
+    title: str
     pairs: str | None
     rl_data: str | None
     data_root: str | None
-
-
-def _check_agreement(report: Report) -> None:
-    """Check that an analysis speaks of the same arms everywhere.
-
-    Raises:
-        ValueError: it does not; names what disagrees.
-    """
-    arms = {line.arm for line in report.analysis.arms}
-    lines = {(line.kind, line.plus, line.minus) for line in report.analysis.contrasts}
-    totals = [line for line in report.analysis.contrasts if line.kind == "total"]
-    steps = {
-        step
-        for total in totals
-        for term in report.analysis.waterfall
-        for step in (("data", term.arm, total.minus), ("objective", total.plus, term.arm))
-    }
-    seeds = Counter(row.arm for row in report.models)
-    if not {arm for line in lines for arm in line[1:]} | seeds.keys() <= arms:
-        raise ValueError("a contrast or a model is of an arm that was not analysed")
-    if not steps <= lines:
-        raise ValueError("the decomposition is of contrasts that were not analysed")
-    if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
-        raise ValueError("an arm has another number of scores than of models")
 
 
 def _model(folder: Path, row: Measured) -> Model:

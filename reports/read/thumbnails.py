@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from harness.errors import UsageError
+from reports.read.data import as_usage_error, benchmark_of
 
 SIDE = 200  # pixels of the longer side
 
@@ -21,7 +22,6 @@ def thumbnails(
 
     Only where the data at ``root`` (None: the default one) has the fingerprint of the run's data.
     """
-    from benchmarks import suites
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
 
     by_benchmark: dict[str, set[str]] = {}
@@ -30,13 +30,12 @@ def thumbnails(
     uris = {}
     for name, items in by_benchmark.items():
         try:
-            benchmark = suites.benchmark(name, root)
+            benchmark = benchmark_of(name, [fingerprints.get(name)], root)
             if not isinstance(benchmark, LmmsBenchmark):
                 continue
-            if benchmark.fingerprint() != fingerprints.get(name):
-                continue
-            images = benchmark.first_images(items)
-        except UsageError:  # the data is not here: a report does without
+            with as_usage_error():
+                images = benchmark.first_images(items)
+        except UsageError:  # the data, or what reads it, is not here: a report does without
             continue
         uris.update({(name, item): _uri(image) for item, image in images.items()})
     return uris

@@ -16,11 +16,12 @@ from transformers import TrainerCallback
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training.plan import TrainingData, TrainingPlan
+from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.schedule import item, schedule
 from ablations.training.stages import Stage
-from ablations.training.trainer import ContextTrainer
+from ablations.training.steps.trainer import ContextTrainer
+from ablations.training.training_data import TrainingData
 from harness.backends.checkpoint import load_model
 from harness.records import ImagePart, Item
 

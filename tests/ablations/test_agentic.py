@@ -12,7 +12,9 @@ import pytest
 
 from ablations.arms import arm
 from ablations.settings import Settings
-from ablations.training.plan import TrainingData, TrainingPlan, check
+from ablations.training.check import check
+from ablations.training.plan import TrainingPlan
+from ablations.training.training_data import TrainingData
 from benchmarks.micro.data import repositories
 from harness.errors import UsageError
 from harness.protocols import Model, Tools
@@ -73,7 +75,7 @@ def test_a_step_on_episodes_of_unequal_reward_moves_the_policy_the_right_way(
 
     from ablations.training.prompting import Prompter
     from ablations.training.stages import Stage
-    from ablations.training.trainer import ContextTrainer
+    from ablations.training.steps.trainer import ContextTrainer
 
     stage = Stage(run, "rl", Path(run.settings.model), lambda _: None)
     prompter = Prompter.load(stage.start, run.settings)
@@ -135,7 +137,7 @@ def test_the_model_itself_can_play(run: TrainingPlan) -> None:
 
     from ablations.training.prompting import Prompter
     from ablations.training.stages import Stage
-    from ablations.training.trainer import ContextTrainer
+    from ablations.training.steps.trainer import ContextTrainer
 
     small = replace(run.settings, max_tokens=8, agent_steps=2)
     plan = TrainingPlan(run.arm, TrainingData(small), run.out)
@@ -167,7 +169,7 @@ def test_two_tasks_with_one_prompt_are_two_episodes(text_world: Path, tmp_path: 
     from ablations.training.rollouts import Rollouts, episode_score
     from ablations.training.schedule import schedule
     from ablations.training.stages import Stage
-    from ablations.training.trainer import ContextTrainer
+    from ablations.training.steps.trainer import ContextTrainer
 
     rl = tmp_path / "rl.jsonl"
     rows = [{"id": name, "query": "Say it.", "answer": name} for name in ("first", "second")]

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ablations.arms import ARMS, MATCHINGS, Arm, Matching, Role, arm, with_role
-from ablations.statistics.contrasts import BASELINE, METHOD, contrasts
+from ablations.statistics.contrasts import BASELINE, METHOD
+from ablations.statistics.design.roles import STANDARD, standard
 from ablations.training.matching import Amounts, Sizes, amounts
 from harness.errors import UsageError
 
@@ -157,10 +158,10 @@ def test_a_new_arms_contrasts_follow_from_its_role(
 ) -> None:
     """The table of roles in CONTRIBUTING.md; the contrasts of the other arms stay as they are."""
     new = Arm("contextrl-noise", "an invented arm", joint="selection", role=role, rank=rank)
-    made = contrasts([*others, new.name], [new, *ARMS.values()])
+    made = standard([new, *ARMS.values()]).contrasts([*others, new.name])
     mine = [contrast for contrast in made if new.name in (contrast.plus, contrast.minus)]
     rest = tuple(contrast for contrast in made if contrast not in mine)
-    assert rest == contrasts(list(others))
+    assert rest == STANDARD.contrasts(others)
     possible = {
         "data_control": {("objective", METHOD, new.name), ("data", new.name, BASELINE)},
         "placebo": {("placebo", METHOD, new.name)},

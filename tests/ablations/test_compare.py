@@ -6,15 +6,19 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pytest
 from scipy import stats
 
-from ablations.statistics import compare, scores
+from ablations.statistics import scores
 from ablations.statistics.analysis import analyse
+from ablations.statistics.comparison import sides as compare
+from ablations.statistics.comparison.models import models
 from ablations.statistics.contrasts import ONE_SEED, Rules
+from harness.backends.models.settings import UNSET, ModelSettings
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.protocols import FailedItem
@@ -42,12 +46,12 @@ class Alone(Sums):
 
 def made(
     out: Path, name: str, wrong: frozenset[int], *benchmarks: Sums, model: Adder | None = None,
-    **settings: object,
+    asked: ModelSettings = UNSET, **more: int,
 ) -> Path:  # fmt: skip
     """Return the folder of a run of a model of that name that is wrong on some items."""
     identity = ModelIdentity(name, f"content of {name}", verified=True)
     members = list(benchmarks) or [Alone(60, id=EASY), Sums(80, id=HARD)]
-    plan = plan_run(identity, "arithmetic", members, members, Settings(**settings), out)  # type: ignore[arg-type]
+    plan = plan_run(identity, "arithmetic", members, members, Settings(model=asked, **more), out)
     runs.execute(plan, (model or Adder(wrong=wrong)).open, {"kind": "test"}, Quiet())
     return plan.path
 
@@ -90,6 +94,20 @@ def test_two_checkpoints_are_mcnemar_where_items_are_single_and_else_clustered(
     other = compare.checkpoints(b, a, RULES)
     assert (other.macro.delta, other.macro.p) == (-found.macro.delta, found.macro.p)
     assert other.loses
+
+
+def test_the_mean_of_one_benchmark_is_that_benchmark(tmp_path: Path) -> None:
+    """Five gains: McNemar's p is 2 * 0.5**5 = 0.0625; the clustered t's is below 0.05."""
+    one = Alone(60, id=EASY)
+    a = made(tmp_path, "a", frozenset(range(5)), one)
+    b, c = (made(tmp_path, name, frozenset(), one) for name in "bc")
+    two = compare.checkpoints(a, b, RULES)
+    several = models([a, b, c], None, RULES)
+    assert (two.macro.p, two.macro.verdict) == (pytest.approx(0.0625), "inconclusive")
+    for each in (two, *several.contrasts):
+        (line,), macro = each.benchmarks, each.macro
+        assert (macro.p, macro.low, macro.high) == (line.p, line.low, line.high)
+        assert (macro.verdict, macro.test) == (line.verdict, "McNemar")
 
 
 def test_one_seed_has_the_intervals_of_its_two_checkpoints(tmp_path: Path) -> None:
@@ -209,14 +227,14 @@ def cases(out: Path) -> list[Case]:
     a = made(out, "a", FIRST, one)
     again = made(out, "a", FIRST, one, seed=1)
 
-    def b(message: str, benchmark: Sums = one, model: Adder | None = None, **more: object) -> Case:
+    def b(message: str, benchmark: Sums = one, model: Adder | None = None, **more: Any) -> Case:
         return [a], [made(out / message[:9], "b", FIRST, benchmark, model=model, **more)], message
 
     return [
         b("differ in protocol", Reworded(20, id=EASY)),
         b("differ in data", Alone(21, id=EASY)),
-        b("differ in max_tokens", max_tokens=9),
-        b("differ in temperature", temperature=0.5),
+        b("differ in max_tokens", asked=ModelSettings(max_tokens=9)),
+        b("differ in temperature", asked=ModelSettings(temperature=0.5)),
         b("holds 20 items and .* 7, 7 of them", limit=7),
         b("different versions", Alone(20, id=EASY, scoring="2")),
         b("no benchmark in common", Sums(20, id=HARD)),
@@ -393,14 +411,14 @@ AUTO, FLOAT32 = {"dtype": "auto"}, {"dtype": "float32"}
                 {"kind": "vllm", "options": {"dtype": "bfloat16"}},
                 {"kind": "transformers", "options": {"dtype": "float32"}},
             ),
-            "not run alike, which alone can make a difference "
+            "run in different ways, which alone can make a difference "
             "(A: vllm (bfloat16); B: transformers (float32))",
         ),
         # auto is the dtype of the weights.
         (({"kind": "vllm", "options": AUTO}, {"kind": "vllm", "options": FLOAT32}), None),
         (
             ({"kind": "vllm", "options": AUTO}, {"kind": "vllm", "options": {"dtype": "float16"}}),
-            "not run alike, which alone can make a difference (A: vllm (float32); B: vllm "
+            "run in different ways, which alone can make a difference (A: vllm (float32); B: vllm "
             "(float16))",
         ),
     ],
@@ -414,7 +432,7 @@ def test_sides_that_were_not_run_alike_are_named(
         manifest["invocations"][0] |= {"backend": backend, "weights_dtype": "float32"}
         (run / "manifest.json").write_text(json.dumps(manifest))
     notes = compare.checkpoints(runs_[0], runs_[1], RULES).notes
-    assert [n for n in notes if "not run alike" in n] == ([] if note is None else [note])
+    assert [n for n in notes if "run in different ways" in n] == ([] if note is None else [note])
 
 
 # ---- the command ----
@@ -501,8 +519,8 @@ def test_wrong_use_of_the_command_is_one_line(sides: tuple[list[Path], list[Path
     assert "given twice" in done.stderr
     assert len(done.stderr.splitlines()) == 1
     for words, message in (
-        ([worse[0]], "pass either RUN_A RUN_B"),
-        (["--a", worse[0]], "pass either RUN_A RUN_B"),
+        ([worse[0]], "pass either two or more RUNs"),
+        (["--a", worse[0]], "pass either two or more RUNs"),
         ([worse[0], better[0], "--margin", "-1"], "--margin -1: must be positive"),
         ([worse[0], better[0], "--margin", "0"], "--margin 0: must be positive"),
         ([worse[0], worse[0].parent], "is not a run"),
@@ -526,3 +544,9 @@ def test_a_copy_of_a_run_is_the_same_checkpoint(
     shutil.copytree(worse[0], tmp_path / "copy")
     with pytest.raises(UsageError, match="same checkpoint"):
         compare.arms([worse[0], tmp_path / "copy"], better, RULES)
+
+
+def test_a_right_answer_is_told_from_its_json_text() -> None:
+    answers = ["1", 1, 1.5, {"a": 1}, '{"a": 1}', None, "null", ["x"], '["x"]', True, "true", ""]
+    assert len({scores._hashed(answer) for answer in answers}) == len(answers)
+    assert scores._hashed({"a": 1, "b": 2}) == scores._hashed({"b": 2, "a": 1})

@@ -17,20 +17,19 @@ from ablations.statistics.analysis import analyse
 from ablations.statistics.contrasts import (
     BASELINE,
     DATA_CONTROLS,
-    LOSS_FORMS,
     METHOD,
     ONE_SEED,
     PLACEBOS,
     Rules,
-    contrasts,
     judge,
 )
+from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.lines import Analysis, Line
-from ablations.statistics.verdict import withheld
+from ablations.statistics.text.verdict import withheld
 from harness.errors import UsageError
 
-(PLACEBO,), (FORM,) = PLACEBOS, LOSS_FORMS
+(PLACEBO,), (FORM,) = PLACEBOS, STANDARD.named("loss_form")
 ARMS = ("base", BASELINE, *DATA_CONTROLS, *PLACEBOS, METHOD)
 REAL = "The gain of contextrl over grpo is real on these 2 items"
 NOTHING: dict[str, float] = {}
@@ -66,7 +65,7 @@ def by_name(analysis: Analysis) -> dict[str, Line]:
 
 
 def test_the_contrasts_are_those_of_the_order() -> None:
-    assert [(contrast.kind, contrast.name) for contrast in contrasts((*ARMS, FORM))] == [
+    assert [(contrast.kind, contrast.name) for contrast in STANDARD.contrasts((*ARMS, FORM))] == [
         ("total", "contextrl - grpo"),
         ("objective", "contextrl - da-rl"),
         ("objective", "contextrl - da-sft"),
@@ -77,8 +76,8 @@ def test_the_contrasts_are_those_of_the_order() -> None:
         ("data", "da-qa - grpo"),
         ("form", "contextrl - da-joint-sft"),
     ]
-    assert [contrast.kind for contrast in contrasts((BASELINE, "da-rl"))] == ["data"]
-    assert contrasts(("base", METHOD)) == ()
+    assert [contrast.kind for contrast in STANDARD.contrasts((BASELINE, "da-rl"))] == ["data"]
+    assert STANDARD.contrasts(("base", METHOD)) == ()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.statistics import compare
+from ablations.statistics.comparison import sides as compare
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.exclusions import read_exclusions
 from harness.errors import UsageError

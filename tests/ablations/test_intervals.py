@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from ablations.statistics.estimates import Items, clustered
-from ablations.statistics.intervals import MEAN, run_intervals, score_interval
+from ablations.statistics.intervals import run_intervals, score_interval
+from ablations.statistics.lines import MEAN
 from harness.runs.store import read_samples
 from harness.runs.summary import read_summaries, standard_error
 from tests.ablations.test_compare import Alone, made
@@ -61,3 +62,13 @@ def test_a_score_of_0_or_1_has_an_interval(right: float) -> None:
     assert (interval.low, interval.high) == (
         pytest.approx(bound if right else 0.0), pytest.approx(1.0 if right else 1 - bound),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "of"), [(0, 7), (7, 7), (1, 7), (31, 250)])
+def test_one_run_of_right_and_wrong_has_the_interval_of_statsmodels(right: int, of: int) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
+    values = (np.arange(of) < right).astype(float)[None]
+    found = score_interval(values, Items(np.arange(of), np.ones((of, 1), dtype=bool)))
+    expected = proportion_confint(right, of, method="wilson")
+    assert (found.low, found.high) == pytest.approx(expected, abs=1e-12)

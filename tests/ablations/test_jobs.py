@@ -5,7 +5,11 @@ from __future__ import annotations
 import _thread
 import dataclasses
 import json
+import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -16,13 +20,16 @@ import psutil
 import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
+from ablations.study import plan as plans
 from ablations.study.jobs import Job, Outcome, _cancellable, rules_of, work
-from ablations.study.plan import PROBE, ArmPlan, Plan, Request
+from ablations.study.plan import PROBE, ArmPlan, Plan
 from ablations.study.study import analysed
 from benchmarks.suites import benchmark
+from harness.runs.summary import read_summaries
 from tests.ablations.conftest import HIGH, LOW, names_of
+from tests.commands import ROOT
 from tests.planted import BENCHMARKS
-from tests.servers import Reply, ScriptedServer
+from tests.servers import Reply, Request, ScriptedServer, asking
 
 
 @dataclass
@@ -90,7 +97,7 @@ def test_a_model_without_its_probe_is_in_the_verdict(
 ) -> None:
     levels = {BASELINE: LOW, METHOD: HIGH}
     arms = tuple(ArmPlan(arm, "checkpoints", 3, paths=(tmp_path,) * 3) for arm in levels)
-    request = Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
+    request = plans.Request(tmp_path / "study", "vqa12", benchmarks=BENCHMARKS, probe="micro")
     data: dict[str, str | None] = dict.fromkeys((*BENCHMARKS, PROBE), "x")
     outcomes = [
         Outcome(arm, seed, {"vqa12": planted_runs[name]}, PROBE, "no memory")
@@ -130,5 +137,65 @@ def test_a_cancelled_task_of_ray_interrupts_its_command(tmp_path: Path) -> None:
                 _cancellable(job)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    assert not [each for each in psutil.Process().children() if "--endpoint" in each.cmdline()]
+    assert not asking()
     assert "all responses so far are stored" in (tmp_path / "runs" / "vqa12.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.external
+def test_a_job_whose_ray_worker_dies_is_done_by_another(tmp_path: Path) -> None:
+    from benchmarks.micro.model.build import WEIGHTS
+
+    killed: list[int] = []
+
+    def reply(request: Request) -> Reply:
+        if not killed:
+            family = psutil.Process().children(recursive=True)
+            (command,) = [each for each in family if server.url in each.cmdline()]
+            killed.append(command.ppid())
+            psutil.Process(command.ppid()).kill()
+        return Reply("A")
+
+    with ScriptedServer(reply, models=(str(WEIGHTS),)) as server:
+        args = ("--endpoint", server.url, "--suite", "probe", "--set", "probe.pairs=micro:image")
+        suites = (("vqa12", (*args, "--limit", "3")),)
+        program = (
+            "import json; from pathlib import Path; from ablations.study.jobs import Job, on_ray\n"
+            f"job = Job('a', 0, None, {str(WEIGHTS)!r}, {suites!r}, 'rules', Path('runs'))\n"
+            "(outcome,) = on_ray([job], 0)\n"
+            "told = [outcome.failed, outcome.reason, str(outcome.runs.get('vqa12'))]\n"
+            "Path('told.json').write_text(json.dumps(told))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    failed, reason, run = json.loads((tmp_path / "told.json").read_text())
+    assert (failed, reason) == (None, "")
+    assert killed
+    assert read_summaries(tmp_path / run)["probe"].n == 3
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.external
+def test_ray_joins_no_cluster_that_another_user_names() -> None:
+    """Ray reads an address from a folder of all users, and keeps its token where they may read."""
+    program = "from ablations.study.jobs import on_ray; print(list(on_ray([], 0)))"
+    with tempfile.TemporaryDirectory(prefix="r") as folder:  # short: a socket's path has a limit
+        (Path(folder) / "ray").mkdir()
+        (Path(folder) / "ray" / "ray_current_cluster").write_text("127.0.0.1:9")
+        inherited = {n: value for n, value in os.environ.items() if not n.startswith("RAY_")}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**inherited, "RAY_TMPDIR": folder, "HOME": folder},
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+        assert not (Path(folder) / ".ray").exists()

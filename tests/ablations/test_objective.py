@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ablations.training.objective import CLIPS, letter_cross_entropy, selection_loss
+from ablations.training.steps.objective import CLIPS, letter_cross_entropy, selection_loss
 
 logits = st.floats(-30, 30, width=32)
 batches = st.lists(st.tuples(logits, logits, st.booleans()), min_size=1, max_size=8)

@@ -11,13 +11,15 @@ import pytest
 
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import AccuracyAndFormat, exported_reward, reward_payload
+from ablations.training.training_data import TrainingData
 from benchmarks.micro.data.pairs import pairs as micro_pairs
 from benchmarks.pairs.selection import LETTERS, both_orders
 from benchmarks.scoring import Target
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
+from harness.backends.models.settings import ModelSettings
 from harness.backends.transformers import TransformersModel
 from harness.reasoning import closed, opening
-from harness.records import Item, Message, TextPart
+from harness.records import Item, Message, Sampling, TextPart
 from tests.ablations import tiny
 from tests.servers import Reply, ScriptedServer
 
@@ -108,7 +110,7 @@ def test_a_pattern_may_begin_with_the_tag_that_the_template_wrote(
 def test_a_server_whose_template_opens_a_thought_is_asked_for_an_answer() -> None:
     """The letters' log-probabilities would be those of the first word of a thought."""
 
-    async def ask(opens: str) -> Any:
+    async def ask(opens: str, **extra: str) -> Any:
         server = ScriptedServer(
             lambda _: Reply("A", logprobs={"A": -0.1, "B": -3.0}),
             tokenizer=tiny.tokenizer(),
@@ -116,10 +118,15 @@ def test_a_server_whose_template_opens_a_thought_is_asked_for_an_answer() -> Non
         )
         with server:
             async with EndpointModel(server.url) as model:
+                model.settings = ModelSettings(extra_body=extra)
                 return await model.logprobs(QUESTION, LETTERS)
 
-    assert asyncio.run(ask("<|im_start|>assistant\n<think>\n")) is None
-    assert asyncio.run(ask("<|im_start|>assistant\n")) == [-0.1, -3.0]
+    thinks, plain = "<|im_start|>assistant\n<think>\n", "<|im_start|>assistant\n"
+    assert asyncio.run(ask(thinks)) is None
+    assert asyncio.run(ask(plain)) == [-0.1, -3.0]
+    # The template that a request brings is the one that counts.
+    assert asyncio.run(ask(plain, chat_template=thinks)) is None
+    assert asyncio.run(ask(thinks, chat_template=plain)) == [-0.1, -3.0]
 
 
 def test_the_transformers_backend_closes_a_thought(tmp_path: Path) -> None:
@@ -136,3 +143,63 @@ def test_the_transformers_backend_closes_a_thought(tmp_path: Path) -> None:
         values[name] = asyncio.run(ask())
     assert values["thinking"] == pytest.approx(values["plain"])
     assert None not in values["plain"]
+
+
+# A right answer after a wrong thought, and the other way round, in tags that are special tokens:
+# Magistral's, and gpt-oss's channels.
+SPECIAL = ["[THINK]", "[/THINK]", "<|channel|>", "<|message|>", "<|end|>", "<|start|>"]
+FAMILIES = (
+    "[THINK]It is \\boxed{{{}}}.[/THINK]\\boxed{{{}}}",
+    "<|channel|>analysis<|message|>It is \\boxed{{{}}}.<|end|><|start|>assistant<|channel|>final"
+    "<|message|>\\boxed{{{}}}",
+)
+
+
+def test_rewards_see_the_tags_that_are_special_tokens(text_world: Path, tmp_path: Path) -> None:
+    """TRL decodes completions without them; a thought would then be scored as the answer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from ablations.arms import arm
+    from ablations.settings import Settings
+    from ablations.training.plan import TrainingPlan
+    from ablations.training.rewards import reward_of
+    from ablations.training.rollouts import Policy
+    from ablations.training.stages import Stage
+    from ablations.training.steps.trainer import ContextTrainer
+
+    words = AutoTokenizer.from_pretrained(text_world / "model")
+    words.add_special_tokens({"additional_special_tokens": SPECIAL})
+    words.chat_template += "{# <|channel|>analysis<|message|> <|channel|>final<|message|> #}"
+    model = AutoModelForCausalLM.from_pretrained(text_world / "model")
+    model.resize_token_embeddings(len(words))
+    for part in (words, model):
+        part.save_pretrained(tmp_path / "model")
+    (tmp_path / "rl.jsonl").write_text('{"id": "sum", "query": "1 + 1?", "answer": "2"}\n')
+    settings = Settings(
+        model=str(tmp_path / "model"), rl_data=str(tmp_path / "rl.jsonl"), prompts_per_step=1,
+        group=4, max_tokens=64, report_to="none", accuracy_weight=0.75,
+        format_pattern=r"(\[THINK\]|<\|channel\|>).+\\boxed\{\d\}",
+    )  # fmt: skip
+    plan = TrainingPlan(arm("grpo"), TrainingData(settings), tmp_path / "run")
+    stage = Stage(plan, "rl", tmp_path / "model", lambda _: None)
+    prompter = Prompter.load(stage.start, settings)
+    texts = [form.format(*both) for form in FAMILIES for both in (("3", "2"), ("2", "3"))]
+    ids = [prompter.ids(f"{text}<|im_end|>") for text in texts]
+    assert set(SPECIAL) <= set(prompter.special_tokens)
+
+    def rollouts(prompts: list[Any], trainer: Any) -> dict[str, Any]:
+        return {"prompt_ids": [prompter.ids("1 + 1?")] * 4, "completion_ids": ids, "logprobs": None}
+
+    seen: list[list[float | None]] = []
+
+    def reward(**columns: Any) -> list[float | None]:
+        seen.append(reward_of(settings, prompter.opening)(**columns))
+        return seen[-1]
+
+    kwargs = {**stage.grpo_kwargs(prompter), "rollout_func": rollouts, "reward_funcs": reward}
+    ContextTrainer(**kwargs).train()
+    assert seen == [[1.0, 0.25, 1.0, 0.25]]
+
+    policy = Policy(lambda *_: ids[0], prompter, 512)
+    said = asyncio.run(policy.chat(QUESTION, Sampling(64, 1.0, 1.0)))
+    assert said.text == texts[0]

@@ -14,12 +14,12 @@ import torch
 from ablations.training.rewards import (
     AccuracyAndFormat,
     CustomReward,
-    check_reward,
     load_reward,
-    reward_source,
 )
 from benchmarks.scoring import Target
 from harness.errors import UsageError
+from harness.files.hashing import file_hash
+from harness.own_code import NamedCode
 from harness.records import Item
 
 WORD = Item("w", (), Target("text", "red"), "w")
@@ -172,6 +172,24 @@ def test_a_reward_that_cannot_be_used_is_one_line(function: Callable[..., Any], 
     assert "\n" not in str(caught.value)
 
 
+def named(name: str) -> NamedCode:
+    return NamedCode("--reward", name, "contextrl_harness.rewards")
+
+
+def test_a_reward_may_be_named_by_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def reward(completions):\n    return [0.5] * len(completions)\n")
+    name = f"{file}:reward"
+    named(name).check()
+    assert load_reward(name)(completions=["a", "b"]) == [0.5, 0.5]
+    assert named(name).source() == file_hash(file)
+    for wrong, says in ((f"{file}:other", "other"), (f"{tmp_path}/no.py:reward", "no.py")):
+        with pytest.raises(UsageError, match=says):
+            named(wrong).check()
+        with pytest.raises(UsageError, match=says):
+            load_reward(wrong)
+
+
 def test_looking_at_a_reward_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither its module nor the packages above it, and no file of the folder is imported later."""
     monkeypatch.chdir(tmp_path)
@@ -181,12 +199,12 @@ def test_looking_at_a_reward_runs_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         (tmp_path / name).write_text(code)
     path = list(sys.path)
     for name in ("seen_rewards:reward", "pack:reward", "pack.deep.reward", "pack.inner:reward"):
-        check_reward(name)
-        assert reward_source(name) is not None
+        named(name).check()
+        assert named(name).source() is not None
     for name in ("seen_rewards:other", "pack.none:reward", "pack..deep:reward", ":x", "seen:"):
-        with pytest.raises(UsageError, match="write MODULE:FUNCTION"):
-            check_reward(name)
-    assert reward_source("pack.none:reward") is None
+        with pytest.raises(UsageError, match=r"write FILE\.py:NAME or MODULE:NAME"):
+            named(name).check()
+    assert named("pack.none:reward").source() is None
     assert not (tmp_path / "ran").exists()
     assert sys.path == path
     assert load_reward("pack.deep:reward")(completions=[0]) == [1.0]

@@ -104,6 +104,21 @@ def planned(tmp_path: Path, *run_args: str, **changes: Any) -> Plan:
     return plan(replace(asked, run_args=run_args, **changes))
 
 
+def test_a_config_of_runs_leaves_to_the_study_what_is_its_own(tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("temperature: 0.7\ntop-p: 0.9\n")
+    made = planned(tmp_path, "--config", str(config))
+    assert [arm.seeds for arm in made.arms if arm.arm == BASE] == [5]
+    before = made.hash
+    config.write_text("temperature: 0.7\ntop-p: 0.8\n")  # hashed by content
+    assert planned(tmp_path, "--config", str(config)).hash != before
+    config.write_text("limit: 3\n")
+    with pytest.raises(UsageError, match="its --config sets limit, which the study sets"):
+        planned(tmp_path, "--config", str(config))
+    with pytest.raises(UsageError, match="--top-p has no effect under greedy decoding"):
+        planned(tmp_path, "--top-p", "0.9")
+
+
 @pytest.mark.parametrize(
     ("args", "runs"),
     [
@@ -113,6 +128,8 @@ def planned(tmp_path: Path, *run_args: str, **changes: Any) -> Plan:
         (("--temperature=0.7",), 5),
         ((*SAMPLED, "--temperature", "0"), 1),  # the last one holds
         (("--repeats", "4"), 1),
+        (("--model-settings", "qwen3_vl_8b"), 5),  # its authors sample
+        (("--model-settings", "qwen3_vl_8b", "--temperature", "0"), 1),
     ],
 )
 def test_a_base_is_measured_per_seed_where_it_is_sampled(

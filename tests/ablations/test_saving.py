@@ -24,12 +24,11 @@ STEP = {"prompts": 4, "pair_count": 3, "matching": "steps", "learning_rate": 1e-
 
 
 @pytest.fixture
-def graded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def graded(tmp_path: Path) -> dict[str, Any]:
     """Return `STEP` with a reward that no two completions share, so that a step has a gradient."""
     code = "def rank(completions, **_):\n    return list(range(len(completions)))\n"
     (tmp_path / "ranks.py").write_text(code)
-    monkeypatch.chdir(tmp_path)
-    return {**STEP, "reward": "ranks:rank"}
+    return {**STEP, "reward": f"{tmp_path / 'ranks.py'}:rank"}
 
 
 @pytest.fixture(scope="session")

@@ -14,11 +14,13 @@ import orjson
 import pytest
 
 from ablations.arms import arm
-from ablations.export.skyrl import Export
+from ablations.export.skyrl import Export, _quoted
 from ablations.settings import settings
-from ablations.training.plan import TrainingData, TrainingPlan, check
+from ablations.training.check import check
+from ablations.training.plan import TrainingPlan
 from ablations.training.rewards import AccuracyAndFormat, exported_reward
 from ablations.training.schedule import Exposures, arm_view, exposures, item, schedule
+from ablations.training.training_data import TrainingData
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.selection import both_orders
 from harness.cli.main import cli
@@ -132,6 +134,16 @@ def test_images_are_data_uris(image_world: Path, tmp_path: Path) -> None:
     assert options["trainer.remove_microbatch_padding"] == "false"
 
 
+def test_a_value_is_one_word_of_the_script(tmp_path: Path) -> None:
+    model = f"$HERE/$(touch {tmp_path}/ran)`touch {tmp_path}/ran`\"'; touch {tmp_path}/ran;"
+    word = _quoted("model", model)
+    shown = subprocess.run(
+        ["sh", "-c", f"HERE=/here; printf %s {word}"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == f"model={model.replace('$HERE', '/here')}"
+    assert not (tmp_path / "ran").exists()
+
+
 def test_the_script_has_the_recipes_numbers(text_world: Path, tmp_path: Path) -> None:
     run = training(text_world, "grpo", lora_rank=8, template={"enable_thinking": False})
     Export(run, tmp_path / "out").write()
@@ -223,7 +235,7 @@ def software(folder: Path, **changes: Any) -> Path:
 
 
 def test_software_tasks_go_to_skyrls_agent(text_world: Path, tmp_path: Path) -> None:
-    run = training(text_world, "grpo", rl_data=str(software(tmp_path / "gym")))
+    run = training(text_world, "grpo", rl_data=str(software(tmp_path / "gym")), pairs=None)
     Export(run, tmp_path / "out").write()
     rows = rows_of(tmp_path / "out/train.parquet")
     assert rows.column_names == ["data_source", "prompt", "env_class", "instance"]
@@ -237,6 +249,28 @@ def test_software_tasks_go_to_skyrls_agent(text_world: Path, tmp_path: Path) -> 
     assert options["module"] == "examples.train.mini_swe_agent.main_mini_swe"
     assert options["generator.step_wise_trajectories"] == "true"
     assert options["generator.max_input_length"] == str(32768 - 6)
+
+
+@pytest.mark.parametrize("matching", ["instances", "steps"])
+def test_da_rl_on_software_tasks_has_both_kinds_of_rows(
+    text_world: Path, tmp_path: Path, matching: str
+) -> None:
+    """In the schedule's order: tasks for the agent, and letters for our environment."""
+    tasks = str(software(tmp_path / "gym"))
+    run = training(text_world, "da-rl", rl_data=tasks, matching=matching)
+    summary = Export(run, tmp_path / "out").write()
+    rows = list(rows_of(tmp_path / "out/train.parquet"))
+    slots = schedule(run)
+    assert [bool(row["instance"]) for row in rows] == [slot.kind == "task" for slot in slots]
+    letters = [row for row in rows if not row["instance"]]
+    assert len(letters) == run.amounts.extra > 0
+    for row in letters:
+        right = row["reward_spec"]["ground_truth"]
+        wrong = "B" if right == "A" else "A"
+        assert [exported_reward(row["extra_info"], text) for text in (right, wrong)] == [1.0, 0.0]
+    assert summary["runs"] is None
+    assert not (tmp_path / "out/run.sh").exists()
+    assert "mixes two environments" in (tmp_path / "out/README.md").read_text()
 
 
 def test_contextrl_on_software_tasks_is_for_the_authors_extension(
@@ -259,6 +293,51 @@ def test_contextrl_on_software_tasks_is_for_the_authors_extension(
     first = orjson.loads((tmp_path / "out/selection.jsonl").read_bytes().splitlines()[0])
     pair = {pair.id: pair for pair in run.data.pairs}[first["pair"]]
     assert first["prompt"] == both_orders(pair)[0].messages[0].render()
+
+
+def differing(one: Path, other: Path) -> dict[str, list[str]]:
+    """Return the files that differ between two exports, and the lines that only the first has.
+
+    Without README.md, which describes the arm.
+    """
+    found = {}
+    for name in sorted({path.name for path in one.iterdir()} - {"README.md"}):
+        texts = [(folder / name).read_bytes() for folder in (one, other)]
+        if texts[0] != texts[1]:
+            first, second = (text.decode(errors="replace").splitlines() for text in texts)
+            found[name] = [line.strip(" \\") for line in first if line not in second]
+    return found
+
+
+def test_exports_for_agents_differ_in_one_coefficient(text_world: Path, tmp_path: Path) -> None:
+    """`grpo` and `contextrl`: one program, data, order and numbers, but for lambda.
+
+    The authors' ct_policy_worker.py skips the selection prompts at a coefficient of 0.
+    """
+    tasks = str(software(tmp_path / "gym"))
+    for name in ("grpo", "contextrl"):
+        run = training(text_world, name, rl_data=tasks, matching="steps", updates_per_rollout=2)
+        Export(run, tmp_path / name).write()
+    grpo, contextrl = tmp_path / "grpo", tmp_path / "contextrl"
+    coefficient = "trainer.algorithm.choose_trajectory_coef"
+    assert differing(grpo, contextrl) == {"run.sh": [f"{coefficient}=0.0"]}
+    assert differing(contextrl, grpo) == {"run.sh": [f"{coefficient}=0.5"]}
+    options = passed(contextrl / "run.sh", tmp_path / "tree")
+    assert options["trainer.train_batch_size"] == "8"  # two updates
+    assert options["trainer.policy_mini_batch_size"] == "4"
+    assert "skips the selection prompts" in (grpo / "README.md").read_text()
+
+
+def test_exports_of_single_turns_differ_in_their_rows_alone(
+    text_world: Path, tmp_path: Path
+) -> None:
+    """By instances `grpo` and `da-rl` take as many steps; `contextrl` has no trainer there."""
+    for name in ("grpo", "da-rl"):
+        Export(training(text_world, name, prompts=10), tmp_path / name).write()
+    assert set(differing(tmp_path / "grpo", tmp_path / "da-rl")) == {"train.parquet"}
+    rows = {name: rows_of(tmp_path / name / "train.parquet") for name in ("grpo", "da-rl")}
+    kinds = [row["extra_info"]["selection"] for row in rows["da-rl"]]
+    assert (len(rows["grpo"]), sum(kinds)) == (len(kinds), 6)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ablations.data.sources import open_items
 from benchmarks.pair_sources import open_pairs
 from harness.errors import UsageError
 from tests.ablations import tiny
-from tests.commands import harness
+from tests.commands import harness, one_line
 
 TOKENS = {"<|image_pad|>", "<|im_end|>", "<image>"}
 PAIR = {
@@ -80,3 +80,34 @@ def test_train_and_pairs_check_refuse_before_anything_is_trained(
         )
         assert done.returncode == 2, done.stdout
         assert f"its text holds '{token}', a special token of this model" in done.stderr
+
+
+OWN = """
+from PIL import Image
+from ablations.arms import Arm
+from benchmarks.scoring import Target
+from harness.records import ImagePart, Item, Message, TextPart
+
+def items(pair, letter):
+    parts = (TextPart(pair.query + SAID), *SHOWN)
+    return Item(pair.id, (Message("user", parts),), Target("text", pair.answer), pair.id)
+
+OWN = Arm("own", "mine", extra="own", items=items)
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "shown", "message"),
+    [
+        ("'<|im_end|>'", "()", "item t0: its text holds '<|im_end|>', a special token"),
+        ("''", "(ImagePart(Image.new('RGB', (8, 8))),)", "the data has images, and"),
+    ],
+)
+def test_items_that_an_arm_of_ones_own_makes_are_looked_at(
+    tmp_path: Path, text_world: Path, said: str, shown: str, message: str
+) -> None:
+    (tmp_path / "own.py").write_text(f"{OWN}\nSAID, SHOWN = {said}, {shown}\n")
+    data = text_world / "data"
+    words = ["train", "--arm", f"{tmp_path / 'own.py'}:OWN", "--model", text_world / "model"]
+    words += ["--pairs", data / "pairs.jsonl", "--rl-data", data / "rl.jsonl", "--dry-run"]
+    assert message in one_line(harness(*words, "--group", 2, "--prompts-per-step", 2))

@@ -20,8 +20,10 @@ import psutil
 import pytest
 
 from ablations.statistics.contrasts import BASE, BASELINE, METHOD, ONE_SEED
+from benchmarks.micro.model.build import WEIGHTS
 from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
+from tests.benchmarks.imports.reading import LOGS
 from tests.commands import ROOT, harness, modules_of, one_line, process
 
 Runs = dict[str, Path]
@@ -168,13 +170,21 @@ def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_p
                  "--prompts": 8, "--pair-count": 6, "--prompts-per-step": 4, "--pairs-per-step": 3,
                  "--group": 2}  # fmt: skip
         given = [str(word) for pair in words.items() for word in pair]
-        return Training(arm, ("train", *given), tmp_path, "key")
+        words.pop("--arm")
+        shared = tuple(map(str, words))
+        return Training(arm, arm, shared, ("train", *given), tmp_path, "key")
 
     data.write_text("\n".join(map(json.dumps, pairs)))
-    arms = [training("grpo"), training("da-rl"), training("grpo", 1)]
+    (tmp_path / "own.py").write_text(
+        "from dataclasses import replace\nfrom ablations.arms import ARMS\n"
+        "MINE = replace(ARMS['da-rl'], name='mine')\n"
+    )
+    mine = f"{tmp_path}/own.py:MINE"
+    arms = [training("grpo"), training("da-rl"), training("grpo", 1), training(mine)]
     # Of 8 prompts, 4 a step.
     steps = planned_steps(arms)
-    assert (list(steps), steps["grpo"]) == (["grpo", "da-rl"], 2)
+    assert (list(steps), steps["grpo"]) == (["grpo", "da-rl", mine], 2)
+    assert steps[mine] == steps["da-rl"]
     pairs[0]["context_negative"] = pairs[0]["context_positive"]
     data.write_text("\n".join(map(json.dumps, pairs)))
     with pytest.raises(UsageError, match=r"^da-rl cannot be trained: .*context"):
@@ -234,6 +244,54 @@ def test_generators_recipes_and_settings_are_in_the_plan(tmp_path: Path) -> None
     assert planned[0].benchmarks != planned[1].benchmarks
     with pytest.raises(UsageError, match="'phyx' is not among niah"):
         plan(Request(tmp_path, "niah", checkpoints=checkpoints, settings=("phyx.form=x",)))
+
+
+def test_what_arguments_name_is_in_the_plan_by_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edited reward is another plan and another training; a stored plan keeps its hash."""
+    from ablations.study.jobs import jobs
+    from ablations.study.plan import Plan, Request, commit, plan
+
+    monkeypatch.chdir(tmp_path)
+    reward, template, model = tmp_path / "my.py", tmp_path / "t.jinja", _checkpoint(tmp_path / "m")
+    (tmp_path / "recipe.yaml").write_text(f"selection_chat_template: {template}\n")
+    (tmp_path / "run.yaml").write_text(f"chat_template: {template}\n")
+    (tmp_path / "mine.yaml").write_text("name: mine\nbenchmarks: [niah]\n")
+    template.write_text("{{ messages }}")
+
+    def planned(sources: bool = True) -> Plan:
+        asked = Request(
+            tmp_path / "study", "mine.yaml", str(model), "micro", "micro", ("grpo", "contextrl"),
+            train_args=("--reward", "my:reward", "--config", "recipe.yaml"),
+            run_args=("--config", "run.yaml", "--model-settings", "qwen3_8b_no_thinking"),
+        )  # fmt: skip
+        return dataclasses.replace(plan(asked), sources=sources)
+
+    def known(plan_: Plan) -> tuple[str, str]:
+        job = jobs(plan_)[0].training
+        assert job is not None
+        return plan_.hash, job.key
+
+    reward.write_text("def reward(completions): return [0.0] * len(completions)\n")
+    first = planned()
+    sources = first.content["sources"]
+    assert set(sources["train"]) == {"reward", "selection_chat_template"}
+    assert set(sources["run"]) == {"recommended", "chat_template"}
+    seen = [known(first)]
+    reward.write_text("def reward(completions): return [1.0] * len(completions)\n")
+    seen.append(known(planned()))
+    template.write_text("{{ messages[0] }}")
+    seen.append(known(planned()))
+    assert len({hash_ for hash_, _ in seen}) == len({key for _, key in seen}) == 3
+    (tmp_path / "mine.yaml").write_text("name: mine\nbenchmarks: [{niah: {per_cell: 2}}]\n")
+    assert planned().hash not in {hash_ for hash_, _ in seen}
+    # As an older version wrote it: the arguments' words.
+    older = planned(sources=False)
+    commit(older)
+    assert "sources" not in older.content
+    again = plan(older.request)
+    assert (again.hash, known(again)) == (older.hash, known(older))
 
 
 def test_a_recipe_says_the_matching(tmp_path: Path) -> None:
@@ -381,7 +439,10 @@ def test_a_benchmark_outside_the_plan_is_left_out(planted_runs: Runs, tmp_path: 
 
 WRONG: dict[str, tuple[list[object], list[str]]] = {
     "no arm": (["--suite", "vqa12"], ["no arms", "--model"]),
-    "no contrast": (["--suite", "vqa12", "--model", "x", "--arms", "base,grpo"], ["no contrast"]),
+    "no contrast": (
+        ["--suite", "vqa12", "--model", WEIGHTS, "--arms", "base,grpo"],
+        ["no contrast"],
+    ),
     "no model": (["--suite", "vqa12", "--arms", "grpo,contextrl"], ["--model is required"]),
     "a name": (["--suite", "vqa12", "--arms", "grpo,contextlr"], ["did you mean contextrl"]),
     "a form": (["--suite", "vqa12", "--runs", "grpo"], ["ARM=DIR,DIR"]),
@@ -723,3 +784,41 @@ def test_tainted_items_are_left_out_and_the_contrasts_with_them_are_told(
     assert "items left out (--exclude): phyx 3" in done.stdout
     page = (tmp_path / "objective-vs-data" / "report.html").read_text()
     assert "Left out, because the training data hold them (--exclude): phyx 3" in page
+    # A list that is given when the study is finished: nothing is made again, and the plan stays.
+    late = harness(*words, "--name", "plain", "--exclude", tainted)
+    assert "$ harness train" not in late.stderr
+    assert "$ harness run" not in late.stderr
+    assert "--exclude was given after scores were there" in late.stdout
+    excluding = json.loads((tmp_path / "plain" / "analysis.json").read_text())
+    assert excluding["plan_hash"] == plain["plan_hash"]
+    for name in ("excluded", "analysis", "with_all", "verdict"):
+        assert excluding[name] == found[name]
+    refused = harness(*words)  # what the plan leaves out stays out
+    assert (refused.returncode, "its plan differs in exclude" in refused.stderr) == (2, True)
+    harness(*words, "--name", "plain")
+    again = json.loads((tmp_path / "plain" / "analysis.json").read_text())
+    changed = {"read": None, "notes": None}  # a note names the other study on these runs now
+    assert again | changed == plain | changed
+
+
+def test_runs_of_a_benchmark_that_only_they_have_are_a_study(tmp_path: Path) -> None:
+    logs = [LOGS / "lm-eval" / name for name in ("model-3", "model-5")]
+    runs: dict[str, list[Path]] = {}
+    for arm, log in zip((BASELINE, METHOD), logs, strict=True):
+        for seed in range(2):
+            out = tmp_path / f"{arm}-{seed}"
+            assert harness("import", log, "--out", out, "--model-name", out.name).returncode == 0
+            runs.setdefault(arm, []).extend(out.iterdir())
+    words: list[object] = ["ablate", "objective-vs-data", "--studies", tmp_path / "studies"]
+    for arm, paths in runs.items():
+        words += ["--runs", f"{arm}={','.join(map(str, paths))}"]
+    done = harness(*words, "--suite", "tiny_sums", "--json")
+    assert done.returncode == 0, done.stderr
+    means = {one["arm"]: one["mean"] for one in analysis(tmp_path / "studies")["analysis"]["arms"]}
+    for arm, log in zip((BASELINE, METHOD), logs, strict=True):
+        (results,) = log.glob("results_*.json")
+        told = json.loads(results.read_text())["results"]["tiny_sums"]
+        assert means[arm] == pytest.approx(told["exact_match,strict-match"])
+    one_line(
+        harness(*words, "--suite", "tiny_smus"), "tiny_smus", "all of these runs have tiny_sums"
+    )

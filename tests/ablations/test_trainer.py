@@ -158,7 +158,7 @@ def test_a_model_that_changes_its_logits_is_refused() -> None:
     import transformers
     from trl.trainer.utils import add_fused_lm_head
 
-    from ablations.training.objective import check_head
+    from ablations.training.steps.objective import check_head
     from harness.errors import UsageError
 
     class Doubled(transformers.LlamaForCausalLM):  # type: ignore[misc]
@@ -232,7 +232,7 @@ def test_pixels_padded_to_a_row_per_prompt_stay_with_their_prompt(images: list[i
     import torch
     from trl.trainer.utils import split_pixel_values_by_grid
 
-    from ablations.training.trainer import pixel_rows
+    from ablations.training.steps.forward import pixel_rows
 
     batch: dict[str, Any] = {
         "pixel_values": torch.arange(4)[:, None].expand(4, 3),
@@ -357,7 +357,7 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     from trl import GRPOTrainer
     from trl.trainer.utils import FusedCausalLMOutput
 
-    from ablations.training.trainer import SelectionForwardHook, WithSelection
+    from ablations.training.steps.forward import SelectionForwardHook, WithSelection
 
     assert version("trl") == "1.16.0", "read the trainer's private parts again, then pin anew"
     assert list(inspect.signature(GRPOTrainer._generate).parameters) == ["self", "prompts"]
@@ -373,4 +373,4 @@ def test_what_is_known_of_trls_private_parts_holds() -> None:
     whole = WithSelection(log_probs=torch.ones(1), selection_logits=torch.zeros(1))
     assert whole.selection_logits is not None
     with pytest.raises(RuntimeError, match="no fused forward"):
-        SelectionForwardHook(1).taken()
+        SelectionForwardHook().taken()

@@ -24,13 +24,15 @@ from ablations.arms import ARMS, arm
 from ablations.cli.train import learning_summary
 from ablations.settings import LATER, RECIPES, Settings, read_recipe, settings
 from ablations.training.ledger import read_steps
-from ablations.training.plan import TrainingData, TrainingPlan
+from ablations.training.plan import TrainingPlan
 from ablations.training.schedule import Exposures, exposures, schedule
+from ablations.training.training_data import TrainingData
 from harness.backends.checkpoint import reads_images
 from harness.cli.main import cli
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from tests.ablations import tiny
+from tests.wandb_log import wandb_records
 
 SMALL = {
     "prompts": 8,
@@ -385,6 +387,25 @@ def test_two_processes_train_an_arm_by_the_command(image_world: Path, tmp_path: 
     assert (tmp_path / "two/checkpoint/model.safetensors").exists()
 
 
+@pytest.mark.slow
+def test_trackers_are_told_the_arm_the_seed_and_the_study(
+    text_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    for name in ("WANDB_PROJECT", "WANDB_RUN_GROUP"):
+        monkeypatch.setenv(name, "")  # restored afterwards
+        monkeypatch.delenv(name)
+    out = tmp_path / "study" / "arms" / "ca-only" / "seed-7"
+    train(text_world, "ca-only", out, seed=7, report_to="wandb")
+    wandb.finish()
+    (log,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
+    run = next(one.run for one in wandb_records(log) if one.HasField("run"))
+    assert (run.project, run.display_name) == ("contextrl", "ca-only-seed-7-selection")
+    assert run.run_group == "study"
+
+
 def test_training_learns_what_is_rewarded(text_world: Path, tmp_path: Path) -> None:
     """A user's reward, the share of digits: the policy's gradient points to more of them."""
     (tmp_path / "digits.py").write_text(
@@ -486,9 +507,9 @@ def test_a_reward_in_a_recipe_is_run_only_where_the_command_line_says_so(
         ({"schedule": "nosuch"}, "schedule 'nosuch' cannot be used: .*cosine"),
         ({"schedule": "reduce_lr_on_plateau"}, "cannot be used: .*metrics"),
         ({"report_to": "nosuch"}, r"installed here \(.*tensorboard.*\), got 'nosuch'"),
-        ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write MODULE:FUNCTION"),
-        ({"reward": "nothing"}, "--reward nothing: write MODULE:FUNCTION"),
-        ({"reward": "json:nosuch"}, "--reward json:nosuch: write MODULE:FUNCTION"),
+        ({"reward": "nosuch:fn"}, "--reward nosuch:fn: write FILE.py:NAME or MODULE:NAME"),
+        ({"reward": "nothing"}, "--reward nothing: write FILE.py:NAME or MODULE:NAME"),
+        ({"reward": "json:nosuch"}, "--reward json:nosuch: write FILE.py:NAME or MODULE:NAME"),
         ({"format_pattern": "("}, "is not a regular expression"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablations.arms import arm
 from ablations.data.check import check_unrelated_available, survey
 from ablations.data.sources import open_items, row_counts
+from ablations.settings import LATER, Settings
+from ablations.statistics.contrasts import BASELINE, METHOD
+from ablations.study.jobs import jobs
+from ablations.study.plan import Request, plan
+from ablations.training.claim import check_claim, check_rows
+from ablations.training.plan import TrainingPlan
 from ablations.training.schedule import ArmView
+from ablations.training.training_data import TrainingData
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.file import content_hash
 from benchmarks.pairs.folders import training_files
@@ -28,9 +37,9 @@ from benchmarks.pairs.selection import (
     sides,
     with_other_context,
 )
-from benchmarks.pairs.tables import _arrow_facts, kind_of, open_source
+from benchmarks.pairs.tables import PUBLISHED, _arrow_facts, kind_of, open_source
 from benchmarks.pairs.tables import ours as ours_by_columns
-from benchmarks.pairs.template import PairTemplate, propose
+from benchmarks.pairs.template import PairTemplate, _common, propose
 from benchmarks.probe import Probe
 from harness.cli.main import cli
 from harness.errors import UsageError
@@ -451,6 +460,12 @@ def prompt(number: int) -> str:
     return PROMPT.format(**parts)
 
 
+def test_blanks_within_a_text_take_no_time() -> None:
+    begun = time.process_time()
+    assert _common([" a" + " " * 200_000 + "b\n"]) == (" ", "\n")
+    assert time.process_time() - begun < 2
+
+
 @given(words, words, words, words)
 def test_a_template_exchanges_the_contexts_and_gives_the_text_back(
     a: str, b: str, query: str, answer: str
@@ -503,7 +518,7 @@ def test_one_order_gives_the_authors_loss(tmp_path: Path) -> None:
 
     from ablations.settings import Settings
     from ablations.training.prompting import Prompter
-    from ablations.training.trainer import Objective
+    from ablations.training.steps.term import Objective
     from harness.backends.checkpoint import load_model
 
     folder = tiny.build("qwen3", tmp_path / "model")
@@ -614,3 +629,61 @@ def test_a_frozen_vision_encoder_stays_as_it_is(tmp_path: Path) -> None:
     changed = {name for name in before if not before[name].equal(after[name])}
     assert changed
     assert not [name for name in changed if "visual" in name]
+
+
+def _begun(out: Path, arm_name: str, settings: Settings) -> TrainingPlan:
+    """Write plan.json as a version without the setting did."""
+    stated = {name: value for name, value in settings.decisive().items() if name not in LATER}
+    out.mkdir(parents=True)
+    record = {"key": "0", "arm": arm_name, "settings": stated}
+    (out / "plan.json").write_text(json.dumps(record))
+    return TrainingPlan(arm(arm_name), TrainingData(settings), out)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_an_earlier_version_began_goes_on_with_the_same_rows(
+    form: str, tmp_path: Path
+) -> None:
+    """It kept selection rows as RL items, but for those of the published data sets."""
+    begun = _begun(tmp_path / "grpo", "grpo", Settings(rl_data=written(form, tmp_path)))
+    check_claim(begun)
+    with pytest.raises(UsageError, match=r"trained on the selection rows .* --selection-rows keep"):
+        check_rows(begun)
+    kept = replace(begun.data.settings, selection_rows="keep")
+    same = replace(begun, data=TrainingData(kept))
+    check_claim(same)
+    check_rows(same)
+    check_rows(_begun(tmp_path / "ca-only", "ca-only", begun.data.settings))  # reads no RL item
+    published = tmp_path / PUBLISHED[0]
+    published.parent.mkdir()
+    published.symlink_to(written(form, tmp_path / "ca-only"))
+    check_rows(_begun(tmp_path / "p", "grpo", Settings(rl_data=str(published))))
+    # Without such rows nothing is different.
+    plain = lines(tmp_path / "plain.jsonl", [{"query": f"{n}?", "answer": "7"} for n in range(3)])
+    check_rows(_begun(tmp_path / "plain", "grpo", Settings(rl_data=str(plain))))
+
+
+def test_the_arms_of_a_study_that_an_earlier_version_began_train_on_the_same_rows(
+    tmp_path: Path,
+) -> None:
+    source = written("jsonl", tmp_path)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_text("weights")
+    asked = Request(tmp_path / "study", "niah", str(model), source, source, (BASELINE, METHOD))
+    made = plan(asked)
+    trained = [job.training for job in jobs(made)]
+    assert not any(training and "--selection-rows" in training.args for training in trained)
+    first, second, *_ = (training.folder for training in trained if training)
+    _begun(first, BASELINE, Settings(rl_data=source))
+    for job in jobs(made):
+        assert job.training is not None
+        at = job.training.args.index("--selection-rows")
+        assert job.training.args[at + 1] == "keep"
+    # The version at hand trained another one before this was noticed.
+    now = {"key": "0", "arm": METHOD, "settings": Settings(rl_data=source).decisive()}
+    second.mkdir(parents=True)
+    (second / "plan.json").write_text(json.dumps(now))
+    with pytest.raises(UsageError, match=r"seed-0 was trained on the selection rows .* move one"):
+        jobs(made)

@@ -14,9 +14,12 @@ NAMES = (
     "livecodebench",
     "statistics",
     "report",
+    "imports",
+    "view",
     "pairs",
     "swe",
     "training",
+    "short",
     "throughput",
 )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from benchmarks.conformance.graded import Graded, read, target_of
 from benchmarks.scoring import Target, score
-from benchmarks.scoring.conformance import read, target_of
 from tests.benchmarks.scoring.test_tables import TABLES
 
 _SECONDS = 1.0
@@ -21,7 +21,7 @@ def real() -> dict[str, Load]:
     """Return the real responses with their targets by benchmark; {} where there are none."""
     folder = Path(__file__).parents[3] / "shared" / "data" / "conformance"
     return {
-        path.stem: [(str(row["response"]), target_of(row)) for row in read(path)]
+        path.stem: [(row.response, target_of(row)) for row in read(path) if isinstance(row, Graded)]
         for path in sorted(folder.glob("*.jsonl"))
     }
 

@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from ablations.statistics.analysis import analyse
-from ablations.statistics.contrasts import BASELINE, METHOD, PLACEBOS, Rules, contrasts
+from ablations.statistics.contrasts import BASELINE, METHOD, PLACEBOS, Rules
+from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.simulation.bootstrap import hierarchical
 
@@ -42,7 +43,7 @@ def main() -> None:
     """Print seconds and memory of the bootstrap alone and of the whole analysis."""
     scores, items = study()
     rows = sum(y.size for arms in scores.values() for y in arms.values())
-    made = contrasts(ARMS)
+    made = STANDARD.contrasts(ARMS)
     analyse({n: {a: y[:, :9] for a, y in arms.items()} for n, arms in scores.items()},
             {n: Items.plain(9) for n in items}, Rules(resamples=10))  # imports  # fmt: skip
     before, began = peak(), time.perf_counter()

@@ -16,47 +16,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ablations.selftest.throughput import WithoutNative, bare, bodies, engine
 from harness.protocols import build_items
 
 ITEMS = 64
 TOKENS = 64
 ROUNDS = 3
 BATCHES = (1, 16, 64)
-
-
-@dataclass
-class Silent:
-    """A progress that says nothing."""
-
-    def start(self, benchmark: str, total: int, done: int) -> None:
-        """Nothing."""
-
-    def advance(self, benchmark: str, score: Any) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-
-@dataclass(frozen=True)
-class WithoutNative:
-    """A benchmark without its native pass, to time asking, scoring and storing alone."""
-
-    benchmark: Any
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.benchmark, name)
-
-    def native(self, answers: Any, judge: Any) -> dict[str, None]:
-        """No native scores."""
-        return {}
 
 
 def main() -> None:
@@ -119,22 +89,22 @@ def _data(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def _server(checkpoint: Path, folder: Path) -> AsyncIterator[str]:
-    """Serve the model by the harness's own command with the caches off; yield the URL."""
+async def _server(checkpoint: Path, folder: Path) -> AsyncIterator[Path]:
+    """Serve the model by the harness's own command with the caches off; yield the socket."""
     from harness.backends import BackendSpec, vllm
 
     spec = BackendSpec("vllm", checkpoint, model="bench", dtype="float32", max_model_len=4096)
-    port = vllm.free_port()
+    socket = folder / "server"
     off = ["--no-enable-prefix-caching", "--mm-processor-cache-gb", "0"]
-    words = [*vllm.command(spec, port, cpu=True), *off]
+    words = [*vllm.command(spec, socket, cpu=True), *off]
     log = folder / "vllm.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             words, stdout=output, stderr=output, env=vllm.environment(folder, cpu=True)
         )
         try:
-            await vllm.wait_until_healthy(vllm.Server(process, port, log, 0), print)
-            yield f"http://127.0.0.1:{port}"
+            await vllm.wait_until_healthy(vllm.Server(process, socket, log, 0), print)
+            yield socket
         finally:
             process.terminate()
             process.wait()
@@ -145,66 +115,25 @@ async def _on_server(checkpoint: Path, root: Path, folder: Path) -> dict[str, li
     import aiohttp
 
     from benchmarks.suites import benchmark
-    from harness.backends.endpoint import EndpointModel
+    from harness.backends.http.endpoint import EndpointModel
+    from harness.backends.vllm import ADDRESS
 
     bench = WithoutNative(benchmark("mathvision", root))
-    bodies = _bodies(bench)
+    requests = bodies(build_items(bench, ITEMS), "bench", TOKENS, {})
     times: dict[str, list[float]] = {"bare": [], "engine": []}
-    async with _server(checkpoint, folder) as url, aiohttp.ClientSession() as session:
-        await _bare(session, url, bodies[:4])
+    async with (
+        _server(checkpoint, folder) as socket,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as session,
+    ):
+        await bare(session, requests[:4], TOKENS)
         for number in range(ROUNDS):
-            times["bare"].append(await _bare(session, url, bodies))
-            async with EndpointModel(url) as client:
-                times["engine"].append(await _engine(bench, client, folder / f"run{number}"))
+            times["bare"].append((await bare(session, requests, TOKENS))[0])
+            client = EndpointModel(ADDRESS)
+            client.socket = socket
+            async with client:
+                run = folder / f"run{number}"
+                times["engine"].append(await engine(bench, client, run, ITEMS, TOKENS))
     return times
-
-
-def _bodies(bench: Any) -> list[bytes]:
-    """Return the requests as the wire carries them, made before the clock runs."""
-    from harness.backends import wire
-
-    return [
-        json.dumps(
-            {
-                "model": "bench",
-                "messages": wire.openai(item.messages),
-                "max_tokens": TOKENS,
-                "temperature": 0.0,
-            }
-        ).encode()
-        for item in build_items(bench, ITEMS)
-    ]
-
-
-async def _bare(session: Any, url: str, bodies: Sequence[bytes]) -> float:
-    async def ask(body: bytes) -> None:
-        headers = {"Content-Type": "application/json"}
-        async with session.post(f"{url}/v1/chat/completions", data=body, headers=headers) as got:
-            document = await got.json()
-            assert document["usage"]["completion_tokens"] == TOKENS, document
-
-    began = time.perf_counter()
-    await asyncio.gather(*map(ask, bodies))
-    return time.perf_counter() - began
-
-
-async def _engine(bench: Any, client: Any, folder: Path) -> float:
-    from harness.runs.engine import Engine
-    from harness.runs.store import RunStore, read_samples
-    from harness.runs.todo import Settings
-
-    @asynccontextmanager
-    async def opened():  # type: ignore[no-untyped-def]
-        yield client
-
-    settings = Settings(limit=ITEMS, max_tokens=TOKENS, concurrency=ITEMS)
-    with RunStore.open(folder) as store:
-        began = time.perf_counter()
-        await Engine(store, [bench], settings, Silent()).run(opened)
-        seconds = time.perf_counter() - began
-    samples = read_samples(folder, "mathvision").values()
-    assert [s.response.completion_tokens for s in samples if s.response] == [TOKENS] * ITEMS
-    return seconds
 
 
 def _lmms(checkpoint: Path, root: Path, batch: int, engine: float) -> float:

@@ -41,11 +41,13 @@ def one(arm_name: str, model: Path, folder: Path) -> dict[str, float]:
     """Train an arm for some steps; return seconds and tokens a step, and our share of the time."""
     from ablations.arms import arm
     from ablations.settings import Settings
-    from ablations.training.plan import TrainingData, TrainingPlan
+    from ablations.training.plan import TrainingPlan
     from ablations.training.prompting import Prompter
     from ablations.training.rewards import AccuracyAndFormat
     from ablations.training.stages import Stage
-    from ablations.training.trainer import ContextTrainer, SelectionTerm, SelectionTrainer
+    from ablations.training.steps.term import SelectionTerm
+    from ablations.training.steps.trainer import ContextTrainer, SelectionTrainer
+    from ablations.training.training_data import TrainingData
 
     made = Settings(
         model=str(model),

@@ -2,43 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from benchmarks import suites
 from benchmarks.micro.data import datasets, longbench, programs, repositories
+from benchmarks.own.contract import problems
 from benchmarks.registry import SUMMARIES
-from harness.protocols import Benchmark, Tools, build_items
+from harness.protocols import Benchmark, build_items
 from harness.reasoning import extra_tags
-from harness.records import Item, Response
+from harness.records import Item
 
 OPTIONS = {"probe": {"pairs": "micro"}}
-JUNK = (
-    "",
-    " \n\t",
-    "\x00\u2028\ud800",
-    "<think>",
-    "</think></think>",
-    "\\boxed{",
-    "\\frac{" * 500,
-    "((((" * 500,
-    "A B C D E",
-    "9" * 5000,
-    "10^{10^{10}}",
-    "```python\nprint(",
-    "The answer is (((A).",
-    "答案是甲。" * 50,
-    "None",
-    "[1, 2, {",
-)
 HEAVY = ("torch", "datasets", "transformers", "lmms_eval", "pandas", "scipy", "PIL", "pyarrow")
 
 
@@ -62,11 +43,9 @@ def test_what_the_list_prints_is_declared(benchmark: Benchmark) -> None:
     assert SUMMARIES.get(declared.id, expected) == expected
 
 
-def test_ids_are_unique_and_counted(benchmark: Benchmark) -> None:
-    ids = benchmark.ids()
-    assert len(set(ids)) == len(ids) == benchmark.count() > 0
-    assert all(isinstance(item_id, str) and item_id for item_id in ids)
-    assert list(benchmark.ids()) == list(ids)
+def test_ids_are_unique_items_build_and_junk_never_raises(benchmark: Benchmark) -> None:
+    assert list(problems(benchmark)) == []
+    assert list(benchmark.ids()) == list(benchmark.ids())
 
 
 def test_the_first_items_are_those_of_the_first_ids(benchmark: Benchmark) -> None:
@@ -76,19 +55,6 @@ def test_the_first_items_are_those_of_the_first_ids(benchmark: Benchmark) -> Non
     again = benchmark.build(items[-1].id)
     assert isinstance(again, Item)
     assert [m.render() for m in again.messages] == [m.render() for m in items[-1].messages]
-
-
-def test_score_never_raises_on_junk(benchmark: Benchmark) -> None:
-    if benchmark.declaration.needs_sandbox:
-        pytest.skip("runs programs: its own tests score junk in the sandbox")
-    for item in islice(build_items(benchmark, 3), 3):
-        assert isinstance(item, Item)
-        for text in JUNK:
-            score = asyncio.run(benchmark.score(item, Response(text), Tools()))
-            assert score.status in ("scored", "unparsable")
-            assert score.value is not None
-            assert 0 <= score.value <= 1
-            assert score.why
 
 
 def test_the_declaration_says_what_it_is_and_how_it_is_scored(benchmark: Benchmark) -> None:
@@ -142,7 +108,8 @@ def test_the_list_imports_no_benchmark() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert done.stderr.strip() == "['benchmarks.registry']"
+    loaded = ["benchmarks.cli", "benchmarks.cli.own", "benchmarks.registry"]
+    assert done.stderr.strip() == str(loaded)
 
 
 def test_declarations_import_nothing_heavy() -> None:

@@ -140,10 +140,10 @@ def test_the_arm_is_one_entry(tmp_path: Path) -> None:
     arms.write_text(arms.read_text().replace("_ALL = (\n", f"_ALL = (\n{entry[0]}\n", 1))
     program = """
 from ablations.arms import ARMS
-from ablations.statistics.contrasts import contrasts
+from ablations.statistics.design.roles import STANDARD
 from ablations.training.matching import Sizes, amounts
 sizes = Sizes(prompts=64, pairs=32, prompts_per_step=8, group=4, pairs_per_step=8)
-print([one.name for one in contrasts(["grpo", "contextrl", "contextrl-noise"])])
+print([one.name for one in STANDARD.contrasts(["grpo", "contextrl", "contextrl-noise"])])
 print(amounts(ARMS["contextrl-noise"], "steps", sizes).exposures)
 """
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.runs import run as runs
 from harness.runs.identity import ModelIdentity
 from harness.runs.plan import RunPlan, plan_run

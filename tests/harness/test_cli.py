@@ -238,7 +238,7 @@ def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:
     one_line(harness("score", "vqa12", empty / "x.jsonl"), "is a suite")
     one_line(harness("nonsense"), "nonsense")
     one_line(harness("show", empty, "1"), "not a run")
-    one_line(harness("score", "mathvision", empty / "x.jsonl"), "cannot read")
+    one_line(harness("score", "mathvision", empty / "x.jsonl"), "cannot be read: No such file")
 
 
 def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(

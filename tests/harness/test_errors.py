@@ -33,7 +33,7 @@ def test_the_nearest_name_is_a_hint_else_all_names() -> None:
 def test_a_mistyped_command_names_the_one_that_was_meant(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    swapped = f"{name[0]}{name[2]}{name[1]}{name[3:]}"
-    assert run_command([swapped]) == 2
-    expected = f"harness: no command named '{swapped}': did you mean {name}?\n"
+    doubled = f"{name[:2]}{name[1:]}"
+    assert run_command([doubled]) == 2
+    expected = f"harness: no command named '{doubled}': did you mean {name}?\n"
     assert capsys.readouterr().err == expected

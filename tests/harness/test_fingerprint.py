@@ -81,3 +81,25 @@ def test_an_atomic_write_leaves_no_part_behind(tmp_path: Path) -> None:
         write_text(tmp_path / "x" / "file", "\ud800")
     assert (tmp_path / "x" / "file").read_text() == "content"
     assert [p.name for p in (tmp_path / "x").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "name", ["tekken.json", "params.json", "quantize_config.json", "hf_quant_config.json"]
+)
+def test_what_vllm_reads_besides_counts(tmp_path: Path, name: str) -> None:
+    one = checkpoint(tmp_path / "one")
+    before = model_fingerprint(one)
+    (one / name).write_text("{}")
+    assert model_fingerprint(one) != before
+
+
+def test_every_pickle_that_vllm_loads_counts(tmp_path: Path) -> None:
+    """Without safetensors vLLM loads all ``*.bin`` but a trainer's."""
+    one = checkpoint(tmp_path / "one")
+    (one / "zz.bin").write_bytes(b"not loaded beside safetensors")
+    (one / "model.safetensors").rename(one / "pytorch_model.bin")
+    before = model_fingerprint(one)
+    (one / "optimizer.bin").write_bytes(b"not the model")
+    assert model_fingerprint(one) == before
+    (one / "zz.bin").write_bytes(b"other weights")
+    assert model_fingerprint(one) != before

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from harness.files.typed_json import fits, parse, record
+from harness.files.typed_yaml import parse_yaml
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,25 @@ def test_values_fit_annotations(hint: Any, right: list[Any], wrong: list[Any]) -
     assert [value for value in wrong if fits(value, hint)] == []
 
 
+def test_yaml_with_aliases_is_refused_before_it_is_expanded() -> None:
+    assert parse_yaml("a: [1, '*b', {c: 2}]") == {"a": [1, "*b", {"c": 2}]}
+    lists = [", ".join([f"*b{n - 1}" if n else "x"] * 1000) for n in range(9)]
+    bomb = "".join(f"b{n}: &b{n} [{entries}]\n" for n, entries in enumerate(lists))
+    merged = "a: &a {x: 1}\nb: {<<: [*a, *a]}\n"
+    for text in (bomb, merged, "&a [*a]", "[" * 5000, "a: b: c", "\0"):
+        with pytest.raises(ValueError, match=r"\S") as caught:
+            parse_yaml(text)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_yaml_number_in_base_60_is_refused_and_a_text_is_not() -> None:
+    for text in ("hours: 1:30", "a:\n- 24:00:00", "a: {b: -1:30.5}"):
+        with pytest.raises(ValueError, match=r"line \d: YAML reads .* in base 60"):
+            parse_yaml(text)
+    kept = {"a": "1:30", "b": "512:1024", "c": "micro:7", "d": "1:30"}
+    assert parse_yaml("a: '1:30'\nb: 512:1024\nc: micro:7\nd: !!str 1:30") == kept
+
+
 @dataclass(frozen=True, slots=True)
 class Inner:
     number: int
@@ -44,6 +64,18 @@ class Outer:
     name: str
     inner: tuple[Inner, ...]
     last: Inner | None = None
+
+
+def test_yaml_that_nobody_wrote_by_hand_is_refused() -> None:
+    assert parse_yaml(f"a: {'x' * 999_000}")["a"] == "x" * 999_000
+    with pytest.raises(ValueError, match="longer than 1000000 characters"):
+        parse_yaml(f"a: {'x' * 1_000_000}")
+
+
+@pytest.mark.parametrize("opening", ["[", "{", "- ", '"a": [', "? "])
+def test_deep_yaml_is_refused_before_its_nesting_costs_time(opening: str) -> None:
+    with pytest.raises(ValueError, match="deeper than 100 levels"):
+        parse_yaml(opening * 20_000)  # a whole parse takes minutes
 
 
 def test_a_record_is_looked_through_and_the_wrong_field_is_named() -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.runs import run as runs
 from tests.harness.kill_me import plan_of
 from tests.servers import Reply, Request, ScriptedServer

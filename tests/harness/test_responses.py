@@ -63,7 +63,7 @@ def test_a_response_to_no_item_is_said_before_any_is_built(tmp_path: Path) -> No
     [
         ('{"response": "1"}', "it has no 'id'$"),
         ("{", "not JSON"),
-        ("[1]", "not an object$"),
+        ("[1]", "not a JSON object$"),
         ("[" * 200_000, "nested too deeply"),
     ],
 )

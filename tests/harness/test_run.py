@@ -6,19 +6,23 @@ import dataclasses
 import json
 import multiprocessing
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
+from harness.backends.models.settings import ModelSettings
 from harness.cli.options import Share
 from harness.cli.tables import result_table
 from harness.errors import UnfinishedError, UsageError
 from harness.protocols import Benchmark, Judge
-from harness.records import Score
+from harness.records import Response, Sample, Score
 from harness.runs import run as runs
 from harness.runs.engine import JUDGED_AT_ONCE
 from harness.runs.identity import ModelIdentity
@@ -26,9 +30,17 @@ from harness.runs.plan import RunPlan, plan_run
 from harness.runs.preview import preview
 from harness.runs.store import RunStore, read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, check_errors, notes_of
-from harness.runs.todo import Settings
+from harness.runs.todo import Settings, what_is_left
 from tests.sums import Adder, Quiet, Sums
 
+# One value of each setting of the model that decides answers.
+DECISIVE: Sequence[Mapping[str, Any]] = (
+    {"temperature": 0.5}, {"top_p": 0.9}, {"top_k": 20}, {"min_p": 0.1}, {"presence_penalty": 1.5},
+    {"repetition_penalty": 1.05}, {"max_tokens": 9}, {"max_tokens": "native"},
+    {"system_prompt": ""}, {"prompt_suffix": "Think."}, {"min_pixels": 9}, {"max_pixels": 99},
+    {"chat_template_kwargs": {"enable_thinking": False}}, {"extra_body": {"reasoning": "low"}},
+    {"vllm_arg": {"quantization": "fp8"}},
+)  # fmt: skip
 IDENTITY = ModelIdentity("adder", "fingerprint", verified=True)
 
 
@@ -101,6 +113,29 @@ def test_limit_and_choice_fill_the_same_run(tmp_path: Path) -> None:
     assert runs.finished(small) is not None
 
 
+ITEMS = st.integers(0, 5).map("s{}".format)
+
+
+@given(
+    stored=st.sets(st.tuples(ITEMS, st.integers(0, 1))),
+    only=st.sets(ITEMS),
+    limit=st.none() | st.integers(1, 8),
+    repeats=st.integers(1, 2),
+)
+def test_chosen_items_are_covered_where_nothing_is_left_to_ask(
+    stored: set[tuple[str, int]], only: set[str], limit: int | None, repeats: int
+) -> None:
+    sums = Sums(n=6)
+    settings = Settings(only={"sums": only}, limit=limit, repeats=repeats)
+    done = Score(1.0, "scored")
+    samples = {
+        key: Sample(*key, "c", (), (), "8", Response("8"), done, sums.scoring) for key in stored
+    }
+    left = what_is_left(Path(), sums, samples, settings).unasked
+    assert settings.is_covered(sums, (), samples) == (not left)
+    assert settings.may_ask(sums, samples) == bool(left)
+
+
 def test_what_decides_an_answer_is_in_the_key(tmp_path: Path) -> None:
     key = planned(tmp_path).key
     assert planned(tmp_path / "elsewhere").key == key
@@ -109,14 +144,19 @@ def test_what_decides_an_answer_is_in_the_key(tmp_path: Path) -> None:
     assert dataclasses.replace(planned(tmp_path), identity=other).key != key
     # What does not fit a context scores 0: another context is another run.
     assert len({dataclasses.replace(planned(tmp_path), context=n).key for n in (None, 8, 9)}) == 3
+    # So does a backend of the user's own, whose code answers.
+    assert len({dataclasses.replace(planned(tmp_path), code=n).key for n in (None, "a", "b")}) == 3
     changed = [
         planned(tmp_path, seed=1),
-        planned(tmp_path, temperature=0.5),
-        planned(tmp_path, max_tokens=9),
-        planned(tmp_path, max_tokens="native"),
+        *(planned(tmp_path, model=ModelSettings(**each)) for each in DECISIVE),
         planned(tmp_path, Sums(n=21)),
     ]
-    assert len({plan.key for plan in changed} | {key}) == 6
+    assert len({plan.key for plan in changed} | {key}) == 3 + len(DECISIVE)
+    assert {name for each in DECISIVE for name in each} | {"chat_template"} == set(
+        ModelSettings.__struct_fields__
+    )
+    faster = ModelSettings(vllm_arg={"gpu-memory-utilization": "0.5"})
+    assert planned(tmp_path, model=faster).key == key
     assert planned(tmp_path, Sums(scoring="2")).key == key
 
 
@@ -420,7 +460,7 @@ def test_native_scoring_that_cannot_start_costs_no_strict_score(tmp_path: Path) 
     rows = fill(plan)
     assert [(row.strict, row.native) for row in rows] == [(1.0, None), (1.0, 1.0)]
     text = result_table(rows, plan.path)
-    assert "native scoring is incomplete (rerun the command to finish it): a\n" in text
+    assert "native scoring is incomplete (rerun without --no-native to finish it): a\n" in text
     assert "judge" not in text
     model = Adder()
     rows = fill(planned(tmp_path, Sums(id="a"), Sums(id="b")), model)

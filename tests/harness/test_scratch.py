@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from harness.files.scratch import Scratch, abandoned
 
 HOLDS = """
@@ -40,11 +42,18 @@ def path_of(process: subprocess.Popen[str]) -> Path:
 
 def test_a_folder_is_private_and_goes_with_its_use() -> None:
     with Scratch("test") as scratch:
-        assert scratch.path.stat().st_mode & 0o077 == 0
         (scratch.path / "a" / "b").mkdir(parents=True)
-        assert scratch.path not in abandoned("test")
-    assert not scratch.path.exists()
+        assert scratch.outer not in abandoned("test")
+    assert not scratch.outer.exists()
     scratch.close()
+
+
+def test_a_program_that_opens_its_folder_lets_nobody_in() -> None:
+    """A sandboxed program could leave a file there that runs with the rights of its owner, us."""
+    with Scratch("test") as scratch:
+        scratch.path.chmod(0o777)
+        assert scratch.outer in scratch.path.parents
+        assert scratch.outer.stat().st_mode & 0o077 == 0
 
 
 def test_the_next_process_sweeps_after_a_killed_one_and_not_after_a_living(tmp_path: Path) -> None:
@@ -68,6 +77,19 @@ def test_the_next_process_sweeps_after_a_killed_one_and_not_after_a_living(tmp_p
         for process in (killed, living):
             process.kill()
             process.wait()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives folders away")
+def test_what_was_handed_to_a_sandbox_is_swept_as_well(tmp_path: Path) -> None:
+    killed = start(HOLDS, tmp_path)
+    left = path_of(killed)
+    os.chown(left, 12345, 12345)
+    killed.kill()
+    killed.wait()
+    maker = start(MAKES, tmp_path)
+    path_of(maker)
+    assert maker.wait() == 0
+    assert not left.exists()
 
 
 def test_processes_that_start_together_do_not_sweep_each_other(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.cli.tables import result_json, result_table, sample_text
 from harness.errors import UsageError
 from harness.runs import run as runs

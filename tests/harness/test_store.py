@@ -26,9 +26,8 @@ SAMPLES = st.builds(
     prompt=st.tuples(TEXT, TEXT),
     target=st.none() | TEXT | st.dictionaries(TEXT, TEXT),
     response=st.none() | st.builds(Response, text=TEXT, reasoning=st.none() | TEXT),
-    score=st.builds(
-        Score, st.none() | st.floats(0, 1), st.sampled_from(["scored", "error"]), TEXT, TEXT
-    ),
+    score=st.builds(Score, st.floats(0, 1), st.just("scored"), TEXT, TEXT)
+    | st.builds(Score, st.none(), st.just("error"), TEXT, TEXT),
     scoring=TEXT,
 )
 

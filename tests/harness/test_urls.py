@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness.backends.urls import base_url, key_for, without_keys
+from harness.backends.http.urls import base_url, key_for, without_keys
 from harness.cli.options import check_judge, judge_of
 from harness.errors import UsageError
 from harness.protocols import Judge

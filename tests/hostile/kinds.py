@@ -70,10 +70,14 @@ def _replace(path: Path, make: Callable[[], object]) -> None:
     make()
 
 
-# A list of nine names of a list of nine names, and so on: a billion entries.
-_YAML_BOMB = "".join(
-    f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n else 'x'] * 9)}]\n" for n in range(9)
-).encode()
+def _yaml_bomb(path: Path, _: Path) -> None:
+    """Under the names that are there: a list of a list of a list, of a billion entries in all."""
+    names = [line.partition(b":")[0].decode() for line in path.read_bytes().splitlines()[:3]]
+    names += ["a", "b", "c"][len(names) :]
+    lists = [", ".join([f"*b{n - 1}" if n else "x"] * 1000) for n in range(3)]
+    lines = [f"{names[n]}: &b{n} [{entries}]\n" for n, entries in enumerate(lists)]
+    path.write_text("".join(lines), errors="replace")
+
 
 # Whole files: how to put one in the place of a good one; ``outside`` is a folder of the user.
 FILES: Mapping[str, Write] = {
@@ -91,7 +95,7 @@ FILES: Mapping[str, Write] = {
     "huge integer": _content(b'{"id": 1' + b"0" * 5000 + b"}\n"),
     "nan": _content(b'{"id": NaN, "value": Infinity}\n'),
     "gzip": _content(gzip.compress(bytes(10_000_000))),
-    "yaml bomb": _content(_YAML_BOMB),
+    "yaml bomb": _yaml_bomb,
     "yaml object": _content(b"a: !!python/object/apply:os.system ['touch outside/ran']\n"),
     "pickle": lambda path, outside: path.write_bytes(
         pickle.dumps(_Foreign(str(outside / "ran")))) and None,

@@ -80,7 +80,9 @@ def test_commands_show_what_a_server_sends(tmp_path: Path, micro_data: Path) -> 
     (folder,) = (tmp_path / "runs").iterdir()
     done += [command("show", folder, "vstar/0"), command("show", folder, f"vstar/{TITLE}")]
     done.append(command("report", folder, "--out", tmp_path / "page.html"))
+    done.append(command("view", folder, "--no-images", "--out", tmp_path / "view.html"))
     texts = [text for d in done for text in (d.stdout, d.stderr)]
+    texts.append((tmp_path / "view.html").read_text(encoding="utf-8"))
     texts.append((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert any("u001b]52" in text for text in texts)
     for text in texts:

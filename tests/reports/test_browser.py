@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reports import write as reports
+from ablations.statistics.release.gate import gate
+from ablations.statistics.release.policy import read_policy
+from reports import output as reports
 from tests.reports.studies import BENCHMARKS, Planted, write
 
 if TYPE_CHECKING:
@@ -93,6 +95,28 @@ def test_the_answer_is_on_a_phones_first_screen_whatever_the_notes(
     notes = tab.locator(".notes li").all_inner_texts()
     assert len(notes) == 1
     assert notes[0].startswith(", ".join(BENCHMARKS) + ": only 20 clusters (fewer than 30)")
+    tab.context.close()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_the_page_of_a_gate_states_the_decision_on_the_first_screen(
+    browser: Browser, gated: tuple[Path, Path], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    (tmp_path / "policy.yaml").write_text("defaults: {max_drop: 0.2, max_relative_drop: 0.9}")
+    found = gate(gated[:1], gated[1:], read_policy(tmp_path / "policy.yaml"), 0.01)
+    reports.write(found, tmp_path / "gate.html")
+    tab = opened(browser, tmp_path / "gate.html", size)
+    assert tab.locator("h1").inner_text().startswith("INCONCLUSIVE: not enough data on")
+    shown = tab.locator(".step .verdict").first
+    box = shown.bounding_box()
+    assert shown.inner_text() == "INCONCLUSIVE"
+    assert box is not None
+    assert box["y"] + box["height"] < size[1]
+    assert tab.evaluate("document.documentElement.scrollWidth") <= size[0]
+    rows = tab.locator("#benchmarks tbody tr").all_inner_texts()
+    assert [row.split()[0] for row in rows] == ["vstar", "mmstar"]
+    assert all("not enough data" in row for row in rows)
+    assert tab.locator("#needs tbody tr").count() == 2
     tab.context.close()
 
 

@@ -18,11 +18,12 @@ from PIL import Image
 from ablations.arms import ARMS
 from ablations.statistics import scores
 from ablations.statistics.contrasts import ONE_SEED
+from ablations.statistics.text.notes import joined
 from benchmarks.micro.prepare import LABEL
 from harness.errors import UsageError
 from harness.runs.store import read_samples
-from reports import draw, figures, shared
-from reports import write as reports
+from reports import draw, figures
+from reports import output as reports
 from reports.pages import Pictured
 from reports.read import thumbnails
 from reports.read.flips import SHOWN, flips
@@ -325,11 +326,16 @@ def test_notes_of_one_kind_are_one_line() -> None:
         "mmmu: left out, runs/b-4 holds no answers to it",
         "mmstar: only 20 clusters (fewer than 30), effectively 11.2",
     )
-    assert shared.joined(notes) == (
+    assert joined(notes) == (
         notes[0],
         "vstar, blink, mmstar: only 7 to 20 clusters (fewer than 30), effectively 7.0 to 11.2",
         *notes[3:6],
     )
+
+
+def test_no_note_of_a_benchmark_is_lost_beside_another_of_its_kind() -> None:
+    notes = ("blink: seed 0 has 3 errors", "blink: seed 1 has 7 errors", "has 0 errors")
+    assert joined(notes) == ("blink: seed 0 to 1 has 3 to 7 errors", "has 0 errors")
 
 
 def test_the_bootstrap_stands_beside_its_measured_errors(study: Path, tmp_path: Path) -> None:
@@ -434,7 +440,7 @@ def _corrupt(folder: Path, name: str, text: str) -> Path:
     [
         (lambda p: [p / "nothing"], "does not exist"),
         (lambda p: [p], "not an analysed study"),
-        (lambda p: [p, p, p], "give one path, or two runs"),
+        (lambda p: [p, p, p], "is given twice"),
         (lambda p: [_corrupt(p / "g", "analysis.json", "{")], "is corrupt"),
         (lambda p: [_corrupt(p, "x.json", "[1]") / "x.json"], "is not what `harness compare"),
         (lambda p: [p, p], "is not a run"),

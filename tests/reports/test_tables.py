@@ -16,8 +16,8 @@ import pytest
 from ablations.statistics.analysis import macro_average
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine
+from reports import output as reports
 from reports import tables
-from reports import write as reports
 from reports.read import paper
 from reports.read.study import read
 from tests.reports.studies import frame

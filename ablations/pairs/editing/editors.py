@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ItemError, UsageError, first_line
+from harness.install.extras import need
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,6 +20,7 @@ Edit = Callable[["Image.Image", str, int], "Image.Image"]
 """Image, instruction, seed -> edited image, of any size.  Raises `ItemError`, `UsageError`."""
 
 TIMEOUT = 600.0
+ANSWER_BYTES = 64 * 2**20  # a PNG of 4096 x 4096 pixels has at most 64 MB in base64
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ async def _by_endpoint(
     """Ask /v1/images/edits (multipart) for one image in base64; nothing is downloaded."""
     import aiohttp
 
-    from harness.backends.urls import base_url
+    from harness.backends.http.receive import receive
+    from harness.backends.http.urls import base_url
 
     stream = io.BytesIO()
     image.save(stream, "PNG")
@@ -66,17 +69,16 @@ async def _by_endpoint(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session,
             session.post(address, data=form, headers=headers, allow_redirects=False) as answer,
         ):
-            document: Any = await answer.json(content_type=None) if answer.status == 200 else None
-            status = answer.status
+            got = await receive(answer, ANSWER_BYTES, key)
     except TimeoutError:
         raise ItemError(f"{address} did not answer within {TIMEOUT:.0f} seconds") from None
     except aiohttp.ClientConnectionError as error:
         raise UsageError(f"no server answers at {address}: {first_line(error)}") from None
     except (aiohttp.ClientError, ValueError) as error:
         raise ItemError(f"{address}: {first_line(error)}") from error
-    if status in (401, 403, 404):
-        raise UsageError(f"{address} answered {status}: give another address or API key")
-    return _decoded(document, f"{address} answered {status}")
+    if got.status in (401, 403, 404):
+        raise UsageError(f"{address} answered {got.status}: give another address or API key")
+    return _decoded(got.document, f"{address} answered {got.status}")
 
 
 def _decoded(document: Any, where: str) -> Image.Image:
@@ -90,15 +92,12 @@ def _decoded(document: Any, where: str) -> Image.Image:
 
 def _by_pipeline(source: str) -> Editor:
     """Return a diffusers pipeline that takes a prompt and an image."""
+    import torch
+
+    diffusers = need("diffusers", "edit")
+
     try:
-        import torch
-        from diffusers import DiffusionPipeline
-    except ImportError as error:
-        raise UsageError(
-            f"--editor {source}: diffusers is not installed: pip install diffusers"
-        ) from error
-    try:
-        pipeline = DiffusionPipeline.from_pretrained(source)
+        pipeline = diffusers.DiffusionPipeline.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, TypeError, LookupError, RuntimeError, AttributeError) as error:
         raise UsageError(f"{source} cannot be loaded: {first_line(error)}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.errors import ItemError, UsageError, first_failure, first_line
+from harness.errors import ItemError, UsageError, first_line, one_failure
 from harness.records import ImagePart, Message
 
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def _by_checkpoint(source: str) -> Embedding:
 
     errors = (OSError, ValueError, TypeError, LookupError, RuntimeError, ImportError)
     try:
-        model = transformers.AutoModel.from_pretrained(source).eval()
-        processor = transformers.AutoProcessor.from_pretrained(source)
+        model = transformers.AutoModel.from_pretrained(source, trust_remote_code=False).eval()
+        processor = transformers.AutoProcessor.from_pretrained(source, trust_remote_code=False)
     except errors as error:
         raise UsageError(f"{source} cannot be loaded: {first_line(error)}") from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -136,7 +136,7 @@ def _by_endpoint(
     import asyncio
 
     from harness.backends import wire
-    from harness.backends.endpoint import EndpointModel
+    from harness.backends.http.endpoint import EndpointModel
 
     async def ask() -> list[Any]:
         async with EndpointModel(url, served, key) as server:
@@ -152,10 +152,8 @@ def _by_endpoint(
                 tasks = [group.create_task(one_image(image)) for image in images]
             return [task.result() for task in tasks]
 
-    try:
+    with one_failure():
         return _unit(asyncio.run(ask()))
-    except BaseExceptionGroup as failures:
-        raise first_failure(failures) from None
 
 
 def _vector(document: Any, url: str) -> list[float]:

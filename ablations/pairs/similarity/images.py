@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ablations.pairs.build import Build
-from ablations.pairs.judging import ASK, finish_judged, judge_all
+from ablations.pairs.judging import ASK, finish_judged
 from ablations.pairs.similarity.candidates import (
     RULES,
     Question,
@@ -35,6 +35,7 @@ from harness.protocols import Judge
 from harness.records import ImagePart, Item, Message, TextPart
 
 BATCH = 64
+Near = tuple[int, int, float]
 
 _JUDGE = """\
 You check training data. Two images look alike. The first is to support the answer to the \
@@ -97,16 +98,15 @@ def build_similar(
     if embedding.label:
         funnel.notes.append(f"embedding {embedding.label}")
     funnel.notes.append(f"questions: {RULES[chosen.question]}; search: {search}")
-    kept = _filtered(build, [question for _, question in usable], near, chosen.question)
-    kept = _not_copies(build, items, usable, kept)
+    kept = _filtered(build, items, usable, near, chosen.question)
     rng = random.Random(f"{build.plan.seed}/similar")
     candidates = [
         _Candidate(*((i, j) if rng.random() < 0.5 else (j, i)), cosine) for i, j, cosine in kept
     ]
     rows = [_row(build, items, usable, candidate, chosen) for candidate in candidates]
-    if judge is None:
-        return build.finish(rows)
-    return _judged(build, rows, judge, note)
+    return finish_judged(
+        build, rows, judge, lambda row: Message("user", tuple(_parts(build, row))), note
+    )
 
 
 def _usable(items: Sequence[Item]) -> list[tuple[int, Question]]:
@@ -144,29 +144,26 @@ def _save(path: Path, vectors: Any) -> None:
 
 def _filtered(
     build: Build,
-    questions: Sequence[Question],
-    near: Sequence[tuple[int, int, float]],
-    rule: Sameness,
-) -> list[tuple[int, int, float]]:
-    same = [row for row in near if asks_the_same(questions[row[0]], questions[row[1]], rule)]
-    build.funnel.step("the same question", "pairs", len(same),
-                      {"another question": len(near) - len(same)})  # fmt: skip
-    differ = [row for row in same if answers_differ(questions[row[0]], questions[row[1]])]
-    build.funnel.step("answers that differ", "pairs", len(differ),
-                      {"the same answer": len(same) - len(differ)})  # fmt: skip
-    return differ
-
-
-def _not_copies(
-    build: Build,
     items: Sequence[Item],
     usable: Sequence[tuple[int, Question]],
-    near: Sequence[tuple[int, int, float]],
-) -> list[tuple[int, int, float]]:
-    """Leave out two answers to one image: it was resized or compressed again, or is the same."""
+    near: Sequence[Near],
+    rule: Sameness,
+) -> Sequence[Near]:
+    """Keep pairs of one question with different answers; two answers to one image are none.
+
+    Of such an image one is a copy: resized, compressed again, or the same.
+    """
+
+    def step(name: str, reason: str, keep: Callable[[Question, Question], bool]) -> list[Near]:
+        kept = [row for row in near if keep(usable[row[0]][1], usable[row[1]][1])]
+        build.funnel.step(name, "pairs", len(kept), {reason: len(near) - len(kept)})
+        return kept
+
+    near = step("the same question", "another question", lambda a, b: asks_the_same(a, b, rule))
+    near = step("answers that differ", "the same answer", answers_differ)
     kept = [row for row in near if not copies(*(image_of(items[usable[n][0]]) for n in row[:2]))]
-    build.funnel.step("two images", "pairs", len(kept),
-                      {"copies of one image": len(near) - len(kept)})  # fmt: skip
+    dropped = {"copies of one image": len(near) - len(kept)}
+    build.funnel.step("two images", "pairs", len(kept), dropped)
     return kept
 
 
@@ -198,23 +195,7 @@ def _row(
     }
 
 
-def _judged(
-    build: Build, rows: Sequence[dict[str, Any]], judge: Judge, note: Callable[[str], None]
-) -> dict[str, Any]:
-    """Ask the judge about every row and finish the build."""
-
-    def question(row: dict[str, Any]) -> Callable[[], Message]:
-        def ask() -> Message:
-            return Message("user", tuple(_parts(build, row)))
-
-        return ask
-
-    by_id = {row["id"]: row for row in rows}
-    questions = {name: question(row) for name, row in by_id.items()}
-    return finish_judged(build, by_id, judge_all(build, judge, questions, note=note))
-
-
-def _parts(build: Build, row: dict[str, Any]) -> Iterator[TextPart | ImagePart]:
+def _parts(build: Build, row: Mapping[str, Any]) -> Iterator[TextPart | ImagePart]:
     other = row["answer_negative"] or "(not known)"
     yield TextPart(_JUDGE.format(query=row["query"], answer=row["answer"], other=other))
     for name, context in (("First", "context_positive"), ("Second", "context_negative")):

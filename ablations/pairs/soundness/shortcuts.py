@@ -100,11 +100,12 @@ class _Seen:
             pair.answer_negative,
             (features.text_of(both[0]), features.text_of(both[1])),
             (features.surface(both[0]), features.surface(both[1])),
-            (_hash(both[0]), _hash(both[1])),
+            (context_name(both[0]), context_name(both[1])),
         )
 
 
-def _hash(context: Sequence[Part]) -> str:
+def context_name(context: Sequence[Part]) -> str:
+    """Return a hash of a context."""
     pieces = (p.text.encode() if isinstance(p, TextPart) else p.image.tobytes() for p in context)
     return sha256(b"\0".join(pieces)).hexdigest()
 

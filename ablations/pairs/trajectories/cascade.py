@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.pairs.build import Build, BuildPlan, Funnel
-from ablations.pairs.judging import ASK, finish_judged, judge_all
+from ablations.pairs.judging import ASK, finish_judged
 from ablations.pairs.trajectories.instances import Instance, Settings, read_instances
 from ablations.pairs.trajectories.masking import leaks, mask_trajectory
 from ablations.pairs.trajectories.patches import read_patch
@@ -83,12 +83,7 @@ def build_pairs(
     instances, issues = read_instances(files, tasks, settings, build.funnel)
     candidates = _related(_sharing(instances, settings, build.funnel), issues, settings, build)
     rows = list(_masked(candidates, files, settings, build.funnel))
-    if judge is None:
-        build.funnel.notes.append("no judge was given (--judge): pairs are not judged")
-        return build.finish(rows)
-    by_id = {row["id"]: row for row in rows}
-    asked = {name: (lambda row=row: question(row)) for name, row in by_id.items()}
-    return finish_judged(build, by_id, judge_all(build, judge, asked, note=note))
+    return finish_judged(build, rows, judge, question, note)
 
 
 def _sharing(instances: Sequence[Instance], settings: Settings, funnel: Funnel) -> list[Candidate]:

@@ -35,10 +35,8 @@ def _bm25(texts: Mapping[str, str]) -> Similarity:
 
     Robertson and Zaragoza 2009, in Lucene's form, by bm25s.
     """
-    try:
-        import bm25s
-    except ImportError as error:
-        raise UsageError("which issues are related needs bm25s: pip install bm25s") from error
+    import bm25s
+
     names = list(texts)
     position = {name: index for index, name in enumerate(names)}
     documents = [tokens(texts[name]) for name in names]

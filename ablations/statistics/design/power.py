@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import scipy
@@ -104,11 +105,17 @@ def equivalence_seeds(
 
 def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float = 0.8) -> float:
     """Return the smallest effect that Welch's test detects with power at this variance."""
+    return _unit_mde(seeds, alpha, target) * float(np.sqrt(of.training + of.decoding))
+
+
+@lru_cache
+def _unit_mde(seeds: int, alpha: float, target: float) -> float:
     unit = Components(1.0, 0.0)
-    effect = scipy.optimize.brentq(
-        lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0
+    return float(
+        scipy.optimize.brentq(
+            lambda x: welch_power(x, unit, unit, (seeds, seeds), alpha) - target, 0.0, 100.0
+        )
     )
-    return float(effect) * float(np.sqrt(of.training + of.decoding))
 
 
 def seeds_needed(
@@ -118,12 +125,16 @@ def seeds_needed(
     variance = of.training + of.decoding
     if variance == 0:
         return 2
-    for seeds in range(2, MANY_SEEDS + 1):
-        # The non-central t is an upper bound, and quicker.
-        bound = power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)
-        if bound >= target and welch_power(effect, of, of, (seeds, seeds), alpha) >= target:
-            return seeds
-    return None
+    tried = range(2, MANY_SEEDS + 1)
+
+    def bound(seeds: int) -> float:
+        """Return the power by the non-central t: an upper bound, and quicker."""
+        return power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)
+
+    fewest = bisect_left(tried, True, key=lambda seeds: bound(seeds) >= target)
+    return next(
+        (n for n in tried[fewest:] if welch_power(effect, of, of, (n, n), alpha) >= target), None
+    )
 
 
 def sampling_variance(accuracies: Mapping[str, tuple[float, int]]) -> float:

@@ -30,17 +30,27 @@ class Resampled:
 
     def deltas(self, a: str, b: str) -> Array:
         """Return the difference of two arms in every resample."""
-        mean_a = (self.weights[a] * self.macro[a]).sum(1)
-        return np.asarray(mean_a - (self.weights[b] * self.macro[b]).sum(1))
+        return self.combined({a: 1.0, b: -1.0})
+
+    def combined(self, weights: Mapping[str, float]) -> Array:
+        """Return a weighted sum of the arms in every resample."""
+        means = ((self.weights[arm] * self.macro[arm]).sum(1) for arm in weights)
+        return np.asarray(sum(w * mean for w, mean in zip(weights.values(), means, strict=True)))
 
     def interval(
         self, a: str, b: str, level: float = 0.95
     ) -> tuple[float, float] | tuple[None, None]:
-        """Return the percentile interval of the difference of two arms.
+        """Return the percentile interval of the difference of two arms; see `interval_of`."""
+        return self.interval_of({a: 1.0, b: -1.0}, level)
+
+    def interval_of(
+        self, weights: Mapping[str, float], level: float = 0.95
+    ) -> tuple[float, float] | tuple[None, None]:
+        """Return the percentile interval of a weighted sum of the arms.
 
         None where a benchmark's clusters allow none (`Profile.has_error`).
         """
-        drawn = self.deltas(a, b)
+        drawn = self.combined(weights)
         drawn = drawn[~np.isnan(drawn)]  # without resamples that miss a part of a score
         if not drawn.size:
             return None, None
@@ -83,17 +93,17 @@ def _code(name: str) -> int:
 def _draw(columns: Array, items: Items, resamples: int, rng: np.random.Generator) -> Array:
     """Return the benchmark's score of every column (items x columns) in every resample.
 
-    Few clusters of unequal size are drawn by their CR2 residuals, and the sum of these is scaled as
-    a t variable's with Bell and McCaffrey's degrees of freedom: plain resampling errs up to twice
-    as often as it should there (docs/statistics.md).
+    Few clusters are drawn by their CR2 residuals, and the sum of these is scaled as a t variable's
+    with Bell and McCaffrey's degrees of freedom: plain resampling errs up to three times as often
+    as it should there (docs/statistics.md).
     """
-    if not items.profile.has_error:
+    profile = items.profile
+    if not profile.has_error:
         return np.full((resamples, columns.shape[1]), np.nan)
-    if items.profile.is_lopsided:
+    if profile.is_few:
         residuals = items.residuals(columns.T).T
         drawn = _sums(residuals.astype(np.float32), resamples, rng) - residuals.sum(0)
-        df = items.profile.df
-        t_scale = np.sqrt(df / rng.chisquare(df, (resamples, 1)))
+        t_scale = np.sqrt(profile.df / rng.chisquare(profile.df, (resamples, 1)))
         return np.asarray(items.mean(columns.T) + t_scale * drawn)
     grouping, parts = items.grouping(), items.parts.astype(float)
     # Sums of small whole numbers: exact in single precision, and twice as fast.

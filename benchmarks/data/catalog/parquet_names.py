@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.data.catalog.sources import Source, Table
 from harness.errors import UsageError
+from harness.files.typed_yaml import parse_yaml
 
 _SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet$")
 
@@ -52,12 +53,10 @@ def card_patterns(card: str, table: Table) -> tuple[str, ...]:
     A table without a config is the card's default config, or its only one.  Source: the hub's
     "Manual configuration" of data files.
     """
-    import yaml
-
     parts = card.split("---", 2)
     try:
-        head = yaml.safe_load(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
-    except (yaml.YAMLError, ValueError, RecursionError):
+        head = parse_yaml(parts[1]) if len(parts) == 3 and not parts[0].strip() else None
+    except ValueError:
         head = None
     listed = head.get("configs") if isinstance(head, Mapping) else None
     entries = listed if isinstance(listed, list) else []
@@ -97,12 +96,32 @@ def _conventions(origin: Source, table: Table) -> tuple[str, ...]:
 
 
 def _matching(names: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
-    expressions = [_expression(pattern) for pattern in patterns]
-    return tuple(name for name in names if any(e.fullmatch(name) for e in expressions))
+    globs = [re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("./")) for pattern in patterns]
+    return tuple(name for name in names if any(_fits(name, pieces) for pieces in globs))
 
 
-def _expression(pattern: str) -> re.Pattern[str]:
-    """Translate a glob in which ``*`` stays within a folder and ``**`` does not."""
-    pieces = re.split(r"(\*\*/?|\*|\?)", pattern.removeprefix("./"))
-    wild = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(wild.get(piece, re.escape(piece)) for piece in pieces))
+def _fits(name: str, glob: Iterable[str]) -> bool:
+    """Whether a name fits a glob, given in pieces; ``*`` stays within a folder, ``**`` does not.
+
+    Kept are all the ends that the pieces so far can have in the name, so that no pattern of a card
+    takes longer than its length times the name's.
+    """
+    ends = {0}
+    for piece in glob:
+        if piece == "**":
+            ends = set(range(min(ends), len(name) + 1))
+        elif piece == "**/":
+            first = min(ends)
+            ends |= {n + 1 for n, letter in enumerate(name) if letter == "/" and n >= first}
+        elif piece == "*":
+            starts, ends = sorted(ends), set()
+            for n in starts:
+                if n not in ends:
+                    ends.update(range(n, (name + "/").index("/", n) + 1))
+        elif piece == "?":
+            ends = {n + 1 for n in ends if name[n : n + 1] not in ("", "/")}
+        else:
+            ends = {n + len(piece) for n in ends if name.startswith(piece, n)}
+        if not ends:
+            return False
+    return len(name) in ends

@@ -20,12 +20,13 @@ class Table:
     """One config and split of a data set on the hub.
 
     ``config`` is "" for a repository without named configs.  ``count`` is the official number of
-    rows.  ``columns`` are those that the wrapped task reads; ``images`` are those of them (or
-    further ones that may be absent) that hold images: PIL images, or base64 text where the data
-    set has them so.  ``required`` tables together are the benchmark; a ``stand-in`` takes the
-    place of all of them where they are not there; ``optional`` ones may be read beside them, and
-    so may those that lie ``apart``, which `pull` leaves (they are large).  ``file`` is the raw
-    release file (``.jsonl`` or ``.json``) that is the table, where the hub has no parquet of it.
+    rows, 0 where it is not known.  ``columns`` are those that the wrapped task reads; ``images``
+    are those of them (or further ones that may be absent) that hold images: PIL images, or base64
+    text where the data set has them so.  ``required`` tables together are the benchmark; a
+    ``stand-in`` takes the place of all of them where they are not there; ``optional`` ones may be
+    read beside them, and so may those that lie ``apart``, which `pull` leaves (they are large).
+    ``file`` is the raw release file (``.jsonl`` or ``.json``) that is the table, where the hub has
+    no parquet of it.
     """
 
     config: str
@@ -136,6 +137,11 @@ SOURCES: dict[str, Source] = {
 GENERATED = frozenset({"niah"})
 
 
+def has_source(benchmark_id: str) -> bool:
+    """Whether a benchmark has a data set on the hub."""
+    return benchmark_id in SOURCES or hasattr(registry.kind(benchmark_id), "source")
+
+
 def source(benchmark_id: str) -> Source:
     """Return where a benchmark's data comes from.
 
@@ -144,7 +150,7 @@ def source(benchmark_id: str) -> Source:
     """
     if benchmark_id in SOURCES:
         return SOURCES[benchmark_id]
-    if benchmark_id in registry.names() and hasattr(registry.kind(benchmark_id), "source"):
+    if registry.is_known(benchmark_id) and hasattr(registry.kind(benchmark_id), "source"):
         return cast("Source", registry.kind(benchmark_id).source)
     if benchmark_id in GENERATED:
         raise UsageError(f"{benchmark_id} generates its items from a seed: no data needed")

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.data.local.images import inside
 from benchmarks.data.local.receipt import Origin
 from harness.errors import UsageError, first_line
 from harness.files.hashing import file_hash
@@ -115,7 +116,8 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
         raise UsageError(
-            f"the hub did not give {repository} ({first_line(error)}): check the network, {local}"
+            f"the Hub did not provide {repository} ({first_line(error)}): "
+            f"check the network, {local}"
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
@@ -158,10 +160,12 @@ class Mirror:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Copy files into a folder; UsageError if the file system refuses."""
+        """Copy files into a folder; UsageError if the file system refuses, or a link leads out."""
         try:
             for name in names:
-                _copy(self.folder / name, into / name)
+                _copy(inside(self.folder, name), into / name)
+        except ValueError as error:
+            raise UsageError(f"cannot copy {self.folder}: {error}") from error
         except OSError as error:
             raise UsageError(f"cannot copy {self.folder} ({error.strerror or error})") from error
 

@@ -164,7 +164,7 @@ def columns(item: Found) -> tuple[str, ...]:
 def _missing(benchmark_id: str, folder: Path, gone: Sequence[Table], *, empty: bool) -> str:
     get = f"get it with `harness data pull {benchmark_id} --data-root {folder.parent}`"
     if benchmark_id in FORMATS or any(table.file for table in gone):
-        get += ", or bring an official release with `harness data import`"
+        get += ", or import an official release with `harness data import`"
     for table in gone:
         part = release(benchmark_id, folder, table) if folder.is_dir() else None
         if part is not None and part.missing:

@@ -107,7 +107,7 @@ def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableRepo
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
     table, n, decoded = item.table, rows(item), 0
     problems = []
-    if n != table.count:
+    if table.count and n != table.count:  # 0: not known
         problems.append(f"{table.label} has {n} rows, the official number is {table.count}")
     there = columns(item) if n else table.columns
     gone = [name for name in table.columns if name not in there]

@@ -211,7 +211,7 @@ class SweBench(Benchmark):
             for check in await asyncio.to_thread(lambda: list(self.checks())):
                 if check.status == "missing":
                     raise UsageError(f"{check.name}: {check.text}")
-            await asyncio.to_thread(preflight.remove_leftover_containers, self.environment)
+            await asyncio.to_thread(preflight.prepare_engines, self.environment)
         elif tools.sandbox is None:
             raise UsageError(f"{self.id} runs programs: it needs a sandbox")
         elif tasks and tasks[0].files:

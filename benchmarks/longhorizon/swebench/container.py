@@ -22,6 +22,7 @@ from harness.sandbox.programs import output
 _FIRST = "while [ $SECONDS -lt 86400 ]; do sleep 60 & wait $!; done"
 _PULL_SECONDS = 3600.0
 _CALL_SECONDS = 120.0
+_ENDED = "the container has ended: out of memory, or a command ended its first process"
 NO_SPACE = os.strerror(28)  # "No space left on device", as programs and engines print it
 
 
@@ -41,7 +42,6 @@ class TaskContainer:
             pulled = await self._call("pull", "--quiet", "--", self.image, seconds=_PULL_SECONDS)
             self._check(pulled, f"the image {self.image} is missing and cannot be pulled")
         options = [
-            "--rm",
             "--pull=never",
             f"--name={self._name}",
             f"--label={OWNER}={owner()}",
@@ -58,15 +58,16 @@ class TaskContainer:
     async def run(self, text: str, seconds: float) -> Result:
         """Run one shell command at /testbed, stderr in its stdout.
 
-        Raises `ItemError` if container or engine are gone, or the disk is full.
+        A command that ends the container has broken a limit, and so has each one after it: no
+        failure of ours, which would be asked again.  Raises `ItemError` if container or engine are
+        gone otherwise, or the disk is full.
         """
         variables = [f"--env={name}={value}" for name, value in self._environment.items()]
         shell = (self._name, "bash", "-c", 'exec bash -c "$1" 2>&1', "bash", text)
         options = [f"--workdir={TESTBED}", *variables]
         result = await self._call("exec", *options, *shell, seconds=seconds)
-        if result.exit_code != 0 and not await self._is_running():
-            why = await asyncio.to_thread(self.engine.why_gone, self._name)
-            raise ItemError(why)
+        if result.exit_code != 0 and await self._has_ended():
+            return replace(result, status="memory", exit_code=None, reason=_ENDED)
         if NO_SPACE.encode() in result.stdout:
             await self.check_disk()
         return result
@@ -74,18 +75,25 @@ class TaskContainer:
     async def check_disk(self) -> None:
         """Raise `ItemError` if the engine has no room for a megabyte in this container.
 
-        The engine writes it: nothing that a command changed inside has a say.
+        The engine writes it: nothing that a command changed inside has a say.  A container that a
+        command has ended is not checked.
         """
         result = await self._call("cp", "-", f"{self._name}:/", stdin=megabyte())
+        if result.exit_code != 0 and await self._has_ended():
+            return
         self._check(result, f"the {self.engine.name} engine cannot write")
 
     def remove(self) -> None:
         """Remove the container with all that runs in it; blocks."""
         output([self.engine.program, "rm", "--force", "--volumes", self._name], _CALL_SECONDS)
 
-    async def _is_running(self) -> bool:
-        state = await asyncio.to_thread(self.engine.state, self._name, "Running")
-        return state == "true"
+    async def _has_ended(self) -> bool:
+        """Whether a command has ended the container; raises `ItemError` if something else has."""
+        if await asyncio.to_thread(self.engine.state, self._name, "Running") == "true":
+            return False
+        if not await asyncio.to_thread(self.engine.ended_itself, self._name):
+            raise ItemError(await asyncio.to_thread(self.engine.why_gone, self._name))
+        return True
 
     async def _call(
         self, *words: str, stdin: bytes = b"", seconds: float = _CALL_SECONDS
@@ -122,10 +130,13 @@ class _Client:
 
 
 def megabyte() -> bytes:
-    """Return an archive with one file of a megabyte."""
+    """Return an archive with one file of a megabyte.
+
+    Nothing inside a container can know its name, and make it fail by a folder that is called so.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as archive:
-        entry = tarfile.TarInfo(".harness-probe")
+        entry = tarfile.TarInfo(f".harness-{secrets.token_hex(8)}")
         entry.size = 1 << 20
         archive.addfile(entry, io.BytesIO(bytes(entry.size)))
     return stream.getvalue()

@@ -26,7 +26,7 @@ from benchmarks.longhorizon.swebench.workspace import (
     describe_image_limits,
     workspace,
 )
-from harness.backends.urls import without_keys
+from harness.backends.http.urls import without_keys
 from harness.errors import ItemError
 from harness.files.scratch import Scratch
 from harness.files.text import last_line

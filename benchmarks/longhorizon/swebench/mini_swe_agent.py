@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.install.extras import install
 from harness.records import Message, TextPart
 
 # The text form of its SWE-bench configuration: commands stand in the text, so that every backend
@@ -76,7 +77,7 @@ def load() -> None:
 def _config_text() -> str:
     spec = find_spec("minisweagent")
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError("mini-swe-agent is not installed: run `make install`")
+        raise UsageError(f"mini-swe-agent is not installed: {install('agents')}")
     folder = Path(next(iter(spec.submodule_search_locations)))
     return (folder / "config" / "benchmarks" / CONFIG).read_text(encoding="utf-8")
 

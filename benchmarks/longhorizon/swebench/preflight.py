@@ -91,9 +91,13 @@ def _images(kind: str) -> frozenset[str]:
     return frozenset(qualified(line) for line in (listed or "").splitlines())
 
 
-def remove_leftover_containers(kind: str) -> None:
-    """Remove the containers of runs that were killed, of agents and of the grader."""
+def prepare_engines(kind: str) -> None:
+    """Remove the containers of runs that were killed, of agents and of the grader.
+
+    Raises `UsageError` for an engine without a filter of system calls.
+    """
     for answering in filter(None, map(engine, {kind, "docker"} - {"singularity"})):
+        answering.check_filter()
         remove_leftovers(answering.program)
 
 

@@ -18,6 +18,7 @@ from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
 from harness.files.names import is_file_name
 from harness.files.trees import check_tree
+from harness.files.typed_yaml import parse_yaml
 
 if TYPE_CHECKING:
     from benchmarks.data.local.verify import Report
@@ -167,6 +168,8 @@ class TaskSet:
         for folder in folders:
             check_tree(folder)
         try:
+            for path in (self.folder / "sweb.yaml", *(each / "task.yaml" for each in folders)):
+                parse_yaml(path.read_text(encoding="utf-8"))  # refuses what would have no end
             rows = load_task_repo(self.folder)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"the tasks in {self.folder} cannot be read: {error}") from error

@@ -101,7 +101,6 @@ def workspace(sandbox: Sandbox, files: Path) -> Iterator[Workspace]:
     Raises `ItemError` if the copy fails, `UsageError` if git is not installed.
     """
     with Scratch("swe") as private:
-        private.path.chmod(0o755)
         repository, scratch, hidden = (private.path / name for name in ("testbed", "tmp", "hidden"))
         scratch.mkdir()
         hidden.mkdir()

@@ -98,6 +98,10 @@ def pair(rng: random.Random, split: Split, domain: Domain, name: str) -> Pair:
             source=SOURCE,
         )
     positive, negative = traces.contrast(rng, rng.choice(WORDS), split)
+    # The second one's value is often told elsewhere, too: which supports must not show in that.
+    # The coin is the trace's own, so that the draws of all other pairs stay what they were.
+    if random.Random(f"side/{positive.text}").random() < 0.5:
+        positive, negative = negative, positive
     return Pair(
         name,
         domain,

@@ -1,8 +1,4 @@
-"""Reads the chosen option out of a response: its letter, or failing that its text.
-
-What the response declares as its answer is read first and alone; only without a declaration are
-the first and last lines and the sentences read.  None if nothing says which option is chosen.
-"""
+"""Reads the chosen option out of a response: its letter, or failing that its text."""
 
 from __future__ import annotations
 
@@ -19,21 +15,19 @@ from benchmarks.scoring.choices.letters import (
     names_no_option,
     simplify,
 )
-from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
-from benchmarks.scoring.choices.reading import REASON, Options, Reading
+from benchmarks.scoring.choices.reading import Options, Reading
 from benchmarks.scoring.choices.undeclared import Parts, Undeclared
-from benchmarks.scoring.claims import claimed, last_claim, without_run_on
-from benchmarks.scoring.extract import cut_off, declared, flat, pleasantry, sentences
+from benchmarks.scoring.claims import claimed, cover, last_claim, without_run_on
+from benchmarks.scoring.extract import LEAVE, cut_off, declared, flat, sentences
+from benchmarks.scoring.phrases import REASON, REFUSAL, THAN
 
 _FEW, _SHORT = 2, 80
 
 
 _NOT_LISTED = re.compile(
-    r"\W*(?:n(?:one|ull)\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted"
-    r"|no (?:option|answer|correct)|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)",
-    re.IGNORECASE,
+    r"(?i)\W*(?:n(?:one|ull)\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted"
+    r"|no (?:option|answer|correct)|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)"
 )
-_GLUED = re.compile(r"[(\[]?([A-Z])[)\]]?[.:]?\s?(?=\S)")
 _AND = re.compile(r"\b(?:and|or)\b")
 _LIST = re.compile(
     r"\(?[A-Z]\)?(?:\s?(?:[,;&/]|\band\b|\bor\b|\s)\s?(?:and\s|or\s)?\(?[A-Za-z]\)?(?![\w']))+[\s.]*"
@@ -52,11 +46,7 @@ def _bare(line: str) -> str:
 
 
 class OptionReader:
-    """Reads the chosen option among ``choices`` (their texts in order, empty where unknown).
-
-    ``last_named``: by the benchmark's convention the last of several options that a response
-    names in brackets is its answer, where nothing else says which.
-    """
+    """Reads the chosen option; ``last_named``: by convention the last one named in brackets."""
 
     def __init__(self, choices: Sequence[str], last_named: bool = False) -> None:
         self.options = Options(choices)
@@ -65,10 +55,9 @@ class OptionReader:
         self.cut = False  # whether the response stops in the middle of a sentence
 
     def read(self, text: str) -> tuple[Reading | None, list[str]]:
-        """Return the option that a cleaned response chooses, and the parts passed over.
+        """Return the option that a cleaned response chooses, and what was passed over.
 
-        The reading is None where no rule applies; it has no letters where the response chooses
-        none of the options or takes its choice back.
+        Without letters where it chooses none of the options or takes its choice back.
         """
         plain = flat(text)
         self.cut = cut_off(without_run_on(plain))
@@ -78,13 +67,14 @@ class OptionReader:
         """Whether what comes later does not deny a reading."""
         if len(reading.letters) != 1:
             return True
-        own = rf"(?<![\w'])[(\[]?{reading.letters[0]}[)\]]?(?![\w'])"
-        return not claimed(later, own)[1]
+        own = re.compile(rf"(?<![\w'])[(\[]?{reading.letters[0]}[)\]]?(?![\w'])")
+        return not claimed(later, cover(later, own))[1]
 
     def _part(self, text: str, later: str) -> tuple[Reading | None, list[str]]:
         """Read what is left of a part of a response without what it does not claim."""
         text = self._without_lists(text)
-        plain, passed = claimed(text, self.texts.mention, self.texts.masked(text))
+        masked = self.texts.masked(text)
+        plain, passed = claimed(text, self.texts.covered(masked), masked)
         reading = self._final_line(plain) or self._declared(plain)
         if reading and later and not self._is_claimed(reading, later):
             reading = replace(reading, letters=(), rule=f"{reading.rule}, taken back")
@@ -107,7 +97,7 @@ class OptionReader:
         for (i, rank), (j, next_rank) in itertools.pairwise(ranks):
             if next_rank == rank + 1:
                 lines[i] = lines[j] = ""
-        listed = [self.options.own_line(line) for line in lines]
+        listed = [self.options.listed(line) for line in lines]
         filled = [i for i, name in enumerate(listed) if lines[i].strip()]
         for i, j in itertools.pairwise(filled):
             name, following = listed[i], listed[j]
@@ -124,12 +114,9 @@ class OptionReader:
         found = self.forms.is_letter(last)
         if found:
             return Reading((found,), "last line is a letter", last[:80])
-        found = self.forms.on_line(last)
-        rest = last.lstrip("([")[1:].lstrip(")].: ")
-        if found is None or not self.texts.is_own(ord(found) - ord("A"), rest.rstrip(". ")):
-            return None
+        found = self.options.own(last)
         listed = [self.forms.on_line(line) for line in lines[:-1]]
-        if found not in listed:
+        if not found or found not in listed:
             return None
         return Reading((found,), "last line repeats an option", last[:80], "both", last)
 
@@ -148,26 +135,20 @@ class OptionReader:
             return Reading((), f"{rule}, none of the options", text[:80])
         if names_no_option(text, start):
             return Reading((), f"{rule}, no option's letter", text[:80])
-        claim = THAN.sub("", text)
-        only = self.options.only(marked(claim)) or self.options.only(named(claim, self.texts.noun))
+        only = self.options.only(THAN.sub("", text))
         if only and not REFUSAL.search(text):
             return Reading((only,), f"{rule}, marked letter", text[:80])
         return None
 
     def _at(self, text: str, raw: str, rule: str) -> Reading | None:
         """Read the letter, letters or option's text with which a span begins."""
-        glued = _GLUED.match(text)
-        if glued and glued[1] in self.texts.letters:
-            rest = text[glued.end() :].partition("\n")[0].rstrip(" .")
-            own = ord(glued[1]) - ord("A")
-            if self.texts.is_own(own, rest) or self.texts.begins_own(own, rest):
-                return Reading((glued[1],), rule, text[:80], "both", raw)
+        line = text.partition("\n")[0]
+        if own := self.options.own(line, begun=True):
+            return Reading((own,), rule, text[:80], "both", raw)
         if _LIST.fullmatch(text):
-            names = tuple(
-                dict.fromkeys(name.upper() for name in re.findall("[A-Za-z]", _AND.sub(" ", text)))
-            )
+            names = dict.fromkeys(re.findall("[A-Z]", _AND.sub(" ", text).upper()))
             if set(names) <= self.texts.letters:
-                return Reading(names, f"{rule}, several letters", text[:80])
+                return Reading((*names,), f"{rule}, several letters", text[:80])
         if letters := self.forms.at(text):
             return self.options.agreed(letters, text, rule, raw)
         label = _LABELLED.fullmatch(text.rstrip(" ."))
@@ -184,17 +165,16 @@ class OptionReader:
         """Read a response that nowhere says which part of it is the answer."""
         text = simplify(plain)
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        lines = [line for line in lines if not pleasantry(line)] or lines
+        lines = [line for line in lines if not LEAVE.match(line)]
+        if self.cut and lines:  # only a letter on its first line is an answer
+            found = self.forms.is_letter(lines[0])
+            return Reading((found,), "first line", lines[0]) if found else None
+        lines = [line for line in lines if not self.options.is_beyond(line)]
         if not lines:
             return None
-        if self.cut:
-            return self._begun(lines)
-        lines = [line for line in lines if not self.options.is_beyond(line)]
         text = "\n".join(
             line for line in text.split("\n") if not self.options.is_beyond(line.strip())
         )
-        if not lines:
-            return None
         parts = Parts(text, lines, sentences(text) or lines)
         if len(lines) == 1 and _BULLET.match(plain) and self.forms.is_letter(_bare(lines[0])):
             return self._span(_bare(lines[0]), "whole response")
@@ -202,8 +182,3 @@ class OptionReader:
         if short and (reading := self._span(plain, "whole response")):
             return reading
         return self.undeclared.read(parts)
-
-    def _begun(self, lines: list[str]) -> Reading | None:
-        """Read a response that breaks off: only a letter on its first line is an answer."""
-        found = self.forms.is_letter(lines[0])
-        return Reading((found,), "first line", lines[0]) if found else None

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.scoring.choices.letters import letters_for, simplify
+from benchmarks.scoring.choices.letters import letters_for, marked, named, simplify
 from benchmarks.scoring.choices.option_texts import OptionTexts
 
-# Behind it stands a reason, which claims no option.
-REASON = re.compile(r",?\s(?:because|since|as|whereas|while|unlike|rather than|instead of)\b")
-_OTHER_ITEM = re.compile(r"[;,]?\s\(?([A-Z])[).:]\s?(?=\S)")
+_OTHER_ITEM = re.compile(r"[;,]?\s\(?(?:([A-Z])[).:]|([a-z])\))\s?(?=\S)")
 # "(A) Oak or (C) Pine"; "B (green)", of which one bracket may be gone.
 _JOINED_ITEM = re.compile(r"(?!as\b|because\b|since\b)[^,.;]{0,80}?\s(?:and|or)\s\(([A-Z])\)")
 _INSIDE = re.compile(r"[(\[]([^()\[\]]{1,80})[)\]]?$")
+_LETTER = re.compile(r"[(\[]?([A-Z])[)\].:]*\s*(?=\S)")
 _OPTION_LINE = re.compile(r"[\s*$\\(\[]{0,8}[A-Z][)\].:]")
+
+
+Given = Literal["letter", "both", "text", "hint"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Reading:
     letters: tuple[str, ...]
     rule: str
     part: str
-    given: Literal["letter", "both", "text", "hint"] = "letter"
+    given: Given = "letter"
     span: str = ""
 
 
@@ -41,42 +43,45 @@ class Options:
     def __init__(self, choices: Sequence[str]) -> None:
         self.texts, self.forms = OptionTexts(choices), letters_for(len(choices))
 
-    def only(self, letters: list[str]) -> str | None:
-        """Return the letter that stands there alone, if it is an option's."""
-        found = set(letters)
-        return letters[0] if len(found) == 1 and found <= self.texts.letters else None
+    def only(self, text: str) -> str | None:
+        """Return the only letter in brackets, else the only one named as an option."""
+        found = {*(marked(text) or named(text, self.texts.noun))}
+        return found.pop() if len(found) == 1 and found <= self.texts.letters else None
 
     def agreed(self, letters: tuple[str, ...], text: str, rule: str, span: str) -> Reading:
-        """Return the reading of a letter: of no option where the text behind contradicts it.
-
-        "(D) 120°" names no option when D is 108°; "(D) Rome" none when B is Rome.
-        """
+        """Return the reading of a letter: of none in "(D) Rome" when B is Rome."""
         rest = text.partition("\n")[0].lstrip("([ ")[1:].strip(" .):*],;")
         rest = re.sub(r"^(?:[-—–]|=|i\.e\.,?|namely|that is,?)\s", "", rest)
+        index = ord(letters[0]) - ord("A")
+        alone = len(letters) == 1 and bool(rest)
+        if alone and self.texts.is_own(index, rest):
+            return Reading(letters, rule, text[:80], "both", span)
         joined = _JOINED_ITEM.match(rest)
-        others = {m[1] for m in _OTHER_ITEM.finditer(rest)} & self.texts.letters - {*letters}
+        items = {(m[1] or m[2]).upper() for m in _OTHER_ITEM.finditer(rest)}
+        others = items & self.texts.letters - {*letters}
         if joined and joined[1] in self.texts.letters - {*letters}:
             others = {joined[1]}
         if others and (joined or rule != "answer statement"):
             return Reading((*letters, *sorted(others)), f"{rule}, several letters", text[:80])
-        if len(letters) == 1 and rest:
-            index = ord(letters[0]) - ord("A")
-            if self.texts.contradicted(index, rest) or (
-                (inside := _INSIDE.match(rest)) and self.texts.contradicted(index, inside[1])
-            ):
-                return Reading((), f"{rule}, letter and text disagree", text[:80])
-            if rule == "boxed" or self.texts.is_own(index, rest):
-                return Reading(letters, rule, text[:80], "both", span)
-        return Reading(letters, rule, text[:80], "letter", span)
+        inside = _INSIDE.match(rest)
+        parts = [rest, *([inside[1]] if inside else [])]
+        if alone and any(self.texts.contradicted(index, part) for part in parts):
+            return Reading((), f"{rule}, letter and text disagree", text[:80])
+        given: Given = "both" if alone and rule == "boxed" else "letter"
+        return Reading(letters, rule, text[:80], given, span)
 
-    def own_line(self, line: str) -> str | None:
-        """Return the letter of a line that is an option's letter and text."""
-        if not _OPTION_LINE.match(line):
+    def own(self, line: str, begun: bool = False) -> str | None:
+        """Return the letter of a line that is a letter and its own text, or begins that text."""
+        match = _LETTER.match(line)
+        if not match or match[1] not in self.texts.letters:
             return None
-        line = simplify(line)
-        name = self.forms.on_line(line)
-        rest = line.strip().lstrip("([")[1:].lstrip(")].: ").rstrip(" .,;")
-        return name if name and rest and self.texts.is_own(ord(name) - ord("A"), rest) else None
+        index, rest = ord(match[1]) - ord("A"), line[match.end() :].rstrip(" .,;")
+        own = self.texts.is_own(index, rest) or (begun and self.texts.begins_own(index, rest))
+        return match[1] if own else None
+
+    def listed(self, line: str) -> str | None:
+        """Return the letter of a line that lists an option: "(B) blue", not "B blue"."""
+        return self.own(simplify(line)) if _OPTION_LINE.match(line) else None
 
     def is_beyond(self, line: str) -> bool:
         """Whether a line is an invented option: "(E) green" of four."""

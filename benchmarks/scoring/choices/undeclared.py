@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from benchmarks.scoring.choices.letters import letter, marked, named
-from benchmarks.scoring.choices.option_texts import REFUSAL, THAN
-from benchmarks.scoring.choices.reading import REASON, Options, Reading
+from benchmarks.scoring.choices.letters import letter, marked
+from benchmarks.scoring.choices.reading import Options, Reading
 from benchmarks.scoring.extract import conclusions, sentences
+from benchmarks.scoring.phrases import REASON, REFUSAL, THAN
 
 _PREFERS = re.compile(
     r"\b(?:most|best|more|likely|correspond\w*|match\w*|fits?|choose|select|should|must|correct)\b"
@@ -16,16 +16,12 @@ _PREFERS = re.compile(
 _CONTRASTS = re.compile(
     r"\b(?:whereas|while|although|unlike|different\w*|other|less|not|cannot)\b|n't\b"
 )
-_EXPLAINS = re.compile(
-    r"(?:This|That|It|One|You|We)\s(?:can\b|is (?:evident|clear|because|seen|shown|apparent))"
-)
-_SUPPORTS = re.compile(r"(?:This|These|Both|It|That)\b")
+_EXPLAINS = re.compile(r"(?:This|That|It|One|You|We)\s(?:can\b|is (?:evident|clear|because))")
 # How a last paragraph sums up a review of the options.
 _SUMS_UP = re.compile(
-    r"\W*(?:based on|going by|given|on (?:this|these|that|balance)|considering|overall"
+    r"(?i)\W*(?:based on|going by|given|on (?:this|these|that|balance)|considering|overall"
     r"|from (?:this|these)|therefore|thus|hence|so\b|in (?:conclusion|summary|short)|to sum up"
-    r"|i (?:would|believe|think))",
-    re.IGNORECASE,
+    r"|i (?:would|believe|think))"
 )
 _TICK, _CROSS, _SIGNS = re.compile("[✅✔✓☑]"), re.compile("[❌✗✘☒]"), re.compile(r"[|*✅✔✓☑]")
 _FEW = 2
@@ -41,11 +37,7 @@ class Parts:
 
 
 class Undeclared:
-    """Reads the option that running text names: its letter, or failing that its text.
-
-    ``last_named``: by the benchmark's convention the last of several options that a response
-    names in brackets is its answer, where nothing else says which.
-    """
+    """Reads the option that running text names: its letter, or failing that its text."""
 
     def __init__(self, options: Options, last_named: bool) -> None:
         self.options, self.last_named = options, last_named
@@ -65,7 +57,7 @@ class Undeclared:
         if len(ticked) != 1 or not any(_CROSS.search(line) for line in parts.lines):
             return None
         line = _SIGNS.sub("", ticked[0]).strip()
-        found = self.forms.on_line(line) or (self.forms.on_line(line.partition(" ")[0]))
+        found = self.forms.on_line(line)
         return Reading((found,), "ticked line", line[:80]) if found else None
 
     def _edges(self, parts: Parts) -> Reading | None:
@@ -73,17 +65,10 @@ class Undeclared:
         lines = parts.lines
         ends = (("first line", lines[0], lines[1:2]), ("last line", lines[-1], lines[-2:-1]))
         for rule, line, neighbours in ends:
-            found = self.forms.on_line(line) or self._bare(line)
+            found = self.forms.on_line(line) or self.options.own(line)
             if found and not any(self.forms.on_line(other) for other in neighbours):
                 return self.options.agreed(self.forms.at(line) or (found,), line, rule, line)
         return None
-
-    def _bare(self, line: str) -> str | None:
-        """Return the letter of a line such as "D 12 cm", where D is 12 cm."""
-        said, _, rest = line.rstrip(" .").partition(" ")
-        if said not in self.texts.letters or not self.texts.is_own(ord(said) - ord("A"), rest):
-            return None
-        return said
 
     def _announced(self, parts: Parts) -> Reading | None:
         """A line that ends with a colon announces an option, alone on the next line."""
@@ -113,18 +98,11 @@ class Undeclared:
         )
         for rule, part in ends:
             claim = REASON.split(part, maxsplit=1)[0]
-            only = self.options.only(marked(claim)) or self.options.only(
-                named(claim, self.texts.noun)
-            )
-            if (
-                only
-                and (rule == "summary" or _PREFERS.search(claim))
-                and not _CONTRASTS.search(claim)
-            ):
+            only = self.options.only(claim)
+            prefers = rule == "summary" or _PREFERS.search(claim)
+            if only and prefers and not _CONTRASTS.search(claim):
                 return Reading((only,), f"only letter in {rule}", part[-80:], "hint", part)
-        text = THAN.sub("", parts.text)
-        letters = marked(text) or named(text, self.texts.noun)
-        only = self.options.only(letters)
+        only = self.options.only(THAN.sub("", parts.text))
         if only and not REFUSAL.search(parts.text):
             return Reading((only,), "only letter", parts.text[-80:], "hint", parts.text)
         return None
@@ -137,14 +115,11 @@ class Undeclared:
 
     def _last(self, parts: Parts) -> Reading | None:
         """The last option in brackets, unless the response refuses or joins it to another."""
-        found = marked(parts.text)
-        if not found or not set(found) <= self.texts.letters or REFUSAL.search(parts.text):
-            return None
         naming = [piece for piece in parts.sentences if marked(piece)]
-        if not naming or len(set(marked(naming[-1]))) > 1:
+        last = {*marked(naming[-1])} if naming else set()
+        if len(last) != 1 or not last <= self.texts.letters or REFUSAL.search(parts.text):
             return None
-        (last, *_) = marked(naming[-1])
-        return Reading((last,), "last option named", naming[-1][:80], "hint", naming[-1])
+        return Reading((*last,), "last option named", naming[-1][:80], "hint", naming[-1])
 
     def _contents(self, parts: Parts) -> Reading | None:
         """An option's text stands in a conclusion, up front, alone, or in a claim."""
@@ -168,14 +143,9 @@ class Undeclared:
         return None
 
     def _claimed(self, pieces: list[str]) -> int | None:
-        """Return the option that the first or the last sentence claims, if they agree.
-
-        A second sentence that supports the first ("This is evident because ...") claims nothing.
-        """
+        """Return the option that the first or the last sentence claims, if they agree."""
         few = len(pieces) <= _FEW
-        explained = len(pieces) > 1 and (
-            _EXPLAINS.match(pieces[1]) or (few and _SUPPORTS.match(pieces[1]))
-        )
+        explained = len(pieces) > 1 and _EXPLAINS.match(pieces[1])
         ends = pieces[:1] if explained else [pieces[0], pieces[-1]]
         strong = [sentence for sentence in ends if _PREFERS.search(sentence)]
         for some in (strong, ends if few or explained else []):

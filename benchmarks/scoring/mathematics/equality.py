@@ -1,8 +1,4 @@
-"""Whether an answer equals the right one: numbers, expressions, equations, intervals, lists.
-
-Expressions are equal if they agree at fixed points of their symbols to thirty digits: bounded in
-time, unlike symbolic simplification, and wrong only by a vanishing chance.
-"""
+"""Whether an answer equals the right one: numbers, expressions, equations, intervals, lists."""
 
 from __future__ import annotations
 
@@ -56,9 +52,7 @@ def equal(right: Form, given: Form, rule: Rule, part: int = 0) -> bool:
         return relation is not None and _relations_equal(right, relation)
     if isinstance(given, Relation):
         relation = _named(right)
-        if relation is not None and right.node.symbols():
-            return _relations_equal(relation, given)
-        return given.op == "=" and _solves(right, given, rule, part)
+        return relation is not None and _relations_equal(relation, given)
     return _scalars_equal(right, given, rule, part)
 
 
@@ -71,11 +65,9 @@ def _groups_equal(right: Group, given: Group, rule: Rule) -> bool:
         return same and all(equal(r, g, rule, i) for i, (r, g) in enumerate(pairs))
     left = list(given.parts)
     for index, wanted in enumerate(right.parts):
-        match = next((g for g in left if equal(wanted, g, rule, index)), None)
-        if match is None:
-            return False
-        left.remove(match)
-    return True
+        if match := next((g for g in left if equal(wanted, g, rule, index)), None):
+            left.remove(match)
+    return not left
 
 
 def _coordinates(given: Group) -> bool:
@@ -86,9 +78,9 @@ def _coordinates(given: Group) -> bool:
 
 def _interval(relation: Relation) -> Group | None:
     """Return the interval of ``x > 2``; None where no symbol stands alone on one side."""
-    if relation.op not in {"<", "leq"}:
+    edge = {"<": "()", "leq": "[]"}.get(relation.op)
+    if edge is None:
         return None
-    edge = "()" if relation.op == "<" else "[]"
     if relation.left.op == "symbol" and not relation.right.symbols():
         low = Scalar(Node("neg", (_INFINITY,)))
         return Group((low, Scalar(relation.right)), f"({edge[1]}")
@@ -105,13 +97,6 @@ def _named(scalar: Scalar) -> Relation | None:
     return Relation("=", Node("symbol", text=name), scalar.node)
 
 
-def _solves(right: Scalar, given: Relation, rule: Rule, part: int) -> bool:
-    """Whether an equation such as ``a + b = 5`` states the value that was asked for."""
-    if given.left.uses("number") or given.right.symbols() != right.node.symbols():
-        return False
-    return _scalars_equal(right, Scalar(given.right), rule, part)
-
-
 def _relations_equal(right: Relation, given: Relation) -> bool:
     """Whether two relations have the same solutions: their differences are proportional."""
     if right.op != given.op:
@@ -119,11 +104,8 @@ def _relations_equal(right: Relation, given: Relation) -> bool:
     first, second = Node("-", (right.left, right.right)), Node("-", (given.left, given.right))
     if first.symbols() != second.symbols():
         return False
-    ratios = []
-    for at in points(first.symbols(), signed=True):
-        a, b = values(first, second, at)
-        if _finite(a) and _finite(b) and b != 0:
-            ratios.append(a / b)
+    pairs = [values(first, second, at) for at in points(first.symbols(), signed=True)]
+    ratios = [a / b for a, b in pairs if _finite(a) and _finite(b) and b != 0]
     if len(ratios) < 2 or not all(_near(ratio, ratios[0]) for ratio in ratios):
         return False
     return right.op in {"=", "neq"} or ratios[0].real > 0
@@ -131,11 +113,9 @@ def _relations_equal(right: Relation, given: Relation) -> bool:
 
 def _scalars_equal(right: Scalar, given: Scalar, rule: Rule, part: int) -> bool:
     symbols = right.node.symbols()
-    if {right.unit_text, given.unit_text} == _HALVES:
-        return False
     if {right.name.strip(), given.name.strip()} == {"x", "y"} or symbols != given.node.symbols():
         return False
-    if not _units_agree(right, given):
+    if {right.unit_text, given.unit_text} == _HALVES or not _units_agree(right, given):
         return False
     scale = _scale(right, given)
     if symbols:
@@ -163,15 +143,9 @@ def _scale(right: Scalar, given: Scalar) -> float:
 
 def _expressions_equal(right: Node, given: Node, scale: float) -> bool:
     signed = right.uses("abs") or given.uses("abs")
-    agreed = 0
-    for at in points(right.symbols(), signed):
-        a, b = values(right, given, at)
-        if not (_finite(a) and _finite(b)):
-            continue
-        if not _near(a, b * scale):
-            return False
-        agreed += 1
-    return agreed >= 2
+    pairs = [values(right, given, at) for at in points(right.symbols(), signed)]
+    finite = [(a, b) for a, b in pairs if _finite(a) and _finite(b)]
+    return len(finite) >= 2 and all(_near(a, b * scale) for a, b in finite)
 
 
 def _values_equal(right: Scalar, given: Scalar, scale: float, rule: Rule, part: int) -> bool:

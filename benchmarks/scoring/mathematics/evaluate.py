@@ -1,7 +1,4 @@
-"""Evaluates expressions: exactly where they are rational, else to thirty digits.
-
-Nothing is passed to `eval`, and powers and factorials are bounded.
-"""
+"""Evaluates expressions: exactly where they are rational, else to thirty digits; no `eval`."""
 
 from __future__ import annotations
 
@@ -69,11 +66,9 @@ def inexact(number: Any) -> Any:
 
 
 def value(node: Node, at: Mapping[str, Any] | None = None) -> Any:
-    """Return an expression's value, symbols taken from ``at``.
+    """Return a Fraction where only rational operations occur, else an mpmath number.
 
-    Returns:
-        A Fraction where only rational operations occur, else an mpmath number (30 digits); nan
-        where it is undefined, too large to compute or has a symbol without value.
+    It is nan where it is undefined, too large to compute or has a symbol that ``at`` does not give.
     """
     try:
         return _value(node, at or {})
@@ -104,10 +99,9 @@ def values(first: Node, second: Node, at: Mapping[str, Any] | None = None) -> tu
 
 
 def points(symbols: frozenset[str], signed: bool) -> Iterator[dict[str, Any]]:
-    """Yield fixed points at which two expressions in these symbols are compared.
+    """Yield fixed points at which expressions in these symbols are compared.
 
-    Two different algebraic expressions agree at all of them only by a vanishing chance
-    (Schwartz-Zippel); ``signed`` adds negative values, for expressions with absolute values.
+    Different ones agree at all of them only by a vanishing chance (Schwartz-Zippel).
     """
     c = _context()
     names = sorted(symbols)

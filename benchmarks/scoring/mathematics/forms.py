@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token, prepare, tokens_of
+from benchmarks.scoring.mathematics.notation import prepare, tokens_of
 from benchmarks.scoring.mathematics.parser import Node, parse
-from benchmarks.scoring.mathematics.units import DEGREE, Unit, parse_unit
+from benchmarks.scoring.mathematics.units import DEGREE, Unit, split_unit
 from benchmarks.scoring.normal import trimmed
 
 MAX_CHARACTERS = 400
@@ -25,18 +25,16 @@ _COMMA = re.compile(",")
 _AND = re.compile(r"⟨\s*(?:and|or|,)\s*⟩|\b(?:and|or)\b|&|;|\\cup|\\or\b|,")
 _LABEL = re.compile(r"^[A-Za-z⟨⟩ .]{2,40}:(?!\d)\s*")
 _PREFIX = re.compile(
-    r"^(?:(?:the|answer|value|point|is|equals|about|approximately|around|roughly|nearly"
-    r"|exactly)\s+)+(?=\S)",
-    re.IGNORECASE,
+    r"(?i)^(?:(?:the|answer|value|point|is|equals|about|approximately|around|roughly|nearly"
+    r"|exactly)\s+)+(?=\S)"
 )
 _SET_AS_TEXT = re.compile(r"⟨([^⟩]*)⟩")
 _LEADING_TEXT = re.compile(
-    r"^⟨(?![^⟩]*\b(?:not?|than|least|most|over|under|above|below|between|half|twice)\b)[^⟩]{2,}⟩"
-    r"\s*(?=[^\s⟨])",
-    re.IGNORECASE,
+    r"(?i)^⟨(?![^⟩]*\b(?:not?|than|least|most|over|under|above|below|between|half|twice)\b)[^⟩]{2,}⟩"
+    r"\s*(?=[^\s⟨])"
 )
 _POINT_NAME = re.compile(r"^[A-Z]['\d]?\s*(?=\([^()]*,[^()]*\)$)")  # A(1, 2)
-_CLOCK = re.compile(r"(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s?(?P<half>[ap])\.?\s?m\.?", re.IGNORECASE)
+_CLOCK = re.compile(r"(?i)(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s?(?P<half>[ap])\.?\s?m\.?")
 _RELATION = re.compile(r"\\(?:leq|geq|neq|approx|in|equiv|le|ge|sim|simeq)(?![A-Za-z])|<=|>=|=|<|>")
 _RELATION_NAMES = {"<=": "leq", ">=": "geq", "le": "leq", "ge": "geq"}
 _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
@@ -201,33 +199,10 @@ class Reader:
             return Scalar(node, unit_text=f"{clock['half'].lower()}m") if node else None
         percent = bool(_PERCENT.search(text))
         tokens = tokens_of(_PERCENT.sub("", text))
-        if with_unit := self._with_unit(tokens):
+        if with_unit := split_unit(tokens, self.known, self.plain_units):
             return Scalar(*with_unit, percent=percent)
         node = parse(tokens, self.known)
         return Scalar(node, percent=percent) if node else None
-
-    def _with_unit(self, tokens: list[Token]) -> tuple[Node, Unit | None, str] | None:
-        """Split a value from the unit or the counted thing behind it."""
-        for index in range(1, min(len(tokens), 60)):
-            if not _starts_unit(tokens, index):
-                continue
-            tail = tokens[index:]
-            text = "".join(map(_unit_text, tail)).strip()
-            marked = tail[0].text == "^" or any(token.kind == "text" for token in tail[:3])
-            plain = self.plain_units and not self._symbolic(tail)
-            unit = parse_unit(text) if marked or plain else None
-            counted = tail[0].kind == "text" or (plain and _is_prose(tail))
-            if not (unit or counted or tail[0].text == "^"):
-                continue
-            node = parse(tokens[:index], self.known)
-            if node and (marked or not node.symbols()):
-                return node, unit, text
-        return None
-
-    def _symbolic(self, tail: list[Token]) -> bool:
-        """Whether words are made of symbols of the right answer: "mg" is no milligram there."""
-        letters = {letter for token in tail if token.kind == "word" for letter in token.text}
-        return bool(self.known) and letters <= {name[0] for name in self.known or ()}
 
 
 def symbols_of(form: Form | None) -> frozenset[str]:
@@ -292,35 +267,3 @@ def _is_label(left: str) -> bool:
     """Whether the left side of an equation only names the quantity: words, x, f(x), AB."""
     bare = _DECORATION.sub("", left).strip(" .")
     return not bare or any(label.fullmatch(bare) for label in _LABELS)
-
-
-def _starts_unit(tokens: list[Token], index: int) -> bool:
-    token, before = tokens[index], tokens[index - 1]
-    if token.kind == "text":
-        return True
-    if token.text == "^":
-        return any(later.text == "circ" for later in tokens[index + 1 : index + 3])
-    if before.kind != "number" and before.text not in {")", "}", "]", "pi", "!"}:
-        return False
-    if token.kind == "word":
-        return token.text not in FUNCTIONS and token.text not in GREEK
-    if token.text == "(":  # 12 (m/s), but not 4 (s - 1)
-        return not any(later.text in {"+", "-"} for later in tokens[index:])
-    reciprocal = token.text == "1" and [t.text for t in tokens[index + 1 : index + 2]] == ["/"]
-    return reciprocal or token.text in {"mu", "Omega", "frac"}
-
-
-def _is_prose(tokens: list[Token]) -> bool:
-    """Whether words are counted things ("12 apples"), not symbols."""
-    return all(
-        token.kind == "word" and len(token.text) > 2 and token.text not in FUNCTIONS | GREEK
-        for token in tokens
-    )
-
-
-def _unit_text(token: Token) -> str:
-    if token.kind == "text":
-        return f" {token.text.strip('⟨⟩')} "
-    if token.kind == "command":
-        return f"\\{token.text} "
-    return f"{token.text} " if token.kind == "word" else token.text

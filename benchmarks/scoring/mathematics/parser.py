@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, MAX_TOKENS, Token
 
 MAX_DEPTH = 48
+_FACTORS = {"frac", "binom", "pi", "infty"}
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _ANGLES = {"theta", "phi", "alpha", "beta", "gamma", "psi"}
 
 
@@ -43,73 +46,72 @@ class NotAnExpressionError(ValueError):
     """The tokens form no expression."""
 
 
+_END = Token("end", "")
+
+
 def parse(tokens: list[Token], known: frozenset[str] | None = None) -> Node | None:
     """Return the expression that the tokens form, or None.
 
     ``known`` limits which letter runs are products of symbols ("mgh" where the right answer has m,
     g and h); None takes every letter as a symbol.
     """
-    if not tokens or len(tokens) > MAX_TOKENS:
-        return None
-    parser = _Parser(tokens, known)
+    return _parsed(tuple(tokens), known) if 0 < len(tokens) <= MAX_TOKENS else None
+
+
+@lru_cache(256)  # the beginnings of one text are asked for again, to find where its unit begins
+def _parsed(tokens: tuple[Token, ...], known: frozenset[str] | None) -> Node | None:
+    parser = _Parser([*tokens, _END], known)
     try:
         node = parser.sum()
     except NotAnExpressionError:
         return None
-    return node if parser.at_end() else None
+    return node if parser.token is _END else None
 
 
 class _Parser:
-    """Recursive descent over the tokens; depth and length are bounded."""
+    """Recursive descent over the tokens, the last of which is `_END`; its depth is bounded."""
 
     def __init__(self, tokens: list[Token], known: frozenset[str] | None) -> None:
         self.tokens, self.known = tokens, known
         self.position = self.depth = self.bars = 0
 
-    def at_end(self) -> bool:
-        return self.position >= len(self.tokens)
-
-    def peek(self) -> Token:
-        return Token("end", "") if self.at_end() else self.tokens[self.position]
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.position]
 
     def sees(self, *texts: str) -> bool:
-        return not self.at_end() and self.peek().text in texts and self.peek().kind != "text"
+        return self.token.text in texts and self.token.kind not in {"text", "end"}
 
-    def take(self) -> Token:
-        token = self.peek()
+    def take(self) -> str:
         self.position += 1
-        return token
+        return self.tokens[self.position - 1].text
 
     def skip(self, text: str) -> bool:
         seen = self.sees(text)
         self.position += seen
         return seen
 
-    def expect(self, text: str) -> None:
-        if not self.skip(text):
-            raise NotAnExpressionError(text)
-
-    def deeper(self) -> None:
+    def nested(self, read: Callable[[], Node]) -> Node:
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise NotAnExpressionError("too deep")
+        node = read()
+        self.depth -= 1
+        return node
 
     def sum(self) -> Node:
-        self.deeper()
         node = self.product()
         while self.sees("+", "-"):
-            op = self.take().text
-            node = Node(op, (node, self.product()))
-        self.depth -= 1
+            node = Node(self.take(), (node, self.product()))
         return node
 
     def product(self) -> Node:
         node = self.signed()
         while True:
             if self.sees("*", "/", ":"):
-                op = "*" if self.take().text == "*" else "/"
+                op = "*" if self.take() == "*" else "/"
                 node = Node(op, (node, self.signed()))
-            elif self.peek().kind == "number" and self.tokens[self.position - 1].kind == "number":
+            elif self.token.kind == self.tokens[self.position - 1].kind == "number":
                 raise NotAnExpressionError("two numbers side by side")
             elif self.starts_factor():
                 node = Node("*", (node, self.power()))
@@ -119,20 +121,17 @@ class _Parser:
     def signed(self) -> Node:
         signs = 0
         while self.sees("-", "+"):
-            signs += self.take().text == "-"
+            signs += self.take() == "-"
         node = self.power()
         return Node("neg", (node,)) if signs % 2 else node
 
     def starts_factor(self) -> bool:
-        token = self.peek()
-        if token.kind in {"number", "word"}:
-            return True
-        if token.kind == "command":
-            name = token.text
-            return name in FUNCTIONS or name in GREEK or name in {"frac", "binom", "pi", "infty"}
-        if token.text == "|":
+        kind, text = self.token.kind, self.token.text
+        if kind == "command":
+            return text in FUNCTIONS or text in GREEK or text in _FACTORS
+        if text == "|":
             return not self.bars
-        return token.kind == "sign" and token.text in "([{√"
+        return kind in {"number", "word"} or (kind == "sign" and text in "([{√")
 
     def power(self) -> Node:
         return self.raised(self.atom())
@@ -152,58 +151,49 @@ class _Parser:
 
     def argument(self) -> Node:
         """Read a braced group, or the one token that LaTeX takes as the argument."""
-        if self.sees("{"):
-            return self.group("{", "}")
-        token = self.peek()
-        if token.kind == "number" and len(token.text) > 1 and token.text.isdigit():
-            self.tokens[self.position] = Token("number", token.text[1:])
-            return Node("number", text=token.text[0])
-        return self.minus(self.atom)
+        digits = self.token.text
+        if self.token.kind == "number" and len(digits) > 1 and digits.isdigit():
+            self.tokens[self.position] = Token("number", digits[1:])
+            return Node("number", text=digits[0])
+        return self.exponent()
 
     def exponent(self) -> Node:
         """Read a power: a group or, unlike LaTeX, all digits of a number, as in ``10^12``."""
-        return self.group("{", "}") if self.sees("{") else self.minus(self.atom)
+        return self.group("}") if self.sees("{") else self.minus(self.atom)
 
-    def group(self, opening: str, closing: str) -> Node:
-        self.expect(opening)
-        node = self.sum()
-        self.expect(closing)
+    def group(self, closing: str) -> Node:
+        """Read what stands between the bracket here and its closing one."""
+        self.take()
+        node = self.nested(self.sum)
+        if not self.skip(closing):
+            raise NotAnExpressionError(closing)
         return node
 
     def atom(self) -> Node:
-        self.deeper()
-        node = self.leaf()
-        self.depth -= 1
-        return node
+        return self.nested(self.leaf)
 
     def leaf(self) -> Node:
-        token = self.peek()
-        if token.kind == "number":
-            return self.number()
-        if token.kind == "word":
-            return self.word()
-        if token.kind == "text" and len(letter := token.text.strip("⟨⟩ ")) == 1:
+        kind, text = self.token.kind, self.token.text
+        if kind == "number":
+            digits = self.take().replace("{,}", "").replace(",", "").rstrip(".")
+            return Node("number", text=str(int(digits)) if digits.isdigit() else digits)
+        if kind == "text" and len(letter := text.strip("⟨⟩ ")) == 1:
             self.tokens[self.position] = Token("word", letter)
+        if self.token.kind == "word":
             return self.word()
-        if token.kind == "command":
+        if kind == "command":
             return self.command()
-        closing = {"(": ")", "[": "]", "{": "}"}.get(token.text)
-        if token.kind == "sign" and closing:
-            return self.group(token.text, closing)
-        if self.skip("|"):
+        if kind == "sign" and text in _CLOSING:
+            return self.group(_CLOSING[text])
+        if self.sees("|"):
             self.bars += 1
-            node = self.sum()
+            node = self.group("|")
             self.bars -= 1
-            self.expect("|")
             return Node("abs", (node,))
-        raise NotAnExpressionError(token.text)
-
-    def number(self) -> Node:
-        text = self.take().text.replace("{,}", "").replace(",", "").rstrip(".")
-        return Node("number", text=str(int(text)) if text.isdigit() else text)
+        raise NotAnExpressionError(text)
 
     def word(self) -> Node:
-        text = self.take().text
+        text = self.take()
         if text in FUNCTIONS:
             return self.call(text)
         if text in GREEK or text in {"pi", "Pi"}:
@@ -220,16 +210,15 @@ class _Parser:
     def symbol(self, name: str) -> Node:
         """Read subscripts and primes of a symbol: they belong to its name."""
         while self.sees("_", "'"):
-            name += "'" if self.skip("'") else self.take().text + self.subscript()
+            name += self.take()
+            if name.endswith("_"):
+                if self.token is _END:
+                    raise NotAnExpressionError("_")
+                name += self.take().strip("⟨⟩").replace(" ", "")
         return Node("e") if name == "e" else Node("symbol", text=name)
 
-    def subscript(self) -> str:
-        if self.at_end():
-            raise NotAnExpressionError("_")
-        return self.take().text.strip("⟨⟩").replace(" ", "")
-
     def command(self) -> Node:
-        name = self.take().text
+        name = self.take()
         if name in {"frac", "binom"}:
             top = self.argument()
             return Node("/" if name == "frac" else "binom", (top, self.argument()))
@@ -245,15 +234,15 @@ class _Parser:
 
     def call(self, name: str) -> Node:
         if name == "sqrt":
-            return self.root()
-        base = None
-        power = None
+            degree = self.group("]") if self.sees("[") else Node("number", text="2")
+            return Node("root", (self.group(")") if self.sees("(") else self.argument(), degree))
+        base = power = None
         while self.sees("^", "_"):
-            if self.take().text == "^":
+            if self.take() == "^":
                 power = self.exponent()
             else:
                 base = self.argument()
-        inverse = power is not None and power == Node("neg", (Node("number", text="1"),))
+        inverse = power == Node("neg", (Node("number", text="1"),))
         if inverse and not name.startswith("arc"):
             name, power = f"arc{name}", None
         argument = self.call_argument()
@@ -263,18 +252,10 @@ class _Parser:
     def call_argument(self) -> Node:
         r"""Read ``(x)`` or a run of factors, ``\sin 2x``; an angle ends it: ``\sin\theta v``."""
         if self.sees("("):
-            return self.group("(", ")")
+            return self.group(")")
         node = self.minus(self.power)
         while self.starts_factor() and not self.sees("(", "[", "|"):
-            if self.peek().text in FUNCTIONS or node.text.partition("_")[0] in _ANGLES:
+            if self.token.text in FUNCTIONS or node.text.partition("_")[0] in _ANGLES:
                 break
             node = Node("*", (node, self.power()))
         return node
-
-    def root(self) -> Node:
-        degree = Node("number", text="2")
-        if self.sees("["):
-            degree = self.group("[", "]")
-        if self.sees("("):
-            return Node("root", (self.group("(", ")"), degree))
-        return Node("root", (self.argument(), degree))

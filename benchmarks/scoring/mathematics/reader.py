@@ -10,12 +10,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.scoring.extract import Span, boxed, conclusions, declared, flat, sentences
+from benchmarks.scoring.claims.values import rounds
+from benchmarks.scoring.extract import boxes, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, SCALES
+from benchmarks.scoring.mathematics.number_words import CUE, NUMBER_WORD, number_words
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
-from benchmarks.scoring.value_claims import rounds
+from benchmarks.scoring.phrases import REFUSAL
+from benchmarks.scoring.statements import Span
 
 _SEGMENT = re.compile(
     r"\$\$(?P<a>[^$]{1,400})\$\$|\$(?P<b>[^$\n]{1,400})\$"
@@ -30,29 +33,20 @@ _MATHISH = re.compile(
 _PROSE = re.compile(r"[A-Za-z]{3,}")
 _ANCHOR = re.compile(r"\d|\\(?:pi|frac|sqrt|infty|[dt]frac)|[π√∞½¼¾]|\bpi\b")
 _BEGINS = re.compile(_ANCHOR.pattern + r"|[=(\[\-+\\<>]|^[a-zA-Z]$")
-_CUE = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|equal to|get|gives?|yields?|obtain|have|has|had|find"
-    r"|(?<!out )of|costs?|measures?|needs?|counts?|counted|sees?|shows?|contains?|becomes?|makes?"
-    r"|leav(?:es?|ing)"
-    r"|total(?:s|ing)?|there(?:'s| is| are))"
-    r"|,\s(?:so|thus|hence|therefore)|[=≈:])\s*(?:(?:exactly|approximately|about|around|roughly"
-    r"|only|therefore|thus|also|simply|equal to|a total of|then)\s+){0,3}$",
-    re.IGNORECASE,
-)
 _RESULT = re.compile(
-    r"\b(?:so|therefore|thus|hence|then|which|giv\w+|mak\w+|total|sum|equals?|get|result\w*)\b|[=≈]",
-    re.IGNORECASE,
+    r"(?i)\b(?:so|therefore|thus|hence|then|which|giv\w+|mak\w+|total|sum|equals?|get|result\w*)\b|[=≈]"
 )
 _BOUND = re.compile(
-    r"\b(?:than|at least|at most|over|under|above|below|between|after|before|since|until|step"
+    r"(?i)\b(?:than(?: just)?|up to|beyond|exceed\w*|at least|at most"
+    r"|over|under|above|below|between|after|before|since|until|step"
     r"|figure|question|option|table|number|problem|line|row|column|image|picture"
-    r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$",
-    re.IGNORECASE,
+    r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$"
 )
-_NO_THINGS = re.compile(r"\bthere (?:are|is|were|was) no [a-z]", re.IGNORECASE)
-_SIGN_WORD = re.compile(r"\b(?:minus|negative)\s+(?=[\d.$\\(a-z])", re.IGNORECASE)
+_ADDED = re.compile(r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b)")
+_NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
+_SIGN_WORD = re.compile(r"(?i)\b(?:minus|negative)\s+(?=[\d.$\\(a-z])")
 # "3.1416, i.e. 3.14", "3.1416 (3.14 when rounded)"
 _RESTATED = re.compile(r"[\s,(]*(?:i\.e\.|that is|or|about|roughly|rounded(?: to)?)?[\s,(:]*")
 _DECIMAL = re.compile(r"-?\d{1,12}(?:\.\d{1,12})?")
@@ -63,25 +57,6 @@ _CURRENCY_ONLY = re.compile(r"[^$]*(?:\$(?=\d)[^$]*)+")
 _SPOKEN = re.compile(
     "|".join([r"\\[A-Za-z]+", *sorted(FUNCTIONS | {"infinity"}, key=len, reverse=True)])
 )  # commands and functions, which are no prose
-_REFUSAL = re.compile(
-    r"\b(?:cannot|can't|can not|unable to|impossible to|not possible|not enough|insufficient"
-    r"|doesn't provide|does not provide|not provided|n/a|no information|don't have|do not have)\b",
-    re.IGNORECASE,
-)
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-    " fifteen sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_WORDS = {word: number for number, word in enumerate(_SMALL)} | {"none": 0}
-_WORDS |= {word: number for number, word in zip(range(20, 100, 10), _TENS, strict=True)}
-_NUMBER_WORD = re.compile(
-    rf"\b(?:(?P<tens>{'|'.join(_TENS)})(?:[ -](?P<ones>{'|'.join(_SMALL[1:10])}))?"
-    rf"|(?P<small>{'|'.join(_SMALL)}|none))\b"
-    r"(?!-|\s(?:and (?:a|one|two|three)\b|times|percent|hal[fv]|third|quarter|\w+ths?\b))"
-    r"(?P<scale> (?:hundred|thousand|million))?",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +83,7 @@ class _Piece:
 
     def cued(self, sentence: str) -> bool:
         """Whether a verb or a sign right before the piece gives it as a result."""
-        return bool(_CUE.search(sentence[max(0, self.position - 60) : self.position]))
+        return bool(CUE.search(sentence[max(0, self.position - 60) : self.position]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +108,11 @@ class MathReader:
 
     def _boxes(self, text: str) -> Found | None:
         """Read several boxes of the last paragraph as one answer with several parts."""
-        boxes = boxed(text.rpartition("\n\n")[2]) or boxed(text)
-        forms = [form for box in boxes if (form := self.reader.form(box))]
-        if len(boxes) < 2 or len(forms) < len(boxes) or any(isinstance(f, Group) for f in forms):
+        last = [*boxes(text.rpartition("\n\n")[2])] or [*boxes(text)]
+        forms = [form for box in last if (form := self.reader.form(box.text))]
+        if len(last) < 2 or len(forms) < len(last) or any(isinstance(f, Group) for f in forms):
             return None
-        return Found(Group(tuple(forms)), "several boxes", ", ".join(boxes)[:80])
+        return Found(Group(tuple(forms)), "several boxes", ", ".join(b.text for b in last)[:80])
 
     def _declared(self, span: Span) -> Found | None:
         text = clean_span(span.text)
@@ -154,7 +129,7 @@ class MathReader:
         if len(plain) <= 200 and (form := self.reader.form(clean_span(plain))):
             return Found(form, "whole response", plain[:80])
         pieces = sentences(plain)
-        if not pieces or _REFUSAL.search(plain):
+        if not pieces or REFUSAL.search(plain):
             return None
         inner = [match["inner"] for match in _BOLD.finditer(text)][-_BOLDS:]
         bold = [self._sentence(part, "emphasis", stated=False) for part in inner]
@@ -170,10 +145,7 @@ class MathReader:
     def _sentence(
         self, sentence: str, rule: str, stated: bool, alone: bool = False
     ) -> Found | None:
-        """Read the answer in one sentence.
-
-        ``stated``: it follows "the answer is"; ``alone``: it must hold no other number.
-        """
+        """Read the answer in one sentence; ``alone``: it must hold no other number."""
         sentence = _SIGN_WORD.sub("-", sentence[:600])
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
@@ -181,7 +153,7 @@ class MathReader:
         parsed = self._pieces(sentence)
         if not parsed and _NO_THINGS.search(sentence) and (zero := self.reader.form("0")):
             return Found(zero, rule, sentence[:80])
-        if alone and (len(parsed) != 1 or len(_NUMBER_WORD.findall(sentence)) > 1):
+        if alone and (len(parsed) != 1 or len(NUMBER_WORD.findall(sentence)) > 1):
             return None
         chosen = self._choose(sentence, parsed, stated)
         return Found(chosen.form, rule, chosen.text[:80]) if chosen else None
@@ -190,8 +162,9 @@ class MathReader:
         """Return what reads as a value in a sentence, bounds and labels aside, in order."""
         return [
             _Piece(position, chunk, form)
-            for position, chunk in sorted([*_chunks(sentence), *_number_words(sentence)])
+            for position, chunk in sorted([*_chunks(sentence), *number_words(sentence)])
             if not _BOUND.search(sentence[max(0, position - 40) : position])
+            and not _ADDED.match(sentence, position + len(chunk))
             and (form := self.reader.form(chunk))
             and _ANCHOR.search(chunk)
         ]
@@ -283,27 +256,3 @@ def _balanced(text: str) -> str:
         if text.startswith(opening) and text.count(opening) > text.count(closing):
             text = text[1:]
     return trimmed(text, " :;,.")
-
-
-def _number_words(sentence: str) -> Iterator[tuple[int, str]]:
-    """Yield the numbers that a sentence writes as words ("twenty-one"), as digits.
-
-    A word counts alone, behind "is", "are", "has" and their kin, or where the sentence begins with
-    it; "one" and "none" are too common to count anywhere else.
-    """
-    bare = sentence.strip(" .*!-").lower()
-    for match in _NUMBER_WORD.finditer(sentence):
-        before = sentence[max(0, match.start() - 60) : match.start()]
-        sign = "-" if re.search(r"(?<!\S)-$", before) else ""
-        word = match[0].lower()
-        begins = bare.startswith(word) and match.start() < 3
-        if not _CUE.search(before.removesuffix(sign)) and not (
-            begins and (len(bare) == len(word) or word != "one")
-        ):
-            continue
-        parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
-        number = sum(_WORDS[part.lower()] for part in parts)
-        yield (
-            match.start(),
-            f"{sign}{number * SCALES.get((match['scale'] or '').strip().lower(), 1)}",
-        )

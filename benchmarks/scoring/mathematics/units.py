@@ -1,7 +1,4 @@
-"""Units of measure: enough to know that 46300 N is 46.3 kN and 5 cm is not 5 m.
-
-Unknown words ("apples", "dollars") give None: they say nothing for or against an answer.
-"""
+"""Units of measure: 46300 N is 46.3 kN.  Unknown words ("apples") say nothing and give None."""
 
 from __future__ import annotations
 
@@ -11,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token
+from benchmarks.scoring.mathematics.parser import Node, parse
 
 Dimension = tuple[int, ...]
 _AXES = "m kg s A K mol cd rad degC".split()
@@ -77,7 +77,9 @@ _FIXED = [
     (1e-10, "m", "Å angstrom"),
     (0.44704, "m s-1", "mph"),
     (1 / 3.6, "m s-1", "kph kmph"),
-    (0.45359237, "kg", "lb"),
+    (0.45359237, "kg", "lb pound"),
+    (0.028349523125, "kg", "oz ounce"),
+    (0.003785411784, "m3", "gal gallon"),
     (1000, "kg", "tonne"),
     (101325, "kg m-1 s-2", "atm"),
     (133.322, "kg m-1 s-2", "mmHg"),
@@ -107,26 +109,21 @@ _SPELLING = [
     (re.compile(r"\\[oO]mega\s*|Ω"), "Ω"),
     (re.compile(r"\^?\{?\\circ\s*\}?\s*C\b|°\s*C\b|degrees? [Cc]elsius"), " degC "),
     (re.compile(r"(?:\^?\{?\\circ\s*\}?|°)(?:\s*T\b)?"), " deg "),  # T: true bearing
-    (re.compile(r"(?<=[A-Za-z])\.(?=[A-Za-z])"), " "),
     (re.compile(r"[⟨⟩~]|\\(?!frac)"), " "),
     (re.compile(r"\blight[ -]*year"), "lightyear"),
     (re.compile(r"\b(?:sq\.?|square)\s+(\w+)"), r"\1^2"),
     (re.compile(r"\b(?:cu\.?|cubic)\s+(\w+)"), r"\1^3"),
-    (re.compile(r"(\w+)\s+squared\b"), r"\1^2"),
-    (re.compile(r"(\w+)\s+cubed\b"), r"\1^3"),
     (re.compile(r"\bper\b"), "/"),
     (re.compile(r"[·⋅•×*]"), " "),
 ]
 _TOKEN = re.compile(r"\s*(\\frac|[A-Za-zμΩÅ]+|\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)|[{}()/]|\S)")
+_LONGEST = 60  # tokens of a value in front of its unit
 _POWER = re.compile(r"\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)")
 
 
 @lru_cache(maxsize=4096)
 def parse_unit(text: str) -> Unit | None:
-    r"""Return the unit that a text names, or None where any part of it is unknown.
-
-    ``m/s``, ``kg m^{-3}``, ``\frac{J}{kg K}``, ``J/(kg K)``, "kilometers per hour".
-    """
+    r"""Return the unit that a text names (``\frac{J}{kg K}``), or None where a part is unknown."""
     text = text[:80]
     for pattern, plain in _SPELLING:
         text = pattern.sub(plain, text)
@@ -181,3 +178,61 @@ def _lookup(name: str) -> Unit | None:
 
 
 DEGREE = parse_unit("deg")
+
+
+def split_unit(
+    tokens: list[Token], known: frozenset[str] | None, plain_units: bool
+) -> tuple[Node, Unit | None, str] | None:
+    """Return a value, its unit where that is a known one, and the text of the unit; else None."""
+    for index in range(1, min(len(tokens), _LONGEST)):
+        if not _starts_unit(tokens, index):
+            continue
+        tail = tokens[index:]
+        text = "".join(map(_unit_text, tail)).strip()
+        marked = tail[0].text == "^" or any(token.kind == "text" for token in tail[:3])
+        plain = plain_units and not _symbolic(tail, known)
+        unit = parse_unit(text) if marked or plain else None
+        counted = tail[0].kind == "text" or (plain and _is_prose(tail))
+        if not (unit or counted or tail[0].text == "^"):
+            continue
+        node = parse(tokens[:index], known)
+        if node and (marked or not node.symbols()):
+            return node, unit, text
+    return None
+
+
+def _symbolic(tail: list[Token], known: frozenset[str] | None) -> bool:
+    """Whether words are made of symbols of the right answer: "mg" is no milligram there."""
+    letters = {letter for token in tail if token.kind == "word" for letter in token.text}
+    return bool(known) and letters <= {name[0] for name in known or ()}
+
+
+def _starts_unit(tokens: list[Token], index: int) -> bool:
+    token, before = tokens[index], tokens[index - 1]
+    if token.kind == "text":
+        return True
+    if token.text == "^":
+        return any(later.text == "circ" for later in tokens[index + 1 : index + 3])
+    if before.kind != "number" and before.text not in {")", "}", "]", "pi", "!"}:
+        return False
+    if token.kind == "word":
+        return token.text not in FUNCTIONS and token.text not in GREEK
+    if token.text == "(":  # 12 (m/s), but not 4 (s - 1)
+        return not any(later.text in {"+", "-"} for later in tokens[index:])
+    return token.text in {"mu", "Omega", "frac", "1"}
+
+
+def _is_prose(tokens: list[Token]) -> bool:
+    """Whether words are counted things ("12 apples"), not symbols."""
+    return all(
+        token.kind == "word" and len(token.text) > 2 and token.text not in FUNCTIONS | GREEK
+        for token in tokens
+    )
+
+
+def _unit_text(token: Token) -> str:
+    if token.kind == "text":
+        return f" {token.text.strip('⟨⟩')} "
+    if token.kind == "command":
+        return f"\\{token.text} "
+    return f"{token.text} " if token.kind == "word" else token.text

@@ -17,14 +17,7 @@ _RANGE = re.compile(r"\s*\d+\s?-\s?\d+\s*")  # "1990-1995" is no difference
 
 
 def same_value(text: str, option: str) -> bool | None:
-    r"""Return whether a text, taken as a whole, has the value of an option.
-
-    ``0.5`` and ``\frac{1}{2}``, ``5 cm`` and ``5`` are the same; ``-3``, ``9\sqrt{3}``, ``3 or 4``
-    and any words are not the same as 3.  Both texts are in their normal form, with their LaTeX.
-
-    Returns:
-        None where the option is no value ("Rome", "1990-1995"): then words are compared.
-    """
+    """Return whether a text as a whole has the value of an option; None where that is no value."""
     right = value_of(option)
     if right is None:
         return None
@@ -33,10 +26,7 @@ def same_value(text: str, option: str) -> bool | None:
 
 
 def stated_option(sentence: str, options: Sequence[str]) -> int | None:
-    """Return the only option whose value is the one that a sentence states.
-
-    None where an option is no value, or the sentence states none, several or another value.
-    """
+    """Return the only option whose value a sentence states; None where an option is no value."""
     rights = [value_of(option) for option in options]
     if not all(rights):
         return None
@@ -60,7 +50,5 @@ def value_of(option: str) -> Form | None:
 
 def _counts_differ(right: Form, given: Form) -> bool:
     """Whether two amounts count different things: "3 dogs" and "3 cats"."""
-    if not (isinstance(right, Scalar) and isinstance(given, Scalar)):
-        return False
-    things = {s.unit_text.strip("⟨⟩ ").casefold().rstrip("s") for s in (right, given) if not s.unit}
-    return len(things - {""}) > 1
+    counted = [form for form in (right, given) if isinstance(form, Scalar) and not form.unit]
+    return len({s.unit_text.strip("⟨⟩ ").casefold().rstrip("s") for s in counted} - {""}) > 1

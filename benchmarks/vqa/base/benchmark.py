@@ -219,6 +219,9 @@ class LmmsBenchmark(ABC):
 
         Args:
             metrics: what the task's ``process_results`` returned.
+
+        Raises:
+            ItemError: there is none of this answer.
         """
         value: Any = metrics
         for key in self.native_metric:

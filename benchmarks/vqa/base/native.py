@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from benchmarks import data
+from benchmarks import data, registry
 from benchmarks.vqa.base import native_child
 from benchmarks.vqa.base.native_child import Shown
 from harness.errors import UnfinishedError, UsageError
@@ -45,6 +45,7 @@ class Request:
     wall-clock limit for one item, its judge calls included, ``cpu_seconds`` that of its processor
     time.  ``seconds`` is the time for all of them, without that of the judge, whose name is
     ``judge``, None where none was given.  ``prepare`` asks for the prepared items, not for scores.
+    ``own_sources`` are the user's files of code that benchmarks are in.
     """
 
     benchmark: str
@@ -57,6 +58,7 @@ class Request:
     answers: Mapping[str, str] = field(default_factory=dict)
     judge: str | None = None
     prepare: bool = False
+    own_sources: Sequence[str] = ()
 
 
 class _ChildDiedError(Exception):
@@ -177,6 +179,7 @@ class NativeScorer(AbstractContextManager["NativeScorer"]):
         return Request(
             benchmark,
             str(data_root.resolve()),
+            own_sources=[str(path) for path in registry.own_sources()],
             item_seconds=self._limits.item,
             cpu_seconds=self._limits.item,
             seconds=self._left(benchmark),

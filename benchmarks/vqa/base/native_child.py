@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 
-from benchmarks.registry import names
+from benchmarks.registry import names, own_sources
 from harness.errors import UsageError
 from harness.files.hashing import cache_dir
 from harness.files.trees import homes
@@ -55,13 +55,14 @@ class Shown:
 def shown_data(data_root: Path) -> Shown:
     """Return what the child must see of a data root.
 
-    These are the folders of the benchmarks, the hub's cache if one is in it, and the tables that
-    links in them lead to.
+    These are the folders of the benchmarks, the hub's cache if one is in it, the tables that
+    links in them lead to, and the user's own code.
     """
     folders = [data_root / name for name in names() if (data_root / name).is_dir()]
+    own = frozenset(own_sources())
     paths = frozenset(path for folder in folders for path in (*homes(folder), *_linked(folder)))
     links = frozenset((path, path.resolve()) for path in folders if path.is_symlink())
-    return Shown(paths, links)
+    return Shown(paths | own, links)
 
 
 def _linked(folder: Path) -> Iterator[Path]:

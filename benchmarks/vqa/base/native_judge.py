@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import orjson
 
-from harness.backends.answers import Answer
-from harness.backends.endpoint import Limits
-from harness.backends.receive import masked, receive
-from harness.backends.urls import LOOPBACK, base_url, host_of
+from harness.backends.http.answers import Answer
+from harness.backends.http.endpoint import LONGEST_WAIT, Limits
+from harness.backends.http.receive import masked, receive
+from harness.backends.http.urls import LOOPBACK, base_url, host_of
 from harness.errors import ItemError, UsageError
 from harness.protocols import Judge
 
@@ -24,7 +24,7 @@ def ask(judge: Judge, body: Mapping[str, Any]) -> dict[str, Any]:
     """Send one chat request; return ``{"document": reply}``, or ``{"failed": why}``.
 
     Redirects are not followed, and the key is masked in replies, as of every server
-    (`harness.backends.receive`).  Not to be called in an event loop.
+    (`harness.backends.http.receive`).  Not to be called in an event loop.
 
     Args:
         judge: who is asked, whatever model the request names.
@@ -55,5 +55,6 @@ async def _post(judge: Judge, data: bytes) -> Answer:
                 answer = await receive(got, _LIMITS.answer_bytes, judge.api_key)
             if not answer.is_passing or attempt == _ATTEMPTS:
                 break
-            await asyncio.sleep(answer.retry_after or _LIMITS.first_wait * 2**attempt)
+            wait = answer.retry_after or _LIMITS.first_wait * 2**attempt
+            await asyncio.sleep(min(wait, LONGEST_WAIT))
     return answer

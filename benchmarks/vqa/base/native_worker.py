@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from benchmarks.vqa.base.native import Request
 from harness.backends.lifeline import PR_SET_PDEATHSIG, process_control
-from harness.errors import UsageError
+from harness.errors import ItemError, UsageError
 
 if TYPE_CHECKING:
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
@@ -321,13 +321,14 @@ def _prepare(benchmark: LmmsBenchmark) -> str:
 
 
 def _benchmark(request: Request) -> LmmsBenchmark:
-    from benchmarks import suites
+    from benchmarks import registry, user_code
+    from benchmarks.options import parsed
 
-    root = Path(request.data_root)
-    built = suites.benchmark(
-        request.benchmark, root, images=request.images, options=request.options
-    )
-    return cast("LmmsBenchmark", built)
+    for source in request.own_sources:
+        user_code.add(Path(source))
+    kind = registry.kind(request.benchmark)
+    options = parsed(request.benchmark, kind, request.options)
+    return cast("LmmsBenchmark", kind(Path(request.data_root), request.images, **options))
 
 
 def _verdict(
@@ -345,7 +346,10 @@ def _verdict(
         return None, "these rules ask a judge, and none was given"
     if judge.failed:
         return None, "the judge did not answer"
-    return float(benchmark.native_value(metrics)), _findings(metrics)
+    try:
+        return float(benchmark.native_value(metrics)), _findings(metrics)
+    except ItemError as error:
+        return None, str(error)
 
 
 def _findings(metrics: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from base64 import b64encode
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
+from harness.install.extras import install
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -115,16 +117,27 @@ def _placeholder(width: int, *, text: bool) -> Any:
     return b64encode(stream.getvalue()).decode()
 
 
-def _task_file(task_name: str) -> Path:
-    """Return the yaml file of a built-in task: it bears the task's name, but for one."""
+# Matches "task: mmstar", 'group: "mmbench"'; not "  task: x" (of another key).  A file without
+# such a line has that of the file that it includes.
+_INCLUDED = re.compile(rb"^include:[ \t]*(\S+)[ \t]*\r?$", re.MULTILINE)
+_NAMED = re.compile(rb"^(?:task|group):[ \t]*[\"']?([\w.+-]+)[\"']?[ \t]*\r?$", re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def task_files() -> Mapping[str, Path]:
+    """Return the yaml files of lmms-eval's tasks and groups by name; nothing of it is imported."""
     spec = find_spec("lmms_eval")
     if spec is None or spec.origin is None:
-        raise UsageError("lmms-eval is not installed: run `make install`")
-    name = {"mmerealworld_lite": "mme_realworld_lite"}.get(task_name, task_name)
-    files = sorted((Path(spec.origin).parent / "tasks").glob(f"*/{name}.yaml"))
-    if len(files) != 1:
-        raise ValueError(f"lmms-eval has {len(files)} files for a task named {task_name}")
-    return files[0]
+        raise UsageError(f"lmms-eval is not installed: {install('run')}")
+    files: dict[str, Path] = {}
+    for path in sorted((Path(spec.origin).parent / "tasks").rglob("*.yaml")):
+        text = path.read_bytes()
+        if not _NAMED.search(text) and (match := _INCLUDED.search(text)):
+            included = path.parent / match[1].decode()
+            text = included.read_bytes() if included.is_file() else b""
+        if match := _NAMED.search(text):
+            files.setdefault(match[1].decode(), path)
+    return files
 
 
 def task_config(task_name: str) -> dict[str, Any]:
@@ -137,7 +150,7 @@ def task_config(task_name: str) -> dict[str, Any]:
     from lmms_eval.utils import load_yaml_config
 
     with _importing():
-        config: dict[str, Any] = load_yaml_config(str(_task_file(task_name)), mode="full")
+        config: dict[str, Any] = load_yaml_config(str(task_files()[task_name]), mode="full")
     if config["task"] != task_name:
         raise ValueError(f"the file of {task_name} holds the task {config['task']}")
     return config

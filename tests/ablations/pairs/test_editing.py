@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import random
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from ablations.pairs.soundness.shortcuts import shortcuts
 from benchmarks.micro.data.pairs import ScenePair, scene_pair
 from benchmarks.pair_sources import open_pairs
 from harness.cli.main import cli
-from harness.errors import UsageError
+from harness.errors import ItemError, UsageError
 from tests.ablations.pairs.test_soundness import recompressed
 from tests.servers import Request, ScriptedServer
 
@@ -177,10 +180,34 @@ def test_the_command_keeps_edits_that_change_the_answer(tmp_path: Path) -> None:
         assert row["answer"] == (made.answer_negative if edited else made.answer)
 
 
+class Endless(BaseHTTPRequestHandler):
+    """Answers with an image that has no end."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the client has had enough
+            while True:
+                self.wfile.write(b"x" * 2**20)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_editors_answer_is_read_up_to_a_limit() -> None:
+    with HTTPServer(("127.0.0.1", 0), Endless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        edit = editor(f"http://127.0.0.1:{server.server_port}").edit
+        with pytest.raises(ItemError, match="the server's answer is larger than 64 MiB"):
+            edit(Image.new("RGB", (2, 2)), "change it", 0)
+        server.shutdown()
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ([], "--proposer and --editor are needed"),
+        ([], "give --proposer"),
         (["--proposer", "http://127.0.0.1:1"], "--proposer URL and --proposer-model M"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.file import check
+from tests.ablations import tiny
 from tests.commands import harness, one_line
 from tests.servers import Reply, Request, ScriptedServer
 
@@ -142,3 +143,29 @@ def test_images_of_kept_pairs_are_written_as_they_are(tmp_path: Path) -> None:
             assert getattr(a, "text", None) == getattr(b, "text", None)
             if hasattr(a, "image") and hasattr(b, "image"):
                 assert a.image.tobytes() == b.image.tobytes()
+
+
+def test_written_prompts_are_filtered_and_stay_written(tmp_path: Path) -> None:
+    """Images in both orders, text and images without marks in the one that is known."""
+    for colour in tiny.COLOURS:
+        tiny.image(colour).save(tmp_path / f"{colour}.png")
+    images = ["red.png", "blue.png"]
+    turns = [
+        {"role": "system", "content": "You see."},
+        {"role": "user", "content": "Right or not?"},
+    ]
+    rows: list[dict[str, Any]] = [
+        {"id": "marked", "problem": "<image>\n<image>Red?", "answer": "A", "images": images},
+        {"id": "plain", "problem": "Which is red?", "answer": "A", "images": images},
+        {"id": "text", "prompt": "A: good <image> B: bad", "correct_answer": "A"},
+        {"id": "turns", "prompt": turns, "correct_answer": "B"},
+    ]  # fmt: skip
+    source, out = tmp_path / "pairs.jsonl", tmp_path / "out"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with ScriptedServer(lambda _: "A") as server:
+        done = run(source, out, server.url, "--tries", 4, "--keep", 0, 1)
+        assert done.returncode == 0, done.stderr
+        assert len(server.requests) == 4 * len(rows)
+    kept = [json.loads(line) for line in (out / "pairs.jsonl").read_text().splitlines()]
+    assert [row["difficulty"]["right"] for row in kept] == [0.5, 1.0, 1.0, 0.0]
+    assert list(open_pairs(str(out / "pairs.jsonl"))) == list(open_pairs(str(source)))

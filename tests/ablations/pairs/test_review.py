@@ -89,7 +89,7 @@ def test_wrong_decisions_are_one_line_and_change_nothing(
 
 
 def test_a_folder_that_is_no_build_is_one_line(tmp_path: Path) -> None:
-    one_line(harness("pairs", "review", tmp_path), "no build of pairs")
+    one_line(harness("pairs", "review", tmp_path), "not a build of pairs")
 
 
 def test_a_build_without_uncertain_pairs_says_so(tmp_path: Path) -> None:

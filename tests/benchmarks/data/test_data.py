@@ -8,15 +8,18 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict, concatenate_datasets
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import data, suites
-from benchmarks.data.catalog.parquet_names import card_patterns, table_files
+from benchmarks.data.catalog.parquet_names import _fits, card_patterns, table_files
 from benchmarks.data.catalog.sources import Table, source
 from benchmarks.data.local.layout import NOTE
 from benchmarks.micro.data import datasets as micro
@@ -204,6 +207,33 @@ def test_a_star_stays_in_its_folder() -> None:
     assert table_files(names, card, source("mmstar"), table("mmstar")) == ("a/x.parquet",)
     deep = card.replace("a/*", "a/**/*")
     assert table_files(names, deep, source("mmstar"), table("mmstar")) == tuple(names)
+
+
+def matched(pattern: str, names: list[str]) -> tuple[str, ...]:
+    entry = json.dumps({"split": "val", "path": pattern})
+    card = f"---\nconfigs:\n- data_files:\n  - {entry}\n---\n"
+    return table_files(names, card, source("mmstar"), table("mmstar"))
+
+
+@given(
+    pattern=st.lists(st.sampled_from(["**/", "**", "*", "?", "a", "b", "/", "."]), max_size=7),
+    name=st.text("ab/.", max_size=8),
+)
+def test_globs_match_what_the_same_regular_expressions_match(pattern: list[str], name: str) -> None:
+    wild = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    glob = "".join(pattern).removeprefix("./")
+    pieces = re.split(r"(\*\*/?|\*|\?)", glob)
+    expression = "".join(wild.get(piece, re.escape(piece)) for piece in pieces)
+    expected = re.fullmatch(expression, name, re.DOTALL) is not None
+    assert _fits(name, pieces) is expected
+
+
+@pytest.mark.parametrize("pattern", ["**/" * 300 + "x", "*a" * 300, "**a" * 300, "**/*a" * 100])
+def test_no_pattern_of_a_card_takes_long(pattern: str) -> None:
+    names = ["a/" * 100 + "a" * 200 + ".parquet", "val.parquet"]
+    begun = time.process_time()
+    assert matched(pattern, names) == ("val.parquet",)  # by its name: the pattern matches none
+    assert time.process_time() - begun < 2
 
 
 def test_missing_shards_are_told() -> None:

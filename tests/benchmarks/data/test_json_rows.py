@@ -168,7 +168,7 @@ def test_verify_counts_and_tells_changes(tmp_path: Path) -> None:
 
 
 def test_missing_data_names_both_ways_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"harness data pull .*or bring an official release"):
+    with pytest.raises(UsageError, match=r"harness data pull .*or import an official release"):
         data.count(CODE, tmp_path)
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,6 +26,7 @@ from PIL import Image
 from benchmarks import data
 from benchmarks.data.catalog.sources import GENERATED, source
 from benchmarks.data.fetch.pull import pull
+from benchmarks.data.fetch.repository import Mirror
 from benchmarks.data.local.receipt import known_revision, read_receipt
 from benchmarks.micro.data import longbench
 from benchmarks.suites import names
@@ -212,23 +214,27 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = _answer  # noqa: N815
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[FakeHub]:
-    server = FakeHub(
-        {
-            HEAD: copy(tmp_path / "served" / "head", n=4),
-            OLDER: copy(tmp_path / "served" / "older", n=6, colour=9),
-        }
-    )
-    http = Server(server)
-    server.url = f"http://127.0.0.1:{http.server_port}"
+@contextmanager
+def serving(hub: FakeHub) -> Iterator[FakeHub]:
+    http = Server(hub)
+    hub.url = f"http://127.0.0.1:{http.server_port}"
     thread = threading.Thread(target=http.serve_forever)
     thread.start()
-    yield server
-    server.release.set()
+    yield hub
+    hub.release.set()
     http.shutdown()
     http.server_close()
     thread.join()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[FakeHub]:
+    commits = {
+        HEAD: copy(tmp_path / "served" / "head", n=4),
+        OLDER: copy(tmp_path / "served" / "older", n=6, colour=9),
+    }
+    with serving(FakeHub(commits)) as server:
+        yield server
 
 
 def environment(url: str) -> dict[str, str]:
@@ -323,7 +329,7 @@ def test_a_killed_download_leaves_nothing_and_is_taken_up_again(
         ((403, "GatedRepo"), "is gated"),
         ((404, "RepoNotFound"), "has no data set"),
         ((404, "RevisionNotFound"), "has no revision"),
-        ((500, ""), "did not give"),
+        ((500, ""), "did not provide"),
     ],
 )
 def test_what_the_hub_refuses_is_one_line(
@@ -510,6 +516,20 @@ def test_a_copy_without_a_published_hash_is_said_not_to_be_compared(tmp_path: Pa
     arguments = ("data", "pull", "olympiadbench_physics", "--from", folder)
     done = harness(*arguments, "--data-root", tmp_path / "data")
     assert "content not compared: no hash of it is published" in done.stdout
+
+
+def test_a_link_that_leads_out_of_a_copy_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("mine")
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    (folder / "val.parquet").symlink_to(tmp_path / "secret")
+    (folder / "own.parquet").write_text("theirs")
+    (folder / "link.parquet").symlink_to("own.parquet")
+    Mirror(folder).fetch(["link.parquet"], tmp_path / "into")
+    assert (tmp_path / "into" / "link.parquet").read_text() == "theirs"
+    with pytest.raises(UsageError, match=r"'val.parquet' is not opened: it is not in"):
+        Mirror(folder).fetch(["val.parquet"], tmp_path / "into")
+    assert not (tmp_path / "into" / "val.parquet").exists()
 
 
 def test_published_hashes_are_of_files_that_a_pull_takes() -> None:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import suites
+from benchmarks import registry, suites
+from benchmarks.conformance.graded import Graded, target_of
 from benchmarks.scoring import Target
-from benchmarks.scoring.conformance import target_of
 from benchmarks.vqa.judging import (
     fenced,
     mathverse,
@@ -170,7 +171,7 @@ def test_mathvista_agrees_with_the_official_verdicts_given_the_official_extracti
     unscored = 0
     for row in rows:
         judge = Script(lambda _, row=row: str(row["official_extraction"]))  # type: ignore[misc]
-        target, choices = target_of(row), tuple(row["choices"] or ())
+        target, choices = target_of(msgspec.convert(row, Graded)), tuple(row["choices"] or ())
         call = mathvista.judged(row["question"], choices, target, row["response"].strip(), judge)
         try:
             right.append((asyncio.run(call).value == 1.0) == row["official_correct"])
@@ -266,7 +267,8 @@ JUDGED = ("mathvista", "mathverse", "phyx", "olympiadbench_physics")
 
 
 def test_the_benchmarks_with_a_judge_declare_rules_of_their_own() -> None:
-    rules = {one.id: one.judged_rules for one in suites.declarations() if one.judged_rules}
+    ours = (suites.benchmark(name).declaration for name in registry.CLASSES)
+    rules = {one.id: one.judged_rules for one in ours if one.judged_rules}
     assert set(rules) == set(JUDGED)
     assert len(set(rules.values())) == len(JUDGED)
 

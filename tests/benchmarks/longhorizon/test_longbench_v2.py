@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.longhorizon.longbench_v2 import LongBenchV2, _joined, extract
 from benchmarks.micro.data import longbench
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import UsageError
 from harness.protocols import FailedItem, Tools, build_items

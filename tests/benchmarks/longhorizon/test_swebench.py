@@ -20,7 +20,7 @@ from benchmarks.longhorizon.swebench.benchmark import SweBenchLite, SweBenchVeri
 from benchmarks.longhorizon.swebench.environments import CUT_HISTORY, submit
 from benchmarks.longhorizon.swebench.workspace import fresh_history, workspace
 from benchmarks.micro.data import repositories
-from harness.backends.endpoint import EndpointModel, Limits
+from harness.backends.http.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
 from harness.files.scratch import abandoned
 from harness.protocols import Tools, build_items

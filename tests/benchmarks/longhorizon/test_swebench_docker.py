@@ -22,6 +22,7 @@ import pytest
 
 from benchmarks.longhorizon.livecodebench.grade import Program, Resources, grade
 from benchmarks.longhorizon.swebench.benchmark import FLAG, SweBenchLite
+from benchmarks.longhorizon.swebench.container import NO_SPACE
 from benchmarks.longhorizon.swebench.workspace import IMAGE_LIMITS
 from harness.errors import ItemError
 from harness.protocols import Tools
@@ -200,6 +201,30 @@ def test_a_failure_in_the_middle_is_an_error_of_the_item_which_is_retried(
             repair()
             done = harness(*asked)
     assert values(done.stdout) == {TASKS[0]: 1.0}
+
+
+# Has the kernel choose the container's first process when memory runs out, which then does.
+END_IT = """echo 1000 > /proc/1/oom_score_adj
+for n in 1 2 3 4 5 6; do
+  python3 -c "import time; x = bytearray(12 << 20); time.sleep(30)" &
+done; wait"""
+
+
+@pytest.mark.parametrize("trick", ["mkdir /.harness-probe", END_IT], ids=["probe", "memory"])
+def test_no_command_makes_an_error_of_a_failure(trick: str, root: Path, tmp_path: Path) -> None:
+    """An error is in no score: what an agent did wrong is to be a 0."""
+
+    def answer(request: Request) -> Reply:
+        if players.step_of(request) == 1:
+            docker("update", "--memory=64m", "--memory-swap=64m", *containers())
+            return Reply(players.command(f"echo {NO_SPACE}; {trick}"))
+        return Reply(players.command(players.SUBMIT if players.step_of(request) > 2 else "true"))
+
+    more = ("--limit", 1, "--set", "swebench_lite.step_limit=5")
+    with ScriptedServer(answer) as server:
+        done = harness(*words(server, root, tmp_path, *more))
+    assert done.returncode == 0, done.stderr
+    assert values(done.stdout) == {TASKS[0]: 0.0}
 
 
 def test_an_image_that_is_missing_is_an_error_of_its_item(root: Path, tmp_path: Path) -> None:

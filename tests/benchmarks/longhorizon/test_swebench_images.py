@@ -125,7 +125,7 @@ DIES = """case "$1" in
   version) echo 28.1.1 ;;
   exec) n=$(grep -c '^exec' %s)
         if [ "$n" -gt 1 ]; then echo "Error response from daemon: not running" >&2; exit 1; fi ;;
-  inspect) echo false ;;
+  inspect) case "$2" in *ExitCode*) echo 137 ;; *) echo false ;; esac ;;
 esac
 """
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ablations.training.objective import SelectionLoss, selection_loss
+from ablations.training.steps.objective import SelectionLoss, selection_loss
 from benchmarks.micro.content.prompts import PICTURE
 from benchmarks.micro.data import pairs
 from benchmarks.micro.model.batches import collate

@@ -54,6 +54,17 @@ def test_the_traces_of_a_pair_tell_different_answers_in_one_step() -> None:
         assert made.answer_negative in differing[1]
 
 
+def test_repetition_does_not_tell_which_trace_supports() -> None:
+    """Exchangeable traces: of n pairs that differ, n/2 +- 4 sqrt(n)/2 repeat more in the one."""
+    more = []
+    for made in pairs.pairs("pairs", 300, domains=("trajectory",)):
+        texts = (made.context_positive[0].text, made.context_negative[0].text)  # type: ignore[union-attr]
+        one, two = (len(set(text.split())) for text in texts)
+        more += [one > two] if one != two else []
+    assert len(more) > 60
+    assert abs(sum(more) - len(more) / 2) < 2 * len(more) ** 0.5
+
+
 def test_both_orders_show_both_contexts_and_the_right_letter() -> None:
     for made in pairs.pairs("probe", 4):
         for asked, contexts in zip(

@@ -133,6 +133,18 @@ CHOOSES: dict[str, tuple[str, ...]] = {
         "Correct answer: {L}",
         "The right option is {L}!",
     ),
+    "revisions": (
+        "Answer: {W}\nEdit: {L}",
+        "The answer is {W}... I take that back, {L} is what the picture shows.",
+        "The answer is {W}. Strike that. It's {L}.",
+        "{W}, perhaps. I'll settle on {L}.",
+        "**Final Verdict:** {L}\n\n(Alternative considered: {W})",
+        "{W} seems right at first sight. On balance, {L}.",
+        "{W}. ... no wait {L}",
+        "My answer was {W}, but having recounted I now choose {L}.",
+        "The answer is {W}.\n\nSelf-check: {W} fails condition 2, so I switch to {L}.",
+        "Candidate answers: {W}, {L}.\nVerification: {W} fails, {L} passes.\nOutput: {L}",
+    ),
 }
 
 REFUSES: dict[str, tuple[str, ...]] = {
@@ -227,5 +239,19 @@ REFUSES: dict[str, tuple[str, ...]] = {
         "{L}{W}",
         "<answer>{L}{W}</answer>",
         "<answer></answer>",
+    ),
+    "calls and quotations": (
+        '<function_call>{{"name": "zoom", "label": "{L}"}}</function_call>',
+        "<|python_tag|>look_at({L})",
+        "Action: select_region[{L}]\nObservation: pending",
+        "> {L}. {T}\n\nThis quoted option does not describe the image.",
+        "```tool_call\nzoom(option='{L}')\n```",
+        'Action: crop({L})\nAction Input: {{"region": "{L}"}}',
+        '{{"answers": [{{"option": "{L}", "correct": false}}]}}',
+        "It is hardly {L}.",
+        "There is no way it is {L}.",
+        "I disagree with {L}.",
+        "{L}, or possibly {W}; I cannot decide.",
+        "Without the picture I can't answer; for instance ({L}) would be right if it were {T}.",
     ),
 }

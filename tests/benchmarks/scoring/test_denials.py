@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
-from benchmarks.scoring.denials import DENIALS, Denial
+from benchmarks.scoring.claims.denials import DENIALS, Denial
 from tests.examples import examples
 
 OPTIONS = ("red", "blue", "green", "black")
@@ -110,6 +110,7 @@ WRONG = {
         "If x > 0, the answer is B. Otherwise, the answer is C.",
         "In case the light is off, B; in case it is on, C.",
     ),
+    "doubt": ("It is hard to say if the ball is blue.", "Its colour is less likely to be blue."),
     "quoted format": (
         'I can\'t view the image. I can reply in the format you asked for, e.g. "Answer: B".',
         "Please provide the picture (a reply would look like this: Answer: B).",

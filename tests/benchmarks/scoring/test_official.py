@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.scoring import Target, score
-from benchmarks.scoring.conformance import read
-from benchmarks.scoring.extract import boxed
+from benchmarks.scoring.extract import boxes
 from benchmarks.scoring.official import blink_letter, mathvision_formula, mmmu_letter
 from tests.benchmarks.scoring.test_properties import OPTIONS, TARGETS, soup
 from tests.examples import examples
@@ -85,7 +85,8 @@ def test_blink_letter(text: str, letter: str | None) -> None:
 
 
 def rows(shared: Path, name: str) -> Iterator[Any]:
-    yield from read(shared / "data" / "conformance" / f"{name}.jsonl")
+    lines = (shared / "data" / "conformance" / f"{name}.jsonl").read_bytes().splitlines()
+    yield from map(orjson.loads, lines)
 
 
 @pytest.mark.parametrize("name", ["mmmu", "mmmu_pro"])
@@ -112,11 +113,11 @@ def test_mathvision_formulas_are_those_stored(shared: Path) -> None:
     """Where one box ends the response; the program also writes 1/2 as a fraction."""
     same = []
     for row in rows(shared, "mathvision"):
-        boxes = boxed(row["response"])
-        if row["response"].count("oxed{") == len(boxes) == 1 and re.search(
+        found = [box.text for box in boxes(row["response"])]
+        if row["response"].count("oxed{") == len(found) == 1 and re.search(
             r"\}\W{0,4}\Z", row["response"]
         ):
-            given_ = re.sub(r"\A(-?\d+)/(\d+)\Z", r"\\frac{\1}{\2}", mathvision_formula(boxes[0]))
+            given_ = re.sub(r"\A(-?\d+)/(\d+)\Z", r"\\frac{\1}{\2}", mathvision_formula(found[0]))
             same.append(given_ == row["official_extraction"])
     assert len(same) > 1000
     assert sum(same) / len(same) > 0.985

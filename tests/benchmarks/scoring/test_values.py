@@ -148,3 +148,47 @@ def test_a_denied_value_is_never_credited(denial: str, value: str) -> None:
     target = Target("number", value)
     assert score(denial.format(value), target).value == 0.0
     assert score(f"{denial.format('7')} It is {value}.", target).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anything but 5.",
+        "5 and a half",
+        "5 short of a dozen",
+        "5 is too few.",
+        "up to 5",
+        "beyond 5",
+        "There are more than just 5.",
+        "from 5 up to 9",
+        "\\boxed{9} (not \\boxed{5})",
+        "It is definitely not going to be 5.",
+        '{"answer": null, "tries": 5}',
+        "The answer is 5. On re-reading the question, it asks for the double: 10.",
+        "The answer is 5.\n\nUpdate: after recounting there are 6.",
+        "<|python_tag|>count_objects(image, n=5)",
+    ],
+)
+def test_a_value_that_is_denied_revised_or_passed_to_a_tool_is_wrong(text: str) -> None:
+    assert score(text, Target("number", "5")).value == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am not sure; it might be Norway's, but Sweden seems the better guess.",
+        'The caption says "Norway", which is a misprint for Finland.',
+        "Hardly Norway.",
+        "Norway. Or rather, Sweden.",
+        "They confuse it with Norway; the country is Sweden.",
+        "It lacks the features of Norway.",
+        'country != "Norway"',
+        '{"country": "Sweden", "previous_guess": "Norway"}',
+        "Norway is only one of many options.",
+        "Norway -- sorry, Sweden",
+        "It is less Norway than Sweden.",
+        '<function_call>search(query="Norway")</function_call>',
+    ],
+)
+def test_a_name_that_is_doubted_or_passed_to_a_tool_is_wrong(text: str) -> None:
+    assert score(text, Target("text", "Norway")).value == 0.0

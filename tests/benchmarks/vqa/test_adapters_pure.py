@@ -13,13 +13,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 import yaml
 from PIL import Image
 
 from benchmarks import suites
+from benchmarks.conformance.graded import Graded, target_of
+from benchmarks.registry import CLASSES
 from benchmarks.scoring import Target, score
-from benchmarks.scoring.conformance import target_of
 from benchmarks.vqa.base.benchmark import LmmsBenchmark
 from benchmarks.vqa.base.gold import letter, literal, options_in, unlabelled, wide_enough
 from benchmarks.vqa.mathverse import MathVerse
@@ -230,7 +232,7 @@ def test_suites_resolve() -> None:
 
 
 def test_missing_data_names_the_command_that_gets_it(tmp_path: Path) -> None:
-    for name in set(suites.names()) - {"niah", "probe"}:
+    for name in set(CLASSES) - {"niah", "probe"}:
         benchmark = suites.benchmark(name, tmp_path)
         assert benchmark.declaration.id == name
         for ask in (benchmark.count, benchmark.fingerprint, benchmark.ids):
@@ -340,7 +342,7 @@ def test_declarations_import_nothing_heavy() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == f"{len(suites.names())} []"
+    assert done.stdout.strip() == f"{len(CLASSES)} []"
 
 
 def _graded(benchmark_id: str) -> list[dict[str, Any]]:
@@ -369,7 +371,7 @@ def test_targets_of_real_items_are_those_that_the_scorer_was_checked_with(
                 "options": repr(choices),
                 "answer": answer if isinstance(answer, str) else repr(answer),
             }
-        ours, checked = adapter.target(doc), target_of(row)
+        ours, checked = adapter.target(doc), target_of(msgspec.convert(row, Graded))
         if ours.kind == "choice":
             ours = replace(ours, alternatives=())  # options that stand there twice
         assert replace(ours, answer_type=checked.answer_type) == checked

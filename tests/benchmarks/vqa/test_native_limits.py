@@ -119,7 +119,7 @@ def test_no_secret_of_ours_reaches_the_child(root: Path, scorer: NativeScorer) -
     assert SECRET not in environment
     home = Path(f"/proc/{scorer.pid}/cwd").resolve()
     assert f"HOME={home}" in environment.split("\0")
-    assert home.stat().st_mode & 0o077 == 0
+    assert home.parent.stat().st_mode & 0o077 == 0  # closed to other users
 
 
 @pytest.fixture

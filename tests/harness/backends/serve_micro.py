@@ -1,4 +1,4 @@
-"""Serves a checkpoint with vLLM until it is killed: CHECKPOINT LOG as arguments; prints the URL."""
+"""Serves a checkpoint with vLLM until killed: CHECKPOINT LOG as arguments; prints its socket."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from harness.backends import BackendSpec, open_model
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 
 
 async def serve(checkpoint: Path, log: Path) -> None:
-    """Start the server, print its address, and stay."""
+    """Start the server, print its socket, and stay."""
     spec = BackendSpec(kind="vllm", checkpoint=checkpoint, dtype="float32", log_path=log)
     async with open_model(spec, lambda text: print(text, file=sys.stderr, flush=True)) as model:
         assert isinstance(model, EndpointModel)
-        print(model.url, flush=True)
+        print(model.socket, flush=True)
         await asyncio.Event().wait()
 
 

@@ -12,9 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.backends.answers import FINISH_REASONS, PARAMETERS, Answer, completion
-from harness.backends.endpoint import ATTEMPTS, FILTER_ATTEMPTS, EndpointModel, Limits
-from harness.errors import ContextOverflowError, ItemError
+from harness.backends.http.answers import FINISH_REASONS, PARAMETERS, Answer, completion
+from harness.backends.http.endpoint import (
+    ASKED_FOR,
+    ATTEMPTS,
+    FILTER_ATTEMPTS,
+    EndpointModel,
+    Limits,
+)
+from harness.errors import ContextOverflowError, ItemError, UsageError
 from harness.files.typed_json import parse, record
 from harness.records import Message, Response, Sample, Sampling, Score, TextPart
 from harness.runs.store import encode
@@ -334,13 +340,14 @@ REFUSED: dict[str, tuple[str, Reply]] = {
 def test_a_refused_parameter_is_left_out_from_then_on_and_said(name: str) -> None:
     field, refusal = REFUSED[name]
     notes: list[str] = []
+    sampling = replace(SAMPLING, top_p=1.0)  # one that was set is never left out
 
     async def ask(url: str) -> dict[str, str]:
         async with EndpointModel(url, limits=Limits(first_wait=0.001)) as model:
             model.on_status = notes.append
             message = Message("user", (TextPart("What is it?"),))
-            await asyncio.gather(*(model.chat((message,), SAMPLING) for _ in range(4)))
-            await model.chat((message,), SAMPLING)
+            await asyncio.gather(*(model.chat((message,), sampling) for _ in range(4)))
+            await model.chat((message,), sampling)
             return model.changes
 
     with ScriptedServer(refuses(field, refusal, lambda _: "B")) as server:
@@ -365,13 +372,16 @@ def test_a_server_that_takes_no_parameter_at_all_is_asked_without() -> None:
 
     with ScriptedServer(picky) as server:
 
-        async def ask() -> dict[str, str]:
+        async def ask(sampling: Sampling) -> dict[str, str]:
             async with EndpointModel(server.url) as model:
-                await model.chat((Message("user", (TextPart("q"),)),), SAMPLING)
+                await model.chat((Message("user", (TextPart("q"),)),), sampling)
                 return model.changes
 
-        assert sorted(asyncio.run(ask())) == ["max_tokens", "seed", "temperature", "top_p"]
-    assert len(server.requests) == len(PARAMETERS) + 1
+        unset = replace(SAMPLING, top_p=1.0)
+        assert sorted(asyncio.run(ask(unset))) == ["max_tokens", "seed", "temperature", "top_p"]
+        assert len(server.requests) == len(PARAMETERS) - len(ASKED_FOR) + 1
+        with pytest.raises(UsageError, match=r"does not take top_p: remove top_p=0\.9"):
+            asyncio.run(ask(replace(SAMPLING, top_p=0.9)))
 
 
 @pytest.mark.parametrize("text", ["temperature must be between 0 and 1", "top_p must be above 0"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from harness.backends.endpoint import EndpointModel, Limits
+from harness.backends.http.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
 from tests.servers import Answer, Reply, Request, ScriptedServer, context_overflow, fails_first

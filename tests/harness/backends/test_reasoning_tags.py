@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,12 @@ def test_tags_without_a_word_are_found_by_their_place(
     tagged = "{{ '<muse>' }}" if tokens else ""
     named = named_tags(folder(tmp_path, *tokens, template=tagged + template, **config))
     assert named.tags == (("<muse>", "</muse>"),)
+
+
+def test_a_key_of_a_megabyte_takes_no_time(tmp_path: Path) -> None:
+    begun = time.process_time()
+    assert named_tags(folder(tmp_path, **{"think" * 200_000: "<a>"})).pairs == ()
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(

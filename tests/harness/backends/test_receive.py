@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.backends.endpoint import EndpointModel, Limits
+from harness.backends.http.endpoint import EndpointModel, Limits
 from harness.errors import ItemError, UsageError
 from harness.records import Message, Response, Sampling, TextPart
 from tests.servers import Reply, Request, ScriptedServer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.backends import BackendSpec, open_model
-from harness.backends.endpoint import REFUSALS_AT_FIRST, EndpointModel, Limits
+from harness.backends.http.endpoint import REFUSALS_AT_FIRST, EndpointModel, Limits
 from harness.cli.tables import result_json, result_table
 from harness.errors import UsageError
 from harness.runs import run as runs

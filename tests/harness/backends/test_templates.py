@@ -14,7 +14,7 @@ import pytest
 from benchmarks.micro.model.build import WEIGHTS
 from harness.backends import BackendSpec, vllm
 from harness.backends.checkpoint import load_processor, rendered
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.backends.vllm import TemplateCheck
 from harness.errors import UsageError
 from harness.records import Message, Sampling, TextPart

@@ -10,13 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from transformers import RepetitionPenaltyLogitsProcessor
 
 from harness.backends.transformers import (
     Checkpoint,
     Prompt,
     TokenCount,
     TransformersModel,
+    penalised,
     perturbed,
 )
 from harness.errors import ItemError, UsageError
@@ -136,7 +141,7 @@ def test_progress_counts_every_token(micro_model: Path) -> None:
     prompts = [checkpoint.prepare(question(4 * i), Sampling(8 + i)) for i in range(3)]
     tokens = sum(response.completion_tokens or 0 for response in generated(checkpoint, prompts))
     assert notes[-1].startswith(f"transformers: {tokens} tokens generated")
-    assert notes[-1].endswith("0 of 3 responses of this batch are unfinished")
+    assert notes[-1].endswith("3 of 3 responses of this batch are done")
 
 
 def test_the_same_seed_draws_the_same_answer_and_another_another(loaded: Checkpoint) -> None:
@@ -187,6 +192,34 @@ def test_an_answer_takes_at_most_what_is_left_of_the_context(micro_model: Path) 
     assert response.completion_tokens <= prompt.limit
     with pytest.raises(ItemError, match="tokens long, the context holds 40"):
         short.prepare(question(60), Sampling(8))
+
+
+@given(st.integers(0, 99), st.floats(0.5, 2), st.floats(-2, 2))
+def test_penalties_are_those_of_the_references(seed: int, factor: float, presence: float) -> None:
+    dice = torch.Generator().manual_seed(seed)
+    logits = torch.randn(12, generator=dice)
+    prompt, answer = (torch.randint(0, 12, (n,), generator=dice) for n in (5, seed % 4))
+    # Repetition: transformers' own.  Presence: OpenAI's formula, logit - [count > 0] * penalty.
+    reference = RepetitionPenaltyLogitsProcessor(factor)
+    repeated = reference(torch.cat([prompt, answer])[None], logits[None].clone())[0]
+    counts = torch.bincount(answer, minlength=12)
+    expected = repeated - (counts > 0) * presence
+    sampling = Sampling(1, repetition_penalty=factor, presence_penalty=presence)
+    assert torch.allclose(penalised(logits.clone(), prompt, answer, sampling), expected, atol=1e-6)
+
+
+@given(st.integers(0, 99), st.integers(-1, 12), st.floats(0, 1), st.floats(0.05, 1))
+def test_a_draw_stays_within_its_limits(seed: int, top_k: int, min_p: float, top_p: float) -> None:
+    dice = torch.Generator().manual_seed(seed)
+    logits = torch.randn(12, generator=dice) * 3
+    sampling = Sampling(1, temperature=0.7, top_p=top_p, top_k=top_k, min_p=min_p)
+    drawn = int(perturbed(logits, sampling, dice).argmax())
+    shares = (logits / 0.7).softmax(-1)
+    assert shares[drawn] >= min_p * shares.max() - 1e-6
+    rank = int((shares > shares[drawn]).sum())
+    assert top_k <= 0 or rank < top_k
+    # Dropping tokens before makes the nucleus smaller, never larger.
+    assert shares.sort(descending=True).values[:rank].sum() < top_p + 1e-6 or rank == 0
 
 
 def test_the_checkpoints_own_sampling_defaults_are_not_used(

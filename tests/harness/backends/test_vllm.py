@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
+import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.client import HTTPException
 from pathlib import Path
-from typing import ClassVar
+from urllib.request import urlopen
 
 import psutil
 import pytest
 
 from harness.backends import BackendSpec, open_model
-from harness.backends.endpoint import EndpointModel
+from harness.backends.http.endpoint import EndpointModel
 from harness.backends.tokenizer import LocalTokenizer
 from harness.backends.transformers import TransformersModel
-from harness.backends.vllm import Server, cause_of_death, command, served_name, wait_until_healthy
+from harness.backends.vllm import ADDRESS, cause_of_death, command, environment, served_name
 from harness.errors import ItemError, UsageError
 from harness.protocols import Model
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
@@ -30,16 +29,23 @@ from tests.harness.backends.questions import picture, question
 
 REPOSITORY = Path(__file__).parents[3]
 GREEDY = Sampling(24)
+SOCKET = Path("/private/server")
 
 
 @dataclass(frozen=True)
 class Served:
     """A program of ours that serves the tiny model by vLLM."""
 
-    url: str
+    socket: Path
     name: str
     program: subprocess.Popen[str]
     log: Path
+
+    def client(self) -> EndpointModel:
+        """Return a model that asks it."""
+        model = EndpointModel(ADDRESS, self.name)
+        model.socket = self.socket
+        return model
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +55,10 @@ def served(micro_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     words = [sys.executable, "-m", "tests.harness.backends.serve_micro", str(micro_model), str(log)]
     with subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as program:
         assert program.stdout is not None
-        url = program.stdout.readline().strip()
+        socket = program.stdout.readline().strip()
         try:
-            assert url, log.read_text() if log.exists() else "no log"
-            yield Served(url, micro_model.resolve().name, program, log)
+            assert socket, log.read_text() if log.exists() else "no log"
+            yield Served(Path(socket), micro_model.resolve().name, program, log)
         finally:
             program.kill()
 
@@ -63,7 +69,7 @@ async def ask(model: Model, questions: Sequence[Sequence[Message]]) -> list[Resp
 
 def by_vllm(served: Served, *questions: Sequence[Message]) -> list[Response]:
     async def run() -> list[Response]:
-        async with EndpointModel(served.url, served.name) as model:
+        async with served.client() as model:
             return await ask(model, questions)
 
     return asyncio.run(run())
@@ -71,7 +77,7 @@ def by_vllm(served: Served, *questions: Sequence[Message]) -> list[Response]:
 
 def test_its_tokens_are_those_of_the_checkpoint(served: Served, micro_model: Path) -> None:
     async def run(text: str) -> tuple[list[int], str, list[int]]:
-        async with EndpointModel(served.url, served.name) as model:
+        async with served.client() as model:
             ids = await model.tokenizer.encode(text)
             return ids, await model.tokenizer.decode(ids), await local.encode(text)
 
@@ -109,7 +115,7 @@ def test_eight_images_in_one_question_are_seen(served: Served) -> None:
 
 def test_a_limit_beyond_the_context_takes_what_is_left(served: Served) -> None:
     async def run() -> Response:
-        async with EndpointModel(served.url, served.name) as model:
+        async with served.client() as model:
             return await model.chat(question(0), Sampling(1_000_000))
 
     response = asyncio.run(run())
@@ -126,7 +132,7 @@ def test_a_prompt_beyond_the_context_is_the_items_error(served: Served) -> None:
 
 def test_seeded_draws_repeat(served: Served) -> None:
     async def run() -> list[str]:
-        async with EndpointModel(served.url, served.name) as model:
+        async with served.client() as model:
             drawn = [
                 await model.chat(question(2), Sampling(16, 1.0, seed=seed)) for seed in (1, 1, 2)
             ]
@@ -135,6 +141,21 @@ def test_seeded_draws_repeat(served: Served) -> None:
     first, same, other = asyncio.run(run())
     assert first == same
     assert first != other
+
+
+def test_no_other_user_can_ask_the_server_or_stand_in_for_it(served: Served) -> None:
+    assert stat.S_ISSOCK(served.socket.stat().st_mode)
+    assert stat.S_IMODE(served.socket.parent.stat().st_mode) == 0o700
+    family = psutil.Process(served.program.pid).children(recursive=True)
+    ports = [
+        port.laddr.port
+        for process in family
+        for port in process.net_connections("tcp")
+        if port.status == psutil.CONN_LISTEN
+    ]
+    for port in ports:  # what the engine's processes use among themselves
+        with pytest.raises((HTTPException, OSError)):
+            urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2)
 
 
 def test_killing_us_ends_every_process_of_the_server(served: Served) -> None:
@@ -167,6 +188,19 @@ def test_a_server_that_cannot_start_says_why_in_one_line(micro_model: Path, tmp_
     assert str(log) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "level"), [("ERROR", "INFO"), ("DEBUG", "DEBUG"), (None, "INFO")]
+)
+def test_the_log_is_not_silenced_by_the_environment(
+    given: str | None, level: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if given:
+        monkeypatch.setenv("VLLM_LOGGING_LEVEL", given)
+    else:
+        monkeypatch.delenv("VLLM_LOGGING_LEVEL", raising=False)
+    assert environment(tmp_path, cpu=True)["VLLM_LOGGING_LEVEL"] == level
+
+
 def test_the_command_names_what_was_asked_for(tmp_path: Path) -> None:
     spec = BackendSpec(
         kind="vllm",
@@ -176,64 +210,21 @@ def test_the_command_names_what_was_asked_for(tmp_path: Path) -> None:
         replicas=4,
         max_model_len=4096,
     )
-    words = command(spec, 1234, cpu=False)
+    words = command(spec, SOCKET, cpu=False)
     text = " ".join(words)
     assert "--enforce-eager" not in text
     for part in (
         f"--model {tmp_path} ",
         f"--served-model-name {tmp_path.name}",
-        "--host 127.0.0.1 --port 1234 --dtype bfloat16",
+        "--uds /private/server --dtype bfloat16",
         "--tensor-parallel-size 2 --data-parallel-size 4 --max-model-len 4096",
     ):
         assert part in text
     assert "--reasoning-parser" not in text
     parsed = replace(spec, reasoning_parser="deepseek_r1")
-    assert "--reasoning-parser deepseek_r1" in " ".join(command(parsed, 1234, cpu=False))
-    assert "--enforce-eager" in command(spec, 1234, cpu=True)
+    assert "--reasoning-parser deepseek_r1" in " ".join(command(parsed, SOCKET, cpu=False))
+    assert "--enforce-eager" in command(spec, SOCKET, cpu=True)
     assert served_name(BackendSpec(checkpoint=tmp_path, model="mine")) == "mine"
-
-
-class Healthy(BaseHTTPRequestHandler):
-    """Answers every GET as a healthy vLLM that serves ``names`` does."""
-
-    names: ClassVar[tuple[str, ...]] = ()
-
-    def do_GET(self) -> None:
-        body = json.dumps({"data": [{"id": name} for name in self.names]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def wait_for(names: tuple[str, ...], program: str, tmp_path: Path) -> None:
-    """Wait for a server called "ours" whose process runs ``program``; its port serves ``names``."""
-    handler = type("Handler", (Healthy,), {"names": names})
-    log = tmp_path / "vllm.log"
-    with HTTPServer(("127.0.0.1", 0), handler) as http, log.open("wb") as file:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        with subprocess.Popen([sys.executable, "-c", program], stderr=file) as process:
-            server = Server(process, http.server_port, log, 0, "ours")
-            try:
-                asyncio.run(wait_until_healthy(server, lambda _: None))
-            finally:
-                process.kill()
-                http.shutdown()
-
-
-def test_another_server_on_our_port_is_not_taken_for_ours(tmp_path: Path) -> None:
-    late = "import sys, time; time.sleep(1); sys.exit('OSError: [Errno 98] address in use')"
-    with pytest.raises(UsageError, match=r"vLLM stopped: OSError.*address in use"):
-        wait_for(("model", "theirs"), late, tmp_path)
-
-
-def test_our_server_is_known_by_the_name_that_it_alone_serves(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    wait_for(("model", "ours"), "import time; time.sleep(60)", tmp_path)
-    assert time.monotonic() - begun < 30
 
 
 # Shortened from logs of vLLM 0.32.

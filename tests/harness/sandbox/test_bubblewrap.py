@@ -122,7 +122,7 @@ def test_a_cancelled_run_leaves_nothing(sandbox: Bubblewrap) -> None:
             await task
 
     asyncio.run(cancel())
-    assert not hostile.marked(mark)
+    assert gone(mark)  # killed; the kernel may still be at it
 
 
 def test_a_run_cancelled_while_it_starts_leaves_nothing(sandbox: Bubblewrap) -> None:
@@ -269,3 +269,25 @@ def test_the_doctor_says_which_it_would_be(sandbox: Bubblewrap) -> None:
     assert found.status == "ok"
     assert found.text.startswith("bubblewrap: ")
     assert f"bubblewrap {sandbox.version} works" in found.text
+
+
+def test_in_a_container_that_forbids_it_the_line_names_docker_options(
+    sandbox: Bubblewrap, tmp_path: Path
+) -> None:
+    """Where no user namespace can be made, with the file that podman's containers have."""
+    mark = tmp_path / "mark"
+    mark.touch()
+    argv = ["bwrap", "--unshare-user", "--uid", "1000", "--disable-userns", "--die-with-parent"]
+    argv += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    argv += ["--tmpfs", "/var/tmp", "--tmpfs", "/run", "--ro-bind", str(mark), "/run/.containerenv"]
+    argv += [
+        sys.executable,
+        "-c",
+        "import harness.sandbox as s; print(s.native_state()[1]); s.choose()",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    error = done.stderr.splitlines()[-1]
+    assert "no sandbox for model-generated code works here" in error
+    for name in ("seccomp", "apparmor", "systempaths"):
+        assert f"--security-opt {name}=unconfined" in done.stdout
+        assert f"--security-opt {name}=unconfined" in error

@@ -20,6 +20,7 @@ import pytest
 from harness.errors import UsageError
 from harness.install import doctor
 from harness.sandbox import Command, Limits, choose, run_sync
+from harness.sandbox.bubblewrap import remedy
 from harness.sandbox.container import Container
 from tests.conftest import REPOSITORY
 from tests.harness.sandbox import hostile
@@ -205,7 +206,7 @@ def test_a_client_without_an_engine_is_none(
     assert doctor.sandbox(needed=True).status == "missing"
     found = doctor.sandbox(needed=False)
     assert (found.status, "namespaces are forbidden" in found.text) == ("note", True)
-    assert "apt-get install bubblewrap" in found.text
+    assert remedy() in found.text
 
 
 def test_what_is_recorded_is_json(sandbox: Container) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from harness.sandbox.engine import client_error, has_ended, owner
+from harness.errors import UsageError
+from harness.sandbox.engine import Engine, client_error, has_ended, owner
 from tests.conftest import REPOSITORY
 
 
@@ -69,3 +71,26 @@ def test_other_users_processes_are_alive() -> None:
 )  # fmt: skip
 def test_a_clients_complaint_is_one_line_without_advice(printed: str, error: str) -> None:
     assert client_error(printed.encode()) == error
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "refused"),
+    [  # docker 20.10, 28.2, of a kernel without seccomp; podman 4.3
+        ("docker", '["name=seccomp,profile=default"]', False),
+        ("docker", '["name=apparmor","name=seccomp,profile=builtin","name=cgroupns"]', False),
+        ("docker", '["name=apparmor","name=seccomp,profile=unconfined"]', True),
+        ("docker", '["name=cgroupns"]', True),
+        ("docker", "null", True),
+        ("podman", "true", False),
+        ("podman", "false", True),
+    ],
+)
+def test_an_engine_without_a_filter_is_refused(
+    tmp_path: Path, name: str, said: str, refused: bool
+) -> None:
+    program = tmp_path / name
+    program.write_text(f"#!/bin/sh\necho '{said}'\n")
+    program.chmod(0o755)
+    expected = pytest.raises(UsageError, match="seccomp") if refused else nullcontext()
+    with expected:
+        Engine(name, str(program), "1").check_filter()

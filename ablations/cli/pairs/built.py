@@ -1,0 +1,86 @@
+"""Options that the commands about pairs share, and how builds end on the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.cli.options import COUNT, FOLDER, option
+from harness.cli.output import echo, print_result
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.backends import BackendSpec
+    from harness.runs.identity import ModelIdentity
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+out = option("--out", FOLDER, "Folder of the build; the same command resumes it.", required=True)
+seed = option("--seed", int, "Seed of all draws.", default=0)
+
+
+_BACKEND = (
+    option("--backend", ["auto", "vllm", "transformers"], "Inference backend  [default: auto]"),
+    option("--endpoint", str, "Ask this OpenAI-compatible server instead.", metavar="URL"),
+    option("--api-key-env", str, "endpoint: variable that holds its API key.", metavar="NAME"),
+    option("--revision", str, "Model revision, as for 'harness run'."),
+    option("--dtype", ["auto", "float32", "bfloat16", "float16"], "Weight dtype  [default: auto]"),
+    option("--max-model-len", COUNT, "Maximum context length in tokens."),
+)
+
+
+def backend(command: F) -> F:
+    """Add the options of `spec` to a command."""
+    for each in reversed(_BACKEND):
+        command = each(command)
+    return command
+
+
+def spec(given: Mapping[str, Any], log: Path | None) -> tuple[ModelIdentity, BackendSpec]:
+    """Return the model that ``--model`` and the options of `backend` name, and how it is asked.
+
+    ``log`` is the folder of vLLM's log.  Raises `UsageError` if the options contradict.
+    """
+    from harness.backends import BackendSpec
+    from harness.backends.spec import Setup
+    from harness.runs.identity import identify
+
+    if given["endpoint"] and given["backend"]:
+        raise UsageError("--endpoint URL and --backend are mutually exclusive")
+    identity = identify(given["model"], given["endpoint"], given["revision"])
+    return identity, BackendSpec(
+        kind=given["backend"] or "auto",
+        checkpoint=identity.checkpoint,
+        endpoint=given["endpoint"],
+        model=given["model"] if given["endpoint"] else identity.name,
+        dtype=given["dtype"] or "auto",
+        max_model_len=given["max_model_len"],
+        api_key_env=given["api_key_env"],
+        log_path=None if log is None else log / "vllm.log",
+        setup=Setup(adapter=identity.adapter),
+    )
+
+
+def note(text: str) -> None:
+    """Tell how a build goes, on standard error."""
+    echo(text, err=True)
+
+
+def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
+    """Print a build's manifest; return the exit code, 1 while something was not asked about."""
+    from ablations.pairs.build import funnel_text
+    from benchmarks.pairs.folders import PAIRS
+
+    if as_json:
+        print_result(json.dumps(manifest))
+    else:
+        counts = manifest["counts"]
+        echo(funnel_text(manifest))
+        echo(f"{counts['pairs']} pairs in {folder / PAIRS}")
+        if counts["uncertain"]:
+            echo(f"{counts['uncertain']} uncertain ones in {folder / 'uncertain.jsonl'}")
+        if manifest["missed"]:
+            echo(f"{manifest['missed']} could not be judged: the same command asks again")
+    return int(bool(manifest["missed"]))

@@ -1,0 +1,182 @@
+"""How often a model selects right where a part of the prompt is left out.
+
+A model that reads needs question, answer and contexts; one that is right without them uses
+something else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ablations.pairs.soundness.keys import separated
+from ablations.pairs.soundness.shortcuts import (
+    FAMILY_ALPHA,
+    FEWEST,
+    Shortcut,
+    clusters,
+    context_name,
+)
+from benchmarks.pairs.selection import (
+    PLAIN,
+    AnyPair,
+    Asking,
+    SelectionPrompt,
+    WrittenPair,
+)
+from benchmarks.probe import Probe
+from harness.errors import ItemError, one_failure
+from harness.protocols import Model, Tools
+from harness.records import ImagePart, Item, Message, Pair, Sampling, TextPart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BLANK = TextPart("(left out)")
+SEES = {
+    "model": "all",
+    "model, question blanked": "answer and contexts",
+    "model, answer blanked": "question and contexts",
+    "model, contexts blanked": "question and answer",
+}
+HONEST = "model, question blanked"
+"""A text that supports an answer usually names it: no alarm, as of the reader of the same name."""
+_SAMPLING = Sampling(max_tokens=2048)  # where a backend gives no log-probabilities
+Right = dict[tuple[str, int], list[float]]
+"""By test and pair, whether each order was right."""
+Opened = Callable[[], AbstractAsyncContextManager[Model]]
+
+
+def prompts(pair: AnyPair, test: str) -> tuple[SelectionPrompt, ...]:
+    """Return the prompts of a test, of which all orders are asked; none where it has no such part.
+
+    Without contexts both orders are one prompt, asked for the letter of the pair as it is written.
+    """
+    if test == "model":
+        return PLAIN.prompts(pair)
+    if test == "model, contexts blanked":
+        shown = _without_contexts(pair)
+        return () if shown is None else Asking(orders="written").prompts(shown)
+    if isinstance(pair, WrittenPair):
+        return ()
+    if test == HONEST:
+        return PLAIN.prompts(replace(pair, query=BLANK.text))
+    return PLAIN.prompts(replace(pair, answer=BLANK.text))
+
+
+def _without_contexts(pair: AnyPair) -> AnyPair | None:
+    if isinstance(pair, Pair):
+        return replace(pair, context_positive=(BLANK,), context_negative=(BLANK,))
+    if pair.exchanged is None:
+        return None
+    messages = tuple(_without_images(message) for message in pair.messages)
+    return None if messages == pair.messages else replace(pair, messages=messages, exchanged=None)
+
+
+def _without_images(message: Message) -> Message:
+    parts = (BLANK if isinstance(part, ImagePart) else part for part in message.content)
+    return replace(message, content=tuple(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    test: str
+    pair: int
+    prompt: SelectionPrompt
+
+
+def asked(
+    pairs: Sequence[AnyPair], open_model: Opened, concurrency: int = 16
+) -> tuple[list[Shortcut], list[str]]:
+    """Return the model's share of right selections in each test, and what could not be asked.
+
+    Raises:
+        UsageError: the model cannot be used.
+    """
+    questions = [
+        _Question(test, index, prompt)
+        for index, pair in enumerate(pairs)
+        for test in SEES
+        for prompt in prompts(pair, test)
+    ]
+    right: Right = {}
+    missed: list[str] = []
+    with one_failure():
+        asyncio.run(_ask_all(questions, open_model, concurrency, right, missed))
+    groups = clusters([_names(pair) for pair in pairs])
+    return [_tested(test, right, groups) for test in SEES], missed
+
+
+def _names(pair: AnyPair) -> tuple[str, str]:
+    """Return hashes of both contexts, or twice that of a prompt whose contexts are not known."""
+    apart = separated(pair)
+    if apart is None:
+        parts = [part for message in pair.messages for part in message.content]  # type: ignore[union-attr]
+        return (context_name(parts),) * 2
+    return context_name(apart.context_positive), context_name(apart.context_negative)
+
+
+async def _ask_all(
+    questions: Sequence[_Question],
+    open_model: Opened,
+    concurrency: int,
+    right: Right,
+    missed: list[str],
+) -> None:
+    probe, waiting = Probe(Path()), iter(questions)
+
+    async def work(model: Model) -> None:
+        for question in waiting:
+            prompt = question.prompt
+            item = Item("", prompt.messages, {"letter": prompt.letter}, "")
+            try:
+                response = await probe.solve(item, model, _SAMPLING, Tools())
+                score = await probe.score(item, response, Tools())
+            except ItemError as error:
+                missed.append(str(error))
+                continue
+            right.setdefault((question.test, question.pair), []).append(score.value or 0.0)
+
+    async with open_model() as model, asyncio.TaskGroup() as group:
+        for _ in islice(questions, concurrency):
+            group.create_task(work(model))
+
+
+def _tested(test: str, right: Right, groups: NDArray[Any]) -> Shortcut:
+    """Return the share right, every cluster one vote, with Clopper and Pearson's interval.
+
+    Clusters that are half right (a taste for one letter, in both orders) are left out of the
+    interval's count and pull it toward a half.
+    """
+    from scipy.stats import binomtest
+
+    votes: dict[int, list[float]] = {}
+    for (name, pair), values in right.items():
+        if name == test:
+            votes.setdefault(int(groups[pair]), []).append(sum(values) / len(values) - 0.5)
+    sums = np.sign([round(sum(values), 9) for values in votes.values()])
+    number = sum(name == test for name, _ in right)
+    plain = Shortcut(test, SEES[test], number, len(sums))
+    wins, decided = int((sums > 0).sum()), int((sums != 0).sum())
+    if len(sums) < FEWEST:
+        return plain
+    halves = (len(sums) - decided) / 2
+    low = high = 0.5
+    p = 1.0
+    if decided:
+        exact = binomtest(wins, decided, alternative="two-sided")
+        bounds = exact.proportion_ci(1 - FAMILY_ALPHA / len(SEES))
+        low, high = ((bound * decided + halves) / len(sums) for bound in bounds)
+        p = float(exact.pvalue)
+    above = bool(low > 0.5) and test != "model"
+    return replace(
+        plain, accuracy=(wins + halves) / len(sums), low=float(low), high=float(high), p=p,
+        alarm=above and test != HONEST, notice=above and test == HONEST,
+    )  # fmt: skip

@@ -1,0 +1,261 @@
+"""Any number of fixed checkpoints: their scores, and each one against a baseline over items."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ablations.statistics import estimates
+from ablations.statistics.analysis import ItemsTest, items_lines, items_mean
+from ablations.statistics.comparison.sides import (
+    ComparedRun,
+    compared_runs,
+    items_macro,
+    items_notes,
+    items_tests,
+    mean_of,
+    untested,
+)
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.estimates import Array, Verdict, verdicts
+from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
+from ablations.statistics.intervals import intervals_of
+from ablations.statistics.lines import BenchmarkLine, Macro, differences
+from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
+from harness.errors import UsageError, nearest
+from harness.runs.store import read_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADING = "these checkpoints, not the methods that made them"
+ALL = "all items"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScore:
+    """The score of one model on a benchmark (`MEAN`: their mean), with its interval over items."""
+
+    name: str
+    benchmark: str
+    score: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FlipCount:
+    """Items of one category of a benchmark that a model gains and loses against the baseline.
+
+    ``category`` is a part of the benchmark, `ALL` where it has none.  An item flips where one of
+    the two is right more often than not and the other is not.
+    """
+
+    benchmark: str
+    category: str
+    items: int
+    gained: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelContrast:
+    """One model against the baseline, ``plus`` - ``minus``.
+
+    ``p_holm`` of the mean is adjusted over the models, that of a benchmark over all models and
+    benchmarks; verdicts go by it.  ``flips`` begin with the worst category.
+    """
+
+    name: str
+    plus: str
+    minus: str
+    macro: Macro
+    p_holm: float | None
+    benchmarks: tuple[BenchmarkLine, ...]
+    flips: tuple[FlipCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsComparison:
+    """What `harness compare` says of several runs; in units of the score.
+
+    Mean and benchmarks are those of each contrast.  ``kind`` was "models" in older documents.
+    """
+
+    kind: Literal["checkpoints", "models"]
+    heading: str
+    baseline: str
+    models: tuple[ModelScore, ...]
+    contrasts: tuple[ModelContrast, ...]
+    margin: float
+    alpha: float
+    notes: tuple[str, ...]
+    runs: Mapping[str, ComparedRun] = field(default_factory=dict)
+    gaps: tuple[Gap, ...] = ()
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    with_all: tuple[WithAllItems, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return for each model one row per benchmark and one of the mean, against the baseline."""
+        return differences(
+            ({"plus": each.plus, "minus": each.minus}, each.macro, each.benchmarks)
+            for each in self.contrasts
+        )
+
+    @property
+    def losing(self) -> list[str]:
+        """The models that lose to the baseline, on average or on a benchmark."""
+        lost = []
+        for each in self.contrasts:
+            words = [each.macro.verdict, *(line.verdict for line in each.benchmarks)]
+            if any(verdict is not None and verdict.is_worse for verdict in words):
+                lost.append(each.plus)
+        return lost
+
+    @property
+    def untested(self) -> list[str]:
+        """What differs from the baseline and has no p, and so might be a loss."""
+        return [
+            f"{each.plus}: {name}"
+            for each in self.contrasts
+            for name in untested(each.macro, each.benchmarks)
+        ]
+
+
+def models(
+    runs: Sequence[Path], baseline: Path | str | None, rules: Rules, exclude: Exclusions = NOTHING
+) -> ModelsComparison:
+    """Compare runs of fixed checkpoints with one of them, the first by default.
+
+    Tests are those of two checkpoints, over the items that all runs have a score for.
+
+    Raises:
+        UsageError: the runs cannot be compared, or the baseline is none of them.
+    """
+    named = _named(runs)
+    base = _baseline(named, baseline)
+    found = _compared(named, base, rules, exclude)
+    if not exclude:
+        return found
+    if not found.excluded:
+        raise UsageError(NOT_HELD)
+    every = _compared(named, base, rules, NOTHING).contrasts
+    with_all = tuple(
+        WithAllItems(c.name, c.macro.delta, c.macro.low, c.macro.high, c.macro.verdict)
+        for c in every
+    )
+    return replace(found, with_all=with_all)
+
+
+def _named(runs: Sequence[Path]) -> dict[str, Path]:
+    """Return the runs by their models' names, or their folders' where models are called alike."""
+    resolved = [run.resolve() for run in runs]
+    for run, path in zip(runs, resolved, strict=True):
+        if resolved.count(path) > 1:
+            raise UsageError(f"{run} is given twice: every run counts once")
+    names = [str(read_manifest(run)["model"]["name"]) for run in runs]
+    for label in (lambda run: run.resolve().name, lambda run: str(run)):
+        names = [
+            f"{name} ({label(run)})" if names.count(name) > 1 else name
+            for name, run in zip(names, runs, strict=True)
+        ]
+    return dict(zip(names, runs, strict=True))
+
+
+def _baseline(named: Mapping[str, Path], baseline: Path | str | None) -> str:
+    if baseline is None:
+        return next(iter(named))
+    if str(baseline) in named:
+        return str(baseline)
+    for name, run in named.items():
+        if Path(baseline).resolve() == run.resolve():
+            return name
+    raise UsageError(
+        f"--baseline {baseline} is none of the runs that are compared: give its folder, or a "
+        f"model's name; {nearest(str(baseline), named)}"
+    )
+
+
+def _compared(
+    named: Mapping[str, Path], base: str, rules: Rules, exclude: Exclusions
+) -> ModelsComparison:
+    table = read({name: [run] for name, run in named.items()}, exclude, start=None)
+    others = [name for name in named if name != base]
+    tests = {other: items_tests(table, other, base) for other in others}
+    contrasts = _contrasts(table, tests, base, rules)
+    notes = [
+        *table.notes,
+        *gap_notes(table.gaps, MAX_ERRORS),
+        *backend_notes(table.backends),
+        *dict.fromkeys(note for each in tests.values() for note in items_notes((), each)),
+    ]
+    return ModelsComparison(
+        "checkpoints",
+        f"{len(named)} models over the items that all have a score for: {HEADING}",
+        base,
+        _scores(table, rules),
+        contrasts,
+        rules.margin,
+        rules.alpha,
+        tuple(notes),
+        runs=dict(zip(named, compared_runs(list(named.values())), strict=True)),
+        gaps=table.gaps,
+        excluded=table.excluded,
+    )
+
+
+def _contrasts(
+    table: ScoreTable, tests: Mapping[str, Mapping[str, ItemsTest]], base: str, rules: Rules
+) -> tuple[ModelContrast, ...]:
+    """Return every model against the baseline, with Holm over all models and benchmarks."""
+    means = {other: items_mean(of_one)[0] for other, of_one in tests.items()}
+    p_means = estimates.holm(np.array([mean.p for mean in means.values()]))
+    ps = [test.p for of_one in tests.values() for test in of_one.values()]
+    adjusted = iter(estimates.holm(np.array(ps)))
+    made = []
+    for (other, of_one), p_mean in zip(tests.items(), p_means, strict=True):
+        lines = items_lines(of_one, table.items, rules, [next(adjusted) for _ in of_one])
+        mean = means[other]
+        inside = mean.equivalence_p(rules.margin)
+        verdict = Verdict(str(verdicts(mean.delta, p_mean, inside, rules.alpha)))
+        p_holm = None if np.isnan(p_mean) else float(p_mean)
+        macro = mean_of(lines, replace(items_macro(of_one, rules), verdict=verdict))
+        if len(lines) == 1:
+            p_holm = lines[0].p_holm
+        flips = _flips(table, other, base)
+        name = f"{other} - {base}"
+        made.append(ModelContrast(name, other, base, macro, p_holm, tuple(lines), flips))
+    return tuple(made)
+
+
+def _scores(table: ScoreTable, rules: Rules) -> tuple[ModelScore, ...]:
+    return tuple(
+        ModelScore(model, name, each.score, each.low, each.high)
+        for model in next(iter(table.scores.values()))
+        for name, each in intervals_of(table, model, rules.level).items()
+    )
+
+
+def _flips(table: ScoreTable, plus: str, minus: str) -> tuple[FlipCount, ...]:
+    """Return the flips of every category that has any, the worst first."""
+    counts = []
+    for name, scores in table.scores.items():
+        right = {model: scores[model].mean(0) >= 0.5 for model in (plus, minus)}
+        gained, lost = right[plus] & ~right[minus], right[minus] & ~right[plus]
+        for category, inside in _categories(table.parts[name]).items():
+            up, down = int(gained[inside].sum()), int(lost[inside].sum())
+            counts.append(FlipCount(name, category, int(inside.sum()), up, down))
+    flipped = [count for count in counts if count.gained or count.lost]
+    return tuple(sorted(flipped, key=lambda c: ((c.gained - c.lost) / c.items, -c.lost)))
+
+
+def _categories(parts: Sequence[Sequence[str]]) -> dict[str, Array]:
+    """Return which items are in each category."""
+    names = sorted({part for of_item in parts for part in of_item})
+    if not names:
+        return {ALL: np.ones(len(parts), dtype=bool)}
+    return {name: np.array([name in of_item for of_item in parts]) for name in names}

@@ -1,0 +1,27 @@
+"""Reads what ``harness gate --json`` or ``harness compare --json`` printed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ablations.statistics.comparison.models import ModelsComparison
+from ablations.statistics.comparison.sides import Comparison
+from ablations.statistics.comparison.stored import read_comparisons
+from ablations.statistics.release.gate import Gate
+from harness.errors import UsageError
+from harness.files.plain import read_given
+from harness.files.typed_json import parse, record
+
+
+def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
+    """Return a saved gate or comparison; `UsageError` if the file is something else."""
+    try:
+        document = parse(read_given(path))
+        if not isinstance(document, dict) or "reasons" not in document:
+            return read_comparisons(path)
+        return record(Gate, document)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} is not what `harness gate --json` or `harness compare --json` prints "
+            f"({type(error).__name__}: {error})"
+        ) from error

@@ -1,0 +1,1 @@
+"""What is said of differences: verdicts as sentences, numbers as text."""

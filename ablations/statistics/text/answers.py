@@ -1,0 +1,85 @@
+"""One sentence for a study with questions of its own: each contrast in the order of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablations.statistics.contrasts import Rules
+from ablations.statistics.design.roles import Design
+from ablations.statistics.estimates import Verdict
+from ablations.statistics.lines import Line
+from ablations.statistics.text.verdict import WITHIN, figures_of, losses
+
+_CLAIMS = {
+    Verdict.BETTER: "{plus} is better than {minus}",
+    Verdict.BETTER_WITHIN_MARGIN: "{plus} is better than {minus}" + WITHIN,
+    Verdict.EQUIVALENT: "{plus} and {minus} are equivalent",
+    Verdict.WORSE_WITHIN_MARGIN: "{plus} is worse than {minus}" + WITHIN,
+    Verdict.WORSE: "{plus} is worse than {minus}",
+    Verdict.NON_INFERIOR: "{plus} is not worse than {minus} by more than {margin} points",
+    Verdict.INCONCLUSIVE: "no difference between {plus} and {minus} is shown",
+}
+_TRENDS = {
+    Verdict.BETTER: "scores rise with {knob}",
+    Verdict.BETTER_WITHIN_MARGIN: "scores rise with {knob}" + WITHIN,
+    Verdict.EQUIVALENT: "scores do not depend on {knob} beyond the margin",
+    Verdict.WORSE_WITHIN_MARGIN: "scores fall with {knob}" + WITHIN,
+    Verdict.WORSE: "scores fall with {knob}",
+    Verdict.INCONCLUSIVE: "no trend over {knob} is shown",
+}
+
+
+def answers(lines: Sequence[Line], checks: Sequence[Line], rules: Rules, design: Design) -> str:
+    """Return what each tested contrast says, the figures of all, and what the checks withhold."""
+    tested = [line for line in lines if line.tested]
+    claims = [claim(line, rules, design) for line in tested]
+    conclusion = "; ".join(claims) if claims else "Nothing could be tested"
+    if not (tested and conclusion.startswith(tested[0].plus)):  # a name stays as it is
+        conclusion = conclusion[:1].upper() + conclusion[1:]
+    over_start = [line for line in checks if line.kind == "start"]
+    figures = [figures_of([line], rules, with_verdicts=True) for line in lines]
+    if over_start:
+        listed = figures_of(over_start, rules, with_verdicts=True)
+        figures.append(f"against {design.start} ({listed})")
+    withheld = "".join(f"; but {each}" for each in _withheld(lines, checks, design))
+    return f"{conclusion}{withheld}: {'; '.join(figures)}."
+
+
+def claim(line: Line, rules: Rules, design: Design) -> str:
+    """Return what the verdict on one contrast says."""
+    assert line.verdict is not None
+    knobs = {each.name: each.knob for step in design.steps for each in step.contrasts}
+    texts = _TRENDS if line.kind == "trend" else _CLAIMS
+    said = texts[line.verdict].format(
+        plus=line.plus, minus=line.minus, margin=f"{100 * rules.margin:g}", knob=knobs[line.name]
+    )
+    return said + (_by_benchmark(line) if line.kind == "regression" else losses(line.benchmarks))
+
+
+def _by_benchmark(line: Line) -> str:
+    """Return on which benchmarks there is a loss, and on which one is not excluded."""
+    worse = [row.benchmark for row in line.benchmarks if row.verdict and row.verdict.is_worse]
+    open_ = [row.benchmark for row in line.benchmarks if row.verdict is Verdict.INCONCLUSIVE]
+    parts = [f"losses on {', '.join(worse)}" if worse else "no loss shown on any benchmark"]
+    if open_:
+        parts.append(f"a loss beyond the margin not excluded on {', '.join(open_)}")
+    return f" on average, {', '.join(parts)}"
+
+
+def _withheld(lines: Sequence[Line], checks: Sequence[Line], design: Design) -> list[str]:
+    """Return why a gain that was shown may be none: the winner against the model before training.
+
+    And which control loses to the baseline beyond the margin.
+    """
+    better = {line.plus for line in lines if line.verdict and line.verdict.is_better}
+    reasons = [
+        f"{check.plus} is not shown to be better than {design.start}"
+        for check in checks
+        if check.kind == "start" and check.plus in better
+        if check.verdict is not None and not check.verdict.is_better
+    ]
+    return reasons + [
+        f"{check.plus} loses to {design.baseline} beyond the margin"
+        for check in checks
+        if check.kind == "control" and check.verdict is Verdict.WORSE
+    ]

@@ -1,0 +1,95 @@
+"""What studies there are below a folder, with state and verdict; nothing is locked or changed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypedDict
+
+from ablations.statistics.stored import current
+from ablations.study.jobs import MARKER, MEASURED
+from ablations.study.study import Report, report_of
+from harness.errors import UsageError
+from harness.files.locking import is_held
+from harness.files.typed_json import record
+from harness.runs.listing import holders
+from harness.runs.store import read_json
+
+
+class _Arm(TypedDict):
+    origin: str
+    seeds: int
+
+
+class _Plan(TypedDict):
+    suite: str
+    arms: dict[str, _Arm]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyLine:
+    """One study: its state, models done of those in the plan, and what it found.
+
+    ``scores`` are arms' macro averages in [0, 1], the mean of their seeds; ``state`` as
+    ``harness studies --help`` says.
+    """
+
+    folder: Path
+    state: str
+    suite: str = ""
+    trained: int = 0
+    to_train: int = 0
+    measured: int = 0
+    to_measure: int = 0
+    verdict: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the study's entry in ``harness studies --json``."""
+        row = dataclasses.asdict(self)
+        return {"study": str(row.pop("folder")), **row}
+
+
+def studies(folder: Path) -> Iterator[StudyLine]:
+    """Yield the studies in and below a folder, by path."""
+    return map(_line, holders(folder, "plan.json"))
+
+
+def _line(folder: Path) -> StudyLine:
+    try:
+        plan = record(_Plan, current(read_json(folder / "plan.json"))["plan"])
+        report = _report(folder)
+    except (UsageError, KeyError, ValueError) as error:
+        return StudyLine(folder, "unreadable", reason=f"{folder / 'plan.json'}: {error}")
+    arms = plan["arms"]
+    training = [(name, n) for name, n in _models(arms) if arms[name]["origin"] == "train"]
+    asked = [(name, n) for name, n in _models(arms) if arms[name]["origin"] != "runs"]
+    places = [folder / "arms" / name / f"seed-{n}" / MARKER for name, n in training]
+    line = StudyLine(
+        folder,
+        "stopped",
+        plan["suite"],
+        sum(place.exists() for place in places),
+        len(training),
+        sum((folder / "runs" / f"{name}-seed-{n}" / MEASURED).exists() for name, n in asked),
+        len(asked),
+    )
+    if report is not None:
+        state = "complete" if report.complete else "incomplete"
+        scores = {arm: fmean(seeds) for arm, seeds in report.macro.items() if seeds}
+        line = dataclasses.replace(line, state=state, verdict=report.verdict, scores=scores)
+    return dataclasses.replace(line, state="running") if is_held(folder) else line
+
+
+def _models(arms: Mapping[str, _Arm]) -> list[tuple[str, int]]:
+    return [(name, seed) for name, arm in arms.items() for seed in range(arm["seeds"])]
+
+
+def _report(folder: Path) -> Report | None:
+    """Return what a study found, None where it has not come to that."""
+    path = folder / "analysis.json"
+    return report_of(read_json(path)) if path.exists() else None

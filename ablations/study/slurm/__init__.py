@@ -1,0 +1,1 @@
+"""A study on a Slurm cluster: its trainings and evaluations as job arrays, through submitit."""

@@ -1,0 +1,125 @@
+"""Whether all that an arm needs is there and fits, before anything is trained."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+from ablations.data.check import check_texts, preview_items
+from ablations.data.items import is_software
+from ablations.settings import check_names, code_of
+from ablations.training.plan import TrainingPlan
+from ablations.training.prompting import Prompter, check_forward, check_letters
+from ablations.training.rewards import reward_of
+from ablations.training.schedule import item, schedule
+from harness.errors import UsageError
+
+
+def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
+    """Check that everything is there and fits, before anything is trained.
+
+    Args:
+        plan: what is to be trained.
+        elsewhere: it is trained on other machines, so this one need not be able to.
+
+    Raises:
+        UsageError: names the first thing that does not fit.
+    """
+    arm, data, s = plan.arm, plan.data, plan.settings
+    if s.model:  # without one, that is the first thing to say
+        plan.check_given()
+    vision = data.reads_images
+    assert plan.amounts.steps >= 0
+    if _check_data(plan) and not vision:
+        raise UsageError(f"the data has images, and {s.model} reads text only")
+    if arm.trains and not elsewhere:
+        check_forward(data.folder)
+    own = bool(s.pair_loss) and arm.joint == "selection"
+    used = {"reward": arm.grpo, "pair_loss": own}
+    for name, code in code_of(vars(s)).items():
+        if used[name]:
+            code.check()
+    if arm.sft or (arm.joint and not own):
+        check_letters(data.pairs[0], data.folder, s)
+    if arm.grpo and not s.reward:
+        reward_of(s)
+    if not elsewhere:
+        check_names(s)
+    if arm.grpo and not elsewhere:
+        _check_batches(plan)
+        if is_software(data.items):
+            raise UsageError(
+                f"{s.rl_data} holds software tasks, which an agent has to play: "
+                "--export skyrl writes them for SkyRL; --rl-data agent:... plays a benchmark's"
+            )
+        if data.agent is not None and arm.extra:
+            raise UsageError(f"{arm.name} mixes single turns with an agent's episodes")
+
+
+def _check_data(plan: TrainingPlan) -> bool:
+    """Check all pairs and RL items that the arm trains on; return whether any has an image."""
+    arm, data = plan.arm, plan.data
+    images = False
+    if arm.uses_pairs:
+        images = any(preview.images for preview in data.previews)
+    if arm.grpo and data.agent is None:
+        images |= preview_items(data.items[: plan.amounts.distinct])
+    if plan.settings.model:
+        tokens = Prompter.load(data.folder, plan.settings).special_tokens
+        check_texts(data.pairs if arm.uses_pairs else (), tokens)
+        if arm.grpo and data.agent is None:
+            check_texts(data.items[: plan.amounts.distinct], tokens)
+        images |= _check_own(plan, tokens)
+    return images
+
+
+def _check_own(plan: TrainingPlan, tokens: Collection[str]) -> bool:
+    """Check all items that the user's function makes; return whether any has an image."""
+    images = False
+    for slot in schedule(plan) if plan.arm.extra == "own" else ():
+        if slot.kind == "own":
+            made = [item(plan, slot)]
+            check_texts(made, tokens)
+            images |= preview_items(made)
+    return images
+
+
+_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def check_launcher() -> None:
+    """Check that a launcher has set all of its variables or none: some alone leave ranks unclear.
+
+    Raises:
+        UsageError: some are missing, not numbers, or a rank is not below the number of processes.
+    """
+    given = {name: os.environ[name] for name in _LAUNCHER if os.environ.get(name)}
+    if not given:
+        return
+    missing = [name for name in _LAUNCHER if name not in given]
+    mend = "start it with torchrun or accelerate launch, or unset them for a single process"
+    if missing:
+        raise UsageError(f"{', '.join(given)} set without {', '.join(missing)}: {mend}")
+    numbers = {name: given[name] for name in _LAUNCHER if name != "MASTER_ADDR"}
+    wrong = [f"{name}={value}" for name, value in numbers.items() if not value.isdecimal()]
+    if wrong:
+        raise UsageError(f"{', '.join(wrong)} set, which is not a number: {mend}")
+    rank, world, local = (int(numbers[name]) for name in _LAUNCHER[:3])
+    if not local <= rank < world:
+        raise UsageError(f"RANK={rank}, LOCAL_RANK={local} and WORLD_SIZE={world} disagree: {mend}")
+
+
+def first_process() -> bool:
+    """Whether this process writes and prints, by the variables of torchrun and accelerate."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _check_batches(plan: TrainingPlan) -> None:
+    items, group = plan.amounts.items_per_step, plan.settings.group
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    micro = plan.settings.batch_size or items * group // world
+    if micro < 1 or items * group % (micro * world):
+        raise UsageError(
+            f"{items} RL items x {group} completions per step is not divisible by {world} "
+            f"processes x batch size {micro}: change prompts_per_step, pair_count or batch_size"
+        )

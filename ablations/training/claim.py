@@ -1,0 +1,133 @@
+"""What a training's folder holds: its plan.json, and whether a plan may go on with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+from ablations.arms import ARMS, Arm
+from ablations.data.sources import earlier_selection_rows
+from ablations.settings import LATER, SelectionRows
+from ablations.training.plan import TrainingPlan
+from harness.errors import UsageError
+from harness.files.atomic import write_json
+from harness.files.typed_json import fits
+from harness.runs.store import read_json
+
+
+class _Claim(TypedDict):
+    """What is read of a plan.json."""
+
+    key: str
+    arm: str
+    settings: dict[str, Any]
+    content: NotRequired[dict[str, Any]]
+
+
+def _record(folder: Path) -> _Claim | None:
+    """Return the plan.json of a training's folder, None if there is none."""
+    path = folder / "plan.json"
+    if not path.exists():
+        return None
+    record = read_json(path)
+    if not fits(record, _Claim):
+        raise UsageError(f"{path} is corrupt; move the folder aside and retrain")
+    return cast("_Claim", record)
+
+
+def loss_of(folder: Path) -> str | None:
+    """Return the loss on pairs of what was trained in a folder; None: there is none, or unknown."""
+    try:
+        record = _record(folder)
+    except UsageError:
+        return None  # another tool's plan.json
+    arm = ARMS.get(record["arm"]) if record else None
+    return arm.loss_on_pairs(record["settings"].get("pair_loss")) if record and arm else None
+
+
+def check_claim(plan: TrainingPlan) -> None:
+    """Check that the folder's plan.json, if there, is of this plan and of the same content."""
+    if (record := _record(plan.out)) is None:
+        return
+    # What a version without the setting did with selection rows is for `check_rows`.
+    later = {**LATER, "selection_rows": plan.settings.selection_rows}
+    old, content = {**later, **record["settings"]}, record.get("content", {})
+    # Stored plans of one version have the hash of a custom reward among the settings.
+    stored = {"reward": old.pop("reward_source", None), **content}
+    new = json.loads(json.dumps(plan.settings.decisive()))
+    if (record["arm"], old) != (plan.arm.name, new):
+        changed = [name for name in old | new if old.get(name) != new.get(name)]
+        what = ", ".join(changed) or f"arm ({record['arm']})"
+        raise UsageError(f"{plan.out} holds a run with other settings ({what}): choose another")
+    for name, now in plan.content.items():
+        # What is gone cannot be compared; a finished run can still be looked at.
+        if now is not None and stored.get(name) not in (None, now):
+            raise UsageError(f"{plan.out} holds a run with different {name}: choose another folder")
+
+
+def claim(plan: TrainingPlan) -> None:
+    """Write plan.json, in a folder that is made where there is none."""
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {plan.out} cannot be created: {error.strerror}") from error
+    record = {"key": plan.key, "arm": plan.arm.name, "settings": plan.settings.decisive()}
+    write_json(
+        plan.out / "plan.json",
+        {**record, "content": plan.content, "amounts": asdict(plan.amounts)},
+    )
+
+
+def check_rows(plan: TrainingPlan) -> None:
+    """Check that what an earlier version began goes on with the same RL items.
+
+    Raises `UsageError` where the settings would leave out selection rows that it trained on, or the
+    other way round.
+    """
+    s = plan.settings
+    if not plan.arm.grpo or s.rl_data is None or plan.data.agent is not None:
+        return
+    record, now = _record(plan.out), s.selection_rows
+    then = now if record is None else _rows_of(record, s.rl_data)
+    if then != now:
+        did = "trained on" if then == "keep" else "left out"
+        raise UsageError(
+            f"{plan.out} was begun by a version that {did} the selection rows of {s.rl_data}: add "
+            f"--selection-rows {then}, or choose another folder"
+        )
+
+
+def _rows_of(record: _Claim, rl_data: str) -> SelectionRows:
+    stated = record["settings"].get("selection_rows")
+    return stated or earlier_selection_rows(rl_data, record["settings"].get("columns") or {})
+
+
+def begun_with_rows(trainings: Mapping[Path, Arm], rl_data: str) -> tuple[str, ...]:
+    """Return the options with which arms that are not begun train on the rows of those that are.
+
+    None but where an earlier version has begun some.
+
+    Args:
+        trainings: the folders of a study's trainings.
+        rl_data: their RL items.
+
+    Raises:
+        UsageError: some of them were trained on the selection rows, and others without.
+    """
+    records = {out: _record(out) for out, arm in trainings.items() if arm.grpo}
+    begun = {out: record for out, record in records.items() if record is not None}
+    if all("selection_rows" in record["settings"] for record in begun.values()):
+        return ()
+    rows = {out: _rows_of(record, rl_data) for out, record in begun.items()}
+    (first, then), *others = rows.items()
+    for out, now in others:
+        if now != then:
+            kept, left = (first, out) if then == "keep" else (out, first)
+            raise UsageError(
+                f"{kept} was trained on the selection rows of {rl_data} and {left} without them: "
+                "move one of these folders away, or give the study another --name"
+            )
+    return ("--selection-rows", then)

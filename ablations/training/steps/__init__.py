@@ -1,0 +1,1 @@
+"""What happens in an optimizer step: its prompts, losses, gradients and log."""

@@ -1,0 +1,1 @@
+"""Our scorers against official graders' verdicts and against hand-made cases."""

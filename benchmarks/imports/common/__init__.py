@@ -1,0 +1,1 @@
+"""What several formats of logs share: archives, chat messages, tasks that belong together."""

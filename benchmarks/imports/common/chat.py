@@ -1,0 +1,151 @@
+"""What logs of chat models share: settings, messages, the response among them, images."""
+
+from __future__ import annotations
+
+import base64
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmarks.imports.reading import mapping
+from harness.records import Response
+
+# Why generation ended, as inspect and evalscope call it, where our word is another.
+_ENDS = {"max_tokens": "length", "model_length": "length"}
+Messages = Sequence[Mapping[str, Any]]
+_DRAWN = (
+    "max_tokens", "temperature", "top_p", "top_k", "min_p", "presence_penalty",
+    "repetition_penalty",
+)  # fmt: skip
+
+
+def drawn(config: Mapping[str, Any]) -> dict[str, float]:
+    """Return how answers were drawn, of a configuration that names it as `Sampling` does."""
+    given = ((name, config.get(name)) for name in _DRAWN)
+    return {
+        name: value
+        for name, value in given
+        if isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and real(value) is not None
+    }
+
+
+def messages_of(value: Any) -> list[dict[str, Any]]:
+    """Return the messages in a JSON value, leaving out what is none."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def strings(value: Any) -> list[str]:
+    """Return the texts in a JSON value: those of a list, or the one that it is."""
+    if isinstance(value, str):
+        return [value]
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def word(value: Any) -> str | None:
+    """Return a text, None where a JSON value is none."""
+    return value if isinstance(value, str) else None
+
+
+def text_of(content: Any, kind: str = "text") -> str:
+    """Return the text of a message's content; its images are ``<image>``.
+
+    With another ``kind`` (``reasoning``) it is that of the parts of that kind.
+    """
+    if isinstance(content, str):
+        return content if kind == "text" else ""
+    parts = messages_of(content)
+    if kind != "text":
+        return "".join(str(part.get(kind) or "") for part in parts if part.get("type") == kind)
+    return "".join(
+        "<image>" if "image" in str(part.get("type")) else str(part.get("text") or "")
+        for part in parts
+    )
+
+
+def prompt_of(messages: Messages, asked: str = "") -> tuple[str, ...]:
+    """Return the text of each message before the first answer, else what was asked, if known."""
+    prompt = []
+    for message in messages:
+        if message.get("role") == "assistant":
+            break
+        prompt.append(text_of(message.get("content")))
+    return tuple(prompt) or ((asked,) if asked else ())
+
+
+def answer_of(messages: Messages) -> Mapping[str, Any]:
+    """Return the last message of the assistant, an empty one where there is none."""
+    answers = (each for each in reversed(messages) if each.get("role") == "assistant")
+    return next(iter(answers), {})
+
+
+def trajectory_of(messages: Messages) -> list[dict[str, Any]] | None:
+    """Return the messages of an episode of several answers, None where there is one answer."""
+    if sum(message.get("role") == "assistant" for message in messages) < 2:
+        return None
+    return [{**message, "content": text_of(message.get("content"))} for message in messages]
+
+
+def finish(reason: Any) -> str | None:
+    """Return why generation ended in our words."""
+    return _ENDS.get(reason, reason) if isinstance(reason, str) else None
+
+
+def count(value: Any) -> int | None:
+    """Return a number of tokens, None where it is none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def real(value: Any) -> float | None:
+    """Return a finite number, None where a JSON value is none."""
+    if not isinstance(value, int | float) or abs(value) > sys.float_info.max:
+        return None
+    return None if math.isnan(value) else float(value)
+
+
+def seconds(value: Any, per_second: float = 1) -> float:
+    """Return a duration in seconds, 0 where it is not known."""
+    return max(0.0, real(value) or 0.0) / per_second
+
+
+def image_hash(sources: Iterable[str]) -> str:
+    """Return the hash of the images in data URLs; "" where one is no data URL, or there is none."""
+    from benchmarks.vqa.base.benchmark import digest
+
+    contents = []
+    for source in sources:
+        head, _, data = source.partition(";base64,")
+        if not head.startswith("data:"):
+            return ""
+        try:
+            contents.append(base64.b64decode(data, validate=True))
+        except ValueError:
+            return ""
+    return digest(contents) if contents else ""
+
+
+def from_atif(document: Any) -> list[dict[str, Any]]:
+    """Return the messages of trajectories in ATIF (Harbor, NeMo Evaluator), one or a list."""
+    documents = document if isinstance(document, list) else [document]
+    steps = (step for each in documents for step in messages_of(mapping(each).get("steps")))
+    return [message for step in steps for message in _from_step(step)]
+
+
+def _from_step(step: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Yield a step's message and what the tools answered to it."""
+    role = "assistant" if step.get("source") == "agent" else str(step.get("source") or "user")
+    message: dict[str, Any] = {"role": role, "content": text_of(step.get("message"))}
+    if calls := messages_of(step.get("tool_calls")):
+        message["tool_calls"] = calls
+    yield message
+    for result in messages_of(mapping(step.get("observation")).get("results")):
+        yield {"role": "tool", "content": text_of(result.get("content"))}
+
+
+def episode(messages: Messages, **known: Any) -> Response:
+    """Return an agent's response: its last words, and the messages of its episode."""
+    trajectory = [dict(message) for message in messages]
+    text = text_of(answer_of(messages).get("content"))
+    return Response(text, trajectory=trajectory, **known)

@@ -1,0 +1,332 @@
+"""Run folders from logs, in the run store's own layout: manifest, samples, native, summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks import registry, suites
+from benchmarks.imports.log import Log, LoggedTask, Metric
+from benchmarks.imports.matching import Items
+from benchmarks.imports.options import Options
+from benchmarks.imports.redacting import redacted
+from benchmarks.imports.scales import metric_of, scale_of
+from benchmarks.imports.scoring import (
+    Scored,
+    SourceScored,
+    StrictlyScored,
+    light,
+    native_metric,
+)
+from harness.errors import UsageError
+from harness.files.atomic import folder as new_folder
+from harness.files.atomic import write_json
+from harness.files.hashing import file_hashes, json_hash
+from harness.protocols import Declaration, Demanding
+from harness.records import Sample
+from harness.runs.store import (
+    SCHEMA,
+    UNKNOWN,
+    SampleKey,
+    encode_fast,
+    read_manifest,
+    stored_file,
+)
+from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
+
+IMPORTED = "imported"
+_LONGEST = 60  # characters of the tasks' names in a folder's name
+_EVERY = 100_000  # answers between two lines of progress
+Note = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Imported:
+    """A run folder that was made of a log, or was there, and what is in it."""
+
+    path: Path
+    model: str
+    seed: int | None
+    rows: Sequence[BenchmarkSummary]
+    notes: Sequence[str]
+
+
+def import_run(log: Log, options: Options, note: Note) -> Imported:
+    """Make the run folder of a log; one that is there already is left as it is.
+
+    Raises:
+        UsageError: the log cannot be read, or a score is out of its range; nothing is written.
+    """
+    tasks = options.chosen(log)
+    if not tasks:
+        raise UsageError(f"the log of {log.model} holds no task with samples")
+    model = options.model_name or log.model
+    seed = log.seed if options.seed is None else options.seed
+    parts = list(_parts(log, tasks, options, note))
+    names = [part.declaration.id for part in parts]
+    digests = dict(zip(map(str, log.files), file_hashes(log.files), strict=True))
+    base = json_hash(
+        {
+            "imported": [log.tool, log.version, sorted(digests.values())],
+            "options": options.keyed(),
+            "model": [model, seed],
+            "scoring": {part.declaration.id: part.declaration.scoring for part in parts},
+        }
+    )
+    path = options.out / _folder_name(model, names, base)
+    if _holds(path, base):
+        rows = list(read_summaries(path).values())
+        return Imported(path, model, seed, rows, [f"{path} holds this log already"])
+    identity = {
+        "name": model,
+        "revision": None,
+        "fingerprint": json_hash(
+            {"imported": options.model_name or log.identity or model, "seed": seed}
+        ),
+        "verified": False,
+    }
+    with new_folder(path) as beside:
+        rows = [_written(beside, part, note) for part in parts]
+        manifest = {
+            "base": base,
+            "model": identity,
+            "sampling": _sampling([part.settings for part in parts], seed),
+            **_manifest(log, parts, rows, digests),
+        }
+        write_json(beside / "manifest.json", manifest)
+        document = {"benchmarks": [dataclasses.asdict(row) for row in rows]}
+        write_json(beside / "summary.json", document)
+    return Imported(path, model, seed, rows, log.notes)
+
+
+def _manifest(
+    log: Log,
+    parts: Sequence[Scored],
+    rows: Sequence[BenchmarkSummary],
+    digests: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what a manifest says of a log; ``digests`` are the sha256 sums of its files."""
+    return {
+        "schema": SCHEMA,
+        "origin": IMPORTED,
+        "suite": "+".join(part.declaration.id for part in parts),
+        "benchmarks": {
+            part.declaration.id: _entry(part, row.note)
+            for part, row in zip(parts, rows, strict=True)
+        },
+        "settings": {},
+        "settings_from": {},
+        "reasoning_tags": [],
+        "sources": [{"backend": f"{log.tool} {log.version}"}],
+        "invocations": [_invocation(log, rows)],
+        "imported": {
+            "tool": log.tool,
+            "version": log.version,
+            "files": [{"name": Path(name).name, "sha256": d} for name, d in digests.items()],
+            "config": redacted(log.config),
+            "notes": list(log.notes),
+        },
+    }
+
+
+def _holds(path: Path, base: str) -> bool:
+    """Whether a folder is the run of this log; UsageError where it is something else."""
+    if not path.exists():
+        return False
+    manifest = read_manifest(path)
+    if manifest.get("origin") != IMPORTED:
+        raise UsageError(f"{path} is another run: give another --out")
+    return bool(manifest["base"] == base)
+
+
+def _folder_name(model: str, names: Sequence[str], base: str) -> str:
+    def plain(text: str) -> str:
+        return re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip("._")
+
+    label = plain("+".join(names))
+    if len(label) > _LONGEST:
+        label = f"{label[:_LONGEST]}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+    return f"{plain(model)[:_LONGEST] or 'model'}-{label or 'log'}-{base[:8]}"
+
+
+def _parts(log: Log, tasks: Sequence[LoggedTask], options: Options, note: Note) -> Iterator[Scored]:
+    """Yield how the tasks of each benchmark are scored: by us where its items are at hand."""
+    groups: dict[tuple[str, bool], list[LoggedTask]] = {}
+    for task in tasks:
+        benchmark = options.benchmark(task)
+        groups.setdefault((benchmark or task.name, benchmark is not None), []).append(task)
+    for (name, known), members in groups.items():
+        strict = _strict(log, name, members, options, note) if known else None
+        if strict is not None:
+            yield strict
+        else:
+            for task in members:
+                yield _by_source(log, task, options, as_score=not known)
+
+
+def _strict(
+    log: Log, name: str, tasks: Sequence[LoggedTask], options: Options, note: Note
+) -> Scored | None:
+    """Return how a benchmark of ours is scored; None, with a note, where its items are missing.
+
+    Raises:
+        UsageError: there is no benchmark of that name.
+    """
+    kind = registry.kind(name)
+    try:
+        benchmark = suites.benchmark(name, options.data_root, images=False)
+        items = Items(benchmark)
+        declared = benchmark.declaration
+        if declared.needs_sandbox or isinstance(benchmark, Demanding):
+            raise UsageError("its answers are programs: score them with `harness score`")
+        items.all  # noqa: B018 - reads the data, or raises
+    except UsageError as error:
+        note(
+            f"{name}: no strict score, only the log's own, as native ({error}); "
+            "--source-scores makes the log's own the score"
+        )
+        return None
+    metrics = {task.name: options.metric or native_metric(kind, task) for task in tasks}
+    rules = f"{log.tool} {log.version}" if any(metrics.values()) else ""
+    return StrictlyScored(
+        declaration=dataclasses.replace(
+            declared, native_rules=rules, native_needs_judge=False, judged_rules=""
+        ),
+        tool=log.tool,
+        tasks=tasks,
+        items=items,
+        metrics=metrics,
+    )
+
+
+def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) -> Scored:
+    """Return how the tool scored a task."""
+    metric = metric_of(task, options.metric)
+    scale = scale_of(
+        task.metrics.get(metric or "", Metric()), options.scale(task), options.lower_is_better
+    )
+    shown = f"{metric or 'no metric'}, by {log.tool}"
+    if not scale.is_plain:
+        shown += f", {scale.low:g} to {scale.high:g}{', lower is better' * scale.flipped}"
+    note = f"the score is {log.tool}'s own {metric}, not a strict one" if as_score else ""
+    if not task.clusters:
+        more = "clusters are not known, so intervals take items as independent"
+        note = f"{note}; {more}" if note else more
+    declared = Declaration(
+        id=task.name, title=task.name, protocol={"tool": log.tool, **task.asked},
+        scoring=f"{log.tool} {task.name} {shown}", max_tokens=0, native_max_tokens=0, n_items=0,
+        metric=shown, clusters=task.clusters or UNKNOWN, note=note,
+        native_rules="" if as_score else f"{log.tool} {log.version}",
+    )  # fmt: skip
+    return SourceScored(
+        declaration=declared,
+        tool=log.tool,
+        tasks=[task],
+        metric=metric,
+        scale=scale,
+        as_score=as_score,
+    )
+
+
+def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
+    """Write the lines of a benchmark and return its summary."""
+    declared = part.declaration
+    kept: dict[SampleKey, Sample] = {}
+    slim = isinstance(part, SourceScored) and part.as_score
+    with ExitStack() as stack:
+        samples = stack.enter_context(_open(folder, "samples", declared.id))
+        native = stack.enter_context(_open(folder, "native", declared.id))
+        for line, verdict in part.lines():
+            samples.write(encode_fast(line))
+            if verdict is not None:
+                native.write(json.dumps(dataclasses.asdict(verdict)).encode() + b"\n")
+            kept[line.id, line.repeat] = light(line) if slim else line
+            if part.answers % _EVERY == 0:
+                note(f"{declared.id}: {part.answers:,} answers")
+    if not kept:
+        why = f": {part.notes()[0]}" if part.notes() else ""
+        raise UsageError(f"{declared.id}: no answer of the log can be imported{why}")
+    said = "; ".join(filter(None, (declared.note, *part.notes())))
+    for text in part.notes():
+        note(f"{declared.id}: {text}")
+    repeats = 1 + max(repeat for _, repeat in kept)
+    items = len({item_id for item_id, _ in kept})
+    noted = dataclasses.replace(declared, note=said)
+    return summarise(folder, noted, [items] * repeats, None, kept)
+
+
+def _open(folder: Path, kind: Any, benchmark: str) -> Any:
+    path = stored_file(folder, kind, benchmark)
+    path.parent.mkdir(exist_ok=True)
+    return path.open("wb")
+
+
+def _entry(part: Scored, note: str) -> dict[str, Any]:
+    """Return a benchmark's entry in the manifest."""
+    declared, settings = part.declaration, part.settings
+    protocol, hashed, data, n = {"tool": part.tool, **part.asked}, "", UNKNOWN, None
+    if isinstance(part, StrictlyScored):
+        data = part.items.benchmark.fingerprint()
+        if part.as_ours and not any("system" in asked for asked in part.asked.values()):
+            protocol = dict(declared.protocol)
+        elif not part.prompts.known:
+            hashed = UNKNOWN
+    else:
+        n = sum(task.n_data or 0 for task in part.tasks) or None
+    return {
+        "title": declared.title,
+        "protocol": protocol,
+        "protocol_hash": hashed or json_hash(protocol),
+        "data_revision": None,
+        "data_fingerprint": data,
+        "n": n,
+        "n_official": declared.n_items or None,
+        "max_tokens": settings.get("max_tokens", UNKNOWN),
+        "image_conversion": None,
+        "metric": declared.metric,
+        "clusters": declared.clusters,
+        "headline": list(declared.headline),
+        "note": note,
+        "native_rules": declared.native_rules,
+        "judged_rules": "",
+        "judge": None,
+        "sampling": {"temperature": UNKNOWN, "top_p": UNKNOWN, **settings},
+        "log": {
+            "tasks": [task.name for task in part.tasks],
+            "prompts": str(part.prompts),
+            **({"documents": str(part.documents)} if data == UNKNOWN else {}),
+            "unmatched": len(part.unmatched),
+        },
+    }
+
+
+def _sampling(settings: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
+    """Return the run's sampling: what all benchmarks agree on."""
+
+    def agreed(name: str) -> Any:
+        values = {each.get(name, UNKNOWN) for each in settings}
+        return values.pop() if len(values) == 1 else UNKNOWN
+
+    drawn = {name: agreed(name) for name in ("temperature", "top_p")}
+    return {**drawn, "seed": UNKNOWN if seed is None else seed}
+
+
+def _invocation(log: Log, rows: Sequence[BenchmarkSummary]) -> dict[str, Any]:
+    return {
+        "started": log.started or UNKNOWN,
+        "ended": None,
+        "backend": {"kind": f"{log.tool} {log.version}"},
+        "benchmarks": [row.benchmark for row in rows],
+        "limit": None,
+        "repeats": max(len(row.covered) for row in rows),
+        "judge": None,
+        "packages": {},
+        "git": {},
+        "machine": {},
+    }

@@ -1,0 +1,198 @@
+"""VLMEvalKit: a table of predictions, and the table of verdicts that grading writes beside it."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.imports.common import chat
+from benchmarks.imports.common.archive import LARGEST
+from benchmarks.imports.known import ours
+from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
+from benchmarks.imports.reading import files_below, head, text_hash
+from harness.errors import UsageError
+from harness.files import plain
+from harness.records import Response
+
+# Columns in which grading writes its verdict on one answer, by kind of data set.
+_VERDICTS = ("hit", "score", "eval_score", "eval_match", "correct")
+_FAILED = "Failed to obtain answer"  # what inference writes where there is none
+_SUFFIXES = (".xlsx", ".tsv")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A table of predictions and those of verdicts on it, as far as they are there."""
+
+    predictions: Path
+    graded: Sequence[Path]
+
+
+def detect(path: Path) -> bool:
+    """Whether a table of predictions, or one in a folder, is VLMEvalKit's."""
+    return bool(_runs([path]))
+
+
+def _runs(paths: Iterable[Path], named: Sequence[Path] = ()) -> list[_Run]:
+    """Return the runs below paths; files that are named count as tables whatever they hold."""
+    found = (each for path in paths for each in files_below(path))
+    # A run's tables lie in a folder of their own; the model's has links to them.
+    tables = dict.fromkeys(each.resolve() for each in found if each in named or _is_table(each))
+    runs: dict[Path, list[Path]] = {}
+    for table in sorted(tables, key=lambda each: (len(each.stem), each)):
+        of = (own for own in runs if own.parent == table.parent)
+        first = next((own for own in of if table.stem.startswith(f"{own.stem}_")), None)
+        runs.setdefault(first or table, []).append(table)
+    return [_Run(own, each[1:]) for own, each in runs.items()]
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a table's header has the columns ``index`` and ``prediction``."""
+    if path.suffix == ".tsv":
+        names = head(path).partition(b"\n")[0].split(b"\t")
+        return b"index" in names and b"prediction" in [name.strip() for name in names]
+    if path.suffix != ".xlsx":
+        return False
+    try:
+        with plain.open_given(path) as stream, zipfile.ZipFile(stream) as archive:
+            name = "xl/sharedStrings.xml"
+            texts = name if name in archive.namelist() else "xl/worksheets/sheet1.xml"
+            with archive.open(texts) as part:
+                begin = part.read(1 << 16)
+    except (OSError, KeyError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+    return b">index<" in begin and b">prediction<" in begin
+
+
+def read(paths: Sequence[Path]) -> Iterator[Log]:
+    """Yield the log of each table of predictions."""
+    runs = _runs(paths, [path for path in paths if path.suffix in _SUFFIXES and path.is_file()])
+    if not runs:
+        raise UsageError(
+            f"{paths[0]} holds no .xlsx or .tsv of VLMEvalKit with the columns index and prediction"
+        )
+    yield from map(_log, runs)
+
+
+def _log(run: _Run) -> Log:
+    model, name = _names(run.predictions)
+    rows = table(run.predictions)
+    graded = {path: table(path) for path in run.graded}
+    column, verdicts = _verdicts(graded)
+    own, rotated = _own(rows)
+    missing = sum(str(row["index"]) not in verdicts for row in own) if verdicts else 0
+    notes = []
+    if rotated:
+        notes.append(f"{name}: {rotated} rotated copies count in the verdict of the first")
+    if missing:
+        notes.append(f"{name}: {missing} answers have no verdict")
+    if not verdicts:
+        notes.append(f"{name}: there is no table of verdicts beside {run.predictions.name}")
+    task = LoggedTask(
+        name,
+        partial(_samples, own, column, verdicts),
+        {column: Metric()} if verdicts else {},
+        n_data=len(own),
+    )
+    return Log("vlmevalkit", "unknown", model, [task], [run.predictions, *run.graded], notes=notes)
+
+
+def _names(path: Path) -> tuple[str, str]:
+    """Return model and data set of a file MODEL_DATASET, which lies in MODEL/ or MODEL/ID/."""
+    for folder in (path.parent.name, path.parent.parent.name):
+        if folder and path.stem.startswith(f"{folder}_"):
+            return folder, path.stem[len(folder) + 1 :]
+    parts = path.stem.split("_")
+    splits = [("_".join(parts[:at]), "_".join(parts[at:])) for at in range(1, len(parts))]
+    known = next((each for each in splits if ours(each[1])), None)
+    return known or (splits[-1] if splits else ("unknown", path.stem))
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a table, without empty cells; UsageError where it cannot be read."""
+    try:
+        import pandas as pd
+
+        with plain.open_given(path) as stream:
+            if path.suffix == ".tsv":
+                frame = pd.read_csv(stream, sep="\t", dtype=object, keep_default_na=False)
+            else:
+                _check_size(path)
+                frame = pd.read_excel(stream, dtype=object, keep_default_na=False)
+    except ImportError as error:
+        raise UsageError(
+            f"{path} is a workbook: pip install openpyxl, or save it as .tsv"
+        ) from error
+    except Exception as error:  # a workbook's parsers raise what they like
+        raise UsageError(f"{path} cannot be read as a table: {error!r:.200}") from error
+    if "index" not in frame:
+        raise UsageError(f"{path} has no column 'index'")
+    return [
+        {str(name): cell for name, cell in row.items() if cell not in (None, "")}
+        for row in frame.to_dict("records")
+        if row["index"] not in (None, "")
+    ]
+
+
+def _check_size(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > LARGEST:
+            raise ValueError(f"it holds more than {LARGEST >> 20} MiB")
+
+
+def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]]:
+    """Return the column of verdicts, and the rows that have one by index."""
+    for column in _VERDICTS:
+        for rows in graded.values():
+            found = {str(row["index"]): row for row in rows if _value(row.get(column)) is not None}
+            if found:
+                return column, found
+    return "", {}
+
+
+def _value(cell: Any) -> float | None:
+    """Return the verdict in a cell: a number, or a truth value as text."""
+    words = {"true": 1.0, "false": 0.0}
+    try:
+        return chat.real(words.get(str(cell).lower()) if isinstance(cell, bool) else float(cell))
+    except (TypeError, ValueError):
+        return words.get(str(cell).strip().lower())
+
+
+def _own(rows: Sequence[Row]) -> tuple[list[Row], int]:
+    """Return the rows of questions, and how many are copies of one with its options rotated."""
+    own = [row for row in rows if str(row.get("g_index", row["index"])) == str(row["index"])]
+    return own, len(rows) - len(own)
+
+
+def _samples(
+    rows: Sequence[Row], column: str, verdicts: Mapping[str, Row]
+) -> Iterator[LoggedSample]:
+    for row in rows:
+        index = str(row["index"])
+        text = str(row.get("prediction", ""))
+        thought = str(row["thinking"]) if "thinking" in row else None
+        failed = text.startswith(_FAILED)
+        graded = verdicts.get(index, {})
+        question = str(row.get("question", ""))
+        target = row.get("answer")
+        yield LoggedSample(
+            index,
+            None if failed else Response(text, thought),
+            {column: _value(graded[column])} if column in graded else {},
+            official=(index, *(str(row[name]) for name in ("id", "question_id") if name in row)),
+            question=question,
+            target=None if target is None else str(target),
+            prediction=str(graded["extracted"]) if "extracted" in graded else None,
+            parts=(str(row["category"]),) if "category" in row else (),
+            document=text_hash([question, None if target is None else str(target)]),
+            error="inference obtained no answer" if failed else "",
+        )
+
+
+FORMAT = Format("VLMEvalKit: .xlsx or .tsv of predictions, and of verdicts beside it", detect, read)

@@ -1,0 +1,54 @@
+"""What other tools call the benchmarks that we have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from benchmarks import registry
+
+# Task names of lmms-eval, data sets of VLMEvalKit, and names on the Hub.  Spelling is compared
+# without case, hyphens and underscores.  Subsets and translations of a benchmark are not it.
+_NAMES: Mapping[str, str] = {
+    "mathvista": "mathvista_testmini mathvista_testmini_cot mathvista_testmini_format "
+    "mathvista_testmini_solution mathvista_mini",
+    "mathverse": "mathverse_testmini mathverse_mini",
+    "mathvision": "mathvision_test mathvision_testmini mathvision_mini mathvision_reason_test",
+    "mmmu_pro": "mmmu_pro_standard mmmu_pro_vision mmmu_pro_10c mmmu_pro_v",
+    "mmmu": "mmmu_val mmmu_val_reasoning mmmu_dev_val",
+    "vstar": "vstar_bench vstarbench",
+    "mmstar": "",
+    "blink": "",
+    "scienceqa": "scienceqa_img scienceqa_test",
+    "phyx": "phyx_mini_mc",
+    "olympiadbench_physics": "olympiadbench_OE_MM_physics_en_COMP",
+    "mme_realworld_lite": "mmerealworld_lite mme-realworld-lite",
+    "swebench_verified": "swe-bench_verified swe-bench-verified",
+    "swebench_lite": "swe-bench_lite swe-bench-lite",
+    "livecodebench_v6": "livecodebench_release_v6",
+    "longbench_v2": "longbench-v2 longbench2",
+}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_IDS = {
+    _plain(name): benchmark
+    for benchmark, names in _NAMES.items()
+    for name in (benchmark, *names.split())
+}
+# One task per subtask, as in lmms-eval: "blink_art_style".
+_PREFIXES = {"blink": "blink"}
+
+
+def ours(task: str) -> str | None:
+    """Return the id of our benchmark that a task of a log is of, None where we have none."""
+    name = _plain(task)
+    if name in _IDS:
+        return _IDS[name]
+    prefix = next((p for p in _PREFIXES if task.lower().startswith(f"{p}_")), None)
+    if prefix is not None:
+        return _PREFIXES[prefix]
+    return task if task in registry.names() else None

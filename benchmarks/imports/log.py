@@ -1,0 +1,96 @@
+"""What a foreign log holds, whichever tool wrote it; what it does not hold is empty or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.records import Response
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedSample:
+    """One answer to one item.
+
+    ``id`` is the tool's name of the item, unique in its task; answers that share it are repeats, in
+    their order.  ``official`` are names that may be the item's official id, the likeliest first;
+    ``row`` is its row number in the data.  ``prompt``: the messages as text; ``question``: the
+    question alone; ``image``: `digest` of the images' bytes.  ``scores``: what the tool says of the
+    answer, by metric, in its own form.  ``document``: a hash of the item's data that is the same in
+    every log.  ``error``: why infrastructure failed; there is no response then.
+    """
+
+    id: str
+    response: Response | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    official: Sequence[str] = ()
+    row: int | None = None
+    prompt: Sequence[str] = ()
+    question: str = ""
+    image: str = ""
+    target: Any = None
+    prediction: str | None = None
+    parts: Sequence[str] = ()
+    cluster: str = ""
+    document: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a tool says of a metric; bounds None where it declares none."""
+
+    higher_is_better: bool = True
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedTask:
+    """One task of a log.
+
+    ``metrics`` are those of single answers, the main one first.  ``settings`` are what decides
+    answers, by the names of `Sampling` (``temperature``, ``max_tokens``, ...), as far as they are
+    known; ``asked`` is what else decides prompts (shots, system prompt, version of the task).
+    ``clusters`` says what a sample's cluster is.
+    """
+
+    name: str
+    samples: Callable[[], Iterator[LoggedSample]]
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    clusters: str = ""
+    n_data: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One evaluation of a model, as a tool logged it.
+
+    ``model`` is the model's name; ``identity`` is all that the log says of which model it is.
+    ``seed`` is that of sampling or training, ``files`` are those that were read, ``config`` is the
+    tool's own configuration.  ``started`` is a time in ISO format.
+    """
+
+    tool: str
+    version: str
+    model: str
+    tasks: Sequence[LoggedTask]
+    files: Sequence[Path]
+    identity: Any = None
+    seed: int | None = None
+    started: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of log: its title, how it is recognised, and how it is read."""
+
+    title: str
+    detect: Callable[[Path], bool]
+    read: Callable[[Sequence[Path]], Iterable[Log]]

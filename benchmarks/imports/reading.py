@@ -1,0 +1,120 @@
+"""Reads the files of foreign logs: JSON documents, JSON Lines, folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.files import plain
+from harness.files.hashing import json_hash
+from harness.files.typed_json import parse
+
+HEAD = 4096  # bytes that are enough to recognise a file
+_DEEPEST = 6  # folders below the one that is given
+
+
+def json_document(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; UsageError where there is none."""
+    try:
+        value = parse(plain.read_given(path))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is not a JSON object")
+    return value
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every JSON object of a file of lines with where it is ("FILE, line 3").
+
+    Raises:
+        UsageError: the file cannot be read, or a line is not a JSON object.
+    """
+    try:
+        with plain.open_given(path) as stream:
+            for number, line in enumerate(stream, 1):
+                if not line.isspace():
+                    yield (where := f"{path}, line {number}"), _object(line, where)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def line_count(path: Path) -> int:
+    """Return the number of lines with something in them; UsageError where it cannot be read."""
+    try:
+        with plain.open_given(path) as stream:
+            return sum(not line.isspace() for line in stream)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        value = parse(line)
+    except ValueError as error:
+        torn = "" if line.endswith(b"\n") else ": the file lacks its end"
+        raise UsageError(f"{where} is not JSON ({error}){torn}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{where} is not a JSON object")
+    return value
+
+
+def first_object(path: Path) -> dict[str, Any]:
+    """Return the first JSON object of a file of lines; an empty one of what is no such file."""
+    try:
+        return next((row for _, row in json_lines(path)), {}) if path.is_file() else {}
+    except UsageError:
+        return {}
+
+
+def head(path: Path) -> bytes:
+    """Return the beginning of a regular file, nothing of what is none."""
+    if not path.is_file():
+        return b""
+    try:
+        with plain.open_given(path) as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
+
+
+def files_below(path: Path) -> list[Path]:
+    """Return the files below a folder in the order of their paths, or the file itself.
+
+    Links to folders and hidden names are not followed; what is deeper than six folders is not read.
+    """
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for parent, folders, names in os.walk(path):
+        depth = len(Path(parent).relative_to(path).parts)
+        folders[:] = [name for name in folders if depth < _DEEPEST and not name.startswith(".")]
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def field(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    """Return a field of a row; UsageError where it is missing or of another type."""
+    if name not in row:
+        raise UsageError(f"{where} has no {name!r}")
+    if not isinstance(row[name], kind):
+        raise UsageError(f"{where}: {name!r} is {type(row[name]).__name__}, which it never is")
+    return row[name]
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return a value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def sequence(value: Any) -> list[Any]:
+    """Return a value if it is a JSON list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def text_hash(value: Any) -> str:
+    """Return a short hash of a JSON value."""
+    return json_hash(value)[:16]

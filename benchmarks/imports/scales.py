@@ -1,0 +1,129 @@
+"""From a tool's own score of an answer to one in [0, 1], where more is better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from benchmarks.imports.log import LoggedSample, LoggedTask, Metric
+from harness.errors import UsageError, unknown
+
+# Where a metric is a mapping, one of these is the answer's value.
+_FIRST = 100  # samples that tell which metrics there are
+_VALUES = (
+    "score",
+    "acc",
+    "accuracy",
+    "correct",
+    "is_correct",
+    "true_false",
+    "exact_match",
+    "scores",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The range of a metric, as the user declares it; ``flipped``: lower is better."""
+
+    low: float = 0.0
+    high: float = 1.0
+    flipped: bool = False
+    declared: bool = False
+
+    @classmethod
+    def declare(cls, low: float, high: float) -> Scale:
+        """Return the range that a user declares; ValueError if it is none."""
+        if not -math.inf < low < high < math.inf:
+            raise ValueError(f"{low:g},{high:g} is no range")
+        return cls(low, high, declared=True)
+
+    def mapped(self, value: float) -> float:
+        """Return a score in [0, 1] of which more is better; ValueError if it is out of range."""
+        if not self.low <= value <= self.high:
+            raise ValueError(f"{value:g} is not between {self.low:g} and {self.high:g}")
+        share = (value - self.low) / (self.high - self.low)
+        return 1 - share if self.flipped else share
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a score stays what it is."""
+        return (self.low, self.high, self.flipped) == (0, 1, False)
+
+
+def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scale:
+    """Return a metric's scale: the given one, else what the tool declares, else [0, 1]."""
+    flipped = lower_is_better or not metric.higher_is_better
+    if given is not None:
+        return Scale(given.low, given.high, flipped, declared=True)
+    if metric.low is not None and metric.high is not None and metric.low < metric.high:
+        return Scale(metric.low, metric.high, flipped, declared=True)
+    return Scale(flipped=flipped)
+
+
+def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
+    """Return the metric that is the score of a task: the wanted one, else the first with numbers.
+
+    None where the task has no sample.
+
+    Raises:
+        UsageError: the task has no such metric, or none with a number for one answer.
+    """
+    first = [sample for sample in islice(task.samples(), _FIRST) if not sample.error]
+    held = dict.fromkeys(name for sample in first for name in sample.scores)
+    names = [*task.metrics, *(name for name in held if name not in task.metrics)]
+    if wanted is not None:
+        if wanted not in names:
+            raise unknown(f"metric of {task.name}", wanted, names)
+        return wanted
+    if not first:
+        return None
+    usable = complete(names, first)
+    if not usable:
+        listed = ", ".join(names) or "none"
+        raise UsageError(
+            f"{task.name}: no metric has a number for each answer (metrics: {listed}), so there is "
+            "nothing to compare; if it is a benchmark that we have, name it with --benchmark"
+        )
+    return usable[0]
+
+
+def complete(names: Iterable[str], samples: Iterable[LoggedSample]) -> list[str]:
+    """Return the metrics with a number in each of some samples.
+
+    Samples without any number do not count: they failed, or the tool gave no verdict.
+    """
+    names = list(names)
+    numbers = [
+        {name for name in names if number_of(s.scores.get(name)) is not None} for s in samples
+    ]
+    scored = [held for held in numbers if held]
+    return [name for name in names if scored and all(name in held for held in scored)]
+
+
+def number_of(value: Any) -> float | None:
+    """Return the number in a tool's score of one answer; None where it holds none.
+
+    True and False, "C" and "I" as inspect writes them, are 1 and 0; of a mapping it is the value.
+    """
+    if isinstance(value, Mapping):
+        return next((number_of(value[name]) for name in _VALUES if name in value), None)
+    if isinstance(value, list) and len(value) == 1:
+        return number_of(value[0])
+    if isinstance(value, str):
+        value = {"C": 1.0, "I": 0.0}.get(value, value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def parse_scale(words: str) -> tuple[str | None, Scale]:
+    """Return the task (None: all) and range of ``[TASK=]LOW,HIGH``; ValueError if it is none."""
+    task, sep, bounds = words.rpartition("=")
+    low, _, high = bounds.partition(",")
+    return (task if sep else None), Scale.declare(float(low), float(high))

@@ -1,0 +1,56 @@
+"""Pairs as rows of a file, which reads as the same pairs; images become PNG files beside it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import fields
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from benchmarks.pairs.selection import AnyPair, WrittenPair
+from harness.files.atomic import write_bytes
+from harness.records import ImagePart, Pair, Part
+
+
+def row_of(pair: AnyPair, folder: Path) -> dict[str, Any]:
+    """Return a pair as a row of a file in ``folder``, and save its images there."""
+    if isinstance(pair, WrittenPair):
+        return _written_row(pair, folder)
+    row: dict[str, Any] = {field.name: getattr(pair, field.name) for field in fields(Pair)}
+    contexts = ("context_positive", "context_negative")
+    return {**row, **{name: pieces(row[name], folder) for name in contexts}}
+
+
+def _written_row(pair: WrittenPair, folder: Path) -> dict[str, Any]:
+    named: dict[str, Any] = {"id": pair.id, "domain": pair.domain, "source": pair.source}
+    turns = [(message.role, pieces(message.content, folder)) for message in pair.messages]
+    images = [piece["image"] for _, shown in turns for piece in shown if "image" in piece]
+    if len(images) == 2 and pair.exchanged is None:  # no mark says which is where
+        turns = [(role, [piece for piece in shown if "text" in piece]) for role, shown in turns]
+        named["images"] = images
+    prompt: Any = [{"role": role, "content": shown} for role, shown in turns]
+    if [role for role, _ in turns] == ["user"]:
+        prompt = prompt[0]["content"]
+        if not images or "images" in named:
+            prompt = "".join(piece["text"] for piece in prompt)
+    return {**named, "prompt": prompt, "correct_answer": pair.letter}
+
+
+def pieces(parts: Sequence[Part], folder: Path) -> list[dict[str, str]]:
+    """Return texts and paths of images, relative to ``folder``, where the images are saved."""
+    return [
+        {"image": _saved(part, folder)} if isinstance(part, ImagePart) else {"text": part.text}
+        for part in parts
+    ]
+
+
+def _saved(part: ImagePart, folder: Path) -> str:
+    name = f"images/{hashlib.sha256(part.image.tobytes()).hexdigest()[:20]}.png"
+    if not (folder / name).exists():
+        stream = BytesIO()
+        part.image.save(stream, "PNG")
+        (folder / "images").mkdir(exist_ok=True)
+        write_bytes(folder / name, stream.getvalue())
+    return name

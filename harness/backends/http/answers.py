@@ -1,0 +1,291 @@
+"""What an OpenAI-compatible server sent, read: a completion, or why it is none.
+
+Servers agree on the happy case only, so that finish reasons, types and error texts are tables here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+
+from harness.errors import ItemError
+from harness.files.typed_json import parse
+from harness.records import Response
+
+# Passing failures besides 5xx: timeout, conflict, too early, too many requests.
+_PASSING = frozenset({408, 409, 425, 429})
+NOT_IMPLEMENTED = 501
+# The server has more to do than it can: too many requests, overloaded (Anthropic).
+_BUSY = frozenset({429, 529})
+
+# Every finish reason that ends an answer, in lower case, by the name that we store.  Any other
+# (vLLM's "abort" and "error", DeepSeek's "insufficient_system_resource") is a failure.
+FINISH_REASONS = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
+    "model_context_window_exceeded": "length",
+    **dict.fromkeys(("tool_calls", "tool_call", "tool_use"), "tool_calls"),
+    "function_call": "function_call",
+    **dict.fromkeys(("content_filter", "content_filtered", "safety", "refusal"), "content_filter"),
+    **dict.fromkeys(("recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
+    "sensitive": "content_filter",
+}
+
+_FILTERED = re.compile(
+    # Matches: Azure's code "content_filter".  Does not: "an image_filter of this name".
+    r"content_filter|content_policy_violation|responsibleaipolicyviolation|data_inspection_failed",
+    re.IGNORECASE,
+)
+_OVERFLOW_CODE = re.compile(
+    # Matches: OpenAI's "context_length_exceeded".  Does not: "rate_limit_exceeded".
+    r"context_(length|window|size)_(exceeded|error)|exceed_context_size|string_above_max_length"
+)
+_OVERFLOW = re.compile(
+    "|".join(
+        (
+            # "maximum context length is 8 tokens", "exceed context window of 2048", "exceeds the
+            # available context size", "exceed context limit", not "the context of the image".
+            r"context[ _](length|window|size|limit)",
+            # "litellm.ContextWindowExceededError", not "RateLimitError".
+            r"ContextWindowExceeded",
+            # "max_tokens=9 cannot be greater than max_model_len=8", not "max_tokens must be set".
+            r"max_model_len|longer than the maximum model length",
+            # "'max_tokens' is too large: 200000", not "the image is too large".
+            r"max_(completion_)?tokens\W.*(is too large|maximum allowed number of output tokens)",
+            # "prompt is too long: 205668 tokens", "Input is too long for", not "id too long".
+            r"(prompt|input)( \(.*\))? is too long",
+            # "`inputs` must have less than 1024 tokens", "`inputs` tokens + `max_new_tokens` must
+            # be <= 2048", not "`inputs` must have a text".
+            r"`inputs` must have less than \d+ tokens|tokens. must be <= \d+",
+            # "input token count (12) exceeds the maximum number of tokens allowed (8)", "Input
+            # tokens exceed the configured limit", not "the token has expired".
+            r"input tokens?( count)?( \(\d+\))? exceeds? the",
+            # "Input length (160062 tokens) exceeds the maximum allowed length", "maximum prompt
+            # length is 131072", not "maximum file length".
+            r"(input|prompt) length \(\d+.*\) exceeds|maximum prompt length",
+        )
+    ),
+    re.IGNORECASE,
+)
+_UNSUPPORTED = re.compile(
+    # Matches: "'temperature' does not support 0 with this model", "Extra inputs are not permitted",
+    # "temperature and top_p cannot both be specified".  Does not: "must be between 0 and 1".
+    r"unsupported|not support|n't support|deprecated|no longer|not permitted|not allowed"
+    r"|unrecognized|unknown|unexpected|cannot both|not available|extra_forbidden",
+    re.IGNORECASE,
+)
+# What a request can do without, by how little it changes: two that exclude each other are named
+# together.
+PARAMETERS = (
+    "top_k", "min_p", "presence_penalty", "repetition_penalty", "top_p", "seed", "temperature",
+    "max_tokens", "max_completion_tokens",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server sent: HTTP status, body, and the seconds of its Retry-After header."""
+
+    http_status: int
+    body: bytes
+    retry_after: float | None = None
+
+    @cached_property
+    def document(self) -> Any:
+        """The parsed body, None where it is not JSON.
+
+        A text that was cut within a character holds half of it, as bytes or as an escape.
+        """
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            with suppress(ValueError):
+                return parse(self.body.decode(errors="replace"))
+            return None
+
+    @cached_property
+    def error(self) -> Mapping[str, Any]:
+        """The error that the body describes, {} where it describes none."""
+        document = self.document if isinstance(self.document, dict) else {}
+        error = document if document.get("object") == "error" else document.get("error")
+        if isinstance(error, str):
+            return {"message": error}
+        return error if isinstance(error, dict) else {}
+
+    @property
+    def status(self) -> int:
+        """The HTTP status; of an error in a body that came with 200, the error's own."""
+        if self.http_status != 200 or not self.error:
+            return self.http_status
+        code = _convert(self.error.get("code"), int)
+        return code if code is not None and 400 <= code < 600 else 500
+
+    @cached_property
+    def _text(self) -> str:
+        message = self.error.get("message")
+        if not isinstance(message, str):  # a validator's list, or another program's page
+            message = self.body.decode(errors="replace")
+        return " ".join(message.split())
+
+    @property
+    def message(self) -> str:
+        """The server's own words about an error, at most 300 characters."""
+        return self._text[:300] or "no message"
+
+    @property
+    def code(self) -> str:
+        """What the server calls the error, of every field that may tell."""
+        return " ".join(str(self.error.get(name)) for name in ("code", "type", "param"))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether fewer requests at once might have gone through; spent credit is no storm."""
+        return self.status in _BUSY and self.is_passing
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same request may succeed later."""
+        if self.is_overflow or self.is_filtered or "insufficient_quota" in self.code:
+            return False
+        return self.status in _PASSING or (self.status >= 500 and self.status != NOT_IMPLEMENTED)
+
+    @property
+    def is_overflow(self) -> bool:
+        """Whether prompt and answer together exceed the context; llama.cpp may call it a 500."""
+        if self.status < 400 or self.status == 429:
+            return False
+        return bool(_OVERFLOW_CODE.search(self.code) or _OVERFLOW.search(self._text))
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether a content filter refused the request."""
+        return self.status >= 400 and bool(_FILTERED.search(self.code))
+
+    def refused_parameter(self, sent: Collection[str]) -> str | None:
+        """Return the parameter of the request that the server does not take, if that is the cause.
+
+        Args:
+            sent: the names of the request's fields.
+        """
+        text = f"{self.code} {self._text[:2000]}"
+        if self.status not in (400, 422) or self.is_overflow or not _UNSUPPORTED.search(text):
+            return None
+        if (param := self.error.get("param")) in PARAMETERS and param in sent:
+            return str(param)
+        names = (name for name in PARAMETERS if name in sent)
+        return next((name for name in names if re.search(rf"\b{name}\b", text)), None)
+
+
+def completion(answer: Answer) -> Response:
+    """Read a chat completion; what a content filter refused is an empty one.
+
+    Raises:
+        ItemError: the body is something else, or the server could not finish the answer.
+    """
+    if answer.is_filtered:
+        return Response("", finish_reason="content_filter")
+    try:
+        choice = answer.document["choices"][0]
+        message = choice["message"]
+        content, usage = message.get("content"), answer.document.get("usage")
+        texts, thoughts = list(_texts(content, "text")), list(_texts(content, "thinking"))
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ItemError(f"the server returned no chat completion: {answer.message}") from error
+    apart = message.get("reasoning_content") or message.get("reasoning")
+    thoughts += _texts(apart, "text") if isinstance(apart, str | list) else ()
+    usage = usage if isinstance(usage, dict) else {}
+    return Response(
+        text=_whole("".join(texts)),
+        reasoning=_whole("".join(thoughts)) or None,
+        prompt_tokens=_convert(usage.get("prompt_tokens"), _Count),
+        completion_tokens=_convert(usage.get("completion_tokens"), _Count),
+        finish_reason=_finish_reason(choice.get("finish_reason")),
+    )
+
+
+def served_models(answer: Answer) -> dict[str, Mapping[str, Any]] | None:
+    """Return the entries of a list of models (OpenAI's or a plain one) by name, None if not one."""
+    entries = answer.document
+    if isinstance(entries, dict):
+        entries = entries.get("data", entries.get("models"))
+    if answer.status != 200 or not isinstance(entries, list):
+        return None
+    models: dict[str, Mapping[str, Any]] = {}
+    for entry in entries:
+        model = entry if isinstance(entry, dict) else {"id": entry}
+        name = model.get("id", model.get("name"))
+        if not isinstance(name, str):
+            return None
+        models[name] = model
+    return models
+
+
+def first_logprobs(answer: Answer) -> dict[str, float] | None:
+    """Return the first position's log-probabilities by token, None where there are none."""
+    try:
+        likeliest = answer.document["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+        return {str(entry["token"]): float(entry["logprob"]) for entry in likeliest}
+    except (LookupError, TypeError, ValueError):
+        return None
+
+
+# What a part of a message holds, by its type ("output_text": OpenAI's newer API and its proxies).
+_PARTS = {"text": "text", "output_text": "text", "thinking": "thinking"}
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """Return a number as the server meant it (5, 5.0, "5"), None where it is none."""
+    try:
+        return msgspec.convert(value, kind, strict=False)
+    except msgspec.ValidationError:
+        return None
+
+
+def _whole(text: str) -> str:
+    """Return a text with U+FFFD for halves of surrogate pairs, which cannot be sent again."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _texts(content: Any, kind: str) -> Iterator[str]:
+    """Yield the texts of one kind, "text" or "thinking", of a message's content.
+
+    Raises:
+        TypeError: the content is neither text nor a list of parts.
+    """
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    if not isinstance(content, list | None):
+        raise TypeError("the content is neither text nor a list of parts")
+    for part in content or ():
+        if isinstance(part, str):
+            part = {"text": part}
+        if not isinstance(part, dict) or _PARTS.get(str(part.get("type", "text"))) != kind:
+            continue
+        inner = part.get(kind)
+        if isinstance(inner, str):
+            yield inner
+        elif kind == "thinking" and isinstance(inner, list):  # Mistral nests them
+            yield from _texts(inner, "text")
+
+
+def _finish_reason(reason: Any) -> str | None:
+    """Return a finish reason by our name.
+
+    Raises:
+        ItemError: it says that the answer was not finished.
+    """
+    if isinstance(reason, dict):  # SGLang's own: {"type": "stop", "matched": 151645}
+        reason = reason.get("type")
+    if not isinstance(reason, str) or not reason:
+        return None
+    if reason.lower() not in FINISH_REASONS:
+        raise ItemError(f"the server ended the answer with {reason!r}")
+    return FINISH_REASONS[reason.lower()]

@@ -1,0 +1,92 @@
+"""``harness export``: scores, answers and comparisons for other tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.output import echo, print_result
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from reports.export.source import Source
+
+Writer = Callable[["Source", Path], list[Path]]
+FILES: Mapping[str, str] = {
+    "csv": "reports.export.tables:csv",
+    "parquet": "reports.export.tables:parquet",
+    "eee": "reports.export.eee:eee",
+    "model-index": "reports.export.model_index:model_index",
+}
+"""Format -> the function that writes its files."""
+TRACKERS = ("wandb", "trackio")
+OF_TRACKERS = ("project", "offline", "rows", "data_root")
+
+
+@click.command()
+@click.argument("form", metavar="FORMAT", type=click.Choice([*FILES, *TRACKERS]))
+@click.argument(
+    "paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH [PATH...]"
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the files  [default: NAME-FORMAT; of wandb and trackio their own]",
+)
+@options.option("--project", str, "wandb, trackio: name of the project.", default="contextrl")
+@options.option("--offline", bool, "wandb: only write files; `wandb sync` uploads them.")
+@options.option(
+    "--rows", click.IntRange(0), "wandb, trackio: log at most so many answers.", default=1000
+)
+@options.data_root
+@options.as_json
+def export(form: str, paths: tuple[Path, ...], out: Path | None, **given: Any) -> None:
+    """Write runs, a study or a saved `compare --json` for another tool.
+
+    FORMAT is csv, parquet (scores, parts, samples, differences: a file each), eee (Every Eval
+    Ever's records), model-index (metadata of a Hugging Face model card), wandb or trackio (scores,
+    answers with images, the report).  PATH is a run, a study or, for csv and parquet, a saved
+    comparison.  docs/export.md describes the files.
+    """
+    from reports.export.source import joined, open_source
+
+    source = joined([open_source(path) for path in paths])
+    if form in TRACKERS:
+        from reports.export import trackers
+
+        trackers.track(source, trackers.tracker(form, source.name, out=out, **given))
+        written: list[Path] = []
+    else:
+        _refuse_options(form)
+        written = _files(form, source, out or Path(f"{source.name}-{form}"))
+    if given["as_json"]:
+        print_result(json.dumps({"files": list(map(str, written))}))
+    elif written:
+        echo("\n".join(map(str, written)))
+    else:
+        echo(f"{len(source.runs)} runs logged to {form}, project {given['project']}")
+
+
+def _refuse_options(form: str) -> None:
+    """Raise `UsageError` for an option of trackers that was given to another format."""
+    context = click.get_current_context()
+    for name in OF_TRACKERS:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise UsageError(f"--{name.replace('_', '-')} is for wandb and trackio, not for {form}")
+
+
+def _files(form: str, source: Source, folder: Path) -> list[Path]:
+    from importlib import import_module
+
+    module, _, name = FILES[form].partition(":")
+    write: Writer = getattr(import_module(module), name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return write(source, folder)
+    except OSError as error:
+        raise UsageError(f"cannot write {error.filename or folder}: {error.strerror}") from error

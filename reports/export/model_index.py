@@ -1,0 +1,74 @@
+"""The ``model-index`` of a Hugging Face model card: a model's scores, as its metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.files.atomic import write_text
+from harness.install.extras import need
+from harness.reading import Run
+from harness.runs.summary import BenchmarkSummary
+from reports.export.source import Source, data_name, repository
+
+FILE = "model-index.yaml"
+TASK = "image-text-to-text"
+KINDS = {"strict": "our strict scorer", "native": "lmms-eval's scorer", "judged": "a judge"}
+
+
+def model_index(source: Source, folder: Path) -> list[Path]:
+    """Write the metadata block of a model card; `huggingface_hub` makes it.
+
+    Scores are in [0, 1], as the hub's own metrics are.
+
+    Raises:
+        UsageError: huggingface-hub is not installed, there are no scores, or runs are of different
+            models: a card is of one.
+    """
+    data = need("huggingface_hub.repocard_data", "model-index")
+    runs = [run for _, run in source.only_runs("model-index")]
+    models = {run.model for run in runs}
+    if len({run.manifest["model"]["fingerprint"] for run in runs}) > 1:
+        raise UsageError(
+            f"model-index: the runs are of different models ({', '.join(sorted(models))}): "
+            "a card is of one"
+        )
+    results = [
+        data.EvalResult(**fields)
+        for run in runs
+        for row in run.summaries.values()
+        for fields in _results(run, row)
+    ]
+    if not results:
+        raise UsageError(f"model-index: {source.name} has no scores yet")
+    index = data.eval_results_to_model_index(min(models), results)
+    return [_written(folder / FILE, index)]
+
+
+def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
+    """Return a benchmark's scores, and those of its parts, as the fields of an `EvalResult`."""
+    data = repository(row)
+    revision = run.manifest["benchmarks"].get(row.benchmark, {}).get("data_revision")
+    fields = {
+        "task_type": TASK,
+        "dataset_type": data or row.benchmark,
+        "dataset_name": data_name(run, row),
+        "dataset_revision": str(revision) if data and revision else None,
+        "metric_args": {"items": row.n},
+    }
+    scores = {kind: getattr(row, kind) for kind in KINDS}
+    named = {f"accuracy ({KINDS[kind]})": value for kind, value in scores.items()}
+    named |= {f"accuracy ({part}, {KINDS['strict']})": value for part, value in row.parts.items()}
+    return [
+        {**fields, "metric_type": "accuracy", "metric_name": name, "metric_value": value}
+        for name, value in named.items()
+        if value is not None
+    ]
+
+
+def _written(path: Path, index: object) -> Path:
+    import yaml
+
+    text = yaml.safe_dump({"model-index": index}, sort_keys=False, allow_unicode=True)
+    write_text(path, text)
+    return path

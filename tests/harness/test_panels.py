@@ -1,0 +1,25 @@
+"""The help of commands with many options: each stands under one heading."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from harness.cli.main import cli
+from harness.cli.panels import PanelCommand, name_of
+from tests.commands import harness
+
+
+@pytest.mark.parametrize("name", ["run", "train", "ablate"])
+def test_every_option_stands_under_one_heading(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert isinstance(command, PanelCommand)
+    listed = [option for names in command.panels.values() for option in names]
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    assert sorted(listed) == sorted(name_of(each) for each in options if not each.hidden)
+    shown = harness(name, "--help").stdout
+    assert [line[:-1] for line in shown.splitlines() if line.endswith(":") and line[0] != " "] == [
+        *command.panels,
+        "Other",
+    ]
+    assert shown.rstrip().endswith("Show this message and exit.")
