@@ -399,7 +399,7 @@ def test_trackers_are_told_the_arm_the_seed_and_the_study(
         monkeypatch.delenv(name)
     out = tmp_path / "study" / "arms" / "ca-only" / "seed-7"
     train(text_world, "ca-only", out, seed=7, report_to="wandb")
-    wandb.finish()
+    wandb.teardown()  # also its service, which a later test would find in the environment
     (log,) = (tmp_path / "wandb").glob("offline-run-*/*.wandb")
     run = next(one.run for one in wandb_records(log) if one.HasField("run"))
     assert (run.project, run.display_name) == ("contextrl", "ca-only-seed-7-selection")

@@ -17,7 +17,7 @@ import benchmarks
 from harness.reading import read_run
 from harness.runs.store import encode, read_samples
 from reports.export.eee import SCHEMA
-from tests.commands import ROOT, harness, one_line
+from tests.commands import ROOT, harness, one_line, process
 from tests.wandb_log import wandb_records
 
 STUDY = ROOT / "tests/golden/stored/studies/trained"
@@ -190,7 +190,7 @@ def test_every_eval_evers_own_validator_accepts_the_records(tmp_path: Path, odd:
 
 @pytest.mark.slow
 def test_wandb_writes_scores_answers_and_the_report_offline(tmp_path: Path) -> None:
-    done = harness("export", "wandb", A, "--offline", "--rows", "5", "--out", tmp_path)
+    done = process("export", "wandb", A, "--offline", "--rows", "5", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
     tables = [json.loads(path.read_text()) for path in folder.rglob("*.table.json")]
