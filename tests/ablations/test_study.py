@@ -156,6 +156,7 @@ def test_the_interval_on_new_items_stands_beside_its_error_rates(
     assert found["bootstrap"] in done.stdout
 
 
+@pytest.mark.slow
 def test_every_arm_is_checked_before_anything_is_trained(text_world: Path, tmp_path: Path) -> None:
     """`grpo` needs no pairs: what is wrong with them stops the arms that do."""
     from ablations.study.forecast import planned_steps

@@ -110,6 +110,7 @@ def test_the_benchmark_runs_by_one_file_and_one_line(data_root: Path, tmp_path: 
     assert row["parts"] == {"what": 1.0, "which": 0.0}
 
 
+@pytest.mark.slow
 def test_an_lmms_eval_task_runs_by_one_file_and_one_line(tmp_path: Path) -> None:
     from datasets import Dataset, DatasetDict
 

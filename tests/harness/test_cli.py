@@ -339,6 +339,7 @@ def test_an_interrupted_run_says_so_and_goes_on_to_the_same_scores(
         )
 
 
+@pytest.mark.slow
 def test_responses_are_scored_where_the_images_are_not_at_hand(
     shared: Path, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ def dying(after: int, died: threading.Event) -> Callable[[Request], Reply]:
     return reply
 
 
+@pytest.mark.slow
 def test_a_judge_that_dies_costs_nothing_but_its_own_verdicts(tmp_path: Path) -> None:
     died = threading.Event()
     server = ScriptedServer(dying(8, died))

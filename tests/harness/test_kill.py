@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from harness.backends.http.endpoint import EndpointModel
 from harness.runs import run as runs
 from tests.harness.kill_me import plan_of
@@ -41,6 +43,7 @@ def scores(out: Path) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.slow
 def test_killed_many_times_a_run_ends_as_if_it_never_was(tmp_path: Path) -> None:
     dice = random.Random(0)
     with ScriptedServer(add) as server:

@@ -323,6 +323,7 @@ def test_a_run_asks_grades_and_is_finished(embedded: Path, tmp_path: Path) -> No
     assert "bubblewrap" in json.dumps(manifest)
 
 
+@pytest.mark.slow
 def test_every_solution_of_other_seeds_passes(sandbox: Sandbox, tmp_path: Path) -> None:
     programs.write(tmp_path, seed=7, variants=1)
     benchmark = LiveCodeBenchV6(tmp_path)

@@ -53,6 +53,7 @@ def test_without_a_record_nothing_is_compared(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("no record at")) == (2, 1)
 
 
+@pytest.mark.slow
 def test_another_seed_changes_weights_and_record_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

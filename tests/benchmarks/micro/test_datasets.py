@@ -141,6 +141,7 @@ def test_base64_columns_hold_pictures(root: Path, benchmark: str, column: str) -
         assert max(ImageStat.Stat(picture.convert("RGB")).stddev) > 0
 
 
+@pytest.mark.slow
 def test_a_world_of_another_version_is_made_anew_and_what_is_not_its_own_stays(
     tmp_path: Path,
 ) -> None:

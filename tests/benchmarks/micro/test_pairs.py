@@ -134,6 +134,7 @@ def _watched() -> Iterator[list[Scene]]:
         sys.setprofile(None)
 
 
+@pytest.mark.slow
 def test_what_a_split_makes_is_its_own_and_in_no_other_split(tmp_path: Path) -> None:
     """By content without noise: pairs, RL items, lessons, the embedded benchmarks."""
     contents: dict[Split, set[str]] = {}

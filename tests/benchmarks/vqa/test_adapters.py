@@ -18,6 +18,8 @@ from benchmarks.scoring import Target, score
 from harness.files.typed_json import record
 from tests.benchmarks.vqa import adapters_dump as dump
 
+pytestmark = pytest.mark.slow  # lmms-eval runs in whole
+
 ROOT = Path(__file__).parents[3]
 MATHVISION = ROOT.parent / "shared" / "data" / "mathvision"
 TWELVE = suites.SUITES["vqa12"]

@@ -88,6 +88,7 @@ def native(root: Path, judge: Judge, reference: dict[str, Any]) -> dict[str, Any
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", AGGREGATES)
 def test_equals_simple_evaluate_item_by_item(
     name: str, native: dict[str, Any], reference: dict[str, Any]
@@ -96,6 +97,7 @@ def test_equals_simple_evaluate_item_by_item(
     assert {0.0, 1.0} == set(native[name].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, rule in AGGREGATES.items() if rule])
 def test_means_are_the_aggregates_of_simple_evaluate(
     name: str, native: dict[str, Any], reference: dict[str, Any]
@@ -105,12 +107,14 @@ def test_means_are_the_aggregates_of_simple_evaluate(
         assert sum(values) / len(values) == pytest.approx(task["mean"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_every_form_and_subtask_was_compared(reference: dict[str, Any]) -> None:
     assert len(reference["blink"]["aggregates"]) == 14
     assert len(reference["mmmu_pro"]["aggregates"]) == 2
     assert all(len(found["values"]) >= 24 for found in reference.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", JUDGED)
 def test_without_a_judge_there_is_no_value_where_one_is_asked(
     name: str, root: Path, reference: dict[str, Any]
@@ -125,6 +129,7 @@ def test_without_a_judge_there_is_no_value_where_one_is_asked(
         assert not scored
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_gives_no_value(root: Path, reference: dict[str, Any]) -> None:
     answers = {"1": "I think that it is red, but it may be blue.", "2": "3"}
     with ScriptedServer(lambda _: Reply("no such model", status=404)) as server:

@@ -77,6 +77,7 @@ def test_an_answer_that_hangs_costs_only_itself(root: Path, scorer: NativeScorer
     assert values == {**dict.fromkeys(answers, 1.0), "2": None, "4": 0.0, "5": None}
 
 
+@pytest.mark.slow
 def test_huge_text_costs_only_itself(root: Path, scorer: NativeScorer) -> None:
     huge = r"\boxed{" + r"\frac{1}{" * 20_000 + "2" + "}" * 20_000 + "}"
     answers = {**_gold(root), "1": huge}
@@ -85,6 +86,7 @@ def test_huge_text_costs_only_itself(root: Path, scorer: NativeScorer) -> None:
     assert {values[item_id] for item_id in answers if item_id != "1"} == {1.0}
 
 
+@pytest.mark.slow
 def test_a_scorer_that_raises_costs_only_its_item(tmp_path: Path, scorer: NativeScorer) -> None:
     datasets.write(tmp_path, n=4)
     rows = load_from_disk(str(tmp_path / "mmmu"))["validation"]
@@ -101,6 +103,7 @@ def test_a_scorer_that_raises_costs_only_its_item(tmp_path: Path, scorer: Native
     assert None not in whole.values()
 
 
+@pytest.mark.slow
 def test_a_killed_child_is_started_again(root: Path, scorer: NativeScorer) -> None:
     answers = dict.fromkeys(("0", "1", "2"), "A")
     before = values_of(scorer, "vstar", root, answers, None)
@@ -158,6 +161,7 @@ def test_the_child_has_no_network_and_no_files_of_the_user(
     assert "ro" in data[5].split(",")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("confined")
 def test_data_that_links_lead_to_are_shown(
     root: Path, tmp_path: Path, scorer: NativeScorer
@@ -207,6 +211,7 @@ def test_a_judge_that_redirects_gets_no_prompt_and_no_key(root: Path, scorer: Na
     assert other.requests == []
 
 
+@pytest.mark.slow
 def test_a_lost_answer_takes_no_random_letter_from_the_others(
     tmp_path: Path, scorer: NativeScorer
 ) -> None:
@@ -270,6 +275,7 @@ def test_an_unknown_id_is_left_out(root: Path, scorer: NativeScorer) -> None:
     assert "nobody" not in values
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_scoring_at_once(root: Path, scorer: NativeScorer) -> None:
     scorer.score("mathvision", root, {"1": "A"}, None)
     pid = scorer.pid

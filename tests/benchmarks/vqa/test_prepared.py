@@ -77,6 +77,7 @@ def test_a_second_look_loads_neither_lmms_eval_nor_datasets(root: Path) -> None:
     assert file.stat().st_ino == before  # a rewritten file has another inode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["cut", "changed", "emptied", "another key"])
 def test_a_corrupt_file_is_made_again(root: Path, harm: str) -> None:
     (file,) = files(root)
@@ -94,6 +95,7 @@ def test_a_corrupt_file_is_made_again(root: Path, harm: str) -> None:
     assert file.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_other_data_have_other_items_and_the_old_ones_go(root: Path) -> None:
     (old,) = files(root)
     shutil.rmtree(root / "vstar")
@@ -222,6 +224,7 @@ def test_a_row_without_a_text_prompt_is_asked_with_its_images(root: Path, tmp_pa
         assert replace(row, failed_text="", prompt=sound.prompt) == sound
 
 
+@pytest.mark.slow
 def test_the_conversion_of_parquet_is_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Path
 ) -> None:

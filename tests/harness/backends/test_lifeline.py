@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from harness.backends import lifeline
 
@@ -33,6 +34,7 @@ def all_end(processes: list[psutil.Process], seconds: float) -> bool:
     return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
 
+@pytest.mark.slow
 def test_when_the_parent_dies_everything_ends(tmp_path: Path) -> None:
     """Killed or asked to end: both at once, since a stubborn command is given its time."""
     folders = {by: tmp_path / by.name for by in (signal.SIGKILL, signal.SIGTERM)}

@@ -75,6 +75,7 @@ def by_vllm(served: Served, *questions: Sequence[Message]) -> list[Response]:
     return asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_its_tokens_are_those_of_the_checkpoint(served: Served, micro_model: Path) -> None:
     async def run(text: str) -> tuple[list[int], str, list[int]]:
         async with served.client() as model:
@@ -89,6 +90,7 @@ def test_its_tokens_are_those_of_the_checkpoint(served: Served, micro_model: Pat
     assert again == text
 
 
+@pytest.mark.slow
 def test_greedy_answers_are_those_of_transformers(served: Served, micro_model: Path) -> None:
     async def by_transformers() -> list[Response]:
         async with TransformersModel(micro_model, dtype="float32") as model:
@@ -102,6 +104,7 @@ def test_greedy_answers_are_those_of_transformers(served: Served, micro_model: P
         assert one.completion_tokens == other.completion_tokens
 
 
+@pytest.mark.slow
 def test_eight_images_in_one_question_are_seen(served: Served) -> None:
     parts = tuple(ImagePart(picture(i)) for i in range(8))
     text = TextPart("Which of the pictures is it?")
@@ -113,6 +116,7 @@ def test_eight_images_in_one_question_are_seen(served: Served) -> None:
     assert eight.prompt_tokens > one.prompt_tokens + 7 * 4
 
 
+@pytest.mark.slow
 def test_a_limit_beyond_the_context_takes_what_is_left(served: Served) -> None:
     async def run() -> Response:
         async with served.client() as model:
@@ -125,11 +129,13 @@ def test_a_limit_beyond_the_context_takes_what_is_left(served: Served) -> None:
     assert response.prompt_tokens + response.completion_tokens <= 8192
 
 
+@pytest.mark.slow
 def test_a_prompt_beyond_the_context_is_the_items_error(served: Served) -> None:
     with pytest.raises(ItemError, match="maximum context length is 8192 tokens"):
         by_vllm(served, (Message("user", (TextPart("word " * 20_000),)),))
 
 
+@pytest.mark.slow
 def test_seeded_draws_repeat(served: Served) -> None:
     async def run() -> list[str]:
         async with served.client() as model:
@@ -143,6 +149,7 @@ def test_seeded_draws_repeat(served: Served) -> None:
     assert first != other
 
 
+@pytest.mark.slow
 def test_no_other_user_can_ask_the_server_or_stand_in_for_it(served: Served) -> None:
     assert stat.S_ISSOCK(served.socket.stat().st_mode)
     assert stat.S_IMODE(served.socket.parent.stat().st_mode) == 0o700
@@ -158,6 +165,7 @@ def test_no_other_user_can_ask_the_server_or_stand_in_for_it(served: Served) -> 
             urlopen(f"http://127.0.0.1:{port}/v1/models", timeout=2)
 
 
+@pytest.mark.slow
 def test_killing_us_ends_every_process_of_the_server(served: Served) -> None:
     """The last of the tests on this server: it does not live on."""
     family = psutil.Process(served.program.pid).children(recursive=True)
@@ -170,6 +178,7 @@ def test_killing_us_ends_every_process_of_the_server(served: Served) -> None:
     assert time.monotonic() - begun < 15
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why_in_one_line(micro_model: Path, tmp_path: Path) -> None:
     pytest.importorskip("vllm", reason="vllm is not installed")
     unknown = tmp_path / "unknown"

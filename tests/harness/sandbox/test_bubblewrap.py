@@ -48,6 +48,7 @@ def test_hostile(sandbox: Bubblewrap, ground: hostile.Ground, case: hostile.Case
     assert asyncio.run(ground.attack(sandbox, case)) == ""
 
 
+@pytest.mark.slow
 def test_hostile_to_an_ordinary_user(sandbox: Bubblewrap) -> None:
     """The same table as an ordinary user, who has user namespaces in place of another id."""
     python, user = "/usr/bin/python3", 54321
