@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import CODE, FILES, code_of, read_recipe, recipe_path
-from harness.files.hashing import file_hash, tree_hash
-from harness.files.names import is_file
+from harness.files.hashing import file_hash
+from harness.files.names import is_folder
+from harness.references import content
+
+# Options of evaluations that name a file or a folder.
+_OF_RUNS = ("chat_template", "adapter", "tokenizer", "backend")
 
 
 def named(args: Sequence[str]) -> list[tuple[str, str]]:
@@ -22,32 +26,28 @@ def named(args: Sequence[str]) -> list[tuple[str, str]]:
     return named
 
 
-def hashed(args: Sequence[str]) -> list[str]:
-    """Return arguments as they are hashed: a file, or a built-in recipe, by its content.
+def hashed(args: Sequence[str], *, folders: bool = True) -> list[str]:
+    """Return arguments as they are hashed: what they name by content (`references.content`).
 
-    Of FILE.py:NAME or FOLDER/MODULE:NAME (a reward, a loss) no folder; its source is in
-    `training_sources`.
+    The source of code is in `training_sources`.  ``folders``: they too, whose paths older plans
+    have.
     """
-    hashed = []
-    for arg, (name, value) in zip(args, named(args), strict=True):
-        path = recipe_path(value) if name == "--config" and value else Path(value)
-        start = arg.removesuffix(value)  # "--config=", where it is one argument
-        if name in ("--reward", "--pair-loss"):
-            hashed.append(start + value.rpartition("/")[2])
-        elif name == "--vllm-arg":
-            hashed.append(start + hashed_setting(value))
-        elif name == "--ids":
-            file = value.startswith("@") and is_file(Path(value[1:]))
-            hashed.append(f"{start}@{file_hash(Path(value[1:]))}" if file else arg)
-        else:
-            hashed.append(start + file_hash(path) if is_file(path) else arg)
-    return hashed
+    return [
+        arg.removesuffix(value) + _hashed(name, value, folders)
+        for arg, (name, value) in zip(args, named(args), strict=True)
+    ]
 
 
-def hashed_setting(setting: str) -> str:
-    """Return KEY=VALUE as it is hashed: a file by its content."""
-    key, equals, value = setting.partition("=")
-    return f"{key}{equals}{file_hash(Path(value))}" if is_file(Path(value)) else setting
+def _hashed(option: str, value: str, folders: bool) -> str:
+    if option == "--config" and value:
+        return file_hash(recipe_path(value))
+    found = content(option.removeprefix("--"), value)
+    return found if folders or not is_folder(value.partition("=")[2] or value) else value
+
+
+def hashed_setting(setting: str, *, folders: bool = True) -> str:
+    """Return KEY=VALUE of a benchmark as it is hashed; see `hashed`."""
+    return _hashed("set", setting, folders)
 
 
 def training_sources(args: Sequence[str]) -> dict[str, str | None]:
@@ -55,7 +55,7 @@ def training_sources(args: Sequence[str]) -> dict[str, str | None]:
 
     They are the source of code of the user's own, and the files that a recipe names.
     """
-    recipe = _recipe(args)
+    recipe = recipe_of(args)
     found: dict[str, str | None] = {
         name: file_hash(Path(recipe[name]))
         for name in FILES
@@ -67,10 +67,11 @@ def training_sources(args: Sequence[str]) -> dict[str, str | None]:
 
 def setting(args: Sequence[str], name: str) -> Any:
     """Return a setting of a training: of its arguments, else of their recipe; None: the default."""
-    return dict(named(args)).get(f"--{name.replace('_', '-')}") or _recipe(args).get(name)
+    return dict(named(args)).get(f"--{name.replace('_', '-')}") or recipe_of(args).get(name)
 
 
-def _recipe(args: Sequence[str]) -> dict[str, Any]:
+def recipe_of(args: Sequence[str]) -> dict[str, Any]:
+    """Return what the recipe of a training sets, nothing where there is none."""
     options = dict(named(args))
     return read_recipe(options["--config"]) if "--config" in options else {}
 
@@ -78,19 +79,19 @@ def _recipe(args: Sequence[str]) -> dict[str, Any]:
 def run_sources(options: Mapping[str, Any], args: Sequence[str]) -> dict[str, str]:
     """Return hashes of what the options of an evaluation name and `hashed` lacks.
 
-    They are the recommended settings of a model, by whatever name, its adapter, and a chat template
-    that a ``--config`` file names.
+    They are the recommended settings of a model, by whatever name, and what a ``--config`` file
+    names.
     """
     from harness.backends.models.resolve import recommended_path
 
-    written = {value for _, value in named(args) if is_file(Path(value))}
-    found = {}
-    for name in ("recommended", "chat_template", "adapter"):
-        if (value := options.get(name)) is None or str(value) in written:
-            continue
-        path = recommended_path(value) if name == "recommended" else Path(value)
-        if path.is_dir():
-            found[name] = tree_hash(path, (each for each in path.rglob("*") if each.is_file()))
-        elif path.is_file():
-            found[name] = file_hash(path)
-    return found
+    given = [(name, name.replace("_", "-"), str(options.get(name) or "")) for name in _OF_RUNS]
+    if recommended := options.get("recommended"):
+        given.append(("recommended", "model-settings", str(recommended_path(recommended))))
+    arguments = options.get("vllm_arg") or ()
+    given += [(f"vllm_arg.{name}", "vllm-arg", f"{name}={value}") for name, value in arguments]
+    written = {value for _, value in named(args)}
+    return {
+        name: found
+        for name, option, value in given
+        if value not in written and (found := content(option, value)) != value
+    }

@@ -1,4 +1,4 @@
-"""What a file names, in full: files, folders and code that lie beside it.
+"""What options name: in full, where a file gives them, and by content, as plans hash them.
 
 One rule for study files, recipes and files of options.  A name is looked for in the file's folder.
 Where nothing is there it stays as it is: a name, or a path of the working folder.
@@ -12,7 +12,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from harness.files.hashing import content_hash, file_hash, source_hash
+from harness.files.names import is_file, is_folder
 from harness.own_code import is_code
+
+IN_DATA = "in the hash of the data"
+"""What stands for a folder of data, which the hash of its benchmark or its pairs covers."""
 
 # A number or a truth value in a setting names no path, whatever folder is called "0".
 _NO_PATH = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|true|false|yes|no", re.IGNORECASE)
@@ -98,3 +103,38 @@ def beside(file: Path, option: str, value: Any) -> Any:
     """Return `in_full` of a value in a file; as it is where the file is in the working folder."""
     folder = file.resolve().parent
     return value if folder == Path.cwd() else in_full(folder, option, value)
+
+
+def content(option: str, value: str) -> str:
+    """Return an option's value by content where it names a file or folder, else as it is.
+
+    So a plan is the same wherever its files lie.  Of FILE.py:NAME or FOLDER/MODULE:NAME no folder
+    is left; the hash of its source is taken apart.
+    """
+    form = _FORMS.get(option)
+    if form is _code:
+        return value.rpartition("/")[2]
+    if form is _setting:
+        key, sign, named = value.partition("=")
+        in_data = option == "set" and "/" in named and is_folder(named)
+        return f"{key}{sign}{IN_DATA if in_data else value_content(named)}"
+    if form is _ids:
+        return f"@{by_content(value[1:])}" if value.startswith("@") else value
+    if option in ("image-root", "data-root") and is_folder(value):
+        return IN_DATA
+    is_name = form is None or (form is _file and not is_code(Path(value)))
+    return value if is_name and not is_file(Path(value)) else by_content(value)
+
+
+def value_content(value: str) -> str:
+    """Return the value of a setting by content; a mere word may be called as a folder is."""
+    return by_content(value) if "/" in value or is_file(Path(value)) else value
+
+
+def by_content(name: str) -> str:
+    """Return the hash of a file, a folder or a Python package; any other text as it is."""
+    if is_file(Path(name)):
+        return file_hash(Path(name))
+    if not is_folder(name):
+        return name
+    return source_hash(Path(name)) if is_code(Path(name)) else content_hash(Path(name))

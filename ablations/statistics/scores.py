@@ -20,6 +20,7 @@ import numpy as np
 from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array, Items
 from ablations.statistics.exclusions import NOTHING, Exclusions
+from harness.backends.models.settings import decisive
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
 from harness.runs.store import UNKNOWN, read_manifest, read_marks, samples_size
@@ -117,7 +118,7 @@ class _Run:
                 "max_tokens": entry.get("max_tokens"),
                 **self.manifest["sampling"],
                 "temperature": self.temperature,
-                **(self.manifest.get("settings") or {}),
+                **decisive(self.manifest.get("settings") or {}),
             }
         return {**asked, **{name: value for name, value in drawn.items() if name != "seed"}}
 

@@ -29,13 +29,18 @@ from ablations.statistics.design.roles import STANDARD, Contrast, Design
 from ablations.statistics.exclusions import Exclusions, read_exclusions
 from ablations.statistics.scores import check, identity
 from ablations.statistics.stored import SCHEMA, current, schema_1
-from benchmarks.pair_sources import content_of
+from ablations.study.contents import (
+    data_content,
+    reads_otherwise,
+    suite_content,
+    suite_name,
+    suite_words,
+)
 from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError, unknown
 from harness.files.atomic import write_text
-from harness.files.hashing import file_hash, json_hash, source_hash
+from harness.files.hashing import json_hash
 from harness.files.typed_json import fits, parse
-from harness.own_code import is_code
 from harness.runs.identity import identify
 from harness.runs.store import read_json, read_manifest
 
@@ -70,22 +75,30 @@ class Recipe:
     pairs: str | None = None
     rl_data: str | None = None
 
-    def content(self, name: str, *, sources: bool = True) -> dict[str, Any]:
+    def content(self, name: str, study: Request | None = None) -> dict[str, Any]:
         """Return what is hashed of it; nothing where it is the arm of its name, and no more.
 
-        ``sources``: with `training_sources`, which older plans lack.
+        ``study`` has the arguments of all arms, and the data that is not replaced here; older plans
+        are made without.
         """
-        data = {"pairs": self.pairs, "rl_data": self.rl_data}
+        of_args = training_sources(self.args) if study else {}
         file, colon, attribute = self.arm.rpartition(":")
-        of_args = training_sources(self.args) if sources else {}
         made = {
             "arm": Path(file).name + colon + attribute,
-            "args": hashed(self.args),
+            "args": hashed(self.args, folders=study is not None),
             **({"sources": of_args} if of_args else {}),
-            **{key: content_of(source) for key, source in data.items() if source is not None},
+            **self._data(study),
             **({"code": source} if (source := ARMS[self.arm].source) else {}),
         }
         return {} if made == {"arm": name, "args": []} else {"train": made}
+
+    def _data(self, study: Request | None) -> dict[str, str | None]:
+        """Return the hashes of what it trains on, where that is not what the other arms do."""
+        data = {"pairs": self.pairs, "rl_data": self.rl_data}
+        if study and reads_otherwise(self.args):
+            data = {key: source or getattr(study, key) for key, source in data.items()}
+        words = (*study.train_args, *self.args) if study else ()
+        return {key: data_content(source, words) for key, source in data.items() if source}
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,23 +206,25 @@ class Plan:
         named = _sources(asked) if self.sources else {}
         return {
             "schema": SCHEMA,
-            "suite": _suite_name(asked.suite) if "suite" in named else asked.suite,
+            "suite": suite_name(asked.suite) if "suite" in named else asked.suite,
             "benchmarks": dict(self.benchmarks),
-            "settings": sorted(map(hashed_setting, asked.settings)),
+            "settings": sorted(
+                hashed_setting(each, folders=self.sources) for each in asked.settings
+            ),
             "limit": asked.limit,
-            "probe": None if asked.probe is None else content_of(asked.probe),
+            "probe": None if asked.probe is None else data_content(asked.probe, ()),
             "model": self.model,
             "data": dict(self.data),
             "matching": asked.matching,
-            "train": hashed(asked.train_args),
-            "run": hashed(asked.run_args),
+            "train": hashed(asked.train_args, folders=self.sources),
+            "run": hashed(asked.run_args, folders=self.sources),
             "arms": {
                 arm.arm: {
                     "origin": arm.origin,
                     "seeds": arm.seeds,
                     "content": list(arm.content),
                     **(
-                        asked.recipe(arm.arm).content(arm.arm, sources=self.sources)
+                        asked.recipe(arm.arm).content(arm.arm, asked if self.sources else None)
                         if arm.origin == "train"
                         else {}
                     ),
@@ -259,12 +274,7 @@ def plan(request: Request) -> Plan:
         model = base.fingerprint
         if "train" in origins:
             dtype = _measuring_dtype(base.to_train(), request, arms)
-    data: dict[str, str | None] = {"pairs": None, "rl_data": None}
-    if "train" in origins:
-        recipes = [request.recipe(arm.arm) for arm in arms if arm.origin == "train"]
-        for name, source in (("pairs", request.pairs), ("rl_data", request.rl_data)):
-            if any(getattr(recipe, name) is None for recipe in recipes):
-                data[name] = content_of(_needed(source, f"--{name.replace('_', '-')}"))
+    data = _data(request, arms, request.train_args)
     fingerprints: dict[str, str | None] = dict.fromkeys(members)
     if origins - {"runs"}:
         run_options(request)
@@ -272,6 +282,16 @@ def plan(request: Request) -> Plan:
         fingerprints = {n: benchmark(request, n).fingerprint() for n in (*members, *probe)}
     exclude = {} if request.exclude is None else read_exclusions(request.exclude)
     return _as_stored(Plan(request, model, data, fingerprints, arms, dtype=dtype, exclude=exclude))
+
+
+def _data(request: Request, arms: Sequence[ArmPlan], args: Sequence[str]) -> dict[str, str | None]:
+    """Return the hashes of pairs and RL data that arms are trained on, as arguments read them."""
+    data: dict[str, str | None] = {"pairs": None, "rl_data": None}
+    recipes = [request.recipe(arm.arm) for arm in arms if arm.origin == "train"]
+    for name, source in (("pairs", request.pairs), ("rl_data", request.rl_data)):
+        if any(getattr(recipe, name) is None for recipe in recipes):
+            data[name] = data_content(_needed(source, f"--{name.replace('_', '-')}"), args)
+    return data
 
 
 def _members(request: Request) -> tuple[str, ...]:
@@ -285,7 +305,7 @@ def _members(request: Request) -> tuple[str, ...]:
             raise
         held = [read_manifest(path)["benchmarks"] for path in chain(*request.runs.values())]
         common = [name for name in held[0] if all(name in each for each in held)]
-        words = tuple(dict.fromkeys(_suite_words(request.suite)))
+        words = tuple(dict.fromkeys(suite_words(request.suite)))
         if not set(words) <= set(common):
             raise UsageError(f"{error}; all of these runs have {', '.join(common)}") from None
         return words
@@ -362,6 +382,11 @@ def same_draws(request: Request, contrast: Contrast) -> bool:
 
 def _as_stored(planned: Plan) -> Plan:
     """Return the plan as an older version stored it in the study's folder: its hash stays."""
+    try:
+        document = read_json(planned.folder / "plan.json")
+    except UsageError:
+        return planned  # none, or corrupt: `commit` says so
+    data = {True: planned.data, False: _data(planned.request, planned.arms, ())}
     names = [contrast.name for contrast in planned.contrasts]
     once = tuple(
         dataclasses.replace(arm, seeds=1, content=arm.content[:1], paths=arm.paths[:1])
@@ -377,9 +402,10 @@ def _as_stored(planned: Plan) -> Plan:
             dtype=dtype,
             schema=schema,
             sources=sources,
+            data=data[sources],
         )
         # Without pairs in the checks; a sampled base measured once; without a dtype; in schema 1;
-        # without the contents of what arguments name.
+        # without the contents of what arguments name: folders by path.
         for paired, arms, dtype, schema, sources in product(
             (planned.request.rules.paired, names),
             (planned.arms, once),
@@ -388,10 +414,6 @@ def _as_stored(planned: Plan) -> Plan:
             (True, False),
         )
     ]
-    try:
-        document = read_json(planned.folder / "plan.json")
-    except UsageError:
-        return planned  # none, or corrupt: `commit` says so
     if planned.exclude and has_scores(planned.folder):
         exclude = _stored_exclude(document)
         older += [dataclasses.replace(each, planned_exclude=exclude) for each in older]
@@ -582,31 +604,13 @@ def run_options(request: Request) -> Mapping[str, Any]:
 
 def _sources(request: Request) -> dict[str, Any]:
     """Return hashes of what the arguments for all arms, and the suite, name; none where empty."""
-    run_args, files = request.run_args, _suite_files(request.suite)
-    suite = [source_hash(file) if file.is_dir() else file_hash(file) for file in files]
+    run_args = request.run_args
     found: dict[str, Any] = {
         "train": training_sources(request.train_args),
         "run": run_sources(run_options(request), run_args) if run_args else {},
-        "suite": suite[0] if len(suite) == 1 else suite,
+        "suite": suite_content(request.suite),
     }
     return {name: value for name, value in found.items() if value}
-
-
-def _suite_words(suite: str) -> list[str]:
-    return [suite] if Path(suite).is_file() else [word.strip() for word in suite.split(",")]
-
-
-def _suite_files(suite: str) -> list[Path]:
-    """Return the files and packages that a suite names."""
-    paths = map(Path, _suite_words(suite))
-    return [path for path in paths if path.is_file() or is_code(path)]
-
-
-def _suite_name(suite: str) -> str:
-    """Return a suite as it is hashed: of a file its name."""
-    files = _suite_files(suite)
-    named = (Path(word).name if Path(word) in files else word for word in _suite_words(suite))
-    return ",".join(named)
 
 
 def has_scores(folder: Path) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
 from ablations.arms import ARMS, Arm
 from ablations.data.sources import earlier_selection_rows
-from ablations.settings import LATER, SelectionRows
+from ablations.settings import CODE, LATER, SelectionRows
 from ablations.training.plan import TrainingPlan
 from harness.errors import UsageError
 from harness.files.atomic import write_json
@@ -58,14 +58,32 @@ def check_claim(plan: TrainingPlan) -> None:
     # Stored plans of one version have the hash of a custom reward among the settings.
     stored = {"reward": old.pop("reward_source", None), **content}
     new = json.loads(json.dumps(plan.settings.decisive()))
-    if (record["arm"], old) != (plan.arm.name, new):
-        changed = [name for name in old | new if old.get(name) != new.get(name)]
+    now = plan.content
+    same = {name for name, hashed in now.items() if hashed and hashed == stored.get(name)}
+    changed = [
+        name
+        for name in old | new
+        if old.get(name) != new.get(name) and not _moved(name, old.get(name), new.get(name), same)
+    ]
+    if changed or record["arm"] != plan.arm.name:
         what = ", ".join(changed) or f"arm ({record['arm']})"
         raise UsageError(f"{plan.out} holds a run with other settings ({what}): choose another")
-    for name, now in plan.content.items():
+    for name, hashed in now.items():
         # What is gone cannot be compared; a finished run can still be looked at.
-        if now is not None and stored.get(name) not in (None, now):
+        if hashed is not None and stored.get(name) not in (None, hashed):
             raise UsageError(f"{plan.out} holds a run with different {name}: choose another folder")
+
+
+def _moved(setting: str, before: Any, now: Any, same: Collection[str]) -> bool:
+    """Whether a setting names what it named before, at another path.
+
+    ``same`` are the settings whose content is as it was.
+    """
+    if setting == "image_root":
+        return bool({"pairs", "rl_data"} & {*same})  # their hashes cover the images
+    both = isinstance(before, str) and isinstance(now, str)
+    of_code = setting in CODE and both and before.rpartition("/")[2] != now.rpartition("/")[2]
+    return setting in same and not of_code
 
 
 def claim(plan: TrainingPlan) -> None:

@@ -89,6 +89,18 @@ def tree_hash(root: Path, files: Iterable[Path]) -> str:
     return json_hash(sorted(zip(names, file_hashes(paths), strict=True)))
 
 
+def content_hash(path: Path) -> str:
+    """Return the sha256 of a file, or of a folder's content, wherever it lies (hex).
+
+    Of a folder that a model, an adapter or a tokenizer is loaded from, those files count that
+    decide its answers; of another one all that are in it.
+    """
+    if not path.is_dir():
+        return file_hash(path)
+    loaded = {file for form in _MODEL_FILES for file in path.glob(form)}
+    return tree_hash(path, [file for file in loaded or path.rglob("*") if file.is_file()])
+
+
 def source_hash(*sources: Path) -> str:
     """Return a short sha256 over source files: the version of what they do.
 

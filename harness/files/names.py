@@ -25,6 +25,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_folder(name: str) -> bool:
+    """Whether a text names a folder that is there; no text is too long to ask for."""
+    try:
+        return bool(name) and Path(name).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def is_title(name: str) -> bool:
     """Whether a name is a line of up to 200 characters that can be printed."""
     return bool(name.strip()) and name.isprintable() and len(name) <= _LONGEST

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 import pytest
+from PIL import Image
 
 from ablations.arguments import hashed, training_sources
+from ablations.arms import arm
 from ablations.cli.train import train
-from ablations.settings import code_of, read_recipe
+from ablations.settings import Settings, code_of, read_recipe
 from ablations.study.declared import ArmEntry, Reader, StudyFile, read_study
-from ablations.study.plan import Request
+from ablations.study.plan import Request, plan
+from ablations.training.claim import check_claim, claim
+from ablations.training.plan import TrainingPlan
+from ablations.training.training_data import TrainingData
 from benchmarks.cli.run import run
+from harness.backends.models.settings import ModelSettings, decisive
 from harness.errors import UsageError
 from harness.own_code import NamedCode
-from harness.references import _FORMS, in_full
+from harness.references import _FORMS, content, in_full
 
 CODE = """
 from dataclasses import replace
@@ -258,3 +265,125 @@ def test_no_key_of_a_study_file_is_forgotten() -> None:
             if "str" in str(field.type) and "dict" not in str(field.type):
                 known = field.name.replace("_", "-") in _FORMS
                 assert known or field.name in no_paths | elsewhere | {"benchmarks", "contrasts"}
+
+
+COVERED = {"image-root", "data-root"}  # folders that the hash of the data covers
+
+
+@pytest.mark.parametrize("option", sorted(set(_FORMS) - {"suite"}))
+def test_what_an_option_names_counts_by_content_wherever_it_lies(
+    option: str, tmp_path: Path
+) -> None:
+    value = value_of(option)[0].split(",")[0]
+    one, two = filled(tmp_path / "one"), filled(tmp_path / "two")
+    contents = [content(option, in_full(place, option, value)) for place in (one, two)]
+    assert contents[0] == contents[1]
+    assert str(tmp_path) not in contents[0]
+    for file in two.rglob("*"):
+        if file.is_file():
+            file.write_text("changed")
+    (two / "data" / "more").write_text("")
+    after = content(option, in_full(two, option, value))
+    covered = option in {*COVERED, "set"} or option in ("reward", "pair-loss", "train")
+    assert (after == contents[0]) == covered
+
+
+def test_a_word_that_is_called_as_a_folder_is_a_word(folder: Path) -> None:
+    (Path("fp8")).mkdir()
+    assert content("vllm-arg", "quantization=fp8") == "quantization=fp8"
+    assert content("set", "a.kind=fp8") == "a.kind=fp8"
+    assert content("backend", "fp8") == "fp8"
+    settings = [ModelSettings(vllm_arg={"quantization": "fp8"}).keyed()]
+    (Path("fp8") / "x").write_text("")
+    assert ModelSettings(vllm_arg={"quantization": "fp8"}).keyed() == settings[0]
+
+
+def test_a_runs_key_holds_no_path(tmp_path: Path) -> None:
+    places = [filled(tmp_path / name) / "data" for name in ("one", "two")]
+    keys = [ModelSettings(vllm_arg={"tokenizer": str(place)}).keyed() for place in places]
+    assert keys[0] == keys[1]
+    (places[1] / "tokenizer.json").write_text("{}")
+    assert ModelSettings(vllm_arg={"tokenizer": str(places[1])}).keyed() != keys[0]
+
+
+def test_runs_that_differ_in_names_and_speed_alone_are_asked_alike() -> None:
+    """`compare` goes by what is in the run's key."""
+    recorded = {
+        "chat_template": {"file": "a.jinja", "sha256": "1"},
+        "vllm_arg": {"gpu-memory-utilization": "0.5", "quantization": "fp8"},
+    }
+    other = {
+        "chat_template": {"file": "b.jinja", "sha256": "1"},
+        "vllm_arg": {"max-num-seqs": "4", "quantization": "fp8"},
+    }
+    assert decisive(recorded) == decisive(other)
+    assert decisive({"vllm_arg": {"max-num-seqs": "4"}}) == decisive({}) == {}
+    other["vllm_arg"] = {"quantization": "awq"}
+    assert decisive(recorded) != decisive(other)
+
+
+IMAGE_TABLE = "index\timage_path\tquestion\tanswer\n1\tred.png\tHow many?\t1\n"
+
+
+def with_a_study(folder: Path, colour: str = "red") -> Path:
+    """Return a study file with a model, a table whose images lie apart, and an adapter."""
+    (folder / "pictures").mkdir(parents=True)
+    Image.new("RGB", (9, 9), colour).save(folder / "pictures" / "red.png")
+    (folder / "colours.tsv").write_text(IMAGE_TABLE)
+    (folder / "adapter").mkdir()
+    (folder / "adapter" / "adapter_config.json").write_text("{}")
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps({"model_type": name}))
+        (folder / name / "model.safetensors").write_bytes(name.encode())
+    arms = {"a": {"role": "baseline", "checkpoints": "a"}, "b": {"role": "method"}}
+    arms["b"]["checkpoints"] = "b"
+    return written(
+        folder / "study.yaml",
+        suite="colours.tsv",
+        set=["colours.image_root=pictures"],
+        run={"adapter": "adapter", "backend": "transformers"},
+        arms=arms,
+    )
+
+
+def test_a_study_whose_folder_is_moved_has_the_same_plan(tmp_path: Path) -> None:
+    """The folders that it names count by what the study reads of them."""
+    paths = [with_a_study(tmp_path / "one"), with_a_study(tmp_path / "two")]
+    paths.append(with_a_study(tmp_path / "three", "blue"))
+    hashes = []
+    for path in paths:
+        plans = [plan(request(path)).hash]
+        (path.parent / "pictures" / "unused.png").write_bytes(b"more")
+        plans.append(plan(request(path)).hash)
+        assert len(set(plans)) == 1  # a folder of images may grow
+        hashes.append(plans[0])
+    assert hashes[0] == hashes[1] != hashes[2]
+    (tmp_path / "two" / "adapter" / "adapter_config.json").write_text('{"r": 2}')
+    assert plan(request(paths[1])).hash != hashes[0]
+
+
+def test_a_training_whose_data_is_moved_goes_on(tmp_path: Path) -> None:
+    plans = []
+    for name in ("one", "two", "three"):
+        folder = tmp_path / name
+        (folder / "pictures").mkdir(parents=True)
+        (folder / "pictures" / "red.png").write_bytes(b"red" if name != "three" else b"blue")
+        items = [{"problem": "?", "answer": "1", "images": ["red.png"]}]
+        (folder / "items.jsonl").write_text("\n".join(map(json.dumps, items)))
+        for code in ("rewards.py", "own.py"):
+            (folder / code).write_text("def short(): ...\ndef long(): ...\n")
+        named = Settings(
+            rl_data=str(folder / "items.jsonl"),
+            image_root=str(folder / "pictures"),
+            reward=f"{folder}/rewards.py:short",
+            prompts_per_step=1,
+        )
+        plans.append(TrainingPlan(arm("grpo"), TrainingData(named), tmp_path / "out"))
+    claim(plans[0])
+    check_claim(plans[1])
+    with pytest.raises(UsageError, match="image_root, rl_data"):
+        check_claim(plans[2])
+    longer = replace(plans[1].settings, reward=f"{tmp_path}/two/rewards.py:long")
+    with pytest.raises(UsageError, match=r"other settings \(reward\)"):
+        check_claim(replace(plans[1], data=TrainingData(longer)))

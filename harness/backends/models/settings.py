@@ -12,9 +12,9 @@ import msgspec
 from msgspec import Meta
 
 from harness.errors import UsageError
-from harness.files.hashing import file_hash
 from harness.files.plain import read_given
 from harness.records import Message, Sampling, TextPart
+from harness.references import value_content
 
 _MAX = sys.float_info.max  # so that infinity is refused
 Count = Annotated[int, Meta(ge=1)]
@@ -155,20 +155,14 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         """Return the settings besides the sampling, files with the hash of their content."""
         kept = {name: value for name, value in self.given().items() if name not in _IN_SAMPLING}
         if self.chat_template is not None:
-            digest = file_hash(Path(self.chat_template))
-            kept["chat_template"] = {"file": Path(self.chat_template).name, "sha256": digest}
+            kept["chat_template"] = _named_content(self.chat_template)
+        if self.vllm_arg is not None:
+            kept["vllm_arg"] = {k: _named_content(v) for k, v in self.vllm_arg.items()}
         return kept
 
     def keyed(self) -> dict[str, Any]:
-        """Return what enters a run's key besides the sampling: no name, and nothing of speed."""
-        kept = self.recorded()
-        if self.chat_template is not None:
-            kept["chat_template"] = kept["chat_template"]["sha256"]
-        if self.vllm_arg is not None:
-            del kept["vllm_arg"]
-            if args := {k: v for k, v in self.vllm_arg.items() if k not in _OF_SPEED}:
-                kept["vllm_arg"] = args
-        return kept
+        """Return what enters a run's key besides the sampling."""
+        return decisive(self.recorded())
 
     def template_text(self) -> str | None:
         """Return the text of the chat template that was given, None where there is none.
@@ -218,6 +212,28 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             system = Message("system", _joined(TextPart(self.system_prompt), *own))
             asked = [system, *(asked[1:] if first else asked)]
         return asked
+
+
+def _named_content(value: Any) -> Any:
+    """Return the name and the hash of a file or folder that a value names; another as it is."""
+    digest = value_content(value) if isinstance(value, str) else value
+    return value if digest == value else {"file": Path(value).name, "sha256": digest}
+
+
+def decisive(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides answers of recorded settings: no name of a file, and nothing of speed."""
+    kept = {**recorded, "vllm_arg": recorded.get("vllm_arg") or {}}
+    kept["vllm_arg"] = {
+        name: _content(value) for name, value in kept["vllm_arg"].items() if name not in _OF_SPEED
+    }
+    if "chat_template" in kept:
+        kept["chat_template"] = _content(kept["chat_template"])
+    return {name: value for name, value in kept.items() if value != {} or name != "vllm_arg"}
+
+
+def _content(value: Any) -> Any:
+    named = isinstance(value, dict) and value.keys() == {"file", "sha256"}
+    return value["sha256"] if named else value
 
 
 UNSET = ModelSettings()

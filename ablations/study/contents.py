@@ -1,0 +1,57 @@
+"""What a study's plan hashes of its data and its suite: contents, and names without folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ablations.arguments import named, recipe_of, setting
+from ablations.training.rollouts import AGENT, open_agent
+from benchmarks.pair_sources import content_of
+from harness.cli.options import columns_of
+from harness.files.hashing import file_hash, source_hash
+from harness.own_code import is_code
+
+
+def data_content(source: str, args: Sequence[str]) -> str | None:
+    """Return the content hash of pairs or RL items as arguments of a training have them read.
+
+    Its images are those that ``--columns`` and ``--image-root`` name, an agent's tasks those in
+    ``--data-root``.
+    """
+    root, data_root = setting(args, "image_root"), setting(args, "data_root")
+    if source.startswith(AGENT) and data_root is not None:
+        return f"{source} {open_agent(source, data_root, 1).fingerprint()}"
+    given = [value for name, value in named(args) if name == "--columns"]
+    columns = {**(recipe_of(args).get("columns") or {}), **columns_of(given)}
+    return content_of(source, columns, Path(root) if root else None)
+
+
+def reads_otherwise(args: Sequence[str]) -> bool:
+    """Whether arguments say where images or an agent's tasks are, or which columns are read."""
+    return bool({"--image-root", "--data-root", "--columns"} & {name for name, _ in named(args)})
+
+
+def suite_words(suite: str) -> list[str]:
+    """Return the names and files of a suite."""
+    return [suite] if Path(suite).is_file() else [word.strip() for word in suite.split(",")]
+
+
+def _suite_files(suite: str) -> list[Path]:
+    """Return the files and packages that a suite names."""
+    paths = map(Path, suite_words(suite))
+    return [path for path in paths if path.is_file() or is_code(path)]
+
+
+def suite_content(suite: str) -> str | list[str]:
+    """Return the hash of the file or package that a suite names, of several each."""
+    files = _suite_files(suite)
+    hashes = [source_hash(file) if file.is_dir() else file_hash(file) for file in files]
+    return hashes[0] if len(hashes) == 1 else hashes
+
+
+def suite_name(suite: str) -> str:
+    """Return a suite as it is hashed: of a file its name."""
+    files = _suite_files(suite)
+    named = (Path(word).name if Path(word) in files else word for word in suite_words(suite))
+    return ",".join(named)
