@@ -23,7 +23,8 @@ from harness.cli.output import echo, print_result
 from harness.cli.panels import PanelCommand
 from harness.cli.tables import aligned
 from harness.errors import UsageError
-from harness.files.names import is_file_name
+from harness.files.names import is_own_name
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.statistics.contrasts import Rules
@@ -93,7 +94,7 @@ def _roles(ctx: click.Context, param: click.Parameter, values: Sequence[str]) ->
                 f"{param.opts[0]} {arm}={role}: use ARM=ROLE, with a role of "
                 f"{', '.join(get_args(Role))}"
             )
-        if not is_file_name(arm):
+        if not is_own_name(arm):
             raise UsageError(f"{param.opts[0]} {arm!r}: use letters, digits, dots, - and _")
     return roles  # type: ignore[return-value]  # every one is a role
 
@@ -452,10 +453,12 @@ def plan_text(planned: Plan, expected: Forecast) -> str:
 
 
 def _todo_text(expected: Forecast) -> str:
-    done = f"{expected.trainings} trainings, {expected.evaluations} evaluations"
+    done = (
+        f"{counted(expected.trainings, 'training')}, {counted(expected.evaluations, 'evaluation')}"
+    )
     if not expected.evaluations:
         return f"{done}; the runs hold {expected.items} items in common"
-    return f"{done} of {expected.items} items"
+    return f"{done} of {counted(expected.items, 'item')}"
 
 
 def _time_text(expected: Forecast) -> list[str]:

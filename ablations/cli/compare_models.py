@@ -60,6 +60,8 @@ def _scores(found: ModelsComparison) -> list[tuple[str, ...]]:
     for row in found.models:
         text = f"{percent(row.score)} {score_interval(row.low, row.high)}"
         cells.setdefault(row.benchmark, []).append(text)
+    if len(cells) == 2:  # the mean of one benchmark is that benchmark
+        cells.popitem()
     return [("score (%)", *names), *((name, *texts) for name, texts in cells.items())]
 
 

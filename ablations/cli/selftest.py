@@ -47,7 +47,7 @@ def selftest(
 
     Needs no data, model or network: models are the embedded one and random ones.  A trial that
     cannot run here is skipped with the reason; one that fails stops no other.  Exit code 1 if any
-    failed.  Attach the document that --json prints to a report of a problem.
+    failed, 2 if all were skipped.  Attach the document that --json prints to a report of a problem.
     """
     from ablations.selftest.machine import describe, doctor
     from ablations.selftest.trials import TRIALS, findings
@@ -81,6 +81,8 @@ def selftest(
         "logs": str(folder) if failed else None,
     }
     print_result(json.dumps(document) if as_json else text(document, found))
+    if all(finding.status == "skipped" for finding in found):
+        raise UsageError(f"nothing was tried: {found[0].reason}; the others were skipped, too")
     return int(failed > 0)
 
 

@@ -17,6 +17,7 @@ from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.cli.panels import PanelCommand
 from harness.errors import UsageError
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.arms import Arm
@@ -142,8 +143,9 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
         print_result(json.dumps(summary))
         return
     echo(
-        f"{summary['arm']} for SkyRL in {summary['folder']}: {summary['train']} RL items, "
-        f"{summary['validation']} held out, {summary['pairs']} pairs, "
+        f"{summary['arm']} for SkyRL in {summary['folder']}: "
+        f"{counted(summary['train'], 'RL item')}, {summary['validation']} held out, "
+        f"{counted(summary['pairs'], 'pair')}, "
         f"{summary['selection_prompts']} selection prompts; never run, see README.md there"
     )
     if summary["runs"] is None:
@@ -183,7 +185,7 @@ def _show_plan(plan: TrainingPlan, others: Sequence[Arm], as_json: bool) -> None
     for checked in plans:
         if checked.arm.extra == "qa":
             number = negative_questions(checked)
-            lines.append(f"  da-qa: {number} questions about the other context")
+            lines.append(f"  da-qa: {counted(number, 'question')} about the other context")
     echo("\n".join(lines))
 
 

@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from ablations.pairs.build import Build, Row
 from harness.errors import ItemError, one_failure
+from harness.files.text import counted
 from harness.files.typed_json import parse
 from harness.protocols import Judge
 from harness.records import Message
@@ -196,8 +197,8 @@ def _finish(build: Build, rows: Mapping[str, Row], judged: Judgements) -> dict[s
     if judged.missed:
         name, why = next(iter(judged.missed.items()))
         build.funnel.notes.append(
-            f"{len(judged.missed)} pairs could not be judged; the first: {name}: {why}; the same "
-            "command asks again"
+            f"{counted(len(judged.missed), 'pair')} could not be judged; the first: "
+            f"{name}: {why}; the same command asks again"
         )
     return build.finish(
         by_opinion["VALID"],

@@ -97,9 +97,14 @@ def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
 def intervals_of(
     table: ScoreTable, arm: str, level: float = LEVEL, *, partial: bool = True
 ) -> dict[str, ScoreInterval]:
-    """Return the intervals of an arm's score on every benchmark, and of their `MEAN`."""
+    """Return the intervals of an arm's score on every benchmark, and of their `MEAN`.
+
+    The mean of one benchmark is that benchmark.
+    """
     values = {name: arms[arm] for name, arms in table.scores.items()}
     scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
+    if len(scores) == 1:
+        return {**scores, MEAN: next(iter(scores.values()))}
     return {**scores, MEAN: mean_interval(values, table.items, level, partial=partial)}
 
 

@@ -103,6 +103,10 @@ class _Run:
 
     def asked(self, benchmark: str) -> dict[str, Any]:
         """What decides whether two runs were asked the same in the same way, by its name."""
+        return decisive(self.recorded(benchmark))
+
+    def recorded(self, benchmark: str) -> dict[str, Any]:
+        """How a benchmark was asked, as the manifest has it."""
         entry = self.manifest["benchmarks"].get(benchmark, {})
         asked = {
             "protocol": entry.get("protocol_hash"),
@@ -118,7 +122,7 @@ class _Run:
                 "max_tokens": entry.get("max_tokens"),
                 **self.manifest["sampling"],
                 "temperature": self.temperature,
-                **decisive(self.manifest.get("settings") or {}),
+                **(self.manifest.get("settings") or {}),
             }
         return {**asked, **{name: value for name, value in drawn.items() if name != "seed"}}
 
@@ -272,7 +276,8 @@ def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
     """
     run = _Run("", path, read_manifest(path))
     begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]
-    return run.model, json_hash([run.model, begun, {name: run.asked(name) for name in benchmarks}])
+    asked = {name: run.recorded(name) for name in benchmarks}
+    return run.model, json_hash([run.model, begun, asked])
 
 
 def check(groups: Mapping[str, Sequence[Path]], start: str | None = STANDARD.start) -> None:

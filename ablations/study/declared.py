@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -17,7 +18,7 @@ from ablations.statistics.design.looks import Spending
 from ablations.statistics.design.roles import STANDARD, Contrast, Design, Kind, Rule, Step
 from ablations.study.plan import Recipe, Request, matching
 from harness.errors import UsageError, nearest, unknown
-from harness.files.names import is_file_name
+from harness.files.names import is_own_name
 from harness.files.typed_yaml import read_typed
 from harness.own_code import needs_consent
 from harness.references import in_full
@@ -140,7 +141,7 @@ def read_study(path: Path) -> StudyFile:
 
 
 def _check_arm(name: str, entry: ArmEntry) -> None:
-    if not is_file_name(name) or name.startswith("."):
+    if not is_own_name(name):
         raise UsageError(f"arms.{name}: give a name of letters, digits, dots, - and _")
     if name in get_args(Role) and entry.role != name:
         raise UsageError(f"arms.{name}: it is called as another role")
@@ -191,9 +192,13 @@ def design_of(study: StudyFile) -> Design:
     if study.contrasts:
         steps = (_step(entry, design) for entry in study.contrasts)
         design = Design(roles, tuple(step for step in steps if step.contrasts))
-    names = [each.name for step in design.steps for each in step.contrasts]
+    contrasts = [each for step in design.steps for each in step.contrasts]
+    names = [each.name for each in contrasts]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UsageError(f"contrasts: {twice[0]} is listed twice")
+    pairs = {(each.plus, each.minus): each.name for each in contrasts if not each.levels}
+    if both := [name for (plus, minus), name in pairs.items() if (minus, plus) in pairs]:
+        raise UsageError(f"contrasts: {' and '.join(both[:2])} are one difference: list one")
     return STANDARD if design == STANDARD else design
 
 
@@ -218,6 +223,8 @@ def _trend(entry: TrendEntry, design: Design) -> Contrast:
     for name in entry.levels:
         if name not in design.roles:
             raise unknown("arm", name, design.roles)
+    if not all(map(math.isfinite, entry.levels.values())):
+        raise UsageError("contrasts: the levels of a trend must be finite numbers")
     if len(set(entry.levels.values())) < 2:
         raise UsageError("contrasts: a trend needs two different levels")
     levels = tuple(sorted(entry.levels.items(), key=lambda each: each[1]))

@@ -59,6 +59,7 @@ _RUN_OPTIONS = (
     "--model", "--suite", "--benchmarks", "--limit", "--set", "--data-root", "--out", "--dry-run",
     "--items", "--json",
 )  # fmt: skip
+_MOST_SEEDS = 1000
 Origin = Literal["given", "train", "checkpoints", "runs"]
 
 
@@ -321,6 +322,8 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
     if not arms:
         raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     names, origins = [arm.arm for arm in arms], {arm.origin for arm in arms}
+    if request.seeds > _MOST_SEEDS:
+        raise UsageError(f"{request.seeds} seeds per arm: at most {_MOST_SEEDS}")
     if request.rules.looks:
         looks.check(request.rules.looks, request.seeds, request.rules.spending)
         if external := [row.arm for row in arms if row.origin not in ("given", "train")]:
@@ -340,12 +343,14 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
         )
     if "train" not in origins and (request.train_args or request.pairs or request.rl_data):
         raise UsageError(
-            "--pairs, --rl-data and --train-args cannot be used: no arm is trained here"
+            "--pairs, --rl-data and --train-args (in a study file also settings and recipe) cannot "
+            "be used: no arm is trained here"
         )
     asked = (request.limit, request.probe, *request.settings, *request.run_args)
     if origins == {"runs"} and any(value is not None for value in asked):
         raise UsageError(
-            "--limit, --probe, --set and --run-args cannot be used: no arm is evaluated here"
+            "--limit, --probe, --set and --run-args (in a study file: run) cannot be used: no arm "
+            "is evaluated here"
         )
 
 

@@ -20,6 +20,7 @@ from benchmarks.pairs.rows import LazyRows, Preview
 from benchmarks.pairs.selection import AnyPair
 from harness.backends.checkpoint import reads_images
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.protocols import Benchmark
 from harness.records import Item, Message, Pair
 from harness.runs.identity import identify
@@ -104,7 +105,8 @@ class TrainingData:
         lone = self.one_order
         if self.too_long:
             lines.append(
-                f"{self.too_long} pairs left out: longer than {s.max_selection_tokens} tokens"
+                f"{counted(self.too_long, 'pair')} left out: longer than "
+                f"{s.max_selection_tokens} tokens"
             )
         if lone:
             lines.append(f"{lone} of {len(self.pairs)} pairs are shown in one order only")

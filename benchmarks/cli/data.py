@@ -12,6 +12,7 @@ import click
 from benchmarks.cli.own import benchmark_files
 from harness.cli import options
 from harness.cli.output import echo, print_result
+from harness.files.text import counted
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -76,7 +77,7 @@ def pull(
             continue
         state = "downloaded" if done.new else "already present:"
         where = f"{done.receipt}, in {done.folder}; {TEXTS[done.content]}"
-        echo(f"{benchmark}: {state} {done.rows} items, {where}")
+        echo(f"{benchmark}: {state} {counted(done.rows, 'item')}, {where}")
         if pretends(source(benchmark), done.folder, done.receipt.revision):
             failed += 1
             echo(f"harness: {benchmark}: {PRETENDS}", err=True)
@@ -103,7 +104,7 @@ def import_(
     for reason in done.skipped:
         echo(reason, err=True)
     for name, rows in done.splits.items():
-        echo(f"{benchmark}: imported split {name}, {rows} items, to {done.folder}")
+        echo(f"{benchmark}: imported split {name}, {counted(rows, 'item')}, to {done.folder}")
 
 
 @data.command()

@@ -20,7 +20,7 @@ from harness.cli.output import print_result
 from harness.cli.panels import PanelCommand
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
-from harness.files.names import is_file_name, is_title
+from harness.files.names import is_own_name, is_title
 from harness.reasoning import extra_tags
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def _run_name(ctx: click.Context, _: click.Parameter, name: str | None) -> str | None:
-    if name is not None and (not is_file_name(name) or name.startswith((".", "-"))):
+    if name is not None and not is_own_name(name):
         raise click.UsageError(f"--run-name {name!r}: use letters, digits, dots, - and _", ctx)
     return name
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from harness.files.text import visible
+from harness.files.text import counted, visible
 from harness.records import Score
 
 
@@ -37,7 +37,7 @@ class PlainProgress:
         self.errors += score.status == "error"
         if now - self.last >= self.every or self.done == self.total:
             self.last = now
-            errors = f", {self.errors} errors" if self.errors else ""
+            errors = f", {counted(self.errors, 'error')}" if self.errors else ""
             self._line(f"{self.done}/{self.total} responses{self._pace(now)}{errors}")
 
     def _pace(self, now: float) -> str:
@@ -100,7 +100,7 @@ class BarProgress:
         self.bars.start_task(task)
         self.errors[benchmark] += score.status == "error"
         errors = self.errors[benchmark]
-        self.bars.update(task, advance=1, errors=f"{errors} errors" if errors else "")
+        self.bars.update(task, advance=1, errors=f"{counted(errors, 'error')}" if errors else "")
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""

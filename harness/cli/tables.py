@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.files.text import abridged
+from harness.files.text import abridged, counted
 from harness.records import Response
 from harness.runs import sources
 from harness.runs.lookup import ShownAnswer
@@ -44,8 +44,8 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     errors = sum(row.errors for row in rows)
     if errors:
         lines.append(
-            f"{errors} responses failed for infrastructure reasons and are excluded from the "
-            "scores; rerun the command to retry them."
+            f"{counted(errors, 'response')} failed for infrastructure reasons and "
+            f"{'is' if errors == 1 else 'are'} excluded from the scores; rerun the command to retry them."
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
@@ -118,8 +118,9 @@ def _footnotes(rows: Sequence[BenchmarkSummary]) -> list[str]:
     ]
     notes += flags_of(rows)
     notes += [
-        f"{row.benchmark}: {row.native_missing} responses have no native score yet (rerun the "
-        "command to score them)"
+        f"{row.benchmark}: {counted(row.native_missing, 'response')} "
+        f"{'has' if row.native_missing == 1 else 'have'} no native score yet (rerun the command to "
+        "score them)"
         for row in rows
         if row.native is not None and row.native_missing
     ]

@@ -17,6 +17,11 @@ def is_file_name(name: str) -> bool:
     return bool(_PLAIN.fullmatch(name)) and name not in (".", "..") and len(name) <= _LONGEST
 
 
+def is_own_name(name: str) -> bool:
+    """Whether a name that a user gives a run or an arm makes a folder and reads as no option."""
+    return is_file_name(name) and not name.startswith((".", "-"))
+
+
 def is_file(path: Path) -> bool:
     """Whether a file is there; no text is too long to ask for."""
     try:

@@ -34,3 +34,10 @@ def abridged(text: str, most: int = 20_000) -> str:
     half = most // 2
     left_out = len(text) - 2 * half
     return f"{text[:half]}\n[... {left_out} characters are left out here ...]\n{text[-half:]}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with what is counted: "1 item", "2 items", "0 replies"."""
+    if number != 1:
+        thing = f"{thing[:-1]}ies" if re.search("[^aeiou]y$", thing) else f"{thing}s"
+    return f"{number} {thing}"

@@ -142,6 +142,8 @@ def _wrong(kind: Any, value: Any) -> tuple[Place, str] | None:
         return None
     except msgspec.ValidationError as error:
         message = str(error).partition(" - at `")[0]
+    if isinstance(value, dict) and (odd := [name for name in value if not isinstance(name, str)]):
+        return (str(odd[0]),), f"a name must be text: write it in quotes, as '{odd[0]}'"
     for name, hint, inner in _inside(kind, value):
         if hint is None:
             known = get_type_hints(_record(kind))

@@ -18,7 +18,7 @@ from harness.errors import (
     UsageError,
     one_failure,
 )
-from harness.files.text import abridged
+from harness.files.text import abridged, counted
 from harness.protocols import Benchmark, Demanding, FailedItem, Judge, Model, Progress, Tools
 from harness.records import Item, Response, Sample, Score
 from harness.runs.judge import JudgedScoring
@@ -289,7 +289,9 @@ class Engine:
             ids = [item_id for item_id, other in missing if other == repeat]
             works, why = native_state()
             where = "" if works else f", without a sandbox ({why})"
-            self.progress.note(f"{declared.id}: native scoring of {len(ids)} answers{where}")
+            self.progress.note(
+                f"{declared.id}: native scoring of {counted(len(ids), 'answer')}{where}"
+            )
             if judge is None:
                 # It is quick, and lmms-eval's random letters depend on the order.  Answers on which
                 # it crashed are not, and take no letter from the others.
@@ -323,7 +325,7 @@ class Engine:
         self.store.append_scores("native", name, rows)
         if left := len(ids) - len(scores):
             self.progress.note(
-                f"{name}: {reason} before {left} answers: the same command scores them"
+                f"{name}: {reason} before {counted(left, 'answer')}: the same command scores them"
             )
 
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar, cast
 
 from harness.errors import ItemError, UsageError, first_failure
 from harness.files.hashing import json_hash
+from harness.files.text import counted
 from harness.protocols import Benchmark, Judge, JudgedBenchmark, Model, Progress
 from harness.records import Message, Part, Sample, Sampling, Score, TextPart
 from harness.runs.store import (
@@ -179,8 +180,8 @@ class JudgedScoring:
             self._progress.note(f"{self.failure} (model responses continue)")
         if self._missed:
             self._progress.note(
-                f"{len(self._missed)} responses could not be judged; the first: {self._missed[0]}; "
-                "the same command asks again"
+                f"{counted(len(self._missed), 'response')} could not be judged; the first: "
+                f"{self._missed[0]}; the same command asks again"
             )
 
     async def _work(self, replies: Replies) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.reasoning import extra_tags
 from harness.records import Sample
 from harness.runs.sources import entry
@@ -102,7 +103,7 @@ def _holder(
     if not holders:
         of = f" of {next(iter(stored))}" if within else ""
         raise UsageError(
-            f"{run} holds no item {wanted}{of} ({len(ids)} items{of} stored)"
+            f"{run} holds no item {wanted}{of} ({counted(len(ids), 'item')}{of} stored)"
             + _nearest(wanted, list(stored), ids)
         )
     if len(holders) > 1:

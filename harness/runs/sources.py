@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.records import Moment, Number, Sample
 
 # What a server says of a model in /v1/models; the rest (created, permission) differs at each start.
@@ -108,7 +109,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
 def described(manifest: Mapping[str, Any], counts: Iterable[SourceCount]) -> list[str]:
     """Return a line per source: what it is, how many responses it gave, and how long ago."""
     return [
-        f"{total.answers} responses from {text(entry(manifest, total.source))}, "
+        f"{counted(total.answers, 'response')} from {text(entry(manifest, total.source))}, "
         f"{period(total.first, total.last)}"
         for total in counts
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -226,7 +227,7 @@ def is_torn(path: Path) -> bool:
     """Whether a JSON file is there and lacks its end or holds NULs, as a power cut may leave it."""
     try:
         content = plain.read_bytes(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return b"\0" in content or is_cut(content)
 
@@ -239,7 +240,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = parse(plain.read_bytes(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(_not_a_run(path)) from None
     except ValueError as error:
         reason = "it lacks its end, as after a power cut" if is_torn(path) else error
@@ -255,6 +256,8 @@ def _not_a_run(missing: Path) -> str:
     folder = missing.parent
     if not folder.exists():
         return f"{folder} is not a run: there is no such folder"
+    if not folder.is_dir():
+        return f"{folder} is not a run: it is no folder"
     hint = f" (list runs with `harness runs {folder}`)" if missing.name == "manifest.json" else ""
     return f"{folder} is not a run: it has no {missing.name}{hint}"
 
@@ -371,6 +374,15 @@ def samples_size(run: Path, benchmark: str) -> int:
     return whole_size(stored_file(run, "samples", benchmark))
 
 
+_BARE = {".lock", "manifest.json", "summary.json", "samples"}
+
+
+def _remove_empty(run: Path) -> None:
+    """Remove a run's folder where it holds no answer, no log and nothing of anybody else."""
+    if {path.name for path in run.iterdir()} <= _BARE and not any((run / "samples").iterdir()):
+        shutil.rmtree(run)
+
+
 class RunStore:
     """One run folder, open for writing by this process alone."""
 
@@ -383,14 +395,20 @@ class RunStore:
     def open(cls, path: Path) -> Iterator[RunStore]:
         """Open a run folder for writing, made if need be; locked until the block ends.
 
+        A new one is gone again where the block is refused before anything was stored.
+
         Raises:
             UsageError: another process writes this run, or the folder cannot be written.
         """
         with alone(path):
-            store = cls(path)
+            store, is_new = cls(path), not (path / "manifest.json").exists()
             try:
                 (path / "samples").mkdir(exist_ok=True)
                 yield store
+            except UsageError:
+                if is_new:
+                    _remove_empty(path)
+                raise
             finally:
                 for file in store._files.values():
                     file.close()

@@ -11,6 +11,7 @@ from pathlib import Path
 from harness.backends.models.settings import UNSET, ModelSettings
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
+from harness.files.text import counted
 from harness.protocols import Benchmark, Judge, Tools
 from harness.records import Item, Sample, Sampling
 from harness.runs.store import SampleKey
@@ -99,8 +100,9 @@ class Settings:
         if self.responses is None:
             return ids
         if unknown := self.responses.keys() - set(ids):
+            match = "matches" if len(unknown) == 1 else "match"
             raise UsageError(
-                f"{len(unknown)} responses match no item of {name} in the local data, "
+                f"{counted(len(unknown), 'response')} {match} no item of {name} in the local data, "
                 f"the first: {min(unknown)}; give the data set's ids, or row numbers"
             )
         return [item_id for item_id in ids if item_id in self.responses]

@@ -12,6 +12,7 @@ import click
 from harness.cli import options
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from reports.export.source import Source
@@ -69,7 +70,7 @@ def export(form: str, paths: tuple[Path, ...], out: Path | None, **given: Any) -
     elif written:
         echo("\n".join(map(str, written)))
     else:
-        echo(f"{len(source.runs)} runs logged to {form}, project {given['project']}")
+        echo(f"{counted(len(source.runs), 'run')} logged to {form}, project {given['project']}")
 
 
 def _refuse_options(form: str) -> None:

@@ -40,6 +40,14 @@ def test_the_error_in_a_summary_is_the_clustered_one(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_the_mean_of_one_benchmark_is_that_benchmark(tmp_path: Path) -> None:
+    for member in (Alone(40, id="alone"), Sums(40, id="pairs")):
+        found = run_intervals(made(tmp_path, member.id, frozenset({0, 1, 2, 7}), member))
+        assert found[MEAN] == found[member.id]
+    both = run_intervals(made(tmp_path, "both", frozenset({0}), Alone(40, id="a"), Sums(40)))
+    assert both[MEAN] not in [value for name, value in both.items() if name != MEAN]
+
+
 def test_one_cluster_has_no_error(tmp_path: Path) -> None:
     run = made(tmp_path, "a", frozenset({1}), Alone(4, id="alone"))
     samples = read_samples(run, "alone")

@@ -22,7 +22,7 @@ from ablations.statistics.design.roles import STANDARD, Contrast, Design, Step
 from ablations.statistics.estimates import Array, Items, Verdict
 from ablations.statistics.text.verdict import step_verdict, withheld
 from ablations.study.declared import SHIPPED, Reader, design_of, read_study, study_path, with_roles
-from ablations.study.plan import Recipe
+from ablations.study.plan import Recipe, plan
 from harness.errors import UsageError
 from harness.runs.identity import checkpoint_name
 from tests.commands import harness
@@ -67,6 +67,7 @@ def test_shipped_studies_are_read_and_planned(path: Path, tmp_path: Path) -> Non
         ("title: x", 1, ("arms is missing",)),
         (f"arms: {ARMS_TEXT}\narms: {{}}", 2, ("arms is given twice",)),
         (f"arms: {ARMS_TEXT}\ncontrasts: [{{all: [a - b], hlm: x}}]", 2, ("contrasts.0.hlm",)),
+        ("arms:\n  3: {role: method, runs: [x]}", 2, ("arms.3", "a name must be text", "'3'")),
     ],
 )
 def test_an_error_names_the_line_the_key_and_what_is_allowed(
@@ -92,6 +93,10 @@ def test_an_error_names_the_line_the_key_and_what_is_allowed(
         (f"arms: {ARMS_TEXT}\ncontrasts: [mine - plain, mine - plain]", "listed twice"),
         (f"arms: {ARMS_TEXT}\ncontrasts: [{{trend: {{over: l, levels: {{mine: 1}}}}}}]",
          "two different levels"),
+        (f"arms: {ARMS_TEXT}\ncontrasts: [{{trend: {{over: l, levels: {{mine: .inf}}}}}}]",
+         "finite numbers"),
+        (f"arms: {ARMS_TEXT}\ncontrasts: [mine - plain, plain - mine]", "are one difference"),
+        ("arms: {-a: {role: method, runs: [x]}}", "a name of letters"),
     ],
 )  # fmt: skip
 def test_a_file_that_contradicts_itself_is_refused(text: str, words: str, tmp_path: Path) -> None:
@@ -134,6 +139,19 @@ def test_paths_are_relative_to_the_study_file(tmp_path: Path) -> None:
     assert made.model == str(tmp_path.resolve() / "base")
     assert made.runs["plain"] == (tmp_path.resolve() / "x",)
     assert made.seeds == 5  # the command line overrides the file
+
+
+def test_more_seeds_than_anybody_trains_are_refused(tmp_path: Path) -> None:
+    arms = "{plain: {role: baseline, train: grpo}, mine: {role: method, train: contextrl}}"
+    path = written(tmp_path, f"suite: vqa12\nmodel: m\nseeds: 9999999999\narms: {arms}")
+    with pytest.raises(UsageError, match="at most 1000"):
+        plan(Reader(read_study(path), tmp_path, False).request(tmp_path, {}))
+
+
+def test_a_file_is_no_run(tmp_path: Path) -> None:
+    path = written(tmp_path, f"suite: vqa12\narms: {ARMS_TEXT}".replace("[x]", "[study.yaml]"))
+    with pytest.raises(UsageError, match=r"study\.yaml is not a run: it is no folder"):
+        plan(Reader(read_study(path), tmp_path, False).request(tmp_path, {}))
 
 
 def test_an_arm_of_the_users_own_takes_a_role_of_the_built_in_study() -> None:

@@ -202,7 +202,7 @@ def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: 
     (row,) = json.loads(done.stdout)["benchmarks"]
     assert (row["errors"], row["n"]) == (1, 24)
     assert [item["status"] for item in row["items"]].count("error") == 1
-    assert table.stdout.startswith("1 responses failed")
+    assert table.stdout.startswith("1 response failed")
 
 
 def test_bad_input_is_one_line(micro_data: Path, tmp_path: Path) -> None:

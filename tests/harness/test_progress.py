@@ -28,7 +28,7 @@ def test_the_rate_is_of_answers_after_the_first(capsys: pytest.CaptureFixture[st
     for benchmark in ("vstar", "blink", "vstar"):
         progress.advance(benchmark, Score(None, "error"))
     first, second, third = lines_of(capsys)
-    assert first == "901/2000 responses, 1 errors"
+    assert first == "901/2000 responses, 1 error"
     assert re.fullmatch(r"902/2000 responses, [\d.]+/s, \d+ s left, 2 errors", second)
     rate, left = re.search(r"([\d.]+)/s, (\d+) s left", third).groups()  # type: ignore[union-attr]
     assert float(left) == pytest.approx((2000 - 903) / float(rate), abs=1)

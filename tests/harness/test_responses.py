@@ -56,6 +56,16 @@ def test_a_response_to_no_item_is_said_before_any_is_built(tmp_path: Path) -> No
     with pytest.raises(UsageError, match=r"2 responses match no item of sums .*: nobody"):
         runs.execute(plan, None, {"kind": "responses"}, Quiet())
     assert sums.seen == []
+    assert not plan.path.exists()  # a run that holds nothing is none
+
+
+def test_what_somebody_keeps_in_a_folder_stays_when_a_run_is_refused(tmp_path: Path) -> None:
+    plan = planned(tmp_path, responses={"nobody": "1"})
+    plan.path.mkdir(parents=True)
+    (plan.path / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="1 response matches no item of sums"):
+        runs.execute(plan, None, {"kind": "responses"}, Quiet())
+    assert (plan.path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.files.text import abridged, last_line
+from harness.files.text import abridged, counted, last_line
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,8 @@ def test_last_line(text: str, line: str) -> None:
 )
 def test_abridged(text: str, short: str) -> None:
     assert abridged(text, most=6) == short
+
+
+def test_one_thing_is_counted_in_the_singular() -> None:
+    assert [counted(n, "item") for n in (0, 1, 2)] == ["0 items", "1 item", "2 items"]
+    assert [counted(2, "reply"), counted(2, "day")] == ["2 replies", "2 days"]

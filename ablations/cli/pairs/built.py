@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from harness.cli.options import COUNT, FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from harness.backends import BackendSpec
@@ -78,7 +79,7 @@ def shown(manifest: Mapping[str, Any], folder: Path, *, as_json: bool) -> int:
     else:
         counts = manifest["counts"]
         echo(funnel_text(manifest))
-        echo(f"{counts['pairs']} pairs in {folder / PAIRS}")
+        echo(f"{counted(counts['pairs'], 'pair')} in {folder / PAIRS}")
         if counts["uncertain"]:
             echo(f"{counts['uncertain']} uncertain ones in {folder / 'uncertain.jsonl'}")
         if manifest["missed"]:

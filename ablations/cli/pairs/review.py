@@ -12,6 +12,7 @@ from harness.cli import options
 from harness.cli.options import FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
+from harness.files.text import counted
 
 
 @click.command()
@@ -42,7 +43,7 @@ def review(build: Path, decisions: Path | None, as_json: bool) -> int:
     if as_json:
         print_result(json.dumps({"uncertain": number, "page": str(page) if number else None}))
     elif number:
-        echo(f"{number} pairs to review: open {page}")
+        echo(f"{counted(number, 'pair')} to review: open {page}")
         echo(f"then: harness pairs review {build} --decisions FILE")
     else:
         echo(f"{build} has no pair that waits for a decision")

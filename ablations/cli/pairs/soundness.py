@@ -14,6 +14,7 @@ from harness.cli import options
 from harness.cli.options import option
 from harness.cli.output import echo
 from harness.cli.tables import aligned, percent
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from benchmarks.pairs.selection import AnyPair
@@ -165,7 +166,7 @@ def _show_shortcuts(document: Mapping[str, Any]) -> None:
     if document["notices"]:
         echo(f"notice: above chance, which sound pairs may be: {', '.join(document['notices'])}")
     if missed := document["not_asked"]:
-        echo(f"{len(missed)} questions could not be asked; the first: {missed[0]}")
+        echo(f"{counted(len(missed), 'question')} could not be asked; the first: {missed[0]}")
     if document["repeats"]:
         first = ", ".join(document["repeats"][0])
         echo(f"{len(document['repeats'])} groups of pairs repeat each other; the first: {first}")
