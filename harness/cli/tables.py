@@ -45,7 +45,8 @@ def result_table(rows: Sequence[BenchmarkSummary], run: Path) -> str:
     if errors:
         lines.append(
             f"{counted(errors, 'response')} failed for infrastructure reasons and "
-            f"{'is' if errors == 1 else 'are'} excluded from the scores; rerun the command to retry them."
+            f"{'is' if errors == 1 else 'are'} excluded from the scores; rerun the command to "
+            f"retry {'it' if errors == 1 else 'them'}."
         )
     judged = any(row.judge is not None and row.judged_rules for row in rows)
     scores = ("strict", "native", "judged") if judged else ("strict", "native")
