@@ -13,25 +13,37 @@ from harness.errors import UsageError
 from harness.files.hashing import json_hash, source_hash
 
 _NAMES = (
-    r"think(?:ing)?(?::[\w-]+)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad"
-    r"|rationale|cot|chain_of_thought|inner_monologue|(?:mm|seed):think|seed:cot_budget_reflect"
+    r"(?:think(?:ing)?(?::[\w-]+)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad"
+    r"|rationale|cot|chain_of_thought|inner_monologue|(?:mm|seed):think|seed:cot_budget_reflect)"
 )
-_NEVER_ALONE = r"(?:Here is|Here's) my response:"  # without its opening one it is text
-# Each row: how the reasoning opens and closes, and an example.  "{}" is one of the names.  Without
+# Of tags like XML's: "thinking_process", "seed:think", "chain_of_thought".
+_WIDER = rf"(?:(?!\w*answer)[\w:-]{{0,20}}(?:think|thought|reasoning)[\w:-]{{0,20}}|{_NAMES})"
+# Closing tags that are text without their opening ones.
+_RESPONSE, _DETAILS = r"(?:Here is|Here's) my response:", r"</details>"
+# Each row: how the reasoning opens and closes, and an example.  "{}" and "{+}" are names.  Without
 # attention to case but where a row says otherwise.
 PAIRS: tuple[tuple[str, str, str], ...] = (
-    (r"<\s?{}\s?>", r"<\s?/\s?{}\s?>", "<think>A</think>B"),
+    (r"<\s?{+}(?:\s\w+=[^<>\n]{0,80})?\s?>", r"<\s?/\s?{+}\s?>", "<think>A</think>B"),
+    (
+        r"<details\stype=.reasoning[^<>\n]{0,80}>",
+        _DETAILS,
+        '<details type="reasoning" done="true">A</details>B',
+    ),
     # "[Analysis]" is a heading.
     (r"\[think(?:ing)?\]", r"\[/think(?:ing)?\]", "[THINK]A[/THINK]B"),
     (r"◁\s?{}\s?▷", r"◁\s?/\s?{}\s?▷", "◁think▷A◁/think▷B"),
+    (
+        r"<\|(?:begin|start)_?(?:of_?)?{}\|>",
+        r"<\|end_?(?:of_?)?{}\|>",
+        "<|begin_of_thought|>A<|end_of_thought|>B",
+    ),
+    (r"<\|{}_(?:begin|start)\|>", r"<\|{}_end\|>", "<|think_start|>A<|think_end|>B"),
     # Solar Open ends its <|think|> with the next message.
     (
         r"<\|\s?{}\s?\|>",
         r"(?:<\|\s?/\s?{}\s?\|>|<\|content\|>)",
         "<|think|>A<|end|><|begin|>assistant<|content|>B",
     ),
-    (r"<\|begin_of_{}\|>", r"<\|end_of_{}\|>", "<|begin_of_thought|>A<|end_of_thought|>B"),
-    (r"<\|start_{}\|>", r"<\|end_{}\|>", "<|START_THINKING|>A<|END_THINKING|>B"),
     (
         r"<\|channel\|>\s?(?:analysis|commentary)[^<\n]{0,80}<\|message\|>",
         r"<\|channel\|>\s?final[^<\n]{0,80}<\|message\|>",
@@ -39,7 +51,9 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     ),
     # The same where the server left out the special tokens.
     (r"\Aanalysis(?-i:(?=[A-Z]))", r"assistantfinal", "analysisA.assistantfinalB"),
-    # Of one family each: Gemma 4, Kimi K3, PLaMo 3, K2 Horizon, Inkling, Apertus, Muse Glimmer.
+    # Of one family each: MedGemma, Gemma 4, Kimi K3, PLaMo 3, K2 Horizon, Inkling, Apertus,
+    # Muse Glimmer.
+    (r"<unused94>\s?{}", r"<unused95>", "<unused94>thought\nA<unused95>B"),
     (r"<\|channel>(?:\s?{}\b)?", r"<channel\|>", "<|channel>thought\nA<channel|>B"),
     (
         r"<\|open\|>\s?{}\s?<\|sep\|>",
@@ -66,7 +80,7 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     # Plain sentences, at the beginning alone: Granite 3.2 and Apriel.
     (
         r"\A(?:Here is|Here's) my thought process:",
-        _NEVER_ALONE,
+        _RESPONSE,
         "Here is my thought process: A Here is my response: B",
     ),
     (
@@ -78,7 +92,6 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     (r"(?-i:<SUMMARY>)", r"(?-i:</SUMMARY>)", "<SUMMARY>A</SUMMARY>B"),
     (r"(?-i:<CAPTION>)", r"(?-i:</CAPTION>)", "<CAPTION>A</CAPTION>B"),
 )
-_NAME = re.compile(_NAMES, re.IGNORECASE)
 # A fence opens with nothing but a language: behind a closing one a tag may follow on its line.
 _BLOCK = re.compile(
     r"^[ \t]*```[\w+#.-]*[ \t]*\n.*?(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
@@ -138,13 +151,18 @@ def _tags(given: Tags) -> re.Pattern[str]:
     """Return the pattern of every tag."""
     pairs = "|".join(
         f"(?P<open{row}>{opening})"
-        + (f"|(?P<close{row}>{closing})" if closing != _NEVER_ALONE else "")
+        + (f"|(?P<close{row}>{closing})" if closing not in (_RESPONSE, _DETAILS) else "")
         for row, (opening, closing) in enumerate(_rows(given))
-    ).replace("{}", f"(?:{_NAMES})")
+    )
     first = {tag[0] for pair in given for tag in pair} | set("<[◁")
     signs = re.escape("".join(sorted(first)))
     saves_time = f"(?=[{signs}ath])(?=[{signs}]|analysis|assistantf|to=|Here)"
-    return re.compile(f"{saves_time}(?:{pairs})", re.IGNORECASE)
+    return re.compile(f"{saves_time}(?:{_with_names(pairs)})", re.IGNORECASE)
+
+
+def _with_names(pattern: str, form: str = "{}") -> str:
+    """Return a pattern with the names in place of "{}" and "{+}"."""
+    return pattern.replace("{}", form.format(_NAMES)).replace("{+}", form.format(_WIDER))
 
 
 def without_reasoning(text: str, given: Tags | None = None) -> str:
@@ -207,13 +225,14 @@ def _is_sentence(tag: re.Match[str], given: Tags) -> bool:
 
 def _closing(tag: re.Match[str], given: Tags) -> re.Pattern[str]:
     """Return the pattern of the closing tags that belong to an opening one."""
-    name = _NAME.search(tag[0])
-    return _closing_of(_row(tag, given)[1], name[0] if name else "")
+    return _closing_of(*_row(tag, given), tag[0])
 
 
 @lru_cache(maxsize=256)
-def _closing_of(closing: str, name: str) -> re.Pattern[str]:
-    return re.compile(closing.replace("{}", re.escape(name)), re.IGNORECASE)
+def _closing_of(opening_: str, closing: str, tag: str) -> re.Pattern[str]:
+    tag_ = re.match(_with_names(opening_, "(?P<name>{})"), tag, re.IGNORECASE)
+    name = re.escape((tag_.groupdict().get("name") if tag_ else "") or "")
+    return re.compile(closing.replace("{}", name).replace("{+}", name), re.IGNORECASE)
 
 
 def _alone(text: str, start: int, end: int) -> bool:

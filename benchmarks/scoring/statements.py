@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from benchmarks.scoring.phrases import I, Pattern, Row, pattern
@@ -46,7 +47,8 @@ LEADS = Pattern(
         r"(?:'d|'ll|[ \t]+(?:would|will|should|must|therefore|thus|can|now))?"
         r"[ \t]+(?:choose|select|pick|(?:go|stick)[ \t]+with|(?:go|opt|settle)[ \t]+for"
         r"|settle[ \t]+on|(?:switch|change)[ \t]+to|answer|conclude"
-        rf"|lean[ \t]+towards?|say(?=\s\(?{_CAPITAL}\b))\b[ \t]*:?",
+        rf"|lean[ \t]+towards?|say(?=\s\(?{_CAPITAL}\b))\b[ \t]*:?"
+        r"|\bI(?:'m|[ \t]am)[ \t](?:leaning[ \t]towards?|going[ \t](?:with|for))\b",
         "I would choose B",
         "I would lose B",
     ),
@@ -64,7 +66,7 @@ LEADS = Pattern(
         "La risposta giusta",
     ),
     Row(
-        r"(?<![不非])(?:正[确確](?:的)?(?:答案|[选選][项項])?(?=[^。\n]{0,3}[为為是:])|答案|回答"
+        r"(?<![不非])(?:正[确確](?:的)?(?:答案|[选選][项項])?(?=[^。\n]{0,3}[为為是:])|答案|回答|答(?=\s?:)"
         r"|[选選][项項择擇]?)(?:[应應該该当當]|[为為是选選择擇项項:：]|\s){0,6}"
         r"(?=[(\[《]?(?-i:[A-Z\d$\\-]))",
         "正确的是B",
@@ -103,10 +105,11 @@ LEADS = Pattern(
     frame=r"(?:\b(?=\w)|(?=[#\u3040-\u9fff\uac00-\ud7a3])|(?m:^)){}",
 )
 NEXT_KEY = pattern(r",\s*\"[\w ]{1,40}\"\s*:", '"B", "sure": 1', '"B", "C"')  # of JSON
+_CLOSING = re.compile(r"(?<=[\"'])\s*[}\]]+\s*\Z")  # the brackets behind a JSON string
 _NEGATED = pattern(r"(?i)\b(?:not(?! only)|never|cannot)\b|n't\b", "isn't", "not only")
 _UNREAL = pattern(
     r"(?i)\b(?:if(?! (?:we|I|one) (?:must|had|have))|whether|suppose|assum\w*|unless|pretend"
-    r"|why|choices|format|form|candidate)\b[^.\n]{0,25}\Z",
+    r"|why|choices|format|form|candidate|not the case)\b[^.\n]{0,25}\Z",
     "Suppose the ",
     "the ",
 )
@@ -130,6 +133,8 @@ class Span:
 def statements(text: str) -> list[Span]:
     """Return what follows each "the answer is" and its kin: no denials, conditions, questions."""
     found = []
+    for key in ("final", "correct"):  # of JSON
+        text = text.replace(f"{key}_answer", f"{key} answer")
     leads = [*LEADS.finditer(text)]
     # A statement ends where the next one begins; of "Answer: Answer: B" only the last one counts.
     ends = [*(lead.start() for lead in leads[1:]), len(text)]
@@ -140,6 +145,7 @@ def statements(text: str) -> list[Span]:
         if _UNREAL.search(before) or _NEGATED.search(match[0]) or _LISTED.search(match[0]):
             continue
         paragraph = NEXT_KEY.split(rest.lstrip("\n *_#:").partition("\n")[0])[0]
+        paragraph = _CLOSING.sub("", paragraph)
         if paragraph and not _DENIAL.match(paragraph):
             found.append(Span("answer statement", paragraph, match.start()))
     return found

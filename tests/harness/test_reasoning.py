@@ -31,10 +31,18 @@ def test_every_name_in_every_frame(opening: str, closing: str, name: str) -> Non
     assert without_reasoning(f"{begin}{thought}") == ""
 
 
+@pytest.mark.parametrize("name", ["thinking_process", "antThinking", "chain-of-thought"])
+def test_a_name_may_have_more_words_and_attributes(name: str) -> None:
+    assert without_reasoning(f"<{name} mode='deep'>A</{name}>B") == "B"
+    assert without_reasoning(f"<{name}>A") == ""
+    assert without_reasoning(f"<{name} of a dog>B") == f"<{name} of a dog>B"
+
+
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
         ("B</think>", "B"),
+        ("B\n<details>Why?</details>\nSo B", "B\n<details>Why?</details>\nSo B"),
         (f"{CODE}\n</think>", CODE),
         (f"{CODE}\n</think><|im_end|>", CODE),
         (COMMENTED, COMMENTED),

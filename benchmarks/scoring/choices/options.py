@@ -25,8 +25,9 @@ _FEW, _SHORT = 2, 80
 
 
 _NOT_LISTED = re.compile(
-    r"(?i)\W*(?:n(?:one|ull)\b|not (?:among|listed|given|in\b)|n/?a\b|unlisted"
-    r"|no (?:option|answer|correct)|(?:option|answer) (?:missing|not)|cannot|unknown|unclear)"
+    r"(?i)\W*(?:n(?:one|ull)\b(?! of the (?:other|rest))|not (?:among|listed|given|in\b)"
+    r"|n/?a\b|unlisted|no (?:option|answer|correct)|(?:option|answer) (?:missing|not)|cannot"
+    r"|unknown|unclear)"
 )
 _AND = re.compile(r"\b(?:and|or)\b")
 _LIST = re.compile(

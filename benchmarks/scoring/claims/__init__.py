@@ -27,7 +27,7 @@ _RETRACTED = re.compile(
     r"|(?:i'm |i am )?sorry|apologies"
     r"|on (?:second thoughts?|reflection|closer \w+|further \w+|a second \w+|re-?\w+)"
     r"|(?:edit|update|erratum|revised(?: answer)?)(?=\s?:)"
-    r"|i (?:take|took) (?:that|it) back|i retract|(?:or )?rather(?=,)"
+    r"|i (?:take|took) (?:that|it) back|i retract|or rather|rather(?=,)"
     r"|i (?:must|have to|need to|should) (?:correct|revise)(?: (?:that|this|myself))?"
     r"|actually|i (?:meant|misread|miscounted|made an? \w+)"
     r"|let me (?:re-?[a-z]+|(?:look|check|count|think|try|see)(?: \w+)? again|correct)"

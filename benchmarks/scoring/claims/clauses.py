@@ -46,6 +46,11 @@ _BOUNDARY = Pattern(
     ),
     Row(TURN, "Es B, no A.", "Es B"),
     Row(
+        r",\s(?=[\"']\w+[\"']\s*:(?!\s*(?:true|false|[01])\b))",
+        '"wrong": "A", "answer": "B"',
+        '"option": "A", "correct": false',
+    ),
+    Row(
         r",?\s(?=(?:porque|ya que|pois|weil|denn|parce que|car (?:le|la|il|elle|[A-Z])"
         r"|perché|poiché|потому|так как)\b)"
         r"|(?<=[\u3040-\u9fff\uac00-\ud7a3])[.,](?=\S)|[.,](?=[\u3040-\u9fff\uac00-\ud7a3])",
@@ -78,7 +83,7 @@ _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
     r"|(?:any|every)thing but|all but|hardly|rules? out|eliminate|exclude|discard|reject|unlikely"
     r"|doubt|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
-    r"|different from|whether|(?:say|tell|know|sure|clear) if"
+    r"|trap|distractor|decoy|second.best|different from|whether|(?:say|tell|know|sure|clear) if"
     r"|nowhere near|far from|disagree|no way|lacks?|less(?= §)"
     r"|confus(?:e|es|ed|ing)"
     r"|mistak(?:e|es|en|ing))\b|n't\b|!=|≠|\\neq?\b)[^,.;:\n]{0,40}?"
@@ -94,6 +99,17 @@ _DENIAL = Pattern(
         r"\s*:\s*(?:false|0)\b",
         '§", "correct": false',
         '§", "correct": true',
+    ),
+    Row(
+        r"§[^,.;:\n]{0,30}?\b(?:i|we) (?:can |could |would )?"
+        r"(?:exclude|eliminate|reject|rule out|discard|dismiss)\b",
+        "§ is the only one i can exclude",
+        "§ is the only one i cannot exclude",
+    ),
+    Row(
+        r"[\"'](?:not|wrong|incorrect|reject|exclude|eliminate|discard)\w*[\"']\s*:\s*[\"'\[ ]*§",
+        '"not_answer": "§"',
+        '"answer": "§"',
     ),
 )
 # A clause that begins with a marked letter: what it says is no verdict on it.
@@ -117,7 +133,7 @@ SUBJUNCTIVE = pattern(
 )
 _TENTATIVE = pattern(
     r"(?i)\b(?:first|initial(?:ly)?|glance|thought|guess(?:ed)?|seem\w*|look(?:s|ed)?|appear\w*|might"
-    r"|may|could|would|tempt\w+|close|plausible|possible)\b",
+    r"|may|could|would|tempt\w+|close|plausible|possible)\b|看起来|看似|似乎|好像|看着",
     "It looks blue.",
     "It is blue.",
 )
@@ -126,7 +142,8 @@ _MAYBE = pattern(
 )
 _NAME = pattern(r"(?<=\s)[A-Z]\w+", "but Sweden seems better", "but I am unsure")
 _TURN = pattern(
-    r"(?i)\A\W*(?:but|however|yet|in fact|in reality|actually|though|it)\b",
+    r"(?i)\A\W*(?:(?:but|however|yet|in fact|in reality|actually|though|it)\b"
+    r"|但|不过|然而|其实|实际上)",
     "but it is red",
     "red, but",
 )
@@ -138,6 +155,7 @@ _CONCEDES = pattern(
 _WHICH_IS_WRONG = pattern(
     rf"(?i)\A\W*(?:which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false|mis\w+|typo|mistake|error"
     r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b"
+    r"|which (?:I|we) (?:\w+ )?(?:dispute|doubt|reject|disagree|don't|do not|deny)\b"
     r"|(?:so|and|hence|therefore|thus)\s(?:it is |is )?not (?:the|an?)"
     r" (?:\w+ )?(?:answer|option)\b"
     r"|(?:this|that) (?:\w+ )?(?:option|answer|choice)\b[^,.;]{0,40}?"

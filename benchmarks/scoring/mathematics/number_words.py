@@ -31,6 +31,12 @@ NUMBER_WORD = re.compile(
 )
 
 
+def word_value(text: str) -> str:
+    """Return the digits of a text that is a number word, else the text: ``12`` for "Twelve"."""
+    match = NUMBER_WORD.fullmatch(text.strip(" ."))
+    return _digits(match) if match and match[0].lower() != "none" else text
+
+
 def number_words(sentence: str) -> Iterator[tuple[int, str]]:
     """Yield the numbers that a sentence writes as words: alone, first, or behind "is"."""
     bare = sentence.strip(" .*!-").lower()
@@ -43,9 +49,10 @@ def number_words(sentence: str) -> Iterator[tuple[int, str]]:
             begins and (len(bare) == len(word) or word != "one")
         ):
             continue
-        parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
-        number = sum(_WORDS[part.lower()] for part in parts)
-        yield (
-            match.start(),
-            f"{sign}{number * SCALES.get((match['scale'] or '').strip().lower(), 1)}",
-        )
+        yield match.start(), f"{sign}{_digits(match)}"
+
+
+def _digits(match: re.Match[str]) -> str:
+    parts = [match[name] for name in ("tens", "ones", "small") if match[name]]
+    number = sum(_WORDS[part.lower()] for part in parts)
+    return str(number * SCALES.get((match["scale"] or "").strip().lower(), 1))

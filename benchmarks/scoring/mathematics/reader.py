@@ -43,6 +43,8 @@ _BOUND = re.compile(
     r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$"
 )
 _ADDED = re.compile(r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b)")
+_DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
+_JOINED = re.compile(r"\s*(?:,?\sand|und|et|和)\s*")  # 7 and 14
 _NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
@@ -156,10 +158,13 @@ class MathReader:
         if alone and (len(parsed) != 1 or len(NUMBER_WORD.findall(sentence)) > 1):
             return None
         chosen = self._choose(sentence, parsed, stated)
-        return Found(chosen.form, rule, chosen.text[:80]) if chosen else None
+        if not chosen or (not self.several and _is_joined(sentence, parsed, chosen)):
+            return None
+        return Found(chosen.form, rule, chosen.text[:80])
 
     def _pieces(self, sentence: str) -> list[_Piece]:
         """Return what reads as a value in a sentence, bounds and labels aside, in order."""
+        sentence = _DECADE.sub(lambda match: " " * len(match[0]), sentence)
         return [
             _Piece(position, chunk, form)
             for position, chunk in sorted([*_chunks(sentence), *number_words(sentence)])
@@ -188,6 +193,13 @@ class MathReader:
         if len(cued) > 1 and not _RESULT.search(sentence[cued[-2].position : cued[-1].position]):
             return None
         return cued[-1] if cued else None
+
+
+def _is_joined(sentence: str, parsed: list[_Piece], chosen: _Piece) -> bool:
+    """Whether a piece is the first of two values: "7 and 14"."""
+    following = parsed[parsed.index(chosen) + 1 :][:1]
+    end = chosen.position + len(chosen.text)
+    return any(_JOINED.fullmatch(sentence[end : piece.position]) for piece in following)
 
 
 def clean_span(text: str) -> str:

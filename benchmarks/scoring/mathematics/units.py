@@ -63,6 +63,7 @@ _FIXED = [
     (1, "s", "sec"),
     (86400, "s", "day"),
     (604800, "s", "week"),
+    (31557600 / 12, "s", "month"),
     (31557600, "s", "yr year"),
     (math.pi / 180, "rad", "deg degree"),
     (2 * math.pi, "rad", "rev revolution"),

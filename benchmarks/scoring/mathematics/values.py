@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from benchmarks.scoring.mathematics.equality import Rule, equal
 from benchmarks.scoring.mathematics.forms import Form, Reader, Scalar, symbols_of
+from benchmarks.scoring.mathematics.number_words import word_value
 from benchmarks.scoring.mathematics.reader import MathReader
 
 _VALUE = re.compile(r"\d|\\(?:pi|[dt]?frac|sqrt|infty)|[π√∞]")
@@ -21,7 +22,8 @@ def same_value(text: str, option: str) -> bool | None:
     right = value_of(option)
     if right is None:
         return None
-    given = Reader(symbols_of(right)).form(text) if not _RANGE.fullmatch(text) else None
+    text = word_value(text)
+    given = None if _RANGE.fullmatch(text) else Reader(symbols_of(right)).form(text)
     return given is not None and equal(right, given, Rule()) and not _counts_differ(right, given)
 
 
@@ -41,6 +43,7 @@ def stated_option(sentence: str, options: Sequence[str]) -> int | None:
 @lru_cache(maxsize=4096)
 def value_of(option: str) -> Form | None:
     """Return the form of an option that is a number, an expression or an amount, else None."""
+    option = word_value(option)
     if not _VALUE.search(option) or _RANGE.fullmatch(option):
         return None
     form = Reader().form(option)

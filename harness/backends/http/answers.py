@@ -55,8 +55,9 @@ _OVERFLOW = re.compile(
             r"context[ _](length|window|size|limit)",
             # "litellm.ContextWindowExceededError", not "RateLimitError".
             r"ContextWindowExceeded",
-            # "max_tokens=9 cannot be greater than max_model_len=8", not "max_tokens must be set".
-            r"max_model_len|longer than the maximum model length",
+            # "max_tokens=9 cannot be greater than max_model_len=8", "not exceed max_seq_len",
+            # not "max_tokens must be set".
+            r"max_(model|seq)_len|longer than the maximum model length",
             # "'max_tokens' is too large: 200000", not "the image is too large".
             r"max_(completion_)?tokens\W.*(is too large|maximum allowed number of output tokens)",
             # "prompt is too long: 205668 tokens", "Input is too long for", not "id too long".
@@ -70,6 +71,13 @@ _OVERFLOW = re.compile(
             # "Input length (160062 tokens) exceeds the maximum allowed length", "maximum prompt
             # length is 131072", not "maximum file length".
             r"(input|prompt) length \(\d+.*\) exceeds|maximum prompt length",
+            # "Range of input length should be [1, 30720]", "larger than the model input length
+            # limit", "exceeded model token limit", not "rate limit".
+            r"range of input length|input length limit|model token limit|prompt ?超长",
+            # "Too many input tokens", "total number of tokens in the prompt cannot exceed 4081",
+            # "Max size: 8000 tokens", not "too many tokens per minute".
+            r"too many (input )?tokens(?! per)|tokens in the prompt cannot exceed",
+            r"max size: \d+ tokens",
         )
     ),
     re.IGNORECASE,

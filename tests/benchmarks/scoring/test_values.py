@@ -54,6 +54,15 @@ ROWS = [
         ["5:00", "05:00", "5:00 PM", "The clock shows 5:00."],
         ["5:30", "4:00"],
     ),
+    (Target("number", "7", unit="years"), ["84 months", "7 years"], ["7 months", "7 and 14"]),
+    (Target("number", "1970"), ["in 1970"], ["In the 1970s"]),
+    (Target("number", "144"), ['```json\n{"final_answer": "144"}\n```'], []),
+    (
+        Target("choice", "D", choices=("One", "Two", "Three", "Four")),
+        ["4", "D: 4", "four"],
+        ["3 or 4"],
+    ),
+    (Target("choice", "B", choices=("C > A > B", "A > C > B")), ["A > C > B"], ["B < A < C"]),
     (Target("math", "5:00 pm"), [], ["5:00 am"]),
     (Target("math", "7:45"), ["The time is 7:45."], []),
     (Target("math", "A"), ["\\boxed{\\textbf{A}}", "\\text{Point }A"], ["B", "Point B"]),
@@ -154,6 +163,7 @@ def test_a_denied_value_is_never_credited(denial: str, value: str) -> None:
     "text",
     [
         "Anything but 5.",
+        "They are 5 and 14 years old.",
         "5 and a half",
         "5 short of a dozen",
         "5 is too few.",

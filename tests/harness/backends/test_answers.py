@@ -260,6 +260,21 @@ OVERFLOWS = {
         "context length"
     ),
     "Bedrock": error("Input is too long for requested model."),
+    "Bedrock, tokens": error("Too many input tokens. Max input tokens: 8192, request: 9000"),
+    "TensorRT-LLM": error(
+        "The sum of prompt length (20.0), query length (0) and max_tokens (100) should not exceed "
+        "max_seq_len (64)"
+    ),
+    "DashScope": error("<400> InternalError: Range of input length should be [1, 30720]"),
+    "Moonshot": error("Invalid request: Your request exceeded model token limit: 8192"),
+    "Cohere": error("too many tokens: total number of tokens in the prompt cannot exceed 4081"),
+    "MLC": error("Request prompt has 5000 tokens, larger than the model input length limit 4096"),
+    "GitHub Models": error(
+        "Request body too large for gpt-4o model. Max size: 8000 tokens.",
+        413,
+        code="tokens_limit_reached",
+    ),
+    "Zhipu": error("Prompt 超长", code="1261"),
     "xAI": error("This model's maximum prompt length is 131072 but the request contains 537812."),
 }
 OTHER_REFUSALS = {
@@ -270,6 +285,7 @@ OTHER_REFUSALS = {
         429,
         code="rate_limit_exceeded",
     ),
+    "minute": error("Too many tokens per minute, please slow down"),
     "image": error("The image is too large: 9000x9000"),
     "limit": error("max_tokens must be at least 1, got 0"),
     "length": error("maximum file length is 10 MB"),
