@@ -16,7 +16,7 @@ from benchmarks.cli.ids import read_ids
 from benchmarks.cli.own import benchmark_files
 from harness.backends.reasoning_tags import named_tags
 from harness.cli import options
-from harness.cli.output import print_result
+from harness.cli.output import echo, print_result
 from harness.cli.panels import PanelCommand
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
@@ -28,6 +28,7 @@ from harness.runs.plan import plan_run
 if TYPE_CHECKING:
     from harness.backends import BackendSpec
     from harness.backends.models.resolve import InForce
+    from harness.protocols import Progress
     from harness.runs.identity import ModelIdentity
     from harness.runs.plan import RunPlan
     from harness.runs.summary import BenchmarkSummary
@@ -58,7 +59,7 @@ PANELS = {
         vllm-arg batch-size""",
     "Scoring": """no-native judge judge-model judge-key-env reasoning-tags sandbox-image unsafe
         max-errors""",
-    "Output": "run-name out fresh dry-run items json",
+    "Output": "run-name out fresh dry-run report-to items json",
 }
 
 
@@ -168,6 +169,11 @@ PANELS = {
 @click.option(
     "--dry-run", is_flag=True, help="Show what would be run, without sending any request."
 )
+@click.option(
+    "--report-to",
+    type=click.Choice(["wandb", "trackio"]),
+    help="Show counts and scores there while the model answers  [default: nowhere]",
+)
 @click.option("--items", is_flag=True, help="With --json, include per-item rows.")
 @options.as_json
 def run(**values: Any) -> Path:
@@ -218,6 +224,8 @@ def evaluate(
             raise
         finally:
             progress.close()
+    elif library := vars(given).get("report_to"):
+        echo(f"nothing left to follow: harness export {library} {plan.path} logs the run", err=True)
     if given.as_json:
         print_result(tables.result_json(rows, plan.path, items=given.items))
     else:
@@ -366,7 +374,15 @@ def _execute(
         "endpoint": given.endpoint,
         "versions": dict(backends.versions(kind)),
     }
-    return execute(plan, lambda: backends.open_model(spec, progress.note), backend, progress)
+
+    def fill(told: Progress) -> list[BenchmarkSummary]:
+        return execute(plan, lambda: backends.open_model(spec, progress.note), backend, told)
+
+    if given.report_to is None:
+        return fill(progress)
+    from harness.runs.trackers import followed
+
+    return followed(given.report_to, plan, backend, progress, fill)
 
 
 def _show_plan(plan: RunPlan, given: SimpleNamespace) -> None:

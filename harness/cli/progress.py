@@ -18,10 +18,15 @@ class PlainProgress:
         self.every = every
         self.announced: dict[str, tuple[int, int]] = {}
         self.total = self.done = self.fresh = self.errors = 0
-        self.began = self.last = time.monotonic()
+        self.began = self.last = 0.0
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Count in a benchmark, or correct what was counted; lines tell all of them together."""
+        """Count in a benchmark, or correct what was counted; lines tell all of them together.
+
+        The first call, when the model is ready, starts the clock.
+        """
+        if not self.announced:
+            self.began = self.last = time.monotonic()
         old_total, old_done = self.announced.get(benchmark, (0, 0))
         self.announced[benchmark] = (total, done)
         self.total += total - old_total
@@ -30,8 +35,6 @@ class PlainProgress:
     def advance(self, benchmark: str, score: Score) -> None:
         """Count a response; print the state now and then."""
         now = time.monotonic()
-        if self.fresh == 0:
-            self.began = self.last = now  # do not count the model's start-up
         self.done += 1
         self.fresh += 1
         self.errors += score.status == "error"
@@ -41,12 +44,16 @@ class PlainProgress:
             self._line(f"{self.done}/{self.total} responses{self._pace(now)}{errors}")
 
     def _pace(self, now: float) -> str:
-        """Return rate and time left, from the answers after the first: it alone has no rate."""
+        """Return rate and time left, from the answers of this call; one alone has no rate.
+
+        The wait for the first counts: a batch ends all at once.
+        """
         seconds = now - self.began
         if self.fresh < 2 or seconds <= 0:
             return ""
-        rate = (self.fresh - 1) / seconds
-        return f", {rate:.1f}/s, {(self.total - self.done) / rate:.0f} s left"
+        rate = self.fresh / seconds
+        shown = f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min"
+        return f", {shown}, {(self.total - self.done) / rate:.0f} s left"
 
     def note(self, text: str) -> None:
         """Print a line."""

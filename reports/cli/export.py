@@ -15,6 +15,7 @@ from harness.errors import UsageError
 from harness.files.text import counted
 
 if TYPE_CHECKING:
+    from harness.runs.trackers import Library
     from reports.export.source import Source
 
 Writer = Callable[["Source", Path], list[Path]]
@@ -25,7 +26,7 @@ FILES: Mapping[str, str] = {
     "model-index": "reports.export.model_index:model_index",
 }
 """Format -> the function that writes its files."""
-TRACKERS = ("wandb", "trackio")
+TRACKERS: Mapping[str, Library] = {"wandb": "wandb", "trackio": "trackio"}
 OF_TRACKERS = ("project", "offline", "rows", "data_root")
 
 
@@ -60,7 +61,7 @@ def export(form: str, paths: tuple[Path, ...], out: Path | None, **given: Any) -
     if form in TRACKERS:
         from reports.export import trackers
 
-        trackers.track(source, trackers.tracker(form, source.name, out=out, **given))
+        trackers.track(source, trackers.tracker(TRACKERS[form], source.name, out=out, **given))
         written: list[Path] = []
     else:
         _refuse_options(form)

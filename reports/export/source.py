@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +14,10 @@ from benchmarks.data.catalog.sources import source as catalogued
 from harness.errors import UsageError
 from harness.reading import Run, read_run
 from harness.runs.summary import BenchmarkSummary
+from harness.runs.trackers import Names
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Names = Mapping[str, str | int]
-"""Columns that tell one run from another: its arm and seed in a study."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from harness.files.text import visible
 from harness.install.extras import need
 from harness.reading import Run
-from reports.export.source import Names, Source
+from harness.runs.trackers import Names
+from reports.export.source import Source
 from reports.tables import quoted
 
 if TYPE_CHECKING:

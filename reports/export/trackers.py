@@ -7,71 +7,34 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import UsageError, first_line
 from harness.install.extras import need
 from harness.reading import Run
+from harness.runs.trackers import Library, Tracker, configuration, title
 from reports import output
-from reports.export.source import Names, Source
+from reports.export.source import Source
 from reports.read.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = ("id", "repeat", "value", "status", "prediction", "target", "native", "judged", "response")
-KINDS = ("strict", "native", "judged")
 
 
 @dataclass(frozen=True, slots=True)
-class Tracker:
-    """A tracker's library, and what its ``init`` is given besides a run's name and configuration.
+class Exporter(Tracker):
+    """A tracker that finished runs are logged to, with their answers and reports.
 
     ``rows`` is how many answers of a benchmark are logged at most, ``data_root`` where images are.
     """
 
-    library: Any
-    options: Mapping[str, Any]
     rows: int = 1000
     data_root: Path | None = None
-
-    @contextmanager
-    def run(self, name: str, config: Mapping[str, Any]) -> Iterator[None]:
-        """Begin a run of the tracker, and end it with the block.
-
-        Raises:
-            UsageError: the tracker refuses: nobody is logged in, its server does not answer.
-        """
-        errors = getattr(getattr(self.library, "errors", None), "Error", UsageError)
-        try:
-            self.library.init(name=name, config=dict(config), **self.options)
-        except errors as error:
-            raise UsageError(f"{self.library.__name__}: {first_line(error)}") from error
-        try:
-            yield
-        finally:
-            self.library.finish()
-
-    def scores(self, run: Run) -> None:
-        """Log the scores of a run, as BENCHMARK/KIND, and those of parts."""
-        values = {
-            f"{row.benchmark}/{kind}": getattr(row, kind)
-            for row in run.summaries.values()
-            for kind in KINDS
-        }
-        parts = {
-            f"{row.benchmark}/part/{part}": value
-            for row in run.summaries.values()
-            for part, value in row.parts.items()
-        }
-        known = {name: value for name, value in {**values, **parts}.items() if value is not None}
-        if known:
-            self.library.log(known)
 
     def answers(self, run: Run) -> None:
         """Log a table of the answers of every benchmark, with images where the data is at hand."""
@@ -93,7 +56,7 @@ class Tracker:
             shown = [self._image(images.get(item)) for item in frame.id]
             rows = [[image, *row] for image, row in zip(shown, rows, strict=True)]
         table = self.library.Table(columns=columns, data=rows, allow_mixed_types=True)
-        self.library.log({name: table})
+        self.log({name: table})
 
     def _image(self, uri: str | None) -> Any:
         from PIL import Image
@@ -113,16 +76,16 @@ class Tracker:
             self.library.log_artifact(artifact)
 
 
-def track(source: Source, tracker: Tracker) -> None:
+def track(source: Source, tracker: Exporter) -> None:
     """Log every run, and of a study its contrasts and report as a run of its own.
 
     Raises:
         UsageError: there are no runs, or the tracker refuses them.
     """
     for names, run in source.only_runs(tracker.library.__name__):
-        name = "-".join(map(str, names.values()))
-        with tracker.run(name, _config(names, run)):
-            tracker.scores(run)
+        name = title(names)
+        with tracker.run(name, configuration(names, run.manifest)):
+            tracker.scores(run.summaries.values())
             tracker.answers(run)
             if source.differences is None:
                 tracker.report(run.path, f"report-{name}")
@@ -132,35 +95,20 @@ def track(source: Source, tracker: Tracker) -> None:
             tracker.report(source.path, f"report-{source.name}")
 
 
-def tracker(library: str, group: str, **given: Any) -> Tracker:
+def tracker(library: Library, group: str, **given: Any) -> Exporter:
     """Return the tracker ``wandb`` or ``trackio``; `UsageError` where it is not installed."""
     out, project, offline = given["out"], given["project"], given["offline"]
+    options: dict[str, Any] = {"project": project, "group": group}
     if library == "trackio":
         if out is not None:
             os.environ["TRACKIO_DIR"] = str(out.resolve())
-        options = {"project": project, "group": group, "embed": False}
+        options["embed"] = False
     else:
-        options = {"project": project, "group": group, "mode": "offline" if offline else None}
+        options["mode"] = "offline" if offline else None
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             options["dir"] = str(out)
-    return Tracker(need(library, library), options, given["rows"], given["data_root"])
-
-
-def _config(names: Names, run: Run) -> dict[str, Any]:
-    """Return what decided a run's answers, for the tracker's configuration."""
-    hashes = ("protocol_hash", "data_fingerprint", "max_tokens")
-    return {
-        **names,
-        "model": dict(run.manifest["model"]),
-        "suite": run.manifest["suite"],
-        "sampling": dict(run.manifest["sampling"]),
-        "settings": dict(run.manifest.get("settings") or {}),
-        "benchmarks": {
-            name: {key: entry.get(key) for key in hashes}
-            for name, entry in run.manifest["benchmarks"].items()
-        },
-    }
+    return Exporter(need(library, library), options, given["rows"], given["data_root"])
 
 
 def _cell(value: Any) -> Any:
