@@ -32,9 +32,21 @@ def is_code(path: Path) -> bool:
 # Options of `harness run` by which a file of others would get a key, or run programs unguarded.
 _RIGHTS = frozenset({"unsafe", "key-over-http", "api-key-env", "judge-key-env"})
 _CODE = frozenset({"suite", "backend", "benchmark-file"})
-# Arguments of vLLM that name code: "worker-cls", "tool-parser-plugin"; not "hf-overrides".
-_VLLM_CODE = re.compile(
-    r".*(trust|plugin|middleware|-processors|-cls|executor|compilation|transfer).*"
+# Arguments of vLLM that a file of others may set: numbers, switches and names out of vLLM's lists.
+# Of the others many import a module, run a file's code, or open a port or a connection, also by
+# what is nested in their values.
+_VLLM_HARMLESS = frozenset(
+    """async-scheduling attention-backend block-size calculate-kv-scales cpu-offload-gb
+    disable-cascade-attn disable-custom-all-reduce disable-log-stats disable-sliding-window
+    enable-chunked-prefill enable-expert-parallel enable-prefix-caching enforce-eager
+    gpu-memory-utilization hf-overrides interleave-mm-strings kv-cache-dtype
+    kv-cache-memory-bytes language-model-only limit-mm-per-prompt long-prefill-token-threshold
+    max-cudagraph-capture-size max-logprobs max-lora-rank max-num-batched-tokens
+    max-num-partial-prefills max-num-seqs max-seq-len-to-capture media-io-kwargs
+    mm-encoder-attn-backend mm-encoder-tp-mode mm-processor-cache-gb mm-processor-kwargs
+    no-enable-chunked-prefill no-enable-prefix-caching num-gpu-blocks-override
+    optimization-level pipeline-parallel-size quantization rope-scaling rope-theta
+    scheduling-policy seed skip-mm-profiling swap-space tokenizer video-pruning-rate""".split()
 )
 
 
@@ -51,8 +63,10 @@ def needs_consent(option: str, value: Any, folder: Path = Path()) -> str:
         return "gives away a right of yours"
     if option in _CODE and any(_names_code(str(each).strip(), folder) for each in values):
         return "names code"
-    names = (str(each).partition("=")[0].replace("_", "-").lower() for each in values)
-    return "names code" if option == "vllm-arg" and any(map(_VLLM_CODE.fullmatch, names)) else ""
+    names = [re.split("[=.]", str(each))[0].strip().replace("_", "-") for each in values]
+    if option == "vllm-arg" and (others := sorted({*names} - _VLLM_HARMLESS)):
+        return f"names code, files or addresses, or may ({others[0]:.60})"
+    return ""
 
 
 def _names_code(name: str, folder: Path) -> bool:

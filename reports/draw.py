@@ -63,7 +63,9 @@ def _svg(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> str
     import matplotlib as mpl
 
     out = io.StringIO()
-    with mpl.rc_context(_style()):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the present folder could have LaTeX run its text
+        mpl.rcParams.update(_style())
         canvas = _canvas(charts, legend)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         canvas.savefig(out, format="svg", metadata=metadata, transparent=True)

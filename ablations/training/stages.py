@@ -41,6 +41,7 @@ from ablations.training.steps.term import LossKind, Objective, SelectionTerm
 from harness.backends.checkpoint import load_model
 from harness.errors import UsageError
 from harness.files.jsonl import rewrite
+from harness.install.wandb_settings import refuse_foreign
 from harness.protocols import Tools
 from harness.records import Sampling
 from harness.sandbox import choose
@@ -51,6 +52,8 @@ Say = Callable[[str], None]
 def run_stages(plan: TrainingPlan, say: Say) -> None:
     """Run what is left of an arm's stages and write its checkpoint."""
     start = plan.data.folder
+    if {"all", "wandb"} & {*plan.settings.report_to.split(",")}:
+        refuse_foreign()
     _group_trackers(plan.out)
     if plan.arm.sft:
         taught = plan.out / "sft"

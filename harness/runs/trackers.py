@@ -17,6 +17,7 @@ from typing import Any, Literal
 from harness.errors import UsageError, first_line
 from harness.files.hashing import json_hash
 from harness.install.extras import need
+from harness.install.wandb_settings import refuse_foreign
 from harness.protocols import Progress
 from harness.records import Score
 from harness.runs.manifest import new_manifest
@@ -42,8 +43,11 @@ class Tracker:
         """Begin a run of the tracker, and end it with the block.
 
         Raises:
-            UsageError: the tracker refuses: nobody is logged in, its server does not answer.
+            UsageError: the tracker refuses: nobody is logged in, its server does not answer; or
+                the present folder's settings would send the run elsewhere.
         """
+        if self.library.__name__ == "wandb":
+            refuse_foreign()
         with self._refusals():
             self.library.init(name=name, config=dict(config), **self.options)
         try:

@@ -211,6 +211,7 @@ ELSEWHERE: Mapping[str, str] = {
     "trajectories": "tests/ablations/pairs/trajectories/test_patches.py",
     "pair templates": "tests/ablations/test_written_pairs.py",
     "cluster": "tests/ablations/test_slurm.py",
+    "settings of libraries in the present folder": "tests/hostile/test_present_folder.py",
     "own": "",  # files of this package, of the operating system, and caches of the user
 }
 
@@ -361,9 +362,9 @@ _GRADED = {
 
 # Calls by which a module opens or parses a file, or a text that came from elsewhere.
 CALLS = frozenset(
-    """open read_bytes read_text read_given read_json read_yaml read_typed read_lines parse
-    parse_yaml loads load safe_load load_from_disk from_parquet from_file from_pretrained
-    memory_map safe_open
+    """open open_given read_bytes read_text read_given read_json read_yaml read_typed read_lines
+    parse parse_yaml loads load safe_load load_from_disk from_parquet from_file from_pretrained
+    memory_map safe_open load_workbook
     load_file load_dataset ParquetFile read_table""".split()
 )
 
@@ -401,7 +402,8 @@ _MODULES: Mapping[str, str] = {
         benchmarks/vqa/base/native.py benchmarks/vqa/base/native_child.py
         benchmarks/vqa/base/native_worker.py""",
     "log": """
-        benchmarks/imports/common/archive.py benchmarks/imports/folders.py
+        benchmarks/imports/common/archive.py benchmarks/imports/common/workbook.py
+        benchmarks/imports/folders.py
         benchmarks/imports/formats/evalscope.py benchmarks/imports/formats/every_eval_ever.py
         benchmarks/imports/formats/lm_eval.py
         benchmarks/imports/formats/swebench.py benchmarks/imports/formats/vlmevalkit.py
@@ -417,6 +419,7 @@ _MODULES: Mapping[str, str] = {
         ablations/study/slurm/arrays.py ablations/study/slurm/settings.py
         ablations/study/slurm/task.py""",
     "gate": "ablations/statistics/release/stored.py",
+    "settings of libraries in the present folder": "harness/install/wandb_settings.py",
     "policy": "ablations/statistics/release/policy.py",
     "programs": """
         benchmarks/longhorizon/livecodebench/compare.py

@@ -16,6 +16,7 @@ from harness.files.typed_json import parse
 _ZSTD = 93  # the compression method's number, which zipfile knows from Python 3.14 on
 _LOCAL_HEADER = 30  # bytes, of which the last four are the lengths of name and extra field
 LARGEST = 1 << 30  # bytes of one document
+MOST = 50_000_000  # values in one document: each takes 8 to 80 bytes of memory, of a file far less
 
 
 class Archive:
@@ -44,7 +45,10 @@ class Archive:
         if name not in self._members:
             raise UsageError(f"{self.path} has no {name}")
         try:
-            value = parse(self._content(self._members[name]))
+            content = self._content(self._members[name])
+            if sum(map(content.count, (b",", b"[", b"{"))) > MOST:
+                raise ValueError(f"it holds more than {MOST} values")
+            value = parse(content)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UsageError(f"{where} cannot be read: {error}") from error
         if not isinstance(value, dict):

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.imports.common import chat
-from benchmarks.imports.common.archive import LARGEST
+from benchmarks.imports.common import chat, workbook
 from benchmarks.imports.known import ours
 from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
 from benchmarks.imports.reading import files_below, head, text_hash
@@ -116,33 +115,27 @@ def _names(path: Path) -> tuple[str, str]:
 def table(path: Path) -> list[dict[str, Any]]:
     """Return the rows of a table, without empty cells; UsageError where it cannot be read."""
     try:
-        import pandas as pd
-
-        with plain.open_given(path) as stream:
-            if path.suffix == ".tsv":
-                frame = pd.read_csv(stream, sep="\t", dtype=object, keep_default_na=False)
-            else:
-                _check_size(path)
-                frame = pd.read_excel(stream, dtype=object, keep_default_na=False)
+        found = _tsv(path) if path.suffix == ".tsv" else list(workbook.rows(path))
     except ImportError as error:
         raise UsageError(
             f"{path} is a workbook: pip install openpyxl, or save it as .tsv"
         ) from error
     except Exception as error:  # a workbook's parsers raise what they like
         raise UsageError(f"{path} cannot be read as a table: {error!r:.200}") from error
-    if "index" not in frame:
-        raise UsageError(f"{path} has no column 'index'")
+    if not any("index" in row for row in found):
+        raise UsageError(f"{path} has no column 'index', or no row with one")
+    return [row for row in found if "index" in row]
+
+
+def _tsv(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    with plain.open_given(path) as stream:
+        frame = pd.read_csv(stream, sep="\t", dtype=object, keep_default_na=False)
     return [
         {str(name): cell for name, cell in row.items() if cell not in (None, "")}
         for row in frame.to_dict("records")
-        if row["index"] not in (None, "")
     ]
-
-
-def _check_size(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        if sum(info.file_size for info in archive.infolist()) > LARGEST:
-            raise ValueError(f"it holds more than {LARGEST >> 20} MiB")
 
 
 def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]]:

@@ -14,6 +14,7 @@ from harness.errors import UsageError, first_line, nearest
 from harness.files import plain
 from harness.files.typed_json import parse
 from harness.files.typed_yaml import read_typed
+from harness.own_code import needs_consent
 
 FOLDER = Path(__file__).parent
 Origin = Literal["model", "ours"]
@@ -109,6 +110,9 @@ def _over(entry: tuple[Any, str], weaker: tuple[Any, str] | None) -> tuple[Any, 
 def _recommended(name: str, checkpoint: Path | None) -> dict[str, tuple[Any, str]]:
     where = f"--model-settings {name}"
     recommended = read_recommended(name)
+    for key, each in recommended.settings.items():
+        if why := needs_consent(key.replace("_", "-"), each.value):
+            raise UsageError(f"{where}: {key} {why}: give it on the command line")
     kind = recommended.model_type
     actual = None if checkpoint is None else model_type(checkpoint)
     if None not in (kind, actual) and kind != actual:

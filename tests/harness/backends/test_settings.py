@@ -114,6 +114,17 @@ def test_recommendations_are_valid_and_each_has_a_source(file: Path) -> None:
     assert any("://" in s or ".co" in s for s in (e.source for e in recommended.settings.values()))
 
 
+def test_a_file_of_recommendations_gives_no_code_and_no_address(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    for name in ("trust-remote-code", "middleware", "log_config_file", "master-addr"):
+        value = json.dumps({name: "a.B"})
+        file.write_text(f"title: T\nsettings:\n  vllm_arg: {{value: {value}, source: a card}}")
+        with pytest.raises(UsageError, match=r"mine.yaml: vllm_arg names code.*command line"):
+            layered(recommended=str(file))
+    file.write_text("title: T\nsettings:\n  vllm_arg: {value: {seed: 1}, source: a card}")
+    assert layered(recommended=str(file)).settings.vllm_arg == {"seed": 1}
+
+
 def test_recommendations_are_for_one_type_of_model(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "model", {}, "qwen3_vl")
     assert suitable(folder) == ["qwen3_vl_8b", "qwen3_vl_8b_thinking"]
