@@ -126,7 +126,8 @@ def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
     verdict = macro.verdict or Verdict.NOT_TESTED
     bounds = tables.decisive(macro, comparison.alpha)
     difference = f"{tables.points(macro.delta)} {bounds}"
-    numbers = [(f"mean of {len(comparison.benchmarks)}: {title}", difference)]
+    averaged = macro.averaged or len(comparison.benchmarks)  # older documents do not say
+    numbers = [(f"mean of {averaged}: {title}", difference)]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"
         numbers.append((smallest, tables.cell(macro.mde, "width")))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from ablations import compare
 from ablations.arms import ARMS
 from ablations.statistics import scores
 from ablations.statistics.contrasts import ONE_SEED
@@ -22,7 +24,7 @@ from ablations.statistics.text.notes import joined
 from benchmarks.micro.prepare import LABEL
 from harness.errors import UsageError
 from harness.runs.store import read_samples
-from reports import draw, figures
+from reports import comparison_page, draw, figures
 from reports import output as reports
 from reports.pages import Pictured
 from reports.read import thumbnails
@@ -227,6 +229,18 @@ def test_two_runs_and_a_saved_comparison_say_the_same(study: Path, tmp_path: Pat
         bounds = zip(shown[f"{column}_interval_low"], shown[f"{column}_interval_high"], strict=True)
         rows = [intervals[side, name] for name in shown["benchmark"]]
         assert list(bounds) == [(row["low"], row["high"]) for row in rows]
+
+
+def test_the_page_says_over_how_many_benchmarks_the_mean_is(study: Path) -> None:
+    """One without a standard error is in the table, and not in the mean."""
+    a, b = (read(study).of(arm)[0].run.path for arm in ("grpo", "contextrl"))
+    found = compare(a, b)
+    assert found.macro.averaged is not None
+    for averaged in (found.macro.averaged, found.macro.averaged - 1):
+        macro = dataclasses.replace(found.macro, averaged=averaged)
+        page = comparison_page.page(dataclasses.replace(found, macro=macro), lambda _: {}, "two")
+        (step,) = page.steps
+        assert step.numbers[0][0].startswith(f"mean of {averaged}: ")
 
 
 def test_scores_intervals_and_differences_are_of_one_set_of_items(
