@@ -296,6 +296,10 @@ CONSTELLATIONS: list[tuple[dict[str, int], str]] = [
         f"{REAL} and more than its data gives, but its source cannot be judged, because {PLACEBO}",
     ),
     ({METHOD: 5, PLACEBO: 5}, f"{REAL} and more than its data gives, but the placebo is not shown"),
+    (  # Without the information in the pairs, the loss gains half of it.
+        {METHOD: 10, PLACEBO: 5},
+        f"{REAL} and comes from the objective, not from the data ({PLACEBO} gains over grpo, too)",
+    ),
     ({METHOD: 5, "da-rl": 5}, f"{REAL}, but it is not shown to come from the objective"),
     (dict.fromkeys((METHOD, *DATA_CONTROLS), 5), f"{REAL}, but the objective adds nothing"),
 ]

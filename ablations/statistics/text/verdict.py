@@ -140,6 +140,10 @@ def _caveats(steps: Steps, rules: Rules, design: Design) -> str:
         if arm not in compared
     ]
     caveats = [f"not compared with {', '.join(missing)}"] if missing else []
+    winners = [line.plus for line in steps["control"] if _better([line])]
+    if gained := [arm for arm in winners if arm in design.named("placebo")]:
+        verb = "gains" if len(gained) == 1 else "gain"
+        caveats.append(f"{', '.join(gained)} {verb} over {design.baseline}, too")
     unsound = [
         line.plus
         for line in steps["control"]
