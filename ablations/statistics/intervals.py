@@ -82,16 +82,22 @@ def _cut(estimate: Estimate, level: float) -> ScoreInterval:
     low, high = (float(bound) for bound in estimate.interval(level))
     if np.isnan(low):
         return ScoreInterval(float(estimate.delta), None, None)
-    return ScoreInterval(float(estimate.delta), max(low, 0.0), min(high, 1.0))
+    return _bounded(float(estimate.delta), low, high)
+
+
+def _bounded(score: float, low: float, high: float) -> ScoreInterval:
+    """Return a score and its interval cut to [0, 1]; also after rounding one holds the other."""
+    score = min(max(score, 0.0), 1.0)
+    return ScoreInterval(score, max(min(low, score), 0.0), min(max(high, score), 1.0))
 
 
 def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
-    """Return Wilson's interval (1927) of a share, cut to [0, 1]."""
+    """Return Wilson's interval (1927) of a share."""
     crit = scipy.stats.norm.isf((1 - level) / 2)
     shrunk = 1 + crit**2 / trials
     center = (share + crit**2 / (2 * trials)) / shrunk
     dist = crit * np.sqrt(share * (1 - share) / trials + crit**2 / (4 * trials**2)) / shrunk
-    return ScoreInterval(share, max(float(center - dist), 0.0), min(float(center + dist), 1.0))
+    return _bounded(share, float(center - dist), float(center + dist))
 
 
 def intervals_of(

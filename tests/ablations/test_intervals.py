@@ -72,6 +72,16 @@ def test_a_score_of_0_or_1_has_an_interval(right: float) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("right", [0.0, 1.0])
+def test_an_interval_holds_its_score(right: float) -> None:
+    """Also after rounding: n times 1 / n is a little less or more than 1 for some n."""
+    for n in range(1, 400):
+        interval = score_interval(np.full((1, n), right), Items.plain(n))
+        assert interval.low is not None
+        assert interval.high is not None
+        assert interval.low <= interval.score <= interval.high
+
+
 @pytest.mark.parametrize(("right", "of"), [(0, 7), (7, 7), (1, 7), (31, 250)])
 def test_one_run_of_right_and_wrong_has_the_interval_of_statsmodels(right: int, of: int) -> None:
     from statsmodels.stats.proportion import proportion_confint
