@@ -218,6 +218,7 @@ def load_model(folder: Path, **options: Any) -> Any:
         if reads_images(folder)
         else transformers.AutoModelForCausalLM
     )
+    options = {"generation_config": _suggested_tokens(folder), **options}
     try:
         model, info = maker.from_pretrained(
             folder, output_loading_info=True, trust_remote_code=False, **options
@@ -250,14 +251,31 @@ def _forget_sampling(model: Any) -> None:
     transformers fills what a caller of `generate` leaves open with the checkpoint's suggestions,
     and refuses to save some of them.
     """
-    import transformers
-
-    tokens = {name: getattr(model.generation_config, name, None) for name in _TOKENS}
-    model.generation_config = transformers.GenerationConfig(
-        **{name: value for name, value in tokens.items() if fits(value, int | list[int])}
-    )
+    model.generation_config = _special_tokens(model.generation_config.to_dict())
     for name in model.config._get_generation_parameters():  # older checkpoints have them there
         delattr(model.config, name)
+
+
+def _suggested_tokens(folder: Path) -> Any:
+    """Return the special tokens of a checkpoint's generation_config.json; None if it has none.
+
+    transformers would read all of it, and refuse to load a model for some of it.
+    """
+    try:
+        document = parse(plain.read_given(folder / "generation_config.json"))
+    except (OSError, ValueError):
+        return None
+    return _special_tokens(document) if isinstance(document, dict) else None
+
+
+def _special_tokens(settings: Mapping[str, Any]) -> Any:
+    """Return generation settings that have the special tokens of others, and nothing else."""
+    import transformers
+
+    tokens = {name: settings.get(name) for name in _TOKENS}
+    return transformers.GenerationConfig(
+        **{name: value for name, value in tokens.items() if fits(value, int | list[int])}
+    )
 
 
 def unreadable() -> tuple[type[Exception], ...]:

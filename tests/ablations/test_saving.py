@@ -186,6 +186,7 @@ SUGGESTED: list[dict[str, Any]] = [
     {"penalty_alpha": 0.6, "top_k": 4},
     {"use_cache": False},
     {"custom": [1]},
+    {"num_return_sequences": 4},  # transformers refuses to load a model for it
     {"eos_token_id": "x"},
 ]
 
