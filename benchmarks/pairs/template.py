@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 from harness.errors import UsageError
@@ -101,7 +101,15 @@ def _occurrences(text: str, part: str) -> int:
     return len(re.findall(f"(?={re.escape(part)})", text))
 
 
-def propose(prompts: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A template as text, and what told its contexts from the rest."""
+
+    text: str
+    contexts_by: str
+
+
+def propose(prompts: Sequence[str]) -> Proposal:
     """Return a template for prompts, from the lines and labels that they share.
 
     Raises:
@@ -120,18 +128,22 @@ def propose(prompts: Sequence[str]) -> str:
             f"{len(varying)} parts vary between the lines that the prompts share, not the four of "
             f"{', '.join(GROUPS)}: write the template by hand"
         )
-    names = _named([shared[number - 1] if number else "" for number in varying], columns, varying)
+    labels = [
+        "\n".join(shared[(varying[n - 1] if n else 0) : number]) for n, number in enumerate(varying)
+    ]
+    named, told_by = _named(labels, [columns[number] for number in varying])
+    names = dict(zip(varying, named, strict=True))
     pieces = []
     for number, column in enumerate(columns):
         if number:
             pieces.append(_literal(shared[number - 1]))
-        if number in varying:
+        if number in names:
             before, after = _common(column)
             group = f"(?P<{names[number]}>.+?)"
             pieces += [_literal(before), group, _literal(after)]
         else:
             pieces.append(_literal(column[0]))
-    return "".join(pieces)
+    return Proposal("".join(pieces), told_by)
 
 
 # A whole line, or the label that begins it: "Question:" of "Question: why?"
@@ -163,31 +175,55 @@ def _gaps(text: str, shared: Sequence[str]) -> list[str] | None:
     return [*gaps, rest]
 
 
-_HINTS = {
-    "context_a": r"\b(?:A|1|first|one)\W*$",
-    "context_b": r"\b(?:B|2|second|two)\W*$",
-    "answer": r"answer|patch|fix|solution|response|diff",
-    "query": r"question|query|issue|task|problem|statement",
-}
+# "Context A:", "<log_2>", "the second one": what numbers a part in its label.
+_PLACE = re.compile(
+    r"(?<![a-z])(?:[a-d]|\d+|first|second|third|fourth|one|two|three|four)(?![a-z])", re.IGNORECASE
+)
+_TWO = ({"a", "b"}, {"1", "2"}, {"first", "second"}, {"one", "two"})
+_ANSWER = re.compile(r"answer|patch|fix|solution|response|diff", re.IGNORECASE)
+_QUERY = re.compile(r"question|query|issue|task|problem|statement", re.IGNORECASE)
 
 
-def _named(
-    labels: Sequence[str], columns: Sequence[Sequence[str]], varying: Sequence[int]
-) -> dict[int, str]:
-    """Return which varying part is which: by the label before it, else by length and order."""
-    names: dict[int, str] = {}
-    for name, hint in _HINTS.items():
-        for number, label in zip(varying, labels, strict=True):
-            if number not in names and re.search(hint, label, re.IGNORECASE):
-                names[number] = name
-                break
-    if len(names) == len(GROUPS):
-        return names
-    longest = sorted(varying, key=lambda number: -sum(map(len, columns[number])))
-    contexts = sorted(longest[:2])
-    others = sorted(longest[2:])
-    ordered = dict(zip((*others, *contexts), GROUPS, strict=True))
-    return {number: ordered[number] for number in varying}
+def _named(labels: Sequence[str], columns: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], str]:
+    """Return which varying part is which, and what told the two contexts from the rest."""
+    contexts, told_by = _by_label(labels), "their labels"
+    if contexts is None:
+        contexts, told_by = _by_texts(columns), "texts that are in both places"
+    if contexts is None:
+        longest = sorted(range(len(columns)), key=lambda n: -sum(map(len, columns[n])))
+        contexts, told_by = sorted(longest[:2]), "their length alone"
+    first, second = (number for number in range(len(columns)) if number not in contexts)
+    if _is_answer(labels[first]) > _is_answer(labels[second]):
+        first, second = second, first
+    names = dict(zip((first, second, *contexts), GROUPS, strict=True))
+    return tuple(names[number] for number in range(len(columns))), told_by
+
+
+def _is_answer(label: str) -> int:
+    """Return 1 for the label of an answer, -1 for that of a query; closing tags do not count."""
+    label = re.sub(r"</[^>]*>", "", label)
+    return bool(_ANSWER.search(label)) - bool(_QUERY.search(label))
+
+
+def _by_label(labels: Sequence[str]) -> list[int] | None:
+    """Return the two parts whose labels differ in a letter or number alone."""
+    places: dict[str, dict[str, int]] = {}
+    for number, label in enumerate(labels):
+        last = label.rstrip().rpartition("\n")[2]
+        for match in list(_PLACE.finditer(last))[-1:]:
+            stem = f"{last[: match.start()]} {last[match.end() :]}"
+            places.setdefault(stem, {})[match[0].lower()] = number
+    found = [sorted(group.values()) for group in places.values() if set(group) in _TWO]
+    return found[0] if len(found) == 1 else None
+
+
+def _by_texts(columns: Sequence[Sequence[str]]) -> list[int] | None:
+    """Return the two parts of which some text is in both: a context is shown under either."""
+    texts = [{text.strip() for text in column} for column in columns]
+    found = [
+        list(two) for two in combinations(range(len(texts)), 2) if texts[two[0]] & texts[two[1]]
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:

@@ -470,7 +470,7 @@ def test_blanks_within_a_text_take_no_time() -> None:
 def test_a_template_exchanges_the_contexts_and_gives_the_text_back(
     a: str, b: str, query: str, answer: str
 ) -> None:
-    template = PairTemplate.of(propose([prompt(number) for number in range(5)]))
+    template = PairTemplate.of(propose([prompt(number) for number in range(5)]).text)
     text = PROMPT.format(a=a, b=b, query=query, answer=answer)
     made = template.exchanged(text)
     if a == b:
@@ -480,8 +480,41 @@ def test_a_template_exchanges_the_contexts_and_gives_the_text_back(
     assert template.exchanged(made) == text
 
 
+# Wording, and what tells its contexts: "#1" is a part's own text.
+BOTH = "texts that are in both places"
+WORDINGS = [
+    ("Log A:\n{a}\nLog B:\n{b}\nIt is so:\n{q}\nAnd:\n{p}\nWhich?", "their labels"),
+    ("Fix:\n{p}\nIssue:\n{q}\n<log_1>\n{a}\n</log>\n<log_2>\n{b}\n</log>\nA?", "their labels"),
+    (
+        "### 1\n{q}\n### 2\n{p}\n### 3\n{a}\n### 4\n{b}\n### A or B?",
+        "texts that are in both places",
+    ),
+    ("Read\n{a}\nand\n{q}\nand then\n{p}\nand also\n{b}\nnow", BOTH),
+]
+
+
+@pytest.mark.parametrize(("wording", "told_by"), WORDINGS)
+def test_contexts_are_told_from_the_rest_in_any_order_and_of_any_length(
+    wording: str, told_by: str
+) -> None:
+    logs = [f"log {number} ends" for number in range(4)]
+    rows = [
+        {"a": logs[n], "b": logs[(n + 1) % 4], "q": f"why {n}", "p": f"patch {n} " * 30}
+        for n in range(4)
+    ]
+    made = propose([wording.format(**row) for row in rows])
+    assert made.contexts_by == told_by
+    for row in rows:
+        exchanged = {**row, "a": row["b"], "b": row["a"]}
+        fitted = PairTemplate.of(made.text)
+        assert fitted.exchanged(wording.format(**row)) == wording.format(**exchanged)
+        match = fitted.pattern.fullmatch(wording.format(**row))
+        assert match
+        assert "why" in match["query"]
+
+
 def test_a_text_that_splits_in_two_ways_is_not_split() -> None:
-    template = PairTemplate.of(propose([prompt(number) for number in range(5)]))
+    template = PairTemplate.of(propose([prompt(number) for number in range(5)]).text)
     inside = PROMPT.format(a="x\n### Trajectory B\ny", b="z", query="q", answer="p")
     assert template.exchanged(inside) is None
     assert template.exchanged("something else") is None

@@ -111,11 +111,12 @@ def template(source: str, mapped: tuple[str, ...], out: Path | None) -> None:
 
     prompts = text_prompts(open_pairs(source, columns=options.columns_of(mapped)))
     made = propose(prompts)
-    fits = PairTemplate.of(made)
+    fits = PairTemplate.of(made.text)
     number = sum(fits.exchanged(text) is not None for text in prompts)
     echo(f"it fits {number} of {len(prompts)} prompts of text in {source}", err=True)
+    echo(f"its contexts were told from the rest by {made.contexts_by}: read it", err=True)
     if out is None:
-        echo(made)
+        echo(made.text)
     else:
-        write_text(out, f"{made}\n")
+        write_text(out, f"{made.text}\n")
         echo(f"$ harness pairs check {source} --pair-template {out}")

@@ -223,7 +223,7 @@ def _secret(pair: Candidate, chosen: Sequence[Trajectory]) -> Secret:
     submitted = (read_patch(trajectory.patch or "") for trajectory in chosen)
     patches = [pair.query.patch, pair.other.patch, *filter(None, submitted)]
     return Secret(
-        frozenset().union(*(patch.files for patch in patches)),
+        frozenset().union(*(patch.paths for patch in patches)),
         frozenset().union(*(patch.added for patch in patches)),
     )
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ablations.pairs.trajectories.tokens import MASK, Secret, mask_diffs
+from ablations.pairs.trajectories.tokens import MASK, WRITES, Secret, mask_diffs
 
 EDIT_FIELDS = frozenset(
     "new_str old_str file_text insert_text new_string old_string content contents replacement "
@@ -32,11 +32,6 @@ _EDITORS = frozenset(
 _SHELLS = frozenset({"bash", "sh", "zsh", "dash"})
 # python3.11, node; not pytest.
 _INTERPRETERS = re.compile(r"^(python[\d.]*|node|ruby|perl|php|deno|bun)$")
-# What a program does to write a file: open(p, "w"), p.write_text(t), fs.writeFileSync, f.write(t).
-_WRITES = re.compile(
-    r"\.write\w*\(|writeFile|write_text|write_bytes|open\([^)]*['\"][wax]b?\+?['\"]|open\([^)]*r\+"
-    r"|inplace|File\.write|file_put_contents|json\.dump\(|copyfile|shutil\.copy|os\.rename"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +113,14 @@ def _writes(statement: _Statement, parts: list[str], secret: Secret) -> bool:
                 return True
         elif _edits(command, content, secret):
             return True
-    return any(map(secret.touches, targets))
+    script = bool(targets) and secret.is_program(content)
+    return script or any(map(secret.touches, targets))
 
 
 def _edits(command: list[str], content: str, secret: Secret) -> bool:
     """Whether a command of an editor edits a file of a patch, or one that it does not name."""
     program, arguments = command[0].rpartition("/")[2], command[1:]
-    if _INTERPRETERS.match(program) and _WRITES.search("\n".join([content, *arguments])):
+    if _INTERPRETERS.match(program) and WRITES.search("\n".join([content, *arguments])):
         return True
     if program in _EDITORS or (program == "git" and arguments[:1] in (["apply"], ["am"])):
         if arguments[:1] in (["view"], ["open"]):

@@ -133,10 +133,13 @@ def _mask_call(arguments: Any, secret: Secret, tool: str = "") -> Any:
 
 
 def _mask_written(value: Any, path: str | None, secret: Secret) -> Any:
-    """Mask what an edit of the file ``path`` writes; of a file of no patch, the patches' lines."""
+    """Mask what an edit of the file ``path`` writes; of a file of no patch, the patches' lines.
+
+    A program that writes a patch's file is masked whole.
+    """
     if not value or not isinstance(value, str | list | dict):
         return value
-    if secret.touches(path):
+    if secret.touches(path) or (isinstance(value, str) and secret.is_program(value)):
         return MASK
     return secret.mask_lines(value) if isinstance(value, str) else _mask_call(value, secret)
 

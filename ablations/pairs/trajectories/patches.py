@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ablations.pairs.trajectories.scopes import same_scopes, scopes_of
+from ablations.pairs.trajectories.scopes import Scopes, same_scopes, scopes_of
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class ReferencePatch:
     ``scopes``: the functions and classes that it changes, by file; a method also counts for its
     class (``A``, ``A.f``).  ``regions``: the first and last line of its hunks by file, in the code
     of the base commit.  ``unknown``: files in which it changes a function that the patch does not
-    name.  ``added``: the lines that it adds, stripped, without blank ones.
+    name.  ``added``: the lines that it adds, stripped, without blank ones.  ``paths``: files, and
+    what they are renamed to; everywhere else files have their names at the base commit.
     """
 
     text: str
@@ -25,6 +26,7 @@ class ReferencePatch:
     regions: Mapping[str, tuple[tuple[int, int], ...]]
     unknown: frozenset[str]
     added: frozenset[str]
+    paths: frozenset[str]
 
     @property
     def files(self) -> frozenset[str]:
@@ -71,22 +73,33 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
     except (UnidiffParseError, UnicodeDecodeError, ValueError):
         return None
     scopes: dict[str, frozenset[str]] = {}
+    regions, paths = {}, set[str]()
     unknown, added = set(), set()
-    for file in patch:
-        names: set[str] = set()
+    for base, file in zip(given, patch, strict=True):
+        if not len(file):
+            continue
+        path, *renamed = _names(base)
+        changes = Scopes(frozenset())
         for hunk in file:
-            changes = scopes_of(file.path, hunk)
-            names |= changes.names
-            if changes.unnamed:
-                unknown.add(file.path)
+            changes |= scopes_of(path, hunk)
             added |= {line.value.strip() for line in hunk if line.is_added}
-        if len(file):
-            scopes[file.path] = frozenset(names)
+        if changes.unnamed:
+            unknown.add(path)
+        scopes[path] = changes.names
+        regions[path] = tuple(_region(hunk) for hunk in base)
+        paths |= {path, *renamed}
     if not scopes:
         return None
-    regions = {file.path: tuple(_region(hunk) for hunk in file) for file in given}
     rendered = str(patch) if reverse else text
-    return ReferencePatch(rendered, scopes, regions, frozenset(unknown), frozenset(added - {""}))
+    return ReferencePatch(
+        rendered, scopes, regions, frozenset(unknown), frozenset(added - {""}), frozenset(paths)
+    )
+
+
+def _names(file: Any) -> list[str]:
+    """Return the paths of a patched file (of unidiff) before and after, of a new one that after."""
+    names = [re.sub(r"^[ab]/", "", name) for name in (file.source_file, file.target_file)]
+    return list(dict.fromkeys(name for name in names if name != "/dev/null"))
 
 
 def _region(hunk: Any) -> tuple[int, int]:

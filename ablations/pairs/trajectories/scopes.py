@@ -1,14 +1,14 @@
 """Which functions and classes a hunk of a patch changes, from its own lines and its heading.
 
-Python by indentation, other languages by tree-sitter where it is installed, else by the heading
-that git writes after ``@@``.
+What a line is inside of is told by indentation, in every language.  The headers found so are named
+by regular expressions in Python, in other languages by tree-sitter where it is installed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -28,15 +28,47 @@ class Scopes:
         return Scopes(self.names | other.names, self.unnamed or other.unnamed)
 
 
-_PYTHON = frozenset({".py", ".pyi", ".pyx"})
-# File suffix -> its grammar in tree-sitter-language-pack.
-_GRAMMARS = {
-    ".c": "c", ".cc": "cpp", ".cpp": "cpp", ".cs": "csharp", ".cxx": "cpp", ".go": "go",
-    ".h": "cpp", ".hpp": "cpp", ".java": "java", ".js": "javascript", ".jsx": "javascript",
-    ".kt": "kotlin", ".lua": "lua", ".mjs": "javascript", ".php": "php", ".rb": "ruby",
-    ".rs": "rust", ".scala": "scala", ".swift": "swift", ".ts": "typescript", ".tsx": "tsx",
-}  # fmt: skip
+UNKNOWN = "?"
+"""The class of a method of which the hunk shows no class: git writes one heading, of any depth."""
 
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What is to be known of a language to read a piece of a file.
+
+    ``grammar`` is its name in tree-sitter-language-pack.  ``method``: a heading that can only be a
+    method's.  ``nests``: functions are often inside functions.  ``unit``: a heading of a function
+    whose body is indented by more columns may be a method's; 0: git writes headings of the left
+    margin only.
+    """
+
+    grammar: str | None = None
+    method: str = r"(?!)"
+    nests: bool = False
+    unit: int = 4
+
+    @property
+    def braces(self) -> bool:
+        """Whether blocks are in braces."""
+        return self.grammar not in ("python", "ruby", "lua")
+
+
+# "def f(self, x):"; not "def f(x):".
+PYTHON = Language("python", r"(?:async\s+)?def\s+\w+\((?:self|cls)\b", nests=True)
+BRACES = Language(None, unit=0)
+_C, _CPP = replace(BRACES, grammar="c"), replace(BRACES, grammar="cpp")
+_JS = replace(BRACES, grammar="javascript", nests=True)
+_JAVA = Language("java", r".*\(")
+_LANGUAGES = {
+    ".c": _C, ".cc": _CPP, ".cpp": _CPP, ".cs": replace(_JAVA, grammar="csharp"), ".cxx": _CPP,
+    ".go": replace(BRACES, grammar="go"), ".h": _CPP, ".hpp": _CPP, ".java": _JAVA, ".js": _JS,
+    ".jsx": _JS, ".kt": Language("kotlin"), ".lua": Language("lua", nests=True), ".mjs": _JS,
+    ".php": Language("php", r".*\b(?:public|private|protected|static)\b.*\("), ".py": PYTHON,
+    ".pyi": PYTHON, ".pyx": PYTHON, ".rb": Language("ruby", unit=2),
+    ".rs": Language("rust", r".*\bfn\b.*\(\s*&?(?:mut\s+)?self\b"),
+    ".scala": Language("scala", nests=True), ".swift": Language("swift"),
+    ".ts": replace(_JS, grammar="typescript"), ".tsx": replace(_JS, grammar="tsx"),
+}  # fmt: skip
 
 # Files without functions: a change there never makes two patches alike.
 _TEXTS = frozenset(
@@ -50,83 +82,33 @@ def scopes_of(path: str, hunk: Any) -> Scopes:
     suffix = PurePosixPath(path).suffix.lower()
     heading = (hunk.section_header or "").rstrip()
     result = Scopes(frozenset())
+    if suffix in _TEXTS:
+        return result
     for side in ("is_removed", "is_added"):
         other = "is_added" if side == "is_removed" else "is_removed"
         lines = [line for line in hunk if not getattr(line, other) and line.line_type != "\\"]
         changed = [
             index for index, line in enumerate(lines) if getattr(line, side) and line.value.strip()
         ]
-        if changed:
-            code = [line.value.rstrip("\n") for line in lines]
-            result |= _in_code(suffix, heading, code, changed)
+        code = [line.value.rstrip("\r\n") for line in lines]
+        result |= scopes_in(_LANGUAGES.get(suffix, BRACES), heading, code, changed)
     return result
 
 
-def _in_code(suffix: str, heading: str, code: Sequence[str], changed: Sequence[int]) -> Scopes:
-    if suffix in _PYTHON:
-        return python_scopes(heading, code, changed)
-    if (grammar := _GRAMMARS.get(suffix)) and (parser := _parser(grammar)):
-        return _parsed_scopes(parser, heading, code, changed)
-    return Scopes(frozenset()) if suffix in _TEXTS else brace_scopes(heading, code, changed)
+def scopes_in(
+    language: Language, heading: str, code: Sequence[str], changed: Sequence[int]
+) -> Scopes:
+    """Return what the lines ``changed`` of a piece of code belong to.
 
-
-UNKNOWN = "?"
-"""The class of a method whose heading is all that is known: git may write it without its class."""
-
-# "def f(self, x):" at the margin; not "def f(x):".
-_METHOD = re.compile(r"^(?:async\s+)?def\s+\w+\((?:self|cls)\b")
-# What the lines below may be in: "    if a:  # why", "x = {"; not "):", which ends a header.
-_OPENS = re.compile(r"^\s*[A-Za-z_].*[:(\[{]\s*(?:#.*)?$")
-# "    async def f(self):", "class A(B):"; not "define(x)".
-_PYTHON_HEADER = re.compile(r"^(\s*)(?:async\s+def|def|class|cdef class|cpdef)\s+(\w+)")
-
-
-def python_scopes(heading: str, code: Sequence[str], changed: Sequence[int]) -> Scopes:
-    """Return what the lines ``changed`` of a piece of Python belong to, by indentation.
-
-    ``heading`` is the nearest line above the piece that begins a function or class at the left
-    margin, as git writes it, or ''.
+    ``heading`` is a line above the piece that begins a function or class, as git writes it without
+    its indentation, or ''.
     """
     lines = [heading, *code]
-    return _by_indentation(lines, [_anchor(lines, n + 1) for n in changed], _python_name)
-
-
-def brace_scopes(heading: str, code: Sequence[str], changed: Sequence[int]) -> Scopes:
-    """Return what lines of a language with braces belong to, by indentation: without a parser."""
-    heads = [heading, *code]
-    for index, line in enumerate(heads[1:], 1):
-        if line.strip() == "{":  # of the header above it
-            heads[index - 1] += " {"
-    return _by_indentation(heads, [number + 1 for number in changed], _brace_name)
-
-
-NameOf = Callable[[str, bool], str | None]
-"""The name that a line defines, None for another line; the flag: it is git's heading."""
-
-
-def _python_name(line: str, is_heading: bool) -> str | None:
-    match = _PYTHON_HEADER.match(line)
-    if match and is_heading and _METHOD.match(line):
-        return f"{UNKNOWN}.{match[2]}"
-    return match[2] if match else None
-
-
-# "if (x) {", "} else {", "return f(x) {"; not "iffy(x) {".
-_CONTROL = re.compile(
-    r"^[}\s]*(?:if|else|for|while|switch|catch|try|do|return|match|select|case)\b"
-)
-
-
-def _brace_name(line: str, is_heading: bool) -> str | None:
-    opens = is_heading or re.search(r"\{\s*(?://.*)?$", line)
-    return heading_name(line.strip()) if opens and not _CONTROL.match(line) else None
-
-
-def _by_indentation(lines: Sequence[str], indices: Sequence[int], name_of: NameOf) -> Scopes:
+    heads = [_head(lines, number) for number in range(len(lines))] if language.braces else lines
     names: set[str] = set()
     unnamed = False
-    for index in indices:
-        chain, complete = _enclosing(lines, index, name_of)
+    for index in changed:
+        chain, complete = _chain(lines, heads, index + 1, language)
         names |= _prefixes(chain)
         unnamed |= not chain and not complete
     return Scopes(frozenset(names), unnamed)
@@ -138,14 +120,92 @@ def _prefixes(chain: Sequence[str]) -> set[str]:
 
 
 def same_scopes(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
-    """Return the names that are in both; a method of a class not known fits any class."""
+    """Return the names that are in both; a function of a class not known fits any class or none."""
     fitting = {
         name
         for mine, others in ((first, second), (second, first))
         for name in mine
-        if name.startswith(f"{UNKNOWN}.") and any(other.endswith(name[1:]) for other in others)
+        if name.startswith(f"{UNKNOWN}.")
+        and any(f".{other}".endswith(name.removeprefix(UNKNOWN)) for other in others)
     }
     return (first & second) | fitting
+
+
+def _chain(
+    lines: Sequence[str], heads: Sequence[str], index: int, language: Language
+) -> tuple[list[str], bool]:
+    """Return the names around a line, outermost first, and whether the outermost is at the margin.
+
+    Line 0 is the heading: it may lie far above and at any depth, so it holds only for lines that
+    nothing in the piece shows to be elsewhere.
+    """
+    start = _anchor(lines, index) if language is PYTHON else index
+    margin = _indent(lines[start])
+    headers, ended = [heads[start]], False
+    for number in range(start - 1, 0, -1):
+        line = lines[number]
+        ended |= bool(_ENDS.match(line))
+        if margin and line.strip() and _indent(line) < margin and _opens(heads[number], language):
+            headers.insert(0, heads[number])
+            margin = _indent(line)
+    names = _names(headers, language)
+    if not margin:
+        return names, True
+    around = [] if ended else _around(lines[: start + 1], names, language)
+    if around[-1:] and around[-1] != UNKNOWN:  # a parser names members in their class
+        inner = _names([heads[0], *headers], language)
+        return ([*around, *(inner[len(around) :] or names)]), False
+    return [*(around or ([UNKNOWN] if names else [])), *names], False
+
+
+def _around(lines: Sequence[str], names: Sequence[str], language: Language) -> list[str]:
+    """Return what the heading says that ``names``, of the last line, are inside of."""
+    heading = lines[0]
+    found = _names([_head(lines[:1], 0)], language) or [*filter(None, [heading_name(heading)])]
+    if not found or _TYPE_HEADING.search(heading) or "." in "".join(found) or len(found) > 1:
+        return found
+    method = re.match(language.method, heading.strip()) is not None
+    if names and (method or not language.nests):
+        return [UNKNOWN]  # the function above the piece, beside this one
+    columns = [_indent(line) for line in lines[1:] if line[:1].isspace() and line.strip()]
+    deep = language.unit and min(columns, default=0) > language.unit
+    return [UNKNOWN, *found] if method or deep else found
+
+
+# "}" or "end" at the left margin, which ends what the heading begins.
+_ENDS = re.compile(r"[}\])]*\}|end\b")
+# What the lines below may be in: "    if a:  # why", "x = {"; not "):", which ends a header.
+_BLOCK = re.compile(r"^\s*[A-Za-z_].*[:(\[{]\s*(?:#.*)?$")
+# "def f(x)", "class A < B", "items.each do |x|", "local function f()"; not "default = 1".
+_WORDS = re.compile(
+    r"^\s*(?:local\s+)?(?:class|module|def|if|unless|while|until|case|for|begin|function)\b"
+    r"|\b(?:do(?:\s*\|.*\|)?|then)\s*$|[\[{(]\s*$"
+)
+
+
+def _opens(head: str, language: Language) -> bool:
+    """Whether the lines below a line may be inside of it."""
+    if not language.braces:
+        pattern = _BLOCK if language is PYTHON else _WORDS
+        return bool(pattern.search(head) or _PYTHON_HEADER.match(head))
+    return not head.lstrip().startswith(("{", "}", ")")) and any(
+        head.count(opening) > head.count(closing) for opening, closing in ("{}", "()", "[]")
+    )
+
+
+def _head(lines: Sequence[str], index: int) -> str:
+    """Return a line with the rest of its parameters and the brace that opens its body."""
+    head, later = lines[index], iter(lines[index + 1 :])
+    if index == 0:  # git's heading, which may be cut short
+        return head and head + ")" * (head.count("(") - head.count(")")) + " {" * ("{" not in head)
+    while head.count("(") > head.count(")") and (line := next(later, None)) is not None:
+        head += f" {line.strip()}"
+    line = next(later, "")
+    return f"{head} {{" if line.strip() == "{" and _indent(line) == _indent(lines[index]) else head
+
+
+# "    async def f(self):", "class A(B):"; not "define(x)".
+_PYTHON_HEADER = re.compile(r"^(\s*)(?:async\s+def|def|class|cdef class|cpdef)\s+(\w+)")
 
 
 def _anchor(lines: Sequence[str], index: int) -> int:
@@ -175,31 +235,34 @@ def _above(lines: Sequence[str], index: int, margin: int) -> int:
     return index
 
 
-def _enclosing(lines: Sequence[str], index: int, name_of: NameOf) -> tuple[list[str], bool]:
-    """Return the names around a line, outermost first, and whether the outermost is at the margin.
-
-    Line 0 is the heading: it may lie far above, and holds only for lines that are indented.
-    """
-    margin = _indent(lines[index])
-    chain = [name_of(lines[index], False)]
-    for number in range(index - 1, -1, -1):
-        line = lines[number]
-        if margin and line.strip() and _indent(line) < margin:
-            name = name_of(line, number == 0)
-            chain.append(name)
-            if name or (number and _OPENS.match(line)):
-                margin = _indent(line)
-    names = [part for name in reversed(chain) if name for part in name.split(".")]
-    return names, margin == 0
-
-
 def _indent(line: str) -> int:
-    return len(line.expandtabs(8)) - len(line.expandtabs(8).lstrip())
+    return len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
 
 
-# The name in a heading: "func (s *S) Run(ctx", "class A extends B", "static int f(void)".
+def _names(headers: Sequence[str], language: Language) -> list[str]:
+    """Return the names that headers define, each inside of the one before."""
+    if language is PYTHON:
+        return [match[2] for header in headers if (match := _PYTHON_HEADER.match(header))]
+    parser = _parser(language.grammar) if language.grammar else None
+    parsed = _parsed(parser, headers, language) if parser else []
+    if parsed:
+        return parsed
+    found = [
+        heading_name(header.strip())
+        for header in headers
+        if _opens(header, language) and not _CONTROL.match(header)
+    ]
+    return [part for name in found if name for part in name.split(".")]
+
+
+# "if (x) {", "} else {", "return f(x) {"; not "iffy(x) {".
+_CONTROL = re.compile(
+    r"^[}\s]*(?:if|else|for|while|switch|catch|try|do|return|match|select|case|namespace)\b"
+)
+# The name in a heading: "class A extends B", "impl A {"; not "struct a *f(int x)".
 _TYPE_HEADING = re.compile(
-    r"\b(?:class|struct|interface|trait|enum|module|namespace|object|impl(?:<[^>]*>)?)\s+([\w:.]+)"
+    r"\b(?:class|struct|interface|trait|enum|module|object|impl(?:<[^>]*>)?)\s+([\w:.]+)"
+    r"(?![\w:.]|[\s*&]+\w+\s*\()"
 )
 # type Server struct {; not "typed(x)".
 _GO_TYPE = re.compile(r"^type\s+(\w+)")
@@ -232,32 +295,19 @@ def _parser(grammar: str) -> Any:
 
 
 def tree_sitter_missing() -> bool:
-    """Whether there is no tree-sitter here: functions then come from git's headings alone."""
+    """Whether there is no tree-sitter here: functions then come from regular expressions."""
     return _parser("go") is None
 
 
-def _parsed_scopes(
-    parser: Any, heading: str, code: Sequence[str], changed: Sequence[int]
-) -> Scopes:
-    """Return scopes by a parser that forgives what a piece of a file lacks."""
-    lines = [heading, *code]
-    text = "\n".join(lines)
-    missing = text.count("{") - text.count("}")
-    tree = parser.parse((text + "\n" + "}\n" * max(missing, 0)).encode())
-    names: set[str] = set()
-    unnamed = False
-    for index in changed:
-        chain = _chain(
-            tree.root_node, index + 1, len(lines[index + 1]) - len(lines[index + 1].lstrip())
-        )
-        if not chain and (name := heading_name(heading)) and _indent(lines[index + 1]):
-            chain = name.split(".")
-        names |= _prefixes(chain)
-        unnamed |= not chain and _indent(lines[index + 1]) > 0
-    return Scopes(frozenset(names), unnamed)
-
-
-def _chain(root: Any, row: int, column: int) -> list[str]:
+def _parsed(parser: Any, headers: Sequence[str], language: Language) -> list[str]:
+    """Return the names around the last header, by a parser that forgives what is missing."""
+    text = "\n".join(headers)
+    ends = "\n}" * max(text.count("{") - text.count("}"), 0)
+    before = "<?php\n" if language.grammar == "php" else ""
+    ends = ends if language.braces else "\nend" * len(headers)
+    root = parser.parse(f"{before}{text}{ends}\n".encode()).root_node
+    row = before.count("\n") + len(headers) - 1
+    column = len(headers[-1]) - len(headers[-1].lstrip())
     node = root.descendant_for_point_range((row, column), (row, column))
     names: list[str] = []
     while node is not None:
@@ -281,6 +331,8 @@ def _defined(node: Any) -> str | None:
             return None
     elif not node.is_named or not _DEFINES.search(node.type):
         return None
+    elif node.type.endswith("_specifier") and node.child_by_field_name("body") is None:
+        return None  # struct a in "struct a *f()"
     for field in ("name", "declarator", "type", "left"):
         if (child := node.child_by_field_name(field)) is not None:
             name = _identifier(child)

@@ -13,6 +13,14 @@ MASK, ISSUE = "[MASKED]", "[ISSUE]"
 LONG = 12
 
 
+# What a program does to write a file: open(p, "w"), p.write_text(t), fs.writeFileSync, sed -i.
+WRITES = re.compile(
+    r"\.write\w*\(|writeFile|write_text|write_bytes|open\([^)]*['\"][wax]b?\+?['\"]|open\([^)]*r\+"
+    r"|inplace|File\.write|file_put_contents|json\.dump\(|copyfile|shutil\.copy|os\.rename"
+    r"|\b(?:sed|perl|ruby)\s+-\w*i"
+)
+
+
 @dataclass(frozen=True)
 class Secret:
     """What a context must not show: the files that patches touch, and the lines that they add.
@@ -38,6 +46,11 @@ class Secret:
             return True
         given = PurePosixPath(path.strip("'\" ")).parts
         return any(_is_suffix(given, PurePosixPath(file).parts) for file in self.files)
+
+    def is_program(self, text: str) -> bool:
+        """Whether a text is a program that writes a file of a patch, which it names."""
+        names = (PurePosixPath(file).name for file in self.files)
+        return bool(WRITES.search(text)) and any(name in text for name in names)
 
     def mask_lines(self, text: str) -> str:
         """Replace the patches' lines in a text by masks, one for each run of whole lines."""
@@ -76,10 +89,13 @@ def _forms(line: str) -> tuple[str, str]:
 
 # "@@ -3,7 +3,8 @@ def f():"; not "@@ see above".
 _HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+# What `diff` without -u writes before what differs: "12c12,14", "3d2".
+_PLAIN_HUNK = re.compile(r"^\d+(?:,\d+)?[acd]\d+(?:,\d+)?$")
+_COLOUR = re.compile(r"\x1b\[[\d;]*[mK]")
 
 
 def mask_diffs(text: str, secret: Secret) -> str:
-    """Replace the hunks of unified diffs in a text, one mask for those of a file.
+    """Replace the hunks of diffs in a text, one mask for those of a file.
 
     Diffs of files that no patch touches stay; a diff that names no file is masked.
     """
@@ -89,23 +105,28 @@ def mask_diffs(text: str, secret: Secret) -> str:
 def _without_hunks(lines: Iterable[str], secret: Secret) -> Iterator[str]:
     old = new = 0  # lines that the hunk still has on either side
     path: str | None = None
-    masking = masked = False
+    plain = masking = masked = False
     for line in lines:
+        seen = _COLOUR.sub("", line).rstrip("\r")
         inside = old > 0 or new > 0
-        if match := _HUNK.match(line):
+        plain = bool(_PLAIN_HUNK.match(seen)) or (plain and seen.startswith(("< ", "> ", "---")))
+        if match := _HUNK.match(seen):
             old, new = int(match[1] or 1), int(match[2] or 1)
             inside, masking = True, secret.touches(path)
-        elif inside and (not line or line[0] in " +-"):
-            old -= line[:1] != "+"
-            new -= line[:1] != "-"
-        elif not line.startswith("\\"):
-            inside, old, new = False, 0, 0
-            if line.startswith(("--- a/", "+++ b/")):
-                path = line[6:].partition("\t")[0]
+        elif inside and (not seen or seen[0] in " +-"):
+            old -= seen[:1] != "+"
+            new -= seen[:1] != "-"
+        elif not seen.startswith("\\"):
+            inside, old, new = plain, 0, 0
+            masking = plain and secret.touches(None)
+            if not plain and seen.startswith(("--- ", "+++ ")) and seen[4:] != "/dev/null":
+                path = re.sub(r"^[ab]/", "", seen[4:].partition("\t")[0])
+            elif seen.startswith("diff "):
+                path = None
         if inside and masking:
             if not masked:
                 yield MASK
             masked = True
-        elif not (masked and line.startswith("\\")):
+        elif not (masked and seen.startswith("\\")):
             masked = False
             yield line

@@ -59,6 +59,13 @@ EDITS: dict[str, Callable[[str], dict[str, Any]]] = {
         f"python3 - <<'PY'\nfrom pathlib import Path\np = Path({PATH!r})\n"
         f"p.write_text('''\n{code}\n''')\nPY"
     ),
+    "script": lambda code: shell(
+        f"cat > /tmp/fix.py <<'PY'\nf = open({PATH!r}, 'w')\nf.write({code!r})\n{code}\nPY\n"
+        "python /tmp/fix.py"
+    ),
+    "script by a tool": lambda code: tool(
+        "create_file", path="/tmp/fix.sh", content=f"sed -i {shlex.quote(code)} {PATH}"
+    ),
     "bash -c": lambda code: shell(f"bash -c {shlex.quote(f'echo {shlex.quote(code)} > {PATH}')}"),
     "git apply": lambda code: shell(f"git apply <<'EOF'\n{diff(code)}\nEOF"),
     "patch": lambda code: shell(f"patch -p1 <<'EOF'\n{diff(code)}\nEOF"),
@@ -210,6 +217,23 @@ def test_the_echo_of_an_edit_and_diffs_lose_the_patch_and_a_later_view_does_not(
     assert text.count(line.strip()) == 1
     assert "     6\tdef get" in text
     assert text.index(view) > text.index("git diff")
+
+
+@pytest.mark.parametrize("form", ["unified", "coloured", "without a/ and b/", "plain"])
+def test_a_diff_is_masked_in_whatever_form_a_tool_prints_it(form: str) -> None:
+    line = "        half = self.cache.peek(key)"
+    text = diff(line)
+    if form == "coloured":
+        text = "\n".join(f"\x1b[32m{each}\x1b[m" for each in text.split("\n"))
+    elif form == "without a/ and b/":
+        text = text.replace(" a/", " ").replace(" b/", " ").replace(".py\n", ".py\t2026-01-01\n")
+    elif form == "plain":
+        text = f"3c3,4\n< old\n---\n> {line}\n> else:"
+    masked = mask_diffs(f"before\n{text}\nafter", SECRET)
+    assert "peek" not in masked
+    assert masked.startswith("before\n")
+    assert masked.endswith(f"{MASK}\nafter")
+    assert mask_diffs(masked, SECRET) == masked
 
 
 def test_the_issue_is_masked_however_it_is_wrapped() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from difflib import unified_diff
 from pathlib import Path
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from ablations.pairs.trajectories import scopes
 from ablations.pairs.trajectories.patches import read_patch, reversed_patch
 from ablations.pairs.trajectories.scopes import (
+    BRACES,
+    PYTHON,
     Scopes,
-    brace_scopes,
     heading_name,
-    python_scopes,
     same_scopes,
+    scopes_in,
     tree_sitter_missing,
 )
 from harness.cli import options
@@ -51,7 +53,7 @@ def test_scopes_by_indentation_are_those_of_ast(path: Path) -> None:
     for index, line in enumerate(lines):
         chain = expected.get(index + 1, [])
         names = {".".join(chain[:end]) for end in range(1, len(chain) + 1)}
-        wrong += bool(line.strip()) and python_scopes("", lines, [index]).names != names
+        wrong += bool(line.strip()) and scopes_in(PYTHON, "", lines, [index]).names != names
     # Text in triple quotes that hangs over the left margin is all that indentation gets wrong.
     assert wrong <= len(lines) // 100
 
@@ -218,8 +220,63 @@ def test_without_tree_sitter_indentation_names_the_same_functions(
     name: str, text: str, line: str, names: set[str]
 ) -> None:
     lines = text.split("\n")
-    found = brace_scopes("", lines, [lines.index(line)])
+    found = scopes_in(BRACES, "", lines, [lines.index(line)])
     assert found == Scopes(frozenset(names))
+
+
+# Two functions one after the other, and what ends both.
+NEIGHBOURS = {
+    "a.go": (["func (a *A) f(n int) int {"], ["func (b *B) f(n int) int {"], ["\treturn n", "}"]),
+    "a.c": (["static int f(int x)", "{"], ["struct g *g(struct g *x,", "            int y)", "{"],
+            ["\treturn 0;", "}"]),
+    "a.js": (["function f(x) {"], ["const g = async (x) => {"], ["  return x;", "}"]),
+    "a.rs": (["pub fn f(", "    x: i32,", ") -> i32 {"], ["pub fn g(x: i32) -> i32 {"],
+             ["    x", "}"]),
+    "A.java": (["class A {", "    int f(int x) {"], ["class B {", "    int f(int x) {"],
+               ["        return x;", "    }", "}"]),
+    "a.rb": (["class A", "  def f(x)"], ["module B", "  def f(x)"], ["    x", "  end", "end"]),
+    "a.php": (["class A", "{", "    public function f($x)", "    {"],
+              ["class B", "{", "    public function f($x)", "    {"],
+              ["        return $x;", "    }", "}"]),
+    "a.kt": (["fun f(x: Int): Int {"], ["fun g(x: Int): Int {"], ["    return x", "}"]),
+    "a.py": (["class A:", "    def f(self, x):"], ["class B:", "    def f(self, x):"],
+             ["        return x", ""]),
+}  # fmt: skip
+
+
+def _as_git_writes(name: str, old: list[str], index: int) -> str:
+    """Return git's diff that changes one line: its heading is the last line that begins a word."""
+    new = [*old[:index], old[index].replace("old", "new"), *old[index + 1 :]]
+    before = old[: max(index - 3, 0)]
+    heading = next((line for line in reversed(before) if re.match(r"[A-Za-z_$]", line)), "")
+    lines = list(unified_diff(old, new, f"a/{name}", f"b/{name}", lineterm=""))
+    return "\n".join([*lines[:2], f"{lines[2]} {heading}", *lines[3:]]) + "\n"
+
+
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_two_changes_share_a_function_exactly_where_they_are_in_one(name: str) -> None:
+    first, second, after = NEIGHBOURS[name]
+    if name != "a.py" and tree_sitter_missing():
+        pytest.skip("tree-sitter-language-pack is not installed")
+    indent = after[0][: len(after[0]) - len(after[0].lstrip())]
+    body = [f"{indent}old_{number} = {number};" for number in range(12)]
+    old = [*first, *body, *after, "", *second, *body, *after]
+    places = [len(first), len(first) + 11, len(old) - len(after) - 12, len(old) - len(after) - 1]
+    patches = [read_patch(_as_git_writes(name, old, place)) for place in places]
+    for i, one in enumerate(patches):
+        for j, other in enumerate(patches):
+            assert one
+            assert other
+            assert bool(one.shared_scopes(other)) == (i // 2 == j // 2), (one.scopes, other.scopes)
+
+
+def test_a_renamed_file_is_that_of_the_base_commit() -> None:
+    moved = edit("        y = 1", "        y = 2").replace("b/m.py", "b/new/m.py")
+    patch, other = read_patch(moved), read_patch(edit("        y = 1", "        y = 3"))
+    assert patch
+    assert other
+    assert patch.shared_scopes(other) == ("m.py:A", "m.py:A.f")
+    assert patch.paths == {"m.py", "new/m.py"}
 
 
 @pytest.mark.parametrize("name", ["CHANGES.md", "setup.cfg", "data.json", "LICENSE"])
