@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ablations.pairs.soundness.contamination import (
     of_item,
@@ -19,7 +19,7 @@ from ablations.pairs.soundness.contamination import (
     tainted,
     write_taints,
 )
-from ablations.pairs.soundness.likeness import alike, print_of
+from ablations.pairs.soundness.likeness import alike, copies, print_of
 from ablations.pairs.soundness.repeats import repeats
 from ablations.pairs.soundness.shortcuts import clusters, read, shortcuts
 from ablations.statistics.exclusions import read_exclusions
@@ -149,6 +149,25 @@ def test_a_copy_of_an_image_is_found_and_no_other(factor: float) -> None:
     copies = [print_of(recompressed(image, 60, factor)) for image in large]
     found = {(i, j) for i, j, _ in alike([*map(print_of, large)], copies)}  # type: ignore[list-item]
     assert found == {(i, i) for i in range(40)}
+
+
+@pytest.mark.parametrize("side", [400, 700, 1500])
+def test_an_exchanged_digit_is_no_copy_and_a_smaller_worse_image_is(side: int) -> None:
+    """The digit is 5 % of the side: a copy is told by the spot that differs most."""
+    rng = random.Random(side)
+    image = Image.effect_mandelbrot((side, side), (-2, -1.5, 1, 1.5), 40).convert("RGB")
+    height = max(side // 20, 8)
+    place = rng.randrange(side - height), rng.randrange(side - height)
+    edits = []
+    for digit in "38":
+        edited = image.copy()
+        draw = ImageDraw.Draw(edited)
+        draw.rectangle((*place, place[0] + height, place[1] + height), "white")
+        draw.text(place, digit, "black", font=ImageFont.load_default(size=height))
+        edits.append(edited)
+    assert not copies(*edits)
+    assert copies(edits[0], recompressed(edits[0], 40, 0.4))
+    assert copies(edits[0], recompressed(edits[0], 40))
 
 
 def test_an_image_of_one_colour_is_like_no_other() -> None:
