@@ -131,8 +131,10 @@ def bag_of_words(texts: Sequence[str]) -> Any:
 
 
 def mentions(text: str, of: str) -> Array:
-    """Return how a text mentions another: whole, its words, and its rarest word's share."""
+    """Return how a text mentions another: whole, its words, how many of them, and where."""
     words, wanted = _WORD.findall(text.lower()), set(_WORD.findall(of.lower()))
-    counts = [sum(word == name for word in words) for name in wanted]
+    places = [number for number, word in enumerate(words) if word in wanted]
+    found = len({words[number] for number in places})
     whole = float(text.lower().count(of.lower().strip())) if of.strip() else 0.0
-    return np.array([whole, float(sum(counts)), float(sum(map(bool, counts)))])
+    middle = float(np.mean(places)) / len(words) if places else 0.0
+    return np.array([whole, float(len(places)), float(found), middle])

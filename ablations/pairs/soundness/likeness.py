@@ -27,11 +27,12 @@ CORRELATION = 0.9
 """Of 16 x 16 grey thumbnails, which tells drawings apart that are mostly white."""
 PLAIN = 2.0
 """Standard deviation of grey levels below which an image shows nothing to recognise."""
-COPY = 48.0
-"""Levels (of 255) by which no 5 x 5 pixels, in brightness or colour, differ in a copy.  Of 60
-MathVision images, copies at 0.4 of the size and JPEG quality 40 differ by 47 or less (99 %), and
-images in which a digit of 5 % of the longer side was exchanged by 51 or more (99 %)."""
-COPY_SIDE, COPY_CELL = 512, 5
+COPY, COPY_SPOT = 24.0, 48.0
+"""Levels (of 255) by which in a copy no cell of 16 x 16 differs, in no colour, and no 5 x 5 pixels,
+in brightness or colour.  Of 150 and 60 MathVision images, copies at 0.4 of the size and JPEG
+quality 40 differ by 23 and 47 or less (99 %); those in which a digit of 5 % of the longer side was
+exchanged differ by 51 or more at its spot (99 %)."""
+SPOT_SIDE, SPOT = 512, 5
 BLOCK = 512
 WORDS = 8
 _WORD = re.compile(r"[^\W_]+")  # "Is", "3", "é"; not "_", "-", "<"
@@ -99,13 +100,21 @@ def grams_of(text: str, limit: int = 2000) -> frozenset[tuple[str, ...]]:
 def copies(first: Image.Image, second: Image.Image) -> bool:
     """Whether two images are one picture, resized or compressed; an edit in a part is no copy.
 
-    They are compared at the size of the smaller one, of at most `COPY_SIDE` a side.
+    Spots are compared at the size of the smaller one, of at most `SPOT_SIDE` a side.
     """
-    from PIL import Image
     from scipy.ndimage import uniform_filter
 
     sides = zip(first.size, second.size, strict=True)
-    size = [min(*both, COPY_SIDE) for both in sides]
-    small = (image.convert("RGB").resize(size, Image.Resampling.BOX) for image in (first, second))
-    a, b = (np.asarray(image.convert("YCbCr"), np.float32) for image in small)
-    return bool(np.abs(uniform_filter(a - b, (COPY_CELL, COPY_CELL, 1))).max() <= COPY)
+    cells = _difference(first, second, [HASH_SIDE, HASH_SIDE], "RGB")
+    fine = _difference(first, second, [min(*s, SPOT_SIDE) for s in sides], "YCbCr")
+    spots = uniform_filter(fine, (SPOT, SPOT, 1))
+    return bool(np.abs(cells).max() <= COPY and np.abs(spots).max() <= COPY_SPOT)
+
+
+def _difference(first: Image.Image, second: Image.Image, size: list[int], colours: str) -> Array:
+    from PIL import Image
+
+    box = Image.Resampling.BOX
+    small = (image.convert("RGB").resize(size, box).convert(colours) for image in (first, second))
+    a, b = (np.asarray(image, np.float32) for image in small)
+    return a - b

@@ -111,6 +111,21 @@ def test_twenty_clean_sets_raise_no_alarm(domain: Domain) -> None:
 
 
 @pytest.mark.slow
+def test_where_the_decisive_line_is_may_give_a_context_away() -> None:
+    rng = random.Random(0)
+    made = []
+    for number in range(60):
+        lines = [f"step {rng.randrange(1000)} of the log" for _ in range(9)]
+        first, second = ([f"The colour is {c}."] for c in ("red", "blue"))
+        place = rng.randrange(1, 9)
+        texts = ([*first, *lines], [*lines[:place], *second, *lines[place:]])
+        contexts = tuple((TextPart("\n".join(text)),) for text in texts)
+        made.append(Pair(str(number), "d", "What colour is it?", "red", "blue", *contexts, ""))
+    found = {test.test: test for test in shortcuts(made)}
+    assert found["answer blanked"].alarm
+    assert found["answer blanked"].low > 0.6
+
+
 def test_a_shortcut_in_half_of_the_pairs_is_an_alarm() -> None:
     for seed in range(20):
         rng = random.Random(seed)
