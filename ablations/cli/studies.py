@@ -9,7 +9,7 @@ import click
 
 from harness.cli import options
 from harness.cli.output import echo, print_result
-from harness.cli.tables import aligned
+from harness.cli.tables import aligned, below
 
 
 @click.command("studies")
@@ -35,7 +35,7 @@ def studies(folder: Path, as_json: bool) -> None:
     for line in lines:
         trained = f"{line.trained}/{line.to_train}"
         measured = f"{line.measured}/{line.to_measure}"
-        table.append((line.folder.name, line.suite, line.state, trained, measured))
+        table.append((below(line.folder, folder), line.suite, line.state, trained, measured))
     echo("\n".join(aligned(table, left=(0, 1, 2))))
     echo("trained, measured: models done of all in the plan")
     for line in lines:

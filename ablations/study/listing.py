@@ -55,13 +55,16 @@ class StudyLine:
 
 
 def studies(folder: Path) -> Iterator[StudyLine]:
-    """Yield the studies in and below a folder, by path."""
-    return map(_line, holders(folder, "plan.json"))
+    """Yield the studies in and below a folder, by path; a training's plan is none."""
+    return (line for each in holders(folder, "plan.json") if (line := _line(each)) is not None)
 
 
-def _line(folder: Path) -> StudyLine:
+def _line(folder: Path) -> StudyLine | None:
     try:
-        plan = record(_Plan, current(read_json(folder / "plan.json"))["plan"])
+        written = read_json(folder / "plan.json")
+        if "plan" not in written and "settings" in written:
+            return None
+        plan = record(_Plan, current(written)["plan"])
         report = _report(folder)
     except (UsageError, KeyError, ValueError) as error:
         return StudyLine(folder, "unreadable", reason=f"{folder / 'plan.json'}: {error}")

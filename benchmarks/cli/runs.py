@@ -9,7 +9,7 @@ import click
 
 from harness.cli import options
 from harness.cli.output import echo, print_result
-from harness.cli.tables import aligned, percent
+from harness.cli.tables import aligned, below, percent
 
 
 @click.command("runs")
@@ -33,10 +33,11 @@ def runs(folder: Path, as_json: bool) -> None:
         return
     table = [("run", "model", "suite", "state", "mean", "answers", "errors", "last worked on")]
     for line in lines:
-        path = str(line.folder.relative_to(folder)) if line.folder != folder else str(folder)
         counts = percent(line.mean), str(line.answers), str(line.errors)
         when = line.worked.replace("T", " ").removesuffix("+00:00")
-        table.append((path, line.model, line.suite, line.state, *counts, when))
+        table.append(
+            (below(line.folder, folder), line.model, line.suite, line.state, *counts, when)
+        )
     echo("\n".join(aligned(table, left=(0, 1, 2, 3, 7))))
     echo("mean: strict score over the benchmarks of the run, in percent; times in UTC")
     for line in lines:

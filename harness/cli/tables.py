@@ -171,6 +171,11 @@ def aligned(table: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[
     ]
 
 
+def below(path: Path, folder: Path) -> str:
+    """Return how a list of what is in and below a folder names a path: without the folder."""
+    return str(path if path == folder else path.relative_to(folder))
+
+
 def result_json(rows: Sequence[BenchmarkSummary], run: Path, items: bool) -> str:
     """Return the JSON document of ``run`` and ``score``; scores are between 0 and 1."""
     from harness.runs.summary import items_json

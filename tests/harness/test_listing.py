@@ -101,3 +101,17 @@ def test_studies_are_listed_with_their_verdict(tmp_path: Path) -> None:
     assert rows["trained"]["state"] == "stopped"
     assert (rows["trained"]["trained"], rows["trained"]["measured"]) == (7, 9)
     assert rows["relabelled"]["state"] == "unreadable"
+
+
+def test_studies_are_told_apart_and_a_training_is_none(tmp_path: Path) -> None:
+    for name in ("mine/study", "yours/study"):
+        shutil.copytree(STORED / "studies" / "trained", tmp_path / name)
+    training = tmp_path / "trained" / "model-grpo-seed0"
+    training.mkdir(parents=True)
+    (training / "plan.json").write_text('{"key": "x", "arm": "grpo", "settings": {}}')
+    (tmp_path / "torn").mkdir()
+    (tmp_path / "torn" / "plan.json").write_text("{}")
+    table = harness("studies", tmp_path).stdout.splitlines()
+    assert [line.split()[0] for line in table[1:4]] == ["mine/study", "torn", "yours/study"]
+    assert "unreadable" in table[2]
+    assert "model-grpo-seed0" not in "".join(table)
