@@ -76,6 +76,9 @@ COMMANDS = {
     "demo": ("ablations.cli.demo:demo", "Run the whole ablation on the embedded micro world."),
 }
 
+SILENT = {"HF_HUB_DISABLE_TELEMETRY": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+"""Keeps libraries from telling their makers that they are used: TRL at each training, and Ray."""
+
 _HALF = 700  # characters of a longer message's beginning and of its end that are shown
 
 
@@ -108,6 +111,8 @@ def cli(debug: bool) -> None:
 def main() -> None:
     """Run the command line: exit code 2 on usage or environment errors, 130 on interrupt."""
     _keep_out_of_this_folder()
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a model may answer with half a character
             stream.reconfigure(errors="backslashreplace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from benchmarks.micro.prepare import LABEL, label
 from benchmarks.suites import SUITES
+from harness.cli.main import SILENT
 from harness.install.doctor import checkpoint
 from tests.commands import PROGRAM, ROOT, harness, modules_of, one_line
 from tests.servers import Reply, Request, ScriptedServer
@@ -380,3 +382,33 @@ def test_doctor_says_what_is_wrong_with_a_checkpoint(
     (tmp_path / name).write_bytes(content)
     found = [f"{one.status:<8} {one.name}: {one.text}" for one in checkpoint(tmp_path)]
     assert any(line.startswith(finding) for line in found)
+
+
+# Prints whether libraries would report their use after a command of ours, as children see it too.
+REPORTS = """
+import subprocess, sys
+from harness.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+words = "from huggingface_hub.constants import HF_HUB_DISABLE_TELEMETRY as off; print(not off)"
+subprocess.run([sys.executable, "-c", words], check=True)
+from ray._common.usage.usage_lib import usage_stats_enabled
+print(usage_stats_enabled())
+"""
+
+
+def test_libraries_do_not_report_their_use_unless_the_user_says_so() -> None:
+    pytest.importorskip("ray")
+    known = {n: v for n, v in os.environ.items() if n not in (*SILENT, "DO_NOT_TRACK")}
+    asked = {"HF_HUB_DISABLE_TELEMETRY": "0", "RAY_USAGE_STATS_ENABLED": "1"}
+    for own, reported in (({}, ["False", "False"]), (asked, ["True", "True"])):
+        done = subprocess.run(
+            [sys.executable, "-c", REPORTS, "--version"],
+            env={**known, "PYTHONPATH": str(ROOT), **own},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.splitlines()[-2:] == reported
