@@ -98,11 +98,9 @@ def count_lines(name: str, counts: Mapping[str, int], selection_rows: str) -> li
     """Return the counts of a source's rows for people, and what may be wrong with them."""
     if not counts:
         return []
-    others = counts["pairs"] + counts["others"]
-    lines = [
-        f"{name}: {counts['rl']} RL rows, {counts['selection']} selection rows, {others} others"
-        + (f" ({counts['pairs']} with two contexts)" if counts["pairs"] else "")
-    ]
+    kinds = {"pairs": "pairs", "rl": "RL rows", "selection": "selection rows", "others": "others"}
+    there = [f"{counts[kind]} {shown}" for kind, shown in kinds.items() if counts[kind]]
+    lines = [f"{name}: {', '.join(there) or 'no rows'}"]
     if counts["selection"] and counts["other_letters"] and selection_rows == "leave-out":
         lines.append(
             f"  {counts['other_letters']} further rows have several images and a letter after B: "

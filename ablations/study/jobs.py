@@ -327,7 +327,7 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
     try:
         _check_room(gpus)
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(_cancellable)
-        pending = [task.remote(job) for job in todo]
+        pending = [task.options(name=job.name).remote(job) for job in todo]
         names = dict(zip(pending, todo, strict=True))
         while pending:
             (done,), pending = ray.wait(pending)

@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 from ablations.data.check import check_unrelated_available, preview_items, preview_pairs, survey
 from ablations.data.items import qa_item, selection_item
-from ablations.data.sources import open_items
+from ablations.data.sources import count_lines, open_items
 from benchmarks.data.local.images import as_seen, decode
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs import file as pair_file
@@ -334,3 +334,12 @@ def test_images_of_pairs_and_items_are_converted_as_those_of_benchmarks(
         assert isinstance(part, ImagePart)
         assert part.image.size == expected.size
         assert part.image.tobytes() == expected.tobytes()
+
+
+def test_counts_name_the_kinds_of_rows_that_are_there() -> None:
+    none = dict.fromkeys(("rl", "selection", "pairs", "others", "other_letters"), 0)
+    assert count_lines("p", {**none, "pairs": 10}, "leave-out") == ["p: 10 pairs"]
+    mixed = {**none, "rl": 3, "selection": 2}
+    assert count_lines("p", mixed, "leave-out") == ["p: 3 RL rows, 2 selection rows"]
+    assert count_lines("p", none, "leave-out") == ["p: no rows"]
+    assert count_lines("micro", {}, "leave-out") == []
