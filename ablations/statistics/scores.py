@@ -455,6 +455,12 @@ def _not_known(settings: Sequence[str], content: Mapping[str, bool]) -> list[str
     return list(dict.fromkeys([*missing, *(what for what, known in content.items() if not known)]))
 
 
+_SAME_ITEMS = {
+    False: "fill both with the same `harness run` (and --limit)",
+    True: "import logs of the same items",
+}
+
+
 def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
     """Refuse runs that were asked different items, or scored by other scorers or right answers."""
     first = answers[0]
@@ -462,8 +468,8 @@ def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -
         if other.asked != first.asked:
             raise UsageError(
                 f"{name}: {runs[0].path} holds {len(first.asked)} items and {run.path} "
-                f"{len(other.asked)}, {len(other.asked & first.asked)} of them in common: fill "
-                "both with the same `harness run` (and --limit)"
+                f"{len(other.asked)}, {len(other.asked & first.asked)} of them in common: "
+                + _SAME_ITEMS[any(each.manifest.get("origin") == "imported" for each in runs)]
             )
         if other.scorers and first.scorers and other.scorers != first.scorers:
             raise UsageError(

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,7 @@ from harness.errors import UsageError
 from harness.files.atomic import folder as new_folder
 from harness.files.atomic import write_json
 from harness.files.hashing import file_hashes, json_hash
+from harness.install.extras import missing
 from harness.protocols import Declaration, Demanding
 from harness.records import Sample
 from harness.runs.store import (
@@ -186,9 +188,12 @@ def _strict(
         if declared.needs_sandbox or isinstance(benchmark, Demanding):
             raise UsageError("its answers are programs: score them with `harness score`")
         items.all  # noqa: B018 - reads the data, or raises
-    except UsageError as error:
+    except (UsageError, ModuleNotFoundError) as error:
+        why = error if isinstance(error, UsageError) else missing(error)
+        if why is None:
+            raise
         note(
-            f"{name}: no strict score, only the log's own, as native ({error}); "
+            f"{name}: no strict score, only the log's own, as native ({why}); "
             "--source-scores makes the log's own the score"
         )
         return None
@@ -252,11 +257,16 @@ def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
     if not kept:
         why = f": {part.notes()[0]}" if part.notes() else ""
         raise UsageError(f"{declared.id}: no answer of the log can be imported{why}")
-    said = "; ".join(filter(None, (declared.note, *part.notes())))
-    for text in part.notes():
+    answered = Counter(item_id for item_id, _ in kept)
+    items, fewest, repeats = len(answered), min(answered.values()), max(answered.values())
+    notes = part.notes()
+    if fewest < repeats:
+        notes.append(
+            f"items have {fewest} to {repeats} answers each: an item's score is their mean"
+        )
+    said = "; ".join(filter(None, (declared.note, *notes)))
+    for text in notes:
         note(f"{declared.id}: {text}")
-    repeats = 1 + max(repeat for _, repeat in kept)
-    items = len({item_id for item_id, _ in kept})
     noted = dataclasses.replace(declared, note=said)
     return summarise(folder, noted, [items] * repeats, None, kept)
 

@@ -80,12 +80,11 @@ class Items:
         at_row = None if sample.row is None else self._by_row.get((task, sample.row))
         candidates = [*dict.fromkeys(named), *([at_row] if at_row else [])]
         fitting = [item_id for item_id in candidates if self._fits(item_id, sample)]
+        fitting = self._shown(fitting, sample)
         if len(fitting) > 1 and at_row in fitting:
             return at_row, ""
-        if fitting:
-            return self._one(fitting, sample)
-        if same := self._by_question(sample):
-            return self._one(same, sample)
+        if found := fitting or self._shown(self._by_question(sample), sample):
+            return (found[0], "") if len(found) == 1 else (None, AMBIGUOUS)
         return None, CONTRADICTED if candidates else UNKNOWN_ITEM
 
     def _fits(self, item_id: str, sample: LoggedSample) -> bool:
@@ -108,12 +107,16 @@ class Items:
                 return found
         return [item for item, own in self.texts.items() if len(own) >= _TELLING and own in prompt]
 
-    def _one(self, candidates: list[str], sample: LoggedSample) -> tuple[str | None, str]:
-        """Return the one of several items that shows the sample's image."""
-        if len(candidates) > 1 and sample.image:
-            shown = [item for item in candidates if self._cluster(item) == f"images-{sample.image}"]
-            candidates = shown or candidates
-        return (candidates[0], "") if len(candidates) == 1 else (None, AMBIGUOUS)
+    def _shown(self, candidates: list[str], sample: LoggedSample) -> list[str]:
+        """Return those of several items with one text that show the sample's image.
+
+        They need not be candidates: an id may be a number that the tool gave.  Images that no such
+        item shows tell nothing, since tools convert them.
+        """
+        alike = dict.fromkeys(i for item in candidates for i in self._by_text[self.texts[item]])
+        image = f"images-{sample.image}"
+        shown = [item for item in alike if sample.image and self._cluster(item) == image]
+        return [item for item in candidates if item in shown] or shown or candidates
 
     def _cluster(self, item_id: str) -> str:
         item = self.all[item_id]

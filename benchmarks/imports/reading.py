@@ -97,10 +97,14 @@ def files_below(path: Path) -> list[Path]:
 
 
 def field(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """Return a field of a row; UsageError where it is missing or of another type."""
+    """Return a field of a row; UsageError where it is missing or of another type.
+
+    True and False are numbers only where ``kind`` has ``bool``.
+    """
     if name not in row:
         raise UsageError(f"{where} has no {name!r}")
-    if not isinstance(row[name], kind):
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(row[name], kinds) or (isinstance(row[name], bool) and bool not in kinds):
         raise UsageError(f"{where}: {name!r} is {type(row[name]).__name__}, which it never is")
     return row[name]
 

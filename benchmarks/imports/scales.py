@@ -65,7 +65,7 @@ def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scal
 
 
 def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
-    """Return the metric that is the score of a task: the wanted one, else the first with numbers.
+    """Return the metric that is the score of a task: the wanted one, else the first that all have.
 
     None where the task has no sample.
 
@@ -92,16 +92,18 @@ def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
 
 
 def complete(names: Iterable[str], samples: Iterable[LoggedSample]) -> list[str]:
-    """Return the metrics with a number in each of some samples.
+    """Return the metrics that each of some samples has, and at least one of them with a number.
 
-    Samples without any number do not count: they failed, or the tool gave no verdict.
+    A metric without a number in a sample (null, NaN) is still its metric: that answer has no
+    score, and no other metric takes its place.  Samples without any metric failed.
     """
-    names = list(names)
-    numbers = [
-        {name for name in names if number_of(s.scores.get(name)) is not None} for s in samples
+    scored = [sample.scores for sample in samples if sample.scores]
+    return [
+        name
+        for name in names
+        if all(name in held for held in scored)
+        and any(number_of(held[name]) is not None for held in scored)
     ]
-    scored = [held for held in numbers if held]
-    return [name for name in names if scored and all(name in held for held in scored)]
 
 
 def number_of(value: Any) -> float | None:

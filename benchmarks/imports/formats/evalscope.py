@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def _log(folder: Path, reviews: Sequence[Path]) -> Log:
         identity=[config.get("model"), config.get("model_args")],
         seed=chat.count(generation.get("seed", config.get("seed"))),
         config=config,
-        notes=[note for name in tasks for note in _notes(name, reports.get(name))],
+        notes=[note for name in {**tasks, **reports} for note in _notes(name, reports, tasks)],
     )
 
 
@@ -86,10 +86,12 @@ def _reports(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.json")) if folder.is_dir() else []
 
 
-def _notes(name: str, report: Mapping[str, Any] | None) -> list[str]:
-    if report is None:
+def _notes(name: str, reports: Mapping[str, Any], reviewed: Collection[str]) -> list[str]:
+    if name not in reports:
         return [f"{name}: there is no report of it, the run may not have ended"]
-    failed = chat.count(mapping(report.get("execution_summary")).get("errored"))
+    if name not in reviewed:
+        return [f"{name}: the log has no reviews of it, only its score"]
+    failed = chat.count(mapping(reports[name].get("execution_summary")).get("errored"))
     return [f"{name}: {failed} of its answers failed and have no review"] if failed else []
 
 
@@ -166,7 +168,7 @@ def _sample(
         _response(messages, ends.get(str(index), "stop")),
         mapping(score.get("value")),
         official=(str(given),) if isinstance(given, str | int) else (),
-        row=number if isinstance(number, int) else None,
+        row=number if isinstance(number, int) and not subset else None,  # numbered in a subset
         prompt=prompt,
         target=target,
         prediction=chat.word(score.get("extracted_prediction")),

@@ -17,6 +17,8 @@ from benchmarks.imports.reading import field, files_below, head, json_document, 
 from harness.errors import UsageError
 from harness.records import Response
 
+# Matches "2026-11-29T08-16-05-00-00_arith_Nwqg.json", as inspect names logs; not "logs.json".
+_NAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d.*_.*\.json")
 # Matches "samples/sum-1_epoch_2.json"; not "_journal/summaries/1.json".
 _SAMPLE = re.compile(r"samples/.*_epoch_(\d+)\.json", re.DOTALL)
 # What a scorer's letters and words count, as `value_to_float` of inspect_ai.
@@ -46,6 +48,11 @@ def detect(path: Path) -> bool:
     return any(map(_is_log, files_below(path)))
 
 
+def _is_named(path: Path) -> bool:
+    """Whether a file is a log, if only by its name: one that is damaged is not passed over."""
+    return path.suffix == ".eval" or bool(_NAMED.fullmatch(path.name)) or _is_log(path)
+
+
 def _is_log(path: Path) -> bool:
     begin = head(path)
     if path.suffix == ".eval":
@@ -56,7 +63,8 @@ def _is_log(path: Path) -> bool:
 def read(paths: Sequence[Path]) -> Iterator[Log]:
     """Yield a log for the tasks that one model was run on together."""
     found = (each for path in paths for each in files_below(path))
-    files = [_open(path) for path in dict.fromkeys(found) if path in paths or _is_log(path)]
+    logs = [path for path in dict.fromkeys(found) if path in paths or _is_named(path)]
+    files = [_open(path) for path in logs]
     if not files:
         raise UsageError(f"{paths[0]} holds no .eval or .json log of inspect")
     yield from together((_run(file), _log(file)) for file in _last_tries(files))
@@ -119,18 +127,20 @@ def _log(file: _File) -> Log:
         seed=chat.count(config.get("seed")),
         started=chat.word(spec.get("created")),
         config={str(spec.get("task")): {"eval": spec, "plan": file.header.get("plan")}},
-        notes=_notes(file),
+        notes=list(_notes(file)),
     )
 
 
-def _notes(file: _File) -> list[str]:
+def _notes(file: _File) -> Iterator[str]:
     task, status = file.spec.get("task"), file.header.get("status")
+    reducers = chat.strings(mapping(file.spec.get("config")).get("epochs_reducer"))
+    if other := [name for name in reducers if name != "mean"]:
+        yield f"{task}: inspect reduces epochs by {', '.join(other)}; here an item's is their mean"
     expected = chat.count(mapping(file.header.get("results")).get("total_samples"))
     if status != "success":
-        return [f"{task}: the run did not end (status {status or 'unknown'})"]
-    if expected not in (None, file.held):
-        return [f"{task}: the log holds {file.held} of {expected} samples"]
-    return []
+        yield f"{task}: the run did not end (status {status or 'unknown'})"
+    elif expected not in (None, file.held):
+        yield f"{task}: the log holds {file.held} of {expected} samples"
 
 
 def _task(file: _File, config: Mapping[str, Any]) -> LoggedTask:
@@ -186,7 +196,6 @@ def _samples(rows: Rows, cluster: str) -> Iterator[LoggedSample]:
             None if error else _response(row, messages),
             scores,
             official=(item,),
-            row=row["id"] if isinstance(row["id"], int) else None,
             prompt=chat.prompt_of(messages, question),
             question=question,
             image=chat.image_hash(_images(row)),

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
-from benchmarks.imports.reading import files_below, json_document, json_lines, mapping, sequence
+from benchmarks.imports.reading import (
+    field,
+    files_below,
+    json_document,
+    json_lines,
+    mapping,
+    sequence,
+)
 from harness.errors import UsageError
 from harness.records import Response
 
@@ -180,9 +187,7 @@ def _task(document: Mapping[str, Any], name: str, path: Path) -> LoggedTask:
 
 def _samples(path: Path) -> Iterator[LoggedSample]:
     for where, row in json_lines(path):
-        if "doc_id" not in row:
-            raise UsageError(f"{where} has no 'doc_id': it is not a sample of lmms-eval")
-        number = row["doc_id"]
+        number = field(row, "doc_id", (int, str), where)
         metrics = {name: value for name, value in row.items() if name not in _OWN}
         scores = {name: _verdict(value) for name, value in metrics.items()}
         sample = LoggedSample(
@@ -243,11 +248,15 @@ def official_ids(scores: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def answers_of(sample: LoggedSample, value: Any) -> Iterator[LoggedSample]:
-    """Yield a sample for each logged response, one without a response where there is none."""
-    if not (texts := texts_of(value)):
-        yield sample
-    for text in texts:
-        yield replace(sample, response=Response(text))
+    """Yield a sample for each logged response, one without a response where there is none.
+
+    A line has one score: of several responses it is that of the first (or of a vote), and the
+    others have none.
+    """
+    texts = texts_of(value)
+    yield replace(sample, response=Response(texts[0])) if texts else sample
+    for text in texts[1:]:
+        yield replace(sample, response=Response(text), scores={})
 
 
 def texts_of(value: Any) -> list[str]:

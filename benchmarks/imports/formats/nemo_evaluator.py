@@ -95,7 +95,7 @@ def _notes(document: Mapping[str, Any], name: str, results: Path) -> list[str]:
 def _samples(path: Path) -> Iterator[LoggedSample]:
     for where, row in json_lines(path):
         number = field(row, "problem_idx", int, where)
-        reward = field(row, "reward", (int, float), where)
+        reward = field(row, "reward", (int, float, bool), where)
         prompt = row.get("prompt")
         category = mapping(row.get("metadata")).get("category")
         error = _error(mapping(row.get("scoring_details")))

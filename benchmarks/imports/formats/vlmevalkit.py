@@ -68,8 +68,20 @@ def _is_table(path: Path) -> bool:
     return b">index<" in begin and b">prediction<" in begin
 
 
+def _is_workbook(path: Path) -> bool:
+    """Whether a file is a whole ZIP file, as workbooks are."""
+    try:
+        with plain.open_given(path) as stream:
+            return zipfile.is_zipfile(stream)
+    except OSError:
+        return False
+
+
 def read(paths: Sequence[Path]) -> Iterator[Log]:
     """Yield the log of each table of predictions."""
+    for path in (each for given in paths for each in files_below(given)):
+        if path.suffix == ".xlsx" and not path.name.startswith("~$") and not _is_workbook(path):
+            raise UsageError(f"{path} cannot be read as a table: it is no whole workbook")
     runs = _runs(paths, [path for path in paths if path.suffix in _SUFFIXES and path.is_file()])
     if not runs:
         raise UsageError(
