@@ -27,6 +27,7 @@ from ablations.study.children import begin, say, stop
 from ablations.study.jobs import Training, jobs
 from ablations.study.plan import PROBE, Plan, benchmark, run_options
 from harness.errors import UsageError
+from harness.files import plain
 from harness.runs.store import read_samples
 
 EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
@@ -279,7 +280,7 @@ def _watch(
     say(f"$ harness {shlex.join(args)}")
     out.mkdir(parents=True, exist_ok=True)
     begun, seen = time.monotonic(), [(0.0, 0)]
-    with (out / LOG).open("a") as log:
+    with open(out / LOG, "a", opener=plain.opener) as log:
         process = begin(args, stdout=log, stderr=log)
         try:
             while (code := process.poll()) is None and seen[-1][1] < enough:

@@ -32,6 +32,7 @@ from harness.backends.models.settings import UNSET, ModelSettings
 from harness.backends.reasoning_tags import dropped_ids, named_tags
 from harness.backends.spec import BackendSpec
 from harness.errors import ItemError, UsageError
+from harness.files import plain
 from harness.reasoning import given_tags
 from harness.records import Message, TextPart
 
@@ -169,7 +170,7 @@ class Server:
 
     def log_text(self) -> str:
         """Return what this server has written to its log."""
-        with self.log.open("rb") as file:
+        with open(self.log, "rb", opener=plain.opener) as file:
             file.seek(self.log_start)
             return file.read().decode(errors="replace")
 
@@ -194,12 +195,12 @@ def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
     """Start a server and end it on leaving; it does not answer yet."""
     log = spec.log_path or Path(tempfile.mkdtemp(prefix="vllm-")) / "vllm.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    # For this user alone, and of the system: the path of a socket may have 107 letters at most.
-    scratch = Path(tempfile.mkdtemp(prefix="vllm-"))
-    socket = scratch / "server"
-    # -P: the folder of that file holds modules named like packages.
-    guard = [sys.executable, "-P", lifeline.__file__, str(os.getpid()), str(scratch)]
-    with log.open("ab") as file:
+    with open(log, "ab", opener=plain.opener) as file:  # a run's folder may be of others
+        # For this user alone, and of the system: the path of a socket may have 107 letters at most.
+        scratch = Path(tempfile.mkdtemp(prefix="vllm-"))
+        socket = scratch / "server"
+        # -P: the folder of that file holds modules named like packages.
+        guard = [sys.executable, "-P", lifeline.__file__, str(os.getpid()), str(scratch)]
         log_start = file.tell()
         process = subprocess.Popen(
             [*guard, *command(spec, socket, cpu=cpu)],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import sysconfig
 from contextlib import nullcontext
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -113,6 +115,7 @@ def main() -> None:
     _keep_out_of_this_folder()
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
+    end_as_by_ctrl_c()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a model may answer with half a character
             stream.reconfigure(errors="backslashreplace")
@@ -129,6 +132,21 @@ def _keep_out_of_this_folder() -> None:
     if root not in map(sysconfig.get_path, ("purelib", "platlib")):
         others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys([root, *others])))
+
+
+def end_as_by_ctrl_c() -> None:
+    """Have SIGTERM, which ``docker stop`` sends, end this process as Ctrl-C does: it cleans up."""
+    process = os.getpid()
+
+    def end(number: int, _: FrameType | None) -> None:
+        if os.getpid() != process:  # a fork of ours
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def run_command(arguments: list[str]) -> int:

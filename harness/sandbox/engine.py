@@ -6,6 +6,7 @@ removes its containers; what that misses is removed when the next process begins
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
@@ -151,7 +152,16 @@ def remove_leftovers(program: str) -> Lifeline:
     left = [id for id, _, name in (line.partition(" ") for line in lines) if has_ended(name)]
     if left:
         _lines([program, "rm", "--force", "--volumes", *left])
-    return Lifeline(_REMOVE_OURS, program, f"{OWNER}={owner()}")
+    ours = f"{OWNER}={owner()}"
+    atexit.register(_remove_ours, program, ours)
+    return Lifeline(_REMOVE_OURS, program, ours)
+
+
+def _remove_ours(program: str, label: str) -> None:
+    """Remove the containers with a label: in a container the lifeline dies when we end."""
+    listed = output([program, "ps", "--all", "--quiet", "--filter", f"label={label}"]) or ""
+    if ids := listed.split():
+        output([program, "rm", "--force", "--volumes", *ids])
 
 
 def _lines(argv: list[str]) -> list[str]:

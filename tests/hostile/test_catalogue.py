@@ -5,8 +5,10 @@ Each is refused in one line with exit code 2, or contained; nothing outside is r
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +21,9 @@ from typing import Any
 import pytest
 
 import harness as harness_package
+from harness.backends.spec import BackendSpec
+from harness.backends.vllm import start
+from harness.errors import UsageError
 from harness.files.text import visible
 from tests.commands import harness
 from tests.conftest import Once
@@ -198,6 +203,45 @@ def test_every_module_that_reads_files_has_joined() -> None:
     modules = [path for name in packages for path in sorted((source / name).rglob("*.py"))]
     reading = {m.relative_to(source).as_posix() for m in modules if reads(m.read_text())}
     assert reading == set(READERS), reading ^ set(READERS)
+
+
+# Modules that open files for writing in folders which they made, under names that nobody knows, or
+# only what is open already.
+_OWN_FOLDERS = """
+    ablations/selftest/train.py ablations/selftest/trials.py ablations/study/preloaded.py
+    ablations/export/skyrl.py benchmarks/imports/folders.py benchmarks/vqa/base/native_child.py
+    benchmarks/vqa/base/native_worker.py harness/cli/output.py
+    harness/files/atomic.py harness/sandbox/bubblewrap.py
+    benchmarks/longhorizon/swebench/container.py""".split()
+
+
+def test_no_file_of_others_is_written_through_a_link() -> None:
+    """What is opened for writing where others may have put a link is opened by `plain.opener`."""
+    source, wrong = Path(harness_package.__file__).parents[1], []
+    for name in ("harness", "benchmarks", "ablations", "reports"):
+        for path in sorted((source / name).rglob("*.py")):
+            if path.relative_to(source).as_posix() in _OWN_FOLDERS or "micro" in path.parts:
+                continue
+            calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+            opened = [c for c in calls if re.search(r"(^|\.)(fd)?open$", ast.unparse(c.func))]
+            words = [(call, [ast.unparse(word) for word in call.args]) for call in opened]
+            writing = [c for c, w in words if any(re.fullmatch("'[wax]b?[+]?'", x) for x in w)]
+            wrong += [
+                f"{path}:{call.lineno}"
+                for call in writing
+                if "opener" not in {keyword.arg for keyword in call.keywords}
+            ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_log_of_a_server_is_not_a_link_in_a_run_of_others(tmp_path: Path) -> None:
+    outside, log = tmp_path / "outside", tmp_path / "vllm.log"
+    outside.write_text("mine")
+    log.symlink_to(outside)
+    spec = BackendSpec(checkpoint=tmp_path, log_path=log)
+    with pytest.raises(UsageError, match=r"vllm\.log is a link"), start(spec, cpu=True):
+        pass
+    assert outside.read_text() == "mine"
 
 
 def test_every_type_of_input_is_tried() -> None:

@@ -94,3 +94,56 @@ def test_an_engine_without_a_filter_is_refused(
     expected = pytest.raises(UsageError, match="seccomp") if refused else nullcontext()
     with expected:
         Engine(name, str(program), "1").check_filter()
+
+
+ENGINE = """#!/bin/sh
+echo "$@" >> {calls}
+case "$*" in "ps --all --quiet --filter label=harness.owner="*) echo ours ;; esac
+"""
+
+
+def test_who_ends_removes_his_containers_also_where_the_watcher_dies_with_him(
+    tmp_path: Path,
+) -> None:
+    """As in a container: when its first process ends, the kernel kills all others."""
+    fake, calls = tmp_path / "docker", tmp_path / "calls"
+    fake.write_text(ENGINE.format(calls=calls))
+    fake.chmod(0o755)
+    program = (
+        "import sys; from harness.sandbox.engine import owner, remove_leftovers as remove; "
+        "life = remove(sys.argv[1]); life.process.kill(); life.process.wait(); print(owner())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(fake)],
+        capture_output=True, text=True, check=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert calls.read_text().splitlines()[-2:] == [
+        f"ps --all --quiet --filter label=harness.owner={done.stdout.strip()}",
+        "rm --force --volumes ours",
+    ]
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sigterm_cleans_up_as_ctrl_c_does(ignored: bool) -> None:
+    """`docker stop` sends it; a shell's background jobs ignore SIGINT."""
+    program = f"""
+import asyncio, os, signal
+from harness.cli.main import end_as_by_ctrl_c
+if {ignored}:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+end_as_by_ctrl_c()
+async def work():
+    try:
+        asyncio.get_running_loop().call_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+    finally:
+        print("cleaned up")
+try:
+    asyncio.run(work())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, timeout=50
+    )
+    assert done.stdout.split("\n")[:2] == ["cleaned up", "interrupted"], done.stderr
