@@ -141,13 +141,15 @@ class TokenCount:
     def __init__(self, on_status: Callable[[str], None], every: float = NEWS_EVERY) -> None:
         self._on_status, self._every = on_status, every
         self._tokens = self._tokens_before = 0
-        self._last = time.monotonic()
+        self._last = 0.0
 
     def add(self, tokens: int, left: int, batch_size: int) -> None:
         """Count one step of a batch, after which ``left`` of its rows are unfinished."""
-        self._tokens += tokens
         now = time.monotonic()
-        if now - self._last >= self._every:
+        if not self._tokens:  # the model's start-up and the first prompts are no generation
+            self._last, self._tokens_before = now, tokens
+        self._tokens += tokens
+        if now - self._last >= self._every and self._tokens > self._tokens_before:
             rate = (self._tokens - self._tokens_before) / (now - self._last)
             self._last, self._tokens_before = now, self._tokens
             self._on_status(

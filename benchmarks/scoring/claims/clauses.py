@@ -127,7 +127,8 @@ _CONDITION = pattern(
 SUBJUNCTIVE = pattern(
     r"(?i)\b(?:if|unless|had|were)\s(?!i\b|we\b|you\b|forced\b|one\b|any\b)[^,.;\n]{0,60}"
     r"\b(?:were|was|had|did|could|would)\b"
-    r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b",
+    r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b"
+    r"|\bwould have been\b",
     "It is B if it were blue.",
     "If I had to guess, B.",
 )

@@ -215,6 +215,7 @@ REFUSES: dict[str, tuple[str, ...]] = {
         "I was told the answer is {L}, which I dispute.",
         "It is not the case that the answer is {L}.",
         "The trap answer is {L}.",
+        "{L} would have been my answer before I saw the legend; now {W}.",
         "The second best answer is {L}.",
         "{L}看起来对，但其实是{W}。",
         "{L} < {W}",

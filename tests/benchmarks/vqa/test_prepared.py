@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +27,11 @@ from benchmarks.vqa.base import prepared
 from benchmarks.vqa.base.benchmark import Doc, LmmsBenchmark
 from benchmarks.vqa.base.prepared import Prepared, Row, Turn
 from benchmarks.vqa.vstar import VStar
+from harness.backends.http.endpoint import EndpointModel
 from harness.errors import ItemError
 from harness.protocols import FailedItem, build_items
-from harness.records import ImagePart, Item
+from harness.records import ImagePart, Item, Message, Sampling
+from tests.servers import ScriptedServer
 
 KEY = {"data": "1", "split": "", "options": {}}
 
@@ -194,7 +198,16 @@ def test_images_are_shown_on_white_and_turned_unless_native(
     assert isinstance(item, Item)
     (part,) = item.messages[0].content
     assert isinstance(part, ImagePart)
-    assert (part.image.mode, part.image.getpixel((0, 0)), part.image.size) == ("RGB", colour, size)
+    with ScriptedServer(lambda _: "B") as server:
+        asyncio.run(_ask(server.url, item.messages))
+        (sent,) = server.requests[0].images
+    for image in (part.image, Image.open(io.BytesIO(sent))):
+        assert (image.mode, image.getpixel((0, 0)), image.size) == ("RGB", colour, size)
+
+
+async def _ask(url: str, messages: Sequence[Message]) -> None:
+    async with EndpointModel(url) as model:
+        await model.chat(messages, Sampling(8))
 
 
 def test_native_images_are_declared_and_the_default_is_what_stored_runs_say(root: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -142,6 +144,21 @@ def test_progress_counts_every_token(micro_model: Path) -> None:
     tokens = sum(response.completion_tokens or 0 for response in generated(checkpoint, prompts))
     assert notes[-1].startswith(f"transformers: {tokens} tokens generated")
     assert notes[-1].endswith("3 of 3 responses of this batch are done")
+
+
+def test_the_first_rate_leaves_out_the_start_up() -> None:
+    notes: list[str] = []
+    count = TokenCount(notes.append, every=0.01)
+    time.sleep(0.2)
+    begun = time.monotonic()
+    count.add(100, left=4, batch_size=4)
+    time.sleep(0.02)
+    count.add(100, left=4, batch_size=4)
+    spent = time.monotonic() - begun
+    (note,) = notes
+    said = re.search(r"200 tokens generated, ([\d.]+) tokens/s; 0 of 4", note)
+    assert said
+    assert float(said[1]) > 100 / spent - 0.1, "100 tokens since the first step"
 
 
 def test_the_same_seed_draws_the_same_answer_and_another_another(loaded: Checkpoint) -> None:
