@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,6 +18,8 @@ from harness.protocols import Benchmark, FailedItem
 from harness.records import Item, TextPart
 
 _TELLING = 12  # characters of a text that may be found within another
+# What tools write before a question or an option: matches "A. ", "(B) ", "Question: "; not "A car".
+_LABEL = re.compile(r"^(?:\(?[A-Z][.):]+\s+|(?:Question|Context|Choices|Hint):\s*)")
 UNKNOWN_ITEM = "no item has that id or question"
 AMBIGUOUS = "several items have that question"
 CONTRADICTED = "the item of that id has another question"
@@ -73,6 +75,20 @@ class Items:
             by_name.setdefault(item_id.removeprefix(prefix), []).append(item_id)
         return by_name
 
+    @cached_property
+    def _lines(self) -> Mapping[str, Sequence[str]]:
+        """The lines of every item's prompt, without labels."""
+        return {
+            item_id: [folded(_LABEL.sub("", line.strip())) for line in prompt_of(item).splitlines()]
+            for item_id, item in self.all.items()
+        }
+
+    @cached_property
+    def _usual(self) -> frozenset[str]:
+        """The lines that most items have: those of our template, or one question asked of many."""
+        held = Counter(line for lines in self._lines.values() for line in set(lines))
+        return frozenset(line for line, count in held.items() if 2 * count > len(self._lines))
+
     def find(self, task: str, sample: LoggedSample) -> tuple[str | None, str]:
         """Return the id of a sample's item, and why there is none where it is None."""
         named = [name for name in sample.official if name in self.all]
@@ -91,7 +107,15 @@ class Items:
         """Whether nothing that the log says of the question is against an item."""
         text = self.texts[item_id]
         said = [folded(part) for part in (sample.question, "".join(sample.prompt)) if part]
-        return not said or any(part and (part in text or text in part) for part in said)
+        return not said or any(
+            part and (part in text or text in part or self._holds(part, item_id)) for part in said
+        )
+
+    def _holds(self, text: str, item_id: str) -> bool:
+        """Whether a text has all that an item says, in whatever template a tool asks it."""
+        lines = [line for line in self._lines[item_id] if line in text or line not in self._usual]
+        telling = sum(map(len, lines)) >= _TELLING and not self._usual.issuperset(lines)
+        return telling and all(line in text for line in lines)
 
     def _by_question(self, sample: LoggedSample) -> list[str]:
         """Return the items of a sample's prompt, else of its question."""
@@ -105,7 +129,8 @@ class Items:
             )
             if found := list(within):
                 return found
-        return [item for item, own in self.texts.items() if len(own) >= _TELLING and own in prompt]
+        whole = [item for item, own in self.texts.items() if len(own) >= _TELLING and own in prompt]
+        return whole or [item for item in self.all if self._holds(prompt, item)]
 
     def _shown(self, candidates: list[str], sample: LoggedSample) -> list[str]:
         """Return those of several items with one text that show the sample's image.

@@ -2,6 +2,7 @@
 
     make test-foreign                      all tools
     python -m tests.foreign inspect harbor   these
+    python -m tests.foreign inspect-ours     benchmarks that we have, with images, in a tool
     python -m tests.foreign skyrl            the trainer: a step of an exported arm in its own code
 
 Each tool is installed into an environment of its own under ``.foreign/`` and asks a small server
@@ -24,6 +25,8 @@ from pathlib import Path
 from benchmarks.imports import formats
 from benchmarks.imports.log import Log
 from tests.benchmarks.imports import own_scores
+from tests.foreign import ours
+from tests.interpreters import interpreter
 from tests.servers import Request, ScriptedServer
 
 HERE = Path(__file__).parent
@@ -51,15 +54,24 @@ TOOLS: Mapping[str, Tool] = {
                            "scipy"),
     "evalscope": Tool("evalscope==1.14.1", "evalscope_sums.py", "work", own_scores.evalscope),
     "harbor": Tool("harbor==0.26.0", "harbor_sums.py", "jobs", own_scores.harbor),
+    "lm-eval": Tool("lm-eval[api]==0.4.13", "lm_eval_sums.py", "log", own_scores.lm_eval),
+    "lmms-eval": Tool("", "lmms_eval_sums.py", "log", own_scores.lmms_eval),
 }  # fmt: skip
 
 
+# Benchmarks that we have, in a tool: `python -m tests.foreign inspect-ours`.
+OURS = {"inspect-ours": "inspect", "evalscope-ours": "evalscope"}
+
+
 def answer(request: Request) -> str:
-    """Answer a sum, rightly or by one too much, as a hash of model, seed and sum decides."""
+    """Answer a sum, rightly or by one too much, as a hash of model, seed and sum decides.
+
+    To images other than those beside a sum it is a letter, by `ours.letter`.
+    """
     text = request.text
     sums = re.findall(r"(\d+) ?\+ ?(\d+)", text)
     if not sums:
-        return "There is no sum."
+        return f"ANSWER: {ours.letter(request.body['model'], request.images)}"
     a, b = map(int, sums[-1])
     model, seed = request.body["model"], request.body.get("seed")
     drawn = int(hashlib.sha256(f"{model} {seed} {a}+{b}".encode()).hexdigest(), 16) % 100
@@ -70,12 +82,20 @@ def answer(request: Request) -> str:
 
 
 def environment(name: str, tool: Tool) -> Path:
-    """Return the interpreter of a tool's environment, which is made where it is not there."""
+    """Return the interpreter of a tool's environment, which is made where it is not there.
+
+    A tool without packages is in our own.  `SystemExit` if there is no such Python.
+    """
+    if not tool.package:
+        return Path(sys.executable)
+    base = interpreter(tool.python)
+    if base is None:
+        sys.exit(f"{name} needs Python {tool.python}, which is not installed here")
     folder = (WORK / name / "venv").absolute()
     if not (folder / "done").exists():
         shutil.rmtree(folder, ignore_errors=True)
         uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--python", tool.python, folder], check=True)
+        subprocess.run([*uv, "venv", "--quiet", "--python", base, folder], check=True)
         python = ["--python", str(folder / "bin" / "python")]
         packages = [*tool.package.split(), *tool.more.split()]
         subprocess.run([*uv, "pip", "install", "--quiet", *python, *packages], check=True)
@@ -125,12 +145,22 @@ def train_step() -> list[str]:
 def main(names: list[str]) -> int:
     failed = False
     with ScriptedServer(answer, models=("base", "tuned")) as server:
-        for name in names or [*TOOLS, "skyrl"]:
-            tool = TOOLS.get(name)
-            for text in run(name, tool, f"{server.url}/v1") if tool else train_step():
+        for name in names or [*TOOLS, *OURS, "skyrl"]:
+            for text in one(name, f"{server.url}/v1"):
                 failed = True
                 print(f"{name}: {text}", file=sys.stderr)
     return int(failed)
+
+
+def one(name: str, url: str) -> list[str]:
+    """Run what is named; return what disagrees."""
+    if name in TOOLS:
+        return run(name, TOOLS[name], url)
+    if name in OURS:
+        tool = OURS[name]
+        python = environment(tool, TOOLS[tool])
+        return ours.run(tool, python, url, (WORK / tool / "ours").absolute())
+    return train_step()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import ROOT, harness
+from tests.interpreters import interpreter
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 RUNS = ROOT / "tests/golden/stored/studies/trained/runs"
@@ -28,15 +29,11 @@ LARGEST = 400  # MB, without the bytecode that Python writes when it imports
 UV = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
-def interpreter(version: str) -> str:
+def installed_python(version: str) -> str:
     """Return an installed Python of this version; the test is skipped where there is none."""
-    own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}"))
-    paths = [sys.executable] if version == own else [shutil.which(f"python{version}"), *pyenv]
-    for path in filter(None, paths):
-        if not subprocess.run([path, "--version"], capture_output=True, check=False).returncode:
-            return str(path)
-    pytest.skip(f"Python {version} is not installed here")
+    if (path := interpreter(version)) is None:
+        pytest.skip(f"Python {version} is not installed here")
+    return path
 
 
 def done(*words: object, **options: object) -> str:
@@ -65,7 +62,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def installed(wheel: Path, folder: Path, version: str, *more: str) -> Path:
     """Install the wheel into an empty environment and return its folder of programs."""
-    done(UV, "venv", "--python", interpreter(version), folder)
+    done(UV, "venv", "--python", installed_python(version), folder)
     python = folder / "bin" / "python"
     done(UV, "pip", "install", "--no-compile-bytecode", "--python", python, wheel, *more)
     return folder / "bin"
@@ -90,7 +87,7 @@ def numbers_agree(left: object, right: object) -> bool:
 def lowest(folder: Path, version: str) -> Path:
     """Return an environment with the oldest versions that pyproject.toml allows."""
     assert UV
-    done(UV, "venv", "--python", interpreter(version), folder)
+    done(UV, "venv", "--python", installed_python(version), folder)
     extras = [word for name in ("inspect", "vlmevalkit", "parquet") for word in ("--extra", name)]
     oldest = ("--resolution", "lowest-direct", "--no-build", "-r", ROOT / "pyproject.toml")
     done(UV, "pip", "install", "--python", folder / "bin" / "python", *oldest, *extras)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -170,11 +171,20 @@ def _sample(
         official=(str(given),) if isinstance(given, str | int) else (),
         row=number if isinstance(number, int) and not subset else None,  # numbered in a subset
         prompt=prompt,
+        image=chat.image_hash(_images(messages)),
         target=target,
         prediction=chat.word(score.get("extracted_prediction")),
         parts=(subset,) if subset else (),
         document=text_hash([prompt, target]),
     )
+
+
+def _images(messages: chat.Messages) -> Iterator[str]:
+    """Yield the images of the messages before the first answer."""
+    for message in takewhile(lambda each: each.get("role") != "assistant", messages):
+        for part in chat.messages_of(message.get("content")):
+            if part.get("type") == "image":
+                yield str(part.get("image"))
 
 
 def _response(messages: chat.Messages, end: str | None) -> Response:

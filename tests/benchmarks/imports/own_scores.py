@@ -57,3 +57,17 @@ def harbor(log: Log) -> dict[str, float]:
     stats = json.loads((log.files[0].parent / "result.json").read_text())["stats"]
     (evaluated,) = stats["evals"].values()
     return {"tasks": evaluated["metrics"][0]["mean"]}
+
+
+def lm_eval(log: Log) -> dict[str, float]:
+    """Return the scores of each task's first filter."""
+    document = json.loads(log.files[0].read_text())
+    filters = {name: task["filter_list"][0]["name"] for name, task in document["configs"].items()}
+    return {
+        name: scores[f"exact_match,{filters[name]}"] for name, scores in document["results"].items()
+    }
+
+
+def lmms_eval(log: Log) -> dict[str, float]:
+    results = json.loads(log.files[0].read_text())["results"]
+    return {name: scores["exact_match,none"] for name, scores in results.items()}

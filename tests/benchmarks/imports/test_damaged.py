@@ -159,3 +159,32 @@ def test_an_item_is_that_of_the_image_whatever_number_the_tool_gave() -> None:
     assert found(image="22") == ("2", "")
     assert found() == (None, "several items have that question")
     assert found(image="converted") == (None, "several items have that question")
+
+
+TEMPLATE = "Think step by step; the last line is 'ANSWER: X'.\n\n{}\nAnswer with the letter."
+
+
+def test_a_question_in_the_template_of_a_tool_is_found() -> None:
+    """EvalScope asks V* in words of its own, before and after the question of the data."""
+    options = [["red", "blue"], ["red", "lime"], ["teal", "grey"], ["pink", "black"]]
+    asked = [f"What colour is the bus?\nA. {a}\nB. {b}" for a, b in options]
+    messages = [
+        (Message("user", (TextPart(f"Question: {text}\nOnly the letter, please."),)),)
+        for text in asked
+    ]
+    items = Items(
+        Asked([Item(str(n), each, "A", f"images-{n}", ()) for n, each in enumerate(messages)])  # type: ignore[arg-type]
+    )
+
+    def found(text: str, **given: Any) -> tuple[str | None, str]:
+        return items.find("bus", LoggedSample("x", prompt=(TEMPLATE.format(text),), **given))
+
+    for number, text in enumerate(asked):
+        assert found(text) == (str(number), "")
+        assert found(text.replace("A. ", "(A) ")) == (str(number), "")
+        assert found(text, official=(str(number),)) == (str(number), "")
+    # An id whose item says something else is not believed.
+    assert found(asked[1], official=("2",)) == ("1", "")
+    assert found("What colour is the car?\nA. red\nB. blue") == (
+        None, "no item has that id or question"
+    )  # fmt: skip
