@@ -361,7 +361,7 @@ def _page(folder: Path) -> Path | None:
 
 
 def _document(report: Report, page: Path | None) -> dict[str, Any]:
-    fields = ("name", "kind", "delta", "low", "high", "p", "tested", "verdict")
+    fields = ("name", "kind", "delta", "low", "high", "p", "p_holm", "tested", "verdict")
     contrasts, checks = (
         [{field: getattr(line, field) for field in fields} for line in lines]
         for lines in (report.analysis.contrasts, report.analysis.checks)

@@ -51,6 +51,7 @@ ADDED: frozenset[str] = frozenset(
         "stderr",
         "tost_low",
         "tost_high",
+        "p_holm",
         "system_prompt",
         "prompt_suffix",
     }
