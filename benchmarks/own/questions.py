@@ -128,7 +128,9 @@ def question_of(row: Row, index: int, where: str, reading: Reading) -> Question:
         parts = [_text(cells, name) for name in _PARTS if cells[name] is not None]
         images = tuple(_image_cell(value, index, n, len(values)) for n, value in enumerate(values))
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from error
+        missing = re.fullmatch("there is no (question|answer)", str(error))
+        hint = _columns_hint(row, missing[1]) if missing else ""
+        raise UsageError(f"{where}: {error}{hint}") from error
     identity = str(index if cells["id"] is None else cells["id"])
     shown = "" if any(image.other for image in images) else _digest(values)
     return Question(
@@ -140,6 +142,15 @@ def question_of(row: Row, index: int, where: str, reading: Reading) -> Question:
         if cells["cluster"] is None
         else str(cells["cluster"]),
         parts=tuple(dict.fromkeys(parts)),
+    )
+
+
+def _columns_hint(row: Row, field: str) -> str:
+    """Return where a field is looked for, and what the row has instead."""
+    filled_in = [name for name, value in row.items() if filled(value)]
+    return (
+        f" (columns {', '.join(FIELDS[field])}); the row has {', '.join(filled_in) or 'nothing'}: "
+        f"name its column with --set BENCHMARK.columns={field}=COLUMN"
     )
 
 
@@ -257,7 +268,10 @@ def _options(cells: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _target(cells: Mapping[str, Any], options: tuple[str, ...], declared: str) -> Target:
-    answers = [str(answer) for answer in listed(cells["answer"])]
+    given = listed(cells["answer"])
+    if odd := [answer for answer in given if not isinstance(answer, str | int | float)]:
+        raise ValueError(f"answer is not text: {odd[0]!r:.60}")
+    answers = [str(answer) for answer in given]
     if not answers:
         raise ValueError("there is no answer")
     kind = declared or ("" if cells["kind"] is None else _text(cells, "kind"))

@@ -41,11 +41,15 @@ def opened(image: bytes | Path) -> Image.Image:
         OSError: it is missing, no image, or of a format that no data set uses.
         ValueError: it has more pixels than any data set's.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     # PIL refuses images of twice the size itself, and warns of those that are refused here.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-    made = Image.open(BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS)
+    try:
+        made = Image.open(BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS)
+    except UnidentifiedImageError as error:  # whose text has the address of the bytes
+        what = f"file {image.name}" if isinstance(image, Path) else f"{len(image)} bytes"
+        raise UnidentifiedImageError(f"no image of a known format ({what})") from error
     if made.width * made.height > PIXELS:
         raise ValueError(f"it has {made.width} x {made.height} pixels, more than {PIXELS:,}")
     return made

@@ -240,6 +240,8 @@ GOOD = {"question": "Q", "answer": "A", "choices": ["x", "y"]}
         ({"image": 1.5}, "not 1.5"),
         ({"image": "[__import__('os').system('true')]"}, "not a list of texts"),
         ({"answer": None}, "no answer"),
+        ({"answer": {"value": 1}}, "answer is not text"),
+        ({"question": None, "Frage": "?"}, "columns=question=COLUMN"),
         ({"answer": "C"}, "neither a letter, A to B"),
         ({"answer": 1}, "neither a letter"),
         ({"choices": ["B", "A"], "answer": "A"}, "the text of B"),
