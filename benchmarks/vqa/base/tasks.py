@@ -51,6 +51,7 @@ def _task_class() -> type[Any]:
     logger.add(sys.stderr, level="WARNING")
     # Its import also silences every warning in the process.
     with _importing(), warnings.catch_warnings():
+        import lmms_eval.api.metrics  # noqa: F401 - registers "exact_match" and others
         from lmms_eval.api.task import ConfigurableMessagesTask
     # Its import makes PIL fill truncated images with grey; to us they are failed items.
     ImageFile.LOAD_TRUNCATED_IMAGES = False

@@ -94,6 +94,24 @@ def test_the_value_of_a_metric(
     assert value in str(refusal.value)
 
 
+@pytest.mark.slow  # lmms-eval is imported
+def test_a_task_without_a_metric_of_its_own_has_lmms_evals() -> None:
+    """``exact_match`` and ``anls`` are registered in lmms_eval/api/metrics.py: 85 tasks need them."""
+    from datasets import Dataset, DatasetDict
+
+    from benchmarks.vqa.base.tasks import build_task
+
+    row = {
+        "question": "Q?",
+        "options": ["7", "8"],
+        "answer": "1",
+        "image": Image.new("RGB", (8, 8)),
+    }
+    task = build_task("ai2d", DatasetDict({"test": Dataset.from_list([row])}))
+    found = [task.process_results(row, [answer])["exact_match"] for answer in ("B", "A")]
+    assert found == [1, 0]
+
+
 @pytest.mark.slow
 def test_a_real_task_runs_and_its_own_metric_is_the_score(tmp_path: Path) -> None:
     """``relaxed_overall`` forgives 5 % of a number (tasks/chartqa/utils.py)."""
