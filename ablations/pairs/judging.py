@@ -33,6 +33,12 @@ _LABELLED = re.compile(
 )
 # VALID, INVALID: ...; not "valid points" in running text.
 _WORD = re.compile(r"\b(VALID|INVALID|UNCERTAIN)\b")
+# "It is not VALID.", "Is it VALID?", "VALID if": a sentence that does not say its verdict.
+_UNSAID = re.compile(
+    r"\b(?:not|cannot|never|neither|nor|hardly|unless|whether|if|would|could)\b|n['’]t\b|\?$",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +53,14 @@ class Judgement:
 def read_judgement(reply: str) -> Judgement | None:
     """Read a judge's reply: its JSON object, else a labelled verdict, else its only verdict.
 
-    None where it names no verdict, or several.
+    None where it names no verdict or several, or only denies or asks one.
     """
     if (judgement := _from_json(reply)) is not None:
         return judgement
     labelled = {match.upper() for match in _LABELLED.findall(reply)}
+    naming = [each for each in _SENTENCE.findall(reply) if _WORD.search(each)]
     names = labelled or set(_WORD.findall(reply))
-    if len(names) != 1:
+    if len(names) != 1 or (not labelled and any(map(_UNSAID.search, naming))):
         return None
     return Judgement(cast("Opinion", names.pop()), explanation=reply.strip()[:500])
 

@@ -86,7 +86,7 @@ def _mask_message(turn: Turn, content: str, secret: Secret, result: MaskedTrajec
         )
     lines = [content.rstrip()] if content.strip() else []
     for call in turn.get("tool_calls") or []:
-        function = call.get("function") or call
+        function = call["function"] if isinstance(call.get("function"), dict) else call
         arguments = _arguments(function.get("arguments") or function.get("input"))
         shown = json.dumps(arguments, ensure_ascii=False)
         name = str(function.get("name", ""))

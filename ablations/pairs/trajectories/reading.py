@@ -188,7 +188,9 @@ def _turn(turn: Row) -> Row:
     """Return a message with ``role`` and ``content``; some data sets say ``from`` and ``value``."""
     role = str(turn.get("role") or turn.get("from") or "")
     content = turn.get("content", turn.get("value", turn.get("text")))
-    return {**turn, "role": _ROLES.get(role, role), "content": content}
+    calls = turn.get("tool_calls")
+    calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    return {**turn, "role": _ROLES.get(role, role), "content": content, "tool_calls": calls}
 
 
 def trajectory_of(row: Row, messages: Sequence[Row], source: int, index: int) -> Trajectory | None:
@@ -197,17 +199,24 @@ def trajectory_of(row: Row, messages: Sequence[Row], source: int, index: int) ->
     if not any(turn["role"] == "assistant" for turn in messages) or instance is None:
         return None
     size = sum(len(content_text(turn["content"])) for turn in messages)
-    resolved, patch = value_of(row, "resolved"), value_of(row, "patch")
     name = value_of(row, "id") or f"{instance}#{source}.{index}"
     return Trajectory(
-        str(name), str(instance), source, index, size,
-        None if resolved is None else _truth(resolved),
-        patch if isinstance(patch, str) else None,
-    )  # fmt: skip
+        str(name), str(instance), source, index, size, _resolved(row), text_of(row, "patch")
+    )
 
 
-def _truth(value: Any) -> bool:
-    return value.strip().lower() in ("true", "1", "yes") if isinstance(value, str) else value > 0
+def _resolved(row: Row) -> bool | None:
+    """Return whether an agent resolved its issue; None where that is not said."""
+    value = value_of(row, "resolved")
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "1", "yes")
+    return value > 0 if isinstance(value, bool | int | float) else None
+
+
+def text_of(row: Row, field: str) -> str | None:
+    """Return a field of a row that is a text; None of any other."""
+    value = value_of(row, field)
+    return value if isinstance(value, str) else None
 
 
 def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
@@ -219,14 +228,13 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
     is_task = messages is None
     name = str(value_of(row, "instance"))
     smith = _SMITH.match(name)
-    repository, commit = value_of(row, "repository"), value_of(row, "commit")
+    repository, commit = text_of(row, "repository"), text_of(row, "commit")
     if smith:  # each code base is a repository of its own, named by its commit
         repository, commit = f"{smith[1]}/{smith[2]}", smith[3]
-    patch = value_of(row, "patch" if is_task else "reference")
-    resolved = value_of(row, "resolved")
-    if patch is None and (resolved is None or _truth(resolved)):
-        patch = value_of(row, "patch")
-    issue = value_of(row, "issue") or issue_of(messages or ())
+    patch = text_of(row, "patch" if is_task else "reference")
+    if patch is None and _resolved(row) is not False:
+        patch = text_of(row, "patch")
+    issue = text_of(row, "issue") or issue_of(messages or ())
     return Task(name, repository, commit, issue, patch, is_task and smith is not None)
 
 

@@ -100,6 +100,15 @@ def test_a_verdict_is_read_in_every_form(opinion: Opinion, form: str) -> None:
     assert judgement.opinion == opinion
 
 
+@pytest.mark.parametrize("opinion", OPINIONS)
+@pytest.mark.parametrize(
+    "form",
+    ["This item is not {}.", "I can't call it {}", "Is it {}? No.", "It is {} if the logs differ."],
+)
+def test_a_verdict_that_is_denied_or_asked_is_not_read(opinion: Opinion, form: str) -> None:
+    assert read_judgement(form.format(opinion)) is None
+
+
 @given(st.permutations(OPINIONS), st.integers(2, 3), st.text("abc ,.", max_size=10))
 def test_several_verdicts_or_none_are_not_read(names: list[str], count: int, text: str) -> None:
     assert read_judgement(f" {text} ".join(names[:count])) is None

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ablations.pairs.trajectories.masking import mask_trajectory
+from ablations.pairs.trajectories.reading import NAMES, messages_of, task_of, trajectory_of
+from ablations.pairs.trajectories.tokens import Secret
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.file import check
 from tests.ablations.pairs.trajectories.planted import Case, World, world
@@ -237,3 +242,26 @@ def test_wrong_input_is_one_line(tmp_path: Path, arguments: tuple[str, ...], pie
     assert done.returncode == 2
     assert piece in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+ODD = st.recursive(
+    st.sampled_from([None, True, 3, -0.5, "", "text", "[[", "a__b.1234567.c"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(st.sampled_from(["role", "content", "function", "arguments"]), inner),
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from([name for names in NAMES.values() for name in names]), ODD, ODD)
+def test_a_field_of_another_type_is_as_if_it_were_not_there(
+    name: str, value: object, calls: object
+) -> None:
+    turn = {"role": "assistant", "content": "x", "tool_calls": calls}
+    row = {"instance_id": "i", "messages": [turn], name: value}
+    messages = messages_of(row)
+    found, task = trajectory_of(row, messages, 0, 0), task_of(row, messages)
+    assert all(isinstance(each, str | None) for each in (task.issue, task.patch, task.repository))
+    assert found is None or isinstance(found.patch, str | None)
+    mask_trajectory(messages, Secret(frozenset({"a.py"}), frozenset()))
