@@ -67,6 +67,8 @@ def read_judgement(reply: str) -> Judgement | None:
 
 def _from_json(reply: str) -> Judgement | None:
     begin, end = reply.find("{"), reply.rfind("}")
+    if reply.count('"verdict"', begin, end) > 1:  # of a key given twice the last would count
+        return None
     try:
         value = parse(reply[begin : end + 1].encode()) if 0 <= begin < end else None
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,11 +154,19 @@ def _by_endpoint(
             return [task.result() for task in tasks]
 
     with one_failure():
-        return _unit(asyncio.run(ask()))
+        vectors = asyncio.run(ask())
+    if len(lengths := {len(vector) for vector in vectors}) > 1:
+        raise UsageError(f"{url} gives embeddings of different lengths: {sorted(lengths)[:5]}")
+    return _unit(vectors)
 
 
 def _vector(document: Any, url: str) -> list[float]:
     try:
-        return [float(value) for value in document["data"][0]["embedding"]]
-    except (TypeError, LookupError, ValueError):
-        raise ItemError(f"{url} gives no embedding of an image at /v1/embeddings") from None
+        found = document["data"][0]["embedding"]
+        with np.errstate(over="ignore"):
+            vector = np.array(found, np.float32).tolist() if isinstance(found, list) else []
+    except (TypeError, LookupError, ValueError, OverflowError):
+        vector = []
+    if not vector or not all(isinstance(v, float) and math.isfinite(v) for v in vector):
+        raise ItemError(f"{url} gives no embedding of an image at /v1/embeddings")
+    return vector

@@ -115,6 +115,13 @@ def test_several_verdicts_or_none_are_not_read(names: list[str], count: int, tex
     assert read_judgement(text) is None
 
 
+@given(st.permutations(OPINIONS))
+def test_of_a_verdict_that_is_given_twice_the_last_does_not_count(names: list[str]) -> None:
+    twice = f'{{"verdict": "{names[0]}", "verdict": "{names[1]}", "reasons": []}}'
+    assert read_judgement(twice) is None
+    assert read_judgement(f'{{"first": {twice}, "verdict": "{names[1]}"}}') is None
+
+
 def test_a_judge_is_asked_once_and_an_unreadable_reply_ends_as_uncertain(tmp_path: Path) -> None:
     def answer(request: Request) -> Reply | str:
         if "broken" in request.text:

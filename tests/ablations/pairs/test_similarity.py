@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import random
 from pathlib import Path
@@ -19,7 +20,7 @@ from ablations.pairs.similarity.neighbours import neighbours
 from benchmarks.micro.data.pairs import scene_pair
 from benchmarks.pair_sources import open_pairs
 from harness.cli.main import cli
-from harness.errors import UsageError
+from harness.errors import ItemError, UsageError
 from tests.ablations.pairs.test_soundness import recompressed
 from tests.servers import Reply, Request, ScriptedServer
 
@@ -135,6 +136,35 @@ def test_embeddings_of_a_server(tmp_path: Path) -> None:
         vectors = embedding(server.url).embed(images)
     assert np.allclose(vectors @ vectors.T, [[1, 0, 0.5**0.5], [0, 1, 0.5**0.5],
                                              [0.5**0.5, 0.5**0.5, 1]])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [[], "12", {"1": 1}, [[1.0], [2.0]], ["a"], [None], [1e308, 1.0], [10**400], [[1], [1, 2]]],
+    ids=repr,
+)
+def test_what_is_no_vector_of_finite_numbers_is_one_line(vector: Any) -> None:
+    """A NaN would be in every cosine, and near to nothing."""
+    images = [Image.new("RGB", (8, 8))] * 2
+    answer = {"data": [{"embedding": vector}]}
+    with (
+        ScriptedServer(lambda _: "", more={"/v1/embeddings": lambda _: answer}) as server,
+        pytest.raises(ItemError, match="gives no embedding of an image"),
+    ):
+        embedding(server.url).embed(images)
+
+
+def test_vectors_of_different_lengths_are_one_line() -> None:
+    lengths = itertools.count(1)
+
+    def answer(_: Any) -> Any:
+        return {"data": [{"embedding": [1.0] * next(lengths)}]}
+
+    with (
+        ScriptedServer(lambda _: "", more={"/v1/embeddings": answer}) as server,
+        pytest.raises(UsageError, match=r"embeddings of different lengths: \[1, 2\]"),
+    ):
+        embedding(server.url).embed([Image.new("RGB", (8, 8))] * 2)
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ from benchmarks.longhorizon.swebench.workspace import IMAGE_LIMITS
 from harness.errors import ItemError
 from harness.protocols import Tools
 from harness.records import Response, Score
-from harness.sandbox import MIB, choose
+from harness.sandbox import MIB, choose, watch
 from harness.sandbox.engine import owner
 from tests.benchmarks.longhorizon import players
 from tests.benchmarks.longhorizon.idioms import FUNCTIONS, IDIOMS, WRONG, WRONG_FUNCTIONS
@@ -117,12 +117,27 @@ def test_a_killed_run_leaves_no_container_and_goes_on(root: Path, tmp_path: Path
     docker("rm", "--force", other)
 
 
-def test_an_interrupted_run_leaves_no_container(root: Path, tmp_path: Path) -> None:
+# The first process of a process namespace, as in a container of its own: with its end the kernel
+# kills every other one there, also what would have cleaned up behind it.
+FIRST = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL")
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["here", "in a container"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_container(
+    root: Path, tmp_path: Path, number: signal.Signals, inside: bool
+) -> None:
     with ScriptedServer(sleeps) as server:
         program = [sys.executable, "-c", PROGRAM, *words(server, root, tmp_path)]
-        process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*FIRST * inside, *program], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
         assert soon(lambda: len(containers()) == len(TASKS), 60)
-        process.send_signal(signal.SIGINT)
+        if inside:
+            (first,) = watch.children(process.pid)
+            os.kill(first, number)
+        else:
+            process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in errors
