@@ -69,14 +69,14 @@ def of_pair(pair: AnyPair) -> Content:
     return _content(pair.id, texts, [part for context in contexts for part in context])
 
 
-def of_item(item: Item) -> Content:
-    """Return the content of an RL item, or of a benchmark's."""
-    return _of_messages(item.id, item.messages)
+def of_item(item: Item, *, mirrored: bool = False) -> Content:
+    """Return the content of an RL item, or of a benchmark's; with its images also ``mirrored``."""
+    return _of_messages(item.id, item.messages, mirrored=mirrored)
 
 
-def _of_messages(name: str, messages: Sequence[Message]) -> Content:
+def _of_messages(name: str, messages: Sequence[Message], *, mirrored: bool = False) -> Content:
     parts = [part for message in messages for part in message.content]
-    return _content(name, [" ".join(map(_message, messages))], parts)
+    return _content(name, [" ".join(map(_message, messages))], parts, mirrored=mirrored)
 
 
 def _message(message: Message) -> str:
@@ -87,20 +87,25 @@ def _text(parts: Iterable[Part]) -> str:
     return " ".join(part.text for part in parts if isinstance(part, TextPart))
 
 
-def _content(name: str, texts: Sequence[str], parts: Sequence[Part]) -> Content:
+def _content(
+    name: str, texts: Sequence[str], parts: Sequence[Part], *, mirrored: bool = False
+) -> Content:
+    from PIL import ImageOps
+
     images = [part.image for part in parts if isinstance(part, ImagePart)]
-    prints = tuple(found for image in images if (found := print_of(image)))
+    seen = [*images, *map(ImageOps.mirror, images)] if mirrored else images
+    prints = tuple(found for image in seen if (found := print_of(image)))
     return Content(name, tuple(map(grams_of, texts)), prints, bool(images))
 
 
 def of_benchmark(benchmark: Benchmark) -> list[Content]:
-    """Return the content of every item that can be built.
+    """Return the content of every item that can be built, its images also mirrored.
 
     Raises:
         UsageError: the benchmark's data is not there.
     """
     built = map(benchmark.build, benchmark.ids())
-    return [of_item(item) for item in built if not isinstance(item, FailedItem)]
+    return [of_item(item, mirrored=True) for item in built if not isinstance(item, FailedItem)]
 
 
 def tainted(

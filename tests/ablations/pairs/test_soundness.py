@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ablations.pairs.soundness.contamination import (
     of_item,
@@ -234,6 +234,20 @@ def test_a_leaked_image_taints_its_item_whatever_is_asked() -> None:
         (bench[7].id, leaked.name, "image")
     }
     assert not tainted("bench", items, {"rl": [of_item(asked(bench[7], "W?", image=False))]})
+
+
+def test_a_mirrored_image_taints_its_item_and_no_other() -> None:
+    bench = tasks("probe", 40, domains=("image",))
+    items = [of_item(item, mirrored=True) for item in bench]
+    rows = tasks("rl", 60, domains=("image",))
+    (message,) = bench[7].messages
+    parts = [
+        ImagePart(ImageOps.mirror(part.image)) if isinstance(part, ImagePart) else part
+        for part in message.content
+    ]
+    leaked = replace(bench[7], id="leaked", messages=(Message("user", tuple(parts)),))
+    found = tainted("bench", items, {"rl": [*map(of_item, rows), of_item(leaked)]})
+    assert {(each.item, each.row) for each in found} == {(bench[7].id, "leaked")}
 
 
 def test_boilerplate_is_no_leak() -> None:
