@@ -7,10 +7,11 @@ from its last checkpoint, a run from its last answer.  `children.py` runs the co
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +37,7 @@ from harness.runs.summary import is_intact
 Executor = Literal["local", "ray"]
 MARKER = "trained.json"
 MEASURED = "evaluated.json"
+AT_ONCE = 2.0  # seconds
 JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
 RETRIES = 3  # of a job whose machine, or whose worker on it, dies; a failure of ours is an outcome
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
@@ -387,6 +389,26 @@ def _check_room(gpus: float) -> None:
                 f"{most:g}: pass --gpus-per-job {most:g}, or start Ray where the GPUs are"
             )
         time.sleep(0.5)
+
+
+def told(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
+    """Yield outcomes, and say after each how many models are done and how long the others take.
+
+    Models that come `AT_ONCE` at the beginning were there already: they tell nothing of the time.
+    """
+    begun, fresh, failed = time.monotonic(), 0, 0
+    for n, outcome in enumerate(outcomes, 1):
+        now = time.monotonic()
+        if fresh or now - begun >= AT_ONCE:
+            fresh += 1
+        else:
+            begun = now
+        failed += outcome.failed is not None
+        line = f"{n - failed} of {total} models done" + (f", {failed} failed" if failed else "")
+        if fresh and n < total:
+            line += f", {math.ceil((now - begun) / fresh * (total - n) / 60)} min left"
+        say(line)
+        yield outcome
 
 
 def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:

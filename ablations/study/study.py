@@ -28,7 +28,7 @@ from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
-from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan
+from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan, told
 from ablations.study.notes import loss_sentence, losses_on_pairs, run_notes
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text, late_note, listed
 from harness.errors import UsageError
@@ -165,13 +165,14 @@ def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
     looks, before = plan.request.rules.looks, 0
     outcomes: list[Outcome] = []
     for look in looks:
-        outcomes += execute([job for job in todo if before <= job.seed < look])
+        now = [job for job in todo if before <= job.seed < look]
+        outcomes += told(execute(now), len(now))
         before = look
         report = analysed(plan, outcomes, look)
         if report.missing or settled(report.analysis, plan.request.design) or look == looks[-1]:
             return report
         say(f"{look} seeds per arm do not settle it: going on")
-    return analysed(plan, list(execute(todo)))
+    return analysed(plan, list(told(execute(todo), len(todo))))
 
 
 def settled(analysis: Analysis, design: Design = STANDARD) -> bool:

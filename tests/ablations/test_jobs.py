@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
 from ablations.study import plan as plans
-from ablations.study.jobs import Job, Outcome, _cancellable, rules_of, work
+from ablations.study.jobs import Job, Outcome, _cancellable, rules_of, told, work
 from ablations.study.plan import PROBE, ArmPlan, Plan
 from ablations.study.study import analysed
 from benchmarks.suites import benchmark
@@ -111,6 +111,25 @@ def test_a_model_without_its_probe_is_in_the_verdict(
     assert not report.complete
     assert [(gap.step, gap.reason) for gap in report.missing] == [(PROBE, "no memory")] * 6
     assert "Missing from the plan: grpo seed 0 (probe failed), grpo seed 1 (pro" in report.verdict
+
+
+def test_a_study_says_how_many_models_are_done(capsys: pytest.CaptureFixture[str]) -> None:
+    """Models that were there already tell nothing of the time that is left."""
+
+    def outcomes() -> Iterator[Outcome]:
+        yield Outcome(BASELINE, 0)
+        time.sleep(2.5)
+        yield Outcome(METHOD, 0)
+        yield Outcome(BASELINE, 1, failed="training")
+        yield Outcome(METHOD, 1)
+
+    assert len(list(told(outcomes(), 4))) == 4
+    assert capsys.readouterr().err.splitlines() == [
+        "1 of 4 models done",
+        "2 of 4 models done, 1 min left",
+        "2 of 4 models done, 1 failed, 1 min left",
+        "3 of 4 models done, 1 failed",
+    ]
 
 
 @pytest.mark.slow
