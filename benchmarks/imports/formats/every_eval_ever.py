@@ -159,7 +159,9 @@ def _task(
         name,
         partial(_samples, instances, name, scores),
         {
-            each: _metric(metrics.get(each, {}), [s[each] for s in scores.values() if each in s])
+            each: metric_said(
+                metrics.get(each, {}), [s[each] for s in scores.values() if each in s]
+            )
             for each in ordered
         },
         chat.drawn(arguments),
@@ -169,11 +171,11 @@ def _task(
     )
 
 
-def _metric(result: Mapping[str, Any], values: Sequence[float]) -> Metric:
+def metric_said(result: Mapping[str, Any], values: Sequence[float]) -> Metric:
     """Return what a result declares of its metric.
 
     Its bounds are those of the aggregate score, which may be a percentage where instances are not:
-    they count only where that score is the instances' mean.
+    they count only where that score is the instances' mean, and not rather its percentage.
     """
     config = mapping(result.get("metric_config"))
     higher = config.get("lower_is_better") is not True
@@ -182,7 +184,8 @@ def _metric(result: Mapping[str, Any], values: Sequence[float]) -> Metric:
     if low is None or high is None or score is None or not values:
         return Metric(higher)
     mean = math.fsum(values) / len(values)
-    is_mean = abs(mean - score) <= 0.005 * (high - low)
+    off, off_as_share = abs(mean - score), abs(low + mean * (high - low) - score)
+    is_mean = off <= min(0.005 * (high - low), off_as_share)
     return Metric(higher, low, high) if is_mean else Metric(higher)
 
 

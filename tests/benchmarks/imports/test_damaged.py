@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.imports.formats.every_eval_ever import metric_said
 from benchmarks.imports.formats.lmms_eval import answers_of
 from benchmarks.imports.log import LoggedSample, LoggedTask, Metric
 from benchmarks.imports.log_runs import import_all
@@ -188,3 +189,20 @@ def test_a_question_in_the_template_of_a_tool_is_found() -> None:
     assert found("What colour is the car?\nA. red\nB. blue") == (
         None, "no item has that id or question"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("score", "high", "values", "bounds"),
+    [
+        (0.5, 1.0, [0.0, 1.0], (0.0, 1.0)),
+        (50.0, 100.0, [0.0, 100.0], (0.0, 100.0)),
+        (50.0, 100.0, [0.0, 1.0], (None, None)),
+        (0.4, 100.0, [1.0] + [0.0] * 249, (None, None)),  # 0.4 %, and shares
+    ],
+)
+def test_bounds_of_an_aggregate_in_percent_are_not_those_of_shares(
+    score: float, high: float, values: list[float], bounds: tuple[float | None, float | None]
+) -> None:
+    declared = {"min_score": 0.0, "max_score": high}
+    metric = metric_said({"metric_config": declared, "score_details": {"score": score}}, values)
+    assert (metric.low, metric.high) == bounds
