@@ -108,7 +108,7 @@ def run(name: str, tool: Tool, url: str) -> list[str]:
     python = environment(name, tool)
     work = (WORK / name / "work").absolute()
     shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    work.mkdir(parents=True)
     for model in ("base", "tuned"):
         for seed in ("1", "2"):
             command = [str(python), str(HERE / "scripts" / tool.script), url, model, seed]
