@@ -35,7 +35,7 @@ def editor(source: str, served: str | None = None, key: str | None = None) -> Ed
     """Return the editor that a user names: a server's URL, or a diffusers folder or hub id.
 
     Raises:
-        UsageError: the pipeline cannot be loaded, or diffusers is not installed.
+        UsageError: the pipeline cannot be loaded, holds code, or diffusers is not installed.
     """
     if source.startswith(("http://", "https://")):
         return Editor(
@@ -94,6 +94,9 @@ def _by_pipeline(source: str) -> Editor:
     """Return a diffusers pipeline that takes a prompt and an image."""
     import torch
 
+    # diffusers runs it in folders without being asked to, at least up to 0.36.
+    if code := next(Path(source).rglob("*.py"), None):
+        raise UsageError(f"{source} holds code ({code.name}), which is not run: use one without")
     diffusers = need("diffusers", "edit")
 
     try:

@@ -195,6 +195,19 @@ class Endless(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.parametrize("file", ["evil.py", "unet/evil.py"])
+def test_code_in_the_folder_of_an_editor_is_not_run(file: str, tmp_path: Path) -> None:
+    """diffusers 0.36 runs both when it loads such a folder, whatever `trust_remote_code` says."""
+    ran = tmp_path / "ran"
+    index = {"_class_name": ["evil", "Evil"], "_diffusers_version": "0.36.0", "unet": ["evil", "M"]}
+    (tmp_path / "editor" / file).parent.mkdir(parents=True)
+    (tmp_path / "editor" / file).write_text(f"open({str(ran)!r}, 'w')")
+    (tmp_path / "editor" / "model_index.json").write_text(json.dumps(index))
+    with pytest.raises(UsageError, match=r"holds code \(evil\.py\), which is not run"):
+        editor(str(tmp_path / "editor"))
+    assert not ran.exists()
+
+
 def test_an_editors_answer_is_read_up_to_a_limit() -> None:
     with HTTPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
