@@ -7,8 +7,10 @@ from pathlib import Path
 
 from ablations.arguments import setting
 from ablations.arms import ARMS
+from ablations.statistics.analysis import CLUSTERED
 from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array
+from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.study.plan import Plan
@@ -28,6 +30,19 @@ def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
         *base_note(table, start),
         *external_notes(plan),
     ]
+
+
+def over_items_notes(table: ScoreTable, analysis: Analysis) -> list[str]:
+    """Return a note per benchmark that differences over items (one seed) leave out of their mean.
+
+    The means of the arms hold it, so that their difference is another.
+    """
+    lines = (*analysis.contrasts, *analysis.checks)
+    without = [name for name in table.scores if not table.items[name].profile.has_error]
+    if len(without) == len(table.scores) or not any(x.test.startswith(CLUSTERED) for x in lines):
+        return []
+    left_out = "left out of the mean of differences over items, it has no standard error"
+    return [f"{name}: {left_out} (too few clusters)" for name in without]
 
 
 def losses_on_pairs(plan: Plan) -> dict[str, str]:

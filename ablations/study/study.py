@@ -29,7 +29,7 @@ from ablations.statistics.stored import SCHEMA, current
 from ablations.study.children import say
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan, told
-from ablations.study.notes import loss_sentence, losses_on_pairs, run_notes
+from ablations.study.notes import loss_sentence, losses_on_pairs, over_items_notes, run_notes
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text, late_note, listed
 from harness.errors import UsageError
 from harness.files.atomic import write_text
@@ -317,8 +317,9 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
     losses = losses_on_pairs(plan)
     said = f" {loss_sentence(losses)}" if losses else ""
     benchmarks = _by_seed(table)
-    look_note = _look_note(plan.request.rules, look)
-    before = [*filter(None, [plan.request.note]), *late_note(plan), *look_note, *unpaired]
+    notes = [*table.notes, *over_items_notes(table, analysis), *notes, *run_notes(plan, table)]
+    before = [*filter(None, [plan.request.note]), *late_note(plan)]
+    before += [*_look_note(plan.request.rules, look), *unpaired]
     return Report(
         schema=SCHEMA,
         name=plan.folder.resolve().name,
@@ -332,7 +333,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         missing=tuple(missing),
         bootstrap=_bootstrap(analysis),
         read=_read(plan, models),
-        notes=tuple(dict.fromkeys([*before, *table.notes, *notes, *run_notes(plan, table)])),
+        notes=tuple(dict.fromkeys([*before, *notes])),
         look=look,
         losses=losses,
         excluded=table.excluded,

@@ -1,14 +1,18 @@
-"""External runs: when they were finished, when the plan was written, and who else uses them."""
+"""Notes of a study: when external runs were finished and who uses them, what a mean leaves out."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ablations.statistics.contrasts import BASELINE, METHOD
-from ablations.study.notes import external_notes
+from ablations.statistics.analysis import analyse
+from ablations.statistics.contrasts import BASELINE, METHOD, Rules
+from ablations.statistics.estimates import Items
+from ablations.statistics.scores import ScoreTable
+from ablations.study.notes import external_notes, over_items_notes
 from ablations.study.plan import Plan, Request, commit, plan
 from tests.ablations.test_compare import Alone, made
 
@@ -67,3 +71,24 @@ def test_other_studies_of_the_same_runs_are_named(
     assert len(external_notes(planned(studies / "second", other))) == 1
     _, note = external_notes(planned(studies / "third", {**arms, BASELINE: other[BASELINE]}))
     assert note.startswith("runs of this study are also in first, second: ")
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_what_differences_over_items_leave_out_is_noted(seeds: int) -> None:
+    """One cluster has no standard error; over several seeds no difference is over items."""
+    rng = np.random.default_rng(0)
+    items = {"many": Items.plain(40), "few": Items(np.zeros(5, dtype=int), np.ones((5, 1), bool))}
+    scores = {
+        name: {arm: rng.random((seeds, len(kinds.clusters))) for arm in ("grpo", "contextrl")}
+        for name, kinds in items.items()
+    }
+    table = ScoreTable(scores, items, frozenset(), ())
+    analysis = analyse(scores, items, Rules(resamples=20))
+    notes = over_items_notes(table, analysis)
+    assert [note.partition(",")[0] for note in notes] == (
+        ["few: left out of the mean of differences over items"] if seeds == 1 else []
+    )
+    # Without the note the arms' means would say another difference.
+    (total,), means = analysis.contrasts, {line.arm: line.mean for line in analysis.arms}
+    alike = total.delta == pytest.approx(means["contextrl"] - means["grpo"])
+    assert alike is (not notes)
