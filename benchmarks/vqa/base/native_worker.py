@@ -372,11 +372,12 @@ def _metrics(task: Any, row: int, answer: str) -> Mapping[str, Any]:
 
     about = {"task": task.config.task, "doc_id": row, "repeats": 1}
     instance = Instance("generate_until", (), 0, metadata=about, resps=[answer])
+    doc = task.eval_docs_no_media[row]
     for ensemble in task._filters:
-        ensemble.apply([instance], None)
+        ensemble.apply([instance], [doc])  # some read the options of the document
     filtered = list(instance.filtered_resps.values())[:1]
     process = type(task).process_results.__wrapped__
-    return cast("Mapping[str, Any]", process(task, task.eval_docs_no_media[row], filtered))
+    return cast("Mapping[str, Any]", process(task, doc, filtered))
 
 
 def _seed(draws: Any) -> None:
