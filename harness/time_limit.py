@@ -1,4 +1,4 @@
-"""A wall-clock limit for pure Python work, in whichever thread it runs."""
+"""A limit of processor time for pure Python work, in whichever thread it runs."""
 
 from __future__ import annotations
 
@@ -18,51 +18,68 @@ class _TimeUpError(BaseException):
     """Raised in the thread that works; nothing in between may catch it."""
 
 
-def within(seconds: float, work: Callable[[], T]) -> T:
-    """Return the result of pure Python work.
+class _Limit:
+    """Raises in the thread that makes it, once that thread has had its processor time."""
 
-    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes.
+    def __init__(self, seconds: float) -> None:
+        self._thread, self._lock = threading.get_ident(), threading.Lock()
+        self._clock = time.pthread_getcpuclockid(self._thread)
+        self._end = time.clock_gettime(self._clock) + seconds
+        self._running, self._raised = True, False
 
-    Raises:
-        TimeoutError: the work does not end in time.
-    """
-    thread, lock, running, raised = threading.get_ident(), threading.Lock(), True, False
+    def watch(self) -> None:
+        """Look again when the time may be up."""
+        self._timer = threading.Timer(self._end - time.clock_gettime(self._clock), self._look)
+        self._timer.daemon = True
+        self._timer.start()
 
-    def end() -> None:
-        nonlocal raised
-        with lock:
-            if running:
-                raised = True
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(
-                    ctypes.c_ulong(thread), ctypes.py_object(_TimeUpError)
-                )
+    def _look(self) -> None:
+        with self._lock:
+            if not self._running:
+                return
+            if time.clock_gettime(self._clock) < self._end:
+                self.watch()
+                return
+            self._raised = True
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(self._thread), ctypes.py_object(_TimeUpError)
+            )
 
-    def stop() -> None:
-        nonlocal running
-        with lock:
-            running = False
-        timer.cancel()
+    def stop(self) -> None:
+        """End the watch; raise what was to be raised."""
+        with self._lock:
+            self._running = False
+            self._timer.cancel()
         # One that was raised must arrive: taken back, it would leave CPython's flag for it set,
         # and every later bytecode of the process would look for it (a traced call, forever).  It
         # has arrived already where a finalizer ran, which swallows it.
         end_of_wait = time.monotonic() + _ARRIVES
-        while raised and time.monotonic() < end_of_wait:
+        while self._raised and time.monotonic() < end_of_wait:
             time.sleep(0)
-        if raised:
+        if self._raised:
             raise _TimeUpError
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """Return the result of pure Python work.
+
+    Works in any thread, unlike an alarm: the exception is raised there between two bytecodes.
+    What counts is the thread's own processor time: on a busy machine the work may take longer.
+
+    Raises:
+        TimeoutError: the work does not end in time.
+    """
+    limit = _Limit(seconds)
     try:
         try:
-            timer.start()  # within: a short limit is up before it returns
+            limit.watch()  # within: a short limit is up before it returns
             result = work()
         except _TimeUpError:
             raise
         except BaseException:
-            stop()
+            limit.stop()
             raise
-        stop()
+        limit.stop()
     except _TimeUpError:
         raise TimeoutError from None
     return result

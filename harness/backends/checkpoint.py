@@ -319,6 +319,7 @@ def rendered(
         )
     except TimeoutError:
         raise UsageError(
-            f"the chat template does not end within {seconds:g} s: it loops; use another checkpoint"
+            f"the chat template does not end within {seconds:g} s of processor time: it loops; "
+            "use another checkpoint"
         ) from None
     return text

@@ -73,3 +73,9 @@ def test_an_exception_that_a_finalizer_swallows_is_not_waited_for() -> None:
 
     with pytest.raises(TimeoutError):
         within(0.02, lambda: [Slow() and None for _ in range(1)])
+
+
+def test_time_in_which_others_have_the_processor_does_not_count() -> None:
+    assert within(0.05, lambda: time.sleep(0.2) or "done") == "done"
+    with pytest.raises(TimeoutError):
+        within(0.05, lambda: time.sleep(0.1) or loop())
