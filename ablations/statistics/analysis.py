@@ -84,7 +84,7 @@ def analyse(
     if not fixed:
         judgements += judge_checks(macro, rules, design, sampled=sampled)
     judged = {each.contrast: each for each in judgements}
-    resampled = hierarchical(scores, items, rules.resamples, rules.seed)
+    resampled = hierarchical(scores, items, rules.resamples, rules.seed, design.stand_ins())
     lines, outside = (
         tuple(
             _over_items(contrast, data, judged.get(contrast))

@@ -178,19 +178,22 @@ def test_names_change_nothing_but_names(seed: int) -> None:
     design = Design.of({NAMES[arm]: role for arm, role in ROLES.items()})
     ours = analyse({"b": y}, items, rules)
     theirs = analyse({"b": {NAMES[a]: v for a, v in y.items()}}, items, rules, design=design)
-    # What is said of new items rests on resamples, which are drawn by the arm's name.
-    text, found = (
-        each.verdict.replace(" (not shown for new items)", "") for each in (ours, theirs)
-    )
-    missing = "da-sft, da-qa"
+    text, missing = ours.verdict, "da-sft, da-qa"
     if f"not compared with {missing}" not in text:  # arms that their study does not have
         for old, new in sorted(NAMES.items(), key=lambda pair: -len(pair[0])):
             text = text.replace(old, new)
-        assert found == text
+        assert theirs.verdict == text
     for one, other in zip(ours.contrasts, theirs.contrasts, strict=True):
         assert (one.kind, one.delta, one.p, one.verdict) == (
             other.kind, other.delta, other.p, other.verdict,
         )  # fmt: skip
+        assert (one.boot_low, one.boot_high) == (other.boot_low, other.boot_high)
+
+
+def test_draws_stand_in_for_no_arm_that_is_there() -> None:
+    design = Design.of({"grpo": "baseline", "da-rl": "data_control", "mine": "data_control",
+                        "two": "method", "three": "method"})  # fmt: skip
+    assert design.stand_ins() == {"mine": "da-sft", "two": "contextrl"}
 
 
 def test_two_methods_are_one_family_with_holm() -> None:

@@ -106,6 +106,18 @@ class Design:
         """Return the arms with one of these roles, role by role."""
         return tuple(arm for role in roles for arm in _with(self.roles, role))
 
+    def stand_ins(self) -> dict[str, str]:
+        """Return the built-in arm of the same role that a user's arm has the random draws of.
+
+        So names change no interval.  Arms that have none have draws by their own name.
+        """
+        mine: dict[str, str] = {}
+        for role in {role for role in self.roles.values() if role is not None}:
+            own = [arm for arm in _with(self.roles, role) if arm not in STANDARD.roles]
+            free = [arm for arm in _with(STANDARD.roles, role) if arm not in self.roles]
+            mine |= zip(own, free, strict=False)
+        return mine
+
     def _only(self, role: Role) -> str | None:
         names = _with(self.roles, role)
         return names[0] if len(names) == 1 else None

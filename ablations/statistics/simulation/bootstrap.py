@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +64,14 @@ def hierarchical(
     items: Mapping[str, Items],
     resamples: int = 10_000,
     seed: int = 0,
+    stand_ins: Mapping[str, str] = MappingProxyType({}),
 ) -> Resampled:
     """Resample seeds (jointly over all benchmarks) and, by cluster, items.
 
     ``scores`` holds seeds x items by benchmark and arm, an arm's seeds in one order.  All arms and
     seeds of a benchmark share the counts of its clusters.  Draws depend on ``seed``, the benchmark
-    and the arm, not on the order of items nor on other arms or benchmarks.
+    and the arm (or the one that ``stand_ins`` has for it), not on the order of items nor on other
+    arms or benchmarks.
     """
     macro: dict[str, Array] = {}
     for name, arms in scores.items():
@@ -81,7 +84,8 @@ def hierarchical(
             start += len(y)
     weights = {}
     for arm, values in macro.items():
-        rng, n = np.random.default_rng([seed, 1, _code(arm)]), values.shape[1]
+        rng = np.random.default_rng([seed, 1, _code(stand_ins.get(arm, arm))])
+        n = values.shape[1]
         weights[arm] = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
     return Resampled(macro, weights)
 
