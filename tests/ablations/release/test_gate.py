@@ -12,7 +12,7 @@ from scipy import stats
 from ablations.statistics.release.gate import Gate, gate
 from ablations.statistics.release.policy import Policy, read_policy
 from harness.errors import UsageError
-from tests.ablations.test_compare import EASY, HARD, Alone, made
+from tests.ablations.statistics.test_compare import EASY, HARD, Alone, made
 from tests.commands import harness, modules_of, one_line
 from tests.sums import Adder, Sums
 

@@ -25,7 +25,7 @@ from ablations.study.sizing import size
 from harness.backends.models.settings import ModelSettings
 from harness.protocols import Sampling
 from harness.records import Message, Response
-from tests.ablations.test_compare import made
+from tests.ablations.statistics.test_compare import made
 from tests.commands import harness, modules_of, one_line
 from tests.golden import cases
 from tests.golden.cases import STORED

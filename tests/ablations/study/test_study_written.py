@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.micro.data.pairs import pairs, tasks
 from harness.records import ImagePart
-from tests.ablations.test_study import analysis
+from tests.ablations.study.test_study import analysis
 from tests.commands import ROOT, process
 
 pytestmark = pytest.mark.slow

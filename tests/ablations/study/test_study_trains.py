@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
-from tests.ablations.test_study import analysis, comparable, until
+from tests.ablations.study.test_study import analysis, comparable, until
 from tests.commands import ROOT, process
 
 pytestmark = pytest.mark.slow

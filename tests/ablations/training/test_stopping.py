@@ -25,9 +25,9 @@ from ablations.training.check import check_launcher
 from ablations.training.stages import last_complete
 from harness.cli.main import run_command
 from harness.errors import UsageError
-from tests.ablations.test_training import read_steps, train, weights, words
+from tests.ablations.training.test_training import read_steps, train, weights, words
 from tests.commands import ROOT
-from tests.harness.test_storage import on_small_disk
+from tests.harness.files.test_storage import on_small_disk
 
 PROGRAM = """
 import sys, time

@@ -14,7 +14,7 @@ from ablations.statistics.estimates import Items
 from ablations.statistics.scores import ScoreTable
 from ablations.study.notes import external_notes, over_items_notes
 from ablations.study.plan import Plan, Request, commit, plan
-from tests.ablations.test_compare import Alone, made
+from tests.ablations.statistics.test_compare import Alone, made
 
 
 def planned(folder: Path, arms: dict[str, list[Path]]) -> Plan:

@@ -139,7 +139,7 @@ def test_other_architectures_train_and_their_checkpoints_load(
     import torch
 
     from harness.backends.checkpoint import load_model, load_processor
-    from tests.ablations.test_training import train
+    from tests.ablations.training.test_training import train
 
     folder = world(kind, tmp_path)
     ledger = train(folder, name, tmp_path / "out")

@@ -15,7 +15,7 @@ import pytest
 
 from harness.backends.http.endpoint import EndpointModel
 from harness.runs import run as runs
-from tests.harness.kill_me import plan_of
+from tests.harness.runs.kill_me import plan_of
 from tests.servers import Reply, Request, ScriptedServer
 from tests.sums import Quiet
 
@@ -30,8 +30,8 @@ def add(request: Request) -> Reply:
 
 
 def start(url: str, out: Path) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "tests.harness.kill_me", url, str(out), str(ITEMS)]
-    return subprocess.Popen(words, cwd=Path(__file__).parents[2])
+    words = [sys.executable, "-m", "tests.harness.runs.kill_me", url, str(out), str(ITEMS)]
+    return subprocess.Popen(words, cwd=Path(__file__).parents[3])
 
 
 def scores(out: Path) -> list[dict[str, object]]:

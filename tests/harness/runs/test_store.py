@@ -128,7 +128,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_torn_line(tmp_path: Path) -> None
     program = (
         "import resource, signal, sys\n"
         "from pathlib import Path\n"
-        "from tests.harness.test_store import sample\n"
+        "from tests.harness.runs.test_store import sample\n"
         "from harness.errors import UsageError\n"
         "from harness.runs.store import RunStore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -143,7 +143,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_torn_line(tmp_path: Path) -> None
     )
     words = [sys.executable, "-c", program, str(tmp_path)]
     done = subprocess.run(
-        words, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
+        words, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
     )
     assert "cannot write" in done.stdout
     assert set(read_samples(tmp_path, "b")) == {("one", 0), ("three", 0)}

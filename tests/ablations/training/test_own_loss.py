@@ -11,7 +11,7 @@ import pytest
 
 from harness.errors import UsageError
 from tests.ablations import tiny
-from tests.ablations.test_trainer import assert_same
+from tests.ablations.training.test_trainer import assert_same
 from tests.commands import ROOT, harness, one_line
 
 EXAMPLE = ROOT / "examples" / "loss.py"

@@ -22,7 +22,7 @@ from harness.runs.lookup import find
 from harness.runs.plan import RunPlan
 from harness.runs.store import read_manifest, read_samples, secondary_rows
 from harness.runs.summary import BenchmarkSummary
-from tests.harness.test_run import fill, planned
+from tests.harness.runs.test_run import fill, planned
 from tests.servers import Answer, Reply, Request, ScriptedServer
 from tests.sums import Adder, Sums
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from harness.cli.main import COMMANDS, run_command
-from tests.harness.test_run import fill, planned
+from tests.harness.runs.test_run import fill, planned
 
 
 @click.command()
@@ -17,5 +17,5 @@ def fill_run(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    COMMANDS["fill"] = ("tests.harness.full_disk:fill_run", "Fill a run.")
+    COMMANDS["fill"] = ("tests.harness.files.full_disk:fill_run", "Fill a run.")
     sys.exit(run_command(["fill", sys.argv[1]]))

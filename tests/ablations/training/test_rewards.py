@@ -80,7 +80,7 @@ def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_example_is_a_reward(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong answer is worth nothing, and 300 characters too many cost 0.3; a letter is 0 or 1."""
-    monkeypatch.chdir(Path(__file__).parents[2] / "examples")
+    monkeypatch.chdir(Path(__file__).parents[3] / "examples")
     reward = load_reward("reward:concise")
     long = "red. " + "x" * 495
     texts, tasks = ["red", "blue", long, "A", "B"], [WORD, WORD, WORD, LETTER, LETTER]

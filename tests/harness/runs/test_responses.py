@@ -16,7 +16,7 @@ from harness.runs import run as runs
 from harness.runs.lookup import find
 from harness.runs.todo import Settings
 from tests.commands import harness, one_line
-from tests.harness.test_run import planned
+from tests.harness.runs.test_run import planned
 from tests.sums import Adder, Quiet, Sums
 
 

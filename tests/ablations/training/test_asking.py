@@ -291,8 +291,8 @@ def test_recipes_say_how_the_authors_ask() -> None:
 @pytest.mark.slow
 def test_updates_on_one_batch_of_rollouts_resume_where_it_ends(world: Path, tmp_path: Path) -> None:
     """Two steps take their completions from the policy before the first, also after a signal."""
-    from tests.ablations.test_stopping import signalled
-    from tests.ablations.test_training import weights
+    from tests.ablations.training.test_stopping import signalled
+    from tests.ablations.training.test_training import weights
 
     changes = {"updates_per_rollout": 2, "learning_rate": 1e-3, "save_every": 1, "batch_size": 2}
     whole, cut = (planned(world, "contextrl", tmp_path / name, **changes) for name in ("a", "b"))

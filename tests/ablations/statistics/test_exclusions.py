@@ -11,7 +11,7 @@ from ablations.statistics.comparison import sides as compare
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.exclusions import read_exclusions
 from harness.errors import UsageError
-from tests.ablations.test_compare import EASY, HARD, Alone, made
+from tests.ablations.statistics.test_compare import EASY, HARD, Alone, made
 from tests.commands import harness
 from tests.sums import Sums
 

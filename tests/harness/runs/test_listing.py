@@ -13,7 +13,7 @@ from harness.files.locking import alone, is_held
 from harness.runs.summary import macro_average, read_summaries
 from tests.commands import harness, one_line
 
-STORED = Path(__file__).parents[1] / "golden" / "stored"
+STORED = Path(__file__).parents[2] / "golden" / "stored"
 RUN = "weights-vqa12-bed0bccd"
 
 

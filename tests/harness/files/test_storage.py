@@ -39,9 +39,9 @@ from harness.runs.store import (
 from harness.runs.summary import is_intact
 from reports.read.runs import answers
 from tests.examples import examples
-from tests.harness.test_run import Adder, fill, planned
-from tests.harness.test_run import planned as planned_of
-from tests.harness.test_store import changed, sample
+from tests.harness.runs.test_run import Adder, fill, planned
+from tests.harness.runs.test_run import planned as planned_of
+from tests.harness.runs.test_store import changed, sample
 from tests.sums import Sums
 
 json_objects = st.dictionaries(
@@ -55,7 +55,7 @@ json_objects = st.dictionaries(
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     ),
 )
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 LINES = ("1", '"a"', '{"b": [1, 2]}')
 
 # What a kill or a power cut leaves after whole lines, by its kind.
@@ -401,7 +401,7 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_other(
 
 
 def test_a_run_on_a_full_disk_is_one_line_and_continues_elsewhere(tmp_path: Path) -> None:
-    command = "{python} -m tests.harness.full_disk {disk}"
+    command = "{python} -m tests.harness.files.full_disk {disk}"
     for size, inodes in (("24k", 100), ("256k", 2), ("256k", 4), ("256k", 6)):
         done, kept = on_small_disk(tmp_path, command, size=size, inodes=inodes)
         assert done.returncode == 2, done.stderr

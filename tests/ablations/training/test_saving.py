@@ -16,7 +16,7 @@ from ablations.training.saving import cast, changed_share, write_checkpoint
 from harness.backends.checkpoint import load_model, load_processor, stored_dtypes
 from harness.cli.main import cli
 from harness.errors import UsageError
-from tests.ablations.test_training import train, weights
+from tests.ablations.training.test_training import train, weights
 from tests.conftest import Once
 
 # One optimizer step per stage, at the default learning rate.

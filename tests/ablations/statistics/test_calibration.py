@@ -23,7 +23,7 @@ from ablations.statistics.simulation.calibration import (
 )
 from benchmarks.suites import SUITES, benchmark
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = json.loads(
     (ROOT / "ablations" / "statistics" / "simulation" / "calibration.json").read_text()
 )

@@ -29,7 +29,7 @@ from tests.commands import harness
 from tests.golden.cases import WEIGHTS, write_data
 
 RNG = np.random.default_rng(0)
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "studies").glob("*.yaml"))
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "studies").glob("*.yaml"))
 ARMS_TEXT = "{plain: {role: baseline, runs: [x]}, mine: {role: method, runs: [y]}}"
 
 

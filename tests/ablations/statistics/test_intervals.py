@@ -14,7 +14,7 @@ from ablations.statistics.intervals import run_intervals, score_interval
 from ablations.statistics.lines import MEAN
 from harness.runs.store import read_samples
 from harness.runs.summary import read_summaries, standard_error
-from tests.ablations.test_compare import Alone, made
+from tests.ablations.statistics.test_compare import Alone, made
 from tests.sums import Sums
 
 
