@@ -82,7 +82,9 @@ def selftest(
     }
     print_result(json.dumps(document) if as_json else text(document, found))
     if all(finding.status == "skipped" for finding in found):
-        raise UsageError(f"nothing was tried: {found[0].reason}; the others were skipped, too")
+        raise UsageError(
+            f"nothing was tried, every trial was skipped; the first: {found[0].reason}"
+        )
     return int(failed > 0)
 
 

@@ -29,7 +29,7 @@ def data_content(source: str, args: Sequence[str]) -> str | None:
 
 def reads_otherwise(args: Sequence[str]) -> bool:
     """Whether arguments say where images or an agent's tasks are, or which columns are read."""
-    return bool({"--image-root", "--data-root", "--columns"} & {name for name, _ in named(args)})
+    return any(setting(args, name) for name in ("image_root", "data_root", "columns"))
 
 
 def suite_words(suite: str) -> list[str]:

@@ -107,15 +107,20 @@ class Design:
         return tuple(arm for role in roles for arm in _with(self.roles, role))
 
     def stand_ins(self) -> dict[str, str]:
-        """Return the built-in arm of the same role that a user's arm has the random draws of.
+        """Return by arm of the user's own whose random draws it has.
 
-        So names change no interval.  Arms that have none have draws by their own name.
+        They are those of a built-in arm of its role that is not there, or of its place among the
+        user's arms of that role: names of one's own change no interval.
         """
         mine: dict[str, str] = {}
-        for role in {role for role in self.roles.values() if role is not None}:
-            own = [arm for arm in _with(self.roles, role) if arm not in STANDARD.roles]
-            free = [arm for arm in _with(STANDARD.roles, role) if arm not in self.roles]
-            mine |= zip(own, free, strict=False)
+        for role in set(self.roles.values()):
+            own = [
+                arm for arm, its in self.roles.items() if its == role and arm not in STANDARD.roles
+            ]
+            free = [arm for arm, its in STANDARD.roles.items() if its == role]
+            free = [arm for arm in free if arm not in self.roles]
+            places = (f"{role} {place}" for place in range(len(free), len(own)))
+            mine |= zip(own, (*free, *places), strict=False)
         return mine
 
     def _only(self, role: Role) -> str | None:

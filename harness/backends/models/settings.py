@@ -222,13 +222,14 @@ def _named_content(value: Any) -> Any:
 
 def decisive(recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Return what decides answers of recorded settings: no name of a file, and nothing of speed."""
-    kept = {**recorded, "vllm_arg": recorded.get("vllm_arg") or {}}
-    kept["vllm_arg"] = {
-        name: _content(value) for name, value in kept["vllm_arg"].items() if name not in _OF_SPEED
-    }
+    kept = dict(recorded)
     if "chat_template" in kept:
         kept["chat_template"] = _content(kept["chat_template"])
-    return {name: value for name, value in kept.items() if value != {} or name != "vllm_arg"}
+    if isinstance(given := kept.get("vllm_arg"), Mapping):  # a manifest of others may say anything
+        del kept["vllm_arg"]
+        if left := {k: _content(value) for k, value in given.items() if k not in _OF_SPEED}:
+            kept["vllm_arg"] = left
+    return kept
 
 
 def _content(value: Any) -> Any:

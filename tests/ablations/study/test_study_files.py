@@ -193,7 +193,14 @@ def test_names_change_nothing_but_names(seed: int) -> None:
 def test_draws_stand_in_for_no_arm_that_is_there() -> None:
     design = Design.of({"grpo": "baseline", "da-rl": "data_control", "mine": "data_control",
                         "two": "method", "three": "method"})  # fmt: skip
-    assert design.stand_ins() == {"mine": "da-sft", "two": "contextrl"}
+    found = design.stand_ins()
+    assert found == {"mine": "da-sft", "two": "contextrl", "three": "method 1"}
+
+
+@pytest.mark.parametrize("name", ["two", "a", "zz", "method 1"])
+def test_the_second_of_two_methods_has_the_draws_of_its_place(name: str) -> None:
+    design = Design.of({"plain": "baseline", "one": "method", name: "method"})
+    assert design.stand_ins()[name] == "method 1"
 
 
 def test_two_methods_are_one_family_with_holm() -> None:

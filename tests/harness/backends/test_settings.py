@@ -23,7 +23,7 @@ from harness.backends.models.resolve import (
     read_recommended,
     suitable,
 )
-from harness.backends.models.settings import SAMPLING, ModelSettings, settings_of
+from harness.backends.models.settings import SAMPLING, ModelSettings, decisive, settings_of
 from harness.backends.spec import Setup
 from harness.backends.vllm import command
 from harness.errors import UsageError
@@ -356,3 +356,13 @@ def test_a_server_that_refuses_what_was_asked_ends_the_run() -> None:
     refusal = Reply(status=400, text="Unrecognized request argument supplied: top_k")
     with pytest.raises(UsageError, match="does not take top_k: remove top_k=20"):
         chat(ModelSettings(top_k=20), refuses("top_k", refusal, lambda request: "A"))
+
+
+@pytest.mark.parametrize("value", [[1], 3, "x", None, {"seed": [1]}])
+def test_recorded_settings_of_an_unexpected_type_are_compared_as_they_are(value: object) -> None:
+    assert decisive({"vllm_arg": value}) == {"vllm_arg": value}
+
+
+def test_what_is_only_about_speed_decides_nothing() -> None:
+    given = {"vllm_arg": {"gpu-memory-utilization": 0.5}, "top_n": 1}
+    assert decisive(given) == {"top_n": 1}
