@@ -32,12 +32,15 @@ def is_code(path: Path) -> bool:
 # Options of `harness run` by which a file of others would get a key, or run programs unguarded.
 _RIGHTS = frozenset({"unsafe", "key-over-http", "api-key-env", "judge-key-env"})
 _CODE = frozenset({"suite", "backend", "benchmark-file"})
-# Arguments of vLLM that a file of others may set: numbers, switches and names out of vLLM's lists.
+# Arguments of vLLM that a file of others may set: numbers, switches, names out of vLLM's lists, and
+# a tokenizer.
 # Of the others many import a module, run a file's code, or open a port or a connection, also by
 # what is nested in their values.
 _VLLM_HARMLESS = frozenset(
-    """async-scheduling attention-backend block-size calculate-kv-scales cpu-offload-gb
-    disable-cascade-attn disable-custom-all-reduce disable-log-stats disable-sliding-window
+    """async-scheduling no-async-scheduling attention-backend block-size calculate-kv-scales
+    cpu-offload-gb
+    disable-cascade-attn disable-custom-all-reduce disable-log-stats
+    disable-log-requests disable-sliding-window enable-auto-tool-choice
     enable-chunked-prefill enable-expert-parallel enable-prefix-caching enforce-eager
     gpu-memory-utilization hf-overrides interleave-mm-strings kv-cache-dtype
     kv-cache-memory-bytes language-model-only limit-mm-per-prompt long-prefill-token-threshold
@@ -46,7 +49,8 @@ _VLLM_HARMLESS = frozenset(
     mm-encoder-attn-backend mm-encoder-tp-mode mm-processor-cache-gb mm-processor-kwargs
     no-enable-chunked-prefill no-enable-prefix-caching num-gpu-blocks-override
     optimization-level pipeline-parallel-size quantization rope-scaling rope-theta
-    scheduling-policy seed skip-mm-profiling swap-space tokenizer video-pruning-rate""".split()
+    scheduling-policy seed skip-mm-profiling swap-space tokenizer tokenizer-mode
+    video-pruning-rate""".split()
 )
 
 
@@ -58,15 +62,18 @@ def needs_consent(option: str, value: Any, folder: Path = Path()) -> str:
         value: of the file: a text, a list, or a mapping of arguments.
         folder: that of the file, where paths in it are relative to that.
     """
-    values = list(value) if isinstance(value, list | dict) else str(value).split(",")
+    many = isinstance(value, list | dict)
+    values = list(value) if many else str(value).split(",")
     if option in _RIGHTS:
         return "gives away a right of yours"
     if option in _CODE and any(_names_code(str(each).strip(), folder) for each in values):
         return "names code"
-    names = [re.split("[=.]", str(each))[0].strip().replace("_", "-") for each in values]
-    if option == "vllm-arg" and (others := sorted({*names} - _VLLM_HARMLESS)):
-        return f"names code, files or addresses, or may ({others[0]:.60})"
-    return ""
+    if option != "vllm-arg" or value is None:
+        return ""
+    given = value if many else [value]
+    names = {re.split("[=.]", str(each))[0].strip().replace("_", "-") for each in given}
+    others = sorted(names - _VLLM_HARMLESS)
+    return f"names code, files or addresses ({others[0]:.60})" if others else ""
 
 
 def _names_code(name: str, folder: Path) -> bool:

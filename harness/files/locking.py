@@ -23,19 +23,34 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UsageError: another process holds it, or it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(plain.opener(folder / ".lock", os.O_RDWR | os.O_CREAT))
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
-    with lock:
+    with _lock(folder) as lock:
         if not _taken(lock):
             time.sleep(_LOOK)
             if not _taken(lock):
                 raise UsageError(
                     f"another process is using {folder}: wait for it, or stop it, then run again"
                 )
+        if _is_in(lock, folder):
+            yield
+            return
+    with alone(folder):  # who held it before has removed the folder
         yield
+
+
+def _lock(folder: Path) -> IO[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return os.fdopen(plain.opener(folder / ".lock", os.O_RDWR | os.O_CREAT))
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def _is_in(lock: IO[str], folder: Path) -> bool:
+    """Whether an open lock is the one that is in the folder now."""
+    try:
+        return os.path.samestat(os.fstat(lock.fileno()), (folder / ".lock").stat())
+    except FileNotFoundError:
+        return False
 
 
 def _taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import json
-import shutil
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -374,13 +374,17 @@ def samples_size(run: Path, benchmark: str) -> int:
     return whole_size(stored_file(run, "samples", benchmark))
 
 
-_BARE = {".lock", "manifest.json", "summary.json", "samples"}
+_BARE = ("manifest.json", "summary.json", ".lock")
 
 
 def _remove_empty(run: Path) -> None:
     """Remove a run's folder where it holds no answer, no log and nothing of anybody else."""
-    if {path.name for path in run.iterdir()} <= _BARE and not any((run / "samples").iterdir()):
-        shutil.rmtree(run)
+    if {path.name for path in run.iterdir()} <= {*_BARE, "samples"}:
+        with suppress(OSError):
+            (run / "samples").rmdir()  # not one that holds answers
+            for name in _BARE:
+                (run / name).unlink(missing_ok=True)
+            run.rmdir()
 
 
 class RunStore:
@@ -395,13 +399,14 @@ class RunStore:
     def open(cls, path: Path) -> Iterator[RunStore]:
         """Open a run folder for writing, made if need be; locked until the block ends.
 
-        A new one is gone again where the block is refused before anything was stored.
+        One that was not there is gone again if the block is refused before anything was stored.
 
         Raises:
             UsageError: another process writes this run, or the folder cannot be written.
         """
+        is_new = not os.path.lexists(path)
         with alone(path):
-            store, is_new = cls(path), not (path / "manifest.json").exists()
+            store = cls(path)
             try:
                 (path / "samples").mkdir(exist_ok=True)
                 yield store

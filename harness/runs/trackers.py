@@ -62,10 +62,9 @@ class Tracker:
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        errors = getattr(getattr(self.library, "errors", None), "Error", OSError)
         try:
             yield
-        except (errors, OSError) as error:
+        except Exception as error:  # of many kinds: its own, its server's, its database's
             raise UsageError(f"{self.library.__name__}: {first_line(error)}") from error
 
     def scores(self, summaries: Iterable[BenchmarkSummary]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +28,7 @@ class Library(SimpleNamespace):
 
     def log(self, values: dict[str, Any]) -> None:
         if self.broken:
-            raise OSError("no space left")
+            raise sqlite3.OperationalError("no space left")
         self.logged.append(values)
 
 

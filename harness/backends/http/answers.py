@@ -76,7 +76,7 @@ _OVERFLOW = re.compile(
             r"range of input length|input length limit|model token limit|prompt ?超长",
             # "Too many input tokens", "total number of tokens in the prompt cannot exceed 4081",
             # "Max size: 8000 tokens", not "too many tokens per minute".
-            r"too many (input )?tokens(?! per)|tokens in the prompt cannot exceed",
+            r"too many input tokens(?! per)|tokens in the prompt cannot exceed",
             r"max size: \d+ tokens",
         )
     ),

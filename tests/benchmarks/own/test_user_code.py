@@ -11,7 +11,7 @@ import pytest
 from benchmarks import suites, user_code
 from benchmarks.own import contract
 from harness.errors import ItemError, UsageError
-from harness.own_code import installed
+from harness.own_code import installed, needs_consent
 from harness.protocols import Tools
 from harness.records import Item, Response
 
@@ -144,3 +144,9 @@ def test_a_file_is_imported_once_a_version(tmp_path: Path) -> None:
     path = written(tmp_path, example("own_g"))
     first = user_code.load(path)["own_g"]
     assert user_code.load(path)["own_g"].__module__ == first.__module__
+
+
+def test_one_argument_of_vllm_as_a_text_is_one_argument() -> None:
+    assert needs_consent("vllm-arg", 'limit-mm-per-prompt={"image":2,"video":0}') == ""
+    assert needs_consent("vllm-arg", None) == ""
+    assert "(worker-cls)" in needs_consent("vllm-arg", "worker-cls=a.B")

@@ -286,6 +286,8 @@ OTHER_REFUSALS = {
         code="rate_limit_exceeded",
     ),
     "minute": error("Too many tokens per minute, please slow down"),
+    "throttled": error("Too many tokens, please wait before trying again."),
+    "queue": error("Too many tokens in queue, server overloaded"),
     "image": error("The image is too large: 9000x9000"),
     "limit": error("max_tokens must be at least 1, got 0"),
     "length": error("maximum file length is 10 MB"),

@@ -6,9 +6,13 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ from harness.files import atomic
 from harness.files.failures import storage_failure
 from harness.files.hashing import file_hash
 from harness.files.jsonl import Appender, read_lines, whole_size
-from harness.files.locking import alone
+from harness.files.locking import alone, is_held
 from harness.files.names import file_name
 from harness.files.typed_json import is_cut, parse
 from harness.runs import run as runs
@@ -425,3 +429,46 @@ def test_a_run_is_intact_if_nothing_of_it_is_torn(tmp_path: Path, name: str) -> 
     assert is_intact(plan.path)
     (plan.path / name).write_bytes(b"")
     assert not is_intact(plan.path)
+
+
+def test_a_refused_run_leaves_no_folder_and_takes_nothing_of_anybody_else(tmp_path: Path) -> None:
+    def attempt(run: Path, file: str) -> None:
+        with RunStore.open(run):
+            (run / file).write_text("{}")
+            raise UsageError("no item")
+
+    def refused(run: Path, file: str = "manifest.json") -> None:
+        with pytest.raises(UsageError, match="no item"):
+            attempt(run, file)
+
+    refused(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    empty, mine, logged = (tmp_path / name for name in ("empty", "mine", "logged"))
+    empty.mkdir()
+    mine.mkdir()
+    (mine / "summary.json").write_text("of the user")
+    for folder in (empty, mine):
+        refused(folder)
+    assert (mine / "summary.json").read_text() == "of the user"
+    assert empty.is_dir()
+    refused(logged, "vllm.log")
+    assert (logged / "vllm.log").exists()
+
+
+def test_who_waited_for_a_folder_that_is_gone_holds_the_new_one(tmp_path: Path) -> None:
+    folder, begun = tmp_path / "run", threading.Event()
+
+    def wait() -> bool:
+        begun.set()
+        with alone(folder):
+            return is_held(folder)
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(20):
+            begun.clear()
+            with alone(folder):
+                later = pool.submit(wait)
+                begun.wait()
+                time.sleep(0.01)
+                shutil.rmtree(folder)
+            assert later.result()
