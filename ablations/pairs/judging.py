@@ -33,12 +33,35 @@ _LABELLED = re.compile(
 )
 # VALID, INVALID: ...; not "valid points" in running text.
 _WORD = re.compile(r"\b(VALID|INVALID|UNCERTAIN)\b")
-# "It is not VALID.", "Is it VALID?", "VALID if": a sentence that does not say its verdict.
-_UNSAID = re.compile(
-    r"\b(?:not|cannot|never|neither|nor|hardly|unless|whether|if|would|could)\b|n['’]t\b|\?$",
-    re.IGNORECASE,
+_MARKS = r"""[\s"'*`_#>(\[-]*+"""
+_SENTENCE = r"""(?:\A|[.!?]["'*`)]*\s|\n[ \t]*\n)"""
+_LABEL = r"""(?:(?:so|thus|hence|therefore|here\sis|my|the|final|overall)[\s,]+)*
+    (?:verdict|answer|assessment|opinion|judge?ment|conclusion|decision)"""
+_PAIR = r"(?:it|this|(?:the|this)\s(?:pair|item|candidate|example))"
+# What states a verdict: nothing, "Verdict:", "My assessment is", "They fit, so the pair is";
+# not "It fails to be", "I doubt that it is", "If they fit, the pair is".
+_BEFORE = re.compile(
+    rf"""(?:
+      (?:\A|[.!?]["'*`)]*\s*\n|\n[ \t]*\n)
+    | (?:\A|\n) {_MARKS} {_LABEL} [\s"'*`_]* [:=-]
+    | [{{,]\s*["']verdict["']\s*:
+    | {_SENTENCE} {_MARKS}
+      (?:(?:(?:(?!\b(?:if|unless|whether|would|could|that|doubt)\b)[^.!?\n])*,\s)?
+        (?:so|thus|hence|therefore),?\s)?
+      (?:{_LABEL}\sis | {_PAIR}\sis | I\s(?:judge|rate|consider|call)\s{_PAIR}(?:\sas|\sto\sbe)?)
+    ) {_MARKS}\Z""",
+    re.VERBOSE | re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"[^.!?\n]+[.!?]?")
+# What may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at all".
+_AFTER = re.compile(
+    r"""(?!\W*\?)["'*`_]*(?:
+      (?:[.!]|\n[ \t]*\n|\s*\Z)
+    | (?:[ \t]*[,:;(–—-]|\n|\s(?:because|since)\b)
+      (?!\W*(?:(?:but|and|only|even)\s)*(?:if|unless|provided|assuming|or|hardly|never)\b)
+    )(?!\W*(?:not(?:\s(?:at\sall|really|quite))?\W*\Z|no\W*\Z|no\sway))""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_CLAUSE = 400  # characters before a verdict that are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +76,21 @@ class Judgement:
 def read_judgement(reply: str) -> Judgement | None:
     """Read a judge's reply: its JSON object, else a labelled verdict, else its only verdict.
 
-    None where it names no verdict or several, or only denies or asks one.
+    None where it names no verdict or several, or does not plainly state it.
     """
     if (judgement := _from_json(reply)) is not None:
         return judgement
-    labelled = {match.upper() for match in _LABELLED.findall(reply)}
-    naming = [each for each in _SENTENCE.findall(reply) if _WORD.search(each)]
-    names = labelled or set(_WORD.findall(reply))
-    if len(names) != 1 or (not labelled and any(map(_UNSAID.search, naming))):
+    found = [*_LABELLED.finditer(reply)] or [*_WORD.finditer(reply)]
+    names = {match[1].upper() for match in found}
+    if len(names) != 1 or not all(_stated(reply, *match.span(1)) for match in found):
         return None
     return Judgement(cast("Opinion", names.pop()), explanation=reply.strip()[:500])
+
+
+def _stated(reply: str, begin: int, end: int) -> bool:
+    """Whether a reply says the verdict that it names there: when in doubt it does not."""
+    before = _BEFORE.search(reply, max(0, begin - _CLAUSE), begin)
+    return before is not None and _AFTER.match(reply, end) is not None
 
 
 def _from_json(reply: str) -> Judgement | None:

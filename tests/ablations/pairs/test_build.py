@@ -89,6 +89,14 @@ FORMS = (
     '{{"verdict": "{}", "reasons": ["length"], "explanation": "why"}}',
     '```json\n{{"verdict": "{}"}}\n```',
     "One may think of VALID and INVALID pairs here.\nVerdict - {}",
+    "{}, because the two contexts do not differ",
+    "{}: context B does not support the answer.",
+    "My assessment is {}: the question could be answered without the context.",
+    "{} - I cannot tell which",
+    "The contexts do not differ, so the pair is {}.",
+    "Who would know?\n\n**{}** (I see no difference)",
+    "I judge this pair as {} because it would not be solved.",
+    '{{"reasons": ["not one",], "verdict": "{}", "explanation": "it would not',
 )
 
 
@@ -103,8 +111,16 @@ def test_a_verdict_is_read_in_every_form(opinion: Opinion, form: str) -> None:
 @pytest.mark.parametrize("opinion", OPINIONS)
 @pytest.mark.parametrize(
     "form",
-    ["This item is not {}.", "I can't call it {}", "Is it {}? No.", "It is {} if the logs differ."],
-)
+    [
+        "This item is not {}.", "I can't call it {}", "Is it {}? No.",
+        "It is {} if the logs differ.",
+        "It is hard to call this {}.", "I doubt that it is {}.", "I doubt that\nit is {}.",
+        "This is far from {}.", "It fails to be {}.", "No way is it {}", "Verdict: {}? Not at all.",
+        "Verdict: {} if the logs differ", "{}, but only if the logs differ", "{}: not at all.",
+        "If the logs differ, the pair is {}.", "Should they differ, the verdict is {}.",
+        "Nobody would say: {}", "I reject the verdict: {}", "It is hard to call this\n{}.",
+    ],
+)  # fmt: skip
 def test_a_verdict_that_is_denied_or_asked_is_not_read(opinion: Opinion, form: str) -> None:
     assert read_judgement(form.format(opinion)) is None
 
