@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,13 +91,24 @@ def _decoded(document: Any, where: str) -> Image.Image:
         raise ItemError(f"{where} and gave no image in base64 (data[0].b64_json)") from error
 
 
+def code_in(folder: str | Path) -> str | None:
+    """Return the name of a Python file in a folder, or in one that it links to, if there is one."""
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        if code := next((name for name in files if name.endswith(".py")), None):
+            return code
+        seen.add(os.path.realpath(parent))
+        folders[:] = [name for name in folders if os.path.realpath(Path(parent, name)) not in seen]
+    return None
+
+
 def _by_pipeline(source: str) -> Editor:
     """Return a diffusers pipeline that takes a prompt and an image."""
     import torch
 
     # diffusers runs it in folders without being asked to, at least up to 0.36.
-    if code := next(Path(source).rglob("*.py"), None):
-        raise UsageError(f"{source} holds code ({code.name}), which is not run: use one without")
+    if code := code_in(source):
+        raise UsageError(f"{source} holds code ({code}), which is not run: use one without")
     diffusers = need("diffusers", "edit")
 
     try:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from ablations.pairs.editing.changes import Limits, change
-from ablations.pairs.editing.editors import editor
+from ablations.pairs.editing.editors import code_in, editor
 from ablations.pairs.editing.proposals import Proposal, read_proposal
 from ablations.pairs.soundness.shortcuts import shortcuts
 from benchmarks.micro.data.pairs import ScenePair, scene_pair
@@ -206,6 +206,20 @@ def test_code_in_the_folder_of_an_editor_is_not_run(file: str, tmp_path: Path) -
     with pytest.raises(UsageError, match=r"holds code \(evil\.py\), which is not run"):
         editor(str(tmp_path / "editor"))
     assert not ran.exists()
+
+
+def test_code_in_a_folder_that_an_editor_links_to_is_not_run(tmp_path: Path) -> None:
+    (tmp_path / "editor").mkdir()
+    (tmp_path / "other" / "unet").mkdir(parents=True)
+    (tmp_path / "editor" / "unet").symlink_to(tmp_path / "other" / "unet")
+    (tmp_path / "other" / "unet" / "again").symlink_to(tmp_path / "editor")  # has no end
+    (tmp_path / "other" / "unet" / "evil.txt").write_text("")
+    (tmp_path / "other" / "unet" / "evil.py").symlink_to("evil.txt")
+    with pytest.raises(UsageError, match=r"holds code \(evil\.py\), which is not run"):
+        editor(str(tmp_path / "editor"))
+    assert code_in(tmp_path / "other" / "unet" / "again") == "evil.py"
+    (tmp_path / "other" / "unet" / "evil.py").unlink()
+    assert code_in(tmp_path / "editor") is None
 
 
 def test_an_editors_answer_is_read_up_to_a_limit() -> None:
