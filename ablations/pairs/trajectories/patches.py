@@ -98,8 +98,21 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
 
 def _names(file: Any) -> list[str]:
     """Return the paths of a patched file (of unidiff) before and after, of a new one that after."""
-    names = [re.sub(r"^[ab]/", "", name) for name in (file.source_file, file.target_file)]
-    return list(dict.fromkeys(name for name in names if name != "/dev/null"))
+    names = (file.source_file, file.target_file)
+    letters = ("a/", "b/") if _prefixed(*names) else ("", "")
+    plain = map(str.removeprefix, names, letters)
+    return list(dict.fromkeys(name for name in plain if name != _NONE))
+
+
+_NONE = "/dev/null"
+
+
+def _prefixed(old: str, new: str) -> bool:
+    """Whether paths begin with git's ``a/`` and ``b/``; else these are folders."""
+    return all(
+        name.startswith(letter) or name.split("\t")[0].rstrip() == _NONE
+        for name, letter in ((old, "a/"), (new, "b/"))
+    )
 
 
 def _region(hunk: Any) -> tuple[int, int]:
@@ -119,10 +132,9 @@ def reversed_patch(text: str) -> str:
     added: list[str] = []
     for index, line in enumerate(lines):
         if line.startswith("--- ") and _next(lines, index).startswith("+++ "):
-            result.append(f"--- {_side(_next(lines, index), 'a')}")
+            result += _exchanged(line, _next(lines, index))
             continue
         if line.startswith("+++ ") and index and lines[index - 1].startswith("--- "):
-            result.append(f"+++ {_side(lines[index - 1], 'b')}")
             continue
         if line[:1] == "+":
             removed.append("-" + line[1:])
@@ -140,10 +152,12 @@ def _next(lines: Sequence[str], index: int) -> str:
     return lines[index + 1] if index + 1 < len(lines) else ""
 
 
-def _side(line: str, letter: str) -> str:
-    """Return the path of a ``---`` or ``+++`` line for the other side."""
-    path = line[4:]
-    return re.sub(r"^[ab]/", f"{letter}/", path)
+def _exchanged(removed: str, added: str) -> tuple[str, str]:
+    """Return the ``---`` and the ``+++`` line with each other's path."""
+    old, new = removed[4:], added[4:]
+    if _prefixed(old, new):
+        old, new = re.sub("^a/", "b/", old), re.sub("^b/", "a/", new)
+    return f"--- {new}", f"+++ {old}"
 
 
 def _header(line: str) -> str:

@@ -193,9 +193,13 @@ def _opens(head: str, language: Language) -> bool:
     )
 
 
+LONGEST = 60
+"""Lines that a header has at most: of what is never closed the rest is not looked through."""
+
+
 def _head(lines: Sequence[str], index: int) -> str:
     """Return a line with the rest of its parameters and the brace that opens its body."""
-    head, later = lines[index], iter(lines[index + 1 :])
+    head, later = lines[index], iter(lines[index + 1 : index + 1 + LONGEST])
     if index == 0:  # git's heading, which may be cut short
         return head and head + ")" * (head.count("(") - head.count(")")) + " {" * ("{" not in head)
     while head.count("(") > head.count(")") and (line := next(later, None)) is not None:

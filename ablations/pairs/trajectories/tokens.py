@@ -49,8 +49,13 @@ class Secret:
 
     def is_program(self, text: str) -> bool:
         """Whether a text is a program that writes a file of a patch, which it names."""
-        names = (PurePosixPath(file).name for file in self.files)
-        return bool(WRITES.search(text)) and any(name in text for name in names)
+        return bool(WRITES.search(text)) and bool(self._names.search(text))
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        r"""Names of the files, whole ones: of ``io.py`` not ``studio.py``, but ``a\nio.py``."""
+        names = (re.escape(PurePosixPath(file).name) for file in sorted(self.files))
+        return re.compile(rf"(?:(?<![\w-])|(?<=\\[nrt]))(?:{'|'.join(names) or '(?!)'})(?!\w)")
 
     def mask_lines(self, text: str) -> str:
         """Replace the patches' lines in a text by masks, one for each run of whole lines."""
@@ -91,6 +96,8 @@ def _forms(line: str) -> tuple[str, str]:
 _HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 # What `diff` without -u writes before what differs: "12c12,14", "3d2".
 _PLAIN_HUNK = re.compile(r"^\d+(?:,\d+)?[acd]\d+(?:,\d+)?$")
+# What it writes of either side: "< a", ">" (a blank line), "---", "\\ No newline at end of file".
+_PLAIN_LINE = re.compile(r"[<>](?:\s|$)|---|\\")
 _COLOUR = re.compile(r"\x1b\[[\d;]*[mK]")
 
 
@@ -109,7 +116,7 @@ def _without_hunks(lines: Iterable[str], secret: Secret) -> Iterator[str]:
     for line in lines:
         seen = _COLOUR.sub("", line).rstrip("\r")
         inside = old > 0 or new > 0
-        plain = bool(_PLAIN_HUNK.match(seen)) or (plain and seen.startswith(("< ", "> ", "---")))
+        plain = bool(_PLAIN_HUNK.match(seen)) or bool(plain and _PLAIN_LINE.match(seen))
         if match := _HUNK.match(seen):
             old, new = int(match[1] or 1), int(match[2] or 1)
             inside, masking = True, secret.touches(path)

@@ -228,12 +228,21 @@ def test_a_diff_is_masked_in_whatever_form_a_tool_prints_it(form: str) -> None:
     elif form == "without a/ and b/":
         text = text.replace(" a/", " ").replace(" b/", " ").replace(".py\n", ".py\t2026-01-01\n")
     elif form == "plain":
-        text = f"3c3,4\n< old\n---\n> {line}\n> else:"
+        text = f"3c3,6\n< old\n\\ No newline at end of file\n---\n>\n> {line}\n> \n> else:"
     masked = mask_diffs(f"before\n{text}\nafter", SECRET)
     assert "peek" not in masked
     assert masked.startswith("before\n")
     assert masked.endswith(f"{MASK}\nafter")
     assert mask_diffs(masked, SECRET) == masked
+
+
+@pytest.mark.parametrize(
+    ("path", "writes"),
+    [("cache.py", True), ("./cache.py", True), ("a\\ncache.py", True), ("app.cache.py", True),
+     ("mcache.py", False), ("my-cache.py", False), ("cache.pyx", False)],
+)  # fmt: skip
+def test_a_program_is_told_by_whole_names(path: str, writes: bool) -> None:
+    assert SECRET.is_program(f"open('{path}', 'w').write(x)") is writes
 
 
 def test_the_issue_is_masked_however_it_is_wrapped() -> None:

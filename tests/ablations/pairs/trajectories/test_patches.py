@@ -7,6 +7,7 @@ import re
 import subprocess
 from difflib import unified_diff
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -319,6 +320,38 @@ def test_the_reverse_of_a_reverse_is_the_patch_and_git_agrees(
         ["git", "apply", "-"], cwd=folder, input=reversed_patch(diff), text=True, check=True
     )
     assert (folder / "x").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "paths"),
+    [("a/m.py", "b/m.py", {"m.py"}), ("a/m.py", "a/m.py", {"a/m.py"}),
+     ("b/m.py", "b/m.py", {"b/m.py"}), ("/dev/null", "b/m.py", {"m.py"}),
+     ("a/m.py", "/dev/null", {"m.py"}),
+     ("m.py", "m.py", {"m.py"}), ("a/a/m.py", "b/a/m.py", {"a/m.py"})],
+)  # fmt: skip
+def test_a_and_b_are_folders_unless_git_wrote_them(old: str, new: str, paths: set[str]) -> None:
+    text = f"--- {old}\n+++ {new}\n@@ -1,1 +1,1 @@\n-x = 1\n+x = 2\n"
+    patch, reverse = read_patch(text), read_patch(text, reverse=True)
+    assert patch
+    assert reverse
+    assert patch.paths == reverse.paths == paths
+    assert reversed_patch(reverse.text) == text
+    taken = read_patch(reverse.text)
+    assert taken
+    assert taken.paths == paths
+
+
+def test_a_bracket_that_stays_open_costs_no_more_than_its_lines() -> None:
+    class Line(str):
+        seen = 0
+
+        def strip(self, *args: Any) -> str:
+            Line.seen += 1
+            return super().strip(*args)
+
+    lines = [Line("f(")] * 2000
+    scopes_in(BRACES, "", lines, [1])
+    assert Line.seen < 100 * len(lines)
 
 
 @pytest.mark.parametrize("text", ["", "no diff", "@@ -1 +1 @@\n", "Binary files a and b differ\n"])
