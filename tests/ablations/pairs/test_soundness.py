@@ -110,7 +110,6 @@ def test_twenty_clean_sets_raise_no_alarm(domain: Domain) -> None:
         assert not [each for each in found if each.alarm]
 
 
-@pytest.mark.slow
 def test_where_the_decisive_line_is_may_give_a_context_away() -> None:
     rng = random.Random(0)
     made = []
@@ -126,6 +125,7 @@ def test_where_the_decisive_line_is_may_give_a_context_away() -> None:
     assert found["answer blanked"].low > 0.6
 
 
+@pytest.mark.slow
 def test_a_shortcut_in_half_of_the_pairs_is_an_alarm() -> None:
     for seed in range(20):
         rng = random.Random(seed)
