@@ -33,32 +33,34 @@ _LABELLED = re.compile(
 )
 # VALID, INVALID: ...; not "valid points" in running text.
 _WORD = re.compile(r"\b(VALID|INVALID|UNCERTAIN)\b")
-_MARKS = r"""[\s"'*`_#>(\[-]*+"""
+_MARKS = r"""(?:[\s"'*`_#>(\[$-]|<(?:answer|verdict)>|\\(?:boxed|text)\{)*+"""
 _SENTENCE = r"""(?:\A|[.!?]["'*`)]*\s|\n[ \t]*\n)"""
 _LABEL = r"""(?:(?:so|thus|hence|therefore|here\sis|my|the|final|overall)[\s,]+)*
-    (?:verdict|answer|assessment|opinion|judge?ment|conclusion|decision)"""
+    (?:verdict|answer|result|assessment|opinion|judge?ment|conclusion|decision)"""
 _PAIR = r"(?:it|this|(?:the|this)\s(?:pair|item|candidate|example))"
+_PAIR_IS = rf"(?:{_PAIR}\sis|it['’]s)"
 # What states a verdict: nothing, "Verdict:", "My assessment is", "They fit, so the pair is";
 # not "It fails to be", "I doubt that it is", "If they fit, the pair is".
 _BEFORE = re.compile(
     rf"""(?:
-      (?:\A|[.!?]["'*`)]*\s*\n|\n[ \t]*\n)
+      (?:\A|[.!?]["'*`)]*\s*\n|\n[ \t]*\n|</think>)
     | (?:\A|\n) {_MARKS} {_LABEL} [\s"'*`_]* [:=-]
     | [{{,]\s*["']verdict["']\s*:
     | {_SENTENCE} {_MARKS}
       (?:(?:(?:(?!\b(?:if|unless|whether|would|could|that|doubt)\b)[^.!?\n])*,\s)?
         (?:so|thus|hence|therefore),?\s)?
-      (?:{_LABEL}\sis | {_PAIR}\sis | I\s(?:judge|rate|consider|call)\s{_PAIR}(?:\sas|\sto\sbe)?)
+      (?:{_LABEL}\sis | {_PAIR_IS} | I\s(?:judge|rate|consider|call)\s{_PAIR}(?:\sas|\sto\sbe)?)
     ) {_MARKS}\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
 # What may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at all".
 _AFTER = re.compile(
-    r"""(?!\W*\?)["'*`_]*(?:
+    r"""(?!\W*\?)["'*`_}$]*(?:</\w+>)?(?:
       (?:[.!]|\n[ \t]*\n|\s*\Z)
     | (?:[ \t]*[,:;(–—-]|\n|\s(?:because|since)\b)
       (?!\W*(?:(?:but|and|only|even)\s)*(?:if|unless|provided|assuming|or|hardly|never)\b)
-    )(?!\W*(?:not(?:\s(?:at\sall|really|quite))?\W*\Z|no\W*\Z|no\sway))""",
+    )(?!\W*(?:not(?:\s(?:at\sall|really|quite))?\W*\Z|no\W*\Z|no\sway
+      |i\s(?:doubt|do\snot\sthink|don['’]t\sthink)\b))""",
     re.VERBOSE | re.IGNORECASE,
 )
 _CLAUSE = 400  # characters before a verdict that are looked at

@@ -95,6 +95,9 @@ FORMS = (
     "{} - I cannot tell which",
     "The contexts do not differ, so the pair is {}.",
     "Who would know?\n\n**{}** (I see no difference)",
+    "<think>Both differ.</think>{}",
+    "<verdict>{}</verdict>",
+    "The final answer is $\\boxed{{\\text{{{}}}}}$.",
     "I judge this pair as {} because it would not be solved.",
     '{{"reasons": ["not one",], "verdict": "{}", "explanation": "it would not',
 )
@@ -118,6 +121,8 @@ def test_a_verdict_is_read_in_every_form(opinion: Opinion, form: str) -> None:
         "This is far from {}.", "It fails to be {}.", "No way is it {}", "Verdict: {}? Not at all.",
         "Verdict: {} if the logs differ", "{}, but only if the logs differ", "{}: not at all.",
         "If the logs differ, the pair is {}.", "Should they differ, the verdict is {}.",
+        "{}? I doubt it.",
+        "{}, I don't think so.",
         "Nobody would say: {}", "I reject the verdict: {}", "It is hard to call this\n{}.",
     ],
 )  # fmt: skip
