@@ -107,7 +107,7 @@ class BarProgress:
         self.bars.start_task(task)
         self.errors[benchmark] += score.status == "error"
         errors = self.errors[benchmark]
-        self.bars.update(task, advance=1, errors=f"{counted(errors, 'error')}" if errors else "")
+        self.bars.update(task, advance=1, errors=counted(errors, "error") if errors else "")
 
     def note(self, text: str) -> None:
         """Print a line above the bars."""
