@@ -104,7 +104,6 @@ def test_an_evaluation_of_a_study_is_followed_by_wandb(tmp_path: Path) -> None:
 
 
 def test_a_tracker_that_is_not_installed_is_one_line(tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
     with ScriptedServer(lambda _: "A", models=("m",)) as server:
         words = ("run", "--model", "m", "--endpoint", server.url, "--suite", "probe", "--limit", 1)
         words += ("--set", "probe.pairs=micro:image", "--out", tmp_path, "--report-to", "trackio")

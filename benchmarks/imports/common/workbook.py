@@ -19,6 +19,8 @@ _RATIO = 30  # by how much more than that may shrink; text shrinks to a fourth, 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows by the names in the first one, without empty cells.
 
+    Of columns with one name the first counts.
+
     Raises:
         ImportError: openpyxl is not installed.
         Exception: it is no workbook, or expands to too much; openpyxl raises what it likes.
@@ -30,7 +32,8 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
         head = next(sheet.iter_rows(max_row=1, max_col=COLUMNS, values_only=True), ())
-        names = [None if each is None else str(each) for each in head]
+        texts = [None if each is None else str(each) for each in head]
+        names = [name if texts.index(name) == at else None for at, name in enumerate(texts)]
         filler = None
         for row in sheet.iter_rows(min_row=2, max_row=ROWS, max_col=len(names) or 1):
             if row is filler:  # one object for all rows that are missing: there may be a million

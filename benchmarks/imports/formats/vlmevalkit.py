@@ -134,6 +134,8 @@ def table(path: Path) -> list[dict[str, Any]]:
         ) from error
     except Exception as error:  # a workbook's parsers raise what they like
         raise UsageError(f"{path} cannot be read as a table: {error!r:.200}") from error
+    if not found:
+        raise UsageError(f"{path} holds no rows")
     if not any("index" in row for row in found):
         raise UsageError(f"{path} has no column 'index', or no row with one")
     return [row for row in found if "index" in row]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-import resource
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,21 +44,60 @@ WIDE = "".join(
 )
 
 
+# A process of its own: its peak of memory is that of these files.
+READ = """
+import json, sys
+from pathlib import Path
+import openpyxl
+from benchmarks.imports.formats.vlmevalkit import table
+
+def peak():
+    return int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+
+before = peak()
+found = [[row["index"] for row in table(Path(name))] for name in sys.argv[1:]]
+print(json.dumps([found, peak() - before]))
+"""
+
+
 @pytest.mark.timeout(60)
 def test_cells_far_away_cost_nothing(tmp_path: Path) -> None:
     """A file of 1 kB would be filled up to its last row, 140 kB a row up to its last column."""
     far = '<row r="{0}"><c r="A{0}"><v>7</v></c></row>'
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    path = with_rows(tmp_path / "far.xlsx", add(far.format(2_000_000_000)))
-    assert list(rows(path)) == [
+    beyond = with_rows(tmp_path / "far.xlsx", add(far.format(2_000_000_000)))
+    assert list(rows(beyond)) == [
         {"index": 1, "prediction": "A", "hit": 1},
         {"index": 2, "prediction": "B", "hit": 0.5},
     ]
-    path = with_rows(tmp_path / "last.xlsx", add(far.format(1 << 20)))
-    assert [row["index"] for row in rows(path)] == [1, 2, 7]
-    found = table(with_rows(tmp_path / "wide.xlsx", add(WIDE)))
-    assert len(found) == 20_000 - 4 + 2
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
+    last = with_rows(tmp_path / "last.xlsx", add(far.format(1 << 20)))
+    wide = with_rows(tmp_path / "wide.xlsx", add(WIDE))
+    done = subprocess.run(
+        [sys.executable, "-c", READ, beyond, last, wide],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    found, grown = json.loads(done.stdout)
+    assert found == [[1, 2], [1, 2, 7], [1, 2, *range(4, 20_000)]]
+    assert grown < 300_000  # KiB
+
+
+def test_of_columns_with_one_name_the_first_counts(tmp_path: Path) -> None:
+    """As in pandas, which calls the second one ``prediction.1``."""
+    path = tmp_path / "twice.xlsx"
+    columns = ["index", "prediction", "prediction"]
+    pd.DataFrame([[1, "A", "B"]], columns=columns).to_excel(path, index=False)
+    assert list(rows(path)) == [{"index": 1, "prediction": "A"}]
+    assert pd.read_excel(path)["prediction"].tolist() == ["A"]
+
+
+def test_a_workbook_of_a_header_alone_has_no_rows(tmp_path: Path) -> None:
+    path = tmp_path / "empty.xlsx"
+    pd.DataFrame([], columns=["index", "prediction"]).to_excel(path, index=False)
+    assert list(rows(path)) == []
+    with pytest.raises(UsageError, match=r"empty\.xlsx holds no rows"):
+        table(path)
 
 
 def test_a_workbook_that_expands_without_measure_is_refused(tmp_path: Path) -> None:
