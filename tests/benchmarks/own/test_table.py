@@ -13,13 +13,17 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pyarrow import parquet
 
 from benchmarks import suites
 from benchmarks.own.contract import problems
@@ -224,6 +228,24 @@ def test_a_broken_image_is_an_error_of_its_item(tmp_path: Path) -> None:
     assert "item 0" in problem
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind", "text"),
+    [
+        (Decimal("12.50"), "number", "12.50"),
+        (date(2024, 2, 29), "text", "2024-02-29"),
+        (True, "text", "True"),
+        (7, "number", "7"),
+    ],
+)
+def test_answers_of_a_parquet_table_count_as_they_are_written(
+    tmp_path: Path, answer: Any, kind: str, text: str
+) -> None:
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"question": ["Q"], "answer": [answer]}), path)
+    target = item(opened(path), "0").target
+    assert (target.kind, target.answer) == (kind, text)
+
+
 GOOD = {"question": "Q", "answer": "A", "choices": ["x", "y"]}
 
 
@@ -241,6 +263,7 @@ GOOD = {"question": "Q", "answer": "A", "choices": ["x", "y"]}
         ({"image": "[__import__('os').system('true')]"}, "not a list of texts"),
         ({"answer": None}, "no answer"),
         ({"answer": {"value": 1}}, "answer is not text"),
+        ({"answer": ["A", ["B"]]}, "answer is not text"),
         ({"question": None, "Frage": "?"}, "columns=question=COLUMN"),
         ({"answer": "C"}, "neither a letter, A to B"),
         ({"answer": 1}, "neither a letter"),
