@@ -16,16 +16,20 @@ class LoggedSample:
 
     ``id`` is the tool's name of the item, unique in its task; answers that share it are repeats, in
     their order.  ``official`` are names that may be the item's official id, the likeliest first;
-    ``row`` is its row number in the data.  ``prompt``: the messages as text; ``question``: the
-    question alone; ``image``: `digest` of the images' bytes.  ``scores``: what the tool says of the
-    answer, by metric, in its own form.  ``document``: a hash of the item's data that is the same in
-    every log.  ``error``: why infrastructure failed; there is no response then.
+    ``numbered``: the tool may have made them by counting.  ``row`` is its row number in the data.
+    ``prompt``: the messages as text; ``question``: the question alone; ``image``: `digest` of the
+    images' bytes.  ``scores``: what the tool says of the answer, by metric, in its own form.
+    ``shares_score``: the log has one score for all answers to the item, and the first has it.
+    ``document``: a hash of the item's data that is the same in every log.  ``error``: why
+    infrastructure failed; there is no response then.
     """
 
     id: str
     response: Response | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
+    shares_score: bool = False
     official: Sequence[str] = ()
+    numbered: bool = False
     row: int | None = None
     prompt: Sequence[str] = ()
     question: str = ""

@@ -1,7 +1,7 @@
 """Which item of a benchmark an answer in a log is of.
 
 By official id, else by row, else by question (and image).  Whatever a name says, an item is the one
-only if the log's text does not contradict it.
+only if the log's text does not contradict it.  A number that the tool may have given tells nothing.
 """
 
 from __future__ import annotations
@@ -11,24 +11,59 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from benchmarks.imports.log import LoggedSample
 from harness.protocols import Benchmark, FailedItem
 from harness.records import Item, TextPart
 
 _TELLING = 12  # characters of a text that may be found within another
-# What tools write before a question or an option: matches "A. ", "(B) ", "Question: "; not "A car".
-_LABEL = re.compile(r"^(?:\(?[A-Z][.):]+\s+|(?:Question|Context|Choices|Hint):\s*)")
+# What tools write before a question: matches "Question: ", "Options:"; not "Questions".
+_LABEL = re.compile(r"^(?:Question|Context|Choices|Options|Hint):\s*")
+# An option's letter and text: matches "A. red", "(B) blue", "c: 4"; not "A car", "1. red".
+_OPTION = re.compile(r"\(?([A-Za-z])[.):]+\s+(\S.*)")
 UNKNOWN_ITEM = "no item has that id or question"
 AMBIGUOUS = "several items have that question"
-CONTRADICTED = "the item of that id has another question"
+NUMBERED = "several items have that question, and its id may be a number that the tool gave"
+CONTRADICTED = "the item of that id has another question or other options"
 
 
 def folded(text: str) -> str:
     """Return a text as questions are compared: NFKC, without images' marks and blank runs."""
     text = unicodedata.normalize("NFKC", re.sub(r"<image(?: ?\d+)?>", " ", text))
     return " ".join(text.split())
+
+
+Line = tuple[str, str]
+
+
+@lru_cache(maxsize=16)  # a sample's texts are compared with every item
+def lines_of(text: str) -> Sequence[Line]:
+    """Return the lines of a text as they are compared, each with its option's letter, or ""."""
+    found = []
+    for line in map(folded, text.splitlines()):
+        option = _OPTION.fullmatch(line)
+        letter, rest = (option[1], option[2]) if option else ("", _LABEL.sub("", line))
+        if rest:
+            found.append((letter, rest))
+    return found
+
+
+@lru_cache(maxsize=16)
+def options_of(text: str) -> Sequence[Line]:
+    """Return the last options that a text lists from A, on lines of their own."""
+    listed = [line for line in lines_of(text) if line[0]]
+    first = max((number for number, (letter, _) in enumerate(listed) if letter in "Aa"), default=-1)
+    return listed[first:] if first >= 0 else ()
+
+
+def inside(short: str, long: str) -> bool:
+    """Whether a text is within another: of whole words, and not the first of more options."""
+    if not short or short not in long:
+        return False
+    listed = re.search(r"(?<!\w)\(?[A-Z][.):]+\s", short)
+    after = r"(?!\w)(?!\W?\s*\(?[A-Z][.):]+\s)" if listed else r"(?!\w)"
+    return re.search(rf"(?<!\w){re.escape(short)}{after}", long) is not None
 
 
 @dataclass(frozen=True)
@@ -76,18 +111,35 @@ class Items:
         return by_name
 
     @cached_property
-    def _lines(self) -> Mapping[str, Sequence[str]]:
-        """The lines of every item's prompt, without labels."""
-        return {
-            item_id: [folded(_LABEL.sub("", line.strip())) for line in prompt_of(item).splitlines()]
-            for item_id, item in self.all.items()
-        }
+    def _lines(self) -> Mapping[str, Sequence[Line]]:
+        """The lines of every item's prompt."""
+        return {item_id: lines_of(prompt_of(item)) for item_id, item in self.all.items()}
 
     @cached_property
-    def _usual(self) -> frozenset[str]:
+    def _options(self) -> Mapping[str, Sequence[Line]]:
+        """The options of every item; () where its prompt lists none."""
+        return {item_id: options_of(prompt_of(item)) for item_id, item in self.all.items()}
+
+    @cached_property
+    def _usual(self) -> frozenset[Line]:
         """The lines that most items have: those of our template, or one question asked of many."""
         held = Counter(line for lines in self._lines.values() for line in set(lines))
         return frozenset(line for line, count in held.items() if 2 * count > len(self._lines))
+
+    @cached_property
+    def _bodies(self) -> Mapping[str, Sequence[Line]]:
+        """The lines of every item less those of our template below; () where they tell little.
+
+        They are the usual ones after the last option, or of an item without options the last line.
+        """
+        return {item_id: self._body(lines) for item_id, lines in self._lines.items()}
+
+    def _body(self, lines: Sequence[Line]) -> Sequence[Line]:
+        listed = [number for number, (letter, _) in enumerate(lines, 1) if letter]
+        end = listed[-1] if listed else len(lines) - 1
+        body = [*lines[:end], *(line for line in lines[end:] if line not in self._usual)]
+        telling = sum(len(text) for _, text in body) >= _TELLING
+        return body if telling and not self._usual.issuperset(body) else ()
 
     def find(self, task: str, sample: LoggedSample) -> tuple[str | None, str]:
         """Return the id of a sample's item, and why there is none where it is None."""
@@ -96,41 +148,59 @@ class Items:
         at_row = None if sample.row is None else self._by_row.get((task, sample.row))
         candidates = [*dict.fromkeys(named), *([at_row] if at_row else [])]
         fitting = [item_id for item_id in candidates if self._fits(item_id, sample)]
+        if fitting and sample.numbered:
+            every = (item_id for item_id in self.all if self._fits(item_id, sample))
+            fitting = self._by_question(sample) or list(every)
         fitting = self._shown(fitting, sample)
         if len(fitting) > 1 and at_row in fitting:
             return at_row, ""
         if found := fitting or self._shown(self._by_question(sample), sample):
-            return (found[0], "") if len(found) == 1 else (None, AMBIGUOUS)
+            if len(found) == 1:
+                return found[0], ""
+            return None, NUMBERED if candidates and sample.numbered else AMBIGUOUS
         return None, CONTRADICTED if candidates else UNKNOWN_ITEM
 
     def _fits(self, item_id: str, sample: LoggedSample) -> bool:
         """Whether nothing that the log says of the question is against an item."""
         text = self.texts[item_id]
-        said = [folded(part) for part in (sample.question, "".join(sample.prompt)) if part]
+        said = [part for part in (sample.question, "\n".join(sample.prompt)) if part]
+        if any(self._has_other_options(part, item_id) for part in said):
+            return False
         return not said or any(
-            part and (part in text or text in part or self._holds(part, item_id)) for part in said
+            inside(folded(part), text) or inside(text, folded(part)) or self._holds(part, item_id)
+            for part in said
         )
 
+    def _has_other_options(self, text: str, item_id: str) -> bool:
+        """Whether a text lists other options than an item, or in another order."""
+        said, own = options_of(text), self._options[item_id]
+        return bool(said and own) and said != own
+
     def _holds(self, text: str, item_id: str) -> bool:
-        """Whether a text has all that an item says, in whatever template a tool asks it."""
-        lines = [line for line in self._lines[item_id] if line in text or line not in self._usual]
-        telling = sum(map(len, lines)) >= _TELLING and not self._usual.issuperset(lines)
-        return telling and all(line in text for line in lines)
+        """Whether a text asks an item in another template than ours.
+
+        All lines of the item are lines of the text, in order, options with their letters, and no
+        other option is among them or follows.  Only what our template adds below may be missing.
+        """
+        body, lines = self._bodies[item_id], lines_of(text)
+        starts = (n for n, line in enumerate(lines) if body and line == body[0])
+        return any(_follows(body, lines[start:]) for start in starts)
 
     def _by_question(self, sample: LoggedSample) -> list[str]:
         """Return the items of a sample's prompt, else of its question."""
-        prompt, question = folded("".join(sample.prompt)), folded(sample.question)
+        asked = "\n".join(sample.prompt)
+        prompt, question = folded(asked), folded(sample.question)
         for text in filter(None, (prompt, question)):
             if text in self._by_text:
                 return self._by_text[text]
+        possible = [item for item in self.all if not self._has_other_options(asked, item)]
         for text in (question, prompt):
-            within = (
-                item for item, own in self.texts.items() if len(text) >= _TELLING and text in own
-            )
+            within = (i for i in possible if len(text) >= _TELLING and inside(text, self.texts[i]))
             if found := list(within):
-                return found
-        whole = [item for item, own in self.texts.items() if len(own) >= _TELLING and own in prompt]
-        return whole or [item for item in self.all if self._holds(prompt, item)]
+                return [item for item in found if self._holds(asked, item)] or found
+        own = ((item, self.texts[item]) for item in possible)
+        whole = [item for item, text in own if len(text) >= _TELLING and inside(text, prompt)]
+        return whole or [item for item in possible if self._holds(asked, item)]
 
     def _shown(self, candidates: list[str], sample: LoggedSample) -> list[str]:
         """Return those of several items with one text that show the sample's image.
@@ -146,6 +216,17 @@ class Items:
     def _cluster(self, item_id: str) -> str:
         item = self.all[item_id]
         return item.cluster if isinstance(item, Item) else ""
+
+
+def _follows(body: Sequence[Line], lines: Sequence[Line]) -> bool:
+    """Whether lines hold those of a body in order, with no other option among or after them."""
+    left = list(body)
+    for line in lines:
+        if left and line == left[0]:
+            left.pop(0)
+        elif line[0]:
+            return False
+    return not left
 
 
 def prompt_of(item: Item | FailedItem) -> str:

@@ -65,12 +65,12 @@ def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scal
 
 
 def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
-    """Return the metric that is the score of a task: the wanted one, else the first that all have.
+    """Return the metric that is the score of a task: the wanted one, else the first `complete` one.
 
     None where the task has no sample.
 
     Raises:
-        UsageError: the task has no such metric, or none with a number for one answer.
+        UsageError: the task has no such metric, or none that is `complete`.
     """
     first = [sample for sample in islice(task.samples(), _FIRST) if not sample.error]
     held = dict.fromkeys(name for sample in first for name in sample.scores)
@@ -85,25 +85,34 @@ def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
     if not usable:
         listed = ", ".join(names) or "none"
         raise UsageError(
-            f"{task.name}: no metric has a number for each answer (metrics: {listed}), so there is "
-            "nothing to compare; if it is a benchmark that we have, name it with --benchmark"
+            f"{task.name}: no metric has a number for each answer, or null where there is "
+            f"none (metrics: {listed}), so there is nothing to compare; if it is a benchmark that "
+            "we have, name it with --benchmark"
         )
     return usable[0]
 
 
 def complete(names: Iterable[str], samples: Iterable[LoggedSample]) -> list[str]:
-    """Return the metrics that each of some samples has, and at least one of them with a number.
+    """Return the metrics that each of some samples has, the likeliest to be of all of them first.
 
-    A metric without a number in a sample (null, NaN) is still its metric: that answer has no
-    score, and no other metric takes its place.  Samples without any metric failed.
+    A metric without a number in a few samples (null, NaN) is still its metric: these answers have
+    no score, and no other metric takes its place.  Metrics of a part of the samples come last:
+    those with a number in half of them or less, and those that never have one where another has,
+    as the categories of a benchmark.  Samples without any metric failed.
     """
     scored = [sample.scores for sample in samples if sample.scores]
-    return [
-        name
-        for name in names
-        if all(name in held for held in scored)
-        and any(number_of(held[name]) is not None for held in scored)
-    ]
+    held = [name for name in dict.fromkeys(names) if all(name in each for each in scored)]
+    numbers = {
+        name: {n for n, each in enumerate(scored) if number_of(each[name]) is not None}
+        for name in held
+    }
+    whole = len(set[int]().union(*numbers.values()))
+
+    def is_part(name: str) -> bool:
+        own = numbers[name]
+        return 2 * len(own) <= whole or any(o and own.isdisjoint(o) for o in numbers.values())
+
+    return sorted((name for name in held if numbers[name]), key=is_part)
 
 
 def number_of(value: Any) -> float | None:

@@ -24,6 +24,7 @@ from harness.runs.engine import scored
 from harness.runs.store import UNKNOWN, SecondaryScore
 
 NOT_STRICT = "not scored strictly: the benchmark's items were not at hand"
+ONE_SCORE = "left out, since the log has one score for all answers to an item"
 Line = tuple[Sample, SecondaryScore | None]
 
 
@@ -193,6 +194,9 @@ class SourceScored(Scored):
         """Yield the lines; UsageError where a score is out of its range."""
         repeats = _Repeats()
         for sample in self.tasks[0].samples():
+            if self.as_score and sample.shares_score:
+                self.without[ONE_SCORE] += 1
+                continue
             repeat = repeats.number(sample.id, sample.id) or 0
             line = self._line(sample, repeat)
             self.answers += 1

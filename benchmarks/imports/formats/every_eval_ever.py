@@ -220,6 +220,7 @@ def _sample(row: Mapping[str, Any], item: str) -> LoggedSample:
         item,
         None if failed else _response(row, texts, messages),
         official=(item,),
+        numbered=item.isdecimal(),
         prompt=chat.prompt_of(messages, str(asked.get("formatted") or question)),
         question=question,
         target=answers[0] if len(answers) == 1 else answers,

@@ -196,6 +196,7 @@ def _samples(rows: Rows, cluster: str) -> Iterator[LoggedSample]:
             None if error else _response(row, messages),
             scores,
             official=(item,),
+            numbered=item.isdecimal(),
             prompt=chat.prompt_of(messages, question),
             question=question,
             image=chat.image_hash(_images(row)),

@@ -256,7 +256,7 @@ def answers_of(sample: LoggedSample, value: Any) -> Iterator[LoggedSample]:
     texts = texts_of(value)
     yield replace(sample, response=Response(texts[0])) if texts else sample
     for text in texts[1:]:
-        yield replace(sample, response=Response(text), scores={})
+        yield replace(sample, response=Response(text), scores={}, shares_score=True)
 
 
 def texts_of(value: Any) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,17 @@ def test_a_metric_of_some_answers_only_is_not_that_of_the_task() -> None:
     held = [{"near": 1.0, "all": 1.0}, {"far": 0.0, "all": 0.0}, {"near": None, "all": None}]
     samples = [LoggedSample(str(n), scores=scores) for n, scores in enumerate(held)]
     metrics = dict.fromkeys(("near", "far", "all"), Metric())
+
+    def parts(other: float | None) -> list[LoggedSample]:
+        """Five answers, three of them near and two far; of the first, ``other`` is said of far."""
+        near = [LoggedSample(f"n{n}", scores={"near": 1, "far": None, "all": 1}) for n in range(2)]
+        far = [LoggedSample(f"f{n}", scores={"near": None, "far": 0, "all": 0}) for n in range(2)]
+        return [LoggedSample("n", scores={"near": 1, "far": other, "all": 1}), *near, *far]
+
     task = LoggedTask("v", lambda: iter([*samples, LoggedSample("failed")]), metrics)
     assert metric_of(task, None) == "all"
+    assert metric_of(replace(task, samples=lambda: iter(parts(None))), None) == "all"
+    assert metric_of(replace(task, samples=lambda: iter(parts(2.0))), None) == "near"
     without = LoggedTask("v", lambda: iter(samples[2:]), metrics)
     with pytest.raises(UsageError, match="no metric has a number"):
         metric_of(without, None)
@@ -92,7 +101,21 @@ def test_one_score_is_that_of_one_response() -> None:
     first, *others = answers_of(sample, [["a", "b", "c"]])
     assert (first.response and first.response.text, first.scores) == ("a", {"exact_match": 1.0})
     assert [each.scores for each in others] == [{}, {}]
+    assert [each.shares_score for each in (first, *others)] == [False, True, True]
     assert list(answers_of(sample, [["-0.26", "False"]])) == [sample]
+
+
+def test_several_responses_with_one_score_are_one_answer(tmp_path: Path) -> None:
+    """The mean is that of the scores in the log, and no answer is left without one."""
+    kind, name = "lmms-eval/model-3", "*_samples_vstar_bench.jsonl"
+    before = imported(LOGS / kind, tmp_path / "before")[0]["vstar_bench"]
+    log = with_rows(
+        kind, name, tmp_path, lambda rows: [{**row, "resps": [["A", "B", "C"]]} for row in rows]
+    )
+    rows, notes = imported(log, tmp_path / "after")
+    assert rows["vstar_bench"] == before
+    left = f"vstar_bench: {2 * before[1]} of its answers: left out, since the log has one score"
+    assert any(note.startswith(left) for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -156,10 +179,23 @@ def test_an_item_is_that_of_the_image_whatever_number_the_tool_gave() -> None:
     assert found(official=("1",), image="11") == ("1", "")
     assert found(official=("1",), image="00") == ("0", "")
     assert found(official=("1",)) == ("1", "")
+    # An id of the data tells the item; a number that the tool may have given does not.
     assert found(official=("1",), image="converted") == ("1", "")
+    for image in ("converted", ""):
+        item, why = found(official=("1",), image=image, numbered=True)
+        assert item is None
+        assert "a number that the tool gave" in why
+    assert found(official=("1",), image="00", numbered=True) == ("0", "")
     assert found(image="22") == ("2", "")
     assert found() == (None, "several items have that question")
     assert found(image="converted") == (None, "several items have that question")
+
+
+def asking(*texts: str, above: str = "Question: ", below: str = "\nOnly the letter.") -> Items:
+    """Return items with the given questions, one image each."""
+    messages = [(Message("user", (TextPart(f"{above}{text}{below}"),)),) for text in texts]
+    items = [Item(str(n), each, "A", f"images-{n}", ()) for n, each in enumerate(messages)]
+    return Items(Asked(items))  # type: ignore[arg-type]
 
 
 TEMPLATE = "Think step by step; the last line is 'ANSWER: X'.\n\n{}\nAnswer with the letter."
@@ -169,13 +205,7 @@ def test_a_question_in_the_template_of_a_tool_is_found() -> None:
     """EvalScope asks V* in words of its own, before and after the question of the data."""
     options = [["red", "blue"], ["red", "lime"], ["teal", "grey"], ["pink", "black"]]
     asked = [f"What colour is the bus?\nA. {a}\nB. {b}" for a, b in options]
-    messages = [
-        (Message("user", (TextPart(f"Question: {text}\nOnly the letter, please."),)),)
-        for text in asked
-    ]
-    items = Items(
-        Asked([Item(str(n), each, "A", f"images-{n}", ()) for n, each in enumerate(messages)])  # type: ignore[arg-type]
-    )
+    items = asking(*asked)
 
     def found(text: str, **given: Any) -> tuple[str | None, str]:
         return items.find("bus", LoggedSample("x", prompt=(TEMPLATE.format(text),), **given))
@@ -189,6 +219,56 @@ def test_a_question_in_the_template_of_a_tool_is_found() -> None:
     assert found("What colour is the car?\nA. red\nB. blue") == (
         None, "no item has that id or question"
     )  # fmt: skip
+
+
+def listed(*options: str) -> str:
+    lines = [f"{letter}. {text}" for letter, text in zip("ABCDEF", options, strict=False)]
+    return "\n".join(["What colour is the bus?", *lines])
+
+
+@pytest.mark.parametrize(
+    "logged",
+    [
+        listed("blue", "red"),
+        listed("red", "blue", "lime"),
+        listed("red"),
+        listed("infrared", "blue"),
+        listed("red", "blueish"),
+        listed("red", "blue and lime"),
+        listed("lime", "red", "blue"),
+        listed("red", "blue").replace("A.", "B.", 1).replace("B. blue", "A. blue"),
+        f"{listed('red', 'blue')}\n\n{listed('pink', 'grey')}",  # an example, then the question
+        "What colour is the bus?\nA. blue B. red",
+        "What colour is the bus? A. red B. blue C. lime",
+    ],
+)
+@pytest.mark.parametrize("given", [{}, {"official": ("0",)}, {"question": "in the log"}])
+def test_other_options_are_another_question(logged: str, given: dict[str, Any]) -> None:
+    """Whatever id the log gives, and whether our template or only the question is around it."""
+    given = given | ({"question": "What colour is the bus?"} if "question" in given else {})
+    own = listed("red", "blue")
+    for items in (asking(own, listed("teal", "tan")), asking(own, listed("teal", "tan"), below="")):
+        for prompt in (TEMPLATE.format(logged), logged):
+            assert items.find("bus", LoggedSample("x", prompt=(prompt,), **given))[0] is None
+            same = (prompt.replace(logged, own),)
+            assert items.find("bus", LoggedSample("x", prompt=same, **given)) == ("0", "")
+
+
+def test_another_question_before_the_same_options_is_another_one() -> None:
+    own = listed("red", "blue")
+    items = asking(own, listed("teal", "tan"))
+    others = (own.replace("What", "Of what"), "A. red\nB. blue\nWhat colour is the bus?")
+    for logged in others:
+        for given in ({}, {"official": ("0",)}):
+            sample = LoggedSample("x", prompt=(TEMPLATE.format(logged),), **given)
+            assert items.find("bus", sample)[0] is None
+
+
+def test_options_that_are_numbers_are_whole() -> None:
+    items = asking(listed("1", "2", "3", "4"), listed("5", "6", "7", "8"))
+    for options in (("14", "23", "9", "10"), ("1.5", "2", "3", "4"), ("4", "3", "2", "1")):
+        prompt = (TEMPLATE.format(listed(*options)),)
+        assert items.find("bus", LoggedSample("x", prompt=prompt, official=("0",)))[0] is None
 
 
 @pytest.mark.parametrize(
