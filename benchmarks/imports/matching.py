@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
+from string import ascii_uppercase
 
 from benchmarks.imports.log import LoggedSample
 from harness.protocols import Benchmark, FailedItem
@@ -20,8 +22,8 @@ from harness.records import Item, TextPart
 _TELLING = 12  # characters of a text that may be found within another
 # What tools write before a question: matches "Question: ", "Options:"; not "Questions".
 _LABEL = re.compile(r"^(?:Question|Context|Choices|Options|Hint):\s*")
-# An option's letter and text: matches "A. red", "(B) blue", "c: 4"; not "A car", "1. red".
-_OPTION = re.compile(r"\(?([A-Za-z])[.):]+\s+(\S.*)")
+# An option's letter and text: matches "A. red", "(B) blue", "c:" (an image); not "A car", "1. red".
+_OPTION = re.compile(r"\(?([A-Za-z])[.):]+(?:\s+(\S.*))?")
 UNKNOWN_ITEM = "no item has that id or question"
 AMBIGUOUS = "several items have that question"
 NUMBERED = "several items have that question, and its id may be a number that the tool gave"
@@ -34,24 +36,40 @@ def folded(text: str) -> str:
     return " ".join(text.split())
 
 
+# Where an option begins within a line: matches "A. ", "(B) ", ", C: "; not "car. ".
+_BEGINS = re.compile(r"(?<![^\s,;])\(?([A-Z])[.):]+\s+")
 Line = tuple[str, str]
+
+
+def _split(line: str) -> Sequence[str]:
+    """Return a line's question and options, where it lists two or more options from A."""
+    starts: list[int] = []
+    for mark in _BEGINS.finditer(line):
+        if mark[1] == ascii_uppercase[len(starts) : len(starts) + 1]:
+            starts.append(mark.start())
+    if len(starts) < 2:
+        return [line]
+    return [line[a:b].strip(" ,;") for a, b in pairwise([0, *starts, len(line)])]
 
 
 @lru_cache(maxsize=16)  # a sample's texts are compared with every item
 def lines_of(text: str) -> Sequence[Line]:
-    """Return the lines of a text as they are compared, each with its option's letter, or ""."""
+    """Return the lines of a text as they are compared, each with its option's letter, or "".
+
+    Options in one line are lines of their own.
+    """
     found = []
-    for line in map(folded, text.splitlines()):
+    for line in (part for row in text.splitlines() for part in _split(folded(row))):
         option = _OPTION.fullmatch(line)
-        letter, rest = (option[1], option[2]) if option else ("", _LABEL.sub("", line))
-        if rest:
+        letter, rest = (option[1], option[2] or "") if option else ("", _LABEL.sub("", line))
+        if letter or rest:
             found.append((letter, rest))
     return found
 
 
 @lru_cache(maxsize=16)
 def options_of(text: str) -> Sequence[Line]:
-    """Return the last options that a text lists from A, on lines of their own."""
+    """Return the last options that a text lists from A."""
     listed = [line for line in lines_of(text) if line[0]]
     first = max((number for number, (letter, _) in enumerate(listed) if letter in "Aa"), default=-1)
     return listed[first:] if first >= 0 else ()

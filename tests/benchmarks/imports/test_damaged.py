@@ -254,6 +254,28 @@ def test_other_options_are_another_question(logged: str, given: dict[str, Any]) 
             assert items.find("bus", LoggedSample("x", prompt=same, **given)) == ("0", "")
 
 
+INLINE = "What colour is the bus?\nOptions: A: red, B: blue"
+
+
+@pytest.mark.parametrize("own", [INLINE, listed("red", "blue")])
+def test_options_in_one_line_are_those_on_lines_of_their_own(own: str) -> None:
+    items = asking(own, INLINE.replace("red", "teal"))
+    same = (listed("red", "blue"), "What colour is the bus? (A) red (B) blue", INLINE)
+    others = (
+        listed("blue", "red"),
+        listed("red", "blue", "lime"),
+        "What colour is the bus? A. blue B. red",
+        "What colour is the bus? A. red B. blue C. lime",
+        "What colour is the bus? A. infrared B. blue",
+        INLINE.replace("red", "blue").replace("B: blue", "B: red"),
+    )
+    asked = "What colour is the bus?"
+    for logged, expected in [*((text, "0") for text in same), *((text, None) for text in others)]:
+        for given in ({}, {"official": ("0",)}, {"official": ("0",), "question": asked}):
+            sample = LoggedSample("x", prompt=(TEMPLATE.format(logged),), **given)
+            assert items.find("bus", sample)[0] == expected
+
+
 def test_another_question_before_the_same_options_is_another_one() -> None:
     own = listed("red", "blue")
     items = asking(own, listed("teal", "tan"))
@@ -262,6 +284,15 @@ def test_another_question_before_the_same_options_is_another_one() -> None:
         for given in ({}, {"official": ("0",)}):
             sample = LoggedSample("x", prompt=(TEMPLATE.format(logged),), **given)
             assert items.find("bus", sample)[0] is None
+
+
+def test_options_that_are_images_are_as_many() -> None:
+    own = listed("<image 1>", "<image 2>").replace("<image 1>", "<image>", 1)
+    items = asking(own, listed("teal", "tan"))
+    more = f"{own}\nC. <image>"
+    for logged, expected in ((own, "0"), (own.replace(" <image>", ""), "0"), (more, None)):
+        sample = LoggedSample("x", prompt=(TEMPLATE.format(logged),), official=("0",))
+        assert items.find("bus", sample)[0] == expected
 
 
 def test_options_that_are_numbers_are_whole() -> None:
