@@ -16,10 +16,15 @@ _NAMES = (
     r"(?:think(?:ing)?(?::[\w-]+)?|thoughts?|reason(?:ing)?|analysis|reflection|scratch_?pad"
     r"|rationale|cot|chain_of_thought|inner_monologue|(?:mm|seed):think|seed:cot_budget_reflect)"
 )
-# Of tags like XML's: "thinking_process", "seed:think", "chain_of_thought".
-_WIDER = rf"(?:(?!\w*answer)[\w:-]{{0,20}}(?:think|thought|reasoning)[\w:-]{{0,20}}|{_NAMES})"
+# Of tags like XML's.
+_WIDER = (
+    r"(?:(?:think(?:ing)?|thought|reasoning)[_-]?(?:process|steps?|content|trace)|ant_?thinking"
+    r"|chain-of-thoughts?|chain_of_thoughts|(?:inner|internal)[_-]?(?:thoughts?|reasoning)"
+    rf"|deep_?think(?:ing)?|{_NAMES})"
+)
 # Closing tags that are text without their opening ones.
-_RESPONSE, _DETAILS = r"(?:Here is|Here's) my response:", r"</details>"
+_RESPONSE = r"(?:Here is|Here's) my response:"
+_DETAILS = r"(?P<inner><details\b(?:(?!</?details\b)[\s\S])*</details>)|</details>"
 # Each row: how the reasoning opens and closes, and an example.  "{}" and "{+}" are names.  Without
 # attention to case but where a row says otherwise.
 PAIRS: tuple[tuple[str, str, str], ...] = (
@@ -203,6 +208,8 @@ def _next(
 ) -> re.Match[str] | None:
     """Return the next tag that is no part of what the text says."""
     for tag in pattern.finditer(text, position):
+        if tag.groupdict().get("inner"):
+            continue
         start, end = tag.span()
         quote = _QUOTES.get(text[start - 1 : start])
         if (quote and text.startswith(quote, end)) or _NOUN.match(text, end):

@@ -105,11 +105,15 @@ LEADS = Pattern(
     frame=r"(?:\b(?=\w)|(?=[#\u3040-\u9fff\uac00-\ud7a3])|(?m:^)){}",
 )
 NEXT_KEY = pattern(r",\s*\"[\w ]{1,40}\"\s*:", '"B", "sure": 1', '"B", "C"')  # of JSON
+# A whole key: no "incorrect_answer".
+_KEY = pattern(
+    r"(?<![\w-])(final|correct)_(?=answer(?![\w-]))", "final_answer: 4", "incorrect_answer: 4"
+)
 _CLOSING = re.compile(r"(?<=[\"'])\s*[}\]]+\s*\Z")  # the brackets behind a JSON string
 _NEGATED = pattern(r"(?i)\b(?:not(?! only)|never|cannot)\b|n't\b", "isn't", "not only")
 _UNREAL = pattern(
     r"(?i)\b(?:if(?! (?:we|I|one) (?:must|had|have))|whether|suppose|assum\w*|unless|pretend"
-    r"|why|choices|format|form|candidate|not the case)\b[^.\n]{0,25}\Z",
+    r"|why|choices|format|form|candidate|not the case that(?![^.\n]*,))\b[^.\n]{0,25}\Z",
     "Suppose the ",
     "the ",
 )
@@ -133,8 +137,7 @@ class Span:
 def statements(text: str) -> list[Span]:
     """Return what follows each "the answer is" and its kin: no denials, conditions, questions."""
     found = []
-    for key in ("final", "correct"):  # of JSON
-        text = text.replace(f"{key}_answer", f"{key} answer")
+    text = _KEY.sub(r"\1 ", text)
     leads = [*LEADS.finditer(text)]
     # A statement ends where the next one begins; of "Answer: Answer: B" only the last one counts.
     ends = [*(lead.start() for lead in leads[1:]), len(text)]

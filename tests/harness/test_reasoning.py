@@ -39,10 +39,29 @@ def test_a_name_may_have_more_words_and_attributes(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "<final_thoughts>The answer is B</final_thoughts>",
+        "<thoughtful-answer>B</thoughtful-answer>",
+        "<no_think>B</no_think>",
+        "<non-thinking>B",
+        "std::vector<think_t> x; B",
+        "x <thinkpad> B",
+    ],
+)
+def test_a_name_that_only_holds_one_of_reasoning_is_text(text: str) -> None:
+    assert without_reasoning(text) == text
+
+
+@pytest.mark.parametrize(
     ("text", "answer"),
     [
         ("B</think>", "B"),
         ("B\n<details>Why?</details>\nSo B", "B\n<details>Why?</details>\nSo B"),
+        (
+            "<details type='reasoning'>A<details>b</details>c<details>d</details>e</details>B",
+            "B",
+        ),
         (f"{CODE}\n</think>", CODE),
         (f"{CODE}\n</think><|im_end|>", CODE),
         (COMMENTED, COMMENTED),

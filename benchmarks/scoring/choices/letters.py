@@ -99,7 +99,7 @@ class Letters:
         bare = (
             rf"(?P<dot>{any_case})\s?(?=[).\]](?!\w)|:(?![A-Za-z]\b))|(?P<end>{any_case})(?=\W{{0,3}}(?:$|\n))"
             rf"|(?P<mid>{up})(?=\s?[,;\-—/](?![\w$.\\])|[,;](?=[\u3040-\u9fff])|\s\(|\s(?:and|or|&)\s)|(?P<reason>{up}){_BEHIND}"
-            rf"|(?P<sure>[{no_word}])(?=\s(?![<>=≤≥]))|(?P<east>{up})(?=[\u3040-\u9fff\uac00-\ud7a3])"
+            rf"|(?P<sure>[{no_word}])(?=\s(?![<>=≤≥]{{1,2}}\s?\(?{up}(?![\w>])))|(?P<east>{up})(?=[\u3040-\u9fff\uac00-\ud7a3])"
         )
         other = rf"(?:\(\s?{any_case}\s?\)|{up}(?![\w'])|{any_case}(?=\W{{0,2}}(?:$|\n)))"
         self.token = re.compile(rf"[(\[<]\s?(?P<in>{any_case})\s?(?:[)\]>]|\Z)|{bare}")

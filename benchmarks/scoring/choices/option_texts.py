@@ -13,6 +13,7 @@ from benchmarks.scoring.claims.clauses import ends_of
 from benchmarks.scoring.claims.values import NUMBER_BEGINS, NUMBER_ENDS, PART_OF_VALUE
 from benchmarks.scoring.extract import sentences
 from benchmarks.scoring.mathematics.forms import Scalar
+from benchmarks.scoring.mathematics.number_words import word_value
 from benchmarks.scoring.mathematics.values import same_value, stated_option, value_of
 from benchmarks.scoring.phrases import NOUN, REFUSAL, THAN, pattern
 
@@ -161,7 +162,7 @@ class OptionTexts:
         given = key(rest)
         if given in self.keys:
             return given != self.keys[index]
-        right, value = value_of(self.choices[index]), value_of(rest)
+        right, value = (value_of(word_value(one)) for one in (self.choices[index], rest))
         return isinstance(right, Scalar) and isinstance(value, Scalar) and len(rest) <= _SHORT
 
     def is_own(self, index: int, rest: str) -> bool:

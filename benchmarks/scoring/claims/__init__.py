@@ -116,7 +116,8 @@ def _dropped(clauses: list[Clause], index: int, kind: Mentioned) -> bool:
     if not clause.mentions:
         return False
     if kind in {"option", "name"}:
-        return clause.claims_none(clauses[index + 1 : index + 4], names=kind == "name")
+        adds = index > 0 and clause.only_adds(clauses[index - 1])
+        return adds or clause.claims_none(clauses[index + 1 : index + 4], names=kind == "name")
     text = ends_of(clause.text)
     supposed = DENIED.search(text) or SUBJUNCTIVE.search(text)
     return bool(supposed) or (kind == "number" and is_open(text))

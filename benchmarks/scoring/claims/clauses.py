@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.scoring.claims.denials import AFTER, BEFORE, TURN
+from benchmarks.scoring.claims.denials import AFTER, BEFORE, REJECTING_KEY, TURN
 from benchmarks.scoring.phrases import Pattern, Row, pattern
 
 _LONG = 150
@@ -83,7 +83,7 @@ _DENIES_BEFORE = (
     r"(?:\b(?:not(?! only)|never|cannot|neither|rather than|instead of|except(?: for)?|other than"
     r"|(?:any|every)thing but|all but|hardly|rules? out|eliminate|exclude|discard|reject|unlikely"
     r"|doubt|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
-    r"|trap|distractor|decoy|second.best|different from|whether|(?:say|tell|know|sure|clear) if"
+    r"|different from|whether|(?:say|tell|know|sure|clear) if"
     r"|nowhere near|far from|disagree|no way|lacks?|less(?= §)"
     r"|confus(?:e|es|ed|ing)"
     r"|mistak(?:e|es|en|ing))\b|n't\b|!=|≠|\\neq?\b)[^,.;:\n]{0,40}?"
@@ -101,15 +101,21 @@ _DENIAL = Pattern(
         '§", "correct": true',
     ),
     Row(
-        r"§[^,.;:\n]{0,30}?\b(?:i|we) (?:can |could |would )?"
-        r"(?:exclude|eliminate|reject|rule out|discard|dismiss)\b",
+        r"§[^,.;:\n]{0,30}?\b(?:one|option|choice|answer) (?:that |which )?(?:i|we)"
+        r" (?:can |could |would )?(?:exclude|eliminate|reject|rule out|discard|dismiss)\b",
         "§ is the only one i can exclude",
-        "§ is the only one i cannot exclude",
+        "§ is the answer once we exclude the rest",
     ),
     Row(
-        r"[\"'](?:not|wrong|incorrect|reject|exclude|eliminate|discard)\w*[\"']\s*:\s*[\"'\[ ]*§",
+        r"\b(?:trap|distractor|decoy|second.best) (?:answer|option|choice) (?:here )?"
+        r"(?:is|was|would be) (?:option )?§",
+        "the trap answer is §",
+        "the bear trap is §",
+    ),
+    Row(
+        REJECTING_KEY + "§",
         '"not_answer": "§"',
-        '"answer": "§"',
+        '"note": "§"',
     ),
 )
 # A clause that begins with a marked letter: what it says is no verdict on it.
@@ -128,18 +134,27 @@ SUBJUNCTIVE = pattern(
     r"(?i)\b(?:if|unless|had|were)\s(?!i\b|we\b|you\b|forced\b|one\b|any\b)[^,.;\n]{0,60}"
     r"\b(?:were|was|had|did|could|would)\b"
     r"|\A\W*(?:so |and )?(?:were|had)\s(?:it|the|this|that|they)\b|\bonly if\b|\bif so\b"
-    r"|\bwould have been\b",
+    r"|\A[^\w§]*(?:(?:the |my )?(?:answer|option|choice)[^\w§]+|it |that )?"
+    r"(?:(?:§+|\d[\d.,]*)[^\w§]*\s)?would have been\b",
     "It is B if it were blue.",
     "If I had to guess, B.",
 )
 _TENTATIVE = pattern(
     r"(?i)\b(?:first|initial(?:ly)?|glance|thought|guess(?:ed)?|seem\w*|look(?:s|ed)?|appear\w*|might"
-    r"|may|could|would|tempt\w+|close|plausible|possible)\b|看起来|看似|似乎|好像|看着",
+    r"|may|could|would|lean(?:ing)? towards?|tempt\w+|close|plausible|possible)\b"
+    r"|看起来|看似|似乎|好像|看着",
     "It looks blue.",
     "It is blue.",
 )
 _MAYBE = pattern(
     r"(?i)\b(?:might|may|could|tempt\w+|close|plausible|possible)\b", "might be", "it looks"
+)
+# Two possible answers: "I lean towards A, but it could be B".
+_LEANS = pattern(r"\bleans?(?:ing)? towards?\W+§", "I lean towards §", "It leans on §")
+_ADDS = pattern(
+    r"\W*but (?:it|the answer) (?:could|might|may) (?:also |well )?be\b",
+    "but it may be B",
+    "it is B",
 )
 _NAME = pattern(r"(?<=\s)[A-Z]\w+", "but Sweden seems better", "but I am unsure")
 _TURN = pattern(
@@ -156,7 +171,8 @@ _CONCEDES = pattern(
 _WHICH_IS_WRONG = pattern(
     rf"(?i)\A\W*(?:which\s{_VERB}{_ADVERBS}\s(?:incorrect|wrong|false|mis\w+|typo|mistake|error"
     r"|not (?:\w+ ){0,2}(?:correct|right|true|possible|answer))\b"
-    r"|which (?:I|we) (?:\w+ )?(?:dispute|doubt|reject|disagree|don't|do not|deny)\b"
+    r"|which (?:I|we) (?:\w+ly |must |would )?(?:dispute|doubt|reject|deny|disagree with)\b"
+    r"|which (?:I|we) (?:do not|don't) (?:believe|accept)\W*\Z"
     r"|(?:so|and|hence|therefore|thus)\s(?:it is |is )?not (?:the|an?)"
     r" (?:\w+ )?(?:answer|option)\b"
     r"|(?:this|that) (?:\w+ )?(?:option|answer|choice)\b[^,.;]{0,40}?"
@@ -231,6 +247,10 @@ class Clause:
         near = later[: 3 if _MAYBE.search(text) else 1]
         named = any(c.mentions or (names and _NAME.search(c.text)) for c in near)
         return bool(turns) and named
+
+    def only_adds(self, before: Clause) -> bool:
+        """Whether it names what else is possible, behind an answer that is leaned towards."""
+        return bool(_LEANS.search(before.covered) and _ADDS.match(self.text))
 
     def case(self, before: str, number: bool) -> str:
         """Return the answer that it gives under a condition, else "", with the clause before it."""

@@ -102,3 +102,8 @@ DENIALS = (
 BEFORE = "|".join(row.before for row in DENIALS)
 AFTER = "|".join(row.after for row in DENIALS)
 TURN = "|".join(rf",\s(?={row.turn})" if row.turn[-1] == " " else row.turn for row in DENIALS)
+# A key of JSON, in whole words: no "note".
+REJECTING_KEY = (
+    r"[\"'](?:\w+[_ ])?(?:not|wrong|incorrect|rejected?|excluded?|eliminated?|discarded?)"
+    r"(?:[_ ]?(?:answer|option|choice|letter|guess)(?:e?s)?)?[\"']\s*:\s*[\"'\[ ]*"
+)

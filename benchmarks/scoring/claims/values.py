@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from benchmarks.scoring.claims.denials import BEFORE
+from benchmarks.scoring.claims.denials import BEFORE, REJECTING_KEY
 from benchmarks.scoring.phrases import pattern
 
 # Where a number stands by itself: no part of "9\\sqrt{3}", "more than 9", "9 million".
@@ -45,7 +45,7 @@ _EITHER = re.compile(
 DENIED = re.compile(
     rf"(?i:(?:{_DENYING_WORDS}|{BEFORE})\s?"
     r"(?:(?:be|to|equal|exactly|the|answer|that|it|is|son|es|going)\s){0,4})"
-    rf"{VALUE}(?!\s?[%°])"
+    rf"{VALUE}(?!\s?[%°])|(?i:{REJECTING_KEY}){VALUE}"
     rf"|{VALUE}\s(?i:(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|ruled out"
     r"|too (?:large|small|high|low|few|many|much|little|long|short)"
     r"|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b)"

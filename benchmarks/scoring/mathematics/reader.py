@@ -44,7 +44,8 @@ _BOUND = re.compile(
 )
 _ADDED = re.compile(r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b)")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
-_JOINED = re.compile(r"\s*(?:,?\sand|und|et|和)\s*")  # 7 and 14
+_JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
+_ENDS = re.compile(r"(?:\s(?:[a-z]+s|old|each))?\s*(?:[.,;:!?)]|\Z)")  # a clause, or its noun does
 _NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
 _LISTS_PARTS = re.compile(r"^[a-z -]+:\s*$")  # 3 objects left: 1 cube and 2 balls
@@ -196,10 +197,14 @@ class MathReader:
 
 
 def _is_joined(sentence: str, parsed: list[_Piece], chosen: _Piece) -> bool:
-    """Whether a piece is the first of two values: "7 and 14"."""
-    following = parsed[parsed.index(chosen) + 1 :][:1]
+    """Whether a piece is the first of two values: "7 and 14", not "7, and 3 of them are red"."""
     end = chosen.position + len(chosen.text)
-    return any(_JOINED.fullmatch(sentence[end : piece.position]) for piece in following)
+    return any(
+        _JOINED.fullmatch(sentence[end : piece.position])
+        and piece.form != chosen.form
+        and _ENDS.match(sentence, piece.position + len(piece.text))
+        for piece in parsed[parsed.index(chosen) + 1 :][:1]
+    )
 
 
 def clean_span(text: str) -> str:

@@ -19,7 +19,7 @@ _RANGE = re.compile(r"\s*\d+\s?-\s?\d+\s*")  # "1990-1995" is no difference
 
 def same_value(text: str, option: str) -> bool | None:
     """Return whether a text as a whole has the value of an option; None where that is no value."""
-    right = value_of(option)
+    right = value_of(word_value(option))
     if right is None:
         return None
     text = word_value(text)
@@ -43,7 +43,6 @@ def stated_option(sentence: str, options: Sequence[str]) -> int | None:
 @lru_cache(maxsize=4096)
 def value_of(option: str) -> Form | None:
     """Return the form of an option that is a number, an expression or an amount, else None."""
-    option = word_value(option)
     if not _VALUE.search(option) or _RANGE.fullmatch(option):
         return None
     form = Reader().form(option)
