@@ -229,8 +229,17 @@ def environment() -> dict[str, str]:
     }
 
 
+def cpu() -> str:
+    """Return what the kernel says of the CPU: one capability has several ways to round."""
+    told = Path("/proc/cpuinfo")
+    fields = ("vendor_id", "cpu family", "model", "model name", "stepping", "cache size")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    values = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    return ", ".join(values.get(name, "unknown") for name in fields)
+
+
 def shortened() -> dict[str, Any]:
-    """Return the sha256 of the weights of the build `SHORT` (as safetensors), and a loss.
+    """Return the sha256 of the weights of the build `SHORT` (as safetensors), a loss and the CPU.
 
     The loss (nats per token) is the mean over 48 lessons of the last mix; on other machines it
     differs only by rounding.
@@ -247,7 +256,8 @@ def shortened() -> dict[str, Any]:
         losses = lesson_losses(model, *collate(asked, processor.tokenizer))
     weights = {name: weight.detach() for name, weight in model.named_parameters()}
     digest = hashlib.sha256(serialised(weights)).hexdigest()
-    return {"steps": SHORT.steps, "sha256": digest, "loss": round(float(losses.mean()), 6)}
+    loss = round(float(losses.mean()), 6)
+    return {"steps": SHORT.steps, "sha256": digest, "loss": loss, "cpu": cpu()}
 
 
 def compare_shortened(recorded: dict[str, Any]) -> bool:

@@ -363,7 +363,7 @@ def test_responses_are_scored_where_the_images_are_not_at_hand(
     unknown = tmp_path / "unknown.jsonl"
     unknown.write_text('{"id": "nothing", "response": "A"}\n')
     done = harness("score", "mathvision", unknown, *words[3:])
-    one_line(done, "match no item of mathvision", "nothing", after_progress=True)
+    one_line(done, "1 response matches no item of mathvision", "nothing", after_progress=True)
 
 
 @pytest.mark.parametrize(
