@@ -163,10 +163,11 @@ def _by_endpoint(
 def _vector(document: Any, url: str) -> list[float]:
     try:
         found = document["data"][0]["embedding"]
+        numbers = isinstance(found, list) and all(type(each) in (int, float) for each in found)
         with np.errstate(over="ignore"):
-            vector = np.array(found, np.float32).tolist() if isinstance(found, list) else []
+            vector = np.array(found, np.float32).tolist() if numbers else []
     except (TypeError, LookupError, ValueError, OverflowError):
         vector = []
-    if not vector or not all(isinstance(v, float) and math.isfinite(v) for v in vector):
+    if not vector or not all(map(math.isfinite, vector)):
         raise ItemError(f"{url} gives no embedding of an image at /v1/embeddings")
     return vector

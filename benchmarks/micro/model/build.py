@@ -1,7 +1,7 @@
 """Trains the embedded base model from scratch: ``python -m benchmarks.micro.model.build``.
 
 ``build.json`` next to the checkpoint records how it was made.  The same command gives the same
-bytes on the same type of machine with the same packages, in about twenty minutes on one core.
+bytes on the same CPU with the same packages, in about twenty minutes on one core.
 ``--shortened`` repeats a build of ten steps in seconds, compares its weights with the record (exit
 code 0 if equal, else 1), and writes nothing.
 """

@@ -140,7 +140,19 @@ def test_embeddings_of_a_server(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "vector",
-    [[], "12", {"1": 1}, [[1.0], [2.0]], ["a"], [None], [1e308, 1.0], [10**400], [[1], [1, 2]]],
+    [
+        [],
+        "12",
+        {"1": 1},
+        [[1.0], [2.0]],
+        ["a"],
+        [None],
+        [1e308, 1.0],
+        [10**400],
+        [[1], [1, 2]],
+        ["1", "2"],
+        [True, False],
+    ],
     ids=repr,
 )
 def test_what_is_no_vector_of_finite_numbers_is_one_line(vector: Any) -> None:
