@@ -365,7 +365,10 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     blocks: list[Block] = []
     parts = shared.parts_table({model.name: model.probe for model in study.models if model.probe})
     if parts is not None:
-        bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
+        bias = (
+            "Position bias: the parts supports_A and supports_B tell a preference for one letter, "
+            "which cancels in the score only of pairs that are asked in both orders."
+        )
         blocks += [bias, Collapsible("Parts of the probe", (parts,))]
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:

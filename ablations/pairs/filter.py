@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ablations.pairs.build import Build, BuildPlan, Memo
+from ablations.pairs.progress import Note, Progress, silent
 from benchmarks.pairs.saving import row_of
 from benchmarks.pairs.selection import LETTERS, AnyPair, SelectionPrompt, both_orders
 from harness.errors import ItemError, UsageError, one_failure
@@ -52,15 +53,17 @@ def plan_of(content: str, fingerprint: str, settings: Settings, seed: int) -> Bu
     return BuildPlan("filter", asdict(settings), inputs, seed)
 
 
-Opened = Callable[[], AbstractAsyncContextManager[Model]]
+@dataclass(frozen=True)
+class Asking:
+    """The model, how many questions wait for it at once, and what is told of the progress."""
+
+    open_model: Callable[[], AbstractAsyncContextManager[Model]]
+    concurrency: int = 64
+    note: Note = silent
 
 
 def filter_pairs(
-    build: Build,
-    pairs: Sequence[AnyPair],
-    settings: Settings,
-    open_model: Opened,
-    concurrency: int = 64,
+    build: Build, pairs: Sequence[AnyPair], settings: Settings, asking: Asking
 ) -> dict[str, Any]:
     """Ask the model about every pair, keep those of the right difficulty, return the manifest.
 
@@ -73,7 +76,7 @@ def filter_pairs(
         return build.finished
     memo = build.memo("selections")
     with one_failure():
-        missed = asyncio.run(_ask_all(build, pairs, settings, open_model, concurrency, memo))
+        missed = asyncio.run(_ask_all(build, pairs, settings, asking, memo))
     return _finish(build, pairs, settings, memo, missed)
 
 
@@ -125,8 +128,7 @@ async def _ask_all(
     build: Build,
     pairs: Sequence[AnyPair],
     settings: Settings,
-    open_model: Opened,
-    concurrency: int,
+    asking: Asking,
     memo: Memo,
 ) -> list[str]:
     """Store what the model says to each question that has no answer; return what failed."""
@@ -138,6 +140,7 @@ async def _ask_all(
     ]
     missed: list[str] = []
     waiting = iter(questions)
+    progress = Progress("the model", len(questions), asking.note)
 
     async def work(model: Model) -> None:
         for index, key in waiting:
@@ -149,10 +152,11 @@ async def _ask_all(
                 memo[key] = await _right(model, prompt, settings, seed)
             except ItemError as error:
                 missed.append(f"pair {pairs[index].id}: {error}")
+            progress.advance()
 
     if questions:
-        async with open_model() as model, asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
+        async with asking.open_model() as model, asyncio.TaskGroup() as group:
+            for _ in range(asking.concurrency):
                 group.create_task(work(model))
     return missed
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from ablations.pairs.build import Build, Row
+from ablations.pairs.progress import Note, Progress, silent
 from harness.errors import ItemError, one_failure
 from harness.files.text import counted
 from harness.files.typed_json import parse
@@ -39,8 +40,10 @@ _LABEL = r"""(?:(?:so|thus|hence|therefore|here\sis|my|the|final|overall)[\s,]+)
     (?:verdict|answer|result|assessment|opinion|judge?ment|conclusion|decision)"""
 _PAIR = r"(?:it|this|(?:the|this)\s(?:pair|item|candidate|example))"
 _PAIR_IS = rf"(?:{_PAIR}\sis|it['’]s)"
-# What states a verdict: nothing, "Verdict:", "My assessment is", "They fit, so the pair is";
-# not "It fails to be", "I doubt that it is", "If they fit, the pair is".
+_OPINION = r"""I(?:['’]d)?\s(?:think|believe|find|conclude|say)(?:\sthat)?
+    |I\sam\s(?:certain|confident|sure)(?:\sthat)?|in\smy\s(?:opinion|view|judge?ment)|overall|in\s(?:conclusion|short|summary)"""
+# What states a verdict: nothing, "Verdict:", "My assessment is", "They fit, so the pair is",
+# "I think it is"; not "I don't think it is", "It fails to be", "If they fit, the pair is".
 _BEFORE = re.compile(
     rf"""(?:
       (?:\A|[.!?]["'*`)]*\s*\n|\n[ \t]*\n|</think>)
@@ -49,17 +52,21 @@ _BEFORE = re.compile(
     | {_SENTENCE} {_MARKS}
       (?:(?:(?:(?!\b(?:if|unless|whether|would|could|that|doubt)\b)[^.!?\n])*,\s)?
         (?:so|thus|hence|therefore),?\s)?
+      (?:(?:{_OPINION}),?\s)?
       (?:{_LABEL}\sis | {_PAIR_IS} | I\s(?:judge|rate|consider|call)\s{_PAIR}(?:\sas|\sto\sbe)?)
     ) {_MARKS}\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
-# What may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at all".
+# What may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at all",
+# "VALID, but I am not sure", which only UNCERTAIN may be.
 _AFTER = re.compile(
-    r"""(?!\W*\?)["'*`_}$]*(?:</\w+>)?(?:
+    r"""(?:(?<=UNCERTAIN)|(?!.*\bI(?:\sam|['’]m)\s(?:not\s(?:\w+\s)?(?:sure|certain)|unsure)\b))
+    (?!\W*\?)["'*`_}$]*(?:</\w+>)?(?:
       (?:[.!]|\n[ \t]*\n|\s*\Z)
     | (?:[ \t]*[,:;(–—-]|\n|\s(?:because|since)\b)
       (?!\W*(?:(?:but|and|only|even)\s)*(?:if|unless|provided|assuming|or|hardly|never)\b)
-    )(?!\W*(?:not(?:\s(?:at\sall|really|quite))?\W*\Z|no\W*\Z|no\sway
+    )(?!\W*(?:(?:but|though|although|yet)\s)?(?:
+      not(?:\s(?:at\sall|really|quite))?\W*\Z|no\W*\Z|no\sway
       |i\s(?:doubt|do\snot\sthink|don['’]t\sthink)\b))""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -126,7 +133,7 @@ def judge_all(
     judge: Judge,
     questions: Mapping[str, Question],
     *,
-    note: Callable[[str], None] = lambda _: None,
+    note: Note = silent,
 ) -> Judgements:
     """Ask the judge about every candidate; see `ask_all`.
 
@@ -155,7 +162,7 @@ def ask_all(
     questions: Mapping[str, Question],
     read: Callable[[str], T | None],
     *,
-    note: Callable[[str], None] = lambda _: None,
+    note: Note = silent,
 ) -> Asked[T]:
     """Ask a model many questions at once; its replies are stored in the build.
 
@@ -173,13 +180,14 @@ async def _ask_all(
     judge: Judge,
     questions: Mapping[str, Question],
     read: Callable[[str], T | None],
-    note: Callable[[str], None],
+    note: Note,
 ) -> Asked[T]:
     from harness.backends.http.endpoint import EndpointModel
     from harness.runs.judge import NoVerdictError, Replies
 
     asked: Asked[T] = Asked(known := {}, unread := {}, missed := {})
     waiting = iter(list(questions.items()))
+    progress = Progress(judge.model, len(questions), note)
 
     async def work(replies: Replies) -> None:
         for name, question in waiting:
@@ -189,8 +197,7 @@ async def _ask_all(
                 unread[name] = str(error)
             except ItemError as error:
                 missed[name] = str(error)
-            if len(known) % 100 == 0:
-                note(f"{judge.model} answered {len(known)} of {len(questions)}")
+            progress.advance()
 
     with one_failure():
         async with EndpointModel(judge.url, judge.model, judge.api_key) as model:
@@ -207,7 +214,7 @@ def finish_judged(
     rows: Sequence[Row],
     judge: Judge | None,
     question: Callable[[Row], str | Message],
-    note: Callable[[str], None],
+    note: Note,
 ) -> dict[str, Any]:
     """Ask the judge about every row, write the rows by its opinion, and return the manifest.
 

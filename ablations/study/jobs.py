@@ -22,7 +22,7 @@ from typing import Any, Literal
 from ablations.arms import ARMS
 from ablations.interrupts import undisturbed
 from ablations.study.children import FailedError, ProcessPool, Run, child, in_thread, say
-from ablations.study.plan import PROBE, ArmPlan, Plan, benchmark, json_text, run_options
+from ablations.study.plan import PROBE, ArmPlan, Plan, Request, benchmark, json_text, run_options
 from ablations.training.claim import begun_with_rows
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
@@ -161,14 +161,19 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str, rows: Sequence[str]) -
         args += ["--benchmarks", ",".join(asked.benchmarks)]
     if asked.limit is not None:
         args += ["--limit", str(asked.limit)]
-    for setting in asked.settings:
-        args += ["--set", setting]
-    suites = [(asked.suite, (*args, *common))]
+    suites = [(asked.suite, (*args, *_set(asked, probe=False), *common))]
     if asked.probe is not None:
-        pairs = f"{PROBE}.pairs={asked.probe}"
-        suites.append((PROBE, ("--suite", PROBE, "--set", pairs, *common)))
+        pairs = ("--suite", PROBE, "--set", f"{PROBE}.pairs={asked.probe}")
+        suites.append((PROBE, (*pairs, *_set(asked, probe=True), *common)))
     out = asked.folder / "runs" / f"{arm.arm}-seed-{seed}"
     return Job(arm.arm, seed, training, model, tuple(suites), rules, out)
+
+
+def _set(asked: Request, *, probe: bool) -> list[str]:
+    """Return the ``--set`` options of the study's own probe, or those of its suite."""
+    has_probe = asked.probe is not None
+    own = (w for w in asked.settings if (has_probe and w.startswith(f"{PROBE}.")) == probe)
+    return [part for word in own for part in ("--set", word)]
 
 
 def _training(plan: Plan, arm: str, seed: int, rows: Sequence[str]) -> Training:

@@ -495,11 +495,13 @@ def benchmark(request: Request, name: str) -> Benchmark:
     from benchmarks import suites
     from benchmarks.options import split
 
-    if name == PROBE:
-        options: Mapping[str, str] = {"pairs": str(request.probe)}
-    else:
-        suite = suites.suite(request.suite)
-        options = split(request.settings, suite.members, suite.options).get(name, {})
+    suite = suites.suite(request.suite)
+    probe = () if request.probe is None else (PROBE,)
+    options = split(request.settings, (*suite.members, *probe), suite.options).get(name, {})
+    if name in probe:
+        if "pairs" in options:
+            raise UsageError("--set probe.pairs: the study's --probe names the pairs")
+        options["pairs"] = str(request.probe)
     return suites.benchmark(name, request.data_root, options=options)
 
 

@@ -71,6 +71,13 @@ class PairTemplate:
         back = None if again is None else _exchange(made, again)
         return made if back == text and made != text else None
 
+    def parts(self, text: str) -> dict[str, str] | None:
+        """Return the parts of a prompt by the names of `GROUPS`; None where `exchanged` is."""
+        spans = self._spans(text)
+        if spans is None or self.exchanged(text) is None:
+            return None
+        return {name: text[slice(*span)] for name, span in spans.items()}
+
     def _spans(self, text: str) -> dict[str, tuple[int, int]] | None:
         match = self.pattern.fullmatch(text)
         if match is None or not all(match[name] for name in GROUPS):

@@ -43,7 +43,7 @@ def filter_(source: str, **given: Any) -> int:
     SOURCE is as for 'harness pairs check'.  The result suits this model only.
     """
     from ablations.pairs.build import open_build
-    from ablations.pairs.filter import filter_pairs, plan_of
+    from ablations.pairs.filter import Asking, filter_pairs, plan_of
     from harness.backends import open_model
 
     values = SimpleNamespace(**given)
@@ -52,13 +52,8 @@ def filter_(source: str, **given: Any) -> int:
     identity, spec = built.spec(given, values.out)
     plan = plan_of(content, identity.fingerprint, settings, values.seed)
     with open_build(values.out, plan) as build:
-        manifest = filter_pairs(
-            build,
-            pairs,
-            settings,
-            lambda: open_model(spec, built.note),
-            values.concurrency,
-        )
+        asking = Asking(lambda: open_model(spec, built.note), values.concurrency, built.note)
+        manifest = filter_pairs(build, pairs, settings, asking)
     return built.shown(manifest, values.out, as_json=values.as_json)
 
 

@@ -79,19 +79,24 @@ def _shortcuts(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, 
     from ablations.pairs.soundness.repeats import repeats
     from ablations.pairs.soundness.shortcuts import shortcuts
     from benchmarks.pairs.selection import WrittenPair
+    from benchmarks.pairs.template import PairTemplate
 
-    apart = filter(None, map(separated, pairs))
+    template = given["pair_template"] and PairTemplate.load(given["pair_template"])
     tied = [pair for pair in pairs if isinstance(pair, WrittenPair)] if given["written"] else []
-    untested = sum(separated(pair) is None for pair in tied)
+    written = [separated(pair, template) for pair in tied]
+    untested = written.count(None)
+    apart = filter(None, (separated(pair, template) for pair in pairs))
     found = shortcuts(apart) if untested < len(pairs) else []
-    found += written_keys(tied) if tied else []
+    found += written_keys(tied, written) if tied else []
     missed: list[str] = []
     if given["model"] and given["ask"]:
         from ablations.pairs.soundness.blanked import asked
         from harness.backends import open_model
 
         spec = built.spec(given, None)[1]
-        answers, missed = asked(pairs[: given["ask"]], lambda: open_model(spec, built.note))
+        answers, missed = asked(
+            pairs[: given["ask"]], lambda: open_model(spec, built.note), note=built.note
+        )
         found += answers
     return {
         "untested": untested,

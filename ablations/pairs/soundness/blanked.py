@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ablations.pairs.progress import Note, Progress, silent
 from ablations.pairs.soundness.keys import separated
 from ablations.pairs.soundness.shortcuts import (
     FAMILY_ALPHA,
@@ -93,7 +94,7 @@ class _Question:
 
 
 def asked(
-    pairs: Sequence[AnyPair], open_model: Opened, concurrency: int = 16
+    pairs: Sequence[AnyPair], open_model: Opened, concurrency: int = 16, note: Note = silent
 ) -> tuple[list[Shortcut], list[str]]:
     """Return the model's share of right selections in each test, and what could not be asked.
 
@@ -108,8 +109,9 @@ def asked(
     ]
     right: Right = {}
     missed: list[str] = []
+    progress = Progress("the model", len(questions), note)
     with one_failure():
-        asyncio.run(_ask_all(questions, open_model, concurrency, right, missed))
+        asyncio.run(_ask_all(questions, open_model, concurrency, right, missed, progress))
     groups = clusters([_names(pair) for pair in pairs])
     return [_tested(test, right, groups) for test in SEES], missed
 
@@ -129,6 +131,7 @@ async def _ask_all(
     concurrency: int,
     right: Right,
     missed: list[str],
+    progress: Progress,
 ) -> None:
     probe, waiting = Probe(Path()), iter(questions)
 
@@ -142,6 +145,8 @@ async def _ask_all(
             except ItemError as error:
                 missed.append(str(error))
                 continue
+            finally:
+                progress.advance()
             right.setdefault((question.test, question.pair), []).append(score.value or 0.0)
 
     async with open_model() as model, asyncio.TaskGroup() as group:

@@ -11,38 +11,48 @@ import numpy as np
 from ablations.pairs.soundness import features
 from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA, FEWEST, Shortcut, read
 from benchmarks.pairs.selection import AnyPair, WrittenPair, sides
-from harness.records import ImagePart, Pair
+from harness.records import ImagePart, Pair, TextPart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from benchmarks.pairs.template import PairTemplate
 
 TESTS = 3
 PERIODS = (2, 3, 4, 5, 8)
 """Rows after which a pattern of letters may repeat."""
 
 
-def separated(pair: AnyPair) -> Pair | None:
-    """Return a pair with its contexts apart: a written one with two images is taken apart.
+def separated(pair: AnyPair, template: PairTemplate | None = None) -> Pair | None:
+    """Return a pair with its contexts apart: a written one is taken apart at its two images.
 
-    None where the contexts are not known.  Of a written prompt all text is the question.
+    One of text is taken apart by the ``template``.  None where the contexts are not known.  Of a
+    prompt with images all text is the question.
     """
     if isinstance(pair, Pair):
         return pair
     parts = [part for message in pair.messages for part in message.content]
-    if pair.exchanged is None or sum(isinstance(part, ImagePart) for part in parts) != 2:
-        return None
     text = features.text_of(parts)
-    return Pair(pair.id, pair.domain, text, "", None, *sides(pair), pair.source)
+    images = sum(isinstance(part, ImagePart) for part in parts)
+    if pair.exchanged is not None and images == 2:
+        return Pair(pair.id, pair.domain, text, "", None, *sides(pair), pair.source)
+    found = template and template.parts(features.text_of(pair.messages[-1].content))
+    if not found or images:
+        return None
+    texts = TextPart(found["context_a"]), TextPart(found["context_b"])
+    right, wrong = texts[:: 1 if pair.letter == "A" else -1]
+    return Pair(
+        pair.id, pair.domain, found["query"], found["answer"], None, (right,), (wrong,), pair.source
+    )  # fmt: skip
 
 
-def written_keys(pairs: Sequence[WrittenPair], seed: int = 0) -> list[Shortcut]:
-    """Test the letters of written prompts; `keys` does.
+def written_keys(pairs: Sequence[WrittenPair], apart: Sequence[Pair | None]) -> list[Shortcut]:
+    """Test the letters of written prompts; `keys` does.  ``apart`` are they, `separated`.
 
     What is found is only a notice where all prompts can be asked in both orders.
     """
-    apart = [separated(pair) for pair in pairs]
-    questions = ["" if pair is None else pair.query for pair in apart]
-    found = keys([p.letter for p in pairs], questions, [p.domain for p in pairs], seed)
+    questions = ["" if pair is None else f"{pair.query}\n{pair.answer}" for pair in apart]
+    found = keys([p.letter for p in pairs], questions, [p.domain for p in pairs])
     if not all(pair.exchanged for pair in pairs):
         return found
     return [replace(test, alarm=False, notice=test.alarm) for test in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -99,6 +99,9 @@ _PLAIN_HUNK = re.compile(r"^\d+(?:,\d+)?[acd]\d+(?:,\d+)?$")
 # What it writes of either side: "< a", ">" (a blank line), "---", "\\ No newline at end of file".
 _PLAIN_LINE = re.compile(r"[<>](?:\s|$)|---|\\")
 _COLOUR = re.compile(r"\x1b\[[\d;]*[mK]")
+# What `git diff --word-diff` writes inside a line: [-old-]{+new+}, or red and green.
+_WORDS = re.compile(r"\[-.*-\]|\{\+.*\+\}|\x1b\[(?:\d+;)*3[12]m")
+_ENDLESS = 1 << 62
 
 
 def mask_diffs(text: str, secret: Secret) -> str:
@@ -109,27 +112,30 @@ def mask_diffs(text: str, secret: Secret) -> str:
     return "\n".join(_without_hunks(text.split("\n"), secret))
 
 
-def _without_hunks(lines: Iterable[str], secret: Secret) -> Iterator[str]:
-    old = new = 0  # lines that the hunk still has on either side
+def _without_hunks(lines: Sequence[str], secret: Secret) -> Iterator[str]:
+    by_words = "~" in lines  # ends every line of --word-diff=porcelain, which then does not count
+    old = new = left = 0  # lines that the hunk still has on either side, or in a diff by words
     path: str | None = None
     plain = masking = masked = False
     for line in lines:
         seen = _COLOUR.sub("", line).rstrip("\r")
         inside = old > 0 or new > 0
+        left -= 1
         plain = bool(_PLAIN_HUNK.match(seen)) or bool(plain and _PLAIN_LINE.match(seen))
         if match := _HUNK.match(seen):
-            old, new = int(match[1] or 1), int(match[2] or 1)
-            inside, masking = True, secret.touches(path)
-        elif inside and (not seen or seen[0] in " +-"):
+            old, new = (_ENDLESS if by_words else int(match[n] or 1) for n in (1, 2))
+            inside, masking, left = True, secret.touches(path), 0
+        elif inside and (not seen or seen[0] in (" +-~" if by_words else " +-")):
             old -= seen[:1] != "+"
             new -= seen[:1] != "-"
         elif not seen.startswith("\\"):
-            inside, old, new = plain, 0, 0
-            masking = plain and secret.touches(None)
+            left = old + new if inside and not by_words else left
+            inside, old, new = plain or (left > 0 and bool(_WORDS.search(line))), 0, 0
+            masking = inside and secret.touches(None if plain else path)
             if not plain and seen.startswith(("--- ", "+++ ")) and seen[4:] != "/dev/null":
                 path = re.sub(r"^[ab]/", "", seen[4:].partition("\t")[0])
             elif seen.startswith("diff "):
-                path = None
+                path, left = None, 0
         if inside and masking:
             if not masked:
                 yield MASK

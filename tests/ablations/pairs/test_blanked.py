@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ablations.pairs.progress import Progress
 from ablations.pairs.soundness.blanked import BLANK, SEES, asked, prompts
 from ablations.pairs.soundness.shortcuts import Shortcut
 from benchmarks.pair_sources import open_pairs
@@ -172,3 +173,17 @@ def test_the_command_asks(tmp_path: Path) -> None:
     assert found["model"]["accuracy"] == 1.0
     assert found["model, answer blanked"]["pairs"] == 25
     assert re.search(r"model, answer blanked: question and contexts +30 +50\.0", text)
+
+
+def test_long_questions_are_counted_while_they_are_asked() -> None:
+    lines: list[str] = []
+    progress = Progress("the model", 3, lines.append, every=0)
+    for _ in range(3):
+        progress.advance()
+    assert [line.partition(",")[0] for line in lines] == [
+        f"the model answered {number} of 3" for number in (1, 2, 3)
+    ]
+    assert lines[-1].endswith(", 0 s left")
+    quiet = Progress("the model", 3, lines.append, every=60)
+    quiet.advance()
+    assert len(lines) == 3

@@ -100,7 +100,10 @@ FORMS = (
     "The final answer is $\\boxed{{\\text{{{}}}}}$.",
     "I judge this pair as {} because it would not be solved.",
     '{{"reasons": ["not one",], "verdict": "{}", "explanation": "it would not',
-)
+    "I think the pair is {}.", "I believe that this pair is **{}**, because they differ",
+    "They differ. In my opinion, it's {}.", "Therefore, I conclude that the pair is {}: both fit.",
+    "Overall, the pair is {}.", "I am confident that it is {}.",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("opinion", OPINIONS)
@@ -123,11 +126,27 @@ def test_a_verdict_is_read_in_every_form(opinion: Opinion, form: str) -> None:
         "If the logs differ, the pair is {}.", "Should they differ, the verdict is {}.",
         "{}? I doubt it.",
         "{}, I don't think so.",
+        "I don't think the pair is {}.", "I do not think that it is {}.", "I never think it is {}.",
+        "I think the pair is not {}.", "I think the pair is {} if the logs differ.",
+        "Do I think the pair is {}?", "I am not confident that it is {}.",
+        "One may say: I think the pair is {}.", "I find it odd that the pair is {}",
+        "I think that nobody knows whether it is {}.", "I think the pair is {}, but I doubt it.",
+        "I think the pair is {}, though not really.",
         "Nobody would say: {}", "I reject the verdict: {}", "It is hard to call this\n{}.",
     ],
 )  # fmt: skip
 def test_a_verdict_that_is_denied_or_asked_is_not_read(opinion: Opinion, form: str) -> None:
     assert read_judgement(form.format(opinion)) is None
+
+
+@pytest.mark.parametrize("opinion", OPINIONS)
+@pytest.mark.parametrize(
+    "form",
+    ["The pair is {}, but I am not sure.", "{}. I'm unsure about B.", "{}: I am not so certain"],
+)
+def test_only_uncertain_may_be_said_without_being_sure(opinion: Opinion, form: str) -> None:
+    judgement = read_judgement(form.format(opinion))
+    assert (judgement is not None) == (opinion == "UNCERTAIN")
 
 
 @given(st.permutations(OPINIONS), st.integers(2, 3), st.text("abc ,.", max_size=10))

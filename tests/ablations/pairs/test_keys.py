@@ -11,11 +11,13 @@ import pytest
 from PIL import Image
 from scipy.stats import binom
 
-from ablations.pairs.soundness.keys import keys
+from ablations.pairs.soundness.keys import keys, separated
 from ablations.pairs.soundness.shortcuts import FAMILY_ALPHA
 from benchmarks.micro.data.pairs import pairs
+from benchmarks.pairs.selection import WrittenPair
+from benchmarks.pairs.template import PairTemplate
 from harness.cli.main import cli
-from harness.records import Pair
+from harness.records import Message, Pair, TextPart
 
 N = 120
 
@@ -92,6 +94,56 @@ def test_written_prompts_are_tested_as_pairs_and_for_their_letters(
     document = json.loads(capsys.readouterr().out)
     assert (document["alarms"], document["untested"]) == (alarms, 0)
     assert ("key by place" in document["notices"]) == notice
+
+
+ASKED = "Issue: {}\nPatch: {}\nLog A:\n{}\nLog B:\n{}\nWhich log?"
+PARTS = ASKED.replace("?", r"\?").format(
+    *(f"(?P<{name}>.+?)" for name in ("query", "answer", "context_a", "context_b"))
+)
+
+
+def texts(rng: random.Random, more: str) -> list[dict[str, str]]:
+    """Return written prompts of text; ``more`` is in the log that supports."""
+    rows = []
+    for n in range(N):
+        logs = ["\n".join(rng.choices(["read", "ran", "saw"], k=rng.randint(4, 9))) for _ in "AB"]
+        letter = rng.choice("AB")
+        logs["AB".index(letter)] += more
+        asked = ASKED.format(f"issue {n}", f"patch {rng.randint(1, 99)}", *logs)
+        rows.append({"prompt": asked, "correct_answer": letter})
+    return rows
+
+
+@pytest.mark.parametrize(("more", "alarm"), [("", False), ("\nread" * 7, True)])
+@pytest.mark.parametrize("template", [True, False])
+def test_prompts_of_text_are_tested_as_pairs_where_a_template_takes_them_apart(
+    more: str,
+    alarm: bool,
+    template: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path, parts = tmp_path / "p.jsonl", tmp_path / "parts"
+    path.write_text("\n".join(map(json.dumps, texts(random.Random(4), more))))
+    parts.write_text(PARTS)
+    words = ["--pair-template", str(parts)] if template else []
+    cli.main(["pairs", "check", str(path), "--json", *words], standalone_mode=False)
+    document = json.loads(capsys.readouterr().out)
+    assert document["untested"] == (0 if template else N)
+    assert ("length" in document["alarms"]) == (template and alarm)
+    if not alarm:
+        assert not document["alarms"]
+
+
+def test_a_prompt_of_text_gives_the_pair_that_it_was_made_of() -> None:
+    template = PairTemplate.of(PARTS)
+    shown = ASKED.format("i", "p", "one", "two")
+    for letter, right, wrong in (("A", "one", "two"), ("B", "two", "one")):
+        messages = (Message("user", (TextPart(shown),)),)
+        pair = separated(WrittenPair("n", "d", messages, letter, messages), template)  # type: ignore[arg-type]
+        assert pair == Pair("n", "d", "i", "p", None, (TextPart(right),), (TextPart(wrong),), "")
+    other = (Message("user", (TextPart("Which?"),)),)
+    assert separated(WrittenPair("n", "d", other, "A"), template) is None
 
 
 def test_the_interval_of_the_balance_is_exact() -> None:

@@ -21,10 +21,11 @@ import pytest
 
 from ablations.statistics.contrasts import BASELINE, METHOD
 from ablations.study import plan as plans
-from ablations.study.jobs import Job, Outcome, _cancellable, rules_of, told, work
+from ablations.study.jobs import Job, Outcome, _cancellable, jobs, rules_of, told, work
 from ablations.study.plan import PROBE, ArmPlan, Plan
 from ablations.study.study import analysed
 from benchmarks.suites import benchmark
+from harness.errors import UsageError
 from harness.runs.summary import read_summaries
 from tests.ablations.conftest import HIGH, LOW, names_of
 from tests.commands import ROOT
@@ -58,6 +59,26 @@ def job(tmp_path: Path) -> Job:
     (model / "model.safetensors").write_text("weights")
     suites = tuple((name, ("--suite", name)) for name in ("vqa12", PROBE))
     return Job(METHOD, 0, None, str(model), suites, "rules", tmp_path / "runs")
+
+
+def test_the_probe_of_a_study_is_asked_as_it_is_told(tmp_path: Path) -> None:
+    """Its options leave the suite's alone, and count in what is measured; its pairs are --probe."""
+    (tmp_path / "model").mkdir()
+    told_ = ("probe.prefill=It is", "mathvista.prompt=x", "probe.orders=written")
+    request = plans.Request(tmp_path, "vqa12", benchmarks=BENCHMARKS, probe="micro", settings=told_)
+    arms = (ArmPlan(METHOD, "checkpoints", 1, paths=(tmp_path / "model",)),)
+    (made,) = jobs(Plan(request, None, {}, {}, arms))
+    (_, suite), (_, probe) = made.suites
+    assert [word for word in suite if "=" in word] == ["mathvista.prompt=x"]
+    options = [word for word in probe if "=" in word]
+    assert options == ["probe.pairs=micro", "probe.prefill=It is", "probe.orders=written"]
+    asked = plans.benchmark(dataclasses.replace(request, settings=(told_[0], told_[2])), PROBE)
+    stated = asked.declaration.protocol["asked"]
+    assert (stated["prefill"], stated["orders"]) == ("It is", "written")
+    with pytest.raises(UsageError, match="--probe names the pairs"):
+        plans.benchmark(dataclasses.replace(request, settings=("probe.pairs=micro",)), PROBE)
+    with pytest.raises(UsageError, match="'probe' is not among"):
+        plans.benchmark(dataclasses.replace(request, probe=None, settings=told_[:1]), "mmmu")
 
 
 def test_a_failed_probe_costs_the_probe_alone(job: Job) -> None:

@@ -236,6 +236,47 @@ def test_a_diff_is_masked_in_whatever_form_a_tool_prints_it(form: str) -> None:
     assert mask_diffs(masked, SECRET) == masked
 
 
+# What git 2.43 writes with these options of a change of one line and two lines that are new.
+BY_WORDS = {
+    "--word-diff": """\
+import os
+    half = self.cache.get(key, [-1)-]{+peek=2)+}
+{+    if half is peek:+}
+{+        raise ValueError+}
+def g():""",
+    "--color-words": """\
+import os\x1b[m
+    half = self.cache.get(key, \x1b[31m1)\x1b[m\x1b[32mpeek=2)\x1b[m
+\x1b[32m    if half is peek:\x1b[m
+\x1b[32m        raise ValueError\x1b[m
+def g():\x1b[m""",
+    "--word-diff=porcelain": """\
+ import os
+~
+     half = self.cache.get(key,
+- 1)
++ peek=2)
+~
++    if half is peek:
+~
++        raise ValueError
+~
+ def g():
+~""",
+}
+
+
+@pytest.mark.parametrize("option", BY_WORDS)
+@pytest.mark.parametrize("other", [False, True])
+def test_a_diff_by_words_loses_the_words(option: str, other: bool) -> None:
+    path = "docs/readme.md" if other else "src/app/cache.py"
+    text = f"--- a/{path}\n+++ b/{path}\n@@ -1,3 +1,5 @@\n{BY_WORDS[option]}\nafter\nlog"
+    masked = mask_diffs(text, SECRET)
+    assert ("peek" in masked, "ValueError" in masked, masked == text) == (other,) * 3
+    assert masked.endswith("\nafter\nlog")
+    assert mask_diffs(masked, SECRET) == masked
+
+
 @pytest.mark.parametrize(
     ("path", "writes"),
     [("cache.py", True), ("./cache.py", True), ("a\\ncache.py", True), ("app.cache.py", True),

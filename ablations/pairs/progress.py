@@ -1,0 +1,31 @@
+"""Says now and then how many questions a model has answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+Note = Callable[[str], None]
+EVERY = 10.0  # seconds between two lines
+
+
+def silent(_: str) -> None:
+    """Say nothing."""
+
+
+class Progress:
+    """Counts answers, and says so at most every ``every`` seconds, with the time that is left."""
+
+    def __init__(self, who: str, total: int, note: Note, every: float = EVERY) -> None:
+        self._who, self._total, self._note, self._every = who, total, note, every
+        self._done = 0
+        self._began = self._last = time.monotonic()
+
+    def advance(self) -> None:
+        """Count one answer, or a question that could not be asked."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._last >= self._every:
+            self._last = now
+            left = (now - self._began) / self._done * (self._total - self._done)
+            self._note(f"{self._who} answered {self._done} of {self._total}, {left:.0f} s left")
