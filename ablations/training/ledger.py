@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from ablations.training.plan import TrainingPlan
 from ablations.training.schedule import negative_questions, schedule
 from harness.errors import UsageError
@@ -116,3 +118,18 @@ def _learning(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _mean(lines: Sequence[dict[str, Any]], name: str) -> float | None:
     known = [line[name] for line in lines if line.get(name) is not None]
     return sum(known) / len(known) if known else None
+
+
+def last_complete(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint of a stage, None if there is none."""
+    named = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
+    complete = [path for path in named if _is_complete(path)]
+    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    try:  # transformers writes this file last
+        orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return False
+    return True

@@ -28,7 +28,7 @@ with warnings.catch_warnings():
 from ablations.interrupts import deferred, interrupted, requested
 from ablations.settings import Settings
 from ablations.training.check import first_process
-from ablations.training.ledger import read_steps
+from ablations.training.ledger import last_complete, read_steps
 from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter
 from ablations.training.rewards import reward_of
@@ -341,18 +341,3 @@ def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
     if first_process():
         write_checkpoint(model, cast(state, dtype), processor, stage.start, target)
     trainer.accelerator.wait_for_everyone()
-
-
-def last_complete(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint of a stage, None if there is none."""
-    named = (path for path in folder.glob("checkpoint-*") if path.name[11:].isdecimal())
-    complete = [path for path in named if _is_complete(path)]
-    return max(complete, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    try:  # transformers writes this file last
-        orjson.loads((checkpoint / "trainer_state.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return False
-    return True

@@ -22,7 +22,7 @@ import pytest
 
 from ablations.interrupts import Interrupted, listening, undisturbed
 from ablations.training.check import check_launcher
-from ablations.training.stages import last_complete
+from ablations.training.ledger import last_complete
 from harness.cli.main import run_command
 from harness.errors import UsageError
 from tests.ablations.training.test_training import read_steps, train, weights, words
