@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -236,22 +236,14 @@ def evaluate(
 
 def _plan(given: SimpleNamespace) -> RunPlan:
     from benchmarks import suites
-    from benchmarks.options import split
     from harness.backends import BACKENDS, versions
-    from harness.errors import UsageError
     from harness.runs.todo import Settings
 
     suite = suites.suite(given.suite)
     members = chosen = suite.members
     if given.benchmarks is not None:
         chosen = suites.chosen(members, given.benchmarks.split(","))
-    asked = split(given.settings, members, suite.options)
-    if given.images is not None:
-        with_images = [name for name in members if "image_conversion" in suites.options(name)]
-        if not with_images:
-            raise UsageError(f"--images has no effect on {given.suite}; remove it")
-        for name in with_images:
-            asked.setdefault(name, {}).setdefault("image_conversion", given.images)
+    asked = _asked_options(given, members, suite.options)
     built = {
         name: suites.benchmark(name, given.data_root, options=asked.get(name, {}))
         for name in members
@@ -284,6 +276,24 @@ def _plan(given: SimpleNamespace) -> RunPlan:
         plan, context=given.max_model_len, code=code, run_name=given.run_name, origins=origins
     )
     return replace(described(plan, given), fresh=given.fresh, same_model=given.same_model)
+
+
+def _asked_options(
+    given: SimpleNamespace, members: Sequence[str], of_suite: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """Return the options asked of every benchmark: --set, those of the suite, and --images."""
+    from benchmarks import suites
+    from benchmarks.options import split
+    from harness.errors import UsageError
+
+    asked = split(given.settings, members, of_suite)
+    if given.images is not None:
+        with_images = [name for name in members if "image_conversion" in suites.options(name)]
+        if not with_images:
+            raise UsageError(f"--images has no effect on {given.suite}; remove it")
+        for name in with_images:
+            asked.setdefault(name, {}).setdefault("image_conversion", given.images)
+    return asked
 
 
 def described(plan: RunPlan, given: SimpleNamespace) -> RunPlan:
