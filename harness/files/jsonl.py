@@ -28,19 +28,22 @@ def whole_size(path: Path) -> int:
     that hold a NUL (a power cut before the content was on the disk; JSON never holds a NUL).
     """
     try:
-        descriptor = plain.opener(path, os.O_RDONLY)
+        with open(path, "rb", opener=plain.opener) as stream:
+            return _whole(stream.fileno())
     except FileNotFoundError:
         return 0
-    with os.fdopen(descriptor, "rb"):
-        if os.fstat(descriptor).st_size == 0:  # an empty file cannot be mapped
-            return 0
-        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
-            end = content.rfind(b"\n") + 1
-            while end:
-                begin = content.rfind(b"\n", 0, end - 1) + 1
-                if content.find(b"\0", begin, end) < 0:
-                    return end
-                end = begin
+
+
+def _whole(descriptor: int) -> int:
+    if os.fstat(descriptor).st_size == 0:  # an empty file cannot be mapped
+        return 0
+    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+        end = content.rfind(b"\n") + 1
+        while end:
+            begin = content.rfind(b"\n", 0, end - 1) + 1
+            if content.find(b"\0", begin, end) < 0:
+                return end
+            end = begin
     return 0
 
 
@@ -75,9 +78,8 @@ class Appender:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
-        whole = whole_size(path)
-        self._stream = open(path, "ab", buffering=0, opener=plain.opener)  # noqa: SIM115
-        self._stream.truncate(whole)
+        self._stream = open(path, "ab+", buffering=0, opener=plain.opener)  # noqa: SIM115
+        self._stream.truncate(_whole(self._stream.fileno()))
 
     def append(self, text: str) -> None:
         """Add all of ``text`` (lines with their newlines) or nothing, before returning.

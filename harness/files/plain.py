@@ -11,21 +11,23 @@ from pathlib import Path
 from harness.errors import UsageError
 
 _NOT_REGULAR = (errno.ELOOP, errno.ENXIO, errno.EISDIR)  # a link, a pipe or socket, a folder
+_IN_A_RUN = ("samples", "native", "judged")  # folders, which are real ones, unlike maybe the run's
 
 
 def opener(path: str | os.PathLike[str], flags: int) -> int:
-    """Open a file for ``open(..., opener=opener)``.
+    """Open a file for ``open(..., opener=opener)``; in a folder of a run by that folder itself.
 
     Raises:
-        UsageError: the path is a link, or not a regular file.
+        UsageError: the path is a link, or not a regular file, or such a folder is a link.
         OSError: as `os.open`.
     """
     refusal = UsageError(
         f"{path} is a link or not a regular file: replace it by a file, or move the folder away"
     )
+    # O_NONBLOCK: opening a pipe would wait for its other end.
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        # O_NONBLOCK: opening a pipe would wait for its other end.
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        descriptor = _opened(Path(path), flags)
     except OSError as error:
         if error.errno in _NOT_REGULAR:
             raise refusal from error
@@ -34,6 +36,23 @@ def opener(path: str | os.PathLike[str], flags: int) -> int:
         os.close(descriptor)
         raise refusal
     return descriptor
+
+
+def _opened(path: Path, flags: int) -> int:
+    if path.parent.name not in _IN_A_RUN:
+        return os.open(path, flags, 0o666)
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except NotADirectoryError:
+        check_folder(path.parent)
+        raise
+    try:  # by its descriptor: a link that takes the folder's place now is not followed
+        return os.open(path.name, flags, 0o666, dir_fd=folder)
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    finally:
+        os.close(folder)
 
 
 def read_bytes(path: Path) -> bytes:

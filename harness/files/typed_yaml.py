@@ -37,6 +37,8 @@ def parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, RecursionError) as error:
         said = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
         raise ValueError(said or "it is nested too deeply") from error
+    except (AttributeError, LookupError, TypeError) as error:  # of PyYAML: !!bool x, !!timestamp x
+        raise ValueError("it has a value that is not of the type of its tag (!!type)") from error
 
 
 def _has_aliases(text: str) -> bool:

@@ -140,13 +140,8 @@ def stored_file(run: Path, kind: Literal["samples"] | SecondaryKind, benchmark: 
     """Return the file of a benchmark's samples or of its native or judged scores.
 
     Any text can name a benchmark in a manifest: the file is always inside the run.
-
-    Raises:
-        UsageError: its folder is a link.
     """
-    folder = run / kind
-    plain.check_folder(folder)
-    return folder / f"{file_name(benchmark)}.jsonl"
+    return run / kind / f"{file_name(benchmark)}.jsonl"
 
 
 def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:

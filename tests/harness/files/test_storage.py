@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,29 @@ def test_a_linked_folder_of_a_run_is_refused(tmp_path: Path) -> None:
     with RunStore.open(tmp_path / "linked") as store:
         store.append("b", sample("one"))
     assert set(read_samples(run, "b")) == {("one", 0)}
+
+
+def test_a_link_that_takes_a_folders_place_meanwhile_is_not_followed(tmp_path: Path) -> None:
+    """Somebody exchanges `samples` for a link again and again, while lines are appended."""
+    theirs, folder, aside = tmp_path / "theirs", tmp_path / "samples", tmp_path / "aside"
+    for path in (theirs, folder):
+        path.mkdir()
+    (theirs / "b.jsonl").write_text("mine\nnot ended")
+    swap = (
+        "import os, sys\nfolder, aside, link = sys.argv[1:]\nwhile True:\n"
+        " os.rename(folder, aside); os.rename(link, folder)\n"
+        " os.rename(folder, link); os.rename(aside, folder)\n"
+    )
+    (tmp_path / "link").symlink_to(theirs)
+    words = [sys.executable, "-c", swap, folder, aside, tmp_path / "link"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as swapper:
+        for _ in range(500):
+            with suppress(OSError, UsageError):
+                appender = Appender(folder / "b.jsonl")
+                appender.append("ours\n")
+                appender.close()
+        swapper.kill()
+    assert (theirs / "b.jsonl").read_text() == "mine\nnot ended"
 
 
 @pytest.mark.parametrize("mask", [0o022, 0o002, 0o077, 0o027])
