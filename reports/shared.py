@@ -16,7 +16,7 @@ from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
 from reports.tables import Column, Table
 
-_CELL = re.compile(r"(\d+)/(\d+)")  # "8192/50", not "algebra"
+_CELL = re.compile(r"(\d{1,9})/(\d{1,9})")  # "8192/50", not "algebra"
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 import reprlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -19,6 +19,7 @@ from benchmarks.scoring import Target, score
 from harness.errors import UsageError
 from harness.files.typed_json import parse, record
 from harness.own_code import NamedCode, raised
+from harness.patterns import Pattern
 from harness.reasoning import without_reasoning
 from harness.records import Item
 
@@ -64,8 +65,8 @@ class AccuracyAndFormat:
     def __init__(self, weight: float = 0.9, pattern: str | None = None, opening: str = "") -> None:
         self.weight, self.opening = weight, opening
         try:
-            self.pattern = re.compile(pattern, re.DOTALL) if pattern else None
-        except re.error as error:
+            self._pattern = Pattern(pattern) if pattern else None
+        except ValueError as error:
             raise UsageError(
                 f"the format pattern {pattern!r} is not a regular expression: {error}"
             ) from error
@@ -100,10 +101,11 @@ class AccuracyAndFormat:
         """Return accuracy and format of one completion, each 0 or 1."""
         whole = self.opening + text
         verdict = score(without_reasoning(whole), target)
-        if self.pattern is None:
-            form = verdict.status == "scored"
-        else:
-            form = any(self.pattern.fullmatch(part.strip()) for part in (whole, text))
+        if self._pattern is None:
+            return float(verdict.value or 0.0), float(verdict.status == "scored")
+        form = False
+        with suppress(TimeoutError):  # what takes so long does not match
+            form = any(self._pattern.fullmatch(part.strip()) for part in (whole, text))
         return float(verdict.value or 0.0), float(form)
 
 

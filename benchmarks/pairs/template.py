@@ -14,6 +14,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.patterns import Pattern
 
 GROUPS = ("query", "answer", "context_a", "context_b")
 _SHARED = 0.75
@@ -24,7 +25,7 @@ _SHARED = 0.75
 class PairTemplate:
     """A regular expression of a whole prompt, ``.`` matching line ends too."""
 
-    pattern: re.Pattern[str]
+    pattern: Pattern
 
     @classmethod
     def load(cls, path: Path) -> PairTemplate:
@@ -45,11 +46,8 @@ class PairTemplate:
         Raises:
             ValueError: it is none, or lacks one of the four groups.
         """
-        try:
-            pattern = re.compile(text, re.DOTALL)
-        except re.error as error:
-            raise ValueError(str(error)) from error
-        missing = [name for name in GROUPS if name not in pattern.groupindex]
+        pattern = Pattern(text)
+        missing = [name for name in GROUPS if name not in pattern.groups]
         if missing:
             raise ValueError(
                 f"it has no group {', '.join(missing)}: write (?P<query>.+?), and so for answer, "
@@ -79,7 +77,13 @@ class PairTemplate:
         return {name: text[slice(*span)] for name, span in spans.items()}
 
     def _spans(self, text: str) -> dict[str, tuple[int, int]] | None:
-        match = self.pattern.fullmatch(text)
+        try:
+            match = self.pattern.fullmatch(text)
+        except TimeoutError as error:
+            raise UsageError(
+                f"--pair-template takes more than {self.pattern.seconds:g} s on the prompt "
+                f"{text[:60]!r}...: remove that prompt"
+            ) from error
         if match is None or not all(match[name] for name in GROUPS):
             return None
         spans = {name: match.span(name) for name in GROUPS}

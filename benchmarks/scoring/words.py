@@ -58,6 +58,8 @@ def states(part: str, right: str) -> bool:
     A single letter counts only as the whole part, behind its noun, or as a capital standing alone.
     """
     wanted = key(right)
+    if not wanted:
+        return bool(_signs(right)) and _signs(part) == _signs(right)
     if key(part).endswith(_OPPOSITES.get(wanted, " ")):
         return False
     if key(part).replace(" ", "") == wanted.replace(" ", ""):
@@ -73,6 +75,12 @@ def states(part: str, right: str) -> bool:
     return found is not None and not _is_part(
         plain[: found.start()], found[0], plain[found.end() :]
     )
+
+
+def _signs(text: str) -> set[str]:
+    """Return the words of a text that are signs alone, such as "*"; a full stop is none."""
+    words = (word.strip("`'\"") for word in text.removesuffix(".").split())
+    return {word for word in words if not any(map(str.isalnum, word))} - {""}
 
 
 def _days(text: str) -> set[tuple[str, str, int]]:

@@ -79,7 +79,7 @@ def _in_data(manifest: Mapping[str, Any], row: BenchmarkSummary) -> int:
     return manifest["benchmarks"].get(row.benchmark, {}).get("n") or row.n
 
 
-_CELL = re.compile(r"\d+/\d+")
+_CELL = re.compile(r"\d{1,9}/\d{1,9}")
 
 
 def _parts(row: BenchmarkSummary) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -77,13 +77,19 @@ _TEXTS = frozenset(
 )  # fmt: skip
 
 
+# Characters of a line that are looked at: patterns take time in the square of them.
+_WIDEST = 10_000
+# Of a hunk whose scopes are looked for: that takes time in the square of them.
+_MOST_LINES = 20_000
+
+
 def scopes_of(path: str, hunk: Any) -> Scopes:
     """Return what a hunk (of unidiff) of the file ``path`` changes, before or after the patch."""
     suffix = PurePosixPath(path).suffix.lower()
     heading = (hunk.section_header or "").rstrip()
     result = Scopes(frozenset())
-    if suffix in _TEXTS:
-        return result
+    if suffix in _TEXTS or len(hunk) > _MOST_LINES:
+        return Scopes(frozenset(), suffix not in _TEXTS)
     for side in ("is_removed", "is_added"):
         other = "is_added" if side == "is_removed" else "is_removed"
         lines = [line for line in hunk if not getattr(line, other) and line.line_type != "\\"]
@@ -103,7 +109,7 @@ def scopes_in(
     ``heading`` is a line above the piece that begins a function or class, as git writes it without
     its indentation, or ''.
     """
-    lines = [heading, *code]
+    lines = [line[:_WIDEST] for line in (heading, *code)]
     heads = [_head(lines, number) for number in range(len(lines))] if language.braces else lines
     names: set[str] = set()
     unnamed = False
@@ -239,6 +245,7 @@ def _above(lines: Sequence[str], index: int, margin: int) -> int:
     return index
 
 
+@lru_cache(maxsize=1 << 14)  # asked of the same lines again and again
 def _indent(line: str) -> int:
     return len(line.expandtabs(4)) - len(line.expandtabs(4).lstrip())
 

@@ -93,7 +93,7 @@ def _forms(line: str) -> tuple[str, str]:
 
 
 # "@@ -3,7 +3,8 @@ def f():"; not "@@ see above".
-_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
+_HUNK = re.compile(r"^@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
 # What `diff` without -u writes before what differs: "12c12,14", "3d2".
 _PLAIN_HUNK = re.compile(r"^\d+(?:,\d+)?[acd]\d+(?:,\d+)?$")
 # What it writes of either side: "< a", ">" (a blank line), "---", "\\ No newline at end of file".

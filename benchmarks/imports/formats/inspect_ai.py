@@ -20,7 +20,7 @@ from harness.records import Response
 # Matches "2026-11-29T08-16-05-00-00_arith_Nwqg.json", as inspect names logs; not "logs.json".
 _NAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d.*_.*\.json")
 # Matches "samples/sum-1_epoch_2.json"; not "_journal/summaries/1.json".
-_SAMPLE = re.compile(r"samples/.*_epoch_(\d+)\.json", re.DOTALL)
+_SAMPLE = re.compile(r"samples/.*_epoch_(\d{1,9})\.json", re.DOTALL)
 # What a scorer's letters and words count, as `value_to_float` of inspect_ai.
 _VALUES = {
     "C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0,

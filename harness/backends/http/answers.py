@@ -97,6 +97,10 @@ PARAMETERS = (
 )  # fmt: skip
 
 
+# Characters of a server's message that are read: patterns take time in the square of them.
+_READ = 5_000
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the server sent: HTTP status, body, and the seconds of its Retry-After header."""
@@ -140,7 +144,7 @@ class Answer:
         message = self.error.get("message")
         if not isinstance(message, str):  # a validator's list, or another program's page
             message = self.body.decode(errors="replace")
-        return " ".join(message.split())
+        return " ".join(message[:_READ].split())
 
     @property
     def message(self) -> str:
