@@ -35,7 +35,7 @@ from harness.records import ImagePart, Message
 
 VALIDATION = 128
 """Maximum number of held-out items."""
-REQUIREMENTS = "mpmath msgspec orjson"
+REQUIREMENTS = "mpmath msgspec orjson regex"
 """What the scorers import, to be installed where SkyRL runs."""
 _CHUNK = 256  # rows in memory
 _REDUCTIONS = {"dapo": "token_mean", "grpo": "sequence_mean"}  # TRL's loss_type -> SkyRL's

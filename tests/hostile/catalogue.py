@@ -409,7 +409,9 @@ _MODULES: Mapping[str, str] = {
         benchmarks/imports/formats/swebench.py benchmarks/imports/formats/vlmevalkit.py
         benchmarks/imports/reading.py""",
     "pairs": "ablations/cli/pairs/check.py ablations/pairs/build.py benchmarks/pairs/folders.py",
-    "pair templates": "benchmarks/pair_sources.py benchmarks/pairs/template.py",
+    "pair templates": """
+        ablations/cli/pairs/soundness.py benchmarks/pair_sources.py
+        benchmarks/pairs/template.py""",
     "patches": """
         benchmarks/longhorizon/swebench/agent.py benchmarks/longhorizon/swebench/container.py
         benchmarks/longhorizon/swebench/container_worker.py
