@@ -1,1 +1,1 @@
-"""From runs to a verdict."""
+"""Statistics: from runs to a verdict."""

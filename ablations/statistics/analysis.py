@@ -1,4 +1,4 @@
-"""Analyses the scores of a study: contrasts, benchmarks, and where a gain comes from."""
+"""Analyse the scores of a study: contrasts, benchmarks and the source of a gain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Scores = Mapping[str, Mapping[str, Array]]
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Scores by item and by seed (of each benchmark, and macro averages), rules and design."""
+    """Scores per item and per seed (per benchmark, and macro averages), rules and design."""
 
     scores: Scores
     items: Mapping[str, Items]
@@ -46,12 +46,11 @@ class _Data:
     design: Design
 
     def has_holm(self, contrast: Contrast) -> bool:
-        """Whether the p of a contrast is adjusted over those of its step."""
         steps = self.design.among(self.macro)
         return any(contrast in step.contrasts and step.rule == "holm" for step in steps)
 
     def tests_over_items(self, contrast: Contrast) -> dict[str, ItemsTest]:
-        """Return what every benchmark says of a contrast over its items."""
+        """Return the tests over items on every benchmark."""
         return {
             name: ItemsTest.of_contrast(
                 contrast, arms, self.items[name], single=name in self.single
@@ -69,11 +68,11 @@ def analyse(
     *,
     sampled: bool = False,
 ) -> Analysis:
-    """Analyse a study; where no two arms make a contrast there are the arms alone.
+    """Analyse a study; if no two arms form a contrast, report the arms alone.
 
-    ``scores`` holds seeds x items by benchmark and arm: every arm in every benchmark, its seeds in
-    one order.  ``items`` says how a benchmark's items are grouped.  ``single`` are the benchmarks
-    of which every run answered each item once.  ``sampled``: see `judge_checks`.
+    ``scores``: seeds x items by benchmark and arm; every arm is in every benchmark, seeds in the
+    same order. ``items``: how each benchmark's items are grouped. ``single``: benchmarks on which
+    every run answered each item once. ``sampled``: see `judge_checks`.
     """
     by_seed = per_seed(scores, items)
     macro = macro_average(by_seed)
@@ -106,7 +105,6 @@ def analyse(
 
 
 def _sentence(lines: Sequence[Line], outside: Sequence[Line], data: _Data) -> str:
-    """Return the verdict, or why there is none."""
     design, rules = data.design, data.rules
     if not lines:
         listed = ", ".join(data.macro)
@@ -123,14 +121,14 @@ def _sentence(lines: Sequence[Line], outside: Sequence[Line], data: _Data) -> st
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
-    """Return by benchmark and arm the score of each seed."""
+    """Return per-seed scores by benchmark and arm."""
     return {
         name: {arm: items[name].mean(y) for arm, y in arms.items()} for name, arms in scores.items()
     }
 
 
 def macro_average(by_seed: Mapping[str, Mapping[str, Array]]) -> dict[str, Array]:
-    """Return by arm the macro average of each seed: the plain mean over the benchmarks."""
+    """Return each arm's macro average per seed: the plain mean over benchmarks."""
     arms = next(iter(by_seed.values()))
     return {arm: np.mean([scores[arm] for scores in by_seed.values()], axis=0) for arm in arms}
 
@@ -170,7 +168,7 @@ def _line(judgement: Judgement, data: _Data, resampled: Resampled) -> Line:
 
 
 def _is_fixed(contrast: Contrast, data: _Data) -> bool:
-    """Whether a contrast is against the model before training, measured once."""
+    """Whether the contrast is against the model before training, measured once."""
     start = data.design.start
     return start is not None and contrast.minus == start and data.macro[start].size == 1
 
@@ -178,7 +176,6 @@ def _is_fixed(contrast: Contrast, data: _Data) -> bool:
 def _estimated(
     contrast: Contrast, difference: Estimate, benchmarks: tuple[BenchmarkLine, ...], rules: Rules
 ) -> Line:
-    """Return the line of an estimate: no test, no verdict."""
     low, high = map(number, difference.interval(rules.level))
     tost_low, tost_high = map(number, difference.interval(rules.tost_level))
     delta = float(difference.delta)
@@ -195,9 +192,10 @@ def benchmark_lines(
     rules: Rules,
     start: str | None = None,
 ) -> tuple[BenchmarkLine, ...]:
-    """Return a contrast on every benchmark, by per-seed scores, with Holm over the benchmarks.
+    """Return a contrast on every benchmark, from per-seed scores, with Holm over benchmarks.
 
-    Welch, or paired where the contrast is; one pooled variance is for the macro average alone.
+    Welch, or paired if the contrast is paired; the pooled variance is used for the macro average
+    only.
     """
     variance: Variance = "paired" if rules.variance_of(contrast.name) == "paired" else "welch"
     tests = [estimate(arms, contrast, variance, start) for arms in by_seed.values()]
@@ -213,9 +211,9 @@ def benchmark_lines(
 def _regressions(
     lines: Sequence[BenchmarkLine], tests: Sequence[Estimate], rules: Rules
 ) -> list[BenchmarkLine]:
-    """Return the lines of benchmarks where those that were inconclusive may be non-inferior.
+    """Return benchmark lines, with inconclusive ones re-tested for non-inferiority.
 
-    That claim is made of every benchmark, so its p is adjusted over them (Holm).
+    The claim covers every benchmark, so p is Holm-adjusted over them.
     """
     ps = estimates.holm(np.array([test.noninferiority_p(rules.margin) for test in tests]))
     return [
@@ -232,7 +230,7 @@ def _regressions(
 def benchmark_line(
     name: str, items: Items, difference: Estimate, p: float, p_holm: float, rules: Rules
 ) -> BenchmarkLine:
-    """Return the line of one benchmark; its verdict goes by the adjusted p."""
+    """Return the line of one benchmark; the adjusted p decides its verdict."""
     low, high = difference.interval(rules.level)
     tost_low, tost_high = difference.interval(rules.tost_level)
     delta, inside = difference.delta, difference.equivalence_p(rules.margin)
@@ -255,9 +253,9 @@ def benchmark_line(
 
 @dataclass(frozen=True, slots=True)
 class ItemsTest:
-    """What one benchmark says of fixed checkpoints: the estimate behind the interval, p and test.
+    """Test of fixed checkpoints on one benchmark: the estimate behind the interval, p and test.
 
-    ``clustered`` is the difference and its clustered standard error, whichever test is used.
+    ``clustered`` is the difference with its clustered standard error, whichever test is used.
     """
 
     estimate: Estimate
@@ -269,8 +267,8 @@ class ItemsTest:
     def of(cls, plus: Array, minus: Array, items: Items, *, single: bool) -> ItemsTest:
         """Test plus - minus (each seeds x items) over the items of one benchmark.
 
-        Exact McNemar, with Bonett and Price's interval, where both sides are one run whose answers
-        are ``single``, right or wrong, and independent; else the clustered t.
+        Exact McNemar with Bonett and Price's interval if each side is one run with binary,
+        ``single``, independent answers; otherwise the clustered t.
         """
         test = cls._clustered(np.asarray(plus.mean(0) - minus.mean(0)), items)
         one_run = len(plus) == len(minus) == 1
@@ -289,7 +287,7 @@ class ItemsTest:
     def of_contrast(
         cls, contrast: Contrast, arms: Mapping[str, Array], items: Items, single: bool
     ) -> ItemsTest:
-        """Test a contrast of arms, as `of`; a trend by the clustered t."""
+        """Test a contrast of arms like `of`; a trend always uses the clustered t."""
         if not contrast.levels:
             return cls.of(arms[contrast.plus], arms[contrast.minus], items, single=single)
         d = sum(weight * arms[arm].mean(0) for arm, weight in contrast.weights.items())
@@ -298,7 +296,7 @@ class ItemsTest:
     @classmethod
     def _clustered(cls, d: Array, items: Items) -> ItemsTest:
         estimate = estimates.clustered(d, items)
-        # Where no item differs nothing speaks against 0.
+        # If no item differs, there is no evidence against 0.
         return cls(estimate, float(estimate.p) if d.any() else 1.0, CLUSTERED, estimate)
 
 
@@ -315,9 +313,9 @@ def items_lines(
     rules: Rules,
     adjusted: Sequence[float] | None = None,
 ) -> list[BenchmarkLine]:
-    """Return what every benchmark says of fixed checkpoints.
+    """Return one line per benchmark for fixed checkpoints.
 
-    ``adjusted`` are the p values that verdicts go by, by default Holm's over the benchmarks.
+    ``adjusted``: the p values that decide verdicts; by default Holm's over the benchmarks.
     """
     if adjusted is None:
         adjusted = list(estimates.holm(np.array([test.p for test in tests.values()])))
@@ -330,9 +328,9 @@ def items_lines(
 
 
 def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Line:
-    """Return the line of a contrast over items: with one seed in an arm, without test and verdict.
+    """Return the line of a contrast over items; with one seed per arm it has no test or verdict.
 
-    Of fixed checkpoints, about which the study is, it was judged.
+    If the study is about fixed checkpoints, ``judged`` holds its judgement.
     """
     tests, rules = data.tests_over_items(contrast), data.rules
     mean, without = items_mean(tests)
@@ -356,9 +354,10 @@ def _over_items(contrast: Contrast, data: _Data, judged: Judgement | None) -> Li
 
 
 def items_mean(tests: Mapping[str, ItemsTest]) -> tuple[Estimate, tuple[str, ...]]:
-    """Return the mean over the benchmarks with a standard error, and the names of the others.
+    """Return the mean over benchmarks with a standard error, and the names of the others.
 
-    A benchmark whose items are one cluster has none; where none has one, the mean is over all.
+    A benchmark whose items form one cluster has no standard error; if none has one, the mean is
+    over all.
     """
     kept = {name: t.clustered for name, t in tests.items() if not np.isnan(t.clustered.se)}
     if not kept:
@@ -382,7 +381,7 @@ def _arm(arm: str, data: _Data) -> ArmLine:
 def waterfall(
     macro: Mapping[str, Array], lines: Sequence[Line], rules: Rules, design: Design = STANDARD
 ) -> tuple[Term, ...]:
-    """Return total = objective + data through each data arm, with shares where they make sense."""
+    """Return total = objective + data for each data arm, with shares where they are defined."""
     total = next((line for line in lines if line.kind == "total"), None)
     if total is None:
         return ()
@@ -394,7 +393,7 @@ def waterfall(
     asked = {(line.kind, line.plus, line.minus) for line in lines}
     for arm in (arm for arm in design.named("data_control") if arm in macro):
         if {("objective", total.plus, arm), ("data", arm, total.minus)} - asked:
-            continue  # a study of one's own may not ask for both parts
+            continue  # a custom design may lack either part
         three = (macro[total.plus], macro[arm], macro[total.minus])
         gain, reused, start = (float(y.mean()) for y in three)
         ratio = Ratio(None, None, None)

@@ -1,4 +1,4 @@
-"""Clusters of unequal size: the CR2 correction, its degrees of freedom, and how often it errs."""
+"""Unequal clusters: the CR2 correction, its degrees of freedom and its error rate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-FEW = 30  # effective clusters; below, a test over items is approximate
-ERROR_LIMIT = 0.08  # false positives of a test at 5 %; above, there is no verdict
-_CORRELATIONS = (0.05, 0.2, 0.5, 1.0)  # of two items in a cluster; without any the test errs least
+FEW = 30  # effective clusters; below this, a test over items is approximate
+ERROR_LIMIT = 0.08  # false-positive rate at a nominal 5 %; above this, there is no verdict
+_CORRELATIONS = (0.05, 0.2, 0.5, 1.0)  # between items of a cluster; at 0 the test errs least
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(200)
 _SIN2 = np.sin((_NODES + 1) * np.pi / 4) ** 2
 
@@ -19,33 +19,32 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The sizes of a benchmark's clusters; formulas are derived in docs/statistics.md.
+    """Cluster sizes of a benchmark; docs/statistics.md derives the formulas.
 
-    ``counts`` is clusters x parts: the items of each cluster in each part of the score, whose value
-    is the mean over parts of the mean over the part's items.
+    ``counts`` is clusters x parts: items per cluster and part. The score is the mean over parts of
+    the mean over each part's items.
     """
 
     counts: Array
 
     @property
     def _shares(self) -> Array:
-        """Each cluster's share of each part."""
         return np.asarray(self.counts / self.counts.sum(0))
 
     @property
     def effective(self) -> float:
         """The effective number of clusters: 1 / sum of squared shares of the score's weight.
 
-        The number of clusters where they are equal (Carter, Schnepel and Steigerwald 2017, at full
-        correlation within clusters).
+        With equal clusters it is their number (Carter, Schnepel and Steigerwald 2017, at full
+        within-cluster correlation).
         """
         return float(1 / (self._shares.mean(1) ** 2).sum())
 
     @property
     def scale(self) -> Array:
-        """The CR2 factor of residuals by cluster and part (Bell and McCaffrey 2002).
+        """The CR2 factor for residuals by cluster and part (Bell and McCaffrey 2002).
 
-        Infinite where a part has one cluster only.
+        Infinite if a part has only one cluster.
         """
         with np.errstate(divide="ignore"):
             return np.asarray(1 / np.sqrt(1 - self._shares))
@@ -54,7 +53,7 @@ class Profile:
     def df(self) -> float:
         """Bell and McCaffrey's degrees of freedom for independent items of equal variance.
 
-        C - 1 for C clusters of equal size.
+        C - 1 for C equal clusters.
         """
         shares, parts = self._shares, self.counts.shape[1]
         u = self.scale * shares / np.sqrt(self.counts.sum(0)) / parts
@@ -64,12 +63,12 @@ class Profile:
 
     @property
     def is_few(self) -> bool:
-        """Whether clusters are effectively fewer than `FEW`, to within rounding."""
+        """Whether the effective number of clusters is below `FEW`, up to rounding."""
         return self.effective < FEW - 1e-9
 
     @property
     def has_error(self) -> bool:
-        """Whether a standard error exists and its test keeps its level; else there is no verdict.
+        """Whether a standard error exists and its test keeps its level; required for a verdict.
 
         Every part needs two clusters.
         """
@@ -80,16 +79,16 @@ class Profile:
         return bool((self._shares < 1).all())
 
     def error_rate(self, alpha: float = 0.05) -> float:
-        """Return the false positives of the test, the most over correlations within clusters.
+        """Return the test's false-positive rate, maximised over within-cluster correlations.
 
-        Exact for normal items with a normal effect of their cluster that all parts share.
+        Exact for normal items with a normal cluster effect shared by all parts.
         """
         return max(self._error_rate(correlation, alpha) for correlation in _CORRELATIONS)
 
     def _error_rate(self, correlation: float, alpha: float) -> float:
-        """Return the chance that delta^2 > t^2 * (sum of squared cluster residuals).
+        """Return P(delta^2 > t^2 * sum of squared cluster residuals).
 
-        It is a quadratic form of normal variables with one positive eigenvalue: the chance that a
+        A quadratic form of normal variables with one positive eigenvalue: the chance that a
         chi-squared variable exceeds a weighted sum of others, by Craig's (1991) formula.
         """
         t2 = float(scipy.stats.t.ppf(1 - alpha / 2, self.df)) ** 2
@@ -102,15 +101,15 @@ class Profile:
         return float((_NODE_WEIGHTS * np.exp(log_chance)).sum() / 2)
 
     def _loadings(self, correlation: float) -> tuple[Array, Array, Array]:
-        """Return how independent standard normals enter the difference and the residuals.
+        """Return how independent standard normals load on the difference and the residuals.
 
-        Clusters of the same counts are one row: sqrt(m) times the mean of their m residuals.  The
-        m - 1 directions orthogonal to it have variance ``within``, ``repeats`` of them.
+        Clusters with the same counts share one row: sqrt(m) times the mean of their m residuals.
+        The m - 1 directions orthogonal to it have variance ``within``, ``repeats`` of them.
         """
         kinds, index, m = np.unique(self.counts, axis=0, return_index=True, return_counts=True)
         scale, roots, (n, parts) = self.scale[index], np.sqrt(m), kinds.shape
         weights = 1 / self.counts.sum(0) / parts
-        # Sums of the parts' items: the cluster's effect, then what each part's items add.
+        # Sums over each part's items: the cluster effect, then the items' own variation.
         effect = np.sqrt(correlation) * kinds * weights
         alone = np.sqrt((1 - correlation) * kinds) * weights
         within = (scale * effect).sum(1) ** 2 + ((scale * alone) ** 2).sum(1)
@@ -124,9 +123,9 @@ class Profile:
 
     @property
     def warning(self) -> str | None:
-        """Why inference over these items is approximate, or gives no verdict; None at 30 or more.
+        """Why inference over these items is approximate or impossible; None at 30 or more.
 
-        It goes by the effective number of clusters.
+        Decided by the effective number of clusters.
         """
         clusters, effective = len(self.counts), self.effective
         if not self.is_few:

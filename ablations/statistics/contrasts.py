@@ -1,4 +1,4 @@
-"""How contrasts between arms are judged, in the fixed order of a study's tests."""
+"""Judge contrasts between arms, in the fixed order of a study's tests."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ ONE_SEED = "one seed only: differences describe these checkpoints, not the metho
 class Rules:
     """How a study is judged, fixed before any score is read; `UsageError` if out of range.
 
-    ``margin`` (in units of the score) is what counts as no difference, at most half of
-    ``effect_size``, the effect that the study is planned for.  ``pooled`` variance is one seed
-    variance for all trained arms; ``paired`` takes differences seed by seed in the contrasts that
-    ``paired`` names, else each arm's own.  ``power`` is that of minimal detectable effects.
-    ``looks`` are the seeds per arm at which the study may stop, see `looks.levels`.  ``inference``
-    over items is about fixed checkpoints, one per arm, and not about how they were trained.
+    ``margin`` (in units of the score) is the equivalence margin, at most half of ``effect_size``,
+    the effect that the study is planned for. ``pooled`` variance is one seed variance for all
+    trained arms; ``paired`` takes per-seed differences in the contrasts that ``paired`` names and
+    each arm's own variance elsewhere. ``power`` is that of minimal detectable effects. ``looks``
+    are the seeds per arm at which the study may stop, see `looks.levels`. ``inference`` over items
+    is about fixed checkpoints, one per arm, not about how they were trained.
     """
 
     alpha: float = 0.05
@@ -56,7 +56,6 @@ class Rules:
     inference: Inference = "seeds"
 
     def __post_init__(self) -> None:
-        """Refuse what would make a verdict meaningless."""
         if not 0 < self.alpha < 0.5:
             raise UsageError(f"alpha is {self.alpha}: it must lie between 0 and 0.5")
         if not 0 < self.margin <= self.effect_size / 2:
@@ -76,15 +75,15 @@ class Rules:
             )
 
     def variance_of(self, contrast: str) -> Variance:
-        """Return the variance that judges a contrast."""
+        """Return the variance used to judge a contrast."""
         if self.variance != "paired":
             return self.variance
         return "paired" if contrast in self.paired else "welch"
 
     def at_look(self, seeds: int | None) -> Rules:
-        """Return the rules of the look at so many seeds: alpha is what its tests may spend.
+        """Return the rules of the look at this many seeds: alpha is what its tests may spend.
 
-        None: the plan has no looks, and the rules are these.
+        None: the plan has no looks, and the rules are unchanged.
         """
         if seeds is None:
             return self
@@ -93,12 +92,12 @@ class Rules:
 
     @property
     def level(self) -> float:
-        """The level of intervals."""
+        """Confidence level of intervals."""
         return 1 - self.alpha
 
     @property
     def tost_level(self) -> float:
-        """The level of the interval that lies within the margin where TOST rejects."""
+        """Level of the interval that lies within the margin exactly if TOST rejects."""
         return 1 - 2 * self.alpha
 
 
@@ -106,7 +105,7 @@ class Rules:
 class Judgement:
     """One contrast judged, on one study or on many at once (leading axes of the scores).
 
-    ``p`` decides the verdict: of the data contrasts after Holm over all of them.
+    ``p`` decides the verdict; for data contrasts it is Holm-adjusted over all of them.
     """
 
     contrast: Contrast
@@ -142,10 +141,10 @@ def estimate(
 
 
 def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
-    """Return an arm's difference from the model before training, one fixed model.
+    """Return an arm's difference from the model before training, which is one fixed model.
 
-    ``spread`` with its ``df`` is the variance of the arm's seeds.  Runs of the base differ by their
-    sampling alone, so their variance is their own; a single run has none (greedy decoding).
+    ``spread`` and ``df`` describe the variance over the arm's seeds. Runs of the base differ by
+    sampling alone and use their own variance; a single run has none (greedy decoding).
     """
     variances, dfs = [spread / plus.shape[-1]], [df]
     if base.shape[-1] > 1:
@@ -161,7 +160,7 @@ def _over_base(plus: Array, base: Array, spread: Array, df: int) -> Estimate:
 def common_variance(
     scores: Mapping[str, Array], start: str | None = STANDARD.start
 ) -> tuple[Array, int]:
-    """Return the seed variance pooled over the trained arms, and its degrees of freedom."""
+    """Return the seed variance pooled over trained arms, and its degrees of freedom."""
     return estimates.pooled_variance([y for arm, y in scores.items() if arm != start])
 
 
@@ -176,15 +175,14 @@ def judge(
     *,
     sampled: bool = False,
 ) -> tuple[Judgement, ...]:
-    """Judge every contrast in the fixed order: a step is tested only if those before it passed.
+    """Judge every contrast in the fixed order: a step is tested only if all before it passed.
 
-    A step passes where all of its contrasts are better, or, of regressions, not worse.  In a step
-    with Holm's rule each contrast makes a claim, so p is adjusted ("the data adds something" takes
-    any of its contrasts); in any other all make one together (an intersection-union test, each at
-    alpha).  A step without arms is skipped.  A contrast with one seed in an arm is left out, and
-    its step does not pass.  ``scores`` are macro averages by arm, seeds on the last axis;
-    ``over_items`` gives the differences of fixed checkpoints instead; ``sampled`` as in
-    `judge_checks`.
+    A step passes if all of its contrasts are better (regressions: not worse). In a Holm step each
+    contrast makes its own claim, so p is adjusted ("the data adds something" takes any of them); in
+    other steps all make one claim together (an intersection-union test, each at alpha). A step
+    without arms is skipped. A contrast with one seed in an arm is left out, and its step does not
+    pass. ``scores`` are macro averages by arm, seeds on the last axis; ``over_items`` gives the
+    differences of fixed checkpoints instead; ``sampled`` as in `judge_checks`.
     """
     several = dict(scores) if over_items else _several(scores, design, sampled)
     judged: list[Judgement] = []
@@ -209,13 +207,13 @@ def judge(
 
 
 def _several(scores: Mapping[str, Array], design: Design, sampled: bool) -> dict[str, Array]:
-    """Return the arms with an error that is known: several seeds, or the base measured exactly."""
+    """Return the arms with a known error: several seeds, or a base measured exactly."""
     fixed = () if sampled else (design.start,)
     return {arm: y for arm, y in scores.items() if y.shape[-1] > 1 or arm in fixed}
 
 
 def _has_error(contrast: Contrast, several: Mapping[str, Array]) -> bool:
-    """Whether the error of a contrast is known: a base measured once is only subtracted."""
+    """Whether the error of a contrast is known; a base measured once is only subtracted."""
     return contrast.within(several) and all(
         several[arm].shape[-1] > 1 or (arm == contrast.minus and not contrast.levels)
         for arm in contrast.weights
@@ -231,10 +229,10 @@ def _estimated(
 def judge_checks(
     scores: Mapping[str, Array], rules: Rules, design: Design = STANDARD, *, sampled: bool = False
 ) -> tuple[Judgement, ...]:
-    """Judge the checks of a design, each at alpha; one with a single seed of a trained arm is out.
+    """Judge the checks of a design, each at alpha; skip any with one seed of a trained arm.
 
-    ``sampled``: answers were drawn at a temperature above 0.  A single run of the base then has an
-    error that nothing tells, and what is compared with it is left out, too.
+    ``sampled``: answers were drawn at a temperature above 0. A single run of the base then has an
+    unknown error, so comparisons with it are skipped too.
     """
     several = _several(scores, design, sampled)
     tested = np.asarray(True)

@@ -1,7 +1,7 @@
-"""The tests behind a verdict: from arrays of scores to estimates with intervals.
+"""Estimates, intervals and tests from arrays of scores.
 
-Nothing here knows runs, arms or benchmarks by name.  What is written for one comparison also works
-on many at once (leading axes): the calibration simulates with the very functions that are used.
+Nothing here knows runs, arms or benchmarks by name. Functions for one comparison also work on many
+(leading axes), so the calibration simulates with the code that is used.
 """
 
 from __future__ import annotations
@@ -23,14 +23,13 @@ Booleans = NDArray[np.bool_]
 Verdicts = NDArray[np.str_]
 """The texts of `Verdict`s, one per comparison."""
 
-ROUNDING = 1e-12  # a standard error of equal numbers, in units of the score
+ROUNDING = 1e-12  # standard error of equal numbers, in units of the score
 
 
 class Verdict(StrEnum):
-    """What a test says of a difference; the value is the text.
+    """The verdict on a difference; the value is its text.
 
-    Those after "worse" are of several contrasts together, of one that was not tested, and of one
-    that asks for regressions alone.
+    Members after `WORSE`: several contrasts together, an untested one, and a regression-only test.
     """
 
     BETTER = "better"
@@ -61,7 +60,7 @@ class Verdict(StrEnum):
 
     @property
     def sign(self) -> str:
-        """A sign, so that the verdict is not shown by colour alone; "" without a test."""
+        """A sign, so that the verdict is not shown by colour alone; "" if untested."""
         if self.is_better:
             return "▲"
         if self.is_worse:
@@ -87,7 +86,7 @@ def is_better(verdicts: Verdicts) -> Booleans:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Differences with standard errors and the degrees of freedom of their t distributions.
+    """Differences with standard errors and t degrees of freedom.
 
     Arrays of one shape, in units of the score; p and interval are nan where the error is 0.
     """
@@ -102,7 +101,7 @@ class Estimate:
 
     @property
     def p(self) -> Array:
-        """Two-sided p of the difference being 0."""
+        """Two-sided p for a difference of 0."""
         return np.asarray(2 * scipy.stats.t.sf(np.abs(self.delta) / self._se, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[Array, Array]:
@@ -121,9 +120,9 @@ class Estimate:
 
 
 def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verdicts:
-    """Return the verdict on each comparison; where p is nan it is inconclusive.
+    """Return the verdict on each comparison; inconclusive where p is nan.
 
-    Significant and inside the margin is "better (within the margin)".
+    Significant but inside the margin is "better (within the margin)".
     """
     significant, inside = p < alpha, equivalence_p < alpha
     up, down = significant & (delta > 0), significant & (delta < 0)
@@ -141,16 +140,16 @@ def verdicts(delta: Array, p: Array, equivalence_p: Array, alpha: float) -> Verd
 
 
 def or_noninferior(verdicts: Verdicts, p: Array, alpha: float) -> Verdicts:
-    """Return verdicts with "non-inferior" where they were inconclusive, and this p is below alpha.
+    """Return verdicts with "inconclusive" replaced by "non-inferior" where this p is below alpha.
 
-    ``p`` is that of `Estimate.noninferiority_p`; every other verdict says more.
+    ``p`` is that of `Estimate.noninferiority_p`; every other verdict is stronger.
     """
     undecided = verdicts == str(Verdict.INCONCLUSIVE)
     return np.where(undecided & (p < alpha), str(Verdict.NON_INFERIOR), verdicts)
 
 
 def passes(verdicts: Verdicts, regression: bool) -> Booleans:
-    """Return where a contrast lets the tests go on: better, or of a regression shown not to be."""
+    """Return where testing may continue: better, or for a regression shown not to be one."""
     if not regression:
         return is_better(verdicts)
     return ~np.isin(verdicts, [str(Verdict.INCONCLUSIVE), str(Verdict.WORSE)])
@@ -161,10 +160,10 @@ def combination(
     weights: Sequence[float],
     one_variance: tuple[Array, int] | None = None,
 ) -> Estimate:
-    """Return a weighted sum of the arms' means over seeds (last axis), as of a trend.
+    """Return a weighted sum of the arms' means over seeds (last axis), e.g. a trend.
 
-    Variances are each arm's own with Satterthwaite's degrees of freedom (of two arms: Welch's
-    test), unless all share `pooled_variance`.  `ValueError` where an arm has fewer than two seeds.
+    Variances are each arm's own with Satterthwaite's degrees of freedom (for two arms: Welch's
+    test), unless all share `pooled_variance`. `ValueError` if an arm has fewer than two seeds.
     """
     if min(arm.shape[-1] for arm in arms) < 2:
         raise ValueError("a contrast of arms needs two seeds in each of them")
@@ -182,15 +181,15 @@ def combination(
 def welch(a: Array, b: Array) -> Estimate:
     """Return mean(a) - mean(b) over unpaired seeds (last axis), unequal variances (Welch 1947).
 
-    `ValueError` where an arm has fewer than two seeds.
+    `ValueError` if an arm has fewer than two seeds.
     """
     return combination((a, b), (1.0, -1.0))
 
 
 def paired(a: Array, b: Array) -> Estimate:
-    """Return mean(a) - mean(b) over seeds that belong together one by one (last axis): paired t.
+    """Return mean(a) - mean(b) over paired seeds (last axis): paired t.
 
-    `ValueError` where the arms differ in seeds or have fewer than two.
+    `ValueError` if the arms differ in seeds or have fewer than two.
     """
     if a.shape[-1] != b.shape[-1] or a.shape[-1] < 2:
         raise ValueError("paired arms need the same two or more seeds")
@@ -225,10 +224,10 @@ def pooled(a: Array, b: Array, variance: Array, df: int) -> Estimate:
 
 
 def holm(p: Array) -> Array:
-    """Return Holm's adjusted p values of the comparisons on the first axis (Holm 1979).
+    """Return Holm-adjusted p values over the first axis (Holm 1979).
 
-    nan (not tested) stays nan and is not counted.  statsmodels' own takes one list at a time: too
-    slow for ten thousand simulated studies.
+    nan (not tested) stays nan and is not counted. statsmodels takes one list at a time: too slow
+    for ten thousand simulated studies.
     """
     order = np.argsort(p, axis=0)  # nan last
     ranks = np.arange(len(p)).reshape(-1, *(1,) * (p.ndim - 1))
@@ -241,7 +240,7 @@ def holm(p: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A ratio of two differences with its interval; None where undefined or unbounded."""
+    """A ratio of two differences with its interval; None if undefined or unbounded."""
 
     value: float | None
     low: float | None
@@ -257,9 +256,9 @@ def share(
 ) -> Ratio:
     """Return the objective's share of the total, (gain - reused) / (gain - start), by Fieller.
 
-    Arguments are the scores of the seeds (1-d, at least two) of the arm with the objective, of the
-    one with the data alone, and of the one with neither.  Variances are each arm's own, and degrees
-    of freedom Satterthwaite's at the estimated share, unless all arms share `pooled_variance`.
+    Arguments are per-seed scores (1-d, at least two) of the arm with the objective, the arm with
+    the data alone, and the arm with neither. Variances are each arm's own, with Satterthwaite's
+    degrees of freedom at the estimated share, unless all arms share `pooled_variance`.
     """
     arms = (gain, reused, start)
     mean, mean_reused, mean_start = (float(arm.mean()) for arm in arms)
@@ -276,7 +275,7 @@ def share(
 
 
 def paired_share(gain: Array, reused: Array, start: Array, level: float = 0.95) -> Ratio:
-    """Return `share` of arms whose seeds belong together one by one."""
+    """Return `share` for arms with paired seeds."""
     objective, total, n = gain - reused, gain - start, gain.size
     (var_x, covariance), (_, var_y) = np.cov(objective, total) / n
     means = float(objective.mean()), float(total.mean())
@@ -292,12 +291,12 @@ def fieller(
 ) -> Ratio:
     """Return x / y with Fieller's interval (Fieller 1954): {r: |x - r y| <= t se(x - r y)}.
 
-    ``variances`` are those of x (the numerator), of y, and their covariance.
+    ``variances``: of x (the numerator), of y, and their covariance.
     """
     value = numerator / denominator
     var_x, var_y, covariance = variances
     t2 = float(scipy.stats.t.ppf((1 + level) / 2, df)) ** 2
-    # a r^2 - 2 b r + c <= 0; an interval only where the denominator is clearly not 0 (a > 0).
+    # a r^2 - 2 b r + c <= 0; an interval only if the denominator is clearly not 0 (a > 0).
     a = denominator**2 - t2 * var_y
     b = numerator * denominator - t2 * covariance
     c = numerator**2 - t2 * var_x
@@ -311,8 +310,8 @@ def fieller(
 class Items:
     """How the items of one benchmark are grouped.
 
-    ``clusters`` holds an integer per item: items of one cluster are not independent.  ``parts`` is
-    items x parts, true where an item counts towards a part; the benchmark's score is the mean over
+    ``clusters`` has an integer per item: items of one cluster are not independent. ``parts`` is
+    items x parts, true if an item counts towards a part; the benchmark's score is the mean over
     parts of the mean over the part's items (one part with all items: the plain mean).
     """
 
@@ -325,7 +324,7 @@ class Items:
         return cls(np.arange(n), np.ones((n, 1), dtype=bool))
 
     def mean(self, values: Array) -> Array:
-        """Return the benchmark's score of values on the last axis, as `benchmark_score` does."""
+        """Return the benchmark's score for values on the last axis, like `benchmark_score`."""
         return np.asarray(values @ self.weights)
 
     @property
@@ -335,7 +334,7 @@ class Items:
 
     @property
     def independent(self) -> bool:
-        """Whether the score is the plain mean of items that are each their own cluster."""
+        """Whether the score is the plain mean of items in clusters of one."""
         return self.parts.shape[1] == 1 and len(np.unique(self.clusters)) == len(self.clusters)
 
     def grouping(self) -> scipy.sparse.csr_matrix:
@@ -346,11 +345,11 @@ class Items:
 
     @property
     def profile(self) -> Profile:
-        """The sizes of the clusters, in sorted order of the clusters."""
+        """Cluster sizes, in sorted order of the clusters."""
         return Profile(np.asarray(self.grouping() @ self.parts.astype(float)))
 
     def residuals(self, values: Array) -> Array:
-        """Return each cluster's part in the error of `mean`, scaled by CR2; last axis items."""
+        """Return each cluster's part of the error of `mean`, CR2-scaled; items on the last axis."""
         scale = self.grouping().T @ self.profile.scale
         centred = np.zeros(values.shape)
         for part, factor in zip(self.parts.T, scale.T, strict=True):
@@ -363,9 +362,9 @@ def clustered(d: Array, items: Items) -> Estimate:
     """Return a benchmark's mean of per-item differences with a clustered standard error.
 
     CR2 with Bell and McCaffrey's degrees of freedom (2002): sqrt(sum over clusters g of (sum of the
-    cluster's residuals)^2 / (1 - n_g / n)) / n.  For clusters of one size it is Miller's (2024,
-    arXiv 2411.00640), t with C - 1 degrees of freedom.  With parts, residuals are taken within
-    parts.  No standard error (nan) where `Profile.has_error` is false.
+    cluster's residuals)^2 / (1 - n_g / n)) / n. For equal clusters it equals Miller's (2024, arXiv
+    2411.00640), t with C - 1 degrees of freedom. With parts, residuals are taken within parts. No
+    standard error (nan) if `Profile.has_error` is false.
     """
     profile, mean = items.profile, items.mean(d)
     if not profile.has_error:
@@ -374,7 +373,7 @@ def clustered(d: Array, items: Items) -> Estimate:
 
 
 def average(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the mean of independent estimates, degrees of freedom after Satterthwaite."""
+    """Return the mean of independent estimates, with Satterthwaite's degrees of freedom."""
     variances = [(each.se / len(estimates)) ** 2 for each in estimates]
     delta = np.asarray(np.mean([each.delta for each in estimates], axis=0))
     df = satterthwaite(variances, [each.df for each in estimates])
@@ -383,11 +382,11 @@ def average(estimates: Sequence[Estimate]) -> Estimate:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Exact McNemar test of paired right/wrong answers.
+    """Exact McNemar test of paired binary answers.
 
-    ``gained`` and ``lost`` count the discordant items, ``p`` is binomial on them.  ``adjusted`` is
-    Bonett and Price's (2012) Wald estimate, one item added to either kind of discordance: its
-    interval is sound also where few or no items are discordant.
+    ``gained`` and ``lost`` count discordant items, ``p`` is binomial on them. ``adjusted`` is
+    Bonett and Price's (2012) Wald estimate, with one item added to either kind of discordance: its
+    interval holds up with few or no discordant items.
     """
 
     gained: int
@@ -414,9 +413,9 @@ def is_binary(values: Array) -> bool:
 class Components:
     """The variance of one training seed's score, in squared units of the score.
 
-    ``decoding`` is what items add by themselves: answers that change from seed to seed
-    independently of the other items (sampling, and changes of single items by training).
-    ``training`` is the rest: what moves all items of a seed together, at least 0.
+    ``decoding`` is item-level variance: answers that change from seed to seed independently of
+    other items (sampling, and single items changed by training). ``training`` is the rest, at least
+    0: what moves all items of a seed together.
     """
 
     training: float
@@ -426,7 +425,7 @@ class Components:
 def components(scores: Sequence[Array], items: Sequence[Items]) -> Components:
     """Split the seed variance of one arm's macro average.
 
-    ``scores`` has seeds x items of each benchmark, at least two seeds.
+    ``scores`` has seeds x items per benchmark, at least two seeds.
     """
     pairs = list(zip(scores, items, strict=True))
     macro = np.mean([kinds.mean(y) for y, kinds in pairs], axis=0)

@@ -1,4 +1,4 @@
-"""Items that a comparison leaves out because the training data hold them, and what that changes."""
+"""Items excluded from a comparison because they are in the training data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOTHING: Exclusions = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class WithAllItems:
-    """A difference as it is when no item is left out, in units of the score."""
+    """A difference with no item excluded, in units of the score."""
 
     name: str
     delta: float
@@ -30,9 +30,9 @@ class WithAllItems:
 
 
 def read_exclusions(path: Path) -> dict[str, frozenset[str]]:
-    """Return the items to leave out, of a file that ``harness pairs check --tainted`` wrote.
+    """Return the items to exclude, from a file that ``harness pairs check --tainted`` wrote.
 
-    JSON lines; ``benchmark`` and ``item`` of each are read.
+    JSON lines with ``benchmark`` and ``item``.
 
     Raises:
         UsageError: the file cannot be read, or a line lacks one of the two.

@@ -27,7 +27,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, slots=True)
 class ScoreInterval:
-    """A score in [0, 1] with its interval; None where nothing tells how much it varies."""
+    """A score in [0, 1] with its interval; None if its variance is unknown."""
 
     score: float
     low: float | None
@@ -37,9 +37,9 @@ class ScoreInterval:
 def score_interval(values: Array, items: Items, level: float = LEVEL) -> ScoreInterval:
     """Return the score of one arm on a benchmark, from seeds x items.
 
-    Of several seeds the interval is Student's t over their scores.  Of one it is over items: Wilson
-    (1927) where answers are right or wrong and independent, else the clustered t, cut at 0 and 1.
-    Where all items score alike it is Wilson's with one trial per cluster: the error would be 0.
+    Several seeds: Student's t over their scores. One seed: over items, by Wilson (1927) if answers
+    are binary and independent, else by the clustered t, cut at 0 and 1. If all items score alike
+    the error would be 0, so it is Wilson's with one trial per cluster.
     """
     by_seed = items.mean(values)
     if len(by_seed) > 1:
@@ -61,8 +61,8 @@ def mean_interval(
 ) -> ScoreInterval:
     """Return the mean over benchmarks of one arm's scores, from seeds x items by benchmark.
 
-    ``partial``: with one seed, without the benchmarks that have no standard error over items, as
-    the mean difference of two runs (`items_mean`).
+    ``partial``: with one seed, leave out benchmarks without a standard error over items, like the
+    mean difference of two runs (`items_mean`).
     """
     by_seed = np.mean([items[name].mean(y) for name, y in values.items()], axis=0)
     if len(by_seed) > 1:
@@ -86,13 +86,12 @@ def _cut(estimate: Estimate, level: float) -> ScoreInterval:
 
 
 def _bounded(score: float, low: float, high: float) -> ScoreInterval:
-    """Return a score and its interval cut to [0, 1]; also after rounding one holds the other."""
+    """Return a score and its interval cut to [0, 1]; rounding never puts one outside the other."""
     score = min(max(score, 0.0), 1.0)
     return ScoreInterval(score, max(min(low, score), 0.0), min(max(high, score), 1.0))
 
 
 def _wilson(share: float, trials: int, level: float) -> ScoreInterval:
-    """Return Wilson's interval (1927) of a share."""
     crit = scipy.stats.norm.isf((1 - level) / 2)
     shrunk = 1 + crit**2 / trials
     center = (share + crit**2 / (2 * trials)) / shrunk
@@ -105,7 +104,7 @@ def intervals_of(
 ) -> dict[str, ScoreInterval]:
     """Return the intervals of an arm's score on every benchmark, and of their `MEAN`.
 
-    The mean of one benchmark is that benchmark.
+    With one benchmark the mean is that benchmark.
     """
     values = {name: arms[arm] for name, arms in table.scores.items()}
     scores = {name: score_interval(y, table.items[name], level) for name, y in values.items()}
@@ -115,9 +114,9 @@ def intervals_of(
 
 
 def run_intervals(run: Path, level: float = LEVEL) -> Mapping[str, ScoreInterval]:
-    """Return the intervals of every benchmark of a run that has a score, and of their `MEAN`.
+    """Return the intervals of every scored benchmark of a run, and of their `MEAN`.
 
-    Empty where there are no scores, or a part of a benchmark has none yet.
+    Empty without scores, or while a part of a benchmark has none.
     """
     try:
         table = read({"run": [run]})

@@ -19,11 +19,11 @@ MEAN = "mean"
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkLine:
-    """One contrast on one benchmark; numbers are None where there is no variance to test against.
+    """One contrast on one benchmark; numbers are None without a variance to test against.
 
-    ``p_holm`` is adjusted over the benchmarks of the suite.  ``test`` names what made p and
-    interval: Welch t, clustered t, or McNemar.  ``mde`` is the smallest effect detectable with the
-    plan's power.  ``tost_*`` is the interval that equivalence is judged by: 90 % at alpha 0.05.
+    ``p_holm`` is adjusted over the benchmarks of the suite. ``test`` names the source of p and
+    interval: Welch t, clustered t, or McNemar. ``mde`` is the smallest effect detectable at the
+    plan's power. ``tost_*`` is the interval used for equivalence: 90 % at alpha 0.05.
     """
 
     benchmark: str
@@ -45,12 +45,12 @@ class BenchmarkLine:
 class Line:
     """One contrast of the macro average.
 
-    ``delta``, ``low``, ``high`` are in units of the score.  ``p`` is two-sided, ``p_holm`` (of data
-    contrasts, where it decides the verdict) adjusted over the data contrasts, ``p_equivalence`` of
-    TOST.  Where the contrast was not ``tested`` (a step before it failed, or it is outside the
-    order) p and verdict are None, on every benchmark too.  ``alt_variance_*`` is the interval by
-    the variance that was not planned, ``boot_*`` that of the hierarchical bootstrap, ``tost_*``
-    the one that equivalence is judged by (90 % at alpha 0.05).
+    ``delta``, ``low``, ``high`` are in units of the score. ``p`` is two-sided, ``p_holm`` (data
+    contrasts only, where it decides the verdict) adjusted over the data contrasts,
+    ``p_equivalence`` that of TOST. If the contrast was not ``tested`` (an earlier step failed, or
+    it is outside the order), p and verdict are None, on every benchmark too. ``alt_variance_*`` is
+    the interval by the variance that was not planned, ``boot_*`` that of the hierarchical
+    bootstrap, ``tost_*`` the one used for equivalence (90 % at alpha 0.05).
     """
 
     name: str
@@ -80,8 +80,7 @@ class Line:
 class Macro:
     """The average over benchmarks: B - A, interval, p, minimal detectable effect, verdict, test.
 
-    ``tost_*`` is the interval that equivalence is judged by, as in `BenchmarkLine`.  ``averaged``:
-    over how many benchmarks.
+    ``tost_*`` as in `BenchmarkLine`. ``averaged``: the number of benchmarks in it.
     """
 
     delta: float
@@ -100,7 +99,7 @@ class Macro:
 class Term:
     """Total = objective + data, through one data arm; in units of the score.
 
-    ``share`` is objective / total with its Fieller interval, where the total's interval excludes 0.
+    ``share`` is objective / total with its Fieller interval, if the total's interval excludes 0.
     """
 
     arm: str
@@ -114,10 +113,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class ArmLine:
-    """One arm: its seeds, its macro average, and the sd of a seed's score in two parts.
+    """One arm: its seeds, its macro average, and the SD of a seed's score in two parts.
 
-    In units of the score; no sd with one seed.  ``mean_low`` and ``mean_high`` are the interval of
-    the average: over seeds, of one seed over items.
+    In units of the score; no SD with one seed. ``mean_low`` and ``mean_high``: interval of the
+    average over seeds, or over items with one seed.
     """
 
     arm: str
@@ -131,10 +130,10 @@ class ArmLine:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a study says: arms, contrasts in the order of tests, the waterfall, and the verdict.
+    """Result of a study: arms, contrasts in the order of tests, waterfall and verdict.
 
     ``checks`` can only withhold a claim: the arms against the model before training, and the
-    controls against the baseline; analyses of older versions have none.
+    controls against the baseline; analyses by older versions have none.
     """
 
     verdict: str
@@ -148,9 +147,9 @@ class Analysis:
 def differences(
     contrasts: Iterable[tuple[Mapping[str, Any], Line | Macro, Sequence[BenchmarkLine]]],
 ) -> pd.DataFrame:
-    """Return contrasts as a frame: of each one row per benchmark and one of the ``mean``.
+    """Return contrasts as a frame: one row per benchmark and one for the ``mean``.
 
-    A contrast is its names by column, its mean and its benchmarks.  Columns are these names and the
+    A contrast is its names by column, its mean and its benchmarks. Columns are these names and the
     fields of `BenchmarkLine`; differences are in units of the score.
     """
     columns = [field.name for field in fields(BenchmarkLine)]

@@ -1,6 +1,6 @@
-"""From runs on disk to arrays of scores by item and seed; which runs may be compared.
+"""Read runs into arrays of scores by item and seed, and check that they are comparable.
 
-Items without a score in some run are left out everywhere, and counted.
+Items unscored in some run are left out everywhere, and counted.
 """
 
 from __future__ import annotations
@@ -29,20 +29,19 @@ from harness.runs.summary import notes_of
 MAX_ERRORS = 0.01
 """The share of an arm's answers to a benchmark that may lack a score without a word."""
 
-_CONTENT = {"prompts": "prompts", "documents": "data"}  # what a manifest has hashes of, by item
+_CONTENT = {"prompts": "prompts", "documents": "data"}  # what a manifest hashes per item
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTable:
-    """Scores of several arms on the benchmarks and items that all their runs share.
+    """Scores of several arms on the benchmarks and items shared by all their runs.
 
-    ``scores`` maps benchmark and arm to seeds x items (repeats averaged), ``items`` says how a
-    benchmark's items are grouped.  ``single`` names the benchmarks that every run answered once
-    per item.  ``notes`` belong next to any number made of the table: benchmarks and items that were
-    left out, clusters that are few, data that are not what an id promises.  ``gaps`` are the
-    answers without a score, ``backends`` the inference backends with their dtypes, by arm.
-    ``sampled``: the answers were drawn at a temperature above 0.  ``excluded`` counts the items
-    that were to be left out, by benchmark.  ``parts`` names the parts that each item belongs to.
+    ``scores`` maps benchmark and arm to seeds x items (repeats averaged), ``items`` gives each
+    benchmark's grouping. ``single`` names the benchmarks that every run answered once per item.
+    ``notes`` go with any number from the table: omitted benchmarks and items, few clusters, data
+    that differ from what an id promises. ``gaps`` are unscored answers, ``backends`` the inference
+    backends with their dtypes, by arm. ``sampled``: answers were drawn at a temperature above 0.
+    ``excluded`` counts excluded items by benchmark. ``parts`` names the parts of each item.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -58,9 +57,9 @@ class ScoreTable:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """One benchmark of one arm: ``missing`` of its ``answers`` have no score.
+    """One benchmark of one arm: ``missing`` of its ``answers`` are unscored.
 
-    Both are 0 where a run of the arm does not hold the benchmark.
+    Both are 0 if a run of the arm lacks the benchmark.
     """
 
     benchmark: str
@@ -81,12 +80,11 @@ class _Run:
 
     @property
     def temperature(self) -> float:
-        """That of sampling; 0 where it is not known."""
         return temperature_of(self.manifest)
 
     @property
     def is_given(self) -> bool:
-        """Whether its responses came from elsewhere: what it does not tell is not known."""
+        """Whether its responses were imported, so that unrecorded settings are unknown."""
         kinds = {
             str((each.get("backend") or {}).get("kind")) for each in self.manifest["invocations"]
         }
@@ -94,19 +92,17 @@ class _Run:
 
     @property
     def backends(self) -> set[str]:
-        """The inference backends that answered, with the dtype where it is known."""
+        """The inference backends used, with the dtype if known."""
         return {_backend(invocation) for invocation in self.manifest["invocations"]}
 
     def note(self, benchmark: str) -> str:
-        """The caveat on its scores of a benchmark."""
         return str(self.manifest["benchmarks"].get(benchmark, {}).get("note", ""))
 
     def asked(self, benchmark: str) -> dict[str, Any]:
-        """What decides whether two runs were asked the same in the same way, by its name."""
+        """The prompt and sampling settings that must match between runs, by name."""
         return decisive(self.recorded(benchmark))
 
     def recorded(self, benchmark: str) -> dict[str, Any]:
-        """How a benchmark was asked, as the manifest has it."""
         entry = self.manifest["benchmarks"].get(benchmark, {})
         asked = {
             "protocol": entry.get("protocol_hash"),
@@ -127,18 +123,18 @@ class _Run:
         return {**asked, **{name: value for name, value in drawn.items() if name != "seed"}}
 
     def known(self, benchmark: str, what: str) -> Any:
-        """Return what decides how a benchmark was asked; UNKNOWN where the run does not tell."""
+        """Return one of these settings; UNKNOWN if the run does not record it."""
         return self.asked(benchmark).get(what, UNKNOWN if self.is_given else None)
 
 
 def temperature_of(manifest: Mapping[str, Any]) -> float:
-    """Return the sampling temperature of a run; 0 where a log does not tell it."""
+    """Return the sampling temperature of a run; 0 if a log does not state it."""
     value = manifest["sampling"]["temperature"]
     return 0.0 if value == UNKNOWN else float(value)
 
 
 def _backend(invocation: Mapping[str, Any]) -> str:
-    """Return the inference backend of an invocation, and its dtype: of auto that of the weights."""
+    """Return an invocation's inference backend and dtype; for auto, that of the weights."""
     backend = invocation.get("backend") or {}
     dtype = (backend.get("options") or {}).get("dtype")
     if dtype == "auto":
@@ -153,10 +149,10 @@ def read(
 ) -> ScoreTable:
     """Read the runs of every arm, one run per training seed, without the items to ``exclude``.
 
-    Of ``start``, the model before training, several are samples of one model.
+    Several runs of ``start``, the model before training, are samples of one model.
 
-    `UsageError` where a folder is not a run, a run or checkpoint counts as several seeds, no
-    benchmark is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
+    `UsageError` if a folder is not a run, a run or checkpoint counts as several seeds, no benchmark
+    is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
     """
     runs, names, lacking, unknown = _opened(groups, start)
     gaps, notes = _left_out(lacking)
@@ -198,7 +194,6 @@ def read(
 
 
 def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]]:
-    """Return a gap per arm, and a note per benchmark, of the benchmarks that some run lacks."""
     first = {name: run.path for name, run in reversed(lacking)}
     return (
         [Gap(*pair, 0, 0) for pair in dict.fromkeys((name, run.arm) for name, run in lacking)],
@@ -208,7 +203,7 @@ def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """Of one benchmark: seeds x items by arm, how items are grouped, and whether none repeats."""
+    """One benchmark: seeds x items by arm, item grouping, and whether no item repeats."""
 
     by_arm: Mapping[str, Array]
     items: Items
@@ -217,7 +212,7 @@ class _Scores:
 
 
 def _scores(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> _Scores | None:
-    """Return the scores of the items that have one in every run; None where there are none."""
+    """Return the scores of items scored in every run; None if there are none."""
     kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
     if not kept:
         return None
@@ -240,9 +235,9 @@ def _backends(runs: Sequence[_Run], arm: str) -> frozenset[str]:
 def gap_notes(
     gaps: Sequence[Gap], allowed: float, names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Return a note per benchmark of which more than a share of an arm's answers has no score.
+    """Return a note per benchmark with too large a fraction of an arm's answers unscored.
 
-    ``names`` are what arms are called, where that is not their name.
+    ``names`` maps arms to display names, where they differ.
     """
     by_benchmark: dict[str, list[str]] = {}
     for gap in gaps:
@@ -258,7 +253,7 @@ def gap_notes(
 def backend_notes(
     backends: Mapping[str, frozenset[str]], names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
-    """Return a note where arms were run by other inference backends or in other dtypes."""
+    """Return a note if arms were run with different inference backends or dtypes."""
     if len(frozenset[str]().union(*backends.values())) < 2:
         return []
     arms: dict[str, list[str]] = {}
@@ -271,8 +266,8 @@ def backend_notes(
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
     """Return the fingerprint of a run's model, and a hash of the run without its answers.
 
-    The hash is of the model, of what was asked of these benchmarks and how, and of when the run was
-    begun: a moved run keeps it, a repeated one has another.  `UsageError` if it is not a run.
+    The hash covers the model, what was asked of these benchmarks and how, and the start time: a
+    moved run keeps it, a repeated one does not. `UsageError` if it is not a run.
     """
     run = _Run("", path, read_manifest(path))
     begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]
@@ -281,14 +276,14 @@ def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
 
 
 def check(groups: Mapping[str, Sequence[Path]], start: str | None = STANDARD.start) -> None:
-    """Refuse what `read` refuses of runs that cannot be compared, before an answer is read."""
+    """Reject runs that `read` would reject as not comparable, before reading any answer."""
     _opened(groups, start)
 
 
 def _opened(
     groups: Mapping[str, Sequence[Path]], start: str | None
 ) -> tuple[list[_Run], list[str], list[tuple[str, _Run]], dict[str, list[str]]]:
-    """Return the runs, what `_common` says of them, and what is not known, once comparable."""
+    """Return comparable runs, the result of `_common`, and what is unknown."""
     runs = [_Run(arm, path, read_manifest(path)) for arm, paths in groups.items() for path in paths]
     _check_distinct(runs, start)
     names, lacking = _common(runs)
@@ -298,13 +293,12 @@ def _opened(
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """What one run says of one benchmark, without the texts, which may be gigabytes.
+    """One run's answers to one benchmark, without the texts, which may be gigabytes.
 
-    ``asked`` are all items, ``values`` the mean over repeats of those with a score, ``kinds``
-    their clusters and parts, ``targets`` hashes of what is right, ``scorers`` the versions that
-    scored them; ``single``: no repeats.
-    ``missing`` of all ``answers`` (items x repeats) have no score.  ``excluded`` items are in none
-    of these.
+    ``asked`` are all items, ``values`` means over repeats of scored items, ``kinds`` their clusters
+    and parts, ``targets`` hashes of the right answers, ``scorers`` the scorer versions; ``single``:
+    no repeats. ``missing`` of all ``answers`` (items x repeats) are unscored. ``excluded`` items
+    are in none of these.
     """
 
     asked: frozenset[str]
@@ -354,14 +348,14 @@ def _read_answers(run: _Run, name: str, exclude: frozenset[str]) -> _Answers:
 
 
 def _hashed(target: Any) -> int:
-    """Return a hash of a right answer; most are texts, of which there may be a million."""
+    """Return a hash of a right answer; most are texts, and there may be a million."""
     if isinstance(target, str):
-        return hash((target,))  # of no JSON text
+        return hash((target,))  # a value that is not JSON text
     return hash(json.dumps(target, sort_keys=True))
 
 
 def _check_distinct(runs: Sequence[_Run], start: str | None) -> None:
-    """Refuse one run given twice, and one checkpoint given as several training seeds."""
+    """Reject a run given twice, or one checkpoint given as several training seeds."""
     for other, run in combinations(runs, 2):
         if other.path.resolve() == run.path.resolve():
             raise UsageError(f"{run.path} is given twice: every run counts once")
@@ -377,14 +371,14 @@ def _check_distinct(runs: Sequence[_Run], start: str | None) -> None:
 
 
 def _resampled(other: _Run, run: _Run, start: str | None) -> bool:
-    """Whether two runs of the model before training are samples of their own: by their seeds."""
+    """Whether two runs of the model before training have sampling seeds of their own."""
     if run.arm != start or run.temperature == 0:
         return False
     return bool(other.manifest["sampling"]["seed"] != run.manifest["sampling"]["seed"])
 
 
 def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
-    """Return the benchmarks that all runs hold, and each other one with the runs that lack it."""
+    """Return the benchmarks in all runs, and every other one with the runs that lack it."""
     held = [
         [name for name in run.manifest["benchmarks"] if samples_size(run.path, name) > 0]
         for run in runs
@@ -406,7 +400,6 @@ def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
 
 
 def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[Gap]:
-    """Return how many answers have no score, of each arm that has such."""
     missing, total = Counter[str](), Counter[str]()
     for run, of_run in zip(runs, answers, strict=True):
         missing[run.arm] += of_run.missing
@@ -415,7 +408,7 @@ def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[
 
 
 def _check_protocols(runs: Sequence[_Run], name: str) -> list[str]:
-    """Refuse runs that were asked otherwise; return what is not known of one of them."""
+    """Reject runs with different settings; return the settings that some run does not record."""
     unknown = []
     for setting in dict.fromkeys(setting for run in runs for setting in run.asked(name)):
         told = [(run, value) for run in runs if (value := run.known(name, setting)) != UNKNOWN]
@@ -433,7 +426,7 @@ def _check_protocols(runs: Sequence[_Run], name: str) -> list[str]:
 
 
 def _check_content(runs: Sequence[_Run], name: str) -> dict[str, bool]:
-    """Refuse imported runs whose items say something else; return whether all logs tell it."""
+    """Reject imported runs whose items differ in content; return whether all logs record it."""
     logs = [(run, run.manifest["benchmarks"].get(name, {}).get("log")) for run in runs]
     known: dict[str, bool] = {}
     for what, meaning in _CONTENT.items():
@@ -450,7 +443,7 @@ def _check_content(runs: Sequence[_Run], name: str) -> dict[str, bool]:
 
 
 def _not_known(settings: Sequence[str], content: Mapping[str, bool]) -> list[str]:
-    """Return what some run does not tell: of data that the logs themselves hold nothing."""
+    """Return what some run does not record; data count only if the logs lack them too."""
     missing = [each for each in settings if not (each == "data" and content["data"])]
     return list(dict.fromkeys([*missing, *(what for what, known in content.items() if not known)]))
 
@@ -462,7 +455,7 @@ _SAME_ITEMS = {
 
 
 def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
-    """Refuse runs that were asked different items, or scored by other scorers or right answers."""
+    """Reject runs with different items, scorers or right answers."""
     first = answers[0]
     for run, other in zip(runs[1:], answers[1:], strict=True):
         if other.asked != first.asked:
@@ -487,12 +480,11 @@ def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -
 
 
 def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return the items whose value is another in two mappings that both have it."""
     return sorted(item for item in a.keys() & b.keys() if a[item] != b[item])
 
 
 def _regrouped(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[str]:
-    """Return a note where runs put items into other clusters or parts: intervals depend on it."""
+    """Return a note if runs group items differently (clusters, parts): intervals depend on it."""
     for run, other in zip(runs[1:], answers[1:], strict=True):
         if others := _differing(other.kinds, answers[0].kinds):
             return [

@@ -1,4 +1,4 @@
-"""What training seeds cannot tell: sides of unequal size, one checkpoint counted twice."""
+"""Limits of inference over seeds: sides of unequal size, one checkpoint counted twice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ablations.statistics import estimates
 from ablations.statistics.estimates import Array
 
 _STUDIES = 20_000
-_RATIOS = (1.0, 2.0)  # how much more the seeds of the smaller side vary
+_RATIOS = (1.0, 2.0)  # SD of the smaller side's seeds, relative to the other
 
 TWICE = (
     "if they are one checkpoint under two names, it is counted twice: 8 % false positives instead "
@@ -21,7 +21,7 @@ TWICE = (
 
 
 def twin_notes(scores: Mapping[str, Mapping[str, Array]]) -> list[str]:
-    """Return a note per arm of which two seeds score alike on every item of every benchmark.
+    """Return a note per arm with two seeds that score alike on every item of every benchmark.
 
     ``scores`` maps benchmark and arm to seeds x items.
     """
@@ -36,7 +36,7 @@ def twin_notes(scores: Mapping[str, Mapping[str, Array]]) -> list[str]:
 
 
 def unequal_note(seeds: Mapping[str, int]) -> list[str]:
-    """Return a note where one of these arms has at least twice the seeds of another."""
+    """Return a note if an arm has at least twice the seeds of another."""
     several = sorted((n, arm) for arm, n in seeds.items() if n > 1)
     if not several or several[-1][0] < 2 * several[0][0]:
         return []
@@ -51,9 +51,9 @@ def unequal_note(seeds: Mapping[str, int]) -> list[str]:
 
 @cache
 def false_positives(few: int, many: int) -> tuple[float, float]:
-    """Return how often Welch's test rejects at 5 % where two arms of normal seeds are equal.
+    """Return Welch's false-positive rates at 5 % for two equal arms of normal seeds.
 
-    First where both vary alike, then where the seeds of the smaller arm have twice the sd.
+    First with equal SDs, then with twice the SD in the smaller arm.
     """
     rng = np.random.default_rng(0)
     a, b = (rng.standard_normal((_STUDIES, n)) for n in (few, many))

@@ -1,4 +1,4 @@
-"""Names of schema 1 in stored plans, analyses and comparisons, and what they are called now."""
+"""Rename schema 1 keys of stored plans, analyses and comparisons."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RENAMED = {
 
 
 def current(document: Any) -> Any:
-    """Return a document of schema 1 under the names of today; one of today stays as it is."""
+    """Return a schema 1 document with current names; a current one is unchanged."""
     return _renamed(document, RENAMED, SCHEMA)
 
 
 def schema_1(document: Any) -> Any:
-    """Return a document under the names of schema 1."""
+    """Return a document with schema 1 names."""
     return _renamed(document, {new: old for old, new in RENAMED.items()}, 1)
 
 

@@ -1,1 +1,1 @@
-"""Many arms and seeds: plan, jobs, analysis."""
+"""Studies with many arms and seeds: plan, jobs, analysis."""

@@ -1,4 +1,4 @@
-"""Our own commands as child processes that die with the parent, one or several at a time."""
+"""Run our own commands as child processes that die with the parent, one or several at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Command: TypeAlias = subprocess.Popen[str] | Fork
 
 T = TypeVar("T")
-QUIET = 5.0  # seconds after which the user is told what is waited for
+QUIET = 5.0  # seconds before telling the user what is being waited for
 Run = Callable[[Sequence[str], Path], str]
 """Runs a command, adds its messages to a log, and returns its standard output; see `child`."""
 
@@ -33,25 +33,25 @@ class FailedError(Exception):
 
 
 class StoppedError(Exception):
-    """A command was ended because all were to end."""
+    """A command was stopped because all commands were."""
 
 
 def child(args: Sequence[str], log: Path) -> str:
     """Run one of our commands as a child process and return its standard output.
 
-    Its standard error is added to ``log`` and, indented, to ours.  `FailedError` says its last line
-    and where the log is.
+    Its standard error is appended to ``log`` and, indented, to ours. `FailedError` has its last
+    line and the log's path.
     """
     return ProcessPool().run(args, log)
 
 
 class ProcessPool:
-    """Runs commands, from several threads at once where ``at_once`` says so; `stop` ends them all.
+    """Run commands, from several threads at once if ``at_once`` > 1; `stop` ends them all.
 
     Args:
         preload: fork them from a process that has loaded the libraries (`preloaded.py`).
-        at_once: how many threads run commands; each command then has its share of the cores, and
-            its output is printed with the name of its folder.
+        at_once: number of threads that run commands; each command gets its share of the cores, and
+            its output is prefixed with the name of its folder.
     """
 
     def __init__(self, preload: bool = False, at_once: int = 1) -> None:
@@ -64,7 +64,7 @@ class ProcessPool:
         self._stopped = False
 
     def run(self, args: Sequence[str], log: Path) -> str:
-        """Run one command, as `child` does; `StoppedError` after `stop`."""
+        """Run one command like `child`; `StoppedError` after `stop`."""
         if self._stopped:
             raise StoppedError
         say(f"$ harness {shlex.join(args)}")
@@ -117,29 +117,29 @@ class ProcessPool:
                 kept.write(line)
                 kept.flush()
                 last = line.strip() or last
-                if not self._stopped:  # whoever stopped us says so
+                if not self._stopped:  # whoever stopped us reports it
                     say(f"  {folder}{line.rstrip()}")
         return last
 
     def close(self) -> None:
-        """Start nothing more; what runs is waited for, and its end is `StoppedError`."""
+        """Start no more commands; running ones are waited for and end in `StoppedError`."""
         self._stopped = True
 
     def stop(self) -> None:
-        """End what runs, as an interrupt does, and start nothing more.
+        """Interrupt running commands, and start no more.
 
         A training finishes its step and saves a checkpoint, however long that takes.
         """
-        self.close()  # at once: the lock is held while libraries are loaded
+        self.close()  # first: the lock is held while libraries are loaded
         with self._lock:
             running = tuple(self._running)
         stop(*running)
 
 
 def in_thread(work: Callable[[], T], stop: Callable[[], None]) -> T:
-    """Return what work returns in a thread; call ``stop`` where a signal ends this one's waiting.
+    """Run work in a thread and return its result; call ``stop`` if a signal ends the wait.
 
-    The main thread sees signals, and what has another thread raise in it, while it waits here.
+    Only the main thread gets signals and exceptions raised from other threads, so it waits here.
     """
     with ThreadPoolExecutor(1) as pool:
         doing = pool.submit(work)
@@ -173,9 +173,9 @@ def begin(
 
 
 def _prepare() -> None:
-    """Have a child die with this thread, and hear an interrupt.
+    """Make a child die with this thread, and receive interrupts.
 
-    A shell's background jobs ignore it and Ray's workers block it, and their children inherit that.
+    Background jobs of a shell ignore SIGINT and Ray's workers block it; children inherit that.
     """
     process_control(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -183,7 +183,7 @@ def _prepare() -> None:
 
 
 def stop(*commands: Command) -> None:
-    """Interrupt commands and wait for them: whoever cannot wait interrupts this process again."""
+    """Interrupt commands and wait for them; a second interrupt of this process ends the wait."""
     for command in commands:
         command.send_signal(signal.SIGINT)
     try:

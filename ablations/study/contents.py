@@ -1,4 +1,4 @@
-"""What a study's plan hashes of its data and its suite: contents, and names without folders."""
+"""What a plan hashes of its data and suite: file contents, and names without folders."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from harness.own_code import is_code
 
 
 def data_content(source: str, args: Sequence[str]) -> str | None:
-    """Return the content hash of pairs or RL items as arguments of a training have them read.
+    """Return the content hash of pairs or RL items as these training arguments read them.
 
-    Its images are those that ``--columns`` and ``--image-root`` name, an agent's tasks those in
-    ``--data-root``.
+    ``--columns`` and ``--image-root`` decide which images are included, ``--data-root`` the tasks
+    of an agent.
     """
     root, data_root = setting(args, "image_root"), setting(args, "data_root")
     if source.startswith(AGENT) and data_root is not None:
@@ -28,7 +28,7 @@ def data_content(source: str, args: Sequence[str]) -> str | None:
 
 
 def reads_otherwise(args: Sequence[str]) -> bool:
-    """Whether arguments say where images or an agent's tasks are, or which columns are read."""
+    """Whether arguments set image folders, an agent's data root, or columns."""
     return any(setting(args, name) for name in ("image_root", "data_root", "columns"))
 
 
@@ -38,20 +38,19 @@ def suite_words(suite: str) -> list[str]:
 
 
 def _suite_files(suite: str) -> list[Path]:
-    """Return the files and packages that a suite names."""
     paths = map(Path, suite_words(suite))
     return [path for path in paths if path.is_file() or is_code(path)]
 
 
 def suite_content(suite: str) -> str | list[str]:
-    """Return the hash of the file or package that a suite names, of several each."""
+    """Return the hash of the file or package that a suite names, or a list if several."""
     files = _suite_files(suite)
     hashes = [source_hash(file) if file.is_dir() else file_hash(file) for file in files]
     return hashes[0] if len(hashes) == 1 else hashes
 
 
 def suite_name(suite: str) -> str:
-    """Return a suite as it is hashed: of a file its name."""
+    """Return a suite as it is hashed: files by name only."""
     files = _suite_files(suite)
     named = (Path(word).name if Path(word) in files else word for word in suite_words(suite))
     return ",".join(named)

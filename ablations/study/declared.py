@@ -1,4 +1,4 @@
-"""Studies that are declared in a YAML file: arms by role, where they come from, and contrasts."""
+"""Studies declared in a YAML file: arms by role, their sources, and contrasts."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ Count = Annotated[int, Meta(ge=1)]
 Words = str | tuple[str, ...]
 Scalar = bool | int | float | str | None
 _SINGLE: tuple[Role, ...] = ("start", "baseline", "method")
-# What the study gives every training itself.
+# Arguments that the study passes to every training.
 _OWN = ("model", "pairs", "rl_data", "matching", "seed")
 _DATA = ("model", "pairs", "rl_data", "probe")
 
 
 class ArmEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One arm: its role, and where it comes from.
+    """One arm: its role and its source.
 
-    ``train`` names an arm of ``harness list``, which is trained here by ``recipe`` and
-    ``settings``, which override it; ``pairs`` and ``rl_data`` replace the study's.
-    ``checkpoints`` and ``runs`` are folders, one per training seed.  An arm with the role start and
-    none of these is the study's model.  ``optional``: only where ``--arms`` names it.
+    ``train`` names an arm of ``harness list``, trained here with ``recipe`` and ``settings`` (which
+    override it); ``pairs`` and ``rl_data`` replace the study's. ``checkpoints`` and ``runs`` are
+    folders, one per training seed. An arm with the role start and no source is the study's model.
+    ``optional``: only if ``--arms`` names it.
     """
 
     role: Role | None = None
@@ -62,7 +62,7 @@ class TrendEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One step of the tests; exactly one of these."""
+    """One step of the tests; exactly one field is set."""
 
     all: Words = ()
     holm: Words = ()
@@ -72,7 +72,7 @@ class StepEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A study as its file declares it; what ``harness ablate`` has an option for, it may leave out.
+    """A study as declared in its file; any option of ``harness ablate`` may be left out.
 
     ``effect_size`` and ``margin`` are in points.
     """
@@ -107,7 +107,7 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def study_path(name: str) -> Path:
-    """Return the path of a study file, or of one that ships with the project by its name.
+    """Return the path of a study file, or of a shipped one given by name.
 
     Raises:
         UsageError: there is no such file.
@@ -128,7 +128,7 @@ def read_study(path: Path) -> StudyFile:
     """Return the study in a file.
 
     Raises:
-        UsageError: it cannot be read, or contradicts itself; names file, line or key.
+        UsageError: it cannot be read, or contradicts itself; names the file, and line or key.
     """
     study = read_typed(path, StudyFile)
     try:
@@ -161,15 +161,15 @@ def _check_arm(name: str, entry: ArmEntry) -> None:
 
 
 def _is_code(name: str) -> bool:
-    """Whether an arm, a backend or a suite is Python code of the user, FILE.py or FILE.py:NAME."""
+    """Whether an arm, a backend or a suite is user code, FILE.py or FILE.py:NAME."""
     return name.partition(":")[0].endswith(".py")
 
 
 def roles_of(study: StudyFile) -> dict[str, Role | None]:
-    """Return the roles of a study's arms, ordered as arms of one role are tested.
+    """Return the roles of a study's arms, in the order in which arms of one role are tested.
 
-    An arm that is called as one of ``harness list`` has its role and rank, unless the file gives it
-    another role; arms of that list join where ``--arms`` names them.
+    An arm named like one of ``harness list`` has that arm's role and rank, unless the file gives
+    another role; arms of that list join if ``--arms`` names them.
     """
     roles: dict[str, Role | None] = {
         name: entry.role or (ARMS[name].role if name in ARMS else None)
@@ -182,10 +182,10 @@ def roles_of(study: StudyFile) -> dict[str, Role | None]:
 
 
 def design_of(study: StudyFile) -> Design:
-    """Return the arms' roles and the steps of the tests; by the roles alone where none are listed.
+    """Return the roles and the steps of the tests; without listed steps, those the roles imply.
 
     Raises:
-        UsageError: a contrast names no arm or role, or a step is not one of the known ones.
+        UsageError: a contrast names an unknown arm or role, or a step is not a known one.
     """
     roles = roles_of(study)
     design = Design.of(roles)
@@ -252,14 +252,14 @@ def _side(name: str, design: Design) -> tuple[str, ...]:
 
 
 def listed(words: Words) -> tuple[str, ...]:
-    """Return one text or several as several."""
+    """Return one or several texts as a tuple."""
     return (words,) if isinstance(words, str) else words
 
 
 def with_roles(study: StudyFile, given: Mapping[str, Role]) -> StudyFile:
-    """Return the study with arms of these roles, which replace others that only one arm may have.
+    """Return the study with these arms and roles, replacing others in roles that allow one arm.
 
-    They come from ``--checkpoints`` and ``--runs`` of the command line.
+    They come from ``--checkpoints`` and ``--runs`` on the command line.
     """
     replaced = {role for role in given.values() if role in _SINGLE}
     kept = {
@@ -272,12 +272,12 @@ def with_roles(study: StudyFile, given: Mapping[str, Role]) -> StudyFile:
 
 
 class Reader:
-    """Makes the `Request` of a study file; what the command line gives overrides the file.
+    """Make the `Request` of a study file; the command line overrides the file.
 
     Args:
         study: the file's content.
-        folder: its folder, which paths in it are relative to.
-        allow_code: whether it may name code of the user: a reward, an arm, a backend, a benchmark.
+        folder: its folder; paths in the file are relative to it.
+        allow_code: whether it may name user code: a reward, an arm, a backend, a benchmark.
     """
 
     def __init__(self, study: StudyFile, folder: Path, allow_code: bool) -> None:
@@ -286,7 +286,7 @@ class Reader:
         self._allow_code = allow_code
 
     def request(self, out: Path, given: Mapping[str, Any]) -> Request:
-        """Return the request; ``given`` holds the fields of `Request` and `Rules`, None where not.
+        """Return the request; ``given`` holds fields of `Request` and `Rules`, None if not given.
 
         Raises:
             UsageError: a source is missing, or a setting is wrong.
@@ -328,13 +328,13 @@ class Reader:
         )
 
     def _in_full(self, option: str, value: Any) -> Any:
-        """Return an option's value in the file, the paths and the code that it names in full."""
+        """Return an option's value in the file, with absolute paths to files and code."""
         return in_full(self._folder, option, value)
 
     def _arms(self, model: str | None, given: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the arms to take: as given, else those of the file.
+        """Return the given arms, or else those of the file.
 
-        Without a model to start from, and without a source in the file, those of the command line.
+        Without a model and without a source in the file: the command line's external arms.
         """
         if given.get("arms"):
             return tuple(given["arms"])
@@ -345,7 +345,7 @@ class Reader:
         return tuple(name for name, entry in arms.items() if not entry.optional)
 
     def _sources(self, kind: str, given: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
-        """Return the external folders of the file's arms; of those that are not given otherwise."""
+        """Return external folders of the file's arms, except those given another source."""
         elsewhere = {*(given.get("checkpoints") or {}), *(given.get("runs") or {})}
         return {
             name: tuple((self._folder / path).resolve() for path in listed(words))
@@ -366,7 +366,7 @@ class Reader:
         }
 
     def _arm(self, name: str, train: str) -> str:
-        """Return the arm to train; one of the user's own in full."""
+        """Return the arm to train; user code by its absolute path."""
         if _is_code(train):
             self._consent(f"arms.{name}.train", f"an arm ({train})")
             train = str(self._in_full("train", train))
@@ -382,7 +382,7 @@ class Reader:
         return str(self._in_full("suite", suite))
 
     def _running(self) -> tuple[str, ...]:
-        """Return the settings of evaluations as arguments of ``harness run``."""
+        """Return the evaluation settings as arguments of ``harness run``."""
         for name, each in self._study.run.items():
             why = needs_consent(name.replace("_", "-"), each, self._folder)
             if why and not self._allow_code:
@@ -396,7 +396,6 @@ class Reader:
     def _training(
         self, recipe: str | None, settings: Mapping[str, Scalar], key: str
     ) -> tuple[str, ...]:
-        """Return a recipe and settings as arguments of ``harness train``."""
         words: list[str] = []
         if recipe is not None:
             words += ["--config", str(self._in_full("recipe", recipe))]
@@ -417,7 +416,7 @@ class Reader:
         return (*words, *_options(key, {n: self._in_full(n, v) for n, v in settings.items()}))
 
     def _rules(self, given: Mapping[str, Any]) -> Rules:
-        """Return the rules; the effect size is at least twice the margin where it is not given."""
+        """Return the rules; the effect size defaults to at least twice the margin."""
         study = self._study
         names = [field.name for field in dataclasses.fields(Rules)]
         values = {name: getattr(study, name) for name in names if hasattr(study, name)}
@@ -433,7 +432,7 @@ class Reader:
 
 
 def _options(key: str, settings: Mapping[str, Scalar]) -> tuple[str, ...]:
-    """Return settings as options of a command: a bool is a flag, or its ``--no-`` form."""
+    """Return settings as options of a command: a bool becomes a flag, or its ``--no-`` form."""
     words: list[str] = []
     for name, value in settings.items():
         flag = name.replace("_", "-")

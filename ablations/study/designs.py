@@ -1,4 +1,4 @@
-"""Ways to spend trainings: the cost and power of each design, before anything is trained."""
+"""Study designs compared before training: the cost and power of each."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ablations.study.study import report_of
 from harness.errors import UsageError
 from harness.runs.store import read_json
 
-REPEATS = (2, 4)  # times the planned ones, shown where answers are sampled
+REPEATS = (2, 4)  # multiples of the planned repeats, shown if answers are sampled
 MOST_SEEDS = 60
-FEWEST_PAIRS = 5  # seeds of two arms that a correlation is measured from
+FEWEST_PAIRS = 5  # seeds of two arms, to estimate a correlation from
 _LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
 
 
@@ -30,9 +30,9 @@ _LADDER = (3 / 8, 5 / 8, 1.0)  # looks at 3, 5 and 8 of eight seeds
 class Design:
     """One way to show that the method differs from its baseline by the planned effect.
 
-    ``power`` is that at the planned seeds (None: too few for the design), ``needed`` the seeds per
-    arm for the planned power (None: more than 60).  ``expected`` is the mean number of seeds if the
-    effect is as planned: fewer than needed where a look may stop the study.  ``trainings`` and
+    ``power`` is at the planned seeds (None: too few for the design), ``needed`` the seeds per arm
+    for the planned power (None: more than 60). ``expected`` is the mean number of seeds if the
+    effect is as planned: fewer than needed if a look may stop the study. ``trainings`` and
     ``seconds`` (None: not measured) are for the expected seeds.
     """
 
@@ -46,9 +46,9 @@ class Design:
 
 
 def designs(plan: Plan, forecast: Forecast, correlation: float) -> tuple[Design, ...]:
-    """Return the designs that a plan could have; none where it does not train both arms.
+    """Return the possible designs of a plan; none if it does not train both arms.
 
-    ``correlation`` is that of two arms' seeds, where they draw the same items in the same order.
+    ``correlation`` is that of two arms' seeds if they draw the same items in the same order.
     """
     design = plan.request.design
     if not {design.method, design.baseline} <= set(forecast.trained):
@@ -67,7 +67,7 @@ def designs(plan: Plan, forecast: Forecast, correlation: float) -> tuple[Design,
 def _fixed(
     plan: Plan, of: Components, correlation: float
 ) -> dict[str, tuple[int, Callable[[int], float]]]:
-    """Return by design how many times the repeats it has, and its power by seeds per arm."""
+    """Return, by design, its multiple of the repeats and its power by seeds per arm."""
     rules, variance = plan.request.rules, of.training + of.decoding
     arms = sum(arm.origin == "train" for arm in plan.arms)
 
@@ -83,7 +83,7 @@ def _fixed(
     total = Contrast("total", str(design.method), str(design.baseline))
     if same_draws(plan.request, total):
         made["paired"] = (1, lambda n: t_power(n, 1 - correlation, n - 1))
-    if run_options(plan.request)["temperature"] > 0:  # greedy repeats are all alike
+    if run_options(plan.request)["temperature"] > 0:  # greedy repeats are identical
         made |= {f"welch, {more} x repeats": (more, welch(more)) for more in REPEATS}
     return made
 
@@ -91,7 +91,7 @@ def _fixed(
 def _with_looks(
     rules: Rules, of: Components, forecast: Forecast, welch_needed: int | None
 ) -> Iterator[Design]:
-    """Yield the designs with looks: the planned ones, else at three and five eighths of all."""
+    """Yield the designs with looks: the planned ones, else at 3/8 and 5/8 of all seeds."""
     effect = rules.effect_size / (of.training + of.decoding) ** 0.5
     spendings: tuple[looks.Spending, ...] = ("obrien-fleming", "pocock")
     for spending in spendings:
@@ -103,7 +103,7 @@ def _with_looks(
         if rules.looks or forecast.seeds > 3:
             planned = course(rules.looks or _ladder(forecast.seeds)).rejected
         needed = expected = None
-        # With looks a few seeds more are needed than without.
+        # Looks need a few more seeds.
         for n in range(max(4, welch_needed or MOST_SEEDS), MOST_SEEDS + 1):
             at_n = course(_ladder(n))
             if at_n.rejected >= rules.power:
@@ -132,9 +132,9 @@ def _design(
 
 
 def cheapest(offered: Sequence[Design]) -> Design | None:
-    """Return the design that reaches the planned power at the least cost; None where none does.
+    """Return the design that reaches the planned power at the least cost; None if none does.
 
-    The cost is time; trainings, then repeats, where the time of any of them is unknown.
+    The cost is time; if any time is unknown, the number of trainings, then repeats.
     """
     reach = [design for design in offered if design.expected is not None]
     by_time = all(design.seconds is not None for design in reach)
@@ -146,9 +146,9 @@ def cheapest(offered: Sequence[Design]) -> Design | None:
 
 
 def correlation_of(text: str | None, plan: Plan) -> float:
-    """Return the correlation of seeds: a number, or what earlier studies had; 0 where not given.
+    """Return the correlation of seeds: a number, or an estimate from earlier studies; default 0.
 
-    `UsageError` where it is neither, is the study's own, or too few of its arms are alike.
+    `UsageError` for anything else, for the study itself, or if too few of its arms match.
     """
     if text is None:
         return 0.0
@@ -164,8 +164,7 @@ def correlation_of(text: str | None, plan: Plan) -> float:
 def _measured(folders: Sequence[Path], plan: Plan) -> float:
     """Return the correlation within pairs of arms, over the seeds that both have.
 
-    Only arms that were trained in the earlier study count: of external ones nobody knows which
-    seeds belong together.
+    Only arms trained in the earlier study count: seeds of external ones cannot be matched.
     """
     products, squares, pairs = 0.0, 0.0, 0
     for folder in folders:
@@ -198,7 +197,7 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
 
 
 def _by_seed(folder: Path) -> dict[str, dict[int, float]]:
-    """Return the macro average of every seed of the arms that a study trained."""
+    """Return every seed's macro average, for the arms that a study trained."""
     try:
         report = report_of(read_json(folder / "analysis.json"))
         scores: dict[str, dict[int, float]] = {}

@@ -1,6 +1,6 @@
-"""What a study will cost and what it could detect, before anything is trained.
+"""What a study will cost and could detect, before anything is trained.
 
-Times come from a few measured steps and items on this machine, minimal detectable effects from the
+Times come from a few measured steps and items on this machine; minimal detectable effects from the
 number of items and an assumed standard deviation across training seeds.
 """
 
@@ -30,16 +30,16 @@ from harness.errors import UsageError
 from harness.files import plain
 from harness.runs.store import read_samples
 
-EXPECTED = 0.5  # accuracy with the largest variance: effects are not promised smaller than they are
-STEPS = 4  # of training that are measured
-FEW = 16  # items of each benchmark that are measured
-TICK = 0.05  # seconds between looks at what was done
+EXPECTED = 0.5  # accuracy with the largest variance, so the promised effect is not too small
+STEPS = 4  # training steps measured
+FEW = 16  # items measured per benchmark
+TICK = 0.05  # seconds between progress checks
 LOG = "calibration.log"
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """What a training or an evaluation takes here: seconds to start, and for each step or item."""
+    """Time of a training or an evaluation here: seconds to start, and per step or item."""
 
     start: float
     each: float
@@ -47,7 +47,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkForecast:
-    """One benchmark: items asked, and the smallest difference that the study would see there."""
+    """One benchmark: items asked, and the smallest difference the study would detect on it."""
 
     benchmark: str
     items: int
@@ -58,12 +58,12 @@ class BenchmarkForecast:
 class Forecast:
     """What a study will do and could detect; effects in units of the score.
 
-    ``mde``: of the macro average, at ``seeds`` seeds per arm.  ``steps``: planned optimizer steps
-    of each arm that is trained; ``trained``: how often it is.  ``seeds_needed`` (None: more than a
-    thousand) is for the planned effect; ``equivalence`` is the chance that equal arms are called
-    equivalent (None: no contrast asks for it), ``equivalence_seeds`` the seeds per arm for the
-    planned power of that.  ``items`` counts each of the ``repeats``.  ``training_sd`` is assumed,
-    ``decoding_sd`` an upper bound.  ``sampled_base``: the base is evaluated once per seed.
+    ``mde``: of the macro average, at ``seeds`` seeds per arm. ``steps``: planned optimizer steps by
+    trained arm; ``trained``: number of trainings. ``seeds_needed`` (None: more than a thousand) is
+    for the planned effect; ``equivalence`` is the chance that equal arms are called equivalent
+    (None: no contrast asks for it), ``equivalence_seeds`` the seeds per arm for the planned power
+    of that. ``items`` counts each of the ``repeats``. ``training_sd`` is assumed, ``decoding_sd``
+    an upper bound. ``sampled_base``: the base is evaluated once per seed.
     """
 
     trainings: int
@@ -86,11 +86,11 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """Seconds for all of it, one job after the other; None where a part was not measured."""
+        """Total seconds with jobs run one after another; None if a part was not measured."""
         return self._seconds(self.trained, self.evaluations, self.items)
 
     def seconds_of(self, seeds: float, repeats: int) -> float | None:
-        """Return `seconds` with another number of seeds per arm, and of repeats per item."""
+        """Return `seconds` for another number of seeds per arm and of repeats per item."""
         trained = dict.fromkeys(self.trained, seeds)
         fixed = self.evaluations - self.trainings - self.seeds * self.sampled_base
         evaluations = fixed + seeds * (len(trained) + self.sampled_base)
@@ -114,8 +114,8 @@ class Forecast:
 def forecast(plan: Plan, training_sd: float) -> Forecast:
     """Return the forecast of a plan, without times.
 
-    ``training_sd`` is the assumed standard deviation of a seed's score by training, in units of the
-    score, of the macro average and of every benchmark.
+    ``training_sd`` is the assumed SD of a seed's score due to training, in units of the score, for
+    the macro average and every benchmark.
     """
     rules, todo, repeats = plan.request.rules, jobs(plan), planned_repeats(plan)
     start = plan.request.design.start
@@ -155,28 +155,28 @@ def forecast(plan: Plan, training_sd: float) -> Forecast:
 
 
 def _mde(rules: Rules, spread: Components, seeds: int) -> float:
-    """Return the minimal detectable effect; over items of two independent fixed checkpoints."""
+    """Return the minimal detectable effect; over items, that of two independent checkpoints."""
     if rules.inference == "items":
         return power.mde((2 * spread.decoding) ** 0.5, math.inf, rules.alpha, rules.power)
     return power.planned_mde(spread, seeds, rules.alpha, rules.power)
 
 
 def planned_repeats(plan: Plan) -> int:
-    """Return how often every item is asked: ``--repeats`` in the study's ``--run-args``."""
+    """Return the samples per item: ``--repeats`` in the study's ``--run-args``."""
     return int(run_options(plan.request)["repeats"])
 
 
 def _spread(items: Mapping[str, int], training_sd: float, repeats: int) -> Components:
-    """Return the variance of a seed's score on benchmarks with so many items."""
+    """Return the variance of a seed's score on benchmarks with these numbers of items."""
     accuracies = {name: (EXPECTED, n) for name, n in items.items()}
     decoding = power.sampling_variance(accuracies) if items else 0.0
     return Components(training_sd**2, decoding / repeats)
 
 
 def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
-    """Return the optimizer steps of every arm, as ``harness train --dry-run`` plans and checks it.
+    """Return the optimizer steps of every arm, as planned by ``harness train --dry-run``.
 
-    `UsageError` where that refuses an arm: data is missing, wrong or too little.
+    `UsageError` if it rejects an arm: data is missing, wrong or too little.
     """
     alike: dict[tuple[str, ...], dict[str, Training]] = {}
     for training in trainings:
@@ -207,7 +207,7 @@ def _steps_of(trainings: Sequence[Training]) -> dict[str, int]:
 
 
 def timed(plan: Plan, of: Forecast) -> Forecast:
-    """Return a forecast with the times measured here; of the study's folder nothing is left."""
+    """Return a forecast with times measured here; leaves nothing in the study's folder."""
     out = plan.folder / "calibration"
     made = [path for path in (plan.folder, plan.folder.parent) if not path.exists()]
     try:
@@ -215,14 +215,14 @@ def timed(plan: Plan, of: Forecast) -> Forecast:
     finally:
         shutil.rmtree(out, ignore_errors=True)
         for path in made:
-            with suppress(OSError):  # it was not made, or somebody else has put something there
+            with suppress(OSError):  # not created, or not empty
                 path.rmdir()
 
 
 def counts(plan: Plan) -> dict[str, int]:
-    """Return the items that one model is asked; where all runs are external, those that all hold.
+    """Return the items each model is asked; if all runs are external, those that all hold.
 
-    `UsageError` where they have none of the suite in common.
+    `UsageError` if they share no benchmark of the suite.
     """
     asked, held = plan.request, {}
     runs = [path for arm in plan.arms if arm.origin == "runs" for path in arm.paths]
@@ -231,7 +231,7 @@ def counts(plan: Plan) -> dict[str, int]:
             n = benchmark(asked, name).count()
             limited = asked.limit is not None and name != PROBE
             held[name] = min(n, asked.limit or n) if limited else n
-        else:  # of the runs, of which no score is looked at
+        else:  # counted from the runs without reading a score
             items = [{item for item, _ in read_samples(run, name)} for run in runs]
             if common := set.intersection(*items):
                 held[name] = len(common)
@@ -241,10 +241,10 @@ def counts(plan: Plan) -> dict[str, int]:
 
 
 def _run_time(plan: Plan, out: Path) -> Timing | None:
-    """Measure an evaluation of the first model that is there (else the base model) on a few items.
+    """Time an evaluation of the first available model (else the base model) on a few items.
 
-    Seconds per item from the first stored answer on; the rest of the time is the start.  None where
-    every run is external.
+    Seconds per item from the first stored answer on; the time before is the start. None if every
+    run is external.
     """
     todo = jobs(plan)
     if not todo:
@@ -257,7 +257,7 @@ def _run_time(plan: Plan, out: Path) -> Timing | None:
     stored = _stored(out)
     if code or not stored:
         raise UsageError(f"no evaluation could be measured: {_last_line((out / LOG).read_text())}")
-    # Where all came between two looks an answer took at most a look.
+    # If all arrived between two checks, an answer took at most one interval.
     first, last = seen[min(1, len(seen) - 1)], seen[-1]
     more = last[1] - first[1]
     item = (last[0] - first[0]) / more if more else TICK / stored
@@ -265,7 +265,6 @@ def _run_time(plan: Plan, out: Path) -> Timing | None:
 
 
 def _stored(out: Path) -> int:
-    """Return the number of answers that the calibration's run has stored."""
     files = (out / "runs").glob("*/samples/*.jsonl")
     return sum(path.read_bytes().count(b"\n") for path in files)
 
@@ -273,9 +272,9 @@ def _stored(out: Path) -> int:
 def _watch(
     args: Sequence[str], out: Path, count: Callable[[], int], enough: float = math.inf
 ) -> tuple[list[tuple[float, int]], float, int | None]:
-    """Run a command, its output in the calibration's log, until it ends or ``enough`` is done.
+    """Run a command, logging to the calibration's log, until it ends or ``enough`` is done.
 
-    Returns (seconds, ``count``) at each progress, all seconds, and the exit code (None: stopped).
+    Returns (seconds, ``count``) at each progress, total seconds, and the exit code (None: stopped).
     """
     say(f"$ harness {shlex.join(args)}")
     out.mkdir(parents=True, exist_ok=True)
@@ -299,9 +298,9 @@ def _last_line(errors: str) -> str:
 
 
 def _training_time(plan: Plan, out: Path) -> Timing | None:
-    """Measure the first steps of the arm that does most in a step, and stop it.
+    """Time the first steps of the arm with the most work per step, then stop it.
 
-    The start is what passed until the first step had ended, without the step itself.
+    The start is the time until the end of the first step, minus that step.
     """
     trained = {job.arm: job.training for job in jobs(plan) if job.training is not None}
     if not trained:
@@ -318,5 +317,5 @@ def _training_time(plan: Plan, out: Path) -> Timing | None:
             f"no training step could be measured: {_last_line((out / LOG).read_text())}"
         )
     first = seen[1][0] if len(seen) > 1 else seconds
-    # The first step warms up what the others find warm.
+    # The first step includes warm-up.
     return Timing(max(0.0, first - steps[0]), fmean(steps[1:] or steps))

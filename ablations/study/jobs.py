@@ -1,7 +1,7 @@
 """The jobs of a study: one model each, trained and evaluated by child processes.
 
-What is done is marked in the study's folder and not done again.  A killed job resumes: training
-from its last checkpoint, a run from its last answer.  `children.py` runs the commands.
+Finished work is marked in the study's folder and not repeated. A killed job resumes: training from
+its last checkpoint, a run from its last answer. `children.py` runs the commands.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Executor = Literal["local", "ray"]
 MARKER = "trained.json"
 MEASURED = "evaluated.json"
 AT_ONCE = 2.0  # seconds
-JOINING = 5.0  # seconds that machines of a Ray cluster have to join it
-RETRIES = 3  # of a job whose machine, or whose worker on it, dies; a failure of ours is an outcome
+JOINING = 5.0  # seconds for machines to join a Ray cluster
+RETRIES = 3  # per job, if its machine or worker dies; our own failures are outcomes
 Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 
 
@@ -47,8 +47,8 @@ Execute = Callable[[Sequence["Job"]], Iterator["Outcome"]]
 class Training:
     """One training: the arguments of ``harness train``, and a hash of what decides its result.
 
-    ``arm`` is the study's name, ``kind`` that of ``harness list``; ``given`` are the arguments that
-    other arms share.
+    ``arm`` is the study's name, ``kind`` that of ``harness list``; ``given`` are the arguments
+    shared with other arms.
     """
 
     arm: str
@@ -60,16 +60,16 @@ class Training:
 
     @property
     def marker(self) -> Path:
-        """The file that is there once it was done, by this plan or another."""
+        """The file that exists once training is done, by this plan or another."""
         return self.folder / MARKER
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One model of a study: trained (where it is not there yet), then measured.
+    """One model of a study: trained (if not done yet), then evaluated.
 
     ``suites`` maps each suite to the arguments of ``harness run`` except model and ``--out``;
-    ``rules`` is the hash of the prompts and scorers that they are asked and scored by.
+    ``rules`` is the hash of their prompts and scorers.
     """
 
     arm: str
@@ -88,7 +88,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a job: the run folders by suite, the step that failed, and why."""
+    """Outcome of a job: the run folders by suite, or the step that failed, and why."""
 
     arm: str
     seed: int
@@ -113,18 +113,18 @@ def jobs(plan: Plan) -> list[Job]:
 
 
 def rules_of_plan(plan: Plan) -> str:
-    """Return `rules_of` the benchmarks of a plan."""
+    """Return `rules_of` for the benchmarks of a plan."""
     names = [name for name, data in plan.benchmarks.items() if data is not None]
     return rules_of([benchmark(plan.request, name).declaration for name in names])
 
 
 def rules_of(declared: Sequence[Declaration]) -> str:
-    """Return the hash of the prompts and scorers of benchmarks: with new ones they run again."""
+    """Return the hash of prompts and scorers of benchmarks; if it changes, they run again."""
     return json_hash([[each.id, dict(each.protocol), each.scoring] for each in declared])
 
 
 def _rows(plan: Plan) -> tuple[str, ...]:
-    """Return the options by which trainings that are left see the same RL items as the others."""
+    """Return the options by which remaining trainings see the same RL items as earlier ones."""
     kinds = {
         each.arm: ARMS[plan.request.recipe(each.arm).arm]
         for each in plan.arms
@@ -152,9 +152,7 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str, rows: Sequence[str]) -
     if plan.dtype and not any(arg.partition("=")[0] == "--dtype" for arg in asked.run_args):
         common += ["--dtype", plan.dtype]
     common += asked.run_args
-    if (
-        arm.arm == asked.design.start and seed
-    ):  # the model is the same, so another seed draws its answers
+    if arm.arm == asked.design.start and seed:  # the model is the same, so vary the sampling seed
         common += ["--seed", str(run_options(asked)["seed"] + seed)]
     args = ["--suite", asked.suite]
     if asked.benchmarks is not None:
@@ -170,7 +168,7 @@ def _job(plan: Plan, arm: ArmPlan, seed: int, rules: str, rows: Sequence[str]) -
 
 
 def _set(asked: Request, *, probe: bool) -> list[str]:
-    """Return the ``--set`` options of the study's own probe, or those of its suite."""
+    """Return the ``--set`` options of the probe, or of the suite."""
     has_probe = asked.probe is not None
     own = (w for w in asked.settings if (has_probe and w.startswith(f"{PROBE}.")) == probe)
     return [part for word in own for part in ("--set", word)]
@@ -199,7 +197,7 @@ def _training(plan: Plan, arm: str, seed: int, rows: Sequence[str]) -> Training:
 
 
 def work(job: Job, run: Run = child) -> Outcome:
-    """Train and measure one model; a failure is an outcome, not an exception."""
+    """Train and evaluate one model; a failure is an outcome, not an exception."""
     say(f"{job.name}: begins")
     outcome = attempt(job, run)
     say_outcome(job, outcome)
@@ -213,7 +211,7 @@ def say_outcome(job: Job, outcome: Outcome) -> None:
 
 
 def attempt(job: Job, run: Run) -> Outcome:
-    """Do what is left of a job, as `work` does, quietly; ``run`` is called for that alone."""
+    """Do what is left of a job, like `work` but quietly; ``run`` is called only for that."""
     trained, step = None, "training"
     try:
         if job.training is not None:
@@ -226,9 +224,9 @@ def attempt(job: Job, run: Run) -> Outcome:
 
 
 def _train(training: Training, run: Run) -> float:
-    """Train where it was not done, and return the seconds that it took (of the last start).
+    """Train unless done, and return the seconds it took (since its last start).
 
-    ``harness train`` continues what it began, and refuses a folder that it began otherwise.
+    ``harness train`` resumes its own run, and rejects a folder started with other arguments.
     """
     if training.marker.exists() and not is_torn(training.marker):
         done = read_json(training.marker)
@@ -241,20 +239,20 @@ def _train(training: Training, run: Run) -> float:
             return _seconds(done)
     start = time.monotonic()
     run(training.args, training.folder / "train.log")
-    model_fingerprint(training.folder / "checkpoint")  # it is one
+    model_fingerprint(training.folder / "checkpoint")  # check that it is one
     seconds = time.monotonic() - start
     write_text(training.marker, json_text({"key": training.key, "seconds": seconds}))
     return seconds
 
 
 def _measure(job: Job, run: Run) -> Outcome:
-    """Fill the job's runs where they are not full, and return them and the seconds it took.
+    """Complete the job's runs, and return them and the seconds it took.
 
-    The probe enters no test: where it fails the runs before it are kept.
+    The probe is not tested: if it fails, earlier runs are kept.
     """
     marker = job.out / MEASURED
     identity = identify(job.model, None, None)
-    # What was asked, without the places where things lie.
+    # What was asked, without paths.
     asked = [[name, *args] for name, args in job.suites]
     key = json_hash([identity.fingerprint, asked, job.rules])
     if marker.exists() and not is_torn(marker):
@@ -284,11 +282,11 @@ def _measure(job: Job, run: Run) -> Outcome:
 
 def _seconds(done: Mapping[str, Any]) -> float:
     seconds: Any = done.get("seconds")
-    return float(seconds) if fits(seconds, float) else 0.0  # shown, and nothing is decided by it
+    return float(seconds) if fits(seconds, float) else 0.0  # for display only
 
 
 def _run_of(printed: str) -> Path:
-    """Return the folder that ``harness run --json`` printed; `FailedError` if items failed."""
+    """Return the folder printed by ``harness run --json``; `FailedError` if items failed."""
     document = json.loads(printed)
     errors = {row["benchmark"]: row["errors"] for row in document["benchmarks"] if row["errors"]}
     if errors:
@@ -300,9 +298,9 @@ def _run_of(printed: str) -> Path:
 def on_this_machine(
     todo: Sequence[Job], preload: bool = False, at_once: int = 1
 ) -> Iterator[Outcome]:
-    """Do jobs on this machine, so many at once, and yield outcomes as they come.
+    """Run jobs on this machine, ``at_once`` at a time, and yield outcomes as they come.
 
-    Whatever ends this interrupts the commands that run.
+    Any exit interrupts the running commands.
     """
     processes = ProcessPool(preload, at_once)
     with ThreadPoolExecutor(at_once, "job") as pool:
@@ -311,17 +309,17 @@ def on_this_machine(
             for future in as_completed(done):
                 yield future.result()
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # first: no other job begins
+            pool.shutdown(wait=False, cancel_futures=True)  # first, so that no other job starts
             processes.stop()
             raise
 
 
 def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
-    """Do jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one that is started for them).
+    """Run jobs as tasks of a Ray cluster (``RAY_ADDRESS``, else one started for them).
 
     The workers need the same environment and the study's folder under the same path; each task
-    takes ``gpus``.  A job whose machine dies goes on elsewhere from what is saved.  `UsageError`
-    where ray is not installed, its cluster does not answer, or no machine has so many GPUs.
+    takes ``gpus``. If its machine dies, a job resumes elsewhere. `UsageError` if ray is not
+    installed, its cluster does not answer, or no machine has that many GPUs.
     """
     address = _cluster()
     import ray
@@ -345,7 +343,7 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
                 reason = lines[-1] if lines else type(error).__name__
                 yield Outcome(job.arm, job.seed, failed="the task", reason=reason)
     except KeyboardInterrupt:
-        for reference in pending:  # an interrupt there too: trainings finish their step
+        for reference in pending:  # interrupt those too: trainings finish their step
             ray.cancel(reference)
         ray.wait(pending, num_returns=len(pending))  # a second signal ends this process
         raise
@@ -354,9 +352,9 @@ def on_ray(todo: Sequence[Job], gpus: float) -> Iterator[Outcome]:
 
 
 def _cluster() -> str:
-    """Return the address of the cluster to use; one that is started takes tasks from us alone.
+    """Return the address of the cluster to use; one started here takes only our tasks.
 
-    Without an address Ray would join the cluster that a file in /tmp/ray names, which any user of
+    Without an address Ray would join the cluster named by a file in /tmp/ray, which any user of
     this machine can write, and would keep its token where they may read it.
     """
     if address := os.environ.get("RAY_ADDRESS"):
@@ -367,16 +365,16 @@ def _cluster() -> str:
 
 
 def _cancellable(job: Job) -> Outcome:
-    """Do a job, and interrupt its command where Ray cancels this task.
+    """Run a job, and interrupt its command if Ray cancels this task.
 
-    Ray sets a flag for the main thread, which one that waits for the command would not see.
+    Ray sets a flag for the main thread, which would not notice while waiting for the command.
     """
     processes = ProcessPool()
     return in_thread(partial(work, job, processes.run), processes.stop)
 
 
 def _check_room(gpus: float) -> None:
-    """Refuse a cluster of which no machine could ever take a task: it would wait forever.
+    """Reject a cluster on which no machine could ever take a task.
 
     Machines that are just joining have `JOINING` seconds.
     """
@@ -397,9 +395,10 @@ def _check_room(gpus: float) -> None:
 
 
 def told(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
-    """Yield outcomes, and say after each how many models are done and how long the others take.
+    """Yield outcomes, reporting after each how many models are done and the time left.
 
-    Models that come `AT_ONCE` at the beginning were there already: they tell nothing of the time.
+    Models that finish within `AT_ONCE` of the start were already done, so they do not count for
+    timing.
     """
     begun, fresh, failed = time.monotonic(), 0, 0
     for n, outcome in enumerate(outcomes, 1):
@@ -417,7 +416,7 @@ def told(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
 
 
 def executor(kind: Executor, gpus: float, preload: bool, at_once: int) -> Execute:
-    """Return what does the jobs; ``preload`` and ``at_once`` are of `on_this_machine`."""
+    """Return a function that runs the jobs; ``preload`` and ``at_once``: see `on_this_machine`."""
     if kind == "local":
         return partial(on_this_machine, preload=preload, at_once=at_once)
     return partial(on_ray, gpus=gpus)

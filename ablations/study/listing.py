@@ -1,4 +1,4 @@
-"""What studies there are below a folder, with state and verdict; nothing is locked or changed."""
+"""List the studies below a folder, with state and verdict; nothing is locked or changed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class _Plan(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class StudyLine:
-    """One study: its state, models done of those in the plan, and what it found.
+    """One study: its state, models done and planned, and its result.
 
-    ``scores`` are arms' macro averages in [0, 1], the mean of their seeds; ``state`` as
-    ``harness studies --help`` says.
+    ``scores`` are arms' macro averages in [0, 1], the mean of their seeds; ``state``: see ``harness
+    studies --help``.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class StudyLine:
 
 
 def studies(folder: Path) -> Iterator[StudyLine]:
-    """Yield the studies in and below a folder, by path; a training's plan is none."""
+    """Yield the studies in and below a folder, by path; a training's plan does not count."""
     return (line for each in holders(folder, "plan.json") if (line := _line(each)) is not None)
 
 
@@ -93,6 +93,6 @@ def _models(arms: Mapping[str, _Arm]) -> list[tuple[str, int]]:
 
 
 def _report(folder: Path) -> Report | None:
-    """Return what a study found, None where it has not come to that."""
+    """Return a study's report, None if it has none yet."""
     path = folder / "analysis.json"
     return report_of(read_json(path)) if path.exists() else None

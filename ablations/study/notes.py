@@ -1,4 +1,4 @@
-"""Notes on the runs of a study: what makes them differ, and what is known of external ones."""
+"""Notes on the runs of a study: differences between them, and what is known of external ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.runs.store import read_json, read_manifest
 
 
 def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
-    """Return what belongs next to a verdict on the runs of a plan, beyond the table's own notes."""
+    """Return notes for a verdict on the runs of a plan, beyond the table's own."""
     arms, start = next(iter(table.scores.values())), plan.request.design.start
     return [
         *gap_notes(table.gaps, MAX_ERRORS),
@@ -35,7 +35,7 @@ def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
 def over_items_notes(table: ScoreTable, analysis: Analysis) -> list[str]:
     """Return a note per benchmark that differences over items (one seed) leave out of their mean.
 
-    The means of the arms hold it, so that their difference is another.
+    The means of the arms include it, so they differ by another amount.
     """
     lines = (*analysis.contrasts, *analysis.checks)
     without = [name for name in table.scores if not table.items[name].profile.has_error]
@@ -46,7 +46,7 @@ def over_items_notes(table: ScoreTable, analysis: Analysis) -> list[str]:
 
 
 def losses_on_pairs(plan: Plan) -> dict[str, str]:
-    """Return the loss on pairs by arm, where it is known and one is not that of the arm's name."""
+    """Return the loss on pairs by arm, if known and not what some arm's name says."""
     losses: dict[str, str | None] = {}
     for row in plan.arms:
         recipe = plan.request.recipe(row.arm)
@@ -61,7 +61,7 @@ def losses_on_pairs(plan: Plan) -> dict[str, str]:
 
 
 def loss_sentence(losses: Mapping[str, str]) -> str:
-    """Return which loss on pairs which arms were trained with, "" where there is nothing to say."""
+    """Return which arms were trained with which loss on pairs; "" if there is nothing to say."""
     by_loss = {loss: [arm for arm in losses if losses[arm] == loss] for loss in losses.values()}
     said = (f"{loss} ({', '.join(arms)})" for loss, arms in by_loss.items())
     return f"Loss on pairs: {', '.join(said)}." if losses else ""
@@ -72,7 +72,7 @@ def _trained(arms: Mapping[str, Array], start: str | None) -> dict[str, Array]:
 
 
 def base_note(table: ScoreTable, start: str | None = STANDARD.start) -> list[str]:
-    """Return a note where a sampled base was measured once, so that nothing is claimed over it."""
+    """Return a note if a sampled base was measured once, so that no claim is made against it."""
     arms = next(iter(table.scores.values()))
     if not table.sampled or start is None or start not in arms or len(arms[start]) > 1:
         return []
@@ -84,10 +84,10 @@ def base_note(table: ScoreTable, start: str | None = STANDARD.start) -> list[str
 
 
 def external_notes(plan: Plan) -> list[str]:
-    """Return notes on the runs of a plan that were evaluated elsewhere, none without such.
+    """Return notes on a plan's externally evaluated runs, if any.
 
-    The plan was written before this study read a score; whether anybody had read the scores of runs
-    that were finished by then cannot be known.
+    The plan was written before this study read a score; whether anyone had seen the scores of runs
+    finished by then cannot be known.
     """
     external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
     paths = [path for runs in external.values() for path in runs]
@@ -122,7 +122,6 @@ def _written(folder: Path) -> str | None:
 
 
 def _others(folder: Path) -> list[Path]:
-    """Return the other studies in the folder of studies."""
     studies = sorted(path.parent for path in folder.resolve().parent.glob("*/plan.json"))
     return [path for path in studies if path != folder.resolve()]
 

@@ -1,6 +1,6 @@
 """The plan of a study: what is trained, measured and compared, hashed before any score is read.
 
-Paths never enter the hash, only contents.  Once a study has scores its plan is fixed.
+Contents enter the hash, paths never do. A study with scores keeps its plan.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 PROBE = "probe"
 TITLE = "objective against data"
 DEFAULT_ARMS = STANDARD.named("start", "baseline", "data_control", "method", "placebo")
-# Options that the study sets itself: as extra arguments they would win, unseen by the plan.
+# Options set by the study: as extra arguments they would override it, unseen by the plan.
 _TRAIN_OPTIONS = (
     "--arm", "--model", "--pairs", "--rl-data", "--matching", "--seed", "--out", "--dry-run",
     "--json",
@@ -67,8 +67,8 @@ Origin = Literal["given", "train", "checkpoints", "runs"]
 class Recipe:
     """How an arm of a study file is trained here.
 
-    ``arm`` is one of ``harness list``; ``args`` come after those of all arms; ``pairs`` and
-    ``rl_data`` replace the study's.
+    ``arm`` is one of ``harness list``; ``args`` follow those of all arms; ``pairs`` and ``rl_data``
+    replace the study's.
     """
 
     arm: str
@@ -77,10 +77,10 @@ class Recipe:
     rl_data: str | None = None
 
     def content(self, name: str, study: Request | None = None) -> dict[str, Any]:
-        """Return what is hashed of it; nothing where it is the arm of its name, and no more.
+        """Return what is hashed of it; nothing if it is just the arm of its name.
 
         ``study`` has the arguments of all arms, and the data that is not replaced here; older plans
-        are made without.
+        lack it.
         """
         of_args = training_sources(self.args) if study else {}
         file, colon, attribute = self.arm.rpartition(":")
@@ -94,7 +94,7 @@ class Recipe:
         return {} if made == {"arm": name, "args": []} else {"train": made}
 
     def _data(self, study: Request | None) -> dict[str, str | None]:
-        """Return the hashes of what it trains on, where that is not what the other arms do."""
+        """Return the hashes of its training data, where they differ from the other arms'."""
         data = {"pairs": self.pairs, "rl_data": self.rl_data}
         if study and reads_otherwise(self.args):
             data = {key: source or getattr(study, key) for key, source in data.items()}
@@ -106,12 +106,12 @@ class Recipe:
 class Request:
     """What a user asks for; fields are the options of ``harness ablate`` or of a study file.
 
-    ``arms`` None: the default seven where there is a model, else the external ones.
-    ``checkpoints`` and ``runs`` are external arms, one folder per training seed.  ``benchmarks``
-    None: the whole suite.  ``probe`` names the held-out pairs of the context selection probe (None:
-    it is not measured).  ``note`` is shown with every result.  ``exclude`` lists items that the
-    analysis leaves out.  ``design`` has the arms' roles and contrasts, ``order`` all arms that
-    there can be in the order of tables, ``trained`` how those of a study file are trained.
+    ``arms`` None: the default seven if there is a model, else the external ones. ``checkpoints``
+    and ``runs`` are external arms, one folder per training seed. ``benchmarks`` None: the whole
+    suite. ``probe`` names the held-out pairs of the context selection probe (None: not measured).
+    ``note`` is shown with every result. ``exclude`` lists items that the analysis leaves out.
+    ``design`` has the arms' roles and contrasts, ``order`` all possible arms in the order of
+    tables, ``trained`` how those of a study file are trained.
     """
 
     folder: Path
@@ -140,16 +140,16 @@ class Request:
     trained: Mapping[str, Recipe] = field(default_factory=dict)
 
     def recipe(self, name: str) -> Recipe:
-        """Return how an arm is trained: as the study file says, else as the arm of its name."""
+        """Return how an arm is trained: as in the study file, else as the arm of its name."""
         return self.trained.get(name) or Recipe(name)
 
     def train_words(self, name: str) -> tuple[str, ...]:
-        """Return the arguments of an arm's training: those of all arms, then its own."""
+        """Return an arm's training arguments: those of all arms, then its own."""
         return (*self.train_args, *self.recipe(name).args)
 
 
 def _rules(rules: Rules) -> dict[str, Any]:
-    """Return the rules as they are hashed; those that came later only where they say something."""
+    """Return the rules as hashed; fields added later count only if set."""
     later = {
         "paired": rules.paired,
         "looks": rules.looks,
@@ -163,7 +163,7 @@ def _rules(rules: Rules) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ArmPlan:
-    """One arm of a plan: where its models come from, how many seeds, what is external.
+    """One arm of a plan: the source of its models, number of seeds, what is external.
 
     ``content`` fingerprints ``paths``: checkpoints, or runs by `scores.identity`.
     """
@@ -179,13 +179,13 @@ class ArmPlan:
 class Plan:
     """A study before anything is trained or read.
 
-    ``benchmarks`` maps ids to data fingerprints (None where all runs are external and nothing
-    is measured here).  ``model`` is the base model's fingerprint.  ``data`` are the fingerprints of
-    pairs and RL data.  ``dtype`` is the one in which arms are saved and all models are measured;
-    None if the base has it already, or in an older plan.  ``schema`` is 1 where the study's folder
-    holds this plan in that schema.  ``exclude`` are items that the analysis leaves out; where they
-    were named after there were scores, ``planned_exclude`` are those of the plan.  ``sources``:
-    what arguments name is hashed by content, which older plans lack.
+    ``benchmarks`` maps ids to data fingerprints (None if all runs are external and nothing is
+    measured here). ``model`` is the base model's fingerprint. ``data`` are the fingerprints of
+    pairs and RL data. ``dtype`` is that in which arms are saved and all models are measured; None
+    if the base has it already, or in an older plan. ``schema`` is 1 if the study's folder holds
+    this plan in that schema. ``exclude`` are items that the analysis leaves out; if named after
+    there were scores, ``planned_exclude`` are those of the plan. ``sources``: whether what
+    arguments name is hashed by content, as older plans do not.
     """
 
     request: Request
@@ -201,7 +201,7 @@ class Plan:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is hashed: all that decides what is trained, measured and concluded."""
+        """What is hashed: all that decides training, evaluation and conclusions."""
         asked = self.request
         exclude = self.exclude if self.planned_exclude is None else self.planned_exclude
         named = _sources(asked) if self.sources else {}
@@ -247,7 +247,7 @@ class Plan:
 
     @property
     def hash(self) -> str:
-        """The sha256 of `content`, under the names of the plan's schema."""
+        """The sha256 of `content`, with the names of the plan's schema."""
         return json_hash(schema_1(self.content) if self.schema == 1 else self.content)
 
     @property
@@ -286,7 +286,7 @@ def plan(request: Request) -> Plan:
 
 
 def _data(request: Request, arms: Sequence[ArmPlan], args: Sequence[str]) -> dict[str, str | None]:
-    """Return the hashes of pairs and RL data that arms are trained on, as arguments read them."""
+    """Return the hashes of pairs and RL data as read by the arms' training arguments."""
     data: dict[str, str | None] = {"pairs": None, "rl_data": None}
     recipes = [request.recipe(arm.arm) for arm in arms if arm.origin == "train"]
     for name, source in (("pairs", request.pairs), ("rl_data", request.rl_data)):
@@ -296,7 +296,7 @@ def _data(request: Request, arms: Sequence[ArmPlan], args: Sequence[str]) -> dic
 
 
 def _members(request: Request) -> tuple[str, ...]:
-    """Return the suite's benchmarks; a study of runs alone may name what only they have."""
+    """Return the suite's benchmarks; a runs-only study may name ones that only its runs have."""
     from benchmarks import suites
 
     try:
@@ -318,7 +318,6 @@ def listed(exclude: Exclusions) -> dict[str, list[str]]:
 
 
 def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
-    """Refuse arms without a contrast, and options that no arm uses."""
     if not arms:
         raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     names, origins = [arm.arm for arm in arms], {arm.origin for arm in arms}
@@ -355,9 +354,9 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
 
 
 def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
-    """Return the request with the differences that are judged seed by seed, if it asks for that.
+    """Return the request with the contrasts judged seed by seed, if it asks for pairing.
 
-    They are those of arms that are trained here and draw the same RL items in the same order.
+    Those of arms trained here that draw the same RL items in the same order.
     """
     if request.rules.variance != "paired":
         return request
@@ -379,18 +378,18 @@ def _with_paired(request: Request, arms: Sequence[ArmPlan]) -> Request:
 
 
 def same_draws(request: Request, contrast: Contrast) -> bool:
-    """Whether the two arms of a contrast, trained here, draw the same RL items in one order."""
+    """Whether both arms of a contrast are trained here on the same RL items in the same order."""
     plus, minus = (request.recipe(arm) for arm in (contrast.plus, contrast.minus))
     alike = (plus.args, plus.pairs, plus.rl_data) == (minus.args, minus.pairs, minus.rl_data)
     return alike and drawn_alike(ARMS[plus.arm], ARMS[minus.arm], request.matching)
 
 
 def _as_stored(planned: Plan) -> Plan:
-    """Return the plan as an older version stored it in the study's folder: its hash stays."""
+    """Return the plan as an older version stored it in the study's folder, so its hash stays."""
     try:
         document = read_json(planned.folder / "plan.json")
     except UsageError:
-        return planned  # none, or corrupt: `commit` says so
+        return planned  # none, or corrupt: `commit` reports it
     data = {True: planned.data, False: _data(planned.request, planned.arms, ())}
     names = [contrast.name for contrast in planned.contrasts]
     once = tuple(
@@ -409,8 +408,9 @@ def _as_stored(planned: Plan) -> Plan:
             sources=sources,
             data=data[sources],
         )
-        # Without pairs in the checks; a sampled base measured once; without a dtype; in schema 1;
-        # without the contents of what arguments name: folders by path.
+        # Variants of older versions: without pairs in the checks; a sampled base measured once;
+        # without a dtype; in schema 1; without the contents of what arguments name: folders by
+        # path.
         for paired, arms, dtype, schema, sources in product(
             (planned.request.rules.paired, names),
             (planned.arms, once),
@@ -426,7 +426,7 @@ def _as_stored(planned: Plan) -> Plan:
 
 
 def _stored_exclude(document: Mapping[str, Any]) -> Exclusions:
-    """Return the items that a stored plan leaves out; none where that is corrupt."""
+    """Return the items that a stored plan leaves out; none if it is corrupt."""
     content = document.get("plan")
     exclude: Any = content.get("exclude", {}) if isinstance(content, dict) else {}
     whole = fits(exclude, dict[str, list[str]])
@@ -434,7 +434,7 @@ def _stored_exclude(document: Mapping[str, Any]) -> Exclusions:
 
 
 def late_note(planned: Plan) -> list[str]:
-    """Return a note where the items to leave out were named after there were scores."""
+    """Return a note if the items to exclude were named after there were scores."""
     if planned.planned_exclude is None:
         return []
     own = "without the items that it names" if planned.planned_exclude else "with them"
@@ -449,7 +449,7 @@ def _paired_only(request: Request, names: Sequence[str]) -> Request:
 def _measuring_dtype(base: Path, request: Request, arms: Sequence[ArmPlan]) -> str | None:
     """Return the dtype that arms are saved in, None if the base has it too.
 
-    It is that of the arguments, else the recipe's, else the default.
+    From the arguments, else the recipe, else the default.
     """
     trained = [arm.arm for arm in arms if arm.origin == "train"]
     dtypes = {
@@ -465,13 +465,13 @@ def _measuring_dtype(base: Path, request: Request, arms: Sequence[ArmPlan]) -> s
     try:
         return saved if stored_dtypes(base) != {saved} else None
     except UsageError:
-        return None  # the first training says what is wrong with it
+        return None  # the first training reports the error
 
 
 def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
-    """Return the matching: as given, else as the recipe in ``train_args`` says, else instances.
+    """Return the matching: as given, else from the recipe in ``train_args``, else instances.
 
-    `UsageError` where the recipe says otherwise, or cannot be read.
+    `UsageError` if the recipe contradicts it, or cannot be read.
     """
     recipes = [value for name, value in named(train_args) if name == "--config"]
     stated = read_recipe(recipes[-1]).get("matching") if recipes else None
@@ -490,7 +490,7 @@ def matching(given: Matching | None, train_args: Sequence[str]) -> Matching:
 def benchmark(request: Request, name: str) -> Benchmark:
     """Return a benchmark of the study with its settings, or the probe with its pairs.
 
-    `UsageError` for a wrong setting, or one of a benchmark that is not in the suite.
+    `UsageError` for a wrong setting, or one for a benchmark outside the suite.
     """
     from benchmarks import suites
     from benchmarks.options import split
@@ -506,7 +506,7 @@ def benchmark(request: Request, name: str) -> Benchmark:
 
 
 def _refuse_own(option: str, args: Sequence[str], own: Sequence[str]) -> None:
-    """Refuse extra arguments of a command that the study gives itself."""
+    """Reject extra arguments that the study itself passes."""
     for name in (arg.partition("=")[0] for arg in args):
         if name in own:
             raise UsageError(f"{option}: {name} is set by the study: pass it to the study itself")
@@ -519,7 +519,6 @@ def _needed(value: str | None, option: str) -> str:
 
 
 def _names(request: Request) -> list[str]:
-    """Return the arms in the order of the study."""
     external = [*request.checkpoints, *request.runs]
     for name in external:
         if external.count(name) > 1:
@@ -543,7 +542,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
         paths = request.runs[name]
         models, content = zip(*(identity(path, benchmarks) for path in paths), strict=True)
         origin: Origin = "runs"
-        if name == start:  # several samples of one model, or refused
+        if name == start:  # several samples of one model, or rejected
             check({name: paths}, start)
             return ArmPlan(name, origin, len(paths), content, paths)
     elif name in request.checkpoints:
@@ -568,7 +567,7 @@ def _arm(name: str, request: Request, benchmarks: Sequence[str]) -> ArmPlan:
 
 
 def _base_runs(request: Request) -> int:
-    """Return how often the model before training is measured: per seed where it is sampled."""
+    """Return how often the model before training is measured: once per seed if sampled."""
     return request.seeds if run_options(request)["temperature"] > 0 else 1
 
 
@@ -584,8 +583,8 @@ def _a_checkpoint(request: Request) -> Path | None:
 def run_options(request: Request) -> Mapping[str, Any]:
     """Return the options of ``harness run`` for the study's evaluations, by parameter.
 
-    The temperature is the one in force, also where the model's authors set it.
-    `UsageError` where it refuses ``--run-args``: before anything is trained.
+    The temperature is the effective one, even if it comes from the model's authors. `UsageError` if
+    ``--run-args`` are invalid: before anything is trained.
     """
     import click
 
@@ -610,7 +609,7 @@ def run_options(request: Request) -> Mapping[str, Any]:
 
 
 def _sources(request: Request) -> dict[str, Any]:
-    """Return hashes of what the arguments for all arms, and the suite, name; none where empty."""
+    """Return hashes of what the shared arguments and the suite name; empty if nothing."""
     run_args = request.run_args
     found: dict[str, Any] = {
         "train": training_sources(request.train_args),
@@ -627,9 +626,9 @@ def has_scores(folder: Path) -> bool:
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
-    """Return a study's ``plan.json`` (names of today): plan, hash, time of writing, and paths.
+    """Return a study's ``plan.json`` with current names: plan, hash, time of writing, and paths.
 
-    `UsageError` where it is missing, corrupt, or its plan does not have its hash.
+    `UsageError` if it is missing or corrupt, or its plan does not match its hash.
     """
     path = folder / "plan.json"
     stored = read_json(path)
@@ -642,7 +641,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
 def commit(planned: Plan) -> None:
     """Write ``plan.json`` before any score is read.
 
-    `UsageError` where the study has scores and its plan is another, or was edited.
+    `UsageError` if the study has scores and its plan differs or was edited.
     """
     path = planned.folder / "plan.json"
     if path.exists():
@@ -651,7 +650,7 @@ def commit(planned: Plan) -> None:
         if stored["hash"] == planned.hash:
             return
         if has_scores(planned.folder):
-            asked = parse(json_text(planned.content))  # with lists, as the stored one
+            asked = parse(json_text(planned.content))  # with lists, like the stored one
             raise UsageError(
                 f"{planned.folder} has scores, and its plan differs in "
                 f"{', '.join(_changed(content, asked))}: a plan is fixed before scores "
@@ -669,7 +668,7 @@ def commit(planned: Plan) -> None:
 
 
 def _paths(planned: Plan) -> dict[str, Any]:
-    """Return where things lay: for a reader, outside the hash."""
+    """Return the paths, stored outside the hash for readers."""
     asked = planned.request
     names = ("model", "pairs", "rl_data", "train_args", "run_args", "settings", "note")
     return {
@@ -681,7 +680,7 @@ def _paths(planned: Plan) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any], stem: str = "") -> list[str]:
-    """Return the dotted names of what differs between two nested mappings."""
+    """Return the dotted names at which two nested mappings differ."""
     names = []
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)

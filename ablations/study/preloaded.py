@@ -1,4 +1,4 @@
-"""Our own commands as forks of one process that has already loaded the libraries.
+"""Run our own commands as forks of one process that has already loaded the libraries.
 
 For small models on a CPU, where loading torch, transformers and trl takes longer than the work.
 """
@@ -20,7 +20,7 @@ from harness.files import plain
 
 
 class Fork:
-    """One running command, with those members of `subprocess.Popen` that are used."""
+    """One running command, with the members of `subprocess.Popen` in use."""
 
     def __init__(self, args: tuple[str, ...], stdout: str, environment: Mapping[str, str]) -> None:
         context = multiprocessing.get_context("forkserver")
@@ -29,8 +29,8 @@ class Fork:
         self._process = context.Process(
             target=_command, args=(args, stdout, writer, dict(environment))
         )
-        resource_tracker.ensure_running()  # which would unblock what is blocked below
-        # An interrupt of a terminal goes to the server too, and would end it while it loads.
+        resource_tracker.ensure_running()  # starting it later would unblock what is blocked below
+        # A terminal's interrupt goes to the server too, and would end it while it loads.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             self._process.start()
@@ -48,13 +48,13 @@ class Fork:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if it still runs."""
         if self._process.is_alive() and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
 
 def _die_with_parent() -> None:
-    """End this process at once when the study's is gone."""
+    """End this process at once when the study's process is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
@@ -64,11 +64,10 @@ def _die_with_parent() -> None:
 def _command(
     args: tuple[str, ...], stdout: str, stderr: Connection, environment: dict[str, str]
 ) -> None:
-    """Run one command in this fork."""
     os.setsid()
     os.environ.update(environment)
     if "OMP_NUM_THREADS" in environment:
-        import torch  # loaded by the server, which has read its own environment already
+        import torch  # loaded by the server, which read its own environment
 
         torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -76,7 +75,7 @@ def _command(
         for descriptor, other in enumerate((nothing.fileno(), out.fileno(), stderr.fileno())):
             os.dup2(other, descriptor)
     stderr.close()
-    # New streams: those of the server remember where they were.
+    # New streams: the server's keep their own positions.
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["harness", *args]
@@ -84,9 +83,9 @@ def _command(
 
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # as of the server
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # blocked in the server
         main()
-    except KeyboardInterrupt:  # before it was in main's hands
+    except KeyboardInterrupt:  # before main handles it
         sys.exit(130)
     finally:
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What an effect needs, from what a comparison or a study has measured."""
+"""What an effect needs, given the variance measured by a comparison or a study."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from harness.runs.summary import BenchmarkSummary, read_summaries
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A benchmark (or `MEAN`, their average): what was measured, and what the effect needs.
+    """A benchmark (or `MEAN`): what was measured, and what the effect needs.
 
-    ``design`` is None where nothing was measured that differs.  ``mde`` is the smallest effect that
-    today's items, repeats and seeds detect with the wanted power.
+    ``design`` is None if nothing measured differs. ``mde`` is the smallest effect that today's
+    items, repeats and seeds detect with the requested power.
     """
 
     name: str
@@ -47,9 +47,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What `harness plan` says; effects and standard deviations in units of the score.
+    """Result of `harness plan`; effects and standard deviations in units of the score.
 
-    ``kind``: "checkpoints" are compared over items, "arms" by training seeds.
+    ``kind``: "checkpoints" are compared over items, "arms" over training seeds.
     """
 
     source: str
@@ -67,7 +67,7 @@ Designs = Mapping[str, ItemsDesign | SeedsDesign | None]
 
 @dataclass(frozen=True, slots=True)
 class _Basis:
-    """What was measured, before an effect is wanted."""
+    """The measured variance, before an effect is chosen."""
 
     kind: Literal["checkpoints", "arms"]
     measured: str
@@ -77,9 +77,9 @@ class _Basis:
 
 
 def size(source: Path, effect: float | None, wanted: float | None) -> Sizing:
-    """Return what an effect needs, by default the one that was planned for, at the planned power.
+    """Return what an effect (default: the planned one) needs at the planned power.
 
-    ``source`` is a study's folder, or what ``harness compare --json`` printed.
+    ``source`` is a study's folder, or the output of ``harness compare --json``.
 
     Raises:
         UsageError: it is neither, or the power is not above alpha.
@@ -126,8 +126,8 @@ def _over_items(
     rules: Rules,
     runs: tuple[Sequence[Sequence[Path]], Mapping[str, int]],
 ) -> _Basis:
-    """Return what was measured of two checkpoints; ``runs`` are theirs, and their repeats."""
-    # The lines have standard errors as minimal detectable effects, (z + z) times them.
+    """Return what was measured of two checkpoints; ``runs`` are theirs, with their repeats."""
+    # The lines give standard errors as minimal detectable effects, (z + z) times them.
     per_se = power.mde(1.0, np.inf, rules.alpha, rules.power)
     sides, repeats = runs
     items = {name: line.items for name, line in lines.items()}
@@ -151,7 +151,7 @@ def _over_items(
 
 
 def repeats_of(rows: Sequence[BenchmarkSummary]) -> dict[str, int]:
-    """Return the answers to each item by benchmark, the fewest of all runs."""
+    """Return the answers per item by benchmark, the fewest of all runs."""
     repeats: dict[str, int] = {}
     for row in rows:
         repeats[row.benchmark] = min(repeats.get(row.benchmark, 10**9), row.answers // (row.n or 1))
@@ -165,9 +165,9 @@ def _sampling(
     items: Mapping[str, int],
     averaged: Container[str],
 ) -> dict[str, float]:
-    """Return the part of each squared error that sampling makes, where it was measured.
+    """Return the part of each squared error due to sampling, if measured.
 
-    Not where the runs hold other items now than were compared, as after ``--exclude``.
+    Left out if the runs no longer hold the compared items, as after ``--exclude``.
     """
     try:
         table = read_sides(sides[0], sides[1]) if len(sides) == 2 else None
@@ -282,14 +282,14 @@ def _of_checkpoints(folder: Path, report: Report, rules: Rules) -> _Basis:
         raise UsageError(f"{folder}: nothing was tested, so it does not tell what varies")
     lines = {line.benchmark: line for line in first.benchmarks}
     runs = {model.arm: [folder / model.run] for model in report.models}
-    # A trend has several arms, and how much of its error is sampling is not known.
+    # A trend has several arms, and the sampling part of its error is unknown.
     sides = [] if first.kind == "trend" else [runs[arm] for arm in (first.minus, first.plus)]
     _, repeats = _asked(folder, report)
     return _over_items(f"{first.name}, over items", lines, first, rules, (sides, repeats))
 
 
 def _compared(report: Report) -> dict[str, tuple[float, float]]:
-    """Return both variances of the arms of the first contrast, or of all with several seeds."""
+    """Return both variances for the arms of the first contrast, else all with several seeds."""
     lines = {
         line.arm: (line.training_sd**2, line.decoding_sd**2)
         for line in report.analysis.arms
@@ -303,7 +303,7 @@ def _compared(report: Report) -> dict[str, tuple[float, float]]:
 
 
 def _asked(folder: Path, report: Report) -> tuple[bool, dict[str, int]]:
-    """Return whether answers were sampled, and the repeats, as far as the runs are at hand."""
+    """Return whether answers were sampled, and the repeats, if the runs are available."""
     runs = [folder / model.run for model in report.models if model.arm in report.macro]
     try:
         manifests = [read_manifest(run) for run in runs]

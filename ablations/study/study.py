@@ -1,7 +1,7 @@
-"""The study: plan -> train -> evaluate -> analyse, each step resumable.
+"""Run a study: plan -> train -> evaluate -> analyse, each step resumable.
 
-It writes ``plan.json``, ``arms/``, ``runs/`` and ``analysis.json`` to the study's folder, which is
-all that a report reads.  What failed is reported and left out.
+Writes ``plan.json``, ``arms/``, ``runs/`` and ``analysis.json`` to the study's folder, which is all
+that a report reads. Failures are reported and left out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Average = Annotated[float, msgspec.Meta(ge=-1e-9, le=1 + 1e-9)]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A model of the plan, or its probe, that the analysis lacks."""
+    """A model of the plan, or its probe, missing from the analysis."""
 
     arm: str
     seed: int
@@ -59,7 +59,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One model that was analysed: folders of its run and training, and the seconds they took.
+    """One analysed model: folders of its run and training, and their seconds.
 
     Paths are relative to the study's folder; ``selection`` is the probe's score.
     """
@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkScores:
-    """One benchmark: its items, and the score of every seed of every arm."""
+    """One benchmark: its items, and per-seed scores by arm."""
 
     benchmark: str
     items: int
@@ -86,15 +86,14 @@ class BenchmarkScores:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``analysis.json``: all that a report of the study says.
+    """Content of ``analysis.json``: all that a report of the study shows.
 
-    ``verdict`` is the analysis' sentence, and what is missing of the plan.  ``complete``: nothing
-    is.  ``macro`` is each arm's macro average per seed.  ``bootstrap`` says how far to trust the
-    intervals with items resampled (empty where there are none).  ``look`` is the seeds per arm of
-    the planned look that it is of (None: the plan has none).  ``read`` is a hash of all that was
-    read, and of the code that read it.  ``excluded`` counts the items that the plan leaves out, by
-    benchmark; ``with_all`` are the contrasts with them.  ``losses`` are the losses on pairs by arm,
-    where one is the user's own.
+    ``verdict`` is the analysis' sentence, and what is missing from the plan. ``complete``: nothing
+    is. ``macro`` is each arm's macro average per seed. ``bootstrap`` says how far to trust the
+    intervals with items resampled (empty if there are none). ``look`` is the seeds per arm of its
+    planned look (None: the plan has none). ``read`` is a hash of everything read, and of the code
+    that read it. ``excluded`` counts items the plan leaves out, by benchmark; ``with_all`` are the
+    contrasts with them. ``losses`` are the losses on pairs by arm, if one is custom.
     """
 
     schema: int
@@ -116,7 +115,7 @@ class Report:
     losses: Mapping[str, str] = field(default_factory=dict)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return for each contrast one row of the mean over the benchmarks, and one of each."""
+        """Return one row per contrast and benchmark, and one for the mean over benchmarks."""
         return differences(
             (
                 {"contrast": each.name, "kind": each.kind, "tested": each.tested},
@@ -128,14 +127,14 @@ class Report:
 
 
 def study(plan: Plan, execute: Execute) -> Report:
-    """Do what is left of a study and return its report, which is in ``analysis.json`` too.
+    """Do what is left of a study and return its report, also written to ``analysis.json``.
 
-    A finished study is only read, unless a run of it or our code has changed.  `UsageError` where
-    an arm cannot be trained with what is given, the plan was changed after scores, another process
-    works on the study, or no arms are left that could be compared.
+    A finished study is only read, unless a run of it or our code has changed. `UsageError` if an
+    arm cannot be trained with what is given, the plan was changed after scores, another process
+    works on the study, or no comparable arms are left.
     """
     todo = jobs(plan)
-    # What cannot be trained is refused before there is a score, which fixes the plan.
+    # Reject untrainable arms before there is a score, which fixes the plan.
     trainings = [job.training for job in todo if job.training is not None]
     planned_steps([training for training in trainings if not training.marker.exists()])
     external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
@@ -152,15 +151,15 @@ def study(plan: Plan, execute: Execute) -> Report:
 
 
 def _stored(report: Report) -> dict[str, Any]:
-    """Return a report as it is stored: losses only where there are such, as in older ones."""
+    """Return a report as stored: losses only if there are any, like older ones."""
     fields = {each.name: getattr(report, each.name) for each in dataclasses.fields(report)}
     return {name: value for name, value in fields.items() if name != "losses" or value}
 
 
 def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
-    """Do the jobs up to each look of the plan, and return the report of the first that settles it.
+    """Run the jobs up to each look, and return the report of the first that settles the study.
 
-    Without looks it is that of all seeds.  A look that lacks a model is the last for now.
+    Without looks, that of all seeds. A look that lacks a model is the last for now.
     """
     looks, before = plan.request.rules.looks, 0
     outcomes: list[Outcome] = []
@@ -176,10 +175,10 @@ def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
 
 
 def settled(analysis: Analysis, design: Design = STANDARD) -> bool:
-    """Whether more seeds can change no conclusion: nothing that was tested is inconclusive.
+    """Whether more seeds can change no conclusion: nothing tested is inconclusive.
 
-    Where there is a gain, that holds for the checks that can withhold it, too: the method against
-    the base model, and the controls against the baseline.
+    After a gain this includes the checks that can withhold it: the method against the base model,
+    and the controls against the baseline.
     """
     methods = design.named("method")
     tested = [line for line in analysis.contrasts if line.tested]
@@ -231,11 +230,6 @@ def stored_report(folder: Path) -> Report:
 
 
 def _check_agreement(report: Report) -> None:
-    """Check that an analysis speaks of the same arms everywhere.
-
-    Raises:
-        ValueError: it does not; names what disagrees.
-    """
     arms = {line.arm for line in report.analysis.arms}
     lines = {(line.kind, line.plus, line.minus) for line in report.analysis.contrasts}
     totals = [line for line in report.analysis.contrasts if line.kind == "total"]
@@ -263,21 +257,21 @@ def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]
 
 
 def finished(plan: Plan) -> Report | None:
-    """Return the stored report of a study of which nothing is left to do, else None."""
+    """Return the stored report of a study with nothing left to do, else None."""
     path = plan.folder / "analysis.json"
     if not path.exists():
         return None
     try:
         report = report_of(read_json(path))
     except (UsageError, ValueError):
-        return None  # corrupt, or written by another version: it is analysed again
+        return None  # corrupt, or from another version: analyse again
     if report.plan_hash != plan.hash or not report.complete:
         return None
     external = {
         (arm.arm, seed): run for arm in plan.arms for seed, run in enumerate(_runs(plan, arm))
     }
     if any(row.run != external.get((row.arm, row.seed), row.run) for row in report.models):
-        return None  # its runs lie elsewhere now
+        return None  # its runs have moved
     return report if report.read == _read(plan, report.models) else None
 
 
@@ -292,7 +286,7 @@ def _read(plan: Plan, models: Sequence[Measured]) -> str:
 
 
 def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -> Report:
-    """Read the runs that are there and return the report of the study, or of one of its looks.
+    """Read the available runs and return the report of the study, or of one of its looks.
 
     ``look`` is the seeds per arm of one of the plan's looks.
     """
@@ -342,7 +336,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
 
 
 def _gaps(plan: Plan, table: ScoreTable, missing: Sequence[Missing]) -> list[str]:
-    """Return what of the plan the analysis lacks: models, and benchmarks."""
+    """Return what the analysis lacks of the plan: models and benchmarks."""
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
     return [
         *(f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing),
@@ -392,7 +386,6 @@ def aligned(
 
 
 def _by_arm(plan: Plan, runs: Mapping[Measured, str]) -> dict[str, list[Path]]:
-    """Return the run folders of models, by arm."""
     groups: dict[str, list[Path]] = {}
     for model, run in runs.items():
         groups.setdefault(model.arm, []).append((plan.folder / run).resolve())
@@ -400,7 +393,7 @@ def _by_arm(plan: Plan, runs: Mapping[Measured, str]) -> dict[str, list[Path]]:
 
 
 def _bootstrap(analysis: Analysis) -> str:
-    """Return the measured error rates of the intervals on new items, "" where there are none."""
+    """Return the measured error rates of the intervals on new items, "" if there are none."""
     drawn = [line for line in analysis.contrasts if line.boot_low is not None]
     if not drawn:
         return ""
@@ -412,7 +405,7 @@ def _bootstrap(analysis: Analysis) -> str:
 def _models(
     plan: Plan, outcomes: Sequence[Outcome], look: int | None
 ) -> tuple[list[Measured], list[Missing]]:
-    """Return what was measured and what was not up to a look, in the order of the plan."""
+    """Return what was measured and what is missing up to a look, in the order of the plan."""
     models, missing = [], []
     by_model = {(outcome.arm, outcome.seed): outcome for outcome in outcomes}
     for arm in plan.arms:
@@ -448,7 +441,7 @@ def _relative(plan: Plan, path: Path) -> str:
 
 
 def _planned_only(plan: Plan, table: ScoreTable) -> tuple[ScoreTable, list[str]]:
-    """Return the table without benchmarks that were not planned, and a note on each of them."""
+    """Return the table without unplanned benchmarks, and a note on each of them."""
     extra = [name for name in table.scores if name not in plan.benchmarks]
     kept = {name: arms for name, arms in table.scores.items() if name not in extra}
     if not kept:
@@ -473,7 +466,7 @@ def _by_seed(table: ScoreTable) -> tuple[BenchmarkScores, ...]:
 
 
 def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
-    """Return the models with their accuracy on the probe, where it was measured."""
+    """Return the models with their probe accuracy, if measured."""
     probes = {model: model.probe for model in models if model.probe is not None}
     if not probes:
         return list(models)

@@ -1,1 +1,1 @@
-"""Runs compared: two checkpoints, any number of them, or two methods by their seeds."""
+"""Compare runs: two checkpoints, any number of them, or two methods with several seeds."""

@@ -1,4 +1,4 @@
-"""Any number of fixed checkpoints: their scores, and each one against a baseline over items."""
+"""Compare any number of fixed checkpoints with a baseline, over items."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ALL = "all items"
 
 @dataclass(frozen=True, slots=True)
 class ModelScore:
-    """The score of one model on a benchmark (`MEAN`: their mean), with its interval over items."""
+    """Score of one model on a benchmark (`MEAN`: over benchmarks), with its interval over items."""
 
     name: str
     benchmark: str
@@ -49,10 +49,10 @@ class ModelScore:
 
 @dataclass(frozen=True, slots=True)
 class FlipCount:
-    """Items of one category of a benchmark that a model gains and loses against the baseline.
+    """Items in one category of a benchmark that a model gains and loses against the baseline.
 
-    ``category`` is a part of the benchmark, `ALL` where it has none.  An item flips where one of
-    the two is right more often than not and the other is not.
+    ``category`` is a part of the benchmark, or `ALL` if it has none. An item flips if exactly one
+    of the two models is right more often than not.
     """
 
     benchmark: str
@@ -66,8 +66,8 @@ class FlipCount:
 class ModelContrast:
     """One model against the baseline, ``plus`` - ``minus``.
 
-    ``p_holm`` of the mean is adjusted over the models, that of a benchmark over all models and
-    benchmarks; verdicts go by it.  ``flips`` begin with the worst category.
+    ``p_holm`` is adjusted over models (for the mean) or over models and benchmarks (for a
+    benchmark) and decides the verdict. ``flips`` start with the worst category.
     """
 
     name: str
@@ -81,9 +81,9 @@ class ModelContrast:
 
 @dataclass(frozen=True, slots=True)
 class ModelsComparison:
-    """What `harness compare` says of several runs; in units of the score.
+    """Result of `harness compare` on several runs, in units of the score.
 
-    Mean and benchmarks are those of each contrast.  ``kind`` was "models" in older documents.
+    Each contrast has its mean and benchmarks. ``kind`` was "models" in older documents.
     """
 
     kind: Literal["checkpoints", "models"]
@@ -100,7 +100,7 @@ class ModelsComparison:
     with_all: tuple[WithAllItems, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return for each model one row per benchmark and one of the mean, against the baseline."""
+        """Return one row per model and benchmark, plus the mean, against the baseline."""
         return differences(
             ({"plus": each.plus, "minus": each.minus}, each.macro, each.benchmarks)
             for each in self.contrasts
@@ -108,7 +108,7 @@ class ModelsComparison:
 
     @property
     def losing(self) -> list[str]:
-        """The models that lose to the baseline, on average or on a benchmark."""
+        """Models that lose to the baseline, on average or on a benchmark."""
         lost = []
         for each in self.contrasts:
             words = [each.macro.verdict, *(line.verdict for line in each.benchmarks)]
@@ -118,7 +118,7 @@ class ModelsComparison:
 
     @property
     def untested(self) -> list[str]:
-        """What differs from the baseline and has no p, and so might be a loss."""
+        """Contrasts that differ from the baseline but have no p, and so might hide a loss."""
         return [
             f"{each.plus}: {name}"
             for each in self.contrasts
@@ -129,12 +129,12 @@ class ModelsComparison:
 def models(
     runs: Sequence[Path], baseline: Path | str | None, rules: Rules, exclude: Exclusions = NOTHING
 ) -> ModelsComparison:
-    """Compare runs of fixed checkpoints with one of them, the first by default.
+    """Compare runs of fixed checkpoints with one of them, by default the first.
 
-    Tests are those of two checkpoints, over the items that all runs have a score for.
+    The tests are those for two checkpoints, over items with a score in every run.
 
     Raises:
-        UsageError: the runs cannot be compared, or the baseline is none of them.
+        UsageError: the runs cannot be compared, or the baseline is not among them.
     """
     named = _named(runs)
     base = _baseline(named, baseline)
@@ -152,7 +152,7 @@ def models(
 
 
 def _named(runs: Sequence[Path]) -> dict[str, Path]:
-    """Return the runs by their models' names, or their folders' where models are called alike."""
+    """Return runs by model name, or by folder if names repeat."""
     resolved = [run.resolve() for run in runs]
     for run, path in zip(runs, resolved, strict=True):
         if resolved.count(path) > 1:
@@ -241,7 +241,7 @@ def _scores(table: ScoreTable, rules: Rules) -> tuple[ModelScore, ...]:
 
 
 def _flips(table: ScoreTable, plus: str, minus: str) -> tuple[FlipCount, ...]:
-    """Return the flips of every category that has any, the worst first."""
+    """Return the flips of each category that has any, worst first."""
     counts = []
     for name, scores in table.scores.items():
         right = {model: scores[model].mean(0) >= 0.5 for model in (plus, minus)}
@@ -254,7 +254,6 @@ def _flips(table: ScoreTable, plus: str, minus: str) -> tuple[FlipCount, ...]:
 
 
 def _categories(parts: Sequence[Sequence[str]]) -> dict[str, Array]:
-    """Return which items are in each category."""
     names = sorted({part for of_item in parts for part in of_item})
     if not names:
         return {ALL: np.ones(len(parts), dtype=bool)}

@@ -1,7 +1,4 @@
-"""Two fixed checkpoints compared, or two arms with several training seeds each.
-
-All differences are B - A.
-"""
+"""Compare two fixed checkpoints, or two arms with several training seeds. Differences are B - A."""
 
 from __future__ import annotations
 
@@ -61,7 +58,7 @@ ONE_CHECKPOINT = "two runs of one checkpoint: what differs is sampling, not the 
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
-    """A run as the page of a comparison shows it: its folder, manifest and summaries."""
+    """A run as shown on a comparison page: folder, manifest and summaries."""
 
     folder: str
     manifest: Mapping[str, Any]
@@ -70,7 +67,7 @@ class ComparedRun:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Of one side: seeds, and the standard deviation of a seed's macro average in its two parts."""
+    """One side's seeds, and the SD of a seed's macro average split into its two parts."""
 
     seeds: int
     training_sd: float
@@ -79,9 +76,9 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class SideScore:
-    """The score of A or B over the items that are compared, with its interval.
+    """Score of A or B over the compared items, with its interval.
 
-    ``benchmark`` is `MEAN` for the mean over the benchmarks.
+    ``benchmark`` is `MEAN` for the mean over benchmarks.
     """
 
     side: Literal["A", "B"]
@@ -93,13 +90,13 @@ class SideScore:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What `harness compare` says; scores and differences in units of the score.
+    """Result of `harness compare`; scores and differences in units of the score.
 
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
-    the hierarchical bootstrap (two None where clusters allow none); they and ``spread`` are there
-    for arms only.  ``runs`` are those of A and of B, ``scores`` theirs, ``gaps`` the answers of
-    ``arm`` a or b without a score; older documents have none.  ``excluded`` counts the items that
-    were to be left out, by benchmark; ``with_all`` is the mean with them.
+    the hierarchical bootstrap (None, None if clusters allow none); they and ``spread`` exist for
+    arms only. ``runs`` and ``scores`` cover A and B, ``gaps`` the unscored answers of ``arm`` a or
+    b; older documents lack them. ``excluded`` counts excluded items by benchmark; ``with_all`` is
+    the mean including them.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -119,7 +116,7 @@ class Comparison:
     with_all: tuple[WithAllItems, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per benchmark and one of the mean: B - A, in units of the score."""
+        """Return one row per benchmark and one for the mean: B - A, in units of the score."""
         return differences([({}, self.macro, self.benchmarks)])
 
     @property
@@ -130,14 +127,14 @@ class Comparison:
 
     @property
     def bootstrap_errors(self) -> str:
-        """How far to trust ``bootstrap``, or why there is no interval; of arms."""
+        """How far to trust ``bootstrap``, or why arms have no such interval."""
         if self.bootstrap is None or self.bootstrap[0] is None:
             return "the clusters of some benchmark allow none"
         return bootstrap_errors(side.seeds for side in self.spread or ())
 
     @property
     def untested(self) -> list[str]:
-        """What differs and has no p, and so might be a loss: benchmarks, and the mean."""
+        """Benchmarks (and the mean) that differ but have no p, and so might hide a loss."""
         return untested(self.macro, self.benchmarks)
 
 
@@ -145,8 +142,8 @@ def gate(comparison: Comparison, max_errors: float) -> bool:
     """Return whether B is shown to lose to A.
 
     Raises:
-        UsageError: more than ``max_errors`` (a share) of a side's answers to a benchmark have no
-            score, or no loss is shown and something could not be tested.
+        UsageError: more than ``max_errors`` (a fraction) of a side's answers to a benchmark are
+            unscored, or no loss is shown and something could not be tested.
     """
     if gaps := broken(comparison.gaps, max_errors, SIDES):
         raise UsageError(gaps)
@@ -156,14 +153,14 @@ def gate(comparison: Comparison, max_errors: float) -> bool:
 
 
 def untested(macro: Macro, benchmarks: Sequence[BenchmarkLine]) -> list[str]:
-    """Return what differs and has no p, and so might be a loss: benchmarks, and the mean."""
+    """Return benchmarks (and the mean) that differ but have no p, and so might hide a loss."""
     lines: list[tuple[str, BenchmarkLine | Macro]] = [("the mean", macro)]
     lines += [(line.benchmark, line) for line in benchmarks]
     return [name for name, line in lines if line.p is None and abs(line.delta) > ROUNDING]
 
 
 def cannot_pass(names: Sequence[str]) -> str:
-    """Return why a gate that shows no loss cannot pass: what could not be tested."""
+    """Return why a gate without a shown loss cannot pass: what could not be tested."""
     return (
         "--gate shows no loss, but it cannot pass: there is a difference and no variance to "
         f"test it against in {', '.join(names)} (more items, clusters or seeds "
@@ -172,7 +169,7 @@ def cannot_pass(names: Sequence[str]) -> str:
 
 
 def broken(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str] | None = None) -> str:
-    """Return why a gate cannot judge runs: too many answers without a score; "" where it can."""
+    """Return why a gate cannot judge the runs (too many unscored answers); "" if it can."""
     if not (notes := gap_notes(gaps, max_errors, names or {})):
         return ""
     return (
@@ -184,8 +181,8 @@ def broken(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str] | No
 def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -> Comparison:
     """Compare two runs of fixed checkpoints: inference over items.
 
-    Per benchmark exact McNemar where answers are single, right or wrong, and independent, else the
-    clustered t; Holm over the benchmarks.
+    Per benchmark, exact McNemar if answers are single, binary and independent, otherwise the
+    clustered t; Holm over benchmarks.
 
     Raises:
         UsageError: the runs cannot be compared.
@@ -206,7 +203,7 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
 
 
 def excluding(compared: Callable[[Exclusions], Comparison], exclude: Exclusions) -> Comparison:
-    """Return a comparison without some items, and its mean with them.
+    """Return a comparison without the excluded items, plus its mean including them.
 
     Raises:
         UsageError: no run holds any of the items, or the runs cannot be compared.
@@ -226,9 +223,9 @@ def read_sides(
     exclude: Exclusions = NOTHING,
     called: Mapping[str, str] = SIDES,
 ) -> ScoreTable:
-    """Return the scores of both sides, with notes on what makes them differ but the models.
+    """Return the scores of both sides, with notes on differences other than the model.
 
-    ``called`` is what sides `A` and `B` are called in notes; `UsageError` as of `scores.read`.
+    ``called`` names sides `A` and `B` in notes. Raises `UsageError` like `scores.read`.
     """
     table = read({A: a, B: b}, exclude)
     named = {
@@ -244,7 +241,7 @@ def read_sides(
 
 
 def items_notes(notes: Sequence[str], tests: Mapping[str, ItemsTest]) -> tuple[str, ...]:
-    """Return the notes, and which benchmarks the mean leaves out."""
+    """Return the notes, plus the benchmarks that the mean leaves out."""
     _, without = items_mean(tests)
     left_out = "left out of the mean, it has no standard error over items (too few clusters)"
     return (*notes, *(f"{name}: {left_out}" for name in without))
@@ -253,7 +250,6 @@ def items_notes(notes: Sequence[str], tests: Mapping[str, ItemsTest]) -> tuple[s
 def _of_sides(
     comparison: Comparison, table: ScoreTable, a: Sequence[Path], b: Sequence[Path]
 ) -> Comparison:
-    """Return a comparison with what it shows of the runs of A and B themselves."""
     level = 1 - comparison.alpha
     scores = [
         SideScore(name, benchmark, each.score, each.low, each.high)
@@ -270,7 +266,7 @@ def _of_sides(
 
 
 def compared_runs(paths: Sequence[Path]) -> tuple[ComparedRun, ...]:
-    """Return runs as the page of a comparison shows them."""
+    """Return runs as shown on a comparison page."""
     found = []
     for path in paths:
         manifest = read_manifest(path)
@@ -280,7 +276,6 @@ def compared_runs(paths: Sequence[Path]) -> tuple[ComparedRun, ...]:
 
 
 def _shared(a: Sequence[Path], b: Sequence[Path]) -> set[str]:
-    """Return the content hashes of the checkpoints that are on both sides."""
     return {_fingerprint(path) for path in a} & {_fingerprint(path) for path in b}
 
 
@@ -289,7 +284,7 @@ def _fingerprint(run: Path) -> str:
 
 
 def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest]:
-    """Return what every benchmark says of two fixed checkpoints over its items."""
+    """Return every benchmark's test of two fixed checkpoints over items."""
     return {
         name: ItemsTest.of(
             scores[plus], scores[minus], table.items[name], single=name in table.single
@@ -299,14 +294,14 @@ def items_tests(table: ScoreTable, plus: str, minus: str) -> dict[str, ItemsTest
 
 
 def items_macro(tests: Mapping[str, ItemsTest], rules: Rules) -> Macro:
-    """Return the mean difference of fixed checkpoints over the benchmarks."""
+    """Return the mean difference of fixed checkpoints over benchmarks."""
     mean, without = items_mean(tests)
     macro = _macro(mean, np.inf, rules)
     return replace(macro, test=CLUSTERED, averaged=len(tests) - len(without))
 
 
 def mean_of(lines: Sequence[BenchmarkLine], macro: Macro) -> Macro:
-    """Return the mean over fixed checkpoints' benchmarks; of one alone, what its own test says."""
+    """Return the mean over fixed checkpoints' benchmarks; for a single one, its own test."""
     if len(lines) != 1:
         return macro
     return replace(macro, **{name: getattr(lines[0], name) for name in _SAME})
@@ -316,7 +311,7 @@ _SAME = ("low", "high", "p", "mde", "verdict", "test", "tost_low", "tost_high")
 
 
 def _macro(mean: Estimate, df: float, rules: Rules) -> Macro:
-    """Return the record of an average; ``df`` are those of its minimal detectable effect."""
+    """Return the record of an average; ``df`` is used for its minimal detectable effect."""
     low, high = mean.interval(rules.level)
     tost_low, tost_high = mean.interval(rules.tost_level)
     verdict = verdicts(mean.delta, mean.p, mean.equivalence_p(rules.margin), rules.alpha)
@@ -338,7 +333,7 @@ def arms(
 ) -> Comparison:
     """Compare two arms, one run per training seed: Welch on per-seed macro averages.
 
-    With one seed on a side it is inference over items only, and there is no verdict.
+    With one seed on a side, inference is over items only, without a verdict.
 
     Raises:
         UsageError: the runs cannot be compared.
@@ -353,7 +348,7 @@ def arms(
 
 
 def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
-    """Return what Welch's test says, and beside it one variance and items resampled."""
+    """Return Welch's test, with the pooled-variance and resampled-items intervals."""
     by_seed = per_seed(table.scores, table.items)
     macro = macro_average(by_seed)
     difference = welch(macro[B], macro[A])
@@ -379,7 +374,7 @@ def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
 
 
 def _new_items(macro: Macro, boot: tuple[float | None, float | None]) -> list[str]:
-    """Return a note where a difference is shown on these items, and may be 0 on new ones."""
+    """Return a note if a difference is shown on these items but may be 0 on new ones."""
     if macro.verdict is None or not (macro.verdict.is_better or macro.verdict.is_worse):
         return []
     low, high = boot
@@ -396,7 +391,7 @@ def _spread(table: ScoreTable, side: str, macro: Mapping[str, Array]) -> Spread:
 
 
 def _one_seed(table: ScoreTable, rules: Rules) -> Comparison:
-    """Return estimates over items alone, without p and verdict: one seed supports no more."""
+    """Return estimates over items without p or verdict: one seed supports no more."""
     tests = items_tests(table, B, A)
     lines = [untested_line(name, table.items[name], test, rules) for name, test in tests.items()]
     macro = replace(items_macro(tests, rules), p=None, mde=None, verdict=None)

@@ -1,4 +1,4 @@
-"""Reads what ``harness compare --json`` printed."""
+"""Read the output of ``harness compare --json``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from harness.files.typed_json import parse, record
 
 
 def read_comparison(path: Path) -> Comparison:
-    """Read what ``harness compare --json`` printed of two runs or two sides.
+    """Read ``harness compare --json`` output for two runs or two sides.
 
-    `UsageError` if the file is something else.
+    `UsageError` for any other file.
     """
     found = read_comparisons(path)
     if isinstance(found, Comparison):
@@ -24,12 +24,12 @@ def read_comparison(path: Path) -> Comparison:
 
 
 def read_comparisons(path: Path) -> Comparison | ModelsComparison:
-    """Read what ``harness compare --json`` printed; `UsageError` if the file is something else."""
+    """Read ``harness compare --json`` output; `UsageError` for any other file."""
     try:
         document = parse(read_given(path))
         if "contrasts" in document:
             return record(ModelsComparison, document)
-        runs = document.pop("runs", [])  # their manifests have names of their own
+        runs = document.pop("runs", [])  # manifests inside have their own key names
         return record(Comparison, {**current(document), "runs": runs})
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(

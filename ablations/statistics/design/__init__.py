@@ -1,1 +1,1 @@
-"""What a planned study can detect, and the levels of its looks."""
+"""Study design: power, detectable effects and the levels of interim looks."""

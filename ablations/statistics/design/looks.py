@@ -1,6 +1,6 @@
-"""Planned looks: a study that may stop at fewer seeds, at an overall error of alpha.
+"""Planned looks: a study may stop at fewer seeds while its overall error stays at alpha.
 
-Each look spends a part of alpha that was fixed before (Lan and DeMets 1983).
+Each look spends a preset part of alpha (Lan and DeMets 1983).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(300)
 
 
 def check(looks: Sequence[int], seeds: int, spending: str) -> None:
-    """Refuse looks that cannot be made; `UsageError`.  ``seeds`` are those of the whole study."""
+    """Raise `UsageError` for impossible looks; ``seeds`` is that of the whole study, per arm."""
     if spending not in get_args(Spending):
         raise UsageError(f"spending is {spending!r}: it must be {' or '.join(get_args(Spending))}")
     listed = ",".join(map(str, looks))
@@ -35,13 +35,13 @@ def check(looks: Sequence[int], seeds: int, spending: str) -> None:
 def levels(looks: Sequence[int], spending: Spending, alpha: float) -> tuple[float, ...]:
     """Return the significance level of the two-sided test at each look.
 
-    Tests at these levels, of data that grow as ``looks``, reject a true null hypothesis at some
-    look with probability alpha: exact for normal tests, for t tests nominal levels (Jennison and
+    Testing at these levels as data grow along ``looks`` rejects a true null hypothesis at some look
+    with probability alpha: exact for normal tests; nominal levels for t tests (Jennison and
     Turnbull 2000, section 3.8).
     """
     times = np.array(looks) / looks[-1]
     spent = np.diff([0.0, *_spent(times, spending, alpha)])
-    # The score's density among studies that went on, at nodes between the bounds.
+    # The score's density among studies still running, at nodes between the bounds.
     bound = float(scipy.stats.norm.isf(spent[0] / 2)) * times[0] ** 0.5
     nodes, weights = _NODES * bound, _WEIGHTS * bound
     density = scipy.stats.norm.pdf(nodes, scale=times[0] ** 0.5)
@@ -56,7 +56,7 @@ def levels(looks: Sequence[int], spending: Spending, alpha: float) -> tuple[floa
 
 
 def _spent(times: Array, spending: Spending, alpha: float) -> Array:
-    """Return the error spent up to each fraction of the seeds, alpha at the last."""
+    """Return the error spent up to each fraction of the seeds; alpha at the last."""
     if spending == "pocock":
         return np.asarray(alpha * np.log1p((np.e - 1) * times))
     needed = scipy.stats.norm.isf(alpha / 4)  # by each of the two one-sided tests
@@ -64,7 +64,7 @@ def _spent(times: Array, spending: Spending, alpha: float) -> Array:
 
 
 def _bound(nodes: Array, mass: Array, step: float, share: float) -> float:
-    """Return what the score must exceed so that a share of all studies does."""
+    """Return the bound that the score exceeds in a given fraction of all studies."""
 
     def beyond(bound: float) -> float:
         above, below = (nodes - bound) / step, (-bound - nodes) / step
@@ -75,7 +75,7 @@ def _bound(nodes: Array, mass: Array, step: float, share: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How studies with looks go: the share that reject, and the mean number of seeds per arm."""
+    """Outcome of studies with looks: fraction that reject, mean number of seeds per arm."""
 
     rejected: float
     seeds: float
@@ -88,7 +88,7 @@ def course(
     at: Sequence[float],
     test: Callable[[Array, Array], Estimate] = welch,
 ) -> Course:
-    """Return the course of simulated studies (studies x seeds): tested at each look's level.
+    """Return the outcome of simulated studies (studies x seeds) tested at each look's level.
 
     A study stops at the look where it rejects.
     """
@@ -103,7 +103,7 @@ def course(
 def simulated(looks: Sequence[int], at: Sequence[float], effect: float) -> Course:
     """Return the `course` of 20,000 studies by Welch's test.
 
-    ``effect`` is in standard deviations of a seed's score, ``at`` the level of each look.
+    ``effect`` is in standard deviations of a seed's score; ``at`` is the level of each look.
     """
     rng, shape = np.random.default_rng(0), (20_000, looks[-1])
     return course(rng.normal(effect, 1, shape), rng.normal(0, 1, shape), looks, at)

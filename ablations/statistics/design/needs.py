@@ -1,6 +1,6 @@
 """How many items, repeats or seeds would show a difference of a given size.
 
-Each number is what that one alone would have to become, everything else as it was measured.
+Each number is for changing that quantity alone, all else as measured.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_REPEATS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """None: that alone does not suffice (or more than anyone has), or it was not measured."""
+    """None: changing it alone does not suffice (or is impractical), or it was not measured."""
 
     items: int | None = None
     repeats: int | None = None
@@ -29,9 +29,9 @@ class Needs:
 
 
 def needs_text(needs: Needs, items: int = 0) -> str:
-    """Return alternatives in words: "1,200 items or 4 repeats"; "-" where nothing alone will do.
+    """Return the alternatives as text: "1,200 items or 4 repeats"; "-" if none suffices alone.
 
-    ``items`` are those of today: fewer would only be enough if the data were not as they are.
+    ``items`` is today's number: fewer would be enough only if the data were different.
     """
     if needs.items is not None and needs.items <= items:
         return "today's items"
@@ -41,7 +41,7 @@ def needs_text(needs: Needs, items: int = 0) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The difference to be shown, in units of the score, by a two-sided test with power."""
+    """The difference to be shown (units of the score) by a two-sided test, and its power."""
 
     effect: float
     alpha: float = 0.05
@@ -51,11 +51,11 @@ class Target:
 def sampling_part(
     candidate: Array, baseline: Array, weights: Array, repeats: int, kept: float = 1.0
 ) -> float | None:
-    """Return what sampling adds to the squared error of candidate - kept * baseline.
+    """Return the part of the squared error of candidate - kept * baseline due to sampling.
 
-    Arguments are the items' mean scores over ``repeats`` right or wrong answers, and their weights:
-    with k repeats the variance of an item's mean m is estimated by m (1 - m) / (k - 1).  None of
-    one repeat, or where there is partial credit or a repeat without a score.
+    Arguments are the items' mean scores over ``repeats`` binary answers, and their weights: with k
+    repeats the variance of an item's mean m is estimated by m (1 - m) / (k - 1). None with one
+    repeat, partial credit, or an unscored repeat.
     """
     counts = np.stack([candidate, baseline]) * repeats
     if repeats < 2 or np.abs(counts - counts.round()).max() > 1e-6:
@@ -68,8 +68,8 @@ def sampling_part(
 class ItemsDesign:
     """Two checkpoints: the standard error of their difference over items.
 
-    ``sampling`` is the part of the squared error that sampling answers makes (None: not measured,
-    as with one repeat), which alone shrinks with ``repeats``.
+    ``sampling`` is the part of the squared error due to sampled answers (None: not measured, as
+    with one repeat); only this part shrinks with ``repeats``.
     """
 
     se: float
@@ -80,7 +80,7 @@ class ItemsDesign:
     def needs(self, target: Target) -> Needs:
         """Return the items or repeats that the normal test needs.
 
-        (z_{1-alpha/2} + z_power)^2 se^2 / effect^2 times the items of today.
+        (z_{1-alpha/2} + z_power)^2 se^2 / effect^2 times today's items.
         """
         if not target.effect > 0 or not self.se > 0:
             return Needs()
@@ -102,10 +102,10 @@ class ItemsDesign:
 
 @dataclass(frozen=True, slots=True)
 class SeedsDesign:
-    """Two methods, by training seeds: what a seed's score varies by.
+    """Two methods over training seeds: the variance components of a seed's score.
 
-    ``of`` is one arm's, the mean of both.  More items shrink its decoding part, and so do more
-    repeats where answers are ``sampled``; the training part is left.
+    ``of`` is the mean over both arms. More items shrink the decoding part, as do more repeats if
+    answers are ``sampled``; the training part remains.
     """
 
     of: Components
@@ -127,7 +127,7 @@ class SeedsDesign:
         return Needs(items if items <= MOST_ITEMS else None, repeats, seeds)
 
     def _factor(self, target: Target) -> float | None:
-        """Return how many times the answers a seed must give, at the seeds of today."""
+        """Return the factor on answers per seed that would suffice at today's seeds."""
         unit = power.planned_mde(ONE, self.seeds, target.alpha, target.power)
         left = (target.effect / unit) ** 2 - self.of.training
         if left <= 0 or not self.of.decoding > 0:

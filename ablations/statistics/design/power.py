@@ -1,6 +1,6 @@
-"""What a comparison could detect: power, minimal detectable effects, seeds needed.
+"""Power, minimal detectable effects and seeds needed.
 
-A seed's variance is training variance plus decoding variance; both are stated.
+A seed's variance is training variance plus decoding variance.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import scipy
 from ablations.statistics.estimates import ROUNDING, Array, Components, satterthwaite
 
 MANY_SEEDS = 1000
-_GRID = (np.arange(200) + 0.5) / 200  # quantiles that represent a chi-squared distribution
+_GRID = (np.arange(200) + 0.5) / 200  # quantiles representing a chi-squared distribution
 _FINE_GRID = (np.arange(1000) + 0.5) / 1000
 
 
 def power(effect: float, se: float, df: float, alpha: float = 0.05) -> float:
-    """Return the power of a two-sided t test for an effect; Welch's at few seeds has less.
+    """Return the power of a two-sided t test; Welch's at few seeds has less.
 
-    The non-central t by its definition, on a grid of chi-squared quantiles: scipy's own gives nan
+    Computes the non-central t by definition, on a grid of chi-squared quantiles: scipy's gives nan
     for large effects at few degrees of freedom.
     """
     return _seen(effect / se, _needed(df, alpha))
 
 
 def _needed(df: float, alpha: float) -> Array:
-    """Return what the mean must exceed, in true standard errors, for every quantile of the se."""
+    """Return the critical mean, in true standard errors, for every quantile of the se."""
     return np.asarray(
         scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(scipy.stats.chi2.ppf(_FINE_GRID, df) / df)
     )
@@ -40,10 +40,10 @@ def _seen(shift: float, needed: Array) -> float:
 
 
 def mde(se: float, df: float, alpha: float = 0.05, target: float = 0.8) -> float:
-    """Return the smallest effect that a t test with this standard error detects with power.
+    """Return the smallest effect that a t test with this standard error detects at this power.
 
-    Infinite ``df``, for two fixed checkpoints, give (z_{1-alpha/2} + z_power) * se.  nan where
-    nothing varies.
+    Infinite ``df`` (two fixed checkpoints) gives (z_{1-alpha/2} + z_power) * se. nan if nothing
+    varies.
     """
     if not se > ROUNDING:
         return float("nan")
@@ -60,9 +60,9 @@ def welch_power(
 ) -> float:
     """Return the power of Welch's two-sided test for a true effect, exact for normal seeds.
 
-    The mean difference is independent of both variance estimates, over which the chance is
-    averaged.  (At 3 seeds Welch's estimated degrees of freedom cost a good tenth of power against
-    the non-central t at their true value.)  Each arm has at least two seeds.
+    The mean difference is independent of both variance estimates, over which the power is averaged.
+    (At 3 seeds, Welch's estimated degrees of freedom cost over a tenth of power against the
+    non-central t at their true value.) Each arm needs at least two seeds.
     """
     estimated, df, se = _estimated_variances((a, b), seeds)
     return _seen(effect / se, scipy.stats.t.ppf(1 - alpha / 2, df) * np.sqrt(estimated) / se)
@@ -71,9 +71,10 @@ def welch_power(
 def _estimated_variances(
     arms: tuple[Components, Components], seeds: tuple[int, int]
 ) -> tuple[Array, Array, float]:
-    """Return what Welch's test may estimate, on a grid of both arms' variance estimates.
+    """Return Welch's possible variance estimates, on a grid over both arms' estimates.
 
-    Variance of the difference and degrees of freedom, (grid, grid), and the true standard error.
+    Variance of the difference and degrees of freedom, both (grid, grid), and the true standard
+    error.
     """
     true = [(arm.training + arm.decoding) / n for arm, n in zip(arms, seeds, strict=True)]
     df_a, df_b = (n - 1 for n in seeds)
@@ -95,7 +96,7 @@ def equivalence_power(margin: float, of: Components, seeds: int, alpha: float = 
 def equivalence_seeds(
     margin: float, of: Components, alpha: float = 0.05, target: float = 0.8
 ) -> int | None:
-    """Return the seeds per arm with which `equivalence_power` is ``target``; None above 1000."""
+    """Return the seeds per arm at which `equivalence_power` reaches ``target``; None above 1000."""
     tried = range(2, MANY_SEEDS + 1)
     index = bisect_left(
         tried, True, key=lambda seeds: equivalence_power(margin, of, seeds, alpha) >= target
@@ -104,7 +105,7 @@ def equivalence_seeds(
 
 
 def planned_mde(of: Components, seeds: int, alpha: float = 0.05, target: float = 0.8) -> float:
-    """Return the smallest effect that Welch's test detects with power at this variance."""
+    """Return the smallest effect that Welch's test detects at this variance and power."""
     return _unit_mde(seeds, alpha, target) * float(np.sqrt(of.training + of.decoding))
 
 
@@ -128,7 +129,7 @@ def seeds_needed(
     tried = range(2, MANY_SEEDS + 1)
 
     def bound(seeds: int) -> float:
-        """Return the power by the non-central t: an upper bound, and quicker."""
+        """Return the power by the non-central t: a faster upper bound."""
         return power(effect, float(np.sqrt(2 * variance / seeds)), 2 * (seeds - 1), alpha)
 
     fewest = bisect_left(tried, True, key=lambda seeds: bound(seeds) >= target)
@@ -138,10 +139,10 @@ def seeds_needed(
 
 
 def sampling_variance(accuracies: Mapping[str, tuple[float, int]]) -> float:
-    """Return an upper bound of the decoding variance of a macro average, before any seed is run.
+    """Return an upper bound on the decoding variance of a macro average, before any run.
 
-    Of independent items: the sum of p (1 - p) / n over the square of the number of benchmarks,
-    where ``accuracies`` has p and n of each benchmark.  Items whose answer never changes add less.
+    For independent items: the sum of p (1 - p) / n over the squared number of benchmarks, with
+    ``accuracies`` giving p and n per benchmark. Items whose answer never changes add less.
     """
     total = sum(p * (1 - p) / n for p, n in accuracies.values())
     return total / len(accuracies) ** 2

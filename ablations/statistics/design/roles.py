@@ -1,6 +1,6 @@
-"""What a study asks: its arms by role, and its contrasts in the order of tests.
+"""The design of a study: arms by role, and contrasts in the order of tests.
 
-Roles carry the statistics, names are the user's.
+Statistics go by role; arm names are the user's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Kind = Literal[
 """Which question a contrast answers; those from ``contrast`` on are a user's own."""
 GATE: tuple[Kind, ...] = ("total", "objective", "placebo", "data")
 Rule = Literal["all", "holm", "estimate"]
-# What a contrast asks, by the roles of its arms, where there is one method.
+# The kind of a contrast by the roles of its arms, if there is one method.
 _ASKED: Mapping[tuple[Role | None, Role | None], Kind] = {
     ("method", "baseline"): "total",
     ("method", "data_control"): "objective",
@@ -31,7 +31,7 @@ _RULES: Mapping[Kind, Rule] = {"data": "holm", "form": "estimate"}
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """One difference of two arms: ``plus`` - ``minus``, and which question it answers.
+    """A difference of two arms, ``plus`` - ``minus``, and the question it answers.
 
     A trend has the ``levels`` of a knob by arm, the highest in ``plus``, the lowest in ``minus``:
     its difference is along the straight line through the arms' means, from lowest to highest.
@@ -66,10 +66,10 @@ class Contrast:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Contrasts that are tested together, once all of those before them have passed.
+    """Contrasts tested together, once all steps before them have passed.
 
-    ``all``: each at alpha, and the step makes one claim (an intersection-union test).  ``holm``:
-    each makes a claim of its own, with Holm's adjustment.  ``estimate``: outside the order.
+    ``all``: each at alpha, one claim for the step (an intersection-union test). ``holm``: one claim
+    per contrast, Holm-adjusted. ``estimate``: outside the order.
     """
 
     contrasts: tuple[Contrast, ...]
@@ -78,17 +78,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """The arms of a study with their roles, and its steps in the order of tests."""
+    """The arms of a study by role, and its steps in the order of tests."""
 
     roles: Mapping[str, Role | None]
     steps: tuple[Step, ...]
 
     @classmethod
     def of(cls, roles: Mapping[str, Role | None]) -> Design:
-        """Return the design that the roles alone make.
+        """Return the design implied by the roles.
 
         With one method: the total, the objective against every data control, the placebos, what the
-        data adds, and the forms of the loss.  With several: each method against the baseline, the
+        data adds, and the forms of the loss. With several: each method against the baseline, the
         controls and the placebos, and the methods with each other, as one family (Holm).
         """
         methods = _with(roles, "method")
@@ -103,14 +103,14 @@ class Design:
         return cls(roles, (Step(family, "holm"),) if family else ())
 
     def named(self, *roles: Role) -> tuple[str, ...]:
-        """Return the arms with one of these roles, role by role."""
+        """Return the arms with any of these roles, role by role."""
         return tuple(arm for role in roles for arm in _with(self.roles, role))
 
     def stand_ins(self) -> dict[str, str]:
-        """Return by arm of the user's own whose random draws it has.
+        """Return, for each custom arm, the name that seeds its random draws.
 
-        They are those of a built-in arm of its role that is not there, or of its place among the
-        user's arms of that role: names of one's own change no interval.
+        An absent built-in arm of its role, or its position among custom arms of that role: renaming
+        an arm changes no interval.
         """
         mine: dict[str, str] = {}
         for role in set(self.roles.values()):
@@ -129,22 +129,22 @@ class Design:
 
     @property
     def start(self) -> str | None:
-        """The model before training; None without one."""
+        """The model before training; None if absent."""
         return self._only("start")
 
     @property
     def baseline(self) -> str | None:
-        """The arm that the methods are measured against; None without one."""
+        """The arm that methods are compared with; None if absent."""
         return self._only("baseline")
 
     @property
     def method(self) -> str | None:
-        """The arm that is studied; None where there is none, or several."""
+        """The arm under study; None if there is none or several."""
         return self._only("method")
 
     @property
     def locates_gain(self) -> bool:
-        """Whether it asks for a gain and then for its source: the questions of `GATE` in order."""
+        """Whether it tests for a gain and then for its source: the questions of `GATE` in order."""
         tested = [step for step in self.steps if step.rule != "estimate"]
         asked = [kind for step in tested for kind in {each.kind for each in step.contrasts}]
         as_usual = all(step.rule == _RULES.get(step.contrasts[0].kind, "all") for step in tested)
@@ -152,7 +152,7 @@ class Design:
         return asked[:1] == ["total"] and len(asked) == len(tested) and in_order and as_usual
 
     def among(self, arms: Container[str]) -> tuple[Step, ...]:
-        """Return the steps that these arms allow."""
+        """Return the steps that can be tested with these arms."""
         kept = (
             Step(tuple(each for each in step.contrasts if each.within(arms)), step.rule)
             for step in self.steps
@@ -160,14 +160,14 @@ class Design:
         return tuple(step for step in kept if step.contrasts)
 
     def contrasts(self, arms: Container[str]) -> tuple[Contrast, ...]:
-        """Return the contrasts that these arms allow, in the order of tests."""
+        """Return the contrasts possible with these arms, in the order of tests."""
         return tuple(each for step in self.among(arms) for each in step.contrasts)
 
     def checks(self, arms: Sequence[str]) -> tuple[Contrast, ...]:
         """Return the contrasts outside the order of tests: they can only withhold a claim.
 
         Every arm against the model before training (kind start), and every data control and placebo
-        against the baseline (kind control): an arm that training broke is beaten by anything.
+        against the baseline (kind control): anything beats an arm that training broke.
         """
         start, baseline = self.start, self.baseline
         asked = {(each.plus, each.minus) for each in self.contrasts(arms) if each.kind not in GATE}
@@ -181,11 +181,11 @@ class Design:
         return tuple(made)
 
     def differences(self, arms: Sequence[str]) -> tuple[Contrast, ...]:
-        """Return `contrasts` and then `checks`, a difference that is both once."""
+        """Return `contrasts`, then `checks`, without duplicates."""
         return tuple({e.name: e for e in (*self.contrasts(arms), *self.checks(arms))}.values())
 
     def kind_of(self, plus: str, minus: str) -> Kind:
-        """Return what a difference of two arms asks, by their roles."""
+        """Return the kind of a difference of two arms, by their roles."""
         if self.method is None:
             return "contrast"
         return _ASKED.get((self.roles.get(plus), self.roles.get(minus)), "contrast")
@@ -208,7 +208,7 @@ def _expanded(
 
 
 def standard(table: Iterable[Arm] = ARMS.values()) -> Design:
-    """Return the design of the built-in study: the roles of a table of arms, ordered by rank."""
+    """Return the design of the built-in study: arms by role, ordered by rank."""
     ranked = sorted(table, key=lambda arm: arm.rank)
     return Design.of({arm.name: arm.role for arm in ranked})
 

@@ -1,4 +1,4 @@
-"""Release gate: two runs, or two methods with several training seeds each, against a policy."""
+"""Release gate: two runs, or two methods with several training seeds, against a policy."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Summaries = Mapping[str, BenchmarkSummary]
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Of one side: its stored answers to a benchmark, and how many of them have no score."""
+    """One side's stored answers to a benchmark, and how many are unscored."""
 
     answers: int
     without_score: int
@@ -68,8 +68,9 @@ class Missing:
 class Undecided:
     """What would decide a benchmark with 80 % power; each number alone, see `Needs`.
 
-    ``if_unchanged``: where the candidate is as good as the baseline, to show it.  ``as_measured``:
-    where the true change is the measured one, to show which side of the limit it is on.
+    ``if_unchanged``: to show that the candidate is as good as the baseline, if it is.
+    ``as_measured``: to show on which side of the limit the change lies, if the true change is the
+    measured one.
     """
 
     if_unchanged: Needs
@@ -81,9 +82,9 @@ class GatedBenchmark:
     """One benchmark against its limits; scores and differences in units of the score.
 
     ``delta`` is candidate - baseline with its 95 % interval; ``relative_*`` is delta / baseline
-    (Fieller), None where no relative limit counts.  ``p`` is that of the limits being exceeded,
-    one-sided, the least of them, after Holm over the gated limits.  ``repeats`` are of each item,
-    ``available`` the items that the data at hand have.
+    (Fieller), None if no relative limit applies. ``p`` is for the limits being exceeded: one-sided,
+    the smallest, Holm-adjusted over gated limits. ``repeats`` is per item, ``available`` the number
+    of items in the local data.
     """
 
     benchmark: str
@@ -110,10 +111,10 @@ class GatedBenchmark:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What `harness gate` says.
+    """Result of `harness gate`.
 
-    ``runs`` are folder and model name of each run by side.  ``excluded`` counts the items that were
-    left out, by benchmark; ``with_all`` is the verdict with them.
+    ``runs`` are folder and model name of each run by side. ``excluded`` counts excluded items by
+    benchmark; ``with_all`` is the verdict including them.
     """
 
     verdict: Decision
@@ -130,8 +131,6 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One benchmark before it is judged."""
-
     name: str
     limits: Limits
     scores: tuple[Array, Array]  # baseline, candidate: seeds x items
@@ -166,9 +165,9 @@ def gate(
     """Judge a candidate against a baseline: one run each, or one per training seed.
 
     Raises:
-        UsageError: the runs cannot be compared or are broken (more than ``max_errors``, a share, of
-            a side's answers to a gated benchmark have no score), a required benchmark is missing,
-            or the policy gates nothing that the runs hold.
+        UsageError: the runs cannot be compared or are broken (more than ``max_errors``, a fraction,
+            of a side's answers to a gated benchmark are unscored), a required benchmark is missing,
+            or the policy gates nothing in the runs.
     """
     if len(baseline) != len(candidate) and min(len(baseline), len(candidate)) < 2:
         raise UsageError(
@@ -198,7 +197,6 @@ def gate(
 
 
 def _cases(table: ScoreTable, policy: Policy, sides: Sequence[Sequence[Path]]) -> list[_Case]:
-    """Return the benchmarks that can be judged; ``sides`` are the runs of both."""
     summaries = [[read_summaries(run) for run in side] for side in sides]
     held = read_manifest(sides[0][0])["benchmarks"]
     cases = [
@@ -221,7 +219,7 @@ def _skipped(table: ScoreTable, policy: Policy) -> list[str]:
 
 
 def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
-    """Refuse broken runs, and such as lack what the policy requires."""
+    """Raise `UsageError` for broken runs and for missing required benchmarks."""
     absent = {gap.benchmark: CALLED[gap.arm] for gap in table.gaps if not gap.answers}
     lacking = [
         f"{name} (the {absent[name]} lacks it)" if name in absent else name
@@ -246,7 +244,7 @@ def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
 
 
 def _asked(table: ScoreTable, name: str) -> bool:
-    """Whether a benchmark that was left out has answers, none of them with a score."""
+    """Whether an omitted benchmark has answers, all of them unscored."""
     return any(gap.benchmark == name and gap.answers for gap in table.gaps)
 
 
@@ -339,10 +337,10 @@ def _line(
 
 
 def _undecided(case: _Case, is_open: Sequence[bool], family: int) -> Undecided:
-    """Return what would decide a benchmark by its limits that are not shown to be kept.
+    """Return what would decide a benchmark, given the limits not shown to be kept.
 
-    ``family``: limits that Holm's method counts; in the worst case the test of a limit being
-    exceeded is at 1 / family of the level.
+    ``family``: number of limits in Holm's method; in the worst case, a limit being exceeded is
+    tested at 1 / family of the level.
     """
     baseline = case.means[0]
     unchanged, keeping, exceeding = [], [], []
@@ -361,13 +359,13 @@ def _undecided(case: _Case, is_open: Sequence[bool], family: int) -> Undecided:
 
 
 def _most(needs: Sequence[Needs]) -> Needs:
-    """Return what all limits need: the most, None where one cannot be met."""
+    """Return what all limits need: the maximum, None if one cannot be met."""
     every = [[asdict(need)[name] for need in needs] for name in ("items", "repeats", "seeds")]
     return Needs(*(None if not v or None in v else max(v) for v in every))
 
 
 def _least(needs: Sequence[Needs]) -> Needs:
-    """Return what one of the limits needs."""
+    """Return what the least demanding limit needs."""
     every = [[asdict(need)[name] for need in needs] for name in ("items", "repeats", "seeds")]
     return Needs(*(min((n for n in v if n is not None), default=None) for v in every))
 
@@ -397,7 +395,7 @@ def _reasons(gated: Sequence[GatedBenchmark]) -> list[str]:
 
 
 def _guard_notes(cases: Sequence[_Case]) -> list[str]:
-    """Return a note where the baseline's interval holds the guard: chance chose the limits."""
+    """Return a note if the baseline's interval contains the guard: chance chose the limits."""
     notes = []
     for case in cases:
         guard = case.limits.relative_guard_below

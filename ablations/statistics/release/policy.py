@@ -1,6 +1,6 @@
 """Release policies: which loss on which benchmark stops a release.
 
-The schema is that of NeMo Evaluator's gate policies (version 1), whose files are read as they are.
+The schema is that of NeMo Evaluator's gate policies (version 1); its files are read unchanged.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _Share = Annotated[float, Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one benchmark may lose; limits are shares: 0.01 is one point, or 1 % of the baseline.
+    """Allowed losses on one benchmark, as fractions: 0.01 is one point, or 1 % of the baseline.
 
-    ``max_relative_drop`` counts only where the baseline's score is below ``relative_guard_below``
-    (None: always).  ``metric``: "strict" and "mean_reward" are the strict score, "pass@1" too, of
-    answers that are right or wrong; another one can be named for an advisory benchmark only.
+    ``max_relative_drop`` applies only if the baseline's score is below ``relative_guard_below``
+    (None: always). ``metric``: "strict" and "mean_reward" are the strict score, as is "pass@1" for
+    binary answers; only an advisory benchmark may name another metric.
     """
 
     tier: Tier = "supporting"
@@ -43,12 +43,12 @@ class Limits:
 
     @property
     def is_gated(self) -> bool:
-        """Whether the benchmark enters the verdict."""
+        """Whether the benchmark counts towards the verdict."""
         return self.tier != "advisory"
 
     @property
     def is_supported(self) -> bool:
-        """Whether its metric is one that runs have."""
+        """Whether runs have its metric."""
         return self.metric in METRICS
 
     @property
@@ -57,12 +57,12 @@ class Limits:
         return 1 if self.direction == "higher_is_better" else -1
 
     def guards(self, baseline: Array) -> Booleans:
-        """Return where the relative limit counts: below the guard, of scores that are not 0."""
+        """Return where the relative limit applies: below the guard, for nonzero scores."""
         guard = self.relative_guard_below
         return np.asarray((baseline > 0) & (baseline < (np.inf if guard is None else guard)))
 
     def relative_drop(self, baseline: float) -> float | None:
-        """Return the relative limit, None where there is none or it does not count."""
+        """Return the relative limit, None if there is none or it does not apply."""
         return self.max_relative_drop if self.guards(np.asarray(baseline)) else None
 
 
@@ -78,7 +78,7 @@ _TYPES: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``defaults`` for every benchmark, and the resolved limits of those that are listed."""
+    """``defaults`` for every benchmark, and the resolved limits of listed ones."""
 
     defaults: Limits
     benchmarks: Mapping[str, Limits]
@@ -89,12 +89,12 @@ class Policy:
 
     @property
     def required(self) -> frozenset[str]:
-        """The benchmarks that both sides must hold: all that are listed, but for advisory ones."""
+        """The benchmarks that both sides must have: all listed ones that are not advisory."""
         return frozenset(name for name, limits in self.benchmarks.items() if limits.is_gated)
 
 
 def read_policy(path: Path) -> Policy:
-    """Read a policy file; `UsageError` (one line) if it is none, naming the benchmark and field."""
+    """Read a policy file; `UsageError` (one line) if invalid, naming the benchmark and field."""
     where = f"policy {path}"
     document = read_yaml(path, where)
     _check_names(document, ("version", "defaults", "benchmarks"), where)
@@ -110,7 +110,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def _limits(defaults: Limits, entry: Any, where: str) -> Limits:
-    """Return the defaults with what an entry sets; null is not set."""
+    """Return the defaults updated by an entry; null means not set."""
     fields = {name: value for name, value in _mapping(entry, where).items() if value is not None}
     _check_names(fields, tuple(_TYPES), where)
     limits = replace(defaults, **{n: _converted(n, v, where) for n, v in fields.items()})

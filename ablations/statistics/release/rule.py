@@ -1,10 +1,10 @@
-"""The rule: is what a candidate may lose on a benchmark excluded, exceeded, or not yet known?
+"""The gate's rule: is a disallowed loss on a benchmark excluded, shown, or undecided?
 
-A limit is a statement about its *room*, what the candidate keeps above the least that it may score:
-sign (candidate - kept * baseline) + allowed.  ``kept`` is 1 and ``allowed`` max_drop for an
-absolute limit; 1 - max_relative_drop and 0 for a relative one, which is so judged by its exact
-interval: the room is linear in both scores.  All functions work on many gates at once (leading
-axes), so that the simulation judges with the very rule that is used.
+A limit is judged by its *room*, what the candidate keeps above the lowest allowed score: sign
+(candidate - kept * baseline) + allowed. ``kept`` is 1 and ``allowed`` max_drop for an absolute
+limit; 1 - max_relative_drop and 0 for a relative one, whose interval is therefore exact: the room
+is linear in both scores. Functions take many gates at once (leading axes), so the simulation uses
+the rule itself.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from ablations.statistics import estimates
 from ablations.statistics.estimates import ROUNDING, Array, Booleans, Estimate, Items, Ratio
 from ablations.statistics.release.policy import Limits
 
-ALPHA = 0.05  # of the two-sided 95 % interval: each side errs half as often
+ALPHA = 0.05  # of the two-sided 95 % interval: half per side
 
 
 class Status(StrEnum):
-    """What is known of a benchmark."""
+    """State of knowledge about a benchmark."""
 
     NON_INFERIOR = "non-inferior"
     INFERIOR = "inferior"
@@ -33,7 +33,7 @@ class Status(StrEnum):
 
 
 class Decision(StrEnum):
-    """What is known of a release."""
+    """State of knowledge about a release."""
 
     GO = "GO"
     NO_GO = "NO-GO"
@@ -50,23 +50,23 @@ class Limit:
 
 
 class Evidence(Protocol):
-    """Scores of two sides on one benchmark, of which linear combinations can be estimated."""
+    """Scores of two sides on one benchmark; linear combinations of them can be estimated."""
 
     def combined(self, candidate: float, baseline: float) -> Estimate:
-        """Return candidate times the candidate's score plus baseline times the baseline's."""
+        """Return candidate * (candidate's score) + baseline * (baseline's score)."""
         ...
 
     def room(self, limit: Limit) -> Estimate:
-        """Return the room that a limit leaves: below 0 it is exceeded."""
+        """Return a limit's room: negative if exceeded."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Right and wrong answers of two single runs to independent items, counted; any shape.
+    """Counts of right and wrong answers of two single runs on independent items; any shape.
 
     One item is added to either kind of discordance, as in Bonett and Price's (2012) interval for
-    the difference of paired shares, which `combined` (1, -1) is.
+    the difference of paired proportions, which `combined` (1, -1) is.
     """
 
     both: Array
@@ -95,10 +95,10 @@ class Cells:
     def room(self, limit: Limit) -> Estimate:
         """Return the room with the larger of two errors, so that both tests keep their level.
 
-        That where the limit is just reached is the score test's (Tango 1998 for a difference, Nam
-        and Blackwelder 2002 for a ratio): a Wald test passes too many benchmarks of which by chance
-        few answers changed.  The measured one (`combined`) is larger where many did: there the
-        score test sees too many losses.
+        At the limit it is the score test's error (Tango 1998 for a difference, Nam and Blackwelder
+        2002 for a ratio): a Wald test passes too many benchmarks on which few answers happened to
+        change. The measured error (`combined`) is larger if many did: there the score test sees too
+        many losses.
         """
         n = self.both + self.gained + self.lost + self.neither
         gained, lost, kept = self.gained / n, self.lost / n, limit.kept
@@ -119,7 +119,7 @@ class Cells:
 
 
 def _variance_of_difference(up: Array, down: Array, allowed: float) -> Array:
-    """Return an item's variance where up - down is -allowed, most likely given these shares."""
+    """Return an item's maximum-likelihood variance given up - down = -allowed."""
     linear = -(up + down) - (2 - up + down) * allowed
     both_ways = 8 * down * allowed * (1 + allowed)
     most_likely = (np.sqrt(np.maximum(linear**2 - both_ways, 0)) - linear) / 4
@@ -131,7 +131,7 @@ class OverItems:
     """Scores of two checkpoints by item, repeats averaged: the clustered t.
 
     The error is at least that of one cluster changing either way (`Cells` without discordance): two
-    runs that agree on every item, or all but, do not show that no other item would differ.
+    runs that agree on all items, or all but one, do not show that no other item would differ.
     """
 
     candidate: Array
@@ -146,10 +146,10 @@ class OverItems:
         return Estimate(estimate.delta, np.maximum(estimate.se, least), estimate.df)
 
     def room(self, limit: Limit) -> Estimate:
-        """Return the room; of right or wrong answers its error is at least that at the limit.
+        """Return the room; for binary answers its error is at least that at the limit.
 
         There at least as many clusters differ as the limit says: the error of a score test in which
-        nothing else does.
+        nothing else differs.
         """
         room = _linear(self, limit)
         if not estimates.is_binary(np.stack([self.candidate, self.baseline])):
@@ -173,7 +173,7 @@ class OverSeeds:
         return estimates.welch(candidate * self.candidate, -baseline * self.baseline)
 
     def room(self, limit: Limit) -> Estimate:
-        """Return the room, as the t test has it."""
+        """Return the room, by the t test."""
         return _linear(self, limit)
 
 
@@ -183,7 +183,7 @@ def _linear(evidence: Evidence, limit: Limit) -> Estimate:
 
 
 def limits_of(policy: Limits, baseline: float) -> tuple[Limit, ...]:
-    """Return the absolute limit, and the relative one where it counts at this baseline's score."""
+    """Return the absolute limit, and the relative one if it applies at the baseline's score."""
     absolute = Limit(policy.sign, 1.0, policy.max_drop)
     relative = policy.relative_drop(baseline)
     if relative is None:
@@ -194,7 +194,7 @@ def limits_of(policy: Limits, baseline: float) -> tuple[Limit, ...]:
 def relative_change(evidence: Evidence, kept: float, level: float = 1 - ALPHA) -> Ratio:
     """Return candidate / baseline - 1 with Fieller's interval.
 
-    By the t tests it holds ``kept`` - 1 exactly where the interval of the room holds 0.
+    With t tests it contains ``kept`` - 1 exactly if the interval of the room contains 0.
     """
     candidate, baseline = evidence.combined(1, 0), evidence.combined(0, 1)
     difference, tested = evidence.combined(1, -1), evidence.combined(1, -kept)
@@ -212,9 +212,9 @@ def relative_change(evidence: Evidence, kept: float, level: float = 1 - ALPHA) -
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Limits judged: whether each is kept or exceeded, and the p of being exceeded (one-sided).
+    """Judged limits: whether each is kept or exceeded, and the one-sided p of being exceeded.
 
-    Limits are on the first axis.  ``p`` of gated limits is Holm's over them.
+    Limits are on the first axis. ``p`` of gated limits is Holm-adjusted over them.
     """
 
     kept: Booleans
@@ -223,13 +223,13 @@ class Judged:
 
 
 def judge(rooms: Sequence[Estimate], gated: Sequence[bool], alpha: float = ALPHA) -> Judged:
-    """Judge limits by their rooms, of which ``gated`` ones enter the verdict.
+    """Judge limits by their rooms; ``gated`` ones count towards the verdict.
 
-    Kept: the two-sided interval of level 1 - alpha lies at or above 0.  No correction: GO needs all
-    limits to be kept, so a wrong GO has a chance of at most alpha / 2 (intersection-union test).
-    Exceeded: p after Holm over the gated limits is at most alpha / 2, so that a NO-GO where every
-    limit is kept has that chance, however many benchmarks there are.  An advisory limit is judged
-    by itself.  Without a standard error a limit is neither.
+    Kept: the two-sided interval of level 1 - alpha lies at or above 0. No correction: GO needs all
+    limits kept, so a wrong GO has a chance of at most alpha / 2 (intersection-union test).
+    Exceeded: p, Holm-adjusted over gated limits, is at most alpha / 2, which bounds the chance of a
+    wrong NO-GO if every limit is kept, for any number of benchmarks. An advisory limit is judged
+    alone. Without a standard error a limit is neither.
     """
     room, df = (np.array([getattr(each, name) for each in rooms]) for name in ("delta", "df"))
     se = np.array([np.where(each.se > ROUNDING, each.se, np.nan) for each in rooms])
@@ -237,7 +237,7 @@ def judge(rooms: Sequence[Estimate], gated: Sequence[bool], alpha: float = ALPHA
     chosen = np.asarray(gated, dtype=bool)
     if chosen.any():
         p[chosen] = estimates.holm(p[chosen])
-    # As the interval: its lower bound is at or above 0.
+    # Same as the interval: its lower bound is at or above 0.
     kept = room - scipy.stats.t.isf(alpha / 2, df) * se >= 0
     return Judged(np.asarray(kept), np.asarray(p <= alpha / 2), p)
 

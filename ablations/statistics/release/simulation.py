@@ -1,6 +1,6 @@
-"""Error rates of the release gate on simulated runs, beside those of NeMo Evaluator's rule.
+"""Simulated error rates of the release gate, beside those of NeMo Evaluator's rule.
 
-Estimates and verdicts are made by the very rule that judges real gates (`release.rule`).
+Estimates and verdicts come from the rule that judges real gates (`release.rule`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from ablations.statistics.release.rule import (
 )
 from ablations.statistics.simulation.calibration import World
 
-DISCORDANCES = (0.05, 0.15)  # share of items that either side alone answers right
-BASELINES = (0.15, 0.85)  # the benchmarks' accuracies go evenly from the first to the last
-SPREAD = 0.005  # of training seeds; half as in `World.macro`, also of each benchmark by itself
+DISCORDANCES = (0.05, 0.15)  # fraction of items that only one side answers right
+BASELINES = (0.15, 0.85)  # accuracies, evenly spaced over benchmarks
+SPREAD = 0.005  # SD over training seeds; as in `World.macro`, 0.6 of it again per benchmark
 SEEDS = (3, 5, 8)
 POLICIES: dict[str, Limits] = {
     "1 point": Limits("critical", 0.01),
@@ -38,7 +38,7 @@ POLICIES: dict[str, Limits] = {
     "3 points": Limits("critical", 0.03),
     "5 points": Limits("critical", 0.05),
 }
-# True losses: of how many benchmarks (None: all), in multiples of the limit that binds.
+# True losses: on how many benchmarks (None: all), in multiples of the binding limit.
 TRUTHS: dict[str, tuple[int | None, float]] = {
     "no change": (0, 0.0),
     "all lose the limit": (None, 1.0),
@@ -50,9 +50,9 @@ TRUTHS: dict[str, tuple[int | None, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class GateRow:
-    """How often each rule gave each verdict, by rule and verdict.
+    """Frequency of each verdict, by rule and verdict.
 
-    ``setting`` is what varies beside the truth: the discordance of two checkpoints, or the seeds.
+    ``setting``, besides the truth: the discordance of two checkpoints, or the seeds.
     """
 
     setting: str
@@ -64,8 +64,8 @@ class GateRow:
 def simulate(sizes: Sequence[int], reps: int, seed: int) -> tuple[GateRow, ...]:
     """Simulate ``reps`` gates per setting over benchmarks of these numbers of items.
 
-    Two checkpoints answer each item once: counts of the four outcomes are multinomial.  Two methods
-    have several training seeds; nel, which knows one run of either side, is given the first.
+    Two checkpoints answer each item once: counts of the four outcomes are multinomial. Two methods
+    have several training seeds; nel, which takes one run per side, gets the first.
     """
     cases = list(product(POLICIES, TRUTHS))
     rows = [
@@ -83,7 +83,7 @@ def simulate(sizes: Sequence[int], reps: int, seed: int) -> tuple[GateRow, ...]:
 def _losses(
     rng: np.random.Generator, accuracies: Array, gates: int, truth: str, limits: Limits
 ) -> Array:
-    """Return true losses, benchmarks x gates; where one loses it is drawn for each gate."""
+    """Return true losses, benchmarks x gates; if one benchmark loses, it is drawn per gate."""
     count, times = TRUTHS[truth]
     relative = [limits.relative_drop(accuracy) for accuracy in accuracies]
     binding = [
@@ -142,7 +142,7 @@ def _methods(
 
 
 def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> Cells:
-    """Return the outcomes of two runs whose answers to items of a class are independent.
+    """Return the outcomes of two runs with independent answers within a class of items.
 
     ``right`` is classes x sides x gates.
     """
@@ -159,8 +159,8 @@ def _paired(rng: np.random.Generator, counts: Integers, right: Integers) -> Cell
 def _ours(evidence: Sequence[Evidence], baselines: Sequence[Array], limits: Limits) -> Array:
     """Return the status of every benchmark in every gate, benchmarks x gates.
 
-    In which gates the relative limit counts varies; elsewhere its room is nan, which Holm's method
-    leaves out, and which is no reason against a GO.
+    Whether the relative limit applies varies by gate; elsewhere its room is nan, which Holm's
+    method leaves out and which does not prevent a GO.
     """
     every = limits_of(replace(limits, relative_guard_below=None), 1.0)
     rooms, counts = [], []
@@ -181,7 +181,7 @@ def _ours(evidence: Sequence[Evidence], baselines: Sequence[Array], limits: Limi
 
 
 def _nel(cells: Cells, limits: Limits) -> Array:
-    """Return a benchmark's status in every gate by the rule of NeMo Evaluator's `nel gate`.
+    """Return a benchmark's status in every gate by NeMo Evaluator's `nel gate` rule.
 
     Source: ``nemo_evaluator.engine.gate._apply_thresholds``: the relative limit by the point
     estimate, then the paired t interval of level 95 % against the absolute limit.

@@ -1,4 +1,4 @@
-"""Reads what ``harness gate --json`` or ``harness compare --json`` printed."""
+"""Read the output of ``harness gate --json`` or ``harness compare --json``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.files.typed_json import parse, record
 
 
 def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
-    """Return a saved gate or comparison; `UsageError` if the file is something else."""
+    """Return a saved gate or comparison; `UsageError` for any other file."""
     try:
         document = parse(read_given(path))
         if not isinstance(document, dict) or "reasons" not in document:

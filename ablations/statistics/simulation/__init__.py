@@ -1,1 +1,1 @@
-"""What is found by drawing at random: the hierarchical bootstrap, and simulated studies."""
+"""Monte Carlo: the hierarchical bootstrap and simulated studies."""

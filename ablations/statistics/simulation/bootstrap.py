@@ -1,7 +1,7 @@
 """The hierarchical bootstrap: seeds and items resampled together.
 
-All contrasts share the resampled macro averages of every arm's seeds, so that total = objective +
-data holds in each resample.
+All contrasts share the resampled macro averages per seed, so total = objective + data holds in each
+resample.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from ablations.statistics.estimates import Array, Items
 
-_CHUNK = 2_000_000  # counts of a block of resamples: a few MB, in the processor's cache
+_CHUNK = 2_000_000  # counts per block of resamples: a few MB, fits in the CPU cache
 
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """By arm and resample: macro averages over resampled items, and the weights of the seeds.
+    """By arm and resample: macro averages over resampled items, and seed weights.
 
     Both are resamples x seeds; rows of ``weights`` sum to 1.
     """
@@ -49,10 +49,10 @@ class Resampled:
     ) -> tuple[float, float] | tuple[None, None]:
         """Return the percentile interval of a weighted sum of the arms.
 
-        None where a benchmark's clusters allow none (`Profile.has_error`).
+        None if a benchmark's clusters allow none (`Profile.has_error`).
         """
         drawn = self.combined(weights)
-        drawn = drawn[~np.isnan(drawn)]  # without resamples that miss a part of a score
+        drawn = drawn[~np.isnan(drawn)]  # drop resamples that miss a part of a score
         if not drawn.size:
             return None, None
         low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
@@ -68,10 +68,9 @@ def hierarchical(
 ) -> Resampled:
     """Resample seeds (jointly over all benchmarks) and, by cluster, items.
 
-    ``scores`` holds seeds x items by benchmark and arm, an arm's seeds in one order.  All arms and
-    seeds of a benchmark share the counts of its clusters.  Draws depend on ``seed``, the benchmark
-    and the arm (or the one that ``stand_ins`` has for it), not on the order of items nor on other
-    arms or benchmarks.
+    ``scores`` holds seeds x items by benchmark and arm, an arm's seeds in one order. All arms and
+    seeds of a benchmark share the cluster counts. Draws depend on ``seed``, the benchmark and the
+    arm (or its entry in ``stand_ins``), not on the order of items or on other arms or benchmarks.
     """
     macro: dict[str, Array] = {}
     for name, arms in scores.items():
@@ -95,11 +94,11 @@ def _code(name: str) -> int:
 
 
 def _draw(columns: Array, items: Items, resamples: int, rng: np.random.Generator) -> Array:
-    """Return the benchmark's score of every column (items x columns) in every resample.
+    """Return the benchmark's score for every column (items x columns) in every resample.
 
-    Few clusters are drawn by their CR2 residuals, and the sum of these is scaled as a t variable's
-    with Bell and McCaffrey's degrees of freedom: plain resampling errs up to three times as often
-    as it should there (docs/statistics.md).
+    Few clusters are drawn by their CR2 residuals, whose sum is scaled to a t variable with Bell and
+    McCaffrey's degrees of freedom: plain resampling errs up to three times too often there
+    (docs/statistics.md).
     """
     profile = items.profile
     if not profile.has_error:
@@ -110,12 +109,12 @@ def _draw(columns: Array, items: Items, resamples: int, rng: np.random.Generator
         t_scale = np.sqrt(profile.df / rng.chisquare(profile.df, (resamples, 1)))
         return np.asarray(items.mean(columns.T) + t_scale * drawn)
     grouping, parts = items.grouping(), items.parts.astype(float)
-    # Sums of small whole numbers: exact in single precision, and twice as fast.
+    # Sums of small integers: exact in single precision, and twice as fast.
     sums = [(grouping @ (columns * part[:, None])).astype(np.float32) for part in parts.T]
     sizes = (grouping @ parts).astype(np.float32)
     drawn = _sums(np.concatenate([*sums, sizes], axis=1), resamples, rng)
     *totals, counted = np.split(drawn, columns.shape[1] * np.arange(1, len(sums) + 1), axis=1)
-    with np.errstate(invalid="ignore"):  # a resample without any item of a part has no score
+    with np.errstate(invalid="ignore"):  # a resample may miss all items of a part
         means = [total / n[:, None] for total, n in zip(totals, counted.T, strict=True)]
         return np.asarray(sum(means)) / len(sums)
 
@@ -132,7 +131,7 @@ def _sums(table: NDArray[np.float32], resamples: int, rng: np.random.Generator) 
 
 
 def _counts(clusters: int, rows: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return multinomial counts, rows x clusters: cheaper by counting draws than by binomials."""
+    """Return multinomial counts, rows x clusters: counting draws is faster than binomials."""
     counts = np.empty((rows, clusters), dtype=np.float32)
     for row in range(rows):
         counts[row] = np.bincount(rng.integers(0, clusters, clusters), minlength=clusters)

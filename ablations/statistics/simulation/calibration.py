@@ -1,6 +1,6 @@
-"""Error rates and power on simulated studies, where the truth is known.
+"""Error rates and power on simulated studies with known truth.
 
-Estimates and verdicts are made by the very functions that judge real studies.
+Estimates and verdicts come from the functions that judge real studies.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SPREADS = (0.0, 0.005, 0.01)
 EFFECTS = (0.0, 0.009, 0.018)
 LIMITS = (50, None)  # items per benchmark; None: all
 INTERACTIONS = (0.0, 0.1, 0.2, 0.3)
-INTERACTION_SPREAD = 0.005  # of seeds, where arms and items interact
-CORRELATIONS = (0.0, 0.3, 0.6)  # of two arms' seeds
+INTERACTION_SPREAD = 0.005  # SD over seeds, in studies with arm-item interaction
+CORRELATIONS = (0.0, 0.3, 0.6)  # between two arms' seeds
 DESIGN_EFFECT = 1.8  # standard deviations of a seed's score
 
 GAIN_PLANTED = 0.018
@@ -46,18 +46,18 @@ PLANTED: Mapping[str, Mapping[str, float]] = {
 }
 STUDY_ARMS = (BASELINE, *DATA_CONTROLS, *PLACEBOS, METHOD)
 
-_CLASSES = 16  # items of a benchmark come in so many degrees of difficulty
-_IDIOSYNCRATIC = 0.6  # what a seed moves single benchmarks, over what it moves all together
+_CLASSES = 16  # difficulty levels per benchmark
+_IDIOSYNCRATIC = 0.6  # a seed's benchmark-specific SD, relative to its shared SD
 _RESAMPLES = 1000
 _SHIPPED = Path(__file__).with_name("calibration.json")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Benchmarks of given sizes; each item is answered right with a chance of its own.
+    """Benchmarks of given sizes; each item has its own chance of a right answer.
 
-    ``counts`` and ``chances`` are benchmarks x classes of difficulty.  Chances follow a stretched
-    Beta(1, 0.8) distribution, kept from 0 and 1 so that a planted shift is never cut.
+    ``counts`` and ``chances`` are benchmarks x difficulty classes. Chances follow a stretched
+    Beta(1, 0.8) distribution, kept away from 0 and 1 so that a planted shift is never cut.
     """
 
     counts: np.ndarray
@@ -65,7 +65,7 @@ class World:
 
     @classmethod
     def of(cls, sizes: Sequence[int]) -> World:
-        """Return the world of benchmarks with these numbers of items."""
+        """Return a world of benchmarks with these numbers of items."""
         n = np.asarray(sizes)[:, None]
         counts = n // _CLASSES + (np.arange(_CLASSES) < n % _CLASSES)
         middles = (np.arange(_CLASSES) + 0.5) / _CLASSES
@@ -74,15 +74,15 @@ class World:
 
     @property
     def decoding_variance(self) -> float:
-        """The variance that answers alone give a seed's macro average."""
+        """The variance of a seed's macro average due to answers alone."""
         n = self.counts.sum(1)
         by_benchmark = (self.counts * self.chances * (1 - self.chances)).sum(1) / n**2
         return float(by_benchmark.sum()) / len(n) ** 2
 
     def interaction_variance(self, interaction: float) -> float:
-        """The variance over draws of items that an arm's own item effects give its macro average.
+        """The variance over draws of items of an arm's item effects on its macro average.
 
-        See `macro`.  It is shared by the arm's seeds, so no number of seeds shows it.
+        See `macro`. The arm's seeds share it, so no number of seeds shows it.
         """
         n, moved = self.counts.sum(1), np.minimum(interaction, _room(self.chances))
         return float(((self.counts * moved**2).sum(1) / n**2).sum()) / len(n) ** 2
@@ -97,10 +97,10 @@ class World:
     ) -> Array:
         """Return macro averages, studies x seeds: training moves a seed, then every item is drawn.
 
-        ``effect`` is added to every item's chance.  ``spread`` is the standard deviation of what a
-        seed adds to all benchmarks together; each benchmark also moves by 0.6 of it.
-        ``interaction`` is what the arm adds to or takes from each item's chance, either with
-        probability 1/2 and alike in all seeds of the study; less where a chance has no room for it.
+        ``effect`` is added to every item's chance. ``spread`` is the SD of what a seed adds to all
+        benchmarks together; each benchmark also moves by 0.6 of it. ``interaction`` is what the arm
+        adds to or subtracts from each item's chance, with probability 1/2 each and alike in all
+        seeds of the study; less if a chance has no room for it.
         """
         common = effect + rng.normal(0, spread, shape)
         total = np.zeros(shape)
@@ -139,7 +139,7 @@ class PairRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
-    """Whole studies with a planted source: how often each step was tested and better throughout.
+    """Studies with a planted source: how often each step was tested and fully better.
 
     ``data_nothing``: every data arm equivalent (or worse); ``data_better``: some data arm better.
     """
@@ -156,10 +156,10 @@ class StudyRow:
 
 @dataclass(frozen=True, slots=True)
 class InteractionRow:
-    """Many studies of two arms alike on average that differ on single items; see `World.macro`.
+    """Studies of two arms equal on average that differ on single items; see `World.macro`.
 
-    ``limit`` is items per benchmark (None: all).  ``significant`` are false positives for new
-    items, by test: on the items drawn the arms do differ.
+    ``limit`` is items per benchmark (None: all). ``significant`` are false positives for new items,
+    by test: on the drawn items the arms do differ.
     """
 
     seeds: int
@@ -172,8 +172,8 @@ class InteractionRow:
 class DesignRow:
     """Many studies of two arms by one design; seeds of the arms are normal and correlated.
 
-    ``seeds`` per arm are those of the looks, or of the only one.  ``power`` is for an effect of
-    1.8 standard deviations of a seed's score, and ``stopped`` the mean number of seeds then.
+    ``seeds`` per arm at each look, or at the only one. ``power`` is for an effect of 1.8 standard
+    deviations of a seed's score, and ``stopped`` the mean number of seeds then.
     """
 
     design: str
@@ -186,7 +186,7 @@ class DesignRow:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """All rates, and what they were made with."""
+    """All rates, and the settings behind them."""
 
     reps: int
     seed: int
@@ -200,7 +200,7 @@ class Calibration:
 
     @property
     def false_positives(self) -> float:
-        """The primary test's highest rate where nothing was planted."""
+        """The primary test's highest rejection rate without a planted effect."""
         return max(row.significant["welch"] for row in self.pairs if row.effect == 0)
 
     @property
@@ -212,7 +212,7 @@ class Calibration:
 def calibrate(
     sizes: Sequence[int], reps: int, seed: int, note: Callable[[str], None]
 ) -> Calibration:
-    """Simulate ``reps`` studies per setting, each setting with a random stream of its own.
+    """Simulate ``reps`` studies per setting, each setting with its own random stream.
 
     ``sizes`` are the items of each benchmark; ``note`` is called with progress messages.
     """
@@ -247,7 +247,7 @@ def calibrate(
 
 
 def designs(reps: int, seed: int) -> tuple[DesignRow, ...]:
-    """Simulate the designs that a plan can choose, and adding seeds until p is below alpha."""
+    """Simulate the designs a plan can choose, and adding seeds until p is below alpha."""
     fixed = product(("welch", "paired"), SEEDS, CORRELATIONS)
     rows = [_design(name, (seeds,), (RULES.alpha,), r, reps, seed) for name, seeds, r in fixed]
     spendings: tuple[looks.Spending, ...] = ("obrien-fleming", "pocock")
@@ -326,9 +326,9 @@ def _bootstrap_rejects(
 ) -> np.ndarray:
     """Return whether 0 lies outside the hierarchical bootstrap's percentile interval, by study.
 
-    Its seeds are drawn; its thousands of items are replaced by the normal distribution of their sum
-    (``variance``: of one seed's macro average by its answers; ``between``: of the difference, by
-    items on which the arms differ).
+    Seeds are drawn; the thousands of items are replaced by the normal distribution of their sum
+    (``variance``: of one seed's macro average due to answers; ``between``: of the difference, due
+    to items on which the arms differ).
     """
     n = a.shape[1]
     draws_b, draws_a = (rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) / n for _ in range(2))
@@ -350,7 +350,7 @@ def _study(
     judged = judge(scores, RULES)
 
     def rate(kind: str, verdicts: Iterable[Verdict], over: np.ufunc = np.logical_and) -> float:
-        """Return how often a step was tested with these verdicts: on all of it, or on any."""
+        """Return how often a step was tested with these verdicts on all of it (or on any)."""
         texts = [str(verdict) for verdict in verdicts]
         step = [j.tested & np.isin(j.verdicts, texts) for j in judged if j.contrast.kind == kind]
         return float(over.reduce(step).mean())
@@ -369,10 +369,10 @@ def _study(
 
 
 def bootstrap_errors(seeds: Iterable[int]) -> str:
-    """Return in words how often the hierarchical bootstrap errs where arms have so many seeds.
+    """Return as text how often the hierarchical bootstrap errs at these seeds per arm.
 
-    The fewest decide: the shipped rates of false positives, over seed spreads, of the largest
-    simulated number of seeds that is not above them.
+    The fewest decide: the shipped false-positive rates, over seed SDs, at the largest simulated
+    number of seeds not above them.
     """
     rows = json.loads(_SHIPPED.read_text(encoding="utf-8"))["pairs"]
     fewest = min(seeds)

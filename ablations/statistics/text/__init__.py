@@ -1,1 +1,1 @@
-"""What is said of differences: verdicts as sentences, numbers as text."""
+"""Differences as text: verdict sentences and formatted numbers."""

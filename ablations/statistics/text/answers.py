@@ -1,4 +1,4 @@
-"""One sentence for a study with questions of its own: each contrast in the order of tests."""
+"""The sentence for a study with a custom design: each contrast in the order of tests."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TRENDS = {
 
 
 def answers(lines: Sequence[Line], checks: Sequence[Line], rules: Rules, design: Design) -> str:
-    """Return what each tested contrast says, the figures of all, and what the checks withhold."""
+    """Return each tested contrast's claim, all figures, and what the checks withhold."""
     tested = [line for line in lines if line.tested]
     claims = [claim(line, rules, design) for line in tested]
     conclusion = "; ".join(claims) if claims else "Nothing could be tested"
-    if not (tested and conclusion.startswith(tested[0].plus)):  # a name stays as it is
+    if not (tested and conclusion.startswith(tested[0].plus)):  # keep a name's case
         conclusion = conclusion[:1].upper() + conclusion[1:]
     over_start = [line for line in checks if line.kind == "start"]
     figures = [figures_of([line], rules, with_verdicts=True) for line in lines]
@@ -46,7 +46,7 @@ def answers(lines: Sequence[Line], checks: Sequence[Line], rules: Rules, design:
 
 
 def claim(line: Line, rules: Rules, design: Design) -> str:
-    """Return what the verdict on one contrast says."""
+    """Return the claim that a contrast's verdict makes."""
     assert line.verdict is not None
     knobs = {each.name: each.knob for step in design.steps for each in step.contrasts}
     texts = _TRENDS if line.kind == "trend" else _CLAIMS
@@ -57,7 +57,6 @@ def claim(line: Line, rules: Rules, design: Design) -> str:
 
 
 def _by_benchmark(line: Line) -> str:
-    """Return on which benchmarks there is a loss, and on which one is not excluded."""
     worse = [row.benchmark for row in line.benchmarks if row.verdict and row.verdict.is_worse]
     open_ = [row.benchmark for row in line.benchmarks if row.verdict is Verdict.INCONCLUSIVE]
     parts = [f"losses on {', '.join(worse)}" if worse else "no loss shown on any benchmark"]
@@ -67,9 +66,9 @@ def _by_benchmark(line: Line) -> str:
 
 
 def _withheld(lines: Sequence[Line], checks: Sequence[Line], design: Design) -> list[str]:
-    """Return why a gain that was shown may be none: the winner against the model before training.
+    """Return why a shown gain may be none: the winner against the model before training.
 
-    And which control loses to the baseline beyond the margin.
+    Also name any control that loses to the baseline beyond the margin.
     """
     better = {line.plus for line in lines if line.verdict and line.verdict.is_better}
     reasons = [

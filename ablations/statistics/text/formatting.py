@@ -1,4 +1,4 @@
-"""How differences, intervals and p values are written: in points, in plain ASCII."""
+"""Format differences, intervals and p values: in points, in plain ASCII."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def score_interval(low: float | None, high: float | None) -> str:
 
 
 def decisive(line: BenchmarkLine | Line | Macro, alpha: float) -> str:
-    """Return the interval that the verdict was reached by: of equivalence that of TOST, named.
+    """Return the interval that decided the verdict; TOST's is named as such.
 
-    TOST rejects at alpha where the interval of level 1 - 2 alpha lies within the margin.
+    TOST rejects at alpha if the interval of level 1 - 2 alpha lies within the margin.
     """
     if line.verdict is Verdict.EQUIVALENT and line.tost_low is not None:
         return f"{interval(line.tost_low, line.tost_high)} ({100 * (1 - 2 * alpha):g} % interval)"
@@ -52,5 +52,5 @@ def p_value(p: float | None) -> str:
 
 
 def width(value: float | None) -> str:
-    """Return a size in points, without a sign."""
+    """Return an unsigned size in points."""
     return MISSING if value is None else f"{100 * value:.1f}"

@@ -1,4 +1,4 @@
-"""Notes of results, as short as they can be said."""
+"""Merge the notes of results, to keep them short."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import re
 from collections.abc import Iterable, Sequence
 
 _BENCHMARK = re.compile(r"[a-z0-9_]+")  # "mmmu_pro", not "micro world"
-# The 20 of "only 20 clusters" and the 3.9 of "effectively 3.9", not the 20 of v20 or of 1.20.3.
+# Matches the 20 of "only 20 clusters" and the 3.9 of "effectively 3.9", not the 20 of v20 or
+# 1.20.3.
 _NUMBER = re.compile(r"(?<![\w/.-])\d+(?:\.\d)?(?![\w/-]|\.?\d)")
 
 
 def note_lines(notes: Iterable[str]) -> list[str]:
-    """Return notes as a command prints them, joined."""
+    """Return notes as a command prints them, merged."""
     return [f"note: {note}" for note in joined(notes)]
 
 
 def joined(notes: Iterable[str]) -> tuple[str, ...]:
-    """Return notes ("BENCHMARK: text"), those that differ in benchmark and numbers alone as one.
+    """Return notes ("BENCHMARK: text"), merging those that differ in benchmark and numbers alone.
 
-    That one names the benchmarks, and of each number the range.
+    The merged note lists the benchmarks, and the range of each number.
     """
     groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
     for note in notes:
         name, _, text = note.partition(": ")
         of_benchmark = bool(_BENCHMARK.fullmatch(name) and text)
-        # A note of another form is of its own kind.
+        # A note of any other form is never merged.
         kind = _NUMBER.sub("0", text) if of_benchmark else note
         groups.setdefault((of_benchmark, kind), []).append((name, text))
     return tuple(
@@ -36,7 +37,7 @@ def joined(notes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _ranged(texts: Sequence[str]) -> str:
-    """Return the one text of several that differ in numbers alone, with the range of each."""
+    """Return one text for several that differ in numbers alone, with the range of each."""
     several = zip(*(_NUMBER.findall(text) for text in texts), strict=True)
     ranges = iter([(min(values, key=float), max(values, key=float)) for values in several])
 

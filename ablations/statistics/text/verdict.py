@@ -1,4 +1,4 @@
-"""Turns the lines of an analysis into one sentence."""
+"""Turn the lines of an analysis into one sentence."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ablations.statistics.text.formatting import MISSING, decisive, points
 WITHIN = " (within the margin)"
 Steps = Mapping[Kind, Sequence[Line]]
 
-# The method against the model before training: why a gain over the baseline may be no gain at all.
+# The method against the model before training: why a gain over the baseline may not be a gain.
 _OVER_START = {
     Verdict.WORSE: "loses to {}, so nothing was gained",
     Verdict.WORSE_WITHIN_MARGIN: f"loses to {{}}{WITHIN}, so nothing was gained",
     Verdict.EQUIVALENT: "is equivalent to {}, so nothing was gained",
     Verdict.INCONCLUSIVE: "is not shown to be better than {}",
 }
-# The verdicts that exclude a loss beyond the margin.
+# Verdicts that exclude a loss beyond the margin.
 _NO_LOSS = (
     Verdict.BETTER,
     Verdict.BETTER_WITHIN_MARGIN,
@@ -29,7 +29,7 @@ _NO_LOSS = (
     Verdict.WORSE_WITHIN_MARGIN,
     Verdict.NON_INFERIOR,
 )
-# What a study without an arm of a role was not compared with.
+# What is missing from a study without an arm of a role.
 _LACKING: dict[Role, str] = {
     "start": "the model before training",
     "data_control": "the data alone",
@@ -54,18 +54,18 @@ def sentence(
 
 
 def losses(benchmarks: Sequence[BenchmarkLine]) -> str:
-    """Return the benchmarks that are significantly worse, as an addition to a verdict."""
+    """Return the significantly worse benchmarks, as an addition to a verdict."""
     names = [line.benchmark for line in benchmarks if line.verdict and line.verdict.is_worse]
     return f", with losses on {', '.join(names)}" if names else ""
 
 
 def _better(step: Sequence[Line]) -> bool:
-    """Whether a step was tested and all of it is better."""
+    """Whether a step was tested and is better throughout."""
     return bool(step) and all(line.verdict and line.verdict.is_better for line in step)
 
 
 def _failed(steps: Steps, arms: Sequence[str], baseline: str | None) -> str:
-    """Return which of these controls lose to the baseline beyond the margin, "" if none does."""
+    """Return the controls that lose to the baseline beyond the margin, "" if none."""
     checked = [line for line in steps["control"] if line.plus in arms]
     failed = [line.plus for line in checked if line.verdict is Verdict.WORSE]
     verb = "loses" if len(failed) == 1 else "lose"
@@ -98,7 +98,6 @@ def _conclusion(steps: Steps, rules: Rules, design: Design) -> str:
 
 
 def _source(steps: Steps, rules: Rules, design: Design) -> str:
-    """Return where a gain comes from."""
     objective = steps["objective"]
     if not objective:
         return ", and without a data arm its source cannot be judged"
@@ -114,7 +113,7 @@ def _source(steps: Steps, rules: Rules, design: Design) -> str:
 
 
 def _beyond_data(steps: Steps, design: Design) -> str:
-    """Return where a gain comes from that is more than every data arm's."""
+    """Return the source of a gain that exceeds every data arm's."""
     if failed := _failed(steps, design.named("placebo"), design.baseline):
         return f"more than its data gives, but its source cannot be judged, because {failed}"
     if steps["placebo"] and not _better(steps["placebo"]):
@@ -130,7 +129,7 @@ def _beyond_data(steps: Steps, design: Design) -> str:
 
 
 def _caveats(steps: Steps, rules: Rules, design: Design) -> str:
-    """Return in parentheses what a claim about the objective does not cover, "" if nothing."""
+    """Return, in parentheses, what a claim about the objective does not cover; "" if nothing."""
     claimed = [*steps["objective"], *steps["placebo"]]
     compared = {line.minus for line in (*claimed, *steps["start"]) if line.tested}
     missing = [
@@ -148,7 +147,7 @@ def _caveats(steps: Steps, rules: Rules, design: Design) -> str:
         line.plus
         for line in steps["control"]
         if line.plus in compared
-        and line.verdict is not Verdict.WORSE  # the verdict says so already
+        and line.verdict is not Verdict.WORSE  # already in the verdict
         and (line.tost_low is None or line.tost_low <= -rules.margin)
     ]
     if unsound:
@@ -160,17 +159,17 @@ def _caveats(steps: Steps, rules: Rules, design: Design) -> str:
 
 
 def _holds_for_new(line: Line) -> bool:
-    """Whether there is an interval with items resampled, and it excludes 0."""
+    """Whether the interval with resampled items exists and excludes 0."""
     if line.boot_low is None or line.boot_high is None:
         return False
     return line.boot_low > 0 or line.boot_high < 0
 
 
 def step_verdict(kind: Kind, step: Sequence[Line], *, one_claim: bool | None = None) -> Verdict:
-    """Return the verdict of a step that has contrasts: theirs, where they agree.
+    """Return the verdict of a step that has contrasts: theirs, if they agree.
 
-    Better is better with or without the margin.  ``one_claim``: all contrasts make one together, by
-    default those of any kind but data, which make a claim each.
+    Better is better with or without the margin. ``one_claim``: all contrasts make one claim
+    together; by default true for every kind but data.
     """
     if not any(line.tested for line in step):
         return Verdict.NOT_TESTED
@@ -186,7 +185,7 @@ def step_verdict(kind: Kind, step: Sequence[Line], *, one_claim: bool | None = N
 
 
 def withheld(step: Sequence[Line], checks: Sequence[Line], design: Design = STANDARD) -> str:
-    """Return why a check withholds the claim of a step that came out better, "" if none does."""
+    """Return why a check withholds the claim of a step that came out better; "" if none does."""
     if not _better(step):
         return ""
     arms = {line.minus for line in step}
@@ -208,7 +207,7 @@ def _step(kind: Kind, step: Sequence[Line], rules: Rules) -> str:
 
 
 def figures_of(lines: Sequence[Line], rules: Rules, *, with_verdicts: bool) -> str:
-    """Return contrasts with their difference, the interval that decided, and their verdict."""
+    """Return contrasts with their difference, deciding interval and verdict."""
     figures = []
     for line in lines:
         verdict = f" {line.verdict or Verdict.NOT_TESTED}" * with_verdicts

@@ -1,1 +1,1 @@
-"""A study on a Slurm cluster: its trainings and evaluations as job arrays, through submitit."""
+"""Run a study on a Slurm cluster, as job arrays submitted through submitit."""

@@ -1,7 +1,7 @@
-"""A study's jobs as Slurm arrays: a training and, when it is done, the evaluation of each model.
+"""A study's jobs as Slurm arrays: one training per model, and its evaluation afterwards.
 
-What a task has done is read from the study's folder, and whether it still waits or runs from
-``squeue``: a command that was killed finds its tasks again.
+Progress is read from the study's folder, queue state from ``squeue``: a killed command finds its
+tasks again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from harness.install.extras import need
 from harness.runs.store import read_json
 
 POLL = 5.0
-SETTLING = 60.0  # seconds until what a task has written is seen here, at most (NFS caches names)
+SETTLING = 60.0  # until a task's output is visible here, at most (NFS caches names)
 _STEPS: tuple[Step, ...] = ("train", "run")
 _NAMES = {"train": "training", "run": "evaluation"}
 
 
 class _Entry(TypedDict):
-    """What was submitted of a job: the ids of its tasks by step, and a hash of what they do."""
+    """What was submitted for a job: task ids by step, and a hash of what they do."""
 
     key: str
     tasks: dict[str, str]
@@ -40,10 +40,9 @@ class _Entry(TypedDict):
 
 @dataclass
 class Cluster:
-    """The tasks of one study; ``folder`` is the study's, its part ``slurm`` holds what is ours.
+    """The tasks of one study; ``folder`` is the study's, and our files are in its ``slurm``.
 
-    ``poll`` is the seconds between two looks at the queue, ``entries`` what was submitted, by the
-    name of the job.
+    ``poll`` is the seconds between queue checks, ``entries`` what was submitted, by job name.
     """
 
     folder: Path
@@ -53,15 +52,15 @@ class Cluster:
 
     @property
     def here(self) -> Path:
-        """The folder of logs, records and what submitit stores."""
+        """The folder of logs, records and submitit's files."""
         return self.folder / "slurm"
 
     def record(self, job: Job) -> Path:
-        """Return the file in which a task tells its failure."""
+        """Return the file in which a task records its failure."""
         return self.here / f"{job.arm}-seed-{job.seed}.json"
 
     def recall(self) -> None:
-        """Read what an earlier command has submitted."""
+        """Read what an earlier command submitted."""
         path = self.here / "tasks.json"
         try:
             stored: Any = read_json(path) if path.exists() else {}
@@ -72,10 +71,11 @@ class Cluster:
         self.entries = stored
 
     def submit(self, todo: Mapping[Job, Step]) -> None:
-        """Submit the steps that are left of jobs and are not in the queue.
+        """Submit the remaining steps of jobs that are not in the queue.
 
         Raises:
-            UsageError: Slurm refuses them, or the queue has tasks of the study as it was before.
+            UsageError: Slurm rejects them, or the queue has tasks of an earlier version of the
+                study.
         """
         self._keep_queued(todo)
         new = [job for job, step in todo.items() if step == "train" and not self._has(job, "train")]
@@ -90,7 +90,7 @@ class Cluster:
             self._array("run", jobs, after)
 
     def _keep_queued(self, todo: Mapping[Job, Step]) -> None:
-        """Keep of what was submitted of jobs the tasks that are in the queue."""
+        """Keep, of the submitted tasks, those still in the queue."""
         queue = self.queue()
         if queue is None:
             raise UsageError("no Slurm cluster answers: squeue failed; run this on a login node")
@@ -103,23 +103,23 @@ class Cluster:
                     "end them with scancel, then run this again"
                 )
             if todo[job] == "train" and "train" not in kept:
-                kept = {}  # an evaluation whose training has failed is about to go
+                kept = {}  # the evaluation of a failed training is about to be cancelled
             if not kept:
-                self.record(job).unlink(missing_ok=True)  # of an earlier call
+                self.record(job).unlink(missing_ok=True)  # from an earlier call
             self.entries[job.name] = {"key": key, "tasks": kept}
 
     def _has(self, job: Job, step: Step) -> bool:
         return step in self.entries[job.name]["tasks"]
 
     def _after(self, job: Job, together: int) -> str:
-        """Return the dependency of an evaluation on its training; arrays wait task by task."""
+        """Return an evaluation's dependency on its training; arrays wait task by task."""
         training = self.entries[job.name]["tasks"]["train"]
         if together == 1:
             return f"afterok:{training}"
         return f"aftercorr:{training.partition('_')[0]}"
 
     def _array(self, step: Step, jobs: Sequence[Job], after: str | None) -> None:
-        """Submit one step of jobs as an array, and write down which task is whose."""
+        """Submit one step of jobs as an array, and record each job's task."""
         executor = self._executor(step, after)
         errors = need("submitit.core.utils", "slurm")
         try:
@@ -165,13 +165,13 @@ class Cluster:
         return {row[0]: row[1] for row in rows if len(row) == 3 and row[2].strip() in ours}
 
     def numbers(self) -> list[str]:
-        """Return the numbers of this study's jobs in the queue; others may have its name."""
+        """Return this study's job numbers in the queue; others may share its name."""
         queue = self.queue() or {}
         ids = (one for entry in self.entries.values() for one in entry["tasks"].values())
         return sorted({one.partition("_")[0] for one in ids if one in queue}, key=int)
 
     def follow(self, todo: Mapping[Job, Step]) -> Iterator[Outcome]:
-        """Yield the outcomes of jobs when their tasks have left the queue, and say what they do."""
+        """Yield the outcomes of jobs as their tasks leave the queue, and report what they do."""
         waiting, states = dict.fromkeys(todo, 0.0), dict[Job, str]()
         while waiting:
             queue = self.queue()
@@ -190,7 +190,7 @@ class Cluster:
                 time.sleep(self.poll)
 
     def _state(self, job: Job, queue: Mapping[str, str]) -> str:
-        """Return what a job's first task in the queue does, "" where there is none."""
+        """Return the state of a job's first task in the queue, "" if there is none."""
         tasks = self.entries[job.name]["tasks"]
         for step in _STEPS:
             if (state := queue.get(tasks.get(step, ""))) is not None:
@@ -198,7 +198,7 @@ class Cluster:
         return ""
 
     def _ended(self, job: Job, since: float) -> Outcome | None:
-        """Return the outcome of a job that is not in the queue; None where it is not yet seen."""
+        """Return the outcome of a job that left the queue; None if not visible yet."""
         if isinstance(done := left(job), Outcome):
             return done
         if (failure := told(job, self.record(job))) is not None:
@@ -215,10 +215,10 @@ class Cluster:
 def on_slurm(
     todo: Sequence[Job], settings: SlurmSettings, folder: Path, poll: float = POLL
 ) -> Iterator[Outcome]:
-    """Do jobs as tasks of Slurm arrays; what is done already is not submitted.
+    """Run jobs as tasks of Slurm arrays; finished work is not submitted.
 
-    Nodes need the same environment and the study's folder under the same path.  Whatever ends this
-    ends no task: the next call waits for them.  `UsageError` where there is no submitit or Slurm.
+    Nodes need the same environment and the study's folder under the same path. Ending this command
+    ends no task: the next call waits for them. `UsageError` without submitit or Slurm.
     """
     open_ = dict[Job, Step]()
     for job in todo:

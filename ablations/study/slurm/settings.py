@@ -1,4 +1,4 @@
-"""What the jobs of a study ask of Slurm: one YAML file (``--executor-settings``)."""
+"""Slurm resources for the jobs of a study: one YAML file (``--executor-settings``)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Step = Literal["train", "run"]
 Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
 Hours = Annotated[float, Meta(gt=0, le=8784)]  # a year
-# What the study or another setting says to sbatch, or what would hide the tasks from it.
+# Options that the study or another setting passes to sbatch, or that would hide the tasks.
 _OWN = frozenset(
     "account array chdir clusters cpus-per-task dependency error gpus-per-node hold job-name "
     "kill-on-invalid-dep mem no-requeue nodes ntasks ntasks-per-node open-mode output partition "
@@ -28,9 +28,9 @@ _OWN = frozenset(
 
 
 class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one job asks for; None: the cluster's default.
+    """What one job requests; None: the cluster's default.
 
-    ``cpus`` and ``gpus`` are numbers, ``memory`` is in GB, ``hours`` the time limit of one start.
+    ``cpus`` and ``gpus`` are counts, ``memory`` is in GB, ``hours`` the time limit of one start.
     ``modules`` are loaded before the command; ``options`` are further options of ``sbatch``.
     """
 
@@ -46,10 +46,10 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SlurmSettings(Resources, frozen=True, forbid_unknown_fields=True):
-    """The settings file: what all jobs ask for, and what trainings or evaluations ask instead.
+    """The settings file: requests of all jobs, and overrides for trainings or evaluations.
 
-    ``at_once`` limits the jobs that run at a time.  ``save_seconds`` before its time limit a job
-    is asked to save, and is queued again, at most ``restarts`` times.
+    ``at_once`` limits concurrent jobs. ``save_seconds`` before its time limit a job is asked to
+    save, and is requeued, at most ``restarts`` times.
     """
 
     training: Resources = Resources()
@@ -59,7 +59,7 @@ class SlurmSettings(Resources, frozen=True, forbid_unknown_fields=True):
     restarts: Annotated[int, Meta(ge=0)] = 20
 
     def of(self, step: Step) -> Resources:
-        """Return what the jobs of a step ask for."""
+        """Return what the jobs of a step request."""
         own = self.training if step == "train" else self.evaluation
         values = {
             name: getattr(self if getattr(own, name) is None else own, name)
@@ -68,9 +68,9 @@ class SlurmSettings(Resources, frozen=True, forbid_unknown_fields=True):
         return Resources(**{**values, "options": {**self.options, **own.options}})
 
     def parameters(self, step: Step) -> dict[str, Any]:
-        """Return what submitit's Slurm executor is told for the jobs of a step."""
+        """Return the parameters of submitit's Slurm executor for the jobs of a step."""
         asked = self.of(step)
-        assert asked.hours is not None  # `read_settings` has checked it
+        assert asked.hours is not None  # checked by `read_settings`
         known = {
             "partition": asked.partition,
             "account": asked.account,
@@ -99,7 +99,7 @@ def read_settings(path: Path) -> SlurmSettings:
     """Return the settings in a file.
 
     Raises:
-        UsageError: it cannot be read, names what there is not, or lacks a time limit.
+        UsageError: it cannot be read, has an unknown name, or lacks a time limit.
     """
     settings = read_typed(path, SlurmSettings)
     steps: tuple[Step, ...] = ("train", "run")

@@ -1,4 +1,4 @@
-"""One step of a study's job, as Slurm runs it; it ends as the signals of Slurm ask."""
+"""One step of a study's job, run by Slurm; handles Slurm's signals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LIMIT = "it reached its time limit: raise hours or restarts"
 
 
 class LeftError(Exception):
-    """The rest of a job begins with this step, which is not to be done here."""
+    """The job's next step is not this task's."""
 
     def __init__(self, step: str) -> None:
         super().__init__(step)
@@ -31,7 +31,7 @@ class LeftError(Exception):
 
 
 def left(job: Job) -> Outcome | Step:
-    """Return the outcome of a job that is done, or cannot be, else the step that is next."""
+    """Return the outcome of a job that is finished or failed, else its next step."""
 
     def run(args: Sequence[str], _: Path) -> str:
         raise LeftError(args[0])
@@ -43,12 +43,12 @@ def left(job: Job) -> Outcome | Step:
 
 
 class Task:
-    """Does one step of a job; submitit stores this object, and calls it where Slurm starts it.
+    """One step of a job; submitit stores this object and calls it where Slurm starts it.
 
-    A failure is told in the file ``record`` and by the exit code, on which what waits for this task
-    depends.  SIGTERM, which Slurm sends to the commands too (preemption, scancel): they save, this
-    ends, and Slurm starts it again where it was preempted.  SIGUSR2, which comes before the time
-    limit: submitit calls `checkpoint` and queues the task again.
+    A failure is recorded in the file ``record`` and by the exit code, on which dependent tasks
+    wait. SIGTERM, which Slurm sends to the commands too (preemption, scancel): they save, this
+    ends, and Slurm restarts it if it was preempted. SIGUSR2, sent before the time limit: submitit
+    calls `checkpoint` and requeues the task.
     """
 
     def __init__(self, job: Job, step: Step, record: Path) -> None:
@@ -56,7 +56,7 @@ class Task:
         self._processes: ProcessPool | None = None
 
     def __call__(self) -> None:
-        """Do the step, or go on with it; ends the process where it fails or is stopped."""
+        """Do or resume the step; ends the process if it fails or is stopped."""
         self.record.unlink(missing_ok=True)
         try:
             with listening():
@@ -69,7 +69,7 @@ class Task:
             sys.exit(1)
 
     def _do(self) -> Outcome | None:
-        """Do the step; return how it failed, None where it did not."""
+        """Do the step; return its failure, if any."""
         processes = self._processes = ProcessPool()
 
         def run(args: Sequence[str], log: Path) -> str:
@@ -91,7 +91,7 @@ class Task:
         return outcome if outcome.failed else None
 
     def checkpoint(self) -> Any:
-        """Interrupt the command, wait until it has saved, and return what is to be queued again."""
+        """Interrupt the command, wait until it has saved, and return what to requeue."""
         from submitit.helpers import DelayedSubmission
 
         if self._processes is not None:
@@ -108,7 +108,7 @@ class Task:
 
 
 class _Told(TypedDict):
-    """The record of a task that failed."""
+    """The record of a failed task."""
 
     failed: str
     reason: str
@@ -116,7 +116,7 @@ class _Told(TypedDict):
 
 
 def told(job: Job, record: Path) -> Outcome | None:
-    """Return the failure that a task has told in its record, None where there is none."""
+    """Return the failure that a task recorded, None if there is none."""
     try:
         stored = read_json(record)
     except UsageError:
