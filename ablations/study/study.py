@@ -371,7 +371,7 @@ def _look_note(rules: Rules, look: int | None) -> list[str]:
 def aligned(
     rules: Rules, models: Sequence[Measured], design: Design = STANDARD
 ) -> tuple[Rules, list[str]]:
-    """Return the rules with pairs only where both arms hold the same seeds, and notes on others."""
+    """Return the rules with pairs only where both arms have the same seeds, with notes."""
     seeds: dict[str, list[int]] = {}
     for model in models:
         seeds.setdefault(model.arm, []).append(model.seed)

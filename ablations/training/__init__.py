@@ -1,1 +1,1 @@
-"""One arm, from data to a checkpoint."""
+"""Train one arm, from data to a checkpoint."""

@@ -1,4 +1,4 @@
-"""Whether all that an arm needs is there and fits, before anything is trained."""
+"""Check an arm's data, model and machine before anything is trained."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from harness.errors import UsageError
 
 
 def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
-    """Check that everything is there and fits, before anything is trained.
+    """Check that everything needed exists and fits, before anything is trained.
 
     Args:
         plan: what is to be trained.
-        elsewhere: it is trained on other machines, so this one need not be able to.
+        elsewhere: training happens on other machines, so this one need not be able to.
 
     Raises:
         UsageError: names the first thing that does not fit.
     """
     arm, data, s = plan.arm, plan.data, plan.settings
-    if s.model:  # without one, that is the first thing to say
+    if s.model:  # a missing model is reported first
         plan.check_given()
     vision = data.reads_images
     assert plan.amounts.steps >= 0
@@ -74,7 +74,7 @@ def _check_data(plan: TrainingPlan) -> bool:
 
 
 def _check_own(plan: TrainingPlan, tokens: Collection[str]) -> bool:
-    """Check all items that the user's function makes; return whether any has an image."""
+    """Check all items from the user's function; return whether any has an image."""
     images = False
     for slot in schedule(plan) if plan.arm.extra == "own" else ():
         if slot.kind == "own":
@@ -88,10 +88,10 @@ _LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def check_launcher() -> None:
-    """Check that a launcher has set all of its variables or none: some alone leave ranks unclear.
+    """Check that a launcher has set all of its variables or none; a partial set is ambiguous.
 
     Raises:
-        UsageError: some are missing, not numbers, or a rank is not below the number of processes.
+        UsageError: some are missing or not numbers, or a rank is not below the number of processes.
     """
     given = {name: os.environ[name] for name in _LAUNCHER if os.environ.get(name)}
     if not given:

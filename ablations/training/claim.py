@@ -1,4 +1,4 @@
-"""What a training's folder holds: its plan.json, and whether a plan may go on with it."""
+"""The plan.json of a training's folder, and whether a plan may resume it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.runs.store import read_json
 
 
 class _Claim(TypedDict):
-    """What is read of a plan.json."""
+    """The fields read from a plan.json."""
 
     key: str
     arm: str
@@ -28,7 +28,6 @@ class _Claim(TypedDict):
 
 
 def _record(folder: Path) -> _Claim | None:
-    """Return the plan.json of a training's folder, None if there is none."""
     path = folder / "plan.json"
     if not path.exists():
         return None
@@ -39,7 +38,7 @@ def _record(folder: Path) -> _Claim | None:
 
 
 def loss_of(folder: Path) -> str | None:
-    """Return the loss on pairs of what was trained in a folder; None: there is none, or unknown."""
+    """Return the loss on pairs of the training in a folder; None if none or unknown."""
     try:
         record = _record(folder)
     except UsageError:
@@ -49,13 +48,13 @@ def loss_of(folder: Path) -> str | None:
 
 
 def check_claim(plan: TrainingPlan) -> None:
-    """Check that the folder's plan.json, if there, is of this plan and of the same content."""
+    """Check that the folder's plan.json, if any, is of this plan and the same content."""
     if (record := _record(plan.out)) is None:
         return
-    # What a version without the setting did with selection rows is for `check_rows`.
+    # Selection rows in a version without the setting are left to `check_rows`.
     later = {**LATER, "selection_rows": plan.settings.selection_rows}
     old, content = {**later, **record["settings"]}, record.get("content", {})
-    # Stored plans of one version have the hash of a custom reward among the settings.
+    # One version stored the hash of a custom reward among the settings.
     stored = {"reward": old.pop("reward_source", None), **content}
     new = json.loads(json.dumps(plan.settings.decisive()))
     now = plan.content
@@ -69,15 +68,15 @@ def check_claim(plan: TrainingPlan) -> None:
         what = ", ".join(changed) or f"arm ({record['arm']})"
         raise UsageError(f"{plan.out} holds a run with other settings ({what}): choose another")
     for name, hashed in now.items():
-        # What is gone cannot be compared; a finished run can still be looked at.
+        # Missing files cannot be compared; a finished run can still be read.
         if hashed is not None and stored.get(name) not in (None, hashed):
             raise UsageError(f"{plan.out} holds a run with different {name}: choose another folder")
 
 
 def _moved(setting: str, before: Any, now: Any, same: Collection[str]) -> bool:
-    """Whether a setting names what it named before, at another path.
+    """Whether a setting names the same thing as before, at another path.
 
-    ``same`` are the settings whose content is as it was.
+    ``same`` are the settings with unchanged content.
     """
     if setting == "image_root":
         return bool({"pairs", "rl_data"} & {*same})  # their hashes cover the images
@@ -87,7 +86,7 @@ def _moved(setting: str, before: Any, now: Any, same: Collection[str]) -> bool:
 
 
 def claim(plan: TrainingPlan) -> None:
-    """Write plan.json, in a folder that is made where there is none."""
+    """Write plan.json, creating the folder if needed."""
     try:
         plan.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,10 +99,9 @@ def claim(plan: TrainingPlan) -> None:
 
 
 def check_rows(plan: TrainingPlan) -> None:
-    """Check that what an earlier version began goes on with the same RL items.
+    """Check that a training started by an earlier version continues on the same RL items.
 
-    Raises `UsageError` where the settings would leave out selection rows that it trained on, or the
-    other way round.
+    Raises `UsageError` if the settings disagree with it on including selection rows.
     """
     s = plan.settings
     if not plan.arm.grpo or s.rl_data is None or plan.data.agent is not None:
@@ -124,16 +122,16 @@ def _rows_of(record: _Claim, rl_data: str) -> SelectionRows:
 
 
 def begun_with_rows(trainings: Mapping[Path, Arm], rl_data: str) -> tuple[str, ...]:
-    """Return the options with which arms that are not begun train on the rows of those that are.
+    """Return the options that make new arms train on the same rows as those already started.
 
-    None but where an earlier version has begun some.
+    Empty unless an earlier version has started some.
 
     Args:
         trainings: the folders of a study's trainings.
         rl_data: their RL items.
 
     Raises:
-        UsageError: some of them were trained on the selection rows, and others without.
+        UsageError: some were trained on the selection rows, and others without.
     """
     records = {out: _record(out) for out, arm in trainings.items() if arm.grpo}
     begun = {out: record for out, record in records.items() if record is not None}

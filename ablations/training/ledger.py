@@ -1,4 +1,4 @@
-"""What a training did, from its log (training.jsonl)."""
+"""Summarise a training from its log (training.jsonl)."""
 
 from __future__ import annotations
 
@@ -49,14 +49,13 @@ def _step(line: str) -> dict[str, Any] | None:
 
 
 def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
-    """Return what happened, from the log.
+    """Return a summary of the training, from its log.
 
     ``gradient_norms`` are means over the steps where each term's was measured, of the gradient as
-    it enters the step (lambda included), before clipping.  ``reference_forwards`` counts the
-    batches that the starting weights saw for the KL term.  ``prompts`` and
-    ``contrastive_rl_items`` are those of the steps that ran, ``distinct_prompts`` the number of
-    different ones among the former.  ``steps_without_reward`` are RL steps in which no completion
-    had a reward: they have no signal.
+    it enters the step (lambda included), before clipping. ``reference_forwards`` counts batches run
+    through the starting weights for the KL term. ``prompts`` and ``contrastive_rl_items`` are those
+    of the steps that ran, ``distinct_prompts`` the number of unique ones among the former.
+    ``steps_without_reward`` are RL steps in which no completion had a reward: they have no signal.
     """
     lines, s = read_steps(plan.log), plan.settings
     document = {
@@ -103,7 +102,7 @@ def _counts(plan: TrainingPlan, lines: Sequence[dict[str, Any]]) -> dict[str, in
 
 
 def _learning(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return mean gradient norms, and what the first and the last ten steps were like."""
+    """Return mean gradient norms, and means over the first and the last ten steps."""
     main = [line for line in lines if line["stage"] != "sft"]
     own = ["pair_loss"] if any("pair_loss/loss" in line for line in lines) else []
     names = [*_SUMMARY, *(f"{term}/loss" for term in own)]

@@ -1,4 +1,4 @@
-"""How much of everything each arm gets, so that arms can be compared: the matching table."""
+"""The training budget of each arm, held equal so that arms can be compared."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What there is to train on, and how it is taken.
+    """The available data, and the step sizes.
 
-    ``prompts``: ordinary RL items that an arm with pairs sees.  ``pairs``: contrastive pairs times
-    passes, which an arm that uses pairs sees.  ``prompts_per_step``: RL items per optimizer step,
-    with ``group`` completions each; ``updates`` steps take their completions from one batch of
-    rollouts.  ``pairs_per_step``: pairs per step of SFT or ca-only.
-    The lengths, needed by ``tokens``, are mean tokens of an RL prompt, of a completion (its limit),
-    of a selection prompt and of a question about one context.  ``items``: RL items that there are,
-    None if there are enough.  ``orders``: mean number of selection prompts per pair.
+    ``prompts``: ordinary RL items for an arm with pairs. ``pairs``: contrastive pairs times passes,
+    for an arm that uses pairs. ``prompts_per_step``: RL items per optimizer step, with ``group``
+    completions each; ``updates`` steps share one batch of rollouts. ``pairs_per_step``: pairs per
+    step of SFT or ca-only. The lengths, needed by ``tokens``, are mean tokens of an RL prompt, of a
+    completion (its limit), of a selection prompt and of a question about one context. ``items``:
+    available RL items, None if there are enough. ``orders``: mean number of selection prompts per
+    pair.
     """
 
     prompts: int
@@ -37,13 +37,13 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
-    """One row of the matching table: what an arm is to be trained with.
+    """One arm's training budget.
 
-    ``prompts``: ordinary RL items, ``distinct`` of them different; the first ones are reused if the
-    data holds too few.  ``extra``: contrastive RL items.  ``rl_steps``: optimizer steps of GRPO, of
-    ``items_per_step`` RL items each.  ``sft_steps``: of supervised training before it.
-    ``selection_steps``: of L_CA without GRPO.  ``exposures``: pairs shown by SFT or the joint loss,
-    each in all its orders.  ``tokens``: planned tokens, forward and backward.
+    ``prompts``: ordinary RL items, ``distinct`` of them unique; the first ones are reused if the
+    data holds too few. ``extra``: contrastive RL items. ``rl_steps``: optimizer steps of GRPO, of
+    ``items_per_step`` RL items each. ``sft_steps``: of supervised training before it.
+    ``selection_steps``: of L_CA without GRPO. ``exposures``: pairs shown by SFT or the joint loss,
+    each in all its orders. ``tokens``: planned tokens, forward and backward.
     """
 
     prompts: int = 0
@@ -63,14 +63,14 @@ class Amounts:
 
 
 def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
-    """Return how much of everything an arm gets.
+    """Return an arm's training budget.
 
     ``instances``: every arm sees the same number of instances, as in the paper: pairs replace
-    ordinary items, so that `grpo` gets ``prompts + pairs`` items.
-    ``steps``: all arms make the same RL steps on the same ``prompts`` items, and the pairs come on
-    top: as additional RL items they make every step larger by the same number.
-    ``tokens``: every arm is planned to train on as many tokens as `contextrl`; ordinary items fill
-    what the pairs leave.  A last, incomplete batch of rollouts is dropped.
+    ordinary items, so `grpo` gets ``prompts + pairs`` items. ``steps``: all arms make the same RL
+    steps on the same ``prompts`` items, and the pairs come on top: as additional RL items they make
+    every step larger by the same number. ``tokens``: every arm is planned to train on as many
+    tokens as `contextrl`; ordinary items make up the rest. An incomplete last batch of rollouts is
+    dropped.
 
     Raises:
         UsageError: there is too little for one step, no token left for ordinary items, or, by
@@ -81,10 +81,10 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     extra = sizes.pairs if arm.extra else 0
     exposures = sizes.pairs if arm.sft or arm.joint else 0
     prompts = _ordinary(arm, matching, sizes) if arm.grpo else 0
-    inside = 0 if matching == "steps" else extra  # the contrastive items that replace ordinary ones
+    inside = 0 if matching == "steps" else extra  # contrastive items that replace ordinary ones
     rollouts = sizes.prompts_per_step * sizes.updates  # items per batch of rollouts
     rl_steps = (prompts + inside) // rollouts * sizes.updates
-    # What does not fill a batch is taken from the ordinary items.
+    # Ordinary items give up what does not fill a batch.
     prompts = rl_steps * sizes.prompts_per_step - inside
     if arm.grpo and prompts < 1:
         raise UsageError(
@@ -106,10 +106,10 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
 
 
 def _items_per_step(arm: Arm, steps: int, on_top: int, sizes: Sizes) -> int:
-    """Return the RL items per step, which TRL needs to be the same in all steps.
+    """Return the RL items per step, which TRL needs to be constant.
 
     Raises:
-        UsageError: it would not be; says which numbers of pairs or prompts fit.
+        UsageError: it is not; says which numbers of pairs or prompts fit.
     """
     each, left = divmod(on_top, steps)
     if left:
@@ -139,7 +139,6 @@ def _item_tokens(sizes: Sizes) -> float:
 
 
 def _pair_tokens(arm: Arm, sizes: Sizes) -> float:
-    """Return the tokens that an arm's pairs cost."""
     if arm.extra:
         each = sizes.selection_tokens if arm.extra == "selection" else sizes.qa_tokens
         return sizes.pairs * sizes.group * (each + sizes.completion_tokens)

@@ -1,4 +1,4 @@
-"""An arm before it is trained: what identifies it, and how much of everything it gets."""
+"""An arm before training: its identity and its training budget."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.files.hashing import file_hash, json_hash, model_fingerprint
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """One arm on its data, and the folder that it is trained into."""
+    """One arm on its data, and its output folder."""
 
     arm: Arm
     data: TrainingData
@@ -49,7 +49,7 @@ class TrainingPlan:
 
     @property
     def content(self) -> dict[str, str | None]:
-        """The hashes of what the settings name: the model, the data and code of the user's own."""
+        """The hashes of what the settings name: the model, data and user code."""
         s, folder, root = self.settings, Path(self.settings.model), self.data.image_root
         content = {
             "model": model_fingerprint(folder) if (folder / "config.json").is_file() else None,
@@ -65,7 +65,7 @@ class TrainingPlan:
 
     @cached_property
     def amounts(self) -> Amounts:
-        """How much of everything the arm gets.
+        """The arm's training budget.
 
         Raises `UsageError` if the arm needs data that is not given, or more of it.
         """
@@ -105,9 +105,9 @@ class TrainingPlan:
 
 
 def table(plan: TrainingPlan, others: Sequence[Arm] = ()) -> dict[str, Amounts | str]:
-    """Return the matching table: arm -> amounts, or why it cannot be trained on this data.
+    """Return the matching table: arm -> budget, or why it cannot be trained on this data.
 
-    Arms of the user's own, the plan's or ``others``, come last.
+    Custom arms, the plan's or ``others``, come last.
     """
     rows: dict[str, Amounts | str] = {}
     own = {arm.name: arm for arm in (plan.arm, *others)}
@@ -120,7 +120,7 @@ def table(plan: TrainingPlan, others: Sequence[Arm] = ()) -> dict[str, Amounts |
 
 
 def repeated(plan: TrainingPlan) -> str | None:
-    """Return a line that names the arms that reuse RL items, None if none does."""
+    """Return a line naming the arms that reuse RL items, None if none does."""
     rows = {name: row for name, row in table(plan).items() if isinstance(row, Amounts)}
     reusing = [f"{name} {row.prompts}" for name, row in rows.items() if row.distinct < row.prompts]
     if not reusing:

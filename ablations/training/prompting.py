@@ -1,4 +1,4 @@
-"""Prompts as padded tensors whose last position answers, and the option letters' tokens."""
+"""Render prompts as padded tensors ending at the answer position; tokens of option letters."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ LetterTokens = tuple[tuple[int, ...], tuple[int, ...]]
 
 @dataclass(frozen=True)
 class SelectionBatch:
-    """Selection prompts, all orders of each pair one after the other.
+    """Selection prompts, all orders of each pair in sequence.
 
-    ``tensors`` are the model's arguments, padded on the left.  ``letters`` are those of the
-    supporting contexts, one per prompt; ``orders`` are the prompts of each pair.  ``kept`` is the
-    number of positions at a prompt's end whose logits are needed.  Where a loss of the user's own
-    reads whole answers, ``answers`` are their numbers of tokens, at the ends of the prompts, and
-    ``pairs`` what they are about.
+    ``tensors`` are the model's arguments, left-padded. ``letters`` are those of the supporting
+    contexts, one per prompt; ``orders`` counts the prompts of each pair. ``kept`` is the number of
+    positions at a prompt's end whose logits are needed. If a custom loss reads whole answers,
+    ``answers`` are their numbers of tokens, at the ends of the prompts, and ``pairs`` what they are
+    about.
     """
 
     tensors: dict[str, torch.Tensor]
@@ -49,7 +49,7 @@ class SelectionBatch:
     def mean(self, losses: torch.Tensor) -> torch.Tensor:
         """Return the mean over pairs of the mean over their prompts; shape (n,) to a scalar.
 
-        A pair in one order weighs as much as one in both.
+        A pair in one order weighs as much as a pair in both.
         """
         if len(set(self.orders)) == 1:
             return losses.mean()
@@ -59,11 +59,11 @@ class SelectionBatch:
 
 @dataclass(frozen=True)
 class Prompter:
-    """Renders conversations for one model.
+    """Render conversations for one model.
 
-    ``processor`` is a processor of images and text, or a tokenizer.  ``options`` go to the chat
-    template (``enable_thinking``), ``selection_options`` as well where a letter is asked for.
-    ``asking`` says how that is done.  ``tags`` are the reasoning tags that the model may write.
+    ``processor`` is a processor of images and text, or a tokenizer. ``options`` go to the chat
+    template (``enable_thinking``); prompts that ask for a letter also get ``selection_options``.
+    ``asking`` says how they ask. ``tags`` are the reasoning tags that the model may write.
     """
 
     processor: Any
@@ -76,10 +76,10 @@ class Prompter:
     def load(cls, folder: Path, settings: Settings) -> Prompter:
         """Return the prompter of a checkpoint.
 
-        Raises `UsageError` if its processor cannot be loaded, or has no chat template, or that of
-        selection prompts cannot be read.
+        Raises `UsageError` if its processor cannot be loaded or has no chat template, or the chat
+        template of selection prompts cannot be read.
         """
-        # Rollouts are padded on the left.
+        # Rollouts are left-padded.
         processor = load_processor(folder, padding_side="left")
         options, tags = selection_options(settings), named_tags(folder).pairs
         return cls(processor, settings.template, options, settings.asking, tags)
@@ -90,9 +90,9 @@ class Prompter:
         return getattr(self.processor, "tokenizer", self.processor)
 
     def chat(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        """Return messages in the form of transformers' chat templates, images inside.
+        """Return messages for transformers' chat templates, images included.
 
-        Raises `UsageError` if there is an image, and the model reads text only.
+        Raises `UsageError` for an image if the model reads text only.
         """
         try:
             return wire.transformers(messages, images=self.tokenizer is not self.processor)
@@ -100,17 +100,17 @@ class Prompter:
             raise UsageError("the data has images, and this model reads text only") from error
 
     def text(self, messages: Sequence[Message]) -> str:
-        """Return a conversation as the template writes it, up to where the answer begins.
+        """Return a rendered conversation, up to the start of the answer.
 
-        Raises `UsageError` if the template does not end in time.
+        Raises `UsageError` if the template takes too long.
         """
         return rendered(self.processor, self.chat(messages), self.options)
 
     def choice(self, messages: Sequence[Message]) -> str:
-        """Return a rendered conversation whose answer goes on with an option letter.
+        """Return a rendered conversation to be continued with an option letter.
 
-        A thought that the template has opened is closed: its first token would be read otherwise.
-        The beginning of the answer follows.
+        A thought opened by the template is closed first, else its first token would be read as the
+        letter. The beginning of the answer follows.
         """
         return self._unthinking(messages) + self.asking.prefill
 
@@ -120,7 +120,7 @@ class Prompter:
 
     @cached_property
     def opening(self) -> str:
-        """The reasoning tag that the template writes where the answer begins, or ""."""
+        """The reasoning tag that the template writes at the start of the answer, or ""."""
         return opening(self.text([Message("user", (TextPart("x"),))]))
 
     @cached_property
@@ -136,9 +136,9 @@ class Prompter:
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
-        """The texts that the tokenizer or the processor read as something else than text.
+        """The strings that the tokenizer or the processor does not treat as plain text.
 
-        Ends of turns, and the places of images, videos and sounds.
+        End-of-turn tokens, and image, video and audio placeholders.
         """
         added = self.tokenizer.added_tokens_decoder.values()
         places = (getattr(self.processor, f"{kind}_token", None) for kind in PLACES)
@@ -146,17 +146,17 @@ class Prompter:
         return frozenset(named | {token.content for token in added if token.special})
 
     def letters(self, messages: Sequence[Message]) -> LetterTokens:
-        """Return the tokens of the two option letters where a conversation's answer begins.
+        """Return the tokens of the two option letters at the start of a conversation's answer.
 
         Raises `UsageError` if a letter is not one token there.
         """
         return self._letters(self.choice(messages))[1]
 
     def _letters(self, text: str) -> tuple[str, LetterTokens]:
-        """Return what precedes a letter after a rendered text, nothing or a blank, and the tokens.
+        """Return what precedes a letter after a rendered text (nothing or a blank), and the tokens.
 
-        A blank only where a bare letter is not one token, or the answer has begun with a word; both
-        where the likelier form counts.
+        A blank only if a bare letter is not one token, or the answer has started with a word; both
+        if the likelier form counts.
         """
         before, forms = self.ids(text), []
         begun = self.asking.prefill[-1:].strip()
@@ -192,13 +192,13 @@ class Prompter:
         return int(self._tensors([text], [_images(messages)])["input_ids"].shape[1])
 
     def selection(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
-        """Return the orders of each pair, one after the other."""
+        """Return the orders of each pair, in sequence."""
         return self._batch(pairs, answered=False)
 
     def answered(self, pairs: Sequence[AnyPair]) -> SelectionBatch:
         """Return the orders of each pair, followed by the right letter and the end of the turn.
 
-        The last two positions hold the letter and the end: what supervised training teaches.
+        The last two positions hold the letter and the end: the targets of supervised training.
         """
         return self._batch(pairs, answered=True)
 
@@ -217,7 +217,7 @@ class Prompter:
         return SelectionBatch(tensors, letters, tuple(map(len, asked)), kept)
 
     def followed(self, asked: Sequence[Sequence[tuple[Sequence[Message], str]]]) -> SelectionBatch:
-        """Return conversations with the answers that follow them, those of a pair together."""
+        """Return conversations followed by their answers, those of a pair together."""
         pieces = [piece for of_pair in asked for piece in of_pair]
         shown = [self.asking.sized(messages) for messages, _ in pieces]
         begun = [self._unthinking(messages) for messages in shown]
@@ -227,7 +227,7 @@ class Prompter:
         return SelectionBatch(tensors, (), tuple(map(len, asked)), max(lengths) + 1, lengths)
 
     def _added(self, text: str, longer: str) -> int:
-        """Return the number of tokens of a longer text that are not those of its beginning."""
+        """Return the number of tokens a longer text adds to its beginning."""
         before, after = self.ids(text), self.ids(longer)
         alike = takewhile(lambda both: both[0] == both[1], zip(before, after, strict=False))
         return len(after) - sum(1 for _ in alike)
@@ -251,7 +251,7 @@ def _images(messages: Sequence[Message]) -> list[Any]:
 
 
 def selection_options(settings: Settings) -> dict[str, Any]:
-    """Return what selection prompts give to the chat template beside the rollouts' options.
+    """Return chat template options for selection prompts, on top of the rollouts' options.
 
     Raises `UsageError` if the chat template of selection prompts cannot be read.
     """
@@ -265,7 +265,7 @@ def selection_options(settings: Settings) -> dict[str, Any]:
 
 
 def check_letters(pair: AnyPair, folder: Path, settings: Settings) -> None:
-    """Raise `UsageError` if an option letter in a pair's prompt is not a checkpoint's token."""
+    """Raise `UsageError` if an option letter in a pair's prompt is not a single token."""
     Prompter.load(folder, settings).letters(settings.asking.prompts(pair)[0].messages)
 
 

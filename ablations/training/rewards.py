@@ -32,7 +32,7 @@ class Reward(Protocol):
 
     Args:
         completions: the model's answers, in chat form (`text_of` returns the text).
-        task: the RL item of each completion; ``benchmarks.scoring.score`` judges a text by its
+        task: the RL item of each completion; ``benchmarks.scoring.score`` scores a text against its
             ``target``.
         selection: whether each is a selection prompt (`da-rl`), whose built-in reward is 0 or 1.
         more: TRL's other columns, such as ``log_metric``; a custom reward may leave them out.
@@ -54,10 +54,10 @@ class Reward(Protocol):
 class AccuracyAndFormat:
     """``weight`` x accuracy + (1 - ``weight``) x format.
 
-    Accuracy is the strict scorer's.  Format is 1 if ``pattern`` matches the whole completion or,
-    without a pattern, if the scorer could read an answer.  The reward of a selection prompt
-    (`da-rl`) is its accuracy alone, 0 or 1.  ``opening`` is the reasoning tag that the chat
-    template writes before a completion: it is scored as a part of it; a pattern may begin with it.
+    Accuracy is the strict scorer's. Format is 1 if ``pattern`` matches the whole completion or,
+    without a pattern, if the scorer could extract an answer. The reward of a selection prompt
+    (`da-rl`) is its accuracy alone, 0 or 1. ``opening`` is the reasoning tag that the chat template
+    writes before a completion: it is scored as a part of it; a pattern may begin with it.
     """
 
     __name__ = "accuracy_and_format"
@@ -128,7 +128,7 @@ def exported_reward(row: Mapping[str, Any], text: str) -> float:
 
 
 def text_of(completion: Any) -> str:
-    """Return the text of a completion in TRL's conversational form, or as it is."""
+    """Return the text of a completion, in TRL's conversational form or plain."""
     if isinstance(completion, str):
         return completion
     content = completion[0]["content"]
@@ -138,9 +138,9 @@ def text_of(completion: Any) -> str:
 
 
 class CustomReward:
-    """A user's function as TRL's reward: called by keyword, with the arguments that it takes.
+    """A user's function as TRL's reward, called by keyword with the arguments it takes.
 
-    A value that is None, not finite, or beyond float32 is no reward.  Raises `UsageError` if the
+    A value that is None, not finite, or beyond float32 is no reward. Raises `UsageError` if the
     function needs other arguments, raises, or does not return a number or None per completion.
     """
 
@@ -164,7 +164,7 @@ class CustomReward:
             if inspect.isawaitable(values):
                 values = asyncio.run(_awaited(values))
             values = _listed(values)
-        except (Exception, SystemExit) as error:  # a user's code may raise anything
+        except (Exception, SystemExit) as error:  # user code may raise anything
             raise UsageError(f"--reward {self._name} failed: {raised(error)}") from error
         if values is None or len(values) != len(completions):
             returned = "no list" if values is None else f"{len(values)} values"
@@ -186,11 +186,11 @@ class CustomReward:
         if number is None:
             shown = " ".join(reprlib.repr(value).split())
             raise UsageError(f"--reward {self._name} returned {shown}, not a number or None")
-        return number if abs(number) <= _LARGEST else None  # nan is not
+        return number if abs(number) <= _LARGEST else None  # also rejects nan
 
 
-_LARGEST = 3.4e38  # of float32, in which TRL keeps rewards
-# What TRL calls a reward with; `episode_score` where an agent plays.
+_LARGEST = 3.4e38  # float32's maximum, as TRL keeps rewards in float32
+# The arguments TRL calls a reward with; `episode_score` if an agent plays.
 _COLUMNS = (
     "completions", "task", "selection", "prompts", "completion_ids", "trainer_state", "log_extra",
     "log_metric", "episode_score",
@@ -201,7 +201,7 @@ def _arguments(name: str, function: Callable[..., Any]) -> set[str] | None:
     """Return the names of a function's arguments, None if it takes any."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of some built-in functions
+    except (TypeError, ValueError):  # some built-in functions
         return None
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     optional = {p.name for p in parameters if p.default is not p.empty}
@@ -220,7 +220,7 @@ async def _awaited(value: Awaitable[Any]) -> Any:
 
 
 def _listed(values: Any) -> list[Any] | None:
-    """Return what is iterable and has an order as a list, None for anything else."""
+    """Return an ordered iterable as a list, None for anything else."""
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         return None
     return list(values)
@@ -239,7 +239,7 @@ def load_reward(name: str) -> Callable[..., Any]:
 
 
 def reward_of(settings: Settings, opening: str = "") -> Reward:
-    """Return the reward of a run: the custom one, which is imported, else accuracy and format.
+    """Return the reward of a run: the custom one, imported, or else accuracy and format.
 
     Raises `UsageError` if there is no such function, or the format's pattern is not a regular
     expression.

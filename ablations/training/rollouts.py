@@ -1,8 +1,8 @@
 """Agentic RL: the benchmark's agent scaffold runs episodes with the policy as its model.
 
-An episode is its tokens exactly as generated and shown, a mask of those that the policy generated,
-and the benchmark's own score as the reward.  Episodes run one after another in this process, which
-is slow; docs/training.md says what to use at scale.
+An episode is the tokens exactly as generated and shown, a mask of those the policy generated, and
+the benchmark's own score as the reward. Episodes run one after another in this process, which is
+slow; docs/training.md says what to use at scale.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def open_agent(source: str, root: str | None, steps: int) -> Benchmark:
 
 
 def items_of(benchmark: Benchmark) -> list[Item]:
-    """Return a benchmark's tasks; those that cannot be built are left out."""
+    """Return a benchmark's tasks, except those that cannot be built."""
     return [item for item in build_items(benchmark) if isinstance(item, Item)]
 
 
@@ -47,10 +47,9 @@ def items_of(benchmark: Benchmark) -> list[Item]:
 class Policy:
     """The policy as the model of an agent.
 
-    A generated turn is never rendered and tokenized again: the next turn continues from the tokens
-    that the policy drew.  ``generate`` continues tokens up to a number of new ones; ``context`` is
-    the maximum number of tokens per episode; ``mask`` is 1 for each completion token that the
-    policy generated.
+    A generated turn is never re-rendered or re-tokenized: the next turn continues from the sampled
+    tokens. ``generate`` continues tokens up to a number of new ones; ``context`` is the maximum
+    number of tokens per episode; ``mask`` is 1 for each completion token that the policy generated.
     """
 
     generate: Generate
@@ -79,7 +78,7 @@ class Policy:
         return Response(self.prompter.answer(new), finish_reason="stop" if ended else "length")
 
     def show(self, messages: Sequence[Message]) -> None:
-        """Add what the policy has not seen yet.
+        """Append what the policy has not seen yet.
 
         Raises `UsageError` if the chat template does not end turns with the tokenizer's end token.
         """
@@ -87,7 +86,7 @@ class Policy:
         if not self.prompt:
             self.prompt = self.prompter.ids(text)
         else:
-            # After the policy's own turn; earlier turns stay, however the template renders them.
+            # After the policy's own turn; earlier turns stay, whatever the template does with them.
             # (An agent may drop a turn that it could not parse; the policy generated it anyway.)
             new = [m for m in messages[self._messages :] if m.role != "assistant"]
             start = text.rfind(new[0].render().strip()) if new else -1
@@ -117,10 +116,10 @@ class Policy:
 
 @dataclass
 class Rollouts:
-    """TRL's ``rollout_func``: plays and scores an episode per prompt.
+    """TRL's ``rollout_func``: play and score one episode per prompt.
 
-    The items are those of the trainer's current rows: two tasks may have the same prompt.
-    ``generate`` makes the policy's turns, None for the model in training.
+    Items come from the trainer's current rows, because two tasks may have the same prompt.
+    ``generate`` makes the policy's turns; None: the model in training.
     """
 
     benchmark: Benchmark
@@ -155,7 +154,7 @@ class Rollouts:
             value = (await self.benchmark.score(item, response, self.tools)).value
         except ItemError:
             value = None
-        if not policy.completion:  # it failed before anything was generated
+        if not policy.completion:  # failed before anything was generated
             policy.show(item.messages)
             policy.end_turn()
         return policy, value

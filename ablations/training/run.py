@@ -1,4 +1,4 @@
-"""Trains one arm: writes plan.json, runs the stages, writes ledger.json."""
+"""Train one arm: write plan.json, run the stages, write ledger.json."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from harness.runs.store import is_torn, read_json
 
 
 def train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
-    """Train one arm and return its ledger; a finished run answers at once.
+    """Train one arm and return its ledger; for a finished run, return the stored one.
 
-    Under torchrun or accelerate every process calls this; the first one writes and prints.  Raises
+    Under torchrun or accelerate every process calls this; the first one writes and prints. Raises
     `UsageError` if something does not fit, or the folder holds a run with other settings.
     """
     check_launcher()
     ledger = finished(plan)
     if ledger is not None:
         return ledger
-    # Rewards and prompts read the thoughts of this model as its evaluation does.
+    # Rewards and prompts parse this model's reasoning as its evaluation does.
     with extra_tags(named_tags(plan.data.folder).tags):
         return _train(plan, say)
 
@@ -38,7 +38,7 @@ def _train(plan: TrainingPlan, say: Callable[[str], None]) -> dict[str, Any]:
     check(plan)
     check_rows(plan)
     if plan.arm.grpo:
-        reward_of(plan.settings)  # a custom one that cannot be used is refused before any step
+        reward_of(plan.settings)  # reject an unusable custom reward before any step
     if plan.settings.pair_loss and plan.arm.joint == "selection":
         from ablations.training.steps.own_loss import load_loss
 
@@ -80,7 +80,7 @@ def finished(plan: TrainingPlan) -> dict[str, Any] | None:
 
 
 def _remove_spent(out: Path) -> None:
-    """Remove what only a resumed run needs, and checkpoints that a kill left half written."""
+    """Remove what only a resumed run needs, and checkpoints that a kill left incomplete."""
     for pattern in ("sft", "stages/*/checkpoint-*", ".sft.*", ".checkpoint.*"):
         for spent in out.glob(pattern):
             shutil.rmtree(spent, ignore_errors=True)

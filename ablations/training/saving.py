@@ -1,4 +1,4 @@
-"""Writes trained weights as a complete checkpoint, and counts how many of them changed.
+"""Write trained weights as a complete checkpoint, and count how many changed.
 
 Importing this module imports torch.
 """
@@ -27,14 +27,14 @@ def write_checkpoint(
 ) -> None:
     """Write weights, configuration and processor; the configuration states the weights' dtype.
 
-    ``state`` are the weights in the dtype that is saved; weights that the model ties are written
-    once.  ``generation_config.json`` is that of ``start``, byte for byte.
+    ``state`` has the weights in the saved dtype; tied weights are written once.
+    ``generation_config.json`` is copied from ``start`` byte for byte.
     """
     tied = getattr(model, "all_tied_weights_keys", {})
     state = dict(state) | {name: state[of] for name, of in tied.items() if of in state}
     with new_folder(target) as beside:
         model.save_pretrained(beside, state_dict=state)
-        # `save_pretrained` states the dtype that the model was trained in.
+        # `save_pretrained` states the training dtype instead.
         _state_dtype(model.config, next(v.dtype for v in state.values() if v.is_floating_point()))
         model.config.save_pretrained(beside)
         processor.save_pretrained(beside)
@@ -44,7 +44,7 @@ def write_checkpoint(
 
 
 def _state_dtype(config: Any, dtype: torch.dtype) -> None:
-    """Name the dtype in a configuration and in its parts."""
+    """Set the dtype in a configuration and its sub-configurations."""
     config.dtype = dtype
     for name in config.sub_configs:
         part = getattr(config, name, None)
@@ -53,7 +53,7 @@ def _state_dtype(config: Any, dtype: torch.dtype) -> None:
 
 
 def cast(state: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
-    """Return a state whose floating-point tensors have one dtype."""
+    """Return a state with all floating-point tensors cast to one dtype."""
     return {
         name: tensor.to(dtype) if tensor.is_floating_point() else tensor
         for name, tensor in state.items()
@@ -61,7 +61,7 @@ def cast(state: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Any]:
 
 
 def copy_checkpoint(start: Path, dtype: str, target: Path) -> None:
-    """Copy a checkpoint, its weights in a dtype: a copy of the files where they have it already."""
+    """Copy a checkpoint with its weights in a dtype; a plain copy if they have it already."""
     if stored_dtypes(start) == {dtype}:
         with new_folder(target) as beside:
             shutil.copytree(start, beside, dirs_exist_ok=True)
@@ -71,10 +71,10 @@ def copy_checkpoint(start: Path, dtype: str, target: Path) -> None:
 
 
 def changed_share(start: Path, checkpoint: Path) -> float:
-    """Return the share of a checkpoint's weights whose bits differ from the start's.
+    """Return the fraction of a checkpoint's weights whose bits differ from the start's.
 
-    The start's weights are cast to the checkpoint's dtype first.  One tensor of each is in memory
-    at a time, unless the start names its tensors otherwise: then it is loaded and saved first.
+    The start's weights are cast to the checkpoint's dtype first. One tensor of each is in memory at
+    a time, unless the start uses other tensor names: then it is loaded and saved first.
     """
     total = changed = 0
     with _tensors(weight_files(checkpoint)) as after, _named_alike(start, set(after)) as before:
@@ -95,7 +95,7 @@ def _differing(old: torch.Tensor, new: torch.Tensor) -> int:
 
 @contextmanager
 def _named_alike(start: Path, names: set[str]) -> Iterator[dict[str, Any]]:
-    """Give the tensors of a start under the names that saving gives them."""
+    """Yield the tensors of a start under the names used when saving."""
     with _tensors(weight_files(start)) as tensors:
         if names <= set(tensors):
             yield tensors
@@ -108,7 +108,7 @@ def _named_alike(start: Path, names: set[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _tensors(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """Give the open file of each tensor, by the tensor's name."""
+    """Yield each tensor's open file, by tensor name."""
     with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(file, framework="pt")) for file in files]
         yield {name: file for file in opened for name in file.keys()}  # noqa: SIM118

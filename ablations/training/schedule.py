@@ -1,7 +1,7 @@
-"""Which RL item and which pair is trained on when, and how an arm sees the pairs.
+"""When each RL item and pair is trained on, and how an arm sees the pairs.
 
-All are pure functions of the plan and its seed: a resumed run draws the same, and the processes
-that share a step show the same pairs together, however many they are.
+All are pure functions of the plan and its seed: a resumed run draws the same, and processes sharing
+a step show the same pairs together, whatever their number.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Exposures:
         return tuple(self._pair(number) for number in range(first, last))
 
     def share(self, step: int, part: int, parts: int) -> tuple[int, ...]:
-        """Return the pairs of a step that one of ``parts`` micro-steps of all processes shows."""
+        """Return the pairs shown by one of a step's ``parts`` micro-steps over all processes."""
         return self.at(step)[part::parts]
 
     def _pair(self, number: int) -> int:
@@ -66,8 +66,8 @@ class ArmView:
     """The pairs as an arm sees them.
 
     ``shuffled``: one coin toss per pair decides which context counts as supporting, in both orders
-    and all epochs.  ``unrelated``: the other context is that of another pair of the same domain and
-    kind (written, or with separate contexts).
+    and all epochs. ``unrelated``: the other context is taken from another pair of the same domain
+    and kind (written, or with separate contexts).
     """
 
     pairs: Sequence[AnyPair]
@@ -88,9 +88,9 @@ class ArmView:
         return pair
 
     def _unrelated_pair(self, index: int, pair: AnyPair) -> AnyPair:
-        # The text of a random state's name decides the draws: it stays as it is.
+        # The random state's name determines the draws, so it must not change.
         start = random.Random(f"stranger/{self.seed}/{pair.id}").randrange(len(self.pairs))
-        # Pairs may share contexts: one of the pair's own would not be unrelated.
+        # Pairs may share contexts; one of the pair's own would not be unrelated.
         own = sides(pair)
         for step in range(len(self.pairs)):
             number = (start + step) % len(self.pairs)
@@ -130,10 +130,10 @@ class Slot(NamedTuple):
 def schedule(plan: TrainingPlan) -> list[Slot]:
     """Return the RL items of all steps in order.
 
-    Every arm takes the first items of the data, and reuses them if there are too few; contrastive
-    ones are mixed among them.  The seed draws a sort key per item, so that arms see what they share
-    in the same order.  Matched by steps, each step has the same ordinary items in every arm, plus
-    the pairs that a joint loss shows in it.
+    Every arm takes the first items of the data, reused if there are too few, with contrastive ones
+    mixed in. The seed draws a sort key per item, so arms see shared items in the same order.
+    Matched by steps, each step has the same ordinary items in every arm, plus the pairs that a
+    joint loss shows in it.
     """
     amounts, seed, n = plan.amounts, plan.settings.seed, len(plan.data.items)
     ordinary = sorted(
@@ -152,7 +152,7 @@ def schedule(plan: TrainingPlan) -> list[Slot]:
 
 
 def _contrastive(plan: TrainingPlan) -> list[Slot]:
-    """Return a slot per pair; a coin decides the letter of the supporting context."""
+    """Return a slot per pair; a coin toss decides the letter of the supporting context."""
     if plan.arm.extra is None:
         return []
     coin = random.Random(f"sides/{plan.settings.seed}")
@@ -165,7 +165,7 @@ def _draw(seed: int, kind: str, number: int) -> float:
 
 
 def item(plan: TrainingPlan, slot: Slot) -> Item:
-    """Return the RL item of a slot, its images decoded and within the limits of pixels."""
+    """Return the RL item of a slot, with images decoded and within the pixel limits."""
     asking = plan.settings.asking
     if slot.kind == "task":
         made = plan.data.items[slot.number]
@@ -178,15 +178,14 @@ def item(plan: TrainingPlan, slot: Slot) -> Item:
 
 
 def _made(arm: Arm, pair: AnyPair, slot: Slot) -> Item:
-    """Return the question about a pair."""
     if slot.kind == "own":
         return _own_item(arm, pair, slot.letter)
-    assert isinstance(pair, Pair)  # `check` refuses questions about written pairs
+    assert isinstance(pair, Pair)  # `check` rejects questions about written pairs
     return qa_item(pair, slot.letter)
 
 
 def _own_item(arm: Arm, pair: AnyPair, letter: Letter) -> Item:
-    """Return the RL item that a user's function makes; UsageError where it makes none."""
+    """Return the RL item from a user's function; UsageError if it returns none."""
     assert arm.items is not None
     try:
         made = arm.items(pair, letter)
@@ -200,7 +199,7 @@ def _own_item(arm: Arm, pair: AnyPair, letter: Letter) -> Item:
 
 
 def negative_questions(plan: TrainingPlan) -> int:
-    """Return how many of `da-qa`'s questions are about the context that does not support."""
+    """Return how many of `da-qa`'s questions are about the non-supporting context."""
     answers = [pair.answer_negative for pair in plan.data.pairs if isinstance(pair, Pair)]
     return sum(
         slot.letter == "B" and answers[slot.number % len(answers)] is not None

@@ -19,7 +19,7 @@ from transformers import PrinterCallback, TrainingArguments, set_seed
 from transformers.utils import logging as transformers_logging
 
 with warnings.catch_warnings():
-    # TRL warns about other versions of vLLM, also where rollouts do not use it.
+    # TRL warns about other vLLM versions even if rollouts do not use vLLM.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
     from trl import GRPOConfig
 
@@ -50,7 +50,7 @@ Say = Callable[[str], None]
 
 
 def run_stages(plan: TrainingPlan, say: Say) -> None:
-    """Run what is left of an arm's stages and write its checkpoint."""
+    """Run an arm's remaining stages and write its checkpoint."""
     start = plan.data.folder
     if {"all", "wandb"} & {*plan.settings.report_to.split(",")}:
         refuse_foreign()
@@ -66,7 +66,7 @@ def run_stages(plan: TrainingPlan, say: Say) -> None:
 
 
 def _group_trackers(out: Path) -> None:
-    """Let wandb show the trainings of a study, which lie in STUDY/arms/ARM/seed-N, as a group."""
+    """Group a study's trainings (STUDY/arms/ARM/seed-N) in wandb."""
     os.environ.setdefault("WANDB_PROJECT", "contextrl")
     if len(out.parents) > 2 and out.parents[1].name == "arms":
         os.environ.setdefault("WANDB_RUN_GROUP", out.parents[2].name)
@@ -88,7 +88,7 @@ class Stage:
 
     @property
     def is_last(self) -> bool:
-        """Whether the stage makes the arm's checkpoint."""
+        """Whether the stage writes the arm's checkpoint."""
         return self.name != "sft"
 
     @property
@@ -99,15 +99,15 @@ class Stage:
 
     @property
     def window(self) -> int:
-        """Optimizer steps on one batch of rollouts; only between batches it can be resumed."""
+        """Optimizer steps per batch of rollouts; it can only be resumed between batches."""
         return self.plan.settings.updates_per_rollout if self.name == "rl" else 1
 
     def run(self, target: Path) -> None:
-        """Train, or resume training, and save; `Interrupted` where a signal came before the end."""
+        """Train, or resume training, and save; `Interrupted` if a signal came before the end."""
         if requested():
             raise interrupted(f"{self.name}: not begun")
-        transformers_logging.disable_progress_bar()  # progress is printed by our own lines
-        # Adapters are drawn when the trainer is made.
+        transformers_logging.disable_progress_bar()  # we print progress ourselves
+        # Adapters are initialised with the trainer.
         set_seed(self.plan.settings.seed)
         render = Prompter.load(self.start, self.plan.settings)
         trainer = self.trainer(render)
@@ -135,7 +135,7 @@ class Stage:
         return SelectionTrainer(**self.selection_kwargs(render))
 
     def _keep_steps(self, done: int) -> None:
-        """Drop the steps that were logged after the checkpoint to resume from."""
+        """Drop steps logged after the checkpoint to resume from."""
         kept = [
             orjson.dumps(step).decode()
             for step in read_steps(self.plan.log)
@@ -144,7 +144,7 @@ class Stage:
         rewrite(self.plan.log, kept)
 
     def _common(self, micro: int, accumulate: int) -> dict[str, Any]:
-        """Return the arguments that all stages share."""
+        """Return the arguments shared by all stages."""
         s = self.plan.settings
         rate = s.sft_learning_rate if self.name == "sft" else None
         gpu = torch.cuda.is_available()
@@ -177,7 +177,7 @@ class Stage:
         }
 
     def grpo_kwargs(self, render: Prompter) -> dict[str, Any]:
-        """Return the arguments of the trainer of the GRPO stage."""
+        """Return the arguments of the GRPO trainer."""
         s = self.plan.settings
         rollouts = self._episodes(render)
         reward: Any = episode_score if rollouts and not s.reward else reward_of(s, render.opening)
@@ -197,7 +197,7 @@ class Stage:
     def _grpo_config(self) -> Any:
         s, gpu = self.plan.settings, torch.cuda.is_available()
         if s.vllm_server and not gpu:
-            # TRL hands the weights to the server over NCCL.
+            # TRL sends the weights to the server over NCCL.
             raise UsageError("--vllm-server needs a GPU here: without it rollouts are in process")
         processes = TrainingArguments(output_dir=str(self.folder), use_cpu=not gpu).world_size
         together = self.plan.amounts.items_per_step * s.group
@@ -213,18 +213,18 @@ class Stage:
             top_p=s.top_p,
             top_k=0,
             beta=s.kl,
-            use_bias_correction_kl=False,  # the plain k3 term; TRL would weight it by the ratio
+            use_bias_correction_kl=False,  # plain k3; TRL would weight it by the ratio
             epsilon=s.ratio_low,
             epsilon_high=s.ratio_high,
             loss_type=s.loss_type,
-            log_multimodal=False,  # it gathers where this process has images: others may have none
-            shuffle_dataset=False,  # the schedule is in its order
+            log_multimodal=False,  # it gathers if this process has images; others may have none
+            shuffle_dataset=False,  # the schedule is already ordered
             chat_template_kwargs=dict(s.template) or None,
             **(server if s.vllm_server else {}),
         )
 
     def _episodes(self, render: Prompter) -> Rollouts | None:
-        """Return what plays an agent's episodes, None if items take a single turn."""
+        """Return the player of an agent's episodes, None if items take a single turn."""
         benchmark, s = self.plan.data.agent, self.plan.settings
         if benchmark is None:
             return None
@@ -233,7 +233,7 @@ class Stage:
         return Rollouts(benchmark, render, tools, sampling, s.agent_context)
 
     def selection_kwargs(self, render: Prompter) -> dict[str, Any]:
-        """Return the arguments of the trainer of a stage on selection prompts alone."""
+        """Return the arguments of the trainer for a stage on selection prompts alone."""
         s = self.plan.settings
         model = _frozen(load_model(self.start, dtype=s.dtype), s)
         lora = _adapters(s)
@@ -241,7 +241,7 @@ class Stage:
             from peft import get_peft_model
 
             model = get_peft_model(model, lora)
-        # By default a device takes its part of a step in one pass; a pair is two prompts.
+        # By default a device handles its part of a step in one pass; a pair is two prompts.
         parts = 1 if s.batch_size is None else -(-s.pairs_per_step // max(s.batch_size // 2, 1))
         return {
             "term": self._term(render),
@@ -272,13 +272,13 @@ class Stage:
 
 
 def _rows(plan: TrainingPlan, render: Prompter) -> Any:
-    """Return the RL items as TRL takes them; prompts and images are made when they are needed."""
+    """Return the RL items as TRL rows; prompts and images are made when needed."""
     slots = schedule(plan)
 
     def columns(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         chosen = [slots[number] for number in batch["slot"]]
         items = [item(plan, slot) for slot in chosen]
-        for each in items:  # TRL renders them without the limit of time
+        for each in items:  # TRL renders them without a time limit
             render.text(each.messages)
         return {
             "prompt": [render.chat(each.messages) for each in items],
@@ -289,12 +289,12 @@ def _rows(plan: TrainingPlan, render: Prompter) -> Any:
     return Dataset.from_dict({"slot": list(range(len(slots)))}).with_transform(columns)
 
 
-# The names of vision encoders, as transformers' `get_encoder` looks for them.
+# Names of vision encoders, as in transformers' `get_encoder`.
 _VISION = r".*\b(visual|vision_tower|vision_model|vision_encoder|image_tower)\b.*"
 
 
 def _frozen(model: Any, settings: Settings) -> Any:
-    """Return a model whose vision encoder is not trained, where that is asked for.
+    """Return the model with its vision encoder frozen, if requested.
 
     Raises `UsageError` if the model has none.
     """
@@ -307,7 +307,7 @@ def _frozen(model: Any, settings: Settings) -> Any:
 
 
 def _adapters(settings: Settings) -> Any:
-    """Return the configuration of LoRA on all linear layers, None if all weights are trained."""
+    """Return a LoRA configuration for all linear layers, None if all weights are trained."""
     if settings.lora_rank == 0:
         return None
     from peft import LoraConfig
@@ -324,8 +324,7 @@ def _adapters(settings: Settings) -> Any:
 def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
     """Write the trained weights as a complete checkpoint, adapters merged.
 
-    What a later stage starts from keeps the dtype that it was trained in; the arm's own checkpoint
-    has the one of ``--save-dtype``.
+    Input to a later stage keeps its training dtype; the arm's own checkpoint has ``--save-dtype``.
     """
     trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
@@ -333,7 +332,7 @@ def _save(stage: Stage, trainer: Any, processor: Any, target: Path) -> None:
     if stage.is_last:
         dtype = getattr(torch, stage.plan.settings.save_dtype)
     if hasattr(model, "merge_and_unload"):
-        # What adapters add to a 16-bit weight would be rounded away.
+        # In 16-bit weights, the adapters' contribution would be rounded away.
         model = model.float().merge_and_unload()
         state = model.state_dict()
     else:

@@ -1,4 +1,4 @@
-"""The data that the settings of a training name, opened when it is first asked for."""
+"""The data named by a training's settings, opened on first use."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from harness.protocols import Benchmark
 from harness.records import Item, Message, Pair
 from harness.runs.identity import identify
 
-_SAMPLED = 64  # items that mean lengths are taken over, and pairs whose images are decoded
+_SAMPLED = 64  # items for mean lengths, and pairs whose images are decoded
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the settings name, opened when it is first asked for; arms of one run share it.
+    """Data named by the settings, opened on first use; arms of one run share it.
 
-    On access, raises `UsageError` if there is no such checkpoint or data, or too little of it.
+    Access raises `UsageError` if the checkpoint or data is missing, or too small.
     """
 
     settings: Settings
@@ -51,12 +51,12 @@ class TrainingData:
 
     @cached_property
     def pairs(self) -> Sequence[AnyPair]:
-        """The contrastive pairs without those that are too long; empty without --pairs."""
+        """The contrastive pairs, except overlong ones; empty without --pairs."""
         return self._fitting[0]
 
     @property
     def too_long(self) -> int:
-        """The number of pairs left out for the length of a selection prompt."""
+        """The number of pairs left out because a selection prompt is too long."""
         return self._fitting[1]
 
     @cached_property
@@ -83,7 +83,7 @@ class TrainingData:
 
     @property
     def image_root(self) -> Path | None:
-        """The folder of images, where it is not that of the data."""
+        """The folder of images, if not that of the data."""
         root = self.settings.image_root
         return None if root is None else Path(root)
 
@@ -139,8 +139,8 @@ class TrainingData:
             return items_of(self.agent)
         number = None
         if is_micro(s.rl_data) and s.prompts is not None:
-            # The micro world makes enough that none is used twice.  (By tokens `grpo` may need
-            # still more; `repeated` reports that.)
+            # The micro world makes enough that none is used twice. (By tokens `grpo` may need still
+            # more; `repeated` reports that.)
             extra = 0 if s.matching == "steps" else s.pair_passes * len(self.pairs)
             number = max(MICRO_TASKS, s.prompts + extra)
         return open_items(
@@ -161,10 +161,10 @@ class TrainingData:
 
     @cached_property
     def sizes(self) -> Sizes:
-        """The sizes that the matching table is computed from."""
+        """The sizes for the matching table."""
         s, prompts = self.settings, self.settings.prompts
         if prompts is None:
-            # By instances, grpo gets as many more as there are pairs: they must be in the data.
+            # By instances, grpo needs one more item per pair, all from the data.
             instead = s.pair_passes * len(self.pairs) if s.matching == "instances" else 0
             prompts = s.rl_passes * len(self.items) - instead
         return Sizes(
@@ -198,7 +198,7 @@ class TrainingData:
 
 
 def _only(pairs: Sequence[AnyPair], chosen: Sequence[bool]) -> Sequence[AnyPair]:
-    """Return some of the pairs, still unopened where they are rows."""
+    """Return some of the pairs; rows stay unopened."""
     if isinstance(pairs, LazyRows):
         kept = [index for index, keep in zip(pairs.indices, chosen, strict=True) if keep]
         return replace(pairs, indices=kept)

@@ -152,7 +152,7 @@ class Cluster:
         return f"{self.folder.name}-{_NAMES[step]}"
 
     def queue(self) -> dict[str, str] | None:
-        """Return the states of tasks of studies of this name that wait or run; None: no answer."""
+        """Return the states of queued tasks of studies of this name; None if squeue fails."""
         command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i %T %j"]
         try:
             asked = subprocess.run(command, capture_output=True, text=True, timeout=60)

@@ -1,1 +1,1 @@
-"""What happens in an optimizer step: its prompts, losses, gradients and log."""
+"""One optimizer step: prompts, losses, gradients and log."""

@@ -1,4 +1,4 @@
-"""What is done between optimizer steps: a line in the log, progress, the end after a signal.
+"""Between optimizer steps: log line, progress, and stopping after a signal.
 
 Importing this module imports torch and transformers.
 """
@@ -22,7 +22,7 @@ from harness.files.atomic import sync_tree
 
 
 class StopBetweenSteps(TrainerCallback):  # type: ignore[misc]
-    """Saves and stops when the ``window`` steps on one batch of rollouts are whole.
+    """Save and stop once all ``window`` steps on one batch of rollouts are done.
 
     All processes stop at the same step, whichever of them received the signal.
     """
@@ -31,7 +31,7 @@ class StopBetweenSteps(TrainerCallback):  # type: ignore[misc]
         self._window = window
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Ask for a checkpoint and the end where a signal has come."""
+        """Request a checkpoint and the end if a signal has come."""
         stop = requested()
         if args.world_size > 1:
             stop = any(gather_object([stop]))
@@ -39,13 +39,13 @@ class StopBetweenSteps(TrainerCallback):  # type: ignore[misc]
             control.should_save = control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Have the disk keep the checkpoint before older ones are no longer needed."""
+        """Sync the checkpoint to disk before older ones are deleted."""
         if state.is_world_process_zero:
             sync_tree(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
 
 
 class StepLog(TrainerCallback):  # type: ignore[misc]
-    """Appends a line per step to training.jsonl and prints the progress of a stage."""
+    """Append a line per step to training.jsonl and print the progress of a stage."""
 
     def __init__(self, stage: str, steps: int, log: Path, say: Callable[[str], None]) -> None:
         self._name, self._steps, self._log, self._say = stage, steps, log, say
@@ -53,7 +53,7 @@ class StepLog(TrainerCallback):  # type: ignore[misc]
         self._first: int | None = None
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Remember when the step began, before its rollouts."""
+        """Record when the step began, before its rollouts."""
         self._begun = time.monotonic()
         if self._first is None:
             self._first, self._started = state.global_step, self._begun

@@ -1,4 +1,4 @@
-"""The selection prompts within the policy's own forward call, and pixels by prompt."""
+"""Run selection prompts within the policy's own forward call; pixel rows per prompt."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 @dataclass
 class WithSelection(FusedCausalLMOutput):  # type: ignore[misc]
-    """TRL's outputs and our logits, so that DDP finds every parameter that was used."""
+    """TRL's outputs plus our logits, so that DDP finds every parameter that was used."""
 
     selection_logits: torch.Tensor | None = None
 
 
 class SelectionForwardHook:
-    """Runs the selection prompts inside the policy's own forward call.
+    """Run the selection prompts inside the policy's own forward call.
 
     DDP looks for unused parameters in the outputs of the last forward: two calls, one with images
-    and one without, end in "marked ready twice".  One call for both is safe there, under FSDP (the
+    and one without, end in "marked ready twice". One call for both is safe there, under FSDP (the
     weights are gathered once) and under DeepSpeed (one backward).
 
     Relies on TRL 1.16: ``compute_loss`` calls the model once, with ``fused_lm_head=True``, and
@@ -39,7 +39,7 @@ class SelectionForwardHook:
         """Hook a model (a PEFT model's base)."""
         forward = model.forward
 
-        # Of the class: `generate` checks its arguments against this signature.
+        # On the class: `generate` checks its arguments against this signature.
         @functools.wraps(type(model).forward)
         def hooked(module: Any, *args: Any, **kwargs: Any) -> Any:
             outputs = forward(*args, **without_empty_images(kwargs))
@@ -63,9 +63,9 @@ class SelectionForwardHook:
 
 
 def without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Drop empty pixels, which the vision tower refuses.
+    """Drop empty pixels, which vision towers reject.
 
-    TRL slices ``pixel_values`` by rows, so that text prompts in a mixed batch have zero rows.
+    TRL slices ``pixel_values`` by rows, so text prompts in a mixed batch have zero rows.
     """
     pixels = kwargs.get("pixel_values")
     if pixels is None or pixels.shape[0] > 0:
@@ -76,12 +76,12 @@ def without_empty_images(kwargs: dict[str, Any]) -> dict[str, Any]:
 def pixel_rows(fields: Mapping[str, Any]) -> list[int] | None:
     """Return how many rows of ``pixel_values`` each prompt has, as TRL's ``num_images``.
 
-    Idefics and SmolVLM pad pixels to a row per prompt, and have a mask of as many rows.  TRL 1.16
-    tells these from a row per image by their number alone, which may be the same by chance: it
-    then trains prompts on the pixels of others.
+    Idefics and SmolVLM pad pixels to a row per prompt, with a mask of as many rows. TRL 1.16
+    distinguishes this from a row per image only by the number of rows; when the two coincide it
+    trains prompts on the pixels of others.
 
     Args:
-        fields: what TRL keeps of a batch, or passes on of it.
+        fields: what TRL keeps or passes on of a batch.
     """
     images: list[int] | None = fields.get("num_images")
     padded = fields.get("pixel_attention_mask") is not None and fields.get("spatial_shapes") is None

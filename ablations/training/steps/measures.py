@@ -1,4 +1,4 @@
-"""What the log says of a step: sums over its parts and processes, and gradient norms."""
+"""Per-step log values: sums over micro-steps and processes, and gradient norms."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from ablations.training.steps.objective import (
     SelectionLoss,
 )
 
-# Of a step, summed over its micro-steps and processes: means over its selection prompts by their
-# name in the log, and counts.
+# Per step, over micro-steps and processes: means over its selection prompts, and counts.
 _MEANS = ("loss", "ca/loss", "ca/accuracy", "ca/margin", "ca/clipped_wrong")
 _COUNTS = (
     "count/exposures",
@@ -35,7 +34,7 @@ class Tally:
         self._sums = dict.fromkeys(_SUMS, 0.0)
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Add to some sums."""
+        """Add values to the sums."""
         for name, value in values.items():
             self._sums[name] += value
 
@@ -43,14 +42,13 @@ class Tally:
         """Return the log of the step over all processes, and reset the sums.
 
         ``ca/*`` are means over the step's selection prompts, of L_CA over the two letters whatever
-        loss is trained on; that one is named ``trained``.  (A loss of the user's own asks for no
-        letters: of it there are no ``ca/*``.)  ``grpo/loss`` is the mean over the
-        micro-steps; ``count/*`` are sums.
+        the training loss is; that one is named ``trained``. (A custom loss asks for no letters and
+        has no ``ca/*``.) ``grpo/loss`` is the mean over the micro-steps; ``count/*`` are sums.
         """
         total = torch.tensor([self._sums[name] for name in _SUMS], dtype=torch.float64)
         self._sums = dict.fromkeys(_SUMS, 0.0)
         if accelerator.num_processes > 1:
-            # Devices may lack float64; float32 is exact: every count of a step is below 2^24.
+            # Devices may lack float64; float32 is exact, as every count of a step is below 2^24.
             total = accelerator.reduce(total.float().to(accelerator.device), "sum").double().cpu()
         sums = dict(zip(_SUMS, total.tolist(), strict=True))
         log = {}
@@ -67,8 +65,8 @@ class Tally:
 class TermNorms:
     """The gradient norm of each loss term, measured every ``every`` steps (0: never).
 
-    A measured step runs a second backward of each term and keeps a copy of its gradient; only where
-    every process holds all weights (one device, DDP).
+    A measured step runs a second backward per term and keeps a copy of its gradient; only if every
+    process holds all weights (one device, DDP).
     """
 
     every: int
@@ -103,7 +101,7 @@ class TermNorms:
 
 
 def sums_of(losses: torch.Tensor, contrast: SelectionLoss) -> dict[str, float]:
-    """Return what the prompts of a part of a step add to a `Tally`."""
+    """Return what a batch of prompts adds to a `Tally`."""
     sums = {
         "loss": losses.detach(),
         "ca/loss": contrast.losses.detach(),

@@ -44,11 +44,11 @@ def selection_loss(
 ) -> SelectionLoss:
     """Return L_CA = -log sigmoid(clip(D, -c, c)) of each example, with D = l+ - l-.
 
-    l+ and l- are the next-token logits, at the answer position, of the letters of the context that
-    supports the answer and of the other one (arXiv 2606.17053, the context-selection objective).
+    l+ and l- are the next-token logits, at the answer position, of the letters of the supporting
+    context and of the other one (arXiv 2606.17053, the context-selection objective).
 
-    The two-sided clip is the paper's.  Its gradient is zero where abs(D) > c, so also where the
-    model is confidently wrong; ``upper`` clips only at +c and keeps that gradient.  With ``none``
+    The two-sided clip is the paper's. Its gradient is zero where abs(D) > c, so also where the
+    model is confidently wrong; ``upper`` clips only at +c and keeps that gradient. With ``none``
     the loss is the cross-entropy over the two letters.
 
     Args:
@@ -106,18 +106,18 @@ def letter_cross_entropy(logits: torch.Tensor, letters: torch.Tensor) -> torch.T
     return torch.nn.functional.cross_entropy(logits.float(), letters, reduction="none")
 
 
-# In nats.  Logits of 16 bits have a spacing of up to 0.25.
+# In nats. 16-bit logits have a spacing of up to 0.25.
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 
 
 def check_head(model: Any, ids: torch.Tensor, temperature: float) -> None:
-    """Check that the log-probabilities that GRPO trains on are those of the model's own logits.
+    """Check that GRPO trains on the log-probabilities of the model's own logits.
 
-    TRL computes them from the hidden states and the output layer.  A model that does something else
-    to its logits would be trained on other probabilities than it samples from.
+    TRL computes them from the hidden states and the output layer. A model that transforms its
+    logits would be trained on other probabilities than it samples from.
 
     Args:
-        model: with TRL's fused head; it is left in the mode that it was in.
+        model: with TRL's fused head; its train or eval mode is restored.
         ids: shape (1, tokens), of text.
         temperature: that of rollouts.
 

@@ -1,4 +1,4 @@
-"""A loss of the user's own on contrastive pairs, in place of L_CA.
+"""Custom losses on contrastive pairs, in place of L_CA.
 
 ``examples/loss.py`` is a complete one.
 """
@@ -24,24 +24,24 @@ Answers = Sequence[tuple[Sequence[Message], str]]
 
 
 class PairLoss(Protocol):
-    """A loss on a pair, of the log-probabilities of answers to conversations."""
+    """A loss on a pair, from the log-probabilities of answers to conversations."""
 
     def answers(self, pair: AnyPair) -> Answers:
-        """Return conversations, each with the text of an answer to it."""
+        """Return conversations, each with an answer's text."""
         ...
 
     def loss(self, pair: AnyPair, logprobs: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the pair's loss, a scalar with a gradient.
 
-        ``logprobs`` are those of the tokens of each answer, in nats; float32 of shape (tokens,).
-        The end of the turn is not among them.
+        ``logprobs`` are those of each answer's tokens, in nats; float32 of shape (tokens,). The end
+        of the turn is not among them.
         """
         ...
 
 
 @dataclass(frozen=True)
 class OwnObjective:
-    """A loss of the user's own and its weight lambda (``coefficient``); `Objective` is ours."""
+    """A custom loss and its weight lambda (``coefficient``); `Objective` is the built-in one."""
 
     coefficient: float
     option: str
@@ -49,7 +49,7 @@ class OwnObjective:
     name = OWN
 
     def prompts(self, prompter: Prompter, pairs: Sequence[AnyPair]) -> SelectionBatch:
-        """Return what the loss asks of pairs.
+        """Return the conversations that the loss asks about.
 
         Raises:
             UsageError: the function fails, or returns something else; names the pair.
@@ -71,7 +71,7 @@ class OwnObjective:
         ``logits``, shape (answers, kept, vocabulary), are those of the last positions.
 
         Raises:
-            UsageError: the function fails, or returns no finite scalar with a gradient.
+            UsageError: the function fails, or does not return a finite scalar with a gradient.
         """
         tokens = batch.tensors["input_ids"].to(logits.device)
         rows = iter(
@@ -88,7 +88,7 @@ class OwnObjective:
     def _asked(self, pair: AnyPair) -> Answers:
         try:
             answers = [(tuple(messages), text) for messages, text in self.own.answers(pair)]
-        except (Exception, SystemExit) as error:  # a user's code may raise anything
+        except (Exception, SystemExit) as error:  # user code may raise anything
             raise UsageError(f"{self._of(pair)}: {raised(error)}") from error
         right = all(
             isinstance(text, str) and text and all(isinstance(each, Message) for each in messages)

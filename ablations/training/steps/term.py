@@ -1,4 +1,4 @@
-"""The selection term of a training: which pairs a step shows, their prompts and their loss."""
+"""The selection term: which pairs a step shows, their prompts and their loss."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ LossKind = Literal["selection", "cross-entropy", "answer"]
 class Objective:
     """The loss on selection prompts and its weight lambda (``coefficient``).
 
-    ``selection``: L_CA over the two letters' logits.  ``cross-entropy``: of the letter over the
-    vocabulary.  ``answer``: of the letter and the end of the turn, as in supervised training.
+    ``selection``: L_CA over the two letters' logits. ``cross-entropy``: of the letter over the
+    vocabulary. ``answer``: of the letter and the end of the turn, as in supervised training.
     """
 
     kind: LossKind = "selection"
@@ -38,7 +38,7 @@ class Objective:
 
     @property
     def name(self) -> str:
-        """The name in the log of the loss that is trained on."""
+        """The log name of the training loss."""
         return "ca" if self.kind == "selection" else "cross_entropy"
 
     def prompts(self, prompter: Prompter, pairs: Sequence[AnyPair]) -> SelectionBatch:
@@ -48,11 +48,11 @@ class Objective:
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch, letters: LetterTokens
     ) -> tuple[torch.Tensor, SelectionLoss]:
-        """Return the losses that are trained on, shape (n,), and L_CA of the same n prompts.
+        """Return the training losses, shape (n,), and L_CA of the same n prompts.
 
         ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt;
-        ``letters`` are the tokens of the two option letters; of several forms L_CA takes the
-        likelier, and the other losses teach the first.
+        ``letters`` are the tokens of the two option letters; if there are several forms, L_CA takes
+        the likelier and the other losses teach the first.
         """
         first = torch.tensor([letter == LETTERS[0] for letter in batch.letters]).to(logits.device)
         at_letter = logits[:, -batch.kept]
@@ -65,7 +65,7 @@ class Objective:
         if self.kind == "answer":
             end = batch.tensors["input_ids"][:, -1].to(logits.device)
             losses = (losses + letter_cross_entropy(logits[:, -2], end)) / 2
-        # These losses have no clip that could take a gradient.
+        # These losses are not clipped, so no gradient is lost.
         return losses, replace(contrast, clipped_wrong=torch.zeros_like(contrast.margins))
 
 
@@ -73,8 +73,8 @@ class Objective:
 class SelectionTerm:
     """The selection term of a training run: which pairs, their prompts and their loss.
 
-    ``letters`` are the tokens of the two option letters, checked by the caller; a loss of the
-    user's own asks for none.
+    ``letters`` are the tokens of the two option letters, checked by the caller; a custom loss asks
+    for none.
     """
 
     view: ArmView
@@ -102,7 +102,7 @@ class SelectionTerm:
     def judge(
         self, logits: torch.Tensor, batch: SelectionBatch
     ) -> tuple[torch.Tensor, dict[str, float]]:
-        """Return the mean loss over a batch's pairs, a scalar, and what it adds to the log.
+        """Return the mean loss over a batch's pairs, a scalar, and its log values.
 
         ``logits``, shape (n, kept, vocabulary), are those of the last positions of each prompt.
         """

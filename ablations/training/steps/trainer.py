@@ -1,7 +1,7 @@
 """GRPO + lambda L_CA as a thin subclass of TRL's trainer, and L_CA or SFT alone.
 
-What relies on TRL's private parts is in `ContextTrainer` and `SelectionForwardHook`; the pinned
-version and a contract test guard it.  Importing this module imports torch and TRL (seconds).
+`ContextTrainer` and `SelectionForwardHook` rely on private parts of TRL; the pinned version and a
+contract test guard them. Importing this module imports torch and TRL (seconds).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from harness.records import Item
 
 
 class _StepLogging:
-    """What both trainers keep of a step: its pairs, their losses, and the log.
+    """Per-step bookkeeping of both trainers: pairs, losses and log.
 
-    Precedes a trainer among the bases; `_open` is called once the trainer is made.
+    Precedes a trainer among the bases; `_open` is called once the trainer exists.
     """
 
     term: SelectionTerm | None
@@ -51,8 +51,8 @@ class _StepLogging:
         """Return what this micro-step shows and its weight.
 
         None if no process shows a pair, unless ``always``: then one passes through with weight 0.
-        The weights of all micro-steps and processes sum to the number of processes, because DDP
-        takes the mean over those.
+        Weights over all micro-steps and processes sum to the number of processes, because DDP takes
+        the mean over those.
         """
         step, processes = self.state.global_step, self.accelerator.num_processes
         before, micro = self.micro_step
@@ -79,13 +79,11 @@ class _StepLogging:
         return self.term.objective.coefficient * weight * loss
 
     def _measure(self, **terms: torch.Tensor) -> None:
-        """Add to the gradient norm of each term, if the step is measured."""
         if self._norms.measures(self.state.global_step, self.accelerator):
             self._norms.add(self.model.parameters(), **terms)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log a step with our sums and norms."""
-        if "train_runtime" not in logs:  # the summary at the end is not a step
+        if "train_runtime" not in logs:  # the final summary is not a step
             trained = self.term.objective.name if self.term else "ca"
             logs.update(self.tally.take(self.accelerator, trained))
             logs.update(self._norms.take(self.accelerator))
@@ -93,9 +91,9 @@ class _StepLogging:
 
 
 class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
-    """TRL's GRPO with a term on selection prompts; without a term it is GRPO with our log.
+    """TRL's GRPO with a term on selection prompts; without a term, GRPO with our log.
 
-    ``answer`` makes the text that rewards see of a completion's tokens.  ``norms_every`` is the
+    ``answer`` turns a completion's tokens into the text that rewards see. ``norms_every`` is the
     number of steps between measurements of each term's gradient norm (0: none); ``options`` are
     those of `trl.GRPOTrainer`.
     """
@@ -139,12 +137,12 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         """Decode completions for the rewards, and count their tokens.
 
-        TRL 1.16 decodes without special tokens, of which reasoning tags may be some.  A text prompt
+        TRL 1.16 skips special tokens when decoding, which may include reasoning tags. A text prompt
         among prompts with images gets an empty list of images, not None, because TRL passes them on
         to the processor, which takes only lists.
         """
         shown, ids, masks, _, *others, images, tool_images = super()._generate(prompts)
-        # The policy generated a part of an episode.
+        # The policy generates only part of an episode.
         generated = sum(map(sum, masks)) if masks else sum(map(len, ids))
         self.tally.add({"count/generated_tokens": generated})
         answers = [[{"role": "assistant", "content": self._answer(each)}] for each in ids]
@@ -155,7 +153,7 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
         """Return GRPO's loss of a micro-batch, plus lambda times the selection term in training.
 
         TRL divides GRPO's part by the accumulation steps; the selection terms of all micro-steps
-        and processes add up to the mean over the step's pairs.
+        and processes sum to the mean over the step's pairs.
         """
         if not self.model.training:
             return super().compute_loss(model, inputs, *args, **kwargs)
@@ -199,8 +197,8 @@ class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
 
     def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Return a micro-step's part of lambda times the mean loss over the step's pairs."""
-        # DDP sums the gradients of all processes in the last micro-step's backward, so that one
-        # needs a forward even if no pair is left for it.
+        # DDP reduces gradients in the backward of the last micro-step, so that one needs a forward
+        # even if it has no pair left.
         drawn = self._draw(always=True)
         assert self.term is not None
         assert drawn is not None
