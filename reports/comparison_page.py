@@ -1,4 +1,4 @@
-"""A comparison as a page: of two runs, or what `compare --json` printed."""
+"""The page of a comparison: of two runs, or of a saved `compare --json`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from reports.tables import Column, Side, Table
 def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     """Return the page of a comparison; differences are B - A.
 
-    ``pictures`` gives thumbnails of the flips that are shown.
+    ``pictures`` gives thumbnails of the flips shown.
     """
     sides = runs_of(comparison)
     names = [
@@ -71,13 +71,13 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
 
 
 def runs_of(comparison: Comparison) -> tuple[Sequence[Run], Sequence[Run]]:
-    """Return the runs of A and of B as the comparison holds them; none of an older document."""
+    """Return the runs of A and of B as stored in the comparison; none in an older document."""
     a, b = comparison.runs or ((), ())
     return [run_of(compared) for compared in a], [run_of(compared) for compared in b]
 
 
 def run_of(compared: ComparedRun) -> Run:
-    """Return a run as the comparison holds it, opened where it is still the same."""
+    """Return a run as stored in the comparison, opened if it is unchanged."""
     folder = Path(compared.folder)
     try:
         run = open_run(folder, folder.name)
@@ -90,7 +90,7 @@ def run_of(compared: ComparedRun) -> Run:
 
 
 def at_hand(run: Run) -> bool:
-    """Whether the run is still in its folder, as it was when it was compared."""
+    """Whether the run is still in its folder, unchanged since it was compared."""
     try:
         return read_manifest(run.path) == run.manifest
     except UsageError:
@@ -126,7 +126,7 @@ def _steps(comparison: Comparison, title: str) -> tuple[Step, ...]:
     verdict = macro.verdict or Verdict.NOT_TESTED
     bounds = tables.decisive(macro, comparison.alpha)
     difference = f"{tables.points(macro.delta)} {bounds}"
-    averaged = macro.averaged or len(comparison.benchmarks)  # older documents do not say
+    averaged = macro.averaged or len(comparison.benchmarks)  # missing in older documents
     numbers = [(f"mean of {averaged}: {title}", difference)]
     if macro.mde is not None:
         smallest = f"detectable with {tables.level_of(Rules().power)} power"
@@ -155,7 +155,7 @@ def _benchmarks(
 
 
 def _on_shared_items(side: Side, rows: Sequence[SideScore]) -> Side:
-    """Return a side with its scores, and their intervals, on the items that are compared."""
+    """Return a side with its scores and intervals over the compared items."""
     return replace(
         side,
         means={row.benchmark: row.score for row in rows},
@@ -167,7 +167,7 @@ def _on_shared_items(side: Side, rows: Sequence[SideScore]) -> Side:
 def _side(
     name: str, runs: Sequence[Run], lines: Sequence[BenchmarkLine], seeds: int | None
 ) -> Side:
-    """Return one side as its runs' summaries know it, each over all of its items with a score.
+    """Return one side from its runs' summaries, each over all of its scored items.
 
     Without its runs only the number of seeds is known, if that.
     """

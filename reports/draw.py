@@ -1,7 +1,7 @@
-"""Draws figures as SVG with matplotlib, once for phones, desktops and files.
+"""Draw figures as SVG with matplotlib, for phones, desktops and files.
 
-On the page a drawing takes its colours from the page's style (light and dark); files have the
-light ones.  Drawing twice gives the same bytes.
+On a page, colours come from the page's style (light and dark); files use the light ones. Drawing is
+byte-for-byte reproducible.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
-WIDTH, FONT = 5.2, 10.5  # inches and points: on the screen of a phone 331 pixels and 9.3
+WIDTH, FONT = 5.2, 10.5  # inches and points: 331 pixels and 9.3 on a phone's screen
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 
 
 @cache
 def colours() -> dict[str, str]:
-    """Return the light colours of the page's style by their names there."""
+    """Return the light colours of the page's style, by name."""
     style = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
     return dict(re.findall(r"--(\w+):(#\w+)", style.partition("@media")[0]))
 
 
 def inline(figure: Figure) -> list[str]:
-    """Return the SVG elements of a page: one per chart, and the legend; no ids but their own."""
+    """Return SVG elements for a page: one per chart, and the legend; ids are unique."""
     drawings = [_svg([chart], ()) for chart in figure.panels]
     if figure.legend:
         drawings.append(_svg([], figure.legend))
@@ -41,7 +41,7 @@ def inline(figure: Figure) -> list[str]:
 
 
 def file(figure: Figure) -> str:
-    """Return the figure as an SVG file: its charts one below the other, and the legend."""
+    """Return the figure as an SVG file: its charts stacked, and the legend."""
     return _svg(figure.panels, figure.legend)
 
 
@@ -64,7 +64,7 @@ def _svg(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> str
 
     out = io.StringIO()
     with mpl.rc_context():
-        mpl.rcdefaults()  # a matplotlibrc of the present folder could have LaTeX run its text
+        mpl.rcdefaults()  # a matplotlibrc in the current folder could make LaTeX run its text
         mpl.rcParams.update(_style())
         canvas = _canvas(charts, legend)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -76,7 +76,7 @@ def _style() -> dict[str, Any]:
     ink, muted, rule = (colours()[name] for name in ("ink", "muted", "rule"))
     return {
         "svg.fonttype": "none",
-        "text.parse_math": False,  # a name with a dollar sign is no formula
+        "text.parse_math": False,  # a dollar sign in a name is not a formula
         "svg.hashsalt": "harness",
         "font.size": FONT,
         "text.color": ink,
@@ -98,7 +98,7 @@ def _style() -> dict[str, Any]:
 
 
 def _canvas(charts: Sequence[Chart], legend: Sequence[tuple[str, str, int]]) -> Canvas:
-    """Return the drawing; without pyplot, so nothing global is touched."""
+    """Return the drawing; avoids pyplot, which changes global state."""
     from matplotlib.figure import Figure as New
     from matplotlib.text import Text
 
@@ -138,7 +138,7 @@ def _draw(axes: Axes, chart: Chart) -> None:
 
 
 def _rows(axes: Axes, chart: RowChart) -> None:
-    """Draw rows from above, label and text of each above what it shows."""
+    """Draw rows from the top, with label and text above each."""
     axes.grid(axis="x")
     if chart.margin is not None:
         axes.axvspan(-chart.margin, chart.margin, color=colours()["band"], zorder=0, linewidth=0)
@@ -185,7 +185,7 @@ def _plot(axes: Axes, chart: Plot) -> None:
 
 
 def _look(colour: str, marker: int) -> dict[str, Any]:
-    """Return how an arm's points look; those of others (``paper``) are hollow."""
+    """Return the style of an arm's points; those of others (``paper``) are hollow."""
     hollow = colour == "paper"
     return {
         "color": colours()[colour],

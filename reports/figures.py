@@ -1,4 +1,4 @@
-"""Figures as data: what their charts show.  `reports.draw` draws them."""
+"""Figures as data: the content of their charts. `reports.draw` draws them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import BenchmarkLine, Line, Term
 from reports.tables import interval, points
 
-ARMS = 10  # different colours and markers
+ARMS = 10  # distinct colours and markers
 MARKED = 5  # markers on a curve
-SHOWN_POINTS = 150  # of a curve
+SHOWN_POINTS = 150  # per curve
 Point = tuple[float, float]
 
 
@@ -51,7 +51,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Series over two axes, in percent with a dashed line down where ``chance`` is given."""
+    """Series over two axes, in percent with a vertical dashed line at ``chance``, if given."""
 
     title: str
     series: tuple[Series, ...]
@@ -72,9 +72,9 @@ Chart = RowChart | Plot | Heat
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure: its title, what it shows in words, where its numbers are from, and its charts.
+    """A figure: its title, description, source of its numbers, and charts.
 
-    ``legend`` holds label, colour and number of the marker of each arm.
+    ``legend`` holds label, colour and marker number of each arm.
     """
 
     id: str
@@ -90,7 +90,7 @@ def _whiskers(low: float | None, high: float | None, shift: float = 0.0) -> Poin
 
 
 def waterfall(terms: Sequence[Term], lines: Sequence[Line], level: float) -> Figure:
-    """Show total = data + objective through every data arm, with the intervals of each part."""
+    """Show total = data + objective for every data arm, with the intervals of each part."""
     by_name = {(line.kind, line.plus, line.minus): line for line in lines}
     total = next(line for line in lines if line.kind == "total")
     rows = [_bar(total, 0.0, total.delta)]
@@ -117,7 +117,7 @@ def _bar(line: Line, start: float, end: float) -> ChartRow:
         points(line.delta),
         "ink" if strong else "gain" if line.delta >= 0 else "loss",
         bar=(100 * start, 100 * end),
-        # The interval is of the part, so it is drawn around the part's end.
+        # The interval belongs to the part, so it is drawn around the part's end.
         whiskers=_whiskers(line.low, line.high, end - line.delta),
         strong=strong,
     )
@@ -150,7 +150,7 @@ def _differences(
 
 
 def _difference(label: str, line: Line | BenchmarkLine) -> ChartRow:
-    """Return the row of one difference; there is room for the sign of its verdict alone."""
+    """Return the row of one difference; there is room only for its verdict's sign."""
     verdict = line.verdict or Verdict.NOT_TESTED
     return ChartRow(
         label,
@@ -162,7 +162,7 @@ def _difference(label: str, line: Line | BenchmarkLine) -> ChartRow:
 
 
 def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
-    """Show the macro average of every seed of every arm."""
+    """Show the macro average per seed and arm."""
     rows = [
         ChartRow(arm, "", _look(number)[0], dots=tuple(100 * value for value in values))
         for number, (arm, values) in enumerate(macro.items())
@@ -181,7 +181,7 @@ def seeds(macro: Mapping[str, Sequence[float]]) -> Figure:
 
 
 def _look(number: int) -> tuple[str, int]:
-    """Return the colour and the marker of an arm, by its number among the study's arms."""
+    """Return an arm's colour and marker, by its index among the study's arms."""
     return f"arm{number % ARMS}", number % ARMS
 
 
@@ -191,10 +191,10 @@ def selection(
     source: str,
     arms: Sequence[str],
 ) -> Figure:
-    """Show selection accuracy against the end-task score: our seeds, the paper's points greyed.
+    """Show selection accuracy against the end-task score: our seeds, the paper's points in grey.
 
     ``ours`` has (selection accuracy, macro average) per seed by arm, in units of the score, and
-    ``paper`` its points in percent.  By its place in ``arms`` an arm looks alike in all figures.
+    ``paper`` its points in percent. An arm's position in ``arms`` fixes its style in all figures.
     """
     known = list(dict.fromkeys([*arms, *(row["arm"] for row in paper)]))
     shown = [
@@ -229,9 +229,9 @@ def _legend(shown: Iterable[str], arms: Sequence[str]) -> list[tuple[str, str, i
 def training(
     curves: Mapping[str, Mapping[str, Sequence[Sequence[Point]]]], arms: Sequence[str]
 ) -> Figure:
-    """Show curves over the optimizer step: (step, value) per seed, by what is measured and by arm.
+    """Show curves over optimizer steps: (step, value) per seed, by quantity and by arm.
 
-    An arm looks alike in all figures by its place in ``arms``.
+    An arm's position in ``arms`` fixes its style in all figures.
     """
     summary = "; ".join(
         f"{name}: " + ", ".join(f"{arm} ends at {panel[arm][0][-1][1]:.3g}" for arm in panel)
@@ -255,7 +255,7 @@ def _curves(
     for arm, several in by_arm.items():
         number = arms.index(arm)
         curves = tuple(tuple(thinned(curve)) for curve in several)
-        # Markers are staggered by arm: those of curves that coincide stay apart.
+        # Stagger markers by arm, so that those of coinciding curves stay apart.
         marks = [(curve, max(1, len(curve) // MARKED)) for curve in curves]
         dots = [dot for curve, step in marks for dot in curve[number * step // len(arms) :: step]]
         series.append(Series(*_look(number), tuple(dots), curves))
@@ -263,7 +263,7 @@ def _curves(
 
 
 def thinned(curve: Sequence[Point]) -> Sequence[Point]:
-    """Return at most `SHOWN_POINTS` points of a curve, evenly taken, its last one among them."""
+    """Return at most `SHOWN_POINTS` evenly spaced points of a curve, including its last."""
     if len(curve) <= SHOWN_POINTS:
         return curve
     step = (len(curve) - 1) / (SHOWN_POINTS - 1)

@@ -1,4 +1,4 @@
-"""A release gate as a page: the decision, each benchmark against its limits, what would decide."""
+"""The page of a release gate: decision, each benchmark against its limits, what would decide."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _models(found: Gate, side: str) -> str:
 
 
 def _run(folder: str) -> Run | None:
-    """Return a run that is still in its folder."""
+    """Return a run if it is still in its folder."""
     try:
         return open_run(Path(folder), Path(folder).name)
     except UsageError:

@@ -1,4 +1,4 @@
-"""Writes a `Page` as one self-contained HTML file.  All text of models is escaped."""
+"""Write a `Page` as one self-contained HTML file. All text from models is escaped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _environment() -> Environment:
 
 
 def render(page: Page) -> str:
-    """Return the page as HTML, with its style, script, figures and images in it."""
+    """Return the page as HTML, with style, script, figures and images embedded."""
     return render_template(
         "report",
         page=page,
@@ -40,7 +40,7 @@ def render(page: Page) -> str:
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return a template filled in, with the style and the template's script in it."""
+    """Return a filled-in template, with its style and script embedded."""
     script = _template(f"{name}.js")
     digest = hashlib.sha256(script.encode()).digest()
     return (
@@ -49,7 +49,7 @@ def render_template(name: str, **values: Any) -> str:
         .render(
             style=_template("report.css"),
             script=script,
-            # No other script runs, whatever a model wrote.
+            # Allow no other script, whatever a model wrote.
             script_hash=f"sha256-{base64.b64encode(digest).decode()}",
             **values,
         )
@@ -57,7 +57,7 @@ def render_template(name: str, **values: Any) -> str:
 
 
 def _coded(text: str) -> Any:
-    """Return our own text escaped, with code between backticks."""
+    """Escape our own text, marking up code between backticks."""
     from markupsafe import Markup, escape
 
     parts = text.split("`")
@@ -70,7 +70,7 @@ def _coded(text: str) -> Any:
 
 
 def _breakable(text: str) -> Any:
-    """Return a heading that may wrap after underscores: ids of benchmarks are long."""
+    """Return a heading that may wrap after underscores, as benchmark ids are long."""
     from markupsafe import Markup, escape
 
     return escape(text).replace("_", Markup("_<wbr>"))

@@ -1,4 +1,4 @@
-"""A comparison of any number of models as a page: scores, contrasts with the baseline, flips."""
+"""The page of a comparison of several models: scores, contrasts with the baseline, flips."""
 
 from __future__ import annotations
 

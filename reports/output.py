@@ -1,4 +1,4 @@
-"""Finds out what a path is, makes its page, and writes the page in every form."""
+"""Detect what a path is, make its page, and write it in every form."""
 
 from __future__ import annotations
 
@@ -42,9 +42,8 @@ def page_of(
 ) -> tuple[Page, Path]:
     """Return the page of a study, run, saved comparison or gate, or two runs, and its folder.
 
-    ``data_root`` is where images of items are, None for the study's or the default one.
-    ``exclude`` lists items that two runs are compared without.
-    `UsageError` where a path is none of these.
+    ``data_root`` is where the items' images are; None: the study's or the default one. ``exclude``
+    lists items to exclude when comparing two runs. `UsageError` if a path is none of these.
     """
     for path in paths:
         if not path.exists():
@@ -104,7 +103,7 @@ def _two_runs(a: Path, b: Path, data_root: Path | None, exclude: Path | None) ->
 
 
 def _pictures(run: Run | None, data_root: Path | None) -> Pictures:
-    """Return what makes thumbnails of shown flips, from the data that a run was made on.
+    """Return a function that makes thumbnails of shown flips, from the run's data.
 
     They are data URIs by benchmark and item id.
     """
@@ -133,8 +132,8 @@ def write(
 ) -> str:
     """Write the report of ``source`` to the file ``out`` as HTML; return its headline.
 
-    ``source`` is a run, a study's folder, a saved comparison or gate, several runs, or a record of
-    `ablations.compare` or `compare_models`.  ``data_root`` is where images of items are.
+    ``source`` is a run, a study's folder, a saved comparison or gate, several runs, or a record
+    from `ablations.compare` or `compare_models`. ``data_root`` is where the items' images are.
     ``latex`` and ``csv`` are files for the tables, ``figures`` a folder for the figures as SVG.
 
     Raises:
@@ -157,7 +156,7 @@ def save(
     csv_file: Path | None = None,
     figures_folder: Path | None = None,
 ) -> None:
-    """Write a page in every form that is asked for."""
+    """Write a page in every requested form."""
     html(page, out)
     if latex_file is not None:
         latex(page, latex_file)
@@ -168,14 +167,14 @@ def save(
 
 
 def review(folder: Path, path: Path) -> None:
-    """Write the page on which a person decides about the uncertain pairs of a build."""
+    """Write the page on which a person decides about a build's uncertain pairs."""
     _write(path, review_page.render(folder))
 
 
 def html(page: Page, path: Path) -> None:
     """Write the page, and next to it all items gained and lost, of which it shows some.
 
-    Where this page has none, that file of an older page is removed.
+    If there are none, an older page's file of them is removed.
     """
     _write(path, render(page))
     beside = path.with_name(f"{path.name.removesuffix('.html')}.flips.csv")
@@ -197,7 +196,7 @@ def latex(page: Page, path: Path) -> None:
 
 
 def csv(page: Page, path: Path) -> None:
-    """Write all tables as one CSV, and every flip."""
+    """Write all tables as one CSV, plus every flip."""
     _write(path, tables.to_csv([*page.tables, *_flip_tables(page)]))
 
 
@@ -221,7 +220,7 @@ def _flip_table(flips: Flips) -> Table:
 
 
 def figures(page: Page, folder: Path) -> None:
-    """Write each figure as an SVG file of its name."""
+    """Write each figure as an SVG file named after it."""
     for figure in page.figures:
         _write(folder / f"{figure.id}.svg", draw.file(figure))
 

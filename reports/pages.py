@@ -1,4 +1,4 @@
-"""What a page holds: a headline, steps, and sections of text, figures, tables and items.
+"""The content of a page: a headline, steps, and sections of text, figures, tables and items.
 
 `reports.study_page`, `comparison_page` and `run_page` make a `Page`; `reports.html` writes it.
 """
@@ -14,7 +14,7 @@ from reports.tables import Table
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of the verdict, for the first screen: the question, its numbers, its verdict."""
+    """One step of the verdict, at the top of a page: question, numbers, verdict."""
 
     title: str
     numbers: tuple[tuple[str, str], ...]
@@ -24,7 +24,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Collapsible:
-    """Tables under a heading that opens them."""
+    """Tables under a heading that expands."""
 
     title: str
     tables: tuple[Table, ...]
@@ -32,7 +32,7 @@ class Collapsible:
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """Flips with thumbnails (data URIs by benchmark and id) where the data is available."""
+    """Flips with thumbnails (data URIs by benchmark and id) if the data is available."""
 
     flips: Flips
     images: dict[tuple[str, str], str]
@@ -54,8 +54,8 @@ class Section:
 class Page:
     """A whole report.
 
-    ``label`` (what was measured) is above the headline, ``sentence`` the whole verdict to quote,
-    ``warnings`` come before everything else, ``notes`` below the steps.
+    ``label`` (what was measured) is above the headline, ``sentence`` the whole verdict to quote;
+    ``warnings`` come first, ``notes`` below the steps.
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""A page on which a person accepts or rejects pairs; it saves the decisions as a file."""
+"""A page for accepting or rejecting pairs; it saves the decisions as a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reports.html import render_template
 
 
 def render(folder: Path) -> str:
-    """Return the page of the pairs that wait for a decision, with their images in it."""
+    """Return the page of the pairs awaiting a decision, with their images embedded."""
     rows = [_shown(row, folder) for row in uncertain(folder)]
     return render_template(
         "review", rows=rows, key=read_manifest(folder)["key"][:12], title=folder.resolve().name

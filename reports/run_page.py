@@ -1,4 +1,4 @@
-"""A single run as a page: its scores, a sample of its items, validity and provenance."""
+"""The page of a single run: scores, a sample of items, validity and provenance."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST = 160  # characters of a text in a row
 
 
 def page(run: Run) -> Page:
-    """Return the page of a run; `UsageError` where it has no scores."""
+    """Return the page of a run; `UsageError` if it has no scores."""
     average = macro_average(run.rows.values())
     if average is None:
         raise UsageError(f"{run.path} has no scores yet: run its `harness run` to the end")
@@ -48,7 +48,7 @@ def page(run: Run) -> Page:
 
 
 def _partial(run: Run) -> tuple[str, ...]:
-    """Return the benchmarks of which only a part of the data was asked, as the samples tell."""
+    """Return the benchmarks that were run on part of their data, according to the samples."""
     wholes = {name: run.manifest["benchmarks"].get(name, {}).get("n") for name in run.rows}
     parts = [
         f"{name} ({row.n:,} of {wholes[name]:,} items)"
@@ -59,7 +59,7 @@ def _partial(run: Run) -> tuple[str, ...]:
 
 
 def _covered(run: Run, scored: int) -> str:
-    """Return the suite, or how many of its benchmarks have a score where not all have."""
+    """Return the suite, or how many of its benchmarks have a score if not all have."""
     suite = str(run.manifest["suite"])
     members = len(SUITES.get(suite, ()))
     return suite if scored >= members else f"{scored} of the {members} benchmarks of {suite}"
@@ -112,7 +112,7 @@ def _items(run: Run) -> Section:
     each = max(1, ITEMS // max(len(run.rows), 1))
     rows, total = [], 0
     for name in run.rows:
-        # What went wrong is what one looks for: lowest scores first, in the data's order.
+        # Lowest scores first, as readers look for failures; then in the data's order.
         lowest_first = sorted(
             answers(run.path, name), key=lambda a: -1.0 if a.value is None else a.value
         )

@@ -1,4 +1,4 @@
-"""The sections that a study, a comparison and a run have in common: validity and provenance."""
+"""Sections shared by study, comparison and run pages: validity and provenance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reports.pages import Block, Collapsible, Section
 from reports.read.runs import Run
 from reports.tables import Column, Table
 
-_CELL = re.compile(r"(\d{1,9})/(\d{1,9})")  # "8192/50", not "algebra"
+_CELL = re.compile(r"(\d{1,9})/(\d{1,9})")  # matches "8192/50", not "algebra"
 _INVALID = ("unparsable", "unscored", "errors")
 
 COUNTS = (
@@ -38,12 +38,12 @@ def invalid(run: Run, benchmark: str) -> int:
 
 
 def total(run: Run, name: str) -> int:
-    """Return one count of a run's summary, over its benchmarks."""
+    """Return one count of a run's summary, summed over benchmarks."""
     return sum(getattr(row, name) for row in run.rows.values())
 
 
 def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return, each once, ``before``, then errors, notes, and answers that no summary knows."""
+    """Return ``before``, then errors, notes, and answers missing from summaries; each once."""
     warned = [*before]
     failed = {run.label: total(run, "errors") for run in runs if total(run, "errors")}
     if failed:
@@ -64,7 +64,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
 
 
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
-    """Return the section on what may spoil the numbers."""
+    """Return the section on threats to validity."""
     counted = [(run, row) for run in runs for row in run.rows.values()]
     detailed = [
         {"run": run.label, "folder": run.path.name, **asdict(row)}
@@ -94,7 +94,7 @@ def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
 def contamination(
     excluded: Mapping[str, int], with_all: Sequence[WithAllItems]
 ) -> tuple[Block, ...]:
-    """Return what is known of benchmark items in the training data, and the results with them."""
+    """Return the overlap of benchmark items with training data, and results including them."""
     if not excluded:
         return (
             "No item was left out. `harness pairs check --suite` looks for benchmark items in the "
@@ -115,13 +115,13 @@ def contamination(
 
 
 def provenance(runs: Sequence[Run], before: Sequence[Block] = ()) -> Section:
-    """Return the section on where everything is from: runs, models, data, versions, machines."""
+    """Return the section on provenance: runs, models, data, versions, machines."""
     blocks = (*before, *_runs(runs), Collapsible("Protocols and data", (_protocols(runs),)))
     return Section("provenance", "Provenance", blocks)
 
 
 def _runs(runs: Sequence[Run]) -> tuple[Block, ...]:
-    """Return each run's folder, model and software; what all have in common is one sentence."""
+    """Return each run's folder, model and software; what they share is one sentence."""
     made = (
         Column("sampling", "Sampling"),
         Column("backend", "Backend"),
@@ -169,7 +169,7 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 
 def _sampling(manifest: Mapping[str, Any]) -> str:
-    """Return how a run's answers were drawn, and the other settings of its model."""
+    """Return how a run's answers were sampled, and the model's other settings."""
     named = {"T": "temperature", "top-p": "top_p", "seed": "seed"}
     drawn = manifest["sampling"]
     shown = [f"{word} {drawn.get(name)}" for word, name in named.items()]
@@ -179,7 +179,7 @@ def _sampling(manifest: Mapping[str, Any]) -> str:
 
 
 def _protocols(runs: Sequence[Run]) -> Table:
-    """Return how each benchmark was asked; runs that agree share a row."""
+    """Return each benchmark's prompt settings; runs that agree share a row."""
     columns = (
         Column("benchmark", "Benchmark"),
         Column("protocol", "Protocol"),
@@ -210,7 +210,7 @@ def _protocols(runs: Sequence[Run]) -> Table:
 
 
 def needle_section(by_arm: Mapping[str, Sequence[Run]]) -> tuple[Section, ...]:
-    """Return the heat map of needles in a haystack, where it was measured."""
+    """Return the heat map of needles in a haystack, if measured."""
     grids = {
         arm: grid
         for arm, runs in by_arm.items()
@@ -220,7 +220,7 @@ def needle_section(by_arm: Mapping[str, Sequence[Run]]) -> tuple[Section, ...]:
 
 
 def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], float | None]:
-    """Return (length, depth) -> mean over runs of the parts that are cells."""
+    """Return (length, depth) -> mean over runs, for the parts that are cells."""
     values: dict[tuple[int, int], list[float]] = {}
     for run in parts:
         for name, value in run.items():
@@ -230,7 +230,7 @@ def _grid(parts: Sequence[Mapping[str, float | None]]) -> dict[tuple[int, int], 
 
 
 def parts_table(by_name: Mapping[str, Run]) -> Table | None:
-    """Return the subscores of each benchmark but for cells of needles; None without any."""
+    """Return each benchmark's subscores except needle cells; None without any."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for name, row in ((name, row) for name, run in by_name.items() for row in run.rows.values()):
         for part in (part for part in row.parts if not _CELL.fullmatch(part)):

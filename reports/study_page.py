@@ -1,4 +1,4 @@
-"""A study as a page: verdict, where the gain comes from, and everything behind it."""
+"""The page of a study: verdict, where the gain comes from, and everything behind it."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CHECKS = (
     "that does not beat the model before training gained nothing, and a control that loses to the "
     "baseline beyond the margin is beaten by anything."
 )
-LEFT_OUT = "left out"  # in the notes of `ablations.statistics.scores` on benchmarks and items
+LEFT_OUT = "left out"  # as in notes by `ablations.statistics.scores` on benchmarks and items
 
-# The panels of the training curves: heading -> name in training.jsonl.
+# Panels of the training curves: heading -> name in training.jsonl.
 CURVES = {
     "Loss of selection, L_CA": "ca/loss",
     "Loss of your own on pairs": "pair_loss/loss",
@@ -45,9 +45,9 @@ CURVES = {
 
 
 def page(study: Study, pictures: Pictures) -> Page:
-    """Return the page of a study; ``pictures`` gives thumbnails of the flips that are shown."""
+    """Return the page of a study; ``pictures`` gives thumbnails of the flips shown."""
     verdict = study.report.verdict
-    # Without a verdict the first sentence says why; else the conclusion is before the figures.
+    # Without a verdict the first sentence says why; otherwise the conclusion precedes the figures.
     headline, _, _ = verdict.partition(". " if verdict.startswith("No verdict") else ": ")
     above, below = _notes(study)
     incomplete = [
@@ -65,7 +65,7 @@ def page(study: Study, pictures: Pictures) -> Page:
         steps=_steps(study),
         warnings=(*_micro(study, warnings), *warnings),
         sections=_sections(study, runs, pictures),
-        # Warnings already have the notes on data.
+        # Warnings already include the notes on data.
         notes=joined(note for note in below if note not in warnings),
     )
 
@@ -90,8 +90,8 @@ def _sections(study: Study, runs: Sequence[Run], pictures: Pictures) -> tuple[Se
 def _notes(study: Study) -> tuple[list[str], list[str]]:
     """Return the notes above the answer, and those below it.
 
-    Below is what concerns one benchmark, such as few clusters: it does not touch the verdict, which
-    is over seeds.  What was left out of a benchmark of the plan does.
+    Below go notes on single benchmarks, such as few clusters, which do not affect the verdict over
+    seeds. What was left out of a planned benchmark does.
     """
     above: list[str] = []
     below: list[str] = []
@@ -104,7 +104,7 @@ def _notes(study: Study) -> tuple[list[str], list[str]]:
 
 
 def _micro(study: Study, warnings: Sequence[str]) -> tuple[str, ...]:
-    """Return the label of a study that trained on the embedded world, where no warning gives it."""
+    """Return the label of a study trained on the embedded world, unless a warning has it."""
     paths = study.plan.get("paths") or {}
     trained = any(is_micro(paths.get(name) or "") for name in ("pairs", "rl_data"))
     if not trained or any(MICRO_WORLD in warning for warning in warnings):
@@ -121,7 +121,7 @@ _TITLES: dict[Kind, str] = {
 
 
 def _steps(study: Study) -> tuple[Step, ...]:
-    """Return the steps of the verdict: those of the gain and its source, or the study's own."""
+    """Return the steps of the verdict: the built-in ones, or those of a custom design."""
     lines = study.report.analysis.contrasts
     if study.design.locates_gain:
         by_kind = {kind: [line for line in lines if line.kind == kind] for kind in GATE}
@@ -439,7 +439,7 @@ def _ledger_row(model: Model) -> dict[str, Any]:
 
 def _plan_table(study: Study) -> Table:
     plan, rules = study.plan["plan"], study.rules
-    # Their scores were there before the plan: a note says when.
+    # Their scores existed before the plan: a note says when.
     external = any(arm["origin"] == "runs" for arm in plan["arms"].values())
     values = {
         "plan hash": study.plan["hash"],

@@ -1,4 +1,4 @@
-"""Tables: rows of numbers with the meaning of their columns.
+"""Tables: rows of numbers, and what their columns mean.
 
 HTML, LaTeX and CSV are written from the same rows; every number names its source.
 """
@@ -23,16 +23,16 @@ Kind = Literal[
 ]  # fmt: skip
 Row = Mapping[str, Any]
 
-_ENDS = ("interval", "shares", "bounds")  # a cell of two numbers
+_ENDS = ("interval", "shares", "bounds")  # of a cell with two numbers
 AVERAGE = "average"
 NOTHING = "–"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its key in the rows, its heading, how its cells are written, what it means.
+    """A column: its key in the rows, heading, cell format and meaning.
 
-    ``pick``: rows can be filtered by its values.  ``source`` is that of this column alone.
+    ``pick``: rows can be filtered by its values. ``source`` is that of this column alone.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Column:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of its cell in a row: of an interval two."""
+        """The keys of its cell in a row; two for an interval."""
         if self.kind in _ENDS:
             return (f"{self.key}_low", f"{self.key}_high")
         return (self.key,)
@@ -54,10 +54,9 @@ class Column:
 class Table:
     """Rows and how to read them.
 
-    ``rows`` hold scores and differences in units of the score by the keys of the columns; None or
-    nothing where there is no number.  ``source`` says where a row's numbers are from, with its
-    values in braces.  A row's ``anchor`` is where its first cell links to.  The rows from ``foot``
-    on are below a line.
+    ``rows`` hold scores and differences in units of the score by column key; None or missing if
+    there is no number. ``source`` says where a row's numbers are from, with its values in braces. A
+    row's ``anchor`` is the link target of its first cell. Rows from ``foot`` on are below a line.
     """
 
     id: str
@@ -69,12 +68,12 @@ class Table:
     search: bool = False
 
     def text(self, row: Row, column: Column) -> str:
-        """Return a cell as it is read."""
+        """Return a cell's display text."""
         values = [row.get(key) for key in column.keys]
         return cell(values if len(values) > 1 else values[0], column.kind)
 
     def source_of(self, row: Row, column: Column) -> str:
-        """Return where a cell's number is from."""
+        """Return the source of a cell's number."""
         return (column.source or self.source).format_map(row)
 
     def frame(self) -> pd.DataFrame:
@@ -88,16 +87,16 @@ class Table:
         return pd.DataFrame(rows, columns=["table", "source", *keys], dtype=object)
 
     def number(self, row: Row, column: Column) -> str:
-        """Return a cell's number (of an interval the lower end) in full, for sorting.
+        """Return a cell's number (an interval's lower end) in full, for sorting.
 
-        "" where there is none, or it is not known.
+        "" if there is none, or it is unknown.
         """
         value = row.get(column.keys[0])
         return f"{value:.10g}" if isinstance(value, int | float) and value == value else ""
 
 
 def points(value: float) -> str:
-    """Return a difference in points, with a sign that is as wide as a plus."""
+    """Return a difference in points, with a minus sign as wide as a plus."""
     return _typeset(formatting.points(value))
 
 
@@ -107,7 +106,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def decisive(line: Line | Macro, alpha: float) -> str:
-    """Return the interval in points that a verdict was reached by."""
+    """Return the interval in points that decided the verdict."""
     return _typeset(formatting.decisive(line, alpha))
 
 
@@ -122,7 +121,7 @@ def _shares(low: float | None, high: float | None) -> str:
 
 
 def seconds(value: float) -> str:
-    """Return a duration in the unit that fits it."""
+    """Return a duration in a suitable unit."""
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
@@ -134,7 +133,7 @@ def signed(verdict: Verdict) -> str:
 
 
 _WRITERS: dict[Kind, Callable[[Any], str]] = {
-    "count": lambda v: v if isinstance(v, str) else f"{int(v):,}",  # as "unknown"
+    "count": lambda v: v if isinstance(v, str) else f"{int(v):,}",  # may be "unknown"
     "score": lambda v: f"{100 * v:.1f}",
     "bounds": lambda ends: _typeset(formatting.score_interval(*ends)),
     "delta": points,
@@ -151,17 +150,17 @@ _WRITERS: dict[Kind, Callable[[Any], str]] = {
 
 
 def cell(value: Any, kind: Kind) -> str:
-    """Return a value as it is read: scores and differences in points, a dash for none."""
+    """Return a value's display text: scores and differences in points, a dash for none."""
     return NOTHING if value is None or value != value else _WRITERS.get(kind, str)(value)
 
 
 def level_of(share: float) -> str:
-    """Return a level or a power as it is read."""
+    """Return the display text of a level or a power."""
     return f"{100 * share:g} %"
 
 
 def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, ArmLine]) -> Table:
-    """Return the table benchmark x arm with the macro average of the analysis below."""
+    """Return the table benchmark x arm, with the analysis' macro averages at the bottom."""
     columns = [
         Column(arm, arm, "score", f"Mean of {arm} over its training seeds",
                source=f"{arm} on {{benchmark}}, mean over {line.seeds} seeds; see Per seed")
@@ -179,7 +178,7 @@ def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, A
 
 
 def _difference(rules: Rules) -> tuple[tuple[Column, Column], Column]:
-    """Return the columns of a difference and its interval, and of the smallest detectable one."""
+    """Return the columns of a difference and its interval, and of the minimal detectable effect."""
     delta = Column("delta", "Δ", "delta", "Difference in points")
     hint = "Confidence interval of the difference, points"
     interval_ = Column("interval", f"{level_of(rules.level)} interval", "interval", hint)
@@ -202,7 +201,7 @@ def _difference_row(line: Line | BenchmarkLine) -> dict[str, Any]:
 
 
 def contrasts(lines: Sequence[Line], rules: Rules) -> Table:
-    """Return the table of the contrasts, in the order in which they are tested."""
+    """Return the table of contrasts, in the order in which they are tested."""
     caption = "The contrasts of the macro average, in points"
     return _contrasts("contrasts", caption, lines, rules)
 
@@ -238,8 +237,8 @@ def _contrasts(id_: str, caption: str, lines: Sequence[Line], rules: Rules) -> T
 class Side:
     """One side of a difference by benchmark; ``over`` says what its means are taken over.
 
-    Seeds and invalid answers are None or missing where they are not known.  ``bounds`` are the
-    intervals of its scores, where they are known.
+    Seeds and invalid answers are None or missing if unknown. ``bounds`` are the intervals of its
+    scores, if known.
     """
 
     name: str
@@ -304,12 +303,12 @@ def _benchmark_row(line: BenchmarkLine, plus: Side, minus: Side) -> dict[str, An
 def to_csv(tables: Sequence[Table]) -> str:
     """Return tables as one CSV in full precision: a column ``table``, intervals as two columns.
 
-    A text that a spreadsheet would run as a formula gets a quote in front.
+    Text that a spreadsheet would run as a formula gets a leading quote.
     """
     import pandas as pd
 
     frame = pd.concat([table.frame() for table in tables], ignore_index=True)
-    # As objects: pandas would make 9 of an integer beside an empty cell 9.0.
+    # As objects: next to an empty cell, pandas would turn an integer 9 into 9.0.
     cells = [[quoted(cell) for cell in row] for row in frame.itertuples(index=False, name=None)]
     frame = pd.DataFrame(cells, columns=list(map(quoted, frame.columns)), dtype=object)
     text: str = frame.to_csv(index=False, lineterminator="\n")
@@ -317,7 +316,7 @@ def to_csv(tables: Sequence[Table]) -> str:
 
 
 def quoted(value: Any) -> Any:
-    """Return a text that a spreadsheet would run behind a quote, other values as they are."""
+    """Prefix text that a spreadsheet would run with a quote; other values are unchanged."""
     formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
     return f"'{value}" if formula else value
 
@@ -331,19 +330,19 @@ _LATEX = {
 
 
 def latex(text: str) -> str:
-    """Return a text for LaTeX; a character that a plain LaTeX does not know becomes a ``?``."""
+    """Escape a text for LaTeX; characters unknown to plain LaTeX become ``?``."""
     return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    r"""Return tables for ``\input``: plain LaTeX, no package is needed."""
+    r"""Return tables for ``\input``: plain LaTeX without packages."""
     return "\n\n".join(_latex_table(table) for table in tables) + "\n"
 
 
 def _latex_table(table: Table) -> str:
     left = ("text", "seeds", "verdict", *_ENDS)
     form = "".join("l" if c.kind in left else "r" for c in table.columns)
-    # A cell that begins with [ would be read as the length after \\.
+    # A cell starting with [ would be read as the length after \\.
     rows = [
         " & ".join("{}" + latex(table.text(row, column)) for column in table.columns) + r" \\"
         for row in table.rows

@@ -1,1 +1,1 @@
-"""What is taken elsewhere: tables, model cards, Every Eval Ever, experiment trackers."""
+"""Exports: tables, model cards, Every Eval Ever, experiment trackers."""

@@ -1,7 +1,7 @@
-"""Every Eval Ever (schema 0.3.0): a record of a run's scores, and one line per answer and metric.
+"""Every Eval Ever (schema 0.3.0): a record of a run's scores, and a line per answer and metric.
 
-Its library needs Python 3.12: records are written as plain JSON, and tests hold them against its
-validator.  https://github.com/evaleval/every_eval_ever
+Its library needs Python 3.12, so records are written as plain JSON; tests check them with its
+validator. https://github.com/evaleval/every_eval_ever
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Value = float | None
 
 
 def eee(source: Source, folder: Path) -> list[Path]:
-    """Write ``data/COLLECTION/DEVELOPER/MODEL/UUID.json`` of each run, and its samples beside it.
+    """Write ``data/COLLECTION/DEVELOPER/MODEL/UUID.json`` per run, and its samples beside it.
 
     Raises:
         UsageError: there are no runs, or one has no scores yet.
@@ -89,29 +89,29 @@ def _export(run: Run, folder: Path) -> tuple[Path, Path]:
 
 
 def _model_id(name: str) -> str:
-    """Return a name as developer/model; a model without a developer is ``local``."""
+    """Return a name as developer/model; without a developer it is ``local``."""
     developer, _, model = name.rpartition("/")
     return f"{_portable(developer.rpartition('/')[2] or 'local')}/{_portable(model)}"
 
 
 def _portable(name: str) -> str:
-    """Return a name that is one part of a path on every system."""
+    """Return a name that is a valid path component on every system."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".- ")
     return plain if plain not in ("", "data") else f"model-{plain}".strip("-")
 
 
 def _times(run: Run) -> tuple[str, str]:
-    """Return when the run ended and began, in seconds of the Unix epoch."""
+    """Return when the run ended and began, in Unix seconds."""
     calls = run.manifest["invocations"] or [{}]
     began, ended = calls[0].get("started"), calls[-1].get("ended") or calls[-1].get("started")
     return _epoch(ended), _epoch(began)
 
 
 def _epoch(time: str | None) -> str:
-    """Return a stored time in seconds of the Unix epoch; "0" of one that is not known."""
+    """Return a stored time in Unix seconds; "0" if unknown."""
     try:
         return str(datetime.fromisoformat(time or "").timestamp())
-    except (ValueError, OverflowError):  # as "unknown" in an imported run
+    except (ValueError, OverflowError):  # such as "unknown" in an imported run
         return "0"
 
 
@@ -134,7 +134,7 @@ def _model(run: Run, model_id: str) -> dict[str, Any]:
 
 
 def _results(run: Run) -> Iterator[dict[str, Any]]:
-    """Yield one result per benchmark and metric that has a score, the strict one first."""
+    """Yield one result per scored benchmark and metric, the strict one first."""
     for row in run.summaries.values():
         for metric in METRICS:
             if (score := getattr(row, metric)) is not None:
@@ -190,7 +190,7 @@ def _generation(run: Run, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _instances(run: Run, shared: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield a line per answer and metric that gave it a score; others are counted in the record."""
+    """Yield a line per scored answer and metric; others are counted in the record."""
     for row in run.summaries.values():
         samples = read_samples(run.path, row.benchmark)
         native, judged = current_values(run.path, row, samples)
@@ -199,7 +199,8 @@ def _instances(run: Run, shared: Mapping[str, str]) -> Iterator[dict[str, Any]]:
                 "strict": sample.score.value, "native": native.get(key), "judged": judged.get(key)
             }  # fmt: skip
             for metric, value in values.items():
-                # One whose benchmark has no such score has no record that it would belong to.
+                # Without a benchmark score of this metric, there is no record for the line to refer
+                # to.
                 if value is not None and getattr(row, metric) is not None:
                     yield {**shared, **_instance(row.benchmark, metric, sample, value)}
 
@@ -231,7 +232,7 @@ def _stop_reason(sample: Sample) -> str | None:
 
 
 def _reference(target: Any) -> list[str]:
-    """Return the right answer as text: of a target with several fields the field ``answer``."""
+    """Return the right answer as text; for a target with several fields, the field ``answer``."""
     answer = target.get("answer", target) if isinstance(target, dict) else target
     return [answer if isinstance(answer, str) else json.dumps(answer)]
 

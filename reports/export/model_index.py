@@ -1,4 +1,4 @@
-"""The ``model-index`` of a Hugging Face model card: a model's scores, as its metadata."""
+"""The ``model-index`` metadata of a Hugging Face model card: a model's scores."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KINDS = {"strict": "our strict scorer", "native": "lmms-eval's scorer", "judged"
 
 
 def model_index(source: Source, folder: Path) -> list[Path]:
-    """Write the metadata block of a model card; `huggingface_hub` makes it.
+    """Write the metadata block of a model card, using `huggingface_hub`.
 
-    Scores are in [0, 1], as the hub's own metrics are.
+    Scores are in [0, 1], like the Hub's own metrics.
 
     Raises:
-        UsageError: huggingface-hub is not installed, there are no scores, or runs are of different
-            models: a card is of one.
+        UsageError: huggingface-hub is not installed, there are no scores, or the runs are of
+            different models.
     """
     data = need("huggingface_hub.repocard_data", "model-index")
     runs = [run for _, run in source.only_runs("model-index")]
@@ -46,7 +46,7 @@ def model_index(source: Source, folder: Path) -> list[Path]:
 
 
 def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
-    """Return a benchmark's scores, and those of its parts, as the fields of an `EvalResult`."""
+    """Return a benchmark's scores and subscores as fields of an `EvalResult`."""
     data = repository(row)
     revision = run.manifest["benchmarks"].get(row.benchmark, {}).get("data_revision")
     fields = {

@@ -1,4 +1,4 @@
-"""What is exported: runs, with what names them in a study, and the differences between them."""
+"""What is exported: runs, their names within a study, and the differences between them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is exported, under a name; ``differences`` is None where nothing is compared.
+    """A named source to export; ``differences`` is None if nothing is compared.
 
-    ``path`` is that of the first of several runs.
+    ``path`` is that of the first run, if there are several.
     """
 
     name: str
@@ -33,20 +33,20 @@ class Source:
     differences: pd.DataFrame | None = None
 
     def only_runs(self, form: str) -> Sequence[tuple[Names, Run]]:
-        """Return the runs; `UsageError` where there are none."""
+        """Return the runs; `UsageError` if there are none."""
         if not self.runs:
             raise UsageError(f"{form} is made of runs: {self.name} is a comparison of some")
         return self.runs
 
 
 def data_name(run: Run, row: BenchmarkSummary) -> str:
-    """Return a benchmark's title with the note on its data, which goes wherever its scores go."""
+    """Return a benchmark's title with the caveat on its data, which goes wherever its scores go."""
     title = str(run.manifest["benchmarks"].get(row.benchmark, {}).get("title") or row.benchmark)
     return f"{title} ({row.note})" if row.note else title
 
 
 def repository(row: BenchmarkSummary) -> str | None:
-    """Return the Hub repository of a benchmark's data; None where its note says that it is not."""
+    """Return the Hub repository of a benchmark's data; None if its note says otherwise."""
     known = not row.note and has_source(row.benchmark)
     return catalogued(row.benchmark).repository if known else None
 
@@ -55,7 +55,7 @@ def open_source(path: Path) -> Source:
     """Open a run's folder, a study's, or a saved ``compare --json``.
 
     Raises:
-        UsageError: it is none of these, or a file of it is corrupt.
+        UsageError: it is none of these, or one of its files is corrupt.
     """
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a run, a study or a saved comparison")
@@ -71,7 +71,7 @@ def open_source(path: Path) -> Source:
 
 
 def joined(sources: Sequence[Source]) -> Source:
-    """Return several sources as one; they hold runs alone, or there is one of them."""
+    """Merge sources into one; they hold only runs, unless there is just one."""
     if len(sources) == 1:
         return sources[0]
     if any(source.differences is not None for source in sources):

@@ -1,4 +1,4 @@
-"""Tidy tables, one file each: parquet in full, CSV for spreadsheets."""
+"""Tidy tables, one file each: Parquet in full, CSV for spreadsheets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLES: dict[str, Callable[[Run], pd.DataFrame]] = {
 
 
 def tables(source: Source) -> dict[str, pd.DataFrame]:
-    """Return the tables of a source by name: scores, parts and samples, and the differences."""
+    """Return a source's tables by name: scores, parts and samples, and the differences."""
     import pandas as pd
 
     made = {}
@@ -42,7 +42,7 @@ def _named(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
 
 
 def parquet(source: Source, folder: Path) -> list[Path]:
-    """Write every table as NAME.parquet; values that are lists or objects are JSON."""
+    """Write every table as NAME.parquet; lists and objects become JSON."""
     need("pyarrow", "parquet")
     written = []
     for name, frame in tables(source).items():
@@ -53,7 +53,7 @@ def parquet(source: Source, folder: Path) -> list[Path]:
 
 
 def csv(source: Source, folder: Path) -> list[Path]:
-    """Write every table as NAME.csv; a text that a spreadsheet would run gets a quote in front."""
+    """Write every table as NAME.csv; text that a spreadsheet would run gets a leading quote."""
     written = []
     for name, frame in tables(source).items():
         path = folder / f"{name}.csv"
@@ -64,7 +64,7 @@ def csv(source: Source, folder: Path) -> list[Path]:
 
 
 def _plain(frame: pd.DataFrame, text: Callable[[str], str]) -> pd.DataFrame:
-    """Return a frame whose columns of objects hold texts: lists and objects are JSON."""
+    """Return a frame whose object columns hold text: lists and objects become JSON."""
 
     def cell(value: Any) -> Any:
         if value is None or value != value:

@@ -1,4 +1,4 @@
-"""Experiment trackers: wandb, and trackio, which has its interface."""
+"""Experiment trackers: wandb, and trackio, which has the same interface."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ SHOWN = ("id", "repeat", "value", "status", "prediction", "target", "native", "j
 class Exporter(Tracker):
     """A tracker that finished runs are logged to, with their answers and reports.
 
-    ``rows`` is how many answers of a benchmark are logged at most, ``data_root`` where images are.
+    ``rows`` limits the answers logged per benchmark; ``data_root`` is where images are.
     """
 
     rows: int = 1000
     data_root: Path | None = None
 
     def answers(self, run: Run) -> None:
-        """Log a table of the answers of every benchmark, with images where the data is at hand."""
+        """Log a table of answers per benchmark, with images if the data is available."""
         for benchmark in run.summaries:
             frame = run.samples(benchmark).head(self.rows)
             prints = {benchmark: run.manifest["benchmarks"][benchmark].get("data_fingerprint")}
@@ -48,7 +48,7 @@ class Exporter(Tracker):
     def table(
         self, name: str, frame: pd.DataFrame, images: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        """Log a table, with a column ``image`` where there are any: data URIs by ``id``."""
+        """Log a table, with a column ``image`` if there are any: data URIs by ``id``."""
         columns, rows = list(frame.columns), frame.astype("object").to_numpy().tolist()
         rows = [[_cell(value) for value in row] for row in rows]
         if images:
@@ -77,10 +77,10 @@ class Exporter(Tracker):
 
 
 def track(source: Source, tracker: Exporter) -> None:
-    """Log every run, and of a study its contrasts and report as a run of its own.
+    """Log every run, and for a study its contrasts and report as a separate run.
 
     Raises:
-        UsageError: there are no runs, or the tracker refuses them.
+        UsageError: there are no runs, or the tracker rejects them.
     """
     for names, run in source.only_runs(tracker.library.__name__):
         name = title(names)
@@ -96,7 +96,7 @@ def track(source: Source, tracker: Exporter) -> None:
 
 
 def tracker(library: Library, group: str, **given: Any) -> Exporter:
-    """Return the tracker ``wandb`` or ``trackio``; `UsageError` where it is not installed."""
+    """Return the tracker ``wandb`` or ``trackio``; `UsageError` if it is not installed."""
     out, project, offline = given["out"], given["project"], given["offline"]
     options: dict[str, Any] = {"project": project, "group": group}
     if library == "trackio":

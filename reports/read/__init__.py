@@ -1,1 +1,1 @@
-"""Reads runs, comparisons and studies for the pages."""
+"""Read runs, comparisons and studies for pages."""

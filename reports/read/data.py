@@ -1,4 +1,4 @@
-"""The data that runs were made on, where it and what reads it are at hand."""
+"""The data that runs were made on, if it and its reader are available."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.protocols import Benchmark
 
 @contextmanager
 def as_usage_error() -> Iterator[None]:
-    """Raise `UsageError` where a package that reads data is not installed."""
+    """Raise `UsageError` if a package needed to read data is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -24,12 +24,12 @@ def benchmark_of(name: str, fingerprints: Iterable[str | None], root: Path | Non
     """Return a benchmark whose data under ``root`` has one of the fingerprints that runs recorded.
 
     Raises:
-        UsageError: it has another one, or the data or a package is missing.
+        UsageError: the fingerprint differs, or the data or a package is missing.
     """
     from benchmarks import suites
 
     with as_usage_error():
-        # Responses that existed already were scored on the data without images.
+        # Imported responses were scored on data without images.
         forms = [suites.benchmark(name, root, images=images) for images in (True, False)]
         local = {form.fingerprint() for form in forms}
     if local.isdisjoint(fingerprints):
@@ -38,7 +38,7 @@ def benchmark_of(name: str, fingerprints: Iterable[str | None], root: Path | Non
 
 
 def declares_images(name: str, root: Path | None) -> bool:
-    """Whether a benchmark says that its items have images; one that is not known here does not."""
+    """Whether a benchmark declares images; False if it is unknown here."""
     from benchmarks import suites
 
     try:

@@ -17,13 +17,13 @@ from typing import Any
 from harness.files.text import abridged
 from reports.read.runs import Answer, Run, answers, line_at
 
-SHOWN = 20  # of the gained, and of the lost
+SHOWN = 20  # per direction
 LONGEST = 1200  # characters of a text on the page
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One answer to an item that flipped; its texts are read when they are shown."""
+    """One answer to an item that flipped; its texts are read when shown."""
 
     run: Run
     benchmark: str
@@ -42,7 +42,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Flip:
-    """One item that flipped: its mean score on either side, and an answer of each."""
+    """One item that flipped: its mean score on either side, and an answer from each."""
 
     benchmark: str
     id: str
@@ -69,7 +69,7 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """All flips of two sides: how many by benchmark (gained, lost), and those that are shown."""
+    """All flips between two sides: counts by benchmark (gained, lost), and those shown."""
 
     plus: str
     minus: str
@@ -81,7 +81,7 @@ class Flips:
 def flips(
     minus: tuple[str, Sequence[Run]], plus: tuple[str, Sequence[Run]], benchmarks: Iterable[str]
 ) -> Flips:
-    """Find the items that flip between two sides: right more often than not on one side alone.
+    """Find the items that are right more often than not on exactly one side.
 
     ``minus`` and ``plus`` are name and runs of the side before and after.
     """
@@ -101,7 +101,7 @@ def _flipped(name: str, minus: Sequence[Run], plus: Sequence[Run]) -> Iterable[F
     for item in (item for item in before if item in after):
         low, high = (fmean(map(_value, side[item])) for side in (before, after))
         if (low >= 0.5) != (high >= 0.5):
-            # Of each side the answer that shows the difference best.
+            # The answer from each side that shows the difference best.
             worst, best = (min, max) if high > low else (max, min)
             yield Flip(name, item, low, high, worst(before[item], key=_value),
                        best(after[item], key=_value))  # fmt: skip
@@ -112,7 +112,7 @@ def _value(shown: ShownAnswer) -> float:
 
 
 def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
-    """Return the answers with a score, by item."""
+    """Return the scored answers by item."""
     by_item: dict[str, list[ShownAnswer]] = {}
     for run in runs:
         for answer in answers(run.path, name):
@@ -122,7 +122,7 @@ def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
 
 
 def _sample(flipped: Sequence[Flip]) -> list[Flip]:
-    """Return a few: of every benchmark in turn, the largest difference first, else by a hash."""
+    """Return a few: benchmarks in turn, largest difference first, ties by a hash."""
     groups: dict[str, list[Flip]] = {}
     for flip in sorted(flipped, key=lambda flip: (-abs(flip.after - flip.before), _hash(flip))):
         groups.setdefault(flip.benchmark, []).append(flip)
@@ -135,7 +135,7 @@ def _hash(flip: Flip) -> str:
 
 
 def target(value: Any) -> str:
-    """Return a stored target in short: its answer where it has one, else its JSON."""
+    """Return a stored target in short: its answer if it has one, else its JSON."""
     if isinstance(value, dict) and "answer" in value:
         value = value["answer"]
     if not isinstance(value, str):

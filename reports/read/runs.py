@@ -1,7 +1,7 @@
-"""Runs as a report reads them: manifest, summaries, and answers by their offset in the file.
+"""Runs as a report reads them: manifest, summaries, and answers by file offset.
 
-Answers are read without their texts, so that a million of them fit in memory; the texts of those
-that are shown are read again from their offset.
+Answers are read without their texts, so that a million fit in memory; texts to be shown are read
+again from their offset.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from harness.runs.summary import BenchmarkSummary, checked_summaries
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its label in the report, its manifest and what its summary says by benchmark.
+    """One run: its label in the report, its manifest, and its summary by benchmark.
 
-    ``stale`` names benchmarks with answers that the summary does not know (a run that was killed).
+    ``stale`` names benchmarks with answers that the summary lacks (a run that was killed).
     """
 
     label: str
@@ -40,13 +40,13 @@ class Run:
 
     @property
     def last(self) -> Mapping[str, Any]:
-        """The manifest's entry of the last time that the run was worked on."""
+        """The manifest's latest invocation."""
         last: Mapping[str, Any] = (self.manifest["invocations"] or [{}])[-1]
         return last
 
 
 def slug(text: str) -> str:
-    """Return a text as a name for an anchor."""
+    """Return a text as an anchor name."""
     return "".join(c if c.isalnum() else "-" for c in text.lower()).strip("-")
 
 
@@ -79,7 +79,7 @@ class Answer:
 
 
 def answers(run: Path, benchmark: str) -> list[Answer]:
-    """Return the answers of one benchmark, the last line of an item and repeat alone.
+    """Return the answers of one benchmark, only the last line per item and repeat.
 
     Raises:
         UsageError: a complete line is not a sample.
@@ -100,7 +100,7 @@ def answers(run: Path, benchmark: str) -> list[Answer]:
 
 
 def line_at(run: Path, benchmark: str, offset: int) -> dict[str, Any]:
-    """Return the stored line that begins at the offset of an `Answer`.
+    """Return the stored line at the offset of an `Answer`.
 
     Raises:
         UsageError: it is not a sample.

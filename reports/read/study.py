@@ -1,4 +1,4 @@
-"""A study's folder as its page needs it: the report, the plan, and the runs opened."""
+"""A study's folder as its page needs it: report, plan and opened runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reports.read.runs import Run, open_run
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model that was measured, with its run and its probe opened, and its training's folder."""
+    """One measured model, with its run and probe opened, and its training's folder."""
 
     measured: Measured
     run: Run
@@ -34,7 +34,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A study that was analysed: its report, its plan, rules and design of that, its models."""
+    """An analysed study: its report, plan with rules and design, and models."""
 
     report: Report
     rules: Rules
@@ -44,12 +44,12 @@ class Study:
 
     @property
     def title(self) -> str:
-        """What the study asks."""
+        """The study's question."""
         return str((self.plan.get("paths") or {}).get("title", TITLE))
 
     @property
     def scores(self) -> dict[str, Mapping[str, tuple[float, ...]]]:
-        """The score of each seed by benchmark and arm."""
+        """Per-seed scores by benchmark and arm."""
         return {row.benchmark: row.scores for row in self.report.benchmarks}
 
     @property
@@ -63,7 +63,7 @@ class Study:
 
 
 def read(folder: Path) -> Study:
-    """Read a study; `UsageError` where it is not analysed yet or a file of it is corrupt."""
+    """Read a study; `UsageError` if it is not analysed yet or one of its files is corrupt."""
     report, plan = stored_report(folder), read_plan(folder)
     try:
         rules = record(Rules, plan["plan"]["rules"])
@@ -80,7 +80,7 @@ def read(folder: Path) -> Study:
 
 
 class _Paths(TypedDict, total=False):
-    """What is read of a plan's paths."""
+    """The fields read from a plan's paths."""
 
     title: str
     pairs: str | None
@@ -99,13 +99,13 @@ def _model(folder: Path, row: Measured) -> Model:
 
 
 def curves(training: Path) -> list[dict[str, Any]]:
-    """Return the steps in ``training.jsonl``, corrupt lines left out; empty without the file."""
+    """Return the steps in ``training.jsonl`` without corrupt lines; empty without the file."""
     from ablations.training.ledger import read_steps
 
     return read_steps(training / "training.jsonl", leave_out_corrupt=True)
 
 
 def ledger(training: Path) -> dict[str, Any]:
-    """Return ``ledger.json``: what the training took; empty if there is none."""
+    """Return ``ledger.json``, the training's totals; empty if there is none."""
     path = training / "ledger.json"
     return read_json(path) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Thumbnails of items' images as data URIs, where the data of the runs is available."""
+"""Thumbnails of items' images as data URIs, if the runs' data is available."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def thumbnails(
 ) -> dict[tuple[str, str], str]:
     """Return the first image of each (benchmark, item id) as a small JPEG in a data URI.
 
-    Only where the data at ``root`` (None: the default one) has the fingerprint of the run's data.
+    Only if the data at ``root`` (None: the default one) has the fingerprint of the run's data.
     """
     from benchmarks.vqa.base.benchmark import LmmsBenchmark
 
@@ -35,7 +35,7 @@ def thumbnails(
                 continue
             with as_usage_error():
                 images = benchmark.first_images(items)
-        except UsageError:  # the data, or what reads it, is not here: a report does without
+        except UsageError:  # without the data or its reader, a report does without
             continue
         uris.update({(name, item): _uri(image) for item, image in images.items()})
     return uris

@@ -1,1 +1,1 @@
-"""Pages to look at the items of a run, or of two runs side by side, one by one."""
+"""Pages for reading the items of one or two runs, one by one."""

@@ -1,4 +1,4 @@
-"""What a page shows of an item: one entry of its list, and the item in full, as JSON values."""
+"""The content of an item's page as JSON values: its list entry, and the item in full."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from reports.view.items import Place, View
 
 BRIEF = 120  # characters of a text in the list
 LONGEST = 20_000  # characters of a text in an item; `harness show` has everything
-IMAGE = re.compile(r"<image \d+x\d+>")  # as `Message.render` writes one
+IMAGE = re.compile(r"<image \d+x\d+>")  # as written by `Message.render`
 Sides = Sequence[Sequence[ShownAnswer]]
 
 
 def shown_text(value: Any) -> Any:
-    """Return a JSON value with every text in it made visible and, where it is long, abridged."""
+    """Return a JSON value with all its text made visible, and abridged if long."""
     if isinstance(value, str):
         return visible(abridged(value, LONGEST))
     if isinstance(value, dict):
@@ -37,10 +37,10 @@ def shown_text(value: Any) -> Any:
 
 
 def entry(place: Place, sides: Sides) -> dict[str, Any]:
-    """Return what the list shows of an item, what it is filtered by, and what search finds first.
+    """Return an item's list entry: what is shown, filtered by and searched first.
 
-    ``verdicts`` and ``predictions`` are by run, ``statuses`` of any answer, ``differs`` says in
-    what runs, scorers or repeats disagree.
+    ``verdicts`` and ``predictions`` are by run, ``statuses`` of any answer; ``differs`` names how
+    runs, scorers or repeats disagree.
     """
     first = next(chain.from_iterable(sides)).sample
     texts = {
@@ -62,13 +62,13 @@ def entry(place: Place, sides: Sides) -> dict[str, Any]:
 
 
 def _brief(text: str) -> str:
-    """Return a text in one line, without its end where it is long."""
+    """Return a text on one line, cut if long."""
     line = " ".join(text[: 4 * BRIEF].split())
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
 
 def _mean(side: Sequence[ShownAnswer]) -> tuple[str, float | None]:
-    """Return a run's mean score on an item, and whose it is: native where strict has none."""
+    """Return a run's mean score on an item, and its kind: native if there is no strict one."""
     for kind, scores in (
         ("strict", [answer.sample.score for answer in side]),
         ("native", [answer.native for answer in side if answer.native]),
@@ -91,7 +91,7 @@ def verdict(side: Sequence[ShownAnswer]) -> str:
 
 
 def _predictions(side: Sequence[ShownAnswer]) -> list[str]:
-    """Return the different predictions of a run, in order."""
+    """Return a run's distinct predictions, in order."""
     predictions = (answer.sample.score.prediction for answer in side)
     return list(dict.fromkeys(each for each in predictions if each is not None))
 
@@ -104,9 +104,9 @@ def _statuses(side: Sequence[ShownAnswer]) -> Iterator[str]:
 
 
 def disagreements(sides: Sides) -> Iterator[str]:
-    """Yield in what the answers to an item disagree, of two runs as the second against the first.
+    """Yield how the answers to an item disagree; for two runs, the second against the first.
 
-    An item counts as right where its mean score is at least 0.5, as in `reports.read.flips`.
+    An item counts as right if its mean score is at least 0.5, as in `reports.read.flips`.
     """
     means = [_mean(side) for side in sides]
     if len(sides) == 2:
@@ -141,7 +141,7 @@ def _other_verdict(answer: ShownAnswer, other: SecondaryScore | None) -> bool:
 
 
 def item(view: View, place: Place, sides: Sides) -> dict[str, Any]:
-    """Return an item in full: prompt without images, target, and the answers of each run."""
+    """Return an item in full: prompt without images, target, and each run's answers."""
     first = next(chain.from_iterable(sides))
     prompts = [side[0].sample.prompt if side else () for side in sides]
     other = prompts[1] if len(prompts) == 2 and all(prompts) and prompts[0] != prompts[1] else ()
@@ -191,7 +191,7 @@ def _verdict_line(kind: str, value: float | None, by: str, why: str) -> str:
 
 
 def _response(response: Response) -> dict[str, Any]:
-    """Return a response with its thought apart, and an agent's episode as its steps."""
+    """Return a response with its reasoning apart, and an agent's episode as its steps."""
     thought, answer, whole = parts_of(response)
     steps = list(episode(response.trajectory[2:])) if response.trajectory else []
     return {
@@ -205,9 +205,9 @@ def _response(response: Response) -> dict[str, Any]:
 
 
 def parts_of(response: Response) -> tuple[str, str, bool]:
-    """Return thought, answer, and whether the thought is the whole response.
+    """Return reasoning, answer, and whether the reasoning is the whole response.
 
-    It is where the answer is not the response's end, but was put together from pieces of it.
+    It is if the answer was assembled from pieces instead of being the response's end.
     """
     text, answer = response.text.strip(), response.answer
     whole = text != answer and not (answer and text.endswith(answer))
@@ -219,10 +219,10 @@ def parts_of(response: Response) -> tuple[str, str, bool]:
 def pictured(
     messages: Sequence[Message], stored: Sequence[str], url: Callable[[ImagePart, int], str]
 ) -> list[dict[str, Any]]:
-    """Return a prompt with its images in their places, as messages with a role and parts.
+    """Return a prompt with its images in place, as messages with a role and parts.
 
-    Where the prompt that was stored reads otherwise (a run of responses that existed already), it
-    is shown as it is stored, and the images below.  ``url`` gives an image's address by its number.
+    If the stored prompt differs (a run of imported responses), it is shown as stored, with the
+    images below. ``url`` gives an image's address by its number.
     """
     images = [part for each in messages for part in each.content if isinstance(part, ImagePart)]
     addresses = {id(part): _image(part, url(part, n)) for n, part in enumerate(images)}

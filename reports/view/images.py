@@ -1,4 +1,4 @@
-"""The images of items: from the data that a run was made on, where it is at hand."""
+"""The images of items, from the data that a run was made on, if available."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from reports.view.items import Place, View
 if TYPE_CHECKING:
     from PIL import Image
 
-_LOSSLESS = 300_000  # pixels up to which an image is a PNG: figures and small scenes
+_LOSSLESS = 300_000  # pixels; up to this size an image is a PNG: figures and small scenes
 ENDINGS = {"JPEG": ".jpg", "PNG": ".png"}
 
 
 class Prompts:
     """The prompts of a view's items with their images, built from the data.
 
-    ``notes`` says by benchmark why there are none.  ``data_root`` is where the data is, None: the
+    ``notes`` says by benchmark why there are none. ``data_root``: where the data is; None: the
     default one.
     """
 
@@ -35,10 +35,10 @@ class Prompts:
         self._declared: dict[str, bool] = {}
 
     def messages(self, place: Place, stored: Sequence[str]) -> Sequence[Message]:
-        """Return an item's messages with images decoded; none where it has or finds no image.
+        """Return an item's messages with images decoded; none if it has or finds no image.
 
         Raises:
-            UsageError: why there is none of an item that has some.
+            UsageError: why an item's images are unavailable.
         """
         if place.benchmark in self.notes or not self._has_images(place.benchmark, stored):
             return ()
@@ -58,15 +58,15 @@ class Prompts:
         return built.messages
 
     def _entries(self, name: str) -> list[Mapping[str, Any]]:
-        """Return what the runs' manifests say of a benchmark."""
+        """Return the runs' manifest entries for a benchmark."""
         return [run.manifest["benchmarks"].get(name, {}) for run in self._view.runs]
 
     def _has_images(self, name: str, stored: Sequence[str]) -> bool:
-        """Whether an item has images: its prompt, the manifests or the benchmark say so."""
+        """Whether an item has images, according to its prompt, the manifests or the benchmark."""
         recorded = [entry.get("image_conversion") for entry in self._entries(name)]
         if any(recorded) or any(map(IMAGE.search, stored)):
             return True
-        if name not in self._declared:  # older versions, and other tools, did not record it
+        if name not in self._declared:  # not recorded by older versions and other tools
             self._declared[name] = None in recorded and declares_images(name, self._root)
         return self._declared[name]
 
@@ -78,7 +78,7 @@ class Prompts:
 
 
 def encoded(image: Image.Image, longest: int | None = None) -> tuple[bytes, str]:
-    """Return an image file and its format, scaled down to ``longest`` pixels a side if need be."""
+    """Return an image file and its format, scaled down to ``longest`` pixels a side if larger."""
     if longest is not None:
         image = image.copy()
         image.thumbnail((longest, longest))

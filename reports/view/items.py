@@ -1,4 +1,4 @@
-"""The items of one run, or of two runs side by side: where their answers are stored, in order."""
+"""The items of one or two runs: where their answers are stored, in order."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from harness.records import Sample
 from harness.runs.lookup import ShownAnswer, Verdicts, shown, verdicts
 from reports.read.runs import Run, answers, line_at, open_run
 
-MOST = 200_000  # items of one page: its list is in the browser's memory
+MOST = 200_000  # items per page: its list is in the browser's memory
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An item: per run, where the lines of its answers begin, one for each repeat."""
+    """An item: for each run, where the lines of its answers begin, one per repeat."""
 
     benchmark: str
     id: str
@@ -35,10 +35,10 @@ class View:
     _verdicts: dict[tuple[Path, str], Verdicts] = field(default_factory=dict)
 
     def answers(self, place: Place) -> list[list[ShownAnswer]]:
-        """Return the answers to an item, one list a run.
+        """Return the answers to an item, one list per run.
 
         Raises:
-            UsageError: a file of a run is corrupt, or was written anew since it was opened.
+            UsageError: a file of a run is corrupt, or was rewritten since it was opened.
         """
         sides = zip(self.runs, place.offsets, strict=True)
         return [self._of_run(run, place, offsets) for run, offsets in sides]
@@ -56,13 +56,13 @@ class View:
 
 
 def open_view(paths: Sequence[Path], benchmarks: Sequence[str] = ()) -> View:
-    """Return the items of one or two runs, or of those of a saved comparison.
+    """Return the items of one or two runs, or of those in a saved comparison.
 
-    ``benchmarks`` chooses some; empty: all.
+    ``benchmarks`` selects some; empty: all.
 
     Raises:
-        UsageError: a path is none of these or a file of it is corrupt, a benchmark is not in the
-            runs, or there are no items or too many.
+        UsageError: a path is none of these or one of its files is corrupt, a benchmark is not in
+            the runs, or there are no items or too many.
     """
     folders = _folders(paths)
     labels = [path.resolve().name for path in folders]
@@ -86,7 +86,6 @@ def open_view(paths: Sequence[Path], benchmarks: Sequence[str] = ()) -> View:
 
 
 def _folders(paths: Sequence[Path]) -> list[Path]:
-    """Return the run folders that paths stand for."""
     if len(paths) > 2:
         raise UsageError(f"{len(paths)} paths: give one run, or two to see side by side")
     if len(paths) == 1 and paths[0].is_file():
@@ -104,7 +103,7 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def _places(runs: Sequence[Run], benchmark: str) -> Iterable[Place]:
-    """Yield a benchmark's items: those of the first run in its order, then what else there is."""
+    """Yield a benchmark's items: the first run's in its order, then any others."""
     found: dict[str, list[list[tuple[int, int]]]] = {}
     for side, run in enumerate(runs):
         if benchmark not in run.manifest["benchmarks"]:

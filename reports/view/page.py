@@ -1,4 +1,4 @@
-"""The page of a view: a list of items, and chunks of items in full, in one file or served."""
+"""The page of a view: a list of items, and chunks of full items, in one file or served."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from reports.view.contents import Sides, entry, item, pictured, shown_text
 from reports.view.images import ENDINGS, Prompts, encoded
 from reports.view.items import Place, View
 
-CHUNK = 100  # items that are read, and sent, together
-SIDE = 2048  # pixels of the longer side of an image beside a page
+CHUNK = 100  # items read and sent together
+SIDE = 2048  # longer side of an image beside a page, in pixels
 _ON_DISK = "img-src 'self' file: data:"
 _SERVED = "img-src 'self' data:; connect-src 'self'"
-# Yields all items, and shows how far it came.
+# Yields all items, reporting progress.
 Progress = Callable[[Sequence[Place]], AbstractContextManager[Iterable[Place]]]
 Address = Callable[[Place, ImagePart, int], str]
 
 
 def with_images(place: Place, sides: Sides, prompts: Prompts, address: Address) -> dict[str, Any]:
-    """Return an item's prompt with its images, or the reason why it has none in ``no_images``."""
+    """Return an item's prompt with its images, or the reason for their absence in ``no_images``."""
     stored = next(side[0] for side in sides if side).sample.prompt
     try:
         messages = prompts.messages(place, stored)
@@ -51,8 +51,8 @@ def with_images(place: Place, sides: Sides, prompts: Prompts, address: Address) 
 def render(view: View, entries: Sequence[Any], chunks: Sequence[str], notes: Sequence[str]) -> str:
     """Return the page.
 
-    ``entries`` is the list, ``chunks`` the items as `packed` makes them; without any, the page
-    asks for them where it came from.
+    ``entries`` is the list, ``chunks`` the items as returned by `packed`; without chunks, the page
+    requests them from its server.
     """
     labels = shown_text([run.label for run in view.runs])
     return visible(
@@ -69,12 +69,12 @@ def render(view: View, entries: Sequence[Any], chunks: Sequence[str], notes: Seq
 
 
 def packed(value: Any) -> str:
-    """Return JSON, compressed, as base64: no text of a model is in the page as it is."""
+    """Return JSON, compressed, as base64: no text from a model is in the page as such."""
     return base64.b64encode(gzip.compress(msgspec.json.encode(value), 4, mtime=0)).decode()
 
 
 def _differences(view: View) -> list[str]:
-    """Return notes on benchmarks that two runs have other data of."""
+    """Return notes on benchmarks whose data differ between two runs."""
     found = []
     for name in dict.fromkeys(place.benchmark for place in view.places):
         entries = (run.manifest["benchmarks"].get(name, {}) for run in view.runs)
@@ -84,7 +84,7 @@ def _differences(view: View) -> list[str]:
 
 
 def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -> None:
-    """Write the page as one file; the images that ``prompts`` finds go to a folder beside it.
+    """Write the page as one file; images found by ``prompts`` go to a folder beside it.
 
     Raises:
         UsageError: a file of a run is corrupt, or the page or its folder cannot be written.
@@ -106,7 +106,6 @@ def write(view: View, prompts: Prompts | None, path: Path, progress: Progress) -
 
 
 def _batches(places: Iterable[Place]) -> Iterable[list[Place]]:
-    """Yield the items in chunks."""
     batch: list[Place] = []
     for place in places:
         batch.append(place)
@@ -120,7 +119,7 @@ def _batches(places: Iterable[Place]) -> Iterable[list[Place]]:
 def _whole(
     view: View, place: Place, prompts: Prompts | None, beside: Beside
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return an item's entry in the list, and the item in full with its images."""
+    """Return an item's list entry, and the full item with its images."""
     sides = view.answers(place)
     pictures = {} if prompts is None else with_images(place, sides, prompts, beside.add)
     return entry(place, sides), item(view, place, sides) | pictures
@@ -136,7 +135,7 @@ class Beside:
         """Write an image, and return its address on the page.
 
         Raises:
-            UsageError: the folder, or the file, is a link: it would be written elsewhere.
+            UsageError: the folder or the file is a link, so the image would be written elsewhere.
         """
         content, kind = encoded(part.image, SIDE)
         parent = self.folder / file_name(place.benchmark)

@@ -1,4 +1,4 @@
-"""A view served to this machine's browser: read-only, on loopback, its address holds a token."""
+"""Serve a view to this machine's browser: read-only, on loopback, with a token in its URL."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from reports.view.items import Place, View
 from reports.view.page import CHUNK, Progress, render, with_images
 
 HOST = "127.0.0.1"
-# The Host header; a name of another site is an attack by DNS.  Another port: a tunnel's end.
+# The Host header; any other name is DNS rebinding. Another port may be a tunnel's end.
 _OURS = re.compile(r"(?:127\.0\.0\.1|localhost)(?::\d+)?")
-_KEPT = 16  # items whose images are kept in memory
+_KEPT = 16  # items whose images are cached
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -37,7 +37,7 @@ _HEADERS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a view until `shutdown`.  Its `url` holds the token, without which nothing is told.
+    """Serve a view until `shutdown`. Requests need the token that is in `url`.
 
     Raises:
         OSError: the port is taken.
@@ -48,13 +48,13 @@ class Server(ThreadingHTTPServer):
     def __init__(self, view: View, prompts: Prompts | None, port: int = 0) -> None:
         self.token = secrets.token_urlsafe(24)
         self._view, self._prompts = view, prompts
-        self._lock = Lock()  # readers of data and of reasoning tags are made for one thread
+        self._lock = Lock()  # readers of data and of reasoning tags are not thread-safe
         self._asked = lru_cache(maxsize=_KEPT)(self._prompt)
         self._page = b""
         super().__init__((HOST, port), _Handler)
 
     def prepare(self, progress: Progress) -> None:
-        """Read all items for the page's list, before anything is served.
+        """Read all items for the page's list, before serving.
 
         Raises:
             UsageError: a file of a run is corrupt.
@@ -69,11 +69,11 @@ class Server(ThreadingHTTPServer):
         return f"http://{HOST}:{self.server_port}/{self.token}/"
 
     def answer(self, kind: str, *numbers: int) -> tuple[bytes, str]:
-        """Return what is asked for, and its media type.
+        """Return the requested content and its media type.
 
         Raises:
-            LookupError: there is no such thing.
-            UsageError: a file of a run cannot be read any more.
+            LookupError: it does not exist.
+            UsageError: a file of a run can no longer be read.
         """
         with self._lock:
             match kind, *numbers:
@@ -95,7 +95,7 @@ class Server(ThreadingHTTPServer):
         return [item(self._view, place, self._view.answers(place)) for place in places]
 
     def _prompt(self, number: int) -> tuple[dict[str, Any], list[tuple[bytes, str]]]:
-        """Return an item's prompt with the addresses of its images, and these as files."""
+        """Return an item's prompt with the addresses of its images, and the images as files."""
         place, files = self._view.places[number], []
 
         def address(_: Place, part: ImagePart, which: int) -> str:
@@ -107,7 +107,7 @@ class Server(ThreadingHTTPServer):
         return with_images(place, self._view.answers(place), self._prompts, address), files
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that went away."""
+        """Ignore browsers that disconnected."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    timeout = 30  # seconds that a connection may be silent
+    timeout = 30  # seconds that a connection may be idle
 
     def do_GET(self) -> None:
         """Send the page, a chunk of items, a prompt or an image."""

@@ -1,4 +1,4 @@
-"""The few numbers of the paper that a report shows in grey; README.md says where they are from."""
+"""The paper's numbers that a report shows in grey; README.md gives their sources."""
 
 from __future__ import annotations
 
