@@ -1,6 +1,6 @@
-"""Files and folders that a reader sees whole or not at all: written beside, then renamed.
+"""Atomic writes: files and folders are written beside their target, then renamed.
 
-What was renamed is on the disk before the name is, so a power cut leaves the old or the new one.
+Content is synced to disk before the rename, so a power cut leaves the old or the new one.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Of file systems that have no fsync for folders or at all (CIFS, many FUSE ones): nothing failed.
+# From file systems without fsync, for folders or at all (CIFS, many FUSE ones): not a failure.
 _NO_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` so that a reader sees the old file or the new one, never a part.
 
-    The file's mode follows the umask.  A link at ``path`` is replaced, not followed.
+    The file's mode follows the umask. A link at ``path`` is replaced, not followed.
     """
     write_bytes(path, text.encode())
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file as `write_text` does."""
+    """Write a file like `write_text`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     try:
@@ -41,20 +41,20 @@ def write_bytes(path: Path, content: bytes) -> None:
     except BaseException as error:
         beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename = str(path)  # a failed write names no file
+            error.filename = str(path)  # a failed write does not name the file
         raise
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON document, indented, as `write_text` does."""
+    """Write a JSON document, indented, like `write_text`."""
     write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 @contextmanager
 def folder(target: Path) -> Iterator[Path]:
-    """Give a new folder beside ``target`` to fill; it replaces ``target`` when the block ends.
+    """Yield a new folder beside ``target`` to fill; it replaces ``target`` when the block ends.
 
-    If the block raises, the new folder is removed and ``target`` stays as it was.
+    If the block raises, the new folder is removed and ``target`` is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(target)
@@ -70,7 +70,7 @@ def folder(target: Path) -> Iterator[Path]:
 
 
 def sync_tree(root: Path) -> None:
-    """Have the disk keep every file and folder below ``root`` before this returns."""
+    """Sync every file and folder below ``root`` to disk."""
     for parent, _, names in os.walk(root):
         for name in names:
             _sync(Path(parent, name))
@@ -82,7 +82,7 @@ def _beside(path: Path) -> Path:
 
 
 def _sync(path: Path) -> None:
-    if path.is_symlink():  # what it points to is not ours
+    if path.is_symlink():  # its target is not ours
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:

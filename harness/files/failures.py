@@ -1,4 +1,4 @@
-"""Which exceptions mean that storage failed, whoever was writing: a full disk, a read-only one."""
+"""Which exceptions mean that storage failed: a full disk, a read-only one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import re
 from collections.abc import Iterator
 
 _WRITING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EMLINK})
-# These befall readers too.
+# These affect readers too.
 _ERRNOS = _WRITING | {
     errno.EIO, errno.EACCES, errno.ESTALE, errno.ENAMETOOLONG, errno.ENFILE, errno.EMFILE,
 }  # fmt: skip
-# Libraries that write in C++ or Rust raise errors of their own.  Matches safetensors' "I/O error:
-# No space left on device (os error 28)" and torch's "PytorchStreamWriter failed writing file";
-# not "os error 2" (no such file).
+# C++ and Rust libraries raise their own errors. Matches safetensors' "I/O error: No space left on
+# device (os error 28)" and torch's "PytorchStreamWriter failed writing file"; not "os error 2" (no
+# such file).
 _TEXT = re.compile(
     r"\(os error (?P<number>\d+)\)|PytorchStreamWriter failed|inline_container.*unexpected pos"
 )
 
 
 def storage_failure(error: BaseException) -> str | None:
-    """Return one sentence on an exception that came of storage that failed, else None.
+    """Return one sentence on an exception caused by a storage failure, else None.
 
-    Causes, contexts and the members of groups count too: cleaning up after a failed write often
-    fails differently.
+    Causes, contexts and members of groups count too: cleaning up after a failed write often fails
+    differently.
     """
     for each in _chain(error, set()):
         if isinstance(each, OSError) and each.errno in _ERRNOS:

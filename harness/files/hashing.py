@@ -1,7 +1,7 @@
-"""What a thing *is*, as a hash: files, data folders, checkpoints, protocols.
+"""Content hashes of files, data folders, checkpoints and protocols.
 
-A path never enters a hash, only relative names and contents.  Hashing a file is remembered by its
-inode, size and times, so a second look at a checkpoint of many gigabytes costs nothing.
+A path never enters a hash, only relative names and contents. File hashes are cached by inode, size
+and times, so a large checkpoint is hashed once.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from harness.files import plain
 from harness.files.atomic import write_text
 from harness.files.typed_json import parse, record
 
-# The files that decide a checkpoint's answers; trainers write many others next to them.
+# Files that affect a checkpoint's answers; trainers write many others next to them.
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "adapter_model*.bin", "consolidated*.pth")
 _MODEL_FILES = (
     *_WEIGHTS, "*.index.json", "config.json", "generation_config.json", "adapter_config.json",
     "tokenizer*", "*.tiktoken", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
     "special_tokens_map.json", "*processor_config.json", "chat_template*", "*.jinja", "*.py",
-    # vLLM's: Mistral's tokenizer and configuration, and how weights are quantized.
+    # vLLM's: Mistral's tokenizer and configuration, and quantization settings.
     "tekken.json", "params.json", "quant*_config.json", "hf_quant_config.json",
 )  # fmt: skip
-# What vLLM leaves out of the "*.bin" that it loads where there are no safetensors.
+# "*.bin" files that vLLM does not load in the absence of safetensors.
 _OF_TRAINING = ("training_args.bin", "optimizer.bin")
 
 
@@ -39,14 +39,14 @@ def cache_dir() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "harness"
 
 
-# A file's size, mtime, ctime, inode and device.  Programs can set a file's mtime, not its ctime.
+# Size, mtime, ctime, inode and device. Programs can set a file's mtime, not its ctime.
 _State = tuple[int, int, int, int, int]
 _UNSEEN: _State = (-1, -1, -1, -1, -1)
 
 
 @cache
 def _remembered(path: Path) -> dict[str, tuple[_State, str]]:
-    """Return the state and sha256 of files by absolute path; losing it costs only time."""
+    """Return the cached state and sha256 of files by absolute path; losing it costs only time."""
     try:
         return record(dict[str, tuple[_State, str]], parse(path.read_bytes()))
     except (OSError, ValueError):
@@ -83,17 +83,17 @@ def _state(path: Path) -> _State:
 
 
 def tree_hash(root: Path, files: Iterable[Path]) -> str:
-    """Return the sha256 over the names relative to ``root`` and the contents of ``files`` (hex)."""
+    """Return the sha256 over relative names (to ``root``) and contents of ``files`` (hex)."""
     paths = list(files)
     names = (path.relative_to(root).as_posix() for path in paths)
     return json_hash(sorted(zip(names, file_hashes(paths), strict=True)))
 
 
 def content_hash(path: Path) -> str:
-    """Return the sha256 of a file, or of a folder's content, wherever it lies (hex).
+    """Return the sha256 of a file's or a folder's content, wherever it lies (hex).
 
-    Of a folder that a model, an adapter or a tokenizer is loaded from, those files count that
-    decide its answers; of another one all that are in it.
+    For the folder of a model, an adapter or a tokenizer only the files that affect answers count;
+    for any other folder, all files.
     """
     if not path.is_dir():
         return file_hash(path)
@@ -104,7 +104,7 @@ def content_hash(path: Path) -> str:
 def source_hash(*sources: Path) -> str:
     """Return a short sha256 over source files: the version of what they do.
 
-    A folder stands for every ``*.py`` in it and below it, in the order of their paths.
+    A folder stands for every ``*.py`` in and below it, in the order of their paths.
     """
     digest = hashlib.sha256()
     for source in sources:
@@ -123,8 +123,8 @@ def model_fingerprint(checkpoint: Path) -> str:
     """Return the content hash of a checkpoint folder: configuration, tokenizer and weights.
 
     Raises:
-        UsageError: the folder is not there, holds no ``config.json``, or no weights, or has files
-            loaded that the hash does not cover.
+        UsageError: the folder or its ``config.json`` or weights are missing, or it would load files
+            that the hash does not cover.
     """
     if not checkpoint.is_dir():
         raise UsageError(f"no checkpoint folder at {checkpoint}: give a folder or a hub id")
@@ -144,13 +144,13 @@ def model_fingerprint(checkpoint: Path) -> str:
 
 
 def _check_named(checkpoint: Path, hashed: Collection[str]) -> None:
-    """Raise `UsageError` where a checkpoint names files to load that are not hashed.
+    """Raise `UsageError` if a checkpoint names files to load that are not hashed.
 
-    They are those of a weight index, and transformers' ``transformers_weights`` (weights) and
+    These are a weight index's, and transformers' ``transformers_weights`` (weights) and
     ``configuration_files`` (a configuration for some versions of it).
     """
     for path in (checkpoint / "config.json", *checkpoint.glob("*.index.json")):
-        with suppress(ValueError, AttributeError, TypeError):  # whoever loads it says what is wrong
+        with suppress(ValueError, AttributeError, TypeError):  # the loader will report it
             stated = parse(path.read_bytes())
             named = [stated.get("transformers_weights"), *stated.get("configuration_files", ())]
             named += stated.get("weight_map", {}).values()

@@ -1,4 +1,4 @@
-"""Append-only JSON lines: a kill or a power cut loses the file's tail, which nobody reads."""
+"""Append-only JSON lines: a kill or a power cut loses only the file's tail."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Line(NamedTuple):
 def whole_size(path: Path) -> int:
     """Return the bytes of a file without its torn tail; 0 if there is no file.
 
-    Torn are a last line without its newline (a kill while it was written), and lines at the end
-    that hold a NUL (a power cut before the content was on the disk; JSON never holds a NUL).
+    Torn are a last line without its newline (killed while writing), and lines at the end that hold
+    a NUL (a power cut before the content was on disk; JSON never holds a NUL).
     """
     try:
         with open(path, "rb", opener=plain.opener) as stream:
@@ -35,7 +35,7 @@ def whole_size(path: Path) -> int:
 
 
 def _whole(descriptor: int) -> int:
-    if os.fstat(descriptor).st_size == 0:  # an empty file cannot be mapped
+    if os.fstat(descriptor).st_size == 0:  # mmap rejects an empty file
         return 0
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
         end = content.rfind(b"\n") + 1
@@ -65,12 +65,12 @@ def read_lines(path: Path) -> Iterator[Line]:
 
 
 def rewrite(path: Path, lines: Iterable[str]) -> None:
-    """Replace a file by these lines, atomically."""
+    """Replace a file's content with these lines, atomically."""
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 class Appender:
-    """Appends whole lines to a file, after cutting its torn tail.
+    """Append whole lines to a file, after cutting its torn tail.
 
     Raises:
         UsageError: the file is a link or not a regular file.
@@ -82,7 +82,7 @@ class Appender:
         self._stream.truncate(_whole(self._stream.fileno()))
 
     def append(self, text: str) -> None:
-        """Add all of ``text`` (lines with their newlines) or nothing, before returning.
+        """Append all of ``text`` (lines with their newlines) or nothing, before returning.
 
         Raises:
             UsageError: the disk is full or fails.

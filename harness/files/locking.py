@@ -1,4 +1,4 @@
-"""One process at a time works on a folder; the lock ends with the block or the process."""
+"""Lock a folder for one process; the lock ends with the block or the process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import IO
 from harness.errors import UsageError
 from harness.files import plain
 
-_LOOK = 0.05  # seconds; `is_held` has a lock for less
+_LOOK = 0.05  # seconds; longer than `is_held` holds a lock
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder, made if need be, for this process; the kernel lets go however we end.
+    """Lock a folder for this process, creating it if needed; the kernel releases it at exit.
 
     Raises:
         UsageError: another process holds it, or it cannot be written.
@@ -33,7 +33,7 @@ def alone(folder: Path) -> Iterator[None]:
         if _is_in(lock, folder):
             yield
             return
-    with alone(folder):  # who held it before has removed the folder
+    with alone(folder):  # the previous holder removed the folder
         yield
 
 
@@ -46,7 +46,7 @@ def _lock(folder: Path) -> IO[str]:
 
 
 def _is_in(lock: IO[str], folder: Path) -> bool:
-    """Whether an open lock is the one that is in the folder now."""
+    """Whether an open lock is still the one in the folder."""
     try:
         return os.path.samestat(os.fstat(lock.fileno()), (folder / ".lock").stat())
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def _taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process holds a folder now; False where it cannot be known."""
+    """Whether a process holds a folder now; False if unknown."""
     try:
         lock = os.fdopen(plain.opener(folder / ".lock", os.O_RDONLY))
     except (OSError, UsageError):

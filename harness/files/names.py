@@ -1,4 +1,4 @@
-"""Files by name, and file names made from names that others chose: benchmarks, models, tasks."""
+"""File names, including those made from benchmark, model and task names."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from urllib.parse import quote
 
 # Matches "mmmu_pro", "a.b-c"; not "", "a/b", "a b".
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
-_LONGEST = 200  # bytes; file systems allow 255, and endings are added
+_LONGEST = 200  # bytes; file systems allow 255, and suffixes are added
 
 
 def is_file_name(name: str) -> bool:
-    """Whether a name is a file's as it is: ``[A-Za-z0-9_.-]+``, and neither ``.`` nor ``..``."""
+    """Whether a name is a valid file name: ``[A-Za-z0-9_.-]+``, and neither ``.`` nor ``..``."""
     return bool(_PLAIN.fullmatch(name)) and name not in (".", "..") and len(name) <= _LONGEST
 
 
 def is_own_name(name: str) -> bool:
-    """Whether a name that a user gives a run or an arm makes a folder and reads as no option."""
+    """Whether a user's run or arm name can name a folder and is not read as an option."""
     return is_file_name(name) and not name.startswith((".", "-"))
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file is there; no text is too long to ask for."""
+    """Whether a file exists; any text may be passed, however long."""
     try:
         return path.is_file()
     except OSError:  # such as a name that is too long
@@ -31,7 +31,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a text names a folder that is there; no text is too long to ask for."""
+    """Whether a text names an existing folder; it may be of any length."""
     try:
         return bool(name) and Path(name).is_dir()
     except (OSError, ValueError):
@@ -39,12 +39,12 @@ def is_folder(name: str) -> bool:
 
 
 def is_title(name: str) -> bool:
-    """Whether a name is a line of up to 200 characters that can be printed."""
+    """Whether a name is one printable line of up to 200 characters."""
     return bool(name.strip()) and name.isprintable() and len(name) <= _LONGEST
 
 
 def file_name(name: str) -> str:
-    """Return a file name for any name: the same where `is_file_name`, else percent-encoded.
+    """Return a file name for any name: unchanged if `is_file_name`, else percent-encoded.
 
     Different names have different file names; a long one ends in a hash.
     """

@@ -1,4 +1,4 @@
-"""Opens regular files only: no link, pipe or device of a folder that somebody else made."""
+"""Open regular files only: no link, pipe or device in a folder made by someone else."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def _opened(path: Path, flags: int) -> int:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a regular file; errors as of `opener`."""
+    """Return the content of a regular file; errors as in `opener`."""
     with open(path, "rb", opener=opener) as stream:
         return stream.read()
 
 
 def check_folder(path: Path) -> None:
-    """Refuse a folder that is a link: what is written below would land elsewhere.
+    """Reject a folder that is a link: what is written below would land elsewhere.
 
     Raises:
         UsageError: it is one.
@@ -74,12 +74,12 @@ def check_folder(path: Path) -> None:
 
 
 def open_given(path: Path) -> BufferedReader:
-    """Open a file that a user names for reading: links are followed, pipes read.
+    """Open a file named by a user for reading: links are followed, pipes read.
 
     Raises:
-        OSError: as `os.open`; also of a folder or a device, which may have no end.
+        OSError: as `os.open`; also for a folder or a device, which may have no end.
     """
-    # O_NONBLOCK: opening a pipe that nobody writes to would wait.
+    # O_NONBLOCK: opening a pipe without a writer would wait.
     stream = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115, PTH123
     mode = os.fstat(stream.fileno()).st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
@@ -90,6 +90,6 @@ def open_given(path: Path) -> BufferedReader:
 
 
 def read_given(path: Path) -> bytes:
-    """Return the content of a file that a user names; errors as of `open_given`."""
+    """Return the content of a file named by a user; errors as in `open_given`."""
     with open_given(path) as stream:
         return stream.read()

@@ -1,6 +1,6 @@
-"""Private temporary folders that are removed after their use, also where a process was killed.
+"""Private temporary folders, removed after use or, after a kill, by a later process.
 
-A folder is locked for as long as it is used, so that what nobody holds is known to be left over.
+A folder in use is locked, so unlocked ones are known to be leftovers.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _PREFIX = "harness-tmp-"
 
 
 class Scratch:
-    """A new folder that is this process's alone, removed by `close` or at the end of ``with``.
+    """A new private folder, removed by `close` or at the end of ``with``.
 
-    The first one of a kind in a process removes those that killed processes have left.  ``path``
-    lies in ``outer``, which is closed to other users and never shown in a sandbox: a program there
-    may open its own folder, and a file that it lets anyone run as its owner stays out of reach.
+    The first one of a kind in a process removes those left by killed processes. ``path`` lies in
+    ``outer``, which is closed to other users and never shown in a sandbox: a program there may open
+    its own folder, but a setuid file that it makes stays out of reach.
     """
 
     def __init__(self, kind: str) -> None:
@@ -47,14 +47,14 @@ class Scratch:
 
 
 def _locked(kind: str) -> tuple[Path, int]:
-    """Make a folder and lock it; another one where a sweep came between the two."""
+    """Create a folder and lock it; retry if a sweep removed it in between."""
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-"))
         try:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue
-        with contextlib.suppress(OSError):  # a file system without locks: nobody sweeps there
+        with contextlib.suppress(OSError):  # a file system without locks has no sweeps
             fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             return path, lock
@@ -62,9 +62,9 @@ def _locked(kind: str) -> tuple[Path, int]:
 
 
 def abandoned(kind: str) -> Iterator[Path]:
-    """Yield the folders of a kind, of this user, that no living process holds.
+    """Yield this user's folders of a kind that no living process holds.
 
-    Each is locked until the next is asked for.
+    Each is locked until the next is requested.
     """
     for path in sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}{kind}-*")):
         try:
@@ -88,5 +88,5 @@ def _sweep(kind: str, root: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    # rm, as a program's folders may be nested deeper than Python's own removal goes.
+    # rm, as a program's folders may be nested too deep for Python's own removal.
     subprocess.run(["rm", "-rf", "--", str(path)], stderr=subprocess.DEVNULL, check=False)

@@ -1,4 +1,4 @@
-"""Folders made by others: what may be in one, and a copy that holds nothing that git would run."""
+"""Folders from elsewhere: check their content, and copy them without anything git would run."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from shutil import copytree, ignore_patterns
 
 from harness.errors import UsageError
 
-# Of the hub's cache: "datasets--org--name/snapshots/COMMIT/...".  Not "my--data/snapshots/1".
+# In the Hub cache: "datasets--org--name/snapshots/COMMIT/...". Not "my--data/snapshots/1".
 _CACHED = re.compile(r"(?:models|datasets|spaces)--[^/]+")
 
 
 def homes(folder: Path) -> list[Path]:
-    """Return the real folders that the files of a folder may be in: itself, and its hub cache's.
+    """Return the real folders that a folder's files may be in: itself, and its Hub cache's.
 
-    huggingface_hub keeps the files of a repository's snapshots as links to its ``blobs``.
+    huggingface_hub stores the files of a repository's snapshots as links to its ``blobs``.
     """
     real = folder.resolve()
     found = [real]
@@ -59,7 +59,7 @@ def copy_files(folder: Path, target: Path) -> None:
 
     Raises:
         OSError: the copy fails.
-        UsageError: as `check_tree` does.
+        UsageError: as `check_tree`.
     """
     check_tree(folder)
     copytree(folder, target, symlinks=True, ignore=ignore_patterns(".git"))

@@ -1,4 +1,4 @@
-"""JSON on disk or from elsewhere, and the types that its values must have."""
+"""Read untrusted or stored JSON, and check the types of its values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
-DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse into what they read
+DEEPEST = 100  # levels: our own files have fewer than 20, and readers recurse
 
 
 def parse(text: str | bytes) -> Any:
     """Return the value of a JSON text.
 
-    Stored answers may hold NaN or half of a surrogate pair, which msgspec, the faster one, refuses.
+    Stored answers may hold NaN or lone surrogates, which msgspec, the faster parser, rejects.
 
     Raises:
         ValueError: it is not JSON or not UTF-8, or nested deeper than 100 levels.
@@ -31,7 +31,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def is_cut(text: bytes) -> bool:
-    """Whether a JSON text lacks its end: ``{"a": 1`` and nothing at all, but not ``{"a" 1}``."""
+    """Whether a JSON text is cut off: ``{"a": 1`` or an empty text, but not ``{"a" 1}``."""
     cut = ("Input data was truncated", f"JSON is malformed: invalid number (byte {len(text)})")
     try:
         msgspec.json.decode(text)
@@ -63,13 +63,13 @@ def record(kind: type[T], value: Any) -> T:
     """Return a JSON value as an instance of a type: a dataclass, or a collection of them.
 
     Raises:
-        ValueError: a field is missing or of another type; it is named.
+        ValueError: a field is missing or of another type; names it.
     """
     return msgspec.convert(value, kind)
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value has the type of an annotation; an int is a float, a bool no number."""
+    """Whether a JSON value has an annotation's type; an int is a float, a bool is not a number."""
     try:
         msgspec.convert(value, hint)
     except msgspec.ValidationError:

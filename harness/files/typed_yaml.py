@@ -1,4 +1,4 @@
-"""YAML files that people write, as typed records; errors name the line and the key."""
+"""Hand-written YAML files as typed records; errors name the line and the key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness.files.typed_json import DEEPEST
 
 T = TypeVar("T")
 Place = tuple[str | int, ...]
-_LONGEST = 1_000_000  # characters: what people write by hand has thousands
+_LONGEST = 1_000_000  # characters: hand-written files have thousands
 _BASE_60 = re.compile(r"[-+]?[1-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")  # YAML 1.1: 1:30 is 90
 
 
@@ -24,8 +24,8 @@ def parse_yaml(text: str) -> Any:
     """Return the value of a YAML text.
 
     Raises:
-        ValueError: it is not YAML, nested too deeply, names something twice, has a number like
-            1:30, or aliases: a few lines of them stand for billions of values.
+        ValueError: it is not YAML or nested too deeply, a key repeats, or it has a number like 1:30
+            or aliases, a few lines of which can stand for billions of values.
     """
     import yaml
 
@@ -42,7 +42,7 @@ def parse_yaml(text: str) -> Any:
 
 
 def _has_aliases(text: str) -> bool:
-    """Whether a YAML text has aliases; ValueError: too long, too deep, or a number in base 60.
+    """Whether a YAML text has aliases; ValueError: too long, too deep, or a base-60 number.
 
     The parser is slow, and its time grows with the square of the depth.
     """
@@ -71,10 +71,10 @@ def _refuse_base_60(event: Any) -> None:
 
 
 def read_yaml(path: Path, name: str = "") -> dict[Any, Any]:
-    """Return the mapping in a YAML file that a user names; ``name`` is what errors call it.
+    """Return the mapping in a YAML file named by a user; errors call the file ``name``.
 
     Raises:
-        UsageError: the file cannot be read, `parse_yaml` refuses it, or it is no mapping.
+        UsageError: the file cannot be read, `parse_yaml` rejects it, or it is not a mapping.
     """
     return _mapping(_text(path, name), name or str(path))
 
@@ -117,7 +117,7 @@ def _mapping(text: str, where: str) -> dict[Any, Any]:
 
 
 def _lines(text: str) -> dict[Place, int]:
-    """Return the line of every key and entry of a YAML text; ValueError for a key given twice."""
+    """Return the line of every key and entry of a YAML text; ValueError for a repeated key."""
     import yaml
 
     lines: dict[Place, int] = {}
@@ -138,7 +138,7 @@ def _lines(text: str) -> dict[Place, int]:
 
 
 def _wrong(kind: Any, value: Any) -> tuple[Place, str] | None:
-    """Return where a value does not fit its type and what is expected; None where it fits."""
+    """Return where a value does not fit its type and what is expected; None if it fits."""
     try:
         msgspec.convert(value, kind, strict=False)
         return None
@@ -157,14 +157,14 @@ def _wrong(kind: Any, value: Any) -> tuple[Place, str] | None:
 
 
 def _record(kind: Any) -> Any:
-    """Return the struct that a type is, or the one in its union; None without one."""
+    """Return the struct type, by itself or within a union; None without one."""
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else [kind]
     records = [one for one in kinds if isinstance(one, type) and issubclass(one, msgspec.Struct)]
     return records[0] if len(records) == 1 else None
 
 
 def _inside(kind: Any, value: Any) -> Iterator[tuple[str | int, Any, Any]]:
-    """Yield name, type (None: there is no such name) and value of what is in a value."""
+    """Yield name, type (None: no such name) and value of a value's children."""
     origin, of = get_origin(kind), get_args(kind)
     if isinstance(value, dict) and origin is dict:
         yield from ((str(name), of[1], inner) for name, inner in value.items())
@@ -175,7 +175,7 @@ def _inside(kind: Any, value: Any) -> Iterator[tuple[str | int, Any, Any]]:
         yield from ((str(name), hints.get(str(name)), inner) for name, inner in value.items())
 
 
-# msgspec's messages: "Expected `int` >= 1", "Expected `int | null`, got `str`"; not "Invalid enum".
+# Matches "Expected `int` >= 1" and "Expected `int | null`, got `str`"; not "Invalid enum".
 _EXPECTED = re.compile(r"Expected `(?P<type>\w+)(?: \| \w+)*`(?: (?P<sign>[<>]=?) (?P<bound>\S+))?")
 _TYPES = {
     "int": "an int",
@@ -189,13 +189,13 @@ _SIGNS = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
 
 
 def expected(message: str, kind: Any) -> str:
-    """Return what msgspec's message says was expected of a type, in words."""
+    """Return what msgspec's message says was expected, as text."""
     kinds = [kind, *get_args(kind)] if get_origin(kind) in (Union, UnionType, Annotated) else [kind]
     for each in kinds:
         if get_origin(each) is Literal:
             return f"one of {', '.join(get_args(each))}"
     match = _EXPECTED.match(message)
-    if match is None:  # as "Number out of range"
+    if match is None:  # such as "Number out of range"
         return f"valid ({message[:1].lower()}{message[1:]})"
     if match["sign"]:
         return f"{_SIGNS[match['sign']]} {float(match['bound']):.10g}"

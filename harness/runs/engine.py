@@ -1,6 +1,6 @@
 """The engine: items -> solve -> score -> store, as one stream without barriers.
 
-Every answer is stored the moment it is scored, and what is stored is never asked again.
+Every answer is stored as soon as it is scored; stored answers are never requested again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from harness.runs.summary import native_scores
 from harness.runs.todo import Settings, Todo, what_is_left
 from harness.sandbox import native_state
 
-JUDGED_AT_ONCE = 32  # answers between two writes of native scores that a judge decides
+JUDGED_AT_ONCE = 32  # answers per write of judged native scores
 
 OpenModel = Callable[[], AbstractAsyncContextManager[Model]]
 
@@ -37,16 +37,16 @@ class _Job:
     benchmark: Benchmark
     item: Item | FailedItem
     repeat: int
-    stored: Sample | None  # with a response only the score is stale
+    stored: Sample | None  # with a response: only the score is stale
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What is stored of one benchmark, and how many of its jobs are not done."""
+    """A benchmark's stored samples, and the number of its unfinished jobs."""
 
     benchmark: Benchmark
     stored: dict[SampleKey, Sample]
-    pending: int = 1  # the production of its jobs counts as one
+    pending: int = 1  # the producer of its jobs counts as one
     finished: asyncio.Event = field(default_factory=asyncio.Event)
 
     def done(self) -> None:
@@ -56,10 +56,10 @@ class _Tally:
 
 
 class Engine:
-    """Fills one run.  Build it, then `run` it once.
+    """Fill one run: construct, then `run` once.
 
-    ``source`` is the number of what answers, stored with every answer; whoever opens the model
-    sets it.
+    ``source`` is the number of the responding model or server, stored with every answer; set by the
+    caller that opens the model.
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class Engine:
         )
 
     def samples(self, benchmark_id: str) -> Mapping[SampleKey, Sample]:
-        """Return what is stored of a benchmark."""
+        """Return a benchmark's stored samples."""
         return self._tallies[benchmark_id].stored
 
     async def run(self, open_model: OpenModel) -> None:
         """Fill the run.
 
-        The model is opened before anything is prepared where it may be needed, so that one that
-        cannot start says so at once; a run that only lacks scores never opens it.
+        If the model may be needed, it is opened before any item is prepared, so that it fails
+        early; a run that only lacks scores never opens it.
 
         Raises:
             UsageError: the data is not readable, the model cannot be opened or is gone, every
@@ -118,14 +118,14 @@ class Engine:
             raise self._judged.failure
 
     async def _get_model(self) -> Model:
-        """Return the model; it is opened when it is first needed."""
+        """Return the model, opened on first use."""
         async with self._model_lock:
             if self._model is None:
                 self._model = await self._opening()
         return self._model
 
     def _refuse_nothing_but_errors(self) -> None:
-        """Raise where the benchmarks asked for hold no answer that is not an error."""
+        """Raise if the requested benchmarks hold no answer except errors."""
         samples = (tally.stored.values() for tally in self._tallies.values())
         scores = [sample.score for stored in samples for sample in stored]
         if scores and all(score.status == "error" for score in scores):
@@ -136,7 +136,7 @@ class Engine:
             )
 
     def _announce(self, tally: _Tally, todo: Todo | None = None) -> int:
-        """Tell how far a benchmark is: by counts, then exactly; return its number of answers."""
+        """Report a benchmark's progress, by counts, then exactly; return its number of answers."""
         settings, scoring = self.settings, tally.benchmark.declaration.scoring
         total = settings.wanted(tally.benchmark) * settings.repeats
         settled = sum(
@@ -168,7 +168,7 @@ class Engine:
                     self._judged.close()
 
     async def _prepare(self, todos: asyncio.Queue[Todo]) -> None:
-        """Find out what is left of each benchmark, while those before it are being asked."""
+        """Find out what is left of each benchmark while earlier ones run."""
         for tally in self._tallies.values():
             benchmark = tally.benchmark
             todo = await asyncio.to_thread(
@@ -211,7 +211,7 @@ class Engine:
             self.progress.advance(name, sample.score)
 
     async def _sample(self, job: _Job) -> Sample:
-        """Ask where no response is stored, and score."""
+        """Ask the model unless a response is stored, and score."""
         item, stored, tools = job.item, job.stored, self.settings.tools
         response = stored.response if stored else None
         if isinstance(item, FailedItem):
@@ -219,7 +219,7 @@ class Engine:
         if response is None:
             try:
                 response = await self._ask(job.benchmark, item, job.repeat)
-            except UsageError:  # nothing can be asked any more
+            except UsageError:  # no request can succeed any more
                 raise
             except ContextOverflowError as error:
                 cut = Response("", finish_reason="length")
@@ -238,7 +238,7 @@ class Engine:
         return replace(response, seconds=time.perf_counter() - began)
 
     def _line(self, job: _Job, response: Response | None, score: Score) -> Sample:
-        """Return the line to store; an answer that was stored keeps its source and time."""
+        """Return the line to store; a stored answer keeps its source and time."""
         item, old = job.item, job.stored if job.stored and job.stored.response else None
         sample = Sample(
             item.id, job.repeat, item.id, (), (), None, response, score,
@@ -248,17 +248,17 @@ class Engine:
         )  # fmt: skip
         if isinstance(item, FailedItem):
             return sample
-        # A document of a million characters is in the data: a line keeps its beginning and end.
+        # A document of a million characters is in the data: store its beginning and end.
         prompt = tuple(abridged(message.render()) for message in item.messages)
         return replace(
             sample, cluster=item.cluster, parts=item.parts, prompt=prompt, target=item.target
         )
 
     def _load_native(self, asked: Sequence[_Tally]) -> None:
-        """Let the native scorer load while the model answers: it takes seconds."""
+        """Load the native scorer while the model answers, as it takes seconds."""
         for tally in asked:
             if self._scores_natively(tally.benchmark):
-                with suppress(UsageError):  # said again where answers are scored
+                with suppress(UsageError):  # raised again when scoring
                     tally.benchmark.native({}, self.settings.judge)
                 return
 
@@ -272,12 +272,12 @@ class Engine:
         async with self._native_lock:  # one child process serves all benchmarks
             try:
                 await asyncio.to_thread(self._write_native, tally)
-            except UsageError as error:  # the strict scores stand without it
+            except UsageError as error:  # the strict scores do not need it
                 name = tally.benchmark.declaration.id
                 self.progress.note(f"{name}: no native scores: {error}")
 
     def _write_native(self, tally: _Tally) -> None:
-        """Score answers natively where a score of this answer by these rules is missing."""
+        """Add native scores to answers that lack one under the current rules."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
         if not self._scores_natively(tally.benchmark):
             return
@@ -293,8 +293,8 @@ class Engine:
                 f"{declared.id}: native scoring of {counted(len(ids), 'answer')}{where}"
             )
             if judge is None:
-                # It is quick, and lmms-eval's random letters depend on the order.  Answers on which
-                # it crashed are not, and take no letter from the others.
+                # All again: it is quick, and lmms-eval's random letters depend on the order.
+                # Answers that crashed it are left out, and take no letter from the others.
                 ids = [
                     item_id
                     for (item_id, other), score in known.items()
@@ -330,10 +330,10 @@ class Engine:
 
 
 async def scored(benchmark: Benchmark, item: Item, response: Response, tools: Tools) -> Score:
-    """Score a response strictly; a scorer that fails costs one item, and not the run.
+    """Score a response strictly; a failing scorer costs one item, not the run.
 
     Raises:
-        UsageError: nothing can be scored any more.
+        UsageError: scoring is impossible from now on.
     """
     try:
         return _without_answer(response) or await benchmark.score(item, response, tools)
@@ -344,7 +344,7 @@ async def scored(benchmark: Benchmark, item: Item, response: Response, tools: To
 
 
 def _without_answer(response: Response) -> Score | None:
-    """Return the score of a response that holds no answer; None: the benchmark scores it."""
+    """Return the score of a response without an answer; None: the benchmark scores it."""
     match response.absence:
         case None:
             return None
@@ -355,6 +355,6 @@ def _without_answer(response: Response) -> Score | None:
 
 
 def _failure(error: Exception, what: str) -> Score:
-    """Return the score of an item that failed: a bug too costs one item, and not the run."""
+    """Return the score of a failed item: even a bug costs one item, not the run."""
     bug = "" if isinstance(error, ItemError) else f"{what} failed: {type(error).__name__}: "
     return Score(None, "error", why=f"{bug}{error}")

@@ -1,4 +1,4 @@
-"""Identifies a model by its content: a checkpoint folder, a hub id or a served name."""
+"""Identify a model: a checkpoint folder or a Hub id by content, an endpoint's model by name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from harness.files.hashing import json_hash, model_fingerprint
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """Which model a run is of.
+    """Identity of a run's model.
 
     ``fingerprint`` hashes a checkpoint's content; a model behind an ``endpoint`` (its base URL) has
-    only its served name and the revision that the user states: ``verified`` is then false.
-    A model with an ``adapter`` is another model than its checkpoint.
+    only its served name and the revision that the user states: ``verified`` is then false. With an
+    ``adapter`` it is another model than its checkpoint.
     """
 
     name: str
@@ -29,7 +29,7 @@ class ModelIdentity:
     adapter: Adapter | None = None
 
     def to_train(self) -> Path:
-        """Return the folder of a checkpoint that training starts from; UsageError if none is."""
+        """Return the checkpoint folder to start training from; UsageError if there is none."""
         if self.adapter is not None:
             raise UsageError(
                 f"{self.adapter.folder} is an adapter, and training starts from whole weights: "
@@ -47,14 +47,14 @@ def identify(
     backend: str | None = None,
     adapter: Path | None = None,
 ) -> ModelIdentity:
-    """Return the identity of a checkpoint folder, a hub id, or a name that an endpoint serves.
+    """Return the identity of a checkpoint folder, a Hub id, or a name that an endpoint serves.
 
-    A ``backend`` of the user's own, given by its source's hash, may serve names, too.
-    ``model`` may also be the folder of an adapter: its base model is then what its files name.
+    A custom ``backend``, given by its source's hash, may also serve names. ``model`` may also be an
+    adapter's folder: its base model is then the one its files name.
 
     Raises:
-        UsageError: there is no such checkpoint or adapter, the hub cannot be reached, a revision is
-            given of a folder, or the endpoint is not a server's address.
+        UsageError: there is no such checkpoint or adapter, the Hub cannot be reached, a revision is
+            given for a folder, or the endpoint is not a server URL.
     """
     if endpoint is None and adapter is None and is_adapter(Path(model)):
         adapter = Path(model)
@@ -88,7 +88,7 @@ def identify(
 
 
 def checkpoint_name(folder: Path) -> str:
-    """Return what a checkpoint folder is called: its name, or what it was trained as.
+    """Return a checkpoint's display name: its folder's name, or that of its training.
 
     Trainings write ``TRAINING/checkpoint``, those of a study ``STUDY/arms/ARM/seed-K/checkpoint``:
     "STUDY-ARM-seed-K".
@@ -104,7 +104,7 @@ def checkpoint_name(folder: Path) -> str:
 
 
 def _base_of(folder: Path) -> str:
-    """Return the folder or hub id of the model that an adapter is of."""
+    """Return the folder or Hub id of an adapter's base model."""
     base = read_adapter(folder).base
     if base is None:
         raise UsageError(f"{folder} names no base model: give it with --model, this as --adapter")

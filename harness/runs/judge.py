@@ -1,7 +1,6 @@
-"""The judge: a language model that grades answers where a benchmark's own protocol asks for one.
+"""The judge: a language model that grades answers for benchmarks whose official protocol uses one.
 
-Verdicts are stored, and every reply of the judge by what was asked, so that a killed run asks
-nothing twice.
+Verdicts and replies are stored, so a killed run never repeats a question.
 """
 
 from __future__ import annotations
@@ -27,28 +26,28 @@ from harness.runs.store import (
     read_secondary,
 )
 
-TRIES = 3  # replies that do not read as a verdict before giving up
-# Official judges answer in a few tokens; the room is for judges that think first.
+TRIES = 3  # unreadable replies before giving up
+# Official judges answer in a few tokens; the rest is for judges that reason first.
 SAMPLING = Sampling(max_tokens=4096)
 
 T = TypeVar("T")
 
 
 class NoVerdictError(Exception):
-    """The judge answered, but nothing that reads as a verdict; tells its last words."""
+    """None of the judge's replies could be read as a verdict; has the last one."""
 
 
 class ReplyStore(Protocol):
-    """Where a judge's replies are kept: a run, or a build of pairs."""
+    """Where a judge's replies are stored: a run, or a build of pairs."""
 
     path: Path
 
     def append_reply(self, key: str, reply: str) -> None:
-        """Add a judge's reply to the question with this hash."""
+        """Add the judge's reply to the question with this hash."""
 
 
 class Replies:
-    """Asks one judge; a question that has a reply on disk or under way is not asked again."""
+    """Ask one judge, at most once per question, counting stored and pending ones."""
 
     def __init__(self, store: ReplyStore, model: Model) -> None:
         self._store = store
@@ -57,12 +56,12 @@ class Replies:
         self._under_way: dict[str, asyncio.Task[str]] = {}
 
     async def ask(self, question: str | Message, read: Callable[[str], T | None]) -> T:
-        """Return what ``read`` makes of the reply; see `harness.protocols.Ask`.
+        """Return the reply as parsed by ``read``; see `harness.protocols.Ask`.
 
         A question with images is a message.
 
         Raises:
-            NoVerdictError: it made nothing of several replies.
+            NoVerdictError: several replies could not be parsed.
             ItemError: this request failed for good.
             UsageError: the judge is gone.
         """
@@ -111,10 +110,10 @@ class _Case:
 
 
 class JudgedScoring:
-    """Has answers judged while others are still being made, many at once.
+    """Judge answers concurrently, while others are still being generated.
 
-    `add` what is stored, `close` when no more will come; `run` ends when all is judged.  A judge
-    that is gone stops it, and nothing else: ``failure`` then says why.
+    `add` stored answers, `close` when there are no more; `run` ends when all are judged. Losing the
+    judge stops only this; ``failure`` then says why.
     """
 
     def __init__(self, store: RunStore, judge: Judge, concurrency: int, progress: Progress) -> None:
@@ -128,7 +127,7 @@ class JudgedScoring:
         self._missed: list[str] = []
 
     def start(self, benchmark: Benchmark, total: int, left: int) -> None:
-        """Say that ``total`` answers of a benchmark are asked for, ``left`` still to be judged."""
+        """Announce ``total`` requested answers of a benchmark, ``left`` of them unjudged."""
         declared = benchmark.declaration
         if declared.judged_rules:
             known = read_secondary(self._store.path, "judged", declared.id, self._judge.model)
@@ -136,11 +135,11 @@ class JudgedScoring:
             self._progress.start(f"{declared.id} (judge)", total, max(0, total - left))
 
     def add(self, benchmark: Benchmark, sample: Sample) -> None:
-        """Have an answer judged, unless it has its verdict or has been added before."""
+        """Queue an answer for judging, unless it has its verdict or was added before."""
         declared = benchmark.declaration
         if not declared.judged_rules or sample.response is None:
             return
-        if sample.response.absence == "filtered":  # no answer of the model
+        if sample.response.absence == "filtered":  # not an answer by the model
             return
         answer = sample.response.answer
         known = self._verdicts[declared.id].get((sample.id, sample.repeat))
@@ -153,13 +152,13 @@ class JudgedScoring:
         self._awake.set()
 
     def close(self) -> None:
-        """Say that no more answers will come."""
+        """Announce that there are no more answers."""
         for _ in range(self._concurrency):
             self._cases.put_nowait(None)
         self._awake.set()
 
     async def run(self) -> None:
-        """Judge until `close`; the judge's server is not asked before there is an answer."""
+        """Judge until `close`; no request is sent before there is an answer."""
         from harness.backends.http.endpoint import EndpointModel
 
         await self._awake.wait()
@@ -196,7 +195,7 @@ class JudgedScoring:
                 self._progress.advance(f"{declared.id} (judge)", score)
 
     async def _score(self, case: _Case, replies: Replies) -> Score | None:
-        """Return the verdict; without a value where the judge gave none, None to ask again."""
+        """Return the verdict, with no value if the judge gave none; None to ask again."""
         try:
             return await case.benchmark.judged(case.id, case.answer, replies.ask)
         except NoVerdictError as error:

@@ -1,4 +1,4 @@
-"""What runs there are below a folder, with state and scores; nothing is locked or changed."""
+"""List the runs below a folder, with state and scores; nothing is locked or changed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DEEPEST = 5  # levels below the folder: a study's runs are three below `studies
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run: what answered what, its state, and its scores in [0, 1].
+    """One run: its model, state, and scores in [0, 1].
 
-    ``state`` is "running" while a process holds it, "stopped" where it lacks answers that its last
-    command asked for, "errors" where responses failed, else "finished"; "unreadable" with the
-    ``reason``.  ``worked``
-    is when the last command ended or, without an end, began (UTC, ISO format).
+    ``state`` is "running" while a process holds it, "stopped" if it lacks answers that its last
+    command requested, "errors" if responses failed, else "finished"; or "unreadable" with the
+    ``reason``. ``worked`` is when the last command ended or, without an end, began (UTC, ISO
+    format).
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class RunLine:
 
     @property
     def mean(self) -> float | None:
-        """The mean over benchmarks, None where one has no score."""
+        """The mean over benchmarks, None if one has no score."""
         scored = self.rows and all(row.strict is not None for row in self.rows)
         return macro_average(self.rows) if scored else None
 
@@ -47,7 +47,7 @@ class RunLine:
 
     @property
     def errors(self) -> int:
-        """How many of them failed for reasons of infrastructure."""
+        """The number of infrastructure failures among them."""
         return sum(row.errors for row in self.rows)
 
     def as_json(self) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def runs(folder: Path) -> Iterator[RunLine]:
 
 
 def holders(folder: Path, name: str) -> Iterator[Path]:
-    """Yield the folders in and below one that hold a file of this name; links are not followed.
+    """Yield the folders in and below one that contain a file of this name; links are not followed.
 
     Raises:
         UsageError: there is no such folder.
@@ -89,7 +89,7 @@ def _line(run: Path) -> RunLine:
         manifest, rows = read_manifest(run), read_summaries(run)
     except UsageError as error:
         return RunLine(run, "unreadable", reason=str(error))
-    last: dict[str, Any] = {"benchmarks": list(rows), "repeats": 1}  # where that is not known
+    last: dict[str, Any] = {"benchmarks": list(rows), "repeats": 1}  # not recorded
     last |= manifest["invocations"][-1] if manifest["invocations"] else {}
     line = RunLine(
         run,
@@ -112,7 +112,7 @@ def _was_filled(
     row: BenchmarkSummary | None,
     name: str,
 ) -> bool:
-    """Whether a benchmark holds all that the last command asked for."""
+    """Whether a benchmark has all that the last command requested."""
     if row is None:
         return False
     if last.get("ids"):

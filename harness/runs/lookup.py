@@ -1,4 +1,4 @@
-"""Finding one item in a run."""
+"""Find an item in a run."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Verdicts = Mapping[SecondaryKind, Mapping[tuple[str, int, str], SecondaryScore]]
 
 @dataclass(frozen=True, slots=True)
 class ShownAnswer:
-    """A stored answer with the latest verdicts on it, None where there is none.
+    """A stored answer with its latest verdicts, None if there is none.
 
-    ``note`` is what the run says of the benchmark or its data, "" where nothing; ``source`` is the
-    manifest's entry of what answered, None where it was not recorded.  ``around`` is what the run's
-    settings put around the stored prompt, ``system_prompt`` and ``prompt_suffix``.
+    ``note`` is the run's caveat on the benchmark or its data, "" if none; ``source`` is the
+    manifest's entry for the responding model, None if not recorded. ``around`` holds the settings
+    around the stored prompt, ``system_prompt`` and ``prompt_suffix``.
     """
 
     benchmark: str
@@ -72,9 +72,9 @@ def shown(
     samples: Iterable[Sample],
     known: Verdicts | None = None,
 ) -> list[ShownAnswer]:
-    """Return samples of one benchmark with what else the run holds of them.
+    """Return samples of one benchmark with everything else the run stores about them.
 
-    ``known`` are its `verdicts`, where they were read before.
+    ``known`` are its `verdicts`, if already read.
     """
     known = verdicts(run, benchmark) if known is None else known
     settings = manifest.get("settings") or {}
@@ -97,7 +97,7 @@ def shown(
 def _holder(
     run: Path, stored: Mapping[str, Mapping[SampleKey, Sample]], wanted: str, *, within: bool
 ) -> str:
-    """Return the one benchmark that has an item; ``within``: the user named the benchmark."""
+    """Return the one benchmark with this item; ``within``: the user named the benchmark."""
     ids = {(name, item_id) for name, rows in stored.items() for item_id, _ in rows}
     holders = [name for name in stored if (name, wanted) in ids]
     if not holders:
@@ -114,7 +114,7 @@ def _holder(
 
 
 def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> str:
-    """Return a hint: a benchmark that is spelled nearly so, else an item, with its benchmark."""
+    """Return a hint: a benchmark with a similar name, else an item, with its benchmark."""
     benchmark, _, rest = wanted.partition("/")
     if rest and (near := difflib.get_close_matches(benchmark, names, n=1)):
         return f"; did you mean {near[0]}/{rest}?"
@@ -124,7 +124,7 @@ def _nearest(wanted: str, names: Sequence[str], ids: Set[tuple[str, str]]) -> st
 
 
 def verdicts(run: Path, benchmark: str) -> Verdicts:
-    """Return the last stored native and judged score of every answer, whoever gave it."""
+    """Return the last stored native and judged score per answer, from any judge."""
     kinds: tuple[SecondaryKind, ...] = ("native", "judged")
     return {
         kind: {
@@ -137,7 +137,7 @@ def verdicts(run: Path, benchmark: str) -> Verdicts:
 def _latest(
     known: Mapping[tuple[str, int, str], SecondaryScore], sample: Sample
 ) -> SecondaryScore | None:
-    """Return the score of a sample's present answer."""
+    """Return the score of a sample's current answer."""
     if sample.response is None or not known:
         return None
     return known.get((sample.id, sample.repeat, answer_hash(sample.response.answer)))

@@ -1,4 +1,4 @@
-"""The manifest of a run: what it is, and one entry per invocation."""
+"""The manifest of a run: its identity, and one entry per invocation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def check_manifest(run: RunPlan) -> dict[str, Any]:
     """Return the stored manifest of a run.
 
     Raises:
-        UsageError: it is of another run.
+        UsageError: it belongs to another run.
     """
     manifest = read_manifest(run.path)
     if not run.agrees_with(manifest):
@@ -40,22 +40,22 @@ def check_manifest(run: RunPlan) -> dict[str, Any]:
 
 
 def stored_manifest(run: RunPlan) -> dict[str, Any] | None:
-    """Return the stored manifest of a run, None where there is none or only a torn one.
+    """Return the stored manifest of a run, None if missing or torn.
 
     Raises:
-        UsageError: it is of another run.
+        UsageError: it belongs to another run.
     """
     path = run.path / "manifest.json"
     return None if not path.exists() or is_torn(path) else check_manifest(run)
 
 
 def now() -> str:
-    """Return the time in UTC, in ISO format to the second."""
+    """Return the current UTC time, in ISO format to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the manifest: what the run is, and one entry for each time it was worked on."""
+    """Return the manifest: the run's identity, and one entry per invocation."""
     before: Mapping[str, Any] = stored_manifest(run) or {
         "invocations": [],
         "benchmarks": {},
@@ -85,14 +85,14 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _adapter(identity: ModelIdentity) -> dict[str, Any]:
-    """Return the entry of a model's adapter, nothing where it has none."""
+    """Return the entry of a model's adapter, empty without one."""
     if (adapter := identity.adapter) is None:
         return {}
     return {"adapter": {"folder": adapter.folder.name, "fingerprint": adapter.fingerprint}}
 
 
 def _sampling(run: RunPlan) -> dict[str, Any]:
-    """Return how answers are drawn, without the limit, which each benchmark has."""
+    """Return the sampling settings, except the token limit, which is per benchmark."""
     if run.settings.responses is not None:
         return {"temperature": UNKNOWN, "top_p": UNKNOWN, "seed": UNKNOWN}
     used = run.settings.model.sampling(1, run.settings.seed).used()
@@ -100,7 +100,7 @@ def _sampling(run: RunPlan) -> dict[str, Any]:
 
 
 def _lost_sources(run: RunPlan) -> list[None]:
-    """Return a place for each source that stored samples number: none is known any more."""
+    """Return a placeholder per source that stored samples number: none is known any more."""
     samples = (
         sample
         for benchmark in run.members
@@ -134,16 +134,16 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _native_sandbox(run: RunPlan) -> bool | None:
-    """Return whether native scoring is sandboxed; None where there is none."""
+    """Return whether native scoring is sandboxed; None without native scoring."""
     native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
     return native_state()[0] if native else None
 
 
 def _weights_dtype(checkpoint: Path | None) -> str | None:
-    """Return what ``--dtype auto`` means for a checkpoint, None where that is not known."""
+    """Return what ``--dtype auto`` means for a checkpoint, None if unknown."""
     if checkpoint is None:
         return None
-    with suppress(UsageError):  # the backend says what is wrong with it
+    with suppress(UsageError):  # the backend reports what is wrong
         return "/".join(sorted(stored_dtypes(checkpoint))) or None
     return None
 
@@ -153,7 +153,7 @@ def _benchmark_entry(
 ) -> dict[str, Any]:
     declared = benchmark.declaration
     data = run.data[declared.id]
-    if data is None and declared.id in before:  # gone since, but the samples are of it
+    if data is None and declared.id in before:  # gone since, but its samples remain
         return dict(before[declared.id])
     judged = (declared.judged_rules or declared.native_needs_judge) and benchmark in run.chosen
     judge = run.settings.judge_name if judged else None
@@ -179,10 +179,10 @@ def _benchmark_entry(
 
 
 def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) -> str | None:
-    """Return how the images of the stored responses were converted; of runs without any, now.
+    """Return how the stored responses' images were converted; without responses, today's way.
 
-    None where an older version, which did not record it, stored some.  Where a torn manifest lost
-    it, the lines tell: versions that number what answered convert as the run's key says.
+    None if some are from an older version, which did not record it. If a torn manifest lost it, the
+    lines tell: versions that number sources convert as the run's key says.
     """
     if not declared.image_conversion or samples_size(run.path, declared.id) == 0:
         return declared.image_conversion
@@ -194,11 +194,11 @@ def _conversion(run: RunPlan, declared: Declaration, before: Mapping[str, Any]) 
 
 
 def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None:
-    """Check that what is asked now shows images as the stored responses' requests did.
+    """Check that images are converted as for the stored responses.
 
     Raises:
-        UsageError: it does not, or that was not recorded: before, images were converted as
-            lmms-eval does under the key that white backgrounds have now.
+        UsageError: they are not, or it was not recorded: older versions converted images as
+            lmms-eval does, under the key that white backgrounds have now.
     """
     others = [
         benchmark.declaration.id
@@ -214,7 +214,7 @@ def refuse_another_conversion(run: RunPlan, manifest: Mapping[str, Any]) -> None
 
 
 def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Return the versions of those of some packages that are installed."""
+    """Return the versions of the installed ones among some packages."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {}
@@ -225,7 +225,7 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def _git() -> dict[str, Any]:
-    """Return commit and dirty flag of this program's own source, where it is a checkout."""
+    """Return commit and dirty flag of this program's source, if it is a checkout."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What a run is before it starts: model, benchmarks, settings, folder and key."""
+"""A run before it starts: model, benchmarks, settings, folder and key."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from harness.runs.todo import Settings
 
 @dataclasses.dataclass(frozen=True)
 class RunPlan:
-    """A run before anything is asked: its key, its folder and what of it is wanted.
+    """A run before any request: its key, its folder and what to fill.
 
     ``suite`` names the run; ``members`` are all benchmarks of the suite, which the key covers;
-    ``chosen`` are those to fill now.  ``data`` maps ids to data fingerprints, None where a
-    benchmark that was not chosen has no local data.  ``context`` is the context length in tokens
-    that was asked for: what does not fit scores 0.  ``code`` is the hash of a backend of the user's
-    own that answers for a checkpoint.  Outside the key: ``notes`` maps ids to what
-    must be said with scores on these data, ``origins`` settings of the model to where they were
-    set, ``revisions`` to the commit of the data set where it is
-    known; ``named_tags`` are the reasoning tags that the model's files name, None without
-    files; ``fresh`` begins a new folder; ``same_model`` accepts responses of another server;
-    ``run_name`` is that of the folder.
+    ``chosen`` are those to fill now. ``data`` maps ids to data fingerprints, None if a benchmark
+    that was not chosen has no local data. ``context`` is the requested context length in tokens:
+    what does not fit scores 0. ``code`` is the hash of a custom backend that answers for a
+    checkpoint. Outside the key: ``notes`` maps ids to caveats on scores with these data,
+    ``origins`` model settings to where they were set, ``revisions`` to the data set's commit, if
+    known; ``named_tags`` are the reasoning tags that the model's files name, None without files;
+    ``fresh`` starts a new folder; ``same_model`` accepts responses of another server; ``run_name``
+    names the folder.
     """
 
     identity: ModelIdentity
@@ -54,12 +53,12 @@ class RunPlan:
     run_name: str | None = None
 
     def note(self, declared: Declaration) -> str:
-        """Return the note on a benchmark's scores: its own and that of its data."""
+        """Return the note on a benchmark's scores: its own and that on its data."""
         return "; ".join(filter(None, (declared.note, self.notes.get(declared.id))))
 
     @cached_property
     def base(self) -> str:
-        """The sha256 of everything but the data that decides an answer."""
+        """The sha256 of everything that decides an answer, except the data."""
         return json_hash(
             {
                 "schema": SCHEMA,
@@ -80,16 +79,16 @@ class RunPlan:
 
     @cached_property
     def key(self) -> str:
-        """The sha256 of everything that decides an answer, the data that is there included."""
+        """The sha256 of everything that decides an answer, including the available data."""
         return json_hash([self.base, dict(self.data)])
 
     @cached_property
     def path(self) -> Path:
-        """The run's folder: the one that this run continues, else a new one named by the key.
+        """The run's folder: that of the run it continues, else a new one named by the key.
 
-        A run is continued where all but the data agrees and no benchmark has other data than it
-        had: data that was not there when the run began may have come since.  Of several (a fresh
-        one's name ends in -2, -3, ...) the latest is continued.
+        A run is continued if everything but the data agrees and no benchmark's data has changed:
+        data that was missing when the run began may be there now. Of several (a fresh one's name
+        ends in -2, -3, ...) the latest is continued.
         """
         if self.run_name is not None:
             return self._named(self.run_name)
@@ -111,12 +110,12 @@ class RunPlan:
 
     @property
     def _names(self) -> list[str]:
-        """The model's name, and the one by which older versions named its runs."""
+        """The model's name, and the name that older versions gave its runs."""
         folder = self.identity.checkpoint
         return list(dict.fromkeys([self.identity.name, *([folder.name] if folder else [])]))
 
     def _named(self, name: str) -> Path:
-        """Return the folder that ``--run-name`` names; `UsageError` where it holds another run."""
+        """Return the folder that ``--run-name`` names; `UsageError` if it holds another run."""
         own = self.out / name
         if self.fresh:
             numbers = (own.with_name(f"{name}-{number}") for number in count(2))
@@ -135,7 +134,7 @@ class RunPlan:
             return False
 
     def agrees_with(self, manifest: Mapping[str, Any]) -> bool:
-        """Whether a manifest is of this run."""
+        """Whether a manifest belongs to this run."""
         entries = manifest["benchmarks"]
         known = {name: entries.get(name, {}).get("data_fingerprint") for name in self.data}
         return manifest["base"] == self.base and all(

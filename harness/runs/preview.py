@@ -1,4 +1,4 @@
-"""What a run would ask, without asking."""
+"""Preview a run without sending any request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = 3
 
 
 def preview(run: RunPlan, backend: str) -> dict[str, Any]:
-    """Return who would be asked what: counts per benchmark and three rendered prompts."""
+    """Return what would be run: counts per benchmark and three rendered prompts."""
     return {
         "model": run.identity.name,
         "backend": backend,
@@ -29,7 +29,7 @@ def preview(run: RunPlan, backend: str) -> dict[str, Any]:
 
 
 def _settings(run: RunPlan) -> dict[str, Any]:
-    """Return the settings in force, each with where it was set; how answers are drawn always."""
+    """Return the effective settings, each with where it was set; sampling is always included."""
     model = run.settings.model
     drawn = model.sampling(1, run.settings.seed).used()
     values: dict[str, Any] = {name: drawn[name] for name in drawn if name != "max_tokens"}
@@ -58,7 +58,6 @@ def _row(run: RunPlan, benchmark: Benchmark) -> dict[str, Any]:
 
 
 def _examples(run: RunPlan) -> Iterator[dict[str, Any]]:
-    """Yield the first items of the first benchmarks."""
     each = -(-EXAMPLES // len(run.chosen))
     for benchmark in run.chosen[:EXAMPLES]:
         ids = run.settings.chosen(benchmark, benchmark.ids())

@@ -1,4 +1,4 @@
-"""One run from start to end: whether it is finished, and how it is filled and summarised."""
+"""One run from start to end: check whether it is finished, fill and summarise it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.runs.summary import BenchmarkSummary, read_summaries, sources_of, s
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
-    """Return the summaries on disk; what does not read as one is made again."""
+    """Return the valid summaries on disk; others are recomputed."""
     try:
         return read_summaries(run.path)
     except UsageError:
@@ -28,7 +28,7 @@ def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
 
 
 def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> bool:
-    """Whether a stored summary answers all that is asked now and still holds."""
+    """Whether a stored summary is still valid and covers all that is requested now."""
     declared, settings, judge = benchmark.declaration, run.settings, run.settings.judge_name
     covered = [*known.covered, *[0] * settings.repeats][: settings.repeats]
     stored = read_samples(run.path, known.benchmark) if settings.only is not None else {}
@@ -49,7 +49,7 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
 
 
 def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
-    """Return the summaries of the chosen benchmarks where all are full, else None.
+    """Return the summaries of the chosen benchmarks if all are full, else None.
 
     Reads two small files and imports nothing heavy.
 
@@ -77,9 +77,8 @@ def execute(
 ) -> list[BenchmarkSummary]:
     """Fill the run and return the summaries of the chosen benchmarks.
 
-    ``open_model`` is None where the settings hold the responses.
-    However it ends (done, interrupted, model gone), the run on disk is valid and its summary
-    tells what is there.
+    ``open_model`` is None if the settings hold the responses. However it ends (done, interrupted,
+    model gone), the run on disk is valid and its summary is up to date.
 
     Raises:
         UsageError: another process writes the run, the store is corrupt, the model is gone, or
@@ -96,7 +95,7 @@ def execute(
             assert open_model is not None
             refuse_another_conversion(run, manifest)
             async with open_model() as model:
-                # Filled while the model answers.
+                # Updated while the model answers.
                 manifest["invocations"][-1]["backend"]["changes"] = getattr(model, "changes", {})
                 admit(getattr(model, "served", None) or {})
                 if isinstance(model, Adapting):
@@ -117,10 +116,10 @@ def execute(
 def _admission(
     run: RunPlan, engine: Engine, manifest: dict[str, Any]
 ) -> Callable[[Mapping[str, Any] | None], None]:
-    """Return a function that numbers what answers in the manifest and writes that.
+    """Return a function that numbers the responding model in the manifest and writes it.
 
-    It takes what a server says of the model, None before the model is open.  It raises UsageError
-    where stored responses are from another server.
+    Its argument is what a server reports about the model, None before the model is open. It raises
+    UsageError if stored responses are from another server.
     """
     known = _known_summaries(run)
     for benchmark in run.chosen:

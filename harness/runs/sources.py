@@ -1,6 +1,6 @@
-"""What answered: which server or checkpoint gave the stored responses, and when.
+"""Sources: which server or checkpoint gave the stored responses, and when.
 
-A run's manifest lists its sources; every stored line has the number of its own.
+A run's manifest lists its sources; every stored line has its source's number.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from harness.errors import UsageError
 from harness.files.text import counted
 from harness.records import Moment, Number, Sample
 
-# What a server says of a model in /v1/models; the rest (created, permission) differs at each start.
+# Fields of a model in /v1/models; others (created, permission) change at each start.
 SERVED = ("id", "root", "parent", "max_model_len", "owned_by")
 _UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCount:
-    """How many responses a source gave, and when: the first and the last, in Unix seconds.
+    """How many responses a source gave, and the times of the first and last, in Unix seconds.
 
-    ``source`` is its number in the manifest.  Lines of older versions have neither source nor time.
+    ``source`` is its number in the manifest. Lines of older versions have neither source nor time.
     """
 
     source: Number | None
@@ -59,13 +59,13 @@ def merged(counts: Iterable[SourceCount]) -> list[SourceCount]:
 
 
 def endpoint_source(url: str, served: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the manifest's entry of a server: its URL, and what it says of the model, if known."""
+    """Return a server's manifest entry: its URL, and what it reports about the model, if known."""
     entry = {name: served.get(name) for name in SERVED} if served else None
     return {"backend": "endpoint", "url": url, "served": entry}
 
 
 def number_of(manifest: dict[str, Any], source: Mapping[str, Any]) -> int:
-    """Return the number of a source in the manifest, where it is added if it is new."""
+    """Return the number of a source in the manifest, adding it if new."""
     known: list[Any] = manifest.setdefault("sources", [])
     if source not in known:
         known.append(dict(source))
@@ -73,7 +73,7 @@ def number_of(manifest: dict[str, Any], source: Mapping[str, Any]) -> int:
 
 
 def entry(manifest: Mapping[str, Any], number: int | None) -> dict[str, Any] | None:
-    """Return a source, None where it was not recorded."""
+    """Return a source, None if it was not recorded."""
     known: list[dict[str, Any] | None] = manifest.get("sources", [])
     return known[number] if number is not None and number < len(known) else None
 
@@ -81,10 +81,10 @@ def entry(manifest: Mapping[str, Any], number: int | None) -> dict[str, Any] | N
 def refuse_another(
     manifest: Mapping[str, Any], counts: Iterable[SourceCount], source: Mapping[str, Any]
 ) -> None:
-    """Check that a server has given stored responses, if there are any whose server is known.
+    """Check that stored responses with a known server came from this one.
 
     Raises:
-        UsageError: their servers' URL or the model that they name is another.
+        UsageError: their server's URL or model name differs.
     """
     stored = [(count, entry(manifest, count.source)) for count in merged(counts)]
     others = [(count, list(_changes(known, source))) for count, known in stored if known]
@@ -121,7 +121,7 @@ def as_json(manifest: Mapping[str, Any], counts: Iterable[SourceCount]) -> list[
 
 
 def text(source: Mapping[str, Any] | None) -> str:
-    """Return a source in words."""
+    """Return a source as text."""
     if source is None:
         return "a source that was not recorded"
     if source["backend"] != "endpoint":

@@ -1,7 +1,6 @@
-"""The run store: a folder per run, append-only samples, everything derived written atomically.
+"""The run store: a folder per run, append-only samples, derived files written atomically.
 
-The engine appends one line for each answer; a kill at any moment loses at most what was in
-flight.
+The engine appends one line per answer; a kill at any moment loses at most what was in flight.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ SampleKey = tuple[str, int]
 T = TypeVar("T")
 L = TypeVar("L", Sample, "Mark")
 SecondaryKind = Literal["native", "judged"]
-_NESTED = 100  # brackets of a line that is read fast
+_NESTED = 100  # brackets in a line read the fast way
 _REPLIES = "judge-replies.jsonl"
 
 
@@ -104,7 +103,7 @@ class _Source(TypedDict):
 
 
 class _Manifest(TypedDict):
-    """What readers of a manifest rely on."""
+    """The manifest fields that readers rely on."""
 
     base: str
     suite: str
@@ -123,16 +122,16 @@ class _Manifest(TypedDict):
 def encode(sample: Sample) -> str:
     """Return the stored line of a sample, newline included."""
     fields = dataclasses.asdict(sample)
-    if sample.source_value is None:  # of a run of ours it is no one's
+    if sample.source_value is None:  # null in our own runs
         del fields["source_value"]
     return json.dumps(fields, separators=(",", ":")) + "\n"
 
 
 def encode_fast(sample: Sample) -> bytes:
-    """Return the stored line of a sample as `encode` does, at a tenth of the time; NaN is null."""
+    """Return the same line as `encode`, ten times faster; NaN becomes null."""
     try:
         return msgspec.json.encode(sample) + b"\n"
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # lone surrogate
         return encode(sample).encode()
 
 
@@ -148,23 +147,23 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
     """Return the samples of one benchmark by (item id, repeat); the last line of a key counts.
 
     Raises:
-        UsageError: a complete line is not a sample: the store was damaged by something else.
+        UsageError: a complete line is not a sample: something else damaged the store.
     """
     return _by_key(stored_file(run, "samples", benchmark), Sample)
 
 
 def _by_key(path: Path, kind: type[L]) -> dict[SampleKey, L]:
-    """Return the lines of a file of samples as records, by (item id, repeat)."""
+    """Return the records in a file of samples, by (item id, repeat)."""
     lines: dict[SampleKey, L] = {}
     decode = msgspec.json.Decoder(kind).decode
     with _without_collector():
         for line in read_lines(path):
             try:
-                if line.text.count("[") + line.text.count("{") > _NESTED:  # it may be too deep
+                if line.text.count("[") + line.text.count("{") > _NESTED:  # may be too deep
                     row = _slowly(path, line, kind)
                 else:
                     row = decode(line.text)
-            except ValueError:  # NaN, half a surrogate pair, or no sample
+            except ValueError:  # NaN, a lone surrogate, or not a sample
                 row = _slowly(path, line, kind)
             lines[row.id, row.repeat] = row
     return lines
@@ -172,7 +171,7 @@ def _by_key(path: Path, kind: type[L]) -> dict[SampleKey, L]:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause the collector of cycles: it would go through a million new records again and again."""
+    """Pause the cyclic garbage collector, which would scan a million new records repeatedly."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -183,7 +182,7 @@ def _without_collector() -> Iterator[None]:
 
 
 def _slowly(path: Path, line: Line, kind: type[L]) -> L:
-    """Return a line of any JSON that Python writes; UsageError where it is no sample."""
+    """Parse a line of any JSON that Python writes; UsageError if it is not a sample."""
     try:
         return record(kind, parse(line.text))
     except ValueError as error:
@@ -202,7 +201,7 @@ class MarkedScore:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """A stored line without its texts: what a comparison needs of a million of them."""
+    """A stored line without its texts, as comparisons need, for a million of them."""
 
     id: str
     repeat: int
@@ -214,12 +213,12 @@ class Mark:
 
 
 def read_marks(run: Path, benchmark: str) -> dict[SampleKey, Mark]:
-    """Return the lines of one benchmark without their texts; as `read_samples` otherwise."""
+    """Return the lines of one benchmark without their texts; otherwise like `read_samples`."""
     return _by_key(stored_file(run, "samples", benchmark), Mark)
 
 
 def is_torn(path: Path) -> bool:
-    """Whether a JSON file is there and lacks its end or holds NULs, as a power cut may leave it."""
+    """Whether a JSON file exists but is cut off or holds NULs, as after a power cut."""
     try:
         content = plain.read_bytes(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -261,7 +260,7 @@ def read_manifest(run: Path) -> dict[str, Any]:
     """Return the manifest of a run.
 
     Raises:
-        UsageError: there is none, it is corrupt, or a newer version of this program wrote it.
+        UsageError: it is missing or corrupt, or a newer version of this program wrote it.
     """
     if is_torn(run / "manifest.json"):
         raise UsageError(
@@ -284,10 +283,10 @@ def read_manifest(run: Path) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SecondaryScore:
-    """A native or judged score: of which answer, by which judge and rules.
+    """A native or judged score: response hash, judge and scorer version.
 
-    ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name where one was asked.
-    ``value`` is None where there is none; ``why`` then says so.
+    ``answer`` is the answer's `answer_hash`, ``judge`` the judge's name if one was used. ``value``
+    is None if there is none; ``why`` then says so.
     """
 
     id: str
@@ -301,7 +300,7 @@ class SecondaryScore:
 
     @property
     def by(self) -> str:
-        """The rules, and the judge where one was asked."""
+        """The rules, and the judge if one was used."""
         return f"{self.rules}, judge {self.judge}" if self.judge else self.rules
 
     @classmethod
@@ -311,7 +310,7 @@ class SecondaryScore:
         return cls(*key, hashed, judge, rules, score.value, score.prediction, score.why)
 
     def holds(self, answer: str, rules: str) -> bool:
-        """Whether this is of that answer by those rules."""
+        """Whether this score is for that answer under those rules."""
         return self.rules == rules and self.answer == answer_hash(answer)
 
 
@@ -321,15 +320,15 @@ class _Reply(TypedDict):
 
 
 def answer_hash(text: str) -> str:
-    """Return a short hash that tells one answer from another."""
+    """Return a short hash that distinguishes answers."""
     return json_hash(text)[:16]
 
 
 def _derived(path: Path, kind: type[T]) -> Iterator[T]:
-    """Yield the records of a file; a line that cannot be read is skipped, and is made again.
+    """Yield the records of a file; unreadable lines are skipped, and recomputed later.
 
     Raises:
-        UsageError: a line's value is no score.
+        UsageError: a line's value is not a score.
     """
     for line in read_lines(path):
         with suppress(ValueError):
@@ -351,7 +350,7 @@ def secondary_rows(run: Path, kind: SecondaryKind, benchmark: str) -> Iterator[S
 def read_secondary(
     run: Path, kind: SecondaryKind, benchmark: str, judge: str | None
 ) -> dict[SampleKey, SecondaryScore]:
-    """Return the scores that ``judge`` (None: no judge) gave, by (item id, repeat)."""
+    """Return the scores given by ``judge`` (None: no judge), by (item id, repeat)."""
     rows = secondary_rows(run, kind, benchmark)
     return {(row.id, row.repeat): row for row in rows if row.judge == judge}
 
@@ -373,10 +372,10 @@ _BARE = ("manifest.json", "summary.json", ".lock")
 
 
 def _remove_empty(run: Path) -> None:
-    """Remove a run's folder where it holds no answer, no log and nothing of anybody else."""
+    """Remove a run's folder if it has no answers, no log and no foreign files."""
     if {path.name for path in run.iterdir()} <= {*_BARE, "samples"}:
         with suppress(OSError):
-            (run / "samples").rmdir()  # not one that holds answers
+            (run / "samples").rmdir()  # fails if it has answers
             for name in _BARE:
                 (run / name).unlink(missing_ok=True)
             run.rmdir()
@@ -392,9 +391,9 @@ class RunStore:
     @classmethod
     @contextmanager
     def open(cls, path: Path) -> Iterator[RunStore]:
-        """Open a run folder for writing, made if need be; locked until the block ends.
+        """Open a run folder for writing, creating it if needed; locked until the block ends.
 
-        One that was not there is gone again if the block is refused before anything was stored.
+        A new folder is removed again if the block fails before storing anything.
 
         Raises:
             UsageError: another process writes this run, or the folder cannot be written.
@@ -414,18 +413,18 @@ class RunStore:
                     file.close()
 
     def append(self, benchmark: str, sample: Sample) -> None:
-        """Add one line and hand it to the operating system before returning."""
+        """Append one line, handing it to the operating system before returning."""
         self._append(stored_file(self.path, "samples", benchmark), encode(sample))
 
     def append_scores(
         self, kind: SecondaryKind, benchmark: str, rows: Iterable[SecondaryScore]
     ) -> None:
-        """Add native or judged scores; the last line of an item, repeat and judge counts."""
+        """Append native or judged scores; the last line per item, repeat and judge counts."""
         lines = (json.dumps(dataclasses.asdict(row)) + "\n" for row in rows)
         self._append(stored_file(self.path, kind, benchmark), "".join(lines))
 
     def append_reply(self, key: str, reply: str) -> None:
-        """Add a judge's reply to the question with this hash."""
+        """Append the judge's reply to the question with this hash."""
         self._append(self.path / _REPLIES, json.dumps({"key": key, "reply": reply}) + "\n")
 
     def _append(self, path: Path, text: str) -> None:

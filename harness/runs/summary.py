@@ -1,6 +1,6 @@
-"""What a run says: per benchmark the scores, the counts of what went wrong, and whether it is full.
+"""Summary of a run: scores, failure counts and completeness per benchmark.
 
-Derived from the samples alone, so it can always be made again.
+Derived from the samples alone, so it can always be recomputed.
 """
 
 from __future__ import annotations
@@ -33,22 +33,21 @@ from harness.runs.store import (
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkSummary:
-    """The result of one benchmark in one run; scores are between 0 and 1, None where there is none.
+    """The result of one benchmark in one run; scores are between 0 and 1, None if missing.
 
-    ``strict`` is the headline, ``stderr`` its standard error over items (None where an older
-    version wrote the summary).  ``native`` is the wrapped library's own scoring, over the
-    ``native_n`` answers for which it gave a value; ``native_missing`` it has still to come to.
-    Where ``native_needs_judge`` and none was given there is none.  ``judged`` is the official
-    protocol with ``judge``, over the ``judged_n`` answers on which there is a verdict;
-    ``judged_missing`` are still to be judged.  ``n`` counts items, ``answers`` items x repeats, of
-    which ``unparsable``, ``unscored``, ``errors`` and ``truncated`` are counts, and
-    ``prompts_truncated`` of those whose prompt was cut to the protocol's limit; answers on which
-    the judge gave no verdict are ``unscored``.  ``covered`` says how many leading items of the data
-    were asked for, by repeat.  ``scoring`` and ``samples_bytes`` tell what the summary is of.
-    ``note`` is the benchmark's own, where its data are not what the id promises; ``sources`` count
-    the responses by what gave them.  ``empty`` and ``reasoning_only`` answers are among the
-    unparsable, those that a content filter withheld (``filtered``) among the unscored.  ``flags``
-    counts the responses of each `Score.flag`.
+    ``strict`` is the headline, ``stderr`` its standard error over items (None in summaries by older
+    versions). ``native`` is the wrapped library's own score, over the ``native_n`` answers for
+    which it gave a value; ``native_missing`` are still to be scored. It is None if
+    ``native_needs_judge`` and no judge was given. ``judged`` is the official protocol with
+    ``judge``, over the ``judged_n`` answers with a verdict; ``judged_missing`` are still to be
+    judged. ``n`` counts items, ``answers`` items x repeats, of which ``unparsable``, ``unscored``,
+    ``errors`` and ``truncated`` are counts, and ``prompts_truncated`` of those whose prompt was cut
+    to the protocol's limit; answers without a verdict from the judge are ``unscored``. ``covered``
+    is the number of leading items of the data requested, by repeat. ``scoring`` and
+    ``samples_bytes`` identify what was summarised. ``note`` is the benchmark's caveat, if its data
+    differ from what the id promises; ``sources`` counts responses by source. ``empty`` and
+    ``reasoning_only`` answers are among the unparsable, those withheld by a content filter
+    (``filtered``) among the unscored. ``flags`` counts the responses with each `Score.flag`.
     """
 
     benchmark: str
@@ -91,7 +90,7 @@ def summarise(
     judge: str | None,
     samples: Mapping[SampleKey, Sample],
 ) -> BenchmarkSummary:
-    """Return the summary of one benchmark of a run, of which these samples are stored."""
+    """Return the summary of one benchmark of a run, from its stored samples."""
     if not (declaration.native_needs_judge or declaration.judged_rules):
         judge = None
     native = native_scores(run, declaration, judge, samples)
@@ -120,7 +119,7 @@ def summarise(
 def _strict(
     declaration: Declaration, samples: Mapping[SampleKey, Sample], no_verdict: int
 ) -> dict[str, Any]:
-    """Return the fields of a summary that the samples alone decide, and ``unscored``."""
+    """Return the summary fields that depend on samples alone, and ``unscored``."""
     values = {key: sample.score.value for key, sample in samples.items()}
     status = Counter(sample.score.status for sample in samples.values())
     responses = [sample.response for sample in samples.values() if sample.response]
@@ -149,7 +148,7 @@ def _strict(
 
 
 def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
-    """Return the stored summaries of a run by benchmark, none where it has none yet.
+    """Return the stored summaries of a run by benchmark; empty if it has none yet.
 
     Raises:
         UsageError: the file is corrupt.
@@ -167,12 +166,12 @@ def read_summaries(run: Path) -> dict[str, BenchmarkSummary]:
 
 
 def checked_summaries(run: Path, manifest: Mapping[str, Any]) -> dict[str, BenchmarkSummary]:
-    """Return the stored summaries, once they say what the samples say that they were derived from.
+    """Return the stored summaries after checking them against the samples.
 
     A benchmark that was continued since is not compared.
 
     Raises:
-        UsageError: the file is corrupt, or a score in it is not the one of its samples.
+        UsageError: the file is corrupt, or a score in it does not match its samples.
     """
     rows = read_summaries(run)
     for name, row in rows.items():
@@ -191,14 +190,14 @@ def checked_summaries(run: Path, manifest: Mapping[str, Any]) -> dict[str, Bench
 def _derived_again(
     run: Path, row: BenchmarkSummary, parts_of_it: Sequence[str]
 ) -> dict[str, tuple[float | None, float | None]]:
-    """Return scores and counts of a summary by name, each as stored and as the samples say."""
+    """Return a summary's scores and counts by name, each as stored and as recomputed."""
     samples: Mapping[SampleKey, Sample | Mark]
     native: Mapping[SampleKey, float | None] = {}
     judged = native
     if row.native_rules or row.judged_rules:
         samples = whole = read_samples(run, row.benchmark)
         native, judged = current_values(run, row, whole)
-    else:  # of a million answers the texts are not needed
+    else:  # a million answers are read without their texts
         samples = read_marks(run, row.benchmark)
     strict = {key: sample.score.value for key, sample in samples.items()}
     kinds = (("strict", row.strict, strict), ("native", row.native, native),
@@ -213,7 +212,7 @@ def _derived_again(
 
 
 def is_intact(run: Path) -> bool:
-    """Whether a run has a manifest, and holds as many bytes as its summaries are of."""
+    """Whether a run has a manifest, and as many bytes as its summaries cover."""
     manifest = run / "manifest.json"
     if not manifest.exists() or is_torn(manifest):
         return False
@@ -225,7 +224,7 @@ def is_intact(run: Path) -> bool:
 
 
 def sources_of(rows: Iterable[BenchmarkSummary]) -> list[SourceCount]:
-    """Return what gave the responses of several benchmarks."""
+    """Return the sources of several benchmarks' responses."""
     return merged(count for row in rows for count in row.sources)
 
 
@@ -236,11 +235,11 @@ def macro_average(rows: Iterable[BenchmarkSummary]) -> float | None:
 
 
 def check_errors(counts: Iterable[tuple[str, int, int]], max_errors: float) -> None:
-    """Check that infrastructure failed on few answers.
+    """Check that few answers are infrastructure failures.
 
     Args:
         counts: per benchmark (of one side of a comparison) its name, errors and answers.
-        max_errors: the largest share of a benchmark's answers that may be errors, in [0, 1].
+        max_errors: the largest allowed fraction of errors among a benchmark's answers, in [0, 1].
 
     Raises:
         UsageError: some benchmarks have more; names each with its counts.
@@ -258,9 +257,9 @@ def check_errors(counts: Iterable[tuple[str, int, int]], max_errors: float) -> N
 
 
 def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
-    """Return each note once from pairs of a benchmark and its note, "" where it has none.
+    """Merge pairs of a benchmark and its note ("" if none), returning each note once.
 
-    Its benchmarks' names come first, unless it is the note of all of several.
+    Its benchmarks' names come first, unless all of several benchmarks share it.
     """
     named: dict[str, dict[str, None]] = {}
     every = set()
@@ -275,7 +274,7 @@ def notes_of(notes: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def flags_of(rows: Iterable[BenchmarkSummary]) -> list[str]:
-    """Return a line for each benchmark and flag, with the number of its responses."""
+    """Return a line per benchmark and flag, with its number of responses."""
     return [
         f"{row.benchmark}: {count} of {row.answers} responses {flag}"
         for row in rows
@@ -286,9 +285,9 @@ def flags_of(rows: Iterable[BenchmarkSummary]) -> list[str]:
 def native_scores(
     run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
 ) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the native score of every answered sample, None where there is none of this answer.
+    """Return the native score of every answered sample, None if its answer has none.
 
-    Empty where there is no native scoring, or where it needs a judge and none was given.
+    Empty without native scoring, or if it needs a judge and none was given.
     """
     if not declared.native_rules or (declared.native_needs_judge and judge is None):
         return {}
@@ -301,7 +300,7 @@ def native_scores(
 def judged_scores(
     run: Path, declared: Declaration, judge: str | None, samples: Mapping[SampleKey, Sample]
 ) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the judge's scores as `native_scores` does; empty where nobody judges."""
+    """Return the judge's scores, like `native_scores`; empty without a judge."""
     if not declared.judged_rules or judge is None:
         return {}
     rows = read_secondary(run, "judged", declared.id, judge)
@@ -311,9 +310,9 @@ def judged_scores(
 def _current(
     rows: Mapping[SampleKey, SecondaryScore], rules: str, samples: Mapping[SampleKey, Sample]
 ) -> dict[SampleKey, SecondaryScore | None]:
-    """Return the row of every answered sample, None where there is none of this answer.
+    """Return the row of every answered sample, None if its answer has none.
 
-    An answer that a content filter withheld is none.
+    A response withheld by a content filter is not an answer.
     """
     current: dict[SampleKey, SecondaryScore | None] = {}
     for key, sample in samples.items():
@@ -326,7 +325,7 @@ def _current(
 def current_values(
     run: Path, row: BenchmarkSummary, samples: Mapping[SampleKey, Sample]
 ) -> tuple[dict[SampleKey, float | None], dict[SampleKey, float | None]]:
-    """Return the native and the judged scores that a summary is of."""
+    """Return the native and the judged scores behind a summary."""
     native = read_secondary(run, "native", row.benchmark, row.native_judge)
     judged = read_secondary(run, "judged", row.benchmark, row.judge)
     return (
@@ -344,7 +343,7 @@ def headline(
     samples: Mapping[SampleKey, Sample | Mark],
     values: Mapping[SampleKey, float | None],
 ) -> float | None:
-    """Return a benchmark's score from the values of its samples; see `benchmark_score`."""
+    """Return a benchmark's score from its samples' values; see `benchmark_score`."""
     members = {sample.id: sample.parts for sample in samples.values()}
     return benchmark_score(_item_means(values), members, names)
 
@@ -354,17 +353,17 @@ def benchmark_score(
 ) -> float | None:
     """Return a benchmark's score: the mean over its items, or over the parts of ``headline``.
 
-    `ablations.statistics.estimates.Items` is the same for many seeds at once; a test holds them
-    together.
+    `ablations.statistics.estimates.Items` does the same for many seeds at once; a test compares
+    them.
 
     Args:
         values: by item, the mean over its repeats.
         parts: by item, the parts that it counts towards.
-        headline: the parts that the score is the mean of; empty for all items alike.
+        headline: the parts that the score is the mean of; empty for the mean over items.
 
     Returns:
-        None where there are no values, or none of a part: the mean of the others would be another
-        score.
+        None without values, or if a part has none: the mean of the others would be a different
+            score.
     """
     groups = _groups(values, parts, headline)
     if not all(groups):
@@ -375,9 +374,9 @@ def benchmark_score(
 def standard_error(declaration: Declaration, samples: Mapping[SampleKey, Sample]) -> float | None:
     """Return the clustered standard error over items of a benchmark's score, in its units.
 
-    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2), the residuals taken
-    within the parts of the headline (Miller 2024, arXiv 2411.00640).  None where there is no score
-    or one cluster alone.
+    sqrt(C/(C-1) * sum over clusters of (sum of the cluster's residuals)^2), with residuals taken
+    within the parts of the headline (Miller 2024, arXiv 2411.00640). None without a score or with a
+    single cluster.
     """
     values = _item_means({key: sample.score.value for key, sample in samples.items()})
     members = {sample.id: sample.parts for sample in samples.values()}
@@ -397,7 +396,7 @@ def standard_error(declaration: Declaration, samples: Mapping[SampleKey, Sample]
 def _groups(
     values: Mapping[str, float], parts: Mapping[str, Collection[str]], headline: Sequence[str]
 ) -> list[list[str]]:
-    """Return the items whose means a score is the mean of: those of each part, or all."""
+    """Return the groups of items whose means are averaged: one per part, or all."""
     groups = [[item for item in values if part in parts[item]] for part in headline]
     return groups or [list(values)]
 
@@ -405,7 +404,7 @@ def _groups(
 def parts(
     samples: Mapping[SampleKey, Sample | Mark], values: Mapping[SampleKey, float | None]
 ) -> dict[str, float | None]:
-    """Return the mean over the items of each part."""
+    """Return each part's mean over items."""
     members: dict[str, dict[SampleKey, float | None]] = {}
     for key, sample in samples.items():
         for part in sample.parts:
@@ -414,7 +413,7 @@ def parts(
 
 
 def _item_means(values: Mapping[SampleKey, float | None]) -> dict[str, float]:
-    """Return each item's mean over its repeats: one with more repeats weighs no more."""
+    """Return each item's mean over its repeats, so that items weigh the same."""
     by_item: dict[str, list[float]] = {}
     for (item_id, _), value in values.items():
         if value is not None:
@@ -426,7 +425,7 @@ def _item_means(values: Mapping[SampleKey, float | None]) -> dict[str, float]:
 
 
 def items_json(run: Path, row: BenchmarkSummary) -> list[dict[str, Any]]:
-    """Return the per-item rows of one benchmark for ``--json``."""
+    """Return one benchmark's per-item rows for ``--json``."""
     samples = read_samples(run, row.benchmark)
     native, judged = current_values(run, row, samples)
     return [

@@ -1,4 +1,4 @@
-"""How much of a run to fill, and what is left to do of each benchmark."""
+"""How much of a run to fill, and what is left per benchmark."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from harness.runs.summary import judged_scores
 class Settings:
     """How much of a run to fill, and how.
 
-    Of the settings of the ``model``, ``max_tokens`` is a limit for all benchmarks, "native" for
-    each task's own, or None for what each benchmark declares.  ``only`` are the items to ask by
-    benchmark, None for all.  Every answer is drawn with its own seed, made of ``seed``, the item
-    and the repeat, so that no two runs or items share their noise.  Without ``native`` no native
-    scores are computed; the same command with it computes them later.  With ``responses`` (text by
-    item id) these are scored instead of asking a model, and other items are ignored.
+    Among the ``model`` settings, ``max_tokens`` is a limit for all benchmarks, "native" for each
+    task's own, or None for what each benchmark declares. ``only`` are the items to ask by
+    benchmark, None for all. Every answer is sampled with its own seed, made of ``seed``, the item
+    and the repeat, so that no two runs or items share their noise. Without ``native`` no native
+    scores are computed; the same command with it adds them later. With ``responses`` (text by item
+    id) these are scored instead of asking a model, and other items are ignored.
     """
 
     limit: int | None = None
@@ -43,33 +43,33 @@ class Settings:
 
     @property
     def judge_name(self) -> str | None:
-        """The judge's name, where one was given."""
+        """The judge's name, if one was given."""
         return self.judge.model if self.judge else None
 
     def sampling(self, benchmark: Benchmark) -> Sampling:
-        """Return the sampling of a benchmark, with the run's seed."""
+        """Return a benchmark's sampling settings, with the run's seed."""
         declared = benchmark.declaration
         limit = declared.max_tokens if self.model.max_tokens is None else self.model.max_tokens
         tokens = declared.native_max_tokens if limit == "native" else limit
         return self.model.sampling(tokens, self.seed)
 
     def draw(self, benchmark: Benchmark, item: Item, repeat: int) -> Sampling:
-        """Return the sampling of one answer, with its own seed."""
+        """Return the sampling settings of one answer, with its own seed."""
         name = json_hash([self.seed, benchmark.declaration.id, item.id, repeat])
         return replace(self.sampling(benchmark), seed=int(name[:7], 16))
 
     def total(self, benchmark: Benchmark) -> int:
-        """Return how many items of a benchmark there are to ask or score."""
+        """Return the number of items of a benchmark available to ask or score."""
         return benchmark.count() if self.responses is None else len(self.responses)
 
     def wanted(self, benchmark: Benchmark) -> int:
-        """Return how many items of a benchmark are asked for."""
+        """Return the number of items of a benchmark that are requested."""
         name = benchmark.declaration.id
         total = self.total(benchmark) if self.only is None else len(self.only.get(name, ()))
         return total if self.limit is None else min(self.limit, total)
 
     def chosen(self, benchmark: Benchmark, ids: Sequence[str]) -> Sequence[str]:
-        """Return those of a benchmark's ids that are asked for."""
+        """Return the requested ones among a benchmark's ids."""
         if self.only is not None:
             only = self.only.get(benchmark.declaration.id, frozenset())
             ids = [item_id for item_id in ids if item_id in only]
@@ -85,10 +85,10 @@ class Settings:
         return all(key in samples for key in product(chosen, range(self.repeats)))
 
     def ids(self, benchmark: Benchmark) -> Sequence[str]:
-        """Return the ids of the items there are to ask or score, in the data's order.
+        """Return the ids of the items to ask or score, in the data's order.
 
         Raises:
-            UsageError: the data is not readable, two items have one id (one would be lost), or a
+            UsageError: the data is not readable, two items share an id (one would be lost), or a
                 response belongs to no item.
         """
         name, ids = benchmark.declaration.id, benchmark.ids()
@@ -108,7 +108,7 @@ class Settings:
         return [item_id for item_id in ids if item_id in self.responses]
 
     def may_ask(self, benchmark: Benchmark, samples: Mapping[SampleKey, Sample]) -> bool:
-        """Whether the model may be needed, by numbers alone: no id of an item is looked up."""
+        """Whether the model may be needed, judging by counts alone: no item id is looked up."""
         if self.only is not None:
             return not self.is_covered(benchmark, (), samples)
         tried = Counter(repeat for _, repeat in samples)
@@ -118,10 +118,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """What is left to do of one benchmark, each answer as (item id, repeat).
+    """What is left of one benchmark, each answer as (item id, repeat).
 
-    ``unasked`` have no response.  The score of ``stale`` is an error or another scorer's.
-    ``unjudged`` counts stored answers without a judge's verdict.
+    ``unasked`` have no response. ``stale`` have an error or another scorer's score. ``unjudged``
+    counts stored answers without a judge's verdict.
     """
 
     ids: Sequence[str]
@@ -131,7 +131,7 @@ class Todo:
 
     @property
     def to_ask(self) -> int:
-        """The number of answers that the model has to give."""
+        """The number of answers still needed from the model."""
         return len(self.unasked)
 
     @property
@@ -152,8 +152,8 @@ def what_is_left(
 ) -> Todo:
     """Return what is left of one benchmark.
 
-    Answers beyond the limit or the repeats are only scored again where their score is stale: a run
-    never holds the scores of two scorers.
+    Answers beyond the limit or the repeats are only rescored, if stale: a run never mixes two
+    scorers.
 
     Raises:
         UsageError: as `Settings.ids`.

@@ -1,6 +1,6 @@
-"""Experiment trackers, wandb and trackio, which has its interface: a run while it is filled.
+"""Follow a run with an experiment tracker: wandb, or trackio, which has the same interface.
 
-``harness export`` logs finished runs by the same `Tracker`.
+``harness export`` logs finished runs with the same `Tracker`.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Names = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """A library, and what its ``init`` is given besides a run's name and configuration."""
+    """A library, and the arguments of its ``init`` besides a run's name and configuration."""
 
     library: Any
     options: Mapping[str, Any]
 
     @contextmanager
     def run(self, name: str, config: Mapping[str, Any]) -> Iterator[None]:
-        """Begin a run of the tracker, and end it with the block.
+        """Start a tracker run that ends with the block.
 
         Raises:
-            UsageError: the tracker refuses: nobody is logged in, its server does not answer; or
-                the present folder's settings would send the run elsewhere.
+            UsageError: the tracker fails (not logged in, no answer from its server), or the current
+                folder's settings would send the run elsewhere.
         """
         if self.library.__name__ == "wandb":
             refuse_foreign()
@@ -56,7 +56,7 @@ class Tracker:
             self.library.finish()
 
     def log(self, values: Mapping[str, Any]) -> None:
-        """Log values by name; `UsageError` where the tracker does not take them."""
+        """Log values by name; `UsageError` if the tracker rejects them."""
         with self._refusals():
             self.library.log(dict(values))
 
@@ -64,11 +64,11 @@ class Tracker:
     def _refusals(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # of many kinds: its own, its server's, its database's
+        except Exception as error:  # of many kinds: the tracker's, its server's, its database's
             raise UsageError(f"{self.library.__name__}: {first_line(error)}") from error
 
     def scores(self, summaries: Iterable[BenchmarkSummary]) -> None:
-        """Log the scores of a run, as BENCHMARK/KIND, and those of parts."""
+        """Log a run's scores, as BENCHMARK/KIND, and those of parts."""
         rows = tuple(summaries)
         values = {f"{row.benchmark}/{kind}": getattr(row, kind) for row in rows for kind in KINDS}
         parts = {
@@ -83,9 +83,9 @@ class Tracker:
 
 @dataclass
 class Followed:
-    """Progress that a tracker is told as well, of all benchmarks together, every few seconds.
+    """Progress that is also logged to a tracker every few seconds, over all benchmarks.
 
-    ``BENCHMARK/done`` and ``/errors`` are counts, ``/so_far`` the mean of the answers of this call.
+    ``BENCHMARK/done`` and ``/errors`` are counts, ``/so_far`` the mean over this call's answers.
     """
 
     tracker: Tracker
@@ -94,19 +94,18 @@ class Followed:
     gone: bool = False
 
     def __post_init__(self) -> None:
-        """Nothing is counted yet."""
         self._done: dict[str, int] = {}
         self._errors: Counter[str] = Counter()
         self._values: dict[str, list[float]] = {}
         self._last = time.monotonic()
 
     def start(self, benchmark: str, total: int, done: int) -> None:
-        """Count in a benchmark, or correct what was counted."""
+        """Add a benchmark's counts, or correct them."""
         self.shown.start(benchmark, total, done)
         self._done[benchmark] = done
 
     def advance(self, benchmark: str, score: Score) -> None:
-        """Count a response, and tell the tracker now and then."""
+        """Count a response, and update the tracker from time to time."""
         self.shown.advance(benchmark, score)
         self._done[benchmark] += 1
         self._errors[benchmark] += score.status == "error"
@@ -120,7 +119,7 @@ class Followed:
         self.shown.note(text)
 
     def tell(self) -> None:
-        """Log the counts and the scores so far; a tracker that is gone does not end the run."""
+        """Log the counts and the scores so far; losing the tracker does not end the run."""
         self._last = time.monotonic()
         counts = {f"{name}/done": done for name, done in self._done.items()}
         errors = {f"{name}/errors": self._errors[name] for name in self._done}
@@ -128,7 +127,7 @@ class Followed:
         self.attempt(lambda: self.tracker.log({**counts, **errors, **means}))
 
     def attempt(self, log: Callable[[], None]) -> None:
-        """Log something, unless the tracker is gone."""
+        """Call a logging function, unless the tracker is gone."""
         try:
             if not self.gone:
                 log()
@@ -146,10 +145,10 @@ def followed(
 ) -> list[BenchmarkSummary]:
     """Fill a run while a tracker follows it, and return its summaries.
 
-    Called again for a run that was interrupted, it goes on in the tracker's run.
+    A resumed run continues in the same tracker run.
 
     Raises:
-        UsageError: the tracker is not installed, or refuses the run.
+        UsageError: the tracker is not installed, or rejects the run.
     """
     manifest = new_manifest(plan, backend)
     study = study_of(plan.path)
@@ -171,7 +170,7 @@ def followed(
 
 
 def place(library: Library) -> dict[str, Any]:
-    """Return the options of ``init`` that say where runs go; the user's environment comes first."""
+    """Return the options of ``init`` that say where runs go; the user's environment wins."""
     if library == "trackio":
         return {"project": PROJECT, "embed": False}
     return {"project": os.environ.get("WANDB_PROJECT") or PROJECT}
@@ -188,12 +187,12 @@ def study_of(run: Path) -> tuple[str, Names] | None:
 
 
 def title(names: Names) -> str:
-    """Return what a run is called: RUN, or in a study ARM-seed-N, as its training is."""
+    """Return a run's title: RUN, or in a study ARM-seed-N, like its training."""
     return str(names["run"]) if "run" in names else f"{names['arm']}-seed-{names['seed']}"
 
 
 def configuration(names: Names, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decided a run's answers, for a tracker's configuration."""
+    """Return what decided a run's answers, as a tracker's configuration."""
     hashes = ("protocol_hash", "data_fingerprint", "max_tokens")
     return {
         **names,
