@@ -1,7 +1,7 @@
 """Inference backends: any OpenAI-compatible server, vLLM as a child, or transformers in process.
 
-A new backend is one file and one entry of `BACKENDS`; one of the user's own is a file, or an entry
-point of `GROUP`.  Nothing heavy is imported before a model is opened.
+A new backend is one file and one entry of `BACKENDS`; a custom one is a file, or an entry point of
+`GROUP`. Nothing heavy is imported before a model is opened.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ OnStatus = Callable[[str], None]
 class Backend:
     """One way to run a model.
 
-    ``open`` returns the context in which the model answers.  ``packages`` decide what it answers;
-    ``options`` are the options of ``harness run`` that it heeds, and ``settings`` those of
-    `ModelSettings` besides `BASIC`.
+    ``open`` returns the model's context. ``packages`` affect its answers; ``options`` are the
+    options of ``harness run`` that it supports, and ``settings`` those of `ModelSettings` besides
+    `BASIC`.
     """
 
     open: Callable[[BackendSpec, OnStatus], AbstractAsyncContextManager[Model]]
@@ -55,7 +55,7 @@ class Backend:
 
 
 def gpu_present() -> bool:
-    """Whether this process may use a GPU, by what the system shows, without loading torch."""
+    """Whether this process may use a GPU, checked without loading torch."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", os.environ.get("HIP_VISIBLE_DEVICES"))
     if visible is not None and visible.strip() in ("", "-1"):
         return False
@@ -71,7 +71,7 @@ def _installed(package: str) -> str | None:
 
 
 def choose(spec: BackendSpec) -> tuple[Kind, str]:
-    """Return the backend that ``spec`` means and the reason, importing nothing heavy."""
+    """Return the backend for ``spec`` and the reason, importing nothing heavy."""
     if spec.kind != "auto":
         return spec.kind, "as asked"
     if spec.endpoint is not None:
@@ -86,14 +86,14 @@ def choose(spec: BackendSpec) -> tuple[Kind, str]:
 
 
 def versions(kind: Kind) -> dict[str, str]:
-    """Return the versions of the installed packages that decide what backend ``kind`` answers."""
+    """Return the versions of the installed packages that affect this backend's answers."""
     packages = {package: _installed(package) for package in backend(kind).packages}
     found = {package: number for package, number in packages.items() if number is not None}
     return found if kind in BACKENDS else {**found, "source": _own(kind)[1]}
 
 
 def _checked_folder(spec: BackendSpec) -> Path:
-    """Return the checkpoint folder; raise UsageError where there is none."""
+    """Return the checkpoint folder; UsageError if there is none."""
     if spec.checkpoint is None:
         raise UsageError("no model was given; give a checkpoint folder with --model.")
     if not (spec.checkpoint / "config.json").is_file():
@@ -147,7 +147,7 @@ BASIC = frozenset({"temperature", "top_p", "max_tokens"})
 """Settings that every backend heeds: of one of the user's own, the others must be declared."""
 COMMON = (*sorted(SAMPLING - BASIC), "system_prompt", "prompt_suffix", "chat_template_kwargs")
 _OF_CHECKPOINTS = ("adapter", "chat_template", "min_pixels", "max_pixels")
-# What to do instead, where a server that others started is asked.
+# Alternatives when using an existing server.
 _INSTEAD = {
     "adapter": "serve the adapter, and give its served name as --model",
     "chat_template": "start the server with it",
@@ -183,17 +183,17 @@ GROUP = "contextrl_harness.backends"
 
 
 def backend(kind: Kind) -> Backend:
-    """Return a backend: one of ours, of an installed package, or a Python file's ``BACKEND``.
+    """Return a built-in backend, one of an installed package, or a Python file's ``BACKEND``.
 
     Raises:
-        UsageError: there is none of that name, or it is no `Backend`.
+        UsageError: there is none of that name, or it is not a `Backend`.
     """
     return BACKENDS[kind] if kind in BACKENDS else _own(kind)[0]
 
 
 @cache
 def _own(kind: str) -> tuple[Backend, str]:
-    """Return a backend of the user's own and the hash of its source."""
+    """Return a custom backend and the hash of its source."""
     if kind in installed(GROUP):
         made, source = loaded(installed(GROUP)[kind])
     elif is_code(Path(kind)):
@@ -210,9 +210,9 @@ OPTIONS = tuple(dict.fromkeys(name for each in BACKENDS.values() for name in eac
 
 
 def refuse_unknown(name: str, kind: Kind, reason: str) -> None:
-    """Raise `UsageError` for an option or setting that a backend does not heed.
+    """Raise `UsageError` for an option or setting that a backend does not support.
 
-    ``reason`` says why it is this backend, or where the setting was set.
+    ``reason`` says why this backend is used, or where the setting was set.
     """
     chosen = backend(kind)
     if name in BASIC or name in chosen.options or name in chosen.settings:
@@ -224,7 +224,7 @@ def refuse_unknown(name: str, kind: Kind, reason: str) -> None:
 
 
 def open_model(spec: BackendSpec, on_status: OnStatus) -> AbstractAsyncContextManager[Model]:
-    """Return the context in which the model answers; ``on_status`` is told how its start goes.
+    """Return the model's context; ``on_status`` is called with progress as it starts.
 
     Raises:
         UsageError: the checkpoint or the endpoint cannot be used; says why in one line.

@@ -1,4 +1,4 @@
-"""Turns single questions into batches for a model that answers many at once; knows no torch."""
+"""Batch single requests for a model that answers many at once; independent of torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.records import Message
 
 
 class BatchError(Exception):
-    """A batch failed, smaller ones may succeed; ``memory`` says that it was too large."""
+    """A batch failed, smaller ones may succeed; ``memory``: it was too large."""
 
     def __init__(self, reason: str, *, memory: bool = False) -> None:
         super().__init__(reason)
@@ -21,7 +21,7 @@ class BatchError(Exception):
 
 
 class Prepared(Protocol):
-    """A prompt of ``length`` tokens, for at most ``limit`` more; one batch has one ``layout``."""
+    """A prompt of ``length`` tokens, for at most ``limit`` more; a batch shares one ``layout``."""
 
     @property
     def length(self) -> int: ...  # noqa: D102
@@ -34,7 +34,7 @@ class Prepared(Protocol):
 P = TypeVar("P", bound=Prepared)
 H = TypeVar("H")
 R = TypeVar("R")
-Deliver = Callable[[int, R], None]  # the index of a prompt in its batch, and its answer
+Deliver = Callable[[int, R], None]  # a prompt's index in its batch, and its answer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +44,10 @@ class _Waiting(Generic[P, R]):
 
 
 def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
-    """Return the indices of the next batch: the first prompt and those that fit it best.
+    """Return the indices of the next batch: the first prompt and its best matches.
 
-    At most ``most``.  Prompts of equal limit come first, so that short answers do not wait for
-    long ones, then those nearest in length, so that little is padding.
+    At most ``most``. Prompts of equal limit come first, so that short answers do not wait for long
+    ones, then those nearest in length, to keep padding small.
     """
     first = prompts[0]
     fitting = [i for i, prompt in enumerate(prompts) if prompt.layout == first.layout]
@@ -60,16 +60,16 @@ def pick(prompts: Sequence[Prepared], most: int) -> list[int]:
 
 
 class Batcher(Generic[P, R, H]):
-    """Prepares prompts in one thread and answers batches of them in another; use in ``async with``.
+    """Prepare prompts in one thread and answer batches of them in another; use in ``async with``.
 
-    On leaving, every question that has no answer yet is cancelled.
+    On exit, every unanswered request is cancelled.
 
     Args:
-        prepare: makes a prompt of messages and of how they are asked; raises `ItemError` for a
-            question that cannot be asked.
-        generate: answers a batch and delivers each answer as soon as it is there; raises
-            `BatchError` where smaller batches may answer the rest.
-        batch_size: the most prompts in a batch; shrinks where memory does not hold them.
+        prepare: makes a prompt from messages and request settings; raises `ItemError` for an
+            invalid request.
+        generate: answers a batch and delivers each answer as soon as it is ready; raises
+            `BatchError` if smaller batches may answer the rest.
+        batch_size: the maximum batch size; reduced if memory does not suffice.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Batcher(Generic[P, R, H]):
         await asyncio.wait([self._driver])
 
     def _end_all(self, driver: asyncio.Task[None]) -> None:
-        """Resolve every answer that nobody will give any more: by the driver's error if any."""
+        """Resolve every answer that will not come, with the driver's error if any."""
         error = None if driver.cancelled() else driver.exception()
         for answer in list(self._unanswered):
             if error is None:
@@ -110,10 +110,10 @@ class Batcher(Generic[P, R, H]):
                 answer.set_exception(error)
 
     async def ask(self, messages: Sequence[Message], how: H) -> R:
-        """Return the answer to one question.
+        """Return the answer to one request.
 
         Raises:
-            ItemError: it cannot be asked, or not answered even alone.
+            ItemError: it is invalid, or fails even alone.
         """
         loop = asyncio.get_running_loop()
         self._preparing += 1
@@ -121,7 +121,7 @@ class Batcher(Generic[P, R, H]):
             prompt = await loop.run_in_executor(self._threads[0], self._prepare, messages, how)
         finally:
             self._preparing -= 1
-            self._changed.set()  # seen after this answer is queued
+            self._changed.set()  # processed after this answer is queued
         answer: asyncio.Future[R] = loop.create_future()
         self._unanswered.add(answer)
         answer.add_done_callback(self._unanswered.discard)
@@ -138,7 +138,7 @@ class Batcher(Generic[P, R, H]):
                 await self._answer(self._take())
 
     def _ready(self) -> bool:
-        """Whether a batch is full, or nobody is coming who could fill it."""
+        """Whether a batch is full, or no further prompt is on its way."""
         self._waiting = [waiting for waiting in self._waiting if not waiting.answer.done()]
         full = len(self._waiting) >= self.batch_size
         return full or (bool(self._waiting) and self._preparing == 0)
@@ -150,7 +150,7 @@ class Batcher(Generic[P, R, H]):
         return batch
 
     async def _answer(self, batch: list[_Waiting[P, R]]) -> None:
-        """Answer a batch, in parts where it fails as a whole."""
+        """Answer a batch, in parts if it fails as a whole."""
         loop = asyncio.get_running_loop()
 
         def deliver(index: int, response: R) -> None:
@@ -160,7 +160,7 @@ class Batcher(Generic[P, R, H]):
         work = loop.run_in_executor(self._threads[1], self._generate, prompts, deliver)
         await asyncio.wait([work])
         error = work.exception()
-        # What was delivered is settled by now: its callbacks were queued before the end of work.
+        # Delivered answers are set by now: their callbacks were queued before the end of work.
         left = [waiting for waiting in batch if not waiting.answer.done()]
         if isinstance(error, BatchError) and left and len(batch) > 1:
             half = max(1, len(left) // 2)

@@ -1,8 +1,7 @@
-"""Loads a checkpoint folder, as an image-text model where transformers knows it as one, else text.
+"""Load a checkpoint folder, as an image-text model if transformers has one, else as text.
 
-Renders its chat template within a time limit.
-
-The transformers backend and the trainers both load through here.
+The transformers backend and the trainers both load through here. Chat templates are rendered within
+a time limit.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from harness.time_limit import within
 
 
 def reads_images(folder: Path) -> bool:
-    """Whether a checkpoint's architecture is one of image-text-to-text models.
+    """Whether a checkpoint's architecture is an image-text-to-text model.
 
     Raises:
         UsageError: its configuration is missing or names no architecture that transformers has.
@@ -32,11 +31,11 @@ def reads_images(folder: Path) -> bool:
 
 
 def model_class(folder: Path) -> Any:
-    """Return the class of a checkpoint's model, of which no weight is loaded.
+    """Return the class of a checkpoint's model, without loading weights.
 
     Raises:
         UsageError: transformers has neither an image-text-to-text model nor a causal LM for its
-            architecture, or it has an encoder of its own for text.
+            architecture, or it has a separate text encoder.
     """
     import transformers
 
@@ -59,14 +58,14 @@ def _config(folder: Path) -> Any:
 
     try:
         return transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except Exception as error:  # transformers raises anything on a configuration of others
+    except Exception as error:  # transformers may raise anything on an unknown configuration
         raise UsageError(f"{folder} cannot be loaded: {first_line(error)}") from error
 
 
 def weight_files(folder: Path) -> list[Path]:
     """Return a checkpoint's safetensors files: those of its index, else the single one.
 
-    Empty where the weights are in another format.  Raises `UsageError` for a corrupt index.
+    Empty if the weights are in another format. Raises `UsageError` for a corrupt index.
     """
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if not index.exists():
@@ -78,15 +77,15 @@ def weight_files(folder: Path) -> list[Path]:
         raise UsageError(f"{index} is corrupt: {first_line(error)}") from error
 
 
-# Of the safetensors format; float8 and integers are of quantized checkpoints.
+# Names in the safetensors format; float8 and integers mean a quantized checkpoint.
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
 def stored_dtypes(folder: Path) -> set[str]:
-    """Return the floating-point dtypes of a checkpoint: of its weights and in its configuration.
+    """Return the floating-point dtypes of a checkpoint's weights and configuration.
 
-    Reads only the files' headers.  Empty where the weights are not safetensors.  Raises
-    `UsageError` if a file is corrupt.
+    Reads only the files' headers. Empty if the weights are not safetensors. Raises `UsageError` if
+    a file is corrupt.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -104,7 +103,7 @@ def stored_dtypes(folder: Path) -> set[str]:
 
 
 def load_processor(folder: Path, **options: Any) -> Any:
-    """Return the processor of an image-text model, the tokenizer of a text model.
+    """Return the processor of an image-text model, or the tokenizer of a text model.
 
     Raises:
         UsageError: it cannot be loaded, or has no chat template.
@@ -126,7 +125,7 @@ def load_processor(folder: Path, **options: Any) -> Any:
 
 
 def set_up(processor: Any, settings: ModelSettings) -> None:
-    """Give a processor the chat template and the pixel limits that were asked for.
+    """Set a processor's chat template and pixel limits, as requested.
 
     Raises:
         UsageError: the template cannot be compiled, reads no variable of that name, or the
@@ -171,12 +170,11 @@ def set_up(processor: Any, settings: ModelSettings) -> None:
         images.size = size
 
 
-# What every template is given.
+# Passed to every template.
 _GIVEN = frozenset({"messages", "tools", "add_generation_prompt", "documents", "raise_exception"})
 
 
 def _variables(processor: Any) -> frozenset[str]:
-    """Return the variables that a processor's chat template reads."""
     import transformers.utils.chat_template_utils as templates
 
     template = processor.chat_template
@@ -203,7 +201,7 @@ def put_on(model: Any, adapter: Adapter) -> None:
 
 
 def load_model(folder: Path, **options: Any) -> Any:
-    """Return a checkpoint's model; ``options`` as of ``from_pretrained``.
+    """Return a checkpoint's model; ``options`` go to ``from_pretrained``.
 
     Raises:
         UsageError: it cannot be loaded, or lacks weights.
@@ -233,7 +231,7 @@ def load_model(folder: Path, **options: Any) -> Any:
             "than tensors, which is never run; get them as safetensors"
         ) from error
     if info["missing_keys"]:
-        # transformers would fill them with random numbers and go on.
+        # transformers would initialise them randomly and continue.
         raise UsageError(
             f"{folder} lacks {len(info['missing_keys'])} of the model's weights "
             f"({min(info['missing_keys'])}, ...): use a complete checkpoint"
@@ -246,20 +244,20 @@ _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_
 
 
 def _forget_sampling(model: Any) -> None:
-    """Keep only the special tokens of the generation settings that a checkpoint suggests.
+    """Keep only special tokens from the generation settings that a checkpoint suggests.
 
-    transformers fills what a caller of `generate` leaves open with the checkpoint's suggestions,
-    and refuses to save some of them.
+    transformers uses the suggestions for whatever a caller of `generate` leaves open, and refuses
+    to save some of them.
     """
     model.generation_config = _special_tokens(model.generation_config.to_dict())
-    for name in model.config._get_generation_parameters():  # older checkpoints have them there
+    for name in model.config._get_generation_parameters():  # where older checkpoints have them
         delattr(model.config, name)
 
 
 def _suggested_tokens(folder: Path) -> Any:
     """Return the special tokens of a checkpoint's generation_config.json; None if it has none.
 
-    transformers would read all of it, and refuse to load a model for some of it.
+    transformers would read all of it, and refuse to load a model because of some of it.
     """
     try:
         document = parse(plain.read_given(folder / "generation_config.json"))
@@ -269,7 +267,7 @@ def _suggested_tokens(folder: Path) -> Any:
 
 
 def _special_tokens(settings: Mapping[str, Any]) -> Any:
-    """Return generation settings that have the special tokens of others, and nothing else."""
+    """Return generation settings with only the special tokens of others."""
     import transformers
 
     tokens = {name: settings.get(name) for name in _TOKENS}
@@ -279,7 +277,7 @@ def _special_tokens(settings: Mapping[str, Any]) -> Any:
 
 
 def unreadable() -> tuple[type[Exception], ...]:
-    """Return what a processor and its chat template raise on a question that they cannot read."""
+    """Return the exceptions that a processor or its chat template raises on unsupported input."""
     from jinja2 import TemplateError
 
     of_python = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
@@ -296,10 +294,10 @@ def rendered(
     options: Mapping[str, Any] = MappingProxyType({}),
     seconds: float = TEMPLATE_SECONDS,
 ) -> str:
-    """Return a conversation as a processor's chat template writes it, up to the answer.
+    """Return a conversation rendered with a processor's chat template, up to the answer.
 
-    A template is a program of the checkpoint's author.  transformers renders it in jinja2's
-    sandbox, which bounds what it reaches but not how long it loops.
+    A template is a program by the checkpoint's author. transformers runs it in jinja2's sandbox,
+    which bounds what it can access but not how long it loops.
 
     Args:
         processor: a processor or tokenizer of transformers.
@@ -308,7 +306,7 @@ def rendered(
         seconds: the time limit.
 
     Raises:
-        UsageError: the template does not end in time.
+        UsageError: the template exceeds the time limit.
     """
     try:
         text: str = within(

@@ -1,4 +1,4 @@
-"""Finds the reasoning tags that a checkpoint's own files name: its tokens and chat templates."""
+"""Find the reasoning tags in a checkpoint's own files: its tokens and chat templates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.files import plain
 from harness.files.typed_json import parse
 from harness.reasoning import Tags, closings, is_known, known_tags
 
-# Of turns, tools and answers: "<tool_call>", "<|im_start|>", "<answer>"; not "<plan>".
+# Tags of turns, tools and answers: "<tool_call>", "<|im_start|>", "<answer>"; not "<plan>".
 _OTHER = re.compile(
     r"tool|func|arg|param|doc|result|image|video|audio|box|answer|response|solution|output|inst"
     r"|im_|turn|user|assistant|system|header|message|role|context|code",
@@ -32,21 +32,21 @@ _WORD = re.compile(
     r"|(?<![a-z])cot(?![a-z])",
     re.IGNORECASE,
 )
-# A key of tokenizer_config.json, in its two halves: "think_begin_token" and "think_end_token".
-# A longer one is no name, and trying the halves of a megabyte would take hours.
+# Matches "think_begin_token" and "think_end_token" of tokenizer_config.json, in two halves. A
+# longer key is not a name, and trying a megabyte's halves would take hours.
 _KEY = re.compile(
     r"(?!.{101})(?P<what>\w*(?:think|thought|reason)\w*?)_?(?:(?P<opens>begin|start|open)|end|stop|close)\w*"
 )
-# How templates drop the thoughts of earlier turns: content.split('</think>')[-1].
+# How templates drop earlier turns' reasoning: content.split('</think>')[-1].
 _SPLIT = re.compile(r"split\(\s*(['\"])(?P<tag>[^'\"]+)\1\s*\)")
 
 
 @dataclass(frozen=True, slots=True)
 class NamedTags:
-    """What a checkpoint's files say of its reasoning tags.
+    """Reasoning tags named by a checkpoint's files.
 
-    ``pairs`` are all that they name, ``tags`` those of them that `harness.reasoning` does not know.
-    ``notes`` say what could not be decided: nothing is guessed then.
+    ``pairs`` are all of them, ``tags`` those that `harness.reasoning` does not know. ``notes`` say
+    what could not be decided: nothing is guessed then.
     """
 
     pairs: Tags = ()
@@ -54,20 +54,20 @@ class NamedTags:
 
     @property
     def tags(self) -> Tags:
-        """The pairs that are to be read besides the known ones."""
+        """The pairs to parse besides the known ones."""
         return tuple(pair for pair in self.pairs if not is_known(*pair))
 
 
 def named_tags(folder: Path | None, template: str | None = None) -> NamedTags:
-    """Return the reasoning tags that the files of a checkpoint or tokenizer name.
+    """Return the reasoning tags named by the files of a checkpoint or tokenizer.
 
-    A pair counts as named if the opening and the closing tag are tokens or in a template, and the
-    tag has a word for reasoning, stands where the template begins the answer, or is where the
-    template cuts the thoughts off.  A file that cannot be read names nothing.
+    A pair counts if the opening and the closing tag are tokens or in a template, and the tag has a
+    word for reasoning, is where the template begins the answer, or is where the template cuts
+    reasoning off. An unreadable file names nothing.
 
     Args:
         folder: a checkpoint or tokenizer; None names nothing.
-        template: a chat template that is used instead of the folder's.
+        template: a chat template used instead of the folder's.
     """
     if folder is None or not folder.is_dir():
         return NamedTags()
@@ -104,7 +104,7 @@ def _candidates(tokens: Iterable[str], templates: str) -> set[str]:
 
 
 def _is_part(tag: str, named: Iterable[tuple[str, str]]) -> bool:
-    """Whether a tag is a part of a pair, as gpt-oss's <|channel|> is."""
+    """Whether a tag is part of a pair, like gpt-oss's <|channel|>."""
     return any(tag in text for pair in named for text in pair)
 
 
@@ -150,7 +150,7 @@ def _text(entry: Any) -> Iterator[str]:
 
 
 def _keyed(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield the pairs that are named by keys such as think_begin_token and think_end_token."""
+    """Yield the pairs named by keys such as think_begin_token and think_end_token."""
     halves: dict[str, dict[bool, str]] = {}
     for document in documents:
         for values in (document, document.get("model_specific_special_tokens")):
@@ -162,9 +162,9 @@ def _keyed(documents: Iterable[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 
 def dropped_ids(tokenizer: Any, pairs: Iterable[tuple[str, str]]) -> tuple[set[int], bool]:
-    """Return the special tokens that are no part of an answer, and whether some reasoning tag is.
+    """Return the special tokens to drop from answers, and whether some reasoning tag is special.
 
-    Decoding without any special token would lose such tags, and show the thought as the answer.
+    Dropping all special tokens would lose such tags, and show the reasoning as the answer.
 
     Args:
         tokenizer: of transformers.

@@ -1,4 +1,4 @@
-"""Which model is to answer, and how it is run."""
+"""Which model answers, and how it is run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.backends.models.settings import UNSET, ModelSettings
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a model is asked: its settings, and the adapter on its checkpoint, if any."""
+    """How requests are made: the settings, and the adapter on the checkpoint, if any."""
 
     settings: ModelSettings = UNSET
     adapter: Adapter | None = None
@@ -24,17 +24,16 @@ Kind = str
 
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
-    """Which model is to answer, and how it is to be run.
+    """Which model answers, and how it is run.
 
     ``checkpoint`` is a local folder, ``endpoint`` the URL of a server; ``model`` is the served
-    name.  ``dtype`` is "auto", "float32", "bfloat16" or "float16".  ``tensor_parallel`` GPUs hold
-    one copy of the model, ``replicas`` copies answer side by side.  ``max_model_len`` limits prompt
-    and answer together, in tokens; ``batch_size`` is the most prompts that transformers takes at
-    once.  ``log_path`` is the file that vLLM's output goes to.  ``tokenizer`` is a folder or hub id
-    with the tokenizer of an endpoint's model, for a server that does not offer it; ``api_key_env``
-    is the environment variable that holds the endpoint's key, which ``key_over_http`` allows to
-    cross a private network unencrypted.  ``reasoning_parser`` names vLLM's
-    parser of the model's reasoning.  ``setup`` says how it is asked.
+    name. ``dtype`` is "auto", "float32", "bfloat16" or "float16". ``tensor_parallel`` GPUs hold one
+    copy of the model, ``replicas`` is the number of copies. ``max_model_len`` limits prompt plus
+    answer, in tokens; ``batch_size`` is the maximum batch size of transformers. ``log_path`` is the
+    file for vLLM's output. ``tokenizer`` is a folder or Hub id with the tokenizer of an endpoint's
+    model, for a server without one; ``api_key_env`` is the environment variable with the endpoint's
+    key, which ``key_over_http`` allows to cross a private network unencrypted. ``reasoning_parser``
+    names vLLM's parser of the model's reasoning. ``setup``: see `Setup`.
     """
 
     kind: Kind = "auto"

@@ -14,15 +14,15 @@ from harness.errors import UsageError, first_line
 class LocalTokenizer:
     """What transformers' ``AutoTokenizer`` loads; adds no special tokens and drops none.
 
-    It is loaded, without weights, when it is first used; raises `UsageError` if it cannot be.
+    Loaded, without weights, on first use; raises `UsageError` if it cannot be.
 
     Args:
-        name: a folder that holds a tokenizer, or a hub id.
+        name: a folder that holds a tokenizer, or a Hub id.
     """
 
     def __init__(self, name: str | Path) -> None:
         self._name = name
-        self._lock = asyncio.Lock()  # a fast tokenizer refuses two threads at once
+        self._lock = asyncio.Lock()  # a fast tokenizer is not thread-safe
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -33,7 +33,7 @@ class LocalTokenizer:
         except (OSError, ValueError, LookupError, TypeError, ImportError) as error:
             reason = first_line(error)
             raise UsageError(f"no tokenizer can be loaded from {self._name}: {reason}") from error
-        # It warns of texts that are longer than the model's context; it is here to cut those.
+        # Suppress warnings about texts longer than the model's context: we cut those.
         loaded.model_max_length = int(1e30)
         return loaded
 

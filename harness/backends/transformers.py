@@ -1,8 +1,8 @@
-"""A checkpoint in this process, run by Hugging Face transformers in batches.
+"""Run a checkpoint in this process with Hugging Face transformers, in batches.
 
-An answer does not depend on the batch it was made in by more than rounding: every row has its own
-limit and its own random numbers.  It is handed over when it ends, while the batch goes on.
-(transformers' own continuous batching takes token ids only: no images.)
+An answer depends on its batch only up to rounding: every row has its own limit and its own random
+numbers. It is delivered when it ends, while the batch continues. (transformers' own continuous
+batching takes token ids only: no images.)
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ if TYPE_CHECKING:
 CPU_BATCH = 8
 GPU_BATCH = 16
 NEWS_EVERY = 15.0  # seconds
-# Tensors with one number per token; padded on the left.
+# Tensors with one number per token; left-padded.
 _PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A conversation as the model takes it: tensors of a batch of one, by argument name."""
+    """A conversation as model inputs: tensors of a batch of one, by argument name."""
 
     tensors: Mapping[str, torch.Tensor]
     limit: int
@@ -58,7 +58,7 @@ class Prompt:
 
     @property
     def length(self) -> int:
-        """The number of tokens, those of images included."""
+        """The number of tokens, including those of images."""
         return int(self.tensors["input_ids"].shape[1])
 
     @property
@@ -71,10 +71,10 @@ class Prompt:
 
 
 def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
-    """Join prompts of one layout to a batch, shorter ones padded on the left.
+    """Join prompts of one layout into a batch, left-padding shorter ones.
 
-    Tensors with one number a token become (batch, longest); all others (image patches, grids) are
-    put one behind the other along their first axis, as the processors do it.
+    Tensors with one number per token become (batch, longest); all others (image patches, grids) are
+    concatenated along their first axis, as processors do.
     """
     import torch
 
@@ -95,10 +95,10 @@ def collate(prompts: Sequence[Prompt], pad: int) -> dict[str, torch.Tensor]:
 def penalised(
     logits: torch.Tensor, prompt: torch.Tensor, answer: torch.Tensor, sampling: Sampling
 ) -> torch.Tensor:
-    """Return logits, shape (vocabulary,), less the penalties for token ids that are there already.
+    """Return logits, shape (vocabulary,), with penalties for token ids already present.
 
-    As vLLM does it, in this order: repetition divides positive logits of the prompt's and the
-    answer's tokens and multiplies negative ones; presence is subtracted for the answer's.
+    As in vLLM, in this order: repetition divides positive logits of the prompt's and the answer's
+    tokens and multiplies negative ones; presence is subtracted for the answer's.
     """
     import torch
 
@@ -113,7 +113,7 @@ def penalised(
 
 
 def perturbed(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
-    """Return logits, shape (vocabulary,), whose maximum is a draw from the model's distribution.
+    """Return logits, shape (vocabulary,), whose argmax is a sample from the model's distribution.
 
     Temperature, then min-p, top-k and nucleus (top-p) in vLLM's order, then Gumbel noise:
     argmax(logits + Gumbel) is distributed as softmax(logits) (Gumbel 1954; Maddison et al. 2014,
@@ -136,7 +136,7 @@ def perturbed(logits: torch.Tensor, sampling: Sampling, generator: torch.Generat
 
 
 class TokenCount:
-    """Says every few seconds how many tokens were generated, and how fast."""
+    """Report every few seconds how many tokens were generated, and how fast."""
 
     def __init__(self, on_status: Callable[[str], None], every: float = NEWS_EVERY) -> None:
         self._on_status, self._every = on_status, every
@@ -146,7 +146,7 @@ class TokenCount:
     def add(self, tokens: int, left: int, batch_size: int) -> None:
         """Count one step of a batch, after which ``left`` of its rows are unfinished."""
         now = time.monotonic()
-        if not self._tokens:  # the model's start-up and the first prompts are no generation
+        if not self._tokens:  # start-up and the first prompts do not count
             self._last, self._tokens_before = now, tokens
         self._tokens += tokens
         if now - self._last >= self._every and self._tokens > self._tokens_before:
@@ -159,7 +159,7 @@ class TokenCount:
 
 
 def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, Any]:
-    """Return a checkpoint's processor and its model, on the device, as they are set up."""
+    """Return a checkpoint's configured processor, and its model on the device."""
     import torch
     import transformers
 
@@ -180,15 +180,15 @@ def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, A
 
 
 class Checkpoint:
-    """A loaded checkpoint: prepares prompts and answers batches of them.  Blocking.
+    """A loaded checkpoint: prepares prompts and answers batches of them. Blocking.
 
     Args:
-        folder: what ``save_pretrained`` wrote.
+        folder: written by ``save_pretrained``.
         dtype: "auto" (the checkpoint's own), "float32", "bfloat16" or "float16".
-        device: "auto" (the GPUs that are there, else the CPU) or a torch device.
-        max_model_len: the most tokens of prompt and answer together; None takes the model's own.
-        count: counts the tokens that are generated.
-        setup: how it is asked.
+        device: "auto" (the available GPUs, else the CPU) or a torch device.
+        max_model_len: the most tokens of prompt plus answer; None takes the model's own.
+        count: counts generated tokens.
+        setup: settings and adapter.
 
     Raises:
         UsageError: it cannot be loaded or set up, or lacks weights or a chat template.
@@ -210,7 +210,7 @@ class Checkpoint:
         self._variables = setup.settings.chat_template_kwargs or {}
         self._reads_images = reads_images(folder)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
-        # Every token that ends an answer: the tokenizer's and the checkpoint's.
+        # All end-of-answer tokens: the tokenizer's and the checkpoint's.
         named = self._model.generation_config.eos_token_id
         ends = [self._tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
         self._ends = {int(end) for end in ends if end is not None}
@@ -225,7 +225,7 @@ class Checkpoint:
         self._model.generation_config = self._plain_generation()
 
     def _plain_generation(self) -> Any:
-        """Return generation without penalties or top-k that the checkpoint suggests."""
+        """Return generation settings without a checkpoint's suggested penalties or top-k."""
         from transformers import GenerationConfig
 
         ends = sorted(self._ends) or None
@@ -240,12 +240,12 @@ class Checkpoint:
 
         Raises:
             ContextOverflowError: it does not fit into the context.
-            ItemError: the processor refuses it.
-            UsageError: the chat template does not end.
+            ItemError: the processor rejects it.
+            UsageError: the chat template exceeds its time limit.
         """
         chat = wire.transformers(self._settings.asked(messages), images=self._reads_images)
         try:
-            rendered(self._processor, chat, self._variables)  # refused where it does not end
+            rendered(self._processor, chat, self._variables)  # rejected if too slow
             inputs = self._processor.apply_chat_template(
                 chat,
                 **self._variables,
@@ -271,9 +271,9 @@ class Checkpoint:
     def prepare_choice(self, messages: Sequence[Message], form: PromptForm) -> Prompt:
         """Return the prompt of a conversation whose answer begins with an option letter.
 
-        A last message of the assistant is the beginning of that answer.  A thought that the
-        template opens is closed.  Raises as `prepare` does, `TooLongError` by the form, and
-        `UsageError` if it is not known how the thought closes.
+        A final assistant message is the beginning of that answer. Reasoning that the template opens
+        is closed. Raises as `prepare` does, `TooLongError` depending on the form, and `UsageError`
+        if it is unknown how the reasoning closes.
         """
         prompt = self._choice(messages, form)
         form.check(prompt.length)
@@ -306,12 +306,12 @@ class Checkpoint:
         """Answer a batch of prompts of one layout; each answer is delivered when it ends.
 
         Raises:
-            BatchError: it does not fit into memory, or the model refuses it.
+            BatchError: it does not fit into memory, or the model rejects it.
         """
         self._attempt(partial(self._generate, prompts, deliver))
 
     def first_tokens(self, prompts: Sequence[Prompt], deliver: Deliver[torch.Tensor]) -> None:
-        """Deliver the log-probabilities of the first answered token, shape (vocabulary,) each.
+        """Deliver the log-probabilities of the first answer token, shape (vocabulary,) each.
 
         Raises:
             BatchError: as of `generate`.
@@ -319,7 +319,7 @@ class Checkpoint:
         self._attempt(partial(self._first_tokens, prompts, deliver))
 
     def token_id(self, token: str) -> int | None:
-        """Return the id of a text that is one token, None where it is more."""
+        """Return the id of a text that is one token, else None."""
         ids = self._tokenizer.encode(token, add_special_tokens=False)
         return int(ids[0]) if len(ids) == 1 else None
 
@@ -329,7 +329,7 @@ class Checkpoint:
         try:
             work()
             return
-        except torch.AcceleratorError as error:  # no smaller batch would help
+        except torch.AcceleratorError as error:  # a smaller batch would not help
             reason = first_line(error)
             raise UsageError(
                 f"the device is lost ({reason}); rerun the command to resume"
@@ -337,7 +337,7 @@ class Checkpoint:
         except (ValueError, IndexError, RuntimeError) as error:
             memory = isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
             failure = BatchError(f"generation failed: {error}", memory=memory)
-        # Here, after the traceback let go of the tensors.
+        # Here, after the traceback has released the tensors.
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -375,7 +375,7 @@ class Checkpoint:
     def _stop_each(
         self, prompts: Sequence[Prompt], start: int, finish: Callable[[int, torch.Tensor], None]
     ) -> Any:
-        """Return the criterion that ends each row at its own limit, and says when it has ended."""
+        """Return the criterion that ends each row at its own limit, and reports when it ended."""
         import torch
         from transformers import StoppingCriteria
 
@@ -400,9 +400,9 @@ class Checkpoint:
         return EachRow()
 
     def _draw_each(self, prompts: Sequence[Prompt], start: int) -> list[Any]:
-        """Return the processor that draws each row's tokens by its own random numbers, if any.
+        """Return the processor that samples each row with its own random numbers, if needed.
 
-        Answers begin at column ``start``, behind prompts that are padded on the left.
+        Answers begin at column ``start``, after left-padded prompts.
         """
         import torch
         from transformers import LogitsProcessor
@@ -440,7 +440,7 @@ class Checkpoint:
         return Response(
             text=decoded(self._tokenizer, text, self._dropped),
             prompt_tokens=prompt.length,
-            # The token that ends the answer counts, as servers count it.
+            # The end token counts, as with servers.
             completion_tokens=len(text) + (end is not None),
             finish_reason="length" if end is None else "stop",
         )
@@ -450,13 +450,13 @@ class TransformersModel:
     """A checkpoint that answers in this process; use it in ``async with``.
 
     Args:
-        checkpoint: a folder that ``save_pretrained`` wrote, of a vision-language or a text model.
-        name: how to call it; None takes the folder's name.
+        checkpoint: a folder written by ``save_pretrained``, of a vision-language or a text model.
+        name: its display name; None takes the folder's name.
         dtype, max_model_len: as of `Checkpoint`.
-        batch_size: the most prompts at once; halved where memory does not hold them.
-        on_status: is told how loading and generation go.
+        batch_size: the maximum batch size; halved if memory does not suffice.
+        on_status: called with progress on loading and generation.
 
-    ``setup`` says how it is asked; it counts when the model is opened.
+    ``setup`` takes effect when the model is opened.
     """
 
     def __init__(
@@ -472,7 +472,7 @@ class TransformersModel:
         self.name = name or checkpoint.resolve().name
         count = TokenCount(on_status)
         self._load = partial(Checkpoint, checkpoint, dtype, "auto", max_model_len, count)
-        # Not the one that prompts need: they work in different threads.
+        # Not the prompts' own: they work in different threads.
         self.tokenizer = LocalTokenizer(checkpoint)
         self._batch_size = batch_size
         self._on_status = on_status
@@ -489,7 +489,7 @@ class TransformersModel:
         self._token_id = loaded.token_id
         for batcher in (self._batcher, self._letters):
             await self._stack.enter_async_context(batcher)
-        # On leaving, first: a running batch ends at its next token.
+        # First on exit: a running batch ends at its next token.
         self._stack.callback(loaded.closing.set)
         self._on_status(
             f"loaded in {time.monotonic() - begun:.0f} s ({loaded.describe()}, batches of {size})"
@@ -500,22 +500,22 @@ class TransformersModel:
         await self._stack.aclose()
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
-        """Answer one conversation, together with others that wait.
+        """Answer one conversation, batched with others that wait.
 
         Raises:
-            ItemError: this question cannot be asked or answered.
+            ItemError: this request is invalid or fails.
         """
         return await self._batcher.ask(messages, sampling)
 
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
-        """Return the log-probability that each token is the first one of an answer.
+        """Return each token's log-probability as the first one of an answer.
 
-        None of a token that is more than one for this model.
+        None for a text that is several tokens for this model.
 
         Raises:
-            ItemError: this question cannot be asked.
+            ItemError: this request is invalid.
         """
         logprobs = await self._letters.ask(messages, form)
         ids = [self._token_id(token) for token in tokens]

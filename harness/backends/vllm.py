@@ -1,7 +1,7 @@
 """vLLM's OpenAI server on a checkpoint, as a child of this process.
 
-It listens on a socket in a private folder, as any user of the machine could use a port, or take it
-first.  It writes to a log that is kept, and ends with this process, however that ends.
+It listens on a socket in a private folder, as any user of the machine could use or take a port. Its
+log is kept, and it ends with this process, however that ends.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from harness.files import plain
 from harness.reasoning import given_tags
 from harness.records import Message, TextPart
 
-ADDRESS = "http://localhost"  # of requests; they go to the socket
+ADDRESS = "http://localhost"  # of requests, which go to the socket
 START_LIMIT = 3600.0  # seconds; large weights on slow disks
 POLL = 0.25
 NEWS_EVERY = 15.0
-IMAGES_PER_PROMPT = 32  # MMMU has up to 8 in a question
+IMAGES_PER_PROMPT = 32  # MMMU has up to 8 per question
 CPU_CACHE_GIB = 4
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # vLLM's choices for --max-lora-rank
 
@@ -56,8 +56,8 @@ _CONSEQUENCE = re.compile(r"Engine core initialization failed|Worker failed with
 def command(spec: BackendSpec, socket: Path, *, cpu: bool) -> list[str]:
     """Return the command that serves ``spec.checkpoint`` on a new Unix socket.
 
-    The checkpoint's own sampling defaults (penalties, top-k) stay out: only what is asked counts.
-    With an adapter it is the adapter that has the served name.
+    The checkpoint's own sampling defaults (penalties, top-k) are disabled. With an adapter, the
+    served name is the adapter's.
     """
     setup, name = spec.setup, served_name(spec)
     options: dict[str, Any] = {
@@ -66,7 +66,7 @@ def command(spec: BackendSpec, socket: Path, *, cpu: bool) -> list[str]:
         "--dtype": spec.dtype,
         "--tensor-parallel-size": str(spec.tensor_parallel),
         "--data-parallel-size": str(spec.replicas),
-        # As long as the model allows and the memory holds.
+        # As long as the model and the memory allow.
         "--max-model-len": str(spec.max_model_len or "auto"),
         "--limit-mm-per-prompt": json.dumps({"image": IMAGES_PER_PROMPT, "video": 0}),
         "--generation-config": "vllm",
@@ -85,14 +85,14 @@ def command(spec: BackendSpec, socket: Path, *, cpu: bool) -> list[str]:
     # `vllm serve` is the same server, but it fails with the CPU package.
     args = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     args += [*chain(*map(_argument, options.items())), "--served-model-name", name]
-    # The probe may ask by a chat template of its own; nobody else reaches the server.
+    # The probe may send a chat template; nobody else can reach the server.
     args.append("--trust-request-chat-template")
     eager = ["--enforce-eager"] if cpu and "--enforce-eager" not in options else []
     return [*args, *eager]
 
 
 def _argument(option: tuple[str, Any]) -> list[str]:
-    """Return an option as words: a flag alone, a mapping or list as JSON."""
+    """Return an option as arguments: a lone flag, or a mapping or list as JSON."""
     name, value = option
     if isinstance(value, bool):
         return [name if value else f"--no-{name[2:]}"]
@@ -112,7 +112,7 @@ def _adapter_options(adapter: Adapter, name: str) -> dict[str, Any]:
 
 
 def served_name(spec: BackendSpec) -> str:
-    """Return the name to serve: the one that was given, else the checkpoint's folder."""
+    """Return the name to serve: the given one, else the checkpoint folder's."""
     if spec.model:
         return spec.model
     return spec.checkpoint.resolve().name if spec.checkpoint else ""
@@ -121,8 +121,8 @@ def served_name(spec: BackendSpec) -> str:
 def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
     """Return the server's environment: offline, without telemetry and without keys.
 
-    vLLM's sockets lie in the folder ``scratch``; it does not remove them itself.  Its log is a file
-    that is read after a failure, so it is not silenced, which importing TRL would do.
+    vLLM's sockets are in the folder ``scratch``; it does not remove them itself. Its log is read
+    after a failure, so it is not silenced, which importing TRL would do.
     """
     env = {**without_keys(os.environ), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
     env["VLLM_LOGGING_LEVEL"] = "DEBUG" if env.get("VLLM_LOGGING_LEVEL") == "DEBUG" else "INFO"
@@ -133,7 +133,7 @@ def environment(scratch: Path, *, cpu: bool) -> dict[str, str]:
 
 
 def plain_lines(log: str) -> list[str]:
-    """Return the lines of a vLLM log that say something, without level, time and process."""
+    """Return the informative lines of a vLLM log, without level, time and process."""
     lines = []
     for line in log.splitlines():
         while (shorter := _DECORATION.sub("", line)) != line:
@@ -144,10 +144,10 @@ def plain_lines(log: str) -> list[str]:
 
 
 def cause_of_death(log: str) -> str:
-    """Return the line of a dead server's log that tells why it died, at most 300 characters.
+    """Return the line of a dead server's log with the cause of death, at most 300 characters.
 
     vLLM logs the root cause first and then its consequences in other processes; so the last error
-    that is no consequence counts, with the line after it where pydantic puts the reason there.
+    that is not a consequence counts, with the next line if pydantic puts the reason there.
     """
     lines = plain_lines(log)
     errors = [i for i, line in enumerate(lines) if _ERROR.search(line)]
@@ -181,7 +181,7 @@ class Server:
         return f"vLLM stopped: {cause_of_death(self.log_text())} (log: {self.log})"
 
     def stop(self) -> None:
-        """End the server and all of its processes."""
+        """Stop the server and all of its processes."""
         self.process.terminate()
         try:
             self.process.wait(lifeline.PATIENCE + 5)
@@ -192,14 +192,14 @@ class Server:
 
 @contextmanager
 def start(spec: BackendSpec, *, cpu: bool) -> Iterator[Server]:
-    """Start a server and end it on leaving; it does not answer yet."""
+    """Start a server and stop it on exit; it does not answer yet."""
     log = spec.log_path or Path(tempfile.mkdtemp(prefix="vllm-")) / "vllm.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "ab", opener=plain.opener) as file:  # a run's folder may be of others
-        # For this user alone, and of the system: the path of a socket may have 107 letters at most.
+    with open(log, "ab", opener=plain.opener) as file:  # a run's folder may be another user's
+        # Private, and in the system's folder: a socket's path may have at most 107 characters.
         scratch = Path(tempfile.mkdtemp(prefix="vllm-"))
         socket = scratch / "server"
-        # -P: the folder of that file holds modules named like packages.
+        # -P: that file's folder has modules named like packages.
         guard = [sys.executable, "-P", lifeline.__file__, str(os.getpid()), str(scratch)]
         log_start = file.tell()
         process = subprocess.Popen(
@@ -221,7 +221,7 @@ async def wait_until_healthy(server: Server, on_status: Callable[[str], None]) -
     """Return when the server answers.
 
     Raises:
-        UsageError: it died or did not get ready within `START_LIMIT`.
+        UsageError: it died or was not ready within `START_LIMIT`.
     """
     begun = last_news = time.monotonic()
     on_status(f"vLLM starts; log: {server.log}")
@@ -254,15 +254,15 @@ async def _is_healthy(session: aiohttp.ClientSession) -> bool:
 
 
 class TemplateCheck:
-    """Renders conversations with a checkpoint's chat template, for its time limit alone.
+    """Render conversations with a checkpoint's chat template, to enforce a time limit.
 
-    vLLM renders them without one, in the process that answers all requests.  ``special_tags``:
-    whether reasoning tags are special tokens, which vLLM leaves out of the text by default.
+    vLLM renders them without one, in the process that answers all requests. ``special_tags``:
+    whether reasoning tags are special tokens, which vLLM omits from the text by default.
 
     Args:
-        folder: the checkpoint; nothing is rendered where transformers cannot load its processor.
-        on_status: is told so.
-        settings: how it is asked.
+        folder: the checkpoint; nothing is rendered if transformers cannot load its processor.
+        on_status: called in that case.
+        settings: the model settings.
         seconds: the limit.
     """
 
@@ -289,7 +289,7 @@ class TemplateCheck:
         self._processor = processor
 
     def __call__(self, messages: Sequence[Message]) -> None:
-        """Raise `UsageError` where the template does not end; vLLM says what else is wrong."""
+        """Raise `UsageError` if the template exceeds its limit; other errors are left to vLLM."""
         if self._processor is None:
             return
         with suppress(ItemError, *checkpoint.unreadable()):
@@ -308,8 +308,8 @@ async def serve(
     """Serve ``spec.checkpoint`` with vLLM for as long as the context lasts.
 
     Raises:
-        UsageError: the server does not start, a setting has no effect, or the chat template does
-            not end; says why, and where the log is.
+        UsageError: the server does not start, a setting has no effect, or the chat template is too
+            slow; says why, and where the log is.
     """
     assert spec.checkpoint is not None
     settings = spec.setup.settings

@@ -1,4 +1,4 @@
-"""Chat messages as JSON: for OpenAI-compatible servers, and for transformers' chat templates."""
+"""Chat messages as JSON, for OpenAI-compatible servers and transformers' chat templates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def data_url(image: Image.Image) -> str:
-    """Return ``image`` as a ``data:`` URL of a PNG: lossless, compressed fast rather than small."""
+    """Return ``image`` as a ``data:`` URL of a PNG: lossless, compressed for speed."""
     buffer = io.BytesIO()
     if image.mode not in ("RGB", "L"):
         image = image.convert("RGB")
@@ -24,7 +24,7 @@ def data_url(image: Image.Image) -> str:
 
 
 def openai(messages: Sequence[Message], *, lists: bool = False) -> list[dict[str, Any]]:
-    """Return messages as an OpenAI-compatible server reads them, images as `data_url`.
+    """Return messages for an OpenAI-compatible server, images as `data_url`.
 
     A message that is one text has that text as its content; with ``lists`` a list of one part.
     """
@@ -49,13 +49,13 @@ def openai(messages: Sequence[Message], *, lists: bool = False) -> list[dict[str
 
 
 def without_prefill(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
-    """Return a conversation, and the beginning of the answer where it ends with one."""
+    """Return a conversation without the beginning of an answer that ends it, and that beginning."""
     *before, last = messages
     return (before, last.render()) if last.role == "assistant" else (messages, "")
 
 
 def transformers(messages: Sequence[Message], *, images: bool) -> list[dict[str, Any]]:
-    """Return messages in the form of transformers' chat templates, decoded images inside.
+    """Return messages for transformers' chat templates, with decoded images inside.
 
     Raises:
         ItemError: there is an image, and without ``images`` the model reads text only.

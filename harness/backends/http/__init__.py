@@ -1,1 +1,1 @@
-"""Any OpenAI-compatible server: addresses and keys, requests, limits, and reading its answers."""
+"""Client for OpenAI-compatible servers: addresses and keys, requests, limits, responses."""

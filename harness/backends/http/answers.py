@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible server sent, read: a completion, or why it is none.
+"""Parse what an OpenAI-compatible server sent: a completion, or why there is none.
 
-Servers agree on the happy case only, so that finish reasons, types and error texts are tables here.
+Servers agree on the happy case only, so finish reasons, types and error texts are tables here.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from harness.errors import ItemError
 from harness.files.typed_json import parse
 from harness.records import Response
 
-# Passing failures besides 5xx: timeout, conflict, too early, too many requests.
+# Transient failures besides 5xx: timeout, conflict, too early, too many requests.
 _PASSING = frozenset({408, 409, 425, 429})
 NOT_IMPLEMENTED = 501
-# The server has more to do than it can: too many requests, overloaded (Anthropic).
+# Overload: too many requests, overloaded (Anthropic).
 _BUSY = frozenset({429, 529})
 
-# Every finish reason that ends an answer, in lower case, by the name that we store.  Any other
-# (vLLM's "abort" and "error", DeepSeek's "insufficient_system_resource") is a failure.
+# Finish reasons of complete answers, in lower case, with our name for each. Any other (vLLM's
+# "abort" and "error", DeepSeek's "insufficient_system_resource") is a failure.
 FINISH_REASONS = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete"), "stop"),
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
@@ -89,8 +89,8 @@ _UNSUPPORTED = re.compile(
     r"|unrecognized|unknown|unexpected|cannot both|not available|extra_forbidden",
     re.IGNORECASE,
 )
-# What a request can do without, by how little it changes: two that exclude each other are named
-# together.
+# Optional request parameters, least influential first: of two that exclude each other, both are
+# named.
 PARAMETERS = (
     "top_k", "min_p", "presence_penalty", "repetition_penalty", "top_p", "seed", "temperature",
     "max_tokens", "max_completion_tokens",
@@ -111,9 +111,9 @@ class Answer:
 
     @cached_property
     def document(self) -> Any:
-        """The parsed body, None where it is not JSON.
+        """The parsed body, None if it is not JSON.
 
-        A text that was cut within a character holds half of it, as bytes or as an escape.
+        A text that was cut within a character has half of it, as bytes or as an escape.
         """
         try:
             return orjson.loads(self.body)
@@ -124,7 +124,7 @@ class Answer:
 
     @cached_property
     def error(self) -> Mapping[str, Any]:
-        """The error that the body describes, {} where it describes none."""
+        """The error that the body describes, {} if none."""
         document = self.document if isinstance(self.document, dict) else {}
         error = document if document.get("object") == "error" else document.get("error")
         if isinstance(error, str):
@@ -133,7 +133,7 @@ class Answer:
 
     @property
     def status(self) -> int:
-        """The HTTP status; of an error in a body that came with 200, the error's own."""
+        """The HTTP status, or the body's own status if an error came with 200."""
         if self.http_status != 200 or not self.error:
             return self.http_status
         code = _convert(self.error.get("code"), int)
@@ -148,17 +148,17 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """The server's own words about an error, at most 300 characters."""
+        """The server's error message, at most 300 characters."""
         return self._text[:300] or "no message"
 
     @property
     def code(self) -> str:
-        """What the server calls the error, of every field that may tell."""
+        """The server's error code, from all fields that may hold it."""
         return " ".join(str(self.error.get(name)) for name in ("code", "type", "param"))
 
     @property
     def is_busy(self) -> bool:
-        """Whether fewer requests at once might have gone through; spent credit is no storm."""
+        """Whether fewer concurrent requests might have succeeded; not so for exhausted credit."""
         return self.status in _BUSY and self.is_passing
 
     @property
@@ -170,7 +170,7 @@ class Answer:
 
     @property
     def is_overflow(self) -> bool:
-        """Whether prompt and answer together exceed the context; llama.cpp may call it a 500."""
+        """Whether prompt plus answer exceed the context; llama.cpp may report it as a 500."""
         if self.status < 400 or self.status == 429:
             return False
         return bool(_OVERFLOW_CODE.search(self.code) or _OVERFLOW.search(self._text))
@@ -181,7 +181,7 @@ class Answer:
         return self.status >= 400 and bool(_FILTERED.search(self.code))
 
     def refused_parameter(self, sent: Collection[str]) -> str | None:
-        """Return the parameter of the request that the server does not take, if that is the cause.
+        """Return the request parameter that the server rejects, if that is the cause.
 
         Args:
             sent: the names of the request's fields.
@@ -196,7 +196,7 @@ class Answer:
 
 
 def completion(answer: Answer) -> Response:
-    """Read a chat completion; what a content filter refused is an empty one.
+    """Parse a chat completion; what a content filter refused is an empty one.
 
     Raises:
         ItemError: the body is something else, or the server could not finish the answer.
@@ -240,7 +240,7 @@ def served_models(answer: Answer) -> dict[str, Mapping[str, Any]] | None:
 
 
 def first_logprobs(answer: Answer) -> dict[str, float] | None:
-    """Return the first position's log-probabilities by token, None where there are none."""
+    """Return the first position's log-probabilities by token, None if there are none."""
     try:
         likeliest = answer.document["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return {str(entry["token"]): float(entry["logprob"]) for entry in likeliest}
@@ -248,13 +248,13 @@ def first_logprobs(answer: Answer) -> dict[str, float] | None:
         return None
 
 
-# What a part of a message holds, by its type ("output_text": OpenAI's newer API and its proxies).
+# Content by type of message part ("output_text": OpenAI's newer API and its proxies).
 _PARTS = {"text": "text", "output_text": "text", "thinking": "thinking"}
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """Return a number as the server meant it (5, 5.0, "5"), None where it is none."""
+    """Return a number as the server meant it (5, 5.0, "5"), None if it is not one."""
     try:
         return msgspec.convert(value, kind, strict=False)
     except msgspec.ValidationError:
@@ -262,7 +262,7 @@ def _convert(value: Any, kind: Any) -> Any:
 
 
 def _whole(text: str) -> str:
-    """Return a text with U+FFFD for halves of surrogate pairs, which cannot be sent again."""
+    """Return a text with lone surrogates, which cannot be sent again, as U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -289,10 +289,10 @@ def _texts(content: Any, kind: str) -> Iterator[str]:
 
 
 def _finish_reason(reason: Any) -> str | None:
-    """Return a finish reason by our name.
+    """Return our name for a finish reason.
 
     Raises:
-        ItemError: it says that the answer was not finished.
+        ItemError: it means that the answer was not finished.
     """
     if isinstance(reason, dict):  # SGLang's own: {"type": "stop", "matched": 151645}
         reason = reason.get("type")

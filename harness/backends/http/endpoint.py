@@ -1,6 +1,6 @@
 """A model behind any OpenAI-compatible server: many requests in flight, with retries.
 
-A request that fails for good is an `ItemError`; a server that is gone is a `UsageError`.
+A request that fails for good is an `ItemError`; an unreachable server is a `UsageError`.
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ from harness.reasoning import opening
 from harness.records import ImagePart, Message, Response, Sampling
 
 CHECK_TIMEOUT = 30.0
-LIKELIEST = 20  # what OpenAI's API and vLLM tell at most by default
+LIKELIEST = 20  # the most that OpenAI's API and vLLM return by default
 ATTEMPTS = 6
-FILTER_ATTEMPTS = 3  # a content filter may judge the same prompt otherwise the next time
+FILTER_ATTEMPTS = 3  # a content filter may decide differently on a retry
 LONGEST_WAIT = 60.0
-BUSY_PATIENCE = 900.0  # seconds of 429s and nothing else
-# Servers close idle connections after some seconds (uvicorn: 5); ours must give them up before.
+BUSY_PATIENCE = 900.0  # seconds of nothing but 429s
+# Servers close idle connections after some seconds (uvicorn: 5); we must close ours earlier.
 KEEP_ALIVE = 4.0
-IDS_PER_BYTE = 16  # bytes of an answer with token ids, per byte of text: "100000, " and its token
-# Equal refusals in a row that end the run: before the first answer, and after it.
+IDS_PER_BYTE = 16  # bytes per byte of text, in an answer with token ids: "100000, " and its token
+# Identical refusals in a row that end the run: before the first answer, and after it.
 REFUSALS_AT_FIRST, REFUSALS_LATER = 5, 50
 
 T = TypeVar("T")
 
-# Parameters that are sent only where the user asks for them: never left out again.
+# Sent only on the user's request, so never dropped.
 ASKED_FOR = frozenset({"top_k", "min_p", "presence_penalty", "repetition_penalty"})
-NEWER_LIMIT = "max_completion_tokens"  # OpenAI's name for max_tokens since the o models
+NEWER_LIMIT = "max_completion_tokens"  # OpenAI's name for max_tokens since the o-series
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of asking a server.
+    """Limits on requests to a server.
 
-    ``timeout`` is the seconds that one attempt may take, ``first_wait`` those before the second
-    attempt; each further wait is twice as long.  More requests than ``max_connections`` wait.
-    An answer has at most ``answer_bytes`` bytes, counted after decompression.
+    ``timeout`` is the seconds per attempt, ``first_wait`` those before the second attempt; each
+    further wait is twice as long. Requests beyond ``max_connections`` wait. An answer has at most
+    ``answer_bytes`` bytes, counted after decompression.
     """
 
     timeout: float = 1800.0
@@ -67,21 +67,20 @@ class Limits:
 
 
 class EndpointModel:
-    """A model that an OpenAI-compatible server serves; use it in ``async with``.
+    """A model served by an OpenAI-compatible server; use it in ``async with``.
 
-    A sampling parameter that the server does not take is left out, or sent by its newer name, from
-    the first refusal on: ``changes`` then says so by parameter, for the manifest.  ``check_prompt``
-    raises what is wrong with a conversation before it is sent; it is called in a thread.
-    ``settings`` and ``extra_fields`` go into every chat request.  A server with a Unix
-    ``socket`` is asked there.
+    A sampling parameter that the server rejects is dropped, or sent by its newer name, from then
+    on; ``changes`` records this by parameter, for the manifest. ``check_prompt`` raises for an
+    unusable conversation before it is sent; it is called in a thread. ``settings`` and
+    ``extra_fields`` go into every chat request. A Unix ``socket`` is used if given.
 
     Args:
         url: the server's address, with or without ``/v1``.
         model: the served name; None takes the only one that is served.
         api_key: the key to send, if any; see `harness.backends.http.urls.key_for`.
         limits: of time and connections.
-        obituary: returns why the server is dead, or None while it lives or where nobody knows.
-        tokenizer: a folder or hub id with the model's tokenizer; None asks the server's
+        obituary: returns why the server is dead, or None while it lives or if unknown.
+        tokenizer: a folder or Hub id with the model's tokenizer; None uses the server's
             ``/tokenize`` and ``/detokenize`` (vLLM's).
     """
 
@@ -110,20 +109,20 @@ class EndpointModel:
             _ServerTokenizer(self) if tokenizer is None else LocalTokenizer(tokenizer)
         )
         self._throttle = Throttle(limits.max_connections)
-        self._fields: dict[str, str | None] = {}  # what parameters are called here, None: left out
+        self._fields: dict[str, str | None] = {}  # server's parameter names, None: dropped
         self._last_answer = self._last_success = 0.0
-        self._refusals: list[str] = []  # equal ones, since the last success
+        self._refusals: list[str] = []  # identical ones, since the last success
         self._entries: Mapping[str, Mapping[str, Any]] = {}
-        self._thinks: dict[str, bool] = {}  # whether answers begin inside a thought, by template
+        self._thinks: dict[str, bool] = {}  # whether answers begin inside reasoning, by template
 
     @property
     def served(self) -> Mapping[str, Any]:
-        """The model's entry in /v1/models; empty where the server has none, or was not asked."""
+        """The model's entry in /v1/models; empty if the server has none, or was not asked."""
         return self._entries.get(self.name, self._entries.get(f"models/{self.name}", {}))
 
     @property
     def name(self) -> str:
-        """The served name; known once the server was asked."""
+        """The served name; available once the server was asked."""
         return self._model or ""
 
     async def __aenter__(self) -> Self:
@@ -138,7 +137,7 @@ class EndpointModel:
             connector=connect(limit=0, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),  # a server may set any number of them
             timeout=aiohttp.ClientTimeout(total=self._limits.timeout, sock_connect=CHECK_TIMEOUT),
-            # A proxy of the environment is for other machines.
+            # An environment's proxy is for other machines.
             trust_env=host_of(self.url) not in LOOPBACK,
         )
         try:
@@ -152,13 +151,13 @@ class EndpointModel:
         await self._session.close()
 
     async def check(self) -> None:
-        """Ask the server what it serves, and settle the model's name.
+        """Ask the server what it serves, and determine the model's name.
 
-        A server that does not tell is asked all the same where the name was given.
+        If the server does not say, a given name is used anyway.
 
         Raises:
-            UsageError: the server is down, wants another key, is not OpenAI-compatible, or does
-                not serve the model.
+            UsageError: the server is down, wants another key, is not OpenAI-compatible, or does not
+                serve the model.
         """
         answer = await self._get_models()
         if answer.status in (401, 403):
@@ -179,7 +178,7 @@ class EndpointModel:
                     f"{self.url} serves {', '.join(served) or 'no model'}; choose one with --model."
                 )
             self._model = served[0]
-        # Gemini lists "models/NAME" and takes both.
+        # Gemini lists "models/NAME" and accepts both.
         bare = {name.removeprefix("models/") for name in served}
         if bare and self._model.removeprefix("models/") not in bare:
             raise UsageError(
@@ -208,17 +207,17 @@ class EndpointModel:
             ) from None
 
     async def chat(self, messages: Sequence[Message], sampling: Sampling) -> Response:
-        """Answer one conversation; images travel as PNG.
+        """Answer one conversation; images are sent as PNG.
 
-        Greedy answers are asked for without top-p and seed: they have no effect there, and some
-        servers refuse them.  Where prompt and ``sampling.max_tokens`` exceed the server's context,
-        the request is made once more without a limit, so that the answer takes what remains.  What
-        a content filter withholds `FILTER_ATTEMPTS` times has the finish reason "content_filter".
+        Greedy requests omit top-p and seed: they have no effect there, and some servers reject
+        them. If prompt and ``sampling.max_tokens`` exceed the server's context, the request is
+        repeated once without a limit, so that the answer takes what remains. If a content filter
+        withholds it `FILTER_ATTEMPTS` times, the finish reason is "content_filter".
 
         Raises:
             ContextOverflowError: the prompt leaves no room for an answer.
             ItemError: the request failed for good, or an image cannot be encoded.
-            UsageError: the server is gone, or refuses every request.
+            UsageError: the server is gone, or rejects every request.
         """
         parameters: dict[str, Any] = {
             "max_tokens": sampling.max_tokens,
@@ -237,15 +236,16 @@ class EndpointModel:
     async def logprobs(
         self, messages: Sequence[Message], tokens: Sequence[str], form: PromptForm = OWN_FORM
     ) -> Sequence[float | None] | None:
-        """Return the log-probability that each token is the first one of an answer.
+        """Return each token's log-probability as the first one of an answer.
 
-        Servers tell those of the `LIKELIEST` tokens only; None where they tell none at all, or
-        where the first token is one of a thought that the chat template opens.
+        Servers return only the `LIKELIEST` tokens; None if they return none at all, or if the first
+        token belongs to reasoning that the chat template opens.
 
         Raises:
             ItemError, UsageError: as of `chat`.
         """
-        # Further fields may name another template, too; vLLM's /tokenize takes what its chat does.
+        # Extra fields may also set the template; vLLM's /tokenize accepts the same ones as its
+        # chat.
         rendering = dict(self.settings.body())
         if form.template is not None:
             rendering["chat_template"] = form.template
@@ -255,7 +255,7 @@ class EndpointModel:
             return None
         body = await self._body(messages)
         body |= {"logprobs": True, "top_logprobs": LIKELIEST, **rendering}
-        if messages[-1].role == "assistant":  # it goes on with the message
+        if messages[-1].role == "assistant":  # it continues the message
             body |= {"continue_final_message": True, "add_generation_prompt": False}
         answer = await self._complete(body, {"max_tokens": 1, "temperature": 0.0})
         if answer.status == 200:
@@ -264,9 +264,9 @@ class EndpointModel:
         return None if likeliest is None else [likeliest.get(token) for token in tokens]
 
     async def _opens_thought(self, rendering: Mapping[str, Any]) -> bool:
-        """Whether the chat template opens a thought, as far as the server tells.
+        """Whether the chat template opens reasoning, if the server reveals it.
 
-        vLLM tells the tokens of a conversation; it is asked once per template and its variables.
+        vLLM returns a conversation's tokens; it is asked once per template and its variables.
         """
         key = repr(rendering)
         if key not in self._thinks:
@@ -280,9 +280,9 @@ class EndpointModel:
         return self._thinks[key]
 
     async def ask_root(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Ask what the server offers besides the chat API, at its root; return the parsed answer.
+        """Call a server's API besides chat, at its root; return the parsed answer.
 
-        None where it offers no such thing: there, some redirect to a page of theirs.
+        None if the server lacks it: some then redirect to a page of theirs.
 
         Raises:
             ItemError: the request failed for good.
@@ -305,7 +305,7 @@ class EndpointModel:
         return {"model": self.name, "messages": encoded, **fields}
 
     async def _encode(self, messages: Sequence[Message]) -> list[dict[str, Any]] | orjson.Fragment:
-        """Return the messages for the wire; images are compressed off the event loop."""
+        """Return the encoded messages; images are compressed off the event loop."""
         if self.check_prompt is not None:
             await asyncio.to_thread(self.check_prompt, messages)
         if not any(isinstance(p, ImagePart) for m in messages for p in m.content):
@@ -318,7 +318,7 @@ class EndpointModel:
             raise ItemError(f"an image cannot be encoded: {error}") from error
 
     async def _complete(self, body: Mapping[str, Any], parameters: dict[str, Any]) -> Answer:
-        """Ask for a completion, with those parameters that the server takes."""
+        """Request a completion, with the parameters that the server accepts."""
         while True:
             fields = {self._fields.get(name, name): value for name, value in parameters.items()}
             sent = {name: value for name, value in fields.items() if name is not None}
@@ -340,7 +340,7 @@ class EndpointModel:
             return answer
 
     def _do_without(self, field: str, value: Any) -> None:
-        """Leave a refused field out from now on, or send it by its newer name.
+        """Drop a rejected field from now on, or send it by its newer name.
 
         Raises:
             UsageError: the user asked for it.
@@ -349,7 +349,7 @@ class EndpointModel:
             raise UsageError(f"{self.url} does not take {field}: remove {field}={value:g}")
         name = "max_tokens" if field == NEWER_LIMIT else field
         if self._fields.get(name, name) != field:
-            return  # requests that were in flight together learn it together
+            return  # concurrent requests learn it together
         if field == "max_tokens":
             self._fields[name], self.changes[name] = NEWER_LIMIT, f"sent as {NEWER_LIMIT}"
         else:
@@ -359,7 +359,7 @@ class EndpointModel:
         self.on_change()
 
     def _refuse(self, answer: Answer) -> None:
-        """Raise for a request that the server refused; the run ends where it refuses all."""
+        """Raise for a request that the server rejected; if it rejects all, the run ends."""
         reason = f"the server answered {answer.status}: {answer.message}"
         if answer.is_overflow:
             raise ContextOverflowError(reason)
@@ -379,10 +379,10 @@ class EndpointModel:
         most: int,
         read: Callable[[Answer], object] = lambda answer: answer,
     ) -> Answer:
-        """Send a request, with retries, and return the first lasting answer.
+        """Send a request, with retries, and return the first final answer.
 
-        It has at most ``most`` bytes.  ``read`` raises `ItemError` for an answer that is to be
-        asked for again.
+        It has at most ``most`` bytes. ``read`` raises `ItemError` for an answer to be requested
+        again.
         """
         begun = time.monotonic()
         attempts = failures = 0
@@ -397,7 +397,7 @@ class EndpointModel:
                 await asyncio.sleep(self._wait(error, attempts))
 
     def _raise_if_hopeless(self, error: TryAgainError, failures: int, begun: float) -> None:
-        """Raise where a request that failed, first sent at ``begun``, is not worth another try."""
+        """Raise if a failed request, first sent at ``begun``, is not worth a retry."""
         now = time.monotonic()
         if error.busy and now - max(begun, self._last_success) > BUSY_PATIENCE:
             raise UsageError(
@@ -415,7 +415,7 @@ class EndpointModel:
         raise ItemError(f"gave up after several attempts: {error}") from error
 
     def _wait(self, error: TryAgainError, attempts: int) -> float:
-        """Return seconds to wait: what the server asked for, else doubling, with jitter."""
+        """Return seconds to wait: the server's Retry-After, else doubling, with jitter."""
         if error.wait is not None:
             return min(error.wait, LONGEST_WAIT) + random.uniform(0, self._limits.first_wait)
         doubled = self._limits.first_wait * 2.0 ** min(attempts - 1, 30)
@@ -447,32 +447,30 @@ class EndpointModel:
                 read(answer)
             except ItemError as error:
                 if answer.body and answer.document is None:
-                    raise  # a page of another program, not a fault of this moment
+                    raise  # another program's page, not a transient failure
                 raise TryAgainError(str(error)) from error
         return answer
 
     def _in_words(self, error: Exception) -> str:
-        """Return why no connection was made, as the system says it; of other errors their text."""
+        """Return the system's reason for a failed connection; for other errors, their text."""
         if not isinstance(error, aiohttp.ClientConnectorError):
             return masked(str(error), self._key)  # it may quote what the server sent
-        number = error.os_error.errno or 0  # below 0 for names that are not resolved
+        number = error.os_error.errno or 0  # below 0 for unresolved names
         known = os.strerror(number) if number > 0 else error.os_error.strerror
         return (known or "cannot connect").lower()
 
 
 class _ServerTokenizer:
-    """The tokenizer that a server offers as vLLM does: ``/tokenize`` and ``/detokenize``."""
+    """The tokenizer of a server with vLLM's ``/tokenize`` and ``/detokenize``."""
 
     def __init__(self, server: EndpointModel) -> None:
         self._server = server
 
     async def encode(self, text: str) -> list[int]:
-        """Return the token ids of ``text``."""
         body = {"prompt": text, "add_special_tokens": False}
         return await self._ask("tokenize", body, "tokens", list[int])
 
     async def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of token ids."""
         return await self._ask("detokenize", {"tokens": list(ids)}, "prompt", str)
 
     async def _ask(self, path: str, body: Mapping[str, Any], field: str, kind: type[T]) -> T:

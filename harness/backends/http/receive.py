@@ -1,4 +1,4 @@
-"""Receives a server's answer: of limited size, without our key, and from the address given only."""
+"""Receive a server's answer: with limited size, our key masked, and no redirects."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from harness.backends.http.answers import Answer
 from harness.errors import ItemError, UsageError
 
 MASK = "[API key]"
-# No real key is shorter; a placeholder such as "none" is no secret, and a word of answers.
+# No real key is shorter; a placeholder such as "none" is not secret, and may occur in answers.
 _SHORTEST_KEY = 12
 
 
 class RedirectError(UsageError):
-    """The server redirects; prompts and images are for the address given alone."""
+    """The server redirects; prompts and images may only go to the given address."""
 
 
 async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> Answer:
-    """Return what a server sent, with our key masked wherever it repeats that.
+    """Return what a server sent, with any copy of our key masked.
 
     Args:
         got: the response, of a request that follows no redirects.
@@ -46,12 +46,12 @@ async def receive(got: aiohttp.ClientResponse, most: int, key: str | None) -> An
 
 
 def masked(text: str, key: str | None) -> str:
-    """Return a text in which the key is replaced by `MASK`."""
+    """Return a text with the key replaced by `MASK`."""
     return text.replace(key, MASK) if key and len(key) >= _SHORTEST_KEY else text
 
 
 def _without(body: bytes, key: str | None) -> bytes:
-    """Return a body without the key, also where JSON writes it with escapes."""
+    """Return a body without the key, including JSON-escaped copies."""
     if not key or len(key) < _SHORTEST_KEY:
         return body
     try:
@@ -64,7 +64,7 @@ def _without(body: bytes, key: str | None) -> bytes:
 
 
 def _target(got: aiohttp.ClientResponse, key: str | None) -> str:
-    """Return where a redirect leads, without path and query: they may hold what we sent."""
+    """Return a redirect's target without path and query, which may contain what we sent."""
     try:
         parts = urlsplit(urljoin(str(got.url), got.headers["Location"]))
         port = f":{parts.port}" if parts.port else ""
@@ -74,7 +74,7 @@ def _target(got: aiohttp.ClientResponse, key: str | None) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds in a Retry-After header; its other form, a date, is not used here."""
+    """Return the seconds in a Retry-After header; its date form is ignored."""
     try:
         return max(0.0, float(headers.get("Retry-After", "")))
     except ValueError:

@@ -1,6 +1,6 @@
-"""How many requests a server gets at once: fewer when it says that they are too many.
+"""Limit concurrent requests to a server: fewer when it is overloaded.
 
-Additive increase, multiplicative decrease (Chiu and Jain 1989), as TCP does it.
+Additive increase, multiplicative decrease (Chiu and Jain 1989), as in TCP.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 class TryAgainError(Exception):
     """This attempt failed, the next may succeed.
 
-    ``wait`` is the time in seconds that the server asked for.  ``busy``: it has too much to do.
+    ``wait`` is the time in seconds that the server asked for. ``busy``: it is overloaded.
     ``unreachable``: no connection was made at all.
     """
 
@@ -30,13 +30,13 @@ class TryAgainError(Exception):
 
 
 class Throttle:
-    """Lets at most ``limit`` requests through at once; the rest wait.
+    """Allow at most ``limit`` concurrent requests; the rest wait.
 
-    The limit halves when a request fails as ``busy``, once for all that were in flight
-    together, and grows by one for as many successes as it lets through.
+    The limit halves when a request fails as ``busy``, once for all that were in flight together,
+    and grows by one for as many successes as it lets through.
 
     Args:
-        limit: where it starts, and the most that it grows to.
+        limit: its initial and maximum value.
     """
 
     def __init__(self, limit: int) -> None:
@@ -48,7 +48,7 @@ class Throttle:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait until a request may be made; it is made inside the context."""
+        """Wait until a request may be made; make it inside the context."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._in_flight < self.limit)
             self._in_flight += 1

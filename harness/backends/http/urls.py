@@ -1,4 +1,4 @@
-"""Addresses of servers, checked before anything is sent to them, and which API key goes where."""
+"""Server addresses, checked before use, and which API key goes where."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ _USERINFO = re.compile(r"(?:^|(?<=//)).*@")
 
 
 def base_url(url: str) -> str:
-    """Return ``url`` ending in ``/v1``, whether it was given with or without that or a slash.
+    """Return ``url`` ending in ``/v1``, with or without a ``/v1`` or slash in the input.
 
     Raises:
-        UsageError: it is not an http address, or holds a user name or password (neither is shown).
+        UsageError: it is not an http address, or contains a user name or password (neither is
+            shown).
     """
     url = url.strip()
     parts = _split(url)
@@ -51,13 +52,13 @@ def key_for(
 ) -> str | None:
     """Return the API key to send to a server, None for no key.
 
-    A key goes only to the server that it is for: ``OPENAI_API_KEY`` to OpenAI's host, any other
-    where the user names its variable.
+    A key goes only to its own server: ``OPENAI_API_KEY`` to OpenAI's host, any other if the user
+    names its variable.
 
     Args:
-        url: the server's address, as `base_url` accepts it.
+        url: the server's address, as accepted by `base_url`.
         named: the environment variable that the user named for this server, if any.
-        default: a variable that is meant for this server by its name, where ``named`` is None.
+        default: a variable whose name implies this server, if ``named`` is None.
         over_http: the user allows keys to cross a private network unencrypted.
 
     Raises:
@@ -84,7 +85,7 @@ def key_for(
 
 
 def _is_private(host: str) -> bool:
-    """Whether every address of a host is of a private network; false where none is known."""
+    """Whether all of a host's addresses are private; false if none is known."""
     try:
         found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
     except OSError:
@@ -93,16 +94,16 @@ def _is_private(host: str) -> bool:
 
 
 def without_keys(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for a child process without what looks like a key or a password."""
+    """Return a child process's environment without apparent keys or passwords."""
     return {name: value for name, value in environment.items() if not _SECRET.search(name)}
 
 
 def _split(url: str) -> SplitResult | None:
-    """Return the parts of an http address that a connection can be tried to, else None."""
+    """Return the parts of an http address that can be connected to, else None."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port  # the port is checked when it is read
+        host, _ = parts.hostname or "", parts.port  # reading the port checks it
         host.encode("idna")
-    except ValueError:  # of which UnicodeError is one
+    except ValueError:  # includes UnicodeError
         return None
     return parts if parts.scheme in ("http", "https") and host else None

@@ -1,4 +1,4 @@
-"""A model's settings: what they are, where they come from, its adapter, and what authors recommend.
+"""Model settings: definition, sources, LoRA adapters, and authors' recommendations.
 
 The YAML files hold the authors' recommendations, each value with its source.
 """

@@ -1,4 +1,4 @@
-"""A LoRA adapter: the folder that PEFT's ``save_pretrained`` wrote, and what of it others need."""
+"""A LoRA adapter folder written by PEFT's ``save_pretrained``, and the facts others need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness.files.hashing import file_hash, json_hash
 from harness.files.typed_json import parse
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-# Of the base model's place, which decides nothing: its content has a fingerprint of its own.
+# Where the base model is, which does not matter: its content has its own fingerprint.
 _PLACES = ("base_model_name_or_path", "revision", "inference_mode", "peft_version")
 
 
@@ -28,8 +28,8 @@ class _Config(msgspec.Struct):
 class Adapter:
     """A LoRA adapter.
 
-    ``base`` is the folder or hub id of the model that it was trained on, if its files say so;
-    ``rank`` the largest of its matrices; ``sees`` whether it changes the vision encoder.
+    ``base`` is the folder or Hub id of its base model, if its files name one; ``rank`` the largest
+    of its matrices; ``sees``: it changes the vision encoder.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ def is_adapter(folder: Path) -> bool:
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Return the adapter in a folder; of its weights only the header is read.
+    """Return the adapter in a folder, reading only the header of its weights.
 
     Raises:
         UsageError: there is none, it is not LoRA, or its weights are not safetensors.

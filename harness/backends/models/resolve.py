@@ -1,4 +1,4 @@
-"""Which settings are in force, and where each was set: option, authors' file or checkpoint."""
+"""Resolve the effective settings, and where each was set: option, authors' file or checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.own_code import needs_consent
 
 FOLDER = Path(__file__).parent
 Origin = Literal["model", "ours"]
-# Of generation_config.json: what decides how answers are drawn.
+# Sampling settings in generation_config.json.
 _GENERATION = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
 
 
@@ -43,11 +43,11 @@ class Recommended(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where settings come from, the strongest first.
+    """Sources of settings, in order of precedence.
 
     ``given`` maps those of the command line and of ``--config`` to (value, where it was set);
-    ``recommended`` names a file of recommendations; ``generation`` says whose sampling counts
-    where neither says anything: that of the checkpoint's generation_config.json, or ours (greedy).
+    ``recommended`` names a file of recommendations; ``generation`` selects the sampling if neither
+    sets any: that of the checkpoint's generation_config.json, or ours (greedy).
     """
 
     given: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
@@ -57,25 +57,25 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The settings in force, and where each was set."""
+    """The effective settings, and where each was set."""
 
     settings: ModelSettings = UNSET
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
 def in_force(sources: Sources, checkpoint: Path | None) -> InForce:
-    """Return the settings that count, and where each was set.
+    """Return the effective settings, and where each was set.
 
-    Of settings that are mappings, the strongest layer that names a key gives its value.  Under
-    greedy decoding, settings of the draw that nobody asked for by name are left out.
+    For mappings, precedence is per key. Under greedy decoding, sampling settings that nobody asked
+    for by name are left out.
 
     Args:
         sources: where settings come from.
         checkpoint: the model's folder; None behind an endpoint.
 
     Raises:
-        UsageError: a file cannot be read or is of another model, a value is out of range, or a
-            setting that was asked for has no effect.
+        UsageError: a file cannot be read or is for another model, a value is out of range, or a
+            requested setting has no effect.
     """
     layers = [dict(sources.given)]
     if sources.recommended is not None:
@@ -95,12 +95,12 @@ def in_force(sources: Sources, checkpoint: Path | None) -> InForce:
                 )
             merged.pop(name, None)
     settings = settings_of({name: value for name, (value, _) in merged.items()}, "settings")
-    settings.template_text()  # it can be read
+    settings.template_text()  # check that it can be read
     return InForce(settings, {name: origin for name, (_, origin) in merged.items()})
 
 
 def _over(entry: tuple[Any, str], weaker: tuple[Any, str] | None) -> tuple[Any, str]:
-    """Return what counts of a setting and of a weaker layer's: of mappings, each key by itself."""
+    """Return a setting's value over a weaker layer's; mappings are merged by key."""
     if weaker is None or not (isinstance(entry[0], dict) and isinstance(weaker[0], dict)):
         return entry
     kept = not weaker[0].keys() <= entry[0].keys()
@@ -124,7 +124,7 @@ def _recommended(name: str, checkpoint: Path | None) -> dict[str, tuple[Any, str
 
 
 def recommended_path(name: str) -> Path:
-    """Return the path of a YAML file, or of one that ships with the project by its name.
+    """Return the path of a YAML file, or of a shipped one given by name.
 
     Raises:
         UsageError: there is no such file.
@@ -137,10 +137,10 @@ def recommended_path(name: str) -> Path:
 
 
 def read_recommended(name: str) -> Recommended:
-    """Return what a YAML file, or one that ships with the project by its name, recommends.
+    """Return the recommendations in a YAML file, or in a shipped one given by name.
 
     Raises:
-        UsageError: there is no such file, it has another form, or names an unknown setting.
+        UsageError: there is no such file, its format is wrong, or it names an unknown setting.
     """
     where = f"--model-settings {name}"
     recommended = read_typed(recommended_path(name), Recommended, where)
@@ -152,14 +152,14 @@ def read_recommended(name: str) -> Recommended:
 
 
 def suitable(checkpoint: Path) -> list[str]:
-    """Return the names of the files that ship with the project for a checkpoint's type."""
+    """Return the names of shipped files that suit a checkpoint's type."""
     kind = model_type(checkpoint)
     names = [file.stem for file in sorted(FOLDER.glob("*.yaml"))]
     return [name for name in names if kind and read_recommended(name).model_type == kind]
 
 
 def model_type(checkpoint: Path) -> str | None:
-    """Return the type of a checkpoint's model, None where its config.json names none."""
+    """Return the type of a checkpoint's model, None if its config.json has none."""
     try:
         document = parse(plain.read_given(checkpoint / "config.json"))
     except (OSError, ValueError):
@@ -169,7 +169,7 @@ def model_type(checkpoint: Path) -> str | None:
 
 
 def _generation(checkpoint: Path | None) -> dict[str, tuple[Any, str]]:
-    """Return the sampling that a checkpoint's generation_config.json suggests."""
+    """Return the sampling suggested by a checkpoint's generation_config.json."""
     where = "--generation-config model"
     if checkpoint is None:
         raise UsageError(
@@ -184,11 +184,11 @@ def _generation(checkpoint: Path | None) -> dict[str, tuple[Any, str]]:
     if not isinstance(document, dict):
         raise UsageError(f"{where}: {path} is not a JSON object")
     values = {name: document[name] for name in _GENERATION if document.get(name) is not None}
-    if values.get("top_k") == 0:  # transformers' way to say all
+    if values.get("top_k") == 0:  # transformers' value for "all"
         values["top_k"] = -1
     if document.get("do_sample"):
         values.setdefault("temperature", 1.0)  # the default of transformers and vLLM
-    else:  # as transformers understands it: greedy
+    else:  # greedy, as in transformers
         values = {name: values[name] for name in values if name == "repetition_penalty"}
     checked = settings_of(values, f"{where}: {path}")
     return {name: (getattr(checked, name), f"{checkpoint.name}/{path.name}") for name in values}

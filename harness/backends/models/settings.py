@@ -1,4 +1,4 @@
-"""The settings that decide a model's answers: one table for options, files, runs and backends."""
+"""Settings that affect a model's answers: one table for options, files, runs and backends."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from harness.files.plain import read_given
 from harness.records import Message, Sampling, TextPart
 from harness.references import value_content
 
-_MAX = sys.float_info.max  # so that infinity is refused
+_MAX = sys.float_info.max  # so that infinity is rejected
 Count = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(gt=0, le=1)]
-# What a request is made of: set by options of their own, or by the benchmark.
+# Parts of a request set by other options or by the benchmark.
 _OF_REQUESTS = frozenset(
     """model messages stream n max_tokens max_completion_tokens seed logprobs top_logprobs
     chat_template_kwargs temperature top_p top_k min_p presence_penalty
@@ -39,7 +39,7 @@ _OF_VLLM = {
     "lora-modules": "--adapter",
     **dict.fromkeys(("host", "port", "uds", "api-key", "served-model-name", "config"), ""),
 }
-# Arguments that change how fast vLLM answers and what fits: outside a run's key.
+# Arguments that affect only vLLM's speed and capacity: outside a run's key.
 _OF_SPEED = frozenset(
     """gpu-memory-utilization max-num-seqs max-num-batched-tokens enforce-eager swap-space
     cpu-offload-gb block-size distributed-executor-backend disable-log-stats async-scheduling
@@ -48,16 +48,16 @@ _OF_SPEED = frozenset(
 
 
 def argument_name(written: str) -> str:
-    """Return the name of an argument of vLLM with dashes; keys behind a dot stay as they are."""
+    """Return a vLLM argument's name with dashes; keys after a dot are unchanged."""
     name, dot, keys = written.removeprefix("--").partition(".")
     return name.replace("_", "-") + dot + keys
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The settings that decide answers besides the benchmark's protocol; None: not set.
+    """Settings that affect answers, besides the benchmark's protocol; None: not set.
 
-    Descriptions are the options' help texts.  Raises `UsageError` for values that contradict each
-    other, and for fields of requests or arguments of vLLM that other options set.
+    Descriptions are the options' help texts. Raises `UsageError` for contradictory values, and for
+    request fields or vLLM arguments that other options set.
     """
 
     temperature: Annotated[
@@ -120,7 +120,6 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     ] = None
 
     def __post_init__(self) -> None:
-        """Check what the types cannot say."""
         if self.min_pixels and self.max_pixels and self.min_pixels > self.max_pixels:
             raise UsageError(
                 f"--min-pixels {self.min_pixels} is above --max-pixels {self.max_pixels}"
@@ -147,12 +146,12 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return {name: value for name, value in everything if value is not None}
 
     def sampling(self, max_tokens: int, seed: int) -> Sampling:
-        """Return how answers are drawn."""
+        """Return the sampling settings."""
         given = {name: value for name, value in self.given().items() if name in SAMPLING}
         return Sampling(**{**given, "max_tokens": max_tokens, "seed": seed})
 
     def recorded(self) -> dict[str, Any]:
-        """Return the settings besides the sampling, files with the hash of their content."""
+        """Return the settings except sampling; files with a content hash."""
         kept = {name: value for name, value in self.given().items() if name not in _IN_SAMPLING}
         if self.chat_template is not None:
             kept["chat_template"] = _named_content(self.chat_template)
@@ -165,9 +164,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         return decisive(self.recorded())
 
     def template_text(self) -> str | None:
-        """Return the text of the chat template that was given, None where there is none.
+        """Return the text of the given chat template, None if none.
 
-        One in a request's further fields counts before the server's own.
+        A template in a request's extra fields takes precedence over the server's own.
 
         Raises:
             UsageError: it cannot be read.
@@ -183,21 +182,21 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             raise UsageError(f"--chat-template {self.chat_template}: {reason.lower()}") from error
 
     def pixels(self) -> dict[str, int]:
-        """Return the limits of an image's size that are set, in pixels."""
+        """Return the image size limits that are set, in pixels."""
         limits = {"min_pixels": self.min_pixels, "max_pixels": self.max_pixels}
         return {name: limit for name, limit in limits.items() if limit is not None}
 
     def body(self) -> dict[str, Any]:
-        """Return what they add to every request for a chat completion."""
+        """Return the fields added to every chat completion request."""
         variables = self.chat_template_kwargs
         named = {"chat_template_kwargs": variables} if variables else {}
         return {**(self.extra_body or {}), **named}
 
     def asked(self, messages: Sequence[Message]) -> Sequence[Message]:
-        """Return a conversation with the system prompt before it and the suffix on its question.
+        """Return a conversation with the system prompt and the suffix on its question added.
 
-        The question is the last message of the user before the model's first: in an agent's episode
-        the task, whatever follows.
+        The question is the last user message before the model's first: in an agent's episode, the
+        task.
         """
         asked = list(messages)
         if self.prompt_suffix is not None:
@@ -215,17 +214,19 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def _named_content(value: Any) -> Any:
-    """Return the name and the hash of a file or folder that a value names; another as it is."""
+    """Return the name and hash of a file or folder that a value names; other values unchanged."""
     digest = value_content(value) if isinstance(value, str) else value
     return value if digest == value else {"file": Path(value).name, "sha256": digest}
 
 
 def decisive(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides answers of recorded settings: no name of a file, and nothing of speed."""
+    """Return what affects answers among recorded settings: no file names, no speed settings."""
     kept = dict(recorded)
     if "chat_template" in kept:
         kept["chat_template"] = _content(kept["chat_template"])
-    if isinstance(given := kept.get("vllm_arg"), Mapping):  # a manifest of others may say anything
+    if isinstance(
+        given := kept.get("vllm_arg"), Mapping
+    ):  # a manifest from elsewhere may have any type
         del kept["vllm_arg"]
         if left := {k: _content(value) for k, value in given.items() if k not in _OF_SPEED}:
             kept["vllm_arg"] = left
@@ -249,7 +250,7 @@ def _with_line(message: Message, line: str) -> Message:
 
 
 def _joined(*parts: Any) -> tuple[Any, ...]:
-    """Return the parts of a message, texts that follow each other as one."""
+    """Return the parts of a message, merging adjacent texts."""
     joined: list[Any] = []
     for part in parts:
         if isinstance(part, TextPart) and joined and isinstance(joined[-1], TextPart):
@@ -260,7 +261,7 @@ def _joined(*parts: Any) -> tuple[Any, ...]:
 
 
 def settings_of(values: Mapping[str, Any], source: str) -> ModelSettings:
-    """Return settings by name as `ModelSettings`; texts are converted as options are.
+    """Return settings by name as `ModelSettings`; texts are converted like options.
 
     Raises:
         UsageError: a value has the wrong type or is out of range; says so and names the source.
