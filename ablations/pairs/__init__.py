@@ -1,1 +1,1 @@
-"""Building and filtering contrastive pairs."""
+"""Build and filter contrastive pairs."""

@@ -1,8 +1,7 @@
-"""The folder of one build of pairs: manifest, funnel, results, and what models replied.
+"""The folder of one build of pairs: manifest, funnel, results, and model replies.
 
 Every builder opens its folder with `open_build`, counts what each step keeps in a `Funnel`, and
-ends with `Build.finish`.  A rerun of the same build answers from the folder; what a model was asked
-is not asked again.
+ends with `Build.finish`. A rerun of the same build uses the folder and repeats no request.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a funnel: ``count`` of ``unit`` are left; ``dropped`` counts the others."""
+    """One step of a funnel: ``count`` of ``unit`` remain; ``dropped`` counts the rest by reason."""
 
     name: str
     unit: str
@@ -42,7 +41,7 @@ class Step:
 
 
 class Funnel:
-    """What each step of a build keeps, in order, and notes on what a reader should know."""
+    """What each step of a build keeps, in order, and notes for the reader."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -56,9 +55,9 @@ class Funnel:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """All that decides the pairs of a build: the same plan is the same build.
+    """Everything that decides a build's pairs: the same plan is the same build.
 
-    ``settings`` are JSON values.  ``inputs`` are the content hashes of what is read, by name.
+    ``settings`` are JSON values. ``inputs`` are content hashes of the inputs, by name.
     """
 
     command: str
@@ -74,9 +73,9 @@ class BuildPlan:
 
 
 class Memo:
-    """Values by key that outlive a kill: an append-only file of JSON lines.
+    """Values by key that survive a kill: an append-only file of JSON lines.
 
-    For what costs a model's answer; the key is a `json_hash` of all that was asked.
+    For the results of model requests; the key is a `json_hash` of the whole request.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,7 +107,7 @@ class Build:
 
     @property
     def finished(self) -> dict[str, Any] | None:
-        """The manifest of this build if it was finished and its pairs are as it left them."""
+        """The manifest of this build if it is finished and its pairs are unchanged."""
         manifest = _manifest(self.path)
         pairs = self.path / PAIRS
         if not manifest or manifest["state"] != "finished" or not pairs.is_file():
@@ -116,11 +115,11 @@ class Build:
         return manifest if manifest["pairs_hash"] == file_hash(pairs) else None
 
     def memo(self, name: str) -> Memo:
-        """Return the values that were stored under a name, and store more."""
+        """Return the values stored under a name, for reading and adding."""
         return Memo(self.path / f"{name}.jsonl")
 
     def append_reply(self, key: str, reply: str) -> None:
-        """Store a judge's reply, as `harness.runs.judge.Replies` needs it."""
+        """Store a judge's reply, as required by `harness.runs.judge.Replies`."""
         self._replies = self._replies or Appender(self.path / "judge-replies.jsonl")
         self._replies.append(json.dumps({"key": key, "reply": reply}) + "\n")
 
@@ -132,10 +131,9 @@ class Build:
         *,
         missed: int = 0,
     ) -> dict[str, Any]:
-        """Write the pairs and the others, then the manifest; return the manifest.
+        """Write the pairs and the other rows, then the manifest; return the manifest.
 
-        ``missed`` of them could not be asked about: the build is then not finished, and a rerun
-        asks again.
+        ``missed``: requests that failed; the build is then unfinished, and a rerun repeats them.
         """
         counts = _write_rows(self.path, {PAIRS: pairs, UNCERTAIN: uncertain, REJECTED: rejected})
         return self._write("incomplete" if missed else "finished", counts, missed)
@@ -158,7 +156,7 @@ class Build:
 
 
 def _write_rows(folder: Path, files: Mapping[str, Sequence[Row]]) -> dict[str, int]:
-    """Write rows to the files of a build, and return how many there are of each kind."""
+    """Write rows to a build's files, and return the count of each kind."""
     for name, rows in files.items():
         rewrite(folder / name, (json.dumps(row, ensure_ascii=False) for row in rows))
     return {name.removesuffix(".jsonl"): len(rows) for name, rows in files.items()}
@@ -174,7 +172,7 @@ def is_build(path: Path) -> bool:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the manifest of a build; UsageError where there is none."""
+    """Return the manifest of a build; UsageError if there is none."""
     manifest = _manifest(path)
     if manifest is None:
         raise UsageError(f"{path} is not a build of pairs: it has no {MANIFEST}")
@@ -184,7 +182,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 def revise(
     path: Path, files: Mapping[str, Sequence[Row]], step: str, dropped: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Write rows that were decided on later, and add a step to the funnel; return the manifest."""
+    """Write rows decided on later, and add a step to the funnel; return the manifest."""
     manifest = read_manifest(path)
     counts = _write_rows(path, files)
     added = Step(step, "pairs", counts["pairs"], {k: n for k, n in dropped.items() if n})
@@ -196,7 +194,7 @@ def revise(
 
 @contextmanager
 def open_build(path: Path, plan: BuildPlan) -> Iterator[Build]:
-    """Open a folder for a build, made if need be; locked until the block ends.
+    """Open a folder for a build, creating it if needed; locked until the block ends.
 
     Raises:
         UsageError: another process writes there, or the folder holds another build or anything
@@ -237,7 +235,7 @@ def _manifest(path: Path) -> dict[str, Any] | None:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Return the dotted names of what differs between two JSON mappings."""
+    """Return the dotted names at which two JSON mappings differ."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return [] if old == new else [name]
     return [
@@ -248,7 +246,7 @@ def _differences(old: Any, new: Any, name: str = "") -> list[str]:
 
 
 def funnel_text(manifest: Mapping[str, Any]) -> str:
-    """Return the funnel of a manifest as lines: step, what is left, and why the rest is not."""
+    """Return the funnel of a manifest as lines: step, number remaining, reasons for the rest."""
     steps = manifest["funnel"]
     name_width = max((len(step["name"]) for step in steps), default=0)
     count_width = max((len(f"{step['count']:,} {step['unit']}") for step in steps), default=0)

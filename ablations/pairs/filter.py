@@ -1,7 +1,7 @@
-"""The difficulty filter: pairs that the model to be trained selects neither always nor never.
+"""The difficulty filter: pairs that the model to be trained gets right neither always nor never.
 
-The authors keep a pair where their base model is right in 2 to 5 of 8 tries, so filtered pairs
-belong to one model and start near chance for it.
+The authors keep a pair if their base model is right in 2 to 5 of 8 tries, so filtered pairs belong
+to one model and start near chance for it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from harness.records import Sampling
 
 @dataclass(frozen=True)
 class Settings:
-    """How difficult a pair may be, and how that is measured.
+    """The difficulty range, and how difficulty is measured.
 
-    ``by``: ``letters`` answers ``tries`` times, in both orders equally often, each read strictly as
+    ``by``: ``letters`` answers ``tries`` times, equally often in both orders, each read strictly as
     a choice; ``logprobs`` takes the right letter's probability among the two, mean over both
-    orders.  Written prompts whose contexts are not known have one.  Kept are shares of right
-    selections from ``low`` to ``high``.
+    orders. Written prompts with unknown contexts have one. Kept are fractions of right selections
+    from ``low`` to ``high``.
     """
 
     by: Literal["letters", "logprobs"] = "letters"
@@ -48,14 +48,14 @@ class Settings:
 
 
 def plan_of(content: str, fingerprint: str, settings: Settings, seed: int) -> BuildPlan:
-    """Return what identifies a filtering: the pairs' content and the model's."""
+    """Return the identity of a filtering: the pairs' content and the model's."""
     inputs = {"pairs": content, "model": fingerprint}
     return BuildPlan("filter", asdict(settings), inputs, seed)
 
 
 @dataclass(frozen=True)
 class Asking:
-    """The model, how many questions wait for it at once, and what is told of the progress."""
+    """The model, the number of concurrent requests, and the progress callback."""
 
     open_model: Callable[[], AbstractAsyncContextManager[Model]]
     concurrency: int = 64
@@ -67,10 +67,10 @@ def filter_pairs(
 ) -> dict[str, Any]:
     """Ask the model about every pair, keep those of the right difficulty, return the manifest.
 
-    Answers are stored as they come; a rerun asks only what is missing.
+    Answers are stored as they arrive; a rerun asks only what is missing.
 
     Raises:
-        UsageError: the model cannot be used, or gives no log-probabilities where they are needed.
+        UsageError: the model cannot be used, or gives no log-probabilities when needed.
     """
     if build.finished:
         return build.finished
@@ -83,7 +83,7 @@ def filter_pairs(
 def _finish(
     build: Build, pairs: Sequence[AnyPair], settings: Settings, memo: Memo, missed: Sequence[str]
 ) -> dict[str, Any]:
-    """Write the pairs of the right difficulty and the others; return the manifest."""
+    """Write the pairs by difficulty; return the manifest."""
     kept: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
@@ -109,7 +109,7 @@ def _finish(
 def _measured(
     memo: Memo, keys: Sequence[str], settings: Settings
 ) -> tuple[dict[str, Any] | None, str]:
-    """Return a pair's share of right selections, and why it is dropped ('': it is kept)."""
+    """Return a pair's fraction of right selections, and why it is dropped ('': it is kept)."""
     if not all(key in memo for key in keys):
         return None, "not asked"
     right = [memo[key] for key in keys]
@@ -119,7 +119,7 @@ def _measured(
 
 
 def _keys(index: int, settings: Settings) -> list[str]:
-    """Return the names of a pair's questions; they alternate between the two orders."""
+    """Return the keys of a pair's requests, which alternate between the two orders."""
     number = settings.tries if settings.by == "letters" else len(LETTERS)
     return [f"{index}/{LETTERS[attempt % 2]}/{attempt}" for attempt in range(number)]
 
@@ -131,7 +131,7 @@ async def _ask_all(
     asking: Asking,
     memo: Memo,
 ) -> list[str]:
-    """Store what the model says to each question that has no answer; return what failed."""
+    """Store the model's reply to each open request; return the failures."""
     questions = [
         (index, key)
         for index in range(len(pairs))
@@ -146,7 +146,7 @@ async def _ask_all(
         for index, key in waiting:
             attempt = int(key.rpartition("/")[2])
             seed = build.plan.seed * 1_000_003 + index * settings.tries + attempt
-            orders = both_orders(pairs[index])  # one of a written pair whose contexts are not known
+            orders = both_orders(pairs[index])  # one for a written pair with unknown contexts
             prompt = orders[attempt % len(orders)]
             try:
                 memo[key] = await _right(model, prompt, settings, seed)
@@ -164,7 +164,7 @@ async def _ask_all(
 async def _right(
     model: Model, prompt: SelectionPrompt, settings: Settings, seed: int
 ) -> float | None:
-    """Return 1 or 0 for an answer, None for one that is no choice; or the right letter's share."""
+    """Return 1 or 0 for an answer, None if not a choice; or the right letter's probability."""
     from benchmarks.probe import NAMES
     from benchmarks.scoring import Target
     from benchmarks.scoring import score as read_letter

@@ -42,8 +42,9 @@ _PAIR = r"(?:it|this|(?:the|this)\s(?:pair|item|candidate|example))"
 _PAIR_IS = rf"(?:{_PAIR}\sis|it['’]s)"
 _OPINION = r"""I(?:['’]d)?\s(?:think|believe|find|conclude|say)(?:\sthat)?
     |I\sam\s(?:certain|confident|sure)(?:\sthat)?|in\smy\s(?:opinion|view|judge?ment)|overall|in\s(?:conclusion|short|summary)"""
-# What states a verdict: nothing, "Verdict:", "My assessment is", "They fit, so the pair is",
-# "I think it is"; not "I don't think it is", "It fails to be", "If they fit, the pair is".
+# Text that may precede a stated verdict: nothing, "Verdict:", "My assessment is", "They fit, so the
+# pair is", "I think it is"; not "I don't think it is", "It fails to be", "If they fit, the pair
+# is".
 _BEFORE = re.compile(
     rf"""(?:
       (?:\A|[.!?]["'*`)]*\s*\n|\n[ \t]*\n|</think>)
@@ -57,8 +58,8 @@ _BEFORE = re.compile(
     ) {_MARKS}\Z""",
     re.VERBOSE | re.IGNORECASE,
 )
-# What may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at all",
-# "VALID, but I am not sure", which only UNCERTAIN may be.
+# Text that may follow: an end or a reason; not "VALID?", "VALID if they differ", "VALID: not at
+# all", "VALID, but I am not sure", which only UNCERTAIN may be.
 _AFTER = re.compile(
     r"""(?:(?<=UNCERTAIN)|(?!.*\bI(?:\sam|['’]m)\s(?:not\s(?:\w+\s)?(?:sure|certain)|unsure)\b))
     (?!\W*\?)["'*`_}$]*(?:</\w+>)?(?:
@@ -70,12 +71,12 @@ _AFTER = re.compile(
       |i\s(?:doubt|do\snot\sthink|don['’]t\sthink)\b))""",
     re.VERBOSE | re.IGNORECASE,
 )
-_CLAUSE = 400  # characters before a verdict that are looked at
+_CLAUSE = 400  # characters checked before a verdict
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge says of one candidate; ``reasons`` are short labels, often none."""
+    """The judge's opinion on one candidate; ``reasons`` are short labels, often none."""
 
     opinion: Opinion
     reasons: tuple[str, ...] = ()
@@ -83,9 +84,9 @@ class Judgement:
 
 
 def read_judgement(reply: str) -> Judgement | None:
-    """Read a judge's reply: its JSON object, else a labelled verdict, else its only verdict.
+    """Parse a judge's reply: its JSON object, else a labelled verdict, else its only verdict.
 
-    None where it names no verdict or several, or does not plainly state it.
+    None if it has no verdict or several, or does not state it plainly.
     """
     if (judgement := _from_json(reply)) is not None:
         return judgement
@@ -97,14 +98,14 @@ def read_judgement(reply: str) -> Judgement | None:
 
 
 def _stated(reply: str, begin: int, end: int) -> bool:
-    """Whether a reply says the verdict that it names there: when in doubt it does not."""
+    """Whether a reply plainly states the verdict found there; False when in doubt."""
     before = _BEFORE.search(reply, max(0, begin - _CLAUSE), begin)
     return before is not None and _AFTER.match(reply, end) is not None
 
 
 def _from_json(reply: str) -> Judgement | None:
     begin, end = reply.find("{"), reply.rfind("}")
-    if reply.count('"verdict"', begin, end) > 1:  # of a key given twice the last would count
+    if reply.count('"verdict"', begin, end) > 1:  # with a repeated key the last would count
         return None
     try:
         value = parse(reply[begin : end + 1].encode()) if 0 <= begin < end else None
@@ -122,7 +123,7 @@ def _from_json(reply: str) -> Judgement | None:
 
 @dataclass(frozen=True)
 class Judgements:
-    """Judgements by the candidates' ids; ``missed`` tells why the others have none."""
+    """Judgements by the candidates' ids; ``missed`` says why the others have none."""
 
     by_id: Mapping[str, Judgement]
     missed: Mapping[str, str]
@@ -137,7 +138,7 @@ def judge_all(
 ) -> Judgements:
     """Ask the judge about every candidate; see `ask_all`.
 
-    A reply that names no verdict is asked for again, and is UNCERTAIN in the end.
+    A reply without a verdict is requested again, and finally counts as UNCERTAIN.
     """
     asked = ask_all(build, judge, questions, read_judgement, note=note)
     unread = {
@@ -149,7 +150,7 @@ def judge_all(
 
 @dataclass(frozen=True)
 class Asked(Generic[T]):
-    """What was read of a model's replies, by id; why others could not be read, or asked for."""
+    """Parsed replies by id; why others could not be parsed or requested."""
 
     by_id: Mapping[str, T]
     unread: Mapping[str, str]
@@ -164,10 +165,10 @@ def ask_all(
     *,
     note: Note = silent,
 ) -> Asked[T]:
-    """Ask a model many questions at once; its replies are stored in the build.
+    """Send many requests to a model concurrently, storing its replies in the build.
 
-    ``questions`` are made when they are asked, so that images open late.  A reply of which
-    ``read`` makes nothing is asked for again.
+    ``questions`` are made when they are sent, so that images open late. A reply that ``read``
+    cannot parse is requested again.
 
     Raises:
         UsageError: the server is gone or does not serve the model.
@@ -218,7 +219,7 @@ def finish_judged(
 ) -> dict[str, Any]:
     """Ask the judge about every row, write the rows by its opinion, and return the manifest.
 
-    Without a judge all are kept.  ``question`` makes what is asked about a row.
+    Without a judge all are kept. ``question`` makes the message about a row.
     """
     if judge is None:
         build.funnel.notes.append("no judge was given (--judge): pairs are not judged")

@@ -1,4 +1,4 @@
-"""Says now and then how many questions a model has answered."""
+"""Report from time to time how many requests a model has answered."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 Note = Callable[[str], None]
-EVERY = 10.0  # seconds between two lines
+EVERY = 10.0  # seconds between lines
 
 
 def silent(_: str) -> None:
@@ -14,7 +14,7 @@ def silent(_: str) -> None:
 
 
 class Progress:
-    """Counts answers, and says so at most every ``every`` seconds, with the time that is left."""
+    """Count answers, and report at most every ``every`` seconds, with the time left."""
 
     def __init__(self, who: str, total: int, note: Note, every: float = EVERY) -> None:
         self._who, self._total, self._note, self._every = who, total, note, every
@@ -22,7 +22,7 @@ class Progress:
         self._began = self._last = time.monotonic()
 
     def advance(self) -> None:
-        """Count one answer, or a question that could not be asked."""
+        """Count one answered or failed request."""
         self._done += 1
         now = time.monotonic()
         if now - self._last >= self._every:

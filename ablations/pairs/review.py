@@ -1,4 +1,4 @@
-"""A person's decisions on the pairs of which the judge was uncertain."""
+"""A person's decisions on the pairs that the judge was uncertain about."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ACCEPT, REJECT = "accept", "reject"
 
 
 def uncertain(folder: Path) -> list[Row]:
-    """Return the pairs of a build that wait for a person.
+    """Return the pairs of a build awaiting a person's decision.
 
     Raises:
-        UsageError: the folder is no build of pairs.
+        UsageError: the folder is not a build of pairs.
     """
     if not is_build(folder):
         raise UsageError(
@@ -43,11 +43,11 @@ def _rows(path: Path) -> list[Row]:
 def decide(folder: Path, decisions: Path) -> dict[str, Any]:
     """Move the pairs that a person accepted or rejected, and return the new manifest.
 
-    ``decisions`` is what the page saves: ``{"decisions": {"ID": "accept" or "reject"}}``.  Pairs
-    without a decision stay uncertain.  Decisions that were read before change nothing.
+    ``decisions`` is the file saved by the page: ``{"decisions": {"ID": "accept" or "reject"}}``.
+    Pairs without a decision stay uncertain. Repeated decisions change nothing.
 
     Raises:
-        UsageError: the folder is no build, or the file names another pair or another decision.
+        UsageError: the folder is not a build, or the file names an unknown pair or decision.
     """
     with alone(folder):
         waiting = {str(row["id"]): row for row in uncertain(folder)}

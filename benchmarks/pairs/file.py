@@ -51,7 +51,7 @@ def pair_of(row: Row, folder: Path, where: str) -> Pair:
 def preview_pair(row: Row, folder: Path, where: str) -> Preview:
     """Check that a row makes a usable pair; no image is decoded.
 
-    Two images are alike here if their files hold the same bytes; `check` compares pixels.
+    Two images count as identical here if their files hold the same bytes; `check` compares pixels.
 
     Raises:
         PairError: a field is missing or of a wrong type, there is no such image, or the two
@@ -109,7 +109,7 @@ def _check_fields(row: Row, where: str) -> None:
 
 
 def pair_id(row: Row, where: str) -> str:
-    """Return a row's id, else its number; the rest of the row may be wrong."""
+    """Return a row's id, or else its number; the rest of the row may be wrong."""
     return where.rpartition(" ")[2] if is_empty(row.get("id")) else str(row["id"])
 
 
@@ -126,10 +126,10 @@ def domain_of(row: Row) -> str:
 
 
 def parse_context(value: Any, folder: Path, where: str) -> list[Any]:
-    """Return the pieces of a context: texts, and images as they are given; nothing is opened.
+    """Return the pieces of a context: texts, and images as given; nothing is opened.
 
-    A context is a text, or a list of ``{"text": ...}`` and ``{"image": PATH}``.  An image is a
-    path, the bytes that a Hugging Face data set holds, or one that it has decoded.
+    A context is a text, or a list of ``{"text": ...}`` and ``{"image": PATH}``. An image is a path,
+    the bytes in a Hugging Face data set, or a decoded image.
 
     Raises:
         PairError: it has another form.
@@ -167,16 +167,16 @@ def _pieces(value: Any) -> list[Any]:
 
 
 def _image(piece: Any) -> Any:
-    """Return what a piece that is not a text names as its image.
+    """Return the image that a non-text piece names.
 
-    A data set's image that is not decoded is a mapping of ``bytes`` and ``path``.
+    A data set's undecoded image is a mapping of ``bytes`` and ``path``.
     """
     image: Any = piece.get("image", piece) if isinstance(piece, dict) else piece
     return image.get("bytes") or image.get("path") if isinstance(image, dict) else image
 
 
 def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
-    """Return a context's parts, its images decoded; PairError if an image cannot be read."""
+    """Return a context's parts with decoded images; PairError if an image cannot be read."""
     return tuple(
         TextPart(piece) if isinstance(piece, str) else ImagePart(_open(piece, where))
         for piece in pieces
@@ -184,7 +184,7 @@ def decode(pieces: Sequence[Any], where: str) -> tuple[Part, ...]:
 
 
 def check_image(piece: Any, where: str) -> None:
-    """Check that an image is there and its header is readable; a text passes.
+    """Check that an image exists and its header is readable; a text passes.
 
     Raises:
         PairError: it is missing, or its format is unknown.
@@ -211,7 +211,7 @@ def content_hash(
 ) -> str:
     """Return the hash of a JSON-lines file and of every image that it names; nothing is decoded.
 
-    The file holds pairs or RL items.  A missing image counts as such.
+    The file holds pairs or RL items. A missing image is hashed as missing.
 
     Raises:
         UsageError: a line is not a JSON object.
@@ -231,7 +231,7 @@ def content_hash(
 
 
 def _image_names(row: Row) -> list[str]:
-    """Return the image paths of a row, by the rules of its readers; of a wrong one, none."""
+    """Return the image paths of a row, by its readers' rules; none for an invalid row."""
     values = [value for name in CONTEXTS if not isinstance(value := row.get(name), str)]
     images = row.get("images")
     values += [[images] if isinstance(images, str) else images, turns_of(row)[1]]

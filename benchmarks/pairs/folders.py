@@ -1,4 +1,4 @@
-"""Which files of a folder hold rows to train on, and what the rows of each are called."""
+"""Which files of a folder hold training rows, and the names of their rows."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _HELD_OUT = {"test", "val", "valid", "validation", "dev", "eval"}
 def training_files(folder: Path) -> list[Path]:
     """Return the parquet and JSON-lines files of a folder to train on, in order.
 
-    Hidden files are skipped, and of a build of pairs all files but its pairs.  Held-out splits are
-    left out where any other file remains.
+    Hidden files are skipped, as are all files of a build except its pairs. Held-out splits are left
+    out if any other file remains.
 
     Raises:
         ValueError: a ``manifest.json`` is not JSON.
@@ -39,7 +39,7 @@ def training_files(folder: Path) -> list[Path]:
 
 
 def labels(folder: Path, files: Sequence[Path]) -> list[str]:
-    """Return a name for each file: its path in the folder, with the suffix where that is needed."""
+    """Return a name for each file: its path in the folder, with a suffix if needed."""
     paths = [file.relative_to(folder) for file in files]
     stems = [path.with_suffix("").as_posix() for path in paths]
     times = Counter(stems)
@@ -59,7 +59,7 @@ def _is_of_build(manifest: Path) -> bool:
 
 
 def _held_out(path: Path) -> bool:
-    """Whether a path names a held-out split; its last part that names any split decides."""
+    """Whether a path names a held-out split; the last part naming any split decides."""
     for part in reversed(path.parts):
         tokens = re.split(r"[^a-z]+", part.lower())
         if any(token.startswith("train") for token in tokens):

@@ -1,4 +1,4 @@
-"""Limits on the pixels of an image, set before a model's own processor sees it."""
+"""Limits on image pixels, applied before a model's own processor."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def sized(messages: Sequence[Message], least: int | None, most: int | None) -> tuple[Message, ...]:
-    """Return a conversation whose images have about ``least`` to ``most`` pixels (None: no limit).
+    """Return a conversation with images of about ``least`` to ``most`` pixels (None: no limit).
 
-    Others are scaled in both directions alike, sides rounded down, as EasyR1's ``process_image``
-    does, which the paper's authors train with.
+    Others are scaled keeping their aspect ratio, sides rounded down, like EasyR1's
+    ``process_image``, which the paper's authors train with.
     """
     if least is None and most is None:
         return tuple(messages)
@@ -47,5 +47,5 @@ def _to_area(image: Image.Image, area: int) -> Image.Image:
 
 
 def wrong_limits(least: int | None, most: int | None) -> bool:
-    """Whether no image can have so many pixels."""
+    """Whether no image can satisfy these limits."""
     return least is not None and most is not None and least > most

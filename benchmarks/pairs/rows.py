@@ -1,4 +1,4 @@
-"""Rows of a file or data set as a sequence of items, each built when it is asked for."""
+"""Rows of a file or data set as a lazy sequence of items."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a row tells without decoding an image: its id, its domain, whether it has images.
+    """What a row reveals without decoding an image: its id, domain, and whether it has images.
 
-    ``letters``: the right answers to the selection prompts that it gives; of a ``written`` pair the
-    written one first, and alone where its contexts are not known.
+    ``letters``: the right answers to its selection prompts; for a ``written`` pair, the written one
+    first, and alone if its contexts are unknown.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Preview:
 
     @property
     def orders(self) -> int:
-        """The number of selection prompts that it gives."""
+        """The number of selection prompts it gives."""
         return len(self.letters)
 
 
@@ -43,7 +43,7 @@ class RowSource(Protocol):
         ...
 
     def row(self, index: int) -> Row:
-        """Return a row, its images decoded where the source holds images."""
+        """Return a row, its images decoded if the source holds images."""
         ...
 
     def undecoded(self, index: int) -> Row:
@@ -51,7 +51,7 @@ class RowSource(Protocol):
         ...
 
     def where(self, index: int) -> str:
-        """Return what messages call the row."""
+        """Return the row's name in messages."""
         ...
 
 
@@ -59,11 +59,11 @@ class RowSource(Protocol):
 class LazyRows(Sequence[T]):
     """The rows ``indices`` of a source; a slice is another such sequence, and opens nothing.
 
-    ``make`` builds an item of a row, its folder and its name in messages; ``peek`` checks the same
-    row without decoding an image.
+    ``make`` builds an item from a row, its folder and its name in messages; ``peek`` checks the
+    same row without decoding an image.
 
     Raises:
-        UsageError: on access: the row is wrong, or an image of it cannot be read.
+        UsageError: on access: the row is wrong, or one of its images cannot be read.
     """
 
     source: RowSource
@@ -94,17 +94,17 @@ class LazyRows(Sequence[T]):
         return self.peek(row, self.source.folder(self.indices[index]), where)
 
     def undecoded(self, index: int) -> tuple[Row, str]:
-        """Return the row of an item as it is stored, and its name in messages."""
+        """Return an item's row as stored, and its name in messages."""
         number = self.indices[index]
         return self.source.undecoded(number), self.source.where(number)
 
 
 class JsonRows:
-    """The objects of a JSON-lines file, which are all read at once; blank lines are skipped.
+    """The objects of a JSON-lines file, all read at once; blank lines are skipped.
 
     Raises:
-        UsageError: the file cannot be read, or a line is not a JSON object; or there is no object,
-            where ``content`` says what they are to be.
+        UsageError: the file cannot be read, a line is not a JSON object, or there is no object;
+            ``content`` says what they should be.
     """
 
     def __init__(self, path: Path, content: str = "") -> None:
@@ -135,5 +135,5 @@ class JsonRows:
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a field holds nothing; 0 is something."""
+    """Whether a field is empty; 0 is not."""
     return value is None or value in ("", [], {})

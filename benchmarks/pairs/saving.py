@@ -1,4 +1,4 @@
-"""Pairs as rows of a file, which reads as the same pairs; images become PNG files beside it."""
+"""Save pairs as rows that read back as the same pairs; images become PNG files beside them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _written_row(pair: WrittenPair, folder: Path) -> dict[str, Any]:
     named: dict[str, Any] = {"id": pair.id, "domain": pair.domain, "source": pair.source}
     turns = [(message.role, pieces(message.content, folder)) for message in pair.messages]
     images = [piece["image"] for _, shown in turns for piece in shown if "image" in piece]
-    if len(images) == 2 and pair.exchanged is None:  # no mark says which is where
+    if len(images) == 2 and pair.exchanged is None:  # no marks show which image is where
         turns = [(role, [piece for piece in shown if "text" in piece]) for role, shown in turns]
         named["images"] = images
     prompt: Any = [{"role": role, "content": shown} for role, shown in turns]
@@ -39,7 +39,7 @@ def _written_row(pair: WrittenPair, folder: Path) -> dict[str, Any]:
 
 
 def pieces(parts: Sequence[Part], folder: Path) -> list[dict[str, str]]:
-    """Return texts and paths of images, relative to ``folder``, where the images are saved."""
+    """Save images to ``folder``, and return texts and relative image paths."""
     return [
         {"image": _saved(part, folder)} if isinstance(part, ImagePart) else {"text": part.text}
         for part in parts

@@ -1,7 +1,7 @@
 """The selection prompt: which of two contexts supports an answer to a question?
 
-The probe, the trainer and the exports ask with the same conversations per pair: the supporting
-context once under A and once under B, or in one order (`Asking`).
+The probe, the trainer and the exports use the same conversations per pair: the supporting context
+once under A and once under B, or in one order (`Asking`).
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class SelectionPrompt:
 
 @dataclass(frozen=True, slots=True)
 class WrittenPair:
-    """A pair that is given as a finished selection prompt (`benchmarks.pairs.written`).
+    """A pair given as a finished selection prompt (`benchmarks.pairs.written`).
 
-    ``letter`` is the right answer to ``messages``.  ``exchanged`` is the prompt with its contexts
-    exchanged, None where it is not known which parts they are: such a pair has one order.
+    ``letter`` is the right answer to ``messages``. ``exchanged`` is the prompt with its contexts
+    exchanged, None if it is unknown which parts they are: such a pair has one order.
     """
 
     id: str
@@ -60,11 +60,11 @@ AnyPair = Pair | WrittenPair
 class Asking:
     """How selection prompts are put.
 
-    ``orders``: both orders of a pair, or one: as it is written, and of a pair with separate
-    contexts one that its id draws.  ``suffix`` is a line at the prompt's end, ``prefill`` the
-    beginning of the answer, which precedes the letter.  ``letters``: a letter alone, or the
-    likelier of the letter with and without a blank before it.  ``min_pixels`` and ``max_pixels``
-    are limits of `benchmarks.pairs.pixels`.
+    ``orders``: both orders of a pair, or one: as written, or for a pair with separate contexts one
+    drawn by its id. ``suffix`` is a line at the prompt's end, ``prefill`` the beginning of the
+    answer, which precedes the letter. ``letters``: a letter alone, or the likelier of the letter
+    with and without a blank before it. ``min_pixels`` and ``max_pixels`` are limits of
+    `benchmarks.pairs.pixels`.
     """
 
     orders: Orders = "both"
@@ -76,14 +76,14 @@ class Asking:
 
     @property
     def stated(self) -> dict[str, str | int]:
-        """What goes into keys; limits of pixels, which came later, only where they are set."""
+        """The values for keys; pixel limits, which were added later, only if set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """What may precede a letter, nothing or a blank: the first that is one token counts.
+        """What may precede a letter, nothing or a blank: the first that makes one token counts.
 
-        A blank first where the answer has begun with a word.  Where the likelier form counts, all.
+        A blank comes first if the answer starts with a word. If the likelier form counts, all do.
         """
         begun = bool(self.prefill[-1:].strip())
         return (" ", "") if begun else ("", " ") if self.letters == "likelier" else ("",)
@@ -94,7 +94,7 @@ class Asking:
         return tuple(self._finished(prompt) for prompt in chosen)
 
     def prompt(self, pair: AnyPair, letter: Letter) -> SelectionPrompt:
-        """Return the prompt with this right letter; of a pair in one order, that one."""
+        """Return the prompt with this right letter; for a pair in one order, its only prompt."""
         prompts = self.prompts(pair)
         return next((prompt for prompt in prompts if prompt.letter == letter), prompts[0])
 
@@ -104,13 +104,13 @@ class Asking:
         return (selection(pair, _drawn(pair.id)),)
 
     def letters_of(self, preview: Preview) -> tuple[str, ...]:
-        """Return the right letters of the prompts of a pair; the pair itself is not opened."""
+        """Return the right letters of a pair's prompts, without opening the pair."""
         if self.orders == "both":
             return tuple(sorted(preview.letters))
         return preview.letters[:1] if preview.written else (_drawn(preview.id),)
 
     def sized(self, messages: Sequence[Message]) -> tuple[Message, ...]:
-        """Return a conversation with images within the limits of pixels."""
+        """Return a conversation with images within the pixel limits."""
         return sized(messages, self.min_pixels, self.max_pixels)
 
     def _finished(self, prompt: SelectionPrompt) -> SelectionPrompt:
@@ -139,7 +139,7 @@ def selection(pair: Pair, letter: Letter) -> SelectionPrompt:
     """Return the selection prompt with the supporting context under ``letter``.
 
     The answer is one letter; the objective and the probe compare the logits of the two letters at
-    the first answer position (arXiv 2606.17053: a two-way multiple choice, teacher forced).
+    the first answer position (arXiv 2606.17053: two-way multiple choice, teacher forced).
     """
     first, second = contexts(pair, letter)
     question = f"\nQuestion: {pair.query}\nAnswer: {pair.answer}{ASK}"
@@ -150,7 +150,7 @@ def selection(pair: Pair, letter: Letter) -> SelectionPrompt:
 def both_orders(pair: AnyPair) -> tuple[SelectionPrompt, ...]:
     """Return the pair's two prompts, so that a preference for one letter gains nothing.
 
-    A written pair whose contexts are not known has one.
+    A written pair with unknown contexts has one.
     """
     if isinstance(pair, Pair):
         return selection(pair, "A"), selection(pair, "B")
@@ -161,7 +161,7 @@ def both_orders(pair: AnyPair) -> tuple[SelectionPrompt, ...]:
 
 
 def sides(pair: AnyPair) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
-    """Return the supporting context and the other one; of a written pair, its two images."""
+    """Return the supporting context and the other one; for a written pair, its two images."""
     if isinstance(pair, Pair):
         return pair.context_positive, pair.context_negative
     images = [part for message in pair.messages for part in message.content if _is_image(part)]
@@ -170,7 +170,7 @@ def sides(pair: AnyPair) -> tuple[tuple[Part, ...], tuple[Part, ...]]:
 
 
 def relabelled(pair: AnyPair) -> AnyPair:
-    """Return the pair with the other context as the supporting one: for the placebo."""
+    """Return the pair with supporting and other context exchanged: for the placebo."""
     if isinstance(pair, WrittenPair):
         return replace(pair, letter=other(pair.letter))
     return replace(
@@ -181,12 +181,12 @@ def relabelled(pair: AnyPair) -> AnyPair:
 
 
 def with_other_context(pair: AnyPair, stranger: AnyPair) -> AnyPair:
-    """Return the pair with the other context of another pair of its kind.
+    """Return the pair with its other context taken from another pair of its kind.
 
-    Written pairs have two images.
+    Written pairs must have two images.
 
     Raises:
-        TypeError: one is a written pair, and the other is not.
+        TypeError: exactly one of them is a written pair.
     """
     if type(pair) is not type(stranger):
         raise TypeError("a written pair and one with separate contexts have no context in common")

@@ -1,7 +1,7 @@
-"""Rows of any source under our names, each recognised by what it holds.
+"""Rows of any source under our names, each classified by its content.
 
 A source is a JSON-lines or parquet file, a folder of such files, a ``save_to_disk`` folder or a
-data set's id on the hub.  docs/pairs.md lists the names of columns.
+data set's id on the Hub. docs/pairs.md lists the column names.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PUBLISHED = (
 )
 """The data sets that arXiv 2606.17053 published."""
 
-# Our field -> names that a column may have, ours first.  The published multimodal sets have
-# `problem`, `answer` and `images`, the agentic pairs `prompt` and `correct_answer` (the authors'
-# loaders); the others are assumed.
+# Our field -> possible column names, ours first. The published multimodal sets have `problem`,
+# `answer` and `images`, the agentic pairs `prompt` and `correct_answer` (the authors' loaders); the
+# others are assumed.
 NAMES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "id": ("id", "index", "instance_id"),
@@ -57,7 +57,7 @@ _SOFTWARE = {"instance_id", "problem_statement"}
 
 
 def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return a row under our names; of several columns for a field the first that is filled."""
+    """Return a row under our names; of several columns for a field, the first non-empty one."""
     return {
         name: next((row[key] for key in _keys(name, columns) if not is_empty(row.get(key))), None)
         for name in NAMES
@@ -67,8 +67,8 @@ def ours(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
 def ours_of_json(row: Row, columns: Mapping[str, str], names: Collection[str]) -> dict[str, Any]:
     """Return a row of a JSON-lines file with these ``names`` of fields under our names.
 
-    Other names are read of a required field that the file does not have, or the row has none of
-    ours; then also of images, choices and the other answer.  Never of id and domain.
+    Other names are accepted for a required field missing from the file, or if the row has none of
+    ours; then also for images, choices and the other answer. Never for id and domain.
     """
     named = ours(row, columns)
     some = any(not is_empty(row.get(name)) for name in REQUIRED)
@@ -87,7 +87,7 @@ _LETTER = re.compile(r"\s*\(?([AB])[).:]*\s*")
 
 
 def right_letter(row: Row) -> Letter | None:
-    """Return the answer of a row as an option letter, None if it is something else."""
+    """Return the answer of a row as an option letter, None if it is not one."""
     match = _LETTER.fullmatch(str(row.get("answer")))
     return cast("Letter", match[1]) if match else None
 
@@ -95,9 +95,9 @@ def right_letter(row: Row) -> Letter | None:
 def is_selection(row: Row) -> bool:
     """Whether a row (under our names) is a written selection prompt.
 
-    Several images and the answer A or B, by the authors' loader of images; or ``prompt`` and
-    ``correct_answer`` (A or B), by their loader of trajectories.  A row with more than two
-    ``choices`` is an ordinary question.
+    Several images and the answer A or B, as in the authors' image loader; or ``prompt`` and
+    ``correct_answer`` (A or B), as in their trajectory loader. A row with more than two ``choices``
+    is an ordinary question.
     """
     choices = row.get("choices")
     listed = len(choices) if isinstance(choices, list) else 0
@@ -108,14 +108,14 @@ def is_selection(row: Row) -> bool:
 
 
 def images_of(row: Row) -> list[Any]:
-    """Return the images of a row as they are stored."""
+    """Return the images of a row as stored."""
     images = row.get("images")
     listed = images if isinstance(images, list) else [images]
     return [image for image in listed if not is_empty(image)]
 
 
 def kind_of(row: Row) -> Kind:
-    """Return what a row (under our names) is: the only place where this is decided."""
+    """Return the kind of a row (under our names): the only place where this is decided."""
     if any(not is_empty(row.get(name)) for name in CONTEXTS):
         return "pairs"
     if is_selection(row):
@@ -127,8 +127,8 @@ def kind_of(row: Row) -> Kind:
 class Table:
     """The rows of one file or data set, by their own names.
 
-    ``facts`` yields rows in which images are only counted: enough for `kind_of`.  ``label`` names
-    the rows without an id, where a source has several tables.
+    ``facts`` yields rows with images only counted: enough for `kind_of`. ``label`` names rows
+    without an id, if a source has several tables.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """All rows of a source, one after the other.
+    """All rows of a source in sequence.
 
     ``whole`` rows keep their own names.
     """
@@ -169,27 +169,27 @@ class Source:
         return self.tables[number], index - (self._ends[number - 1] if number else 0)
 
     def folder(self, index: int) -> Path:
-        """Return the folder that a row's image paths are relative to, and may not leave."""
+        """Return the folder that a row's image paths are relative to, and must stay in."""
         return self.image_root or self._find(index)[0].folder
 
     def row(self, index: int) -> Row:
         """Return one row, its images as bytes and paths.
 
-        ``datasets`` is not let decode them: it would open any path, and fetch any address.
+        ``datasets`` must not decode them: it would open any path, and fetch any URL.
         """
         table, number = self._find(index)
         row = table.row(number)
         if self.whole:
             return row
         named = table.named(row, self.columns)
-        if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat in other files
+        if len(self.tables) > 1 and is_empty(named["id"]):  # row numbers repeat across files
             named["id"] = f"{table.label}-{number}"
         return named
 
     undecoded = row
 
     def where(self, index: int) -> str:
-        """Return the name of a row in messages."""
+        """Return a row's name in messages."""
         table, number = self._find(index)
         return table.where(number)
 
@@ -220,7 +220,7 @@ class Source:
 
     @property
     def other_letters(self) -> int:
-        """Rows with several images and a letter after B: of a set of ordinary choice questions."""
+        """The number of rows with several images and a letter after B, as in ordinary questions."""
         return sum(choice for _, choice in self._facts)
 
     @property
@@ -248,12 +248,12 @@ class Source:
         make: Callable[[Row, Path, str], T],
         peek: Callable[[Row, Path, str], Preview],
     ) -> LazyRows[T]:
-        """Return the rows of some kinds."""
+        """Return the rows of the given kinds."""
         wanted = [index for index, kind in enumerate(self.kinds) if kind in kinds]
         return LazyRows(self, wanted, make, peek)
 
     def need(self, fields: Sequence[str]) -> None:
-        """Raise `UsageError` if no column has one of the fields."""
+        """Raise `UsageError` if no column provides one of the fields."""
         names = {name for table in self.tables for name in table.names}
         missing = [name for name in fields if names.isdisjoint(_keys(name, self.columns))]
         if missing:
@@ -264,7 +264,7 @@ class Source:
             )
 
 
-# "C", "(d)": letters of choice questions that no selection prompt has.
+# "C", "(d)": letters of choice questions, in no selection prompt.
 _OTHER_LETTER = re.compile(r"\s*\(?[C-H][).:]?\s*")
 
 
@@ -278,13 +278,13 @@ def open_source(
     """Return the rows of a source.
 
     Args:
-        source: a file, a folder, or a data set's id on the hub.
-        columns: our field -> the source's column, where that differs.
-        image_root: the folder that image paths are relative to, where that is another one.
-        content: what the rows are to be, for the message that there are none.
+        source: a file, a folder, or a data set's id on the Hub.
+        columns: our field -> the source's column, if it differs.
+        image_root: the folder that image paths are relative to, if it differs.
+        content: what the rows should be, for the message that there are none.
 
     Raises:
-        UsageError: there is no such source, it is empty, or it has no column that is named.
+        UsageError: there is no such source, it is empty, or it lacks a named column.
     """
     if image_root is not None and not image_root.is_dir():
         raise UsageError(f"--image-root {image_root} is not a folder")
@@ -347,7 +347,7 @@ def _local_tables(path: Path) -> Iterator[Table]:
 
 
 def _parquet_groups(files: Sequence[Path]) -> list[list[Path]]:
-    """Return files with the same columns together: those of the published sets differ."""
+    """Group files with the same columns: those of the published sets differ."""
     from pyarrow import parquet
 
     groups: dict[str, list[Path]] = {}
@@ -393,7 +393,7 @@ def _arrow_table(name: str, rows: Any, folder: Path) -> Table:
 
 
 def _arrow_facts(arrow: Any) -> Iterator[Row]:
-    """Yield rows in which only short cells have their value: no image is read."""
+    """Yield rows with values of short cells only: no image is read."""
     import pyarrow.compute as pc
     import pyarrow.types as types
 

@@ -1,7 +1,7 @@
-"""Where the parts of a written selection prompt are: a regular expression with four named groups.
+"""Locate the parts of a written selection prompt: a regular expression with four named groups.
 
-``harness pairs template`` proposes one from what the prompts of a file share; a person corrects it
-and gives it as ``--pair-template``.
+``harness pairs template`` proposes one from the shared text of a file's prompts; a person corrects
+it and passes it as ``--pair-template``.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _SHARED = 0.75
 
 @dataclass(frozen=True)
 class PairTemplate:
-    """A regular expression of a whole prompt, ``.`` matching line ends too."""
+    """A regular expression for a whole prompt, ``.`` matching newlines too."""
 
     pattern: Pattern
 
     @classmethod
     def load(cls, path: Path) -> PairTemplate:
-        """Read a file that holds the regular expression; one line end at its end is left out.
+        """Read a file with the regular expression; one trailing newline is dropped.
 
         Raises:
-            UsageError: it cannot be read, or is no regular expression with the four groups.
+            UsageError: it cannot be read, or is not a regular expression with the four groups.
         """
         try:
             return cls.of(path.read_text(encoding="utf-8").removesuffix("\n"))
@@ -44,7 +44,7 @@ class PairTemplate:
         """Return the template of a regular expression.
 
         Raises:
-            ValueError: it is none, or lacks one of the four groups.
+            ValueError: it is invalid, or lacks one of the four groups.
         """
         pattern = Pattern(text)
         missing = [name for name in GROUPS if name not in pattern.groups]
@@ -58,8 +58,8 @@ class PairTemplate:
     def exchanged(self, text: str) -> str | None:
         """Return a prompt with its two contexts exchanged.
 
-        None if the prompt does not match, matches in more than one way, or exchanging the contexts
-        again does not give it back.
+        None if the prompt does not match, matches in several ways, or exchanging the contexts again
+        does not restore it.
         """
         spans = self._spans(text)
         if spans is None:
@@ -70,7 +70,7 @@ class PairTemplate:
         return made if back == text and made != text else None
 
     def parts(self, text: str) -> dict[str, str] | None:
-        """Return the parts of a prompt by the names of `GROUPS`; None where `exchanged` is."""
+        """Return the parts of a prompt by the names of `GROUPS`; None under the same conditions."""
         spans = self._spans(text)
         if spans is None or self.exchanged(text) is None:
             return None
@@ -99,7 +99,7 @@ def _exchange(text: str, spans: dict[str, tuple[int, int]]) -> str:
 
 
 def _is_unique(text: str, spans: Sequence[tuple[int, int]]) -> bool:
-    """Whether what separates the parts occurs nowhere else, so that there is one way to split."""
+    """Whether the text between the parts occurs nowhere else, so that the split is unique."""
     if any(end > start for (_, end), (start, _) in pairwise(spans)):
         return False  # one group inside another
     between = [text[end:start] for (_, end), (start, _) in pairwise(spans)]
@@ -108,13 +108,13 @@ def _is_unique(text: str, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def _occurrences(text: str, part: str) -> int:
-    """Count a part of a text, overlapping ones too."""
+    """Count a part of a text, overlapping occurrences included."""
     return len(re.findall(f"(?={re.escape(part)})", text))
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A template as text, and what told its contexts from the rest."""
+    """A template as text, and how its contexts were recognised."""
 
     text: str
     contexts_by: str
@@ -157,12 +157,12 @@ def propose(prompts: Sequence[str]) -> Proposal:
     return Proposal("".join(pieces), told_by)
 
 
-# A whole line, or the label that begins it: "Question:" of "Question: why?"
+# A whole line, or the label at its start: "Question:" of "Question: why?"
 _PIECE = re.compile(r"^(?:[^\n:]{1,60}:|[^\n]+$)", re.MULTILINE)
 
 
 def _shared(prompts: Sequence[str]) -> list[str]:
-    """Return the lines and labels that nearly all prompts have once, in the order of most."""
+    """Return the lines and labels that nearly all prompts have once, in the most common order."""
     once: Counter[str] = Counter()
     for text in prompts:
         pieces = Counter(_PIECE.findall(text))
@@ -175,7 +175,7 @@ def _shared(prompts: Sequence[str]) -> list[str]:
 
 
 def _gaps(text: str, shared: Sequence[str]) -> list[str] | None:
-    """Return what is before, between and after the shared pieces; None if they are not there."""
+    """Return the text before, between and after the shared pieces; None if they are missing."""
     gaps, rest = [], text
     for piece in shared:
         parts = re.split(f"^{re.escape(piece)}", rest, maxsplit=1, flags=re.MULTILINE)
@@ -186,7 +186,7 @@ def _gaps(text: str, shared: Sequence[str]) -> list[str] | None:
     return [*gaps, rest]
 
 
-# "Context A:", "<log_2>", "the second one": what numbers a part in its label.
+# "Context A:", "<log_2>", "the second one": the number of a part in its label.
 _PLACE = re.compile(
     r"(?<![a-z])(?:[a-d]|\d+|first|second|third|fourth|one|two|three|four)(?![a-z])", re.IGNORECASE
 )
@@ -196,7 +196,7 @@ _QUERY = re.compile(r"question|query|issue|task|problem|statement", re.IGNORECAS
 
 
 def _named(labels: Sequence[str], columns: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], str]:
-    """Return which varying part is which, and what told the two contexts from the rest."""
+    """Return the role of each varying part, and how the two contexts were recognised."""
     contexts, told_by = _by_label(labels), "their labels"
     if contexts is None:
         contexts, told_by = _by_texts(columns), "texts that are in both places"
@@ -211,13 +211,13 @@ def _named(labels: Sequence[str], columns: Sequence[Sequence[str]]) -> tuple[tup
 
 
 def _is_answer(label: str) -> int:
-    """Return 1 for the label of an answer, -1 for that of a query; closing tags do not count."""
+    """Return 1 for an answer's label, -1 for a query's; closing tags do not count."""
     label = re.sub(r"</[^>]*>", "", label)
     return bool(_ANSWER.search(label)) - bool(_QUERY.search(label))
 
 
 def _by_label(labels: Sequence[str]) -> list[int] | None:
-    """Return the two parts whose labels differ in a letter or number alone."""
+    """Return the two parts whose labels differ only in a letter or number."""
     places: dict[str, dict[str, int]] = {}
     for number, label in enumerate(labels):
         last = label.rstrip().rpartition("\n")[2]
@@ -229,7 +229,7 @@ def _by_label(labels: Sequence[str]) -> list[int] | None:
 
 
 def _by_texts(columns: Sequence[Sequence[str]]) -> list[int] | None:
-    """Return the two parts of which some text is in both: a context is shown under either."""
+    """Return the two parts that share some text: a context appears under either."""
     texts = [{text.strip() for text in column} for column in columns]
     found = [
         list(two) for two in combinations(range(len(texts)), 2) if texts[two[0]] & texts[two[1]]
@@ -238,13 +238,13 @@ def _by_texts(columns: Sequence[Sequence[str]]) -> list[int] | None:
 
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:
-    """Return the blanks and line ends that all texts begin and end with."""
+    """Return the whitespace that all texts begin and end with."""
     before = min((text[: len(text) - len(text.lstrip())] for text in texts), key=len)
     after = min((text[len(text.rstrip()) :] for text in texts), key=len)
     return before, after
 
 
 def _literal(text: str) -> str:
-    """Return a text as a regular expression that a person can read."""
+    """Return a text as a readable regular expression."""
     escaped = re.sub(r"\\([ \n#&~-])", r"\1", re.escape(text))
     return re.sub(r"\n\Z", r"\\n", escaped)

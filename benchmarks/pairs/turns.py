@@ -1,4 +1,4 @@
-"""The prompt of a written pair as turns of text, and its images as they are stored."""
+"""The prompt of a written pair as turns of text, plus its images as stored."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Turn = tuple[str, str]
 
 
 def turns_of(row: Row) -> tuple[list[Turn], list[Any]]:
-    """Return a row's prompt as turns, and its images as they are stored.
+    """Return a row's prompt as turns, and its images as stored.
 
-    A prompt is a text, a list of texts and images, or a list of chat messages.  None stands for an
-    image that cannot be read, unless the row has a list of images.
+    A prompt is a text, a list of texts and images, or a list of chat messages. None stands for an
+    unreadable image, unless the row has a list of images.
     """
     images = images_of(row)
     value, listed = row.get("query"), bool(images)
@@ -34,7 +34,7 @@ def turns_of(row: Row) -> tuple[list[Turn], list[Any]]:
 
 
 def _text(content: Any) -> tuple[str, list[Any]]:
-    """Return the text of a message, a mark for each image, and the images."""
+    """Return the text of a message with a mark per image, and the images."""
     texts: list[str] = []
     images: list[Any] = []
     for piece in content if isinstance(content, list) else [content]:
@@ -42,7 +42,7 @@ def _text(content: Any) -> tuple[str, list[Any]]:
             texts.append(str(piece))
             continue
         text, image = piece.get("text"), _image(piece)
-        # Table rows have all fields: the text of an image is empty there.
+        # Table rows have all fields: an image's text is empty there.
         empty = not text and (image is not None or piece.get("type", "text") != "text")
         if isinstance(text, str) and not empty:
             texts.append(text)
@@ -53,7 +53,7 @@ def _text(content: Any) -> tuple[str, list[Any]]:
 
 
 def _image(piece: dict[str, Any]) -> Any:
-    """Return the image of a piece, its file or bytes; None if it is elsewhere or not there."""
+    """Return the image of a piece, its file or bytes; None if it is elsewhere or missing."""
     if piece.get("image") or piece.get("bytes") or piece.get("path"):
         return {"image": piece.get("image") or piece}
     url = piece.get("image_url")

@@ -1,7 +1,7 @@
-"""Pairs that are given as finished selection prompts, as the paper's published sets hold them.
+"""Pairs given as finished selection prompts, as in the paper's published sets.
 
-Images: both orders come from exchanging the two images and the letter.  Text: one order, or two
-where a template tells the contexts from the rest (`benchmarks.pairs.template`).
+Images: both orders come from exchanging the two images and the letter. Text: one order, or two if a
+template identifies the contexts (`benchmarks.pairs.template`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.records import Message, Part, Role, TextPart
 
 @dataclass(frozen=True)
 class WrittenRows:
-    """Makes written pairs of rows; ``template`` splits those of text."""
+    """Make written pairs from rows; ``template`` splits those of text."""
 
     template: PairTemplate | None = None
 
@@ -32,7 +32,7 @@ class WrittenRows:
         """Return the pair of one row; image paths are relative to ``folder``.
 
         Raises:
-            PairError: marks and images do not fit, the two images are identical, or one cannot be
+            PairError: marks and images do not match, the two images are identical, or one cannot be
                 read.
         """
         turns, pieces = _checked(row, folder, where)
@@ -56,7 +56,7 @@ class WrittenRows:
         """Check a row; no image is decoded.
 
         Raises:
-            PairError: marks and images do not fit, or there is no such image.
+            PairError: marks and images do not match, or an image is missing.
         """
         turns, pieces = _checked(row, folder, where)
         for piece in pieces:
@@ -75,7 +75,7 @@ class WrittenRows:
         )
 
     def _exchanged_texts(self, turns: Sequence[Turn]) -> list[Turn] | None:
-        """Return the turns with the contexts of the last one exchanged, where a template fits."""
+        """Return the turns with the last one's contexts exchanged, if a template fits."""
         if self.template is None:
             return None
         *before, (role, text) = turns
@@ -133,10 +133,10 @@ _TIED = re.compile(
 
 
 def tied_rows(rows: Sequence[tuple[str, Row]]) -> list[str]:
-    """Return the names of the rows whose own text ties content to a place ("the left image").
+    """Return the names of the rows whose text ties content to a position ("the left image").
 
-    Exchanging the contexts may make such a text wrong.  Lines that other rows share are wording,
-    which is as true after the exchange.
+    Exchanging the contexts may make such a text wrong. Lines shared with other rows are wording,
+    which stays true after the exchange.
     """
     lines = [[line for _, text in turns_of(row)[0] for line in text.split("\n")] for _, row in rows]
     common = Counter(line for text in lines for line in set(text))

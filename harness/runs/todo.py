@@ -78,7 +78,7 @@ class Settings:
     def is_covered(
         self, benchmark: Benchmark, covered: Sequence[int], samples: Mapping[SampleKey, Sample]
     ) -> bool:
-        """Whether all that is asked for was asked: by leading items, or, of some ids, by sample."""
+        """Whether all requested items were asked: leading ones or, for chosen ids, each sample."""
         if self.only is None:
             return all(items >= self.wanted(benchmark) for items in covered)
         chosen = self.chosen(benchmark, benchmark.ids())

@@ -1,1 +1,1 @@
-"""Pairs by editing an image so that the answer changes: proposal, editor, checks of the edit."""
+"""Make pairs by editing an image so that the answer changes: proposal, editor, checks."""

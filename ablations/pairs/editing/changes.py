@@ -1,4 +1,4 @@
-"""What an edit changed, measured without weights: where, how much else, and in what style."""
+"""Measure what an edit changed, without models: where, side effects, and style."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARGIN = 4
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an edit may do; see `Change`."""
+    """Limits on an edit; see `Change`."""
 
     least: float = 0.0005
     most: float = 0.35
@@ -66,7 +66,7 @@ class Change:
 
 
 def change(original: Image.Image, edited: Image.Image) -> Change:
-    """Measure an edit; the two images have the same size."""
+    """Measure an edit; both images must have the same size."""
     from scipy import ndimage
     from skimage.metrics import structural_similarity
 

@@ -1,4 +1,4 @@
-"""Editors of images: a server of the OpenAI images API, or a diffusers pipeline in this process."""
+"""Image editors: a server with the OpenAI images API, or a diffusers pipeline in this process."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ ANSWER_BYTES = 64 * 2**20  # a PNG of 4096 x 4096 pixels has at most 64 MB in ba
 
 @dataclass(frozen=True)
 class Editor:
-    """A way to edit images, and the name that is recorded."""
+    """A way to edit images, and its recorded name."""
 
     name: str
     edit: Edit
 
 
 def editor(source: str, served: str | None = None, key: str | None = None) -> Editor:
-    """Return the editor that a user names: a server's URL, or a diffusers folder or hub id.
+    """Return the editor that a user names: a server's URL, or a diffusers folder or Hub id.
 
     Raises:
-        UsageError: the pipeline cannot be loaded, holds code, or diffusers is not installed.
+        UsageError: the pipeline cannot be loaded or contains code, or diffusers is not installed.
     """
     if source.startswith(("http://", "https://")):
         return Editor(
@@ -49,7 +49,7 @@ def editor(source: str, served: str | None = None, key: str | None = None) -> Ed
 async def _by_endpoint(
     image: Image.Image, instruction: str, url: str, served: str | None, key: str | None
 ) -> Image.Image:
-    """Ask /v1/images/edits (multipart) for one image in base64; nothing is downloaded."""
+    """Request one base64 image from /v1/images/edits (multipart); nothing is downloaded."""
     import aiohttp
 
     from harness.backends.http.receive import receive
@@ -92,7 +92,7 @@ def _decoded(document: Any, where: str) -> Image.Image:
 
 
 def code_in(folder: str | Path) -> str | None:
-    """Return the name of a Python file in a folder, or in one that it links to, if there is one."""
+    """Return the name of a Python file in a folder, or in one that it links to, if any."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         if code := next((name for name in files if name.endswith(".py")), None):
@@ -106,7 +106,7 @@ def _by_pipeline(source: str) -> Editor:
     """Return a diffusers pipeline that takes a prompt and an image."""
     import torch
 
-    # diffusers runs it in folders without being asked to, at least up to 0.36.
+    # diffusers runs it unasked, at least up to 0.36.
     if code := code_in(source):
         raise UsageError(f"{source} holds code ({code}), which is not run: use one without")
     diffusers = need("diffusers", "edit")

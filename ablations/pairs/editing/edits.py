@@ -1,7 +1,7 @@
 """``harness pairs edit``: pairs of an image and its edited copy, whose answers differ.
 
 The cascade: proposal -> another answer -> edit -> only a region changed, no artefact, the same
-style -> a vision-language model gives each image its answer.
+style -> a vision-language model gives each image its own answer.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Edited:
 
 @dataclass(frozen=True)
 class Asking:
-    """Who checks answers, what edits may change, and the pairs' domain."""
+    """The checker of answers, the limits on edits, and the pairs' domain."""
 
     checker: Judge | None = None
     limits: Limits = field(default_factory=Limits)
@@ -59,7 +59,7 @@ class Asking:
 
 
 def sources_of(items: Sequence[Item]) -> list[Source]:
-    """Return the items with exactly one image; their images are opened when they are needed."""
+    """Return the items with exactly one image, opened when needed."""
     found = ((item, question_of(item)) for item in items)
     return [
         Source(question, partial(_opened, items, number))
@@ -79,7 +79,7 @@ def build_edited(
     asking: Asking,
     note: Note = lambda _: None,
 ) -> dict[str, Any]:
-    """Fill a build with pairs made by a proposer and an editor and return its manifest.
+    """Fill a build with pairs made by a proposer and an editor; return its manifest.
 
     Raises:
         UsageError: a server is gone.
@@ -195,7 +195,7 @@ def _answered(
     missed: int,
     note: Note,
 ) -> dict[str, Any]:
-    """Keep pairs of which a model answers both images as it should."""
+    """Keep pairs for which a model gives both images their expected answers."""
     questions: dict[str, Callable[[], Any]] = {}
     for number, (each, _) in enumerate(rows):
         for side, image in (("original", each.source.image), ("edited", each.edited)):

@@ -1,4 +1,4 @@
-"""The micro world's own editor: it draws the scene again with one thing changed."""
+"""The micro world's own editor: redraws the scene with one change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.micro.data.pairs import scene_pair
 
 
 def micro_edits(number: int, seed: int) -> list[Edited]:
-    """Return edited scenes of the micro world, of the split of pairs."""
+    """Return edited scenes of the micro world, from the pairs' split."""
     rng = random.Random(f"edits/{seed}")
     made = []
     for index in range(number):

@@ -20,19 +20,19 @@ _ANSWER = "{query}\nAnswer with a single word, number or phrase."
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """An instruction for an editor, and the answer that the edited image shall have."""
+    """An editing instruction, and the answer that the edited image should have."""
 
     instruction: str
     answer: str
 
 
 def propose(query: str, answer: str, image: ImagePart) -> Message:
-    """Return what the language model is asked."""
+    """Return the message to the language model."""
     return Message("user", (image, TextPart(_PROPOSE.format(query=query, answer=answer))))
 
 
 def read_proposal(reply: str) -> Proposal | None:
-    """Read a reply's JSON object; None where it has no instruction or answer."""
+    """Parse a reply's JSON object; None without an instruction or answer."""
     begin, end = reply.find("{"), reply.rfind("}")
     try:
         value = parse(reply[begin : end + 1]) if 0 <= begin < end else None

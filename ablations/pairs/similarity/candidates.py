@@ -18,7 +18,7 @@ RULES: dict[Sameness, str] = {
     "'in the picture'",
     "any": "not compared; left to the judge",
 }
-# No negation, comparison, number or label is among them.
+# Contains no negation, comparison, number or label.
 _EMPTY = frozenset("an the is are was were there please shown given".split())
 # "in the picture", "of this figure below", "a", "A" at the beginning; not "A" in "is A above B".
 _NOTHING = re.compile(
@@ -30,7 +30,7 @@ KINDS: tuple[Kind, ...] = ("text", "math")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is kept of an item: no image.  ``answer`` is an option's text where there is one."""
+    """What is kept of an item: no image. ``answer`` is an option's text if there is one."""
 
     id: str
     text: str
@@ -48,7 +48,7 @@ def question_of(item: Item) -> Question | None:
 
 
 def _answer(target: Target) -> str:
-    """Return the answer as text: of a letter, the option's if it says more."""
+    """Return the answer as text; for a letter, the option's text if it says more."""
     letter = re.search(r"\b[A-Z]\b", target.answer) if target.kind == "choice" else None
     if letter is None or not target.choices:
         return target.answer.strip()
@@ -57,7 +57,7 @@ def _answer(target: Target) -> str:
 
 
 def asks_the_same(first: Question, second: Question, rule: Sameness) -> bool:
-    """Whether two questions are one by a rule of `RULES`."""
+    """Whether two questions are the same by one of `RULES`."""
     if rule == "any":
         return True
     return _asked(first.text, rule) == _asked(second.text, rule)
@@ -70,9 +70,9 @@ def _asked(text: str, rule: Sameness) -> list[str]:
 
 
 def answers_differ(first: Question, second: Question) -> bool:
-    """Whether no strict scorer takes either answer for the other.
+    """Whether no strict scorer accepts either answer for the other.
 
-    They are compared as texts and as mathematics: 1/2 and 0.5 are the same, and Red and red.
+    They are compared as texts and as mathematics: 1/2 and 0.5 are the same, as are Red and red.
     """
     for right, other in ((first.answer, second.answer), (second.answer, first.answer)):
         if right.strip().lower() == other.strip().lower():

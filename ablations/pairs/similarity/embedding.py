@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence["Image.Image"]], "Vectors"]
 """Images -> vectors, shape (images, d), each of length 1."""
 
-PIXELS = 16  # a side
+PIXELS = 16  # per side
 HOG_SIDE, HOG_CELL = 128, 16
 CONCURRENCY = 16
 
 
 @dataclass(frozen=True)
 class Embedding:
-    """A way to embed images; ``name`` is recorded, ``label`` says what a reader should know."""
+    """A way to embed images; ``name`` is recorded, ``label`` tells the reader about it."""
 
     name: str
     label: str
@@ -41,7 +41,7 @@ def embedding(source: str, served: str | None = None, key: str | None = None) ->
 
     Args:
         source: ``pixels``, ``hog``, the URL of an OpenAI-compatible server, or a checkpoint's
-            folder or hub id.
+            folder or Hub id.
         served: the model at the server; its only one by default.
         key: the server's API key.
 
@@ -64,7 +64,7 @@ def _unit(vectors: Any) -> Vectors:
 
 
 def _pixels(images: Sequence[Image.Image]) -> Vectors:
-    """Return 16 x 16 thumbnails without their mean colour: the cosine is their correlation."""
+    """Return 16 x 16 thumbnails minus their mean colour: the cosine is their correlation."""
     from PIL import Image
 
     small = [i.convert("RGB").resize((PIXELS, PIXELS), Image.Resampling.BOX) for i in images]
@@ -106,7 +106,7 @@ def _by_checkpoint(source: str) -> Embedding:
 
 
 def _features(model: Any, processor: Any, images: list[Any]) -> Any:
-    """Return one vector an image, by what the model offers.
+    """Return one vector per image, depending on the model's type.
 
     The image features of a two-tower model (CLIP, SigLIP); the pooled output of a vision model, or
     the mean of its patches; the last token's state of a vision-language model, as embedding models
@@ -133,7 +133,7 @@ def _features(model: Any, processor: Any, images: list[Any]) -> Any:
 def _by_endpoint(
     images: Sequence[Image.Image], url: str, served: str | None, key: str | None
 ) -> Vectors:
-    """Ask /v1/embeddings with a chat message, as vLLM's servers take images."""
+    """Call /v1/embeddings with a chat message, the form in which vLLM accepts images."""
     import asyncio
 
     from harness.backends import wire

@@ -64,7 +64,7 @@ class Similar:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """Two items by number, the supporting one first, and their cosine."""
+    """Two items by index, the supporting one first, and their cosine."""
 
     positive: int
     negative: int
@@ -79,7 +79,7 @@ def build_similar(
     judge: Judge | None = None,
     note: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Fill a build with pairs of similar images and return its manifest.
+    """Fill a build with pairs of similar images; return its manifest.
 
     Raises:
         UsageError: no item has an image, an image cannot be read, or a server is gone.
@@ -110,7 +110,7 @@ def build_similar(
 
 
 def _usable(items: Sequence[Item]) -> list[tuple[int, Question]]:
-    """Return the numbers and questions of the items with one image; images are opened once."""
+    """Return index and question of the items with one image; each image is opened once."""
     questions = ((index, question_of(item)) for index, item in enumerate(items))
     return [(index, question) for index, question in questions if question is not None]
 
@@ -122,7 +122,7 @@ def _vectors(
     embedding: Embedding,
     note: Callable[[str], None],
 ) -> Any:
-    """Return one vector an item; those of a killed build are read from its folder."""
+    """Return one vector per item, reusing those of a killed build."""
     folder = build.path / "embeddings"
     chunks = []
     for start in range(0, len(numbers), BATCH):
@@ -149,9 +149,9 @@ def _filtered(
     near: Sequence[Near],
     rule: Sameness,
 ) -> Sequence[Near]:
-    """Keep pairs of one question with different answers; two answers to one image are none.
+    """Keep pairs with the same question and different answers; skip copies of one image.
 
-    Of such an image one is a copy: resized, compressed again, or the same.
+    Two answers to copies of an image (resized, recompressed or identical) are not a pair.
     """
 
     def step(name: str, reason: str, keep: Callable[[Question, Question], bool]) -> list[Near]:

@@ -20,16 +20,16 @@ PROBED = 32
 
 
 def search_for(number: int) -> Search:
-    """Return how so many vectors are searched by default."""
+    """Return the default search for this many vectors."""
     return "approximate" if number >= LARGE else "exact"
 
 
 def neighbours(
     vectors: Vectors, cosine: float, k: int, search: Search
 ) -> list[tuple[int, int, float]]:
-    """Return (i, j, cosine) with i < j, the likeliest first, where one is among the other's k.
+    """Return (i, j, cosine) with i < j, highest first, if one is among the other's k nearest.
 
-    ``vectors`` has shape (n, d), each of length 1.  An approximate search misses some.
+    ``vectors`` has shape (n, d), each of length 1. An approximate search misses some.
     """
     index = _index(vectors, search)
     found: dict[tuple[int, int], float] = {}
@@ -52,7 +52,7 @@ def _index(vectors: Vectors, search: Search) -> Any:
         index = faiss.IndexFlatIP(d)
     else:
         lists = int(4 * n**0.5)
-        # Half precision: 200,000 x 1024 take 0.4 GB, beside 0.8 GB of vectors.
+        # Half precision: 200,000 x 1024 take 0.4 GB, on top of 0.8 GB of vectors.
         index = faiss.IndexIVFScalarQuantizer(
             faiss.IndexFlatIP(d), d, lists, faiss.ScalarQuantizer.QT_fp16,
             faiss.METRIC_INNER_PRODUCT,

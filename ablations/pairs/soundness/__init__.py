@@ -1,1 +1,1 @@
-"""What makes a set of contrastive pairs unsound: shortcuts, repeats and contamination."""
+"""Unsound sets of contrastive pairs: shortcuts, repeats and contamination."""

@@ -1,4 +1,4 @@
-"""How often a model selects right where a part of the prompt is left out.
+"""How often a model selects right with a part of the prompt left out.
 
 A model that reads needs question, answer and contexts; one that is right without them uses
 something else.
@@ -49,16 +49,16 @@ SEES = {
 }
 HONEST = "model, question blanked"
 """A text that supports an answer usually names it: no alarm, as of the reader of the same name."""
-_SAMPLING = Sampling(max_tokens=2048)  # where a backend gives no log-probabilities
+_SAMPLING = Sampling(max_tokens=2048)  # if a backend gives no log-probabilities
 Right = dict[tuple[str, int], list[float]]
 """By test and pair, whether each order was right."""
 Opened = Callable[[], AbstractAsyncContextManager[Model]]
 
 
 def prompts(pair: AnyPair, test: str) -> tuple[SelectionPrompt, ...]:
-    """Return the prompts of a test, of which all orders are asked; none where it has no such part.
+    """Return a test's prompts, asked in all orders; none if the pair lacks the part.
 
-    Without contexts both orders are one prompt, asked for the letter of the pair as it is written.
+    Without contexts both orders are one prompt, asked for the letter of the pair as written.
     """
     if test == "model":
         return PLAIN.prompts(pair)
@@ -96,7 +96,7 @@ class _Question:
 def asked(
     pairs: Sequence[AnyPair], open_model: Opened, concurrency: int = 16, note: Note = silent
 ) -> tuple[list[Shortcut], list[str]]:
-    """Return the model's share of right selections in each test, and what could not be asked.
+    """Return the model's fraction of right selections in each test, and the failed requests.
 
     Raises:
         UsageError: the model cannot be used.
@@ -117,7 +117,7 @@ def asked(
 
 
 def _names(pair: AnyPair) -> tuple[str, str]:
-    """Return hashes of both contexts, or twice that of a prompt whose contexts are not known."""
+    """Return hashes of both contexts, or twice the prompt's if its contexts are unknown."""
     apart = separated(pair)
     if apart is None:
         parts = [part for message in pair.messages for part in message.content]  # type: ignore[union-attr]
@@ -155,9 +155,9 @@ async def _ask_all(
 
 
 def _tested(test: str, right: Right, groups: NDArray[Any]) -> Shortcut:
-    """Return the share right, every cluster one vote, with Clopper and Pearson's interval.
+    """Return the fraction right, one vote per cluster, with Clopper and Pearson's interval.
 
-    Clusters that are half right (a taste for one letter, in both orders) are left out of the
+    Clusters that are half right (a preference for one letter, in both orders) are left out of the
     interval's count and pull it toward a half.
     """
     from scipy.stats import binomtest

@@ -1,7 +1,7 @@
-"""Which items of benchmarks are in the data that arms train on: by image, or by question.
+"""Which benchmark items are in the training data of arms: by image, or by question.
 
-A question that is asked with an image is the same item only with the same image, unless its text is
-long: "What colour is the bus?" is asked everywhere.
+A question with an image is the same item only if the image is the same, unless its text is long:
+"What colour is the bus?" is asked everywhere.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Grams = frozenset[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Taint:
-    """An item of a benchmark that the training data hold, as row ``row`` of ``source``.
+    """A benchmark item that is in the training data, as row ``row`` of ``source``.
 
-    ``source`` is pairs or rl.  ``by`` says what is the same; ``measure`` is the number of differing
-    bits (of 256) of an image's hash, or the share of n-grams of a question.
+    ``source`` is pairs or rl. ``by`` says what is the same; ``measure`` is the number of differing
+    bits (of 256) of an image's hash, or the fraction of n-grams of a question.
     """
 
     benchmark: str
@@ -49,7 +49,7 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What is compared of a row or an item: its name, its texts' n-grams, its images' prints.
+    """The compared content of a row or an item: name, n-grams of texts, prints of images.
 
     The first text is the question.
     """
@@ -70,7 +70,7 @@ def of_pair(pair: AnyPair) -> Content:
 
 
 def of_item(item: Item, *, mirrored: bool = False) -> Content:
-    """Return the content of an RL item, or of a benchmark's; with its images also ``mirrored``."""
+    """Return the content of an RL item or a benchmark's; optionally with ``mirrored`` images."""
     return _of_messages(item.id, item.messages, mirrored=mirrored)
 
 
@@ -99,10 +99,10 @@ def _content(
 
 
 def of_benchmark(benchmark: Benchmark) -> list[Content]:
-    """Return the content of every item that can be built, its images also mirrored.
+    """Return the content of every item that can be built, including mirrored images.
 
     Raises:
-        UsageError: the benchmark's data is not there.
+        UsageError: the benchmark's data is missing.
     """
     built = map(benchmark.build, benchmark.ids())
     return [of_item(item, mirrored=True) for item in built if not isinstance(item, FailedItem)]
@@ -111,7 +111,7 @@ def of_benchmark(benchmark: Benchmark) -> list[Content]:
 def tainted(
     benchmark: str, items: Sequence[Content], sources: Mapping[str, Sequence[Content]]
 ) -> list[Taint]:
-    """Return the items of a benchmark that a source holds, each with the first row of each source.
+    """Return the benchmark's items found in a source, each with the first row per source.
 
     ``sources`` are the contents of ``pairs`` and ``rl``.
     """
@@ -141,7 +141,7 @@ def _flat(contents: Sequence[Content]) -> tuple[list[Print], list[int]]:
 
 
 def _by_text(items: Sequence[Content], rows: Sequence[Content]) -> Iterator[Match]:
-    """Yield questions that are the same; n-grams of many texts of one side count on neither."""
+    """Yield matching questions; n-grams found in many texts of either side do not count."""
     common = _common(items) | _common(rows)
     whole = [frozenset[tuple[str, ...]]().union(*item.texts) for item in items]
     index: dict[tuple[str, ...], list[int]] = defaultdict(list)
@@ -162,7 +162,7 @@ def _by_text(items: Sequence[Content], rows: Sequence[Content]) -> Iterator[Matc
 
 
 def _common(contents: Sequence[Content]) -> Grams:
-    """Return the n-grams that are in more than `COMMON` different texts."""
+    """Return the n-grams found in more than `COMMON` different texts."""
     distinct = {text for content in contents for text in content.texts}
     counts = Counter(gram for text in distinct for gram in text)
     return frozenset(gram for gram, number in counts.items() if number > COMMON)

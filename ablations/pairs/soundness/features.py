@@ -1,6 +1,6 @@
-"""What a reader could see of a text or an image without understanding it.
+"""Surface features of a text or an image, visible without understanding it.
 
-Each function returns numbers that are comparable between the two contexts of a pair.
+All features are comparable between the two contexts of a pair.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def text_surface(text: str) -> Array:
 
 
 def repetition(text: str) -> Array:
-    """Return how much a text repeats itself: different words, bytes when compressed."""
+    """Return how much a text repeats itself: distinct words, compressed bytes."""
     words = text.split()
     different = len(set(words)) / max(1, len(words))
     return np.array([different, len(zlib.compress(text.encode())) / max(1, len(text))])
@@ -98,7 +98,7 @@ def image_surface(image: Image.Image) -> Array:
 
 
 def _blocks(grey: Array) -> list[float]:
-    """Return the mean step between neighbouring columns at offsets 0 to 7, against the mean."""
+    """Return the mean step between neighbouring columns at offsets 0 to 7, relative to the mean."""
     steps = np.abs(np.diff(grey, axis=1)).mean(0)
     if not steps.size or not steps.mean():
         return [0.0] * 8
@@ -120,7 +120,7 @@ def _blank() -> Image.Image:
 
 
 def bag_of_words(texts: Sequence[str]) -> Any:
-    """Return hashed words and pairs of neighbouring words, shape (texts, `HASHED`), sparse."""
+    """Return hashed unigrams and bigrams of words, shape (texts, `HASHED`), sparse."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     made = HashingVectorizer(

@@ -1,4 +1,4 @@
-"""Whether the right letter of written selection prompts can be told without the contexts."""
+"""Whether the right letter of written selection prompts is predictable without the contexts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ PERIODS = (2, 3, 4, 5, 8)
 
 
 def separated(pair: AnyPair, template: PairTemplate | None = None) -> Pair | None:
-    """Return a pair with its contexts apart: a written one is taken apart at its two images.
+    """Return a pair with its contexts separated: for a written one, its two images.
 
-    One of text is taken apart by the ``template``.  None where the contexts are not known.  Of a
-    prompt with images all text is the question.
+    A text pair is split by the ``template``. None if the contexts are unknown. In a prompt with
+    images, all text is the question.
     """
     if isinstance(pair, Pair):
         return pair
@@ -47,9 +47,9 @@ def separated(pair: AnyPair, template: PairTemplate | None = None) -> Pair | Non
 
 
 def written_keys(pairs: Sequence[WrittenPair], apart: Sequence[Pair | None]) -> list[Shortcut]:
-    """Test the letters of written prompts; `keys` does.  ``apart`` are they, `separated`.
+    """Test the letters of written prompts with `keys`; ``apart`` are the `separated` pairs.
 
-    What is found is only a notice where all prompts can be asked in both orders.
+    Findings are only notices if all prompts can be asked in both orders.
     """
     questions = ["" if pair is None else f"{pair.query}\n{pair.answer}" for pair in apart]
     found = keys([p.letter for p in pairs], questions, [p.domain for p in pairs])
@@ -61,10 +61,10 @@ def written_keys(pairs: Sequence[WrittenPair], apart: Sequence[Pair | None]) -> 
 def keys(
     letters: Sequence[str], questions: Sequence[str], domains: Sequence[str], seed: int = 0
 ) -> list[Shortcut]:
-    """Test the letters of prompts that are given in one order.
+    """Test the letters of prompts that have one order.
 
-    ``questions`` are the prompts' texts without their contexts, empty where those are not known;
-    equal ones stay in one fold.  ``domains`` are the prompts' kinds.
+    ``questions`` are the prompts' texts without their contexts, empty if those are unknown; equal
+    ones stay in one fold. ``domains`` are the prompts' kinds.
     """
     signs = np.where(np.array(letters) == "A", 1.0, -1.0)
     alpha = FAMILY_ALPHA / TESTS
@@ -91,7 +91,7 @@ def keys(
 
 
 def _balance(signs: NDArray[Any], alpha: float) -> Shortcut:
-    """Test the commoner letter's share with an exact binomial interval (Clopper and Pearson)."""
+    """Test the commoner letter's fraction with an exact binomial interval (Clopper and Pearson)."""
     from scipy.stats import binomtest
 
     count = int(max(np.sum(signs > 0), np.sum(signs < 0)))

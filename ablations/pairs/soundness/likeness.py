@@ -1,4 +1,4 @@
-"""Whether two images, or two texts, are the same but for size, compression, case and layout.
+"""Whether two images or two texts are the same up to size, compression, case and layout.
 
 Images by a perceptual hash of 256 bits (the library imagehash) and the correlation of thumbnails;
 texts by their n-grams of words.
@@ -41,14 +41,14 @@ _MARK = re.compile(r"<\s*image\s*\d*\s*>", re.IGNORECASE)  # "<image>", "<image1
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """What is kept of an image: its hash as four 64-bit numbers, and a grey thumbnail (256,)."""
+    """An image's fingerprint: its hash as four 64-bit numbers, and a grey thumbnail (256,)."""
 
     bits: Array
     thumbnail: Array
 
 
 def print_of(image: Image.Image) -> Print | None:
-    """Return an image's print; None of one that shows nothing (one colour)."""
+    """Return an image's print; None for a blank one (one colour)."""
     import imagehash
     from PIL import Image
 
@@ -62,7 +62,7 @@ def print_of(image: Image.Image) -> Print | None:
 
 
 def alike(first: Sequence[Print], second: Sequence[Print]) -> Iterator[tuple[int, int, int]]:
-    """Yield (index, index, bits that differ) of the images of two lists that are the same."""
+    """Yield (index, index, differing bits) of the images of two lists that are the same."""
     if not first or not second:
         return
     a, b = (np.array([each.bits for each in prints]) for prints in (first, second))
@@ -79,17 +79,17 @@ def _correlation(first: Print, second: Print) -> float:
 
 
 def without_marks(text: str) -> str:
-    """Return a text without the positions of images."""
+    """Return a text without its image placeholders."""
     return _MARK.sub(" ", text).strip()
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case, without marks and the positions of images."""
+    """Return a text's words in lower case, without punctuation and image placeholders."""
     return _WORD.findall(without_marks(text).lower())
 
 
 def grams_of(text: str, limit: int = 2000) -> frozenset[tuple[str, ...]]:
-    """Return the `WORDS`-grams of a text; of a long one, those of its first and last words."""
+    """Return the `WORDS`-grams of a text; for a long one, those of its first and last words."""
     words = words_of(text)
     runs: Iterable[list[str]] = [words]
     if len(words) > 2 * limit:
@@ -98,7 +98,7 @@ def grams_of(text: str, limit: int = 2000) -> frozenset[tuple[str, ...]]:
 
 
 def copies(first: Image.Image, second: Image.Image) -> bool:
-    """Whether two images are one picture, resized or compressed; an edit in a part is no copy.
+    """Whether two images are one picture, resized or compressed; a local edit is not a copy.
 
     Spots are compared at the size of the smaller one, of at most `SPOT_SIDE` a side.
     """

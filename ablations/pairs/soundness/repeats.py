@@ -1,4 +1,4 @@
-"""Pairs that repeat another pair of the set: same question and answer, contexts alike."""
+"""Pairs that repeat another one: same question and answer, similar contexts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from benchmarks.pairs.selection import AnyPair, WrittenPair
 
 
 def repeats(pairs: Sequence[AnyPair], contents: Sequence[Content]) -> list[tuple[str, ...]]:
-    """Return the ids of pairs that repeat each other, those of two or more.
+    """Return the ids of pairs that repeat each other, in groups of two or more.
 
-    Images are alike by `likeness`, texts if they hold the same words.  The two images of a pair
-    may be alike themselves.
+    Images are compared by `likeness`, texts by their words. The two images of a pair may themselves
+    be alike.
     """
     images = _families(contents)
     groups: dict[object, list[str]] = defaultdict(list)
@@ -34,7 +34,7 @@ def repeats(pairs: Sequence[AnyPair], contents: Sequence[Content]) -> list[tuple
 
 
 def _families(contents: Sequence[Content]) -> list[frozenset[int]]:
-    """Return, of each content, the families of its images: those that are alike are of one."""
+    """Return, for each content, the groups of its images: those that are alike share one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -1,9 +1,9 @@
-"""Whether pairs can be solved without what they are to teach: from the form, or with parts blanked.
+"""Whether pairs can be solved without what they should teach: from form, or parts blanked.
 
-Each test asks a reader that sees less than the whole prompt.  The reader is a ridge regression that
-learns from other pairs, so that no model is needed.  H0: within every cluster of pairs that share a
-context, which of the two contexts supports is a fair coin.  Signs are then flipped by cluster for
-the null distribution, which is exact whatever the features are.
+Each test uses a reader that sees less than the whole prompt: a ridge regression that learns from
+other pairs, so no model is needed. H0: within every cluster of pairs that share a context, which of
+the two contexts supports is a fair coin. Flipping signs by cluster then gives the null
+distribution, exact for any features.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """What one reader gets right.
+    """One reader's accuracy.
 
-    ``accuracy`` is a share of pairs, chance 0.5; None where nothing can be tested.  ``low`` and
-    ``high`` are its interval, at a level that holds for all tests together.  ``alarm``: the
-    interval is above chance.  ``notice``: the same of a test that honest data may fail.
+    ``accuracy`` is a fraction of pairs, chance 0.5; None if nothing can be tested. ``low`` and
+    ``high`` are its interval, at a level that holds for all tests together. ``alarm``: the interval
+    is above chance. ``notice``: the same for a test that honest data may fail.
     """
 
     test: str
@@ -56,7 +56,7 @@ class Shortcut:
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    """A test: its name, what is seen, features (pairs, d) of the difference, and which pairs."""
+    """A test: name, what is seen, features (pairs, d) of the difference, and which pairs."""
 
     test: str
     sees: str
@@ -70,7 +70,7 @@ def shortcuts(pairs: Iterable[Pair], seed: int = 0) -> list[Shortcut]:
     """Test readers that see less than the prompt; every pair counts once, in either order.
 
     Raises:
-        UsageError: a pair is wrong, or an image of it cannot be read.
+        UsageError: a pair is wrong, or one of its images cannot be read.
     """
     seen = [_Seen.of(pair) for pair in pairs]
     groups = clusters([row.contexts for row in seen])
@@ -111,7 +111,7 @@ def context_name(context: Sequence[Part]) -> str:
 
 
 def _readers(seen: Sequence[_Seen]) -> list[_Reader]:
-    """Return all readers; those that find nothing to see are told by their rows."""
+    """Return all readers, each with the rows it applies to."""
     every = np.ones(len(seen), bool)
     written = np.array([any(row.texts) for row in seen])
     repeated = np.array(
@@ -157,7 +157,7 @@ def _mentions(seen: Sequence[_Seen], of: Sequence[str]) -> Array:
 
 
 def clusters(contexts: Sequence[tuple[str, str]]) -> Array:
-    """Return the cluster of each pair, shape (pairs,): pairs that share a context are of one."""
+    """Return the cluster of each pair, shape (pairs,): pairs that share a context share one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -185,7 +185,7 @@ def _tested(reader: _Reader, groups: Array, alpha: float, seed: int) -> Shortcut
 
 
 def squashed(x: Array) -> Array:
-    """Return differences as odd, bounded functions of themselves: outliers count as others do."""
+    """Return differences as odd, bounded functions of themselves, to limit outliers."""
     size = np.abs(x)
     scale = np.array([np.median(s[s > 0]) if np.any(s > 0) else 1.0 for s in size.T])
     bounded: Array = np.tanh(x / scale)
@@ -203,10 +203,10 @@ class Read:
 
 
 def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> Read:
-    """Return how well ridge regression predicts signs of pairs that it has not seen.
+    """Return how well ridge regression predicts signs of unseen pairs.
 
     ``x`` has shape (pairs, d), ``signs`` (pairs,) are 1 and -1, ``groups`` (pairs,) stay in one
-    fold and flip together.  The interval is ``alpha``'s, by the normal with the null's standard
+    fold and flip together. The interval is ``alpha``'s, by the normal with the null's standard
     deviation; ties count as half right.
     """
     from scipy.stats import norm
@@ -215,7 +215,7 @@ def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> 
     count = int(groups.max()) + 1
     flips = rng.choice([-1.0, 1.0], (count, FLIPS + 1))
     flips[:, 0] = 1
-    labels = signs[:, None] * flips[groups]  # column 0 is as it is
+    labels = signs[:, None] * flips[groups]  # column 0 is unflipped
     fold = rng.permutation(count)[groups] % min(FOLDS, count)
     right = np.zeros(FLIPS + 1)
     penalty = RIDGE * len(x) * np.mean(x**2) * min(x.shape) / x.shape[1]
@@ -233,7 +233,7 @@ def read(x: Array, signs: Array, groups: Array, alpha: float, seed: int = 0) -> 
 
 
 def _weights(x: Array, labels: Array, penalty: float) -> Array:
-    """Return ridge weights of every column of labels, by the smaller of the two systems."""
+    """Return ridge weights for every column of labels, by the smaller of the two systems."""
     n, d = x.shape
     if d <= n:
         return np.linalg.solve(x.T @ x + penalty * np.eye(d), x.T @ labels)

@@ -1,7 +1,7 @@
 """Contrastive pairs from trajectories of coding agents: the paper's cascade of conditions.
 
 Same repository and base commit -> reference patches touch the same file -> the same function or
-class -> issues related but different -> patches masked -> a judge.  Q is an issue, A its reference
+class -> issues related but different -> patches masked -> a judge. Q is an issue, A its reference
 patch, C+ a trajectory that worked on it, C- one that worked on the other issue.
 """
 
@@ -47,10 +47,10 @@ class Candidate:
 def plan_of(
     sources: Sequence[Path], tasks: Sequence[Path], settings: Settings, seed: int
 ) -> BuildPlan:
-    """Return what identifies a build: its settings and the content of all it reads.
+    """Return the identity of a build: its settings and the content of its inputs.
 
     Raises:
-        UsageError: a source is not there.
+        UsageError: a source is missing.
     """
     inputs = {}
     for kind, paths in (("source", sources), ("tasks", tasks)):
@@ -75,7 +75,7 @@ def build_pairs(
     """Run the cascade and return the build's manifest.
 
     Raises:
-        UsageError: a source cannot be read, holds no trajectory, or the judge is gone.
+        UsageError: a source cannot be read or holds no trajectory, or the judge is gone.
     """
     if build.finished:
         return build.finished
@@ -87,7 +87,7 @@ def build_pairs(
 
 
 def _sharing(instances: Sequence[Instance], settings: Settings, funnel: Funnel) -> list[Candidate]:
-    """Return the pairs of instances of one code base that share a function or class (a file)."""
+    """Return pairs of instances in one code base that share a function or class (or a file)."""
     bases: dict[tuple[str, str], list[Instance]] = defaultdict(list)
     for instance in sorted(instances, key=lambda each: each.id):
         bases[instance.base].append(instance)
@@ -166,7 +166,7 @@ def _directions(pair: Candidate, settings: Settings, seed: int) -> list[Candidat
 
 
 def _draw(seed: int, *names: str) -> float:
-    """Return a number in [0, 1) that depends on the seed and the names alone."""
+    """Return a number in [0, 1) that depends only on the seed and the names."""
     digest = hashlib.sha256("\n".join([str(seed), *names]).encode()).digest()
     return int.from_bytes(digest[:7], "big") / 256**7
 
@@ -174,7 +174,7 @@ def _draw(seed: int, *names: str) -> float:
 def _masked(
     candidates: Sequence[Candidate], files: Sequence[Rows], settings: Settings, funnel: Funnel
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of pairs, their contexts masked; count them at the end."""
+    """Yield the rows of pairs with masked contexts; count them at the end."""
     dropped: Counter[str] = Counter()
     count = unquoted = 0
     for pair in candidates:
@@ -205,7 +205,7 @@ def _masked(
 
 
 def _chosen(first: Instance, second: Instance) -> tuple[Trajectory, Trajectory]:
-    """Return a trajectory of each: resolved ones before others, then those of the nearest length.
+    """Return one trajectory each: resolved ones first, then those of similar length.
 
     A context that is much longer than the other would give the answer away.
     """
@@ -219,7 +219,7 @@ def _chosen(first: Instance, second: Instance) -> tuple[Trajectory, Trajectory]:
 
 
 def _secret(pair: Candidate, chosen: Sequence[Trajectory]) -> Secret:
-    """Return what neither context may show: both references, and what both agents submitted."""
+    """Return what neither context may show: both references and both agents' submissions."""
     submitted = (read_patch(trajectory.patch or "") for trajectory in chosen)
     patches = [pair.query.patch, pair.other.patch, *filter(None, submitted)]
     return Secret(
@@ -256,10 +256,10 @@ def _row(
 
 
 def question(row: Mapping[str, Any]) -> str:
-    """Return what the judge is asked of a pair of trajectories.
+    """Return the judge's question on a pair of trajectories.
 
-    The grounds for rejection are those that the paper's notes list: unequal length, formatting,
-    leaking tokens, inconsistent masks, and contexts that both fit.
+    The grounds for rejection are those in the paper's notes: unequal length, formatting, leaking
+    tokens, inconsistent masks, and contexts that both fit.
     """
     return (
         "You check an item of a test. A model sees an issue, a patch, and two work logs of coding "

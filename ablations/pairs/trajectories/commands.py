@@ -1,6 +1,6 @@
-"""Shell commands of agents, without what they write into files.
+"""Agents' shell commands, without what they write into files.
 
-A command line is read as far as needed: quotes, here-documents, and what ends a pipeline.
+A command line is parsed as far as needed: quotes, here-documents, and ends of pipelines.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _INTERPRETERS = re.compile(r"^(python[\d.]*|node|ruby|perl|php|deno|bun)$")
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """A pipeline: what the shell reads up to ``;``, ``&&``, ``||`` or a line's end.
+    """A pipeline: what the shell reads up to ``;``, ``&&``, ``||`` or a newline.
 
-    ``head`` is the text without the bodies of its here-documents, ``bodies`` those with their last
-    lines, ``end`` what ends it.
+    ``head`` is the text without its here-documents' bodies, ``bodies`` those with their last lines,
+    ``end`` its terminator.
     """
 
     head: str
@@ -48,7 +48,7 @@ class _Statement:
 
 
 def mask_shell(text: str, secret: Secret) -> str:
-    """Return a shell command line without what it writes into the files of a patch."""
+    """Return a shell command line without what it writes into a patch's files."""
     if (match := _EDIT_BLOCK.match(text.strip())) and secret.touches(None):
         return f"{match[1]}\n{MASK}\n{match[2]}\n"
     statements = (_mask_statement(each, secret) for each in _statements(text))
@@ -69,7 +69,7 @@ def _mask_statement(statement: _Statement, secret: Secret) -> str:
     return f"{space}{kept}{statement.end}{''.join(bodies)}"
 
 
-# A word as it is written: its quotes, escapes and plain characters.
+# A word as written: its quotes, escapes and plain characters.
 _RAW_WORD = re.compile(r"(?:'[^']*'|\"(?:\\.|[^\"\\])*\"|\\.|[^\s'\"\\])+", re.DOTALL)
 # src/a.py, --flag=x, {}; not f(x), $HOME.
 _PLAIN = re.compile(r"[\w./~:+@%={}*-]+")
@@ -99,7 +99,7 @@ def _kept(head: str) -> str:
 
 
 def _writes(statement: _Statement, parts: list[str], secret: Secret) -> bool:
-    """Whether a statement edits a file of a patch, or one that it does not name."""
+    """Whether a statement edits a patch's file, or one that it does not name."""
     content = "\n".join(statement.bodies)
     targets = [match[1] for match in _REDIRECT.finditer(_outside_quotes(statement.head))]
     targets = [target for target in targets if not target.startswith(("/dev/", "&"))]
@@ -118,7 +118,7 @@ def _writes(statement: _Statement, parts: list[str], secret: Secret) -> bool:
 
 
 def _edits(command: list[str], content: str, secret: Secret) -> bool:
-    """Whether a command of an editor edits a file of a patch, or one that it does not name."""
+    """Whether an editor's command edits a patch's file, or one that it does not name."""
     program, arguments = command[0].rpartition("/")[2], command[1:]
     if _INTERPRETERS.match(program) and WRITES.search("\n".join([content, *arguments])):
         return True
@@ -136,7 +136,7 @@ def _edits(command: list[str], content: str, secret: Secret) -> bool:
 
 
 def _in_place(program: str, arguments: list[str]) -> bool:
-    """Whether an editor writes back into its files: sed -i, perl -pi -e, awk -i inplace, vim."""
+    """Whether an editor writes to its files: sed -i, perl -pi -e, awk -i inplace, vim."""
     if program in ("vim", "vi", "nvim", "emacs"):
         return True
     if program not in ("sed", "gsed", "perl", "ruby", "awk", "gawk"):
@@ -145,7 +145,7 @@ def _in_place(program: str, arguments: list[str]) -> bool:
 
 
 def _pipeline(parts: list[str]) -> Iterator[list[str]]:
-    """Yield the commands of a pipeline, without assignments and wrappers before them."""
+    """Yield the commands of a pipeline, without leading assignments and wrappers."""
     command: list[str] = []
     for word in [*parts, "|"]:
         if word in ("|", "|&"):
@@ -159,7 +159,7 @@ def _pipeline(parts: list[str]) -> Iterator[list[str]]:
 
 
 def _words(text: str) -> list[str]:
-    """Split a statement into words as a shell does; as best as can be where a quote is open."""
+    """Split a statement into words like a shell; best effort with an open quote."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|")
     lexer.whitespace_split, lexer.commenters = True, ""
     try:
@@ -169,7 +169,7 @@ def _words(text: str) -> list[str]:
 
 
 def _outside_quotes(text: str) -> str:
-    """Return a text with what is in quotes left out."""
+    """Return a text without its quoted parts."""
     return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", text, flags=re.DOTALL)
 
 
@@ -177,11 +177,11 @@ def _statements(text: str) -> Iterator[_Statement]:
     """Yield the statements of a command line with their here-documents."""
     start = position = 0
     quote = ""
-    pending: list[str] = []  # the here-documents that begin after this line
+    pending: list[str] = []  # here-documents that begin after this line
     while position < len(text):
         char = text[position]
         if char == "#" and not quote and text[position - 1 : position].strip() == "":
-            position = text.find("\n", position) % (len(text) + 1)  # a comment may hold a quote
+            position = text.find("\n", position) % (len(text) + 1)  # a comment may contain a quote
         elif quote:
             position += 1 + (char == "\\" and quote == '"')
             quote = "" if char == quote else quote

@@ -28,10 +28,10 @@ from harness.errors import UsageError
 class Settings:
     """What decides which pairs are built.
 
-    ``same``: what the reference patches must share.  ``measure`` and its bounds: how alike the
-    issues must be, from ``related`` up to below ``duplicate``.  ``resolved``: use only trajectories
-    that resolved their issue.  ``task_patch``: whether a task's patch mends the fault or introduces
-    it; ``auto`` compares with what agents submitted.  ``limit``: the most pairs to mask and judge.
+    ``same``: what the reference patches must share. ``measure`` and its bounds: how similar the
+    issues must be, from ``related`` up to below ``duplicate``. ``resolved``: use only trajectories
+    that resolved their issue. ``task_patch``: whether a task's patch fixes the fault or introduces
+    it; ``auto`` compares with the agents' submissions. ``limit``: the most pairs to mask and judge.
     """
 
     same: Literal["function", "file"] = "function"
@@ -48,7 +48,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Instance:
-    """A task that is usable: its code base, issue, reference patch, and trajectories."""
+    """A usable task: its code base, issue, reference patch, and trajectories."""
 
     id: str
     base: tuple[str, str]
@@ -60,7 +60,7 @@ class Instance:
 def read_instances(
     files: Sequence[Rows], tasks: Sequence[Path], settings: Settings, funnel: Funnel
 ) -> tuple[list[Instance], dict[str, str]]:
-    """Return the usable instances, and the issues of all by instance."""
+    """Return the usable instances, and all issues by instance."""
     known = {
         str(value_of(row, "instance")): task_of(row)
         for path in tasks
@@ -92,7 +92,7 @@ def read_instances(
 def _trajectories(
     files: Sequence[Rows], settings: Settings
 ) -> tuple[dict[str, list[Trajectory]], dict[str, Task], Counter[str]]:
-    """Return trajectories by instance, what they tell of their tasks, and what was dropped."""
+    """Return trajectories by instance, what they reveal about tasks, and what was dropped."""
     by_instance: dict[str, list[Trajectory]] = defaultdict(list)
     tasks: dict[str, Task] = {}
     dropped: Counter[str] = Counter()
@@ -113,7 +113,7 @@ def _trajectories(
 
 
 def _merged(first: Task | None, second: Task) -> Task:
-    """Return what two sources tell of a task; the first one counts where both do."""
+    """Return the merged task of two sources; the first takes precedence."""
     if first is None:
         return second
     return Task(
@@ -132,7 +132,7 @@ def _introduce_faults(
     settings: Settings,
     funnel: Funnel,
 ) -> set[str]:
-    """Return the tasks whose patch introduces the fault: SWE-smith's reference takes it back.
+    """Return the tasks whose patch introduces the fault: SWE-smith's reference reverts it.
 
     Agents that resolved the issue wrote about what the reference adds: that settles it for all.
     """

@@ -1,9 +1,9 @@
-"""Trajectories as texts without the patch: what edits write is masked, what the agent saw stays.
+"""Trajectories as texts without the patch: edits are masked, what the agent saw stays.
 
-An edit of a file that a patch touches, or of a file that is not named, loses all that it writes;
-every other command loses the lines of the patches.  Views of files, the output of tests and the
-agent's reasoning stay as they are; of an output the diffs of those files are masked, and of an
-edit's own output the lines of the patches.
+An edit of a file that a patch touches, or of an unnamed file, loses all that it writes; every other
+command loses the lines of the patches. Views of files, test output and the agent's reasoning stay
+unchanged; in command output the diffs of those files are masked, and in an edit's own output the
+lines of the patches.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Turn = Mapping[str, Any]
 class MaskedTrajectory:
     """A trajectory as text; ``commands`` are the agent's commands in it, after masking.
 
-    ``edits`` counts those of which something was masked.
+    ``edits`` counts those with something masked.
     """
 
     text: str = ""
@@ -37,8 +37,8 @@ def mask_trajectory(
 ) -> MaskedTrajectory:
     """Return a trajectory as text, without the patches of ``secret``.
 
-    ``issue`` is also masked where a message quotes it (None keeps it): the query repeats it, and
-    would tell which trajectory belongs to it.
+    ``issue`` is also masked if a message quotes it (None keeps it): the query repeats it, and would
+    reveal the trajectory that belongs to it.
     """
     result, pieces = MaskedTrajectory(), []
     edited = False
@@ -59,7 +59,7 @@ def mask_trajectory(
 
 
 def content_text(content: Any) -> str:
-    """Return a message's content as text: chat APIs write a text, or a list of parts."""
+    """Return a message's content as text: chat APIs use a text or a list of parts."""
     if isinstance(content, list):
         parts = (part.get("text") if isinstance(part, dict) else part for part in content)
         return "\n".join(str(part) for part in parts if part)
@@ -105,7 +105,7 @@ def _arguments(value: Any) -> Any:
 
 
 _PATHS = ("path", "file_path", "filename", "file", "target_file", "filepath")
-# Fields that hold a shell command or a program, by the tools of common agents.
+# Fields with a shell command or a program, in the tools of common agents.
 _SHELL = frozenset({"command", "cmd", "script", "code", "commands", "keystrokes", "bash"})
 _VERBS = frozenset({"view", "create", "str_replace", "insert", "undo_edit", "edit", "open"})
 
@@ -133,7 +133,7 @@ def _mask_call(arguments: Any, secret: Secret, tool: str = "") -> Any:
 
 
 def _mask_written(value: Any, path: str | None, secret: Secret) -> Any:
-    """Mask what an edit of the file ``path`` writes; of a file of no patch, the patches' lines.
+    """Mask what an edit of the file ``path`` writes; in other files, only the patches' lines.
 
     A program that writes a patch's file is masked whole.
     """
@@ -210,6 +210,6 @@ _IN_TEXT = (
 
 
 def leaks(trajectory: MaskedTrajectory, secret: Secret) -> Iterable[str]:
-    """Yield the lines of the patches that are still in a command."""
+    """Yield the lines of the patches that remain in a command."""
     for command in trajectory.commands:
         yield from secret.lines_in(command)

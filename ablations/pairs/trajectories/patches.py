@@ -1,4 +1,4 @@
-"""Reference patches: the files, functions and classes that they change, and the lines they add."""
+"""Parse reference patches: changed files, functions and classes, and added lines."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ablations.pairs.trajectories.scopes import Scopes, same_scopes, scopes_of
 
 @dataclass(frozen=True)
 class ReferencePatch:
-    """A patch, read.
+    """A parsed patch.
 
     ``scopes``: the functions and classes that it changes, by file; a method also counts for its
-    class (``A``, ``A.f``).  ``regions``: the first and last line of its hunks by file, in the code
-    of the base commit.  ``unknown``: files in which it changes a function that the patch does not
-    name.  ``added``: the lines that it adds, stripped, without blank ones.  ``paths``: files, and
+    class (``A``, ``A.f``). ``regions``: the first and last line of its hunks by file, in the code
+    of the base commit. ``unknown``: files in which it changes a function that the patch does not
+    name. ``added``: the lines that it adds, stripped, without blank ones. ``paths``: files, and
     what they are renamed to; everywhere else files have their names at the base commit.
     """
 
@@ -38,9 +38,9 @@ class ReferencePatch:
         return self.files & other.files
 
     def shared_scopes(self, other: ReferencePatch) -> tuple[str, ...]:
-        """Return ``file:function`` of all that both change, sorted.
+        """Return ``file:function`` for everything that both change, sorted.
 
-        Where neither names the function, hunks that overlap at the base commit count as
+        If neither names the function, hunks that overlap at the base commit count as
         ``file:lines``: no function begins between their changes.
         """
         shared = []
@@ -59,10 +59,10 @@ def _overlap(first: Iterable[tuple[int, int]], second: Iterable[tuple[int, int]]
 
 
 def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
-    """Read a unified diff; None if it is not one, or changes no text.
+    """Parse a unified diff; None if it is not one, or changes no text.
 
-    With ``reverse`` it is a patch that introduces the fault (as SWE-smith publishes them): the
-    reference is the patch that takes it back, and line numbers are those of the sound code.
+    With ``reverse`` it is a patch that introduces the fault (as published by SWE-smith): the
+    reference is its inverse, and line numbers are those of the sound code.
     """
     from unidiff.errors import UnidiffParseError
     from unidiff.patch import PatchSet
@@ -97,7 +97,7 @@ def read_patch(text: str, *, reverse: bool = False) -> ReferencePatch | None:
 
 
 def _names(file: Any) -> list[str]:
-    """Return the paths of a patched file (of unidiff) before and after, of a new one that after."""
+    """Return a patched file's paths (of unidiff) before and after; for a new one, after."""
     names = (file.source_file, file.target_file)
     letters = ("a/", "b/") if _prefixed(*names) else ("", "")
     plain = map(str.removeprefix, names, letters)
@@ -125,7 +125,7 @@ _HUNK = re.compile(r"^@@ -(\S+) \+(\S+) @@(.*)$", re.DOTALL)
 
 
 def reversed_patch(text: str) -> str:
-    """Return the patch that takes another one back, as ``git apply --reverse`` would."""
+    """Return the inverse of a patch, like ``git apply --reverse``."""
     lines = text.splitlines(keepends=True)
     result: list[str] = []
     removed: list[str] = []

@@ -1,8 +1,8 @@
-"""Trajectories of coding agents as they are published, and the tasks that they were given.
+"""Read published trajectories of coding agents, and their tasks.
 
 SWE-smith's data set (parquet or JSON lines: ``instance_id``, ``messages`` as JSON text,
-``resolved``, ``patch``), mini-swe-agent's ``.traj.json``, and JSON lines with ``messages``.  A
-first pass keeps what is short; messages are read when they are asked for.
+``resolved``, ``patch``), mini-swe-agent's ``.traj.json``, and JSON lines with ``messages``. A first
+pass keeps short fields; messages are read on demand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.files.typed_json import parse
 
 Row = Mapping[str, Any]
 
-# Our field -> the names that data sets give it.
+# Our field -> its names in data sets.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "id": ("traj_id", "trajectory_id", "id"),
     "instance": ("instance_id", "task_id", "instance"),
@@ -39,9 +39,9 @@ _SMITH = re.compile(r"^(?:swesmith/)?(.+?)__(.+?)\.([0-9a-f]{7,40})(?:\.|$)")
 
 @dataclass(frozen=True, slots=True)
 class Trajectory:
-    """What is known of a trajectory without its messages; None where the source does not say.
+    """A trajectory without its messages; None for what the source does not say.
 
-    ``patch`` is what the agent submitted.  ``source`` and ``index`` say where its messages are.
+    ``patch`` is what the agent submitted. ``source`` and ``index`` locate its messages.
     """
 
     id: str
@@ -55,9 +55,9 @@ class Trajectory:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An instance: its code base, its issue, and its patch as the source gives it.
+    """An instance: its code base, its issue, and its patch as in the source.
 
-    ``smith``: SWE-smith made it, whose tasks hold the patch that introduces the fault.
+    ``smith``: made by SWE-smith, whose tasks have the patch that introduces the fault.
     """
 
     id: str
@@ -98,7 +98,7 @@ class _JsonRows(Rows):
         self._rows = [self._named(row) for row in rows]
 
     def _named(self, row: Row) -> Row:
-        """Return a row; mini-swe-agent writes what it submitted under ``info``."""
+        """Return a row; mini-swe-agent puts its submission under ``info``."""
         info = row.get("info") if isinstance(row.get("info"), dict) else {}
         name = self.path.name.removesuffix(".json").removesuffix(".traj")
         patch = (info or {}).get("submission")
@@ -143,10 +143,10 @@ class _ParquetRows(Rows):
 
 
 def open_rows(path: Path) -> list[Rows]:
-    """Return the files of a path, in the order of their names.
+    """Return the files of a path, sorted by name.
 
     Raises:
-        UsageError: there is nothing, or no file of a known form.
+        UsageError: there are none, or none in a known format.
     """
     if path.is_dir():
         files = sorted(file for file in path.rglob("*") if _readable(file))
@@ -164,12 +164,12 @@ def _readable(file: Path) -> bool:
 
 
 def value_of(row: Row, field: str) -> Any:
-    """Return a field of a row under any of its names, None if it is empty or missing."""
+    """Return a field of a row under any of its names, None if empty or missing."""
     return next((row[name] for name in NAMES[field] if row.get(name) not in (None, "")), None)
 
 
 def messages_of(row: Row) -> list[Row]:
-    """Return the messages of a row, which may be JSON text; [] if they are no messages."""
+    """Return the messages of a row, possibly JSON text; [] if they are not messages."""
     value = value_of(row, "messages")
     if isinstance(value, str | bytes):
         try:
@@ -194,7 +194,7 @@ def _turn(turn: Row) -> Row:
 
 
 def trajectory_of(row: Row, messages: Sequence[Row], source: int, index: int) -> Trajectory | None:
-    """Return what is known of a row; None if it has no messages or no instance."""
+    """Return the trajectory of a row; None without messages or an instance."""
     instance = value_of(row, "instance")
     if not any(turn["role"] == "assistant" for turn in messages) or instance is None:
         return None
@@ -206,7 +206,7 @@ def trajectory_of(row: Row, messages: Sequence[Row], source: int, index: int) ->
 
 
 def _resolved(row: Row) -> bool | None:
-    """Return whether an agent resolved its issue; None where that is not said."""
+    """Return whether an agent resolved its issue; None if not stated."""
     value = value_of(row, "resolved")
     if isinstance(value, str):
         return value.strip().lower() in ("true", "1", "yes")
@@ -214,16 +214,16 @@ def _resolved(row: Row) -> bool | None:
 
 
 def text_of(row: Row, field: str) -> str | None:
-    """Return a field of a row that is a text; None of any other."""
+    """Return a text field of a row; None for other types."""
     value = value_of(row, field)
     return value if isinstance(value, str) else None
 
 
 def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
-    """Return the task that a row tells of: of a file of tasks, or a trajectory with its messages.
+    """Return the task of a row: from a file of tasks, or a trajectory with its messages.
 
-    A file of tasks holds the reference patch.  In a trajectory's row it may be named as such, else
-    the agent's own patch is the reference where it resolved the issue.
+    A file of tasks holds the reference patch. In a trajectory's row it may be named as such, else
+    the agent's own patch is the reference if it resolved the issue.
     """
     is_task = messages is None
     name = str(value_of(row, "instance"))
@@ -238,7 +238,7 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
     return Task(name, repository, commit, issue, patch, is_task and smith is not None)
 
 
-# Where agents' prompts put the issue: <pr_description>...</pr_description>; not <files>.
+# The issue in agents' prompts: <pr_description>...</pr_description>; not <files>.
 _ISSUE = re.compile(
     r"<(pr_description|issue|issue_description|problem_statement|github_issue|task_description"
     r"|task)>\s*(.*?)\s*</\1>",

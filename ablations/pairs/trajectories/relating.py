@@ -1,4 +1,4 @@
-"""How alike two issues are: BM25, or the cosine of a sentence-transformers embedding."""
+"""Similarity of two issues: BM25, or the cosine of a sentence-transformers embedding."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from harness.errors import UsageError, first_line
 
 BM25 = "bm25"
-# Related and yet different, by measure: from (inclusive) to (exclusive).
+# Related yet different, by measure: from (inclusive) to (exclusive).
 BOUNDS: Mapping[str, tuple[float, float]] = {BM25: (0.08, 0.9), "embedding": (0.5, 0.97)}
 
 Similarity = Callable[[str, str], float]
 
 
 def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25) -> Similarity:
-    """Return a function that says how alike the texts of two ids are, in about [0, 1].
+    """Return a function giving the similarity of two ids' texts, in about [0, 1].
 
     Args:
-        texts: all texts by id, from which BM25 learns how rare a word is.
-        ids: those that will be asked about.
-        measure: ``bm25``, or a folder or hub id of a sentence-transformers model.
+        texts: all texts by id, for BM25's word frequencies.
+        ids: those that will be compared.
+        measure: ``bm25``, or a folder or Hub id of a sentence-transformers model.
 
     Raises:
         UsageError: the package for the measure is missing, or the model cannot be loaded.
@@ -31,7 +31,7 @@ def similarity(texts: Mapping[str, str], ids: Iterable[str], measure: str = BM25
 
 
 def _bm25(texts: Mapping[str, str]) -> Similarity:
-    """BM25 of each text as query and document, both ways, as a share of what a text gives itself.
+    """Symmetric BM25 of each text as query and document, relative to a text's score with itself.
 
     Robertson and Zaragoza 2009, in Lucene's form, by bm25s.
     """
@@ -43,7 +43,7 @@ def _bm25(texts: Mapping[str, str]) -> Similarity:
     index = bm25s.BM25(method="lucene")
     index.index(documents, show_progress=False)
 
-    @lru_cache(maxsize=512)  # a row of likenesses to all texts; pairs come code base by code base
+    @lru_cache(maxsize=512)  # one text's row of similarities; pairs come grouped by code base
     def scores(name: str) -> Any:
         return index.get_scores(documents[position[name]])
 

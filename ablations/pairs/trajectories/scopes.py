@@ -1,7 +1,7 @@
 """Which functions and classes a hunk of a patch changes, from its own lines and its heading.
 
-What a line is inside of is told by indentation, in every language.  The headers found so are named
-by regular expressions in Python, in other languages by tree-sitter where it is installed.
+Nesting is inferred from indentation, in every language. Names come from regular expressions in
+Python, and from tree-sitter, if installed, in other languages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Scopes:
-    """Qualified names of what is changed, with those around them.
+    """Qualified names of what is changed, with the enclosing ones.
 
     ``unnamed``: a change is inside something that the hunk does not name.
     """
@@ -34,10 +34,10 @@ UNKNOWN = "?"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """What is to be known of a language to read a piece of a file.
+    """What is needed to read a piece of a file in one language.
 
-    ``grammar`` is its name in tree-sitter-language-pack.  ``method``: a heading that can only be a
-    method's.  ``nests``: functions are often inside functions.  ``unit``: a heading of a function
+    ``grammar`` is its name in tree-sitter-language-pack. ``method``: a heading that can only be a
+    method's. ``nests``: functions are often inside functions. ``unit``: a heading of a function
     whose body is indented by more columns may be a method's; 0: git writes headings of the left
     margin only.
     """
@@ -70,7 +70,7 @@ _LANGUAGES = {
     ".ts": replace(_JS, grammar="typescript"), ".tsx": replace(_JS, grammar="tsx"),
 }  # fmt: skip
 
-# Files without functions: a change there never makes two patches alike.
+# Files without functions: a change there never makes two patches similar.
 _TEXTS = frozenset(
     ["", ".cfg", ".css", ".csv", ".html", ".ini", ".json", ".lock", ".md", ".rst", ".svg", ".toml",
      ".txt", ".xml", ".yaml", ".yml"]
@@ -104,7 +104,7 @@ def scopes_of(path: str, hunk: Any) -> Scopes:
 def scopes_in(
     language: Language, heading: str, code: Sequence[str], changed: Sequence[int]
 ) -> Scopes:
-    """Return what the lines ``changed`` of a piece of code belong to.
+    """Return the scopes of the lines ``changed`` in a piece of code.
 
     ``heading`` is a line above the piece that begins a function or class, as git writes it without
     its indentation, or ''.
@@ -121,12 +121,12 @@ def scopes_in(
 
 
 def _prefixes(chain: Sequence[str]) -> set[str]:
-    """Return the qualified names of a chain: of A, f they are A and A.f."""
+    """Return the qualified names of a chain: for A, f they are A and A.f."""
     return {".".join(chain[:end]) for end in range(1, len(chain) + 1)} - {UNKNOWN}
 
 
 def same_scopes(first: frozenset[str], second: frozenset[str]) -> frozenset[str]:
-    """Return the names that are in both; a function of a class not known fits any class or none."""
+    """Return the names in both; a function of an unknown class matches any class or none."""
     fitting = {
         name
         for mine, others in ((first, second), (second, first))
@@ -142,7 +142,7 @@ def _chain(
 ) -> tuple[list[str], bool]:
     """Return the names around a line, outermost first, and whether the outermost is at the margin.
 
-    Line 0 is the heading: it may lie far above and at any depth, so it holds only for lines that
+    Line 0 is the heading: it may be far above and at any depth, so it holds only for lines that
     nothing in the piece shows to be elsewhere.
     """
     start = _anchor(lines, index) if language is PYTHON else index
@@ -178,9 +178,9 @@ def _around(lines: Sequence[str], names: Sequence[str], language: Language) -> l
     return [UNKNOWN, *found] if method or deep else found
 
 
-# "}" or "end" at the left margin, which ends what the heading begins.
+# "}" or "end" at the left margin, closing what the heading opens.
 _ENDS = re.compile(r"[}\])]*\}|end\b")
-# What the lines below may be in: "    if a:  # why", "x = {"; not "):", which ends a header.
+# Lines that may enclose those below: " if a: # why", "x = {"; not "):", which ends a header.
 _BLOCK = re.compile(r"^\s*[A-Za-z_].*[:(\[{]\s*(?:#.*)?$")
 # "def f(x)", "class A < B", "items.each do |x|", "local function f()"; not "default = 1".
 _WORDS = re.compile(
@@ -190,7 +190,7 @@ _WORDS = re.compile(
 
 
 def _opens(head: str, language: Language) -> bool:
-    """Whether the lines below a line may be inside of it."""
+    """Whether a line may enclose the lines below it."""
     if not language.braces:
         pattern = _BLOCK if language is PYTHON else _WORDS
         return bool(pattern.search(head) or _PYTHON_HEADER.match(head))
@@ -204,9 +204,9 @@ LONGEST = 60
 
 
 def _head(lines: Sequence[str], index: int) -> str:
-    """Return a line with the rest of its parameters and the brace that opens its body."""
+    """Return a line with the rest of its parameters and the opening brace of its body."""
     head, later = lines[index], iter(lines[index + 1 : index + 1 + LONGEST])
-    if index == 0:  # git's heading, which may be cut short
+    if index == 0:  # git's heading, possibly cut short
         return head and head + ")" * (head.count("(") - head.count(")")) + " {" * ("{" not in head)
     while head.count("(") > head.count(")") and (line := next(later, None)) is not None:
         head += f" {line.strip()}"
@@ -219,7 +219,7 @@ _PYTHON_HEADER = re.compile(r"^(\s*)(?:async\s+def|def|class|cdef class|cpdef)\s
 
 
 def _anchor(lines: Sequence[str], index: int) -> int:
-    """Return the line that tells where a line belongs.
+    """Return the line that determines where a line belongs.
 
     The end of a statement belongs to its first line, a decorator to its ``def``.
     """
@@ -238,7 +238,7 @@ def _anchor(lines: Sequence[str], index: int) -> int:
 
 
 def _above(lines: Sequence[str], index: int, margin: int) -> int:
-    """Return the nearest line above that is indented by less, else the line itself."""
+    """Return the nearest line above with less indentation, else the line itself."""
     for number in range(index - 1, 0, -1):
         if lines[number].strip() and _indent(lines[number]) < margin:
             return number
@@ -251,7 +251,7 @@ def _indent(line: str) -> int:
 
 
 def _names(headers: Sequence[str], language: Language) -> list[str]:
-    """Return the names that headers define, each inside of the one before."""
+    """Return the names that headers define, each inside the previous one."""
     if language is PYTHON:
         return [match[2] for header in headers if (match := _PYTHON_HEADER.match(header))]
     parser = _parser(language.grammar) if language.grammar else None
@@ -282,7 +282,7 @@ _RECEIVER = re.compile(r"^func\s*\(\s*\w*\s*\*?(\w+)[^)]*\)\s*(\w+)")
 
 
 def heading_name(heading: str) -> str | None:
-    """Return the function or class that git's heading of a hunk names, None without one.
+    """Return the function or class named in git's heading of a hunk, None if none.
 
     ``func (s *Server) Run(ctx)`` gives ``Server.Run``.
     """
@@ -306,12 +306,12 @@ def _parser(grammar: str) -> Any:
 
 
 def tree_sitter_missing() -> bool:
-    """Whether there is no tree-sitter here: functions then come from regular expressions."""
+    """Whether tree-sitter is missing: functions then come from regular expressions."""
     return _parser("go") is None
 
 
 def _parsed(parser: Any, headers: Sequence[str], language: Language) -> list[str]:
-    """Return the names around the last header, by a parser that forgives what is missing."""
+    """Return the names around the last header, by an error-tolerant parser."""
     text = "\n".join(headers)
     ends = "\n}" * max(text.count("{") - text.count("}"), 0)
     before = "<?php\n" if language.grammar == "php" else ""
@@ -335,7 +335,7 @@ _DEFINES = re.compile(
 
 
 def _defined(node: Any) -> str | None:
-    """Return the name that a node of a syntax tree defines, None if it defines nothing."""
+    """Return the name that a syntax tree node defines, None if it defines nothing."""
     if node.type in ("variable_declarator", "assignment_expression"):
         value = node.child_by_field_name("value") or node.child_by_field_name("right")
         if value is None or "function" not in value.type:

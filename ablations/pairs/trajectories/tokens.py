@@ -1,4 +1,4 @@
-"""What masks look like, and which lines of a text belong to a patch."""
+"""Mask tokens, and which lines of a text belong to a patch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import PurePosixPath
 
 MASK, ISSUE = "[MASKED]", "[ISSUE]"
-# Shorter lines (`else:`, `return x`) are a patch's only where they are a whole line.
+# Shorter lines (`else:`, `return x`) match only as whole lines.
 LONG = 12
 
 
-# What a program does to write a file: open(p, "w"), p.write_text(t), fs.writeFileSync, sed -i.
+# How programs write files: open(p, "w"), p.write_text(t), fs.writeFileSync, sed -i.
 WRITES = re.compile(
     r"\.write\w*\(|writeFile|write_text|write_bytes|open\([^)]*['\"][wax]b?\+?['\"]|open\([^)]*r\+"
     r"|inplace|File\.write|file_put_contents|json\.dump\(|copyfile|shutil\.copy|os\.rename"
@@ -23,10 +23,10 @@ WRITES = re.compile(
 
 @dataclass(frozen=True)
 class Secret:
-    """What a context must not show: the files that patches touch, and the lines that they add.
+    """What a context must not show: files touched by patches, and the lines they add.
 
-    Both contexts of a pair have the same secret, of both reference patches and of what either
-    trajectory submitted, so that masks tell nothing.
+    Both contexts of a pair have the same secret, from both reference patches and both trajectories'
+    submissions, so that masks reveal nothing.
     """
 
     files: frozenset[str]
@@ -38,7 +38,7 @@ class Secret:
         return re.compile("|".join(map(re.escape, lines))) if lines else None
 
     def touches(self, path: str | None) -> bool:
-        """Whether a path names a file of a patch; also a path that is not known.
+        """Whether a path names a patch's file; true for an unknown path.
 
         Agents write paths from any folder: ``/testbed/a/b.py`` and ``b.py`` are both ``a/b.py``.
         """
@@ -48,12 +48,12 @@ class Secret:
         return any(_is_suffix(given, PurePosixPath(file).parts) for file in self.files)
 
     def is_program(self, text: str) -> bool:
-        """Whether a text is a program that writes a file of a patch, which it names."""
+        """Whether a text is a program that writes a patch's file and names it."""
         return bool(WRITES.search(text)) and bool(self._names.search(text))
 
     @cached_property
     def _names(self) -> re.Pattern[str]:
-        r"""Names of the files, whole ones: of ``io.py`` not ``studio.py``, but ``a\nio.py``."""
+        r"""Matches whole file names: for ``io.py`` not ``studio.py``, but ``a\nio.py``."""
         names = (re.escape(PurePosixPath(file).name) for file in sorted(self.files))
         return re.compile(rf"(?:(?<![\w-])|(?<=\\[nrt]))(?:{'|'.join(names) or '(?!)'})(?!\w)")
 
@@ -69,7 +69,7 @@ class Secret:
         return "\n".join(lines)
 
     def lines_in(self, text: str) -> Iterator[str]:
-        """Yield the patches' lines that a text shows."""
+        """Yield the patches' lines found in a text."""
         for line in text.split("\n"):
             if not self.added.isdisjoint(_forms(line)):
                 yield line
@@ -83,7 +83,7 @@ def _is_suffix(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
     return shorter > 0 and first[-shorter:] == second[-shorter:]
 
 
-# What `cat -n`, editors and diffs write before a line: "   12\t", "12: ", "+".
+# Prefixes by `cat -n`, editors and diffs: " 12\t", "12: ", "+".
 _NUMBER = re.compile(r"^\s*(?:\d+\s*[\t|:→]|[+](?!\+))\s*")
 
 
@@ -94,18 +94,18 @@ def _forms(line: str) -> tuple[str, str]:
 
 # "@@ -3,7 +3,8 @@ def f():"; not "@@ see above".
 _HUNK = re.compile(r"^@@ -\d+(?:,(\d{1,9}))? \+\d+(?:,(\d{1,9}))? @@")
-# What `diff` without -u writes before what differs: "12c12,14", "3d2".
+# Written by `diff` without -u before a change: "12c12,14", "3d2".
 _PLAIN_HUNK = re.compile(r"^\d+(?:,\d+)?[acd]\d+(?:,\d+)?$")
-# What it writes of either side: "< a", ">" (a blank line), "---", "\\ No newline at end of file".
+# Its lines of either side: "< a", ">" (a blank line), "---", "\\ No newline at end of file".
 _PLAIN_LINE = re.compile(r"[<>](?:\s|$)|---|\\")
 _COLOUR = re.compile(r"\x1b\[[\d;]*[mK]")
-# What `git diff --word-diff` writes inside a line: [-old-]{+new+}, or red and green.
+# Inline marks of `git diff --word-diff`: [-old-]{+new+}, or red and green.
 _WORDS = re.compile(r"\[-.*-\]|\{\+.*\+\}|\x1b\[(?:\d+;)*3[12]m")
 _ENDLESS = 1 << 62
 
 
 def mask_diffs(text: str, secret: Secret) -> str:
-    """Replace the hunks of diffs in a text, one mask for those of a file.
+    """Replace the hunks of diffs in a text, with one mask per file.
 
     Diffs of files that no patch touches stay; a diff that names no file is masked.
     """
@@ -114,7 +114,7 @@ def mask_diffs(text: str, secret: Secret) -> str:
 
 def _without_hunks(lines: Sequence[str], secret: Secret) -> Iterator[str]:
     by_words = "~" in lines  # ends every line of --word-diff=porcelain, which then does not count
-    old = new = left = 0  # lines that the hunk still has on either side, or in a diff by words
+    old = new = left = 0  # lines left in the hunk on either side, or in a diff by words
     path: str | None = None
     plain = masking = masked = False
     for line in lines:
