@@ -1,4 +1,4 @@
-"""Local copies of the benchmarks' data: sources, layout on disk, and how to read them."""
+"""Local copies of the benchmarks' data: sources, layout on disk, and readers."""
 
 from benchmarks.data.catalog.sources import Source as Source
 from benchmarks.data.catalog.sources import Table as Table

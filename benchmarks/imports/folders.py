@@ -1,4 +1,4 @@
-"""Run folders from logs, in the run store's own layout: manifest, samples, native, summary."""
+"""Make run folders from logs, in the run store's layout: manifest, samples, native, summary."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ from harness.runs.store import (
 from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
 
 IMPORTED = "imported"
-_LONGEST = 60  # characters of the tasks' names in a folder's name
-_EVERY = 100_000  # answers between two lines of progress
+_LONGEST = 60  # length of task names in a folder's name
+_EVERY = 100_000  # answers between progress lines
 Note = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Imported:
-    """A run folder that was made of a log, or was there, and what is in it."""
+    """A run folder made from a log, or already there, and its content."""
 
     path: Path
     model: str
@@ -60,7 +60,7 @@ class Imported:
 
 
 def import_run(log: Log, options: Options, note: Note) -> Imported:
-    """Make the run folder of a log; one that is there already is left as it is.
+    """Make the run folder of a log; an existing one is left unchanged.
 
     Raises:
         UsageError: the log cannot be read, or a score is out of its range; nothing is written.
@@ -113,7 +113,7 @@ def _manifest(
     rows: Sequence[BenchmarkSummary],
     digests: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return what a manifest says of a log; ``digests`` are the sha256 sums of its files."""
+    """Return a log's manifest; ``digests`` are the sha256 sums of its files."""
     return {
         "schema": SCHEMA,
         "origin": IMPORTED,
@@ -138,7 +138,7 @@ def _manifest(
 
 
 def _holds(path: Path, base: str) -> bool:
-    """Whether a folder is the run of this log; UsageError where it is something else."""
+    """Whether a folder is this log's run; UsageError if it is something else."""
     if not path.exists():
         return False
     manifest = read_manifest(path)
@@ -158,7 +158,7 @@ def _folder_name(model: str, names: Sequence[str], base: str) -> str:
 
 
 def _parts(log: Log, tasks: Sequence[LoggedTask], options: Options, note: Note) -> Iterator[Scored]:
-    """Yield how the tasks of each benchmark are scored: by us where its items are at hand."""
+    """Yield the scored tasks of each benchmark: by our scorer if its items are available."""
     groups: dict[tuple[str, bool], list[LoggedTask]] = {}
     for task in tasks:
         benchmark = options.benchmark(task)
@@ -175,7 +175,7 @@ def _parts(log: Log, tasks: Sequence[LoggedTask], options: Options, note: Note) 
 def _strict(
     log: Log, name: str, tasks: Sequence[LoggedTask], options: Options, note: Note
 ) -> Scored | None:
-    """Return how a benchmark of ours is scored; None, with a note, where its items are missing.
+    """Return a benchmark of ours, scored strictly; None, with a note, if its items are missing.
 
     Raises:
         UsageError: there is no benchmark of that name.
@@ -211,7 +211,7 @@ def _strict(
 
 
 def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) -> Scored:
-    """Return how the tool scored a task."""
+    """Return a task with the tool's scores."""
     metric = metric_of(task, options.metric)
     scale = scale_of(
         task.metrics.get(metric or "", Metric()), options.scale(task), options.lower_is_better
@@ -278,7 +278,6 @@ def _open(folder: Path, kind: Any, benchmark: str) -> Any:
 
 
 def _entry(part: Scored, note: str) -> dict[str, Any]:
-    """Return a benchmark's entry in the manifest."""
     declared, settings = part.declaration, part.settings
     protocol, hashed, data, n = {"tool": part.tool, **part.asked}, "", UNKNOWN, None
     if isinstance(part, StrictlyScored):
@@ -317,7 +316,7 @@ def _entry(part: Scored, note: str) -> dict[str, Any]:
 
 
 def _sampling(settings: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
-    """Return the run's sampling: what all benchmarks agree on."""
+    """Return the run's sampling settings: those that all benchmarks share."""
 
     def agreed(name: str) -> Any:
         values = {each.get(name, UNKNOWN) for each in settings}

@@ -1,4 +1,4 @@
-"""What other tools call the benchmarks that we have."""
+"""Other tools' names for our benchmarks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from benchmarks import registry
 
-# Task names of lmms-eval, data sets of VLMEvalKit, and names on the Hub.  Spelling is compared
-# without case, hyphens and underscores.  Subsets and translations of a benchmark are not it.
+# Task names of lmms-eval, data sets of VLMEvalKit, and names on the Hub, compared without case,
+# hyphens and underscores. Subsets and translations of a benchmark do not count.
 _NAMES: Mapping[str, str] = {
     "mathvista": "mathvista_testmini mathvista_testmini_cot mathvista_testmini_format "
     "mathvista_testmini_solution mathvista_mini",
@@ -44,7 +44,7 @@ _PREFIXES = {"blink": "blink"}
 
 
 def ours(task: str) -> str | None:
-    """Return the id of our benchmark that a task of a log is of, None where we have none."""
+    """Return the id of our benchmark for a log's task, None if we do not have it."""
     name = _plain(task)
     if name in _IDS:
         return _IDS[name]

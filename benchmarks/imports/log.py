@@ -1,4 +1,4 @@
-"""What a foreign log holds, whichever tool wrote it; what it does not hold is empty or None."""
+"""Content of a foreign log, for any tool; missing values are empty or None."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class LoggedSample:
     """One answer to one item.
 
     ``id`` is the tool's name of the item, unique in its task; answers that share it are repeats, in
-    their order.  ``official`` are names that may be the item's official id, the likeliest first;
-    ``numbered``: the tool may have made them by counting.  ``row`` is its row number in the data.
+    their order. ``official`` are names that may be the item's official id, likeliest first;
+    ``numbered``: the tool may have made them by counting. ``row`` is its row number in the data.
     ``prompt``: the messages as text; ``question``: the question alone; ``image``: `digest` of the
-    images' bytes.  ``scores``: what the tool says of the answer, by metric, in its own form.
-    ``shares_score``: the log has one score for all answers to the item, and the first has it.
-    ``document``: a hash of the item's data that is the same in every log.  ``error``: why
+    images' bytes. ``scores``: the tool's scores of the answer by metric, in its own form.
+    ``shares_score``: the log has one score for all answers to the item, stored with the first.
+    ``document``: a hash of the item's data that is the same in every log. ``error``: why
     infrastructure failed; there is no response then.
     """
 
@@ -44,7 +44,7 @@ class LoggedSample:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What a tool says of a metric; bounds None where it declares none."""
+    """A metric as the tool declares it; bounds None if undeclared."""
 
     higher_is_better: bool = True
     low: float | None = None
@@ -55,10 +55,10 @@ class Metric:
 class LoggedTask:
     """One task of a log.
 
-    ``metrics`` are those of single answers, the main one first.  ``settings`` are what decides
-    answers, by the names of `Sampling` (``temperature``, ``max_tokens``, ...), as far as they are
-    known; ``asked`` is what else decides prompts (shots, system prompt, version of the task).
-    ``clusters`` says what a sample's cluster is.
+    ``metrics`` are those of single answers, the main one first. ``settings`` affect answers, by the
+    names of `Sampling` (``temperature``, ``max_tokens``, ...), as far as known; ``asked`` is what
+    else decides prompts (shots, system prompt, version of the task). ``clusters`` says what a
+    sample's cluster is.
     """
 
     name: str
@@ -72,11 +72,11 @@ class LoggedTask:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One evaluation of a model, as a tool logged it.
+    """One evaluation of a model, as logged by a tool.
 
-    ``model`` is the model's name; ``identity`` is all that the log says of which model it is.
-    ``seed`` is that of sampling or training, ``files`` are those that were read, ``config`` is the
-    tool's own configuration.  ``started`` is a time in ISO format.
+    ``model`` is the model's name; ``identity`` is everything the log says to identify it. ``seed``
+    is that of sampling or training, ``files`` are those that were read, ``config`` is the tool's
+    own configuration. ``started`` is a time in ISO format.
     """
 
     tool: str
@@ -93,7 +93,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A kind of log: its title, how it is recognised, and how it is read."""
+    """A log format: title, detection and reader."""
 
     title: str
     detect: Callable[[Path], bool]

@@ -1,4 +1,4 @@
-"""Another tool's log as runs: what `harness import` and the public `import_log` do."""
+"""Import another tool's log as runs: `harness import` and the public `import_log`."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def import_log(  # noqa: PLR0913 - the options of `harness import`, by name
     model_name: str | None = None,
     seed: int | None = None,
 ) -> list[Run]:
-    """Make run folders of another tool's log, as `harness import` does, and return the runs.
+    """Make run folders from another tool's log, like `harness import`, and return the runs.
 
-    What is worth knowing of a log is in the manifest's ``imported``.
+    Remarks on the log are in the manifest's ``imported``.
 
     Args:
         paths: files and folders of logs.
-        form: their format (`harness import --help` lists them); None: it is recognised.
+        form: their format (`harness import --help` lists them); None: detect it.
         out: the folder for the runs.
         data_root: where the data of our benchmarks is.
-        benchmark: our benchmark, or a table of your own, that the log's task is; several by task.
+        benchmark: our benchmark, or a table of your own, for the log's task; several by task.
         tasks: those to import; None: all.
-        metric: the tool's metric that is the score; None: the first of the task.
+        metric: the tool's metric to use as the score; None: the task's first.
         scale: lowest and highest value of a metric that is not in [0, 1]; several by task.
-        lower_is_better: less of the metric is better.
-        source_scores: the tool's own verdicts are the scores also on benchmarks that we have.
-        model_name: what the model is called; None: as in the log.
+        lower_is_better: lower values of the metric are better.
+        source_scores: use the tool's own verdicts as scores even on benchmarks that we have.
+        model_name: the model's name; None: as in the log.
         seed: the training seed of the model; None: the log's seed.
 
     Raises:
@@ -73,12 +73,12 @@ def import_log(  # noqa: PLR0913 - the options of `harness import`, by name
 def import_all(
     paths: Sequence[Path], form: str | None, options: Options, note: Callable[[str], None]
 ) -> tuple[str, list[Imported]]:
-    """Import every evaluation in logs; return the format and what was made, in the logs' order.
+    """Import every evaluation in logs; return the format and the runs, in the logs' order.
 
-    ``note`` gets a line for each thing worth knowing, and on progress.
+    ``note`` gets a line per remark, and on progress.
 
     Raises:
-        UsageError: as `import_run`, there is no path, or the format is not recognised.
+        UsageError: as `import_run`, there is no path, or the format is not detected.
     """
     name = form or formats.recognise(paths)
     logs = list(formats.get(name).read(paths))
@@ -107,7 +107,7 @@ def _scale(bounds: Range) -> Scale:
 
 
 def _by_task(given: T | Mapping[str, T] | None) -> dict[str | None, T]:
-    """Return values by task; a single one is that of all tasks, under None."""
+    """Return values by task; a single one applies to all tasks, under None."""
     if given is None:
         return {}
     if isinstance(given, Mapping):

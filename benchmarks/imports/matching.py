@@ -1,7 +1,7 @@
-"""Which item of a benchmark an answer in a log is of.
+"""Match answers in a log to a benchmark's items.
 
-By official id, else by row, else by question (and image).  Whatever a name says, an item is the one
-only if the log's text does not contradict it.  A number that the tool may have given tells nothing.
+By official id, else by row, else by question (and image). Whatever the name, a match must not
+contradict the log's text. Numbers that the tool may have assigned are no evidence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.imports.log import LoggedSample
 from harness.protocols import Benchmark, FailedItem
 from harness.records import Item, TextPart
 
-_TELLING = 12  # characters of a text that may be found within another
+_TELLING = 12  # minimum length of a text to search for within another
 # What tools write before a question: matches "Question: ", "Options:"; not "Questions".
 _LABEL = re.compile(r"^(?:Question|Context|Choices|Options|Hint):\s*")
 # An option's letter and text: matches "A. red", "(B) blue", "c:" (an image); not "A car", "1. red".
@@ -31,7 +31,7 @@ CONTRADICTED = "the item of that id has another question or other options"
 
 
 def folded(text: str) -> str:
-    """Return a text as questions are compared: NFKC, without images' marks and blank runs."""
+    """Normalise a text for comparing questions: NFKC, no image marks, single blanks."""
     text = unicodedata.normalize("NFKC", re.sub(r"<image(?: ?\d+)?>", " ", text))
     return " ".join(text.split())
 
@@ -42,7 +42,7 @@ Line = tuple[str, str]
 
 
 def _split(line: str) -> Sequence[str]:
-    """Return a line's question and options, where it lists two or more options from A."""
+    """Return a line's question and options, if it lists two or more options from A."""
     starts: list[int] = []
     for mark in _BEGINS.finditer(line):
         if mark[1] == ascii_uppercase[len(starts) : len(starts) + 1]:
@@ -54,9 +54,9 @@ def _split(line: str) -> Sequence[str]:
 
 @lru_cache(maxsize=16)  # a sample's texts are compared with every item
 def lines_of(text: str) -> Sequence[Line]:
-    """Return the lines of a text as they are compared, each with its option's letter, or "".
+    """Return a text's normalised lines, each with its option's letter, or "".
 
-    Options in one line are lines of their own.
+    Options in one line become separate lines.
     """
     found = []
     for line in (part for row in text.splitlines() for part in _split(folded(row))):
@@ -76,7 +76,7 @@ def options_of(text: str) -> Sequence[Line]:
 
 
 def inside(short: str, long: str) -> bool:
-    """Whether a text is within another: of whole words, and not the first of more options."""
+    """Whether a text is within another: in whole words, and not as the first of more options."""
     if not short or short not in long:
         return False
     listed = re.search(r"(?<!\w)\(?[A-Z][.):]+\s", short)
@@ -86,9 +86,9 @@ def inside(short: str, long: str) -> bool:
 
 @dataclass(frozen=True)
 class Items:
-    """The items of a benchmark, without images, to be found by what logs say of them.
+    """The items of a benchmark, without images, searchable by what logs say about them.
 
-    ``benchmark`` was made without images.  Reading raises `UsageError` where there is no data.
+    ``benchmark`` was made without images. Reading raises `UsageError` without data.
     """
 
     benchmark: Benchmark
@@ -100,7 +100,7 @@ class Items:
 
     @cached_property
     def texts(self) -> Mapping[str, str]:
-        """Every item's prompt, as questions are compared."""
+        """Every item's prompt, normalised for comparing questions."""
         return {item_id: folded(prompt_of(item)) for item_id, item in self.all.items()}
 
     @cached_property
@@ -112,7 +112,7 @@ class Items:
 
     @cached_property
     def _by_row(self) -> Mapping[tuple[str, int], str]:
-        """The ids by lmms-eval's task and row, of the benchmarks that are made of its tasks."""
+        """The ids by lmms-eval's task and row, for benchmarks made from its tasks."""
         prepared = getattr(self.benchmark, "prepared", None)
         forms = getattr(self.benchmark, "forms", ())
         rows = prepared.rows if prepared is not None else ()
@@ -120,7 +120,7 @@ class Items:
 
     @cached_property
     def _by_official(self) -> Mapping[str, list[str]]:
-        """The ids by official name: the id without the prefix that keeps our forms apart."""
+        """The ids by official name: the id without the prefix that distinguishes our variants."""
         prefixes = [form.prefix for form in getattr(self.benchmark, "forms", ()) if form.prefix]
         by_name: dict[str, list[str]] = {}
         for item_id in self.all:
@@ -130,25 +130,24 @@ class Items:
 
     @cached_property
     def _lines(self) -> Mapping[str, Sequence[Line]]:
-        """The lines of every item's prompt."""
         return {item_id: lines_of(prompt_of(item)) for item_id, item in self.all.items()}
 
     @cached_property
     def _options(self) -> Mapping[str, Sequence[Line]]:
-        """The options of every item; () where its prompt lists none."""
         return {item_id: options_of(prompt_of(item)) for item_id, item in self.all.items()}
 
     @cached_property
     def _usual(self) -> frozenset[Line]:
-        """The lines that most items have: those of our template, or one question asked of many."""
+        """The lines that most items have: our template's, or a question asked of many."""
         held = Counter(line for lines in self._lines.values() for line in set(lines))
         return frozenset(line for line, count in held.items() if 2 * count > len(self._lines))
 
     @cached_property
     def _bodies(self) -> Mapping[str, Sequence[Line]]:
-        """The lines of every item less those of our template below; () where they tell little.
+        """Every item's lines without our template's below; () if too little is left.
 
-        They are the usual ones after the last option, or of an item without options the last line.
+        The template's are the usual lines after the last option, or the last line of an item
+        without options.
         """
         return {item_id: self._body(lines) for item_id, lines in self._lines.items()}
 
@@ -160,7 +159,7 @@ class Items:
         return body if telling and not self._usual.issuperset(body) else ()
 
     def find(self, task: str, sample: LoggedSample) -> tuple[str | None, str]:
-        """Return the id of a sample's item, and why there is none where it is None."""
+        """Return the id of a sample's item, or None and the reason."""
         named = [name for name in sample.official if name in self.all]
         named += [item for name in sample.official for item in self._by_official.get(name, ())]
         at_row = None if sample.row is None else self._by_row.get((task, sample.row))
@@ -179,7 +178,7 @@ class Items:
         return None, CONTRADICTED if candidates else UNKNOWN_ITEM
 
     def _fits(self, item_id: str, sample: LoggedSample) -> bool:
-        """Whether nothing that the log says of the question is against an item."""
+        """Whether the log's question does not contradict an item."""
         text = self.texts[item_id]
         said = [part for part in (sample.question, "\n".join(sample.prompt)) if part]
         if any(self._has_other_options(part, item_id) for part in said):
@@ -190,22 +189,22 @@ class Items:
         )
 
     def _has_other_options(self, text: str, item_id: str) -> bool:
-        """Whether a text lists other options than an item, or in another order."""
+        """Whether a text lists different options than an item, or in another order."""
         said, own = options_of(text), self._options[item_id]
         return bool(said and own) and said != own
 
     def _holds(self, text: str, item_id: str) -> bool:
         """Whether a text asks an item in another template than ours.
 
-        All lines of the item are lines of the text, in order, options with their letters, and no
-        other option is among them or follows.  Only what our template adds below may be missing.
+        All lines of the item are in the text, in order, options with their letters, and no other
+        option is among them or follows. Only what our template adds below may be missing.
         """
         body, lines = self._bodies[item_id], lines_of(text)
         starts = (n for n, line in enumerate(lines) if body and line == body[0])
         return any(_follows(body, lines[start:]) for start in starts)
 
     def _by_question(self, sample: LoggedSample) -> list[str]:
-        """Return the items of a sample's prompt, else of its question."""
+        """Return the items with a sample's prompt, else with its question."""
         asked = "\n".join(sample.prompt)
         prompt, question = folded(asked), folded(sample.question)
         for text in filter(None, (prompt, question)):
@@ -221,10 +220,10 @@ class Items:
         return whole or [item for item in possible if self._holds(asked, item)]
 
     def _shown(self, candidates: list[str], sample: LoggedSample) -> list[str]:
-        """Return those of several items with one text that show the sample's image.
+        """Return, of several items with the same text, those that show the sample's image.
 
-        They need not be candidates: an id may be a number that the tool gave.  Images that no such
-        item shows tell nothing, since tools convert them.
+        They need not be candidates: an id may be a number assigned by the tool. If no such item
+        shows the image it is no evidence, since tools convert images.
         """
         alike = dict.fromkeys(i for item in candidates for i in self._by_text[self.texts[item]])
         image = f"images-{sample.image}"
@@ -237,7 +236,7 @@ class Items:
 
 
 def _follows(body: Sequence[Line], lines: Sequence[Line]) -> bool:
-    """Whether lines hold those of a body in order, with no other option among or after them."""
+    """Whether lines contain a body's in order, with no other option among or after them."""
     left = list(body)
     for line in lines:
         if left and line == left[0]:
@@ -248,7 +247,7 @@ def _follows(body: Sequence[Line], lines: Sequence[Line]) -> bool:
 
 
 def prompt_of(item: Item | FailedItem) -> str:
-    """Return the text of an item's prompt, "" where it could not be built."""
+    """Return the text of an item's prompt, "" if it could not be built."""
     if isinstance(item, FailedItem):
         return ""
     parts = (part for message in item.messages for part in message.content)
@@ -256,7 +255,7 @@ def prompt_of(item: Item | FailedItem) -> str:
 
 
 def reasons(failures: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line per reason from samples' names and why they match no item, with the first."""
+    """Return a line per reason why samples match no item, naming the first sample."""
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for name, why in failures:

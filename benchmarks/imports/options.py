@@ -1,4 +1,4 @@
-"""What a user says of logs beyond what they hold."""
+"""What the user specifies about logs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from harness.files.names import is_title
 class Options:
     """How logs are imported.
 
-    ``scales`` and ``benchmarks`` (our ids) are by task, under None for all tasks.  ``tasks`` are
-    those to import, None for all.  ``source_scores`` takes the tool's verdicts as the scores also
-    on benchmarks that we have.  ``seed`` is the training seed of the logs' model.
+    ``scales`` and ``benchmarks`` (our ids) are by task, under None for all tasks. ``tasks`` are
+    those to import, None for all. ``source_scores`` uses the tool's verdicts as scores even on
+    benchmarks that we have. ``seed`` is the training seed of the logs' model.
     """
 
     out: Path = Path("runs")
@@ -34,12 +34,12 @@ class Options:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a model's name that is no line."""
+        """Raise `UsageError` if the model's name is not one printable line."""
         if self.model_name is not None and not is_title(self.model_name):
             raise UsageError(f"model name {self.model_name!r}: use a line of up to 200 characters")
 
     def check(self, logs: Sequence[Log]) -> None:
-        """Raise `UsageError` if a task that is named is in no log."""
+        """Raise `UsageError` if a named task is in no log."""
         held = {task.name for log in logs for task in log.tasks}
         named = {name for name in (*self.scales, *self.benchmarks) if name is not None}
         if missing := sorted((self.tasks or frozenset()).union(named) - held):
@@ -49,22 +49,22 @@ class Options:
             )
 
     def chosen(self, log: Log) -> list[LoggedTask]:
-        """Return the tasks of a log that are to be imported."""
+        """Return a log's tasks to import."""
         return [task for task in log.tasks if self.tasks is None or task.name in self.tasks]
 
     def benchmark(self, task: LoggedTask) -> str | None:
-        """Return the id of the benchmark whose items a task's answers are of, None for its own."""
+        """Return the id of the benchmark for a task's answers, None for the task's own."""
         if self.source_scores:
             return None
         given = self.benchmarks.get(task.name, self.benchmarks.get(None))
         return given or ours(task.name)
 
     def scale(self, task: LoggedTask) -> Scale | None:
-        """Return the range that is declared for a task."""
+        """Return the range declared for a task."""
         return self.scales.get(task.name, self.scales.get(None))
 
     def keyed(self) -> dict[str, object]:
-        """Return what of it decides what a run holds, as JSON."""
+        """Return the options that affect a run's content, as JSON."""
         return {
             "scales": sorted([name or "", s.low, s.high] for name, s in self.scales.items()),
             "benchmarks": sorted([name or "", b] for name, b in self.benchmarks.items()),

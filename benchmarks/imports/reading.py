@@ -1,4 +1,4 @@
-"""Reads the files of foreign logs: JSON documents, JSON Lines, folders."""
+"""Read the files of foreign logs: JSON documents, JSON Lines, folders."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.files import plain
 from harness.files.hashing import json_hash
 from harness.files.typed_json import parse
 
-HEAD = 4096  # bytes that are enough to recognise a file
-_DEEPEST = 6  # folders below the one that is given
+HEAD = 4096  # bytes, enough to detect a file's format
+_DEEPEST = 6  # folder levels below the given one
 
 
 def json_document(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; UsageError where there is none."""
+    """Return the JSON object in a file; UsageError if there is none."""
     try:
         value = parse(plain.read_given(path))
     except (OSError, ValueError) as error:
@@ -28,7 +28,7 @@ def json_document(path: Path) -> dict[str, Any]:
 
 
 def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every JSON object of a file of lines with where it is ("FILE, line 3").
+    """Yield every JSON object of a file of lines with its location ("FILE, line 3").
 
     Raises:
         UsageError: the file cannot be read, or a line is not a JSON object.
@@ -43,7 +43,7 @@ def json_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def line_count(path: Path) -> int:
-    """Return the number of lines with something in them; UsageError where it cannot be read."""
+    """Return the number of non-empty lines; UsageError if the file cannot be read."""
     try:
         with plain.open_given(path) as stream:
             return sum(not line.isspace() for line in stream)
@@ -63,7 +63,7 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
 
 
 def first_object(path: Path) -> dict[str, Any]:
-    """Return the first JSON object of a file of lines; an empty one of what is no such file."""
+    """Return the first JSON object of a file of lines; an empty one for other files."""
     try:
         return next((row for _, row in json_lines(path)), {}) if path.is_file() else {}
     except UsageError:
@@ -71,7 +71,7 @@ def first_object(path: Path) -> dict[str, Any]:
 
 
 def head(path: Path) -> bytes:
-    """Return the beginning of a regular file, nothing of what is none."""
+    """Return the beginning of a regular file, empty for anything else."""
     if not path.is_file():
         return b""
     try:
@@ -84,7 +84,7 @@ def head(path: Path) -> bytes:
 def files_below(path: Path) -> list[Path]:
     """Return the files below a folder in the order of their paths, or the file itself.
 
-    Links to folders and hidden names are not followed; what is deeper than six folders is not read.
+    Links to folders and hidden names are not followed, nor more than six levels of folders.
     """
     if not path.is_dir():
         return [path]
@@ -97,9 +97,9 @@ def files_below(path: Path) -> list[Path]:
 
 
 def field(row: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
-    """Return a field of a row; UsageError where it is missing or of another type.
+    """Return a field of a row; UsageError if it is missing or of another type.
 
-    True and False are numbers only where ``kind`` has ``bool``.
+    Booleans are accepted as numbers only if ``kind`` includes ``bool``.
     """
     if name not in row:
         raise UsageError(f"{where} has no {name!r}")

@@ -1,4 +1,4 @@
-"""A tool's configuration without the secrets that it may hold, and without pages of text."""
+"""Redact a tool's configuration: no secrets, no long texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.files.text import abridged
 _SECRET = re.compile(
     r"(^|[_-])(api_?key|key|token|secret|password|passwd|authorization|credentials?|bearer)$", re.I
 )
-# Matches "api_key=x", "token=hf_x"; in the words of a command line.
+# Matches "api_key=x", "token=hf_x", as in command-line arguments.
 _GIVEN = re.compile(r"((?:key|token|secret|password|authorization)=)[^,\s]+", re.I)
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 _LONGEST = 4000
@@ -19,7 +19,7 @@ _HIDDEN = "[redacted]"
 
 
 def redacted(value: Any, name: str = "") -> Any:
-    """Return a JSON value with secrets, by the names of their fields, replaced."""
+    """Return a JSON value with secrets, recognised by field name, replaced."""
     if isinstance(value, dict):
         return {key: redacted(each, str(key)) for key, each in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""From a tool's own score of an answer to one in [0, 1], where more is better."""
+"""Map a tool's own score of an answer to [0, 1], higher is better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.imports.log import LoggedSample, LoggedTask, Metric
 from harness.errors import UsageError, unknown
 
 # Where a metric is a mapping, one of these is the answer's value.
-_FIRST = 100  # samples that tell which metrics there are
+_FIRST = 100  # samples examined to find the metrics
 _VALUES = (
     "score",
     "acc",
@@ -27,7 +27,7 @@ _VALUES = (
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The range of a metric, as the user declares it; ``flipped``: lower is better."""
+    """The user-declared range of a metric; ``flipped``: lower is better."""
 
     low: float = 0.0
     high: float = 1.0
@@ -36,13 +36,13 @@ class Scale:
 
     @classmethod
     def declare(cls, low: float, high: float) -> Scale:
-        """Return the range that a user declares; ValueError if it is none."""
+        """Return the range that a user declares; ValueError if invalid."""
         if not -math.inf < low < high < math.inf:
             raise ValueError(f"{low:g},{high:g} is no range")
         return cls(low, high, declared=True)
 
     def mapped(self, value: float) -> float:
-        """Return a score in [0, 1] of which more is better; ValueError if it is out of range."""
+        """Return a score in [0, 1], higher is better; ValueError if it is out of range."""
         if not self.low <= value <= self.high:
             raise ValueError(f"{value:g} is not between {self.low:g} and {self.high:g}")
         share = (value - self.low) / (self.high - self.low)
@@ -50,7 +50,7 @@ class Scale:
 
     @property
     def is_plain(self) -> bool:
-        """Whether a score stays what it is."""
+        """Whether scores are unchanged."""
         return (self.low, self.high, self.flipped) == (0, 1, False)
 
 
@@ -65,9 +65,9 @@ def scale_of(metric: Metric, given: Scale | None, lower_is_better: bool) -> Scal
 
 
 def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
-    """Return the metric that is the score of a task: the wanted one, else the first `complete` one.
+    """Return the metric used as a task's score: the wanted one, else the first `complete` one.
 
-    None where the task has no sample.
+    None if the task has no sample.
 
     Raises:
         UsageError: the task has no such metric, or none that is `complete`.
@@ -93,12 +93,12 @@ def metric_of(task: LoggedTask, wanted: str | None) -> str | None:
 
 
 def complete(names: Iterable[str], samples: Iterable[LoggedSample]) -> list[str]:
-    """Return the metrics that each of some samples has, the likeliest to be of all of them first.
+    """Return the metrics that all samples have, likeliest to cover the whole task first.
 
-    A metric without a number in a few samples (null, NaN) is still its metric: these answers have
-    no score, and no other metric takes its place.  Metrics of a part of the samples come last:
-    those with a number in half of them or less, and those that never have one where another has,
-    as the categories of a benchmark.  Samples without any metric failed.
+    A metric without a number in a few samples (null, NaN) stays their metric: these answers have no
+    score, and no other metric replaces it. Metrics on a part of the samples come last: those with a
+    number in at most half of them, and those that never have one where another has, like the
+    categories of a benchmark. Samples without any metric failed.
     """
     scored = [sample.scores for sample in samples if sample.scores]
     held = [name for name in dict.fromkeys(names) if all(name in each for each in scored)]
@@ -116,9 +116,10 @@ def complete(names: Iterable[str], samples: Iterable[LoggedSample]) -> list[str]
 
 
 def number_of(value: Any) -> float | None:
-    """Return the number in a tool's score of one answer; None where it holds none.
+    """Return the number in a tool's score of one answer; None if it has none.
 
-    True and False, "C" and "I" as inspect writes them, are 1 and 0; of a mapping it is the value.
+    True and False, and "C" and "I" as written by inspect, are 1 and 0; for a mapping it is the
+    value.
     """
     if isinstance(value, Mapping):
         return next((number_of(value[name]) for name in _VALUES if name in value), None)
@@ -134,7 +135,7 @@ def number_of(value: Any) -> float | None:
 
 
 def parse_scale(words: str) -> tuple[str | None, Scale]:
-    """Return the task (None: all) and range of ``[TASK=]LOW,HIGH``; ValueError if it is none."""
+    """Return the task (None: all) and range of ``[TASK=]LOW,HIGH``; ValueError if invalid."""
     task, sep, bounds = words.rpartition("=")
     low, _, high = bounds.partition(",")
     return (task if sep else None), Scale.declare(float(low), float(high))

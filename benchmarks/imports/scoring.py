@@ -1,4 +1,4 @@
-"""From the answers of logged tasks to the lines of a run: scored by us, or as the tool scored."""
+"""Turn the answers of logged tasks into a run's lines: scored by us, or by the tool."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Line = tuple[Sample, SecondaryScore | None]
 
 @dataclass(slots=True)
 class Content:
-    """A hash of what all items of a benchmark say, the same in whatever order they come."""
+    """An order-independent hash of the content of all items of a benchmark."""
 
     total: int = 0
     known: bool = True
 
     def add(self, item_id: str, value: Any) -> None:
-        """Add what an item says; nothing of it (None, "", ()) makes the whole unknown."""
+        """Add an item's content; an empty one (None, "", ()) makes the whole unknown."""
         if value in (None, "", (), []):
             self.known = False
             return
@@ -50,10 +50,10 @@ class Content:
 
 @dataclass(kw_only=True)
 class Scored(ABC):
-    """The lines of one benchmark of a log, and what is known once they were all taken.
+    """The lines of one benchmark of a log, and facts known after iterating over them.
 
-    ``as_ours``: every answer was to the very prompt that we ask.  ``unmatched`` are the samples'
-    names that no item was found for, with the reason.
+    ``as_ours``: every answer was to exactly our prompt. ``unmatched`` are the names of samples
+    without an item, with the reason.
     """
 
     declaration: Declaration
@@ -68,22 +68,22 @@ class Scored(ABC):
 
     @abstractmethod
     def lines(self) -> Iterator[Line]:
-        """Yield every line, with the tool's verdict where that is not the score."""
+        """Yield every line, with the tool's verdict if that is not the score."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """How the answers were drawn, as far as all tasks agree."""
+        """Sampling settings, where all tasks agree."""
         first, *others = (task.settings for task in self.tasks)
         agreed = first.items()
         return {name: v for name, v in agreed if all(other.get(name) == v for other in others)}
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What decides prompts by task, as far as the log tells."""
+        """What decides prompts by task, as far as logged."""
         return {task.name: dict(task.asked) for task in self.tasks}
 
     def notes(self) -> list[str]:
-        """Return what must be known of the answers."""
+        """Return the caveats on the answers."""
         return [
             *reasons(self.unmatched),
             *(f"{count} of its answers: {why}" for why, count in self.without.items()),
@@ -91,13 +91,13 @@ class Scored(ABC):
 
 
 class _Repeats:
-    """Numbers the answers to an item, and refuses a second sample of it under another name."""
+    """Number the answers to an item, and reject a second sample of it under another name."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int]] = {}
 
     def number(self, item_id: str, name: str) -> int | None:
-        """Return the repeat of an item's next answer; None if another sample is of that item."""
+        """Return the repeat of an item's next answer; None if it belongs to another sample."""
         first, count = self._seen.get(item_id, (name, 0))
         if first != name:
             return None
@@ -107,9 +107,9 @@ class _Repeats:
 
 @dataclass(kw_only=True)
 class StrictlyScored(Scored):
-    """The answers of tasks that are a benchmark of ours, matched with its items.
+    """Answers to tasks that are a benchmark of ours, matched with its items.
 
-    ``metrics`` are the tool's verdicts by task; None where it gives none.
+    ``metrics`` are the tool's verdicts by task; None if it gives none.
     """
 
     items: Items
@@ -170,7 +170,7 @@ class StrictlyScored(Scored):
 def verdict(
     line: Sample, sample: LoggedSample, metric: str | None, rules: str
 ) -> SecondaryScore | None:
-    """Return a tool's own verdict on an answer, None where it gave none in [0, 1]."""
+    """Return a tool's own verdict on an answer, None if it gave none in [0, 1]."""
     value = None if metric is None else number_of(sample.scores.get(metric))
     if line.response is None or value is None or not 0 <= value <= 1:
         return None
@@ -180,9 +180,9 @@ def verdict(
 
 @dataclass(kw_only=True)
 class SourceScored(Scored):
-    """The answers of a task that is no benchmark of ours: the tool's score is the score.
+    """Answers to a task that is not a benchmark of ours: the tool's score is the score.
 
-    ``as_score`` is false of a benchmark of ours whose items are not at hand: there is no score
+    ``as_score`` is false for a benchmark of ours whose items are unavailable: there is no score
     then, and the tool's is kept as native.
     """
 
@@ -191,7 +191,7 @@ class SourceScored(Scored):
     as_score: bool
 
     def lines(self) -> Iterator[Line]:
-        """Yield the lines; UsageError where a score is out of its range."""
+        """Yield the lines; UsageError if a score is out of its range."""
         repeats = _Repeats()
         for sample in self.tasks[0].samples():
             if self.as_score and sample.shares_score:
@@ -219,7 +219,7 @@ class SourceScored(Scored):
         )  # fmt: skip
 
     def _score(self, sample: LoggedSample) -> tuple[Score, float | None]:
-        """Return the score and the value in the tool's units."""
+        """Return the score, and its value in the tool's units."""
         if sample.error:
             self.without[sample.error] += 1
             return Score(None, "error", sample.prediction, why=sample.error), None
@@ -246,7 +246,7 @@ class SourceScored(Scored):
 
 
 def native_metric(kind: Any, task: LoggedTask) -> str | None:
-    """Return the metric that is a tool's verdict on a benchmark of ours, None where it has none."""
+    """Return the tool's metric that judges a benchmark of ours, None if it has none."""
     wanted = [*getattr(kind, "native_metric", ())[:1], *task.metrics]
     several = list(islice(task.samples(), 50))
     names = dict.fromkeys([*wanted, *(name for sample in several for name in sample.scores)])
@@ -254,7 +254,7 @@ def native_metric(kind: Any, task: LoggedTask) -> str | None:
 
 
 def light(sample: Sample) -> Sample:
-    """Return a line without its texts: what a summary of the tool's scores needs of it."""
+    """Return a line without its texts, as needed for a summary of the tool's scores."""
     response = sample.response
     if response is not None:
         shown = "x" if response.text.strip() else ""

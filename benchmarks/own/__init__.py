@@ -1,1 +1,1 @@
-"""Benchmarks of the user's own: tables of questions, Python code, any task of lmms-eval."""
+"""Custom benchmarks: tables of questions, Python code, any task of lmms-eval."""

@@ -1,4 +1,4 @@
-"""What every benchmark must keep to: ``harness data verify`` and the tests of ours check it."""
+"""The contract of every benchmark, checked by ``harness data verify`` and our tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ITEMS = 3
 
 
 def verify(benchmark: Benchmark, root: Path, *, all_images: bool) -> Report:
-    """Check a benchmark of the user's own: its data, and what every benchmark must keep to."""
+    """Check a custom benchmark: its data, and the contract."""
     name = benchmark.declaration.id
     if hasattr(benchmark, "verify"):
         report: Report = benchmark.verify(all_images=all_images)
@@ -76,7 +76,6 @@ def problems(benchmark: Benchmark) -> Iterator[str]:
 
 
 async def _junk(benchmark: Benchmark, item: Item) -> list[str]:
-    """Return what is wrong with the scores of junk."""
     name, wrong = benchmark.declaration.id, []
     for text in JUNK:
         try:

@@ -1,6 +1,6 @@
-"""Rows of a table of questions: TSV, CSV, JSON lines, a JSON list or parquet, each read when asked.
+"""Rows of a table of questions: TSV, CSV, JSON lines, a JSON list or parquet, read on demand.
 
-Only pyarrow is imported, for parquet.  A message ends with what to do, and names the row.
+Only pyarrow is imported, for parquet. A message ends with what to do, and names the row.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Row:
-        """Return one row; UsageError where it does not read."""
+        """Return one row; UsageError if it cannot be read."""
 
     def where(self, index: int) -> str:
         """Return file and row, for messages."""
 
 
 def open_rows(path: Path) -> Rows:
-    """Return the rows of a table by the ending of its name.
+    """Return the rows of a table, by its file name suffix.
 
     Raises:
-        UsageError: it is no such file, is empty, or does not read.
+        UsageError: it is not such a file, is empty, or cannot be read.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
@@ -152,7 +152,7 @@ class _Listed:
 
 
 class _Parquet:
-    """The rows of a parquet file; one row group is kept."""
+    """The rows of a parquet file; one row group is cached."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow as pa

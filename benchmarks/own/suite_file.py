@@ -1,6 +1,7 @@
-"""Suites that users write in YAML: a name, and benchmarks with their options.
+"""Suites in user-written YAML: a name, and benchmarks with their options.
 
-A file of others must not start code: tables and names only; Python is named on the command line.
+A file from elsewhere must not run code, so it may name only tables and known benchmarks; Python
+code is named on the command line.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ class _SuiteFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_suite(path: Path) -> tuple[str, list[str], dict[str, dict[str, str]]]:
-    """Return the name, the members' words (names and files' paths) and their options by id.
+    """Return the name, the members (names and file paths) and their options by id.
 
     Raises:
-        UsageError: the file does not read, has another form, or names Python code.
+        UsageError: the file cannot be read, has another form, or names Python code.
     """
     read = read_typed(path, _SuiteFile)
     options: dict[str, dict[str, str]] = {}
@@ -38,7 +39,7 @@ def read_suite(path: Path) -> tuple[str, list[str], dict[str, dict[str, str]]]:
 
 
 def _member(path: Path, entry: Any, options: dict[str, dict[str, str]]) -> str:
-    """Return the word of one entry, NAME or {NAME: {OPTION: VALUE}}; puts in its options."""
+    """Return the name of one entry, NAME or {NAME: {OPTION: VALUE}}; adds its options."""
     values: Any = {}
     if isinstance(entry, dict) and len(entry) == 1:
         ((entry, values),) = entry.items()
@@ -48,7 +49,7 @@ def _member(path: Path, entry: Any, options: dict[str, dict[str, str]]) -> str:
     if entry.endswith(".py") or is_code(file):
         raise UsageError(f"{path} names code, {entry}: give --benchmark-file {entry} and its id")
     is_table = file.suffix.lower() in SUFFIXES
-    # Another word would be looked for in the present folder, where it may be code.
+    # Another name would be looked up in the current folder, where it may be code.
     if not is_table and entry not in SUITES and not is_known(entry):
         raise unknown(f"suite, benchmark or table in {path}", entry, (*SUITES, *names()))
     if values:

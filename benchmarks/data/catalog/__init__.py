@@ -1,1 +1,1 @@
-"""Which data sets there are: sources, columns, file names."""
+"""The catalogue of data sets: sources, columns, file names."""

@@ -1,4 +1,4 @@
-"""Tells which parquet files of a Hub repository hold which table, from file names and card."""
+"""Find the parquet files of each table in a Hub repository, from file names and card."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SHARD = re.compile(r"-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?\.parquet$")
 def table_files(
     names: Iterable[str], card: str | None, origin: Source, table: Table
 ) -> tuple[str, ...]:
-    """Return the parquet files of one table, sorted; empty where there are none.
+    """Return the parquet files of one table, sorted; empty if there are none.
 
-    The card's ``data_files`` decide; where it says nothing, the Hub's naming does:
-    ``<config>/<split>-00000-of-00001.parquet``, ``data/<split>-...``, ``<split>.parquet``.  A
-    source with a single table and no configs may also be one parquet file of any name.
+    The card's ``data_files`` decide; without them, the Hub's naming does:
+    ``<config>/<split>-00000-of-00001.parquet``, ``data/<split>-...``, ``<split>.parquet``. A source
+    with a single table and no configs may also be one parquet file of any name.
 
     Args:
         names: paths relative to the repository's root, with ``/``.
         card: the text of README.md, if there is one.
         origin: where the table comes from.
-        table: the table to look for.
+        table: the table to find.
 
     Raises:
         UsageError: files of a numbered set are missing.
@@ -50,7 +50,7 @@ def table_files(
 def card_patterns(card: str, table: Table) -> tuple[str, ...]:
     """Return the patterns that a data set card's YAML head gives for one table's files.
 
-    A table without a config is the card's default config, or its only one.  Source: the hub's
+    A table without a config is the card's default config, or its only one. Source: the Hub's
     "Manual configuration" of data files.
     """
     parts = card.split("---", 2)
@@ -101,10 +101,10 @@ def _matching(names: Sequence[str], patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def _fits(name: str, glob: Iterable[str]) -> bool:
-    """Whether a name fits a glob, given in pieces; ``*`` stays within a folder, ``**`` does not.
+    """Whether a name matches a glob, given in pieces; ``*`` stays within a folder, ``**`` does not.
 
-    Kept are all the ends that the pieces so far can have in the name, so that no pattern of a card
-    takes longer than its length times the name's.
+    Tracks all possible ends of the pieces so far within the name, so matching takes at most the
+    pattern's length times the name's.
     """
     ends = {0}
     for piece in glob:

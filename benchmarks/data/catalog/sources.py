@@ -1,6 +1,6 @@
 """Each benchmark's Hub repository, pinned revision, tables, row counts and columns.
 
-A VQA benchmark says so itself, in the ``source`` of its class; the others are listed here.
+A VQA benchmark declares them in the ``source`` of its class; the others are listed here.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ Role = Literal["required", "stand-in", "optional", "apart"]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One config and split of a data set on the hub.
+    """One config and split of a data set on the Hub.
 
-    ``config`` is "" for a repository without named configs.  ``count`` is the official number of
-    rows, 0 where it is not known.  ``columns`` are those that the wrapped task reads; ``images``
-    are those of them (or further ones that may be absent) that hold images: PIL images, or base64
-    text where the data set has them so.  ``required`` tables together are the benchmark; a
-    ``stand-in`` takes the place of all of them where they are not there; ``optional`` ones may be
-    read beside them, and so may those that lie ``apart``, which `pull` leaves (they are large).
-    ``file`` is the raw release file (``.jsonl`` or ``.json``) that is the table, where the hub has
-    no parquet of it.
+    ``config`` is "" for a repository without named configs. ``count`` is the official number of
+    rows, 0 if unknown. ``columns`` are those that the wrapped task reads; ``images`` are those of
+    them (or further ones that may be absent) that hold images: PIL images, or base64 text if the
+    data set has them so. ``required`` tables together are the benchmark; a ``stand-in`` replaces
+    all of them if they are missing; ``optional`` ones may be read beside them, as may those that
+    are ``apart``, which `pull` skips (they are large). ``file`` is the raw release file (``.jsonl``
+    or ``.json``) with the table, if the Hub has no parquet of it.
     """
 
     config: str
@@ -45,11 +44,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A data set on the hub: repository, pinned commit (40 hex digits, or None), tables.
+    """A data set on the Hub: repository, pinned commit (40 hex digits, or None), tables.
 
-    Where ``revision`` is None no published pin was found: `pull` resolves the branch's head to
-    its commit, takes exactly that one and records it beside the data.  ``hashes`` are the sha256
-    of files at that commit, as public code that checks them quotes the hub.
+    If ``revision`` is None, no published pin was found: `pull` resolves the branch's head to its
+    commit, uses exactly that one and records it beside the data. ``hashes`` are the sha256 of files
+    at that commit, as quoted from the Hub by public code that checks them.
     """
 
     repository: str
@@ -59,7 +58,7 @@ class Source:
 
     @property
     def configs(self) -> tuple[str, ...]:
-        """The config names in order, each once ("" where the repository names none)."""
+        """The config names in order, without repeats ("" if the repository names none)."""
         return tuple(dict.fromkeys(table.config for table in self.tables))
 
 
@@ -73,8 +72,8 @@ _LIVECODEBENCH_COLUMNS = tuple(
     "question_title question_content platform question_id contest_id contest_date starter_code "
     "difficulty public_test_cases private_test_cases metadata".split()
 )
-# The rows that each release added: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880,
-# v6 1055 (the data set's card).
+# Rows added by each release: release_v1 has 400 problems, v2 511, v3 612, v4 713, v5 880, v6 1055
+# (the data set's card).
 _LIVECODEBENCH_FILES = {"test": 400, "test2": 111, "test3": 101, "test4": 101, "test5": 167}
 _LIVECODEBENCH_HASHES = {
     "test.jsonl": "2bd02b38beb48e8c46b5b9987095d999ff38cd8efc255ea5d58974317c48f63f",
@@ -90,8 +89,8 @@ _LONGBENCH_COLUMNS = tuple(
     "context".split()
 )
 
-# Each pin has its source beside it.  They were read in public code, not asked of the hub: a pin
-# that the hub does not know makes `pull` say so, and `--revision` takes another.
+# Each pin has its source beside it. They were found in public code, not queried from the Hub: for a
+# pin unknown to the Hub, `pull` says so, and `--revision` takes another.
 SOURCES: dict[str, Source] = {
     "swebench_verified": Source(
         "SWE-bench/SWE-bench_Verified",
@@ -133,12 +132,12 @@ SOURCES: dict[str, Source] = {
 }
 
 
-# Benchmarks whose items a seeded generator makes.
+# Benchmarks whose items come from a seeded generator.
 GENERATED = frozenset({"niah"})
 
 
 def has_source(benchmark_id: str) -> bool:
-    """Whether a benchmark has a data set on the hub."""
+    """Whether a benchmark has a data set on the Hub."""
     return benchmark_id in SOURCES or hasattr(registry.kind(benchmark_id), "source")
 
 

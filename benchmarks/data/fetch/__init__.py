@@ -1,1 +1,1 @@
-"""Getting data: pulls from a hub, and imports of official releases."""
+"""Get data: pull from a hub, or import official releases."""

@@ -1,6 +1,6 @@
-"""Imports an official release folder: ``ROOT/<benchmark id>/`` as ``save_to_disk`` writes it.
+"""Import an official release folder to ``ROOT/<benchmark id>/``, as ``save_to_disk`` writes it.
 
-Images are embedded.  Raw release files (`Table.file`) are copied unchanged.
+Images are embedded. Raw release files (`Table.file`) are copied unchanged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What `bring` did: the rows of each split written, and why other splits were not."""
+    """Result of `bring`: rows written per split, and why other splits were not."""
 
     benchmark: str
     folder: Path
@@ -39,11 +39,11 @@ def bring(
         benchmark_id: one of `official.FORMATS`, or one with raw release files.
         folder: annotation file and images, or raw files.
         root: the data root.
-        split: only this split; without it, every split whose images are all there.
-        force: replace data that is there already.
+        split: only this split; without it, every split with all of its images.
+        force: replace existing data.
 
     Raises:
-        UsageError: not such a release, corrupt, no split is whole, or other data is there.
+        UsageError: not such a release, corrupt, no split is complete, or other data exists.
     """
     if any(table.file for table in source(benchmark_id).tables):
         splits, skipped, write = _raw(benchmark_id, folder, split)
@@ -53,12 +53,12 @@ def bring(
     return Imported(benchmark_id, root / benchmark_id, splits, skipped, receipt.fingerprint)
 
 
-# The rows of each split, why other splits are left out, and what writes the data into a folder.
+# Rows per split, why other splits are left out, and a function that writes the data to a folder.
 _Plan = tuple[dict[str, int], tuple[str, ...], Callable[[Path], None]]
 
 
 def _raw(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
-    """Plan to copy the raw release files of a folder, once each has been read."""
+    """Plan to copy the raw release files of a folder, after reading each."""
     known = [table for table in source(benchmark_id).tables if table.file]
     wanted = _wanted(benchmark_id, known, split)
     there = [
@@ -78,7 +78,7 @@ def _raw(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
 
 
 def _official(benchmark_id: str, folder: Path, split: str | None) -> _Plan:
-    """Plan to write those splits of an official release whose images are all there."""
+    """Plan to write those splits of an official release with all of their images."""
     origin = source(benchmark_id)
     if benchmark_id not in FORMATS:
         raise UsageError(
@@ -122,7 +122,7 @@ def _no_release(folder: Path, names: Sequence[str]) -> UsageError:
 
 
 def _checked(item: Found) -> int:
-    """Return the number of rows of a raw file that has the columns which are read."""
+    """Return the number of rows of a raw file, after checking its columns."""
     n = rows(item)
     gone = [name for name in item.table.columns if name not in columns(item)]
     if not n or gone:
@@ -156,4 +156,4 @@ def _install(
     except OSError as error:
         raise UsageError(f"cannot write {staging} ({error.strerror or error})") from error
     finally:
-        shutil.rmtree(staging, ignore_errors=True)  # where `put` moved it, none is there
+        shutil.rmtree(staging, ignore_errors=True)  # already gone if `put` moved it

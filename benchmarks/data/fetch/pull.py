@@ -1,4 +1,4 @@
-"""Downloads a data set at one commit, from the Hub or a local mirror: complete or not at all.
+"""Download a data set at one commit, from the Hub or a local mirror: all or nothing.
 
 The next call resumes an interrupted download.
 """
@@ -27,9 +27,9 @@ from harness.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What `pull` did: the data set, where it is from, how many rows, and whether it is new.
+    """Result of `pull`: the data set, its source, its number of rows, and whether it is new.
 
-    ``content``: whether the files are those of the pinned commit, as far as that is known.
+    ``content``: whether the files are those of the pinned commit, as far as known.
     """
 
     benchmark: str
@@ -54,15 +54,15 @@ def pull(
     Args:
         benchmark_id: one with a `source`.
         root: the data root.
-        revision: commit, branch or tag; without it the pinned commit, else the one that an
-            earlier pull recorded, else the head of the main branch.
-        local: a folder of local copies instead of the hub; see `mirror`.
+        revision: commit, branch or tag; without it the pinned commit, else the one that an earlier
+            pull recorded, else the head of the main branch.
+        local: a folder of local copies instead of the Hub; see `mirror`.
         alone: whether ``local`` itself may be the copy.
-        force: replace data that is there already.
+        force: replace existing data.
 
     Raises:
-        UsageError: unknown benchmark, other data is there already, the repository cannot be had
-            or does not hold the tables.
+        UsageError: unknown benchmark, other data exists, the repository is unavailable or does not
+            have the tables.
     """
     origin = source(benchmark_id)
     target = root / benchmark_id
@@ -79,7 +79,7 @@ def pull(
     if local is None:
         return _fetch(benchmark_id, Hub(origin.repository, wanted or "main"), target)
     copy = mirror(local, benchmark_id, origin.repository, wanted, alone=alone)
-    # A copy that does not know its commit is taken as it is; one that knows another is not.
+    # A copy with an unknown commit is accepted; one with another commit is not.
     if wanted and copy.commit and copy.commit != wanted:
         raise UsageError(
             f"the local copy is at commit {copy.commit}, not {wanted}: "
@@ -94,13 +94,13 @@ def _fetch(benchmark_id: str, repository: Repository, target: Path) -> Pulled:
     staging = target.with_name(f".{benchmark_id}.{(commit or 'copy')[:12]}.part")
     make_folder(staging)
     repository.fetch(names + (["README.md"] if card is not None else []), staging)
-    shutil.rmtree(staging / ".cache", ignore_errors=True)  # the Hub client's notes
+    shutil.rmtree(staging / ".cache", ignore_errors=True)  # the Hub client's metadata
     try:
         chosen(benchmark_id, staging)
         for item in find(benchmark_id, staging):
             rows(item)
     except UsageError:
-        shutil.rmtree(staging, ignore_errors=True)  # there is nothing to resume
+        shutil.rmtree(staging, ignore_errors=True)  # nothing to resume
         raise
     receipt = put(benchmark_id, staging, target, commit, repository.origin)
     return _pulled(benchmark_id, target, receipt, new=True)
@@ -112,7 +112,7 @@ def put(
     """Move a finished data set to its folder, with a receipt.
 
     Raises:
-        UsageError: it is not whole, or the file system refuses.
+        UsageError: it is incomplete, or the file system fails.
     """
     digest = files_hash(staging, chosen(benchmark_id, staging))
     receipt = Receipt(source(benchmark_id).repository, revision, origin, digest)
@@ -121,7 +121,6 @@ def put(
 
 
 def _tables(repository: Repository, card: str | None, origin: Source) -> list[str]:
-    """Return the files of the tables, sorted."""
     there, files, gone = repository.names, set[str](), []
     for table in origin.tables:
         if table.role == "apart":

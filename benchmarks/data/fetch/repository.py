@@ -33,7 +33,7 @@ class Hub:
 
     @property
     def commit(self) -> str:
-        """The commit that ``revision`` stands for."""
+        """The commit for ``revision``."""
         return str(self._info.sha)
 
     @property
@@ -56,10 +56,10 @@ class Hub:
     def fetch(self, names: Sequence[str], into: Path) -> None:
         """Download files into a folder and compare them with the Hub's checksums.
 
-        What an earlier, interrupted call downloaded is kept.
+        Files downloaded by an earlier, interrupted call are kept.
 
         Raises:
-            UsageError: the Hub does not give them, or what came is not what the Hub has.
+            UsageError: the download fails, or the files differ from the Hub's.
         """
         from huggingface_hub import snapshot_download
 
@@ -95,7 +95,7 @@ class Hub:
 
 @contextmanager
 def _errors(repository: str, revision: str) -> Iterator[None]:
-    """Turn what can go wrong with the Hub into one sentence each."""
+    """Turn the Hub's failures into one sentence each."""
     import httpx
     from huggingface_hub import constants, errors
 
@@ -121,7 +121,12 @@ def _errors(repository: str, revision: str) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise UsageError(f"cannot store {repository} ({error.strerror or error})") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a proxy's login page
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # such as a proxy's login page
         raise UsageError(
             f"{constants.ENDPOINT} did not answer as the hub does ({first_line(error)}): "
             f"check HF_ENDPOINT and the network, {local}"
@@ -137,9 +142,9 @@ class Mirror:
 
     @property
     def commit(self) -> str | None:
-        """The commit that the folder's name (in the Hub client's cache) or its metadata tells.
+        """The commit from the folder's name (in the Hub client's cache) or its metadata.
 
-        The metadata is what ``hf download --local-dir`` leaves; without either, None.
+        The metadata is that of ``hf download --local-dir``; without either, None.
         """
         if _COMMIT.fullmatch(self.folder.name):
             return self.folder.name
@@ -150,7 +155,7 @@ class Mirror:
 
     @property
     def names(self) -> Sequence[str]:
-        """The paths of all files but hidden ones."""
+        """The paths of all non-hidden files."""
         files = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
         return sorted(path.as_posix() for path in files if not path.parts[0].startswith("."))
 
@@ -160,7 +165,7 @@ class Mirror:
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def fetch(self, names: Sequence[str], into: Path) -> None:
-        """Copy files into a folder; UsageError if the file system refuses, or a link leads out."""
+        """Copy files into a folder; UsageError if the file system fails, or a link leads out."""
         try:
             for name in names:
                 _copy(inside(self.folder, name), into / name)
@@ -190,12 +195,12 @@ def mirror(
 ) -> Mirror:
     """Find a repository's copy in a folder of copies.
 
-    Looked for, in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the Hub client's
-    cache ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark that is
-    asked for ``alone``, LOCAL itself.
+    Looked for in this order: ``LOCAL/<owner>/<name>``, ``LOCAL/<benchmark id>``, the Hub client's
+    cache ``LOCAL/datasets--<owner>--<name>/snapshots/<commit>``, and, for a benchmark requested
+    ``alone``, LOCAL itself.
 
     Raises:
-        UsageError: none of these is there, or the cache lacks the wanted commit.
+        UsageError: none of these exists, or the cache lacks the wanted commit.
     """
     for folder in (local / repository, local / benchmark_id):
         if folder.is_dir():

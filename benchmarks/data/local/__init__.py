@@ -1,1 +1,1 @@
-"""The data sets on this machine: where they are, and how they are read."""
+"""Find and read the data sets on this machine."""

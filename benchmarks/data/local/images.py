@@ -1,7 +1,7 @@
-"""Image cells of a data set: which are empty, and what they decode to.
+"""Decode the image cells of a data set.
 
-Only PIL is imported, and the pixels are those that ``datasets`` gives.  Data is made by others:
-an image is bytes, or a file in the folder of the data, in one of `FORMATS`, of at most `PIXELS`.
+Only PIL is imported, and pixels are those of ``datasets``. Data comes from elsewhere: an image is
+bytes, or a file in the data's folder, in one of `FORMATS`, of at most `PIXELS`.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether an image cell holds no image, however its file format says so."""
+    """Whether an image cell is empty, in any file format's representation."""
     if isinstance(cell, dict):
         return set(cell) == {"bytes", "path"} and not any(cell.values())
     return cell is None
 
 
-# What the benchmarks and the published pairs use.  PIL knows many more; one starts a program.
+# Formats of the benchmarks and the published pairs. PIL has many more; one starts a program.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-# The largest of the benchmarks (MME-RealWorld) have 86 million; PIL warns above this.
+# The largest benchmark images (MME-RealWorld) have 86 million; PIL warns above this.
 PIXELS = 1024**3 // 12
 
 
 def opened(image: bytes | Path) -> Image.Image:
-    """Open an image; only its header is read.
+    """Open an image, reading only its header.
 
     Raises:
-        OSError: it is missing, no image, or of a format that no data set uses.
-        ValueError: it has more pixels than any data set's.
+        OSError: it is missing, not an image, or in another format.
+        ValueError: it has too many pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
-    # PIL refuses images of twice the size itself, and warns of those that are refused here.
+    # PIL rejects images of twice the size itself, and warns about those rejected here.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     try:
         made = Image.open(BytesIO(image) if isinstance(image, bytes) else image, formats=FORMATS)
-    except UnidentifiedImageError as error:  # whose text has the address of the bytes
+    except UnidentifiedImageError as error:  # its text has an object's address
         what = f"file {image.name}" if isinstance(image, Path) else f"{len(image)} bytes"
         raise UnidentifiedImageError(f"no image of a known format ({what})") from error
     if made.width * made.height > PIXELS:
@@ -56,11 +56,11 @@ def opened(image: bytes | Path) -> Image.Image:
 
 
 def inside(folder: Path | None, name: str) -> Path:
-    """Return the path of a file that data names, relative to its folder or absolute.
+    """Return the path of a file named in data, relative to its folder or absolute.
 
     Raises:
-        ValueError: it leads out of the folder (also by links or ``..``, but for `homes`) or is not
-            a file, or there is no folder.
+        ValueError: it leads out of the folder (including by links or ``..``, except to `homes`) or
+            is not a file, or there is no folder.
     """
     if folder is not None:
         path = folder / name
@@ -74,12 +74,12 @@ def inside(folder: Path | None, name: str) -> Path:
 
 
 def decode(cell: Any, *, turned: bool = True, folder: Path | None = None) -> Image.Image:
-    """Return the image of a cell, fully loaded, and ``turned`` as its EXIF data says.
+    """Return the image of a cell, fully loaded, and ``turned`` according to its EXIF data.
 
     Args:
-        cell: ``{"bytes": ..., "path": ...}``, of which bytes go first, or base64 text.
-        turned: false for what the tasks show that decode text themselves.
-        folder: the folder of the data, where it has image files.
+        cell: ``{"bytes": ..., "path": ...}``, where bytes take precedence, or base64 text.
+        turned: false to match tasks that decode text themselves.
+        folder: the folder of the data, if it has image files.
 
     Raises:
         ItemError: it does not decode, or its file is missing; one line that says why.
@@ -92,7 +92,7 @@ def decode(cell: Any, *, turned: bool = True, folder: Path | None = None) -> Ima
         content, path = cell.get("bytes"), cell.get("path")
         if content is None and path is None:
             raise ValueError("the cell has neither bytes nor a path")
-        # As datasets.Image().decode_example of datasets 4.8 decodes.
+        # Like datasets.Image().decode_example of datasets 4.8.
         image = opened(content if content is not None else inside(folder, str(path)))
         image.load()
         return upright(image) if turned else image
@@ -101,7 +101,7 @@ def decode(cell: Any, *, turned: bool = True, folder: Path | None = None) -> Ima
 
 
 def upright(image: Image.Image) -> Image.Image:
-    """Return an image turned as its EXIF data says."""
+    """Return an image rotated according to its EXIF data."""
     from PIL import ExifTags, ImageOps
 
     if image.getexif().get(ExifTags.Base.Orientation) is not None:
@@ -110,12 +110,11 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def as_seen(image: Image.Image) -> Image.Image:
-    """Return an image (RGB) as viewers show it: on white where transparent, 16-bit grey scaled.
+    """Return an image (RGB) as viewers show it: on white if transparent, 16-bit grey scaled.
 
-    Benchmarks, pairs, RL items and the probe all convert their `upright` images by this.
-
-    PIL's own conversion drops transparency, so that the hidden colour (often black) shows, and
-    clips 16-bit grey, so that nearly all of it is white.
+    Benchmarks, pairs, RL items and the probe all convert their `upright` images with this. PIL's
+    own conversion drops transparency, so that the hidden colour (often black) shows, and clips
+    16-bit grey, so that nearly all of it is white.
     """
     from PIL import Image
 

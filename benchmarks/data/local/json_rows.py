@@ -1,6 +1,6 @@
-"""Files of JSON rows: JSON lines, each read when it is asked for, or one JSON document of rows.
+"""Files of JSON rows: JSON lines, read on demand, or one JSON document of rows.
 
-datasets is not imported.
+Does not import datasets.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _REMEDY = ": download it again"
 
 
 class JsonLines(Sequence[Row]):
-    """The rows of a JSON-lines file, each read and parsed when it is asked for.
+    """The rows of a JSON-lines file, read and parsed on demand.
 
     ``remedy`` ends every message.
 
     Raises:
-        UsageError: the file cannot be read, or a row that is asked for is not a JSON object.
+        UsageError: the file cannot be read, or a requested row is not a JSON object.
     """
 
     def __init__(self, path: Path, remedy: str = _REMEDY) -> None:
@@ -90,7 +90,7 @@ def document(path: Path) -> Any:
 
 
 def count(path: Path) -> int:
-    """Return the number of rows; remembered by the file's content.
+    """Return the number of rows, cached by the file's content.
 
     Raises:
         UsageError: the file cannot be read or is corrupt.
@@ -124,7 +124,7 @@ def _parsed(text: bytes, where: str, remedy: str = _REMEDY) -> Any:
     try:
         decoded = text.decode("utf-8")
         value = parse(decoded)
-        if "\\ud" in decoded.lower():  # such as \ud83d, which is half of a character
+        if "\\ud" in decoded.lower():  # lone surrogate, such as \ud83d
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise UsageError(f"{where} holds half of a character (\\ud800){remedy}") from error

@@ -1,7 +1,7 @@
-"""How data sets lie on disk: the files of each table, the row counts and the content hash.
+"""Data sets on disk: the files of each table, row counts and content hashes.
 
 Four layouts are read: ``save_to_disk`` folders, parquet files named as on the Hub, raw release
-files, and official release folders.  Imports neither torch nor datasets.
+files, and official release folders. Imports neither torch nor datasets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOTE = "note.txt"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A table that is on disk: the folder to read it from and the files that hold its rows."""
+    """A table on disk: its folder, and the files that hold its rows."""
 
     table: Table
     form: Form
@@ -45,12 +45,12 @@ def data_root(given: Path | None = None) -> Path:
 
 
 def note(benchmark_id: str, root: Path) -> str:
-    """Return the note that is shown with every score on a benchmark's data, or "".
+    """Return the note shown with every score on a benchmark's data, or "".
 
-    It is not part of the data: fingerprint and run key do not hold it.
+    It is not part of the data: fingerprint and run key exclude it.
 
     Raises:
-        UsageError: the file is not readable, or a link: it would show any file of the user.
+        UsageError: the file is not readable, or a link, which could reveal any file of the user.
     """
     path = root / benchmark_id / NOTE
     try:
@@ -62,10 +62,10 @@ def note(benchmark_id: str, root: Path) -> str:
 
 
 def find(benchmark_id: str, folder: Path, *, images: bool = True) -> tuple[Found, ...]:
-    """Return every table of a benchmark that lies whole in its folder, in the source's order.
+    """Return every complete table in a benchmark's folder, in the source's order.
 
-    An official release's split whose images are not all there is left out, unless ``images`` is
-    false: to score responses that exist already, no image is needed.
+    An official release's split with missing images is left out, unless ``images`` is false: scoring
+    existing responses needs no image.
 
     Raises:
         UsageError: unknown benchmark, or damaged files (corrupt JSON, missing shards).
@@ -82,11 +82,11 @@ def tables(
 ) -> tuple[Found, ...]:
     """Return the tables under ``root`` that make up the benchmark.
 
-    They are all required ones; where none of them is there, the stand-ins; with a ``split``, that
-    split's alone, which may be optional.  Without ``images`` a table needs none of its images.
+    These are all required ones; if none of them exists, the stand-ins; with a ``split``, that
+    split's alone, which may be optional. Without ``images`` a table needs none of its images.
 
     Raises:
-        UsageError: they are not (all) there; says the command that gets them.
+        UsageError: they are missing or incomplete; names the command that gets them.
     """
     return chosen(benchmark_id, root / benchmark_id, images=images, split=split)
 
@@ -115,10 +115,10 @@ def chosen(
 def fingerprint(benchmark_id: str, root: Path, *, images: bool = True, split: str = "") -> str:
     """Return the sha256 (hex) over the relative names and contents of the benchmark's data files.
 
-    With a ``split``, of that split's alone.
+    With a ``split``, only that split's.
 
     Raises:
-        UsageError: the data is missing; says the command that gets it.
+        UsageError: the data is missing; names the command that gets it.
     """
     items = tables(benchmark_id, root, images=images, split=split)
     return files_hash(root / benchmark_id, items)
@@ -204,7 +204,7 @@ def _saved(home: Path, table: Table) -> Found | None:
     elif not (home / "state.json").is_file():
         return None
     state = _json(home / "state.json")
-    # A lone Dataset that does not name its split is the required table.
+    # A lone Dataset without a split name is the required table.
     split = state.get("_split") or (table.split if table.role == "required" else None)
     if lone and split != table.split:
         return None
@@ -249,7 +249,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _shape(item: Found, path: Path) -> tuple[int, tuple[str, ...]]:
-    """Return the number of rows and the columns of a file; it is mapped, so no image is read."""
+    """Return a file's number of rows and columns; it is mapped, so no image is read."""
     import pyarrow as pa
 
     try:

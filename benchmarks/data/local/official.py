@@ -1,6 +1,6 @@
 """Official release folders (MathVision, MathVista, MathVerse) as rows with the Hub's columns.
 
-Images stay paths.  datasets is imported only to build a table.
+Images stay paths. datasets is imported only to build a table.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a benchmark is released.
+    """The format of a benchmark's release.
 
-    ``schema`` is the Hub's.  ``annotations`` gives the annotation's possible file names by split.
-    ``image_folders`` are where a row's relative image path may start.  ``queries`` is the file
+    ``schema`` is the Hub's. ``annotations`` gives the annotation's possible file names by split.
+    ``image_folders`` are possible bases of a row's relative image path. ``queries`` is the file
     that may hold the Hub's ``query`` column, by the rows' ``pid``.
     """
 
@@ -47,8 +47,8 @@ class Format:
 class Release:
     """One split of an official release.
 
-    ``read`` are the files that the rows come from, the annotation first.  ``rows`` have the Hub's
-    columns, less the image's; ``images`` are in their order, None where the file is not there.
+    ``read`` are the files that the rows come from, the annotation first. ``rows`` have the Hub's
+    columns, except the image's; ``images`` are in their order, None if the file is missing.
     """
 
     benchmark_id: str
@@ -64,12 +64,12 @@ class Release:
 
     @property
     def missing(self) -> int:
-        """How many rows have no image on disk."""
+        """The number of rows without an image on disk."""
         return self.images.count(None)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that decides an item, each once: those that were read, and the images."""
+        """Every file that affects an item, each once: those that were read, and the images."""
         return (*self.read, *dict.fromkeys(path for path in self.images if path))
 
 
@@ -82,7 +82,7 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
         table: which split.
 
     Returns:
-        The split, its images there or not; None where the folder has no annotation file for it.
+        The split, with or without its images; None if the folder has no annotation file for it.
 
     Raises:
         UsageError: a file is corrupt.
@@ -98,10 +98,10 @@ def release(benchmark_id: str, folder: Path, table: Table) -> Release | None:
 
 
 def build(split: Release) -> Dataset:
-    """Return a release's split as a table; an image is read when its row is, None if missing.
+    """Return a release's split as a table; images are read with their row, None if missing.
 
     Raises:
-        UsageError: a value has not the type that the Hub's column has.
+        UsageError: a value does not have the type of the Hub's column.
     """
     import pyarrow as pa
     from datasets import Dataset
@@ -156,7 +156,7 @@ def _queries(path: Path) -> dict[str, str]:
     return dict(queries)
 
 
-# Columns of the Hub that a release's rows need not have: made from others, or not read.
+# Columns of the Hub that a release may lack: derived from others, or not read.
 _OPTIONAL = frozenset({"decoded_image", "query", "solution"})
 
 
@@ -182,7 +182,7 @@ def _check(row: Any, form: Format, table: Table, where: str) -> None:
 
 
 def _has_form(value: Any, kind: Any) -> bool:
-    """Whether a value is of a column's form; `build` converts numbers to texts and back."""
+    """Whether a value fits a column; `build` converts between numbers and texts."""
     if value is None:
         return True
     if isinstance(kind, Mapping):
@@ -204,7 +204,7 @@ def _leaves(name: str) -> bool:
 def _image(form: Format, home: Path, name: str, listed: dict[Path, frozenset[str]]) -> Path | None:
     for folder in form.image_folders:
         path = home / folder / name
-        # Listing a folder once is quicker than thousands of questions about files.
+        # Listing a folder once is faster than thousands of file checks.
         if path.parent not in listed:
             files = path.parent.iterdir() if path.parent.is_dir() else ()
             listed[path.parent] = frozenset(file.name for file in files)
@@ -227,7 +227,7 @@ _FORM_HINTS = {
 def vista_query(row: Mapping[str, Any]) -> str:
     """Return MathVista's ``query``: hint, question with its unit, choices.
 
-    Source: ``data/query.json`` of lupantech/MathVista, which the hub's column repeats (the hints
+    Source: ``data/query.json`` of lupantech/MathVista, which the Hub's column repeats (the hints
     are those of its ``evaluation/build_query.py``).
     """
     if row["question_type"] == "multi_choice":
@@ -250,8 +250,8 @@ def vista_query(row: Mapping[str, Any]) -> str:
 
 
 # Sources: mathvision-cuhk/MathVision, lupantech/MathVista and ZrrSkywalker/MathVerse on GitHub.
-# MathVista's annot_testmini.json says where an item is from and holds no questions: it is listed
-# so that its user is told.
+# MathVista's annot_testmini.json gives an item's origin and has no questions: it is listed to
+# inform its user.
 FORMATS: Mapping[str, Format] = {
     "mathvision": Format(
         schemas.MATHVISION, {"test": ("test.jsonl",), "testmini": ("testmini.jsonl",)}

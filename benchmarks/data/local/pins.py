@@ -1,4 +1,4 @@
-"""Compares files with the hashes that are published of a data set at its pinned commit."""
+"""Compare files with the published hashes of a data set at its pinned commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Content = Literal["compared", "different", "not compared"]
 def compare(origin: Source, folder: Path) -> Content:
     """Return whether the files in a folder are those of the pinned commit.
 
-    "not compared" where no hash of a file there is known: folders' names say nothing of content.
+    "not compared" if no hash of a file there is known: folder names do not prove content.
     """
     there = {folder / name: digest for name, digest in origin.hashes.items()}
     files = {path: digest for path, digest in there.items() if path.is_file()}
@@ -37,5 +37,5 @@ PRETENDS = (
 
 
 def pretends(origin: Source, folder: Path, revision: str | None) -> bool:
-    """Whether files that are said to be of the pinned commit are known not to be."""
+    """Whether files claimed to be of the pinned commit are known not to be."""
     return revision == origin.revision is not None and compare(origin, folder) == "different"

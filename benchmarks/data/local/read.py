@@ -1,6 +1,6 @@
-"""Reads a benchmark's tables: as one ``DatasetDict`` per config, as plain rows, or by cell.
+"""Read a benchmark's tables: as one ``DatasetDict`` per config, as plain rows, or by cell.
 
-Images stay undecoded.  Cells are read with pyarrow alone.  Raw release files are read as rows only.
+Images stay undecoded. Cells are read with pyarrow alone. Raw release files are read as rows only.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ def load(
     Args:
         benchmark_id: one with a `source`.
         root: the data root; it may be read-only.
-        images: without them, the rows of a release whose image files are missing are read too.
-        split: the split that must be there; "": all required ones.
+        images: if false, also read rows of a release whose image files are missing.
+        split: the required split; "": all required ones.
 
     Returns:
-        For each config (named as on the hub, "" where the hub names none) a ``DatasetDict`` with
-        the splits that are there: those of `tables`, and optional ones.  Rows have the hub's
-        columns; images are decoded when a row is read.
+        For each config (named as on the Hub, "" if the Hub names none) a ``DatasetDict`` with the
+            available splits: those of `tables`, and optional ones. Rows have the Hub's columns;
+            images are decoded when a row is read.
 
     Raises:
-        UsageError: the data is missing (says the command that gets it) or does not open.
+        UsageError: the data is missing (names the command that gets it) or does not open.
     """
     from datasets import DatasetDict
 
-    tables(benchmark_id, root, images=images, split=split)  # raises where it is not whole
+    tables(benchmark_id, root, images=images, split=split)  # raises if incomplete
     configs: dict[str, DatasetDict] = {}
     for item in find(benchmark_id, root / benchmark_id, images=images):
         splits = configs.setdefault(item.table.config, DatasetDict())
@@ -58,7 +58,7 @@ def load(
 
 
 def records(item: Found) -> Sequence[json_rows.Row]:
-    """Return the rows of one table, whatever its form; each is read when it is asked for.
+    """Return the rows of one table in any layout, read on demand.
 
     The exception is a ``.json`` list, which is read as a whole.
 
@@ -101,7 +101,7 @@ def read(item: Found) -> Dataset:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep datasets from drawing its progress bars, which are many and short."""
+    """Suppress the progress bars of datasets, which are many and short."""
     import datasets
 
     if datasets.are_progress_bars_disabled():
@@ -115,7 +115,7 @@ def quiet() -> Iterator[None]:
 
 
 def convert(benchmark_id: str, root: Path, *, images: bool = True) -> None:
-    """Convert a benchmark's parquet files where that was not done yet: a sandbox cannot do it.
+    """Convert a benchmark's parquet files in advance, as a sandbox cannot.
 
     Raises:
         UsageError: the data is missing or does not open.
@@ -131,24 +131,24 @@ def _from_parquet(item: Found) -> Dataset:
     if files := _converted(_note(item)):
         data = concatenate_datasets([Dataset.from_file(str(path)) for path in files])
     else:
-        # The conversion to Arrow goes to our cache: the data root may be read-only.
+        # Convert to Arrow in our cache: the data root may be read-only.
         with quiet():
             data = Dataset.from_parquet(
                 [str(path) for path in item.files], cache_dir=str(cache_dir() / "arrow")
             )
     for column in item.table.images:
         feature = data.features.get(column)
-        # Files that other tools wrote lack the note that these two columns are an image.
+        # Files by other tools lack the metadata that these two columns are an image.
         if isinstance(feature, dict) and set(feature) == {"bytes", "path"}:
             data = data.cast_column(column, Image())
     return data
 
 
 def _check_files(data: Dataset, home: Path) -> None:
-    """Raise ValueError for a cell that names a file outside of the data's folder.
+    """Raise ValueError for a cell naming a file outside of the data's folder.
 
-    datasets would open it, or fetch it from a server, wherever in a column the cell is: images,
-    sounds and videos in lists and structs too.
+    datasets would open or download it, wherever in a column the cell is: images, sounds and videos
+    in lists and structs too.
     """
     from pyarrow import compute
 
@@ -160,7 +160,7 @@ def _check_files(data: Dataset, home: Path) -> None:
 
 
 def _files(cells: pa.Array) -> Iterator[tuple[pa.Array, pa.Array]]:
-    """Yield the bytes and paths of a column's files: of structs that have both."""
+    """Yield the bytes and paths of a column's files: from structs that have both."""
     import pyarrow as pa
 
     cells = getattr(cells, "storage", cells)  # of an extension type
@@ -177,24 +177,24 @@ def _files(cells: pa.Array) -> Iterator[tuple[pa.Array, pa.Array]]:
 
 @dataclass(frozen=True)
 class TableRows:
-    """One table on disk; nothing is read before a cell is asked for."""
+    """One table on disk; nothing is read before a cell is requested."""
 
     table: Found
 
     @property
     def folder(self) -> Path:
-        """The folder of the data, which image files may not be outside of."""
+        """The folder of the data, which image files must be in."""
         return self.table.home
 
     @cached_property
     def columns(self) -> Sequence[str]:
-        """The names of the columns; of a release, of its images."""
+        """The names of the columns; for a release, of its images."""
         if self.table.release is not None:
             return (FORMATS[self.table.release.benchmark_id].image_column,)
         return tuple(self._arrow.column_names)
 
     def cell(self, row: int, column: str) -> Any:
-        """Return one cell as ``datasets`` gives it undecoded; of a release, of its image column.
+        """Return one cell, undecoded as by ``datasets``; for a release, of its image column.
 
         Raises:
             UsageError: a file does not open.
@@ -218,10 +218,10 @@ class TableRows:
 
 
 def arrow_files(item: Found) -> Sequence[Path]:
-    """Return the Arrow files that hold a table: its own, or those it was converted to.
+    """Return a table's Arrow files: its own, or those it was converted to.
 
-    ``datasets`` converts parquet files in our cache, because a single row of a parquet file cannot
-    be read.  A note lists those files, so that ``datasets`` need not be loaded to find them.
+    ``datasets`` converts parquet files in our cache, as a single row of a parquet file cannot be
+    read. A note lists those files, so that they are found without importing ``datasets``.
     """
     if item.form == "saved":
         return item.files
@@ -240,7 +240,7 @@ def _note(item: Found) -> Path:
 
 
 def _converted(note: Path) -> list[Path]:
-    """Return the Arrow files of a note that are there as it says, else none."""
+    """Return a note's Arrow files if they exist as described, else none."""
     with suppress(OSError, msgspec.DecodeError):
         sizes = msgspec.json.decode(note.read_bytes(), type=dict[str, int])
         if all(Path(name).stat().st_size == size for name, size in sizes.items()):

@@ -1,4 +1,4 @@
-"""``source.json``: where data came from that this project pulled or imported."""
+"""``source.json``: the origin of data that this project pulled or imported."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Origin = Literal["hub", "mirror", "release"]
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Where a local data set came from.
+    """Origin of a local data set.
 
-    ``revision`` is the hub's commit, None where a mirror or a release does not tell one;
-    ``fingerprint`` is the content hash of the data files when they were put there.
+    ``revision`` is the Hub's commit, None if a mirror or a release does not state one;
+    ``fingerprint`` is the content hash of the data files when they were installed.
     """
 
     repository: str
@@ -37,7 +37,7 @@ class Receipt:
 
 
 def read_receipt(folder: Path) -> Receipt | None:
-    """Return the receipt of a benchmark's folder, None where the data came by other ways.
+    """Return the receipt of a benchmark's folder, None if the data came by other ways.
 
     Raises:
         UsageError: the receipt is corrupt.
@@ -52,10 +52,10 @@ def read_receipt(folder: Path) -> Receipt | None:
 
 
 def known_revision(benchmark_id: str, root: Path) -> str | None:
-    """Return the hub's commit that a benchmark's data is of; None where it is not known.
+    """Return the Hub commit of a benchmark's data; None if unknown.
 
-    It is known of data that was pulled from the hub, or from a copy that tells its commit, was not
-    changed since, and has the published hashes where there are any.
+    It is known for data pulled from the Hub, or from a copy that states its commit, if unchanged
+    since and matching the published hashes, if any.
     """
     folder = root / benchmark_id
     try:
@@ -70,13 +70,13 @@ def known_revision(benchmark_id: str, root: Path) -> str | None:
 
 
 def install(staging: Path, target: Path, receipt: Receipt) -> None:
-    """Move a finished data set to its folder, and remove the one that was there.
+    """Move a finished data set to its folder, replacing the previous one.
 
-    Between two renames there is none for a moment; a process that is killed just then leaves the
-    old one aside, and `recover` puts it back.
+    Between two renames there is none for a moment; a process killed just then leaves the old one
+    aside, and `recover` restores it.
 
     Raises:
-        UsageError: the file system refuses.
+        UsageError: the file system fails.
     """
     recover(target)
     old = _aside(target)
@@ -92,10 +92,10 @@ def install(staging: Path, target: Path, receipt: Receipt) -> None:
 
 
 def recover(target: Path) -> None:
-    """Put back the data set that an `install` which was killed had set aside.
+    """Restore the data set that a killed `install` had set aside.
 
     Raises:
-        UsageError: the file system refuses.
+        UsageError: the file system fails.
     """
     old = _aside(target)
     if target.exists() or not old.is_dir():
@@ -113,7 +113,7 @@ def _aside(target: Path) -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and its parents; UsageError if the file system refuses."""
+    """Create a folder and its parents; UsageError if the file system fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

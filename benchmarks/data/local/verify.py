@@ -1,4 +1,4 @@
-"""Checks local data: row counts, columns, images and content against the official ones."""
+"""Check local data: row counts, columns, images and content against the official ones."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmarks.data.local.read import read
 from benchmarks.data.local.receipt import Receipt, read_receipt
 from harness.errors import ItemError, UsageError
 
-SAMPLE = 8  # rows of a table whose images are decoded unless all are asked for
+SAMPLE = 8  # rows per table whose images are decoded by default
 
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """One table: its rows and official count, and of how many rows the images were decoded."""
+    """One table: its rows and official count, and the number of rows with images decoded."""
 
     config: str
     split: str
@@ -31,10 +31,10 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What `verify` found of one benchmark; ``problems`` is empty where all is well.
+    """Result of `verify` for one benchmark; ``problems`` is empty if all is well.
 
-    A benchmark that needs no data has neither folder nor fingerprint nor tables.  ``content``:
-    whether the files are those of the pinned commit, as far as that is known.
+    A benchmark that needs no data has neither folder nor fingerprint nor tables. ``content``:
+    whether the files are those of the pinned commit, as far as known.
     """
 
     benchmark: str
@@ -62,7 +62,7 @@ def verify(benchmark_id: str, root: Path, *, all_images: bool = False) -> Report
         note = "items are generated from a seed, no data needed"
         return Report(benchmark_id, "", None, None, (), (), (note,))
     folder = root / benchmark_id
-    source(benchmark_id)  # raises where there is no such benchmark
+    source(benchmark_id)  # raises for an unknown benchmark
     try:
         main = chosen(benchmark_id, folder)
         known = {item.table for item in main}
@@ -107,7 +107,7 @@ def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableRepo
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
     table, n, decoded = item.table, rows(item), 0
     problems = []
-    if table.count and n != table.count:  # 0: not known
+    if table.count and n != table.count:  # 0: unknown
         problems.append(f"{table.label} has {n} rows, the official number is {table.count}")
     there = columns(item) if n else table.columns
     gone = [name for name in table.columns if name not in there]
@@ -127,7 +127,7 @@ def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
 
 
 def _undecodable(item: Found, images: Sequence[str], sample: Sequence[int]) -> dict[int, str]:
-    """Return by row what is wrong with its images: one does not decode, or there is none."""
+    """Return, by row, what is wrong with its images: missing, or undecodable."""
     from datasets import Image
 
     data = read(item)
@@ -149,7 +149,7 @@ def _undecodable(item: Found, images: Sequence[str], sample: Sequence[int]) -> d
 
 
 def _notes(benchmark_id: str, main: Sequence[Found], receipt: Receipt | None) -> Iterator[str]:
-    """Yield what is no fault and ought to be known: what stands in, and of which commit it is."""
+    """Yield remarks that are not faults: stand-ins in use, and the data's commit."""
     origin = source(benchmark_id)
     required = ", ".join(table.label for table in origin.tables if table.role == "required")
     for item in main:

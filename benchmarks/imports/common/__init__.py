@@ -1,1 +1,1 @@
-"""What several formats of logs share: archives, chat messages, tasks that belong together."""
+"""Shared by several log formats: archives, chat messages, merging of tasks."""

@@ -1,4 +1,4 @@
-"""ZIP files of JSON documents, also with members that are compressed by zstd (``.eval`` logs)."""
+"""ZIP files of JSON documents, including zstd-compressed members (``.eval`` logs)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from harness.errors import UsageError
 from harness.files import plain
 from harness.files.typed_json import parse
 
-_ZSTD = 93  # the compression method's number, which zipfile knows from Python 3.14 on
+_ZSTD = 93  # the compression method's number, known to zipfile since Python 3.14
 _LOCAL_HEADER = 30  # bytes, of which the last four are the lengths of name and extra field
 LARGEST = 1 << 30  # bytes of one document
-MOST = 50_000_000  # values in one document: each takes 8 to 80 bytes of memory, of a file far less
+MOST = 50_000_000  # values per document: 8 to 80 bytes each in memory, far less in the file
 
 
 class Archive:
-    """The documents of a ZIP file by name; of several with one name, the last.
+    """The documents of a ZIP file by name; for repeated names, the last.
 
-    Raises `UsageError` where the file is no ZIP file, or a document cannot be read.
+    Raises `UsageError` if the file is not a ZIP file, or a document cannot be read.
     """
 
     def __init__(self, path: Path) -> None:

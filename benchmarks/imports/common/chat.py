@@ -1,4 +1,4 @@
-"""What logs of chat models share: settings, messages, the response among them, images."""
+"""Shared by logs of chat models: settings, messages, the response among them, images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.imports.reading import mapping
 from harness.records import Response
 
-# Why generation ended, as inspect and evalscope call it, where our word is another.
+# Finish reasons of inspect and evalscope that differ from ours.
 _ENDS = {"max_tokens": "length", "model_length": "length"}
 Messages = Sequence[Mapping[str, Any]]
 _DRAWN = (
@@ -21,7 +21,7 @@ _DRAWN = (
 
 
 def drawn(config: Mapping[str, Any]) -> dict[str, float]:
-    """Return how answers were drawn, of a configuration that names it as `Sampling` does."""
+    """Return the sampling settings in a configuration that names them like `Sampling`."""
     given = ((name, config.get(name)) for name in _DRAWN)
     return {
         name: value
@@ -33,26 +33,26 @@ def drawn(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 def messages_of(value: Any) -> list[dict[str, Any]]:
-    """Return the messages in a JSON value, leaving out what is none."""
+    """Return the messages in a JSON value, skipping anything else."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def strings(value: Any) -> list[str]:
-    """Return the texts in a JSON value: those of a list, or the one that it is."""
+    """Return the texts in a JSON value: those of a list, or a single one."""
     if isinstance(value, str):
         return [value]
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def word(value: Any) -> str | None:
-    """Return a text, None where a JSON value is none."""
+    """Return a text, None if a JSON value is not one."""
     return value if isinstance(value, str) else None
 
 
 def text_of(content: Any, kind: str = "text") -> str:
     """Return the text of a message's content; its images are ``<image>``.
 
-    With another ``kind`` (``reasoning``) it is that of the parts of that kind.
+    With another ``kind`` (``reasoning``), the text of the parts of that kind.
     """
     if isinstance(content, str):
         return content if kind == "text" else ""
@@ -66,7 +66,7 @@ def text_of(content: Any, kind: str = "text") -> str:
 
 
 def prompt_of(messages: Messages, asked: str = "") -> tuple[str, ...]:
-    """Return the text of each message before the first answer, else what was asked, if known."""
+    """Return the text of each message before the first answer, else the question, if known."""
     prompt = []
     for message in messages:
         if message.get("role") == "assistant":
@@ -76,42 +76,42 @@ def prompt_of(messages: Messages, asked: str = "") -> tuple[str, ...]:
 
 
 def answer_of(messages: Messages) -> Mapping[str, Any]:
-    """Return the last message of the assistant, an empty one where there is none."""
+    """Return the last message of the assistant, an empty one if there is none."""
     answers = (each for each in reversed(messages) if each.get("role") == "assistant")
     return next(iter(answers), {})
 
 
 def trajectory_of(messages: Messages) -> list[dict[str, Any]] | None:
-    """Return the messages of an episode of several answers, None where there is one answer."""
+    """Return the messages of an episode of several answers, None if there is one answer."""
     if sum(message.get("role") == "assistant" for message in messages) < 2:
         return None
     return [{**message, "content": text_of(message.get("content"))} for message in messages]
 
 
 def finish(reason: Any) -> str | None:
-    """Return why generation ended in our words."""
+    """Return our name for a finish reason."""
     return _ENDS.get(reason, reason) if isinstance(reason, str) else None
 
 
 def count(value: Any) -> int | None:
-    """Return a number of tokens, None where it is none."""
+    """Return a number of tokens, None if it is not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def real(value: Any) -> float | None:
-    """Return a finite number, None where a JSON value is none."""
+    """Return a finite number, None if a JSON value is not one."""
     if not isinstance(value, int | float) or abs(value) > sys.float_info.max:
         return None
     return None if math.isnan(value) else float(value)
 
 
 def seconds(value: Any, per_second: float = 1) -> float:
-    """Return a duration in seconds, 0 where it is not known."""
+    """Return a duration in seconds, 0 if unknown."""
     return max(0.0, real(value) or 0.0) / per_second
 
 
 def image_hash(sources: Iterable[str]) -> str:
-    """Return the hash of the images in data URLs; "" where one is no data URL, or there is none."""
+    """Return the hash of the images in data URLs; "" if one is not a data URL, or there is none."""
     from benchmarks.vqa.base.benchmark import digest
 
     contents = []
@@ -134,7 +134,7 @@ def from_atif(document: Any) -> list[dict[str, Any]]:
 
 
 def _from_step(step: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Yield a step's message and what the tools answered to it."""
+    """Yield a step's message and the tools' replies to it."""
     role = "assistant" if step.get("source") == "agent" else str(step.get("source") or "user")
     message: dict[str, Any] = {"role": role, "content": text_of(step.get("message"))}
     if calls := messages_of(step.get("tool_calls")):

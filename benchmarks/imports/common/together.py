@@ -1,4 +1,4 @@
-"""Puts logs of single tasks together that are one evaluation of a model."""
+"""Merge logs of single tasks that belong to one evaluation of a model."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from benchmarks.imports.log import Log
 
 
 def together(logs: Iterable[tuple[str, Log]]) -> Iterator[Log]:
-    """Yield logs, those with the same key, tool, model and seed as one.
+    """Yield logs, merging those with the same key, tool, model and seed.
 
-    Two that have a task of the same name are two evaluations: they stay apart.
+    Two with a task of the same name are two evaluations: they stay separate.
     """
     kept: dict[tuple[object, ...], list[Log]] = {}
     for key, log in logs:

@@ -1,4 +1,4 @@
-"""Workbooks (.xlsx): the rows of the first sheet, within bounds on what a small file expands to."""
+"""Workbooks (.xlsx): the rows of the first sheet, with bounds on decompression."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from benchmarks.imports.common.archive import LARGEST
 from harness.files import plain
 
-ROWS = 1 << 20  # a sheet's, of Excel; a file may number them as it likes
-COLUMNS = 1000  # with a name that are read: a row may have a cell in column 16384 alone
-_DENSE = 64 << 20  # bytes that may be of any density
-_RATIO = 30  # by how much more than that may shrink; text shrinks to a fourth, XML of a bomb much
+ROWS = 1 << 20  # Excel's limit per sheet; a file may number rows arbitrarily
+COLUMNS = 1000  # named columns read; a row may have a single cell in column 16384
+_DENSE = 64 << 20  # bytes that may have any compression ratio
+_RATIO = 30  # maximum ratio beyond that; text compresses about 4-fold, a zip bomb far more
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the rows by the names in the first one, without empty cells.
 
-    Of columns with one name the first counts.
+    Of columns with the same name, the first counts.
 
     Raises:
         ImportError: openpyxl is not installed.
-        Exception: it is no workbook, or expands to too much; openpyxl raises what it likes.
+        Exception: it is not a workbook, or expands too much; openpyxl raises many types.
     """
     from openpyxl import load_workbook
 
@@ -36,7 +36,7 @@ def rows(path: Path) -> Iterator[dict[str, Any]]:
         names = [name if texts.index(name) == at else None for at, name in enumerate(texts)]
         filler = None
         for row in sheet.iter_rows(min_row=2, max_row=ROWS, max_col=len(names) or 1):
-            if row is filler:  # one object for all rows that are missing: there may be a million
+            if row is filler:  # one object for all missing rows, of which there may be a million
                 continue
             filler = row
             found = {
@@ -57,7 +57,7 @@ def _check_size(stream: Any) -> None:
 
 
 def _value(cell: Any) -> Any:
-    """Return a cell's value: a whole number as one, whatever its form."""
+    """Return a cell's value; a whole number as an int, whatever its form."""
     value = cell.value
     if cell.data_type == "e":
         return float("nan")

@@ -1,6 +1,6 @@
-"""The formats of foreign logs by name: ours, and those of installed packages.
+"""Formats of foreign logs by name: built-in ones, and those of installed packages.
 
-A format's module is imported when it is used, or when a log is to be recognised.
+A format's module is imported when it is used, or to detect a log's format.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GROUP = "contextrl_harness.imports"
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all formats, ours first."""
+    """Return the names of all formats, built-in ones first."""
     return (*FORMATS, *(name for name in installed(GROUP) if name not in FORMATS))
 
 
@@ -49,10 +49,10 @@ def get(name: str) -> Format:
 
 
 def recognise(paths: Sequence[Path]) -> str:
-    """Return the name of the one format that files or folders are of.
+    """Detect the one format of files or folders, by name.
 
     Raises:
-        UsageError: they are of none, of several formats, or one of them may be of several.
+        UsageError: none or several formats match.
     """
     found: dict[str, None] = {}
     for path in paths:

@@ -1,4 +1,4 @@
-"""EvalScope: a work folder with ``reviews/``, and ``reports/`` where the run ended (1.x)."""
+"""EvalScope: a work folder with ``reviews/``, and ``reports/`` if the run finished (1.x)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from harness.errors import UsageError
 from harness.files.typed_yaml import read_yaml
 from harness.records import Response
 
-# What decides prompts, by the names of a benchmark's resolved configuration.
+# What decides prompts, by names in a benchmark's resolved configuration.
 _ASKED = {
     "shots": "few_shot_num", "system": "system_prompt", "prompt": "prompt_template",
     "query": "query_template", "data": "dataset_id", "revision": "dataset_revision",
@@ -32,14 +32,14 @@ _ASKED = {
 
 
 def detect(path: Path) -> bool:
-    """Whether a file of reviews, or a folder with such files, is EvalScope's."""
+    """Whether a file or folder has EvalScope reviews."""
     return any(b'"index"' in (begin := head(f)) and b'"messages"' in begin for f in _reviews(path))
 
 
 def _reviews(path: Path) -> list[Path]:
-    """Return the files ``reviews/MODEL/BENCHMARK_SUBSET.jsonl`` that are given or below a folder.
+    """Return the files ``reviews/MODEL/BENCHMARK_SUBSET.jsonl`` given or below a folder.
 
-    Of a report they are those of its run.
+    For a report, those of its run.
     """
     if path.is_file() and path.parent.parent.name == "reports":
         path = path.parents[2]
@@ -117,7 +117,7 @@ def _task(
 
 
 def _metric(report: Mapping[str, Any]) -> Metric:
-    """Return what a report says of its main metric: it declares the range."""
+    """Return a report's main metric, with its declared range."""
     wanted = report.get("primary_metric_identity")
     listed = chat.messages_of(report.get("metrics"))
     main = next((each for each in listed if wanted and each.get("identity") == wanted), {})
@@ -139,7 +139,7 @@ def _samples(files: Mapping[str, Path]) -> Iterator[LoggedSample]:
 
 
 def _ends(predictions: Path) -> dict[str, str | None]:
-    """Return why each answer ended where it did not just stop, by its index."""
+    """Return each answer's finish reason by index, unless it just stopped."""
     if not predictions.is_file():
         return {}
     ends = {}
@@ -169,7 +169,7 @@ def _sample(
         _response(messages, ends.get(str(index), "stop")),
         mapping(score.get("value")),
         official=(str(given),) if isinstance(given, str | int) else (),
-        row=number if isinstance(number, int) and not subset else None,  # numbered in a subset
+        row=number if isinstance(number, int) and not subset else None,  # numbered within a subset
         prompt=prompt,
         image=chat.image_hash(_images(messages)),
         target=target,

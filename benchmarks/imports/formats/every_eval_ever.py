@@ -27,12 +27,12 @@ from harness.install.extras import PROJECT
 from harness.records import Response
 
 _SAMPLES = "_samples.jsonl"
-_SCORE = "score"  # the metric of records that name no result
-Instance = tuple[str, int]  # sample id, and which of its answers
+_SCORE = "score"  # the metric of records without results
+Instance = tuple[str, int]  # sample id, and index of the answer
 
 
 def detect(path: Path) -> bool:
-    """Whether a record, its samples, or one in a folder is of Every Eval Ever."""
+    """Whether it is an Every Eval Ever record, its samples, or a folder with one."""
     return any(map(_is_record, files_below(path)))
 
 
@@ -52,13 +52,13 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
 
 
 def _aggregate_of(path: Path) -> Path:
-    """Return the aggregate record of a file of instances where it is there; others as they are."""
+    """Return the aggregate record of an instances file, if any; other paths unchanged."""
     beside = path.with_name(path.name.removesuffix(_SAMPLES) + ".json")
     return beside if path.name.endswith(_SAMPLES) and beside.is_file() else path
 
 
 def _instances_of(path: Path, document: Mapping[str, Any]) -> Path:
-    """Return the file of instances: beside the record, by the name that it gives or its own."""
+    """Return the file of instances: beside the record, named there or after it."""
     named = mapping(document.get("detailed_evaluation_results")).get("file_path")
     names = [Path(str(named)).name] if named else []
     for name in (*names, path.stem + _SAMPLES):
@@ -78,7 +78,7 @@ def _log(path: Path) -> Log:
         raise UsageError(f"{instances} holds no record")
     _, first = next(iter(json_lines(instances)))
     library = mapping(document.get("eval_library"))
-    ours = library.get("name") == PROJECT  # our own export says what a cluster is
+    ours = library.get("name") == PROJECT  # only our own export states clusters
     model = mapping(document.get("model_info"))
     name = str(model.get("id") or first.get("model_id") or "unknown")
     results = chat.messages_of(document.get("evaluation_results"))
@@ -99,7 +99,7 @@ def _log(path: Path) -> Log:
 
 
 def _time(document: Mapping[str, Any]) -> str | None:
-    """Return when it was run, in ISO format; records give seconds of the Unix epoch."""
+    """Return the time of the run, in ISO format; records have Unix seconds."""
     time = document.get("evaluation_timestamp")
     try:
         return datetime.fromtimestamp(float(str(time)), UTC).isoformat(timespec="seconds")
@@ -108,7 +108,7 @@ def _time(document: Mapping[str, Any]) -> str | None:
 
 
 def _seed(results: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the seed that the results agree on; records name it among additional details."""
+    """Return the seed that the results share; records put it in additional details."""
     details = (
         mapping(mapping(each.get("generation_config")).get("additional_details"))
         for each in results
@@ -118,7 +118,7 @@ def _seed(results: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _scores(instances: Path) -> dict[str, dict[Instance, dict[str, float]]]:
-    """Return the scores of each evaluation's answers by metric: a line holds one of them."""
+    """Return the scores of each evaluation's answers by metric: a line has one of them."""
     scores: dict[str, dict[Instance, dict[str, float]]] = {}
     counts: dict[tuple[str, str, str], int] = {}
     for where, row in json_lines(instances):
@@ -133,7 +133,6 @@ def _scores(instances: Path) -> dict[str, dict[Instance, dict[str, float]]]:
 
 
 def _names(row: Mapping[str, Any], where: str) -> tuple[str, str, str]:
-    """Return evaluation, metric and item of an instance."""
     task = field(row, "evaluation_name", str, where)
     item = field(row, "sample_id", (str, int), where)
     return task, str(row.get("evaluation_result_id") or _SCORE), str(item)
@@ -172,10 +171,10 @@ def _task(
 
 
 def metric_said(result: Mapping[str, Any], values: Sequence[float]) -> Metric:
-    """Return what a result declares of its metric.
+    """Return a result's declared metric.
 
-    Its bounds are those of the aggregate score, which may be a percentage where instances are not:
-    they count only where that score is the instances' mean, and not rather its percentage.
+    Bounds are those of the aggregate score, which may be a percentage even if instances are not:
+    they count only if that score is the instances' mean, and not rather its percentage.
     """
     config = mapping(result.get("metric_config"))
     higher = config.get("lower_is_better") is not True
@@ -225,7 +224,7 @@ def _sample(row: Mapping[str, Any], item: str) -> LoggedSample:
         question=question,
         target=answers[0] if len(answers) == 1 else answers,
         prediction=None if predicted is None else str(predicted),
-        document=text_hash([asked.get("choices"), answers]),  # prompts are compared apart
+        document=text_hash([asked.get("choices"), answers]),  # prompts are compared separately
         error=failed,
         cluster=str(labels.get("cluster") or ""),
         parts=_parts(labels.get("parts")),
@@ -233,7 +232,7 @@ def _sample(row: Mapping[str, Any], item: str) -> LoggedSample:
 
 
 def _parts(value: Any) -> list[str]:
-    """Return the parts that a sample counts towards, as our export writes them: a JSON list."""
+    """Return a sample's parts as our export writes them: a JSON list."""
     try:
         return chat.strings(parse(value)) if isinstance(value, str) else []
     except ValueError:

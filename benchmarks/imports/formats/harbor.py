@@ -1,4 +1,4 @@
-"""Harbor: the folder of a job, with one of each trial in it (0.2x; results of version 1)."""
+"""Harbor: the folder of a job, with one folder per trial (0.2x; results of version 1)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from harness.errors import UsageError
 
 _RESULT = "result.json"
 _TRAJECTORY = Path("agent", "trajectory.json")
-# Limits that end an episode; its reward, where there is one, stands.
+# Limits that end an episode; any reward counts.
 _LIMITS = ("AgentTimeoutError", "OutputTokenExceededError", "ContextWindowExceededError")
 _ASKED = ("timeout_multiplier", "agent_timeout_multiplier", "extra_instructions")
 Trial = tuple[Path, dict[str, Any]]
 
 
 def detect(path: Path) -> bool:
-    """Whether a folder is a job's, or holds folders of jobs."""
+    """Whether a folder is a job's, or contains jobs' folders."""
     return bool(_jobs(path))
 
 
@@ -66,7 +66,7 @@ def _logs(job: Path) -> Iterator[Log]:
 
 
 def _who(result: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return agent, its version, provider and name of the model of a trial."""
+    """Return a trial's agent, agent version, model provider and model name."""
     agent = mapping(result.get("agent_info"))
     model = mapping(agent.get("model_info"))
     parts = (agent.get("name"), agent.get("version"), model.get("provider"), model.get("name"))
@@ -115,7 +115,7 @@ def _version(job: Path) -> str:
 
 
 def _exceptions(trials: Iterable[Trial]) -> list[str]:
-    """Return a note on the exceptions of trials whose reward stands all the same."""
+    """Return a note on exceptions in trials whose reward counts nevertheless."""
     kinds = Counter(
         str(mapping(result.get("exception_info")).get("exception_type"))
         for _, result in trials
@@ -132,7 +132,7 @@ def _rewards(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _error(result: Mapping[str, Any]) -> str:
-    """Return why a trial has no reward that counts, "" where it has."""
+    """Return why a trial has no valid reward, "" if it has."""
     if result.get("reward_valid", True) and _rewards(result):
         return ""
     return str(mapping(result.get("exception_info")).get("exception_type") or "no reward")

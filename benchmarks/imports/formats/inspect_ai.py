@@ -21,7 +21,7 @@ from harness.records import Response
 _NAMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d.*_.*\.json")
 # Matches "samples/sum-1_epoch_2.json"; not "_journal/summaries/1.json".
 _SAMPLE = re.compile(r"samples/.*_epoch_(\d{1,9})\.json", re.DOTALL)
-# What a scorer's letters and words count, as `value_to_float` of inspect_ai.
+# Values of a scorer's letters and words, like `value_to_float` in inspect_ai.
 _VALUES = {
     "C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0,
     "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0,
@@ -31,7 +31,7 @@ Rows = Callable[[], Iterator[tuple[str, dict[str, Any]]]]
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One log: its header, and its samples with where each is; ``held`` is their number."""
+    """One log: its header, and its samples with their locations; ``held`` is their number."""
 
     path: Path
     header: Mapping[str, Any]
@@ -49,7 +49,7 @@ def detect(path: Path) -> bool:
 
 
 def _is_named(path: Path) -> bool:
-    """Whether a file is a log, if only by its name: one that is damaged is not passed over."""
+    """Whether a file is named like a log, so that a damaged one is not skipped."""
     return path.suffix == ".eval" or bool(_NAMED.fullmatch(path.name)) or _is_log(path)
 
 
@@ -61,7 +61,7 @@ def _is_log(path: Path) -> bool:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:
-    """Yield a log for the tasks that one model was run on together."""
+    """Yield a log for the tasks on which one model was run together."""
     found = (each for path in paths for each in files_below(path))
     logs = [path for path in dict.fromkeys(found) if path in paths or _is_named(path)]
     files = [_open(path) for path in logs]
@@ -73,7 +73,7 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
 def _open(path: Path) -> _File:
     if path.suffix == ".eval":
         archive = Archive(path)
-        # A run that was killed has no header: its journal says what was to be run.
+        # A killed run has no header: its journal says what was to be run.
         name = "header.json" if "header.json" in archive else "_journal/start.json"
         held = sum(map(bool, map(_SAMPLE.fullmatch, archive)))
         return _File(path, archive.document(name), partial(_rows_of_archive, archive), held)
@@ -91,7 +91,7 @@ def _rows(where: str, samples: Iterable[dict[str, Any]]) -> Iterator[tuple[str, 
 
 
 def _rows_of_archive(archive: Archive) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the samples of an archive, the first epoch of all before the second."""
+    """Yield the samples of an archive, all of the first epoch before the second."""
     found = [(int(match[1]), name) for name in archive if (match := _SAMPLE.fullmatch(name))]
     for _, name in sorted(found, key=lambda each: each[0]):
         yield f"{archive.path}, {name}", archive.document(name)
@@ -102,7 +102,7 @@ def _run(file: _File) -> str:
 
 
 def _last_tries(files: Iterable[_File]) -> list[_File]:
-    """Return the last log of every task of a run: a set of evaluations tries failed ones again."""
+    """Return the last log of every task of a run: evaluation sets retry failed ones."""
     last: dict[tuple[str, str], _File] = {}
     for file in sorted(files, key=lambda each: str(each.spec.get("created"))):
         key = (_run(file), str(file.spec.get("task_id") or file.path))
@@ -166,7 +166,7 @@ def _task(file: _File, config: Mapping[str, Any]) -> LoggedTask:
 
 
 def _scorers(file: _File) -> list[str]:
-    """Return the names of the scores, that of the headline first."""
+    """Return the names of the scores, the headline's first."""
     results = mapping(file.header.get("results"))
     first = mapping(results.get("headline")).get("score")
     listed = chat.messages_of(results.get("scores")) or chat.messages_of(file.spec.get("scorers"))
@@ -175,7 +175,7 @@ def _scorers(file: _File) -> list[str]:
 
 
 def _cluster(spec: Mapping[str, Any]) -> str:
-    """Return the metadata's name by which a metric clusters its standard error, "" where none."""
+    """Return the metadata name by which a metric clusters its standard error, "" if none."""
     scorers = chat.messages_of(spec.get("scorers"))
     metrics = (each for scorer in scorers for each in chat.messages_of(scorer.get("metrics")))
     named = (mapping(metric.get("options")).get("cluster") for metric in metrics)
@@ -216,7 +216,7 @@ def _question(asked: Any) -> str:
 
 
 def _images(row: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the images of a sample's input, which may lie among its attachments."""
+    """Yield the images of a sample's input, which may be attachments."""
     attached = mapping(row.get("attachments"))
     for message in chat.messages_of(row.get("input")):
         for part in chat.messages_of(message.get("content")):
@@ -226,7 +226,7 @@ def _images(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _scores(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the value of each score, of those with several values ``NAME/KEY``."""
+    """Return the value of each score; for several values, ``NAME/KEY``."""
     values: dict[str, Any] = {}
     for name, score in scores.items():
         value = mapping(score).get("value")
@@ -247,7 +247,7 @@ def _prediction(row: Mapping[str, Any]) -> str | None:
 
 
 def _error(row: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
-    """Return why a sample has no verdict that counts, "" where it has."""
+    """Return why a sample has no valid verdict, "" if it has."""
     if row.get("invalidation"):
         return "the sample was invalidated"
     if not row.get("error") or scores:

@@ -41,12 +41,12 @@ _SAMPLES = re.compile(rf"samples_(?P<task>.+)_{_DATE}\.jsonl")
 
 
 def detect(path: Path) -> bool:
-    """Whether a file of results, or of samples, or a folder of them is lm-eval's."""
+    """Whether a file of results or samples, or a folder of them, is lm-eval's."""
     return bool(_results([path]))
 
 
 def _results(paths: Sequence[Path]) -> list[Path]:
-    """Return the files of results that are given, in given folders, or beside given samples."""
+    """Return the results files: given ones, in given folders, or beside given samples."""
     found: dict[Path, None] = {}
     for path in (file for given in paths for file in files_below(given)):
         if match := _SAMPLES.fullmatch(path.name):
@@ -60,7 +60,7 @@ def _results(paths: Sequence[Path]) -> list[Path]:
 
 
 def _samples_of(results: Path) -> dict[str, Path]:
-    """Return the files of samples of a file of results by task."""
+    """Return the sample files of a results file by task."""
     match = _RESULTS.fullmatch(results.name)
     beside = ((_SAMPLES.fullmatch(path.name), path) for path in sorted(results.parent.iterdir()))
     return {
@@ -70,7 +70,7 @@ def _samples_of(results: Path) -> dict[str, Path]:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:
-    """Yield the log of each file of results."""
+    """Yield the log of each results file."""
     found = _results(paths)
     if not found:
         raise UsageError(f"{paths[0]} holds no results_*.json of lm-eval")
@@ -172,7 +172,7 @@ def _sample(row: Mapping[str, Any], where: str) -> LoggedSample:
 
 
 def _prompt(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the prompt of a sample's first request, one text a message.
+    """Return the prompt of a sample's first request, one text per message.
 
     Chats are logged as ``['[{"role": "user", "content": "..."}]']``.
     """

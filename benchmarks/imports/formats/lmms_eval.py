@@ -28,21 +28,21 @@ _OWN = frozenset(
     """doc_id doc target arguments resps filtered_resps token_counts doc_hash prompt_hash
     target_hash input_media input""".split()
 )
-# lmms-eval's names of what `Sampling` calls otherwise.
+# lmms-eval's names that differ from those of `Sampling`.
 _SAMPLING = {"max_new_tokens": "max_tokens", "max_gen_toks": "max_tokens"}
 SETTINGS = ("max_tokens", "temperature", "top_p", "top_k", "min_p", "repetition_penalty")
-# "model=" ends "base_model=" as well, so a name begins the text or follows a comma.
+# "model=" also ends "base_model=", so a name starts the text or follows a comma.
 _MODEL = re.compile(r"(?:^|,)(?:pretrained|model_version|model|model_name|path)=([^,]+)")
 
 
 def results_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the files of results that are given, or are in given folders."""
+    """Return the results files that are given, or are in given folders."""
     files = (path for given in paths for path in files_below(given))
     return [path for path in files if _RESULTS.fullmatch(path.name)]
 
 
 def sample_files(results: Path) -> dict[str, Path]:
-    """Return the files of samples of a file of results by task."""
+    """Return the sample files of a results file by task."""
     match = _RESULTS.fullmatch(results.name)
     stamp = (match["stamp"] if match else "") or ""
     begin, end = f"{stamp}samples_", ".jsonl"
@@ -54,18 +54,18 @@ def sample_files(results: Path) -> dict[str, Path]:
 
 
 def detect(path: Path) -> bool:
-    """Whether a file of results, or of samples, or a folder of them is lmms-eval's."""
+    """Whether a file of results or samples, or a folder of them, is lmms-eval's."""
     return bool(results_files([_results_beside(path)]))
 
 
 def _results_beside(path: Path) -> Path:
-    """Return the file of results that a file of samples belongs to; other paths as they are."""
+    """Return the results file that a sample file belongs to; other paths unchanged."""
     stamp, samples, _ = path.name.partition("samples_")
     return path.with_name(f"{stamp}results.json") if samples and path.is_file() else path
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:
-    """Yield the log of each file of results."""
+    """Yield the log of each results file."""
     found = dict.fromkeys(results_files(map(_results_beside, paths)))
     if not found:
         raise UsageError(f"{paths[0]} holds no *_results.json of lmms-eval")
@@ -106,7 +106,7 @@ def _groups(document: Mapping[str, Any]) -> set[str]:
 
 
 def document_config(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration in a document of results, without scores and texts of prompts."""
+    """Return the configuration in a results document, without scores and prompt texts."""
     left_out = ("results", "groups", "group_subtasks", "samples", "throughput", "usage")
     return {name: value for name, value in document.items() if name not in left_out}
 
@@ -124,20 +124,20 @@ def model_name(document: Mapping[str, Any]) -> str:
 
 
 def seed_of(config: Mapping[str, Any]) -> int | None:
-    """Return the seed that a configuration names, None where none."""
+    """Return a configuration's seed, None if it has none."""
     seed = config.get("random_seed")
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
 def settings_of(config: Mapping[str, Any], task: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how answers were drawn: the task's settings, and over them those of the command."""
+    """Return the sampling settings: the task's, overridden by the command's."""
     given = config.get("gen_kwargs")
     if isinstance(given, str):
         given = dict(part.split("=", 1) for part in given.split(",") if "=" in part)
     drawn = {**mapping(task.get("generation_kwargs")), **mapping(given)}
     named = {_SAMPLING.get(name, name): value for name, value in drawn.items()}
     if named.get("do_sample") in (False, "False", "false"):
-        named["temperature"] = 0.0  # whatever else it says: it is greedy
+        named["temperature"] = 0.0  # overrides the rest: it is greedy
     return {name: number for name in SETTINGS if (number := _number(named.get(name))) is not None}
 
 
@@ -162,7 +162,7 @@ def metrics_of(document: Mapping[str, Any], name: str) -> dict[str, Metric]:
 
 
 def asked_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return what decides a task's prompts, as far as the log says."""
+    """Return what decides a task's prompts, as far as logged."""
     asked = {
         "shots": mapping(document.get("n-shot")).get(name),
         "version": mapping(document.get("versions")).get(name),
@@ -204,7 +204,7 @@ def _samples(path: Path) -> Iterator[LoggedSample]:
 
 
 def _counted(sample: LoggedSample, counts: Any) -> LoggedSample:
-    """Return a sample with the tokens of its response, where the log counts those of one."""
+    """Return a sample with its response's token count, if logged."""
     counted = mapping(counts[0]) if isinstance(counts, list) and len(counts) == 1 else {}
     tokens = [counted.get(name) for name in ("input_tokens", "output_tokens")]
     if sample.response is None or not all(isinstance(n, int) for n in tokens):
@@ -217,10 +217,10 @@ def _counted(sample: LoggedSample, counts: Any) -> LoggedSample:
 
 
 def _verdict(value: Any) -> Any:
-    """Return what a metric says of an answer.
+    """Return a metric's verdict on an answer.
 
-    Of some tasks it holds the letter that was read and the right one, and the aggregation of the
-    task compares them: MMMU, MMMU-Pro (multiple choice) and MME-RealWorld.
+    For some tasks it has the parsed and the right letter, which the task's aggregation compares:
+    MMMU, MMMU-Pro (multiple choice) and MME-RealWorld.
     """
     kept = mapping(value)
     right = kept.get("answer")
@@ -236,22 +236,22 @@ def _verdict(value: Any) -> Any:
     return value
 
 
-# Keys by which tasks name an item in what their metrics keep of an answer.
+# Keys for an item's id in what metrics keep of an answer.
 IDS = ("id", "question_id", "pid", "qid", "sample_index", "index", "idx", "data_id")
 
 
 def official_ids(scores: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what metrics keep of an item's id."""
+    """Return the item's ids kept by metrics."""
     kept = (mapping(value) for value in scores.values())
     named = (each.get(key) for each in kept for key in IDS)
     return tuple(dict.fromkeys(str(name) for name in named if isinstance(name, str | int)))
 
 
 def answers_of(sample: LoggedSample, value: Any) -> Iterator[LoggedSample]:
-    """Yield a sample for each logged response, one without a response where there is none.
+    """Yield a sample for each logged response, one without a response if there is none.
 
-    A line has one score: of several responses it is that of the first (or of a vote), and the
-    others have none.
+    A line has one score: that of the first of several responses (or of a vote); the others have
+    none.
     """
     texts = texts_of(value)
     yield replace(sample, response=Response(texts[0])) if texts else sample
@@ -260,7 +260,7 @@ def answers_of(sample: LoggedSample, value: Any) -> Iterator[LoggedSample]:
 
 
 def texts_of(value: Any) -> list[str]:
-    """Return the responses in nested lists; none of log-likelihoods (``["-0.26", "False"]``)."""
+    """Return the responses in nested lists; none for log-likelihoods (``["-0.26", "False"]``)."""
     if isinstance(value, str):
         return [value]
     if not isinstance(value, list) or (len(value) == 2 and str(value[1]) in ("True", "False")):

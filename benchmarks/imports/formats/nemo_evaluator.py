@@ -1,4 +1,4 @@
-"""NeMo Evaluator: ``eval-*.json`` with ``results.jsonl`` beside it, of one benchmark (0.3)."""
+"""NeMo Evaluator: ``eval-*.json`` with ``results.jsonl`` beside it, per benchmark (0.3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from harness.records import Response
 _RESULTS = "results.jsonl"
 # Matches "eval-20261129T080803Z-arith.json"; not "eval-config.json".
 _BUNDLE = re.compile(r"eval-\d{8}T\d{6}Z-.+\.json")
-# Scored 0 by the tool, though not the model failed; "graceful" is a failure of the solver.
+# Scored 0 by the tool though the model did not fail; "graceful" is a failure of the solver.
 _NOT_THE_MODEL = ("infra_error", "system")
 _ASKED = ("system_prompt", "repeats", "solver", "prompt_template")
 
@@ -43,11 +43,11 @@ def _bundles(path: Path) -> list[Path]:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:
-    """Yield a log for the benchmarks that one model was run on together."""
+    """Yield a log for the benchmarks on which one model was run together."""
     bundles = dict.fromkeys(bundle for path in paths for bundle in _bundles(path))
     if not bundles:
         raise UsageError(f"{paths[0]} holds no eval-*.json of NeMo Evaluator")
-    # `nel eval run` writes a folder for each benchmark into one folder.
+    # `nel eval run` writes each benchmark's folder into one folder.
     yield from together((str(bundle.parent.parent), _log(bundle)) for bundle in bundles)
 
 
@@ -114,7 +114,7 @@ def _samples(path: Path) -> Iterator[LoggedSample]:
 
 
 def _error(details: Mapping[str, Any]) -> str:
-    """Return why an answer has no score that is the model's, "" where it has."""
+    """Return why an answer has no score of the model's own, "" if it has."""
     if details.get("error_category") in _NOT_THE_MODEL:
         return "infrastructure failed"
     if mapping(details.get("judge")).get("error"):

@@ -1,7 +1,7 @@
-"""Our own form of responses that exist already: JSON Lines of ``{"id": ..., "response": ...}``.
+"""Our own format for existing responses: JSON Lines of ``{"id": ..., "response": ...}``.
 
-Further fields are read where they are there: ``score``, ``prediction``, ``prompt``, ``target``,
-``cluster``, and ``model`` and ``benchmark``, which are those of the whole file.
+Optional fields: ``score``, ``prediction``, ``prompt``, ``target``, ``cluster``, and ``model`` and
+``benchmark``, which apply to the whole file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FORM = '{"id": ..., "response": ...}'
 
 
 def answers(path: Path) -> Iterator[tuple[str, str, dict[str, Any], str]]:
-    """Yield item id, response, row and place ("FILE, line 3") of every line.
+    """Yield item id, response, row and location ("FILE, line 3") of every line.
 
     Raises:
         UsageError: the file cannot be read, or a line is not such an object.

@@ -1,4 +1,4 @@
-"""SWE-bench: reports of ``run_evaluation`` (2 to 5), and the predictions that they are of.
+"""SWE-bench: reports of ``run_evaluation`` (2 to 5), and the predictions behind them.
 
 A report is ``MODEL.RUN.json`` with ``resolved_ids``; predictions are JSON or JSON Lines of
 ``instance_id``, ``model_name_or_path`` and ``model_patch``; the logs are folders
@@ -29,13 +29,13 @@ from harness.files.typed_json import parse
 from harness.records import Response
 
 _PREDICTION = {"instance_id", "model_patch"}
-_WORDS = (b"_instances", b"_ids", b"instance_id", b"model_patch")  # of reports and predictions
+_WORDS = (b"_instances", b"_ids", b"instance_id", b"model_patch")  # in reports and predictions
 _OUTCOMES = ("completed_ids", "resolved_ids", "unresolved_ids", "error_ids", "empty_patch_ids")
 
 
 @dataclass
 class _Found:
-    """What given files and folders hold.
+    """Contents of the given files and folders.
 
     ``summaries`` and ``instances`` (by run and model) are reports, ``patches`` the predictions by
     model and instance.
@@ -48,7 +48,7 @@ class _Found:
 
 
 def detect(path: Path) -> bool:
-    """Whether a file or folder holds reports or predictions of SWE-bench."""
+    """Whether a file or folder has reports or predictions of SWE-bench."""
     found = _find([path])
     return bool(found.summaries or found.instances or found.predictions)
 
@@ -97,7 +97,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read(paths: Sequence[Path]) -> Iterator[Log]:
-    """Yield a log for each report, or for each run and model of the logs without one."""
+    """Yield a log for each report, or for each run and model of logs without one."""
     found = _find(paths)
     seen = set()
     for path, summary in found.summaries.items():
@@ -124,7 +124,7 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
 
 
 def _model_of(path: Path, found: _Found) -> tuple[str, str]:
-    """Return model and run of a summary ``MODEL.RUN.json``; both may hold dots."""
+    """Return model and run of a summary ``MODEL.RUN.json``; both may contain dots."""
     name = path.name.removesuffix(".json")
     known = [*found.patches, *(model for _, model in found.instances)]
     model = next((each for each in known if name.startswith(f"{each}.")), name.rpartition(".")[0])
@@ -132,7 +132,7 @@ def _model_of(path: Path, found: _Found) -> tuple[str, str]:
 
 
 def _of_summary(summary: Mapping[str, Any]) -> dict[str, tuple[float | None, str]]:
-    """Return (verdict, why there is none) by instance: those that were submitted."""
+    """Return (verdict, why there is none) by submitted instance."""
     named = {
         outcome: {str(each) for each in ids}
         for outcome in (*_OUTCOMES, "submitted_ids", "infra_failure_ids", "incomplete_ids")

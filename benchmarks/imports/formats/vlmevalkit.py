@@ -1,4 +1,4 @@
-"""VLMEvalKit: a table of predictions, and the table of verdicts that grading writes beside it."""
+"""VLMEvalKit: a table of predictions, and the table of verdicts beside it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from harness.errors import UsageError
 from harness.files import plain
 from harness.records import Response
 
-# Columns in which grading writes its verdict on one answer, by kind of data set.
+# Verdict columns for single answers, by kind of data set.
 _VERDICTS = ("hit", "score", "eval_score", "eval_match", "correct")
-_FAILED = "Failed to obtain answer"  # what inference writes where there is none
+_FAILED = "Failed to obtain answer"  # written by inference instead of an answer
 _SUFFIXES = (".xlsx", ".tsv")
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A table of predictions and those of verdicts on it, as far as they are there."""
+    """A table of predictions and its tables of verdicts, if any."""
 
     predictions: Path
     graded: Sequence[Path]
@@ -38,9 +38,9 @@ def detect(path: Path) -> bool:
 
 
 def _runs(paths: Iterable[Path], named: Sequence[Path] = ()) -> list[_Run]:
-    """Return the runs below paths; files that are named count as tables whatever they hold."""
+    """Return the runs below paths; ``named`` files count as tables whatever they contain."""
     found = (each for path in paths for each in files_below(path))
-    # A run's tables lie in a folder of their own; the model's has links to them.
+    # A run's tables are in its own folder; the model's folder has links to them.
     tables = dict.fromkeys(each.resolve() for each in found if each in named or _is_table(each))
     runs: dict[Path, list[Path]] = {}
     for table in sorted(tables, key=lambda each: (len(each.stem), each)):
@@ -69,7 +69,7 @@ def _is_table(path: Path) -> bool:
 
 
 def _is_workbook(path: Path) -> bool:
-    """Whether a file is a whole ZIP file, as workbooks are."""
+    """Whether a file is a whole ZIP file, like workbooks."""
     try:
         with plain.open_given(path) as stream:
             return zipfile.is_zipfile(stream)
@@ -114,7 +114,7 @@ def _log(run: _Run) -> Log:
 
 
 def _names(path: Path) -> tuple[str, str]:
-    """Return model and data set of a file MODEL_DATASET, which lies in MODEL/ or MODEL/ID/."""
+    """Return model and data set of a file MODEL_DATASET, which is in MODEL/ or MODEL/ID/."""
     for folder in (path.parent.name, path.parent.parent.name):
         if folder and path.stem.startswith(f"{folder}_"):
             return folder, path.stem[len(folder) + 1 :]
@@ -125,14 +125,14 @@ def _names(path: Path) -> tuple[str, str]:
 
 
 def table(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a table, without empty cells; UsageError where it cannot be read."""
+    """Return the rows of a table, without empty cells; UsageError if it cannot be read."""
     try:
         found = _tsv(path) if path.suffix == ".tsv" else list(workbook.rows(path))
     except ImportError as error:
         raise UsageError(
             f"{path} is a workbook: pip install openpyxl, or save it as .tsv"
         ) from error
-    except Exception as error:  # a workbook's parsers raise what they like
+    except Exception as error:  # a workbook's parsers may raise anything
         raise UsageError(f"{path} cannot be read as a table: {error!r:.200}") from error
     if not found:
         raise UsageError(f"{path} holds no rows")
@@ -153,7 +153,7 @@ def _tsv(path: Path) -> list[dict[str, Any]]:
 
 
 def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]]:
-    """Return the column of verdicts, and the rows that have one by index."""
+    """Return the verdict column, and the rows with a verdict by index."""
     for column in _VERDICTS:
         for rows in graded.values():
             found = {str(row["index"]): row for row in rows if _value(row.get(column)) is not None}
@@ -163,7 +163,7 @@ def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]
 
 
 def _value(cell: Any) -> float | None:
-    """Return the verdict in a cell: a number, or a truth value as text."""
+    """Return a cell's verdict: a number, or a boolean as text."""
     words = {"true": 1.0, "false": 0.0}
     try:
         return chat.real(words.get(str(cell).lower()) if isinstance(cell, bool) else float(cell))
@@ -172,7 +172,7 @@ def _value(cell: Any) -> float | None:
 
 
 def _own(rows: Sequence[Row]) -> tuple[list[Row], int]:
-    """Return the rows of questions, and how many are copies of one with its options rotated."""
+    """Return the question rows, and how many are copies with rotated options."""
     own = [row for row in rows if str(row.get("g_index", row["index"])) == str(row["index"])]
     return own, len(rows) - len(own)
 
