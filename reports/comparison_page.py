@@ -155,7 +155,6 @@ def _benchmarks(
 
 
 def _on_shared_items(side: Side, rows: Sequence[SideScore]) -> Side:
-    """Return a side with its scores and intervals over the compared items."""
     return replace(
         side,
         means={row.benchmark: row.score for row in rows},

@@ -185,7 +185,6 @@ def _plot(axes: Axes, chart: Plot) -> None:
 
 
 def _look(colour: str, marker: int) -> dict[str, Any]:
-    """Return the style of an arm's points; those of others (``paper``) are hollow."""
     hollow = colour == "paper"
     return {
         "color": colours()[colour],

@@ -52,7 +52,6 @@ def _models(found: Gate, side: str) -> str:
 
 
 def _run(folder: str) -> Run | None:
-    """Return a run if it is still in its folder."""
     try:
         return open_run(Path(folder), Path(folder).name)
     except UsageError:
@@ -126,7 +125,6 @@ def _row(line: GatedBenchmark) -> dict[str, Any]:
 
 
 def _deciding(found: Gate) -> tuple[Section, ...]:
-    """Return what would decide each undecided benchmark."""
     rows = [
         {
             "benchmark": line.benchmark,

@@ -40,7 +40,6 @@ def _shown(row: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _piece(piece: Any) -> dict[str, str]:
-    """Return a text, or an image as a data URI."""
     if isinstance(piece, str):
         return {"text": piece}
     content = piece.read_bytes() if isinstance(piece, Path) else piece

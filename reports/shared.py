@@ -169,7 +169,6 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 
 def _sampling(manifest: Mapping[str, Any]) -> str:
-    """Return how a run's answers were sampled, and the model's other settings."""
     named = {"T": "temperature", "top-p": "top_p", "seed": "seed"}
     drawn = manifest["sampling"]
     shown = [f"{word} {drawn.get(name)}" for word, name in named.items()]

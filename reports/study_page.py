@@ -417,7 +417,6 @@ def _ledger_table(models: Sequence[Model]) -> Table | None:
 
 
 def _ledger_row(model: Model) -> dict[str, Any]:
-    """Return the numbers of a training's ledger; empty without one."""
     assert model.training is not None
     stored = ledger(model.training)
     if not stored:

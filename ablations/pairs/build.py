@@ -221,7 +221,6 @@ def _visible(path: Path) -> Iterable[Path]:
 
 
 def _manifest(path: Path) -> dict[str, Any] | None:
-    """Return the manifest of a folder, None without one."""
     file = path / MANIFEST
     if not file.is_file():
         return None
@@ -235,7 +234,6 @@ def _manifest(path: Path) -> dict[str, Any] | None:
 
 
 def _differences(old: Any, new: Any, name: str = "") -> list[str]:
-    """Return the dotted names at which two JSON mappings differ."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         return [] if old == new else [name]
     return [

@@ -83,7 +83,6 @@ def filter_pairs(
 def _finish(
     build: Build, pairs: Sequence[AnyPair], settings: Settings, memo: Memo, missed: Sequence[str]
 ) -> dict[str, Any]:
-    """Write the pairs by difficulty; return the manifest."""
     kept: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()

@@ -50,7 +50,6 @@ class _Data:
         return any(contrast in step.contrasts and step.rule == "holm" for step in steps)
 
     def tests_over_items(self, contrast: Contrast) -> dict[str, ItemsTest]:
-        """Return the tests over items on every benchmark."""
         return {
             name: ItemsTest.of_contrast(
                 contrast, arms, self.items[name], single=name in self.single

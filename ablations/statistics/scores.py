@@ -92,7 +92,6 @@ class _Run:
 
     @property
     def backends(self) -> set[str]:
-        """The inference backends used, with the dtype if known."""
         return {_backend(invocation) for invocation in self.manifest["invocations"]}
 
     def note(self, benchmark: str) -> str:
@@ -134,7 +133,6 @@ def temperature_of(manifest: Mapping[str, Any]) -> float:
 
 
 def _backend(invocation: Mapping[str, Any]) -> str:
-    """Return an invocation's inference backend and dtype; for auto, that of the weights."""
     backend = invocation.get("backend") or {}
     dtype = (backend.get("options") or {}).get("dtype")
     if dtype == "auto":
@@ -212,7 +210,6 @@ class _Scores:
 
 
 def _scores(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> _Scores | None:
-    """Return the scores of items scored in every run; None if there are none."""
     kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
     if not kept:
         return None

@@ -161,7 +161,6 @@ def _check_arm(name: str, entry: ArmEntry) -> None:
 
 
 def _is_code(name: str) -> bool:
-    """Whether an arm, a backend or a suite is user code, FILE.py or FILE.py:NAME."""
     return name.partition(":")[0].endswith(".py")
 
 
@@ -345,7 +344,6 @@ class Reader:
         return tuple(name for name, entry in arms.items() if not entry.optional)
 
     def _sources(self, kind: str, given: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
-        """Return external folders of the file's arms, except those given another source."""
         elsewhere = {*(given.get("checkpoints") or {}), *(given.get("runs") or {})}
         return {
             name: tuple((self._folder / path).resolve() for path in listed(words))
@@ -382,7 +380,6 @@ class Reader:
         return str(self._in_full("suite", suite))
 
     def _running(self) -> tuple[str, ...]:
-        """Return the evaluation settings as arguments of ``harness run``."""
         for name, each in self._study.run.items():
             why = needs_consent(name.replace("_", "-"), each, self._folder)
             if why and not self._allow_code:

@@ -197,7 +197,6 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
 
 
 def _by_seed(folder: Path) -> dict[str, dict[int, float]]:
-    """Return every seed's macro average, for the arms that a study trained."""
     try:
         report = report_of(read_json(folder / "analysis.json"))
         scores: dict[str, dict[int, float]] = {}

@@ -167,7 +167,6 @@ def planned_repeats(plan: Plan) -> int:
 
 
 def _spread(items: Mapping[str, int], training_sd: float, repeats: int) -> Components:
-    """Return the variance of a seed's score on benchmarks with these numbers of items."""
     accuracies = {name: (EXPECTED, n) for name, n in items.items()}
     decoding = power.sampling_variance(accuracies) if items else 0.0
     return Components(training_sd**2, decoding / repeats)
@@ -186,7 +185,6 @@ def planned_steps(trainings: Sequence[Training]) -> dict[str, int]:
 
 
 def _steps_of(trainings: Sequence[Training]) -> dict[str, int]:
-    """Return the steps of arms that are trained with the same arguments."""
     first, *others = trainings
     more = (arg for training in others for arg in ("--arm", training.kind))
     process = begin((*first.args, *more, "--dry-run", "--json"), subprocess.PIPE, subprocess.PIPE)

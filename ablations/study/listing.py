@@ -93,6 +93,5 @@ def _models(arms: Mapping[str, _Arm]) -> list[tuple[str, int]]:
 
 
 def _report(folder: Path) -> Report | None:
-    """Return a study's report, None if it has none yet."""
     path = folder / "analysis.json"
     return report_of(read_json(path)) if path.exists() else None

@@ -127,7 +127,6 @@ def _others(folder: Path) -> list[Path]:
 
 
 def _uses(study: Path, runs: Sequence[Path]) -> bool:
-    """Whether a study made or names one of these runs."""
     try:
         arms = (read_json(study / "plan.json").get("paths") or {}).get("arms") or {}
     except UsageError:

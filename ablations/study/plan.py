@@ -426,7 +426,6 @@ def _as_stored(planned: Plan) -> Plan:
 
 
 def _stored_exclude(document: Mapping[str, Any]) -> Exclusions:
-    """Return the items that a stored plan leaves out; none if it is corrupt."""
     content = document.get("plan")
     exclude: Any = content.get("exclude", {}) if isinstance(content, dict) else {}
     whole = fits(exclude, dict[str, list[str]])
@@ -506,7 +505,6 @@ def benchmark(request: Request, name: str) -> Benchmark:
 
 
 def _refuse_own(option: str, args: Sequence[str], own: Sequence[str]) -> None:
-    """Reject extra arguments that the study itself passes."""
     for name in (arg.partition("=")[0] for arg in args):
         if name in own:
             raise UsageError(f"{option}: {name} is set by the study: pass it to the study itself")
@@ -668,7 +666,6 @@ def commit(planned: Plan) -> None:
 
 
 def _paths(planned: Plan) -> dict[str, Any]:
-    """Return the paths, stored outside the hash for readers."""
     asked = planned.request
     names = ("model", "pairs", "rl_data", "train_args", "run_args", "settings", "note")
     return {
@@ -680,7 +677,6 @@ def _paths(planned: Plan) -> dict[str, Any]:
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any], stem: str = "") -> list[str]:
-    """Return the dotted names at which two nested mappings differ."""
     names = []
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)

@@ -303,7 +303,6 @@ def _compared(report: Report) -> dict[str, tuple[float, float]]:
 
 
 def _asked(folder: Path, report: Report) -> tuple[bool, dict[str, int]]:
-    """Return whether answers were sampled, and the repeats, if the runs are available."""
     runs = [folder / model.run for model in report.models if model.arm in report.macro]
     try:
         manifests = [read_manifest(run) for run in runs]

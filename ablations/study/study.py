@@ -336,7 +336,6 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
 
 
 def _gaps(plan: Plan, table: ScoreTable, missing: Sequence[Missing]) -> list[str]:
-    """Return what the analysis lacks of the plan: models and benchmarks."""
     lacking = [name for name in plan.benchmarks if name not in (*table.scores, PROBE)]
     return [
         *(f"{row.arm} seed {row.seed} ({row.step} failed)" for row in missing),
@@ -432,7 +431,6 @@ def _models(
 
 
 def _runs(plan: Plan, arm: ArmPlan) -> list[str]:
-    """Return the external runs of an arm, relative to the study's folder."""
     return [_relative(plan, path) for path in arm.paths] if arm.origin == "runs" else []
 
 
@@ -441,7 +439,6 @@ def _relative(plan: Plan, path: Path) -> str:
 
 
 def _planned_only(plan: Plan, table: ScoreTable) -> tuple[ScoreTable, list[str]]:
-    """Return the table without unplanned benchmarks, and a note on each of them."""
     extra = [name for name in table.scores if name not in plan.benchmarks]
     kept = {name: arms for name, arms in table.scores.items() if name not in extra}
     if not kept:
@@ -466,7 +463,6 @@ def _by_seed(table: ScoreTable) -> tuple[BenchmarkScores, ...]:
 
 
 def _with_selection(plan: Plan, models: Sequence[Measured]) -> list[Measured]:
-    """Return the models with their probe accuracy, if measured."""
     probes = {model: model.probe for model in models if model.probe is not None}
     if not probes:
         return list(models)

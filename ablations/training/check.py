@@ -74,7 +74,6 @@ def _check_data(plan: TrainingPlan) -> bool:
 
 
 def _check_own(plan: TrainingPlan, tokens: Collection[str]) -> bool:
-    """Check all items from the user's function; return whether any has an image."""
     images = False
     for slot in schedule(plan) if plan.arm.extra == "own" else ():
         if slot.kind == "own":

@@ -19,8 +19,6 @@ from harness.runs.store import read_json
 
 
 class _Claim(TypedDict):
-    """The fields read from a plan.json."""
-
     key: str
     arm: str
     settings: dict[str, Any]

@@ -82,7 +82,6 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
 
 
 def _counts(plan: TrainingPlan, lines: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return the steps, prompts, tokens and forwards of the steps that ran."""
     rl = [line for line in lines if line["stage"] == "rl"]
     slots = schedule(plan)[: len(rl) * plan.amounts.items_per_step] if rl else []
     ordinary = [slot.number for slot in slots if slot.kind == "task"]
@@ -102,7 +101,6 @@ def _counts(plan: TrainingPlan, lines: Sequence[dict[str, Any]]) -> dict[str, in
 
 
 def _learning(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return mean gradient norms, and means over the first and the last ten steps."""
     main = [line for line in lines if line["stage"] != "sft"]
     own = ["pair_loss"] if any("pair_loss/loss" in line for line in lines) else []
     names = [*_SUMMARY, *(f"{term}/loss" for term in own)]

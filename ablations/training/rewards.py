@@ -98,7 +98,6 @@ class AccuracyAndFormat:
         return accuracy if selection else self.weight * accuracy + (1 - self.weight) * form
 
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
-        """Return accuracy and format of one completion, each 0 or 1."""
         whole = self.opening + text
         verdict = score(without_reasoning(whole), target)
         if self._pattern is None:
@@ -198,7 +197,6 @@ _COLUMNS = (
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> set[str] | None:
-    """Return the names of a function's arguments, None if it takes any."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # some built-in functions

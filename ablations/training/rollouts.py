@@ -161,7 +161,6 @@ class Rollouts:
 
 
 def _sampler(trainer: Any, prompter: Prompter, sampling: Sampling) -> Generate:
-    """Return a function that samples from the model in training."""
     import torch
     from transformers import GenerationConfig
 

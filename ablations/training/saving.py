@@ -44,7 +44,6 @@ def write_checkpoint(
 
 
 def _state_dtype(config: Any, dtype: torch.dtype) -> None:
-    """Set the dtype in a configuration and its sub-configurations."""
     config.dtype = dtype
     for name in config.sub_configs:
         part = getattr(config, name, None)
@@ -108,7 +107,6 @@ def _named_alike(start: Path, names: set[str]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _tensors(files: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """Yield each tensor's open file, by tensor name."""
     with ExitStack() as stack:
         opened = [stack.enter_context(safe_open(file, framework="pt")) for file in files]
         yield {name: file for file in opened for name in file.keys()}  # noqa: SIM118

@@ -135,7 +135,6 @@ class Stage:
         return SelectionTrainer(**self.selection_kwargs(render))
 
     def _keep_steps(self, done: int) -> None:
-        """Drop steps logged after the checkpoint to resume from."""
         kept = [
             orjson.dumps(step).decode()
             for step in read_steps(self.plan.log)
@@ -144,7 +143,6 @@ class Stage:
         rewrite(self.plan.log, kept)
 
     def _common(self, micro: int, accumulate: int) -> dict[str, Any]:
-        """Return the arguments shared by all stages."""
         s = self.plan.settings
         rate = s.sft_learning_rate if self.name == "sft" else None
         gpu = torch.cuda.is_available()

@@ -198,7 +198,6 @@ class TrainingData:
 
 
 def _only(pairs: Sequence[AnyPair], chosen: Sequence[bool]) -> Sequence[AnyPair]:
-    """Return some of the pairs; rows stay unopened."""
     if isinstance(pairs, LazyRows):
         kept = [index for index, keep in zip(pairs.indices, chosen, strict=True) if keep]
         return replace(pairs, indices=kept)

@@ -211,7 +211,6 @@ def _strict(
 
 
 def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) -> Scored:
-    """Return a task with the tool's scores."""
     metric = metric_of(task, options.metric)
     scale = scale_of(
         task.metrics.get(metric or "", Metric()), options.scale(task), options.lower_is_better
@@ -240,7 +239,6 @@ def _by_source(log: Log, task: LoggedTask, options: Options, *, as_score: bool) 
 
 
 def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
-    """Write the lines of a benchmark and return its summary."""
     declared = part.declaration
     kept: dict[SampleKey, Sample] = {}
     slim = isinstance(part, SourceScored) and part.as_score
@@ -316,8 +314,6 @@ def _entry(part: Scored, note: str) -> dict[str, Any]:
 
 
 def _sampling(settings: Sequence[Mapping[str, Any]], seed: int | None) -> dict[str, Any]:
-    """Return the run's sampling settings: those that all benchmarks share."""
-
     def agreed(name: str) -> Any:
         values = {each.get(name, UNKNOWN) for each in settings}
         return values.pop() if len(values) == 1 else UNKNOWN

@@ -178,7 +178,6 @@ class Items:
         return None, CONTRADICTED if candidates else UNKNOWN_ITEM
 
     def _fits(self, item_id: str, sample: LoggedSample) -> bool:
-        """Whether the log's question does not contradict an item."""
         text = self.texts[item_id]
         said = [part for part in (sample.question, "\n".join(sample.prompt)) if part]
         if any(self._has_other_options(part, item_id) for part in said):
@@ -189,7 +188,6 @@ class Items:
         )
 
     def _has_other_options(self, text: str, item_id: str) -> bool:
-        """Whether a text lists different options than an item, or in another order."""
         said, own = options_of(text), self._options[item_id]
         return bool(said and own) and said != own
 

@@ -136,8 +136,6 @@ class _Delimited:
 
 
 class _Listed:
-    """The rows of a JSON list."""
-
     def __init__(self, path: Path, rows: Sequence[Row]) -> None:
         self._path, self._rows = path, rows
 

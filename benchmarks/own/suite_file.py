@@ -58,7 +58,6 @@ def _member(path: Path, entry: Any, options: dict[str, dict[str, str]]) -> str:
 
 
 def _word(value: Any) -> str:
-    """Return an option's value as --set takes it."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

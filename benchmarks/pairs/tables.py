@@ -325,7 +325,6 @@ def _tables(source: str, content: str) -> Iterator[Table]:
 
 
 def _local_tables(path: Path) -> Iterator[Table]:
-    """Yield a table of a parquet file, or those of a folder."""
     import datasets
 
     if path.is_file():
@@ -427,7 +426,6 @@ def _list_tests() -> tuple[Callable[[Any], bool], ...]:
 
 
 def _train_split(loaded: Any, source: str) -> Any:
-    """Return the only split, or ``train``."""
     if not isinstance(loaded, dict):
         return loaded
     name = "train" if "train" in loaded or len(loaded) != 1 else next(iter(loaded))

@@ -108,7 +108,6 @@ def _is_unique(text: str, spans: Sequence[tuple[int, int]]) -> bool:
 
 
 def _occurrences(text: str, part: str) -> int:
-    """Count a part of a text, overlapping occurrences included."""
     return len(re.findall(f"(?={re.escape(part)})", text))
 
 
@@ -238,7 +237,6 @@ def _by_texts(columns: Sequence[Sequence[str]]) -> list[int] | None:
 
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:
-    """Return the whitespace that all texts begin and end with."""
     before = min((text[: len(text) - len(text.lstrip())] for text in texts), key=len)
     after = min((text[len(text.rstrip()) :] for text in texts), key=len)
     return before, after

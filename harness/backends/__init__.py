@@ -93,7 +93,6 @@ def versions(kind: Kind) -> dict[str, str]:
 
 
 def _checked_folder(spec: BackendSpec) -> Path:
-    """Return the checkpoint folder; UsageError if there is none."""
     if spec.checkpoint is None:
         raise UsageError("no model was given; give a checkpoint folder with --model.")
     if not (spec.checkpoint / "config.json").is_file():
@@ -193,7 +192,6 @@ def backend(kind: Kind) -> Backend:
 
 @cache
 def _own(kind: str) -> tuple[Backend, str]:
-    """Return a custom backend and the hash of its source."""
     if kind in installed(GROUP):
         made, source = loaded(installed(GROUP)[kind])
     elif is_code(Path(kind)):

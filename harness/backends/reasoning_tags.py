@@ -91,7 +91,6 @@ def named_tags(folder: Path | None, template: str | None = None) -> NamedTags:
 
 
 def _candidates(tokens: Iterable[str], templates: str) -> set[str]:
-    """Return the texts that may open reasoning."""
     tags = set(_TAG.findall(templates))
     worded = {tag for tag in {*filter(_TAG.fullmatch, tokens), *tags} if _WORD.search(tag)}
     _, prompt, end = templates.rpartition("add_generation_prompt")

@@ -159,7 +159,6 @@ class TokenCount:
 
 
 def _loaded(folder: Path, dtype: str, device: str, setup: Setup) -> tuple[Any, Any]:
-    """Return a checkpoint's configured processor, and its model on the device."""
     import torch
     import transformers
 

@@ -101,7 +101,6 @@ def _argument(option: tuple[str, Any]) -> list[str]:
 
 
 def _adapter_options(adapter: Adapter, name: str) -> dict[str, Any]:
-    """Return the options that serve an adapter under a name."""
     path = str(adapter.folder.resolve())
     return {
         "--enable-lora": True,

@@ -54,7 +54,6 @@ def _is_in(lock: IO[str], folder: Path) -> bool:
 
 
 def _taken(lock: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
-    """Take a lock if it is free, and return whether it was."""
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)
     except BlockingIOError:

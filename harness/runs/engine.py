@@ -118,14 +118,12 @@ class Engine:
             raise self._judged.failure
 
     async def _get_model(self) -> Model:
-        """Return the model, opened on first use."""
         async with self._model_lock:
             if self._model is None:
                 self._model = await self._opening()
         return self._model
 
     def _refuse_nothing_but_errors(self) -> None:
-        """Raise if the requested benchmarks hold no answer except errors."""
         samples = (tally.stored.values() for tally in self._tallies.values())
         scores = [sample.score for stored in samples for sample in stored]
         if scores and all(score.status == "error" for score in scores):
@@ -211,7 +209,6 @@ class Engine:
             self.progress.advance(name, sample.score)
 
     async def _sample(self, job: _Job) -> Sample:
-        """Ask the model unless a response is stored, and score."""
         item, stored, tools = job.item, job.stored, self.settings.tools
         response = stored.response if stored else None
         if isinstance(item, FailedItem):
@@ -277,7 +274,6 @@ class Engine:
                 self.progress.note(f"{name}: no native scores: {error}")
 
     def _write_native(self, tally: _Tally) -> None:
-        """Add native scores to answers that lack one under the current rules."""
         declared, judge = tally.benchmark.declaration, self.settings.judge
         if not self._scores_natively(tally.benchmark):
             return

@@ -137,7 +137,6 @@ def verdicts(run: Path, benchmark: str) -> Verdicts:
 def _latest(
     known: Mapping[tuple[str, int, str], SecondaryScore], sample: Sample
 ) -> SecondaryScore | None:
-    """Return the score of a sample's current answer."""
     if sample.response is None or not known:
         return None
     return known.get((sample.id, sample.repeat, answer_hash(sample.response.answer)))

@@ -85,7 +85,6 @@ def new_manifest(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _adapter(identity: ModelIdentity) -> dict[str, Any]:
-    """Return the entry of a model's adapter, empty without one."""
     if (adapter := identity.adapter) is None:
         return {}
     return {"adapter": {"folder": adapter.folder.name, "fingerprint": adapter.fingerprint}}
@@ -134,7 +133,6 @@ def _invocation(run: RunPlan, backend: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _native_sandbox(run: RunPlan) -> bool | None:
-    """Return whether native scoring is sandboxed; None without native scoring."""
     native = run.settings.native and any(b.declaration.native_rules for b in run.chosen)
     return native_state()[0] if native else None
 
@@ -225,7 +223,6 @@ def package_versions(names: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def _git() -> dict[str, Any]:
-    """Return commit and dirty flag of this program's source, if it is a checkout."""
     root = Path(__file__).resolve().parents[2]
 
     def git(*arguments: str) -> str | None:

@@ -115,7 +115,6 @@ class RunPlan:
         return list(dict.fromkeys([self.identity.name, *([folder.name] if folder else [])]))
 
     def _named(self, name: str) -> Path:
-        """Return the folder that ``--run-name`` names; `UsageError` if it holds another run."""
         own = self.out / name
         if self.fresh:
             numbers = (own.with_name(f"{name}-{number}") for number in count(2))

@@ -20,7 +20,6 @@ from harness.runs.summary import BenchmarkSummary, read_summaries, sources_of, s
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
-    """Return the valid summaries on disk; others are recomputed."""
     try:
         return read_summaries(run.path)
     except UsageError:

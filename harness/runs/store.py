@@ -153,7 +153,6 @@ def read_samples(run: Path, benchmark: str) -> dict[SampleKey, Sample]:
 
 
 def _by_key(path: Path, kind: type[L]) -> dict[SampleKey, L]:
-    """Return the records in a file of samples, by (item id, repeat)."""
     lines: dict[SampleKey, L] = {}
     decode = msgspec.json.Decoder(kind).decode
     with _without_collector():

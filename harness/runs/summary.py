@@ -119,7 +119,6 @@ def summarise(
 def _strict(
     declaration: Declaration, samples: Mapping[SampleKey, Sample], no_verdict: int
 ) -> dict[str, Any]:
-    """Return the summary fields that depend on samples alone, and ``unscored``."""
     values = {key: sample.score.value for key, sample in samples.items()}
     status = Counter(sample.score.status for sample in samples.values())
     responses = [sample.response for sample in samples.values() if sample.response]

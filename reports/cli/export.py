@@ -75,7 +75,6 @@ def export(form: str, paths: tuple[Path, ...], out: Path | None, **given: Any) -
 
 
 def _refuse_options(form: str) -> None:
-    """Raise `UsageError` for an option of trackers that was given to another format."""
     context = click.get_current_context()
     for name in OF_TRACKERS:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:

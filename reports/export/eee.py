@@ -95,13 +95,11 @@ def _model_id(name: str) -> str:
 
 
 def _portable(name: str) -> str:
-    """Return a name that is a valid path component on every system."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".- ")
     return plain if plain not in ("", "data") else f"model-{plain}".strip("-")
 
 
 def _times(run: Run) -> tuple[str, str]:
-    """Return when the run ended and began, in Unix seconds."""
     calls = run.manifest["invocations"] or [{}]
     began, ended = calls[0].get("started"), calls[-1].get("ended") or calls[-1].get("started")
     return _epoch(ended), _epoch(began)

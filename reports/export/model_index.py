@@ -46,7 +46,6 @@ def model_index(source: Source, folder: Path) -> list[Path]:
 
 
 def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
-    """Return a benchmark's scores and subscores as fields of an `EvalResult`."""
     data = repository(row)
     revision = run.manifest["benchmarks"].get(row.benchmark, {}).get("data_revision")
     fields = {

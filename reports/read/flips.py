@@ -112,7 +112,6 @@ def _value(shown: ShownAnswer) -> float:
 
 
 def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
-    """Return the scored answers by item."""
     by_item: dict[str, list[ShownAnswer]] = {}
     for run in runs:
         for answer in answers(run.path, name):

@@ -80,8 +80,6 @@ def read(folder: Path) -> Study:
 
 
 class _Paths(TypedDict, total=False):
-    """The fields read from a plan's paths."""
-
     title: str
     pairs: str | None
     rl_data: str | None

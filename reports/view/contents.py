@@ -62,7 +62,6 @@ def entry(place: Place, sides: Sides) -> dict[str, Any]:
 
 
 def _brief(text: str) -> str:
-    """Return a text on one line, cut if long."""
     line = " ".join(text[: 4 * BRIEF].split())
     return line if len(line) <= BRIEF else f"{line[: BRIEF - 1]}…"
 
@@ -91,7 +90,6 @@ def verdict(side: Sequence[ShownAnswer]) -> str:
 
 
 def _predictions(side: Sequence[ShownAnswer]) -> list[str]:
-    """Return a run's distinct predictions, in order."""
     predictions = (answer.sample.score.prediction for answer in side)
     return list(dict.fromkeys(each for each in predictions if each is not None))
 

@@ -58,7 +58,6 @@ class Prompts:
         return built.messages
 
     def _entries(self, name: str) -> list[Mapping[str, Any]]:
-        """Return the runs' manifest entries for a benchmark."""
         return [run.manifest["benchmarks"].get(name, {}) for run in self._view.runs]
 
     def _has_images(self, name: str, stored: Sequence[str]) -> bool:

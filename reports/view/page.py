@@ -74,7 +74,6 @@ def packed(value: Any) -> str:
 
 
 def _differences(view: View) -> list[str]:
-    """Return notes on benchmarks whose data differ between two runs."""
     found = []
     for name in dict.fromkeys(place.benchmark for place in view.places):
         entries = (run.manifest["benchmarks"].get(name, {}) for run in view.runs)
@@ -119,7 +118,6 @@ def _batches(places: Iterable[Place]) -> Iterable[list[Place]]:
 def _whole(
     view: View, place: Place, prompts: Prompts | None, beside: Beside
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return an item's list entry, and the full item with its images."""
     sides = view.answers(place)
     pictures = {} if prompts is None else with_images(place, sides, prompts, beside.add)
     return entry(place, sides), item(view, place, sides) | pictures

@@ -117,14 +117,11 @@ def _json(value: Any) -> tuple[bytes, str]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
-
     server: Server
     protocol_version = "HTTP/1.1"
     timeout = 30  # seconds that a connection may be idle
 
     def do_GET(self) -> None:
-        """Send the page, a chunk of items, a prompt or an image."""
         if not _OURS.fullmatch(self.headers.get("Host", "")):
             return self._send(HTTPStatus.FORBIDDEN, "This is not its host.")
         token, slash, rest = self.path.removeprefix("/").partition("/")

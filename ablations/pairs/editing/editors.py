@@ -103,7 +103,6 @@ def code_in(folder: str | Path) -> str | None:
 
 
 def _by_pipeline(source: str) -> Editor:
-    """Return a diffusers pipeline that takes a prompt and an image."""
     import torch
 
     # diffusers runs it unasked, at least up to 0.36.

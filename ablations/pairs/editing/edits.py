@@ -222,5 +222,4 @@ def _checking(query: str, image: Callable[[], Image.Image]) -> Callable[[], Any]
 
 
 def _is(reply: str, answer: str) -> bool:
-    """Whether a reply gives the answer, by the strict scorers."""
     return any(score(reply, Target(kind, answer)).value == 1 for kind in KINDS)

@@ -85,7 +85,6 @@ _WITHOUT_WEIGHTS: dict[str, Embed] = {"pixels": _pixels, "hog": _hog}
 
 
 def _by_checkpoint(source: str) -> Embedding:
-    """Return the embedding of a vision or vision-language model of transformers."""
     import torch
     import transformers
 

@@ -174,7 +174,6 @@ def _row(
     candidate: _Candidate,
     chosen: Similar,
 ) -> dict[str, Any]:
-    """Return a pair as a row, its images written beside the file of pairs."""
     positive, negative = (usable[n] for n in (candidate.positive, candidate.negative))
     contexts = []
     for index, _ in (positive, negative):

@@ -162,7 +162,6 @@ def _by_text(items: Sequence[Content], rows: Sequence[Content]) -> Iterator[Matc
 
 
 def _common(contents: Sequence[Content]) -> Grams:
-    """Return the n-grams found in more than `COMMON` different texts."""
     distinct = {text for content in contents for text in content.texts}
     counts = Counter(gram for text in distinct for gram in text)
     return frozenset(gram for gram, number in counts.items() if number > COMMON)

@@ -158,7 +158,6 @@ def _unrelated(pair: Candidate, share: float, settings: Settings) -> str:
 
 
 def _directions(pair: Candidate, settings: Settings, seed: int) -> list[Candidate]:
-    """Return a pair with a drawn query, or with each of its two."""
     swapped = replace(pair, query=pair.other, other=pair.query)
     if settings.both_directions:
         return [pair, swapped]

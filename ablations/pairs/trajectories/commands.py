@@ -169,12 +169,10 @@ def _words(text: str) -> list[str]:
 
 
 def _outside_quotes(text: str) -> str:
-    """Return a text without its quoted parts."""
     return re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", text, flags=re.DOTALL)
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    """Yield the statements of a command line with their here-documents."""
     start = position = 0
     quote = ""
     pending: list[str] = []  # here-documents that begin after this line

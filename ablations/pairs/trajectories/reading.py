@@ -112,8 +112,6 @@ class _JsonRows(Rows):
 
 
 class _ParquetRows(Rows):
-    """A parquet file, one row group at a time."""
-
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         import pyarrow.lib

@@ -190,7 +190,6 @@ _WORDS = re.compile(
 
 
 def _opens(head: str, language: Language) -> bool:
-    """Whether a line may enclose the lines below it."""
     if not language.braces:
         pattern = _BLOCK if language is PYTHON else _WORDS
         return bool(pattern.search(head) or _PYTHON_HEADER.match(head))

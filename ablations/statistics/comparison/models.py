@@ -211,7 +211,6 @@ def _compared(
 def _contrasts(
     table: ScoreTable, tests: Mapping[str, Mapping[str, ItemsTest]], base: str, rules: Rules
 ) -> tuple[ModelContrast, ...]:
-    """Return every model against the baseline, with Holm over all models and benchmarks."""
     means = {other: items_mean(of_one)[0] for other, of_one in tests.items()}
     p_means = estimates.holm(np.array([mean.p for mean in means.values()]))
     ps = [test.p for of_one in tests.values() for test in of_one.values()]

@@ -64,8 +64,6 @@ def _spent(times: Array, spending: Spending, alpha: float) -> Array:
 
 
 def _bound(nodes: Array, mass: Array, step: float, share: float) -> float:
-    """Return the bound that the score exceeds in a given fraction of all studies."""
-
     def beyond(bound: float) -> float:
         above, below = (nodes - bound) / step, (-bound - nodes) / step
         return float((scipy.special.ndtr(above) + scipy.special.ndtr(below)) @ mass) - share

@@ -219,7 +219,6 @@ def _skipped(table: ScoreTable, policy: Policy) -> list[str]:
 
 
 def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
-    """Raise `UsageError` for broken runs and for missing required benchmarks."""
     absent = {gap.benchmark: CALLED[gap.arm] for gap in table.gaps if not gap.answers}
     lacking = [
         f"{name} (the {absent[name]} lacks it)" if name in absent else name
@@ -244,7 +243,6 @@ def _check(table: ScoreTable, policy: Policy, max_errors: float) -> None:
 
 
 def _asked(table: ScoreTable, name: str) -> bool:
-    """Whether an omitted benchmark has answers, all of them unscored."""
     return any(gap.benchmark == name and gap.answers for gap in table.gaps)
 
 

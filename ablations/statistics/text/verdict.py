@@ -60,12 +60,10 @@ def losses(benchmarks: Sequence[BenchmarkLine]) -> str:
 
 
 def _better(step: Sequence[Line]) -> bool:
-    """Whether a step was tested and is better throughout."""
     return bool(step) and all(line.verdict and line.verdict.is_better for line in step)
 
 
 def _failed(steps: Steps, arms: Sequence[str], baseline: str | None) -> str:
-    """Return the controls that lose to the baseline beyond the margin, "" if none."""
     checked = [line for line in steps["control"] if line.plus in arms]
     failed = [line.plus for line in checked if line.verdict is Verdict.WORSE]
     verb = "loses" if len(failed) == 1 else "lose"

@@ -190,7 +190,6 @@ class Cluster:
                 time.sleep(self.poll)
 
     def _state(self, job: Job, queue: Mapping[str, str]) -> str:
-        """Return the state of a job's first task in the queue, "" if there is none."""
         tasks = self.entries[job.name]["tasks"]
         for step in _STEPS:
             if (state := queue.get(tasks.get(step, ""))) is not None:

@@ -69,7 +69,6 @@ class Task:
             sys.exit(1)
 
     def _do(self) -> Outcome | None:
-        """Do the step; return its failure, if any."""
         processes = self._processes = ProcessPool()
 
         def run(args: Sequence[str], log: Path) -> str:
@@ -108,8 +107,6 @@ class Task:
 
 
 class _Told(TypedDict):
-    """The record of a failed task."""
-
     failed: str
     reason: str
     runs: dict[str, str]

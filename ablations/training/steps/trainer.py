@@ -130,7 +130,6 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
         return {**batch, **({"num_images": pixel_rows(batch)} if "num_images" in batch else {})}
 
     def _get_per_token_logps_and_entropies(self, *args: Any, **fields: Any) -> Any:
-        """Slice pixels as `pixel_rows` says."""
         fields["num_images"] = pixel_rows(fields)
         return super()._get_per_token_logps_and_entropies(*args, **fields)
 

@@ -140,7 +140,6 @@ def _read(form: Format, benchmark_id: str, annotation: Path, table: Table) -> Re
 
 
 def _rows(annotation: Path) -> list[Any]:
-    """Return the rows of a JSON-lines file, of a JSON list, or of a JSON object of rows."""
     if annotation.suffix == ".jsonl":
         return list(json_rows.JsonLines(annotation))
     value = json_rows.document(annotation)

@@ -127,7 +127,6 @@ def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
 
 
 def _undecodable(item: Found, images: Sequence[str], sample: Sequence[int]) -> dict[int, str]:
-    """Return, by row, what is wrong with its images: missing, or undecodable."""
     from datasets import Image
 
     data = read(item)

@@ -134,7 +134,6 @@ def from_atif(document: Any) -> list[dict[str, Any]]:
 
 
 def _from_step(step: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Yield a step's message and the tools' replies to it."""
     role = "assistant" if step.get("source") == "agent" else str(step.get("source") or "user")
     message: dict[str, Any] = {"role": role, "content": text_of(step.get("message"))}
     if calls := messages_of(step.get("tool_calls")):

@@ -117,7 +117,6 @@ def _task(
 
 
 def _metric(report: Mapping[str, Any]) -> Metric:
-    """Return a report's main metric, with its declared range."""
     wanted = report.get("primary_metric_identity")
     listed = chat.messages_of(report.get("metrics"))
     main = next((each for each in listed if wanted and each.get("identity") == wanted), {})
@@ -180,7 +179,6 @@ def _sample(
 
 
 def _images(messages: chat.Messages) -> Iterator[str]:
-    """Yield the images of the messages before the first answer."""
     for message in takewhile(lambda each: each.get("role") != "assistant", messages):
         for part in chat.messages_of(message.get("content")):
             if part.get("type") == "image":

@@ -99,7 +99,6 @@ def _log(path: Path) -> Log:
 
 
 def _time(document: Mapping[str, Any]) -> str | None:
-    """Return the time of the run, in ISO format; records have Unix seconds."""
     time = document.get("evaluation_timestamp")
     try:
         return datetime.fromtimestamp(float(str(time)), UTC).isoformat(timespec="seconds")

@@ -166,7 +166,6 @@ def _task(file: _File, config: Mapping[str, Any]) -> LoggedTask:
 
 
 def _scorers(file: _File) -> list[str]:
-    """Return the names of the scores, the headline's first."""
     results = mapping(file.header.get("results"))
     first = mapping(results.get("headline")).get("score")
     listed = chat.messages_of(results.get("scores")) or chat.messages_of(file.spec.get("scorers"))

@@ -60,7 +60,6 @@ def _results(paths: Sequence[Path]) -> list[Path]:
 
 
 def _samples_of(results: Path) -> dict[str, Path]:
-    """Return the sample files of a results file by task."""
     match = _RESULTS.fullmatch(results.name)
     beside = ((_SAMPLES.fullmatch(path.name), path) for path in sorted(results.parent.iterdir()))
     return {

@@ -204,7 +204,6 @@ def _samples(path: Path) -> Iterator[LoggedSample]:
 
 
 def _counted(sample: LoggedSample, counts: Any) -> LoggedSample:
-    """Return a sample with its response's token count, if logged."""
     counted = mapping(counts[0]) if isinstance(counts, list) and len(counts) == 1 else {}
     tokens = [counted.get(name) for name in ("input_tokens", "output_tokens")]
     if sample.response is None or not all(isinstance(n, int) for n in tokens):

@@ -65,7 +65,6 @@ def _find(paths: Sequence[Path]) -> _Found:
 
 
 def _add(found: _Found, path: Path) -> None:
-    """Add a file that may be a summary or predictions."""
     document: Any = None
     if path.suffix == ".jsonl":
         document = first_object(path)

@@ -69,7 +69,6 @@ def _is_table(path: Path) -> bool:
 
 
 def _is_workbook(path: Path) -> bool:
-    """Whether a file is a whole ZIP file, like workbooks."""
     try:
         with plain.open_given(path) as stream:
             return zipfile.is_zipfile(stream)
@@ -163,7 +162,6 @@ def _verdicts(graded: Mapping[Path, Sequence[Row]]) -> tuple[str, dict[str, Row]
 
 
 def _value(cell: Any) -> float | None:
-    """Return a cell's verdict: a number, or a boolean as text."""
     words = {"true": 1.0, "false": 0.0}
     try:
         return chat.real(words.get(str(cell).lower()) if isinstance(cell, bool) else float(cell))

@@ -169,7 +169,6 @@ def model_type(checkpoint: Path) -> str | None:
 
 
 def _generation(checkpoint: Path | None) -> dict[str, tuple[Any, str]]:
-    """Return the sampling suggested by a checkpoint's generation_config.json."""
     where = "--generation-config model"
     if checkpoint is None:
         raise UsageError(

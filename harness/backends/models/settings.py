@@ -250,7 +250,6 @@ def _with_line(message: Message, line: str) -> Message:
 
 
 def _joined(*parts: Any) -> tuple[Any, ...]:
-    """Return the parts of a message, merging adjacent texts."""
     joined: list[Any] = []
     for part in parts:
         if isinstance(part, TextPart) and joined and isinstance(joined[-1], TextPart):
