@@ -148,6 +148,8 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
         f"{counted(summary['pairs'], 'pair')}, "
         f"{summary['selection_prompts']} selection prompts; never run, see README.md there"
     )
+    if summary["lacking"]:
+        echo(f"SkyRL has no option for {'; '.join(summary['lacking'])}: it trains without")
     if summary["runs"] is None:
         echo("no run.sh: README.md says what SkyRL lacks for this arm")
 

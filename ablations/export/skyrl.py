@@ -88,6 +88,7 @@ class Export:
             "selection_prompts": prompts,
             "runs": self.module,
             "mixed": self.mixed,
+            "lacking": self.lacking,
             "planned": dataclasses.asdict(plan.amounts),
         }
         (folder / "README.md").write_text(
@@ -156,6 +157,20 @@ class Export:
         if self.software and not self.mixed and self.plan.settings.pairs is not None:
             return dataclasses.replace(self.plan, arm=ARMS["contextrl"])
         return None
+
+    @property
+    def lacking(self) -> list[str]:
+        """The settings for which SkyRL, or the authors' extension of it, has no option."""
+        s = self.plan.settings
+        found = {"freeze_vision": s.freeze_vision}
+        if self._selecting:
+            more = s.selection_template.keys() - {"enable_thinking"}
+            found |= {
+                "letters bare (it takes the likelier form)": s.letters == "bare",
+                "selection_chat_template": s.selection_chat_template is not None,
+                f"selection_template ({', '.join(sorted(more))})": bool(more),
+            }
+        return [name for name, holds in found.items() if holds]
 
     @property
     def checkout(self) -> str | None:

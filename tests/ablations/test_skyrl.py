@@ -328,6 +328,30 @@ def test_exports_for_agents_differ_in_one_coefficient(text_world: Path, tmp_path
     assert "skips the selection prompts" in (grpo / "README.md").read_text()
 
 
+@pytest.mark.parametrize(
+    ("name", "changes", "lacking"),
+    [
+        ("grpo", {}, []),
+        ("grpo", {"freeze_vision": True, "letters": "bare"}, ["freeze_vision"]),
+        ("contextrl", {"letters": "likelier"}, []),
+        ("contextrl", {}, ["letters bare (it takes the likelier form)"]),
+        (
+            "contextrl",
+            {"letters": "likelier", "selection_template": {"enable_thinking": False, "x": 1}},
+            ["selection_template (x)"],
+        ),
+    ],
+)
+def test_settings_that_do_not_reach_skyrl_are_named(
+    name: str, changes: dict[str, Any], lacking: list[str], text_world: Path, tmp_path: Path
+) -> None:
+    found = Export(training(text_world, name, **changes), tmp_path / "out").write()
+    assert found["lacking"] == lacking
+    readme = (tmp_path / "out/README.md").read_text()
+    assert ("Without an option in SkyRL" in readme) == bool(lacking)
+    assert all(setting in readme for setting in lacking)
+
+
 def test_exports_of_single_turns_differ_in_their_rows_alone(
     text_world: Path, tmp_path: Path
 ) -> None:
