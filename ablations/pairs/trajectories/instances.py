@@ -22,6 +22,7 @@ from ablations.pairs.trajectories.reading import (
 )
 from ablations.pairs.trajectories.relating import BM25, BOUNDS
 from harness.errors import UsageError
+from harness.files.text import counted
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ def read_instances(
     if not trajectories:
         raise UsageError(
             "no trajectory with messages and an instance_id was found: see docs/pairs.md"
+        )
+    if tasks and (strange := [name for name in trajectories if name not in known]):
+        funnel.notes.append(
+            f"{len(strange)} of {counted(len(trajectories), 'instance')} are not in --tasks, as "
+            f"{strange[0]}"
         )
     merged = {name: _merged(known.get(name), described[name]) for name in trajectories}
     reverse = _introduce_faults(merged, trajectories, settings, funnel)

@@ -146,6 +146,16 @@ def test_every_decoy_is_dropped_at_its_step(tmp_path: Path) -> None:
     assert "unrelated issues" in table
 
 
+def test_instances_that_the_tasks_lack_are_counted(tmp_path: Path) -> None:
+    made = world(0, groups=1)
+    arguments = smith_parquet(made, tmp_path)
+    strange = tmp_path / "more.jsonl"
+    strange.write_text(json.dumps({**made.cases[0].row(), "instance_id": "org/other-1"}))
+    command = ("pairs", "trajectories", strange, *arguments, "--out", tmp_path / "out")
+    note = f"1 of {len(made.cases) + 1} instances are not in --tasks, as org/other-1"
+    assert note in harness(*command).stdout
+
+
 def test_what_a_prompt_says_of_the_issue_in_other_words_is_a_note(tmp_path: Path) -> None:
     made = world(2, groups=1)
     rows = [case.row() | {"problem_statement": f"{case.issue} (edited)"} for case in made.cases]
