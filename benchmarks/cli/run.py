@@ -148,7 +148,7 @@ PANELS = {
 @click.option(
     "--images",
     type=click.Choice(["white", "native"]),
-    help="Image conversion: transparent images on white and 16-bit grey scaled, or lmms-eval's own"
+    help="Image conversion: transparent images on white and wide grey scaled, or lmms-eval's own"
     "  [default: white]",
 )
 @options.settings

@@ -139,7 +139,7 @@ def _right_forms(target: Target) -> tuple[Form | None, ...]:
     if _plain_units(target) and _PROSE.fullmatch(target.answer.strip()):
         return ()
     reader = Reader(None, plain_units=_plain_units(target))
-    unit = f" \\text{{{target.unit}}}" if target.unit else ""
+    unit = f" \\text{{{'dollar' if target.unit == '$' else target.unit}}}" if target.unit else ""
     answers = (target.answer, *target.alternatives)
     return tuple(reader.form(f"{a}{unit}") or reader.form(a) for a in answers)
 

@@ -27,7 +27,7 @@ _OPTION = (
     r"\b(?:(?:correct|right|best|chosen|selected|closest|final|appropriate|suitable|likely|plausible)"
     r"[ \t]+(?:answer[ \t]+)?|my[ \t]+)"
     r"(?:option|choice|letter|alternative|selection|conclusion|match|pick)\b|(?m:^)\W{0,3}(?:option"
-    r"|choice|select|selection|option letter)(?=\s?:)"
+    r"|choice|chosen|decision|final decision|pick|select|selection|option letter)(?=\s?:)"
     rf"|\b(?:{_NOUNS}[ \t]+{_RIGHT}|{_RIGHT}[ \t]+{_NOUNS}|(?:правильн|верн)\w+[ \t]вариант)\b"
     r"|(?m:^)\W{0,3}(?:richtig|korrekt)(?=[ \t]ist\b)|[\"'](?:choice|option)(?=[\"']\s?:)"
 )

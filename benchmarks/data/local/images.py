@@ -110,20 +110,38 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def as_seen(image: Image.Image) -> Image.Image:
-    """Return an image (RGB) as viewers show it: on white if transparent, 16-bit grey scaled.
+    """Return an image (RGB) as viewers show it: on white if transparent, wide grey scaled.
 
     Benchmarks, pairs, RL items and the probe all convert their `upright` images with this. PIL's
     own conversion drops transparency, so that the hidden colour (often black) shows, and clips
-    16-bit grey, so that nearly all of it is white.
+    wide grey: of 16 bits nearly all is white, a float image from 0 to 1 is black.
     """
     from PIL import Image
 
-    if image.mode.startswith("I;16"):
+    # Older versions of PIL open a PNG of 16 bits as one of 32.
+    if image.mode.startswith("I;16") or (image.mode, image.format) == ("I", "PNG"):
         image = image.convert("I").point(lambda grey: grey * (1 / 257)).convert("L")
+    elif image.mode in {"I", "F"}:
+        image = _scaled(image)
     if image.has_transparency_data:
         shown = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
     return image.convert("RGB")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Return grey of 32 bits, of which none is white by itself, from its least value to its most.
+
+    Missing values (NaN, infinite) are black; an image of one value alone is as well.
+    """
+    import numpy as np
+    from PIL import Image
+
+    grey = np.asarray(image, np.float64)
+    there = np.isfinite(grey)
+    low, high = (grey[there].min(), grey[there].max()) if there.any() else (0.0, 0.0)
+    share = np.where(there, grey - low, 0.0) / ((high - low) or 1.0)
+    return Image.fromarray(np.round(share * 255).astype(np.uint8))
 
 
 @lru_cache(maxsize=1)

@@ -70,12 +70,13 @@ _IS_WRONG = rf"{_VERB}{_ADVERBS}\s" + (
     r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
     r"|(?:only|just|merely) one of|no match"
     r"|neither|hardly|scarcely|barely|far from|anything but|by no means|at odds with"
+    r"|(?:\w+ )?(?:trap|distractor|decoy|red herring|lure|illusion|misconception)\b"
     r"|(?:second.best|(?:wor|poore|weake)st|poor|bad|weak|least (?:likely|plausible|probable"
     r"|suitable|convincing|appropriate|fitting|accurate|sensible))\b)"
 )
 _DENIES_AFTER = (
     r"(?:(?!\b(?:that|which|who|and|or|where|than)\b)[^,.;:\n]){0,30}?"
-    rf"(?:\b{_IS_WRONG}|\b\w+(?:n't\b|\s?cannot\b|\sfails?\b)|\s?\bcannot\b|\bfails?\b"
+    rf"(?:\b{_IS_WRONG}|\b\w+(?:n't\b|\s?cannot\b|\sfails?\b)|\s?\bcannot\b|\b(?:fails?|violates?|contradicts?)\b"
     r"|\bmakes (?:the least|no|little) sense\b)"
     rf"|,?\s(?:however,? )?{_IS_WRONG}"
 )
@@ -155,6 +156,13 @@ _ADDS = pattern(
     r"\W*but (?:it|the answer) (?:could|might|may) (?:also |well )?be\b",
     "but it may be B",
     "it is B",
+)
+# What was first thought, where another answer follows: "My first answer was B. ... So C."
+_ONCE = pattern(
+    r"(?i)\b(?:first|initial|original|earlier|previous) (?:\w+ )?"
+    r"(?:answer|choice|guess|thought|impression|pick|instinct|reaction|reading)\b",
+    "my first answer was B",
+    "the first option is B",
 )
 _NAME = pattern(r"(?<=\s)[A-Z]\w+", "but Sweden seems better", "but I am unsure")
 _TURN = pattern(
@@ -242,6 +250,8 @@ class Clause:
         if _ASKS.match(ends_of(self.text).strip()) or self.denies or _CONCEDES.match(text):
             return True
         if SUBJUNCTIVE.search(text) or self._supposes():
+            return True
+        if _ONCE.search(text) and any(c.mentions and not c.denies for c in later):
             return True
         turns = _TURN.match(following) and _TENTATIVE.search(text) and not later[0].denies
         near = later[: 3 if _MAYBE.search(text) else 1]

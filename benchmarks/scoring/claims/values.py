@@ -15,13 +15,18 @@ NUMBER_BEGINS = re.compile(
 )
 NUMBER_ENDS = re.compile(
     r"(?!\w|[.,:]\d|\s?[-+*/^×·÷!√π%]|\s?\\(?!text|mathrm|,|%)|\s?:\s?\d"
-    r"|\s(?:million|billion|thousand|hundred|dozen|times|or \d|and \d|to \d|percent\b))"
+    r"|\s(?:million|billion|thousand|hundred|dozen|times|or (?:\d|more|less|fewer)"
+    r"|and (?:\d|a half)|to \d|percent\b|(?:plus|minus) \d|divided by))"
 )
 PART_OF_VALUE = pattern(
     r"(?i)\d\s(?:million|billion|thousand|hundred|dozen)\b|\b(?:half|twice|double|more than"
     r"|less than|fewer than|at least|at most|over|under|about half) (?:of )?[$\\(]*[\d.]+"
-    r"|[<>≤≥]=?\s?[\d.]|\bnot [$\\(]*-?[\d.]+|[\d)}] or [$\\(]*-?[\d.]"
-    r"|\b(?:from|between) [$\\(]*-?[\d.]+[$\\) ]+(?:to|and) [$\\(]*-?[\d.]",
+    r"|[<>≤≥]=?\s?[\d.]|\bnot [$\\(]*-?[\d.]+|\d(?:[)}°]| ?[a-z%]{1,9})? or [$\\(]*-?[\d.]"
+    r"|\b(?:from|between) [$\\(]*-?[\d.]+[$\\) ]+(?:to|and) [$\\(]*-?[\d.]"
+    r"|\b(?:minus|plus|(?:divided|multiplied) by) "
+    r"(?![^.;]*(?:\b(?:is|are|equals?|gives?|makes?)\b|=))"
+    r"|\d .*\b(?:so|thus|hence|therefore|is|choose|pick) (?:it's |it is |the )?"
+    r"(?:picture|image|figure|number|drawing|shape) \d",
     "There are more than 9.",
     "There are 9.",
 )
@@ -38,8 +43,8 @@ _RANGE = re.compile(
     rf"(?i)\W*(?:\w+\s){{0,2}}(?:from|between)\s{VALUE}\s(?:up )?(?:to|and)\s{VALUE}\W*\Z"
 )
 _EITHER = re.compile(
-    r"(?<![\w./^])(-?\d[\d,]*(?:\.\d+)?)(?: ?([a-z%]{1,3}))?"
-    r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%]{1,3})(?![a-z]))?"
+    r"(?<![\w./^])(-?\d[\d,]*(?:\.\d+)?)(?: ?([a-z%°]{1,9}))?"
+    r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%°]{1,9})(?![a-z]))?"
 )
 # A derivation is full of conditions and of "not": only what denies the value itself counts.
 DENIED = re.compile(

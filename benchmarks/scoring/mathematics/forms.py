@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from benchmarks.scoring.mathematics.notation import prepare, tokens_of
 from benchmarks.scoring.mathematics.parser import Node, parse
-from benchmarks.scoring.mathematics.units import DEGREE, Unit, split_unit
+from benchmarks.scoring.mathematics.units import DEGREE, Unit, parse_unit, split_unit
 from benchmarks.scoring.normal import trimmed
 
 MAX_CHARACTERS = 400
@@ -38,8 +38,9 @@ _CLOCK = re.compile(r"(?i)(?P<time>\d{1,2}:\d\d(?::\d\d)?)\s?(?P<half>[ap])\.?\s
 _RELATION = re.compile(r"\\(?:leq|geq|neq|approx|in|equiv|le|ge|sim|simeq)(?![A-Za-z])|<=|>=|=|<|>")
 _RELATION_NAMES = {"<=": "leq", ">=": "geq", "le": "leq", "ge": "geq"}
 _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
-_PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*percent\s*⟩|\bpercent\b)\s*$")
-_CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?:[€£¥₹]|US|USD|EUR|RM|Rs\.?)\s*(?=[\d(.])")
+_PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*per ?cent\s*⟩|\bper ?cent\b)\s*$")
+_CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?P<unit>[€£¥₹¤]|USD?|EUR|RM|Rs\.?)\s*(?=[\d(.])")
+_DOLLARS = re.compile(r"\A\s*(-?)\\?\$(?=\s?[\d.][^$]*\Z)")  # the sign of "$5", not of "$5$"
 _NAME = re.compile(r"[A-Za-z](?:_\w+)?")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")  # not those of a command
 _DECORATION = re.compile(r"_?⟨[^⟩]*⟩|_\w|'|\^\\circ|[{}|]")
@@ -117,7 +118,7 @@ class Reader:
         """Return the form of a text that should be one answer, or None."""
         if not text or len(text) > MAX_CHARACTERS:
             return None
-        prepared = prepare(text)
+        prepared = prepare(_DOLLARS.sub(r"\1¤", text))
         if prepared.count("\\pm") + prepared.count("\\mp") > MAX_SIGNS:
             return None
         if whole := _SET_AS_TEXT.fullmatch(prepared):
@@ -193,7 +194,10 @@ class Reader:
 
     def scalar(self, text: str) -> Scalar | None:
         """Return the value that a text without relation or list is, or None."""
-        text = _CURRENCY.sub(lambda m: m["sign"], text.strip())
+        text, money = text.strip(), None
+        if sign := _CURRENCY.match(text):
+            text = sign["sign"] + text[sign.end() :].replace("¤", "")
+            money = parse_unit(sign["unit"])
         if clock := _CLOCK.fullmatch(text):
             node = parse(tokens_of(clock["time"]))
             return Scalar(node, unit_text=f"{clock['half'].lower()}m") if node else None
@@ -202,7 +206,7 @@ class Reader:
         if with_unit := split_unit(tokens, self.known, self.plain_units):
             return Scalar(*with_unit, percent=percent)
         node = parse(tokens, self.known)
-        return Scalar(node, percent=percent) if node else None
+        return Scalar(node, money, percent=percent) if node else None
 
 
 def symbols_of(form: Form | None) -> frozenset[str]:

@@ -110,13 +110,14 @@ _RENAMED = (
 _TOKEN = re.compile(
     r"(?P<number>(?:\d{1,3}(?:(?:,|\{,\})\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?\.?|\.\d+)"
     r"(?:[eE][+\-]?\d+(?![\d.]))?)"
-    r"|(?P<text>⟨[^⟩]*⟩)|(?P<command>\\[A-Za-z]+|\\[{}%|])|(?P<word>[A-Za-z]+)|(?P<sign>\S)"
+    r"|(?P<text>⟨[^⟩]*⟩)|(?P<command>\\[A-Za-z]+|\\[{}%|])|(?P<word>[A-Za-z]+)"
+    r"|(?P<minus>(?<=\s)-(?=\s))|(?P<sign>\S)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token: its kind (number, text, command, word, sign) and its text."""
+    """One token: its kind (number, text, command, word, sign; minus: with spaces) and its text."""
 
     kind: str
     text: str

@@ -42,9 +42,18 @@ _BOUND = re.compile(
     r"|figure|question|option|table|number|problem|line|row|column|image|picture"
     r"|(?:between|from) \S{1,12} (?:and|to)|half(?: of)?|twice|double)\s+[(#]?$"
 )
-_ADDED = re.compile(r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b)")
+_ADDED = re.compile(
+    r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b"
+    r"|or (?:more|less|fewer)\b)"
+)
+_SUPPOSES = re.compile(r"(?i)\b(?:assum\w+|suppose|let|if|denote)\b")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
 _JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
+# What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14.
+_OPERATED = re.compile(
+    r"(?:\$|\\\))?\s*(?:[+*/×÷±]|-(?=\s?[\d$])|\b(?:to|bis|plus|times|divided by)\b"
+    r"|\\(?:times|cdot|div|pm)\b)\s*[\d$\\(.]"
+)
 _ENDS = re.compile(r"(?:\s(?:[a-z]+s|old|each))?\s*(?:[.,;:!?)]|\Z)")  # a clause, or its noun does
 _NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
 _COUNTED_APART = re.compile(r"\s[a-z][a-z -]*\sand\s")  # 6 red cubes and 6 balls
@@ -143,6 +152,8 @@ class MathReader:
         for rule, piece in [("conclusion", one) for one in ended] + [("last sentence", pieces[-1])]:
             if found := self._sentence(piece, rule, stated=False):
                 return found
+        if len(pieces) > 1 and _SUPPOSES.search(pieces[0]):
+            return None
         return self._sentence(pieces[0], "first sentence", stated=False, alone=True)
 
     def _sentence(
@@ -199,6 +210,8 @@ class MathReader:
 def _is_joined(sentence: str, parsed: list[_Piece], chosen: _Piece) -> bool:
     """Whether a piece is the first of two values: "7 and 14", not "7, and 3 of them are red"."""
     end = chosen.position + len(chosen.text)
+    if _OPERATED.match(sentence, end):
+        return True
     return any(
         _JOINED.fullmatch(sentence[end : piece.position])
         and piece.form != chosen.form
@@ -215,7 +228,7 @@ def clean_span(text: str) -> str:
 def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
     """Yield the pieces of a sentence that may be mathematics, with their positions, in order."""
     if _CURRENCY_ONLY.fullmatch(sentence):
-        sentence = sentence.replace("$", " ")
+        sentence = sentence.replace("$", "¤")
     segments = [*_segments(sentence)]
     for start, end, _ in segments:
         sentence = sentence[:start] + "\x00" * (end - start) + sentence[end:]

@@ -13,13 +13,13 @@ from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token
 from benchmarks.scoring.mathematics.parser import Node, parse
 
 Dimension = tuple[int, ...]
-_AXES = "m kg s A K mol cd rad degC".split()
+_AXES = "m kg s A K mol cd rad degC USD EUR".split()
 _NONE: Dimension = (0,) * len(_AXES)
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit: its factor to SI and the exponents of m, kg, s, A, K, mol, cd, rad, degC."""
+    """A unit: its factor to SI and the exponents of its `_AXES`."""
 
     factor: float
     dimension: Dimension
@@ -85,6 +85,9 @@ _FIXED = [
     (101325, "kg m-1 s-2", "atm"),
     (133.322, "kg m-1 s-2", "mmHg"),
     (1e-6, "m3", "cc"),
+    (1, "USD", "dollar usd ¤"),
+    (0.01, "USD", "cent ¢"),
+    (1, "EUR", "euro eur €"),
 ]
 _PREFIX_SIGNS = {"T": 12, "G": 9, "M": 6, "k": 3, "h": 2, "d": -1, "c": -2, "m": -3}
 _PREFIX_SIGNS |= {"μ": -6, "u": -6, "n": -9, "p": -12, "f": -15}
@@ -115,9 +118,9 @@ _SPELLING = [
     (re.compile(r"\b(?:sq\.?|square)\s+(\w+)"), r"\1^2"),
     (re.compile(r"\b(?:cu\.?|cubic)\s+(\w+)"), r"\1^3"),
     (re.compile(r"\bper\b"), "/"),
-    (re.compile(r"[·⋅•×*]"), " "),
+    (re.compile(r"[·⋅•×*](?!\s*\d)"), " "),
 ]
-_TOKEN = re.compile(r"\s*(\\frac|[A-Za-zμΩÅ]+|\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)|[{}()/]|\S)")
+_TOKEN = re.compile(r"\s*(\\frac|[A-Za-zμΩÅ]+|[¤¢€]|\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)|[{}()/]|\S)")
 _LONGEST = 60  # tokens of a value in front of its unit
 _POWER = re.compile(r"\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)")
 
@@ -192,14 +195,24 @@ def split_unit(
         text = "".join(map(_unit_text, tail)).strip()
         marked = tail[0].text == "^" or any(token.kind == "text" for token in tail[:3])
         plain = plain_units and not _symbolic(tail, known)
-        unit = parse_unit(text) if marked or plain else None
-        counted = tail[0].kind == "text" or (plain and _is_prose(tail))
-        if not (unit or counted or tail[0].text == "^"):
+        names = [t.text for t in tail if t.kind in {"word", "text"} or t.text == "circ"]
+        once = len(names) == len({*names})  # not in "5m-3m"
+        power = once and all(token.kind != "minus" for token in tail)  # not in "5 m - 3"
+        unit = parse_unit(text) if power and (marked or plain) else None
+        if not unit and not _counts(tail, plain):
             continue
         node = parse(tokens[:index], known)
         if node and (marked or not node.symbols()):
             return node, unit, text
     return None
+
+
+def _counts(tail: list[Token], plain: bool) -> bool:
+    """Whether words alone stand behind a number, or behind its degrees: no further calculation."""
+    words = [token for token in tail if token.text not in {"^", "circ", "{", "}"}]
+    if any(token.kind not in {"text", "word"} for token in words):
+        return False
+    return tail[0].kind == "text" or tail[0].text == "^" or (plain and _is_prose(tail))
 
 
 def _symbolic(tail: list[Token], known: frozenset[str] | None) -> bool:
@@ -220,7 +233,7 @@ def _starts_unit(tokens: list[Token], index: int) -> bool:
         return token.text not in FUNCTIONS and token.text not in GREEK
     if token.text == "(":  # 12 (m/s), but not 4 (s - 1)
         return not any(later.text in {"+", "-"} for later in tokens[index:])
-    return token.text in {"mu", "Omega", "frac", "1"}
+    return token.text in {"mu", "Omega", "frac", "1", "€", "¢"}
 
 
 def _is_prose(tokens: list[Token]) -> bool:

@@ -123,8 +123,8 @@ class LmmsBenchmark(ABC):
     image_conversion: str = option(
         "white",
         _conversion,
-        "white: transparent images on white, 16-bit grey scaled, all turned as their EXIF data "
-        "says; native: lmms-eval's own conversion",
+        "white: transparent images on white, wide grey scaled to 8 bits, all turned as their EXIF "
+        "data says; native: lmms-eval's own conversion",
     )
 
     id: ClassVar[str]

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,26 @@ def test_16_bit_grey_is_scaled(grey: int) -> None:
     assert isinstance(seen, tuple)
     assert len(set(seen)) == 1
     assert abs(seen[0] - grey / 257) <= 1
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        (np.array([[0.0, 0.25, 1.0]], np.float32), [0, 64, 255]),
+        (np.array([[-5.0, 0.0, 5.0]], np.float32), [0, 128, 255]),
+        (np.array([[np.nan, 2.0, 4.0]], np.float32), [0, 0, 255]),
+        (np.array([[np.inf, np.nan]], np.float32), [0, 0]),
+        (np.array([[7.0, 7.0]], np.float32), [0, 0]),
+        (np.array([[0, 1000, 100_000]], np.int32), [0, 3, 255]),
+    ],
+)
+def test_32_bit_grey_is_scaled_by_its_own_range(values: np.ndarray, shown: list[int]) -> None:
+    """A TIFF of 32 bits, integers or floats: no value of it is white by itself."""
+    stream = io.BytesIO()
+    Image.fromarray(values).save(stream, "TIFF")
+    seen = as_seen(decode({"bytes": stream.getvalue()}))
+    assert seen.mode == "RGB"
+    assert np.asarray(seen)[0].tolist() == [[grey] * 3 for grey in shown]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "CMYK", "YCbCr"])

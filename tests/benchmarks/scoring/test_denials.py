@@ -88,6 +88,13 @@ RIGHT = {
         "If I had to choose, B.",
         "Ich wähle B.",
     ),
+    "first thought": (
+        "My first answer was C. Having recounted, B it is.",
+        "My earlier pick, C, overlooked the paint. Final: B",
+        "My first answer was B, and after checking again I still say B.",
+        "Option C is a decoy; the car is not green. B.",
+    ),
+    "announced": ("Chosen: B\nRunner-up: C", "**Final Decision:** B", "Decision: B"),
     "no refusal": ("I cannot see the legend well, e.g. its title, but the answer is B.",),
     "cut off": ("B\n\nThe car is not red, and the", "The answer is B. It is the only one that is"),
 }
@@ -109,6 +116,16 @@ WRONG = {
         "The answer is B if it was taken in summer, otherwise C.",
         "If x > 0, the answer is B. Otherwise, the answer is C.",
         "In case the light is off, B; in case it is on, C.",
+    ),
+    "trap": (
+        "The answer B is a trap.",
+        "Option B is a red herring.",
+        "B contradicts the picture, and so do A and D.",
+        "Die Antwort B klingt verlockend, richtig ist jedoch A.",
+    ),
+    "first thought": (
+        "My first answer was B. Having recounted, C it is.",
+        "(B) was my initial guess. After zooming in, the correct one is (A).",
     ),
     "doubt": ("It is hard to say if the ball is blue.", "Its colour is less likely to be blue."),
     "quoted format": (
@@ -168,6 +185,23 @@ def test_an_option_named_by_its_content(
     text: str, choices: tuple[str, ...], letter: str | None
 ) -> None:
     assert score(text, Target("choice", "A", choices=choices)).prediction == letter
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("There are 4 corners, so picture 6.", None),
+        ("There are 4 corners, thus image 6.", None),
+        ("There are 4 corners in picture 6.", "B"),
+        ("4 minus 2 hidden ones.", "A"),
+        ("6 minus 2 gives 4.", "B"),
+        ("4 or more", None),
+    ],
+)
+def test_a_count_on_the_way_to_a_numbered_option_chooses_none(
+    text: str, letter: str | None
+) -> None:
+    assert score(text, Target("choice", "B", choices=("2", "4", "6", "8"))).prediction == letter
 
 
 FIVE, NORWAY = Target("number", "5"), Target("text", "Norway")

@@ -86,6 +86,82 @@ def test_a_changed_value_is_no_option(case: tuple[int, int, random.Random], form
     assert given_.value == 0.0, (gold, text, given_.why)
 
 
+UNITS = ("", "°", "^\\circ", " cm", "\\text{ cm}")
+BEHIND = (
+    " + 3{}", " - 3{}", "+3{}", " \\times 2", " * 2", " / 2", "/2", " plus 3{}", " minus 3{}",
+    " divided by 2", " \\pm 3{}", " to 12{}", " and a half", " or more", " - 3",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_value_with_a_calculation_behind_it_is_not_the_value(unit: str, behind: str) -> None:
+    """ "60° - 15°" is no 60, and "5 cm + 3 cm" no 5, whatever the unit and the sign."""
+    choices = (f"5{unit}", f"7{unit}", f"12{unit}", f"20{unit}")
+    for form in FORMS:
+        text = form.format(f"5{unit}{behind.format(unit)}")
+        for target in (Target("number", "5"), Target("math", "5"), Target("choice", "A", choices)):
+            given_ = score(text, target)
+            assert given_.value == 0.0, (text, target, given_.why)
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "value"),
+    [
+        ("75° - 15° = 60°", "60", 1.0),
+        ("The angle is 75^\\circ - 15^\\circ = 60^\\circ.", "60", 1.0),
+        ("75^\\circ - 15^\\circ", "60", 1.0),
+        ("5 cm + 3 cm = 8 cm", "8", 1.0),
+        ("AB = 5 plus 3 = 8", "8", 1.0),
+        ("5 plus 3 is 8.", "8", 1.0),
+        ("60° 30'", "60", 0.0),
+        ("Let AB be 60. Then CD follows from the figure, which is cut.", "60", 0.0),
+        ("Five? No. Six.", "5", 0.0),
+        ("Five? No. Six.", "6", 1.0),
+        ("It is platform No. 5.", "5", 1.0),
+    ],
+)
+def test_the_result_of_a_calculation_is_read(text: str, gold: str, value: float) -> None:
+    assert score(text, Target("number", gold)).value == value
+
+
+@pytest.mark.parametrize(
+    ("gold", "unit", "text", "value"),
+    [
+        ("5", "$", "5 cents", 0.0),
+        ("5", "$", "The price is 5 cents.", 0.0),
+        ("5", "$", "It costs 5¢.", 0.0),
+        ("5", "$", "It costs €5.", 0.0),
+        ("5", "$", "500 cents", 1.0),
+        ("5", "$", "It costs $5.", 1.0),
+        ("5", "$", "5 dollars", 1.0),
+        ("5", "$", "USD 5", 1.0),
+        ("5", "$", "5", 1.0),
+        ("5", "cents", "$5", 0.0),
+        ("5", "cents", "It costs $0.05.", 1.0),
+        ("5", "cents", "5 cents", 1.0),
+        ("5", None, "It costs $17-$12 = $5 more.", 1.0),
+        ("5", None, "$5", 1.0),
+        ("5", "%", "5 per cent", 1.0),
+    ],
+)
+def test_money_of_another_unit_is_another_amount(
+    gold: str, unit: str | None, text: str, value: float
+) -> None:
+    assert score(text, Target("number", gold, unit=unit)).value == value
+
+
+PRICES = ("$5", "$50", "5 cents", "50 cents")
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [("5 dollars", "A"), ("50 cents", "D"), ("$0.05", "C"), ("$5", "A"), ("5¢", "C")],
+)
+def test_an_amount_is_the_option_of_its_unit(text: str, letter: str) -> None:
+    assert score(text, Target("choice", "A", choices=PRICES)).prediction == letter
+
+
 @pytest.mark.skipif(not FULL, reason="in the ci profile")
 def test_mutations_around_a_changed_value_are_not_credited() -> None:
     """Fifty thousand texts that never write the gold."""
