@@ -22,7 +22,7 @@ from ablations.statistics.contrasts import Rules
 from ablations.statistics.design.roles import STANDARD, Design
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.exclusions import NOT_HELD, WithAllItems
-from ablations.statistics.lines import Analysis, differences
+from ablations.statistics.lines import Analysis, BenchmarkLine, Line, differences
 from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
@@ -246,6 +246,36 @@ def _check_agreement(report: Report) -> None:
         raise ValueError("the decomposition is of contrasts that were not analysed")
     if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
         raise ValueError("an arm has another number of scores than of models")
+    _check_numbers(report)
+
+
+def _check_numbers(report: Report) -> None:
+    """Check that means and differences are those of the scores, and verdicts of the differences.
+
+    Raises:
+        ValueError: one is not; names it.
+    """
+    scores = {row.benchmark: row.scores for row in report.benchmarks}
+    means = _macro(report.benchmarks)
+    if any(not np.allclose(report.macro[arm], means.get(arm, ())) for arm in report.macro):
+        raise ValueError("an arm's average is not that of its benchmarks")
+    for line in (*report.analysis.contrasts, *report.analysis.checks):
+        _check_line(line, line.name, report.macro, line)
+        for row in line.benchmarks:
+            _check_line(row, f"{line.name} on {row.benchmark}", scores[row.benchmark], line)
+
+
+def _check_line(
+    given: Line | BenchmarkLine, name: str, scores: Mapping[str, Sequence[float]], of: Line
+) -> None:
+    delta = given.delta
+    if {of.plus, of.minus} <= scores.keys() and not np.isclose(
+        delta, np.mean(scores[of.plus]) - np.mean(scores[of.minus])
+    ):
+        raise ValueError(f"the difference {delta:.4g} of {name} is not that of the scores")
+    tone = given.verdict.tone if given.verdict else "flat"
+    if (tone == "gain" and delta <= 0) or (tone == "loss" and delta >= 0):
+        raise ValueError(f"the difference {delta:.4g} of {name} is not {given.verdict}")
 
 
 def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:

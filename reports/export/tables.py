@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.files.atomic import write_bytes, write_text
 from harness.files.text import visible
 from harness.install.extras import need
 from harness.reading import Run
@@ -47,7 +48,7 @@ def parquet(source: Source, folder: Path) -> list[Path]:
     written = []
     for name, frame in tables(source).items():
         path = folder / f"{name}.parquet"
-        _plain(frame, str).to_parquet(path, index=False)
+        write_bytes(path, _plain(frame, str).to_parquet(index=False))
         written.append(path)
     return written
 
@@ -58,7 +59,7 @@ def csv(source: Source, folder: Path) -> list[Path]:
     for name, frame in tables(source).items():
         path = folder / f"{name}.csv"
         shown = _plain(frame, lambda text: quoted(visible(text)))
-        shown.to_csv(path, index=False, lineterminator="\n")
+        write_text(path, shown.to_csv(index=False, lineterminator="\n"))
         written.append(path)
     return written
 

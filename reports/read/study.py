@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isclose
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -76,7 +77,32 @@ def read(folder: Path) -> Study:
             f"{folder / 'plan.json'} is corrupt ({type(error).__name__}: {error}): analyse the "
             "study again"
         ) from error
-    return Study(report, rules, design, plan, tuple(_model(folder, row) for row in report.models))
+    models = tuple(_model(folder, row) for row in report.models)
+    study = Study(report, rules, design, plan, models)
+    if not report.excluded:
+        _check_scores(study)
+    return study
+
+
+def _check_scores(study: Study) -> None:
+    """Check that an analysis has the scores of its runs, where it takes all their items.
+
+    Raises:
+        UsageError: it has others.
+    """
+    for row in study.report.benchmarks:
+        runs = [model.run.rows.get(row.benchmark) for model in study.models]
+        if any(of is None or of.n != row.items or of.errors or of.unscored for of in runs):
+            continue  # items without a score in one run are left out of all
+        for arm, scores in row.scores.items():
+            for score, model in zip(scores, study.of(arm), strict=False):
+                strict = model.run.rows[row.benchmark].strict
+                if strict is not None and not isclose(score, strict, abs_tol=1e-9):
+                    raise UsageError(
+                        f"analysis.json has the score {score:.4g} of {model.name} on "
+                        f"{row.benchmark}, whose run says {strict:.4g}: run its `harness ablate` "
+                        "again"
+                    )
 
 
 class _Paths(TypedDict, total=False):

@@ -245,6 +245,8 @@ def writes(call: ast.Call) -> bool:
     name = function.rpartition(".")[2]
     if name in ("write_text", "write_bytes"):
         return isinstance(call.func, ast.Attribute) and not function.startswith("atomic.")
+    if name in ("to_csv", "to_parquet", "write_table", "ParquetWriter"):
+        return bool(call.args)
     given = {keyword.arg: keyword.value for keyword in call.keywords}
     if name not in ("open", "fdopen") or (
         "opener" in given and ast.unparse(given["opener"]) == "plain.opener"
@@ -278,6 +280,8 @@ def writes(call: ast.Call) -> bool:
         ("os.fdopen(n, 'w')", True),
         ("p.write_text('x')", True),
         ("(a / b).write_bytes(x)", True),
+        ("frame.to_csv(p, index=False)", True),
+        ("frame.to_parquet(index=False)", False),
         ("open(p, 'a', opener=plain.opener)", False),
         ("write_text(p, 'x')", False),
         ("open(p)", False),

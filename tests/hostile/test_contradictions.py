@@ -14,10 +14,16 @@ from hypothesis import strategies as st
 
 from ablations.statistics.comparison.sides import checkpoints
 from ablations.statistics.contrasts import Rules
+from ablations.statistics.release.gate import Gate, gate
+from ablations.statistics.release.policy import Limits, Policy
+from ablations.statistics.release.stored import read_saved
+from ablations.study.plan import json_text
+from ablations.study.study import stored_report
 from harness.errors import UsageError
 from harness.records import Score, Status
 from harness.runs.store import read_samples
 from reports.read.runs import answers, open_run
+from reports.read.study import read as read_study
 
 STORED = Path(__file__).parents[1] / "golden" / "stored" / "studies" / "trained" / "runs"
 SAMPLES = Path("samples", "vstar.jsonl")
@@ -93,3 +99,68 @@ def test_clusters_that_differ_between_runs_are_told(runs: tuple[Path, Path]) -> 
     change(runs[1] / SAMPLES, lambda row: row | {"cluster": f"own {row['id']}"})
     notes = checkpoints(*runs, Rules()).notes
     assert any("vstar: in other clusters or parts in" in note for note in notes)
+
+
+STUDY = STORED.parents[1] / "relabelled"
+
+
+def analysis() -> Row:
+    """Return the analysis of a stored study as it is written now."""
+    document: Row = json.loads(json_text(stored_report(STUDY)))
+    return document
+
+
+def forged(document: Row, what: str) -> Row:
+    """Edit one number of an analysis; the rest stays."""
+    line = document["analysis"]["contrasts"][0]
+    if what == "scores":
+        for row in document["benchmarks"]:
+            row["scores"][line["plus"]] = [0.9] * len(row["scores"][line["plus"]])
+    elif what == "average":
+        document["macro"][line["plus"]][0] = 0.9
+    elif what == "difference":
+        line["delta"] = 0.4
+    elif what == "on a benchmark":
+        line["benchmarks"][0]["delta"] = 0.4
+    else:
+        line["verdict"] = "worse" if line["delta"] >= 0 else "better"
+    return document
+
+
+@pytest.mark.parametrize("what", ["scores", "average", "difference", "on a benchmark", "verdict"])
+def test_an_analysis_that_contradicts_itself_is_refused(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "analysis.json"
+    path.write_text(json.dumps(forged(analysis(), what)))
+    with pytest.raises(UsageError, match=r"analysis\.json is corrupt"):
+        stored_report(tmp_path)
+
+
+def test_an_analysis_that_its_runs_contradict_is_refused(tmp_path: Path) -> None:
+    """All its numbers fit each other: every score is half of what the runs say."""
+    shutil.copytree(STORED.parents[1], tmp_path / "studies")
+    path = tmp_path / "studies" / "relabelled" / "analysis.json"
+    document = analysis()
+    for row in document["benchmarks"]:
+        row["scores"] = {arm: [s / 2 for s in scores] for arm, scores in row["scores"].items()}
+    document["macro"] = {arm: [s / 2 for s in each] for arm, each in document["macro"].items()}
+    for line in (*document["analysis"]["contrasts"], *document["analysis"]["checks"]):
+        for each in (line, *line["benchmarks"]):
+            each["delta"] /= 2
+    assert read_study(path.parent).report
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"analysis\.json has the score .*, whose run says"):
+        read_study(path.parent)
+
+
+def test_a_saved_gate_whose_benchmarks_say_something_else_is_refused(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    policy = Policy(Limits(), {"vstar": Limits(max_drop=0.5)})
+    path = tmp_path / "gate.json"
+    path.write_text(json_text(gate([runs[0]], [runs[1]], policy, 1.0)))
+    saved = read_saved(path)
+    assert isinstance(saved, Gate)
+    (other,) = {"GO", "NO-GO"} - {"GO" if saved.verdict == "INCONCLUSIVE" else saved.verdict}
+    path.write_text(path.read_text().replace(f'"{saved.verdict}"', f'"{other}"', 1))
+    with pytest.raises(UsageError, match=f"its benchmarks do not say {other}"):
+        read_saved(path)

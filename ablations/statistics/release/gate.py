@@ -180,11 +180,9 @@ def gate(
     _check(table, policy, max_errors)
     cases = _cases(table, policy, (baseline, candidate))
     lines = _judged(cases)
-    gated = [line for line in lines if line.limits.is_gated]
     seeds = f"{len(baseline)} and {len(candidate)} training seeds"
     return Gate(
-        Decision(str(decision(np.array([str(line.status) for line in gated])))),
-        tuple(_reasons(gated)),
+        *verdict_of(lines),
         CHECKPOINTS if len(baseline) == 1 else f"two methods, by {seeds}, on these items",
         ALPHA,
         POWER,
@@ -194,6 +192,13 @@ def gate(
         table.excluded,
         gate(baseline, candidate, policy, max_errors).verdict if exclude else None,
     )
+
+
+def verdict_of(lines: Sequence[GatedBenchmark]) -> tuple[Decision, tuple[str, ...]]:
+    """Return what follows from the benchmarks, and the reasons."""
+    gated = [line for line in lines if line.limits.is_gated]
+    statuses = np.array([str(line.status) for line in gated])
+    return Decision(str(decision(statuses))), tuple(_reasons(gated))
 
 
 def _cases(table: ScoreTable, policy: Policy, sides: Sequence[Sequence[Path]]) -> list[_Case]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from ablations.statistics.comparison.models import ModelsComparison
 from ablations.statistics.comparison.sides import Comparison
 from ablations.statistics.comparison.stored import read_comparisons
-from ablations.statistics.release.gate import Gate
+from ablations.statistics.release.gate import Gate, verdict_of
 from harness.errors import UsageError
 from harness.files.plain import read_given
 from harness.files.typed_json import parse, record
@@ -19,7 +19,10 @@ def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
         document = parse(read_given(path))
         if not isinstance(document, dict) or "reasons" not in document:
             return read_comparisons(path)
-        return record(Gate, document)
+        gate = record(Gate, document)
+        if (gate.verdict, gate.reasons) != verdict_of(gate.benchmarks):
+            raise ValueError(f"its benchmarks do not say {gate.verdict}")
+        return gate
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not what `harness gate --json` or `harness compare --json` prints "

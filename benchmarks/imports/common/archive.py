@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zipfile
 import zlib
@@ -16,13 +17,15 @@ from harness.files.typed_json import parse
 _ZSTD = 93  # the compression method's number, known to zipfile since Python 3.14
 _LOCAL_HEADER = 30  # bytes, of which the last four are the lengths of name and extra field
 LARGEST = 1 << 30  # bytes of one document
+_RATIO = 500  # by how much more than `LARGEST` may shrink; logs shrink to a tenth to a thirtieth
 MOST = 50_000_000  # values per document: 8 to 80 bytes each in memory, far less in the file
 
 
 class Archive:
     """The documents of a ZIP file by name; for repeated names, the last.
 
-    Raises `UsageError` if the file is not a ZIP file, or a document cannot be read.
+    Raises `UsageError` if the file is not a ZIP file or expands to much, or a document cannot be
+    read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -30,6 +33,10 @@ class Archive:
         try:
             with plain.open_given(path) as stream, zipfile.ZipFile(stream) as archive:
                 self._members = {info.filename: info for info in archive.infolist()}
+                size = os.fstat(stream.fileno()).st_size
+            expanded = sum(info.file_size for info in self._members.values())
+            if expanded > max(LARGEST, _RATIO * size):
+                raise ValueError(f"it expands from {size >> 10} KiB to {expanded >> 20} MiB")
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path} is not a whole ZIP file: {error}") from error
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import pandas as pd
@@ -115,3 +116,18 @@ def test_a_document_of_more_values_than_fit_in_memory_is_refused(tmp_path: Path)
     with pytest.raises(UsageError, match=r"bomb\.json cannot be read: it holds more than"):
         Archive(path).document("bomb.json")
     assert Archive(path).document("good.json") == {"a": [0] * 9}
+
+
+def test_many_documents_in_one_place_of_an_archive_are_refused(tmp_path: Path) -> None:
+    """Names that all stand for the same few bytes: each document is small, all together are not."""
+    path = tmp_path / "a.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1_epoch_1.json", '{"a": "' + " " * (20 << 20) + '"}')
+        (one,) = archive.infolist()
+        for number in range(2, 100):
+            other = copy(one)
+            other.filename = f"samples/{number}_epoch_1.json"
+            archive.filelist.append(other)
+    assert path.stat().st_size < 50_000
+    with pytest.raises(UsageError, match=r"it expands from \d+ KiB to 1980 MiB"):
+        Archive(path)
