@@ -72,6 +72,7 @@ _AFTER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _CLAUSE = 400  # characters checked before a verdict
+_LONGEST = 40_000  # of a reply: it is read in the square of its length; judges write 4096 tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,8 @@ def read_judgement(reply: str) -> Judgement | None:
     """
     if (judgement := _from_json(reply)) is not None:
         return judgement
+    if len(reply) > _LONGEST:
+        return None
     found = [*_LABELLED.finditer(reply)] or [*_WORD.finditer(reply)]
     names = {match[1].upper() for match in found}
     if len(names) != 1 or not all(_stated(reply, *match.span(1)) for match in found):

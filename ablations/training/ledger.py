@@ -125,8 +125,10 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    try:  # transformers writes this file last
-        orjson.loads((checkpoint / "trainer_state.json").read_bytes())
+    """Whether transformers has written the last file of a checkpoint, of the step in its name."""
+    try:
+        state = orjson.loads((checkpoint / "trainer_state.json").read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return False
-    return True
+    step = int(checkpoint.name.rpartition("-")[2])
+    return isinstance(state, dict) and state.get("global_step") == step

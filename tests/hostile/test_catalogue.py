@@ -245,9 +245,9 @@ def writes(call: ast.Call) -> bool:
     name = function.rpartition(".")[2]
     if name in ("write_text", "write_bytes"):
         return isinstance(call.func, ast.Attribute) and not function.startswith("atomic.")
-    if name in ("to_csv", "to_parquet", "write_table", "ParquetWriter"):
-        return bool(call.args)
     given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if name in ("to_csv", "to_parquet", "write_table", "ParquetWriter"):
+        return bool(call.args) and function != "tables.to_csv"  # ours, which returns a text
     if name not in ("open", "fdopen") or (
         "opener" in given and ast.unparse(given["opener"]) == "plain.opener"
     ):

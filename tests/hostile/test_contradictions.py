@@ -19,6 +19,7 @@ from ablations.statistics.release.policy import Limits, Policy
 from ablations.statistics.release.stored import read_saved
 from ablations.study.plan import json_text
 from ablations.study.study import stored_report
+from ablations.training.ledger import last_complete
 from harness.errors import UsageError
 from harness.records import Score, Status
 from harness.runs.store import read_samples
@@ -164,3 +165,13 @@ def test_a_saved_gate_whose_benchmarks_say_something_else_is_refused(
     path.write_text(path.read_text().replace(f'"{saved.verdict}"', f'"{other}"', 1))
     with pytest.raises(UsageError, match=f"its benchmarks do not say {other}"):
         read_saved(path)
+
+
+@pytest.mark.parametrize("step", [10**9, 2, "3", None])
+def test_a_checkpoint_that_names_another_step_is_not_resumed(tmp_path: Path, step: Any) -> None:
+    """Of a billion steps a training of twenty would be at its end, with nothing trained."""
+    for number, stated in ((2, 2), (3, step)):
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        (folder / "trainer_state.json").write_text(json.dumps({"global_step": stated}))
+    assert last_complete(tmp_path) == tmp_path / "checkpoint-2"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ablations.pairs.judging import read_judgement
 from ablations.pairs.trajectories.patches import read_patch
 from ablations.pairs.trajectories.tokens import Secret, mask_diffs
 from benchmarks.scoring import Target, score
@@ -78,3 +79,10 @@ def test_long_lines_and_hunks_of_a_patch_are_read_in_seconds() -> None:
     assert patch is not None
     assert patch.unknown == {"a.py"}  # as of what no heading names
     assert time.thread_time() - begin < 10  # without limits minutes
+
+
+def test_a_judges_reply_of_megabytes_is_no_verdict() -> None:
+    assert read_judgement("I think the pair is VALID.") is not None
+    begin = time.thread_time()
+    assert read_judgement("It is VALID. " * 600_000) is None
+    assert time.thread_time() - begin < 5  # without a limit hours
