@@ -35,3 +35,19 @@ def test_children_do_not_import_from_the_present_folder(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert not (tmp_path / "imported").exists()
+
+
+def test_the_interpreters_own_call_does_not_import_from_the_present_folder(tmp_path: Path) -> None:
+    """`python -m harness` finds the package elsewhere; then the folder has no say any more."""
+    for name in ("click", "yaml", "json", "msgspec"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "list", "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (tmp_path / "imported").exists()
