@@ -85,15 +85,17 @@ def read(folder: Path) -> Study:
 
 
 def _check_scores(study: Study) -> None:
-    """Check that an analysis has the scores of its runs, where it takes all their items.
+    """Check that an analysis has the scores of its runs, where both are of the same answers.
 
     Raises:
         UsageError: it has others.
     """
     for row in study.report.benchmarks:
-        runs = [model.run.rows.get(row.benchmark) for model in study.models]
-        if any(of is None or of.n != row.items or of.errors or of.unscored for of in runs):
+        summaries = [model.run.rows.get(row.benchmark) for model in study.models]
+        if any(of is None or of.n != row.items or of.errors or of.unscored for of in summaries):
             continue  # items without a score in one run are left out of all
+        if any(row.benchmark in model.run.stale for model in study.models):
+            continue  # a run was continued
         for arm, scores in row.scores.items():
             for score, model in zip(scores, study.of(arm), strict=False):
                 strict = model.run.rows[row.benchmark].strict

@@ -10,6 +10,7 @@ import pytest
 
 from ablations.pairs.judging import read_judgement
 from ablations.pairs.trajectories.patches import read_patch
+from ablations.pairs.trajectories.reading import issue_of, task_of
 from ablations.pairs.trajectories.tokens import Secret, mask_diffs
 from benchmarks.scoring import Target, score
 from harness.backends.http.answers import Answer
@@ -86,3 +87,11 @@ def test_a_judges_reply_of_megabytes_is_no_verdict() -> None:
     begin = time.thread_time()
     assert read_judgement("It is VALID. " * 600_000) is None
     assert time.thread_time() - begin < 5  # without a limit hours
+
+
+def test_an_issue_is_found_among_tags_that_never_close() -> None:
+    text = "<task>" * 100_000 + "<issue> It fails. </issue>"
+    begin = time.thread_time()
+    assert issue_of([{"role": "user", "content": text}]) == "It fails."
+    assert task_of({"instance_id": "a__" * 100_000}, []).repository is None
+    assert time.thread_time() - begin < 2  # without limits many minutes

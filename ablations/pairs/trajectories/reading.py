@@ -34,7 +34,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "commit": ("base_commit", "commit"),
 }
 # conan-io__conan.86f29e13.func_pm_op_swap__ab12cd; not django__django-11099 (no commit).
-_SMITH = re.compile(r"^(?:swesmith/)?(.+?)__(.+?)\.([0-9a-f]{7,40})(?:\.|$)")
+_SMITH = re.compile(r"^(?:swesmith/)?(.{1,200}?)__(.{1,200}?)\.([0-9a-f]{7,40})(?:\.|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +237,10 @@ def task_of(row: Row, messages: Sequence[Row] | None = None) -> Task:
 
 
 # The issue in agents' prompts: <pr_description>...</pr_description>; not <files>.
-_ISSUE = re.compile(
-    r"<(pr_description|issue|issue_description|problem_statement|github_issue|task_description"
-    r"|task)>\s*(.*?)\s*</\1>",
-    re.DOTALL,
-)
+_TAGS = (
+    "pr_description", "issue", "issue_description", "problem_statement", "github_issue",
+    "task_description", "task",
+)  # fmt: skip
 _PREAMBLE = re.compile(r"^Consider the following PR description:\s*", re.IGNORECASE)
 
 
@@ -250,6 +249,17 @@ def issue_of(messages: Sequence[Row]) -> str | None:
     for turn in messages:
         if turn["role"] == "user":
             text = content_text(turn["content"])
-            match = _ISSUE.search(text)
-            return _PREAMBLE.sub("", match[2] if match else text).strip() or None
+            tagged = _tagged(text)
+            return _PREAMBLE.sub("", text if tagged is None else tagged).strip() or None
     return None
+
+
+def _tagged(text: str) -> str | None:
+    """Return the text in the first of the tags, in time linear in the text's length."""
+    found = []
+    for name in _TAGS:
+        begin = text.find(f"<{name}>")
+        end = text.find(f"</{name}>", begin)
+        if 0 <= begin < end:
+            found.append((begin, text[begin + len(name) + 2 : end].strip()))
+    return min(found)[1] if found else None
