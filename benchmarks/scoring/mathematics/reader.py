@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.scoring.claims.values import rounds
 from benchmarks.scoring.extract import boxes, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
-from benchmarks.scoring.mathematics.notation import FUNCTIONS, SCALES
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, SCALES
 from benchmarks.scoring.mathematics.number_words import CUE, NUMBER_WORD, number_words
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
@@ -52,7 +52,7 @@ _JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
 # What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14.
 _OPERATED = re.compile(
     r"(?:\$|\\\))?\s*(?:[+*/×÷±]|-(?=\s?[\d$])|\b(?:to|bis|plus|times|divided by)\b"
-    r"|\\(?:times|cdot|div|pm)\b)\s*[\d$\\(.]"
+    r"|\\(?:times|cdot|div|pm)\b)\s*(?!\d+ (?:decimal|sig|digit|place|d\.?p|s\.?f))[\d$\\(.]"
 )
 _ENDS = re.compile(r"(?:\s(?:[a-z]+s|old|each))?\s*(?:[.,;:!?)]|\Z)")  # a clause, or its noun does
 _NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
@@ -69,6 +69,10 @@ _CURRENCY_ONLY = re.compile(r"[^$]*(?:\$(?=\d)[^$]*)+")
 _SPOKEN = re.compile(
     "|".join([r"\\[A-Za-z]+", *sorted(FUNCTIONS | {"infinity"}, key=len, reverse=True)])
 )  # commands and functions, which are no prose
+
+
+# A dash, not a minus: "7 - the smallest one".
+_DASH = re.compile(rf"(?<=\s)-(?=\s(?!{'|'.join(FUNCTIONS | GREEK)})[a-z]{{3}})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ class MathReader:
         self, sentence: str, rule: str, stated: bool, alone: bool = False
     ) -> Found | None:
         """Read the answer in one sentence; ``alone``: it must hold no other number."""
-        sentence = _SIGN_WORD.sub("-", sentence[:600])
+        sentence = _DASH.sub(";", _SIGN_WORD.sub("-", sentence[:600]))
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
@@ -172,7 +176,7 @@ class MathReader:
         chosen = self._choose(sentence, parsed, stated)
         if not chosen or (not self.several and _is_joined(sentence, parsed, chosen)):
             return None
-        return Found(chosen.form, rule, chosen.text[:80])
+        return Found(chosen.form, rule, chosen.text[:80].replace("¤", "$"))
 
     def _pieces(self, sentence: str) -> list[_Piece]:
         """Return what reads as a value in a sentence, bounds and labels aside, in order."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, Token
@@ -121,6 +122,8 @@ _SPELLING = [
     (re.compile(r"[·⋅•×*](?!\s*\d)"), " "),
 ]
 _TOKEN = re.compile(r"\s*(\\frac|[A-Za-zμΩÅ]+|[¤¢€]|\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)|[{}()/]|\S)")
+_PLACES = {"decimal", "decimals", "significant", "digits", "places"}  # to 2 decimal places
+_END = Token("sign", "")
 _LONGEST = 60  # tokens of a value in front of its unit
 _POWER = re.compile(r"\^?\s*(?:[{(]\s*-?\d\s*[})]|-?\d)")
 
@@ -208,11 +211,21 @@ def split_unit(
 
 
 def _counts(tail: list[Token], plain: bool) -> bool:
-    """Whether words alone stand behind a number, or behind its degrees: no further calculation."""
-    words = [token for token in tail if token.text not in {"^", "circ", "{", "}"}]
-    if any(token.kind not in {"text", "word"} for token in words):
+    """Whether words or degrees stand behind a number, without more of a calculation."""
+    if not (tail[0].kind == "text" or tail[0].text == "^" or (plain and _is_prose(tail))):
         return False
-    return tail[0].kind == "text" or tail[0].text == "^" or (plain and _is_prose(tail))
+    shown = [token for token in takewhile(lambda t: t.text != "(", tail) if token.text not in "{}"]
+    return not any(
+        number.kind == "number" and _operates(before) and after.text not in _PLACES
+        for before, number, after in zip(shown, shown[1:], [*shown[2:], _END], strict=False)
+    )
+
+
+def _operates(token: Token) -> bool:
+    """Whether a token in front of a number makes another value of what stands before it."""
+    if token.kind in {"word", "text"}:
+        return token.text.strip("⟨⟩ ") in {"plus", "minus", "times", "by", "to"}
+    return token.text != "^"
 
 
 def _symbolic(tail: list[Token], known: frozenset[str] | None) -> bool:

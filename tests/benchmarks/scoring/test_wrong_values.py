@@ -172,3 +172,24 @@ def test_mutations_around_a_changed_value_are_not_credited() -> None:
         text = mutated(chance.choice(FORMS).format(changed(number, decimals, chance)), chance)
         if gold.rstrip("0.") not in re.sub(r"[^\d.]", "", normal(text)):
             assert score(text, Target("number", gold)).value == 0.0, (gold, text)
+
+
+@pytest.mark.parametrize("unit", ["", "°", "^\\circ", " cm"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is {} to 1 decimal place.",
+        "It is {} to 2 significant figures.",
+        "The answer is {} - the smallest one.",
+        "So x = {} - this is the only solution.",
+        "Suppose the side is s. Then s = {}.",
+        "12 divided by 2 is {}.",
+    ],
+)
+def test_words_and_remarks_behind_a_value_leave_it_as_it_is(unit: str, text: str) -> None:
+    assert score(text.format(f"60{unit}"), Target("number", "60")).value == 1.0
+
+
+@pytest.mark.parametrize("text", ["It costs $5.", "The answer is $5.", "$5"])
+def test_an_amount_is_shown_as_it_was_written(text: str) -> None:
+    assert (score(text, Target("number", "5")).prediction or "").lstrip("$") == "5"
