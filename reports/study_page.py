@@ -14,8 +14,11 @@ from ablations.statistics.design.roles import GATE, Kind
 from ablations.statistics.lines import Line
 from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import step_verdict, withheld
+from ablations.study.plan import PROBE
 from benchmarks.micro.data.pairs import is_micro
+from benchmarks.pairs.selection import LETTERS
 from harness.files.typed_json import fits
+from harness.runs.store import read_marks
 from reports import figures, shared, tables
 from reports.pages import Block, Collapsible, Page, Pictured, Section, Step
 from reports.read import paper
@@ -363,12 +366,15 @@ def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section
 
 def _validity(study: Study, runs: Sequence[Run]) -> Section:
     blocks: list[Block] = []
-    parts = shared.parts_table({model.name: model.probe for model in study.models if model.probe})
+    probes = {model.name: model.probe for model in study.models if model.probe}
+    parts = shared.parts_table(probes)
     if parts is not None:
-        bias = (
-            "Position bias: the parts supports_A and supports_B tell a preference for one letter, "
-            "which cancels in the score only of pairs that are asked in both orders."
-        )
+        bias = "Position bias: the probe asks every pair in both orders; its parts tell them apart."
+        if not all(map(asks_both_orders, probes.values())):
+            bias = (
+                "Position bias: some pairs are asked in one order only, so a preference for one "
+                "letter does not cancel in the score; the parts supports_A and supports_B tell it."
+            )
         blocks += [bias, Collapsible("Parts of the probe", (parts,))]
     spent = _ledger_table([model for model in study.models if model.training is not None])
     if spent is not None:
@@ -376,6 +382,12 @@ def _validity(study: Study, runs: Sequence[Run]) -> Section:
     report = study.report
     blocks += shared.contamination(report.excluded, report.with_all)
     return shared.validity(runs, blocks)
+
+
+def asks_both_orders(probe: Run) -> bool:
+    """Whether a run of the probe asked every pair in both orders."""
+    ids = {id_ for id_, _ in read_marks(probe.path, PROBE)}
+    return all(f"{id_[:-1]}{letter}" in ids for id_ in ids for letter in LETTERS)
 
 
 def _ledger_table(models: Sequence[Model]) -> Table | None:

@@ -31,6 +31,7 @@ from reports.read import thumbnails
 from reports.read.flips import SHOWN, flips
 from reports.read.runs import open_run
 from reports.read.study import read
+from reports.study_page import asks_both_orders
 from tests.commands import harness, modules_of
 from tests.reports.studies import EFFECTS, Planted, frame, write
 
@@ -609,3 +610,14 @@ def test_a_dollar_sign_in_a_name_is_no_formula() -> None:
     arm = next(iter(ARMS))
     figure = figures.training({name: {arm: [[(0, 0.0), (1, 1.0)]]}}, (arm,))
     assert name in draw.file(figure)
+
+
+def test_a_probe_in_one_order_is_told_from_one_in_both(tmp_path: Path) -> None:
+    stored = Path(__file__).parents[1] / "golden/stored/studies/trained/runs/grpo-seed-0"
+    run = shutil.copytree(next(stored.glob("checkpoint-probe-*")), tmp_path / "run")
+    assert asks_both_orders(open_run(run, "probe"))
+    samples = run / "samples" / "probe.jsonl"
+    kept = [line for line in samples.read_text().splitlines(True) if '/A","repeat"' in line]
+    samples.write_text("".join(kept))
+    assert kept
+    assert not asks_both_orders(open_run(run, "probe"))
