@@ -8,13 +8,15 @@ from __future__ import annotations
 import csv
 import sys
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 from benchmarks.data.local import json_rows
 from benchmarks.data.local.json_rows import JsonLines, Row
+from benchmarks.data.local.row_groups import rows_of_group
 from harness.errors import UsageError, first_line
 
 _REMEDY = ": repair the file"
@@ -122,7 +124,7 @@ class _Delimited:
             ) from error
 
     def _header(self, cells: Sequence[str]) -> list[str]:
-        twice = {name for name in cells if name and cells.count(name) > 1}
+        twice = [name for name, times in Counter(cells).items() if name and times > 1]
         if twice:
             raise UsageError(f"{self.path} has two columns named {min(twice)!r}{_REMEDY}")
         return list(cells)
@@ -173,7 +175,7 @@ class _Parquet:
         group = bisect_right(self._ends, index)
         if self._kept[0] != group:
             try:
-                rows: list[dict[str, Any]] = self._file.read_row_group(group).to_pylist()
+                rows = rows_of_group(self._file, self._path, group)
             except self._errors as error:
                 raise UsageError(f"{self.where(index)}: {first_line(error)}{_REMEDY}") from error
             self._kept = group, rows

@@ -16,6 +16,7 @@ from typing import Any
 
 from ablations.pairs.trajectories.masking import content_text
 from benchmarks.data.local.json_rows import JsonLines, document
+from benchmarks.data.local.row_groups import rows_of_group
 from harness.errors import UsageError
 from harness.files.typed_json import parse
 
@@ -122,7 +123,7 @@ class _ParquetRows(Rows):
         except (OSError, pyarrow.lib.ArrowException) as error:
             raise UsageError(f"{path} is not a parquet file: {error}") from error
         self._group = -1
-        self._rows: list[Row] = []
+        self._rows: Sequence[Row] = []
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self._file.iter_batches(batch_size=64):
@@ -134,7 +135,7 @@ class _ParquetRows(Rows):
             number = self._file.metadata.row_group(group).num_rows
             if index < start + number:
                 if group != self._group:
-                    self._group, self._rows = group, self._file.read_row_group(group).to_pylist()
+                    self._group, self._rows = group, rows_of_group(self._file, self.path, group)
                 return self._rows[index - start]
             start += number
         raise IndexError(index)
