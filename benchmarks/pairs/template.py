@@ -76,6 +76,15 @@ class PairTemplate:
             return None
         return {name: text[slice(*span)] for name, span in spans.items()}
 
+    def without(self, text: str, names: Sequence[str], by: str) -> str | None:
+        """Return a prompt with parts of it replaced; None where `exchanged` is."""
+        spans = self._spans(text)
+        if spans is None or self.exchanged(text) is None:
+            return None
+        for start, end in sorted((spans[name] for name in names), reverse=True):
+            text = f"{text[:start]}{by}{text[end:]}"
+        return text
+
     def _spans(self, text: str) -> dict[str, tuple[int, int]] | None:
         try:
             match = self.pattern.fullmatch(text)

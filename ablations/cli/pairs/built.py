@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
+from harness.cli import options
 from harness.cli.options import COUNT, FOLDER, option
 from harness.cli.output import echo, print_result
 from harness.errors import UsageError
@@ -35,6 +38,26 @@ _BACKEND = (
 def backend(command: F) -> F:
     """Add the options of `spec` to a command."""
     for each in reversed(_BACKEND):
+        command = each(command)
+    return command
+
+
+_ROWS = (
+    options.columns,
+    option(
+        "--image-root", FOLDER, "Folder that image paths are relative to  [default: the file's]"
+    ),
+    option(
+        "--pair-template",
+        click.Path(path_type=Path, dir_okay=False),
+        "File that splits selection prompts given as text; see 'harness pairs template'.",
+    ),
+)
+
+
+def rows(command: F) -> F:
+    """Add the options that say how the rows of a source of pairs are read."""
+    for each in reversed(_ROWS):
         command = each(command)
     return command
 

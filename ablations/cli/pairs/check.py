@@ -12,7 +12,7 @@ import click
 from ablations.cli.pairs import built
 from ablations.cli.pairs.soundness import show, soundness, soundness_options
 from harness.cli import options
-from harness.cli.options import FOLDER, option
+from harness.cli.options import option
 from harness.cli.output import echo, print_result
 from harness.files.atomic import write_text
 
@@ -32,13 +32,7 @@ FILE: click.Path = click.Path(path_type=Path, dir_okay=False)
 )
 @built.backend
 @soundness_options
-@options.columns
-@option("--image-root", FOLDER, "Folder that image paths are relative to  [default: the file's]")
-@option(
-    "--pair-template",
-    FILE,
-    "File that splits selection prompts given as text; see 'harness pairs template'.",
-)
+@built.rows
 @options.as_json
 def check(source: str, mapped: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Check every pair of SOURCE: a file, a data set's folder or hub id, or micro."""

@@ -52,7 +52,8 @@ def edit(source: str, out: Path, as_json: bool, **given: Any) -> int:
     names = ("proposer_model", "editor", "editor_model", "checker_model", "largest_change",
              "domain", "limit")  # fmt: skip
     settings = {name: given[name] for name in names} | {"columns": list(given["mapped"])}
-    plan = BuildPlan("edit", settings, {"items": content_of(source) or source}, given["seed"])
+    content = content_of(source, options.columns_of(given["mapped"])) or source
+    plan = BuildPlan("edit", settings, {"items": content}, given["seed"])
     checker = _server(given, "checker")
     with open_build(out, plan) as build:
         manifest = build.finished or _fill(build, source, checker, given)

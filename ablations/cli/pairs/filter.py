@@ -35,7 +35,7 @@ SHARE = click.FloatRange(0, 1)
 @option("--limit", COUNT, "Look at the first N pairs only.")
 @option("--concurrency", COUNT, "Concurrent requests.", default=64)
 @built.seed
-@options.columns
+@built.rows
 @options.as_json
 def filter_(source: str, **given: Any) -> int:
     """Keep the pairs of SOURCE that the model to be trained finds neither easy nor hopeless.
@@ -67,9 +67,14 @@ def _difficulty(values: SimpleNamespace) -> Any:
 def _opened(source: str, values: SimpleNamespace) -> tuple[Any, str]:
     """Return the pairs of a source, and what identifies them."""
     from benchmarks.pair_sources import content_of, open_pairs
-    from harness.files.hashing import json_hash
+    from harness.files.hashing import file_hash, json_hash
 
-    pairs = open_pairs(source, columns=options.columns_of(values.mapped))
+    columns, root, template = (
+        options.columns_of(values.mapped), values.image_root, values.pair_template,
+    )  # fmt: skip
+    pairs = open_pairs(source, columns=columns, image_root=root, template=template)
     if values.limit is not None:
         pairs = pairs[: values.limit]
-    return pairs, json_hash([content_of(source), len(pairs), values.mapped])
+    rules = [] if template is None else [file_hash(template)]
+    content = content_of(source, columns, root)
+    return pairs, json_hash([content, len(pairs), values.mapped, *rules])

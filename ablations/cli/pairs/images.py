@@ -65,7 +65,8 @@ def images(source: str, out: Path, as_json: bool, **given: Any) -> int:
         for name in "embedding embedding_model cosine top_k question search domain limit".split()
     }
     settings |= {"columns": list(given["mapped"]), "judge": judge and judge.model}
-    plan = BuildPlan("images", settings, {"items": content_of(source) or source}, given["seed"])
+    content = content_of(source, options.columns_of(given["mapped"])) or source
+    plan = BuildPlan("images", settings, {"items": content}, given["seed"])
     with open_build(out, plan) as build:
         manifest = build.finished
         if manifest is None:

@@ -94,8 +94,9 @@ def _shortcuts(pairs: Sequence[AnyPair], given: Mapping[str, Any]) -> dict[str, 
         from harness.backends import open_model
 
         spec = built.spec(given, None)[1]
+        some = pairs[: given["ask"]]
         answers, missed = asked(
-            pairs[: given["ask"]], lambda: open_model(spec, built.note), note=built.note
+            some, lambda: open_model(spec, built.note), template, note=built.note
         )
         found += answers
     return {

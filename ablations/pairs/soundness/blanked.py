@@ -30,7 +30,6 @@ from benchmarks.pairs.selection import (
     AnyPair,
     Asking,
     SelectionPrompt,
-    WrittenPair,
 )
 from benchmarks.probe import Probe
 from harness.errors import ItemError, one_failure
@@ -39,6 +38,8 @@ from harness.records import ImagePart, Item, Message, Pair, Sampling, TextPart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from benchmarks.pairs.template import PairTemplate
 
 BLANK = TextPart("(left out)")
 SEES = {
@@ -55,35 +56,61 @@ Right = dict[tuple[str, int], list[float]]
 Opened = Callable[[], AbstractAsyncContextManager[Model]]
 
 
-def prompts(pair: AnyPair, test: str) -> tuple[SelectionPrompt, ...]:
-    """Return a test's prompts, asked in all orders; none if the pair lacks the part.
+def prompts(
+    pair: AnyPair, test: str, template: PairTemplate | None = None
+) -> tuple[SelectionPrompt, ...]:
+    """Return the prompts of a test, of which all orders are asked; none where it has no such part.
 
-    Without contexts both orders are one prompt, asked for the letter of the pair as written.
+    Without contexts both orders are one prompt, asked for the letter of the pair as it is written.
+    The ``template`` tells where the parts of a written prompt of text are.
     """
     if test == "model":
         return PLAIN.prompts(pair)
-    if test == "model, contexts blanked":
-        shown = _without_contexts(pair)
-        return () if shown is None else Asking(orders="written").prompts(shown)
-    if isinstance(pair, WrittenPair):
+    shown = _without(pair, _BLANKED[test], template)
+    if shown is None:
         return ()
-    if test == HONEST:
-        return PLAIN.prompts(replace(pair, query=BLANK.text))
-    return PLAIN.prompts(replace(pair, answer=BLANK.text))
+    once = test == "model, contexts blanked"
+    return (Asking(orders="written") if once else PLAIN).prompts(shown)
 
 
-def _without_contexts(pair: AnyPair) -> AnyPair | None:
+_BLANKED = {
+    "model, question blanked": ("query",),
+    "model, answer blanked": ("answer",),
+    "model, contexts blanked": ("context_a", "context_b"),
+}
+
+
+def _without(pair: AnyPair, parts: Sequence[str], template: PairTemplate | None) -> AnyPair | None:
+    """Return a pair without a part; None where it is not known where that is."""
+    contexts = len(parts) > 1
     if isinstance(pair, Pair):
-        return replace(pair, context_positive=(BLANK,), context_negative=(BLANK,))
+        if contexts:
+            return replace(pair, context_positive=(BLANK,), context_negative=(BLANK,))
+        blank = BLANK.text
+        return replace(pair, query=blank) if "query" in parts else replace(pair, answer=blank)
     if pair.exchanged is None:
         return None
-    messages = tuple(_without_images(message) for message in pair.messages)
-    return None if messages == pair.messages else replace(pair, messages=messages, exchanged=None)
+    if contexts and separated(pair):
+        messages = tuple(map(_without_images, pair.messages))
+        return replace(pair, messages=messages, exchanged=None)
+    shown = _without_texts(pair.messages, parts, template)
+    exchanged = _without_texts(pair.exchanged, parts, template)
+    return None if shown is None else replace(pair, messages=shown, exchanged=exchanged)
 
 
 def _without_images(message: Message) -> Message:
     parts = (BLANK if isinstance(part, ImagePart) else part for part in message.content)
     return replace(message, content=tuple(parts))
+
+
+def _without_texts(
+    messages: tuple[Message, ...], parts: Sequence[str], template: PairTemplate | None
+) -> tuple[Message, ...] | None:
+    *before, last = messages
+    if template is None or any(isinstance(part, ImagePart) for part in last.content):
+        return None
+    text = template.without(last.render(), parts, BLANK.text)
+    return None if text is None else (*before, replace(last, content=(TextPart(text),)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +121,11 @@ class _Question:
 
 
 def asked(
-    pairs: Sequence[AnyPair], open_model: Opened, concurrency: int = 16, note: Note = silent
+    pairs: Sequence[AnyPair],
+    open_model: Opened,
+    template: PairTemplate | None = None,
+    concurrency: int = 16,
+    note: Note = silent,
 ) -> tuple[list[Shortcut], list[str]]:
     """Return the model's fraction of right selections in each test, and the failed requests.
 
@@ -105,20 +136,20 @@ def asked(
         _Question(test, index, prompt)
         for index, pair in enumerate(pairs)
         for test in SEES
-        for prompt in prompts(pair, test)
+        for prompt in prompts(pair, test, template)
     ]
     right: Right = {}
     missed: list[str] = []
     progress = Progress("the model", len(questions), note)
     with one_failure():
         asyncio.run(_ask_all(questions, open_model, concurrency, right, missed, progress))
-    groups = clusters([_names(pair) for pair in pairs])
+    groups = clusters([_names(pair, template) for pair in pairs])
     return [_tested(test, right, groups) for test in SEES], missed
 
 
-def _names(pair: AnyPair) -> tuple[str, str]:
+def _names(pair: AnyPair, template: PairTemplate | None) -> tuple[str, str]:
     """Return hashes of both contexts, or twice the prompt's if its contexts are unknown."""
-    apart = separated(pair)
+    apart = separated(pair, template)
     if apart is None:
         parts = [part for message in pair.messages for part in message.content]  # type: ignore[union-attr]
         return (context_name(parts),) * 2

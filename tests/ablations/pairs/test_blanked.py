@@ -16,6 +16,7 @@ from ablations.pairs.progress import Progress
 from ablations.pairs.soundness.blanked import BLANK, SEES, asked, prompts
 from ablations.pairs.soundness.shortcuts import Shortcut
 from benchmarks.pair_sources import open_pairs
+from benchmarks.pairs.template import GROUPS, PairTemplate
 from harness.errors import ItemError
 from harness.protocols import Tokenizer
 from harness.records import Message, Pair, Response, Sampling, TextPart
@@ -150,6 +151,32 @@ def test_of_written_prompts_only_images_are_blanked(tmp_path: Path) -> None:
     (blind,) = prompts(images, "model, contexts blanked")
     assert (blind.letter, blind.messages[0].render()) == ("B", f"{BLANK.text * 2}Red?")
     assert [len(prompts(text, test)) for test in SEES] == [1, 0, 0, 0]
+
+
+def test_of_written_texts_a_template_tells_what_to_blank(tmp_path: Path) -> None:
+    pieces = (f"{at}: (?P<{name}>.+?)\n" for at, name in zip("QA12", GROUPS, strict=True))
+    (tmp_path / "t").write_text("".join(pieces) + r"Which\?")
+    template = PairTemplate.load(tmp_path / "t")
+    row = {"prompt": "Q: key\nA: 5\n1: key=4\n2: key=5\nWhich?", "correct_answer": "B"}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row))
+    (pair,) = open_pairs(str(tmp_path / "p.jsonl"), template=tmp_path / "t")
+    blank = BLANK.text
+    shown = {test: prompts(pair, test, template) for test in SEES}
+    texts = {test: [p.messages[0].render() for p in found] for test, found in shown.items()}
+    assert texts == {
+        "model": ["Q: key\nA: 5\n1: key=5\n2: key=4\nWhich?", row["prompt"]],
+        "model, question blanked": [
+            f"Q: {blank}\nA: 5\n1: key=5\n2: key=4\nWhich?",
+            f"Q: {blank}\nA: 5\n1: key=4\n2: key=5\nWhich?",
+        ],
+        "model, answer blanked": [
+            f"Q: key\nA: {blank}\n1: key=5\n2: key=4\nWhich?",
+            f"Q: key\nA: {blank}\n1: key=4\n2: key=5\nWhich?",
+        ],
+        "model, contexts blanked": [f"Q: key\nA: 5\n1: {blank}\n2: {blank}\nWhich?"],
+    }
+    assert [p.letter for p in shown["model, answer blanked"]] == ["A", "B"]
+    assert shown["model, contexts blanked"][0].letter == "B"
 
 
 def test_the_command_asks(tmp_path: Path) -> None:

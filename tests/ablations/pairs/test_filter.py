@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.pair_sources import open_pairs
 from benchmarks.pairs.file import check
+from benchmarks.pairs.template import GROUPS
 from tests.ablations import tiny
 from tests.commands import harness, one_line
 from tests.servers import Reply, Request, ScriptedServer
@@ -169,3 +170,30 @@ def test_written_prompts_are_filtered_and_stay_written(tmp_path: Path) -> None:
     kept = [json.loads(line) for line in (out / "pairs.jsonl").read_text().splitlines()]
     assert [row["difficulty"]["right"] for row in kept] == [0.5, 1.0, 1.0, 0.0]
     assert list(open_pairs(str(out / "pairs.jsonl"))) == list(open_pairs(str(source)))
+
+
+def test_images_elsewhere_and_templates_decide_what_is_asked(tmp_path: Path) -> None:
+    """Their content is the build's: with another it is another build."""
+    (tmp_path / "shown").mkdir()
+    for colour in tiny.COLOURS:
+        tiny.image(colour).save(tmp_path / "shown" / f"{colour}.png")
+    rows = [
+        {"prompt": "<image><image>Red?", "correct_answer": "B", "seen": ["red.png", "blue.png"]},
+        {"prompt": "Q: k\nA: 5\n1: four\n2: five\nWhich?", "correct_answer": "B"},
+    ]
+    source, template, out = (tmp_path / name for name in ("p.jsonl", "template", "out"))
+    source.write_text("\n".join(map(json.dumps, rows)))
+    pieces = (f"{at}: (?P<{name}>.+?)\n" for at, name in zip("QA12", GROUPS, strict=True))
+    template.write_text("".join(pieces) + r"Which\?")
+    given: list[object] = ["--columns", "images=seen"]
+    given += ["--image-root", tmp_path / "shown"]
+    given += ["--pair-template", template, "--tries", 2, "--keep", 0, 1]
+    with ScriptedServer(lambda _: "A") as server:
+        done = run(source, out, server.url, *given)
+        assert done.returncode == 0, done.stderr
+        texts = {request.text for request in server.requests}
+        assert {"Q: k\nA: 5\n1: five\n2: four\nWhich?", rows[1]["prompt"]} <= texts
+        assert run(source, out, server.url, *given).stdout == done.stdout
+        assert len(server.requests) == 4
+        tiny.image("green").save(tmp_path / "shown" / "blue.png")
+        one_line(run(source, out, server.url, *given), "another build", "inputs.pairs")
