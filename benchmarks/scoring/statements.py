@@ -113,7 +113,8 @@ _CLOSING = re.compile(r"(?<=[\"'])\s*[}\]]+\s*\Z")  # the brackets behind a JSON
 _NEGATED = pattern(r"(?i)\b(?:not(?! only)|never|cannot)\b|n't\b", "isn't", "not only")
 _UNREAL = pattern(
     r"(?i)\b(?:if(?! (?:we|I|one) (?:must|had|have))|whether|suppose|assum\w*|unless|pretend"
-    r"|why|choices|format|form|candidate|not the case that(?![^.\n]*,))\b[^.\n]{0,25}\Z",
+    r"|why|choices|format|form|candidate|not the case that(?![^.\n]*,)"
+    r"|(?:not|never|cannot|\w+n't) (?:say|said|think|believe|claim|conclude))\b[^.\n]{0,25}\Z",
     "Suppose the ",
     "the ",
 )

@@ -85,7 +85,7 @@ _DENIES_BEFORE = (
     r"|(?:any|every)thing but|all but|hardly|rules? out|eliminate|exclude|discard|reject|unlikely"
     r"|doubt|wrong|incorrect|false|worst|least (?:likely|plausible|probable|suitable)|unlike"
     r"|different from|whether|(?:say|tell|know|sure|clear) if"
-    r"|nowhere near|far from|disagree|no way|lacks?|less(?= §)"
+    r"|nowhere near|far from|disagree|no way|no longer|lacks?|less(?= §)"
     r"|confus(?:e|es|ed|ing)"
     r"|mistak(?:e|es|en|ing))\b|n't\b|!=|≠|\\neq?\b)[^,.;:\n]{0,40}?"
 )

@@ -35,7 +35,7 @@ VALUE = r"[$\\(]{0,3}(?<![A-Za-z\d_.^/{])-?\.?\d[\d.,]*(?![A-Za-z\d_^/{])"
 A_VALUE = re.compile(VALUE)
 _DENYING_WORDS = (
     r"\b(?:not(?! only)|never|cannot|rather than|instead of|rules? out|doubt|wrong|incorrect"
-    r"|(?:any|every)thing but|far from|nowhere near|hardly|scarcely)\b"
+    r"|(?:any|every)thing but|far from|nowhere near|hardly|scarcely|neither|no longer)\b"
     r"|n't\b"
 )
 _BOUND = re.compile(rf"(?:\A|[:(]|\b(?:is|are))[\s$\\(*]*(?:[<>≤≥]=?|\\[gl]eq?\b)\s?{VALUE}")
@@ -47,13 +47,18 @@ _EITHER = re.compile(
     r" (?:or|oder|ou) (-?\d[\d,]*(?:\.\d+)?)(?![\d^/])(?: ?([a-z%°]{1,9})(?![a-z]))?"
 )
 # A derivation is full of conditions and of "not": only what denies the value itself counts.
-DENIED = re.compile(
+_DENYING = (
     rf"(?i:(?:{_DENYING_WORDS}|{BEFORE})\s?"
-    r"(?:(?:be|to|equal|exactly|the|answer|that|it|is|son|es|going)\s){0,4})"
-    rf"{VALUE}(?!\s?[%°])|(?i:{REJECTING_KEY}){VALUE}"
+    r"(?:(?:be|to|equal|exactly|the|answer|that|it|is|son|es|going|seem|ever|obvious|say|said|think"
+    r"|believe|claim|conclude)\s){0,6})"
+)
+# The same before an expression.
+DENIED_BEHIND = re.compile(rf"(?:{_DENYING}|\b(?:unlike|instead of)\s)[$\\(\s]*\Z")
+DENIED = re.compile(
+    rf"{_DENYING}{VALUE}(?!\s?[%°])|(?i:{REJECTING_KEY}){VALUE}"
     rf"|{VALUE}\s(?i:(?:is|was)\s(?:\w+ly\s)?(?:wrong|incorrect|false|ruled out"
     r"|too (?:large|small|high|low|few|many|much|little|long|short)"
-    r"|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b)"
+    r"|not it\b|not (?:\w+ly )?(?:the (?:right |correct )?answer|correct|right|possible))\b)"
 )
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.scoring.claims.values import rounds
+from benchmarks.scoring.claims.values import DENIED_BEHIND, rounds
 from benchmarks.scoring.extract import boxes, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
 from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, SCALES
@@ -47,6 +47,7 @@ _ADDED = re.compile(
     r"|or (?:more|less|fewer)\b)"
 )
 _SUPPOSES = re.compile(r"(?i)\b(?:assum\w+|suppose|let|if|denote)\b")
+_CONCEDED = re.compile(r"(?i)\A\W*(?:although|though|while|whereas)\b[^,;]*[,;]\s*")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
 _JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
 # What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14.
@@ -165,6 +166,7 @@ class MathReader:
     ) -> Found | None:
         """Read the answer in one sentence; ``alone``: it must hold no other number."""
         sentence = _DASH.sub(";", _SIGN_WORD.sub("-", sentence[:600]))
+        sentence = _CONCEDED.sub("", sentence)
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
             return Found(form, rule, lists[-1][:80]) if form else None
@@ -184,7 +186,8 @@ class MathReader:
         return [
             _Piece(position, chunk, form)
             for position, chunk in sorted([*_chunks(sentence), *number_words(sentence)])
-            if not _BOUND.search(sentence[max(0, position - 40) : position])
+            if not _BOUND.search(before := sentence[max(0, position - 60) : position])
+            and not DENIED_BEHIND.search(before)
             and not _ADDED.match(sentence, position + len(chunk))
             and (form := self.reader.form(chunk))
             and _ANCHOR.search(chunk)

@@ -263,6 +263,47 @@ def test_values_and_words(text: str, target: Target, value: int) -> None:
     assert given_.value == value, given_
 
 
+DENYING = (
+    "The answer is not {}.",
+    "The answer isn't {}.",
+    "The answer is neither {} nor another.",
+    "The answer is no longer {}.",
+    "The answer is definitely not going to be {}.",
+    "The final answer is certainly not the obvious {}.",
+    "I would not say the answer is {}.",
+    "I cannot conclude that the answer is {}.",
+    "The correct answer cannot be {}.",
+    "Although {} is close, no.",
+    "While {} is possible, nothing is sure.",
+)
+
+
+@pytest.mark.parametrize("frame", DENYING)
+@pytest.mark.parametrize("gold", ["5", "2x", "\\sqrt{3}", "2\\pi", "x^2 + 1"])
+def test_a_denied_expression_is_no_answer(frame: str, gold: str) -> None:
+    target = Target("math", gold)
+    for written in (gold, f"${gold}$"):
+        text = frame.format(written)
+        given_ = score(text, target)
+        assert given_.value == 0.0, (text, given_.why)
+        assert score(f"{text} The answer is ${gold}$.", target).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("It is not 2x but 3x.", "3x"),
+        ("While the total is 12, 7 are red, so 5 remain.", "5"),
+        ("Although the figure is not to scale, x = 5.", "5"),
+        ("I do not think it is 4; it is 5.", "5"),
+        ("It is not clear, but I would say 5.", "5"),
+        ("The area is not 2\\pi r but \\pi r^2.", "\\pi r^2"),
+    ],
+)
+def test_what_stands_beside_a_denial_is_read(text: str, gold: str) -> None:
+    assert score(text, Target("math", gold)).value == 1.0
+
+
 @given(
     st.sampled_from((("5", "number"), ("7", "math"), ("Norway", "text"))),
     st.sampled_from(("6", "Sweden")),
