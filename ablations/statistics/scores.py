@@ -1,6 +1,7 @@
 """Read runs into arrays of scores by item and seed, and check that they are comparable.
 
-Items unscored in some run are left out everywhere, and counted.
+Items without a score in some run, or that not every log holds, are left out everywhere, and
+counted.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from ablations.statistics.exclusions import NOTHING, Exclusions
 from harness.backends.models.settings import decisive
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.runs.store import UNKNOWN, read_manifest, read_marks, samples_size
+from harness.files.text import counted
+from harness.runs.store import UNKNOWN, read_manifest, read_marks, read_prompts, samples_size
 from harness.runs.summary import notes_of
 
 MAX_ERRORS = 0.01
@@ -59,13 +61,15 @@ class ScoreTable:
 class Gap:
     """One benchmark of one arm: ``missing`` of its ``answers`` are unscored.
 
-    Both are 0 if a run of the arm lacks the benchmark.
+    Both are 0 where a run of the arm does not hold the benchmark.  ``left_out`` of its items are
+    not in every run; neither they nor their answers count.
     """
 
     benchmark: str
     arm: str
     missing: int
     answers: int
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +148,13 @@ def read(
     groups: Mapping[str, Sequence[Path]],
     exclude: Exclusions = NOTHING,
     start: str | None = STANDARD.start,
+    *,
+    overlap: bool = False,
 ) -> ScoreTable:
     """Read the runs of every arm, one run per training seed, without the items to ``exclude``.
 
-    Several runs of ``start``, the model before training, are samples of one model.
+    Of ``start``, the model before training, several are samples of one model.  With ``overlap``
+    only the items that all hold are read of logs of different items, which nobody can fill.
 
     `UsageError` if a folder is not a run, a run or checkpoint counts as several seeds, no benchmark
     is in all runs, or two runs differ in protocol, data, sampling, scorer or items.
@@ -157,13 +164,14 @@ def read(
     read_here: dict[str, _Scores] = {}
     excluded: dict[str, int] = {}
     for name in names:
-        answers = [_read_answers(run, name, exclude.get(name, frozenset())) for run in runs]
-        _check_items(runs, answers, name)
-        if not_known := _not_known(unknown[name], _check_content(runs, name)):
+        answers, left_out = _of_same_items(runs, name, exclude, overlap=overlap)
+        _check_scoring(runs, answers, name)
+        content = _check_prompts(runs, name, answers) if left_out else _check_content(runs, name)
+        if not_known := _not_known(unknown[name], content):
             notes.append(f"{name}: not recorded by every run: {', '.join(not_known)}")
-        gaps += _gaps(runs, answers, name)
-        if left_out := answers[0].excluded:
-            excluded[name] = left_out
+        gaps += _gaps(runs, answers, name, left_out)
+        if answers[0].excluded:
+            excluded[name] = answers[0].excluded
         of_all = _scores(runs, answers, name)
         if of_all is None:
             notes.append(f"{name}: left out, no item has a score in every run")
@@ -247,6 +255,25 @@ def gap_notes(
     ]
 
 
+def overlap_notes(
+    gaps: Sequence[Gap], names: Mapping[str, str] = MappingProxyType({})
+) -> list[str]:
+    """Return a note per benchmark of which runs hold different items; ``names`` as of `gap_notes`.
+
+    It counts the items of each arm that are left out.
+    """
+    by_benchmark: dict[str, list[str]] = {}
+    for gap in gaps:
+        if gap.left_out:
+            count = f"{counted(gap.left_out, 'item')} of {names.get(gap.arm, gap.arm)}"
+            by_benchmark.setdefault(gap.benchmark, []).append(count)
+    return [
+        f"{name}: the logs hold different items, so only those that all hold are compared; left "
+        f"out: {', '.join(counts)}"
+        for name, counts in by_benchmark.items()
+    ]
+
+
 def backend_notes(
     backends: Mapping[str, frozenset[str]], names: Mapping[str, str] = MappingProxyType({})
 ) -> list[str]:
@@ -309,7 +336,9 @@ class _Answers:
     excluded: int
 
 
-def _read_answers(run: _Run, name: str, exclude: frozenset[str]) -> _Answers:
+def _read_answers(
+    run: _Run, name: str, exclude: frozenset[str], only: frozenset[str] | None = None
+) -> _Answers:
     values: dict[str, list[float]] = {}
     kinds: dict[str, tuple[str, tuple[str, ...]]] = {}
     targets: dict[str, int] = {}
@@ -318,6 +347,8 @@ def _read_answers(run: _Run, name: str, exclude: frozenset[str]) -> _Answers:
     for row in read_marks(run.path, name).values():
         if row.id in exclude:
             left_out.add(row.id)
+            continue
+        if only is not None and row.id not in only:
             continue
         asked.add(row.id)
         answers += 1
@@ -396,12 +427,16 @@ def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
     return names, lacking
 
 
-def _gaps(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> list[Gap]:
+def _gaps(
+    runs: Sequence[_Run], answers: Sequence[_Answers], name: str, left_out: Mapping[str, int]
+) -> list[Gap]:
+    """Return how many answers have no score and how many items are left out, by arm with such."""
     missing, total = Counter[str](), Counter[str]()
     for run, of_run in zip(runs, answers, strict=True):
         missing[run.arm] += of_run.missing
         total[run.arm] += of_run.answers
-    return [Gap(name, arm, missing[arm], total[arm]) for arm in total if missing[arm]]
+    gaps = [Gap(name, arm, missing[arm], total[arm], left_out.get(arm, 0)) for arm in total]
+    return [gap for gap in gaps if gap.missing or gap.left_out]
 
 
 def _check_protocols(runs: Sequence[_Run], name: str) -> list[str]:
@@ -451,16 +486,65 @@ _SAME_ITEMS = {
 }
 
 
-def _check_items(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
-    """Reject runs with different items, scorers or right answers."""
+def _of_same_items(
+    runs: Sequence[_Run], name: str, exclude: Exclusions, *, overlap: bool
+) -> tuple[list[_Answers], dict[str, int]]:
+    """Return the runs' answers to the items that all hold, and how many others each arm has.
+
+    Others are refused unless they are of logs (``overlap``) that have most items in common: half
+    of those of the shortest, else they are logs of other items, with ids that are alike by chance.
+    """
+    without = exclude.get(name, frozenset())
+    answers = [_read_answers(run, name, without) for run in runs]
+    common = frozenset.intersection(*(each.asked for each in answers))
+    if all(each.asked == common for each in answers):
+        return answers, {}
+    is_given = any(run.is_given for run in runs)
+    fewest = min(len(each.asked) for each in answers)
+    if not (overlap and is_given) or 2 * len(common) < fewest:
+        held = [(run.path, each.asked) for run, each in zip(runs, answers, strict=True)]
+        (a, first), (b, second) = min(combinations(held, 2), key=lambda pair: _shared(*pair))
+        raise UsageError(
+            f"{name}: {a} holds {counted(len(first), 'item')} and {b} {len(second)}, "
+            f"{len(first & second)} of them in common: {_SAME_ITEMS[is_given]}"
+        )
+    others: dict[str, set[str]] = {}
+    for run, each in zip(runs, answers, strict=True):
+        others.setdefault(run.arm, set()).update(each.asked - common)
+    again = [_read_answers(run, name, without, common) for run in runs]
+    return again, {arm: len(items) for arm, items in others.items()}
+
+
+def _shared(a: tuple[Path, frozenset[str]], b: tuple[Path, frozenset[str]]) -> float:
+    """Return the share of the items of two runs that both hold."""
+    return len(a[1] & b[1]) / len(a[1] | b[1])
+
+
+def _check_prompts(runs: Sequence[_Run], name: str, answers: Sequence[_Answers]) -> dict[str, bool]:
+    """Refuse logs whose shared items were asked with other words; return whether all tell it.
+
+    The hashes of `_check_content` are of all items of a log.
+    """
+    logs = [run for run in runs if "log" in run.manifest["benchmarks"].get(name, {})]
+    told: dict[str, tuple[str, ...]] = {}
+    known = True
+    for run in logs:
+        for (item, repeat), prompt in read_prompts(run.path, name).items():
+            if repeat or item not in answers[0].asked:
+                continue
+            known &= bool(prompt)
+            if prompt and told.setdefault(item, prompt) != prompt:
+                raise UsageError(
+                    f"{name}: {logs[0].path} and {run.path} differ in the prompt of {item}, by "
+                    "what their logs hold: only answers to the same questions can be compared"
+                )
+    return dict.fromkeys(_CONTENT.values(), known)
+
+
+def _check_scoring(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:
+    """Refuse runs whose items were scored by other scorers or have other right answers."""
     first = answers[0]
     for run, other in zip(runs[1:], answers[1:], strict=True):
-        if other.asked != first.asked:
-            raise UsageError(
-                f"{name}: {runs[0].path} holds {len(first.asked)} items and {run.path} "
-                f"{len(other.asked)}, {len(other.asked & first.asked)} of them in common: "
-                + _SAME_ITEMS[any(each.manifest.get("origin") == "imported" for each in runs)]
-            )
         if other.scorers and first.scorers and other.scorers != first.scorers:
             raise UsageError(
                 f"{name}: {runs[0].path} and {run.path} were scored by different versions of the "
@@ -511,8 +595,8 @@ def _items(
 def _remarks(name: str, dropped: int, items: Items) -> list[str]:
     notes = []
     if dropped:
-        plural = "items" if dropped > 1 else "item"
-        notes.append(f"{name}: {dropped} {plural} without a score in some run left out of all")
+        left_out = counted(dropped, "item")
+        notes.append(f"{name}: {left_out} without a score in some run left out of all")
     if warning := items.profile.warning:
         notes.append(f"{name}: {warning}")
     return notes

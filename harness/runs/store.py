@@ -216,6 +216,21 @@ def read_marks(run: Path, benchmark: str) -> dict[SampleKey, Mark]:
     return _by_key(stored_file(run, "samples", benchmark), Mark)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a stored line says of the question."""
+
+    id: str
+    repeat: int
+    prompt: tuple[str, ...]
+
+
+def read_prompts(run: Path, benchmark: str) -> dict[SampleKey, tuple[str, ...]]:
+    """Return the prompts of one benchmark, long ones without their middle; as `read_samples`."""
+    lines = _by_key(stored_file(run, "samples", benchmark), _Asked)
+    return {key: line.prompt for key, line in lines.items()}
+
+
 def is_torn(path: Path) -> bool:
     """Whether a JSON file exists but is cut off or holds NULs, as after a power cut."""
     try:

@@ -25,7 +25,15 @@ from ablations.statistics.estimates import Array, Verdict, verdicts
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
-from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
+from ablations.statistics.scores import (
+    MAX_ERRORS,
+    Gap,
+    ScoreTable,
+    backend_notes,
+    gap_notes,
+    overlap_notes,
+    read,
+)
 from harness.errors import UsageError, nearest
 from harness.runs.store import read_manifest
 
@@ -183,12 +191,14 @@ def _baseline(named: Mapping[str, Path], baseline: Path | str | None) -> str:
 def _compared(
     named: Mapping[str, Path], base: str, rules: Rules, exclude: Exclusions
 ) -> ModelsComparison:
-    table = read({name: [run] for name, run in named.items()}, exclude, start=None)
+    runs = {name: [run] for name, run in named.items()}
+    table = read(runs, exclude, start=None, overlap=True)
     others = [name for name in named if name != base]
     tests = {other: items_tests(table, other, base) for other in others}
     contrasts = _contrasts(table, tests, base, rules)
     notes = [
         *table.notes,
+        *overlap_notes(table.gaps),
         *gap_notes(table.gaps, MAX_ERRORS),
         *backend_notes(table.backends),
         *dict.fromkeys(note for each in tests.values() for note in items_notes((), each)),

@@ -38,7 +38,15 @@ from ablations.statistics.estimates import (
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
-from ablations.statistics.scores import MAX_ERRORS, Gap, ScoreTable, backend_notes, gap_notes, read
+from ablations.statistics.scores import (
+    MAX_ERRORS,
+    Gap,
+    ScoreTable,
+    backend_notes,
+    gap_notes,
+    overlap_notes,
+    read,
+)
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.simulation.bootstrap import hierarchical
 from ablations.statistics.simulation.calibration import bootstrap_errors
@@ -169,7 +177,9 @@ def cannot_pass(names: Sequence[str]) -> str:
 
 
 def broken(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str] | None = None) -> str:
-    """Return why a gate cannot judge the runs (too many unscored answers); "" if it can."""
+    """Return why a gate cannot judge runs: other items, too few scores; "" where it can."""
+    if apart := overlap_notes(gaps, names or {}):
+        return f"--gate judges logs of the same items alone: {'; '.join(apart)}"
     if not (notes := gap_notes(gaps, max_errors, names or {})):
         return ""
     return (
@@ -187,7 +197,7 @@ def checkpoints(a: Path, b: Path, rules: Rules, exclude: Exclusions = NOTHING) -
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = read_sides([a], [b], exclude)
+    table = read_sides([a], [b], exclude, overlap=True)
     tests = items_tests(table, B, A)
     lines = tuple(items_lines(tests, table.items, rules))
     found = Comparison(
@@ -222,16 +232,20 @@ def read_sides(
     b: Sequence[Path],
     exclude: Exclusions = NOTHING,
     called: Mapping[str, str] = SIDES,
+    *,
+    overlap: bool = False,
 ) -> ScoreTable:
     """Return the scores of both sides, with notes on differences other than the model.
 
-    ``called`` names sides `A` and `B` in notes. Raises `UsageError` like `scores.read`.
+    ``called`` is what sides `A` and `B` are called in notes; ``overlap`` and `UsageError` as of
+    `scores.read`.
     """
-    table = read({A: a, B: b}, exclude)
+    table = read({A: a, B: b}, exclude, overlap=overlap)
     named = {
         name: {called[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
     }
     more = (
+        *overlap_notes(table.gaps, called),
         *gap_notes(table.gaps, MAX_ERRORS, called),
         *backend_notes(table.backends, called),
         *unequal_note({called[A]: len(a), called[B]: len(b)}),
@@ -338,7 +352,7 @@ def arms(
     Raises:
         UsageError: the runs cannot be compared.
     """
-    table = read_sides(a, b, exclude)
+    table = read_sides(a, b, exclude, overlap=True)
     if shared := _shared(a, b):
         on_a, on_b = (next(p for p in side if _fingerprint(p) in shared) for side in (a, b))
         same = f"{on_a} and {on_b}, on both sides, are of the same checkpoint, sampled again"
