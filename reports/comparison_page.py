@@ -14,6 +14,7 @@ from ablations.statistics.text.formatting import p_value
 from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import losses
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
 from reports import figures, shared, tables
@@ -198,7 +199,8 @@ def _rules(comparison: Comparison) -> Table:
         rules["mean, items resampled (hierarchical bootstrap)"] = text
     for side, spread in zip("AB", comparison.spread or (), strict=False):
         rules[f"side {side}"] = (
-            f"{spread.seeds} seeds; sd of a seed's mean {100 * spread.training_sd:.2f} points from "
+            f"{counted(spread.seeds, 'seed')}; sd of a seed's mean "
+            f"{100 * spread.training_sd:.2f} points from "
             f"training, {100 * spread.decoding_sd:.2f} from items"
         )
     columns = (Column("what", "Rule"), Column("value", "Value"))

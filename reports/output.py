@@ -14,7 +14,7 @@ from ablations.statistics.release.gate import Gate
 from ablations.statistics.release.stored import read_saved
 from harness.errors import UsageError
 from harness.files.atomic import write_text
-from harness.files.text import visible
+from harness.files.text import counted, visible
 from reports import (
     comparison_page,
     draw,
@@ -86,7 +86,7 @@ def _models(paths: Sequence[Path], exclude: Path | None) -> Page:
 
     items = NOTHING if exclude is None else read_exclusions(exclude)
     found = models(paths, None, Rules(), items)
-    return models_page.page(found, f"{len(paths)} models")
+    return models_page.page(found, counted(len(paths), "model"))
 
 
 def _two_runs(a: Path, b: Path, data_root: Path | None, exclude: Path | None) -> Page:

@@ -8,7 +8,7 @@ from ablations.statistics.intervals import LEVEL, ScoreInterval, run_intervals
 from ablations.statistics.lines import MEAN
 from benchmarks.suites import SUITES
 from harness.errors import UsageError
-from harness.files.text import abridged
+from harness.files.text import abridged, counted
 from harness.runs.summary import macro_average
 from reports import shared
 from reports.pages import Block, Page, Section, Step
@@ -29,7 +29,7 @@ def page(run: Run) -> Page:
     scored = sum(row.strict is not None for row in run.rows.values())
     headline = f"{name} scores {cell(average, 'score')} on {_covered(run, scored)}"
     count = f"the plain mean of {scored} benchmarks" if scored > 1 else "one benchmark"
-    items = sum(row.n for row in run.rows.values())
+    said = counted(sum(row.n for row in run.rows.values()), "item", ",")
     sections: list[Section] = [Section("scores-section", "Scores", _scores(run, average))]
     sections += shared.needle_section({name: [run]})
     sections += [_items(run), shared.validity([run]), shared.provenance([run])]
@@ -38,10 +38,8 @@ def page(run: Run) -> Page:
         run.path.name,
         f"Run of {name}",
         headline,
-        sentence=f"{headline} ({count}, {items:,} items, strict scoring).",
-        steps=(
-            Step("Strict score", ((count, f"{items:,} items"),), cell(average, "score"), "flat"),
-        ),
+        sentence=f"{headline} ({count}, {said}, strict scoring).",
+        steps=(Step("Strict score", ((count, said),), cell(average, "score"), "flat"),),
         warnings=shared.warnings([run], _partial(run)),
         sections=tuple(sections),
     )

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.exclusions import WithAllItems
+from harness.files.text import counted
 from harness.runs.sources import described
 from harness.runs.summary import flags_of, notes_of, sources_of
 from reports.figures import needles
@@ -49,7 +50,7 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
     if failed:
         listed = ", ".join(f"{label} ({count})" for label, count in failed.items())
         warned.append(
-            f"{sum(failed.values())} items have errors and no score: {listed}. "
+            f"{counted(sum(failed.values()), 'item')} without a score because of errors: {listed}. "
             "Run the same commands again to ask them again."
         )
     warned += notes_of((row.benchmark, row.note) for run in runs for row in run.rows.values())
@@ -110,7 +111,7 @@ def contamination(
     )
     caption = "Differences with the items that were left out"
     rows = [asdict(line) for line in with_all]
-    text = f"Left out, because the training data hold them (--exclude): {counts} items."
+    text = f"Left out, because the training data hold them (--exclude): {counts}."
     return text, Table("contamination", caption, columns, rows, "analysis, with_all {name}")
 
 

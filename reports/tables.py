@@ -13,6 +13,7 @@ from ablations.statistics.contrasts import Rules
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import ArmLine, BenchmarkLine, Line, Macro
 from ablations.statistics.text import formatting
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,7 +164,8 @@ def scores(by_benchmark: Mapping[str, Mapping[str, float]], arms: Mapping[str, A
     """Return the table benchmark x arm, with the analysis' macro averages at the bottom."""
     columns = [
         Column(arm, arm, "score", f"Mean of {arm} over its training seeds",
-               source=f"{arm} on {{benchmark}}, mean over {line.seeds} seeds; see Per seed")
+               source=f"{arm} on {{benchmark}}, mean over {counted(line.seeds, 'seed')}; "
+               "see Per seed")
         for arm, line in arms.items()
     ]  # fmt: skip
     rows: list[Row] = [{"benchmark": name, **means} for name, means in by_benchmark.items()]

@@ -457,7 +457,7 @@ def _todo_text(expected: Forecast) -> str:
         f"{counted(expected.trainings, 'training')}, {counted(expected.evaluations, 'evaluation')}"
     )
     if not expected.evaluations:
-        return f"{done}; the runs hold {expected.items} items in common"
+        return f"{done}; the runs hold {counted(expected.items, 'item')} in common"
     return f"{done} of {counted(expected.items, 'item')}"
 
 
@@ -480,7 +480,7 @@ def _time_text(expected: Forecast) -> list[str]:
 
 
 def _seeds_text(seeds: int | None) -> str:
-    return "more than 1000" if seeds is None else str(seeds)
+    return "more than 1000 seeds" if seeds is None else counted(seeds, "seed")
 
 
 def _power_text(rules: Rules, expected: Forecast) -> list[str]:
@@ -489,8 +489,8 @@ def _power_text(rules: Rules, expected: Forecast) -> list[str]:
     return [
         f"alpha {rules.alpha:g}, margin {100 * rules.margin:g} points, variance {rules.variance}",
         f"smallest difference of the macro average detectable with power {rules.power:g}: "
-        f"{smallest} with {seeds} seed{'s' * (seeds > 1)} per arm; "
-        f"{100 * rules.effect_size:g} points need {_seeds_text(expected.seeds_needed)} seeds per "
+        f"{smallest} with {counted(seeds, 'seed')} per arm; "
+        f"{100 * rules.effect_size:g} points need {_seeds_text(expected.seeds_needed)} per "
         "arm (for the total alone; all objective contrasts at once need more)",
         *_equivalence_text(rules, expected),
         f"(SD of a seed's macro average: {100 * expected.training_sd:.2f} points from training, "
@@ -505,11 +505,11 @@ def _equivalence_text(rules: Rules, expected: Forecast) -> list[str]:
     within = f"equivalence within {100 * rules.margin:g} points"
     chance = (
         f"truly equal arms are called equivalent with probability {expected.equivalence:.1%} at "
-        f"{expected.seeds} seeds per arm"
+        f"{counted(expected.seeds, 'seed')} per arm"
     )
     if expected.equivalence >= rules.power:
         return [f"{within}: {chance}"]
     return [
         f"{within} is not attainable at power {rules.power:g}: {chance}; it needs "
-        f"{_seeds_text(expected.equivalence_seeds)} seeds per arm"
+        f"{_seeds_text(expected.equivalence_seeds)} per arm"
     ]

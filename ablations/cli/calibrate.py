@@ -11,6 +11,7 @@ import click
 from harness.cli import options
 from harness.cli.options import option
 from harness.cli.output import echo, json_text, print_result
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.statistics.release.simulation import GateRow
@@ -94,8 +95,9 @@ def _text(rates: Calibration) -> str:
     steps = attrgetter("total", "objective", "placebo", "data_nothing", "data_better")
     studies = [_row(row, row.planted, *steps(row)) for row in rates.studies]
     lines = [
-        f"Two arms, {rates.reps} studies per row, {sum(rates.sizes)} items in "
-        f"{len(rates.sizes)} benchmarks, margin {100 * rates.margin:g} points; in percent",
+        f"Two arms, {counted(rates.reps, 'study')} per row, {counted(sum(rates.sizes), 'item')} in "
+        f"{counted(len(rates.sizes), 'benchmark')}, margin {100 * rates.margin:g} points; in "
+        f"percent",
         "",
         *_table([*_SETTING, *names, *_METHODS], pairs),
         "",

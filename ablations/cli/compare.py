@@ -13,6 +13,7 @@ from ablations.statistics.text.notes import note_lines
 from harness.cli import options
 from harness.cli.output import json_text, print_result
 from harness.cli.tables import aligned, percent
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from ablations.statistics.comparison.sides import Comparison
@@ -179,7 +180,8 @@ def _below(found: Comparison) -> list[str]:
         ]
     for side, spread in zip("AB", found.spread or (), strict=False):
         lines.append(
-            f"{side}: {spread.seeds} seeds; SD of a seed's mean {100 * spread.training_sd:.2f} "
+            f"{side}: {counted(spread.seeds, 'seed')}; SD of a seed's mean "
+            f"{100 * spread.training_sd:.2f} "
             f"points from training, {100 * spread.decoding_sd:.2f} from items"
         )
     lines += exclusion_lines(found.excluded, found.with_all)

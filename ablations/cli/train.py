@@ -146,7 +146,8 @@ def _export(plan: TrainingPlan, as_json: bool) -> None:
         f"{summary['arm']} for SkyRL in {summary['folder']}: "
         f"{counted(summary['train'], 'RL item')}, {summary['validation']} held out, "
         f"{counted(summary['pairs'], 'pair')}, "
-        f"{summary['selection_prompts']} selection prompts; never run, see README.md there"
+        f"{counted(summary['selection_prompts'], 'selection prompt')}; never run, see README.md "
+        f"there"
     )
     if summary["lacking"]:
         echo(f"SkyRL has no option for {'; '.join(summary['lacking'])}: it trains without")
@@ -218,14 +219,17 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
         print_result(json.dumps({"arm": plan.arm.name, "checkpoint": checkpoint, "ledger": ledger}))
         return
     echo(
-        f"{ledger['arm']}: {ledger['optimizer_steps']} optimizer steps, "
-        f"{ledger['train_tokens']} tokens trained on, {ledger['generated_tokens']} generated, "
-        f"{ledger['exposures']} pair exposures, {ledger['seconds']:.0f} s"
+        f"{ledger['arm']}: {counted(ledger['optimizer_steps'], 'optimizer step')}, "
+        f"{counted(ledger['train_tokens'], 'token')} trained on, {ledger['generated_tokens']} "
+        f"generated, "
+        f"{counted(ledger['exposures'], 'pair exposure')}, {ledger['seconds']:.0f} s"
     )
     for line in learning_summary(ledger):
         echo(line)
     if ledger.get("steps_without_reward"):
-        echo(f"{ledger['steps_without_reward']} RL steps had no reward and gave no signal")
+        echo(
+            f"{counted(ledger['steps_without_reward'], 'RL step')} without a reward gave no signal"
+        )
     if "changed_weights" in ledger:
         changed, dtype = ledger["changed_weights"], ledger["save_dtype"]
         echo(f"{changed:.1%} of the weights differ from the start, saved in {dtype}")

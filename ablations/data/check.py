@@ -17,6 +17,7 @@ from benchmarks.pairs.selection import AnyPair, WrittenPair, other
 from benchmarks.pairs.turns import MARK
 from benchmarks.pairs.written import tied_rows
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.records import ImagePart, Item, Pair, TextPart
 
 
@@ -101,8 +102,9 @@ def _undecoded(rows: Sequence[Any]) -> list[Preview]:
 def tied_line(names: Sequence[str]) -> str:
     """Return a warning about the pairs of `tied`."""
     return (
-        f"{len(names)} written pairs name a place in their text (such as 'the left image'; first: "
-        f"{names[0]}): exchanged, it may be wrong; --orders written shows them as they are"
+        f"{counted(len(names), 'written pair')} with a place in the text (such as 'the left "
+        f"image'; "
+        f"first: {names[0]}): exchanged, it may be wrong; --orders written keeps the order"
     )
 
 

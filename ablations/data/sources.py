@@ -15,6 +15,7 @@ from benchmarks.pair_sources import NO_COLUMNS, first
 from benchmarks.pairs.rows import LazyRows
 from benchmarks.pairs.tables import PUBLISHED, Kind, Source, open_source
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.records import Item
 
 MICRO_TASKS = 2048
@@ -61,8 +62,8 @@ def items_of(source: Source, selection_rows: SelectionRows = "leave-out") -> Seq
     if not sum(counts[kind] for kind in kinds):
         source.need(COLUMNS)
         raise UsageError(
-            f"{source.name} has no RL item: {counts['pairs']} rows have two contexts, "
-            f"{counts['selection']} are selection prompts (several images, answer A or B)"
+            f"{source.name} has no RL item: {counted(counts['pairs'], 'row')} with two contexts, "
+            f"{counted(counts['selection'], 'selection prompt')} (several images, answer A or B)"
         )
     if source.software:
         return replace(source, whole=True).chosen(kinds, software_item, preview_software)
@@ -103,7 +104,8 @@ def count_lines(name: str, counts: Mapping[str, int], selection_rows: str) -> li
     lines = [f"{name}: {', '.join(there) or 'no rows'}"]
     if counts["selection"] and counts["other_letters"] and selection_rows == "leave-out":
         lines.append(
-            f"  {counts['other_letters']} further rows have several images and a letter after B: "
-            "if all these are ordinary choice questions, give --selection-rows keep"
+            f"  {counted(counts['other_letters'], 'further row')} with several images and a "
+            f"letter after "
+            "B: if all these are ordinary choice questions, give --selection-rows keep"
         )
     return lines

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.files.text import counted
 from harness.protocols import FailedItem, Model
 from harness.records import Item
 
@@ -105,5 +106,7 @@ async def engine(
     samples = read_samples(folder, benchmark.declaration.id).values()
     lengths = [s.response.completion_tokens for s in samples if s.response]
     if lengths != [tokens] * items:
-        raise RuntimeError(f"{lengths.count(tokens)} of {items} answers have {tokens} tokens")
+        raise RuntimeError(
+            f"{lengths.count(tokens)} of {items} answers have {counted(tokens, 'token')}"
+        )
     return seconds

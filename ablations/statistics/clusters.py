@@ -8,6 +8,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from harness.files.text import counted
+
 FEW = 30  # effective clusters; below this, a test over items is approximate
 ERROR_LIMIT = 0.08  # false-positive rate at a nominal 5 %; above this, there is no verdict
 _CORRELATIONS = (0.05, 0.2, 0.5, 1.0)  # between items of a cluster; at 0 the test errs least
@@ -130,9 +132,9 @@ class Profile:
         clusters, effective = len(self.counts), self.effective
         if not self.is_few:
             return None
-        text = f"only {clusters} cluster{'s' * (clusters > 1)} (fewer than {FEW})"
+        text = f"only {counted(clusters, 'cluster')} (fewer than {FEW})"
         if clusters >= FEW:
-            text = f"{clusters} clusters of unequal size"
+            text = f"{counted(clusters, 'cluster')} of unequal size"
         text += f", effectively {effective:.1f}"
         if self.has_error:
             return f"{text}, so inference over items is approximate"

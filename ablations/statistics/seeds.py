@@ -10,6 +10,7 @@ import numpy as np
 
 from ablations.statistics import estimates
 from ablations.statistics.estimates import Array
+from harness.files.text import counted
 
 _STUDIES = 20_000
 _RATIOS = (1.0, 2.0)  # SD of the smaller side's seeds, relative to the other
@@ -43,7 +44,8 @@ def unequal_note(seeds: Mapping[str, int]) -> list[str]:
     (few, small), (many, large) = several[0], several[-1]
     low, high = false_positives(few, many)
     return [
-        f"{few} seeds of {small} against {many} of {large}: {100 * low:.0f} to {100 * high:.0f} % "
+        f"{counted(few, 'seed')} of {small} against {many} of {large}: {100 * low:.0f} to "
+        f"{100 * high:.0f} % "
         "false positives instead of 5 % in simulations (more where the smaller side varies more); "
         "give both as many seeds"
     ]

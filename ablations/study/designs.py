@@ -18,6 +18,7 @@ from ablations.study.forecast import Forecast
 from ablations.study.plan import Plan, run_options, same_draws
 from ablations.study.study import report_of
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.runs.store import read_json
 
 REPEATS = (2, 4)  # multiples of the planned repeats, shown if answers are sampled
@@ -190,7 +191,8 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
                 pairs += a.size
     if pairs < FEWEST_PAIRS or squares < ROUNDING:
         raise UsageError(
-            f"--seed-correlation: these studies hold {pairs} seeds of two arms that drew the same "
+            f"--seed-correlation: these studies hold {counted(pairs, 'seed')} of two arms that "
+            f"drew the same "
             f"items in the same order; {FEWEST_PAIRS} with different scores are needed"
         )
     return min(products / squares, 0.99)

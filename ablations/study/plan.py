@@ -40,6 +40,7 @@ from harness.backends.checkpoint import stored_dtypes
 from harness.errors import UsageError, unknown
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash
+from harness.files.text import counted
 from harness.files.typed_json import fits, parse
 from harness.runs.identity import identify
 from harness.runs.store import read_json, read_manifest
@@ -322,7 +323,7 @@ def _check(request: Request, arms: Sequence[ArmPlan]) -> None:
         raise UsageError("no arms: give --model with training data, --checkpoints or --runs")
     names, origins = [arm.arm for arm in arms], {arm.origin for arm in arms}
     if request.seeds > _MOST_SEEDS:
-        raise UsageError(f"{request.seeds} seeds per arm: at most {_MOST_SEEDS}")
+        raise UsageError(f"{counted(request.seeds, 'seed')} per arm: at most {_MOST_SEEDS}")
     if request.rules.looks:
         looks.check(request.rules.looks, request.seeds, request.rules.spending)
         if external := [row.arm for row in arms if row.origin not in ("given", "train")]:

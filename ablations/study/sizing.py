@@ -26,6 +26,7 @@ from ablations.statistics.scores import temperature_of
 from ablations.study.plan import read_plan
 from ablations.study.study import Report, report_of
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.files.typed_json import record
 from harness.runs.store import read_json, read_manifest
 from harness.runs.summary import BenchmarkSummary, read_summaries
@@ -234,7 +235,8 @@ def _mean(parts: Sequence[Components]) -> Components:
 
 def _measured(seeds: int, of: Components) -> str:
     return (
-        f"{seeds} seeds per arm; SD of a seed's mean {100 * of.training**0.5:.2f} points from "
+        f"{counted(seeds, 'seed')} per arm; SD of a seed's mean {100 * of.training**0.5:.2f} "
+        f"points from "
         f"training, {100 * of.decoding**0.5:.2f} from items"
     )
 

@@ -36,6 +36,7 @@ from harness.files.atomic import write_text
 from harness.files.hashing import json_hash, source_hash
 from harness.files.jsonl import whole_size
 from harness.files.locking import alone
+from harness.files.text import counted
 from harness.files.typed_json import fits, record
 from harness.runs.store import read_json
 
@@ -170,7 +171,7 @@ def _looked_at(plan: Plan, execute: Execute, todo: Sequence[Job]) -> Report:
         report = analysed(plan, outcomes, look)
         if report.missing or settled(report.analysis, plan.request.design) or look == looks[-1]:
             return report
-        say(f"{look} seeds per arm do not settle it: going on")
+        say(f"not settled by {counted(look, 'seed')} per arm: going on")
     return analysed(plan, list(told(execute(todo), len(todo))))
 
 
@@ -392,7 +393,8 @@ def _look_note(rules: Rules, look: int | None) -> list[str]:
         return []
     number, alpha = rules.looks.index(look) + 1, rules.at_look(look).alpha
     return [
-        f"look {number} of {len(rules.looks)}, at {look} seeds per arm: tests and intervals at "
+        f"look {number} of {len(rules.looks)}, at {counted(look, 'seed')} per arm: tests and "
+        f"intervals at "
         f"level {alpha:.2g} ({rules.spending} spending of {rules.alpha:g} over the looks)"
     ]
 

@@ -13,6 +13,7 @@ from ablations.training.prompting import Prompter, check_forward, check_letters
 from ablations.training.rewards import reward_of
 from ablations.training.schedule import item, schedule
 from harness.errors import UsageError
+from harness.files.text import counted
 
 
 def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
@@ -119,6 +120,8 @@ def _check_batches(plan: TrainingPlan) -> None:
     micro = plan.settings.batch_size or items * group // world
     if micro < 1 or items * group % (micro * world):
         raise UsageError(
-            f"{items} RL items x {group} completions per step is not divisible by {world} "
+            f"{counted(items, 'RL item')} x {counted(group, 'completion')} per step is not "
+            f"divisible by "
+            f"{world} "
             f"processes x batch size {micro}: change prompts_per_step, pair_count or batch_size"
         )

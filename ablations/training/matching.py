@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ablations.arms import Arm, Matching
 from harness.errors import UsageError
+from harness.files.text import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ def amounts(arm: Arm, matching: Matching, sizes: Sizes) -> Amounts:
     prompts = rl_steps * sizes.prompts_per_step - inside
     if arm.grpo and prompts < 1:
         raise UsageError(
-            f"{arm.name}: {sizes.prompts} RL items and {sizes.pairs} pairs leave no ordinary item "
+            f"{arm.name}: {counted(sizes.prompts, 'RL item')} and "
+            f"{counted(sizes.pairs, 'pair')} leave no ordinary item "
             f"in steps of {rollouts} ({matching}): give more RL items or fewer pairs"
         )
     pair_steps = -(-exposures // sizes.pairs_per_step)
@@ -116,7 +118,8 @@ def _items_per_step(arm: Arm, steps: int, on_top: int, sizes: Sizes) -> int:
         fitting = next(count for count in range(steps, 0, -1) if on_top % count == 0)
         pairs = " or ".join(str(count * steps) for count in (each, each + 1) if count)
         raise UsageError(
-            f"{arm.name}: {on_top} pairs do not divide evenly over {steps} steps (steps): "
+            f"{arm.name}: no even division of {counted(on_top, 'pair')} over "
+            f"{counted(steps, 'step')} (steps): "
             f"give --pair-count {pairs}, or --prompts {fitting * sizes.prompts_per_step}"
         )
     return sizes.prompts_per_step + each

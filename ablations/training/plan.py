@@ -15,6 +15,7 @@ from ablations.training.training_data import TrainingData
 from benchmarks.pair_sources import content_of
 from harness.errors import UsageError
 from harness.files.hashing import file_hash, json_hash, model_fingerprint
+from harness.files.text import counted
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ class TrainingPlan:
             check_unrelated_available(data.previews)
         if self.arm.grpo and data.sizes.prompts < 1:
             raise UsageError(
-                f"{len(data.items)} RL items and {len(data.pairs)} pairs: with --matching "
+                f"{counted(len(data.items), 'RL item')}, {counted(len(data.pairs), 'pair')}: "
+                f"--matching "
                 "instances, grpo needs #prompts + #pairs RL items; lower --prompts or --pair-count"
             )
         return amounts(self.arm, self.settings.matching, data.sizes)
@@ -126,6 +128,6 @@ def repeated(plan: TrainingPlan) -> str | None:
     if not reusing:
         return None
     return (
-        f"the data holds {len(plan.data.items)} RL items; prompts are reused in "
+        f"the data holds {counted(len(plan.data.items), 'RL item')}; prompts are reused in "
         f"{', '.join(reusing)}: these arms match in samples drawn, not in unique prompts"
     )

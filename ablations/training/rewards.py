@@ -17,6 +17,7 @@ import orjson
 from ablations.settings import CODE
 from benchmarks.scoring import Target, score
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.files.typed_json import parse, record
 from harness.own_code import NamedCode, raised
 from harness.patterns import Pattern
@@ -166,9 +167,10 @@ class CustomReward:
         except (Exception, SystemExit) as error:  # user code may raise anything
             raise UsageError(f"--reward {self._name} failed: {raised(error)}") from error
         if values is None or len(values) != len(completions):
-            returned = "no list" if values is None else f"{len(values)} values"
+            returned = "no list" if values is None else counted(len(values), "value")
             raise UsageError(
-                f"--reward {self._name} returned {returned} for {len(completions)} completions: "
+                f"--reward {self._name} returned {returned} for "
+                f"{counted(len(completions), 'completion')}: "
                 "it must return a number or None for each"
             )
         return [self._number(value) for value in values]

@@ -15,6 +15,7 @@ from typing import Any
 
 from ablations.training.prompting import Prompter
 from harness.errors import ContextOverflowError, ItemError, UsageError
+from harness.files.text import counted
 from harness.protocols import Benchmark, Tokenizer, Tools, build_items
 from harness.records import Item, Message, Response, Sampling
 
@@ -69,7 +70,7 @@ class Policy:
         self.show(messages)
         room = self.context - len(self.prompt) - len(self.completion)
         if room < 1:
-            raise ContextOverflowError(f"the episode has reached {self.context} tokens")
+            raise ContextOverflowError(f"the episode has reached {counted(self.context, 'token')}")
         new = self.generate(self.prompt + self.completion, min(room, sampling.max_tokens))
         self._add(new, generated=1)
         ended = new[-1:] == [self.prompter.tokenizer.eos_token_id]

@@ -77,7 +77,7 @@ class TrainingData:
         render = Prompter.load(self.folder, s)
         fits = [render.longest_selection(pair) <= limit for pair in pairs]
         kept = _only(pairs, fits)
-        return first(s.pair_count, f"pairs of up to {limit} tokens", s.pairs, kept), len(
+        return first(s.pair_count, f"pairs of up to {counted(limit, 'token')}", s.pairs, kept), len(
             fits
         ) - sum(fits)
 

@@ -14,6 +14,7 @@ from benchmarks.cli.run import model_name_of
 from benchmarks.imports.formats import FORMATS
 from harness.cli import options
 from harness.cli.output import echo, print_result
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from benchmarks.imports.folders import Imported
@@ -171,6 +172,7 @@ def _text(imported: Sequence[Imported]) -> str:
         if len({each.seed for each in several}) == len(several) > 1:
             runs = " ".join(str(each.path) for each in several)
             lines.append(
-                f"{model}: {len(several)} seeds; as a side of `harness compare`: --a {runs}"
+                f"{model}: {counted(len(several), 'seed')}; as a side of `harness compare`: --a "
+                f"{runs}"
             )
     return "\n\n".join(lines)

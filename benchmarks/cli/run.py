@@ -21,6 +21,7 @@ from harness.cli.panels import PanelCommand
 from harness.cli.progress import AnyProgress, open_progress
 from harness.cli.settings import model_settings, settings_in_force
 from harness.files.names import is_own_name, is_title
+from harness.files.text import counted
 from harness.reasoning import extra_tags
 from harness.runs.identity import identify
 from harness.runs.plan import plan_run
@@ -427,7 +428,7 @@ def document_text(document: dict[str, Any]) -> str:
         judge = f", judged by {row['judge']}" if row["judge"] else ""
         lines.append(
             f"  {row['benchmark']:<22} {row['to_ask']:>6} pending, {row['stored']:>6} done, "
-            f"max {row['max_tokens']} tokens{judge}{_left_out(row)}"
+            f"max {counted(row['max_tokens'], 'token')}{judge}{_left_out(row)}"
         )
     for example in document["examples"]:
         lines.append(f"--- {example['benchmark']}/{example['id']}")

@@ -29,6 +29,7 @@ from harness.errors import UsageError
 from harness.files.atomic import folder as new_folder
 from harness.files.atomic import write_json
 from harness.files.hashing import file_hashes, json_hash
+from harness.files.text import counted
 from harness.install.extras import missing
 from harness.protocols import Declaration, Demanding
 from harness.records import Sample
@@ -251,7 +252,7 @@ def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
                 native.write(json.dumps(dataclasses.asdict(verdict)).encode() + b"\n")
             kept[line.id, line.repeat] = light(line) if slim else line
             if part.answers % _EVERY == 0:
-                note(f"{declared.id}: {part.answers:,} answers")
+                note(f"{declared.id}: {counted(part.answers, 'answer', ',')}")
     if not kept:
         why = f": {part.notes()[0]}" if part.notes() else ""
         raise UsageError(f"{declared.id}: no answer of the log can be imported{why}")
@@ -260,7 +261,8 @@ def _written(folder: Path, part: Scored, note: Note) -> BenchmarkSummary:
     notes = part.notes()
     if fewest < repeats:
         notes.append(
-            f"items have {fewest} to {repeats} answers each: an item's score is their mean"
+            f"items have {fewest} to {counted(repeats, 'answer')} each: an item's score is "
+            f"their mean"
         )
     said = "; ".join(filter(None, (declared.note, *notes)))
     for text in notes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.data.local.verify import Report, TableReport
 from benchmarks.data.local.verify import verify as verify_tables
 from harness.errors import ItemError, UsageError
+from harness.files.text import counted
 from harness.protocols import Benchmark, FailedItem, Tools
 from harness.records import Item, Response
 
@@ -62,9 +63,9 @@ def problems(benchmark: Benchmark) -> Iterator[str]:
         yield f"{name}: ids are texts, at least one"
         return
     if len(set(ids)) < len(ids):
-        yield f"{name}: {len(ids) - len(set(ids))} ids are there twice"
+        yield f"{name}: {counted(len(ids) - len(set(ids)), 'id')} given twice"
     if benchmark.count() != len(ids):
-        yield f"{name}: count says {benchmark.count()}, and there are {len(ids)} ids"
+        yield f"{name}: count says {benchmark.count()}, and ids has {len(ids)}"
     for item_id in ids[:_ITEMS]:
         item = benchmark.build(item_id)
         if isinstance(item, FailedItem):

@@ -19,6 +19,7 @@ from benchmarks.data.local.json_rows import Row
 from benchmarks.scoring import Target
 from benchmarks.scoring.target import Kind
 from harness.errors import UsageError, nearest
+from harness.files.text import counted
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FIELDS: Mapping[str, tuple[str, ...]] = {
@@ -263,7 +264,7 @@ def _options(cells: Mapping[str, Any]) -> tuple[str, ...]:
     while choices and not choices[-1]:
         choices.pop()
     if len(choices) > len(ascii_uppercase):
-        raise ValueError(f"{len(choices)} choices are more than {len(ascii_uppercase)}")
+        raise ValueError(f"{counted(len(choices), 'choice')}, more than {len(ascii_uppercase)}")
     return tuple(choices)
 
 

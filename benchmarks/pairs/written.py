@@ -19,6 +19,7 @@ from benchmarks.pairs.selection import WrittenPair, other
 from benchmarks.pairs.tables import right_letter
 from benchmarks.pairs.template import PairTemplate
 from benchmarks.pairs.turns import MARK, Turn, turns_of
+from harness.files.text import counted
 from harness.records import Message, Part, Role, TextPart
 
 
@@ -99,7 +100,7 @@ def _checked(row: Row, folder: Path, where: str) -> tuple[list[Turn], list[Any]]
         )
     marks = sum(text.count(MARK) for _, text in turns)
     if images and marks not in (0, len(images)):
-        raise PairError(f"{where}: {marks} {MARK} marks and {len(images)} images")
+        raise PairError(f"{where}: {marks} {MARK} and {counted(len(images), 'image')}")
     named = [image if isinstance(image, dict) else {"image": image} for image in images]
     return turns, parse_context(named, folder, where)
 

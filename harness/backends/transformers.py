@@ -34,6 +34,7 @@ from harness.backends.reasoning_tags import decoded, dropped_ids, named_tags
 from harness.backends.spec import AS_IT_IS, Setup
 from harness.backends.tokenizer import LocalTokenizer
 from harness.errors import ContextOverflowError, ItemError, UsageError, first_line
+from harness.files.text import counted
 from harness.protocols import OWN_FORM, PromptForm
 from harness.reasoning import closed, given_tags, opening
 from harness.records import ImagePart, Message, Response, Sampling
@@ -153,8 +154,8 @@ class TokenCount:
             rate = (self._tokens - self._tokens_before) / (now - self._last)
             self._last, self._tokens_before = now, self._tokens
             self._on_status(
-                f"transformers: {self._tokens} tokens generated, {rate:.1f} tokens/s; "
-                f"{batch_size - left} of {batch_size} responses of this batch are done"
+                f"transformers: {counted(self._tokens, 'token')} generated, {rate:.1f} tokens/s; "
+                f"{batch_size - left} of {counted(batch_size, 'response')} of this batch done"
             )
 
 
@@ -263,7 +264,8 @@ class Checkpoint:
         room = self._context - prompt.length
         if room < 1:
             raise ContextOverflowError(
-                f"the prompt is {prompt.length} tokens long, the context holds {self._context}"
+                f"the prompt has {counted(prompt.length, 'token')}, the context holds "
+                f"{self._context}"
             )
         return replace(prompt, limit=min(sampling.max_tokens, room))
 

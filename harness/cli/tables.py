@@ -238,7 +238,7 @@ def _around(answer: ShownAnswer, name: str) -> list[str]:
 def known(response: Response) -> str:
     """Return what is known of how a response was made, in one line; "" of one from a file."""
     values = {
-        f"{response.completion_tokens} tokens": response.completion_tokens,
+        f"{counted(response.completion_tokens or 0, 'token')}": response.completion_tokens,
         f"finish reason {response.finish_reason}": response.finish_reason,
         f"{response.seconds:.2f} s": response.seconds or None,
     }
@@ -264,7 +264,7 @@ def episode(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for message in messages:
         extra: Mapping[str, Any] = message.get("extra") or {}
         tokens = extra.get("completion_tokens")
-        count = "" if tokens is None else f" ({tokens} tokens)"
+        count = "" if tokens is None else f" ({counted(tokens, 'token')})"
         content = abridged(str(message["content"]), MOST)
         if "completion_tokens" in extra:  # a model response, well-formed or not
             step += 1

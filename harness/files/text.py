@@ -36,8 +36,10 @@ def abridged(text: str, most: int = 20_000) -> str:
     return f"{text[:half]}\n[... {left_out} characters are left out here ...]\n{text[-half:]}"
 
 
-def counted(number: int, thing: str) -> str:
-    """Return a count with its noun: "1 item", "2 items", "0 replies"."""
-    if number != 1:
-        thing = f"{thing[:-1]}ies" if re.search("[^aeiou]y$", thing) else f"{thing}s"
-    return f"{number} {thing}"
+def counted(number: int, thing: str, form: str = "") -> str:
+    """Return a number with what is counted: "1 item", "0 replies", with form "," "2,000 items"."""
+    if number != 1 and re.search("[^aeiou]y$", thing):
+        thing = f"{thing[:-1]}ies"
+    elif number != 1:
+        thing += "es" if re.search("(s|x|ch|sh)$", thing) else "s"
+    return f"{number:{form}} {thing}"

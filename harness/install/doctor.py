@@ -21,6 +21,7 @@ from typing import Literal
 from harness.errors import UsageError, first_line
 from harness.files.atomic import write_text
 from harness.files.hashing import cache_dir, json_hash, model_fingerprint
+from harness.files.text import counted
 from harness.files.typed_json import parse
 from harness.install.extras import PROJECT, extras, install, unmet
 from harness.protocols import Benchmark, Check, Demanding
@@ -152,9 +153,9 @@ def data(benchmarks: Sequence[Benchmark]) -> Iterator[Check]:
             yield Check(f"data {declared.id}", "missing", str(error))
             continue
         if declared.n_items in (0, count):  # 0: not known
-            yield Check(f"data {declared.id}", "ok", f"{count} items")
+            yield Check(f"data {declared.id}", "ok", counted(count, "item"))
         else:
-            text = f"{count} items, the official set has {declared.n_items}"
+            text = f"{counted(count, 'item')}, the official set has {declared.n_items}"
             yield Check(f"data {declared.id}", "note", text)
 
 

@@ -129,7 +129,7 @@ class Engine:
         if scores and all(score.status == "error" for score in scores):
             why = " ".join(scores[0].why.split())
             raise UsageError(
-                f"all {len(scores)} responses are errors; the first: {why} "
+                f"every response is an error ({len(scores)} in all); the first: {why} "
                 "(stored as errors: rerun the command to retry them)"
             )
 

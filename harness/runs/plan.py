@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
+from harness.files.text import counted
 from harness.protocols import Benchmark, Declaration
 from harness.reasoning import Tags
 from harness.runs.identity import ModelIdentity
@@ -170,6 +171,7 @@ def plan_run(
             if name in wanted:
                 missing.append(str(error))
     if missing:
-        more = f" (and {len(missing) - 1} more benchmarks lack data)" if len(missing) > 1 else ""
+        others = counted(len(missing) - 1, "more benchmark")
+        more = f" (and {others} without data)" if len(missing) > 1 else ""
         raise UsageError(missing[0] + more)
     return RunPlan(identity, suite, members, chosen, data, settings, out)

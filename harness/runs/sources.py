@@ -91,7 +91,8 @@ def refuse_another(
     if others and all(changes for _, changes in others):
         total, changes = others[-1]
         raise UsageError(
-            f"{total.answers} stored responses are from another server ({'; '.join(changes)}): "
+            f"{counted(total.answers, 'stored response')} came from another server "
+            f"({'; '.join(changes)}): "
             "pass --same-model if it serves the same model, or --fresh to start a new run"
         )
 

@@ -13,6 +13,7 @@ import click
 from harness.cli import options
 from harness.cli.output import echo
 from harness.errors import UsageError
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from reports.view.images import Prompts
@@ -68,7 +69,7 @@ def view(paths: tuple[Path, ...], serve: bool, out: Path | None, **given: Any) -
     write(opened, prompts, target, _progress)
     for note in prompts.notes.values() if prompts else ():
         echo(note, err=True)
-    echo(f"{len(opened.places):,} items\n{target}")
+    echo(f"{counted(len(opened.places), 'item', ',')}\n{target}")
 
 
 def _progress(places: Sequence[Place]) -> AbstractContextManager[Iterable[Place]]:
@@ -84,7 +85,7 @@ def _serve(opened: View, prompts: Prompts | None, port: int) -> None:
         raise UsageError(f"--port {port} cannot be opened: {error.strerror}") from error
     with server:
         server.prepare(_progress)
-        echo(f"{len(opened.places):,} items; Ctrl-C ends it\n{server.url}")
+        echo(f"{counted(len(opened.places), 'item', ',')}; Ctrl-C ends it\n{server.url}")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

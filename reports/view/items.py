@@ -9,6 +9,7 @@ from pathlib import Path
 from ablations.statistics.comparison.models import ModelsComparison
 from ablations.statistics.comparison.stored import read_comparisons
 from harness.errors import UsageError, unknown
+from harness.files.text import counted
 from harness.files.typed_json import record
 from harness.records import Sample
 from harness.runs.lookup import ShownAnswer, Verdicts, shown, verdicts
@@ -79,7 +80,8 @@ def open_view(paths: Sequence[Path], benchmarks: Sequence[str] = ()) -> View:
         raise UsageError(f"{' and '.join(map(str, folders))}: no answers are stored yet")
     if len(places) > MOST:
         raise UsageError(
-            f"{len(places):,} items are more than a page can hold ({MOST:,}): choose some with "
+            f"{counted(len(places), 'item', ',')} are more than a page can hold ({MOST:,}): "
+            f"choose some with "
             "--benchmarks"
         )
     return View(runs, places)

@@ -127,7 +127,7 @@ def test_errors_and_stale_summaries_are_said_first(study: Path, tmp_path: Path) 
     with (run / "samples" / "vstar.jsonl").open("a") as file:
         file.write((run / "samples" / "vstar.jsonl").read_text().splitlines()[0] + "\n")
     page, _ = reports.page_of([copy], None)
-    assert "3 items have errors and no score: base seed 0 (3)" in " ".join(page.warnings)
+    assert "3 items without a score because of errors: base seed 0 (3)" in " ".join(page.warnings)
     assert "base seed 0 holds answers to vstar that its summary" in " ".join(page.warnings)
 
 

@@ -15,6 +15,7 @@ from harness.cli import options
 from harness.cli.options import option
 from harness.cli.output import echo, print_result
 from harness.files.atomic import write_text
+from harness.files.text import counted
 
 if TYPE_CHECKING:
     from benchmarks.pairs.selection import AnyPair
@@ -73,7 +74,7 @@ def _lines(counts: dict[str, Any], template: Path | None) -> Iterator[str]:
     """Yield the result of a check for people."""
     from ablations.data.check import tied_line
 
-    yield f"{counts['pairs']} pairs, all complete, each with two different contexts"
+    yield f"{counted(counts['pairs'], 'pair')}, all complete, each with two different contexts"
     for name, number in counts["domains"].items():
         yield f"  {name:<22} {number}"
     written, lone = counts["written"], counts["one_order"]
@@ -81,7 +82,7 @@ def _lines(counts: dict[str, Any], template: Path | None) -> Iterator[str]:
         known = counts["answers_negative"]
         yield f"  the other context's answer is known for {known} of {separate} with two contexts"
     if written:
-        yield f"  {written} are written prompts: {written - lone} in both orders, {lone} in one"
+        yield f"  written prompts: {written}, {written - lone} in both orders, {lone} in one"
     if template is not None:
         yield f"  {template} fits {counts['split']} of {counts['text_prompts']} prompts of text"
     if counts["tied"]:

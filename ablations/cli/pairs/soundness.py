@@ -150,7 +150,7 @@ def show(document: Mapping[str, Any]) -> None:
 
 def _show_shortcuts(document: Mapping[str, Any]) -> None:
     if document["untested"]:
-        echo(f"{document['untested']} written prompts were tested for their letters only")
+        echo(f"{counted(document['untested'], 'written prompt')} tested for letters only")
         if not document["shortcuts"]:
             return
     rows: list[tuple[str, ...]] = [("a reader that sees", "pairs", "right (%)", "low", "high", "")]
@@ -175,7 +175,10 @@ def _show_shortcuts(document: Mapping[str, Any]) -> None:
         echo(f"{counted(len(missed), 'question')} could not be asked; the first: {missed[0]}")
     if document["repeats"]:
         first = ", ".join(document["repeats"][0])
-        echo(f"{len(document['repeats'])} groups of pairs repeat each other; the first: {first}")
+        echo(
+            f"pairs that repeat each other: {counted(len(document['repeats']), 'group')}; the "
+            f"first: {first}"
+        )
 
 
 def _show_contamination(found: Mapping[str, Any]) -> None:

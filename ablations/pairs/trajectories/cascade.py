@@ -24,6 +24,7 @@ from ablations.pairs.trajectories.reading import Rows, Trajectory, messages_of, 
 from ablations.pairs.trajectories.relating import similarity
 from ablations.pairs.trajectories.tokens import ISSUE, Secret
 from harness.files.hashing import file_hash, tree_hash
+from harness.files.text import counted
 from harness.protocols import Judge
 
 DOMAIN, SOURCE = "trajectory", "trajectories"
@@ -198,7 +199,8 @@ def _masked(
     funnel.step("masked", "pairs", count, dropped)
     if unquoted and not settings.keep_issue:
         funnel.notes.append(
-            f"{unquoted} contexts do not quote their issue word for word: look whether they tell "
+            f"{counted(unquoted, 'context')} without the issue word for word: look whether they "
+            f"tell "
             "it in other words"
         )
 

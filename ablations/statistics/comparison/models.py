@@ -35,6 +35,7 @@ from ablations.statistics.scores import (
     read,
 )
 from harness.errors import UsageError, nearest
+from harness.files.text import counted
 from harness.runs.store import read_manifest
 
 if TYPE_CHECKING:
@@ -205,7 +206,7 @@ def _compared(
     ]
     return ModelsComparison(
         "checkpoints",
-        f"{len(named)} models over the items that all have a score for: {HEADING}",
+        f"{counted(len(named), 'model')} over the items that all have a score for: {HEADING}",
         base,
         _scores(table, rules),
         contrasts,

@@ -51,6 +51,7 @@ from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.simulation.bootstrap import hierarchical
 from ablations.statistics.simulation.calibration import bootstrap_errors
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.runs.store import read_manifest
 from harness.runs.summary import BenchmarkSummary, checked_summaries
 
@@ -372,10 +373,10 @@ def _several_seeds(table: ScoreTable, rules: Rules) -> Comparison:
     drawn = hierarchical(table.scores, table.items, rules.resamples, rules.seed)
     boot = drawn.interval(B, A, rules.level)
     n = sum(len(items.clusters) for items in table.items.values())
-    seeds = f"{macro[A].size} and {macro[B].size} training seeds"
+    seeds = f"{macro[A].size} and {counted(macro[B].size, 'training seed')}"
     return Comparison(
         "arms",
-        f"two methods, by {seeds}, on these {n:,} items",
+        f"two methods, by {seeds}, on these {counted(n, 'item', ',')}",
         replace(average, averaged=len(table.scores)),
         benchmark_lines(by_seed, table.items, Contrast("total", B, A), rules),
         rules.margin,

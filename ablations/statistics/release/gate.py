@@ -47,6 +47,7 @@ from ablations.statistics.release.rule import (
 )
 from ablations.statistics.scores import ScoreTable, gap_notes
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.runs.store import read_manifest, read_samples
 from harness.runs.summary import BenchmarkSummary, read_summaries
 
@@ -180,7 +181,7 @@ def gate(
     _check(table, policy, max_errors)
     cases = _cases(table, policy, (baseline, candidate))
     lines = _judged(cases)
-    seeds = f"{len(baseline)} and {len(candidate)} training seeds"
+    seeds = f"{len(baseline)} and {counted(len(candidate), 'training seed')}"
     return Gate(
         *verdict_of(lines),
         CHECKPOINTS if len(baseline) == 1 else f"two methods, by {seeds}, on these items",

@@ -26,6 +26,7 @@ from ablations.statistics.release.rule import (
     limits_of,
 )
 from ablations.statistics.simulation.calibration import World
+from harness.files.text import counted
 
 DISCORDANCES = (0.05, 0.15)  # fraction of items that only one side answers right
 BASELINES = (0.15, 0.85)  # accuracies, evenly spaced over benchmarks
@@ -136,7 +137,7 @@ def _methods(
         scores.append(a.mean(-1))
         nel.append(_nel(_paired(rng, counts[:, None], right[..., 0]), limits))
     return GateRow(
-        f"{shape[1]} seeds", policy, truth,
+        counted(shape[1], "seed"), policy, truth,
         {"ours": _rates(_ours(evidence, scores, limits)), "nel": _rates(np.array(nel))},
     )  # fmt: skip
 

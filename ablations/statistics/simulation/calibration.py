@@ -26,6 +26,7 @@ from ablations.statistics.contrasts import (
 )
 from ablations.statistics.design import looks
 from ablations.statistics.estimates import VERDICTS, Array, Verdict
+from harness.files.text import counted
 
 RULES = Rules()
 SEEDS = (3, 5, 8)
@@ -227,7 +228,7 @@ def calibrate(
                 studies.append(_study(world, rng, shape, spread, case))
             else:
                 pairs.append(_pair(world, rng, shape, spread, case))
-        note(f"{seeds} seeds, seed sd {100 * spread:g} points: done")
+        note(f"{counted(seeds, 'seed')}, seed sd {100 * spread:g} points: done")
     interactions = tuple(
         _interaction(sizes, limit, (reps, seeds), interaction, seed)
         for seeds, limit, interaction in product(SEEDS, LIMITS, INTERACTIONS)
@@ -382,4 +383,4 @@ def bootstrap_errors(seeds: Iterable[int]) -> str:
     null = [row for row in rows if row["seeds"] == nearest and row["effect"] == 0]
     rates = [100 * row["significant"]["bootstrap"] for row in null]
     span = f"{min(rates):.1f} to {max(rates):.1f} %"
-    return f"in simulations with {nearest} seeds {span} false positives (5 % meant)"
+    return f"in simulations with {counted(nearest, 'seed')} {span} false positives (5 % meant)"

@@ -10,6 +10,7 @@ from ablations.statistics.design.roles import GATE, STANDARD, Design, Kind
 from ablations.statistics.estimates import Verdict
 from ablations.statistics.lines import BenchmarkLine, Line
 from ablations.statistics.text.formatting import MISSING, decisive, points
+from harness.files.text import counted
 
 WITHIN = " (within the margin)"
 Steps = Mapping[Kind, Sequence[Line]]
@@ -78,7 +79,8 @@ def _conclusion(steps: Steps, rules: Rules, design: Design) -> str:
     if total.verdict is None:
         why = f"with one seed in an arm ({ONE_SEED})"
         return f"No gain of {method} over {baseline} can be judged {why}"
-    here = f" on these {sum(line.items for line in total.benchmarks):,} items"
+    items = counted(sum(line.items for line in total.benchmarks), "item", ",")
+    here = f" on these {items}"
     here += "" if _holds_for_new(total) else " (not shown for new items)"
     if total.verdict.is_worse:
         return f"{method} loses to {baseline}{WITHIN * total.verdict.within_margin}{here}"

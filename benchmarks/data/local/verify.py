@@ -13,6 +13,7 @@ from benchmarks.data.local.pins import PRETENDS, Content, compare, pretends
 from benchmarks.data.local.read import read
 from benchmarks.data.local.receipt import Receipt, read_receipt
 from harness.errors import ItemError, UsageError
+from harness.files.text import counted
 
 SAMPLE = 8  # rows per table whose images are decoded by default
 
@@ -107,8 +108,10 @@ def _check_all(found: Sequence[Found], all_images: bool) -> tuple[list[TableRepo
 def _check(item: Found, all_images: bool) -> tuple[TableReport, list[str]]:
     table, n, decoded = item.table, rows(item), 0
     problems = []
-    if table.count and n != table.count:  # 0: unknown
-        problems.append(f"{table.label} has {n} rows, the official number is {table.count}")
+    if table.count and n != table.count:  # 0: not known
+        problems.append(
+            f"{table.label} has {counted(n, 'row')}, the official number is {table.count}"
+        )
     there = columns(item) if n else table.columns
     gone = [name for name in table.columns if name not in there]
     if gone:

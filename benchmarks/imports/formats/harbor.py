@@ -13,6 +13,7 @@ from benchmarks.imports.common import chat
 from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
 from benchmarks.imports.reading import field, head, json_document, mapping
 from harness.errors import UsageError
+from harness.files.text import counted
 
 _RESULT = "result.json"
 _TRAJECTORY = Path("agent", "trajectory.json")
@@ -60,7 +61,7 @@ def _logs(job: Path) -> Iterator[Log]:
         groups.setdefault(_who(result), []).append((folder, result))
     if not groups:
         raise UsageError(f"{job} holds no trial with a {_RESULT}")
-    notes = [f"{without} trials have no {_RESULT}: they did not end"] if without else []
+    notes = [f"{counted(without, 'trial')} without {_RESULT}: not ended"] if without else []
     for trials in groups.values():
         yield _log(job, trials, notes)
 
@@ -122,7 +123,7 @@ def _exceptions(trials: Iterable[Trial]) -> list[str]:
         if result.get("exception_info") and not _error(result)
     )
     return [
-        f"{count} trials ended with {kind} and were graded all the same"
+        f"{counted(count, 'trial')} ended with {kind}, graded all the same"
         for kind, count in kinds.items()
     ]
 

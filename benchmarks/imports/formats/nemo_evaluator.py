@@ -22,6 +22,7 @@ from benchmarks.imports.reading import (
     text_hash,
 )
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.records import Response
 
 _RESULTS = "results.jsonl"
@@ -89,7 +90,7 @@ def _notes(document: Mapping[str, Any], name: str, results: Path) -> list[str]:
     held = line_count(results)
     if expected in (None, held):
         return []
-    return [f"{name}: {results.name} has {held} answers, of {expected} that were scored"]
+    return [f"{name}: {results.name} has {counted(held, 'answer')}, of {expected} that were scored"]
 
 
 def _samples(path: Path) -> Iterator[LoggedSample]:

@@ -25,6 +25,7 @@ from benchmarks.imports.reading import (
 )
 from harness.errors import UsageError
 from harness.files.plain import read_given
+from harness.files.text import counted
 from harness.files.typed_json import parse
 from harness.records import Response
 
@@ -105,7 +106,7 @@ def read(paths: Sequence[Path]) -> Iterator[Log]:
         verdicts = _of_summary(summary)
         missing = summary.get("incomplete_ids")
         notes = (
-            [f"{len(missing)} instances of the data set were not submitted and are left out"]
+            [f"left out, not submitted: {counted(len(missing), 'instance')} of the data set"]
             if isinstance(missing, list) and missing
             else []
         )

@@ -15,6 +15,7 @@ from benchmarks.imports.log import Format, Log, LoggedSample, LoggedTask, Metric
 from benchmarks.imports.reading import files_below, head, text_hash
 from harness.errors import UsageError
 from harness.files import plain
+from harness.files.text import counted
 from harness.records import Response
 
 # Verdict columns for single answers, by kind of data set.
@@ -98,9 +99,11 @@ def _log(run: _Run) -> Log:
     missing = sum(str(row["index"]) not in verdicts for row in own) if verdicts else 0
     notes = []
     if rotated:
-        notes.append(f"{name}: {rotated} rotated copies count in the verdict of the first")
+        notes.append(
+            f"{name}: {counted(rotated, 'rotated copy')} counted in the verdict of the first"
+        )
     if missing:
-        notes.append(f"{name}: {missing} answers have no verdict")
+        notes.append(f"{name}: {counted(missing, 'answer')} without a verdict")
     if not verdicts:
         notes.append(f"{name}: there is no table of verdicts beside {run.predictions.name}")
     task = LoggedTask(

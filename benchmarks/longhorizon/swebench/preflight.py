@@ -9,6 +9,7 @@ from pathlib import Path
 from benchmarks.longhorizon.swebench.environments import qualified
 from benchmarks.longhorizon.swebench.workspace import workspace
 from harness.errors import UsageError
+from harness.files.text import counted
 from harness.protocols import Check
 from harness.sandbox import Sandbox
 from harness.sandbox.engine import engine, remove_leftovers
@@ -80,7 +81,7 @@ def _disk(name: str, kind: str | None, missing: int) -> Check:
     while not root.exists():
         root = root.parent
     free, needed = shutil.disk_usage(root).free / 1e9, missing * GB_A_TASK
-    text = f"{needed:.0f} GB needed for {missing} images, {free:.0f} GB free at {root}"
+    text = f"{needed:.0f} GB needed for {counted(missing, 'image')}, {free:.0f} GB free at {root}"
     if free >= needed:
         return Check(f"{name} disk", "ok", text)
     return Check(f"{name} disk", "missing", f"{text}: make room, or take fewer tasks with --limit")

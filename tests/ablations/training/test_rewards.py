@@ -149,7 +149,7 @@ def _broken(**_: Any) -> Any:
         (_raises(KeyError("x")), "failed: KeyError"),
         (_raises(SystemExit(0)), "failed: SystemExit"),
         (_broken, "failed: OSError: gone"),
-        (lambda **_: [1.0], "returned 1 values for 2 completions"),
+        (lambda **_: [1.0], "returned 1 value for 2 completions"),
         (lambda **_: [], "returned 0 values for 2 completions"),
         (lambda **_: [1.0] * 3, "returned 3 values"),
         (lambda **_: 1.0, "returned no list for 2 completions"),

@@ -451,7 +451,7 @@ def test_a_step_without_a_reward_is_counted_and_training_goes_on(
     assert (ledger["optimizer_steps"], ledger["steps_without_reward"]) == (4, 3)
     rewards = [line["reward"] for line in read_steps(tmp_path / "t/training.jsonl")]
     assert rewards == [None, None, None, 1.0]
-    assert "3 RL steps had no reward and gave no signal" in capsys.readouterr().out
+    assert "3 RL steps without a reward gave no signal" in capsys.readouterr().out
 
 
 def test_a_reward_in_a_recipe_is_run_only_where_the_command_line_says_so(

@@ -364,7 +364,7 @@ def test_images_in_lists_of_every_kind_are_counted(kind: str) -> None:
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ({"problem": "<image>x", "answer": "A", "images": ["red", "blue"]}, "1 <image> marks and"),
+        ({"problem": "<image>x", "answer": "A", "images": ["red", "blue"]}, "1 <image> and"),
         ({"problem": MARKS, "answer": "A", "images": ["red", "red"]}, "two images are identical"),
         ({"problem": " ", "answer": "A", "images": ["red", "blue"]}, "no prompt"),
     ],

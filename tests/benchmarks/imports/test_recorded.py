@@ -101,9 +101,7 @@ def test_trials_of_harbor_have_the_rewards_of_its_summary() -> None:
         samples = [sample for task in log.tasks for sample in task.samples()]
         assert sorted((s.id, s.scores["reward"]) for s in samples) == own
         assert all(s.response and s.response.trajectory is not None for s in samples)
-    assert read("harbor")[0].notes == [
-        "2 trials ended with RuntimeError and were graded all the same"
-    ]
+    assert read("harbor")[0].notes == ["2 trials ended with RuntimeError, graded all the same"]
 
 
 def test_what_a_log_of_inspect_holds_is_kept() -> None:
@@ -176,7 +174,7 @@ def test_trials_without_a_result_and_cut_results_are_noted(tmp_path: Path) -> No
     shutil.copytree(LOGS / "harbor" / "base", tmp_path / "harbor")
     next((tmp_path / "harbor").glob("*/result.json")).unlink()
     (log,) = read("harbor", tmp_path)
-    assert "1 trials have no result.json: they did not end" in log.notes
+    assert "1 trial without result.json: not ended" in log.notes
     shutil.copytree(LOGS / "nemo-evaluator" / "base", tmp_path / "nemo-evaluator")
     results = tmp_path / "nemo-evaluator" / "arith" / "results.jsonl"
     results.write_text("".join(results.read_text().splitlines(keepends=True)[:10]))

@@ -74,7 +74,7 @@ def test_rotated_copies_count_once(tmp_path: Path) -> None:
     pd.DataFrame(both).to_excel(own, index=False)
     log = read(tmp_path)
     assert len(list(log.tasks[0].samples())) == len(QUESTIONS)
-    assert log.notes == ["Some_Bench: 4 rotated copies count in the verdict of the first"]
+    assert log.notes == ["Some_Bench: 4 rotated copies counted in the verdict of the first"]
 
 
 def test_two_tables_compare(tmp_path: Path) -> None:

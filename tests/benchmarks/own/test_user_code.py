@@ -135,7 +135,7 @@ def test_the_contract_finds_what_is_wrong(tmp_path: Path) -> None:
     )
     suites.add_file(written(tmp_path, wrong))
     found = list(contract.problems(suites.benchmark("own_f", data(tmp_path / "data", "own_f"))))
-    assert "1 ids are there twice" in found[0]
+    assert "1 id given twice" in found[0]
     assert "count says 1" in found[1]
     assert "a value in [0, 1]" in found[2]
 

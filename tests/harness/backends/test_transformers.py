@@ -143,7 +143,7 @@ def test_progress_counts_every_token(micro_model: Path) -> None:
     prompts = [checkpoint.prepare(question(4 * i), Sampling(8 + i)) for i in range(3)]
     tokens = sum(response.completion_tokens or 0 for response in generated(checkpoint, prompts))
     assert notes[-1].startswith(f"transformers: {tokens} tokens generated")
-    assert notes[-1].endswith("3 of 3 responses of this batch are done")
+    assert notes[-1].endswith("3 of 3 responses of this batch done")
 
 
 def test_the_first_rate_leaves_out_the_start_up() -> None:
@@ -207,7 +207,7 @@ def test_an_answer_takes_at_most_what_is_left_of_the_context(micro_model: Path) 
     assert response.truncated or response.finish_reason == "stop"
     assert response.completion_tokens is not None
     assert response.completion_tokens <= prompt.limit
-    with pytest.raises(ItemError, match="tokens long, the context holds 40"):
+    with pytest.raises(ItemError, match="tokens, the context holds 40"):
         short.prepare(question(60), Sampling(8))
 
 

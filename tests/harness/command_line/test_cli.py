@@ -258,7 +258,8 @@ def test_an_endpoint_that_is_down_or_talks_nonsense_is_one_line(
     [
         (
             Reply(raw=b"<html>hello</html>"),
-            "all 3 responses are errors; the first: the server returned no chat completion: "
+            "every response is an error (3 in all); the first: "
+            "the server returned no chat completion: "
             "<html>hello</html> (stored as errors: rerun the command to retry them)",
         ),
         (Reply("forbidden", status=403), "the server answered 403: forbidden"),

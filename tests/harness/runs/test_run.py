@@ -177,7 +177,10 @@ def test_errors_are_kept_apart_and_tried_again(tmp_path: Path) -> None:
 
 def test_a_call_of_nothing_but_errors_ends_in_one(tmp_path: Path) -> None:
     every = frozenset(range(20))
-    said = r"^all 3 responses are errors; the first: the request failed for good \(stored.* them\)$"
+    said = (
+        r"^every response is an error \(3 in all\); the first: "
+        r"the request failed for good \(stored.* them\)$"
+    )
     for _ in range(2):  # the same command says the same
         with pytest.raises(UsageError, match=said):
             fill(planned(tmp_path, limit=3, concurrency=1), Adder(fails=every))

@@ -162,7 +162,9 @@ def test_what_a_prompt_says_of_the_issue_in_other_words_is_a_note(tmp_path: Path
     source = tmp_path / "edited.jsonl"
     source.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     done = harness("pairs", "trajectories", source, "--out", tmp_path / "out", "--json")
-    assert any("2 contexts do not quote their issue" in n for n in json.loads(done.stdout)["notes"])
+    assert any(
+        "2 contexts without the issue word for word" in n for n in json.loads(done.stdout)["notes"]
+    )
 
 
 def test_unresolved_trajectories_give_no_reference_and_come_last(tmp_path: Path) -> None:
