@@ -179,7 +179,7 @@ class Settings:
         None, "Regular expression for well-formed completions  [default: has an answer]"
     )
 
-    lora_rank: Whole = _field(
+    lora_rank: Annotated[int, Meta(ge=0, le=8192)] = _field(
         0, "Rank of LoRA adapters on all linear layers; 0 trains all weights."
     )
     lora_alpha: Count | None = _field(None, "LoRA's alpha  [default: twice the rank]")

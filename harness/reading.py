@@ -12,7 +12,7 @@ from harness.errors import unknown
 from harness.frames import frame
 from harness.records import Response, Sample
 from harness.runs.store import SampleKey, read_manifest, read_samples
-from harness.runs.summary import BenchmarkSummary, current_values, read_summaries
+from harness.runs.summary import BenchmarkSummary, checked_summaries, current_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,10 +104,12 @@ def read_run(path: str | os.PathLike[str]) -> Run:
     """Open a run's folder.
 
     Raises:
-        UsageError: it is not a run, or its manifest or summary is corrupt.
+        UsageError: it is not a run, its manifest or summary is corrupt, or the summary is not what
+            the samples say.
     """
     folder = Path(path)
-    return Run(folder, read_manifest(folder), read_summaries(folder))
+    manifest = read_manifest(folder)
+    return Run(folder, manifest, checked_summaries(folder, manifest))
 
 
 def _row(benchmark: str, key: SampleKey, sample: Sample) -> dict[str, Any]:

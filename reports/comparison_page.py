@@ -15,13 +15,12 @@ from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import losses
 from harness.errors import UsageError
 from harness.files.text import counted
-from harness.runs.store import read_manifest
 from harness.runs.summary import macro_average
 from reports import figures, shared, tables
 from reports.pages import Page, Section, Step
 from reports.read.flips import flips
 from reports.read.runs import Run, open_run
-from reports.study_page import Pictures, flips_section
+from reports.study_page import Pictures, flips_section, unnamed
 from reports.tables import Column, Side, Table
 
 
@@ -38,14 +37,15 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     title = f"{names[1]} - {names[0]}"
     runs = [*sides[0], *sides[1]]
     sections = [_benchmarks(comparison, sides, names)]
-    if runs and all(map(at_hand, runs)):
+    if runs and all(map(at_hand, runs)) and not unnamed(comparison):
         a, b = zip(names, sides, strict=True)
-        changed = flips(a, b, [line.benchmark for line in comparison.benchmarks])
+        compared = [line.benchmark for line in comparison.benchmarks]
+        changed = flips(a, b, compared, comparison.left_out)
         sections.append(flips_section(changed, pictures(changed)))
     elif runs:
         sections.append(Section("flips", "Items gained and lost", (
-            "The runs are no longer in their folders, or were continued since: "
-            "compare them again for the items gained and lost.",
+            "The runs are no longer in their folders, were continued since, or were compared by an "
+            "older version: compare them again for the items gained and lost.",
         )))  # fmt: skip
     if runs:
         sections += shared.needle_section(dict(zip(names, sides, strict=True)))
@@ -93,7 +93,7 @@ def run_of(compared: ComparedRun) -> Run:
 def at_hand(run: Run) -> bool:
     """Whether the run is still in its folder, unchanged since it was compared."""
     try:
-        return read_manifest(run.path) == run.manifest
+        return open_run(run.path, run.label).manifest == run.manifest
     except UsageError:
         return False
 

@@ -9,12 +9,14 @@ from statistics import fmean
 from typing import Any
 
 from ablations.statistics.analysis import TESTS
+from ablations.statistics.comparison.sides import Comparison
 from ablations.statistics.design import roles
 from ablations.statistics.design.roles import GATE, Kind
 from ablations.statistics.lines import Line
 from ablations.statistics.text.notes import joined
 from ablations.statistics.text.verdict import step_verdict, withheld
 from ablations.study.plan import PROBE
+from ablations.study.study import Report
 from benchmarks.micro.data.pairs import is_micro
 from benchmarks.pairs.selection import LETTERS
 from harness.files.typed_json import fits
@@ -333,12 +335,21 @@ def _curve(rows: Sequence[Mapping[str, Any]], name: str) -> list[figures.Point]:
 def _flips(
     study: Study, by_arm: Mapping[str, Sequence[Run]], pictures: Pictures
 ) -> tuple[Section, ...]:
-    if not study.report.analysis.contrasts:
+    report = study.report
+    if not report.analysis.contrasts:
         return ()
-    line = study.report.analysis.contrasts[0]
+    if unnamed(report):
+        text = "An older version wrote the analysis: run the study's command again for these items."
+        return (Section("flips", "Items gained and lost", (text,)),)
+    line = report.analysis.contrasts[0]
     minus, plus = ((arm, by_arm[arm]) for arm in (line.minus, line.plus))
-    changed = flips(minus, plus, list(study.scores))
+    changed = flips(minus, plus, list(study.scores), report.left_out)
     return (flips_section(changed, pictures(changed)),)
+
+
+def unnamed(found: Report | Comparison) -> bool:
+    """Whether items were left out of a document that does not name them, as older ones do not."""
+    return bool(found.excluded) and not found.left_out
 
 
 def flips_section(changed: Flips, images: dict[tuple[str, str], str]) -> Section:

@@ -43,7 +43,8 @@ class ScoreTable:
     ``notes`` go with any number from the table: omitted benchmarks and items, few clusters, data
     that differ from what an id promises. ``gaps`` are unscored answers, ``backends`` the inference
     backends with their dtypes, by arm. ``sampled``: answers were drawn at a temperature above 0.
-    ``excluded`` counts excluded items by benchmark. ``parts`` names the parts of each item.
+    ``excluded`` counts excluded items by benchmark, ``left_out`` names these and the items
+    unscored in some run. ``parts`` names the parts of each item.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -54,6 +55,7 @@ class ScoreTable:
     backends: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sampled: bool = False
     excluded: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     parts: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
 
 
@@ -162,17 +164,21 @@ def read(
     runs, names, lacking, unknown = _opened(groups, start)
     gaps, notes = _left_out(lacking)
     read_here: dict[str, _Scores] = {}
-    excluded: dict[str, int] = {}
+    excluded: dict[str, frozenset[str]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
     for name in names:
-        answers, left_out = _of_same_items(runs, name, exclude, overlap=overlap)
+        answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
         _check_scoring(runs, answers, name)
-        content = _check_prompts(runs, name, answers) if left_out else _check_content(runs, name)
+        content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
         if not_known := _not_known(unknown[name], content):
             notes.append(f"{name}: not recorded by every run: {', '.join(not_known)}")
-        gaps += _gaps(runs, answers, name, left_out)
+        gaps += _gaps(runs, answers, name, others)
         if answers[0].excluded:
             excluded[name] = answers[0].excluded
-        of_all = _scores(runs, answers, name)
+        kept = set.intersection(*(set(of_run.values) for of_run in answers))
+        if without := (answers[0].asked | answers[0].excluded) - kept:
+            left_out[name] = tuple(sorted(without))
+        of_all = _scores(runs, answers, name, sorted(kept)) if kept else None
         if of_all is None:
             notes.append(f"{name}: left out, no item has a score in every run")
             continue
@@ -194,7 +200,8 @@ def read(
         tuple(gaps),
         {arm: _backends(runs, arm) for arm in groups},
         sampled=runs[0].temperature > 0,
-        excluded=excluded,
+        excluded={name: len(items) for name, items in excluded.items()},
+        left_out=left_out,
         parts={name: each.parts for name, each in read_here.items()},
     )
 
@@ -217,10 +224,9 @@ class _Scores:
     single: bool
 
 
-def _scores(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> _Scores | None:
-    kept = sorted(set.intersection(*(set(of_run.values) for of_run in answers)))
-    if not kept:
-        return None
+def _scores(
+    runs: Sequence[_Run], answers: Sequence[_Answers], name: str, kept: Sequence[str]
+) -> _Scores:
     kinds = [answers[0].kinds[item] for item in kept]
     rows: dict[str, list[list[float]]] = {}
     for run, of_run in zip(runs, answers, strict=True):
@@ -333,7 +339,7 @@ class _Answers:
     single: bool
     missing: int
     answers: int
-    excluded: int
+    excluded: frozenset[str]
 
 
 def _read_answers(
@@ -371,7 +377,7 @@ def _read_answers(
         len(asked) == answers,
         missing=missing,
         answers=answers,
-        excluded=len(left_out),
+        excluded=frozenset(left_out),
     )
 
 

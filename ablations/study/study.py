@@ -33,8 +33,7 @@ from ablations.study.notes import loss_sentence, losses_on_pairs, over_items_not
 from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text, late_note, listed
 from harness.errors import UsageError
 from harness.files.atomic import write_text
-from harness.files.hashing import json_hash, source_hash
-from harness.files.jsonl import whole_size
+from harness.files.hashing import file_hashes, json_hash, source_hash
 from harness.files.locking import alone
 from harness.files.text import counted
 from harness.files.typed_json import fits, record
@@ -93,8 +92,9 @@ class Report:
     is. ``macro`` is each arm's macro average per seed. ``bootstrap`` says how far to trust the
     intervals with items resampled (empty if there are none). ``look`` is the seeds per arm of its
     planned look (None: the plan has none). ``read`` is a hash of everything read, and of the code
-    that read it. ``excluded`` counts items the plan leaves out, by benchmark; ``with_all`` are the
-    contrasts with them. ``losses`` are the losses on pairs by arm, if one is custom.
+    that read it. ``excluded`` counts items the plan leaves out, by benchmark, ``left_out``
+    names these and those unscored in some run; ``with_all`` are the contrasts with them.
+    ``losses`` are the losses on pairs by arm, if one is custom.
     """
 
     schema: int
@@ -112,6 +112,7 @@ class Report:
     read: str
     look: int | None = None
     excluded: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     with_all: tuple[WithAllItems, ...] = ()
     losses: Mapping[str, str] = field(default_factory=dict)
 
@@ -307,10 +308,10 @@ def finished(plan: Plan) -> Report | None:
 
 
 def _read(plan: Plan, models: Sequence[Measured]) -> str:
-    """Return the hash of what an analysis reads: runs by sizes and times, scorers and our code."""
+    """Return the hash of what an analysis reads: samples by content, scorers and our code."""
     runs = [run for row in models for run in (row.run, row.probe) if run is not None]
-    files = [path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl")]
-    seen = [[str(path), whole_size(path), path.stat().st_mtime_ns] for path in sorted(files)]
+    files = sorted(path for run in runs for path in (plan.folder / run).glob("samples/*.jsonl"))
+    seen = list(zip(map(str, files), file_hashes(files), strict=True))
     code = source_hash(_HERE.with_name("statistics"), _HERE.with_name("arms.py"), _HERE)
     late = [] if plan.planned_exclude is None else [listed(plan.exclude)]
     return json_hash([code, rules_of_plan(plan), plan.request.note, sorted(runs), seen, *late])
@@ -362,6 +363,7 @@ def analysed(plan: Plan, outcomes: Sequence[Outcome], look: int | None = None) -
         look=look,
         losses=losses,
         excluded=table.excluded,
+        left_out=table.left_out,
         with_all=() if every is None else _contrasts(_analysis(every, rules, design)),
     )
 

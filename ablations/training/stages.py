@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import orjson
@@ -64,16 +63,6 @@ def run_stages(plan: TrainingPlan, say: Say) -> None:
     if not plan.checkpoint.exists():
         name = "rl" if plan.arm.grpo else "selection"
         Stage(plan, name, start, say).run(plan.checkpoint)
-
-
-def _train(trainer: Any, last: Path | None) -> None:
-    try:
-        trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except UnpicklingError as error:
-        raise UsageError(
-            f"{last} cannot be resumed: a file in it is a pickle that is cut short or holds more "
-            "than tensors, which is never run; remove it to go on from the one before"
-        ) from error
 
 
 def _group_trackers(out: Path) -> None:
@@ -132,7 +121,7 @@ class Stage:
                 self.say(f"{self.name}: resuming after step {done} of {self.steps}")
         trainer.add_callback(StopBetweenSteps(self.window))
         with deferred():
-            _train(trainer, last)
+            trainer.train(resume_from_checkpoint=str(last) if last else None)
             if (step := trainer.state.global_step) < self.steps:
                 raise interrupted(
                     f"{self.name}: checkpoint saved after step {step} of {self.steps}"

@@ -41,7 +41,7 @@ from harness.runs.store import (
     read_manifest,
     stored_file,
 )
-from harness.runs.summary import BenchmarkSummary, read_summaries, summarise
+from harness.runs.summary import BenchmarkSummary, checked_summaries, summarise
 
 IMPORTED = "imported"
 _LONGEST = 60  # length of task names in a folder's name
@@ -84,7 +84,7 @@ def import_run(log: Log, options: Options, note: Note) -> Imported:
     )
     path = options.out / _folder_name(model, names, base)
     if _holds(path, base):
-        rows = list(read_summaries(path).values())
+        rows = list(checked_summaries(path, read_manifest(path)).values())
         return Imported(path, model, seed, rows, [f"{path} holds this log already"])
     identity = {
         "name": model,

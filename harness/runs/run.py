@@ -16,7 +16,13 @@ from harness.runs.manifest import new_manifest, now, refuse_another_conversion, 
 from harness.runs.plan import RunPlan
 from harness.runs.sources import count_sources, endpoint_source, number_of, refuse_another
 from harness.runs.store import RunStore, read_samples, samples_size
-from harness.runs.summary import BenchmarkSummary, read_summaries, sources_of, summarise
+from harness.runs.summary import (
+    BenchmarkSummary,
+    checked_summaries,
+    read_summaries,
+    sources_of,
+    summarise,
+)
 
 
 def _known_summaries(run: RunPlan) -> dict[str, BenchmarkSummary]:
@@ -50,7 +56,7 @@ def _is_full(run: RunPlan, benchmark: Benchmark, known: BenchmarkSummary) -> boo
 def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
     """Return the summaries of the chosen benchmarks if all are full, else None.
 
-    Reads two small files and imports nothing heavy.
+    Imports nothing heavy.  A summary that is not what its samples say is made again.
 
     Raises:
         UsageError: the folder holds another run, its manifest is corrupt, or its responses are from
@@ -59,7 +65,10 @@ def finished(run: RunPlan) -> list[BenchmarkSummary] | None:
     manifest = stored_manifest(run)
     if manifest is None:
         return None
-    known = _known_summaries(run)
+    try:
+        known = checked_summaries(run.path, manifest)
+    except UsageError:
+        return None
     rows = []
     for benchmark in run.chosen:
         row = known.get(benchmark.declaration.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice, zip_longest
@@ -79,16 +79,21 @@ class Flips:
 
 
 def flips(
-    minus: tuple[str, Sequence[Run]], plus: tuple[str, Sequence[Run]], benchmarks: Iterable[str]
+    minus: tuple[str, Sequence[Run]],
+    plus: tuple[str, Sequence[Run]],
+    benchmarks: Iterable[str],
+    left_out: Mapping[str, Collection[str]],
 ) -> Flips:
     """Find the items that are right more often than not on exactly one side.
 
-    ``minus`` and ``plus`` are name and runs of the side before and after.
+    ``minus`` and ``plus`` are name and runs of the side before and after.  ``left_out`` are the
+    items of a benchmark that were not compared: they flip nowhere.
     """
     rows: list[Flip] = []
     counts = {}
     for name in benchmarks:
-        flipped = list(_flipped(name, minus[1], plus[1]))
+        out = frozenset(left_out.get(name, ()))
+        flipped = [f for f in _flipped(name, minus[1], plus[1]) if f.id not in out]
         gained = sum(flip.gained for flip in flipped)
         counts[name] = (gained, len(flipped) - gained)
         rows += flipped
@@ -112,12 +117,15 @@ def _value(shown: ShownAnswer) -> float:
 
 
 def _by_item(name: str, runs: Sequence[Run]) -> dict[str, list[ShownAnswer]]:
+    """Return the answers to the items that have a score in every run."""
     by_item: dict[str, list[ShownAnswer]] = {}
+    in_every: list[set[str]] = []
     for run in runs:
-        for answer in answers(run.path, name):
-            if answer.value is not None:
-                by_item.setdefault(answer.id, []).append(ShownAnswer(run, name, answer))
-    return by_item
+        scored = [each for each in answers(run.path, name) if each.value is not None]
+        in_every.append({each.id for each in scored})
+        for answer in scored:
+            by_item.setdefault(answer.id, []).append(ShownAnswer(run, name, answer))
+    return {item: by_item[item] for item in by_item if all(item in ids for ids in in_every)}
 
 
 def _sample(flipped: Sequence[Flip]) -> list[Flip]:

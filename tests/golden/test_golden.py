@@ -47,6 +47,7 @@ ADDED: frozenset[str] = frozenset(
         "gaps",
         "excluded",
         "with_all",
+        "left_out",
         "scores",
         "stderr",
         "tost_low",

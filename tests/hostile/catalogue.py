@@ -457,7 +457,7 @@ _MODULES: Mapping[str, str] = {
     "weights": """
         ablations/pairs/editing/editors.py ablations/pairs/similarity/embedding.py
         ablations/training/saving.py ablations/training/stages.py
-        ablations/training/steps/callbacks.py""",
+        ablations/training/steps/callbacks.py ablations/training/steps/resuming.py""",
     "own": """
         ablations/selftest/machine.py ablations/selftest/study.py
         ablations/selftest/throughput.py ablations/selftest/train.py ablations/selftest/trials.py

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,6 +21,7 @@ from ablations.study.plan import json_text
 from ablations.study.study import stored_report
 from ablations.training.ledger import last_complete
 from harness.errors import UsageError
+from harness.reading import read_run
 from harness.records import Score, Status
 from harness.runs.store import read_samples
 from reports.read.runs import answers, open_run
@@ -29,6 +30,11 @@ from reports.read.study import read as read_study
 STORED = Path(__file__).parents[1] / "golden" / "stored" / "studies" / "trained" / "runs"
 SAMPLES = Path("samples", "vstar.jsonl")
 Row = dict[str, Any]
+READING: Sequence[Callable[[Path, Path], object]] = (
+    lambda a, _: open_run(a, "a"),
+    lambda a, _: read_run(a),
+    lambda a, b: checkpoints(a, b, Rules()),
+)
 
 
 @pytest.fixture
@@ -84,9 +90,19 @@ def test_a_summary_that_its_samples_contradict_is_refused(
     (row,) = (row for row in document["benchmarks"] if row["benchmark"] == "vstar")
     row[name] = 0.99 if name in ("strict", "native") else 1000
     path.write_text(json.dumps(document))
-    for use in (lambda: open_run(runs[0], "a"), lambda: checkpoints(*runs, Rules())):
+    for use in READING:
         with pytest.raises(UsageError, match="of vstar, whose samples say"):
-            use()
+            use(*runs)
+
+
+def test_a_score_that_was_changed_in_place_is_not_the_one_that_is_shown(
+    runs: tuple[Path, Path],
+) -> None:
+    path = runs[0] / SAMPLES
+    path.write_bytes(path.read_bytes().replace(b'"value":0.0', b'"value":1.0'))
+    for use in READING:
+        with pytest.raises(UsageError, match="of vstar, whose samples say"):
+            use(*runs)
 
 
 def test_runs_with_other_right_answers_are_not_compared(runs: tuple[Path, Path]) -> None:

@@ -88,7 +88,7 @@ def test_the_verdict_is_that_of_the_analysis_and_comes_first(study: Path, page: 
 def test_flips_are_counted_over_all_items(study: Path) -> None:
     stored_study = read(study)
     sides = [[model.run for model in stored_study.of(arm)] for arm in ("grpo", "contextrl")]
-    got = flips(("grpo", sides[0]), ("contextrl", sides[1]), ["vstar"])
+    got = flips(("grpo", sides[0]), ("contextrl", sides[1]), ["vstar"], {})
     right = []
     for runs in sides:
         several = [read_samples(run.path, "vstar") for run in runs]

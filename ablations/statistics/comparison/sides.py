@@ -104,8 +104,8 @@ class Comparison:
     ``pooled`` (low, high) is the interval with one variance for both sides, ``bootstrap`` that of
     the hierarchical bootstrap (None, None if clusters allow none); they and ``spread`` exist for
     arms only. ``runs`` and ``scores`` cover A and B, ``gaps`` the unscored answers of ``arm`` a or
-    b; older documents lack them. ``excluded`` counts excluded items by benchmark; ``with_all`` is
-    the mean including them.
+    b; older documents lack them. ``excluded`` counts excluded items by benchmark, ``left_out``
+    names these and those unscored in some run; ``with_all`` is the mean including them.
     """
 
     kind: Literal["checkpoints", "arms"]
@@ -122,6 +122,7 @@ class Comparison:
     scores: tuple[SideScore, ...] = ()
     gaps: tuple[Gap, ...] = ()
     excluded: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, Sequence[str]] = field(default_factory=dict)
     with_all: tuple[WithAllItems, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
@@ -183,9 +184,12 @@ def broken(gaps: Sequence[Gap], max_errors: float, names: Mapping[str, str] | No
         return f"--gate judges logs of the same items alone: {'; '.join(apart)}"
     if not (notes := gap_notes(gaps, max_errors, names or {})):
         return ""
+    remedy = "Run the same `harness run` again, or set --max-errors"
+    if any(gap.answers == 0 for gap in gaps):  # no share of errors allows that
+        remedy = "Run on both sides what one of them lacks, or compare runs without it"
     return (
         f"--gate cannot judge broken runs (more than {100 * max_errors:g} % of a side): "
-        f"{'; '.join(notes)}. Run the same `harness run` again, or set --max-errors"
+        f"{'; '.join(notes)}. {remedy}"
     )
 
 
@@ -277,6 +281,7 @@ def _of_sides(
         scores=tuple(scores),
         gaps=table.gaps,
         excluded=table.excluded,
+        left_out=table.left_out,
     )
 
 

@@ -49,7 +49,7 @@ from ablations.statistics.scores import ScoreTable, gap_notes
 from harness.errors import UsageError
 from harness.files.text import counted
 from harness.runs.store import read_manifest, read_samples
-from harness.runs.summary import BenchmarkSummary, read_summaries
+from harness.runs.summary import BenchmarkSummary, checked_summaries
 
 POWER = 0.8
 CALLED: Mapping[str, str] = MappingProxyType({A: "baseline", B: "candidate"})
@@ -203,7 +203,7 @@ def verdict_of(lines: Sequence[GatedBenchmark]) -> tuple[Decision, tuple[str, ..
 
 
 def _cases(table: ScoreTable, policy: Policy, sides: Sequence[Sequence[Path]]) -> list[_Case]:
-    summaries = [[read_summaries(run) for run in side] for side in sides]
+    summaries = [[checked_summaries(run, read_manifest(run)) for run in side] for side in sides]
     held = read_manifest(sides[0][0])["benchmarks"]
     cases = [
         _case(name, table, policy.of(name), summaries, held[name].get("n"))

@@ -21,9 +21,8 @@ from ablations.training.steps.forward import (
     without_empty_images,
 )
 from ablations.training.steps.measures import Tally, TermNorms
-from ablations.training.steps.objective import (
-    check_head,
-)
+from ablations.training.steps.objective import check_head
+from ablations.training.steps.resuming import Resuming
 from ablations.training.steps.term import SelectionTerm
 from harness.records import Item
 
@@ -90,7 +89,7 @@ class _StepLogging:
         super().log(logs, start_time)  # type: ignore[misc]
 
 
-class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
+class ContextTrainer(_StepLogging, Resuming, GRPOTrainer):  # type: ignore[misc]
     """TRL's GRPO with a term on selection prompts; without a term, GRPO with our log.
 
     ``answer`` turns a completion's tokens into the text that rewards see. ``norms_every`` is the
@@ -177,7 +176,7 @@ class ContextTrainer(_StepLogging, GRPOTrainer):  # type: ignore[misc]
         return sum(terms.values())
 
 
-class SelectionTrainer(_StepLogging, Trainer):  # type: ignore[misc]
+class SelectionTrainer(_StepLogging, Resuming, Trainer):  # type: ignore[misc]
     """Training on selection prompts alone: `ca-only`, and the supervised stage of `da-sft`.
 
     ``args`` and ``options`` are those of `transformers.Trainer`, without data.

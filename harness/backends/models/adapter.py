@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,8 +67,10 @@ def read_adapter(folder: Path) -> Adapter:
     try:
         with safe_open(folder / WEIGHTS, framework="np") as tensors:
             names = tuple(tensors.keys())
+            sizes = {name: tensors.get_slice(name).get_shape() for name in names}
     except (OSError, SafetensorError) as error:
         raise UsageError(f"{folder / WEIGHTS} cannot be read: {first_line(error)}") from error
+    _check_ranks(folder, config, sizes)
     decisive = {name: value for name, value in document.items() if name not in _PLACES}
     return Adapter(
         folder,
@@ -76,3 +79,15 @@ def read_adapter(folder: Path) -> Adapter:
         any(".visual." in name or ".vision_" in name for name in names),
         json_hash([decisive, file_hash(folder / WEIGHTS)]),
     )
+
+
+def _check_ranks(folder: Path, config: _Config, sizes: Mapping[str, Sequence[int]]) -> None:
+    """Raise `UsageError` if weights are of other ranks than stated: who loads them makes room."""
+    stated = {config.r, *config.rank_pattern.values()}
+    held = {size[0] for name, size in sizes.items() if "lora_A" in name or "embedding_A" in name}
+    # Of experts in one matrix the rank is there for each.
+    if any(all(rank < 1 or size % rank for rank in stated) for size in held):
+        raise UsageError(
+            f"{folder / CONFIG} states the ranks {sorted(stated)}, and {WEIGHTS} holds "
+            f"{sorted(held)}: save the adapter again with save_pretrained"
+        )

@@ -347,6 +347,7 @@ def test_the_gate_refuses_broken_runs_of_either_side(
     with pytest.raises(UsageError, match=message.replace("B", "A") if turned else message) as error:
         compare.gate(found, 0.01)
     assert "\n" not in str(error.value)
+    assert ("--max-errors" in str(error.value)) != bool(without)
     if not without:
         assert not compare.gate(found, 1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from ablations.statistics.comparison import sides as compare
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.exclusions import read_exclusions
 from harness.errors import UsageError
+from reports import comparison_page
+from reports.pages import Pictured
 from tests.ablations.statistics.test_compare import EASY, HARD, Alone, made
 from tests.commands import harness
 from tests.sums import Sums
@@ -50,6 +53,30 @@ def test_items_are_left_out_of_both_sides_and_the_mean_with_them_is_told(tmp_pat
         every.macro.high,
     )
     assert (every.excluded, every.with_all) == ({}, ())
+
+
+def test_items_that_were_not_compared_are_neither_gained_nor_lost(tmp_path: Path) -> None:
+    """Of the items 0 to 9, which B gains, 5 are excluded; one that B lost has no score in A."""
+    a, b = runs(tmp_path, 3)
+    path = a / "samples" / f"{EASY}.jsonl"
+    lines = path.read_text().splitlines()
+    row = json.loads(lines[30])
+    assert row["id"] == "s30"
+    lines[30] = json.dumps({**row, "score": {**row["score"], "value": None, "status": "error"}})
+    path.write_text("\n".join(lines) + "\n")
+    (a / "summary.json").unlink()
+    exclude = read_exclusions(listed(tmp_path / "t.jsonl", easy=[f"s{n}" for n in range(5)]))
+    found = compare.checkpoints(a, b, RULES, exclude)
+    assert found.left_out == {EASY: ("s0", "s1", "s2", "s3", "s30", "s4")}
+    assert found.excluded == {EASY: 5}
+
+    page = comparison_page.page(found, lambda _: {}, "a and b")
+    (pictured,) = (b for s in page.sections for b in s.blocks if isinstance(b, Pictured))
+    flipped = {flip.id for flip in pictured.flips.rows if flip.benchmark == EASY}
+    assert flipped == {f"s{n}" for n in range(5, 10)}
+    # An older document does not name them, and so shows none.
+    older = comparison_page.page(replace(found, left_out={}), lambda _: {}, "a and b")
+    assert not any(isinstance(b, Pictured) for s in older.sections for b in s.blocks)
 
 
 def test_the_commands_say_what_was_left_out(tmp_path: Path) -> None:

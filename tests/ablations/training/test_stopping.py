@@ -129,12 +129,23 @@ def signalled(number: int, log: Path, steps: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("name", "number"), [("contextrl", signal.SIGTERM), ("da-sft", signal.SIGINT)]
+    ("name", "number", "lora_rank"),
+    [
+        ("contextrl", signal.SIGTERM, 0),
+        ("da-sft", signal.SIGINT, 0),
+        ("ca-only", signal.SIGTERM, 2),
+    ],
 )
 def test_a_signal_saves_the_step_and_the_resumed_run_equals_a_whole_one(
-    name: str, number: int, text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    number: int,
+    lora_rank: int,
+    text_world: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     changes: dict[str, Any] = {"prompts": 32, "pairs_per_step": 1, "pair_count": 8}
+    changes["lora_rank"] = lora_rank
     train(text_world, name, tmp_path / "whole", **changes)
     parts = tmp_path / "parts"
     capsys.readouterr()

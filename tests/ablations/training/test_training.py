@@ -497,6 +497,7 @@ def test_a_reward_in_a_recipe_is_run_only_where_the_command_line_says_so(
         ({"seed": -1}, "seed must be at least 0, got -1"),
         ({"seed": 2**32}, "seed must be at most 4294967295"),
         ({"lora_rank": -3}, "lora_rank must be at least 0"),
+        ({"lora_rank": 10**9}, "lora_rank must be at most 8192"),
         ({"kl": -1}, "kl must be at least 0"),
         ({"learning_rate": "nan"}, "learning_rate must be above 0, got nan"),
         ({"temperature": 0}, "temperature must be above 0"),

@@ -240,7 +240,9 @@ def adapter(folder: Path, base: str | None = "base", **changes: Any) -> Path:
     folder.mkdir()
     config = {"peft_type": "LORA", "r": 12, "base_model_name_or_path": base, **changes}
     (folder / "adapter_config.json").write_text(json.dumps(config))
-    save_file({"model.visual.a.lora_A.weight": np.zeros(2)}, folder / "adapter_model.safetensors")
+    save_file(
+        {"model.visual.a.lora_A.weight": np.zeros((12, 2))}, folder / "adapter_model.safetensors"
+    )
     return folder
 
 
@@ -288,6 +290,11 @@ def test_what_is_no_lora_adapter_is_refused(tmp_path: Path) -> None:
         read_adapter(tmp_path)
     with pytest.raises(UsageError, match="of type IA3"):
         read_adapter(adapter(tmp_path / "ia3", peft_type="IA3"))
+    for place, ranks in enumerate(({"r": 10**9}, {"r": 8}, {"r": 0, "rank_pattern": {"a": 5}})):
+        with pytest.raises(UsageError, match=r"states the ranks .* holds \[12\]: save"):
+            read_adapter(adapter(tmp_path / f"rank{place}", **ranks))
+    # 12 rows: rank 3 of four experts that share a matrix.
+    assert read_adapter(adapter(tmp_path / "experts", r=3)).rank == 3
     torn = adapter(tmp_path / "torn")
     (torn / "adapter_model.safetensors").write_bytes(b"cut")
     with pytest.raises(UsageError, match="cannot be read"):

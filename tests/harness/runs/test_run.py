@@ -76,6 +76,18 @@ def test_a_finished_run_asks_and_builds_nothing(tmp_path: Path) -> None:
     assert (model.opened, benchmark.seen) == (0, [])
 
 
+def test_a_run_with_a_score_that_was_changed_in_place_is_not_finished(tmp_path: Path) -> None:
+    """The file keeps its size; `run` then says what the stored responses say, and asks nothing."""
+    plan, model = planned(tmp_path), Adder()
+    fill(plan, Adder(wrong=frozenset({0, 1})))
+    path = plan.path / "samples" / "sums.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"value":0.0', b'"value":1.0', 1))
+    assert runs.finished(plan) is None
+    assert fill(plan, model)[0].strict == 19 / 20
+    assert model.asked == []
+    assert runs.finished(plan) is not None
+
+
 def test_a_note_on_the_data_stands_beside_scores_and_outside_the_key(tmp_path: Path) -> None:
     before = planned(tmp_path)
     fill(before)
