@@ -63,7 +63,7 @@ def test_an_engine_and_its_images_are_counted(
     assert images.status == "note"
     assert images.text.startswith("1 of 2 are not here")
     assert "docker pull docker.io/swebench/two:latest" in images.text
-    assert "0 GB needed for 1 images" in found["swebench_lite disk"].text
+    assert "0 GB needed for 1 image," in found["swebench_lite disk"].text
 
 
 def test_an_engine_that_does_not_answer_is_missing_and_stops_a_run(

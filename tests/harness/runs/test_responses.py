@@ -38,7 +38,7 @@ def test_only_what_is_known_of_a_response_is_shown(tmp_path: Path) -> None:
         assert "\njudged" not in text
     assert "tokens" not in scored
     assert "finish reason" not in scored
-    assert "--- 1 tokens, finish reason stop, 0.0" in answered
+    assert "--- 1 token, finish reason stop, 0.0" in answered
 
 
 def test_a_limit_takes_the_first_that_have_a_response(tmp_path: Path) -> None:

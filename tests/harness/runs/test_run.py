@@ -251,7 +251,7 @@ def test_a_plain_one_is_refused_as_ambiguous(text: str) -> None:
 
 
 def test_old_errors_that_are_mended_are_good_answers_of_the_call(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="all 2 responses"):
+    with pytest.raises(UsageError, match=r"every response is an error \(2 in all\)"):
         fill(planned(tmp_path, limit=2), Adder(fails=frozenset({0, 1})))
     (row,) = fill(planned(tmp_path, limit=4), Adder(fails=frozenset({2, 3})))
     assert (row.errors, row.n) == (2, 4)
