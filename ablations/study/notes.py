@@ -13,7 +13,7 @@ from ablations.statistics.estimates import Array
 from ablations.statistics.lines import Analysis
 from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
-from ablations.study.plan import Plan
+from ablations.study.plan import ArmPlan, Plan
 from ablations.training.claim import loss_of
 from harness.errors import UsageError
 from harness.runs.store import read_json, read_manifest
@@ -89,12 +89,12 @@ def external_notes(plan: Plan) -> list[str]:
     The plan was written before this study read a score; whether anyone had seen the scores of runs
     finished by then cannot be known.
     """
-    external = {arm.arm: arm.paths for arm in plan.arms if arm.origin == "runs"}
-    paths = [path for runs in external.values() for path in runs]
+    external = [arm for arm in plan.arms if arm.origin == "runs"]
+    paths = [path for arm in external for path in arm.paths]
     if not paths:
         return []
-    notes = [_times(", ".join(external), paths, _written(plan.folder))]
-    if others := [folder.name for folder in _others(plan.folder) if _uses(folder, paths)]:
+    notes = [_times(", ".join(arm.arm for arm in external), paths, _written(plan.folder))]
+    if others := [folder.name for folder in _others(plan.folder) if _uses(folder, external)]:
         notes.append(
             f"runs of this study are also in {', '.join(others)}: one set of runs supports one "
             "planned question, and further verdicts on it are not independent"
@@ -126,10 +126,16 @@ def _others(folder: Path) -> list[Path]:
     return [path for path in studies if path != folder.resolve()]
 
 
-def _uses(study: Path, runs: Sequence[Path]) -> bool:
+def _uses(study: Path, arms: Sequence[ArmPlan]) -> bool:
+    """Whether another study has a run of these arms: by folder, or by content where it moved."""
     try:
-        arms = (read_json(study / "plan.json").get("paths") or {}).get("arms") or {}
+        document = read_json(study / "plan.json")
     except UsageError:
         return False
-    named = {Path(path).resolve() for paths in arms.values() for path in paths}
-    return any(run.resolve() in named or study in run.resolve().parents for run in runs)
+    theirs = {part: (document.get(part) or {}).get("arms") or {} for part in ("paths", "plan")}
+    named = {Path(path).resolve() for paths in theirs["paths"].values() for path in paths}
+    hashed = {run for arm in theirs["plan"].values() for run in arm.get("content") or ()}
+    runs = [run.resolve() for arm in arms for run in arm.paths]
+    return any(run in named or study in run.parents for run in runs) or not hashed.isdisjoint(
+        run for arm in arms for run in arm.content
+    )

@@ -71,6 +71,9 @@ def test_other_studies_of_the_same_runs_are_named(
     assert len(external_notes(planned(studies / "second", other))) == 1
     _, note = external_notes(planned(studies / "third", {**arms, BASELINE: other[BASELINE]}))
     assert note.startswith("runs of this study are also in first, second: ")
+    moved = {arm: [path.rename(tmp_path / f"m{path.name}") for path in arms[arm]] for arm in arms}
+    _, note = external_notes(planned(studies / "fourth", moved))
+    assert note.startswith("runs of this study are also in first, third: ")
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
