@@ -24,7 +24,7 @@ from ablations.statistics.exclusions import NOTHING, Exclusions
 from harness.backends.models.settings import decisive
 from harness.errors import UsageError
 from harness.files.hashing import json_hash
-from harness.files.text import counted
+from harness.files.text import counted, is_abridged
 from harness.runs.store import UNKNOWN, read_manifest, read_marks, read_prompts, samples_size
 from harness.runs.summary import notes_of
 
@@ -44,7 +44,7 @@ class ScoreTable:
     that differ from what an id promises. ``gaps`` are unscored answers, ``backends`` the inference
     backends with their dtypes, by arm. ``sampled``: answers were drawn at a temperature above 0.
     ``excluded`` counts excluded items by benchmark, ``left_out`` names these and the items
-    unscored in some run. ``parts`` names the parts of each item.
+    unscored or not held in some run. ``parts`` names the parts of each item.
     """
 
     scores: Mapping[str, Mapping[str, Array]]
@@ -176,7 +176,7 @@ def read(
         if answers[0].excluded:
             excluded[name] = answers[0].excluded
         kept = set.intersection(*(set(of_run.values) for of_run in answers))
-        if without := (answers[0].asked | answers[0].excluded) - kept:
+        if without := answers[0].asked.union(answers[0].excluded, *others.values()) - kept:
             left_out[name] = tuple(sorted(without))
         of_all = _scores(runs, answers, name, sorted(kept)) if kept else None
         if of_all is None:
@@ -434,14 +434,14 @@ def _common(runs: Sequence[_Run]) -> tuple[list[str], list[tuple[str, _Run]]]:
 
 
 def _gaps(
-    runs: Sequence[_Run], answers: Sequence[_Answers], name: str, left_out: Mapping[str, int]
+    runs: Sequence[_Run], answers: Sequence[_Answers], name: str, others: Mapping[str, set[str]]
 ) -> list[Gap]:
     """Return how many answers have no score and how many items are left out, by arm with such."""
     missing, total = Counter[str](), Counter[str]()
     for run, of_run in zip(runs, answers, strict=True):
         missing[run.arm] += of_run.missing
         total[run.arm] += of_run.answers
-    gaps = [Gap(name, arm, missing[arm], total[arm], left_out.get(arm, 0)) for arm in total]
+    gaps = [Gap(name, arm, missing[arm], total[arm], len(others.get(arm, ()))) for arm in total]
     return [gap for gap in gaps if gap.missing or gap.left_out]
 
 
@@ -486,39 +486,37 @@ def _not_known(settings: Sequence[str], content: Mapping[str, bool]) -> list[str
     return list(dict.fromkeys([*missing, *(what for what, known in content.items() if not known)]))
 
 
-_SAME_ITEMS = {
-    False: "fill both with the same `harness run` (and --limit)",
-    True: "import logs of the same items",
-}
-
-
 def _of_same_items(
     runs: Sequence[_Run], name: str, exclude: Exclusions, *, overlap: bool
-) -> tuple[list[_Answers], dict[str, int]]:
-    """Return the runs' answers to the items that all hold, and how many others each arm has.
+) -> tuple[list[_Answers], dict[str, set[str]]]:
+    """Return the runs' answers to the items that all hold, and the other items of each arm.
 
-    Others are refused unless they are of logs (``overlap``) that have most items in common: half
+    Others are refused unless only logs lack items (``overlap``), and all have most in common: half
     of those of the shortest, else they are logs of other items, with ids that are alike by chance.
+    A run of ours that lacks some can be filled: what it holds may be the answers that came first.
     """
     without = exclude.get(name, frozenset())
     answers = [_read_answers(run, name, without) for run in runs]
     common = frozenset.intersection(*(each.asked for each in answers))
     if all(each.asked == common for each in answers):
         return answers, {}
-    is_given = any(run.is_given for run in runs)
-    fewest = min(len(each.asked) for each in answers)
-    if not (overlap and is_given) or 2 * len(common) < fewest:
+    every = frozenset[str]().union(*(each.asked for each in answers))
+    short = [run for run, each in zip(runs, answers, strict=True) if each.asked != every]
+    of_logs = all(run.is_given for run in short)
+    if not (overlap and of_logs) or 2 * len(common) < min(len(each.asked) for each in answers):
         held = [(run.path, each.asked) for run, each in zip(runs, answers, strict=True)]
         (a, first), (b, second) = min(combinations(held, 2), key=lambda pair: _shared(*pair))
+        fill = "fill our runs with the same `harness run` (and --limit)"
         raise UsageError(
             f"{name}: {a} holds {counted(len(first), 'item')} and {b} {len(second)}, "
-            f"{len(first & second)} of them in common: {_SAME_ITEMS[is_given]}"
+            f"{len(first & second)} of them in common: "
+            f"{'import logs of the same items' if of_logs else fill}"
         )
     others: dict[str, set[str]] = {}
     for run, each in zip(runs, answers, strict=True):
         others.setdefault(run.arm, set()).update(each.asked - common)
     again = [_read_answers(run, name, without, common) for run in runs]
-    return again, {arm: len(items) for arm, items in others.items()}
+    return again, others
 
 
 def _shared(a: tuple[Path, frozenset[str]], b: tuple[Path, frozenset[str]]) -> float:
@@ -529,22 +527,24 @@ def _shared(a: tuple[Path, frozenset[str]], b: tuple[Path, frozenset[str]]) -> f
 def _check_prompts(runs: Sequence[_Run], name: str, answers: Sequence[_Answers]) -> dict[str, bool]:
     """Refuse logs whose shared items were asked with other words; return whether all tell it.
 
-    The hashes of `_check_content` are of all items of a log.
+    The hashes of `_check_content` are of all items of a log, so only prompts stored whole are known
+    to be the same, and the data of no log that has a hash of them.
     """
-    logs = [run for run in runs if "log" in run.manifest["benchmarks"].get(name, {})]
-    told: dict[str, tuple[str, ...]] = {}
+    entries = [(run, run.manifest["benchmarks"].get(name, {}).get("log")) for run in runs]
+    logs = [(run, log) for run, log in entries if log is not None]
+    told: dict[str, tuple[Path, tuple[str, ...]]] = {}
     known = True
-    for run in logs:
+    for run, _ in logs:
         for (item, repeat), prompt in read_prompts(run.path, name).items():
             if repeat or item not in answers[0].asked:
                 continue
-            known &= bool(prompt)
-            if prompt and told.setdefault(item, prompt) != prompt:
+            known &= bool(prompt) and not any(map(is_abridged, prompt))
+            if prompt and (first := told.setdefault(item, (run.path, prompt)))[1] != prompt:
                 raise UsageError(
-                    f"{name}: {logs[0].path} and {run.path} differ in the prompt of {item}, by "
+                    f"{name}: {first[0]} and {run.path} differ in the prompt of {item}, by "
                     "what their logs hold: only answers to the same questions can be compared"
                 )
-    return dict.fromkeys(_CONTENT.values(), known)
+    return {"prompts": known, "data": not any("documents" in log for _, log in logs)}
 
 
 def _check_scoring(runs: Sequence[_Run], answers: Sequence[_Answers], name: str) -> None:

@@ -36,6 +36,11 @@ def abridged(text: str, most: int = 20_000) -> str:
     return f"{text[:half]}\n[... {left_out} characters are left out here ...]\n{text[-half:]}"
 
 
+def is_abridged(text: str) -> bool:
+    """Whether a text of `abridged` lacks its middle."""
+    return " characters are left out here ...]\n" in text
+
+
 def counted(number: int, thing: str, form: str = "") -> str:
     """Return a number with what is counted: "1 item", "0 replies", with form "," "2,000 items"."""
     if number != 1 and re.search("[^aeiou]y$", thing):

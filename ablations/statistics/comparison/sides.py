@@ -105,7 +105,7 @@ class Comparison:
     the hierarchical bootstrap (None, None if clusters allow none); they and ``spread`` exist for
     arms only. ``runs`` and ``scores`` cover A and B, ``gaps`` the unscored answers of ``arm`` a or
     b; older documents lack them. ``excluded`` counts excluded items by benchmark, ``left_out``
-    names these and those unscored in some run; ``with_all`` is the mean including them.
+    names these and those unscored or not held in some run; ``with_all`` is the mean including them.
     """
 
     kind: Literal["checkpoints", "arms"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ablations.statistics.comparison.models import ModelsComparison
@@ -20,9 +21,10 @@ def read_saved(path: Path) -> Comparison | ModelsComparison | Gate:
         if not isinstance(document, dict) or "reasons" not in document:
             return read_comparisons(path)
         gate = record(Gate, document)
-        if (gate.verdict, gate.reasons) != verdict_of(gate.benchmarks):
+        verdict, reasons = verdict_of(gate.benchmarks)
+        if gate.verdict != verdict:
             raise ValueError(f"its benchmarks do not say {gate.verdict}")
-        return gate
+        return replace(gate, reasons=reasons)  # an older version may have other words for them
     except (OSError, ValueError) as error:
         raise UsageError(
             f"{path} is not what `harness gate --json` or `harness compare --json` prints "

@@ -24,7 +24,7 @@ MOST = 50_000_000  # values per document: 8 to 80 bytes each in memory, far less
 class Archive:
     """The documents of a ZIP file by name; for repeated names, the last.
 
-    Raises `UsageError` if the file is not a ZIP file or expands to much, or a document cannot be
+    Raises `UsageError` if the file is not a ZIP file or expands too much, or a document cannot be
     read.
     """
 

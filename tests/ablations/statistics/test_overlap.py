@@ -48,6 +48,8 @@ def test_shared_items_are_compared_and_others_counted_by_side(tmp_path: Path) ->
     found = ablations.compare(part, shifted)
     assert any(note.endswith("left out: 20 items of A, 40 items of B") for note in found.notes)
     assert found.benchmarks[0].items == 20
+    others = {str(item) for item in (*range(20), *range(40, 80))}
+    assert set(found.left_out["sums"]) == others  # no item gained or lost of a page
     models = ablations.compare_models([whole, part, shifted])
     assert {gap.arm: gap.left_out for gap in models.gaps} == {
         "whole": 40,
@@ -66,3 +68,35 @@ def test_logs_of_other_items_or_words_are_refused(tmp_path: Path) -> None:
         ablations.compare(whole, few)
     with pytest.raises(UsageError, match="differ in the prompt of 0"):
         ablations.compare(whole, reworded)
+
+
+def test_a_run_of_ours_that_lacks_items_is_to_be_filled(tmp_path: Path) -> None:
+    """A killed run holds the answers that came first, which are of other items than the rest."""
+    whole, part = log(tmp_path, "whole", range(60), 30), log(tmp_path, "part", range(40), 40)
+    own(part)
+    with pytest.raises(UsageError, match="40 of them in common: fill our runs with the same"):
+        ablations.compare(whole, part)
+    own(whole)
+    with pytest.raises(UsageError, match="40 of them in common: fill our runs with the same"):
+        ablations.compare(whole, part)
+    assert ablations.compare(whole, log(tmp_path, "few", range(30), 9)).benchmarks[0].items == 30
+
+
+def own(run: Path) -> None:
+    """Make an imported run look like one of `harness run` at unknown settings."""
+    path = run / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"origin": "run"}))
+
+
+def test_prompts_that_are_not_stored_whole_are_not_said_to_be_the_same(tmp_path: Path) -> None:
+    for name, count, middle in (("whole", 60, "x"), ("part", 40, "y")):
+        log(tmp_path, name, range(count), 30, "a" * 20_000 + middle + "b" * 20_000)
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert any("not recorded by every run: " in n and "prompts" in n for n in notes(runs))
+    runs = [log(tmp_path, "other", range(60), 30), log(tmp_path, "less", range(40), 30)]
+    assert not any("prompts" in note for note in notes(runs))
+
+
+def notes(runs: Iterable[Path]) -> tuple[str, ...]:
+    return tuple(ablations.compare(*runs).notes)
