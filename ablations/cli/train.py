@@ -221,8 +221,7 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
     echo(
         f"{ledger['arm']}: {counted(ledger['optimizer_steps'], 'optimizer step')}, "
         f"{counted(ledger['train_tokens'], 'token')} trained on, {ledger['generated_tokens']} "
-        f"generated, "
-        f"{counted(ledger['exposures'], 'pair exposure')}, {ledger['seconds']:.0f} s"
+        f"generated, {counted(ledger['exposures'], 'pair exposure')}, {ledger['seconds']:.0f} s"
     )
     for line in learning_summary(ledger):
         echo(line)

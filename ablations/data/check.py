@@ -103,8 +103,7 @@ def tied_line(names: Sequence[str]) -> str:
     """Return a warning about the pairs of `tied`."""
     return (
         f"{counted(len(names), 'written pair')} with a place in the text (such as 'the left "
-        f"image'; "
-        f"first: {names[0]}): exchanged, it may be wrong; --orders written keeps the order"
+        f"image'; first: {names[0]}): exchanged, it may be wrong; --orders written keeps the order"
     )
 
 

@@ -104,8 +104,7 @@ def count_lines(name: str, counts: Mapping[str, int], selection_rows: str) -> li
     lines = [f"{name}: {', '.join(there) or 'no rows'}"]
     if counts["selection"] and counts["other_letters"] and selection_rows == "leave-out":
         lines.append(
-            f"  {counted(counts['other_letters'], 'further row')} with several images and a "
-            f"letter after "
-            "B: if all these are ordinary choice questions, give --selection-rows keep"
+            f"  {counted(counts['other_letters'], 'further row')} with several images and a letter "
+            "after B: if all these are ordinary choice questions, give --selection-rows keep"
         )
     return lines

@@ -561,9 +561,8 @@ def _check_scoring(runs: Sequence[_Run], answers: Sequence[_Answers], name: str)
         if others := _differing(other.targets, first.targets):
             raise UsageError(
                 f"{name}: the right answer to {others[0]} is another in {run.path} than in "
-                f"{runs[0].path} ({counted(len(others), 'such item')}): one of them was "
-                f"changed; compare runs "
-                "as `harness run` left them"
+                f"{runs[0].path} ({counted(len(others), 'such item')}): one of them was changed; "
+                "compare runs as `harness run` left them"
             )
 
 

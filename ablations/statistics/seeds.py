@@ -45,9 +45,8 @@ def unequal_note(seeds: Mapping[str, int]) -> list[str]:
     low, high = false_positives(few, many)
     return [
         f"{counted(few, 'seed')} of {small} against {many} of {large}: {100 * low:.0f} to "
-        f"{100 * high:.0f} % "
-        "false positives instead of 5 % in simulations (more where the smaller side varies more); "
-        "give both as many seeds"
+        f"{100 * high:.0f} % false positives instead of 5 % in simulations (more where the smaller "
+        "side varies more); give both as many seeds"
     ]
 
 

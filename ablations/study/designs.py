@@ -192,8 +192,8 @@ def _measured(folders: Sequence[Path], plan: Plan) -> float:
     if pairs < FEWEST_PAIRS or squares < ROUNDING:
         raise UsageError(
             f"--seed-correlation: these studies hold {counted(pairs, 'seed')} of two arms that "
-            f"drew the same "
-            f"items in the same order; {FEWEST_PAIRS} with different scores are needed"
+            f"drew the same items in the same order; {FEWEST_PAIRS} with different scores are "
+            "needed"
         )
     return min(products / squares, 0.99)
 

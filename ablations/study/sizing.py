@@ -236,8 +236,7 @@ def _mean(parts: Sequence[Components]) -> Components:
 def _measured(seeds: int, of: Components) -> str:
     return (
         f"{counted(seeds, 'seed')} per arm; SD of a seed's mean {100 * of.training**0.5:.2f} "
-        f"points from "
-        f"training, {100 * of.decoding**0.5:.2f} from items"
+        f"points from training, {100 * of.decoding**0.5:.2f} from items"
     )
 
 

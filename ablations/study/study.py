@@ -396,8 +396,8 @@ def _look_note(rules: Rules, look: int | None) -> list[str]:
     number, alpha = rules.looks.index(look) + 1, rules.at_look(look).alpha
     return [
         f"look {number} of {len(rules.looks)}, at {counted(look, 'seed')} per arm: tests and "
-        f"intervals at "
-        f"level {alpha:.2g} ({rules.spending} spending of {rules.alpha:g} over the looks)"
+        f"intervals at level {alpha:.2g} ({rules.spending} spending of {rules.alpha:g} over the "
+        "looks)"
     ]
 
 

@@ -121,7 +121,6 @@ def _check_batches(plan: TrainingPlan) -> None:
     if micro < 1 or items * group % (micro * world):
         raise UsageError(
             f"{counted(items, 'RL item')} x {counted(group, 'completion')} per step is not "
-            f"divisible by "
-            f"{world} "
-            f"processes x batch size {micro}: change prompts_per_step, pair_count or batch_size"
+            f"divisible by {world} processes x batch size {micro}: change prompts_per_step, "
+            "pair_count or batch_size"
         )

@@ -82,8 +82,8 @@ class TrainingPlan:
         if self.arm.grpo and data.sizes.prompts < 1:
             raise UsageError(
                 f"{counted(len(data.items), 'RL item')}, {counted(len(data.pairs), 'pair')}: "
-                f"--matching "
-                "instances, grpo needs #prompts + #pairs RL items; lower --prompts or --pair-count"
+                "--matching instances, grpo needs #prompts + #pairs RL items; lower --prompts or "
+                "--pair-count"
             )
         return amounts(self.arm, self.settings.matching, data.sizes)
 

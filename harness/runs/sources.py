@@ -92,8 +92,8 @@ def refuse_another(
         total, changes = others[-1]
         raise UsageError(
             f"{counted(total.answers, 'stored response')} came from another server "
-            f"({'; '.join(changes)}): "
-            "pass --same-model if it serves the same model, or --fresh to start a new run"
+            f"({'; '.join(changes)}): pass --same-model if it serves the same model, or --fresh to "
+            "start a new run"
         )
 
 

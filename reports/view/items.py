@@ -80,9 +80,8 @@ def open_view(paths: Sequence[Path], benchmarks: Sequence[str] = ()) -> View:
         raise UsageError(f"{' and '.join(map(str, folders))}: no answers are stored yet")
     if len(places) > MOST:
         raise UsageError(
-            f"{counted(len(places), 'item', ',')} are more than a page can hold ({MOST:,}): "
-            f"choose some with "
-            "--benchmarks"
+            f"{counted(len(places), 'item', ',')} are more than a page can hold ({MOST:,}): choose "
+            "some with --benchmarks"
         )
     return View(runs, places)
 

@@ -200,8 +200,7 @@ def _masked(
     if unquoted and not settings.keep_issue:
         funnel.notes.append(
             f"{counted(unquoted, 'context')} without the issue word for word: look whether they "
-            f"tell "
-            "it in other words"
+            "tell it in other words"
         )
 
 
