@@ -70,13 +70,15 @@ _IS_WRONG = rf"{_VERB}{_ADVERBS}\s" + (
     r"|implausible|out\b|ruled out|eliminated|excluded|discarded|rejected|not\b(?! only)|never"
     r"|(?:only|just|merely) one of|no match"
     r"|neither|hardly|scarcely|barely|far from|anything but|by no means|at odds with"
-    r"|(?:\w+ )?(?:trap|distractor|decoy|red herring|lure|illusion|misconception)\b"
+    r"|(?:(?:common|classic|typical|tempting|obvious|popular|likely|mere) )?"
+    r"(?:trap|distractor|decoy|red herring|lure|illusion|misconception)\b"
     r"|(?:second.best|(?:wor|poore|weake)st|poor|bad|weak|least (?:likely|plausible|probable"
     r"|suitable|convincing|appropriate|fitting|accurate|sensible))\b)"
 )
 _DENIES_AFTER = (
     r"(?:(?!\b(?:that|which|who|and|or|where|than)\b)[^,.;:\n]){0,30}?"
-    rf"(?:\b{_IS_WRONG}|\b\w+(?:n't\b|\s?cannot\b|\sfails?\b)|\s?\bcannot\b|\b(?:fails?|violates?|contradicts?)\b"
+    rf"(?:\b{_IS_WRONG}|\b\w+(?:n't\b|\s?cannot\b|\sfails?\b)|\s?\bcannot\b|\bfails?\b"
+    r"|(?<!\bnever )\b(?:violates?|contradicts?)\b"
     r"|\bmakes (?:the least|no|little) sense\b)"
     rf"|,?\s(?:however,? )?{_IS_WRONG}"
 )
@@ -158,9 +160,12 @@ _ADDS = pattern(
     "it is B",
 )
 # What was first thought, where another answer follows: "My first answer was B. ... So C."
+_THOUGHT = (
+    r"\b(?:first|initial|original|earlier|previous) (?:\w+ )?"
+    r"(?:answer|choice|guess|thought|impression|pick|instinct|reaction|reading)\b"
+)
 _ONCE = pattern(
-    r"(?i)\b(?:first|initial|original|earlier|previous) (?:\w+ )?"
-    r"(?:answer|choice|guess|thought|impression|pick|instinct|reaction|reading)\b",
+    rf"(?i)\b(?:was|were) (?:my |our |the )?{_THOUGHT}|{_THOUGHT}[^.;:]{{0,20}}?\b(?:was|were)\b",
     "my first answer was B",
     "the first option is B",
 )

@@ -45,7 +45,7 @@ DENIALS = (
         r"\b(?:nicht|kein\w*|weder|niet|geen)\b",
         r"(?:ist|sind|is) (?:falsch|nicht|kein\w*|unrichtig|ausgeschlossen|auszuschließen|niet|fout"
         r"|onjuist|verkeerd)\b|(?:passt|stimmt|kann) nicht\b"
-        r"|(?:klingt verlockend|scheidet aus|fällt weg|entfällt)\b",
+        r"|(?:klingt verlockend(?! und)|scheidet aus|fällt weg|entfällt)\b",
         r"(?:sondern|nicht|maar|niet) ",
         "Antwort B scheidet aus.",
         "Antwort B ist richtig, nicht A.",

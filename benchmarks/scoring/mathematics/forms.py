@@ -41,6 +41,8 @@ _EQUAL = {"=", "approx", "equiv", "sim", "simeq"}
 _PERCENT = re.compile(r"\s*(?:\\?%|⟨\s*per ?cent\s*⟩|\bper ?cent\b)\s*$")
 _CURRENCY = re.compile(r"^(?P<sign>[-+]?)\s*(?P<unit>[€£¥₹¤]|USD?|EUR|RM|Rs\.?)\s*(?=[\d(.])")
 _DOLLARS = re.compile(r"\A\s*(-?)\\?\$(?=\s?[\d.][^$]*\Z)")  # the sign of "$5", not of "$5$"
+_CALCULATED = re.compile(r"-?\d[^=]*[^=^\s{]\s*(?:[-+*/×]|\\times|\\cdot)\s*\d")  # 5 m × 3 m
+_SIGNS = re.compile(r"\\(?:times|cdot|text|mathrm)\b")
 _NAME = re.compile(r"[A-Za-z](?:_\w+)?")
 _LETTER = re.compile(r"(?<![\\A-Za-z])[A-Za-z]")  # not those of a command
 _DECORATION = re.compile(r"_?⟨[^⟩]*⟩|_\w|'|\^\\circ|[{}|]")
@@ -187,7 +189,9 @@ class Reader:
             return replace(right, name=left)
         left_scalar = self.scalar(left)
         if left_scalar is None:
-            return None
+            words = re.findall(r"[A-Za-z]+", _SIGNS.sub(" ", left))
+            calculated = right.unit and _CALCULATED.match(left) and all(map(parse_unit, words))
+            return right if calculated and not right.node.symbols() else None
         if not right.node.symbols() and (len(sides) > 2 or not left_scalar.node.symbols()):
             return right
         return Relation("=", left_scalar.node, right.node)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from benchmarks.scoring.claims.values import DENIED_BEHIND, rounds
 from benchmarks.scoring.extract import boxes, conclusions, declared, flat, sentences
 from benchmarks.scoring.mathematics.forms import Form, Group, Reader
-from benchmarks.scoring.mathematics.notation import FUNCTIONS, GREEK, SCALES
+from benchmarks.scoring.mathematics.notation import FUNCTIONS, SCALES
 from benchmarks.scoring.mathematics.number_words import CUE, NUMBER_WORD, number_words
 from benchmarks.scoring.mathematics.units import parse_unit
 from benchmarks.scoring.normal import trimmed
@@ -46,14 +46,15 @@ _ADDED = re.compile(
     r"(?i)[$\s]{1,3}(?:and (?:a|one|two|three) (?:hal|quarter|third)|short of\b"
     r"|or (?:more|less|fewer)\b)"
 )
-_SUPPOSES = re.compile(r"(?i)\b(?:assum\w+|suppose|let|if|denote)\b")
+_SUPPOSES = re.compile(r"(?i)\b(?:assum\w+|suppose|let|if|denote)\b[^,;:\d]{0,24}\d")
 _CONCEDED = re.compile(r"(?i)\A\W*(?:although|though|while|whereas)\b[^,;]*[,;]\s*")
 _DECADE = re.compile(r"(?i)\b(?:the|early|late|mid)[ -]\d{3}0s\b")
 _JOINED = re.compile(r"\s*(?:and|und|et|和)\s*")  # 7 and 14
 # What stands behind a value of which it makes another: 7 cm + 3 cm, 7 cm plus 3 cm, 7 to 14.
 _OPERATED = re.compile(
     r"(?:\$|\\\))?\s*(?:[+*/×÷±]|-(?=\s?[\d$])|\b(?:to|bis|plus|times|divided by)\b"
-    r"|\\(?:times|cdot|div|pm)\b)\s*(?!\d+ (?:decimal|sig|digit|place|d\.?p|s\.?f))[\d$\\(.]"
+    r"|\\(?:times|cdot|div|pm)\b)\s*(?!\d+ (?:decimal|sig|digit|place|d\.?p|s\.?f))"
+    r"(?:[\d$\\(]|\.\d)"
 )
 _ENDS = re.compile(r"(?:\s(?:[a-z]+s|old|each))?\s*(?:[.,;:!?)]|\Z)")  # a clause, or its noun does
 _NO_THINGS = re.compile(r"(?i)\bthere (?:are|is|were|was) no [a-z]")
@@ -72,8 +73,11 @@ _SPOKEN = re.compile(
 )  # commands and functions, which are no prose
 
 
-# A dash, not a minus: "7 - the smallest one".
-_DASH = re.compile(rf"(?<=\s)-(?=\s(?!{'|'.join(FUNCTIONS | GREEK)})[a-z]{{3}})")
+# A dash, not a minus: "7 - the smallest one", but "7 - tax".
+_DASH = re.compile(
+    r"(?<=\s)-(?=\s(?:the|this|that|these|those|it|its|which|as|since|because|so|but|and|not|with"
+    r"|just|exactly|only|our|we|there|all)\b)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +239,7 @@ def clean_span(text: str) -> str:
 def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
     """Yield the pieces of a sentence that may be mathematics, with their positions, in order."""
     if _CURRENCY_ONLY.fullmatch(sentence):
-        sentence = sentence.replace("$", "¤")
+        sentence = sentence.replace("\\$", " ¤").replace("$", "¤")
     segments = [*_segments(sentence)]
     for start, end, _ in segments:
         sentence = sentence[:start] + "\x00" * (end - start) + sentence[end:]

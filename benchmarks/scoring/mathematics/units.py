@@ -135,7 +135,7 @@ def parse_unit(text: str) -> Unit | None:
     for pattern, plain in _SPELLING:
         text = pattern.sub(plain, text)
     tokens = _TOKEN.findall(text.strip(" .,"))
-    unit = _product(tokens, "") if tokens and tokens != ["1"] else None
+    unit = _product(tokens, "") if tokens and tokens not in (["1"], ["/"]) else None
     return unit if unit and not tokens and 0 < unit.factor < math.inf else None
 
 
@@ -199,7 +199,7 @@ def split_unit(
         marked = tail[0].text == "^" or any(token.kind == "text" for token in tail[:3])
         plain = plain_units and not _symbolic(tail, known)
         names = [t.text for t in tail if t.kind in {"word", "text"} or t.text == "circ"]
-        once = len(names) == len({*names})  # not in "5m-3m"
+        once = len(names) == len({*names}) or not any(t.text == "-" for t in tail)  # "5m-3m"
         power = once and all(token.kind != "minus" for token in tail)  # not in "5 m - 3"
         unit = parse_unit(text) if power and (marked or plain) else None
         if not unit and not _counts(tail, plain):

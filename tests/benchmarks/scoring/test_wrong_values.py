@@ -193,3 +193,52 @@ def test_words_and_remarks_behind_a_value_leave_it_as_it_is(unit: str, text: str
 @pytest.mark.parametrize("text", ["It costs $5.", "The answer is $5.", "$5"])
 def test_an_amount_is_shown_as_it_was_written(text: str) -> None:
     assert (score(text, Target("number", "5")).prediction or "").lstrip("$") == "5"
+
+
+@pytest.mark.parametrize(
+    ("text", "gold", "unit", "right"),
+    [
+        ("It is 7 times.", "7", "", True),
+        ("It costs \\$1,250.00.", "1250", "$", True),
+        ("The cost is $5 per item.", "5", "$", True),
+        ("The acceleration is 9.8 m/s/s.", "9.8", "m/s^2", True),
+        ("5 m × 3 m = 15 m²", "15", "m^2", True),
+        ("3 m + 4 m = 8 m", "7", "m", False),
+        ("2q + 3 = 7 m", "7", "m", False),
+        ("It is 5m-3m.", "5", "m", False),
+        ("The answer is 7 - tax.", "7", "", False),
+        ("If I look at the picture I see 7 dots. They are red.", "7", "", True),
+        ("There are 7 dots if the hidden one counts. That is all.", "7", "", True),
+        ("Suppose there are 7 balls. The balls are red.", "7", "", False),
+    ],
+)
+def test_a_rule_against_other_values_rejects_no_right_one(
+    text: str, gold: str, unit: str, right: bool
+) -> None:
+    target = Target("math", gold, unit=unit) if unit else Target("number", gold)
+    assert score(text, target).value == right
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("My first answer was B. So C.", "C"),
+        ("B never violates the rule.", "B"),
+        ("B is a bear trap, as the picture shows.", "B"),
+        ("B klingt verlockend und ist richtig.", "B"),
+    ],
+)
+def test_what_is_no_denial_leaves_its_letter(text: str, letter: str) -> None:
+    target = Target("choice", letter, choices=("red", "blue", "green", "white"))
+    assert score(text, target).value == 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "My initial guess is B. C is close but no.",
+        "The first answer choice, B, is right; C is for another figure.",
+    ],
+)
+def test_a_present_first_answer_gives_no_credit_to_a_later_letter(text: str) -> None:
+    assert score(text, Target("choice", "C", choices=("red", "blue", "green", "white"))).value == 0
