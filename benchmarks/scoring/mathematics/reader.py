@@ -170,6 +170,8 @@ class MathReader:
     ) -> Found | None:
         """Read the answer in one sentence; ``alone``: it must hold no other number."""
         sentence = _DASH.sub(";", _SIGN_WORD.sub("-", sentence[:600]))
+        if _CURRENCY_ONLY.fullmatch(sentence):
+            sentence = sentence.replace("\\$", " $")
         sentence = _CONCEDED.sub("", sentence)
         if self.bracketed and (lists := _LISTED.findall(sentence)):
             form = self.reader.form(lists[-1])
@@ -239,7 +241,7 @@ def clean_span(text: str) -> str:
 def _chunks(sentence: str) -> Iterator[tuple[int, str]]:
     """Yield the pieces of a sentence that may be mathematics, with their positions, in order."""
     if _CURRENCY_ONLY.fullmatch(sentence):
-        sentence = sentence.replace("\\$", " ¤").replace("$", "¤")
+        sentence = sentence.replace("$", "¤")
     segments = [*_segments(sentence)]
     for start, end, _ in segments:
         sentence = sentence[:start] + "\x00" * (end - start) + sentence[end:]
