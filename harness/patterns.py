@@ -6,6 +6,8 @@ import re
 
 import regex
 
+# A brace that Python reads as itself, and regex as its fuzzy matching: "{s}", "x{i}".
+_BRACE = re.compile(r"(?s)(\\.)|\{(?!\d*,?\d*\})")
 SECONDS = 5.0  # of one match; usual ones take microseconds, a few bad ones would never end
 
 
@@ -20,7 +22,8 @@ class Pattern:
         self.seconds = seconds
         try:
             self.groups = re.compile(text, re.DOTALL).groupindex
-            self._compiled = regex.compile(text, regex.DOTALL)
+            plain = _BRACE.sub(lambda match: match[1] or r"\{", text)
+            self._compiled = regex.compile(plain, regex.DOTALL)
         except (re.error, regex.error, RecursionError, OverflowError) as error:
             raise ValueError(str(error)) from error
 

@@ -130,11 +130,11 @@ def _uses(study: Path, arms: Sequence[ArmPlan]) -> bool:
     """Whether another study has a run of these arms: by folder, or by content where it moved."""
     try:
         document = read_json(study / "plan.json")
-    except UsageError:
+        theirs = {part: (document.get(part) or {}).get("arms") or {} for part in ("paths", "plan")}
+        named = {Path(path).resolve() for paths in theirs["paths"].values() for path in paths}
+        hashed = {run for arm in theirs["plan"].values() for run in arm.get("content") or ()}
+    except (UsageError, AttributeError, TypeError, ValueError):  # somebody else's file
         return False
-    theirs = {part: (document.get(part) or {}).get("arms") or {} for part in ("paths", "plan")}
-    named = {Path(path).resolve() for paths in theirs["paths"].values() for path in paths}
-    hashed = {run for arm in theirs["plan"].values() for run in arm.get("content") or ()}
     runs = [run.resolve() for arm in arms for run in arm.paths]
     return any(run in named or study in run.parents for run in runs) or not hashed.isdisjoint(
         run for arm in arms for run in arm.content

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from benchmarks.pairs.template import PairTemplate
@@ -39,3 +41,16 @@ def test_a_template_names_the_prompt_that_it_cannot_be_fitted_to_in_time() -> No
     assert template.exchanged(fitting) == "Q: q\nA: a\nC: d\nD: c\nWhich"
     with pytest.raises(UsageError, match=r"more than 0\.05 s on the prompt 'Q: q"):
         template.exchanged("Q: q" + "\nA: a\nC: c\nD: d" * 2000)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["Answer{s}: .*", "x{i}", "(?:cat){e<=1}", r"\\{d}", r"\{s}", "a{2}", "a{,2}", "[{s}]+"],
+)
+@pytest.mark.parametrize(
+    "text",
+    ["Answer{s}: 4", "Answer: 4", "x", "x{i}", "xy", "cat{e<=1}", "cut", "\\{d}", "{s}", "aa"],
+)
+def test_braces_are_read_as_python_reads_them(pattern: str, text: str) -> None:
+    expected = re.compile(pattern, re.DOTALL).fullmatch(text)
+    assert bool(Pattern(pattern).fullmatch(text)) is bool(expected)

@@ -76,6 +76,22 @@ def test_other_studies_of_the_same_runs_are_named(
     assert note.startswith("runs of this study are also in first, third: ")
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        [], {"paths": []}, {"paths": {"arms": []}}, {"paths": {"arms": {"a": [7]}}},
+        {"paths": {"arms": {"a": ["\0"]}}}, {"plan": {"arms": {"a": {"content": 7}}}},
+    ],
+)  # fmt: skip
+def test_what_is_no_plan_beside_a_study_names_no_run(
+    plan: object, arms: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    study = planned(tmp_path / "studies" / "mine", arms)
+    (tmp_path / "studies" / "other").mkdir()
+    (tmp_path / "studies" / "other" / "plan.json").write_text(json.dumps(plan))
+    assert len(external_notes(study)) == 1
+
+
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_what_differences_over_items_leave_out_is_noted(seeds: int) -> None:
     """One cluster has no standard error; over several seeds no difference is over items."""
