@@ -145,11 +145,12 @@ def set_up(processor: Any, settings: ModelSettings) -> None:
             processor.tokenizer.chat_template = text
     if variables := settings.chat_template_kwargs:
         known = _variables(processor)
+        own = sorted(known - _GIVEN)
         for name in variables:
             if name not in known:
                 raise UsageError(
                     f"--chat-template-kwargs: the chat template reads no {name!r}, so it has no "
-                    f"effect: {nearest(name, sorted(known - _GIVEN))}"
+                    f"effect: {nearest(name, own) if own else 'it reads no variables at all'}"
                 )
     if limits := settings.pixels():
         images: Any = getattr(processor, "image_processor", None)
