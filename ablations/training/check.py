@@ -12,6 +12,7 @@ from ablations.training.plan import TrainingPlan
 from ablations.training.prompting import Prompter, check_forward, check_letters
 from ablations.training.rewards import reward_of
 from ablations.training.schedule import item, schedule
+from harness.backends.checkpoint import check_suggested
 from harness.errors import UsageError
 from harness.files.text import counted
 
@@ -35,6 +36,7 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
         raise UsageError(f"the data has images, and {s.model} reads text only")
     if arm.trains and not elsewhere:
         check_forward(data.folder)
+        _check_reference(plan)
     own = bool(s.pair_loss) and arm.joint == "selection"
     used = {"reward": arm.grpo, "pair_loss": own}
     for name, code in code_of(vars(s)).items():
@@ -55,6 +57,11 @@ def check(plan: TrainingPlan, *, elsewhere: bool = False) -> None:
             )
         if data.agent is not None and arm.extra:
             raise UsageError(f"{arm.name} mixes single turns with an agent's episodes")
+
+
+def _check_reference(plan: TrainingPlan) -> None:
+    if plan.arm.grpo and plan.settings.kl and not plan.settings.lora_rank:
+        check_suggested(plan.data.folder)
 
 
 def _check_data(plan: TrainingPlan) -> bool:

@@ -267,6 +267,27 @@ def _suggested_tokens(folder: Path) -> Any:
     return _special_tokens(document) if isinstance(document, dict) else None
 
 
+def check_suggested(folder: Path) -> None:
+    """Check that transformers loads a model beside a checkpoint's generation_config.json.
+
+    `load_model` uses only its tokens; TRL's reference model, for a KL term, is loaded with all.
+
+    Raises:
+        UsageError: transformers refuses the file.
+    """
+    import transformers
+
+    try:
+        transformers.GenerationConfig.from_pretrained(folder)
+    except OSError:  # there is none, or no JSON: transformers goes without
+        return
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UsageError(
+            f"{folder / 'generation_config.json'} keeps the reference model of the KL term from "
+            f"loading: {first_line(error)}; correct or remove it, or train with --kl 0"
+        ) from error
+
+
 def _special_tokens(settings: Mapping[str, Any]) -> Any:
     """Return generation settings with only the special tokens of others."""
     import transformers

@@ -210,6 +210,19 @@ def test_of_suggested_generation_settings_only_the_tokens_are_used(
     assert copies[0].read_bytes() == copies[1].read_bytes()
 
 
+@pytest.mark.parametrize("fields", [{"num_return_sequences": 4}, {"max_new_tokens": "x"}])
+def test_what_keeps_a_reference_model_from_loading_is_told_before_training(
+    fields: dict[str, Any], text_world: Path, tmp_path: Path
+) -> None:
+    world = tmp_path / "world"
+    shutil.copytree(text_world, world)
+    path = world / "model/generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+    with pytest.raises(UsageError, match="the reference model of the KL term from loading"):
+        train(world, "grpo", tmp_path / "out", **STEP, kl=0.01)
+    assert not (tmp_path / "out").exists()
+
+
 def test_suggested_settings_change_no_rollout(text_world: Path, tmp_path: Path) -> None:
     """All of them at once, in both files that may hold them: the same bits are trained."""
     world = tmp_path / "world"
