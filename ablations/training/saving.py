@@ -15,10 +15,15 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from harness.backends.checkpoint import load_model, load_processor, stored_dtypes, weight_files
+from harness.backends.checkpoint import (
+    GENERATION,
+    load_model,
+    load_processor,
+    stored_dtypes,
+    weight_files,
+)
 from harness.files.atomic import folder as new_folder
 
-GENERATION = "generation_config.json"
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 

@@ -241,6 +241,7 @@ def load_model(folder: Path, **options: Any) -> Any:
     return model
 
 
+GENERATION = "generation_config.json"
 _TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id")
 
 
@@ -261,7 +262,7 @@ def _suggested_tokens(folder: Path) -> Any:
     transformers would read all of it, and refuse to load a model because of some of it.
     """
     try:
-        document = parse(plain.read_given(folder / "generation_config.json"))
+        document = parse(plain.read_given(folder / GENERATION))
     except (OSError, ValueError):
         return None
     return _special_tokens(document) if isinstance(document, dict) else None
@@ -278,13 +279,15 @@ def check_suggested(folder: Path) -> None:
     import transformers
 
     try:
-        transformers.GenerationConfig.from_pretrained(folder)
-    except OSError:  # there is none, or no JSON: transformers goes without
+        document = parse(plain.read_given(folder / GENERATION))
+    except (OSError, ValueError):  # there is none, or no JSON: transformers goes without
         return
+    try:
+        transformers.GenerationConfig.from_dict(document)
     except (TypeError, ValueError, AttributeError) as error:
         raise UsageError(
-            f"{folder / 'generation_config.json'} keeps the reference model of the KL term from "
-            f"loading: {first_line(error)}; correct or remove it, or train with --kl 0"
+            f"{folder / GENERATION} keeps the reference model of the KL term from loading: "
+            f"{first_line(error)}; correct or remove it, or train with --kl 0"
         ) from error
 
 

@@ -57,7 +57,7 @@ def test_gains_losses_and_pairing_are_those_of_the_comparison() -> None:
         for word in entry(place, view.answers(place))["differs"]
     )
     before, after = (("A", view.runs[:1]), ("B", view.runs[1:]))
-    known = flips(before, after, view.runs[0].rows)
+    known = flips(before, after, view.runs[0].rows, {})
     assert known.rows
     for benchmark, (gained, lost) in known.counts.items():
         assert (found[benchmark, "gained"], found[benchmark, "lost"]) == (gained, lost)

@@ -166,6 +166,6 @@ def test_pass_at_1_is_for_right_or_wrong_answers(tmp_path: Path) -> None:
     old, new = two(tmp_path, TENTH)
     assert str(gate([old], [new], limits, 0.01).verdict) == "GO"
     samples = new / "samples" / f"{EASY}.jsonl"
-    samples.write_text(samples.read_text().replace('"value":0.0', '"value":0.5', 1))
+    samples.write_text(samples.read_text().replace('"value":0.0', '"value":0.25', 1))
     with pytest.raises(UsageError, match="partial credit"):
         gate([old], [new], limits, 0.01)
