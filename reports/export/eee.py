@@ -23,15 +23,11 @@ from harness.reading import Run
 from harness.records import Sample
 from harness.runs.store import read_samples
 from harness.runs.summary import BenchmarkSummary, current_values
-from reports.export.source import Source, data_name, repository
+from reports.export.source import Source, data_name, repository, scorer_of
 
 SCHEMA = "0.3.0"
 LIBRARY = "contextrl-harness"
-METRICS = {
-    "strict": "Share of right answers by contextrl-harness's strict scorer",
-    "native": "Score by the scorer of the benchmark's evaluation library",
-    "judged": "Score by the benchmark's official protocol with a judge",
-}
+METRICS = ("strict", "native", "judged")
 Value = float | None
 
 
@@ -158,7 +154,7 @@ def _result(run: Run, row: BenchmarkSummary, metric: str, score: float) -> dict[
             "additional_details": {name: str(value) for name, value in data.items() if value},
         },
         "metric_config": {
-            "evaluation_description": METRICS[metric],
+            "evaluation_description": f"Mean score over items: {scorer_of(run, row, metric)}",
             "metric_id": metric,
             "metric_name": f"accuracy ({metric})",
             "metric_kind": "accuracy",

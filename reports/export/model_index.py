@@ -9,11 +9,11 @@ from harness.files.atomic import write_text
 from harness.install.extras import need
 from harness.reading import Run
 from harness.runs.summary import BenchmarkSummary
-from reports.export.source import Source, data_name, repository
+from reports.export.source import Source, data_name, repository, scorer_of
 
 FILE = "model-index.yaml"
 TASK = "image-text-to-text"
-KINDS = {"strict": "our strict scorer", "native": "lmms-eval's scorer", "judged": "a judge"}
+KINDS = ("strict", "native", "judged")
 
 
 def model_index(source: Source, folder: Path) -> list[Path]:
@@ -55,9 +55,9 @@ def _results(run: Run, row: BenchmarkSummary) -> list[dict[str, object]]:
         "dataset_revision": str(revision) if data and revision else None,
         "metric_args": {"items": row.n},
     }
-    scores = {kind: getattr(row, kind) for kind in KINDS}
-    named = {f"accuracy ({KINDS[kind]})": value for kind, value in scores.items()}
-    named |= {f"accuracy ({part}, {KINDS['strict']})": value for part, value in row.parts.items()}
+    named = {f"accuracy ({scorer_of(run, row, kind)})": getattr(row, kind) for kind in KINDS}
+    strict = scorer_of(run, row, "strict")
+    named |= {f"accuracy ({part}, {strict})": value for part, value in row.parts.items()}
     return [
         {**fields, "metric_type": "accuracy", "metric_name": name, "metric_value": value}
         for name, value in named.items()

@@ -45,6 +45,21 @@ def data_name(run: Run, row: BenchmarkSummary) -> str:
     return f"{title} ({row.note})" if row.note else title
 
 
+def scorer_of(run: Run, row: BenchmarkSummary, kind: str) -> str:
+    """Return who gave a benchmark's scores of a kind: strict, native or judged.
+
+    A log of another tool, and a task that is known by name alone, bring their own metric: the
+    strict score is then that.
+    """
+    stated = str(run.manifest["benchmarks"].get(row.benchmark, {}).get("metric") or "")
+    if kind == "strict" and ", by " in stated:
+        return stated
+    tool = row.native_rules.partition(" ")[0] or "lmms-eval"
+    return {"strict": "contextrl-harness's strict scorer", "native": f"{tool}'s scorer"}.get(
+        kind, "a judge"
+    )
+
+
 def repository(row: BenchmarkSummary) -> str | None:
     """Return the Hub repository of a benchmark's data; None if its note says otherwise."""
     known = not row.note and has_source(row.benchmark)

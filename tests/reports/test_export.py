@@ -101,12 +101,26 @@ def test_a_model_card_reads_the_scores_again(tmp_path: Path) -> None:
     strict = {
         result.dataset_type: result.metric_value
         for result in results
-        if result.metric_name == "accuracy (our strict scorer)"
+        if result.metric_name == "accuracy (contextrl-harness's strict scorer)"
     }
     scores = read_run(A).scores()
     assert strict == dict(zip(scores.benchmark, scores.strict, strict=True))
     assert all(MICRO in result.dataset_name for result in results)
     one_line(harness("export", "model-index", A, B), "a card is of one")
+
+
+def test_a_score_of_another_tool_is_not_said_to_be_ours(tmp_path: Path) -> None:
+    logs = Path(__file__).parents[1] / "benchmarks" / "imports" / "logs" / "harbor"
+    assert harness("import", logs, "--out", tmp_path / "runs").returncode == 0
+    run = min((tmp_path / "runs").iterdir())
+    (card,) = exported("model-index", run, out=tmp_path / "card")
+    (index,) = yaml.safe_load(card.read_text())["model-index"]
+    names = [metric["name"] for result in index["results"] for metric in result["metrics"]]
+    assert names == ["accuracy (reward, by harbor)"]
+    record, _ = exported("eee", run, out=tmp_path / "eee")
+    (result,) = json.loads(record.read_text())["evaluation_results"]
+    described = result["metric_config"]["evaluation_description"]
+    assert described == "Mean score over items: reward, by harbor"
 
 
 def records(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
