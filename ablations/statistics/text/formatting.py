@@ -14,8 +14,8 @@ MISSING = "-"
 
 
 def points(value: float) -> str:
-    """Return a difference in points with its sign: 0.018 is "+1.8"."""
-    return f"{100 * value:+.1f}"
+    """Return a difference in points with its sign: 0.018 is "+1.8", a rounding error "+0.0"."""
+    return f"{round(100 * value, 9) + 0.0:+.1f}"
 
 
 def interval(low: float | None, high: float | None) -> str:
