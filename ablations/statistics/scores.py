@@ -293,11 +293,22 @@ def backend_notes(
     return [f"run in different ways, which alone can make a difference ({listed})"]
 
 
+def side_notes(
+    table: ScoreTable, names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """Return notes on what, besides the models, makes arms differ; ``names`` as of `gap_notes`."""
+    return (
+        *overlap_notes(table.gaps, names),
+        *gap_notes(table.gaps, MAX_ERRORS, names),
+        *backend_notes(table.backends, names),
+    )
+
+
 def identity(path: Path, benchmarks: Sequence[str]) -> tuple[str, str]:
     """Return the fingerprint of a run's model, and a hash of the run without its answers.
 
-    The hash covers the model, what was asked of these benchmarks and how, and the start time: a
-    moved run keeps it, a repeated one does not. `UsageError` if it is not a run.
+    The hash covers the model, the protocols and settings of these benchmarks, and the start time:
+    moving a run keeps it, repeating it does not. `UsageError` if it is not a run.
     """
     run = _Run("", path, read_manifest(path))
     begun = [invocation.get("started") for invocation in run.manifest["invocations"][:1]]

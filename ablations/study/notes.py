@@ -11,7 +11,7 @@ from ablations.statistics.analysis import CLUSTERED
 from ablations.statistics.design.roles import STANDARD
 from ablations.statistics.estimates import Array
 from ablations.statistics.lines import Analysis
-from ablations.statistics.scores import MAX_ERRORS, ScoreTable, backend_notes, gap_notes
+from ablations.statistics.scores import ScoreTable, side_notes
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.study.plan import ArmPlan, Plan
 from ablations.training.claim import loss_of
@@ -23,8 +23,7 @@ def run_notes(plan: Plan, table: ScoreTable) -> list[str]:
     """Return notes for a verdict on the runs of a plan, beyond the table's own."""
     arms, start = next(iter(table.scores.values())), plan.request.design.start
     return [
-        *gap_notes(table.gaps, MAX_ERRORS),
-        *backend_notes(table.backends),
+        *side_notes(table),
         *unequal_note({arm: len(seeds) for arm, seeds in arms.items() if arm != start}),
         *twin_notes({name: _trained(arms, start) for name, arms in table.scores.items()}),
         *base_note(table, start),

@@ -25,15 +25,7 @@ from ablations.statistics.estimates import Array, Verdict, verdicts
 from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithAllItems
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
-from ablations.statistics.scores import (
-    MAX_ERRORS,
-    Gap,
-    ScoreTable,
-    backend_notes,
-    gap_notes,
-    overlap_notes,
-    read,
-)
+from ablations.statistics.scores import Gap, ScoreTable, read, side_notes
 from harness.errors import UsageError, nearest
 from harness.files.text import counted
 from harness.runs.store import read_manifest
@@ -199,9 +191,7 @@ def _compared(
     contrasts = _contrasts(table, tests, base, rules)
     notes = [
         *table.notes,
-        *overlap_notes(table.gaps),
-        *gap_notes(table.gaps, MAX_ERRORS),
-        *backend_notes(table.backends),
+        *side_notes(table),
         *dict.fromkeys(note for each in tests.values() for note in items_notes((), each)),
     ]
     return ModelsComparison(

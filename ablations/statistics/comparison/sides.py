@@ -39,13 +39,12 @@ from ablations.statistics.exclusions import NOT_HELD, NOTHING, Exclusions, WithA
 from ablations.statistics.intervals import intervals_of
 from ablations.statistics.lines import BenchmarkLine, Macro, differences
 from ablations.statistics.scores import (
-    MAX_ERRORS,
     Gap,
     ScoreTable,
-    backend_notes,
     gap_notes,
     overlap_notes,
     read,
+    side_notes,
 )
 from ablations.statistics.seeds import twin_notes, unequal_note
 from ablations.statistics.simulation.bootstrap import hierarchical
@@ -250,9 +249,7 @@ def read_sides(
         name: {called[side]: y for side, y in sides.items()} for name, sides in table.scores.items()
     }
     more = (
-        *overlap_notes(table.gaps, called),
-        *gap_notes(table.gaps, MAX_ERRORS, called),
-        *backend_notes(table.backends, called),
+        *side_notes(table, called),
         *unequal_note({called[A]: len(a), called[B]: len(b)}),
         *twin_notes(named),
     )

@@ -59,8 +59,8 @@ def inside(folder: Path | None, name: str) -> Path:
     """Return the path of a file named in data, relative to its folder or absolute.
 
     Raises:
-        ValueError: it leads out of the folder (including by links or ``..``, except to `homes`) or
-            is not a file, or there is no folder.
+        ValueError: there is no folder, the path leads out of it (including by links or ``..``,
+            except to `homes`), or it is not a file.
     """
     if folder is not None:
         path = folder / name

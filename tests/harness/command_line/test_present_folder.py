@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.commands import ROOT
 
 # What the command does, and then children of the two kinds that Python imports a folder for.
@@ -22,27 +24,22 @@ for words in (["-c", "import json, signal; from harness import errors"], ["-m", 
 """
 
 
-def test_children_do_not_import_from_the_present_folder(tmp_path: Path) -> None:
-    for name in ("json", "signal", "harness"):
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        # As the installed command starts, and with children.
+        (["-P", "-c", PROGRAM], ("json", "signal", "harness")),
+        # Finds the package elsewhere; then the folder has no say any more.
+        (["-m", "harness"], ("click", "yaml", "json", "msgspec")),
+    ],
+)
+def test_nothing_is_imported_from_the_present_folder(
+    words: list[str], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in names:
         (tmp_path / f"{name}.py").write_text("open('imported', 'w')")
     done = subprocess.run(
-        [sys.executable, "-P", "-c", PROGRAM, "list", "--help"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert not (tmp_path / "imported").exists()
-
-
-def test_the_interpreters_own_call_does_not_import_from_the_present_folder(tmp_path: Path) -> None:
-    """`python -m harness` finds the package elsewhere; then the folder has no say any more."""
-    for name in ("click", "yaml", "json", "msgspec"):
-        (tmp_path / f"{name}.py").write_text("open('imported', 'w')")
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "list", "--help"],
+        [sys.executable, *words, "list", "--help"],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
