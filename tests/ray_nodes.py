@@ -24,6 +24,7 @@ from benchmarks.micro.prepare import prepare
 from harness.files.hashing import file_hash
 from harness.files.jsonl import read_lines
 from tests.commands import ROOT
+from tests.processes import command_line
 
 ARMS, SEEDS, STEPS, ITEMS = ("grpo", "contextrl"), 2, 6, 32
 TRAIN = f"--config micro --prompts {8 * STEPS} --pair-count {4 * STEPS} --prompts-per-step 8 "
@@ -86,10 +87,7 @@ def start(arguments: list[str], log: Path, **environment: str) -> subprocess.Pop
 def running(kind: str, ready: Callable[[Path], bool]) -> psutil.Process | None:
     """Return a running ``harness train`` or ``run`` whose ``--out`` is ready to be disturbed."""
     for each in psutil.process_iter():
-        try:
-            line = each.cmdline()
-        except psutil.Error:
-            continue
+        line = command_line(each)
         ours = ["-m", "harness", kind] == line[1:4] and "--out" in line
         if ours and ready(Path(line[line.index("--out") + 1])):
             return each
@@ -117,7 +115,7 @@ def disturbed(folder: Path, world: tuple[Path, Path], nodes: Nodes) -> None:
         while (command := running(kind, ready)) is None:
             check(study.poll() is None, f"the study ended before a {kind} could be disturbed")
             time.sleep(0.02)
-        say(f"the node of {' '.join(command.cmdline()[3:6])} is killed")
+        say(f"the node of {' '.join(command_line(command)[3:6])} is killed")
         nodes.kill(command)
     check(study.wait() == 0, f"exit code {study.returncode}: {folder / 'log'}")
 

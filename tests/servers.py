@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 import psutil
 from aiohttp import web
 
+from tests.processes import with_word
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -288,5 +290,4 @@ async def _send(reply: Reply, request: web.Request, model: str) -> web.StreamRes
 
 def asking() -> list[psutil.Process]:
     """Return this process's children that ask an endpoint; one that has ended does not."""
-    children = [c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE]
-    return [child for child in children if "--endpoint" in child.cmdline()]
+    return with_word("--endpoint", psutil.Process().children())

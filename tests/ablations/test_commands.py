@@ -7,11 +7,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ablations.study.children import FailedError, ProcessPool, StoppedError
-from tests.servers import Reply, ScriptedServer
+from tests.processes import alive_after
+from tests.servers import Reply, ScriptedServer, asking
 
 
 def test_commands_run_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -30,7 +30,7 @@ def test_commands_run_side_by_side(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 
 def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path) -> None:
-    processes, here = ProcessPool(at_once=2), psutil.Process()
+    processes = ProcessPool(at_once=2)
     with ScriptedServer(lambda _: Reply("A", delay=300)) as server, ThreadPoolExecutor(2) as pool:
         args = ["run", "--model", "scripted", "--endpoint", server.url, "--suite", "phyx"]
         args += ["--data-root", str(micro_data), "--limit", "1", "--max-tokens", "8"]
@@ -44,13 +44,13 @@ def test_all_commands_are_ended_and_none_begins(tmp_path: Path, micro_data: Path
         while len(server.requests) < 2:
             assert time.monotonic() - before < 120
             time.sleep(0.05)
-        running = [command for command in here.children() if "--endpoint" in command.cmdline()]
+        running = asking()
         share = max(1, len(os.sched_getaffinity(0)) // 2)
         assert [command.environ()["OMP_NUM_THREADS"] for command in running] == [str(share)] * 2
         processes.stop()
         for future in waiting:
             with pytest.raises(StoppedError):
                 future.result(timeout=30)
-    assert not [command for command in running if command.is_running()]
+    assert not alive_after(5, running)
     with pytest.raises(StoppedError):
         processes.run(["--version"], tmp_path / "late.log")

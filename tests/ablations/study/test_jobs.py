@@ -30,6 +30,7 @@ from harness.runs.summary import read_summaries
 from tests.ablations.conftest import HIGH, LOW, names_of
 from tests.commands import ROOT
 from tests.planted import BENCHMARKS
+from tests.processes import with_word
 from tests.servers import Reply, Request, ScriptedServer, asking
 
 
@@ -192,7 +193,7 @@ def test_a_job_whose_ray_worker_dies_is_done_by_another(tmp_path: Path) -> None:
     def reply(request: Request) -> Reply:
         if not killed:
             family = psutil.Process().children(recursive=True)
-            (command,) = [each for each in family if server.url in each.cmdline()]
+            (command,) = with_word(server.url, family)
             killed.append(command.ppid())
             psutil.Process(command.ppid()).kill()
         return Reply("A")

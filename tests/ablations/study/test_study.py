@@ -25,6 +25,7 @@ from harness.errors import UsageError
 from tests.ablations.conftest import HIGH, LOW, NONE, OBJECTIVE, names_of, study_words
 from tests.benchmarks.imports.reading import LOGS
 from tests.commands import ROOT, harness, modules_of, one_line, process
+from tests.processes import alive_after, command_line
 
 Runs = dict[str, Path]
 PAIR = {BASELINE: LOW, METHOD: HIGH}
@@ -615,7 +616,7 @@ def test_an_interrupt_while_libraries_are_loaded_ends_all(tmp_path: Path) -> Non
     assert study.stderr.readline() == "grpo seed 0: begins\n"
     assert study.stderr.readline().startswith("$ harness run")
     server = psutil.Process(study.pid)
-    while not any("forkserver" in " ".join(one.cmdline()) for one in server.children()):
+    while not any("forkserver" in " ".join(command_line(one)) for one in server.children()):
         time.sleep(0.02)
     time.sleep(0.5)
     os.killpg(study.pid, signal.SIGINT)  # as a terminal does
@@ -755,8 +756,7 @@ def test_killed_at_any_step_a_study_goes_on(
         # An interrupt once, sudden death otherwise.
         study.send_signal(signal.SIGINT if number == 1 else signal.SIGKILL)  # if it still runs
         study.wait(60)
-        psutil.wait_procs(family, timeout=20)
-        assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+        assert not alive_after(20, family)
     done = process(*words)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("$ harness run") == 0  # all four were measured before

@@ -15,6 +15,7 @@ import pytest
 from ablations.statistics.contrasts import BASELINE, METHOD
 from tests.ablations.study.test_study import analysis, comparable, until
 from tests.commands import ROOT, process
+from tests.processes import alive_after
 
 pytestmark = pytest.mark.slow
 
@@ -119,8 +120,7 @@ def test_a_study_that_is_killed_while_it_trains_ends_as_if_it_never_was(
     family = psutil.Process(study.pid).children(recursive=True)
     study.kill()
     study.wait(60)
-    psutil.wait_procs(family, timeout=20)
-    assert not [one for one in family if one.is_running() and one.status() != "zombie"]
+    assert not alive_after(20, family)
     assert not (training(studies, METHOD) / "checkpoint").exists()
     done = process(*words_of(studies, micro_data))
     assert done.returncode == 0, done.stderr

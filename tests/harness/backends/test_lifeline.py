@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from harness.backends import lifeline
+from tests.processes import alive_after
 
 # A command with a child and a grandchild that ignore polite signals.
 STUBBORN = "trap '' TERM INT; (trap '' TERM INT; sleep 300 & wait) & echo ready; wait"
@@ -27,11 +28,6 @@ time.sleep(300)
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
     children: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
     return children
-
-
-def all_end(processes: list[psutil.Process], seconds: float) -> bool:
-    _, alive = psutil.wait_procs(processes, timeout=seconds)
-    return all(process.status() == psutil.STATUS_ZOMBIE for process in alive)
 
 
 @pytest.mark.slow
@@ -51,7 +47,7 @@ def test_when_the_parent_dies_everything_ends(tmp_path: Path) -> None:
             parent.send_signal(by)
             parent.wait()
     for by, scratch in folders.items():
-        assert all_end(families[by], lifeline.PATIENCE + 5), by
+        assert not alive_after(lifeline.PATIENCE + 5, families[by]), by
         assert not scratch.exists()
 
 
@@ -69,7 +65,7 @@ def test_a_guard_that_is_asked_to_end_ends_everything(tmp_path: Path) -> None:
         begun = time.monotonic()
         guard.terminate()
         guard.wait()
-        assert all_end(family, 5)
+        assert not alive_after(5, family)
         assert time.monotonic() - begun < 5, "a command that obeys is not waited for"
 
 
@@ -84,4 +80,4 @@ def test_a_command_that_ends_takes_its_children_along(tmp_path: Path) -> None:
         assert guard.stdout is not None
         child = int(guard.stdout.readline())
         guard.wait()
-        assert not psutil.pid_exists(child) or all_end([psutil.Process(child)], 5)
+        assert not psutil.pid_exists(child) or not alive_after(5, [psutil.Process(child)])

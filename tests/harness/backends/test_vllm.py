@@ -26,6 +26,7 @@ from harness.errors import ItemError, UsageError
 from harness.protocols import Model
 from harness.records import ImagePart, Message, Response, Sampling, TextPart
 from tests.harness.backends.questions import picture, question
+from tests.processes import alive_after
 
 REPOSITORY = Path(__file__).parents[3]
 GREEDY = Sampling(24)
@@ -173,8 +174,7 @@ def test_killing_us_ends_every_process_of_the_server(served: Served) -> None:
     served.program.kill()
     served.program.wait()
     begun = time.monotonic()
-    _, alive = psutil.wait_procs(family, timeout=20)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not alive_after(20, family)
     assert time.monotonic() - begun < 15
 
 
