@@ -29,24 +29,43 @@ _BUSY = frozenset({429, 529})
 # "abort" and "error", DeepSeek's "insufficient_system_resource") is a failure.
 FINISH_REASONS = {
     **dict.fromkeys(("stop", "eos", "eos_token", "stop_sequence", "end_turn", "complete"), "stop"),
+    "normal": "stop",
     **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens"), "length"),
     "model_context_window_exceeded": "length",
+    "repetition": "length",  # vLLM ends answers that repeat themselves, if asked to
     **dict.fromkeys(("tool_calls", "tool_call", "tool_use"), "tool_calls"),
     "function_call": "function_call",
     **dict.fromkeys(("content_filter", "content_filtered", "safety", "refusal"), "content_filter"),
     **dict.fromkeys(("recitation", "blocklist", "prohibited_content", "spii"), "content_filter"),
-    "sensitive": "content_filter",
+    **dict.fromkeys(("sensitive", "guardrail_intervened"), "content_filter"),
 }
 
 _FILTERED = re.compile(
     # Matches: Azure's code "content_filter".  Does not: "an image_filter of this name".
-    r"content_filter|content_policy_violation|responsibleaipolicyviolation|data_inspection_failed",
+    r"content_filter|content_policy_violation|responsibleaipolicyviolation|data_inspection_failed"
+    r"|sensitive_?content",
     re.IGNORECASE,
 )
 _OVERFLOW_CODE = re.compile(
     # Matches: OpenAI's "context_length_exceeded".  Does not: "rate_limit_exceeded".
     r"context_(length|window|size)_(exceeded|error)|exceed_context_size|string_above_max_length"
 )
+# A sentence with a word of each of these says that a prompt is too long: "input token count (12)
+# exceeds the maximum", "`inputs` tokens + `max_new_tokens` must be <= 2048", "Prompt sequence
+# length is greater than 4096", "prompt tokens too long".
+_TOO_LONG = tuple(
+    re.compile(rf"\b({words})", re.IGNORECASE)
+    for words in (
+        # not "the token has expired", "maximum file length"
+        r"tokens?\b|(?<=input )length|(?<=prompt )length|(?<=sequence )length",
+        r"prompt|inputs?\b|messages?\b|context",
+        # "must have less than 1024", "but model only supports up to 32768"
+        r"exceed|too (long|large|many)|(greater|larger|longer|less) than|must be (?=<=)|maximum"
+        r"|only supports",
+    )
+)
+# "Too many input tokens per minute", not "Too many input tokens".
+_RATE = re.compile(r"\bper (min|sec|day|hour)|\brate\b|\bqueue", re.IGNORECASE)
 _OVERFLOW = re.compile(
     "|".join(
         (
@@ -62,21 +81,12 @@ _OVERFLOW = re.compile(
             r"max_(completion_)?tokens\W.*(is too large|maximum allowed number of output tokens)",
             # "prompt is too long: 205668 tokens", "Input is too long for", not "id too long".
             r"(prompt|input)( \(.*\))? is too long",
-            # "`inputs` must have less than 1024 tokens", "`inputs` tokens + `max_new_tokens` must
-            # be <= 2048", not "`inputs` must have a text".
-            r"`inputs` must have less than \d+ tokens|tokens. must be <= \d+",
-            # "input token count (12) exceeds the maximum number of tokens allowed (8)", "Input
-            # tokens exceed the configured limit", not "the token has expired".
-            r"input tokens?( count)?( \(\d+\))? exceeds? the",
-            # "Input length (160062 tokens) exceeds the maximum allowed length", "maximum prompt
-            # length is 131072", not "maximum file length".
-            r"(input|prompt) length \(\d+.*\) exceeds|maximum prompt length",
-            # "Range of input length should be [1, 30720]", "larger than the model input length
-            # limit", "exceeded model token limit", not "rate limit".
-            r"range of input length|input length limit|model token limit|prompt ?超长",
-            # "Too many input tokens", "total number of tokens in the prompt cannot exceed 4081",
-            # "Max size: 8000 tokens", not "too many tokens per minute".
-            r"too many input tokens(?! per)|tokens in the prompt cannot exceed",
+            # "Please reduce the length of the messages", not "the length of the stop sequence".
+            r"reduce the length of the (messages|prompt|input)",
+            # "Range of input length should be [1, 30720]", "exceeded model token limit", not "rate
+            # limit".
+            r"range of input length|model token limit|prompt ?超长",
+            # "Max size: 8000 tokens", not "Max size: 10 MB".
             r"max size: \d+ tokens",
         )
     ),
@@ -84,9 +94,11 @@ _OVERFLOW = re.compile(
 )
 _UNSUPPORTED = re.compile(
     # Matches: "'temperature' does not support 0 with this model", "Extra inputs are not permitted",
-    # "temperature and top_p cannot both be specified".  Does not: "must be between 0 and 1".
+    # "temperature and top_p cannot both be specified", "temperature: only 1 is allowed for this
+    # model".  Does not: "must be between 0 and 1".
     r"unsupported|not support|n't support|deprecated|no longer|not permitted|not allowed"
-    r"|unrecognized|unknown|unexpected|cannot both|not available|extra_forbidden",
+    r"|unrecogni[sz]ed|unknown|unexpected|cannot (both|be (set|modified|changed|used))"
+    r"|not available|extra_forbidden|only (\S+ is (allowed|supported)|\w+ the default)",
     re.IGNORECASE,
 )
 # Optional request parameters, least influential first: of two that exclude each other, both are
@@ -173,7 +185,12 @@ class Answer:
         """Whether prompt plus answer exceed the context; llama.cpp may report it as a 500."""
         if self.status < 400 or self.status == 429:
             return False
-        return bool(_OVERFLOW_CODE.search(self.code) or _OVERFLOW.search(self._text))
+        if _OVERFLOW_CODE.search(self.code) or _OVERFLOW.search(self._text):
+            return True
+        return any(
+            all(words.search(sentence) for words in _TOO_LONG) and not _RATE.search(sentence)
+            for sentence in re.split(r"[.!?;] ", self._text)
+        )
 
     @property
     def is_filtered(self) -> bool:
@@ -298,6 +315,7 @@ def _finish_reason(reason: Any) -> str | None:
         reason = reason.get("type")
     if not isinstance(reason, str) or not reason:
         return None
-    if reason.lower() not in FINISH_REASONS:
+    known = reason.lower().partition(":")[0]  # Gemini: "content_filter: PROHIBITED_CONTENT"
+    if known not in FINISH_REASONS:
         raise ItemError(f"the server ended the answer with {reason!r}")
-    return FINISH_REASONS[reason.lower()]
+    return FINISH_REASONS[known]

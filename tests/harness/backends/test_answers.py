@@ -76,6 +76,7 @@ def test_a_text_that_was_cut_within_a_character_is_an_answer(content: bytes, tex
 FINISHED: list[tuple[Any, str | None]] = [
     *FINISH_REASONS.items(),
     ("MAX_TOKENS", "length"),  # Gemini's capitals
+    ("content_filter: PROHIBITED_CONTENT", "content_filter"),
     ({"type": "length", "length": 16}, "length"),  # SGLang's own form
     ({"matched": 3}, None),
     (None, None),
@@ -84,7 +85,14 @@ FINISHED: list[tuple[Any, str | None]] = [
     (True, None),
     (["stop"], None),
 ]
-UNFINISHED = ["error", "abort", "cancelled", "insufficient_system_resource", {"type": "abort"}]
+UNFINISHED = [
+    "error",
+    "abort",
+    "error: stop",
+    "cancelled",
+    "insufficient_system_resource",
+    {"type": "abort"},
+]
 
 
 def test_known_finish_reasons_end_an_answer_and_all_others_are_errors_asked_again() -> None:
@@ -275,6 +283,22 @@ OVERFLOWS = {
         code="tokens_limit_reached",
     ),
     "Zhipu": error("Prompt 超长", code="1261"),
+    "mistral.rs": error("Prompt sequence length is greater than 4096, perhaps truncate it?", 500),
+    "Vertex": error(
+        "Unable to submit request because the input token count is 40000 but model only supports "
+        "up to 32768. Reduce the input token count and try again."
+    ),
+    "Volcengine": error("Total tokens of image and text exceed max message tokens. Request id: 1"),
+    "Volcengine, length": error("Input length 300000 exceeds the maximum length 229376"),
+    "Bedrock, length": error(
+        "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update it."
+    ),
+    "Qianfan": error("prompt tokens too long", code=336103),
+    "Cerebras": error(
+        "Please reduce the length of the messages or completion. Current length is 8210 while "
+        "limit is 8192"
+    ),
+    "images": error("Number of image tokens in the prompt exceeds the limit of 4096"),
     "xAI": error("This model's maximum prompt length is 131072 but the request contains 537812."),
 }
 OTHER_REFUSALS = {
@@ -291,6 +315,12 @@ OTHER_REFUSALS = {
     "image": error("The image is too large: 9000x9000"),
     "limit": error("max_tokens must be at least 1, got 0"),
     "length": error("maximum file length is 10 MB"),
+    "input rate": error("Input tokens exceed the limit of 30000 per minute"),
+    "token": error("The token has expired. The prompt was not read. The maximum age is 60 s."),
+    "stops": error("Too many stop tokens: 9"),
+    "images": error("Too many images in the prompt: at most 1 may be provided"),
+    "body": error("The request body exceeds the maximum size of 10 MB", 413),
+    "no role": error("messages: an input message must have a role"),
 }
 
 
@@ -335,6 +365,16 @@ REFUSED: dict[str, tuple[str, Reply]] = {
         "top_p",
         error("`temperature` and `top_p` cannot both be specified for this model."),
     ),
+    "Moonshot, temperature": (
+        "temperature",
+        error("invalid temperature: only 1 is allowed for this model"),
+    ),
+    "default only": (
+        "temperature",
+        error("temperature: this model only accepts the default", code="invalid_value"),
+    ),
+    "fixed": ("top_p", error("The parameter top_p cannot be modified for reasoning models")),
+    "British": ("seed", error("seed is an unrecognised parameter")),
     "Mistral, seed": (
         "seed",
         Reply(
@@ -420,7 +460,9 @@ def test_greedy_answers_are_asked_for_without_what_has_no_effect() -> None:
     assert {name for name in PARAMETERS if name in request.body} == {"max_tokens", "temperature"}
 
 
-@pytest.mark.parametrize("code", ["content_filter", "content_policy_violation"])
+@pytest.mark.parametrize(
+    "code", ["content_filter", "content_policy_violation", "InputTextSensitiveContentDetected"]
+)
 def test_what_a_filter_refuses_is_filtered_after_three_tries(code: str) -> None:
     outcomes, asked = ask_each({"q": error("The response was filtered", code=code)})
     outcome = outcomes["q"]
