@@ -59,8 +59,11 @@ def merged(counts: Iterable[SourceCount]) -> list[SourceCount]:
 
 
 def endpoint_source(url: str, served: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return a server's manifest entry: its URL, and what it reports about the model, if known."""
-    entry = {name: served.get(name) for name in SERVED} if served else None
+    """Return a server's manifest entry: its URL, and what it reports about the model.
+
+    That is {} if its list of models has no such entry, None if the server was not asked.
+    """
+    entry = {name: served.get(name) for name in SERVED} if served else served
     return {"backend": "endpoint", "url": url, "served": entry}
 
 
@@ -101,7 +104,7 @@ def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     if before.get("url") != now.get("url"):
         yield f"URL {before.get('url')}, now {now.get('url')}"
     old, new = before.get("served"), now.get("served")
-    if old and new:
+    if old is not None and new is not None:
         for name in SERVED:
             if old.get(name) != new.get(name):
                 yield f"{name} {old.get(name)!r}, now {new.get(name)!r}"

@@ -90,6 +90,22 @@ def test_a_changed_server_is_refused_at_the_same_url(tmp_path: Path, field: str)
     ]  # fmt: skip
 
 
+def test_a_server_that_lists_no_models_is_another_than_one_that_does(tmp_path: Path) -> None:
+    def unlisted(port: int) -> ScriptedServer:
+        return ScriptedServer(add, models_body=Reply("not found", status=404), port=port)
+
+    with server() as adder:
+        fill(planned(tmp_path, adder.url, limit=5))
+    with unlisted(adder.port) as other, pytest.raises(UsageError, match=r"id 'adder', now None"):
+        fill(planned(tmp_path, other.url))
+    with unlisted(0) as other:
+        fill(planned(tmp_path / "unlisted", other.url, limit=5))
+    with unlisted(other.port):
+        fill(planned(tmp_path / "unlisted", other.url, limit=6))
+    with server(other.port), pytest.raises(UsageError, match=r"id None, now 'adder'"):
+        fill(planned(tmp_path / "unlisted", other.url))
+
+
 def test_a_restarted_server_goes_on(tmp_path: Path) -> None:
     with server() as adder:
         fill(planned(tmp_path, adder.url, limit=5))
