@@ -18,6 +18,7 @@ from harness.cli.output import echo, print_result
 from harness.cli.panels import PanelCommand
 from harness.errors import UsageError
 from harness.files.text import counted
+from harness.patterns import SECONDS
 
 if TYPE_CHECKING:
     from ablations.arms import Arm
@@ -228,6 +229,11 @@ def _show(plan: TrainingPlan, ledger: dict[str, Any], as_json: bool) -> None:
     if ledger.get("steps_without_reward"):
         echo(
             f"{counted(ledger['steps_without_reward'], 'RL step')} without a reward gave no signal"
+        )
+    if ledger.get("format_timeout"):
+        echo(
+            f"{ledger['format_timeout']:.1%} of the completions took the format pattern longer "
+            f"than {SECONDS:g} s each, and counted as no match"
         )
     if "changed_weights" in ledger:
         changed, dtype = ledger["changed_weights"], ledger["save_dtype"]

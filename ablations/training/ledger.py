@@ -56,6 +56,8 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
     through the starting weights for the KL term. ``prompts`` and ``contrastive_rl_items`` are those
     of the steps that ran, ``distinct_prompts`` the number of unique ones among the former.
     ``steps_without_reward`` are RL steps in which no completion had a reward: they have no signal.
+    ``format_timeout`` is the share of completions whose match with the format pattern took too long
+    and counted as none; null without a pattern.
     """
     lines, s = read_steps(plan.log), plan.settings
     document = {
@@ -65,6 +67,7 @@ def ledger_of(plan: TrainingPlan) -> dict[str, Any]:
         "planned": asdict(plan.amounts),
         **_counts(plan, lines),
         **_learning(lines),
+        "format_timeout": _mean(lines, "reward/format_timeout"),
         "save_dtype": s.save_dtype,
         "seconds": sum(line["seconds"] for line in lines),
     }

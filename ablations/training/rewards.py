@@ -9,7 +9,6 @@ import asyncio
 import inspect
 import reprlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -56,17 +55,19 @@ class AccuracyAndFormat:
     """``weight`` x accuracy + (1 - ``weight``) x format.
 
     Accuracy is the strict scorer's. Format is 1 if ``pattern`` matches the whole completion or,
-    without a pattern, if the scorer could extract an answer. The reward of a selection prompt
-    (`da-rl`) is its accuracy alone, 0 or 1. ``opening`` is the reasoning tag that the chat template
-    writes before a completion: it is scored as a part of it; a pattern may begin with it.
+    without a pattern, if the scorer could extract an answer. A match that is not found within
+    `harness.patterns.SECONDS` is none; its share is logged as ``reward/format_timeout``. The reward
+    of a selection prompt (`da-rl`) is its accuracy alone, 0 or 1. ``opening`` is the reasoning tag
+    that the chat template writes before a completion: it is scored as a part of it; a pattern may
+    begin with it.
     """
 
     __name__ = "accuracy_and_format"
 
     def __init__(self, weight: float = 0.9, pattern: str | None = None, opening: str = "") -> None:
-        self.weight, self.opening = weight, opening
+        self.weight, self.opening, self._timeouts = weight, opening, 0
         try:
-            self._pattern = Pattern(pattern) if pattern else None
+            self.pattern = Pattern(pattern) if pattern else None
         except ValueError as error:
             raise UsageError(
                 f"the format pattern {pattern!r} is not a regular expression: {error}"
@@ -81,6 +82,7 @@ class AccuracyAndFormat:
         **_: Any,
     ) -> list[float | None]:
         """Return the reward of each completion; TRL's signature."""
+        self._timeouts = 0
         terms = [
             self._terms(text_of(completion), item.target)
             for completion, item in zip(completions, task, strict=True)
@@ -89,6 +91,8 @@ class AccuracyAndFormat:
             accuracies, formats = zip(*terms, strict=True)
             log_metric("reward/accuracy", sum(accuracies) / len(terms))
             log_metric("reward/format", sum(formats) / len(terms))
+            if self.pattern is not None:
+                log_metric("reward/format_timeout", self._timeouts / len(terms))
         return [self._mixed(*pair, chosen) for pair, chosen in zip(terms, selection, strict=True)]
 
     def value(self, text: str, target: Target, selection: bool) -> float:
@@ -101,11 +105,13 @@ class AccuracyAndFormat:
     def _terms(self, text: str, target: Target) -> tuple[float, float]:
         whole = self.opening + text
         verdict = score(without_reasoning(whole), target)
-        if self._pattern is None:
+        if self.pattern is None:
             return float(verdict.value or 0.0), float(verdict.status == "scored")
-        form = False
-        with suppress(TimeoutError):  # what takes so long does not match
-            form = any(self._pattern.fullmatch(part.strip()) for part in (whole, text))
+        try:
+            form = any(self.pattern.fullmatch(part.strip()) for part in (whole, text))
+        except TimeoutError:
+            self._timeouts += 1
+            form = False
         return float(verdict.value or 0.0), float(form)
 
 

@@ -57,9 +57,29 @@ def test_a_pattern_is_of_the_whole_completion() -> None:
         log_metric=lambda name, value: told.update({name: value}),
     )
     assert found == pytest.approx([1.0, 0.9, 0.1, 0.0])
-    assert told == {"reward/accuracy": 0.5, "reward/format": 0.5}
+    assert told == {
+        "reward/accuracy": 0.5,
+        "reward/format": 0.5,
+        "reward/format_timeout": 0.0,
+    }
     with pytest.raises(UsageError, match="not a regular expression"):
         AccuracyAndFormat(0.9, "(")
+
+
+def test_a_match_that_takes_too_long_is_none_and_counted() -> None:
+    reward = AccuracyAndFormat(0.9, r"(?:x+x+)+y")
+    assert reward.pattern is not None
+    reward.pattern.seconds = 0.05
+    told: dict[str, float] = {}
+    texts = ["x" * 5000, "xxy", "red"]
+    values = reward(
+        [[{"content": text}] for text in texts],
+        [WORD] * 3,
+        [False] * 3,
+        log_metric=lambda name, value: told.update({name: value}),
+    )
+    assert values == pytest.approx([0.0, 0.1, 0.9])
+    assert told["reward/format_timeout"] == pytest.approx(1 / 3)
 
 
 def test_a_users_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
