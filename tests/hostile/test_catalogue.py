@@ -95,6 +95,7 @@ def check(world: Path, command: Sequence[str]) -> int:
     return done.returncode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("each", INPUTS, ids=IDS)
 def test_the_good_input_passes(each: Input, world: Path) -> None:
     for command in each.commands:

@@ -277,6 +277,7 @@ def test_the_list_of_tainted_items_is_read_again(tmp_path: Path) -> None:
     assert read_exclusions(tmp_path / "t.jsonl") == {"mathvista": {item.name}}
 
 
+@pytest.mark.slow
 def test_the_command_tells_shortcuts(capsys: pytest.CaptureFixture[str]) -> None:
     cli.main(["pairs", "check", "micro:trajectory", "--json"], standalone_mode=False)
     document = json.loads(capsys.readouterr().out)

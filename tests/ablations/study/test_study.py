@@ -763,6 +763,7 @@ def test_killed_at_any_step_a_study_goes_on(
     assert comparable(killed) == comparable(whole)
 
 
+@pytest.mark.slow
 def test_tainted_items_are_left_out_and_the_contrasts_with_them_are_told(
     planted_runs: Runs, tmp_path: Path
 ) -> None:

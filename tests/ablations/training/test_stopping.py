@@ -132,8 +132,8 @@ def signalled(number: int, log: Path, steps: int) -> Iterator[None]:
     ("name", "number", "lora_rank"),
     [
         ("contextrl", signal.SIGTERM, 0),
-        ("da-sft", signal.SIGINT, 0),
-        ("ca-only", signal.SIGTERM, 2),
+        pytest.param("da-sft", signal.SIGINT, 0, marks=pytest.mark.slow),
+        pytest.param("ca-only", signal.SIGTERM, 2, marks=pytest.mark.slow),
     ],
 )
 def test_a_signal_saves_the_step_and_the_resumed_run_equals_a_whole_one(
@@ -260,7 +260,14 @@ def files_of_at_most(size: int, log: Path, steps: int) -> Iterator[None]:
 FILLED: dict[str, Any] = {"prompts": 32, "save_every": 2, "pairs_per_step": 1, "pair_count": 8}
 
 
-@pytest.mark.parametrize("size", [4096, 40_000, 150_000])
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(4096, marks=pytest.mark.slow),
+        40_000,
+        pytest.param(150_000, marks=pytest.mark.slow),
+    ],
+)
 def test_a_training_whose_disk_fills_is_one_line_and_resumes_from_its_last_checkpoint(
     size: int, text_world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

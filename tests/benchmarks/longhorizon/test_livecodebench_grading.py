@@ -279,6 +279,7 @@ def answers() -> Iterator[tuple[str, str, bool]]:
         yield problem.row["question_id"], text, right
 
 
+@pytest.mark.slow
 def test_the_command_line_scores_programs(embedded: Path, tmp_path: Path) -> None:
     given = list(answers())
     file = tmp_path / "responses.jsonl"

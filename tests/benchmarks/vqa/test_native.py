@@ -141,6 +141,7 @@ def test_a_judge_that_fails_gives_no_value(root: Path, reference: dict[str, Any]
     assert asked > 0
 
 
+@pytest.mark.slow
 def test_the_judge_is_asked_by_its_name_with_its_key(root: Path) -> None:
     with ScriptedServer(lambda _: "1", api_key="secret of the judge") as server:
         judge = Judge(server.url, "the judge", "secret of the judge")

@@ -114,6 +114,7 @@ def test_a_killed_child_is_started_again(root: Path, scorer: NativeScorer) -> No
     assert scorer.pid != first
 
 
+@pytest.mark.slow
 def test_no_secret_of_ours_reaches_the_child(root: Path, scorer: NativeScorer) -> None:
     scorer.score("vstar", root, {"0": "A"}, None)
     assert os.environ["HF_TOKEN"] == SECRET

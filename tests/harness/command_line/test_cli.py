@@ -95,6 +95,7 @@ def test_a_second_run_is_finished_and_imports_no_torch(finished) -> None:  # typ
     assert "mean of 12" in table.stdout
 
 
+@pytest.mark.slow
 def test_a_judge_gives_native_scores_and_is_asked_first(finished) -> None:  # type: ignore[no-untyped-def]
     # The run of the fixture is complete: only the judge's verdicts are missing.
     words = finished[0]
@@ -148,6 +149,7 @@ def test_score_gives_what_run_gave(finished, micro_data: Path, tmp_path: Path) -
     assert scored["native"] == ran["native"]
 
 
+@pytest.mark.slow
 def test_results_on_the_micro_world_are_labelled_everywhere(
     micro_data: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +181,7 @@ def test_dry_run_asks_nothing_and_shows_prompts(micro_data: Path, tmp_path: Path
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_image_that_does_not_decode_is_one_error(micro_data: Path, tmp_path: Path) -> None:
     import datasets
 
