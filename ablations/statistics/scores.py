@@ -163,47 +163,61 @@ def read(
     """
     runs, names, lacking, unknown = _opened(groups, start)
     gaps, notes = _left_out(lacking)
-    read_here: dict[str, _Scores] = {}
-    excluded: dict[str, frozenset[str]] = {}
-    left_out: dict[str, tuple[str, ...]] = {}
-    for name in names:
-        answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
-        _check_scoring(runs, answers, name)
-        content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
-        if not_known := _not_known(unknown[name], content):
-            notes.append(f"{name}: not recorded by every run: {', '.join(not_known)}")
-        gaps += _gaps(runs, answers, name, others)
-        if answers[0].excluded:
-            excluded[name] = answers[0].excluded
-        kept = set.intersection(*(set(of_run.values) for of_run in answers))
-        if without := answers[0].asked.union(answers[0].excluded, *others.values()) - kept:
-            left_out[name] = tuple(sorted(without))
-        of_all = _scores(runs, answers, name, sorted(kept)) if kept else None
-        if of_all is None:
-            notes.append(f"{name}: left out, no item has a score in every run")
-            continue
-        read_here[name] = of_all
-        notes += _remarks(name, len(answers[0].asked) - len(of_all.parts), of_all.items)
-        notes += _regrouped(runs, answers, name)
-    if not read_here:
+    read_here = [_benchmark(runs, name, exclude, unknown[name], overlap) for name in names]
+    scored = {each.name: each.scores for each in read_here if each.scores is not None}
+    if not scored:
         imported = any(run.manifest.get("origin") == "imported" for run in runs)
         hint = ": import the logs again with the data, or with --source-scores" if imported else ""
         raise UsageError(
             f"nothing to compare: no item of {', '.join(names)} has a score in every run{hint}"
         )
-    notes += notes_of((name, run.note(name)) for name in read_here for run in runs)
+    notes += [note for each in read_here for note in each.notes]
+    notes += notes_of((name, run.note(name)) for name in scored for run in runs)
     return ScoreTable(
-        {name: each.by_arm for name, each in read_here.items()},
-        {name: each.items for name, each in read_here.items()},
-        frozenset(name for name, each in read_here.items() if each.single),
+        {name: each.by_arm for name, each in scored.items()},
+        {name: each.items for name, each in scored.items()},
+        frozenset(name for name, each in scored.items() if each.single),
         tuple(notes),
-        tuple(gaps),
+        (*gaps, *(gap for each in read_here for gap in each.gaps)),
         {arm: _backends(runs, arm) for arm in groups},
         sampled=runs[0].temperature > 0,
-        excluded={name: len(items) for name, items in excluded.items()},
-        left_out=left_out,
-        parts={name: each.parts for name, each in read_here.items()},
+        excluded={each.name: each.excluded for each in read_here if each.excluded},
+        left_out={each.name: each.left_out for each in read_here if each.left_out},
+        parts={name: each.parts for name, each in scored.items()},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Benchmark:
+    """What all runs say of a benchmark; ``scores`` is None if no item has one in every run."""
+
+    name: str
+    scores: _Scores | None
+    excluded: int
+    left_out: tuple[str, ...]
+    gaps: Sequence[Gap]
+    notes: Sequence[str]
+
+
+def _benchmark(
+    runs: Sequence[_Run], name: str, exclude: Exclusions, unknown: Sequence[str], overlap: bool
+) -> _Benchmark:
+    answers, others = _of_same_items(runs, name, exclude, overlap=overlap)
+    _check_scoring(runs, answers, name)
+    content = _check_prompts(runs, name, answers) if others else _check_content(runs, name)
+    not_known = _not_known(unknown, content)
+    notes = [f"{name}: not recorded by every run: {', '.join(not_known)}"] if not_known else []
+    kept = set.intersection(*(set(of_run.values) for of_run in answers))
+    asked, excluded = answers[0].asked, answers[0].excluded
+    scores = _scores(runs, answers, name, sorted(kept)) if kept else None
+    if scores is None:
+        notes.append(f"{name}: left out, no item has a score in every run")
+    else:
+        notes += _remarks(name, len(asked) - len(scores.parts), scores.items)
+        notes += _regrouped(runs, answers, name)
+    without = asked.union(excluded, *others.values()) - kept
+    gaps = _gaps(runs, answers, name, others)
+    return _Benchmark(name, scores, len(excluded), tuple(sorted(without)), gaps, notes)
 
 
 def _left_out(lacking: Sequence[tuple[str, _Run]]) -> tuple[list[Gap], list[str]]:
