@@ -36,8 +36,9 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
     ]
     title = f"{names[1]} - {names[0]}"
     runs = [*sides[0], *sides[1]]
+    unread = shared.unread(name, runs, all(map(at_hand, runs)))
     sections = [_benchmarks(comparison, sides, names)]
-    if runs and all(map(at_hand, runs)) and not unnamed(comparison):
+    if not unread and not unnamed(comparison):
         a, b = zip(names, sides, strict=True)
         compared = [line.benchmark for line in comparison.benchmarks]
         changed = flips(a, b, compared, comparison.left_out)
@@ -66,7 +67,7 @@ def page(comparison: Comparison, pictures: Pictures, name: str) -> Page:
         _headline(comparison, *names),
         sentence=_sentence(comparison, title),
         steps=_steps(comparison, title),
-        warnings=shared.warnings(runs, joined(comparison.notes)),
+        warnings=shared.warnings(runs, [*unread, *joined(comparison.notes)]),
         sections=tuple(sections),
     )
 
@@ -80,22 +81,23 @@ def runs_of(comparison: Comparison) -> tuple[Sequence[Run], Sequence[Run]]:
 def run_of(compared: ComparedRun) -> Run:
     """Return a run as stored in the comparison, opened if it is unchanged."""
     folder = Path(compared.folder)
-    try:
-        run = open_run(folder, folder.name)
-    except UsageError:
-        run = None
-    if run is not None and run.manifest == compared.manifest:
-        return run
     rows = {row.benchmark: row for row in compared.benchmarks}
-    return Run(folder.name, folder, compared.manifest, rows, stale=())
+    stored = Run(folder.name, folder, compared.manifest, rows, stale=())
+    return _opened(stored) or stored
 
 
 def at_hand(run: Run) -> bool:
-    """Whether the run is still in its folder, unchanged since it was compared."""
+    """Whether the run is still in its folder, with the scores that were compared."""
+    return _opened(run) is not None
+
+
+def _opened(run: Run) -> Run | None:
     try:
-        return open_run(run.path, run.label).manifest == run.manifest
+        found = open_run(run.path, run.label)
     except UsageError:
-        return False
+        return None
+    strict, now = ({name: row.strict for name, row in of.rows.items()} for of in (run, found))
+    return found if found.manifest == run.manifest and now == strict else None
 
 
 def _headline(comparison: Comparison, a: str, b: str) -> str:

@@ -27,7 +27,9 @@ _TONES: Mapping[Decision, str] = {
 def page(found: Gate, name: str) -> Page:
     """Return the page; differences are candidate - baseline."""
     baseline, candidate = (_models(found, side) for side in ("baseline", "candidate"))
-    runs = [run for side in found.runs.values() for entry in side if (run := _run(entry["folder"]))]
+    entries = [entry for side in found.runs.values() for entry in side]
+    runs = [run for entry in entries if (run := _run(entry["folder"]))]
+    unread = shared.unread(name, runs, len(runs) == len(entries))
     sections = [
         Section("benchmarks", "Benchmark by benchmark", (_benchmarks(found),)),
         *_deciding(found),
@@ -42,7 +44,7 @@ def page(found: Gate, name: str) -> Page:
         sentence=f"{found.verdict} for {candidate} against {baseline}: "
         f"{'; '.join(found.reasons)} ({found.heading}).",
         steps=(_step(found),),
-        warnings=shared.warnings(runs, joined(found.notes)),
+        warnings=shared.warnings(runs, [*unread, *joined(found.notes)]),
         sections=tuple(sections),
     )
 

@@ -28,7 +28,8 @@ def page(found: ModelsComparison, name: str) -> Page:
         shared.validity(opened, shared.contamination(found.excluded, found.with_all)),
         shared.provenance(opened, (_rules(found),)),
     ]
-    if not all(map(at_hand, opened)):
+    unread = shared.unread(name, opened, all(map(at_hand, opened)))
+    if unread:
         sections.insert(0, Section("moved", "The runs have changed since", (
             "Some runs are no longer in their folders, or were continued: compare them again.",
         )))  # fmt: skip
@@ -39,7 +40,7 @@ def page(found: ModelsComparison, name: str) -> Page:
         _headline(found),
         sentence="; ".join(_sentence(each, found.alpha) for each in found.contrasts) + ".",
         steps=tuple(_step(each, found.alpha) for each in found.contrasts),
-        warnings=shared.warnings(opened, joined(found.notes)),
+        warnings=shared.warnings(opened, [*unread, *joined(found.notes)]),
         sections=tuple(sections),
     )
 

@@ -64,6 +64,16 @@ def warnings(runs: Sequence[Run], before: Sequence[str] = ()) -> tuple[str, ...]
     return tuple(dict.fromkeys(warned))
 
 
+def unread(name: str, runs: Sequence[Run], at_hand: bool) -> list[str]:
+    """Return a note on a page of a saved document, unless all of its runs are at hand."""
+    if runs and at_hand:
+        return []
+    return [
+        f"Made of the saved document {name} alone: the answers of its runs were not read, so its "
+        "numbers were checked against each other only."
+    ]
+
+
 def validity(runs: Sequence[Run], more: Sequence[Block] = ()) -> Section:
     """Return the section on threats to validity."""
     counted = [(run, row) for run in runs for row in run.rows.values()]

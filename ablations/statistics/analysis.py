@@ -27,7 +27,7 @@ from ablations.statistics.simulation.bootstrap import Resampled, hierarchical
 from ablations.statistics.text.answers import answers
 from ablations.statistics.text.verdict import sentence
 
-CLUSTERED, WELCH = "clustered t", "Welch t"
+CLUSTERED, MCNEMAR, WELCH = "clustered t", "McNemar", "Welch t"
 TESTS = {"welch": WELCH, "pooled": "t with pooled variance", "paired": "paired t"}
 ONE_SAMPLE = "one-sample t"
 Scores = Mapping[str, Mapping[str, Array]]
@@ -94,7 +94,7 @@ def analyse(
     )
     needed = design.named("baseline", "method", "data_control", "placebo")
     return Analysis(
-        verdict=_sentence(lines, outside, data),
+        verdict=sentence_of(lines, outside, macro, rules, design),
         arms=tuple(_arm(arm, data) for arm in macro),
         contrasts=lines,
         waterfall=waterfall(macro, lines, rules, design),
@@ -103,20 +103,26 @@ def analyse(
     )
 
 
-def _sentence(lines: Sequence[Line], outside: Sequence[Line], data: _Data) -> str:
-    design, rules = data.design, data.rules
+def sentence_of(
+    lines: Sequence[Line],
+    checks: Sequence[Line],
+    macro: Mapping[str, Array],
+    rules: Rules,
+    design: Design,
+) -> str:
+    """Return the verdict of an analysis; ``macro`` are averages per seed, by arm."""
     if not lines:
-        listed = ", ".join(data.macro)
+        listed = ", ".join(macro)
         needs = "its contrasts need others"
         if design.locates_gain:
             needs = f"total needs {design.method} and {design.baseline}"
         return f"No verdict: {listed} alone make no contrast; {needs}."
-    several = [arm for arm, y in data.macro.items() if y.size > 1 or arm == design.start]
+    several = [arm for arm, y in macro.items() if y.size > 1 or arm == design.start]
     if rules.inference == "seeds" and not design.contrasts(several):
         return f"No verdict: {ONE_SEED}."
     if design.locates_gain:
-        return sentence(lines, outside, rules, design)
-    return answers(lines, outside, rules, design)
+        return sentence(lines, checks, rules, design)
+    return answers(lines, checks, rules, design)
 
 
 def per_seed(scores: Scores, items: Mapping[str, Items]) -> dict[str, dict[str, Array]]:
@@ -279,7 +285,7 @@ class ItemsTest:
             and estimates.is_binary(minus)
         ):
             exact = estimates.mcnemar(np.asarray(plus.mean(0) - minus.mean(0)))
-            return cls(exact.adjusted, exact.p, "McNemar", test.clustered)
+            return cls(exact.adjusted, exact.p, MCNEMAR, test.clustered)
         return test
 
     @classmethod

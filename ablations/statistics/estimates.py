@@ -397,7 +397,11 @@ class McNemar:
 
 def mcnemar(d: Array) -> McNemar:
     """Return the exact McNemar test of differences in {-1, 0, 1}, one per item."""
-    gained, lost, n = int((d > 0).sum()), int((d < 0).sum()), d.size
+    return mcnemar_of(int((d > 0).sum()), int((d < 0).sum()), d.size)
+
+
+def mcnemar_of(gained: int, lost: int, n: int) -> McNemar:
+    """Return the exact McNemar test of ``n`` items of which some were gained and some lost."""
     p = min(1.0, 2 * float(scipy.stats.binom.cdf(min(gained, lost), gained + lost, 0.5)))
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
     se = np.sqrt((up + down - (up - down) ** 2) / (n + 2))

@@ -41,7 +41,7 @@ from harness.errors import UsageError, unknown
 from harness.files.atomic import write_text
 from harness.files.hashing import json_hash
 from harness.files.text import counted
-from harness.files.typed_json import fits, parse
+from harness.files.typed_json import fits, parse, record
 from harness.runs.identity import identify
 from harness.runs.store import read_json, read_manifest
 
@@ -635,6 +635,21 @@ def read_plan(folder: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or stored.get("hash") != json_hash(content):
         raise UsageError(f"{path} was changed by hand: its hash does not match its plan")
     return {**stored, "plan": current(content)}
+
+
+def judged_by(stored: Mapping[str, Any], look: int | None) -> tuple[Rules, Design]:
+    """Return the rules of a stored plan, at one of its looks, and its design.
+
+    `UsageError` if they are not readable.
+    """
+    try:
+        rules = record(Rules, stored["plan"]["rules"])
+        own = stored["plan"].get("design")
+        return rules.at_look(look), STANDARD if own is None else record(Design, own)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"plan.json is corrupt ({type(error).__name__}: {error}): analyse the study again"
+        ) from error
 
 
 def commit(planned: Plan) -> None:

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import numpy as np
 
+from ablations.statistics.agreement import checked
 from ablations.statistics.analysis import analyse, macro_average, per_seed
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.design.roles import STANDARD, Design
-from ablations.statistics.estimates import Verdict
+from ablations.statistics.estimates import Array, Verdict
 from ablations.statistics.exclusions import NOT_HELD, WithAllItems
-from ablations.statistics.lines import Analysis, BenchmarkLine, Line, differences
+from ablations.statistics.lines import Analysis, differences
 from ablations.statistics.scores import ScoreTable, check, read
 from ablations.statistics.simulation.calibration import bootstrap_errors
 from ablations.statistics.stored import SCHEMA, current
@@ -30,7 +31,17 @@ from ablations.study.children import say
 from ablations.study.forecast import planned_steps
 from ablations.study.jobs import Execute, Job, Outcome, jobs, rules_of_plan, told
 from ablations.study.notes import loss_sentence, losses_on_pairs, over_items_notes, run_notes
-from ablations.study.plan import PROBE, ArmPlan, Plan, commit, json_text, late_note, listed
+from ablations.study.plan import (
+    PROBE,
+    ArmPlan,
+    Plan,
+    commit,
+    json_text,
+    judged_by,
+    late_note,
+    listed,
+    read_plan,
+)
 from harness.errors import UsageError
 from harness.files.atomic import write_text
 from harness.files.hashing import file_hashes, json_hash, source_hash
@@ -224,11 +235,12 @@ def stored_report(folder: Path) -> Report:
             )
         report = report_of(stored)
         _check_agreement(report)
+        rules, design = judged_by(read_plan(folder), report.look)
+        return _checked(report, aligned(rules, report.models, design)[0], design)
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
             f"{path} is corrupt ({type(error).__name__}: {error}): analyse the study again"
         ) from error
-    return report
 
 
 def _check_agreement(report: Report) -> None:
@@ -248,44 +260,36 @@ def _check_agreement(report: Report) -> None:
         raise ValueError("the decomposition is of contrasts that were not analysed")
     if any(seeds[arm] != len(report.macro.get(arm, ())) for arm in arms):
         raise ValueError("an arm has another number of scores than of models")
-    _check_numbers(report)
 
 
-def _check_numbers(report: Report) -> None:
-    """Check that means and differences are those of the scores, and verdicts of the differences.
+def _checked(report: Report, rules: Rules, design: Design) -> Report:
+    """Return a report whose numbers are checked, with the verdict that they make.
 
     Raises:
-        ValueError: one is not; names it.
+        ValueError: one is not that of the scores; it says which.
     """
-    scores = {row.benchmark: row.scores for row in report.benchmarks}
-    means = _macro(report.benchmarks)
+    scores, means = _arrays(report.benchmarks), _macro(report.benchmarks)
     if any(not np.allclose(report.macro[arm], means.get(arm, ())) for arm in report.macro):
         raise ValueError("an arm's average is not that of its benchmarks")
-    for line in (*report.analysis.contrasts, *report.analysis.checks):
-        _check_line(line, line.name, report.macro, line)
-        for row in line.benchmarks:
-            _check_line(row, f"{line.name} on {row.benchmark}", scores[row.benchmark], line)
+    analysis = checked(report.analysis, scores, rules, design)
+    said = report.analysis.verdict
+    if not report.verdict.startswith(said):
+        raise ValueError("its verdict is not that of its analysis")
+    # An older version may have other words for it.
+    verdict = analysis.verdict + report.verdict.removeprefix(said)
+    return dataclasses.replace(report, analysis=analysis, verdict=verdict)
 
 
-def _check_line(
-    given: Line | BenchmarkLine, name: str, scores: Mapping[str, Sequence[float]], of: Line
-) -> None:
-    delta = given.delta
-    if {of.plus, of.minus} <= scores.keys() and not np.isclose(
-        delta, np.mean(scores[of.plus]) - np.mean(scores[of.minus])
-    ):
-        raise ValueError(f"the difference {delta:.4g} of {name} is not that of the scores")
-    tone = given.verdict.tone if given.verdict else "flat"
-    if (tone == "gain" and delta <= 0) or (tone == "loss" and delta >= 0):
-        raise ValueError(f"the difference {delta:.4g} of {name} is not {given.verdict}")
-
-
-def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:
-    by_seed = {
+def _arrays(benchmarks: Sequence[BenchmarkScores]) -> dict[str, dict[str, Array]]:
+    return {
         row.benchmark: {arm: np.array(scores) for arm, scores in row.scores.items()}
         for row in benchmarks
     }
-    return {arm: tuple(map(float, seeds)) for arm, seeds in macro_average(by_seed).items()}
+
+
+def _macro(benchmarks: Sequence[BenchmarkScores]) -> dict[str, tuple[float, ...]]:
+    averages = macro_average(_arrays(benchmarks))
+    return {arm: tuple(map(float, seeds)) for arm, seeds in averages.items()}
 
 
 def finished(plan: Plan) -> Report | None:

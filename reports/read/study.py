@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from ablations.statistics.contrasts import Rules
-from ablations.statistics.design.roles import STANDARD, Design
-from ablations.study.plan import TITLE, read_plan
+from ablations.statistics.design.roles import Design
+from ablations.study.plan import TITLE, judged_by, read_plan
 from ablations.study.study import Measured, Report, stored_report
 from harness.errors import UsageError
 from harness.files.typed_json import record
@@ -66,13 +66,10 @@ class Study:
 def read(folder: Path) -> Study:
     """Read a study; `UsageError` if it is not analysed yet or one of its files is corrupt."""
     report, plan = stored_report(folder), read_plan(folder)
+    rules, design = judged_by(plan, report.look)
     try:
-        rules = record(Rules, plan["plan"]["rules"])
-        own = plan["plan"].get("design")
-        design = STANDARD if own is None else record(Design, own)
         record(_Paths, plan.get("paths") or {})
-        rules = rules.at_look(report.look)
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise UsageError(
             f"{folder / 'plan.json'} is corrupt ({type(error).__name__}: {error}): analyse the "
             "study again"

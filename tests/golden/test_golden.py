@@ -93,12 +93,18 @@ _LOSS = (
     "(contextrl - da-sft -57.2 points [-64.3, -50.2]); placebo missing; "
     "data not tested (da-sft - grpo -2.2 points [-17.0, +12.5])."
 )
+_REAL = (
+    "The gain of contextrl over grpo is real{}, but the objective adds nothing to what its data "
+    "gives (within the margin)"
+)
 REWORDED |= {
     # A study of external runs: their scores were there before.
     "written, before any score was read": "written",
     "two methods, by 2 and 2 training seeds, on these benchmarks": (
         "two methods, by 2 and 2 training seeds, on these 90 items"
     ),
+    # Of a stored analysis the sentence is made again of its numbers.
+    _REAL.format(""): _REAL.format(" on these 90 items"),
     f"contextrl loses to grpo{_LOSS}": f"contextrl loses to grpo on these 90 items{_LOSS}",
     # The runs called grpo were trained to ruin: over the base nothing was gained.
     "The gain of contextrl over grpo is real, but the objective adds nothing to what its data "

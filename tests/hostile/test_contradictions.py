@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ablations.statistics.comparison.models import models
 from ablations.statistics.comparison.sides import checkpoints
+from ablations.statistics.comparison.stored import read_comparisons
 from ablations.statistics.contrasts import Rules
 from ablations.statistics.release.gate import Gate, gate
 from ablations.statistics.release.policy import Limits, Policy
@@ -24,8 +26,10 @@ from harness.errors import UsageError
 from harness.reading import read_run
 from harness.records import Score, Status
 from harness.runs.store import read_samples
+from reports.output import page_of
 from reports.read.runs import answers, open_run
 from reports.read.study import read as read_study
+from tests.hostile.kinds import changed
 
 STORED = Path(__file__).parents[1] / "golden" / "stored" / "studies" / "trained" / "runs"
 SAMPLES = Path("samples", "vstar.jsonl")
@@ -46,10 +50,10 @@ def runs(tmp_path: Path) -> tuple[Path, Path]:
     return sides
 
 
-def change(path: Path, changed: Callable[[Row], Row]) -> None:
+def change(path: Path, change_row: Callable[[Row], Row]) -> None:
     """Change each line, and keep the bytes of the others as they are."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    rows = [json.dumps(changed(json.loads(line)), separators=(",", ":")) for line in lines]
+    rows = [json.dumps(change_row(json.loads(line)), separators=(",", ":")) for line in lines]
     path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
 
 
@@ -65,7 +69,7 @@ def test_a_score_has_the_value_that_its_status_allows(value: float | None, statu
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "edited",
     [
         {"score": {"value": 1.0, "status": "error"}},
         {"score": {"value": 1.0, "status": "unparsable"}},
@@ -73,8 +77,8 @@ def test_a_score_has_the_value_that_its_status_allows(value: float | None, statu
         {"repeat": -7},
     ],
 )
-def test_a_line_that_contradicts_itself_is_refused(runs: tuple[Path, Path], changed: Row) -> None:
-    change(runs[0] / SAMPLES, lambda row: row | changed)
+def test_a_line_that_contradicts_itself_is_refused(runs: tuple[Path, Path], edited: Row) -> None:
+    change(runs[0] / SAMPLES, lambda row: row | edited)
     for read in (read_samples, answers):
         with pytest.raises(UsageError, match=r"vstar.jsonl is corrupt at line 1"):
             read(runs[0], "vstar")
@@ -146,25 +150,31 @@ def forged(document: Row, what: str) -> Row:
 
 @pytest.mark.parametrize("what", ["scores", "average", "difference", "on a benchmark", "verdict"])
 def test_an_analysis_that_contradicts_itself_is_refused(tmp_path: Path, what: str) -> None:
+    shutil.copy(STUDY / "plan.json", tmp_path)
     path = tmp_path / "analysis.json"
     path.write_text(json.dumps(forged(analysis(), what)))
     with pytest.raises(UsageError, match=r"analysis\.json is corrupt"):
         stored_report(tmp_path)
 
 
+def test_the_sentence_of_an_analysis_is_made_of_its_numbers(tmp_path: Path) -> None:
+    shutil.copy(STUDY / "plan.json", tmp_path)
+    document, said = analysis(), stored_report(STUDY).verdict
+    for of in (document, document["analysis"]):
+        of["verdict"] = "The objective is proven."
+    (tmp_path / "analysis.json").write_text(json.dumps(document))
+    assert stored_report(tmp_path).verdict == said
+
+
 def test_an_analysis_that_its_runs_contradict_is_refused(tmp_path: Path) -> None:
-    """All its numbers fit each other: every score is half of what the runs say."""
+    """All its numbers fit each other, but two benchmarks have each other's names."""
     shutil.copytree(STORED.parents[1], tmp_path / "studies")
     path = tmp_path / "studies" / "relabelled" / "analysis.json"
-    document = analysis()
-    for row in document["benchmarks"]:
-        row["scores"] = {arm: [s / 2 for s in scores] for arm, scores in row["scores"].items()}
-    document["macro"] = {arm: [s / 2 for s in each] for arm, each in document["macro"].items()}
-    for line in (*document["analysis"]["contrasts"], *document["analysis"]["checks"]):
-        for each in (line, *line["benchmarks"]):
-            each["delta"] /= 2
+    text = json.dumps(analysis())
+    for name, other in (("vstar", "x"), ("mathverse", "vstar"), ("x", "mathverse")):
+        text = text.replace(f'"{name}"', f'"{other}"')
     assert read_study(path.parent).report
-    path.write_text(json.dumps(document))
+    path.write_text(text)
     with pytest.raises(UsageError, match=r"analysis\.json has the score .*, whose run says"):
         read_study(path.parent)
 
@@ -180,6 +190,81 @@ def test_a_saved_gate_whose_benchmarks_say_something_else_is_refused(
     (other,) = {"GO", "NO-GO"} - {"GO" if saved.verdict == "INCONCLUSIVE" else saved.verdict}
     path.write_text(path.read_text().replace(f'"{saved.verdict}"', f'"{other}"', 1))
     with pytest.raises(UsageError, match=f"its benchmarks do not say {other}"):
+        read_saved(path)
+
+
+def saved(runs: tuple[Path, Path], path: Path, several: bool) -> Row:
+    """Save a comparison, which is read as it was written, and return it."""
+    third = runs[0].parent / "c"
+    shutil.copytree(runs[1], third)
+    found = models([*runs, third], None, Rules()) if several else checkpoints(*runs, Rules())
+    path.write_text(json_text(found))
+    assert read_comparisons(path).to_frame().equals(found.to_frame())
+    document: Row = json.loads(path.read_text())
+    return document
+
+
+EDITS: Sequence[tuple[tuple[str | int, ...], Any]] = (
+    (("delta",), 0.4), (("low",), -0.9), (("p",), 1e-9), (("verdict",), "mixed"),
+    (("tost_high",), 0.001), (("p",), 2.0),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("where", "value"), EDITS)
+@pytest.mark.parametrize("line", [("macro",), ("benchmarks", 0)])
+@pytest.mark.parametrize("several", [False, True])
+def test_a_saved_comparison_that_contradicts_itself_is_refused(
+    runs: tuple[Path, Path], tmp_path: Path, several: bool, line: Any, where: Any, value: Any
+) -> None:
+    path = tmp_path / "comparison.json"
+    document = saved(runs, path, several)
+    line = ("contrasts", 0, *line) if several else line
+    path.write_text(json.dumps(changed(document, (*line, *where), value)))
+    with pytest.raises(UsageError, match="is not what `harness compare --json` prints"):
+        read_comparisons(path)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_score_that_a_saved_comparison_does_not_compare_is_refused(
+    runs: tuple[Path, Path], tmp_path: Path, several: bool
+) -> None:
+    path = tmp_path / "comparison.json"
+    document = saved(runs, path, several)
+    at = ("models", 0, "score") if several else ("scores", 0, "score")
+    path.write_text(json.dumps(changed(document, at, 0.99)))
+    with pytest.raises(UsageError, match="is not the difference of the scores"):
+        read_comparisons(path)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_page_says_that_the_runs_of_a_saved_document_were_not_read(
+    runs: tuple[Path, Path], tmp_path: Path, several: bool
+) -> None:
+    path = tmp_path / "comparison.json"
+    saved(runs, path, several)
+    said = "the answers of its runs were not read"
+    assert not any(said in warning for warning in page_of([path], None)[0].warnings)
+    shutil.rmtree(runs[0])
+    assert any(said in warning for warning in page_of([path], None)[0].warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("status", "inferior"), ("p", 0.001), ("p", -0.1), ("delta", -0.1),
+     ("candidate", 0.0), ("low", -0.9), ("baseline", 1.5)],
+)  # fmt: skip
+def test_a_saved_gate_whose_numbers_contradict_each_other_is_refused(
+    runs: tuple[Path, Path], tmp_path: Path, name: str, value: Any
+) -> None:
+    policy = Policy(Limits(), {"vstar": Limits(max_drop=0.9)})
+    path = tmp_path / "gate.json"
+    path.write_text(json_text(gate([runs[0]], [runs[1]], policy, 1.0)))
+    found = read_saved(path)
+    assert isinstance(found, Gate)
+    at = [line.benchmark for line in found.benchmarks].index("vstar")
+    document = changed(json.loads(path.read_text()), ("benchmarks", at, name), value)
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match=r"vstar|do not say"):
         read_saved(path)
 
 

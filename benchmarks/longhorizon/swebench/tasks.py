@@ -17,6 +17,7 @@ from benchmarks import data
 from harness.errors import ItemError, UsageError
 from harness.files.hashing import tree_hash
 from harness.files.names import is_file_name
+from harness.files.plain import read_bytes
 from harness.files.trees import check_tree
 from harness.files.typed_yaml import parse_yaml
 
@@ -165,11 +166,13 @@ class TaskSet:
         from swebench.task.repo import load_task_repo
 
         folders = sorted(path.parent for path in self.folder.glob("tasks/*/task.yaml"))
+        if (self.folder / "tasks").is_symlink():
+            raise UsageError(f"{self.folder / 'tasks'} is a link: copy the tasks here instead")
         for folder in folders:
             check_tree(folder)
         try:
             for path in (self.folder / "sweb.yaml", *(each / "task.yaml" for each in folders)):
-                parse_yaml(path.read_text(encoding="utf-8"))  # refuses what would have no end
+                parse_yaml(read_bytes(path).decode())  # refuses links, and what would have no end
             rows = load_task_repo(self.folder)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(f"the tasks in {self.folder} cannot be read: {error}") from error

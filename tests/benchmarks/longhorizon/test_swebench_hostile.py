@@ -134,6 +134,12 @@ def leave_by_the_folder(root: Path) -> None:
     place.symlink_to(root / "moved")
 
 
+def leave_by_the_folder_of_tasks(root: Path) -> None:
+    tasks = root / "swebench_lite" / "tasks"
+    shutil.move(tasks, root / "moved")
+    tasks.symlink_to(root / "moved")
+
+
 def leave_by_a_pipe(root: Path) -> None:
     os.mkfifo(files(root) / "pipe")
 
@@ -143,7 +149,8 @@ def leave_by_a_pipe(root: Path) -> None:
     [
         leave("/etc/passwd", "link"), leave("../gold.patch", "link"), leave("../../..", "link"),
         leave("/etc/passwd", "../problem_statement.md"), leave("../other/gold.patch", "../eval.sh"),
-        leave_by_steps, leave_by_the_folder, leave_by_a_pipe,
+        leave("/etc/hostname", "../../../sweb.yaml"),
+        leave_by_steps, leave_by_the_folder, leave_by_the_folder_of_tasks, leave_by_a_pipe,
     ],
 )  # fmt: skip
 def test_what_leads_out_of_a_task_is_refused(root: Path, prepare: Callable[[Path], None]) -> None:
