@@ -20,6 +20,7 @@ NAMES = (
     "swe",
     "training",
     "short",
+    "images",
     "throughput",
 )
 

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,38 +85,39 @@ def serve(socket: str) -> None:
         await request.read()
         return web.Response(body=answer, content_type="application/json")
 
-    app = web.Application()
+    app = web.Application(client_max_size=1 << 30)
     app.router.add_post("/v1/chat/completions", reply)
     web.run_app(app, path=socket, print=lambda _: print("ready", flush=True), access_log=None)
 
 
-async def _measured(socket: Path, folder: Path) -> None:
+async def measured(
+    bench: Any, items: int, at_once: int, socket: Path, folder: Path
+) -> tuple[float, float, float]:
+    """Return processor seconds per answer of a bare client and of ours, and our answers/s."""
     import aiohttp
 
     from harness.backends.http.endpoint import EndpointModel
     from harness.backends.vllm import ADDRESS
 
-    bench: Any = Short()
     requests = bodies(build_items(bench), "short", 1, {})
-    print("  at a time   bare client   harness   (ms of processor time per answer)   answers/s")
-    for at_once in CONCURRENCY:
-        connector = aiohttp.UnixConnector(str(socket), limit=at_once)
-        async with aiohttp.ClientSession(connector=connector) as session:
-            await bare(session, requests[:at_once], 1)
-            begun = time.process_time()
-            await bare(session, requests, 1)
-            alone = (time.process_time() - begun) / ITEMS
-        client = EndpointModel(ADDRESS, "short")
-        client.socket = socket
-        async with client:
-            begun = time.process_time()
-            seconds = await engine(bench, client, folder / str(at_once), ITEMS, 1, at_once)
-            ours = (time.process_time() - begun) / ITEMS
-        print(f"  {at_once:9}  {1000 * alone:11.2f}  {1000 * ours:8.2f}  {ITEMS / seconds:48.0f}")
+    connector = aiohttp.UnixConnector(str(socket), limit=at_once)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        await bare(session, requests[:at_once], 1)
+        begun = time.process_time()
+        await bare(session, requests, 1)
+        alone = (time.process_time() - begun) / items
+    client = EndpointModel(ADDRESS, "short")
+    client.socket = socket
+    async with client:
+        begun = time.process_time()
+        seconds = await engine(bench, client, folder, items, 1, at_once)
+        ours = (time.process_time() - begun) / items
+    return alone, ours, items / seconds
 
 
-def main() -> None:
-    """Start the server and print the table."""
+@contextmanager
+def served() -> Iterator[tuple[Path, Path]]:
+    """Run the server; yields its socket, and a folder for what is stored."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         socket = Path(folder) / "server"
         words = [sys.executable, "-m", "tests.bench.short", str(socket)]
@@ -122,9 +125,19 @@ def main() -> None:
             try:
                 assert server.stdout is not None
                 server.stdout.readline()
-                asyncio.run(_measured(socket, Path(folder)))
+                yield socket, Path(folder)
             finally:
                 server.kill()
+
+
+def main() -> None:
+    """Start the server and print the table."""
+    print("  at a time   bare client   harness   (ms of processor time per answer)   answers/s")
+    with served() as (socket, folder):
+        for at_once in CONCURRENCY:
+            run = measured(Short(), ITEMS, at_once, socket, folder / str(at_once))
+            alone, ours, rate = asyncio.run(run)
+            print(f"  {at_once:9}  {1000 * alone:11.2f}  {1000 * ours:8.2f}  {rate:48.0f}")
 
 
 if __name__ == "__main__":
